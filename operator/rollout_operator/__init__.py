@@ -1,0 +1,1 @@
+"""The rollout operator: observe, decide, act for every ModelRollout."""

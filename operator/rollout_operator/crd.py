@@ -1,0 +1,108 @@
+"""The CustomResourceDefinition, made from the pydantic models: structural schema, defaults, CEL rules, columns."""
+
+from typing import Any
+
+from rollout_operator.domain.names import GROUP, KIND, PLURAL, VERSION
+from rollout_operator.domain.spec import NAME_RULES, Spec
+from rollout_operator.domain.status import Status
+
+Schema = dict[str, Any]
+
+COLUMNS = (
+    ("Phase", "string", ".status.phase", 0),
+    ("Stable", "string", ".status.stable.uri", 0),
+    ("Candidate", "string", ".status.candidate.uri", 0),
+    ("Weight", "integer", ".status.weight", 0),
+    ("Accuracy", "number", '.status.gates[?(@.metric=="accuracy")].value', 0),
+    ("Threshold", "number", '.status.gates[?(@.metric=="accuracy")].threshold', 1),
+    ("Samples", "integer", '.status.gates[?(@.metric=="accuracy")].samples', 1),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 1),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+)
+_KEPT = frozenset({"description", "enum", "default", "maxLength", "minLength", "maxItems", "minItems", "type", "format"})
+
+
+def structural(schema: Schema, definitions: Schema) -> Schema:
+    """Turn pydantic's JSON schema into a structural one: references inlined, null alternatives and titles dropped."""
+    if "$ref" in schema:
+        target = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+        schema = {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
+    if "allOf" in schema:
+        schema = {**schema["allOf"][0], **{k: v for k, v in schema.items() if k != "allOf"}}
+        return structural(schema, definitions)
+    if "anyOf" in schema and "x-kubernetes-int-or-string" not in schema:
+        (real,) = (s for s in schema["anyOf"] if s.get("type") != "null")
+        outer = {k: v for k, v in schema.items() if k != "anyOf" and not (k == "default" and v is None)}
+        return structural({**real, **outer}, definitions)
+    if "const" in schema:
+        schema = {**schema, "enum": [schema["const"]], "type": "string"}
+    result = {k: v for k, v in schema.items() if k in _KEPT or k.startswith("x-kubernetes-")}
+    if "default" in result:
+        result["default"] = _without_none(result["default"])
+    if "properties" in schema:
+        result["properties"] = {name: structural(p, definitions) for name, p in schema["properties"].items()}
+        if required := schema.get("required"):
+            result["required"] = required
+    if "items" in schema:
+        result["items"] = structural(schema["items"], definitions)
+    return result
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return [_without_none(v) for v in value] if isinstance(value, list) else value
+
+
+def schema_of(model: type[Spec] | type[Status]) -> Schema:
+    """The structural schema of one of the two top-level models, defaults included."""
+    raw = model.model_json_schema(by_alias=True, mode="validation")
+    return structural(raw, raw.get("$defs", {}))
+
+
+def crd() -> Schema:
+    """The whole CustomResourceDefinition as plain data."""
+    status = schema_of(Status)
+    # kstatus calls an object without status "Current"; this default makes a new one "InProgress" until the operator has seen it.
+    status["default"] = {"observedGeneration": -1}
+    for field in status["properties"].values():
+        field.pop("default", None)
+    status["properties"]["conditions"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {"kind": KIND, "plural": PLURAL, "singular": "modelrollout", "shortNames": ["mro"], "categories": ["mlops"]},
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "selectableFields": [{"jsonPath": ".spec.modelUri"}],
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": kind, "jsonPath": path, **({"priority": priority} if priority else {})}
+                        for name, kind, path, priority in COLUMNS
+                    ],
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "description": "One model in production: which version is asked for, and how it is tried.",
+                            "required": ["spec"],
+                            "properties": {
+                                "apiVersion": {"type": "string"},
+                                "kind": {"type": "string"},
+                                "metadata": {"type": "object"},
+                                "spec": schema_of(Spec),
+                                "status": status,
+                            },
+                            "x-kubernetes-validations": NAME_RULES,
+                        }
+                    },
+                }
+            ],
+        },
+    }

@@ -1,0 +1,567 @@
+"""The rollout engine: what follows from one look at a rollout. Pure; `now` and every answer come in with the look.
+
+One call makes at most one transition between phases, so that each decision is durable in status before the world moves.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, assert_never
+
+from rollout_operator.domain.conditions import conditions
+from rollout_operator.domain.gates import KINDS, measure
+from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
+from rollout_operator.domain.revision import revision_of, serves
+from rollout_operator.domain.schema import parse_duration
+from rollout_operator.domain.spec import OnFailure, OnNoEvidence, Spec
+from rollout_operator.domain.status import (
+    Attempt,
+    GateStatus,
+    Measurement,
+    Phase,
+    Reason,
+    Rejected,
+    Revision,
+    Status,
+    Verdict,
+)
+
+DRAIN = timedelta(seconds=10)
+"""How long a router may still send requests by an older weight; measured below 1 s for Traefik, doubled ten times for safety."""
+REGISTRY_RETRY = timedelta(seconds=5)
+INVALID_RETRY = timedelta(seconds=30)
+ALIAS_RETRY = timedelta(seconds=30)
+READINESS_LOOK = timedelta(seconds=10)
+MAX_SETBACKS = 3
+MESSAGE_LENGTH = 1000
+
+ON_TRIAL = frozenset({Phase.STARTING, Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING})
+"""Phases of an attempt that can still be taken back without touching the stable Service."""
+COMMITTED = frozenset({Phase.SWITCHING, Phase.SETTLING})
+"""Phases in which the stable Service already selects the candidate."""
+CANDIDATE_RUNS = ON_TRIAL | COMMITTED | {Phase.ROLLING_BACK}
+"""Phases in which the candidate has pods."""
+AT_REST = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.INVALID})
+INCONCLUSIVE = frozenset({Reason.NO_EVIDENCE})
+"""Reasons to roll back that say nothing against the model, so that it may be tried again."""
+
+COMMANDS = ("abort", "promote", "skip", "retry")
+"""Verbs of the annotations `rollouts.mlops.dev/<verb>: "<attempt>"`, strongest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth an Event: a transition and its reason."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done: the next status, what to tell, and when to look again (None: only when something changes)."""
+
+    status: Status
+    notes: tuple[Note, ...] = ()
+    look_at: datetime | None = None
+
+
+def decide(seen: Observed) -> Plan:
+    """The plan that follows from `seen`. A status equal to the one seen means that there is nothing to write."""
+    plan = _next(seen)
+    return _finish(seen, plan)
+
+
+def needs_resolution(spec: Spec, status: Status) -> bool:
+    """Whether the registry must be asked before `decide` can go on."""
+    if status.phase in COMMITTED:
+        return False
+    return "@" in spec.model_uri or not (serves(_current(status), spec) or serves(status.stable, spec))
+
+
+def needs_measurement(spec: Spec, status: Status) -> bool:
+    """Whether the gates are to be measured at this look."""
+    return status.phase is Phase.TRIAL and not status.halted and not spec.paused
+
+
+def trial_replicas(spec: Spec, has_stable: bool) -> int:
+    """Pods of a candidate on trial: enough for the greatest weight of its steps, all of them where nothing else serves."""
+    share = max(step.weight for step in spec.strategy.steps) if has_stable else 100
+    return max(1, math.ceil(spec.replicas * share / 100))
+
+
+# --- the way through ---------------------------------------------------------------------------------------------------
+
+
+def _next(seen: Observed) -> Plan:  # noqa: C901, PLR0911, PLR0912 - the state machine: one line for each phase
+    if seen.spec is None:
+        return _stay(seen, Reason.INVALID_SPEC, seen.spec_error)
+    spec, status = seen.spec, seen.status
+    if (commanded := _command(seen, spec)) is not None:
+        return commanded
+    if spec.paused and status.phase not in AT_REST:
+        return _stay(seen, paused_since=status.paused_since or seen.now)
+    if status.paused_since is not None:
+        return _resume(seen)
+    if _redirected(seen, spec):
+        return _redirect(seen, spec)
+    match status.phase:
+        case Phase.PENDING | Phase.INVALID:
+            return _resolve(seen, spec)
+        case Phase.STARTING:
+            return _starting(seen, spec)
+        case Phase.TRIAL:
+            return _trial(seen, spec)
+        case Phase.PROMOTING:
+            return _promoting(seen, spec)
+        case Phase.SHIFTING:
+            return _shifting(seen, spec)
+        case Phase.SWITCHING:
+            return _switching(seen, spec)
+        case Phase.SETTLING:
+            return _settling(seen)
+        case Phase.ROLLING_BACK:
+            return _rolling_back(seen)
+        case Phase.PROMOTED | Phase.ROLLED_BACK:
+            return _stay(seen)
+    assert_never(status.phase)
+
+
+def _current(status: Status) -> Revision | None:
+    """The revision that the attempt, or its outcome, is about."""
+    if status.phase in CANDIDATE_RUNS or status.phase is Phase.ROLLED_BACK:
+        return status.candidate
+    return status.stable if status.phase is Phase.PROMOTED else None
+
+
+def _redirected(seen: Observed, spec: Spec) -> bool:
+    """Whether the spec, or the alias it names, asks for something else than what is under way."""
+    current = _current(seen.status)
+    if seen.status.phase in COMMITTED or current is None:
+        return False
+    moved = isinstance(seen.resolution, Resolved) and seen.resolution.uri != current.uri
+    return not serves(current, spec) or moved
+
+
+def _redirect(seen: Observed, spec: Spec) -> Plan:
+    """Void the attempt under way: weight 0 at once; back to stable if that is what is asked for, else a new attempt."""
+    status, stable, wanted = seen.status, seen.status.stable, f"the spec now asks for {spec.model_uri}"
+    if stable is not None and serves(stable, spec) and not _alias_left(seen, stable):
+        if status.phase in ON_TRIAL:
+            return _roll_back(seen, Reason.RETURNED_TO_STABLE, f"Cancelled: {wanted}, which is stable.", Verdict.CANCELLED)
+        if status.phase is Phase.ROLLED_BACK:
+            return _enter(seen, Phase.PROMOTED, Reason.RETURNED_TO_STABLE, f"{stable.uri} is stable.", candidate=None)
+        return _rolling_back(seen)
+    if status.phase in CANDIDATE_RUNS:
+        verdict = status.verdict if status.phase is Phase.ROLLING_BACK else None
+        if verdict is None:
+            status = _closed(status, seen.now, Verdict.SUPERSEDED, Reason.SUPERSEDED, f"Superseded: {wanted}.")
+        else:
+            status = _closed(status, seen.now, verdict, status.reason, status.message)
+        if status.candidate is not None:
+            retired = status.candidate.model_copy(update={"since": seen.now})
+            status = status.model_copy(update={"retiring": (retired, *status.retiring)})
+    return _resolve(replace(seen, status=status.model_copy(update=_BLANK)), spec)
+
+
+def _alias_left(seen: Observed, revision: Revision) -> bool:
+    return isinstance(seen.resolution, Resolved) and seen.resolution.uri != revision.uri
+
+
+_BLANK: dict[str, Any] = {
+    "candidate": None,
+    "step": None,
+    "step_since": None,
+    "weight": 0,
+    "setbacks": 0,
+    "gates": (),
+    "no_evidence_since": None,
+    "halted": False,
+    "honoured": (),
+    "verdict": None,
+}
+"""What an attempt leaves behind nothing of."""
+
+
+def _resolve(seen: Observed, spec: Spec) -> Plan:
+    """Find out which revision is asked for, and begin with it. What is stable already needs no registry."""
+    stable = seen.status.stable
+    if stable is not None and serves(stable, spec) and "@" not in spec.model_uri:
+        return _enter(seen, Phase.PROMOTED, Reason.ALREADY_STABLE, f"{stable.uri} is stable.", **_BLANK)
+    match seen.resolution:
+        case None:
+            return _enter(seen, Phase.PENDING, Reason.RESOLVING, f"Resolving {spec.model_uri}.", look_at=seen.now)
+        case RegistryUnreachable(message):
+            return _enter(seen, Phase.PENDING, Reason.REGISTRY_UNREACHABLE, message, look_at=seen.now + REGISTRY_RETRY)
+        case NotFound(message):
+            return _invalid(seen, Reason.MODEL_VERSION_NOT_FOUND, message)
+        case NotReady(message):
+            return _invalid(seen, Reason.MODEL_VERSION_NOT_READY, message)
+        case DigestMissing(message):
+            return _invalid(seen, Reason.DIGEST_MISSING, message)
+        case Resolved() as resolved:
+            return _begin(seen, spec, revision_of(resolved, spec, seen.uid, seen.image, seen.now))
+    assert_never(seen.resolution)
+
+
+def _invalid(seen: Observed, reason: Reason, message: str) -> Plan:
+    return _enter(seen, Phase.INVALID, reason, message, look_at=seen.now + INVALID_RETRY)
+
+
+def _begin(seen: Observed, spec: Spec, candidate: Revision) -> Plan:
+    """Start the attempt for `candidate`, unless its outcome is known already."""
+    status = seen.status
+    if status.stable is not None and candidate.revision == status.stable.revision:
+        stable = status.stable.model_copy(update={"requested": spec.model_uri})
+        return _enter(seen, Phase.PROMOTED, Reason.ALREADY_STABLE, f"{stable.uri} is stable.", **_BLANK | {"stable": stable})
+    for rejected in status.rejected:
+        if rejected.revision == candidate.revision:
+            message = f"{rejected.uri} was rolled back before ({rejected.message}) Annotate rollouts.mlops.dev/retry to try it again."
+            return _enter(seen, Phase.ROLLED_BACK, Reason.REJECTED_BEFORE, message, **_BLANK | {"candidate": candidate})
+    retiring = tuple(r for r in status.retiring if r.revision != candidate.revision)
+    known = next((r for r in status.retiring if r.revision == candidate.revision), None)
+    fresh = _BLANK | {"attempt": status.attempt + 1, "attempt_since": seen.now, "retiring": retiring}
+    if known is not None and known.promoted and status.stable is not None and _workload(seen, candidate).ready >= spec.replicas:
+        restored = candidate.model_copy(update={"promoted": True, "ready_at": seen.now})
+        message = f"Restoring {candidate.uri}: it was stable before and its pods still run."
+        return _enter(seen, Phase.PROMOTING, Reason.RESTORED, message, **fresh | {"candidate": restored})
+    candidate = candidate.model_copy(update={"replicas": trial_replicas(spec, status.stable is not None)})
+    message = f"Waiting for {_pods(candidate.replicas)} of {candidate.uri}, revision {candidate.revision}."
+    return _enter(seen, Phase.STARTING, Reason.WAITING_FOR_PODS, message, **fresh | {"candidate": candidate})
+
+
+def _starting(seen: Observed, spec: Spec) -> Plan:
+    candidate, status = _candidate(seen), seen.status
+    workload = _workload(seen, candidate)
+    if workload.ready >= candidate.replicas:
+        ready = candidate.model_copy(update={"ready_at": seen.now})
+        step = (status.step or 0) if status.stable is not None else None
+        return _enter_step(seen, spec, step, candidate=ready)
+    if (late := _overdue(seen, spec)) is not None:
+        return late
+    waiting = f"Waiting for {_pods(candidate.replicas)} of {candidate.uri}, revision {candidate.revision}."
+    message = f"{waiting} {workload.trouble}".strip()
+    return _stay(seen, Reason.WAITING_FOR_PODS, message, look_at=min(_deadline(seen, spec), seen.now + READINESS_LOOK))
+
+
+def _trial(seen: Observed, spec: Spec) -> Plan:
+    candidate, status, now = _candidate(seen), seen.status, seen.now
+    if status.halted:
+        return _stay(seen)
+    if _workload(seen, candidate).ready == 0:
+        if status.setbacks >= MAX_SETBACKS:
+            return _roll_back(seen, Reason.UNSTABLE, f"The pods of {candidate.uri} were lost {status.setbacks + 1} times.")
+        message = f"The pods of {candidate.uri} are not Ready any more; no traffic until they are."
+        return _enter(seen, Phase.STARTING, Reason.WAITING_FOR_PODS, message, weight=0, setbacks=status.setbacks + 1)
+    since = max(filter(None, (candidate.ready_at, status.step_since)))
+    gates = tuple(
+        measure(gate, seen.answers.get(gate.metric), candidate, since, now)
+        for gate in spec.analysis.gates
+        if status.stable is not None or not KINDS[gate.metric].needs_traffic
+    )
+    seen = replace(seen, status=status.model_copy(update={"gates": _unless_same(status.gates, gates)}))
+    failed = [g for g in gates if g.measurement is Measurement.FAIL]
+    if failed:
+        return _failed(seen, spec, candidate, failed)
+    due = since + (_hold(spec, status.step) if status.step is not None else timedelta())
+    silent = [g for g in gates if g.measurement is not Measurement.PASS]
+    if silent:
+        return _without_evidence(seen, spec, due, silent)
+    if now < due:
+        return _stay(seen, Reason.MEASURING, _step_message(seen, spec, gates), look_at=min(due, _tick(seen, spec)), no_evidence_since=None)
+    return _advance(seen, spec, Reason.GATES_PASSED, "; ".join(g.message for g in gates) or "no gate needs measuring")
+
+
+def _failed(seen: Observed, spec: Spec, candidate: Revision, failed: list[GateStatus]) -> Plan:
+    said = "; ".join(g.message for g in failed)
+    if spec.analysis.on_failure is OnFailure.PAUSE:
+        return _halt(seen, Reason.GATE_FAILED, f"{candidate.uri} failed: {said}. Paused; annotate abort, retry or promote.")
+    return _roll_back(seen, Reason.GATE_FAILED, f"{candidate.uri} failed: {said}.")
+
+
+def _without_evidence(seen: Observed, spec: Spec, due: datetime, silent: list[GateStatus]) -> Plan:
+    """Hold; once the step is due, hold for `maxHold` at most, then do as `onNoEvidence` says."""
+    said = "; ".join(g.message for g in silent)
+    if seen.now < due:
+        return _stay(seen, Reason.MEASURING, f"Measuring: {said}.", look_at=min(due, _tick(seen, spec)), no_evidence_since=None)
+    waiting_since = seen.status.no_evidence_since or seen.now
+    give_up = waiting_since + parse_duration(spec.analysis.max_hold)
+    if seen.now < give_up:
+        message = f"Holding at weight {seen.status.weight}: {said}."
+        look_at = min(give_up, _tick(seen, spec))
+        return _stay(seen, Reason.WAITING_FOR_EVIDENCE, message, look_at=look_at, no_evidence_since=waiting_since)
+    verdict = f"No evidence for {spec.analysis.max_hold}: {said}."
+    match spec.analysis.on_no_evidence:
+        case OnNoEvidence.ROLLBACK:
+            return _roll_back(seen, Reason.NO_EVIDENCE, verdict)
+        case OnNoEvidence.PAUSE:
+            return _halt(seen, Reason.NO_EVIDENCE, f"{verdict} Paused; annotate abort, retry or promote.")
+        case OnNoEvidence.PROMOTE:
+            return _advance(seen, spec, Reason.NO_EVIDENCE, f"{verdict} Going on because onNoEvidence is Promote.")
+    assert_never(spec.analysis.on_no_evidence)
+
+
+def _advance(seen: Observed, spec: Spec, reason: Reason, message: str) -> Plan:
+    """The next step, or promotion after the last one."""
+    step = seen.status.step
+    if step is not None and step + 1 < len(spec.strategy.steps):
+        return _enter_step(seen, spec, step + 1, no_evidence_since=None)
+    return _promote(seen, spec, reason, f"Promoting {_candidate(seen).uri}: {message}.")
+
+
+def _promote(seen: Observed, spec: Spec, reason: Reason, message: str) -> Plan:
+    full = _candidate(seen).model_copy(update={"replicas": spec.replicas})
+    return _enter(seen, Phase.PROMOTING, reason, message, candidate=full, no_evidence_since=None, verdict=Verdict.PROMOTED, halted=False)
+
+
+def _promoting(seen: Observed, spec: Spec) -> Plan:
+    candidate = _candidate(seen)
+    if _workload(seen, candidate).ready < candidate.replicas:
+        return _overdue(seen, spec) or _stay(seen, look_at=min(_deadline(seen, spec), seen.now + READINESS_LOOK))
+    if seen.status.stable is None:
+        return _enter(seen, Phase.SWITCHING, seen.status.reason, f"{candidate.uri} is Ready; opening the host.")
+    return _enter(seen, Phase.SHIFTING, seen.status.reason, f"All requests go to {candidate.uri}.", weight=100)
+
+
+def _shifting(seen: Observed, spec: Spec) -> Plan:
+    candidate = _candidate(seen)
+    if _workload(seen, candidate).ready == 0:
+        return _roll_back(seen, Reason.UNSTABLE, f"The pods of {candidate.uri} were lost while it took over.")
+    if seen.now < (drained := _since(seen) + DRAIN):
+        return _stay(seen, look_at=drained)
+    if _workload(seen, candidate).ready < candidate.replicas:
+        return _overdue(seen, spec) or _stay(seen, look_at=_deadline(seen, spec))
+    return _enter(seen, Phase.SWITCHING, seen.status.reason, f"The stable Service selects the pods of {candidate.uri}.")
+
+
+def _switching(seen: Observed, spec: Spec) -> Plan:
+    """Wait until the stable Service has the candidate's endpoints and no others."""
+    candidate = _candidate(seen)
+    if seen.stable_endpoints != {candidate.revision}:
+        return _overdue(seen, spec) or _stay(seen, look_at=_deadline(seen, spec))
+    if seen.status.stable is None:
+        return _promoted(seen)
+    if seen.now < (drained := _since(seen) + DRAIN):
+        return _stay(seen, look_at=drained)
+    return _enter(seen, Phase.SETTLING, seen.status.reason, f"{candidate.uri} answers as stable; closing the canary route.", weight=0)
+
+
+def _settling(seen: Observed) -> Plan:
+    drained = _since(seen) + DRAIN
+    return _stay(seen, look_at=drained) if seen.now < drained else _promoted(seen)
+
+
+def _promoted(seen: Observed) -> Plan:
+    status, candidate = seen.status, _candidate(seen)
+    said = "; ".join(g.message for g in status.gates)
+    message = f"{candidate.uri} is stable{': ' + said if said else ''}."
+    stable = candidate.model_copy(update={"since": seen.now, "promoted": True})
+    closed = _closed(status, seen.now, Verdict.PROMOTED, status.reason, message)
+    retiring = status.retiring
+    if status.stable is not None:
+        retiring = (status.stable.model_copy(update={"since": seen.now, "replicas": stable.replicas}), *retiring)
+    kept = _BLANK | {"stable": stable, "retiring": retiring, "history": closed.history, "gates": status.gates}
+    return _enter(seen, Phase.PROMOTED, status.reason, message, **kept)
+
+
+def _rolling_back(seen: Observed) -> Plan:
+    """Keep the candidate's pods until no request can reach them; then they go."""
+    status, candidate = seen.status, _candidate(seen)
+    if seen.now < (drained := _since(seen) + DRAIN):
+        return _stay(seen, look_at=drained)
+    if status.verdict is Verdict.CANCELLED:
+        closed = _closed(status, seen.now, Verdict.CANCELLED, status.reason, status.message)
+        return _enter(seen, Phase.PROMOTED, status.reason, status.message, **_BLANK | {"history": closed.history})
+    closed = _closed(status, seen.now, Verdict.ROLLED_BACK, status.reason, status.message)
+    ended = {"history": closed.history, "rejected": closed.rejected, "candidate": candidate, "gates": status.gates}
+    return _enter(seen, Phase.ROLLED_BACK, status.reason, status.message, **_BLANK | ended)
+
+
+# --- commands and pauses -------------------------------------------------------------------------------------------------
+
+
+def _command(seen: Observed, spec: Spec) -> Plan | None:
+    """What a person commands for this very attempt, if it can still be done; abort is stronger than the others."""
+    status = seen.status
+    given = [v for v in COMMANDS if seen.commands.get(v) == str(status.attempt) and status.attempt and v not in status.honoured]
+    tried = status.phase is Phase.TRIAL
+    for verb in given:
+        if verb == "abort" and status.phase in ON_TRIAL:
+            return _roll_back(seen, Reason.ABORTED, f"{_candidate(seen).uri} was aborted by annotation.")
+        if verb == "promote" and tried:
+            message = f"Promoting {_candidate(seen).uri} by annotation, whatever the gates say."
+            return _promote(seen, spec, Reason.PROMOTED_BY_COMMAND, message)
+        if verb == "skip" and tried and not status.halted and not spec.paused:
+            skipped = replace(seen, status=status.model_copy(update={"honoured": (*status.honoured, "skip")}))
+            return _advance(skipped, spec, Reason.PROMOTED_BY_COMMAND, "the step was skipped by annotation")
+        if verb == "retry" and (status.phase is Phase.ROLLED_BACK or status.halted):
+            return _retry(seen, spec)
+    return None
+
+
+def _retry(seen: Observed, spec: Spec) -> Plan:
+    candidate, status = _candidate(seen), seen.status
+    if status.phase in CANDIDATE_RUNS:
+        status = _closed(status, seen.now, Verdict.SUPERSEDED, status.reason, status.message)
+    forgiven = tuple(r for r in status.rejected if r.revision != candidate.revision)
+    again = replace(seen, status=status.model_copy(update={"rejected": forgiven}))
+    fresh = candidate.model_copy(update={"since": seen.now, "ready_at": None, "image": seen.image})
+    return _begin(again, spec, fresh)
+
+
+def _halt(seen: Observed, reason: Reason, message: str) -> Plan:
+    return _enter(seen, Phase.TRIAL, reason, message, halted=True, kind="Warning")
+
+
+def _resume(seen: Observed) -> Plan:
+    """Go on after a pause: every clock that ran when it began is set forward by its length."""
+    status = seen.status
+    if status.paused_since is None:
+        return _stay(seen)
+    slept = seen.now - status.paused_since
+    clocks = {name: getattr(status, name) for name in ("phase_since", "step_since", "no_evidence_since")}
+    moved: dict[str, Any] = {name: clock + slept if clock is not None else None for name, clock in clocks.items()}
+    return _stay(seen, look_at=seen.now, paused_since=None, **moved)
+
+
+# --- small parts -----------------------------------------------------------------------------------------------------------
+
+
+def _enter(
+    seen: Observed, phase: Phase, reason: Reason, message: str, *, look_at: datetime | None = None, kind: str = "", **changes: Any
+) -> Plan:
+    """Go to `phase` (its clock starts anew only when it differs) and tell why; look again at once unless said otherwise."""
+    status, now = seen.status, seen.now
+    entered = phase is not status.phase or status.phase_since is None
+    told = entered or reason is not status.reason or changes.get("halted")
+    warns = phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.INVALID} or kind == "Warning"
+    update: dict[str, Any] = {"phase": phase, "reason": reason, "message": _clip(message), **changes}
+    if entered:
+        update["phase_since"] = now
+    note = Note("Warning" if warns else "Normal", reason, _clip(message))
+    resting = phase in AT_REST and look_at is None
+    return Plan(status.model_copy(update=update), (note,) if told else (), look_at if look_at or resting else now)
+
+
+def _enter_step(seen: Observed, spec: Spec, step: int | None, **changes: Any) -> Plan:
+    weight = 0 if step is None else spec.strategy.steps[step].weight
+    placed = {**changes, "step": step, "step_since": seen.now, "weight": weight, "phase": Phase.TRIAL}
+    moved = replace(seen, status=seen.status.model_copy(update=placed))
+    entered: dict[str, Any] = {"phase_since": seen.now} if seen.status.phase is not Phase.TRIAL else {}
+    message = _step_message(moved, spec, ())
+    plan = _enter(moved, Phase.TRIAL, Reason.MEASURING, message, look_at=_tick(seen, spec), **entered)
+    return replace(plan, notes=(Note("Normal", Reason.MEASURING, _clip(message)),))
+
+
+def _roll_back(seen: Observed, reason: Reason, message: str, verdict: Verdict = Verdict.ROLLED_BACK) -> Plan:
+    entered: dict[str, Any] = {"weight": 0, "verdict": verdict, "halted": False, "no_evidence_since": None, "paused_since": None}
+    return _enter(seen, Phase.ROLLING_BACK, reason, message, **entered)
+
+
+def _stay(seen: Observed, reason: Reason | None = None, message: str = "", *, look_at: datetime | None = None, **changes: Any) -> Plan:
+    if reason is not None:
+        changes |= {"reason": reason, "message": _clip(message)}
+    return Plan(seen.status.model_copy(update=changes), (), look_at)
+
+
+def _overdue(seen: Observed, spec: Spec) -> Plan | None:
+    """Roll back where the phase has lasted longer than progressDeadline."""
+    if seen.now < _deadline(seen, spec):
+        return None
+    candidate = _candidate(seen)
+    trouble = _workload(seen, candidate).trouble or "its pods did not become Ready"
+    message = f"{candidate.uri} made no progress in phase {seen.status.phase} for {spec.strategy.progress_deadline}: {trouble}"
+    return _roll_back(seen, Reason.PROGRESS_DEADLINE_EXCEEDED, message)
+
+
+def _closed(status: Status, now: datetime, verdict: Verdict, reason: Reason, message: str) -> Status:
+    """The status with its attempt entered into history, and into memory of the rejected where it belongs there."""
+    candidate = status.candidate
+    if candidate is None:
+        return status
+    ended = Attempt(
+        attempt=status.attempt,
+        uri=candidate.uri,
+        revision=candidate.revision,
+        verdict=verdict,
+        reason=reason,
+        message=message,
+        started=status.attempt_since or now,
+        ended=now,
+    )
+    rejected = status.rejected
+    if verdict is Verdict.ROLLED_BACK and reason not in INCONCLUSIVE:
+        entry = Rejected(revision=candidate.revision, uri=candidate.uri, reason=reason, message=message, at=now)
+        rejected = (entry, *(r for r in rejected if r.revision != candidate.revision))[:20]
+    return status.model_copy(update={"history": (ended, *status.history)[:10], "rejected": rejected})
+
+
+def _finish(seen: Observed, plan: Plan) -> Plan:
+    """Let go of revisions whose time is over, stamp generation and conditions, and see that nothing is looked at too late."""
+    status, now, look_at = plan.status, seen.now, plan.look_at
+    if seen.spec is not None:
+        delay = max(parse_duration(seen.spec.strategy.scale_down_delay), DRAIN)
+        retiring = tuple(r for r in status.retiring if now < r.since + delay)[:20]
+        follow = (seen.now + ALIAS_RETRY,) if "@" in seen.spec.model_uri and status.phase in AT_REST else ()
+        look_at = min(filter(None, (look_at, *follow, *(r.since + delay for r in retiring))), default=None)
+        if retiring != status.retiring:
+            status = status.model_copy(update={"retiring": retiring})
+    status = status.model_copy(update={"observed_generation": seen.generation})
+    status = status.model_copy(update={"conditions": conditions(status, now)})
+    return replace(plan, status=status, look_at=look_at)
+
+
+def _unless_same(before: tuple[GateStatus, ...], after: tuple[GateStatus, ...]) -> tuple[GateStatus, ...]:
+    """The new measurements, but the old entry where it says the same: a status that says nothing new is not written."""
+
+    def said(gate: GateStatus) -> tuple[object, ...]:
+        return gate.metric, gate.threshold, gate.measurement, gate.revision, gate.value and float(f"{gate.value:.3g}")
+
+    known = {said(gate): gate for gate in before}
+    return tuple(known.get(said(gate), gate) for gate in after)
+
+
+def _step_message(seen: Observed, spec: Spec, gates: tuple[GateStatus, ...]) -> str:
+    status, candidate = seen.status, _candidate(seen)
+    said = "; ".join(g.message for g in _unless_same(status.gates, gates))
+    if status.step is None:
+        return f"{candidate.uri} is Ready; measuring before the host answers{': ' + said if said else ''}."
+    place = f"Step {status.step + 1} of {len(spec.strategy.steps)}"
+    return f"{place}: {status.weight} % of requests go to {candidate.uri}{'; ' + said if said else ''}."
+
+
+def _candidate(seen: Observed) -> Revision:
+    if seen.status.candidate is None:
+        raise ValueError(f"status.candidate is missing in phase {seen.status.phase}")
+    return seen.status.candidate
+
+
+def _workload(seen: Observed, revision: Revision) -> Workload:
+    return seen.workloads.get(revision.revision, Workload(ready=0, wanted=0))
+
+
+def _since(seen: Observed) -> datetime:
+    return seen.status.phase_since or seen.now
+
+
+def _deadline(seen: Observed, spec: Spec) -> datetime:
+    return _since(seen) + parse_duration(spec.strategy.progress_deadline)
+
+
+def _hold(spec: Spec, step: int) -> timedelta:
+    return parse_duration(spec.strategy.steps[min(step, len(spec.strategy.steps) - 1)].hold)
+
+
+def _tick(seen: Observed, spec: Spec) -> datetime:
+    """The next multiple of the interval: rollouts of one interval are measured together, by one query."""
+    interval = parse_duration(spec.analysis.interval).total_seconds()
+    return datetime.fromtimestamp((math.floor(seen.now.timestamp() / interval) + 1) * interval, tz=UTC)
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
+
+
+def _clip(message: str) -> str:
+    return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"

@@ -1,0 +1,23 @@
+"""The names under which the operator and everything it makes are known."""
+
+GROUP = "rollouts.mlops.dev"
+VERSION = "v1alpha1"
+KIND = "ModelRollout"
+PLURAL = "modelrollouts"
+FIELD_MANAGER = "rollout-operator"
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+ROLLOUT = f"{GROUP}/rollout"
+REVISION = f"{GROUP}/revision"
+DIGEST_TAG = f"{GROUP}/digest"
+"""Tag of a model version that holds its content digest."""
+
+
+def revision_name(rollout: str, revision: str) -> str:
+    """Name of a revision's Deployment and Service."""
+    return f"{rollout}-{revision}"
+
+
+def canary_name(rollout: str) -> str:
+    """Name of the canary Ingress."""
+    return f"{rollout}-canary"

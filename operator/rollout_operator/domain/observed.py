@@ -1,0 +1,110 @@
+"""Everything `decide` may know: one frozen value, gathered before and free of any client."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rollout_operator.domain.spec import Metric, Spec
+from rollout_operator.domain.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The registry has the version, READY, with its content digest."""
+
+    uri: str
+    version: str
+    digest: str
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The registry has no such model, version or alias."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """The version exists, but its registration has not ended well yet."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigestMissing:
+    """The version has no recorded content digest, so no pod could verify what it loads."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryUnreachable:
+    """The registry did not answer."""
+
+    message: str
+
+
+Resolution = Resolved | NotFound | NotReady | DigestMissing | RegistryUnreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The Deployment of one revision as the cluster has it.
+
+    ready: pods that are Ready; wanted: pods its spec asks for; trouble: what its pods say is wrong, "" if nothing.
+    """
+
+    ready: int
+    wanted: int
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The newest sample of one time series of one revision.
+
+    at: Unix time of the sample in seconds, by Prometheus' clock; le: the bucket's upper bound, for histograms only.
+    """
+
+    name: str
+    pod: str
+    at: float
+    value: float
+    source: str = ""
+    le: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsUnreachable:
+    """Prometheus gave no answer that can be used."""
+
+    message: str
+
+
+Answer = tuple[Series, ...] | MetricsUnreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at a rollout.
+
+    spec is None where the object's spec cannot be read (then `spec_error` says why); resolution is None where it was not
+    asked for; workloads are keyed by revision; stable_endpoints are the revisions with Ready endpoints behind the stable
+    Service; answers hold the candidate's series, as far as they were asked for; image is the model server's image for new revisions.
+    """
+
+    now: datetime
+    uid: str
+    name: str
+    generation: int
+    spec: Spec | None
+    status: Status
+    image: str
+    spec_error: str = ""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    resolution: Resolution | None = None
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
+    stable_endpoints: frozenset[str] = frozenset()
+    answers: Mapping[Metric, Answer] = field(default_factory=dict)

@@ -1,0 +1,39 @@
+"""The identity of a revision."""
+
+import json
+from datetime import datetime
+from hashlib import sha256
+
+from rollout_operator.domain.observed import Resolved
+from rollout_operator.domain.spec import Spec
+from rollout_operator.domain.status import Revision
+
+
+def revision_hash(uid: str, uri: str, digest: str, resources: dict[str, object]) -> str:
+    """Eight hex digits over what makes a revision: pinned URI, content digest, pod settings, and the ModelRollout's uid.
+
+    The uid keeps a deleted and re-created rollout of the same name from taking over pods or samples of its predecessor.
+    """
+    canonical = json.dumps([uid, uri, digest, resources], sort_keys=True, separators=(",", ":"))
+    return sha256(canonical.encode()).hexdigest()[:8]
+
+
+def revision_of(resolved: Resolved, spec: Spec, uid: str, image: str, now: datetime) -> Revision:
+    """The revision that `spec` asks for, given what the registry said."""
+    return Revision(
+        revision=revision_hash(uid, resolved.uri, resolved.digest, spec.resources.to_api()),
+        requested=spec.model_uri,
+        uri=resolved.uri,
+        version=resolved.version,
+        run=resolved.run,
+        digest=resolved.digest,
+        image=image,
+        resources=spec.resources,
+        replicas=spec.replicas,
+        since=now,
+    )
+
+
+def serves(revision: Revision | None, spec: Spec) -> bool:
+    """Whether `revision` is what `spec` asks for, as far as the spec's own words tell."""
+    return revision is not None and revision.requested == spec.model_uri and revision.resources == spec.resources

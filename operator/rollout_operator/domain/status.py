@@ -1,0 +1,173 @@
+"""What the operator knows and has decided: the status of a ModelRollout. All of the engine's memory is in it."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from rollout_operator.domain.schema import ApiModel, Moment
+from rollout_operator.domain.spec import Resources
+
+
+class Phase(StrEnum):
+    """Where the rollout stands, for people; programs read the conditions."""
+
+    PENDING = "Pending"
+    """Nothing decided yet: the model version is being resolved."""
+    STARTING = "Starting"
+    """The candidate's pods are not Ready yet; weight 0."""
+    TRIAL = "Trial"
+    """The candidate gets the weight of the step; the gates are measured."""
+    PROMOTING = "Promoting"
+    """The gates have passed; the candidate is scaled to full size."""
+    SHIFTING = "Shifting"
+    """The candidate gets all requests through the canary route."""
+    SWITCHING = "Switching"
+    """The stable Service selects the candidate's pods; waiting for its endpoints."""
+    SETTLING = "Settling"
+    """The canary route is at weight 0 again; both routes lead to the same pods."""
+    PROMOTED = "Promoted"
+    """The candidate has become stable."""
+    ROLLING_BACK = "RollingBack"
+    """Weight 0; the candidate's pods stay until no request can reach them."""
+    ROLLED_BACK = "RolledBack"
+    """The candidate is gone and remembered as rejected."""
+    INVALID = "Invalid"
+    """The model version cannot be rolled out at all."""
+
+
+class Measurement(StrEnum):
+    """What one gate says at one moment."""
+
+    PASS = "Pass"
+    FAIL = "Fail"
+    NO_EVIDENCE = "NoEvidence"
+    UNREACHABLE = "Unreachable"
+
+
+class Verdict(StrEnum):
+    """How an attempt ended."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    CANCELLED = "Cancelled"
+    SUPERSEDED = "Superseded"
+
+
+class Reason(StrEnum):
+    """Why, in one word: the reasons of conditions, Events and history; docs/troubleshooting.md has an entry for each."""
+
+    RESOLVING = "Resolving"
+    REGISTRY_UNREACHABLE = "RegistryUnreachable"
+    MODEL_VERSION_NOT_FOUND = "ModelVersionNotFound"
+    MODEL_VERSION_NOT_READY = "ModelVersionNotReady"
+    DIGEST_MISSING = "DigestMissing"
+    INVALID_SPEC = "InvalidSpec"
+    WAITING_FOR_PODS = "WaitingForPods"
+    MEASURING = "Measuring"
+    WAITING_FOR_EVIDENCE = "WaitingForEvidence"
+    GATES_PASSED = "GatesPassed"
+    GATE_FAILED = "GateFailed"
+    NO_EVIDENCE = "NoEvidence"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    UNSTABLE = "Unstable"
+    ABORTED = "Aborted"
+    PROMOTED_BY_COMMAND = "PromotedByCommand"
+    RETURNED_TO_STABLE = "ReturnedToStable"
+    SUPERSEDED = "Superseded"
+    REJECTED_BEFORE = "RejectedBefore"
+    ALREADY_STABLE = "AlreadyStable"
+    RESTORED = "Restored"
+    PAUSED = "Paused"
+
+
+class Revision(ApiModel):
+    """One servable model: resolved version, content digest and pod settings."""
+
+    revision: str = Field(max_length=16, description="Short hash; names the Deployment and labels the metric series.")
+    requested: str = Field(max_length=256, description="The modelUri as the spec had it.")
+    uri: str = Field(max_length=256, description="The MODEL_URI with the version pinned.")
+    version: str = Field(max_length=16, description="The version in the registry.")
+    run: str = Field("", max_length=64, description="The MLflow run that made the model.")
+    digest: str = Field(max_length=80, description="sha256 over the artifact's files, verified by the pod before it loads.")
+    image: str = Field(max_length=512, description="The model server's image, pinned when the attempt began.")
+    resources: Resources = Field(Resources(), description="CPU and memory of each pod.")
+    replicas: int = Field(description="Pods wanted.")
+    since: Moment = Field(description="When it took its present role.")
+    ready_at: Moment | None = Field(None, description="When its pods were first Ready in this attempt; older samples do not count.")
+    promoted: bool = Field(False, description="Whether it has ever been stable.")
+
+
+class GateStatus(ApiModel):
+    """What a gate said when it was last measured."""
+
+    metric: str = Field(max_length=32)
+    value: float | None = Field(None, description="The measured value.")
+    threshold: float = Field(description="The bound it is held against.")
+    samples: int | None = Field(None, description="How many labels or requests the value rests on.")
+    measurement: Measurement
+    message: str = Field("", max_length=512, description="The measurement as a sentence.")
+    at: Moment = Field(description="When this was first measured so.")
+    revision: str = Field(max_length=16, description="The revision it was measured for.")
+
+
+class Attempt(ApiModel):
+    """One trial of one candidate that has ended."""
+
+    attempt: int
+    uri: str = Field(max_length=256)
+    revision: str = Field(max_length=16)
+    verdict: Verdict
+    reason: str = Field(max_length=64)
+    message: str = Field(max_length=1024)
+    started: Moment
+    ended: Moment
+
+
+class Rejected(ApiModel):
+    """A revision that was rolled back; it is not tried again without `retry`."""
+
+    revision: str = Field(max_length=16)
+    uri: str = Field(max_length=256)
+    reason: str = Field(max_length=64)
+    message: str = Field(max_length=1024)
+    at: Moment
+
+
+class Condition(ApiModel):
+    """A metav1.Condition."""
+
+    type: str = Field(max_length=64)
+    status: Literal["True", "False", "Unknown"]
+    reason: str = Field(max_length=64)
+    message: str = Field(max_length=2048)
+    observed_generation: int
+    last_transition_time: Moment
+
+
+class Status(ApiModel):
+    """The status of a ModelRollout."""
+
+    observed_generation: int = Field(-1, description="The generation this status speaks of; -1 before the operator has seen the object.")
+    phase: Phase = Field(Phase.PENDING, description="Where the rollout stands, for people.")
+    phase_since: Moment | None = Field(None, description="When the phase began; deadlines count from it.")
+    attempt: int = Field(0, description="Number of the last attempt; it only grows.")
+    attempt_since: Moment | None = Field(None, description="When the attempt began.")
+    stable: Revision | None = Field(None, description="The revision that answers by default.")
+    candidate: Revision | None = Field(None, description="The revision on trial, or the one that was last rolled back.")
+    retiring: tuple[Revision, ...] = Field((), max_length=20, description="Replaced revisions whose pods are kept for scaleDownDelay.")
+    step: int | None = Field(None, description="Index of the current step, from 0.")
+    step_since: Moment | None = Field(None, description="When the step began.")
+    weight: int = Field(0, description="Share of requests that goes to the candidate, in percent.")
+    setbacks: int = Field(0, description="How often the candidate's pods were lost during this attempt.")
+    gates: tuple[GateStatus, ...] = Field((), max_length=10, description="The last measurement of each gate.")
+    no_evidence_since: Moment | None = Field(None, description="Since when a step that is due waits for evidence.")
+    paused_since: Moment | None = Field(None, description="Since when spec.paused holds the rollout.")
+    halted: bool = Field(False, description="A verdict said Pause; abort, retry or promote goes on.")
+    honoured: tuple[str, ...] = Field((), max_length=10, description="Commands already carried out in this attempt.")
+    verdict: Verdict | None = Field(None, description="The verdict that is being carried out.")
+    reason: Reason = Field(Reason.RESOLVING, description="Why the rollout stands where it does.")
+    message: str = Field("", max_length=1024, description="The same as a sentence.")
+    history: tuple[Attempt, ...] = Field((), max_length=10, description="The last ten attempts, newest first.")
+    rejected: tuple[Rejected, ...] = Field((), max_length=20, description="Revisions that were rolled back, newest first.")
+    conditions: tuple[Condition, ...] = Field((), max_length=8, description="Accepted, Ready, Reconciling, Stalled (kstatus).")
