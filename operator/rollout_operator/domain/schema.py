@@ -21,7 +21,7 @@ class ApiModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def cel(rule: str, message: str) -> dict[str, list[dict[str, str]]]:
+def cel(rule: str, message: str) -> dict[str, Any]:
     """A CEL rule for the CRD: admission refuses the object with `message` where `rule` is false."""
     return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
 

@@ -39,7 +39,8 @@ class OnNoEvidence(StrEnum):
 
 
 def _rule(rule: str, message: str) -> dict[str, str]:
-    return cel(rule, message)["x-kubernetes-validations"][0]
+    only: dict[str, str] = cel(rule, message)["x-kubernetes-validations"][0]
+    return only
 
 
 def _quantity() -> dict[str, Any]:

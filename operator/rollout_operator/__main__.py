@@ -1,0 +1,39 @@
+"""Command line of the operator."""
+
+import os
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The rollout operator: owns ModelRollouts in a Kubernetes cluster."""
+
+
+@main.command()
+def run() -> None:
+    """Run the operator, by the pod's service account or KUBECONFIG.
+
+    Needs INFERENCE_IMAGE, PROMETHEUS_URL and MLFLOW_TRACKING_URI in the environment; takes WATCH_NAMESPACES (comma-separated, empty
+    for all), LOG_LEVEL, METRICS_PORT and HEALTH_PORT.
+    """
+    from rollout_operator.handlers import run as run_operator  # noqa: PLC0415 - kopf is slow to import, and `crd` does without
+    from rollout_operator.settings import Settings, SettingsError  # noqa: PLC0415
+
+    try:
+        settings = Settings.from_environment(os.environ)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    run_operator(settings)
+
+
+@main.command()
+def crd() -> None:
+    """Print the CustomResourceDefinition as YAML."""
+    from rollout_operator.crd import crd_yaml  # noqa: PLC0415
+
+    click.echo(crd_yaml(), nl=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""What can go wrong with a call, in the operator's own words; clients' exceptions stop at their module."""
+
+
+class CallFailed(Exception):
+    """The API server did not do as asked, or did not answer; the call may be repeated."""
+
+
+class Conflict(CallFailed):
+    """Somebody else has written since; look again before deciding anything."""
+
+
+class Gone(CallFailed):
+    """The object does not exist (any more)."""

@@ -1,0 +1,90 @@
+"""The only module that knows MLflow: resolves a MODEL_URI to a version, its run and its content digest.
+
+Source: mlflow.org/docs/latest/api_reference/rest-api.html (model-versions/get, registered-models/alias).
+The REST API is used directly: the client library blocks, and would be most of the operator's memory.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from rollout_operator.domain.names import DIGEST_TAG
+from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, RegistryUnreachable, Resolution, Resolved
+from rollout_operator.telemetry import REGISTRY_REQUESTS
+
+TIMEOUT = aiohttp.ClientTimeout(total=10)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_URI = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>.+))")
+
+
+def authorization(env: Mapping[str, str]) -> dict[str, str]:
+    """The Authorization header that MLflow's own variables ask for; empty where there are none."""
+    if token := env.get("MLFLOW_TRACKING_TOKEN"):
+        return {"Authorization": f"Bearer {token}"}
+    if user := env.get("MLFLOW_TRACKING_USERNAME"):
+        pair = f"{user}:{env.get('MLFLOW_TRACKING_PASSWORD', '')}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    return {}
+
+
+@dataclass
+class Registry:
+    """Asks the MLflow tracking server at `url`."""
+
+    url: str
+    session: aiohttp.ClientSession
+    headers: Mapping[str, str]
+
+    async def resolve(self, model_uri: str) -> Resolution:
+        """What the registry says of `model_uri`; never raises for what the registry or the network does."""
+        match = _URI.fullmatch(model_uri)
+        if match is None:
+            return NotFound(f"{model_uri} is no MODEL_URI: write models:/<name>/<version> or models:/<name>@<alias>.")
+        name = match["name"]
+        path, parameters = "model-versions/get", {"name": name, "version": match["version"] or ""}
+        if match["alias"]:
+            path, parameters = "registered-models/alias", {"name": name, "alias": match["alias"]}
+        try:
+            async with self.session.get(
+                f"{self.url}/api/2.0/mlflow/{path}", params=parameters, headers=self.headers, timeout=TIMEOUT, allow_redirects=False
+            ) as response:
+                status, body = response.status, await response.read()
+            answer = read(model_uri, status, body)
+        except (TimeoutError, OSError, aiohttp.ClientError) as failure:
+            answer = RegistryUnreachable(f"The registry did not answer: {type(failure).__name__} {failure}".strip())
+        REGISTRY_REQUESTS.labels(type(answer).__name__).inc()
+        return answer
+
+
+def read(model_uri: str, status: int, body: bytes) -> Resolution:
+    """Read a reply of the registry."""
+    try:
+        reply: dict[str, Any] = json.loads(body)
+        if not isinstance(reply, dict):
+            raise TypeError(type(reply))
+    except (ValueError, TypeError):
+        return RegistryUnreachable(f"The registry answered HTTP {status} with something else than a JSON object.")
+    if status != 200:
+        code, said = reply.get("error_code", ""), str(reply.get("message", ""))[:200]
+        if code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return NotFound(f"The registry has no {model_uri}: {said}")
+        return RegistryUnreachable(f"The registry answered HTTP {status}: {said}")
+    try:
+        version: dict[str, Any] = reply["model_version"]
+        uri = f"models:/{version['name']}/{version['version']}"
+        if (state := version.get("status", "READY")) != "READY":
+            return NotReady(f"{uri} is {state} in the registry: {version.get('status_message', '')}".rstrip(": ") + ".")
+        digest = {t["key"]: t["value"] for t in version.get("tags", [])}.get(DIGEST_TAG, "")
+        if not _DIGEST.fullmatch(digest):
+            return DigestMissing(
+                f"{uri} has no content digest: register it with `python -m rollout_trainer`, which sets the tag {DIGEST_TAG} "
+                "to sha256:<64 hex digits>, so that pods can verify what they load."
+            )
+        return Resolved(uri=uri, version=str(version["version"]), digest=digest, run=str(version.get("run_id") or ""))
+    except (KeyError, TypeError, AttributeError) as failure:
+        return RegistryUnreachable(f"The registry's answer cannot be read: {type(failure).__name__}.")

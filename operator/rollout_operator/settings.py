@@ -1,0 +1,59 @@
+"""The operator's configuration: read from the environment once, at start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+PASSED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_INSECURE_TLS")
+"""Variables that every model server gets as the operator has them."""
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the message says which and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Frozen; handed down as an argument, read at import by nobody.
+
+    namespaces: empty for all; write_limit: API writes under way at once.
+    """
+
+    inference_image: str
+    prometheus_url: str
+    registry_url: str
+    namespaces: tuple[str, ...] = ()
+    log_level: str = "INFO"
+    metrics_port: int = 8081
+    health_port: int = 8080
+    write_limit: int = 32
+    model_environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> Self:
+        """Read the settings from environment variables; raises SettingsError for what is missing or wrong."""
+
+        def required(name: str, example: str) -> str:
+            if not (value := env.get(name, "").strip()):
+                raise SettingsError(f"set the environment variable {name}, for example {name}={example}")
+            return value
+
+        def port(name: str, default: int) -> int:
+            text = env.get(name, str(default))
+            if not text.isdigit() or not 0 < int(text) < 65536:
+                raise SettingsError(f"{name}={text!r} is no port: write a number from 1 to 65535")
+            return int(text)
+
+        level = env.get("LOG_LEVEL", "INFO").upper()
+        if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise SettingsError(f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR")
+        return cls(
+            inference_image=required("INFERENCE_IMAGE", "registry.example.com/rollouts/inference:1.0"),
+            prometheus_url=required("PROMETHEUS_URL", "http://prometheus:9090").rstrip("/"),
+            registry_url=required("MLFLOW_TRACKING_URI", "http://mlflow:5000").rstrip("/"),
+            namespaces=tuple(n.strip() for n in env.get("WATCH_NAMESPACES", "").split(",") if n.strip()),
+            log_level=level,
+            metrics_port=port("METRICS_PORT", 8081),
+            health_port=port("HEALTH_PORT", 8080),
+            model_environment={**{n: env[n] for n in PASSED_ON if env.get(n)}, "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO")},
+        )
