@@ -1,0 +1,424 @@
+"""The engine's transitions, one row each, and whole stories from first deploy to rollback."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from rollout_operator.domain.decide import DRAIN, MAX_SETBACKS, Plan, decide, trial_replicas
+from rollout_operator.domain.observed import (
+    DigestMissing,
+    MetricsUnreachable,
+    NotFound,
+    NotReady,
+    Observed,
+    RegistryUnreachable,
+    Resolved,
+    Workload,
+)
+from rollout_operator.domain.spec import Metric
+from rollout_operator.domain.status import Measurement, Phase, Reason, Rejected, Status, Verdict
+from tests.unit.engine.builders import START, accuracy, at, observed, on_trial, ready, resolved, revision, spec
+
+V1, V2, V3 = (revision(v) for v in (1, 2, 3))
+TO_2 = spec("models:/iris/2")
+GOOD = accuracy(0.93, 21)
+BAD = accuracy(0.62, 3)
+
+
+def trial(now: float, **changes: Any) -> Observed:
+    """A look at the trial of version 2, whose pods are Ready."""
+    return observed(now, **({"spec": TO_2, "status": on_trial(), "workloads": ready(V1, V2)} | changes))
+
+
+def promoted_1(**changes: Any) -> Status:
+    """Version 1 is stable and nothing is under way."""
+    values: dict[str, Any] = {"phase": Phase.PROMOTED, "phase_since": START, "attempt": 1, "stable": V1, "observed_generation": 1}
+    return Status(**(values | changes))
+
+
+def rolled_back(**changes: Any) -> Status:
+    """Version 2 was rolled back; version 1 is stable."""
+    rejected = Rejected(revision=V2.revision, uri=V2.uri, reason="GateFailed", message="accuracy 0.62 is below 0.7.", at=START)
+    values: dict[str, Any] = {"phase": Phase.ROLLED_BACK, "attempt": 2, "stable": V1, "candidate": V2, "rejected": (rejected,)}
+    return Status(**(values | {"phase_since": START} | changes))
+
+
+TRANSITIONS = {
+    "a new rollout waits for its pods": (observed(0, resolution=resolved(1)), Phase.STARTING, Reason.WAITING_FOR_PODS),
+    "a registry that is down holds a new rollout": (
+        observed(0, resolution=RegistryUnreachable("refused")),
+        Phase.PENDING,
+        Reason.REGISTRY_UNREACHABLE,
+    ),
+    "a version that does not exist is invalid": (observed(0, resolution=NotFound("no")), Phase.INVALID, Reason.MODEL_VERSION_NOT_FOUND),
+    "a version still registering is not rolled out": (
+        observed(0, resolution=NotReady("pending")),
+        Phase.INVALID,
+        Reason.MODEL_VERSION_NOT_READY,
+    ),
+    "a version without digest is refused": (observed(0, resolution=DigestMissing("none")), Phase.INVALID, Reason.DIGEST_MISSING),
+    "an invalid version that appears is tried": (
+        observed(99, status=Status(phase=Phase.INVALID, phase_since=START), resolution=resolved(1)),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "a spec that cannot be read holds everything": (
+        observed(5, spec=None, spec_error="spec.replicas: no", status=on_trial()),
+        Phase.TRIAL,
+        Reason.INVALID_SPEC,
+    ),
+    "pods that are not Ready are waited for": (
+        observed(5, status=on_trial(phase=Phase.STARTING), spec=TO_2),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "Ready pods start the trial": (trial(5, status=on_trial(phase=Phase.STARTING, step=None)), Phase.TRIAL, Reason.MEASURING),
+    "pods never Ready roll back at the deadline": (
+        observed(60, status=on_trial(phase=Phase.STARTING), spec=TO_2),
+        Phase.ROLLING_BACK,
+        Reason.PROGRESS_DEADLINE_EXCEEDED,
+    ),
+    "a good measurement before the hold is over holds": (trial(19, answers=accuracy(0.93, 18)), Phase.TRIAL, Reason.MEASURING),
+    "a good measurement after the hold moves on": (trial(22, answers=GOOD), Phase.TRIAL, Reason.MEASURING),
+    "a failed gate rolls back before the hold is over": (trial(4, answers=BAD), Phase.ROLLING_BACK, Reason.GATE_FAILED),
+    "a failed gate pauses where the spec says so": (
+        trial(4, answers=BAD, spec=spec("models:/iris/2", analysis__onFailure="Pause")),
+        Phase.TRIAL,
+        Reason.GATE_FAILED,
+    ),
+    "no evidence after the hold waits": (trial(25), Phase.TRIAL, Reason.WAITING_FOR_EVIDENCE),
+    "Prometheus down after the hold waits": (
+        trial(25, answers={Metric.ACCURACY: MetricsUnreachable("refused")}),
+        Phase.TRIAL,
+        Reason.WAITING_FOR_EVIDENCE,
+    ),
+    "no evidence for maxHold rolls back": (
+        trial(66, status=on_trial(no_evidence_since=at(25))),
+        Phase.ROLLING_BACK,
+        Reason.NO_EVIDENCE,
+    ),
+    "no evidence for maxHold pauses where the spec says so": (
+        trial(66, status=on_trial(no_evidence_since=at(25)), spec=spec("models:/iris/2", analysis__onNoEvidence="Pause")),
+        Phase.TRIAL,
+        Reason.NO_EVIDENCE,
+    ),
+    "no evidence for maxHold goes on where the spec says so": (
+        trial(66, status=on_trial(no_evidence_since=at(25), step=1), spec=spec("models:/iris/2", analysis__onNoEvidence="Promote")),
+        Phase.PROMOTING,
+        Reason.NO_EVIDENCE,
+    ),
+    "evidence of the step before does not count": (
+        trial(46, status=on_trial(step=1, step_since=at(25)), answers=accuracy(0.93, 24)),
+        Phase.TRIAL,
+        Reason.WAITING_FOR_EVIDENCE,
+    ),
+    "the last step promotes": (
+        trial(46, status=on_trial(step=1, step_since=at(25)), answers=accuracy(0.93, 45)),
+        Phase.PROMOTING,
+        Reason.GATES_PASSED,
+    ),
+    "lost pods take the weight away": (trial(10, workloads={V2.revision: Workload(0, 1)}), Phase.STARTING, Reason.WAITING_FOR_PODS),
+    "pods lost too often roll back": (
+        trial(10, workloads={}, status=on_trial(setbacks=MAX_SETBACKS)),
+        Phase.ROLLING_BACK,
+        Reason.UNSTABLE,
+    ),
+    "a full-size candidate gets all requests": (
+        trial(5, status=on_trial(phase=Phase.PROMOTING, candidate=V2)),
+        Phase.SHIFTING,
+        Reason.RESOLVING,
+    ),
+    "a candidate that does not reach full size rolls back": (
+        trial(60, status=on_trial(phase=Phase.PROMOTING, candidate=V2), workloads=ready(V2, count=1)),
+        Phase.ROLLING_BACK,
+        Reason.PROGRESS_DEADLINE_EXCEEDED,
+    ),
+    "shifting waits for the routers": (trial(9, status=on_trial(phase=Phase.SHIFTING, candidate=V2)), Phase.SHIFTING, Reason.RESOLVING),
+    "shifting ends in the switch": (trial(10, status=on_trial(phase=Phase.SHIFTING, candidate=V2)), Phase.SWITCHING, Reason.RESOLVING),
+    "a candidate lost while shifting rolls back": (
+        trial(5, status=on_trial(phase=Phase.SHIFTING, candidate=V2), workloads=ready(V1)),
+        Phase.ROLLING_BACK,
+        Reason.UNSTABLE,
+    ),
+    "the switch waits for endpoints": (
+        trial(20, status=on_trial(phase=Phase.SWITCHING, candidate=V2), stable_endpoints=frozenset({V1.revision, V2.revision})),
+        Phase.SWITCHING,
+        Reason.RESOLVING,
+    ),
+    "a switch without endpoints goes back": (
+        trial(60, status=on_trial(phase=Phase.SWITCHING, candidate=V2), stable_endpoints=frozenset({"?"})),
+        Phase.ROLLING_BACK,
+        Reason.PROGRESS_DEADLINE_EXCEEDED,
+    ),
+    "the right endpoints end the switch": (
+        trial(20, status=on_trial(phase=Phase.SWITCHING, candidate=V2), stable_endpoints=frozenset({V2.revision})),
+        Phase.SETTLING,
+        Reason.RESOLVING,
+    ),
+    "settling ends in promotion": (trial(10, status=on_trial(phase=Phase.SETTLING)), Phase.PROMOTED, Reason.RESOLVING),
+    "rolling back drains first": (
+        trial(9, status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK)),
+        Phase.ROLLING_BACK,
+        Reason.RESOLVING,
+    ),
+    "a drained candidate is rolled back": (
+        trial(10, status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK)),
+        Phase.ROLLED_BACK,
+        Reason.RESOLVING,
+    ),
+    "a drained candidate that was cancelled leaves stable": (
+        trial(10, status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.CANCELLED), spec=spec()),
+        Phase.PROMOTED,
+        Reason.RESOLVING,
+    ),
+    "a new version on a promoted rollout starts": (
+        observed(0, spec=TO_2, status=promoted_1(), resolution=resolved(2)),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "a version changed mid-trial starts anew": (
+        trial(5, spec=spec("models:/iris/3"), resolution=resolved(3)),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "a version changed mid-trial to none voids the trial": (
+        trial(5, spec=spec("models:/iris/999"), resolution=NotFound("no")),
+        Phase.INVALID,
+        Reason.MODEL_VERSION_NOT_FOUND,
+    ),
+    "a version changed while the registry is down voids the trial": (
+        trial(5, spec=spec("models:/iris/3"), resolution=RegistryUnreachable("refused")),
+        Phase.PENDING,
+        Reason.REGISTRY_UNREACHABLE,
+    ),
+    "back to stable mid-trial cancels": (trial(5, spec=spec()), Phase.ROLLING_BACK, Reason.RETURNED_TO_STABLE),
+    "a version changed during the switch waits": (
+        trial(5, spec=spec("models:/iris/3"), status=on_trial(phase=Phase.SWITCHING)),
+        Phase.SWITCHING,
+        Reason.RESOLVING,
+    ),
+    "a re-sync of a rejected version does nothing": (trial(99, status=rolled_back()), Phase.ROLLED_BACK, Reason.RESOLVING),
+    "a rejected version asked for again is refused at once": (
+        observed(99, spec=TO_2, status=promoted_1(rejected=rolled_back().rejected), resolution=resolved(2)),
+        Phase.ROLLED_BACK,
+        Reason.REJECTED_BEFORE,
+    ),
+    "back to stable after a rollback is promoted": (
+        observed(99, spec=spec(), status=rolled_back()),
+        Phase.PROMOTED,
+        Reason.RETURNED_TO_STABLE,
+    ),
+    "back to stable from an invalid version needs no registry": (
+        observed(99, spec=spec(), status=promoted_1(phase=Phase.INVALID), resolution=None),
+        Phase.PROMOTED,
+        Reason.ALREADY_STABLE,
+    ),
+    "an alias that names the stable version changes nothing": (
+        observed(5, spec=spec("models:/iris@champion"), status=promoted_1(), resolution=resolved(1)),
+        Phase.PROMOTED,
+        Reason.ALREADY_STABLE,
+    ),
+    "an alias that moves starts a rollout": (
+        observed(
+            5,
+            spec=spec("models:/iris@champion"),
+            status=promoted_1(stable=V1.model_copy(update={"requested": "models:/iris@champion"})),
+            resolution=resolved(2),
+        ),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "a retired stable version whose pods still run is restored": (
+        observed(
+            5,
+            spec=spec("models:/iris/1"),
+            status=promoted_1(stable=V2, retiring=(V1.model_copy(update={"promoted": True}),)),
+            resolution=resolved(1),
+            workloads=ready(V1, V2),
+        ),
+        Phase.PROMOTING,
+        Reason.RESTORED,
+    ),
+    "abort rolls back": (trial(5, commands={"abort": "2"}), Phase.ROLLING_BACK, Reason.ABORTED),
+    "abort of another attempt does nothing": (trial(5, commands={"abort": "1"}, answers=GOOD), Phase.TRIAL, Reason.MEASURING),
+    "abort is stronger than promote": (trial(5, commands={"promote": "2", "abort": "2"}), Phase.ROLLING_BACK, Reason.ABORTED),
+    "abort after the switch is too late": (
+        trial(5, status=on_trial(phase=Phase.SETTLING), commands={"abort": "2"}),
+        Phase.SETTLING,
+        Reason.RESOLVING,
+    ),
+    "promote promotes": (trial(5, commands={"promote": "2"}), Phase.PROMOTING, Reason.PROMOTED_BY_COMMAND),
+    "retry tries the rejected version again": (
+        observed(99, spec=TO_2, status=rolled_back(), commands={"retry": "2"}),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "retry of a halted attempt begins anew": (
+        trial(9, status=on_trial(halted=True), commands={"retry": "2"}),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "a halted attempt stays": (trial(999, status=on_trial(halted=True), answers=BAD), Phase.TRIAL, Reason.RESOLVING),
+    "paused holds a failing trial": (trial(5, spec=spec("models:/iris/2", paused=True), answers=BAD), Phase.TRIAL, Reason.RESOLVING),
+}
+
+
+@pytest.mark.parametrize(("look", "phase", "reason"), TRANSITIONS.values(), ids=TRANSITIONS.keys())
+def test_one_look_leads_to(look: Observed, phase: Phase, reason: Reason) -> None:
+    status = decide(look).status
+    assert (status.phase, status.reason) == (phase, reason)
+    assert status.observed_generation == look.generation
+    if status.phase is not Phase.TRIAL and status.phase not in {Phase.SHIFTING, Phase.SWITCHING, Phase.PROMOTING}:
+        assert status.weight == 0 or status.phase is look.status.phase
+
+
+@pytest.mark.parametrize(("look", "phase", "reason"), TRANSITIONS.values(), ids=TRANSITIONS.keys())
+def test_a_decision_once_made_is_not_made_again(look: Observed, phase: Phase, reason: Reason) -> None:
+    """Deciding anew from a decision that is durable, at the same moment, never adds a second attempt or history entry for it."""
+    first = decide(look)
+    again = decide(Observed(**{**{f: getattr(look, f) for f in look.__slots__}, "status": first.status}))
+    assert again.status.attempt == first.status.attempt
+    assert len(again.status.history) <= len(first.status.history) + (again.status.phase is not first.status.phase)
+
+
+def test_a_supersession_keeps_the_old_pods_and_remembers_the_attempt() -> None:
+    status = decide(trial(5, spec=spec("models:/iris/3"), resolution=resolved(3))).status
+    assert status.weight == 0
+    assert status.attempt == 3
+    assert [r.revision for r in status.retiring] == [V2.revision]
+    assert [(h.attempt, h.verdict) for h in status.history] == [(2, Verdict.SUPERSEDED)]
+    assert status.stable == on_trial().stable, "the baseline stays the last promoted revision"
+
+
+def test_a_supersession_during_a_rollback_keeps_its_verdict() -> None:
+    failing = on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK, reason=Reason.GATE_FAILED, message="bad", weight=0)
+    status = decide(trial(5, spec=spec("models:/iris/3"), status=failing, resolution=resolved(3))).status
+    assert [(h.verdict, h.reason) for h in status.history] == [(Verdict.ROLLED_BACK, "GateFailed")]
+    assert [r.revision for r in status.rejected] == [V2.revision]
+
+
+def test_skip_moves_one_step_only() -> None:
+    first = decide(trial(5, commands={"skip": "2"}))
+    assert (first.status.step, first.status.weight) == (1, 50)
+    second = decide(trial(6, status=first.status, commands={"skip": "2"}))
+    assert second.status.step == 1
+
+
+def test_a_pause_moves_the_clocks() -> None:
+    held = decide(trial(10, spec=spec("models:/iris/2", paused=True)))
+    assert held.status.paused_since == at(10)
+    going = decide(trial(110, status=held.status)).status
+    assert (going.phase_since, going.step_since, going.paused_since) == (at(100), at(100), None)
+
+
+def test_no_evidence_does_not_mark_the_version_bad() -> None:
+    rolling = decide(trial(66, status=on_trial(no_evidence_since=at(25))))
+    ended = decide(trial(66 + DRAIN.total_seconds(), status=rolling.status))
+    assert ended.status.phase is Phase.ROLLED_BACK
+    assert not ended.status.rejected
+
+
+def test_unchanged_measurements_write_nothing() -> None:
+    first = decide(trial(6, answers=accuracy(0.93, 5)))
+    second = decide(trial(11, status=first.status, answers=accuracy(0.93, 10)))
+    assert second.status == first.status
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weights", "has_stable", "pods"),
+    [(2, (10, 50), True, 1), (10, (10, 50), True, 5), (10, (5,), True, 1), (3, (100,), True, 3), (4, (10,), False, 4)],
+)
+def test_a_candidate_has_pods_for_its_greatest_weight(replicas: int, weights: tuple[int, ...], has_stable: bool, pods: int) -> None:
+    wanted = spec(replicas=replicas, strategy__steps=[{"weight": w} for w in weights])
+    assert trial_replicas(wanted, has_stable) == pods
+
+
+@dataclass
+class Story:
+    """Plays time against `decide`: looks whenever asked to, with pods Ready after `startup` seconds."""
+
+    good: dict[int, float]
+    startup: float = 3
+    now: float = 0
+    status: Status = field(default_factory=Status)
+    phases: list[str] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)
+    decisions: list[Plan] = field(default_factory=list)
+
+    def look(self, uri: str) -> datetime | None:
+        wanted = spec(uri)
+        candidate, stable = self.status.candidate, self.status.stable
+        running = [r for r in (candidate, stable, *self.status.retiring) if r is not None]
+        started = self.status.attempt_since is not None and (at(self.now) - self.status.attempt_since).total_seconds() >= self.startup
+        workloads = {r.revision: Workload(r.replicas if r is not candidate or started else 0, r.replicas) for r in running}
+        answering = candidate if self.status.phase in {Phase.SWITCHING, Phase.SETTLING} else stable
+        version = int(candidate.version) if candidate else 0
+        plan = decide(
+            observed(
+                self.now,
+                spec=wanted,
+                status=self.status,
+                resolution=resolved(int(uri.rsplit("/", 1)[1])),
+                workloads=workloads,
+                stable_endpoints=frozenset({answering.revision} if answering else ()),
+                answers=accuracy(self.good[version], self.now) if version else {},
+            )
+        )
+        if plan.status.phase is not self.status.phase:
+            self.phases.append(plan.status.phase.value)
+        if plan.status.weight != self.status.weight:
+            self.weights.append(plan.status.weight)
+        self.status = plan.status
+        self.decisions.append(plan)
+        return plan.look_at
+
+    def play(self, uri: str, seconds: float) -> Status:
+        end = self.now + seconds
+        while self.now < end:
+            look_at = self.look(uri)
+            soon = self.now + 1 if self.status.phase in {Phase.STARTING, Phase.SWITCHING, Phase.PROMOTING} else end
+            due = (look_at - START).total_seconds() if look_at else end
+            self.now = max(self.now + 0.001, min(due, soon))
+        return self.status
+
+
+def test_a_story_from_first_deploy_to_rollback() -> None:
+    story = Story(good={1: 0.9, 2: 0.95, 3: 0.5})
+    first = story.play("models:/iris/1", 60)
+    assert story.phases == ["Starting", "Trial", "Promoting", "Switching", "Promoted"]
+    assert story.weights == []
+    assert first.stable is not None
+    assert first.stable.version == "1"
+
+    story.phases.clear()
+    second = story.play("models:/iris/2", 200)
+    assert story.phases == ["Starting", "Trial", "Promoting", "Shifting", "Switching", "Settling", "Promoted"]
+    assert story.weights == [10, 50, 100, 0]
+    assert second.stable is not None
+    assert second.stable.version == "2"
+    assert second.retiring == ()
+    assert [g.measurement for g in second.gates] == [Measurement.PASS]
+
+    story.phases.clear()
+    story.weights.clear()
+    third = story.play("models:/iris/3", 60)
+    assert story.phases == ["Starting", "Trial", "RollingBack", "RolledBack"]
+    assert story.weights == [10, 0]
+    assert third.stable is not None
+    assert third.stable.version == "2"
+    assert [h.verdict for h in third.history] == [Verdict.ROLLED_BACK, Verdict.PROMOTED, Verdict.PROMOTED]
+    assert "0.5 is below 0.7" in third.message
+    assert "iris/3" in third.message
+
+
+def test_resolved_is_what_begins_an_attempt() -> None:
+    resolution = Resolved(uri="models:/iris/7", version="7", digest="sha256:" + "b" * 64, run="r")
+    status = decide(observed(0, spec=spec("models:/iris@champion"), resolution=resolution)).status
+    assert status.candidate is not None
+    assert (status.candidate.requested, status.candidate.uri, status.candidate.digest) == (
+        "models:/iris@champion",
+        "models:/iris/7",
+        resolution.digest,
+    )

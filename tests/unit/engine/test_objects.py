@@ -1,0 +1,132 @@
+"""Which objects a rollout has in each phase, and what is in them."""
+
+import pytest
+
+from rollout_operator.domain.status import Phase, Status
+from rollout_operator.objects import Manifest, Owner
+from rollout_operator.objects.build import build
+from rollout_operator.objects.drift import says
+from tests.unit.engine.builders import IMAGE, UID, at, on_trial, revision, spec
+
+OWNER = Owner(UID, "iris", "models")
+V1, V2, V3 = revision(1), revision(2), revision(3)
+C1, C2, C3 = (f"iris-{v.revision}" for v in (V1, V2, V3))
+
+
+def objects(status: Status) -> dict[str, Manifest]:
+    manifests = build(OWNER, spec("models:/iris/2"), status, {"MLFLOW_TRACKING_URI": "http://mlflow:5000"})
+    return {f"{m['kind']}/{m['metadata']['name']}": m for m in manifests}
+
+
+first = Status(phase=Phase.STARTING, candidate=V1)
+WITH_CANARY = {f"Service/{C2}", "Service/iris", "Ingress/iris", "Ingress/iris-canary", f"Deployment/{C1}", f"Deployment/{C2}"}
+STABLE_1 = {"Service/iris", "Ingress/iris", f"Deployment/{C1}"}
+NAMES = {
+    "nothing before a version is resolved": (Status(), set()),
+    "a first deploy has no route": (first, {f"Service/{C1}", f"Deployment/{C1}"}),
+    "a first deploy opens the host at the switch": (
+        first.model_copy(update={"phase": Phase.SWITCHING}),
+        {f"Service/{C1}", f"Deployment/{C1}", "Service/iris", "Ingress/iris"},
+    ),
+    "a trial has both routes": (on_trial(), WITH_CANARY),
+    "a rollback keeps the pods while requests may come": (on_trial(phase=Phase.ROLLING_BACK, weight=0), WITH_CANARY),
+    "after a rollback only stable is left": (on_trial(phase=Phase.ROLLED_BACK, weight=0), STABLE_1),
+    "an invalid version leaves stable alone": (on_trial(phase=Phase.INVALID, candidate=None), STABLE_1),
+    "a replaced revision keeps its pods for a while": (
+        Status(phase=Phase.PROMOTED, stable=V2, retiring=(V1,)),
+        {"Service/iris", "Ingress/iris", f"Deployment/{C1}", f"Deployment/{C2}"},
+    ),
+    "a superseded candidate keeps its pods for a while": (
+        on_trial(phase=Phase.STARTING, candidate=V3, retiring=(V2,), weight=0),
+        {
+            f"Service/{C3}",
+            "Service/iris",
+            "Ingress/iris",
+            "Ingress/iris-canary",
+            f"Deployment/{C1}",
+            f"Deployment/{C2}",
+            f"Deployment/{C3}",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "names"), NAMES.values(), ids=NAMES.keys())
+def test_objects_that_exist(status: Status, names: set[str]) -> None:
+    assert set(objects(status)) == names
+
+
+@pytest.mark.parametrize(
+    ("phase", "selected"),
+    [
+        pytest.param(Phase.TRIAL, V1, id="on trial, stable answers"),
+        pytest.param(Phase.SHIFTING, V1, id="shifting, stable answers"),
+        pytest.param(Phase.SWITCHING, V2, id="switching, the candidate answers"),
+        pytest.param(Phase.SETTLING, V2, id="settling, the candidate answers"),
+        pytest.param(Phase.ROLLING_BACK, V1, id="rolling back, stable answers"),
+    ],
+)
+def test_the_stable_service_selects(phase: Phase, selected: object) -> None:
+    service = objects(on_trial(phase=phase))["Service/iris"]
+    assert service["spec"]["selector"]["rollouts.mlops.dev/revision"] == getattr(selected, "revision", None)
+
+
+def test_the_canary_ingress_carries_the_weight_and_the_stable_one_does_not() -> None:
+    made = objects(on_trial(weight=10))
+    canary, stable = made["Ingress/iris-canary"], made["Ingress/iris"]
+    assert canary["metadata"]["annotations"] == {
+        "nginx.ingress.kubernetes.io/canary": "true",
+        "nginx.ingress.kubernetes.io/canary-weight": "10",
+    }
+    assert "annotations" not in stable["metadata"]
+    rule_c, rule_s = canary["spec"]["rules"][0], stable["spec"]["rules"][0]
+    assert (rule_c["host"], rule_c["http"]["paths"][0]["path"]) == (rule_s["host"], rule_s["http"]["paths"][0]["path"])
+    assert rule_c["http"]["paths"][0]["backend"]["service"]["name"] == C2
+
+
+def test_a_deployment_pins_what_it_serves_and_borrows_no_rights() -> None:
+    made = objects(on_trial())[f"Deployment/{C2}"]
+    pod = made["spec"]["template"]["spec"]
+    env = {e["name"]: e["value"] for e in pod["containers"][0]["env"]}
+    assert env["MODEL_URI"] == "models:/iris/2"
+    assert env["MODEL_DIGEST"] == V2.digest
+    assert env["MODEL_REVISION"] == V2.revision
+    assert env["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+    assert pod["containers"][0]["image"] == IMAGE
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    assert made["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
+def test_replicas_follow_the_role() -> None:
+    made = objects(on_trial(retiring=(V3.model_copy(update={"replicas": 7}),)))
+    assert {name: m["spec"]["replicas"] for name, m in made.items() if m["kind"] == "Deployment"} == {
+        f"Deployment/{C1}": 2,
+        f"Deployment/{C2}": 1,
+        f"Deployment/{C3}": 7,
+    }
+
+
+def test_what_was_ready_before_is_not_rebuilt_by_a_later_look() -> None:
+    assert objects(on_trial()) == objects(on_trial(phase_since=at(99)))
+
+
+DRIFT = {
+    "the same": ({"a": 1}, {"a": 1}, True),
+    "defaulted fields more": ({"a": 1, "b": 2}, {"a": 1}, True),
+    "a field changed": ({"a": 2}, {"a": 1}, False),
+    "a field missing": ({}, {"a": 1}, False),
+    "a nested field changed": ({"a": {"b": "10"}}, {"a": {"b": "50"}}, False),
+    "a list with one more": ({"a": [1, 2]}, {"a": [1]}, False),
+    "a list with defaulted fields": ({"a": [{"x": 1, "y": 2}]}, {"a": [{"x": 1}]}, True),
+    "a quantity written otherwise": ({"cpu": "1"}, {"cpu": "1000m"}, True),
+    "another quantity": ({"cpu": "2"}, {"cpu": "1000m"}, False),
+    "a number where a text was": ({"weight": 10}, {"weight": "10"}, True),
+    "a text that is no quantity": ({"a": "x"}, {"a": "y"}, False),
+    "something else than a map": ({"a": None}, {"a": {"b": 1}}, False),
+}
+
+
+@pytest.mark.parametrize(("live", "wanted", "same"), DRIFT.values(), ids=DRIFT.keys())
+def test_drift(live: object, wanted: object, same: bool) -> None:
+    assert says(live, wanted) is same

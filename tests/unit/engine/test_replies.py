@@ -1,0 +1,109 @@
+"""Replies of Prometheus and of the registry, read from their bytes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rollout_operator import prometheus, registry
+from rollout_operator.domain.observed import DigestMissing, MetricsUnreachable, NotFound, NotReady, RegistryUnreachable, Resolved, Series
+from rollout_operator.registry import authorization
+
+DIGEST = "sha256:" + "0" * 64
+
+
+def matrix(*series: dict[str, Any], **more: Any) -> bytes:
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": list(series)}, **more}).encode()
+
+
+def one(**labels: str) -> dict[str, Any]:
+    metric = {"__name__": "ml_model_accuracy", "namespace": "models", "revision": "abc", "pod": "p", **labels}
+    return {"metric": metric, "values": [[1.0, "0.5"], [2.5, "0.9"]]}
+
+
+UNREADABLE = {
+    "HTTP 400": (400, b"{}"),
+    "HTTP 422": (422, b"{}"),
+    "HTTP 429": (429, b""),
+    "HTTP 500": (500, b""),
+    "HTTP 503": (503, b""),
+    "a redirect": (302, b""),
+    "HTML": (200, b"<html>"),
+    "truncated JSON": (200, matrix(one())[:-9]),
+    "nothing": (200, b""),
+    "a list": (200, b"[]"),
+    "null": (200, b"null"),
+    "status error": (200, b'{"status":"error","data":{"resultType":"matrix","result":[]}}'),
+    "a vector": (200, b'{"status":"success","data":{"resultType":"vector","result":[]}}'),
+    "a scalar": (200, b'{"status":"success","data":{"resultType":"scalar","result":[1,"0.9"]}}'),
+    "warnings": (200, matrix(one(), warnings=["partial data"])),
+    "a series without samples": (200, matrix({"metric": {"__name__": "x"}, "values": []})),
+    "a value that is no number": (200, matrix({"metric": {"__name__": "x"}, "values": [[1, "good"]]})),
+    "a series without name": (200, matrix({"metric": {}, "values": [[1, "0.9"]]})),
+}
+
+
+@pytest.mark.parametrize(("status", "body"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_is_no_answer_of_prometheus(status: int, body: bytes) -> None:
+    assert isinstance(prometheus.read(status, body), MetricsUnreachable)
+
+
+def test_the_newest_sample_counts_and_keeps_its_time() -> None:
+    answer = prometheus.read(200, matrix(one(source="training"), one(revision="def")))
+    assert not isinstance(answer, MetricsUnreachable)
+    assert answer["models", "abc"] == (Series("ml_model_accuracy", "p", 2.5, 0.9, "training"),)
+    assert set(answer) == {("models", "abc"), ("models", "def")}
+
+
+def test_an_empty_matrix_is_an_answer() -> None:
+    assert prometheus.read(200, matrix()) == {}
+
+
+def version(**changes: Any) -> bytes:
+    tags = [{"key": "rollouts.mlops.dev/digest", "value": DIGEST}]
+    found = {"name": "iris", "version": "7", "run_id": "r1", "status": "READY", "tags": tags, **changes}
+    return json.dumps({"model_version": found}).encode()
+
+
+def error(code: str) -> bytes:
+    return json.dumps({"error_code": code, "message": "said so"}).encode()
+
+
+REGISTRY = {
+    "a READY version with digest": (200, version(), Resolved("models:/iris/7", "7", DIGEST, "r1")),
+    "a version without run": (200, version(run_id=None), Resolved("models:/iris/7", "7", DIGEST, "")),
+    "a pending version": (200, version(status="PENDING_REGISTRATION"), NotReady),
+    "a failed version": (200, version(status="FAILED_REGISTRATION", status_message="disk full"), NotReady),
+    "no digest": (200, version(tags=[]), DigestMissing),
+    "a digest that is none": (200, version(tags=[{"key": "rollouts.mlops.dev/digest", "value": "md5:1"}]), DigestMissing),
+    "no such version": (404, error("RESOURCE_DOES_NOT_EXIST"), NotFound),
+    "an invalid name": (400, error("INVALID_PARAMETER_VALUE"), NotFound),
+    "HTTP 500": (500, error("INTERNAL_ERROR"), RegistryUnreachable),
+    "HTTP 503 with HTML": (503, b"<html>", RegistryUnreachable),
+    "HTTP 404 of a proxy": (404, b"not found", RegistryUnreachable),
+    "not authorised": (401, error("UNAUTHENTICATED"), RegistryUnreachable),
+    "a list": (200, b"[]", RegistryUnreachable),
+    "no version in it": (200, b"{}", RegistryUnreachable),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "expected"), REGISTRY.values(), ids=REGISTRY.keys())
+def test_what_the_registry_says(status: int, body: bytes, expected: object) -> None:
+    said = registry.read("models:/iris/7", status, body)
+    assert isinstance(said, expected) if isinstance(expected, type) else said == expected
+    if not isinstance(said, Resolved):
+        assert said.message.strip()
+
+
+@pytest.mark.parametrize(
+    ("env", "header"),
+    [
+        pytest.param({}, {}, id="none"),
+        pytest.param({"MLFLOW_TRACKING_TOKEN": "t"}, {"Authorization": "Bearer t"}, id="token"),
+        pytest.param(
+            {"MLFLOW_TRACKING_USERNAME": "u", "MLFLOW_TRACKING_PASSWORD": "p"}, {"Authorization": "Basic dTpw"}, id="user and password"
+        ),
+    ],
+)
+def test_authorization(env: dict[str, str], header: dict[str, str]) -> None:
+    assert authorization(env) == header

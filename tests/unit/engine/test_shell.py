@@ -1,0 +1,232 @@
+"""The store, the queue, settings, conditions and the layout that the packages depend on."""
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from rollout_operator.domain.conditions import conditions, truths
+from rollout_operator.domain.schema import parse_duration
+from rollout_operator.domain.status import Phase, Reason, Status
+from rollout_operator.engine import Engine, utc_now
+from rollout_operator.errors import CallFailed
+from rollout_operator.reconcile import Ports, trouble
+from rollout_operator.settings import Settings, SettingsError
+from rollout_operator.store import Key, Store, child
+from tests.unit.engine.builders import at, on_trial
+
+
+def rollout(version: int, name: str = "iris", uid: str = "u1") -> dict[str, Any]:
+    return {"metadata": {"namespace": "models", "name": name, "uid": uid, "resourceVersion": str(version), "generation": 1}, "spec": {}}
+
+
+def deployment(version: int, ready: int = 0, uid: str = "d1") -> dict[str, Any]:
+    labels = {"rollouts.mlops.dev/rollout": "iris", "rollouts.mlops.dev/revision": "abc"}
+    owners = [{"uid": "u1", "controller": True}]
+    meta = {
+        "namespace": "models",
+        "name": "iris-abc",
+        "uid": uid,
+        "resourceVersion": str(version),
+        "labels": labels,
+        "ownerReferences": owners,
+    }
+    return {"metadata": meta, "spec": {"replicas": 2}, "status": {"readyReplicas": ready}}
+
+
+KEY = ("models", "iris")
+
+
+def test_an_older_version_that_arrives_late_is_dropped() -> None:
+    store = Store()
+    store.put_rollout(rollout(9))
+    store.put_rollout(rollout(8, uid="old"))
+    store.put_child("Deployment", deployment(99, ready=2))
+    store.put_child("Deployment", deployment(98, ready=0))
+    assert (store.rollout(KEY) or {})["metadata"]["uid"] == "u1"
+    assert [c.ready for c in store.children(KEY)] == [2]
+
+
+def test_a_late_deletion_does_not_take_a_successor() -> None:
+    store = Store()
+    store.put_rollout(rollout(9, uid="new"))
+    store.drop_rollout(rollout(8, uid="old"))
+    store.put_child("Deployment", deployment(9, uid="new"))
+    store.drop_child("Deployment", deployment(8, uid="old"))
+    assert store.rollout(KEY) is not None
+    assert len(store.children(KEY)) == 1
+    store.drop_child("Deployment", deployment(10, uid="new"))
+    assert store.children(KEY) == ()
+
+
+def test_terminating_and_unready_endpoints_do_not_count() -> None:
+    def endpoint(pod: str, **conditions: bool) -> dict[str, Any]:
+        return {"targetRef": {"name": pod}, "conditions": conditions}
+
+    raw = {
+        "metadata": {
+            "namespace": "models",
+            "name": "s",
+            "uid": "s",
+            "resourceVersion": "1",
+            "labels": {"kubernetes.io/service-name": "iris"},
+        },
+        "endpoints": [endpoint("a", ready=True), endpoint("b", ready=False), endpoint("c", ready=True, terminating=True)],
+    }
+    assert child("EndpointSlice", raw).endpoints == {"a"}
+
+
+PODS = {
+    "no pods": ([], ""),
+    "a pod's last words": (
+        [
+            {
+                "status": {
+                    "containerStatuses": [
+                        {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"message": "bad digest\n"}}}
+                    ]
+                }
+            }
+        ],
+        "The pod says: bad digest",
+    ),
+    "an image that cannot be pulled": (
+        [{"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}]}}],
+        "ErrImagePull: no such image",
+    ),
+    "a pod that is starting": ([{"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}}], ""),
+    "a pod that fits nowhere": (
+        [{"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "too big"}]}}],
+        "Unschedulable: too big",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pods", "said"), PODS.values(), ids=PODS.keys())
+def test_trouble_of_pods(pods: list[dict[str, Any]], said: str) -> None:
+    assert trouble(pods) == said
+
+
+GOOD = {"INFERENCE_IMAGE": "i", "PROMETHEUS_URL": "http://p:9090/", "MLFLOW_TRACKING_URI": "http://m:5000"}
+
+
+def test_settings_from_the_environment() -> None:
+    settings = Settings.from_environment({**GOOD, "WATCH_NAMESPACES": "a, b"})
+    assert (settings.prometheus_url, settings.namespaces) == ("http://p:9090", ("a", "b"))
+    assert settings.model_environment["MLFLOW_TRACKING_URI"] == "http://m:5000"
+
+
+@pytest.mark.parametrize(
+    ("env", "names"),
+    [
+        pytest.param({**GOOD, "INFERENCE_IMAGE": ""}, "INFERENCE_IMAGE", id="no image"),
+        pytest.param({**GOOD, "METRICS_PORT": "x"}, "METRICS_PORT", id="a port that is none"),
+        pytest.param({**GOOD, "LOG_LEVEL": "LOUD"}, "LOG_LEVEL", id="an unknown level"),
+    ],
+)
+def test_wrong_settings_are_named(env: dict[str, str], names: str) -> None:
+    with pytest.raises(SettingsError, match=names):
+        Settings.from_environment(env)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("10m", 600), ("1h30m", 5400), ("0s", 0), ("", None), ("5", None), ("PT5S", None), ("1.5h", None), ("-1s", None)],
+)
+def test_durations(text: str, seconds: int | None) -> None:
+    if seconds is None:
+        with pytest.raises(ValueError, match="write 30s"):
+            parse_duration(text)
+    else:
+        assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+CONDITIONS = {
+    "a new object": (Status(), ("Unknown", "Unknown", "True", "False")),
+    "on trial": (on_trial(), ("True", "Unknown", "True", "False")),
+    "promoted": (on_trial(phase=Phase.PROMOTED), ("True", "True", "False", "False")),
+    "rolled back": (on_trial(phase=Phase.ROLLED_BACK), ("True", "False", "False", "True")),
+    "invalid": (on_trial(phase=Phase.INVALID), ("False", "False", "False", "True")),
+    "halted": (on_trial(halted=True), ("True", "False", "False", "True")),
+    "a spec that cannot be read": (on_trial(reason=Reason.INVALID_SPEC), ("False", "False", "False", "True")),
+}
+
+
+@pytest.mark.parametrize(("status", "expected"), CONDITIONS.values(), ids=CONDITIONS.keys())
+def test_conditions_by_kstatus(status: Status, expected: tuple[str, ...]) -> None:
+    assert tuple(truths(status).values()) == expected
+
+
+def test_a_transition_time_moves_only_with_the_truth() -> None:
+    before = on_trial()
+    before = before.model_copy(update={"conditions": conditions(before, at(0))})
+    same = conditions(before.model_copy(update={"message": "new"}), at(5))
+    other = conditions(before.model_copy(update={"phase": Phase.PROMOTED}), at(5))
+    assert {c.last_transition_time for c in same} == {at(0)}
+    assert {c.type: c.last_transition_time for c in other} == {"Accepted": at(0), "Ready": at(5), "Reconciling": at(5), "Stalled": at(0)}
+
+
+def test_a_paused_rollout_says_so() -> None:
+    paused = conditions(on_trial(paused_since=at(1)), at(1))
+    assert {c.reason for c in paused} == {"Paused"}
+
+
+class Passes:
+    """A pass that records when it ran, and does as told by name."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.together = 0
+
+    async def __call__(self, key: Key, ports: Ports, now: datetime) -> datetime | None:
+        self.ran.append(key[1])
+        self.together += 1
+        try:
+            await asyncio.sleep(0.01)
+            assert self.ran.count(key[1]) == 0 or self.together < 10
+            if key[1] == "broken":
+                raise CallFailed("no")
+            if key[1] == "hanging":
+                await asyncio.sleep(60)
+            return utc_now() + timedelta(milliseconds=50) if key[1] == "ticking" else None
+        finally:
+            self.together -= 1
+
+
+async def engine_with(*names: str, seconds: float = 0.35) -> Passes:
+    store, passes = Store(), Passes()
+    for name in names:
+        store.put_rollout(rollout(1, name))
+    engine = Engine(cast("Ports", type("P", (), {"store": store})()), passes)
+    task = asyncio.create_task(engine.run())
+    for name in names:
+        for _ in range(3):
+            engine.wake(("models", name))
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.wait([task])
+    return passes
+
+
+async def test_wakes_are_merged_and_due_times_kept() -> None:
+    passes = await engine_with("quiet", "ticking")
+    assert passes.ran.count("quiet") == 1
+    assert passes.ran.count("ticking") >= 3
+
+
+async def test_a_broken_or_hanging_rollout_does_not_hold_up_the_others() -> None:
+    passes = await engine_with("broken", "hanging", "ticking")
+    assert passes.ran.count("ticking") >= 3
+    assert 1 <= passes.ran.count("broken") <= 3
+    assert passes.ran.count("hanging") == 1
+
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("folder", ["operator", "inference", "trainer"])
+def test_no_package_file_shadows_the_standard_library(folder: str) -> None:
+    assert not (ROOT / folder / "__init__.py").exists()
+    assert not (ROOT / "tests" / "operator").exists()
