@@ -51,6 +51,13 @@ def structural(schema: Schema, definitions: Schema) -> Schema:
     return result
 
 
+def without_rules(schema: Any) -> Any:
+    """The schema without CEL rules: what the operator itself writes is not checked word by word at every write."""
+    if isinstance(schema, dict):
+        return {k: without_rules(v) for k, v in schema.items() if k != "x-kubernetes-validations"}
+    return [without_rules(v) for v in schema] if isinstance(schema, list) else schema
+
+
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_none(v) for k, v in value.items() if v is not None}
@@ -65,7 +72,7 @@ def schema_of(model: type[Spec] | type[Status]) -> Schema:
 
 def crd() -> Schema:
     """The whole CustomResourceDefinition as plain data."""
-    status = schema_of(Status)
+    status: Schema = without_rules(schema_of(Status))
     # kstatus calls an object without status "Current"; this default makes a new one "InProgress" until the operator has seen it.
     status["default"] = {"observedGeneration": -1}
     for field in status["properties"].values():

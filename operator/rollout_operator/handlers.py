@@ -87,9 +87,8 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        found = kopf.login_with_service_account(**kwargs)
-        return found if found is not None else await kopf.login_via_async_client(**kwargs)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_via_client(**kwargs)
 
     @kopf.on.startup(registry=handlers)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:

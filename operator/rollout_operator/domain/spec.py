@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rollout_operator.domain.schema import ApiModel, Duration, cel
+from rollout_operator.domain.schema import DURATION, ApiModel, Duration, cel
 
 MODEL_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
 MODEL_URI = f"^models:/{MODEL_NAME}(/[1-9][0-9]{{0,9}}|@[A-Za-z][A-Za-z0-9_-]*)$"
@@ -46,6 +46,7 @@ def _rule(rule: str, message: str) -> dict[str, str]:
 def _quantity() -> dict[str, Any]:
     return {
         "x-kubernetes-int-or-string": True,
+        "maxLength": 32,
         **cel("type(self) == int ? self >= 0 : isQuantity(string(self))", "write a Kubernetes quantity such as 100m, 2 or 256Mi"),
     }
 
@@ -118,7 +119,7 @@ class Strategy(ApiModel):
 
 
 GATE_RULES = [
-    *cel(
+    _rule(
         "self.metric == 'accuracy' ? has(self.min) && !has(self.max) : has(self.max) && !has(self.min)",
         "accuracy takes min (at least), errorRate and latencyP95Seconds take max (at most): write exactly that one",
     ),
@@ -160,7 +161,9 @@ class Analysis(ApiModel):
     interval: Duration = Field(
         "15s",
         description="How often the gates are measured.",
-        json_schema_extra=cel("self != '0s'", "write an interval of at least 1s"),
+        json_schema_extra=cel(
+            f"self != '0s' && self != '0m' && self.matches('{DURATION}')", "write an interval of at least 1s, such as 15s or 1m"
+        ),
     )
     on_failure: OnFailure = Field(OnFailure.ROLLBACK, description="What follows when a gate fails: Rollback or Pause.")
     on_no_evidence: OnNoEvidence = Field(

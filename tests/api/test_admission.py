@@ -1,0 +1,121 @@
+"""What the API server accepts, refuses and fills in, by the CRD alone."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.harness import GROUP, ROLLOUTS, Api
+
+MINIMAL: dict[str, Any] = {"modelUri": "models:/iris/7", "traffic": {"host": "iris.example.com"}}
+
+
+def submit(api: Api, spec: dict[str, Any], name: str = "iris") -> tuple[int, dict[str, Any]]:
+    body = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "ModelRollout", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+    reply = api.http.post(ROLLOUTS.format(ns="default"), json=body, params={"dryRun": "All", "fieldValidation": "Strict"})
+    return reply.status_code, reply.json()
+
+
+def with_field(path: str, value: Any) -> dict[str, Any]:
+    """The minimal spec with one field set."""
+    spec: dict[str, Any] = {**MINIMAL, "traffic": dict(MINIMAL["traffic"])}
+    place = spec
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        place = place.setdefault(parent, {})
+    place[leaf] = value
+    return spec
+
+
+GATE = {"metric": "accuracy", "min": 0.7}
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a file": (with_field("modelUri", "file:///etc/passwd"), "write models:/<name>/<version>"),
+    "a path": (with_field("modelUri", "/mnt/model"), "write models:/<name>/<version>"),
+    "another scheme": (with_field("modelUri", "https://example.com/m"), "write models:/<name>/<version>"),
+    "latest": (with_field("modelUri", "models:/iris/latest"), "write models:/<name>/<version>"),
+    "a stage": (with_field("modelUri", "models:/iris/Production"), "write models:/<name>/<version>"),
+    "a traversal": (with_field("modelUri", "models:/../x/1"), "write models:/<name>/<version>"),
+    "a traversal as name": (with_field("modelUri", "models:/../1"), "write models:/<name>/<version>"),
+    "version 0": (with_field("modelUri", "models:/iris/0"), "write models:/<name>/<version>"),
+    "a newline after the version": (with_field("modelUri", "models:/iris/1\n"), "write models:/<name>/<version>"),
+    "weight 101": (with_field("strategy.steps", [{"weight": 101}]), "whole number from 1 to 100"),
+    "weight 0": (with_field("strategy.steps", [{"weight": 0}]), "whole number from 1 to 100"),
+    "steps that descend": (with_field("strategy.steps", [{"weight": 50}, {"weight": 10}]), "steps must ascend"),
+    "steps that repeat": (with_field("strategy.steps", [{"weight": 10}, {"weight": 10}]), "steps must ascend"),
+    "no steps": (with_field("strategy.steps", []), "at least 1 items"),
+    "threshold 7": (with_field("analysis.gates", [{**GATE, "min": 7}]), "write min: 0.70 for 70 %"),
+    "a negative threshold": (with_field("analysis.gates", [{**GATE, "min": -0.1}]), "write min: 0.70 for 70 %"),
+    "accuracy with max": (with_field("analysis.gates", [{"metric": "accuracy", "max": 0.7}]), "accuracy takes min"),
+    "accuracy with both": (with_field("analysis.gates", [{**GATE, "max": 0.9}]), "accuracy takes min"),
+    "errorRate of 5": (with_field("analysis.gates", [{"metric": "errorRate", "max": 5}]), "write max: 0.01 for 1 %"),
+    "errorRate without max": (with_field("analysis.gates", [{"metric": "errorRate"}]), "take max"),
+    "an unknown metric": (with_field("analysis.gates", [{"metric": "f1", "min": 0.7}]), "supported values"),
+    "a duration that is none": (with_field("analysis.interval", "banana"), "write an interval of at least 1s"),
+    "an ISO duration": (with_field("analysis.maxHold", "PT5S"), "write a duration such as 30s"),
+    "no interval": (with_field("analysis.interval", "0s"), "at least 1s"),
+    "no replicas": (with_field("replicas", 0), "whole number from 1 to 1000"),
+    "a host with a scheme": (with_field("traffic.host", "http://iris"), "write a lower-case host name"),
+    "a host that injects configuration": (with_field("traffic.host", "a;}{"), "write a lower-case host name"),
+    "a path that does not begin with /": (with_field("traffic.path", "iris"), "starts with /"),
+    "a path that injects configuration": (with_field("traffic.path", "/a;}"), "starts with /"),
+    "a router that does not exist": (with_field("traffic.provider", "Magic"), "supported values"),
+    "a quantity that is none": (with_field("resources.requests.cpu", "much"), "write a Kubernetes quantity"),
+    "no host": ({"modelUri": "models:/iris/7", "traffic": {}}, "spec.traffic.host: Required value"),
+    "no modelUri": ({"traffic": MINIMAL["traffic"]}, "spec.modelUri: Required value"),
+    "an unknown field": (with_field("modelURI", "models:/iris/7"), 'unknown field "spec.modelURI"'),
+    "an image": (with_field("image", "evil"), 'unknown field "spec.image"'),
+    "a service account": (with_field("serviceAccountName", "admin"), 'unknown field "spec.serviceAccountName"'),
+}
+
+
+@pytest.mark.parametrize(("spec", "sentence"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused_with_a_sentence(api: Api, spec: dict[str, Any], sentence: str) -> None:
+    code, reply = submit(api, spec)
+    assert code in {400, 422}, reply
+    assert sentence in reply["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        pytest.param("a" * 60, "write at most 48 characters", id="too long"),
+        pytest.param("iris.v1", "names a Service", id="with a dot"),
+        pytest.param("1iris", "names a Service", id="beginning with a digit"),
+    ],
+)
+def test_names_refused(api: Api, name: str, sentence: str) -> None:
+    code, reply = submit(api, MINIMAL, name)
+    assert code == 422
+    assert sentence in reply["message"]
+
+
+ACCEPTED = {
+    "two lines": MINIMAL,
+    "an alias": with_field("modelUri", "models:/iris@champion"),
+    "a name with dots and dashes": with_field("modelUri", "models:/iris.eu-west_1/7"),
+    "numbers as quantities": with_field("resources", {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}}),
+    "the threshold 1": with_field("analysis.gates", [{"metric": "accuracy", "min": 1}]),
+    "three gates": with_field("analysis.gates", [GATE, {"metric": "errorRate", "max": 0.01}, {"metric": "latencyP95Seconds", "max": 0.25}]),
+    "long durations": with_field("strategy.progressDeadline", "1h30m"),
+    "one step": with_field("strategy.steps", [{"weight": 100, "hold": "5m"}]),
+}
+
+
+@pytest.mark.parametrize("spec", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_accepted(api: Api, spec: dict[str, Any]) -> None:
+    code, reply = submit(api, spec)
+    assert code == 201, reply
+
+
+def test_two_lines_are_enough(api: Api) -> None:
+    _, made = submit(api, MINIMAL)
+    spec = made["spec"]
+    assert spec["replicas"] == 2
+    assert spec["traffic"] == {"host": "iris.example.com", "path": "/", "provider": "Ingress", "ingressClassName": "nginx"}
+    assert spec["strategy"]["steps"] == [{"weight": 10, "hold": "60s"}, {"weight": 50, "hold": "60s"}]
+    assert spec["analysis"]["gates"][0] == {"metric": "accuracy", "min": 0.7, "minSamples": 30}
+    assert spec["paused"] is False
+
+
+def test_a_new_object_is_in_progress_by_kstatus(api: Api) -> None:
+    _, made = submit(api, MINIMAL)
+    assert made["status"] == {"observedGeneration": -1}

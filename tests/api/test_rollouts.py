@@ -1,0 +1,162 @@
+"""The operator as a process against a real API server: what it writes, and that it goes on after every interruption."""
+
+import time
+
+import pytest
+
+from tests.api.harness import KINDS, ROLLOUTS, Api, Hands, Operator, Rollout, World, wait_for
+
+
+def test_promote_then_roll_back(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    assert rollout.apply("models:/iris/1").status_code == 201
+    first = rollout.wait_phase("Promoted", 1)
+    assert first["stable"]["uri"] == "models:/iris/1"
+    assert rollout.weight() is None
+
+    rollout.apply("models:/iris/2")
+    wait_for(lambda: rollout.weight() == 10, "weight 10")
+    wait_for(lambda: rollout.weight() == 50, "weight 50")
+    wait_for(lambda: rollout.weight() == 100, "weight 100")
+    second = rollout.wait_phase("Promoted", 2)
+    assert second["stable"]["uri"] == "models:/iris/2"
+    assert "candidate" not in second
+    wait_for(lambda: set(rollout.deployments()) == {"2"}, "the old pods to go")
+
+    rollout.apply("models:/iris/3")
+    third = rollout.wait_phase("RolledBack", 3)
+    assert third["stable"] == second["stable"]
+    assert third["gates"][0]["value"] == 0.62
+    assert [h["verdict"] for h in third["history"]] == ["RolledBack", "Promoted", "Promoted"]
+    wait_for(lambda: set(rollout.deployments()) == {"2"}, "the candidate's pods to go")
+    stalled = rollout.condition("Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "GateFailed")
+    assert "0.62 is below 0.7" in stalled["message"]
+    assert rollout.status()["observedGeneration"] == 3
+
+    rollout.apply("models:/iris/3")
+    time.sleep(2)
+    assert rollout.status()["attempt"] == 3, "a re-sync tries nothing again"
+
+
+def test_a_version_that_does_not_exist(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    rollout.apply("models:/iris/999")
+    stalled = wait_for(lambda: rollout.condition("Stalled") if rollout.condition("Stalled").get("status") == "True" else None, "Stalled")
+    assert stalled["reason"] == "ModelVersionNotFound"
+    assert "models:/iris/999" in stalled["message"]
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+
+
+def test_a_model_that_cannot_load(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    hands.broken.add("2")
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.apply("models:/iris/2")
+    weights: set[int | None] = set()
+    while rollout.status()["phase"] != "RolledBack":
+        weights.add(rollout.weight())
+        time.sleep(0.05)
+    assert weights <= {None, 0}, "it never gets traffic"
+    assert rollout.status()["reason"] == "ProgressDeadlineExceeded"
+
+
+def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    world.accuracy["2"] = None
+    rollout.apply("models:/iris/2")
+    rollout.wait_phase("Trial", 2)
+    world.accuracy["3"] = 0.99
+    rollout.apply("models:/iris/3")
+    done = rollout.wait_phase("Promoted", 3)
+    assert [h["verdict"] for h in done["history"]] == ["Promoted", "Superseded", "Promoted"]
+    wait_for(lambda: set(rollout.deployments()) == {"3"}, "old pods to go")
+
+
+def test_a_registry_that_is_down_is_waited_for(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+    world.registry_down = True
+    rollout.apply("models:/iris/1")
+    wait_for(lambda: rollout.status().get("reason") == "RegistryUnreachable", "the reason")
+    assert rollout.condition("Reconciling")["status"] == "True"
+    world.registry_down = False
+    rollout.wait_phase("Promoted", 1)
+
+
+def test_prometheus_that_is_down_is_waited_for(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+    rollout.apply("models:/iris/1", analysis={"interval": "1s", "maxHold": "60s"})
+    rollout.wait_phase("Promoted", 1)
+    world.prometheus_down = True
+    rollout.apply("models:/iris/2", analysis={"interval": "1s", "maxHold": "60s"})
+    wait_for(lambda: rollout.status().get("reason") == "WaitingForEvidence", "the reason")
+    time.sleep(3)
+    assert rollout.weight() == 10
+    world.prometheus_down = False
+    rollout.wait_phase("Promoted", 2)
+
+
+@pytest.mark.parametrize("phase", ["Starting", "Trial", "Shifting", "Switching", "Settling"])
+def test_killed_and_restarted_while(phase: str, api: Api, ns: str, operator: Operator, hands: Hands, world: World) -> None:
+    rollout = Rollout(api, ns, f"iris-{phase.lower()}")
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.apply("models:/iris/2")
+    wait_for(lambda: rollout.status()["phase"] == phase, phase)
+    operator.kill()
+    operator.start()
+    done = rollout.wait_phase("Promoted", 2)
+    assert [h["verdict"] for h in done["history"]] == ["Promoted", "Promoted"]
+
+
+def test_drift_is_repaired(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    world.accuracy["2"] = None
+    rollout.apply("models:/iris/2", analysis={"interval": "1s", "maxHold": "10m"})
+    wait_for(lambda: rollout.weight() == 10, "weight 10")
+    canary = f"{KINDS['Ingress'].format(ns=ns)}/iris-canary"
+    api.patch(canary, {"metadata": {"annotations": {"nginx.ingress.kubernetes.io/canary-weight": "90"}}})
+    wait_for(lambda: rollout.weight() == 10, "the weight to be repaired", 5)
+    api.http.delete(canary)
+    wait_for(lambda: rollout.weight() == 10, "the canary Ingress to be made again", 5)
+    assert rollout.status()["weight"] == 10, "nothing of it is taken for progress"
+
+
+def test_commands_are_bound_to_their_attempt(api: Api, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    world.accuracy["2"] = None
+    rollout.apply("models:/iris/2", analysis={"interval": "1s", "maxHold": "10m"})
+    rollout.wait_phase("Trial", 2)
+    api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/abort": "1"}}})
+    time.sleep(2)
+    assert rollout.status()["phase"] == "Trial", "an abort of attempt 1 is not for attempt 2"
+    api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/abort": "2"}}})
+    assert rollout.wait_phase("RolledBack", 2)["reason"] == "Aborted"
+    world.accuracy["2"] = 0.95
+    api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/retry": "2"}}})
+    rollout.wait_phase("Promoted", 3)
+
+
+def test_idle_costs_no_request(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    time.sleep(1)
+    before, queries = versions(api, ns), world.queries
+    time.sleep(5)
+    assert versions(api, ns) == before
+    assert world.queries == queries
+
+
+def versions(api: Api, ns: str) -> dict[str, str]:
+    """resourceVersion of everything the operator writes."""
+    found = {f"{kind}/{o['metadata']['name']}": o["metadata"]["resourceVersion"] for kind in KINDS for o in api.items(kind, ns)}
+    for one in api.get(ROLLOUTS.format(ns=ns))["items"]:
+        found[one["metadata"]["name"]] = one["metadata"]["resourceVersion"]
+    return found
+
+
+def test_events_tell_the_story(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    rollout.apply("models:/iris/3")
+    rollout.wait_phase("RolledBack", 1)
+    told = {(e["type"], e["reason"]) for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"]}
+    assert {("Normal", "WaitingForPods"), ("Normal", "Measuring"), ("Warning", "GateFailed")} <= told
