@@ -1,0 +1,148 @@
+"""What the end-to-end tests share: short times, the registry's odd entries, and SIGKILL for the operator."""
+
+import subprocess
+from dataclasses import dataclass
+
+from scripts.demo.kube import Kube, Object
+from scripts.demo.models import Registry
+from scripts.demo.rollout import Rollout, eventually
+from scripts.demo.traffic import Traffic
+
+PATIENCE = 240.0
+"""Seconds to wait for anything; no test asserts how long something takes."""
+SYSTEM = "rollouts-system"
+OPERATOR = "/api/v1/namespaces/rollouts-system/pods"
+DIGEST_TAG = "rollouts.mlops.dev/digest"
+SETTINGS: Object = {
+    "replicas": 1,
+    "resources": {"requests": {"cpu": "50m", "memory": "192Mi"}},
+    "strategy": {
+        "steps": [{"weight": 20, "hold": "4s"}, {"weight": 50, "hold": "4s"}],
+        "progressDeadline": "3m",
+        "scaleDownDelay": "5s",
+    },
+    "analysis": {"interval": "2s"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """MODEL_URIs: two that pass the gate, one that fails it, one whose content is not what was registered."""
+
+    modest: str
+    good: str
+    bad: str
+    tampered: str
+
+
+def register_with_wrong_digest(registry: Registry, uri: str) -> str:
+    """Register the artifacts of `uri` once more, with a digest tag that they do not have; returns the new MODEL_URI."""
+    name, version = uri.removeprefix("models:/").split("/")
+    known = registry.call("GET", "model-versions/get", name=name, version=version)["model_version"]
+    made = registry.call("POST", "model-versions/create", name=name, source=known["source"], run_id=known["run_id"])["model_version"]
+    digest = "sha256:" + "0" * 64
+    registry.call("POST", "model-versions/set-tag", name=name, version=made["version"], key=DIGEST_TAG, value=digest)
+    return f"models:/{name}/{made['version']}"
+
+
+def kubectl(*arguments: str) -> str:
+    """Run kubectl as a user would; raises AssertionError with what it said where it fails."""
+    done = subprocess.run(["kubectl", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def hold(rollout: Rollout, seconds: int) -> None:
+    """Make every step of later trials last this long, so that there is time to interfere."""
+    rollout.settings["strategy"]["steps"] = [{"weight": 20, "hold": f"{seconds}s"}, {"weight": 50, "hold": "4s"}]
+
+
+def versions(traffic: Traffic) -> set[str]:
+    """The versions that have answered so far."""
+    return {a.version for a in list(traffic.answers) if a.ok}
+
+
+def version_of(uri: str) -> str:
+    return uri.rsplit("/", 1)[1]
+
+
+def only_serves(rollout: Rollout, uri: str) -> None:
+    """Wait until exactly the pods of `uri` are left, and the stable route selects them."""
+    revision = rollout.status()["stable"]["revision"]
+    assert rollout.status()["stable"]["uri"] == uri
+
+    def alone() -> bool | None:
+        owned = rollout.owned()
+        services = owned.get("Service") == [rollout.name] and owned.get("Ingress") == [rollout.name]
+        return True if services and owned.get("Deployment") == [f"{rollout.name}-{revision}"] and len(owned.get("Pod", ())) == 1 else None
+
+    eventually(alone, f"only the pods of {uri} to be left", PATIENCE, lambda: f"There are {rollout.owned()}")
+
+
+def operator_pod(kube: Kube) -> Object:
+    """The operator's pod, with a container that has started."""
+
+    def one() -> Object | None:
+        pods = kube.items(OPERATOR, "app.kubernetes.io/name=rollout-operator")
+        ready = [p for p in pods if p.get("status", {}).get("containerStatuses", [{}])[0].get("ready")]
+        return ready[0] if len(ready) == 1 else None
+
+    return eventually(one, "one operator pod to be Ready", PATIENCE)
+
+
+KILL = """
+import os, pathlib, signal, sys
+found = [int(c.parent.name) for c in pathlib.Path("/proc").glob("[0-9]*/cgroup") if sys.argv[1] in c.read_text()]
+print("SIGKILL", found)
+[os.kill(pid, signal.SIGKILL) for pid in found]
+sys.exit(not found)
+"""
+
+
+def kill_operator(kube: Kube) -> None:
+    """SIGKILL to the operator's process: by a pod in the node's PID namespace, because inside its own it is PID 1 and immune.
+
+    Works wherever pods run, whatever runs them. Returns when the kubelet has noted exit code 137.
+    """
+    pod = operator_pod(kube)
+    status = pod["status"]["containerStatuses"][0]
+    container = status["containerID"].rsplit("/", 1)[1]
+    path = f"/api/v1/namespaces/{SYSTEM}/pods"
+    killer: Object = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "sigkill", "namespace": SYSTEM},
+        "spec": {
+            "hostPID": True,
+            "nodeName": pod["spec"]["nodeName"],
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "sigkill",
+                    "image": pod["spec"]["containers"][0]["image"],
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["/opt/venv/bin/python", "-c", KILL, container],
+                    "securityContext": {"runAsUser": 0},
+                }
+            ],
+        },
+    }
+    kube.delete(f"{path}/sigkill")
+    eventually(lambda: True if kube.get(f"{path}/sigkill") is None else None, "an old sigkill pod to go", PATIENCE)
+    kube.create(path, killer)
+
+    def restarted() -> bool | None:
+        now = kube.get(f"{path}/{pod['metadata']['name']}")
+        assert now is not None, "the operator's pod is gone; only its process was to be killed"
+        container_now = now["status"]["containerStatuses"][0]
+        last = container_now.get("lastState", {}).get("terminated", {})
+        return True if container_now["restartCount"] > status["restartCount"] and last.get("exitCode") == 137 else None
+
+    def told() -> str:
+        found = kube.get(f"{path}/sigkill") or {}
+        return f"The sigkill pod says {found.get('status')}"
+
+    eventually(restarted, "the operator to have died of SIGKILL", PATIENCE, told)
+    kube.delete(f"{path}/sigkill")

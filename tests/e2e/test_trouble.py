@@ -1,0 +1,65 @@
+"""What goes wrong in the world: broken models, missing versions, a killed operator, a deleted rollout."""
+
+from scripts.demo.kube import Kube
+from scripts.demo.rollout import Rollout, eventually, verdict_of
+from scripts.demo.traffic import Traffic
+from tests.e2e.harness import PATIENCE, Trained, hold, kill_operator, only_serves, version_of, versions
+
+
+def test_model_that_cannot_load(rollout: Rollout, models: Trained, stable: Traffic) -> None:
+    """Its content is not what was registered: the pod refuses, gets no request, and its own reason is told."""
+    rollout.settings["strategy"]["progressDeadline"] = "25s"
+    rollout.apply(models.tampered)
+    status = rollout.wait("RolledBack", models.tampered, PATIENCE)
+    stalled = rollout.condition("Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "ProgressDeadlineExceeded")
+    assert "digest" in stalled["message"].lower(), "the pod's own reason"
+    assert status["stable"]["uri"] == models.modest
+    only_serves(rollout, models.modest)
+    assert versions(stable) == {version_of(models.modest)}
+    assert not stable.failed
+
+
+def test_version_that_does_not_exist(rollout: Rollout, models: Trained) -> None:
+    """The reason is told; correcting the URI is all that is needed."""
+    missing = models.good.rsplit("/", 1)[0] + "/999"
+    rollout.apply(missing)
+
+    def stalled() -> dict[str, str] | None:
+        condition = rollout.condition("Stalled")
+        return condition if condition.get("status") == "True" else None
+
+    found = eventually(stalled, f"{missing} to be Stalled", PATIENCE, rollout.tell)
+    assert found["reason"] == "ModelVersionNotFound"
+    assert missing in found["message"]
+    assert not rollout.owned()
+    rollout.apply(models.good)
+    rollout.wait("Promoted", models.good, PATIENCE)
+    assert rollout.condition("Stalled")["status"] == "False"
+
+
+def test_operator_killed_mid_trial(kube: Kube, rollout: Rollout, models: Trained, stable: Traffic) -> None:
+    """SIGKILL while the candidate has a weight: the next process goes on with the same attempt, and nothing happens twice."""
+    hold(rollout, 30)
+    rollout.apply(models.good)
+    trial = rollout.wait("Trial", models.good, PATIENCE)
+    kill_operator(kube)
+    status = rollout.wait("Promoted", models.good, PATIENCE)
+    assert status["attempt"] == trial["attempt"] == 2
+    assert [a["verdict"] for a in status["history"]] == ["Promoted", "Promoted"]
+    assert verdict_of(status, models.good)["revision"] == trial["candidate"]["revision"]
+    only_serves(rollout, models.good)
+    assert not stable.failed
+
+
+def test_rollout_deleted_mid_trial(kube: Kube, rollout: Rollout, models: Trained, stable: Traffic) -> None:
+    """Everything goes by garbage collection, and the operator brings nothing back."""
+    hold(rollout, 120)
+    rollout.apply(models.good)
+    rollout.wait("Trial", models.good, PATIENCE)
+    assert not stable.failed
+    kube.delete(rollout.path)
+    eventually(lambda: None if rollout.owned() else True, "nothing to be left", PATIENCE, lambda: f"There is {rollout.owned()}")
+    assert kube.get(rollout.path) is None
+    eventually(lambda: stable.failed[-1:] or None, "the host to answer no more", PATIENCE)
+    assert not rollout.owned()
