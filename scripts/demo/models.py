@@ -57,6 +57,10 @@ class Registry:
         if reply.status_code not in {200, 404}:
             raise TrainingFailed(f"The registry did not delete {name}: HTTP {reply.status_code} {reply.text[:200]}")
 
+    def has(self, name: str, version: str) -> bool:
+        """Whether the version is registered."""
+        return self._http.get("model-versions/get", params={"name": name, "version": version}).status_code == 200
+
     def call(self, method: str, path: str, **fields: str) -> dict[str, Any]:
         """One call; raises TrainingFailed with the registry's answer where it is an error."""
         reply = self._http.get(path, params=fields) if method == "GET" else self._http.request(method, path, json=fields)
