@@ -37,11 +37,15 @@ class Narrator:
 
     def say(self, text: str, mark: str = "", style: str = "cyan") -> None:
         """One line: seconds since the start, a mark of at most 12 characters, a sentence that wraps under itself."""
+        at = f"{time.monotonic() - self._started:.0f} s"
+        if not self.moves:
+            self.console.print(f"{at:>6} {escape(mark):<12} {text}", soft_wrap=True)
+            return
         grid = Table.grid(padding=(0, 1), expand=True)
         grid.add_column(width=5, justify="right", style="dim")
         grid.add_column(width=12, style=style, no_wrap=True)
         grid.add_column(ratio=1, overflow="fold")
-        grid.add_row(f"{time.monotonic() - self._started:.0f} s", escape(mark), text)
+        grid.add_row(at, escape(mark), text)
         self.console.print(grid)
 
     def status(self, status: Object) -> None:

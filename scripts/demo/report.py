@@ -95,6 +95,7 @@ class Report:
     def show(self, console: Console) -> None:
         """Print the tables: what became of each version, and who served what."""
         console.print(self._verdicts())
+        console.print()
         console.print(self._served())
         good = Counter(a.version for a in self.answers if a.ok)
         if self.counted is not None:
