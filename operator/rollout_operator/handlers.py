@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -139,6 +139,8 @@ def run(settings: Settings) -> None:
         registry=registry(shell),
         settings=kopf.OperatorSettings(),
         standalone=True,
+        # Else kopf asks for the user's name, and the container's user has none.
+        identity=cast("Any", "rollout-operator"),
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
         liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",

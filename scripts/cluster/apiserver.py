@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import socket
 import ssl
 import subprocess
@@ -13,6 +14,8 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from scripts.cluster import debian, gobuild
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 15.0
@@ -127,8 +130,11 @@ def _wait_ready(url: str, token: str, process: subprocess.Popen[bytes], log: Pat
 
 @contextlib.contextmanager
 def apiserver(directory: Path) -> Iterator[Path]:
-    """`control_plane` with the binaries that `scripts.cluster build` made."""
-    from scripts.cluster.binaries import binaries  # noqa: PLC0415 - building is not needed where binaries are given
-
-    with control_plane(directory, binaries()) as kubeconfig:
+    """`control_plane` with the binaries that `scripts.cluster build` makes; what is missing is built first."""
+    debian.install()
+    for component in gobuild.COMPONENTS:
+        if component.name == "kubernetes":
+            gobuild.build(component)
+    binaries = Binaries(Path(shutil.which("etcd") or "etcd"), gobuild.program("kube-apiserver"))
+    with control_plane(directory, binaries) as kubeconfig:
         yield kubeconfig

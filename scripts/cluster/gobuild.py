@@ -1,0 +1,139 @@
+"""The programs that come from Go modules: built once into the cache, keyed by everything that goes into them."""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.cluster.paths import CACHE, HERE
+from scripts.cluster.progress import doing
+from scripts.cluster.shell import run
+
+KUBERNETES = "1.34.4"
+_STAMP = "k8s.io/component-base/version"
+
+
+@dataclass(frozen=True)
+class Component:
+    """Programs that are built from one go.mod, in scripts/cluster/go/<name>."""
+
+    name: str
+    packages: tuple[str, ...]
+    minutes: str
+    ldflags: str = "-s -w"
+    cgo: str = "0"
+    tags: str = ""
+
+    @property
+    def source(self) -> Path:
+        """The folder with go.mod and go.sum."""
+        return HERE / "go" / self.name
+
+    @property
+    def key(self) -> str:
+        """Changes with the module versions, the flags and the toolchain-independent parts of the build."""
+        files = sorted(f for f in self.source.rglob("*") if f.is_file())
+        parts = [self.ldflags, self.cgo, self.tags, *self.packages, *(f.read_text() for f in files)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> Path:
+        """Where the programs are, once built."""
+        return CACHE / "bin" / f"{self.name}-{self.key}"
+
+
+COMPONENTS = (
+    Component(
+        "kubernetes",
+        tuple(
+            f"k8s.io/kubernetes/cmd/{program}"
+            for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+        ),
+        minutes="6 to 10",
+        # Without these, nodes and clients read v0.0.0-master.
+        ldflags=f"-s -w -X {_STAMP}.gitVersion=v{KUBERNETES} -X {_STAMP}.gitMajor=1 -X {_STAMP}.gitMinor=34",
+        cgo="1",
+    ),
+    Component("traefik", ("github.com/traefik/traefik/v3/cmd/traefik",), minutes="4 to 6"),
+    Component(
+        "prometheus",
+        ("github.com/prometheus/prometheus/cmd/prometheus",),
+        minutes="3 to 5",
+        tags="remove_all_sd,enable_kubernetes_sd",
+    ),
+    Component("coredns", ("github.com/coredns/coredns",), minutes="2 to 3"),
+)
+
+
+def program(name: str) -> Path:
+    """Path of a built program; raises FileNotFoundError where `build` has not run."""
+    for component in COMPONENTS:
+        if (path := component.folder / name).exists():
+            return path
+    raise FileNotFoundError(f"{name} is not built yet: run `python3 -m scripts.cluster build`")
+
+
+def build(component: Component) -> None:
+    """Build what is not in the cache; a build that is cut off leaves nothing that looks complete."""
+    if component.folder.exists():
+        return
+    if shutil.which("go") is None:
+        raise FileNotFoundError("Go is not installed: install Go 1.26 or later, or use a cluster of your own with CLUSTER=existing")
+    names = ", ".join(p.rsplit("/", 1)[1] for p in component.packages)
+    component.folder.parent.mkdir(parents=True, exist_ok=True)
+    what = f"Building {component.name} ({names}) from Go modules; about {component.minutes} minutes the first time"
+    with doing(what), tempfile.TemporaryDirectory(dir=component.folder.parent) as work:
+        source, out = Path(work) / "src", Path(work) / "out"
+        shutil.copytree(component.source, source)
+        out.mkdir()
+        if component.name == "traefik":
+            stub_lego(source)
+        command = ["go", "build", "-mod=mod", "-trimpath", "-tags", component.tags, "-ldflags", component.ldflags]
+        command += ["-o", f"{out}/", *component.packages]
+        run(
+            command,
+            cwd=source,
+            env={"CGO_ENABLED": component.cgo, "GOFLAGS": "", "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "local")},
+        )
+        if component.name == "traefik":
+            shutil.copytree(_module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard", out / "gateway-api")
+        out.rename(component.folder)
+
+
+def _module(source: Path, path: str) -> Path:
+    """Where a module that `source` depends on lies in the module cache."""
+    return Path(run(["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", path], cwd=source).strip().splitlines()[-1])
+
+
+def stub_lego(source: Path) -> None:
+    """Put a copy of Traefik's ACME library without DNS providers beside go.mod, which replaces the module by it.
+
+    Some of the providers' SDKs cannot be had as modules, and no certificate is ever ordered here.
+    """
+    version = re.search(r"github.com/go-acme/lego/v5 (v[0-9.]+)", (source / "go.mod").read_text())
+    if version is None:
+        raise ValueError(f"{source / 'go.mod'} does not require github.com/go-acme/lego/v5")
+    module = f"github.com/go-acme/lego/v5@{version[1]}"
+    # Outside of the module, whose go.mod replaces lego by the very folder that is being made.
+    found = run(["go", "mod", "download", "-json", module], cwd=source.parent, env={"GO111MODULE": "on", "GOFLAGS": "-mod=mod"})
+    directory = re.search(r'"Dir": "([^"]+)"', found)
+    if directory is None:
+        raise ValueError(f"{module} has no folder in the module cache")
+    lego = source / "lego"
+    ignored = shutil.ignore_patterns("*_test.go", "cmd", "e2e", "docs")
+    shutil.copytree(directory[1], lego, ignore=ignored, copy_function=shutil.copyfile)
+    for folder in [lego, *(d for d in lego.rglob("*") if d.is_dir())]:
+        folder.chmod(0o755)
+    providers = lego / "providers" / "dns"
+    for folder in providers.iterdir():
+        if folder.is_dir() and folder.name != "internal":
+            shutil.rmtree(folder)
+    (providers / "zz_gen_dns_providers.go").write_text(
+        'package dns\n\nimport (\n\t"fmt"\n\n\t"github.com/go-acme/lego/v5/challenge"\n)\n\n'
+        "// NewDNSChallengeProviderByName knows no provider.\n"
+        "func NewDNSChallengeProviderByName(name string) (challenge.Provider, error) {\n"
+        '\treturn nil, fmt.Errorf("unrecognized DNS provider: %s", name)\n}\n'
+    )

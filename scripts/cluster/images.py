@@ -1,0 +1,156 @@
+"""Container images: built with buildah (or Docker, for kind) from Dockerfiles, keyed by what goes into them."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from scripts.cluster import gobuild
+from scripts.cluster.paths import CACHE, HERE, REPOSITORY
+from scripts.cluster.progress import doing
+from scripts.cluster.shell import run
+
+ARCHIVES = CACHE / "images"
+PASSED_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT", "SSL_CERT_FILE")
+PACKAGE_SOURCES = ("pyproject.toml", "uv.lock", "operator/rollout_operator", "inference/rollout_inference", "trainer/rollout_trainer")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of ours.
+
+    inputs: files and folders whose content is in the key; context: what the Dockerfile copies from; None for the repository.
+    """
+
+    name: str
+    dockerfile: Path
+    inputs: tuple[Path, ...]
+    programs: tuple[Callable[[], Path], ...] = ()
+    on_base: bool = True
+
+    @cached_property
+    def tag(self) -> str:
+        """Name and content key, read once: sources that are edited while an image is built do not mix up two images."""
+        return f"localhost/rollouts/{self.name}:{content_key((self.dockerfile, *self.inputs, *(p() for p in self.programs)))}"
+
+    @property
+    def archive(self) -> Path:
+        """Where the built image is kept."""
+        return ARCHIVES / f"{self.name}-{self.tag.rsplit(':', 1)[1]}.tar"
+
+    @property
+    def variable(self) -> str:
+        """The placeholder in the manifests."""
+        return f"{self.name.upper()}_IMAGE"
+
+
+def content_key(paths: Iterable[Path]) -> str:
+    """Hash over the names and contents of files; of large programs, name and size stand for the content."""
+    digest = hashlib.sha256()
+    for path in paths:
+        files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+        for file in files:
+            digest.update(f"{file.relative_to(path.parent)}\0".encode())
+            size = file.stat().st_size
+            digest.update(file.read_bytes() if size < 4_000_000 else f"{file.parent.name}/{size}".encode())
+    return digest.hexdigest()[:12]
+
+
+def _built(name: str) -> Callable[[], Path]:
+    return lambda: gobuild.program(name)
+
+
+def _ours(name: str) -> Image:
+    return Image(name, REPOSITORY / f"Dockerfile.{name}", tuple(REPOSITORY / p for p in PACKAGE_SOURCES))
+
+
+PAUSE = Image("pause", HERE / "images" / "pause.Dockerfile", (HERE / "images" / "pause.c",), on_base=False)
+IMAGES = (
+    PAUSE,
+    Image("coredns", HERE / "images" / "coredns.Dockerfile", (), (_built("coredns"),), on_base=False),
+    Image("traefik", HERE / "images" / "traefik.Dockerfile", (), (_built("traefik"),), on_base=False),
+    Image("prometheus", HERE / "images" / "prometheus.Dockerfile", (), (_built("prometheus"),), on_base=False),
+    Image("mlflow", HERE / "images" / "mlflow.Dockerfile", (HERE / "images" / "mlflow-requirements.txt",)),
+    _ours("operator"),
+    _ours("inference"),
+)
+
+
+def buildah(*words: str | Path) -> str:
+    """buildah with a storage of its own in the cache."""
+    store = CACHE / "buildah"
+    return run(["buildah", "--root", store / "root", "--runroot", "/run/model-rollouts/buildah", "--storage-driver", "vfs", *words])
+
+
+def base_archive() -> Path:
+    """A minimal Debian with Python, as a tar of its root file system."""
+    path = ARCHIVES / "base-bookworm-1.tar"
+    if not path.exists():
+        ARCHIVES.mkdir(parents=True, exist_ok=True)
+        with doing("Making the base image: Debian bookworm with Python 3.11"):
+            partial = path.with_suffix(".partial.tar")
+            include = "--include=python3,python3-venv,ca-certificates"
+            run(["mmdebstrap", "--variant=minbase", include, "--dpkgopt=path-exclude=/usr/share/doc/*", "bookworm", partial])
+            partial.rename(path)
+    return path
+
+
+def base_image() -> str:
+    """The base image in buildah's storage; returns its name."""
+    name = "localhost/rollouts/base:1"
+    if not buildah("images", "--quiet", "--filter", f"reference={name}").strip():
+        container = buildah("from", "scratch").strip()
+        buildah("add", "--quiet", container, base_archive(), "/")
+        buildah("commit", "--quiet", "--rm", container, name)
+    return name
+
+
+def build(image: Image) -> None:
+    """Build an image into its archive, unless it is there."""
+    if image.archive.exists():
+        return
+    ARCHIVES.mkdir(parents=True, exist_ok=True)
+    with doing(f"Building the image {image.name}"):
+        base = base_image() if image.on_base else "scratch"
+        with tempfile.TemporaryDirectory(dir=ARCHIVES) as work:
+            context = _context(image, Path(work))
+            words: list[str | Path] = ["bud", "--quiet", "--isolation", "chroot", "--no-cache", "--build-arg", f"BASE_IMAGE={base}"]
+            for name in PASSED_ARGUMENTS:
+                if name in os.environ:
+                    words += ["--build-arg", f"{name}={os.environ[name]}"]
+            words += _mounts()
+            buildah(*words, "-f", image.dockerfile, "-t", image.tag, context)
+            partial = Path(work) / "image.tar"
+            buildah("push", "--quiet", image.tag, f"docker-archive:{partial}:{image.tag}")
+            buildah("rmi", "--force", image.tag)
+            partial.rename(image.archive)
+        for old in ARCHIVES.glob(f"{image.name}-*.tar"):
+            if old != image.archive:
+                old.unlink()
+
+
+def _context(image: Image, work: Path) -> Path:
+    """What the Dockerfile may copy: the repository, or a folder with the image's own files and programs."""
+    if image.dockerfile.parent == REPOSITORY:
+        return REPOSITORY
+    context = work / "context"
+    context.mkdir()
+    for file in (*image.inputs, *(p() for p in image.programs)):
+        shutil.copy(file, context)
+    if image is PAUSE:
+        run(["gcc", "-static", "-Os", "-s", "-o", "pause", "pause.c"], cwd=context)
+    return context
+
+
+def _mounts() -> list[str | Path]:
+    """The host's certificates, index settings and package caches, for build steps only."""
+    caches = {
+        Path("/etc/ssl/certs"): "/etc/ssl/certs:ro",
+        Path("/etc/pip.conf"): "/etc/pip.conf:ro",
+        Path.home() / ".cache/uv": "/root/.cache/uv",
+    }
+    return [word for source, target in caches.items() if source.exists() for word in ("-v", f"{source}:{target}")]

@@ -1,0 +1,4 @@
+FROM scratch
+COPY prometheus /prometheus
+USER 65532:65532
+ENTRYPOINT ["/prometheus"]
