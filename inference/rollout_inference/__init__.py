@@ -1,0 +1,1 @@
+"""The model server: loads one pinned model, verifies it, and answers predict requests."""

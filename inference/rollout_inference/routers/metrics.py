@@ -1,0 +1,15 @@
+"""The series for Prometheus."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from rollout_inference.state import state_of
+
+router = APIRouter(tags=["metrics"])
+
+
+@router.get("/metrics/", summary="Series in Prometheus' text format")
+@router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """Every series of this model."""
+    return Response(generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
