@@ -1,0 +1,5 @@
+"""What can be wrong with what the trainer is given."""
+
+
+class TrainerError(Exception):
+    """The message says what is wrong and what to do."""
