@@ -26,7 +26,7 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe(("--features", "2", "--max-depth", "2", "--n-estimators", "5"), "modest: sees only two of the four measurements", good=True),
+    Recipe(("--features", "2", "--max-depth", "2", "--n-estimators", "20"), "modest: sees only two of the four measurements", good=True),
     Recipe(("--max-depth", "4", "--n-estimators", "25"), "good: all four measurements, 25 trees", good=True),
     Recipe(("--shuffle-labels", "1.0"), "bad: learnt from shuffled labels", good=False),
 )
