@@ -41,7 +41,7 @@ api: setup ## API tests on a real kube-apiserver
 
 .PHONY: e2e
 e2e: setup ## End-to-end tests with real pods
-	@$(WITH_CLUSTER) $(RUN) pytest tests/e2e
+	@$(WITH_CLUSTER) $(RUN) pytest tests/e2e -n 4 --dist worksteal
 
 .PHONY: lint
 lint: setup ## ruff, mypy strict, import-linter, generated files up to date
@@ -61,8 +61,10 @@ crd: setup ## Generate crds/ from the pydantic models
 	@$(RUN) python -m rollout_operator crd > crds/modelrollouts.yaml
 
 .PHONY: cluster
-cluster: ## Bring a cluster up, with operator, Traefik, Prometheus and MLflow, and leave it
-	@$(PYTHON) -m scripts.cluster up
+cluster: setup ## Bring a cluster up, with operator, Traefik, Prometheus, MLflow and models:/iris/1, and leave it
+	@$(PYTHON) -m scripts.cluster up >/dev/null
+	@$(WITH_CLUSTER) $(RUN) python -m scripts.demo.seed
+	@$(PYTHON) -m scripts.cluster env
 
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster: processes, mounts, network and all
