@@ -15,7 +15,7 @@ def run() -> None:
     """Run the operator, by the pod's service account or KUBECONFIG.
 
     Needs INFERENCE_IMAGE, PROMETHEUS_URL and MLFLOW_TRACKING_URI in the environment; takes WATCH_NAMESPACES (comma-separated, empty
-    for all), LOG_LEVEL, METRICS_PORT and HEALTH_PORT.
+    for all), ROUTER_DRAIN_SECONDS (10), LOG_LEVEL, METRICS_PORT and HEALTH_PORT.
     """
     from rollout_operator.handlers import run as run_operator  # noqa: PLC0415 - kopf is slow to import, and `crd` does without
     from rollout_operator.settings import Settings, SettingsError  # noqa: PLC0415

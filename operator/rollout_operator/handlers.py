@@ -62,6 +62,7 @@ class Shell:
             registry=Registry(self.settings.registry_url, session, authorization(os.environ)),
             image=self.settings.inference_image,
             environment=self.settings.model_environment,
+            drain=self.settings.router_drain,
         )
         self.engine = Engine(ports)
         self._exit.push_async_callback(_end, asyncio.create_task(self.engine.run(), name="engine"))

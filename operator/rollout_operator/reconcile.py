@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -42,6 +42,7 @@ class Ports:
     registry: Registry
     image: str
     environment: Mapping[str, str]
+    drain: timedelta
 
 
 async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
@@ -85,6 +86,7 @@ async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observ
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
         answers=answers,
+        drain=ports.drain,
     )
 
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Self
+
+from rollout_operator.domain.observed import DRAIN
 
 PASSED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_INSECURE_TLS")
 """Variables that every model server gets as the operator has them."""
@@ -16,7 +19,7 @@ class SettingsError(ValueError):
 class Settings:
     """Frozen; handed down as an argument, read at import by nobody.
 
-    namespaces: empty for all; write_limit: API writes under way at once.
+    namespaces: empty for all; write_limit: API writes under way at once; router_drain: how long routers may lag behind a weight.
     """
 
     inference_image: str
@@ -27,6 +30,7 @@ class Settings:
     metrics_port: int = 8081
     health_port: int = 8080
     write_limit: int = 32
+    router_drain: timedelta = DRAIN
     model_environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -38,10 +42,10 @@ class Settings:
                 raise SettingsError(f"set the environment variable {name}, for example {name}={example}")
             return value
 
-        def port(name: str, default: int) -> int:
+        def whole(name: str, default: int, most: int) -> int:
             text = env.get(name, str(default))
-            if not text.isdigit() or not 0 < int(text) < 65536:
-                raise SettingsError(f"{name}={text!r} is no port: write a number from 1 to 65535")
+            if not text.isdigit() or not 0 < int(text) <= most:
+                raise SettingsError(f"{name}={text!r} is out of range: write a whole number from 1 to {most}")
             return int(text)
 
         level = env.get("LOG_LEVEL", "INFO").upper()
@@ -53,7 +57,8 @@ class Settings:
             registry_url=required("MLFLOW_TRACKING_URI", "http://mlflow:5000").rstrip("/"),
             namespaces=tuple(n.strip() for n in env.get("WATCH_NAMESPACES", "").split(",") if n.strip()),
             log_level=level,
-            metrics_port=port("METRICS_PORT", 8081),
-            health_port=port("HEALTH_PORT", 8080),
+            metrics_port=whole("METRICS_PORT", 8081, 65535),
+            health_port=whole("HEALTH_PORT", 8080, 65535),
+            router_drain=timedelta(seconds=whole("ROUTER_DRAIN_SECONDS", int(DRAIN.total_seconds()), 600)),
             model_environment={**{n: env[n] for n in PASSED_ON if env.get(n)}, "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO")},
         )

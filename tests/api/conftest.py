@@ -19,7 +19,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 @pytest.fixture
 def ns(api: Api, request: pytest.FixtureRequest) -> str:
-    name = request.node.name.split("[")[0].replace("_", "-")[-60:].strip("-")
+    name: str = request.node.name.split("[")[0].replace("_", "-")[-60:].strip("-")
     api.namespace(name)
     return name
 

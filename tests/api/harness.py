@@ -79,7 +79,7 @@ class Api:
         assert reply.status_code in {201, 409}, reply.text
 
 
-def wait_for(probe: Callable[[], T], what: str, seconds: float = 30) -> T:
+def wait_for(probe: Callable[[], T | None], what: str, seconds: float = 30) -> T:
     """Poll until `probe` gives something true; fails with `what` when it never does."""
     end = time.monotonic() + seconds
     while True:
@@ -131,7 +131,7 @@ def served(world: World) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(raw)
 
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             world.queries += 1
             if world.prometheus_down:
@@ -139,7 +139,7 @@ def served(world: World) -> Iterator[str]:
             else:
                 self._reply(200, {"status": "success", "data": {"resultType": "matrix", "result": world.matrix()}})
 
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             asked = parse_qs(urlsplit(self.path).query)
             if world.registry_down:
                 self._reply(503, {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "down"})
@@ -228,6 +228,8 @@ class Operator:
             "PROMETHEUS_URL": url,
             "MLFLOW_TRACKING_URI": url,
             "WATCH_NAMESPACES": ns,
+            # No router lags here.
+            "ROUTER_DRAIN_SECONDS": "1",
             "METRICS_PORT": str(free_port()),
             "HEALTH_PORT": str(free_port()),
         }
@@ -276,7 +278,7 @@ class Rollout:
             "strategy": {
                 "steps": [{"weight": 10, "hold": "1s"}, {"weight": 50, "hold": "1s"}],
                 "progressDeadline": "8s",
-                "scaleDownDelay": "10s",
+                "scaleDownDelay": "2s",
             }
         }
         body = {"modelUri": uri, "traffic": {"host": "iris.example.com"}, "analysis": {"interval": "1s", "maxHold": "5s"}, **times, **spec}

@@ -26,8 +26,6 @@ from rollout_operator.domain.status import (
     Verdict,
 )
 
-DRAIN = timedelta(seconds=10)
-"""How long a router may still send requests by an older weight; measured below 1 s for Traefik, doubled ten times for safety."""
 REGISTRY_RETRY = timedelta(seconds=5)
 INVALID_RETRY = timedelta(seconds=30)
 ALIAS_RETRY = timedelta(seconds=30)
@@ -328,7 +326,7 @@ def _shifting(seen: Observed, spec: Spec) -> Plan:
     candidate = _candidate(seen)
     if _workload(seen, candidate).ready == 0:
         return _roll_back(seen, Reason.UNSTABLE, f"The pods of {candidate.uri} were lost while it took over.")
-    if seen.now < (drained := _since(seen) + DRAIN):
+    if seen.now < (drained := _since(seen) + seen.drain):
         return _stay(seen, look_at=drained)
     if _workload(seen, candidate).ready < candidate.replicas:
         return _overdue(seen, spec) or _stay(seen, look_at=_deadline(seen, spec))
@@ -342,13 +340,13 @@ def _switching(seen: Observed, spec: Spec) -> Plan:
         return _overdue(seen, spec) or _stay(seen, look_at=_deadline(seen, spec))
     if seen.status.stable is None:
         return _promoted(seen)
-    if seen.now < (drained := _since(seen) + DRAIN):
+    if seen.now < (drained := _since(seen) + seen.drain):
         return _stay(seen, look_at=drained)
     return _enter(seen, Phase.SETTLING, seen.status.reason, f"{candidate.uri} answers as stable; closing the canary route.", weight=0)
 
 
 def _settling(seen: Observed) -> Plan:
-    drained = _since(seen) + DRAIN
+    drained = _since(seen) + seen.drain
     return _stay(seen, look_at=drained) if seen.now < drained else _promoted(seen)
 
 
@@ -368,7 +366,7 @@ def _promoted(seen: Observed) -> Plan:
 def _rolling_back(seen: Observed) -> Plan:
     """Keep the candidate's pods until no request can reach them; then they go."""
     status, candidate = seen.status, _candidate(seen)
-    if seen.now < (drained := _since(seen) + DRAIN):
+    if seen.now < (drained := _since(seen) + seen.drain):
         return _stay(seen, look_at=drained)
     if status.verdict is Verdict.CANCELLED:
         closed = _closed(status, seen.now, Verdict.CANCELLED, status.reason, status.message)
@@ -501,7 +499,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     """Let go of revisions whose time is over, stamp generation and conditions, and see that nothing is looked at too late."""
     status, now, look_at = plan.status, seen.now, plan.look_at
     if seen.spec is not None:
-        delay = max(parse_duration(seen.spec.strategy.scale_down_delay), DRAIN)
+        delay = max(parse_duration(seen.spec.strategy.scale_down_delay), seen.drain)
         retiring = tuple(r for r in status.retiring if now < r.since + delay)[:20]
         follow = (seen.now + ALIAS_RETRY,) if "@" in seen.spec.model_uri and status.phase in AT_REST else ()
         look_at = min(filter(None, (look_at, *follow, *(r.since + delay for r in retiring))), default=None)

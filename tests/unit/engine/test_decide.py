@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.decide import DRAIN, MAX_SETBACKS, Plan, decide, trial_replicas
+from rollout_operator.domain.decide import MAX_SETBACKS, Plan, decide, trial_replicas
 from rollout_operator.domain.observed import (
+    DRAIN,
     DigestMissing,
     MetricsUnreachable,
     NotFound,
