@@ -37,7 +37,7 @@ unit: setup ## Unit tests only (no I/O, seconds)
 
 .PHONY: api
 api: setup ## API tests on a real kube-apiserver
-	@$(RUN) pytest tests/api
+	@$(RUN) pytest tests/api -n 3 --dist worksteal
 
 .PHONY: e2e
 e2e: setup ## End-to-end tests with real pods
