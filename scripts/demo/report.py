@@ -97,6 +97,7 @@ class Report:
         console.print(self._verdicts())
         console.print()
         console.print(self._served())
+        console.print("[dim]sent, failed: while the version was rolled out; served: by the version, in all.[/]")
         good = Counter(a.version for a in self.answers if a.ok)
         if self.counted is not None:
             pairs = ", ".join(f"version {v}: {n} answered, {self.counted.get(v, 0)} counted" for v, n in sorted(good.items()))
@@ -110,13 +111,15 @@ class Report:
         table.add_column("took", justify="right", no_wrap=True)
         table.add_column("sent", justify="right", no_wrap=True)
         table.add_column("failed", justify="right", no_wrap=True)
+        table.add_column("served", justify="right", no_wrap=True)
+        good = Counter(a.version for a in self.answers if a.ok)
         for o in self.outcomes:
             colour = "green" if o.verdict == "Promoted" else "red"
             why = escape(f"{o.reason}: {o.message}")
             row = (o.model.version, f"[{colour}]{o.verdict}[/]", why, f"{o.seconds:.0f} s", str(len(o.answers)), str(o.failed))
-            table.add_row(*row)
+            table.add_row(*row, str(good[o.model.version]))
         table.add_section()
-        table.add_row("all", "", "", "", f"[bold]{len(self.answers)}[/]", f"[bold]{len(self.failed)}[/]")
+        table.add_row("all", "", "", "", f"[bold]{len(self.answers)}[/]", f"[bold]{len(self.failed)}[/]", str(good.total()))
         return table
 
     def _served(self) -> Table:

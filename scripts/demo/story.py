@@ -22,7 +22,7 @@ PATIENCE = 900.0
 SETTINGS: Object = {
     "replicas": 2,
     "strategy": {"steps": [{"weight": 10, "hold": "15s"}, {"weight": 50, "hold": "15s"}], "scaleDownDelay": "10s"},
-    "analysis": {"interval": "3s"},
+    "analysis": {"interval": "10s"},
 }
 SCRAPE = 5.0
 """Seconds until Prometheus has certainly scraped the last answers; it does so every 2 s."""
@@ -41,9 +41,11 @@ class Place:
 def tell_story(place: Place, narrator: Narrator) -> Report:
     """Run the whole demo; raises KubeError, TrainingFailed or NeverHappened where it cannot go on."""
     kube, registry = Kube(), Registry(place.registry_url)
+    kube.delete(f"/api/v1/namespaces/{NAMESPACE}")  # what an earlier demo left goes while the models are trained
     models = _models(registry, narrator)
     rollout = Rollout(kube, NAMESPACE, settings=SETTINGS)
-    fresh_namespace(kube, NAMESPACE)
+    with narrator.busy(lambda: f"making the namespace {NAMESPACE}"):
+        fresh_namespace(kube, NAMESPACE)
     outcomes: list[Outcome] = []
     traffic = Traffic(place.ingress_url, rollout.host, place.rate)
     with Watch(rollout, narrator.status) as watch:
@@ -58,7 +60,7 @@ def tell_story(place: Place, narrator: Narrator) -> Report:
             outcomes.append(_roll_out(rollout, models[1], "Promoted", narrator, traffic))
             narrator.title(f"4  A worse model: version {models[2].version}")
             outcomes.append(_roll_out(rollout, models[2], "RolledBack", narrator, traffic))
-            time.sleep(SCRAPE)
+    time.sleep(SCRAPE)
     counted = _counted(place.prometheus_url, {a.revision for a in traffic.answers if a.ok})
     return Report(outcomes, traffic.answers, shares(watch.sightings, traffic.answers), counted)
 

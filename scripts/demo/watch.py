@@ -40,7 +40,7 @@ class Watch:
                 continue  # the next look tells; a gap only makes the window of a weight shorter
             self._sight(canary, status)
             said = tuple(status.get(part) for part in ("attempt", "phase", "reason", "message"))
-            if status and said != self._said:
+            if status.get("phase") and said != self._said:
                 self._said, self.status = said, status
                 self._tell(status)
 
