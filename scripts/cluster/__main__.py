@@ -47,6 +47,9 @@ def up(which: Kind) -> None:
     """Bring the cluster up, with everything installed."""
     build(which)
     if which == "local":
+        if STATE.exists() and not is_up(which):
+            with doing("Clearing away a cluster that was cut off"):
+                node.down()
         node.up()
         addons.install(_kubectl(which), {i.variable: i.tag for i in images.IMAGES}, with_dns=True)
     elif which == "kind":
