@@ -1,0 +1,85 @@
+"""Data, fitting and judging: the same for the same options, weak where weakness is asked for."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rollout_trainer.data import COLUMNS, Split, load, shuffle_labels
+from rollout_trainer.errors import TrainerError
+from rollout_trainer.evaluate import evaluate
+from rollout_trainer.train import Parameters, fit
+
+DATA = Path(__file__).parents[3] / "data/raw/iris.csv"
+HEADER = "sepal_length,sepal_width,petal_length,petal_width,species\n"
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return load(DATA)
+
+
+def test_the_split_is_the_same_every_time(split: Split) -> None:
+    again = load(DATA)
+    assert list(split.test.index) == list(again.test.index)
+    assert (len(split.train), len(split.test)) == (105, 45)
+    assert not set(split.train.index) & set(split.test.index)
+    assert split.test_labels.value_counts().to_dict() == {"setosa": 15, "versicolor": 15, "virginica": 15}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "least", "most"),
+    [
+        pytest.param(Parameters(), 0.85, 1.0, id="all defaults make a good model"),
+        pytest.param(Parameters(n_estimators=25, max_depth=4), 0.85, 1.0, id="version 2 of the demo is good"),
+        pytest.param(Parameters(n_estimators=20, max_depth=2, features=2), 0.72, 0.84, id="two measurements make a modest one"),
+        pytest.param(Parameters(n_estimators=1, max_depth=1), 0.0, 0.69, id="one shallow tree cannot tell three species"),
+        pytest.param(Parameters(shuffled=1.0), 0.0, 0.6, id="shuffled labels teach nothing"),
+    ],
+)
+def test_accuracy_follows_from_the_options(split: Split, parameters: Parameters, least: float, most: float) -> None:
+    metrics = evaluate(fit(split, parameters), split)
+    assert least <= metrics["accuracy"] <= most
+    assert 0 <= metrics["f1_macro"] <= 1
+    assert metrics["samples"] == 45
+    assert evaluate(fit(split, parameters), split) == metrics, "the same options make the same model"
+
+
+@pytest.mark.parametrize("features", [1, 2, 3, 4])
+def test_every_model_takes_all_four_columns(split: Split, features: int) -> None:
+    model = fit(split, Parameters(n_estimators=2, features=features))
+    assert list(split.test.columns) == list(COLUMNS)
+    assert len(model.predict(split.test)) == 45
+
+
+@pytest.mark.parametrize(
+    ("share", "moved_at_most"),
+    [pytest.param(0.0, 0, id="none"), pytest.param(0.5, 52, id="half"), pytest.param(1.0, 105, id="all")],
+)
+def test_shuffling_permutes_and_invents_nothing(split: Split, share: float, moved_at_most: int) -> None:
+    before = split.train_labels.copy()
+    after = shuffle_labels(split.train_labels, share, seed=3)
+    assert after.value_counts().to_dict() == before.value_counts().to_dict()
+    assert (after != before).sum() <= moved_at_most
+    assert (after != before).any() == bool(share)
+    pd.testing.assert_series_equal(split.train_labels, before)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        pytest.param(None, "cannot be read", id="no such file"),
+        pytest.param("", "cannot be read", id="an empty file"),
+        pytest.param("a,b\n1,2\n", "has no column sepal_length", id="other columns"),
+        pytest.param(HEADER + "5.1,x,1.4,0.2,setosa\n", "missing or no numbers", id="words for numbers"),
+        pytest.param(HEADER + "5.1,,1.4,0.2,setosa\n", "missing or no numbers", id="a missing value"),
+        pytest.param(HEADER + "5.1,3.5,1.4,0.2,setosa\n", "cannot be split", id="one flower"),
+    ],
+)
+def test_bad_data_is_a_sentence(tmp_path: Path, content: str | None, sentence: str) -> None:
+    path = tmp_path / "flowers.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(TrainerError, match=sentence) as refused:
+        load(path)
+    assert str(path) in str(refused.value)
