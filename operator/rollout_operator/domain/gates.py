@@ -43,8 +43,10 @@ def _fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Ser
     oldest = max(since, now - STALE_AFTER).timestamp()
     fresh = [s for s in found if s.at > oldest]
     if not fresh:
-        newest = datetime.fromtimestamp(max(s.at for s in found), tz=now.tzinfo)
-        raise NoEvidence(f"the newest sample, of {newest:%H:%M:%S}, is stale or older than the trial")
+        # Neither sentence changes from look to look: a status that says nothing new is not written.
+        if max(s.at for s in found) <= since.timestamp():
+            raise NoEvidence(f"no sample yet since {since:%H:%M:%S}")
+        raise NoEvidence(f"the newest sample is older than {STALE_AFTER.total_seconds():.0f} s")
     twice = [f"{name} of pod {pod or '?'}" for (name, pod, _), n in Counter((s.name, s.pod, s.le) for s in fresh).items() if n > 1]
     if twice:
         raise NoEvidence(f"several series: {twice[0]}")
