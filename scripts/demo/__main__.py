@@ -42,7 +42,7 @@ def main() -> int:
     report.write()
     narrator.console.print()
     report.show(narrator.console)
-    narrator.console.print(f"[dim]The same figures: {TARGET}. The rollout is still there: kubectl -n {NAMESPACE} get mro[/]")
+    narrator.console.print(f"[dim]The same figures: {TARGET}. On a cluster that stays (`make cluster`): kubectl -n {NAMESPACE} get mro[/]")
     for sentence in (broken := report.broken()):
         narrator.console.print(f"✗ {sentence}", style="red", markup=False)
     if not broken:

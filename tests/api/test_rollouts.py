@@ -107,6 +107,40 @@ def test_killed_and_restarted_while(phase: str, api: Api, ns: str, operator: Ope
     assert [h["verdict"] for h in done["history"]] == ["Promoted", "Promoted"]
 
 
+def test_killed_and_restarted_while_rolling_back(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.apply("models:/iris/3")
+    wait_for(lambda: rollout.status()["phase"] == "RollingBack", "RollingBack")
+    operator.kill()
+    operator.start()
+    done = rollout.wait_phase("RolledBack", 2)
+    assert [h["verdict"] for h in done["history"]] == ["RolledBack", "Promoted"]
+    wait_for(lambda: set(rollout.deployments()) == {"1"}, "the candidate's pods to go")
+
+
+def test_killed_after_every_decision(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    """SIGKILL as soon as a new status is seen, whatever was under way, from the first deploy to the second promotion."""
+    rollout.apply("models:/iris/1")
+    uris, kills = iter(["models:/iris/2"]), 0
+    seen = rollout.status()
+    while True:
+        wait_for(lambda old=seen: rollout.status() != old, f"a new status after kill {kills}", 40)
+        operator.kill()
+        kills += 1
+        seen = rollout.status()
+        if seen.get("phase") == "Promoted" and (uri := next(uris, "")):
+            rollout.apply(uri)
+        elif seen.get("phase") == "Promoted" and seen["attempt"] == 2:
+            break
+        operator.start()
+    assert kills >= 10
+    assert [h["verdict"] for h in seen["history"]] == ["Promoted", "Promoted"]
+    assert seen["stable"]["uri"] == "models:/iris/2"
+    operator.start()
+    wait_for(lambda: set(rollout.deployments()) == {"2"}, "the old pods to go")
+
+
 def test_drift_is_repaired(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
