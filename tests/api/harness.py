@@ -301,6 +301,10 @@ class Rollout:
 
         return wait_for(probe, f"attempt {attempt} in phase {phase}", seconds)
 
+    def wait_change(self, seen: dict[str, Any], seconds: float) -> None:
+        """Wait until the status is another than the one seen."""
+        wait_for(lambda: self.status() != seen, "a new status", seconds)
+
     def weight(self) -> int | None:
         """The weight in the canary Ingress; None where there is none."""
         for one in self.api.items("Ingress", self.ns):

@@ -125,7 +125,7 @@ def test_killed_after_every_decision(operator: Operator, hands: Hands, rollout: 
     uris, kills = iter(["models:/iris/2"]), 0
     seen = rollout.status()
     while True:
-        wait_for(lambda old=seen: rollout.status() != old, f"a new status after kill {kills}", 40)
+        rollout.wait_change(seen, 40)
         operator.kill()
         kills += 1
         seen = rollout.status()
