@@ -26,7 +26,7 @@ def deployment(owner: Owner, revision: Revision, replicas: int, environment: Map
         "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": revision.resources.to_api(),
-        "readinessProbe": {"httpGet": {"path": "/health/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 3},
+        "readinessProbe": {"httpGet": {"path": "/health/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 6},
         "livenessProbe": {
             "httpGet": {"path": "/health/live", "port": "http"},
             "initialDelaySeconds": 30,
