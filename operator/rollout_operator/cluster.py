@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Self
@@ -10,7 +10,7 @@ from typing import Any, Self
 import aiohttp
 from kubernetes.aio import client, config
 
-from rollout_operator.domain.names import FIELD_MANAGER, GROUP, KIND, PLURAL, REVISION, ROLLOUT, VERSION
+from rollout_operator.domain.names import FIELD_MANAGER, GROUP, KIND, MANAGED_BY, PLURAL, REVISION, ROLLOUT, VERSION
 from rollout_operator.errors import CallFailed, Conflict, Gone
 from rollout_operator.telemetry import API_REQUESTS
 
@@ -19,18 +19,23 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "Deployment": ("/apis/apps/v1", "deployments"),
     "Service": ("/api/v1", "services"),
     "Ingress": ("/apis/networking.k8s.io/v1", "ingresses"),
+    "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
     "Pod": ("/api/v1", "pods"),
     "Event": ("/api/v1", "events"),
     KIND: (f"/apis/{GROUP}/{VERSION}", PLURAL),
 }
 """Where each kind lives in the API."""
 
+PAGE = 500
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
 Object = dict[str, Any]
 
 
 def _path(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
     root, plural = PATHS[kind]
-    return "/".join(part for part in (f"{root}/namespaces/{namespace}/{plural}", name, subresource) if part)
+    place = f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
+    return "/".join(part for part in (place, name, subresource) if part)
 
 
 class Cluster:
@@ -53,9 +58,23 @@ class Cluster:
         """Let go of the connections."""
         await self._api.close()  # type: ignore[no-untyped-call]
 
-    async def read(self, namespace: str, name: str) -> Object:
-        """The ModelRollout as the API server has it now."""
-        return await self._call("GET", KIND, _path(KIND, namespace, name))
+    async def read(self, kind: str, namespace: str, name: str) -> Object:
+        """An object as the API server has it now."""
+        return await self._call("GET", kind, _path(kind, namespace, name))
+
+    async def metadata(self, kind: str, namespace: str) -> AsyncIterator[Object]:
+        """The metadata of every object of a kind that is ours, in pages; namespace "" for all."""
+        query = [("limit", str(PAGE))]
+        if kind != KIND:
+            query.append(("labelSelector", f"{MANAGED_BY}={GROUP}"))
+        rest: list[tuple[str, str]] = []
+        while True:
+            page = await self._call("GET", kind, _path(kind, namespace), query=query + rest, accept=METADATA_ONLY)
+            for item in page.get("items") or ():
+                yield item["metadata"]
+            if not (token := page["metadata"].get("continue")):
+                return
+            rest = [("continue", token)]
 
     async def write_status(self, seen: Object, status: Object) -> Object:
         """Replace the status of the ModelRollout `seen`; raises Conflict where it has been written since."""
@@ -133,8 +152,9 @@ class Cluster:
         body: Object | None = None,
         query: list[tuple[str, str]] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Object:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         code = "none"
         try:
             request = await self._api.param_serialize(

@@ -5,10 +5,12 @@ import contextlib
 import heapq
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from rollout_operator import telemetry
+from rollout_operator.domain.names import KIND
 from rollout_operator.errors import CallFailed, Conflict, Gone
 from rollout_operator.reconcile import Ports, forget_metrics, reconcile
 from rollout_operator.store import Key
@@ -40,6 +42,8 @@ class Engine:
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._changed = asyncio.Event()
+        self.turned = time.monotonic()
+        """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
 
     def wake(self, key: Key) -> None:
         """Look at this rollout now."""
@@ -60,6 +64,7 @@ class Engine:
         try:
             while True:
                 self._changed.clear()
+                self.turned = time.monotonic()
                 self._start_due()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), self._sleep())
@@ -124,7 +129,7 @@ class Engine:
 
     async def _read_again(self, key: Key) -> None:
         try:
-            self.ports.store.put_rollout(await self.ports.cluster.read(*key))
+            self.ports.store.put_rollout(await self.ports.cluster.read(KIND, *key))
         except Gone:
             if (known := self.ports.store.rollout(key)) is not None:
                 self.ports.store.drop_rollout(known)

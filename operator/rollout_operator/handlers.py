@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 import aiohttp
@@ -12,10 +14,13 @@ from prometheus_client import start_http_server
 
 from rollout_operator.cluster import Cluster
 from rollout_operator.domain.names import GROUP, MANAGED_BY, PLURAL, VERSION
-from rollout_operator.engine import Engine
+from rollout_operator.engine import LONGEST_SLEEP, Engine
+from rollout_operator.liveness import Echoes, served
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.reconcile import Ports
 from rollout_operator.registry import Registry, authorization
+from rollout_operator.reporter import Reporter
+from rollout_operator.resync import every, resync
 from rollout_operator.settings import Settings
 from rollout_operator.store import Store, rollout_of
 
@@ -47,6 +52,7 @@ class Shell:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store()
+        self.echoes = Echoes()
         self.engine: Engine | None = None
         self._exit = contextlib.AsyncExitStack()
 
@@ -55,18 +61,35 @@ class Shell:
         session = await self._exit.enter_async_context(aiohttp.ClientSession())
         cluster = await Cluster.connect(self.settings.write_limit)
         self._exit.push_async_callback(cluster.close)
+        registry = Registry(self.settings.registry_url, session, authorization(os.environ))
+        reporter = Reporter(registry, self.settings.registry_alias, self.wake)
+        self._exit.push_async_callback(reporter.close)
         ports = Ports(
             store=self.store,
             cluster=cluster,
             prometheus=Prometheus(self.settings.prometheus_url, session),
-            registry=Registry(self.settings.registry_url, session, authorization(os.environ)),
+            registry=registry,
+            reporter=reporter,
+            echoes=self.echoes,
             image=self.settings.inference_image,
             environment=self.settings.model_environment,
             drain=self.settings.router_drain,
+            feedback_key=self.settings.feedback_key,
         )
         self.engine = Engine(ports)
         self._exit.push_async_callback(_end, asyncio.create_task(self.engine.run(), name="engine"))
+        once = partial(resync, self.store, cluster, self.settings.namespaces, self.wake)
+        comparing = asyncio.create_task(every(self.settings.resync.total_seconds(), once), name="resync")
+        self._exit.push_async_callback(_end, comparing)
+        await self._exit.enter_async_context(served(self.settings.health_port, self.trouble))
         start_http_server(self.settings.metrics_port)
+
+    def trouble(self) -> str:
+        """What is wrong with this process, "" if nothing: its own writes do not come back, or its queue stands still."""
+        still = time.monotonic() - self.engine.turned if self.engine is not None else 0.0
+        if still > 3 * LONGEST_SLEEP:
+            return f"The queue has not been looked at for {still:.0f} s."
+        return self.echoes.trouble()
 
     async def stop(self) -> None:
         """End what `start` began, in reverse."""
@@ -103,14 +126,18 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
     @kopf.index(GROUP, VERSION, PLURAL, registry=handlers)
     async def listed(body: kopf.Body, **_: Any) -> None:
         shell.store.put_rollout(body)
+        meta = body["metadata"]
+        shell.echoes.heard((meta["namespace"], meta["name"]), int(meta["resourceVersion"]))
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def changed(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         if event["type"] == "DELETED":
             shell.store.drop_rollout(body)
+            shell.echoes.forget((namespace, name))
             if shell.engine is not None:
                 shell.engine.forget((namespace, name))
+                shell.engine.ports.reporter.forget(body["metadata"]["uid"])
         shell.wake((namespace, name))
 
     for kind, resource in OWNED.items():
@@ -144,5 +171,4 @@ def run(settings: Settings) -> None:
         identity=cast("Any", "rollout-operator"),
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
-        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
     )

@@ -15,8 +15,17 @@ from typing import Any
 
 import aiohttp
 
-from rollout_operator.domain.gates import ACCURACY, ACCURACY_SAMPLES, ERRORS, LATENCY_BUCKET, REQUESTS, STALE_AFTER
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
+from rollout_operator.domain.series import (
+    ACCURACY,
+    ACCURACY_SAMPLES,
+    ERRORS,
+    FEEDBACK,
+    LATENCY_BUCKET,
+    PREDICTIONS,
+    REQUESTS,
+    STALE_AFTER,
+)
 from rollout_operator.domain.spec import Metric
 from rollout_operator.telemetry import PROMETHEUS_QUERIES
 
@@ -24,7 +33,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=5)
 _WINDOW = f"{int(STALE_AFTER.total_seconds())}s"
 
 QUERIES: Mapping[Metric, str] = {
-    Metric.ACCURACY: f'{{__name__=~"{ACCURACY}|{ACCURACY_SAMPLES}"}}[{_WINDOW}]',
+    Metric.ACCURACY: f'{{__name__=~"{ACCURACY}|{ACCURACY_SAMPLES}|{FEEDBACK}|{PREDICTIONS}"}}[{_WINDOW}]',
     Metric.ERROR_RATE: f'{{__name__=~"{REQUESTS}|{ERRORS}"}}[{_WINDOW}]',
     Metric.LATENCY_P95: f"{LATENCY_BUCKET}[{_WINDOW}]",
 }
@@ -100,4 +109,6 @@ def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
         value=float(value),
         source=labels.get("source", ""),
         le=labels.get("le", ""),
+        outcome=labels.get("outcome", ""),
+        first=float(values[0][1]),
     )

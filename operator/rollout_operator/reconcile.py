@@ -1,11 +1,13 @@
 """Observe, decide, act: one pass over one rollout."""
 
 import asyncio
+import hmac
 import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,15 +17,18 @@ from rollout_operator.cluster import Cluster
 from rollout_operator.domain.decide import COMMANDS, READINESS_LOOK, Plan, decide, needs_measurement, needs_resolution
 from rollout_operator.domain.names import GROUP, revision_name
 from rollout_operator.domain.observed import Answer, Observed, Workload
+from rollout_operator.domain.report import due
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.spec import Metric, Spec
-from rollout_operator.domain.status import Phase, Status
+from rollout_operator.domain.status import Phase, Revision, Status
 from rollout_operator.errors import CallFailed
+from rollout_operator.liveness import Echoes
 from rollout_operator.objects import Owner
 from rollout_operator.objects.build import build
 from rollout_operator.objects.drift import says
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
+from rollout_operator.reporter import Reporter
 from rollout_operator.store import Child, Key, Store, content
 
 log = logging.getLogger(__name__)
@@ -40,9 +45,12 @@ class Ports:
     cluster: Cluster
     prometheus: Prometheus
     registry: Registry
+    reporter: Reporter
     image: str
+    echoes: Echoes
     environment: Mapping[str, str]
     drain: timedelta
+    feedback_key: str = ""
 
 
 async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
@@ -66,11 +74,13 @@ async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observ
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     resolution = None
     answers: dict[Metric, Answer] = {}
+    baseline: dict[Metric, Answer] = {}
     if spec is not None:
         if needs_resolution(spec, status) and not spec.paused:
             resolution = await ports.registry.resolve(spec.model_uri)
         if needs_measurement(spec, status):
-            answers = await _measurements(key, spec, status, ports, now)
+            answers = await _measurements(key, spec, status.candidate, ports, now)
+            baseline = await _measurements(key, spec, status.stable, ports, now)
         await _explain(key, status, workloads, ports, now)
     return Observed(
         now=now,
@@ -86,6 +96,8 @@ async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observ
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
         answers=answers,
+        baseline=baseline,
+        reported=ports.reporter.told(meta["uid"]),
         drain=ports.drain,
     )
 
@@ -95,7 +107,10 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     if plan.status != seen.status:
         raw = await ports.cluster.write_status(raw, plan.status.to_api())
         ports.store.put_rollout(raw)
+        ports.echoes.wrote((raw["metadata"]["namespace"], seen.name), int(raw["metadata"]["resourceVersion"]))
         _count(raw, seen.status, plan)
+    if (report := due(plan.status)) is not None:
+        ports.reporter.tell((raw["metadata"]["namespace"], seen.name), seen.uid, report)
     if seen.spec is not None:
         await _converge(raw, seen.spec, plan.status, ports)
     for note in plan.notes:
@@ -112,7 +127,7 @@ async def _converge(raw: Mapping[str, Any], spec: Spec, status: Status, ports: P
     meta = raw["metadata"]
     key, owner = (meta["namespace"], meta["name"]), Owner(meta["uid"], meta["name"], meta["namespace"])
     live = {(c.kind, c.name): c for c in ports.store.children(key)}
-    wanted = build(owner, spec, status, ports.environment)
+    wanted = build(owner, spec, status, {**ports.environment, **_feedback(ports.feedback_key, owner.uid)})
     for manifest in wanted:
         known = live.get((manifest["kind"], manifest["metadata"]["name"]))
         if known is not None and not known.deleting and says(known.content, content(manifest)):
@@ -128,6 +143,11 @@ async def _converge(raw: Mapping[str, Any], spec: Spec, status: Status, ports: P
         ports.store.forget(key, one.kind, one.name, one.uid)
 
 
+def _feedback(key: str, uid: str) -> dict[str, str]:
+    """The key by which all pods of one rollout sign and check prediction ids, and pods of no other."""
+    return {"FEEDBACK_KEY": hmac.new(key.encode(), uid.encode(), sha256).hexdigest()} if key else {}
+
+
 def _spec(raw: Mapping[str, Any]) -> tuple[Spec | None, str]:
     try:
         return Spec.model_validate(raw["spec"]), ""
@@ -140,14 +160,14 @@ def _commands(annotations: Mapping[str, str]) -> dict[str, str]:
     return {verb: annotations[f"{GROUP}/{verb}"] for verb in COMMANDS if f"{GROUP}/{verb}" in annotations}
 
 
-async def _measurements(key: Key, spec: Spec, status: Status, ports: Ports, now: datetime) -> dict[Metric, Answer]:
-    """The candidate's series for every metric that a gate looks at."""
-    if status.candidate is None:
+async def _measurements(key: Key, spec: Spec, revision: Revision | None, ports: Ports, now: datetime) -> dict[Metric, Answer]:
+    """The revision's series for every metric that a gate looks at."""
+    if revision is None:
         return {}
     step = min(parse_duration(spec.analysis.interval).total_seconds(), ANSWER_AGE)
     tick = math.floor(now.timestamp() / step) * step
     metrics = sorted({gate.metric for gate in spec.analysis.gates})
-    answers = await asyncio.gather(*(ports.prometheus.answer(m, key[0], status.candidate.revision, tick) for m in metrics))
+    answers = await asyncio.gather(*(ports.prometheus.answer(m, key[0], revision.revision, tick) for m in metrics))
     return dict(zip(metrics, answers, strict=True))
 
 

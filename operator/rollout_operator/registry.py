@@ -1,6 +1,6 @@
-"""The only module that knows MLflow: resolves a MODEL_URI to a version, its run and its content digest.
+"""The only module that knows MLflow: resolves a MODEL_URI to a version, its run and its content digest; writes verdicts back.
 
-Source: mlflow.org/docs/latest/api_reference/rest-api.html (model-versions/get, registered-models/alias).
+Source: mlflow.org/docs/latest/api_reference/rest-api.html (model-versions/get, model-versions/set-tag, registered-models/alias).
 The REST API is used directly: the client library blocks, and would be most of the operator's memory.
 """
 
@@ -13,10 +13,11 @@ from typing import Any
 
 import aiohttp
 
-from rollout_operator.domain.names import DIGEST_TAG
+from rollout_operator.domain.names import DIGEST_TAG, SIGNATURE_TAG
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, RegistryUnreachable, Resolution, Resolved
 from rollout_operator.telemetry import REGISTRY_REQUESTS
 
+LONGEST_SIGNATURE = 8192
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>.+))")
@@ -39,6 +40,26 @@ class Registry:
     url: str
     session: aiohttp.ClientSession
     headers: Mapping[str, str]
+
+    async def set_tag(self, model: str, version: str, key: str, value: str) -> str:
+        """Tag a model version; returns what went wrong, "" if nothing."""
+        return await self._write("model-versions/set-tag", {"name": model, "version": version, "key": key, "value": value})
+
+    async def set_alias(self, model: str, version: str, alias: str) -> str:
+        """Let `alias` name this version of the model; returns what went wrong, "" if nothing."""
+        return await self._write("registered-models/alias", {"name": model, "alias": alias, "version": version})
+
+    async def _write(self, path: str, body: dict[str, str]) -> str:
+        try:
+            async with self.session.post(
+                f"{self.url}/api/2.0/mlflow/{path}", json=body, headers=self.headers, timeout=TIMEOUT, allow_redirects=False
+            ) as response:
+                answered = await response.text()
+                failure = "" if response.status == 200 else f"HTTP {response.status} {answered[:200]}"
+        except (TimeoutError, OSError, aiohttp.ClientError) as broken:
+            failure = f"{type(broken).__name__} {broken}".strip()
+        REGISTRY_REQUESTS.labels("WriteFailed" if failure else "Written").inc()
+        return failure
 
     async def resolve(self, model_uri: str) -> Resolution:
         """What the registry says of `model_uri`; never raises for what the registry or the network does."""
@@ -79,12 +100,21 @@ def read(model_uri: str, status: int, body: bytes) -> Resolution:
         uri = f"models:/{version['name']}/{version['version']}"
         if (state := version.get("status", "READY")) != "READY":
             return NotReady(f"{uri} is {state} in the registry: {version.get('status_message', '')}".rstrip(": ") + ".")
-        digest = {t["key"]: t["value"] for t in version.get("tags", [])}.get(DIGEST_TAG, "")
+        tags = {t["key"]: t["value"] for t in version.get("tags", [])}
+        digest = tags.get(DIGEST_TAG, "")
         if not _DIGEST.fullmatch(digest):
             return DigestMissing(
                 f"{uri} has no content digest: register it with `python -m rollout_trainer`, which sets the tag {DIGEST_TAG} "
                 "to sha256:<64 hex digits>, so that pods can verify what they load."
             )
-        return Resolved(uri=uri, version=str(version["version"]), digest=digest, run=str(version.get("run_id") or ""))
+        signature = str(tags.get(SIGNATURE_TAG, ""))
+        return Resolved(
+            uri=uri,
+            version=str(version["version"]),
+            digest=digest,
+            run=str(version.get("run_id") or ""),
+            # A longer one than status can hold is not compared; cut, it could not be read.
+            signature=signature if len(signature) <= LONGEST_SIGNATURE else "",
+        )
     except (KeyError, TypeError, AttributeError) as failure:
         return RegistryUnreachable(f"The registry's answer cannot be read: {type(failure).__name__}.")

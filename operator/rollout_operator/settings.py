@@ -1,5 +1,6 @@
 """The operator's configuration: read from the environment once, at start."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +20,9 @@ class SettingsError(ValueError):
 class Settings:
     """Frozen; handed down as an argument, read at import by nobody.
 
-    namespaces: empty for all; write_limit: API writes under way at once; router_drain: how long routers may lag behind a weight.
+    namespaces: empty for all; write_limit: API writes under way at once; router_drain: how long routers may lag behind a weight;
+    resync: how often names and versions are compared with the API server; registry_alias: the alias that a promotion moves, with
+    {namespace} and {name}, "" for none; feedback_key: secret that the keys of prediction ids are made of, "" for none.
     """
 
     inference_image: str
@@ -31,6 +34,9 @@ class Settings:
     health_port: int = 8080
     write_limit: int = 32
     router_drain: timedelta = DRAIN
+    resync: timedelta = timedelta(minutes=10)
+    registry_alias: str = "{namespace}-{name}"
+    feedback_key: str = ""
     model_environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -51,6 +57,9 @@ class Settings:
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR")
+        alias = env.get("REGISTRY_ALIAS", "{namespace}-{name}").strip()
+        if alias and not re.fullmatch(r"([A-Za-z0-9_-]|\{namespace\}|\{name\})+", alias):
+            raise SettingsError(f"REGISTRY_ALIAS={alias!r} is no alias: write letters, digits, _ and -, with {{namespace}} and {{name}}")
         return cls(
             inference_image=required("INFERENCE_IMAGE", "registry.example.com/rollouts/inference:1.0"),
             prometheus_url=required("PROMETHEUS_URL", "http://prometheus:9090").rstrip("/"),
@@ -60,5 +69,8 @@ class Settings:
             metrics_port=whole("METRICS_PORT", 8081, 65535),
             health_port=whole("HEALTH_PORT", 8080, 65535),
             router_drain=timedelta(seconds=whole("ROUTER_DRAIN_SECONDS", int(DRAIN.total_seconds()), 600)),
+            resync=timedelta(seconds=whole("RESYNC_SECONDS", 600, 86400)),
+            registry_alias=alias,
+            feedback_key=env.get("FEEDBACK_KEY", ""),
             model_environment={**{n: env[n] for n in PASSED_ON if env.get(n)}, "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO")},
         )

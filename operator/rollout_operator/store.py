@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout_operator.domain.names import REVISION, ROLLOUT
+from rollout_operator.domain.names import KIND, REVISION, ROLLOUT
 
 Key = tuple[str, str]
 """Namespace and name of a ModelRollout."""
@@ -82,19 +82,20 @@ class Store:
     _rollouts: dict[Key, dict[str, Any]] = field(default_factory=dict)
     _children: dict[Key, dict[tuple[str, str], Child]] = field(default_factory=lambda: defaultdict(dict))
 
-    def put_rollout(self, raw: Mapping[str, Any]) -> None:
-        """Keep a ModelRollout, unless a newer version of it is known."""
+    def put_rollout(self, raw: Mapping[str, Any]) -> bool:
+        """Keep a ModelRollout, unless a newer version of it is known; says whether it was kept."""
         meta = raw["metadata"]
         key = (meta["namespace"], meta["name"])
         known = self._rollouts.get(key)
         if known is not None and int(known["metadata"]["resourceVersion"]) >= int(meta["resourceVersion"]):
-            return
+            return False
         kept = ("name", "namespace", "uid", "resourceVersion", "generation", "annotations", "deletionTimestamp")
         self._rollouts[key] = {
             "metadata": {k: meta[k] for k in kept if k in meta},
             "spec": raw.get("spec", {}),
             "status": raw.get("status") or {},
         }
+        return True
 
     def drop_rollout(self, raw: Mapping[str, Any]) -> None:
         """Forget a deleted ModelRollout, unless another of the same name has taken its place."""
@@ -103,12 +104,44 @@ class Store:
         if (known := self._rollouts.get(key)) is not None and known["metadata"]["uid"] == meta["uid"]:
             del self._rollouts[key]
 
-    def put_child(self, kind: str, raw: Mapping[str, Any]) -> None:
-        """Keep an owned object, unless a newer version of it is known."""
+    def put_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
+        """Keep an owned object, unless a newer version of it is known; says whether it was kept."""
         new, of_rollout = child(kind, raw), self._children[rollout_of(raw)]
         known = of_rollout.get((kind, new.name))
-        if known is None or known.version < new.version:
-            of_rollout[kind, new.name] = new
+        if known is not None and known.version >= new.version:
+            return False
+        of_rollout[kind, new.name] = new
+        return True
+
+    def put(self, kind: str, raw: Mapping[str, Any]) -> bool:
+        """Keep an object of any watched kind, unless a newer version of it is known; says whether it was kept."""
+        return self.put_rollout(raw) if kind == KIND else self.put_child(kind, raw)
+
+    def drop(self, kind: str, key: Key, name: str, uid: str) -> None:
+        """Forget an object of any watched kind that was deleted."""
+        if kind != KIND:
+            self.forget(key, kind, name, uid)
+        elif (known := self._rollouts.get(key)) is not None and known["metadata"]["uid"] == uid:
+            del self._rollouts[key]
+
+    def version(self, kind: str, place: tuple[str, str], meta: Mapping[str, Any]) -> int:
+        """The version known of the object with this metadata, at this (namespace, name); -1 for none."""
+        if kind == KIND:
+            known = self._rollouts.get(place)
+            return -1 if known is None else int(known["metadata"]["resourceVersion"])
+        one = self._children.get(rollout_of({"metadata": meta}), {}).get((kind, place[1]))
+        return -1 if one is None else one.version
+
+    def known(self, kind: str, namespace: str) -> dict[tuple[str, str], tuple[str, Key]]:
+        """Uid and rollout of every known object of a kind, by (namespace, name); namespace "" for all."""
+        if kind == KIND:
+            return {k: (r["metadata"]["uid"], k) for k, r in self._rollouts.items() if namespace in {"", k[0]}}
+        return {
+            (key[0], child.name): (child.uid, key)
+            for key, of_rollout in self._children.items()
+            for child in of_rollout.values()
+            if child.kind == kind and namespace in {"", key[0]}
+        }
 
     def drop_child(self, kind: str, raw: Mapping[str, Any]) -> None:
         """Forget a deleted object, unless another of the same name has taken its place."""

@@ -13,3 +13,4 @@ PHASE = Gauge("modelrollout_phase", "1 for the phase that a rollout is in", ["na
 WEIGHT = Gauge("modelrollout_weight", "Share of requests that goes to the candidate, in percent", ["namespace", "name"])
 GATE_VALUE = Gauge("modelrollout_gate_value", "Last measured value of a gate", ["namespace", "name", "metric"])
 QUEUE_DEPTH = Gauge("modelrollout_queue_depth", "Rollouts waiting for their next look")
+MISSED_EVENTS = Counter("modelrollout_missed_events", "Changes that the watches had missed and a comparison with the API server found")

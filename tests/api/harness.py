@@ -277,7 +277,7 @@ class Rollout:
         times = {
             "strategy": {
                 "steps": [{"weight": 10, "hold": "1s"}, {"weight": 50, "hold": "1s"}],
-                "progressDeadline": "8s",
+                "progressDeadline": "15s",
                 "scaleDownDelay": "2s",
             }
         }

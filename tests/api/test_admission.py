@@ -48,6 +48,29 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "accuracy with both": (with_field("analysis.gates", [{**GATE, "max": 0.9}]), "accuracy takes min"),
     "errorRate of 5": (with_field("analysis.gates", [{"metric": "errorRate", "max": 5}]), "write max: 0.01 for 1 %"),
     "errorRate without max": (with_field("analysis.gates", [{"metric": "errorRate"}]), "take max"),
+    "a drop and a threshold": (with_field("analysis.gates", [{**GATE, "maxDrop": 0.05}]), "accuracy takes min"),
+    "a drop of 5": (with_field("analysis.gates", [{"metric": "accuracy", "maxDrop": 5}]), "write maxDrop: 0.05"),
+    "accuracy with maxIncrease": (with_field("analysis.gates", [{"metric": "accuracy", "maxIncrease": 0.1}]), "accuracy takes min"),
+    "a labelled threshold of 1": (with_field("analysis.gates", [{**GATE, "min": 1.0, "evidence": "Labelled"}]), "no count of labels"),
+    "a labelled error rate of 0": (
+        with_field("analysis.gates", [{"metric": "errorRate", "max": 0, "evidence": "Labelled"}]),
+        "no count of labels",
+    ),
+    "errorRate against stable as reported": (
+        with_field("analysis.gates", [{"metric": "errorRate", "maxIncrease": 0.01}]),
+        "write evidence: Labelled",
+    ),
+    "latency against stable by labels": (
+        with_field("analysis.gates", [{"metric": "latencyP95Seconds", "maxIncrease": 0.05, "evidence": "Labelled"}]),
+        "leave evidence out",
+    ),
+    "alpha of 5": (with_field("analysis.gates", [{**GATE, "alpha": {"promote": 5}}]), "write 0.05 for 5 %"),
+    "a tolerance above the threshold": (with_field("analysis.gates", [{**GATE, "tolerance": 0.8}]), "tolerance is taken off"),
+    "fewer samples at most than at least": (with_field("analysis.gates", [{**GATE, "minSamples": 100, "maxSamples": 50}]), "maxSamples"),
+    "a coverage of 80": (with_field("analysis.gates", [{**GATE, "minCoverage": 80}]), "write 0.8 for 80 %"),
+    "a design effect below 1": (with_field("analysis.gates", [{**GATE, "designEffect": 0.5}]), "number of at least 1"),
+    "evidence that nobody knows": (with_field("analysis.gates", [{**GATE, "evidence": "Guessed"}]), "supported values"),
+    "steps by evidence without a labelled gate": (with_field("strategy.advanceOn", "Evidence"), "needs a gate with evidence: Labelled"),
     "an unknown metric": (with_field("analysis.gates", [{"metric": "f1", "min": 0.7}]), "supported values"),
     "a duration that is none": (with_field("analysis.interval", "banana"), "write an interval of at least 1s"),
     "an ISO duration": (with_field("analysis.maxHold", "PT5S"), "write a duration such as 30s"),
@@ -112,7 +135,10 @@ def test_two_lines_are_enough(api: Api) -> None:
     assert spec["replicas"] == 2
     assert spec["traffic"] == {"host": "iris.example.com", "path": "/", "provider": "Ingress", "ingressClassName": "nginx"}
     assert spec["strategy"]["steps"] == [{"weight": 10, "hold": "60s"}, {"weight": 50, "hold": "60s"}]
-    assert spec["analysis"]["gates"][0] == {"metric": "accuracy", "min": 0.7, "minSamples": 30}
+    gate = spec["analysis"]["gates"][0]
+    assert (gate["metric"], gate["min"], gate["evidence"]) == ("accuracy", 0.7, "Reported")
+    tested = {"alpha": {"promote": 0.05, "rollback": 0.05}, "minSamples": 30, "maxSamples": 2000, "tolerance": 0}
+    assert gate.items() >= {**tested, "labelDelay": "0s", "minCoverage": 0.8}.items()
     assert spec["paused"] is False
 
 

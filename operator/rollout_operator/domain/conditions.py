@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from rollout_operator.domain.spec import Evidence
 from rollout_operator.domain.status import Condition, Phase, Reason, Status
+
+OVERDISPERSED = 1.5
+"""Design effect above which labels are called not independent."""
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -33,16 +37,45 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     if status.paused_since is not None:
         reason, message = Reason.PAUSED, f"Paused in phase {status.phase}; set spec.paused to false to go on. {message}"
 
-    def one(kind: str, truth: Truth) -> Condition:
-        old = before.get(kind)
-        since = old.last_transition_time if old is not None and old.status == truth else now
-        return Condition(
-            type=kind,
-            status=truth,
-            reason=reason,
-            message=message,
-            observed_generation=status.observed_generation,
-            last_transition_time=since,
-        )
+    return (*(_one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items()), *_of_gates(status, now, before))
 
-    return tuple(one(kind, truth) for kind, truth in truths(status).items())
+
+def _of_gates(status: Status, now: datetime, before: Mapping[str, Condition]) -> tuple[Condition, ...]:
+    """What the gates' figures are worth; as it was where nothing is measured."""
+    kinds = ("GuaranteeUnavailable", "OverdispersedLabels")
+    if not status.gates:
+        return tuple(before[kind] for kind in kinds if kind in before)
+    gauges = sorted({g.metric for g in status.gates if g.evidence is Evidence.REPORTED})
+    clumped = [g for g in status.gates if (g.design_effect or 1) > OVERDISPERSED]
+    said: dict[str, tuple[bool, str, str]] = {
+        "GuaranteeUnavailable": (
+            bool(gauges),
+            "ReportedValues" if gauges else "SequentialTests",
+            f"{', '.join(gauges)}: a reported value has no known error; write evidence: Labelled for verdicts that are wrong in "
+            "at most alpha of cases."
+            if gauges
+            else "Every gate is a sequential test: either verdict is wrong in at most alpha of cases, however often it is looked at.",
+        ),
+        "OverdispersedLabels": (
+            bool(clumped),
+            "LabelsNotIndependent" if clumped else "LabelsIndependent",
+            f"{', '.join(g.metric for g in clumped)}: labels come in clumps and count for less; count one label per user or session."
+            if clumped
+            else "Labels vary as independent ones do.",
+        ),
+    }
+
+    return tuple(_one(status, now, kind, "True" if holds else "False", reason, text) for kind, (holds, reason, text) in said.items())
+
+
+def _one(status: Status, now: datetime, kind: str, truth: Truth, reason: str, message: str) -> Condition:  # noqa: PLR0917
+    old = next((c for c in status.conditions if c.type == kind), None)
+    since = old.last_transition_time if old is not None and old.status == truth else now
+    return Condition(
+        type=kind,
+        status=truth,
+        reason=reason,
+        message=message,
+        observed_generation=status.observed_generation,
+        last_transition_time=since,
+    )

@@ -9,13 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, assert_never
 
 from rollout_operator.domain.conditions import conditions
-from rollout_operator.domain.gates import KINDS, measure
+from rollout_operator.domain.gates import KINDS, Trial, measure
+from rollout_operator.domain.labelled import measure_labels
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.revision import revision_of, serves
 from rollout_operator.domain.schema import parse_duration
-from rollout_operator.domain.spec import OnFailure, OnNoEvidence, Spec
+from rollout_operator.domain.signature import incompatibility
+from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
 from rollout_operator.domain.status import (
     Attempt,
+    EvidenceStatus,
     GateStatus,
     Measurement,
     Phase,
@@ -31,6 +34,7 @@ INVALID_RETRY = timedelta(seconds=30)
 ALIAS_RETRY = timedelta(seconds=30)
 READINESS_LOOK = timedelta(seconds=10)
 MAX_SETBACKS = 3
+MOST_EVIDENCE = 20
 MESSAGE_LENGTH = 1000
 
 ON_TRIAL = frozenset({Phase.STARTING, Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING})
@@ -40,11 +44,11 @@ COMMITTED = frozenset({Phase.SWITCHING, Phase.SETTLING})
 CANDIDATE_RUNS = ON_TRIAL | COMMITTED | {Phase.ROLLING_BACK}
 """Phases in which the candidate has pods."""
 AT_REST = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.INVALID})
-INCONCLUSIVE = frozenset({Reason.NO_EVIDENCE})
+INCONCLUSIVE = frozenset({Reason.NO_EVIDENCE, Reason.INCONCLUSIVE})
 """Reasons to roll back that say nothing against the model, so that it may be tried again."""
 
-COMMANDS = ("abort", "promote", "skip", "retry")
-"""Verbs of the annotations `rollouts.mlops.dev/<verb>: "<attempt>"`, strongest first."""
+COMMANDS = ("abort", "promote", "skip", "retry", "forget-evidence")
+"""Verbs of the annotations `rollouts.mlops.dev/<verb>: "<attempt>"`, strongest first; forget-evidence goes with retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,12 @@ def _resolve(seen: Observed, spec: Spec) -> Plan:
         case DigestMissing(message):
             return _invalid(seen, Reason.DIGEST_MISSING, message)
         case Resolved() as resolved:
+            if stable is not None and not spec.allow_signature_change and (unfit := incompatibility(stable.signature, resolved.signature)):
+                message = (
+                    f"{resolved.uri} does not fit the requests that {stable.uri} gets: {unfit} "
+                    "Set allowSignatureChange: true to roll it out all the same."
+                )
+                return _invalid(seen, Reason.SIGNATURE_INCOMPATIBLE, message)
             return _begin(seen, spec, revision_of(resolved, spec, seen.uid, seen.image, seen.now))
     assert_never(seen.resolution)
 
@@ -244,7 +254,7 @@ def _starting(seen: Observed, spec: Spec) -> Plan:
 
 
 def _trial(seen: Observed, spec: Spec) -> Plan:
-    candidate, status, now = _candidate(seen), seen.status, seen.now
+    candidate, status = _candidate(seen), seen.status
     if status.halted:
         return _stay(seen)
     if _workload(seen, candidate).ready == 0:
@@ -253,22 +263,75 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
         message = f"The pods of {candidate.uri} are not Ready any more; no traffic until they are."
         return _enter(seen, Phase.STARTING, Reason.WAITING_FOR_PODS, message, weight=0, setbacks=status.setbacks + 1)
     since = max(filter(None, (candidate.ready_at, status.step_since)))
-    gates = tuple(
-        measure(gate, seen.answers.get(gate.metric), candidate, since, now)
-        for gate in spec.analysis.gates
-        if status.stable is not None or not KINDS[gate.metric].needs_traffic
-    )
-    seen = replace(seen, status=status.model_copy(update={"gates": _unless_same(status.gates, gates)}))
+    gates, evidence = _measure(seen, spec, since)
+    gates = tuple(_timed(seen, spec, gate, since) for gate in gates)
+    late = [g for g in gates if g.late and not any(b.late and b.metric == g.metric for b in status.gates)]
+    seen = replace(seen, status=status.model_copy(update={"gates": _unless_same(status.gates, gates), "evidence": evidence}))
+    plan = _weigh(seen, spec, gates, since)
+    return replace(plan, notes=(*plan.notes, *(Note("Warning", Reason.LABELS_TOO_SLOW, g.message) for g in late)))
+
+
+def _measure(seen: Observed, spec: Spec, since: datetime) -> tuple[tuple[GateStatus, ...], tuple[EvidenceStatus, ...]]:
+    """All gates of this look, and the evidence to go on with; the newest evidence stands first."""
+    status, gates = seen.status, list[GateStatus]()
+    evidence = status.evidence
+    used = [g for g in spec.analysis.gates if status.stable is not None or not _needs_traffic(g)]
+    trial = Trial(_candidate(seen), status.stable, since, seen.now, max(1, sum(g.labelled for g in used)), status.weight)
+    for gate in used:
+        answer, baseline = seen.answers.get(gate.metric), seen.baseline.get(gate.metric)
+        if not gate.labelled:
+            gates.append(measure(gate, answer, baseline, trial))
+            continue
+        measured, counted = measure_labels(gate, answer, baseline, trial, evidence)
+        gates.append(measured)
+        if counted is not None:
+            others = tuple(e for e in evidence if (e.gate, e.subject) != (counted.gate, counted.subject))
+            evidence = (counted, *others)[:MOST_EVIDENCE]
+    known = {(e.gate, e.subject): e for e in evidence}
+    in_place = tuple(known.pop((e.gate, e.subject)) for e in status.evidence if (e.gate, e.subject) in known)
+    return tuple(gates), (*known.values(), *in_place)
+
+
+def _needs_traffic(gate: Gate) -> bool:
+    return gate.labelled or gate.against_stable or KINDS[gate.metric].needs_traffic
+
+
+def _timed(seen: Observed, spec: Spec, gate: GateStatus, since: datetime) -> GateStatus:
+    """The measurement, marked where labels come too slowly for a verdict before maxHold is over."""
+    ends = (seen.status.no_evidence_since or _due(seen, spec, since)) + parse_duration(spec.analysis.max_hold)
+    slow = gate.eta is not None and gate.eta > ends and gate.measurement is Measurement.NO_EVIDENCE
+    return gate.model_copy(update={"late": True}) if slow else gate
+
+
+def _due(seen: Observed, spec: Spec, since: datetime) -> datetime:
+    """When the step may end: after its hold, or as soon as the evidence allows it."""
+    step = seen.status.step
+    return since if step is None or spec.strategy.advance_on is AdvanceOn.EVIDENCE else since + _hold(spec, step)
+
+
+def _weigh(seen: Observed, spec: Spec, gates: tuple[GateStatus, ...], since: datetime) -> Plan:
+    """What the gates together say of the attempt."""
+    due = _due(seen, spec, since)
     failed = [g for g in gates if g.measurement is Measurement.FAIL]
     if failed:
-        return _failed(seen, spec, candidate, failed)
-    due = since + (_hold(spec, status.step) if status.step is not None else timedelta())
+        return _failed(seen, spec, _candidate(seen), failed)
     silent = [g for g in gates if g.measurement is not Measurement.PASS]
+    if silent and _evidence_allows(seen, spec, silent):
+        return _advance(seen, spec, Reason.MEASURING, "")
     if silent:
         return _without_evidence(seen, spec, due, silent)
-    if now < due:
+    if seen.now < due:
         return _stay(seen, Reason.MEASURING, _step_message(seen, spec, gates), look_at=min(due, _tick(seen, spec)), no_evidence_since=None)
     return _advance(seen, spec, Reason.GATES_PASSED, "; ".join(g.message for g in gates) or "no gate needs measuring")
+
+
+def _evidence_allows(seen: Observed, spec: Spec, silent: list[GateStatus]) -> bool:
+    """Whether step k of n may end before the verdict: every gate that is undecided has k/n of the evidence it needs to pass."""
+    step, steps = seen.status.step, len(spec.strategy.steps)
+    if spec.strategy.advance_on is not AdvanceOn.EVIDENCE or step is None or step + 1 >= steps:
+        return False
+    measured = all(g.evidence_for is not None and not g.inconclusive for g in silent)
+    return measured and all((g.evidence_for or 0.0) >= (step + 1) / steps for g in silent)
 
 
 def _failed(seen: Observed, spec: Spec, candidate: Revision, failed: list[GateStatus]) -> Plan:
@@ -281,6 +344,9 @@ def _failed(seen: Observed, spec: Spec, candidate: Revision, failed: list[GateSt
 def _without_evidence(seen: Observed, spec: Spec, due: datetime, silent: list[GateStatus]) -> Plan:
     """Hold; once the step is due, hold for `maxHold` at most, then do as `onNoEvidence` says."""
     said = "; ".join(g.message for g in silent)
+    undecided = [g for g in silent if g.inconclusive]
+    if undecided and len(undecided) == len(silent):
+        return _given_up(seen, spec, Reason.INCONCLUSIVE, f"No verdict after maxSamples: {said}.")
     if seen.now < due:
         return _stay(seen, Reason.MEASURING, f"Measuring: {said}.", look_at=min(due, _tick(seen, spec)), no_evidence_since=None)
     waiting_since = seen.status.no_evidence_since or seen.now
@@ -289,14 +355,19 @@ def _without_evidence(seen: Observed, spec: Spec, due: datetime, silent: list[Ga
         message = f"Holding at weight {seen.status.weight}: {said}."
         look_at = min(give_up, _tick(seen, spec))
         return _stay(seen, Reason.WAITING_FOR_EVIDENCE, message, look_at=look_at, no_evidence_since=waiting_since)
-    verdict = f"No evidence for {spec.analysis.max_hold}: {said}."
+    reason = Reason.INCONCLUSIVE if all(g.evidence_for is not None for g in silent) else Reason.NO_EVIDENCE
+    return _given_up(seen, spec, reason, f"No evidence for {spec.analysis.max_hold}: {said}.")
+
+
+def _given_up(seen: Observed, spec: Spec, reason: Reason, verdict: str) -> Plan:
+    """Do as `onNoEvidence` says."""
     match spec.analysis.on_no_evidence:
         case OnNoEvidence.ROLLBACK:
-            return _roll_back(seen, Reason.NO_EVIDENCE, verdict)
+            return _roll_back(seen, reason, verdict)
         case OnNoEvidence.PAUSE:
-            return _halt(seen, Reason.NO_EVIDENCE, f"{verdict} Paused; annotate abort, retry or promote.")
+            return _halt(seen, reason, f"{verdict} Paused; annotate abort, retry or promote.")
         case OnNoEvidence.PROMOTE:
-            return _advance(seen, spec, Reason.NO_EVIDENCE, f"{verdict} Going on because onNoEvidence is Promote.")
+            return _advance(seen, spec, reason, f"{verdict} Going on because onNoEvidence is Promote, which voids the guarantee")
     assert_never(spec.analysis.on_no_evidence)
 
 
@@ -359,7 +430,9 @@ def _promoted(seen: Observed) -> Plan:
     retiring = status.retiring
     if status.stable is not None:
         retiring = (status.stable.model_copy(update={"since": seen.now, "replicas": stable.replicas}), *retiring)
-    kept = _BLANK | {"stable": stable, "retiring": retiring, "history": closed.history, "gates": status.gates}
+    # What was counted for the version that is stable now has done its work.
+    evidence = tuple(e for e in status.evidence if e.subject not in {f"{candidate.uri} {candidate.digest}", candidate.revision})
+    kept = _BLANK | {"stable": stable, "retiring": retiring, "history": closed.history, "gates": status.gates, "evidence": evidence}
     return _enter(seen, Phase.PROMOTED, status.reason, message, **kept)
 
 
@@ -404,8 +477,17 @@ def _retry(seen: Observed, spec: Spec) -> Plan:
         status = _closed(status, seen.now, Verdict.SUPERSEDED, status.reason, status.message)
     forgiven = tuple(r for r in status.rejected if r.revision != candidate.revision)
     again = replace(seen, status=status.model_copy(update={"rejected": forgiven}))
+    if seen.commands.get("forget-evidence") == str(status.attempt):
+        again = replace(again, status=again.status.model_copy(update={"evidence": _forgotten(status.evidence, candidate)}))
     fresh = candidate.model_copy(update={"since": seen.now, "ready_at": None, "image": seen.image})
     return _begin(again, spec, fresh)
+
+
+def _forgotten(evidence: tuple[EvidenceStatus, ...], candidate: Revision) -> tuple[EvidenceStatus, ...]:
+    """The evidence without what was counted for the candidate; its counters stay, so that old labels are not counted again."""
+    mine = {f"{candidate.uri} {candidate.digest}", candidate.revision}
+    blank: dict[str, Any] = {"good": 0.0, "total": 0.0, "before": 0.0, "squares": 0.0, "scrapes": 0, "above": (), "below": ()}
+    return tuple(e.model_copy(update=blank) if e.subject in mine else e for e in evidence)
 
 
 def _halt(seen: Observed, reason: Reason, message: str) -> Plan:
@@ -505,6 +587,8 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
         look_at = min(filter(None, (look_at, *follow, *(r.since + delay for r in retiring))), default=None)
         if retiring != status.retiring:
             status = status.model_copy(update={"retiring": retiring})
+    if seen.reported and (told := max(seen.reported)) > status.reported:
+        status = status.model_copy(update={"reported": told})
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     return replace(plan, status=status, look_at=look_at)

@@ -12,6 +12,9 @@ REVISION = f"{GROUP}/revision"
 DIGEST_TAG = f"{GROUP}/digest"
 """Tag of a model version that holds its content digest."""
 
+SIGNATURE_TAG = f"{GROUP}/signature"
+"""Tag of a model version that holds its MLflow signature as JSON."""
+
 
 def revision_name(rollout: str, revision: str) -> str:
     """Name of a revision's Deployment and Service."""

@@ -16,6 +16,7 @@ class Resolved:
     version: str
     digest: str
     run: str = ""
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Workload:
 class Series:
     """The newest sample of one time series of one revision.
 
-    at: Unix time of the sample in seconds, by Prometheus' clock; le: the bucket's upper bound, for histograms only.
+    at: Unix time of the sample in seconds, by Prometheus' clock; le: the bucket's upper bound, for histograms only;
+    outcome: "correct" or "wrong", for labels only; first: the oldest value within the query's window.
     """
 
     name: str
@@ -74,6 +76,8 @@ class Series:
     value: float
     source: str = ""
     le: str = ""
+    outcome: str = ""
+    first: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,8 @@ class Observed:
 
     spec is None where the object's spec cannot be read (then `spec_error` says why); resolution is None where it was not
     asked for; workloads are keyed by revision; stable_endpoints are the revisions with Ready endpoints behind the stable
-    Service; answers hold the candidate's series, as far as they were asked for; image is the model server's image for new revisions.
+    Service; answers hold the candidate's series and baseline the stable revision's, as far as they were asked for; reported are
+    attempts whose verdict the registry has been told since the status was written; image is the model server's image for new revisions.
     """
 
     now: datetime
@@ -111,4 +116,6 @@ class Observed:
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     stable_endpoints: frozenset[str] = frozenset()
     answers: Mapping[Metric, Answer] = field(default_factory=dict)
+    baseline: Mapping[Metric, Answer] = field(default_factory=dict)
+    reported: frozenset[int] = frozenset()
     drain: timedelta = DRAIN

@@ -27,6 +27,7 @@ def revision_of(resolved: Resolved, spec: Spec, uid: str, image: str, now: datet
         version=resolved.version,
         run=resolved.run,
         digest=resolved.digest,
+        signature=resolved.signature,
         image=image,
         resources=spec.resources,
         replicas=spec.replicas,

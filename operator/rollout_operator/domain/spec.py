@@ -38,6 +38,22 @@ class OnNoEvidence(StrEnum):
     PROMOTE = "Promote"
 
 
+class Evidence(StrEnum):
+    """What a gate rests on."""
+
+    REPORTED = "Reported"
+    """A value as the metric reports it; no statement about its error is possible."""
+    LABELLED = "Labelled"
+    """Counts of right and wrong answers, judged by an anytime-valid test."""
+
+
+class AdvanceOn(StrEnum):
+    """What ends a step."""
+
+    TIME = "Time"
+    EVIDENCE = "Evidence"
+
+
 def _rule(rule: str, message: str) -> dict[str, str]:
     only: dict[str, str] = cel(rule, message)["x-kubernetes-validations"][0]
     return only
@@ -114,14 +130,21 @@ class Strategy(ApiModel):
             "steps must ascend: write each weight greater than the one before it, such as 10, 50",
         ),
     )
+    advance_on: AdvanceOn = Field(
+        AdvanceOn.TIME,
+        description="What ends a step: Time (hold is over and all gates pass) or Evidence (step k of n ends when each Labelled gate "
+        "has k/n of the evidence that promotion needs; hold is not waited for).",
+    )
     progress_deadline: Duration = Field("10m", description="Longest wait for pods in one phase; after it the candidate is rolled back.")
     scale_down_delay: Duration = Field("30s", description="How long the pods of a replaced revision are kept.")
 
 
 GATE_RULES = [
     _rule(
-        "self.metric == 'accuracy' ? has(self.min) && !has(self.max) : has(self.max) && !has(self.min)",
-        "accuracy takes min (at least), errorRate and latencyP95Seconds take max (at most): write exactly that one",
+        "self.metric == 'accuracy' ? !has(self.max) && !has(self.maxIncrease) && has(self.min) != has(self.maxDrop)"
+        " : !has(self.min) && !has(self.maxDrop) && has(self.max) != has(self.maxIncrease)",
+        "accuracy takes min (at least) or maxDrop (against stable), errorRate and latencyP95Seconds take max (at most) or "
+        "maxIncrease (against stable): write exactly one",
     ),
     _rule(
         "!has(self.min) || (self.min >= 0.0 && self.min <= 1.0)",
@@ -131,7 +154,49 @@ GATE_RULES = [
         "!has(self.max) || (self.max >= 0.0 && (self.metric != 'errorRate' || self.max <= 1.0))",
         "max must not be negative, and errorRate is a share from 0 to 1: write max: 0.01 for 1 %",
     ),
+    _rule(
+        "!has(self.maxDrop) || (self.maxDrop >= 0.0 && self.maxDrop <= 0.5)",
+        "maxDrop is a share from 0 to 0.5: write maxDrop: 0.05 for five points below stable",
+    ),
+    _rule(
+        "!has(self.maxIncrease) || (self.maxIncrease >= 0.0 && (self.metric != 'errorRate' || self.maxIncrease <= 0.5))",
+        "maxIncrease must not be negative, and for errorRate is a share of at most 0.5: write maxIncrease: 0.01 for one point above stable",
+    ),
+    _rule(
+        "self.evidence != 'Labelled' || ((!has(self.min) || (self.min > 0.0 && self.min < 1.0))"
+        " && (!has(self.max) || self.metric != 'errorRate' || (self.max > 0.0 && self.max < 1.0)))",
+        "no count of labels proves a share of exactly 0 or 1: write a threshold in between, such as 0.999, or evidence: Reported",
+    ),
+    _rule(
+        "!(self.metric == 'errorRate' && has(self.maxIncrease)) || self.evidence == 'Labelled'",
+        "errorRate with maxIncrease is compared with stable scrape by scrape: write evidence: Labelled with it",
+    ),
+    _rule(
+        "!(self.metric == 'latencyP95Seconds' && has(self.maxIncrease)) || self.evidence == 'Reported'",
+        "latencyP95Seconds with maxIncrease compares two percentiles: leave evidence out",
+    ),
+    _rule(
+        "self.tolerance >= 0.0 && (!has(self.min) || self.tolerance < self.min || self.tolerance == 0.0)"
+        " && (!has(self.max) || self.metric != 'errorRate' || self.max + self.tolerance < 1.0 || self.tolerance == 0.0)",
+        "tolerance is taken off the threshold: write 0 or a share smaller than it",
+    ),
+    _rule("self.maxSamples >= self.minSamples", "maxSamples is at least minSamples: write a greater maxSamples"),
 ]
+
+
+class Alpha(ApiModel):
+    """How likely a wrong verdict may be, each way."""
+
+    promote: float = Field(
+        0.05,
+        description="Chance to promote a model that does not keep the threshold.",
+        json_schema_extra=cel("self >= 0.0001 && self <= 0.5", "alpha is a chance from 0.0001 to 0.5: write 0.05 for 5 %"),
+    )
+    rollback: float = Field(
+        0.05,
+        description="Chance to roll back a model that keeps the threshold; several Labelled gates share it.",
+        json_schema_extra=cel("self >= 0.0001 && self <= 0.5", "alpha is a chance from 0.0001 to 0.5: write 0.05 for 5 %"),
+    )
 
 
 class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES}):
@@ -140,19 +205,56 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     metric: Metric = Field(description="accuracy, errorRate or latencyP95Seconds.")
     min: float | None = Field(None, description="Passes at or above this value (accuracy: a share from 0 to 1).")
     max: float | None = Field(None, description="Passes at or below this value (errorRate: a share; latencyP95Seconds: seconds).")
+    max_drop: float | None = Field(None, description="Passes where accuracy is at most this much below stable's (a share).")
+    max_increase: float | None = Field(
+        None, description="Passes where the value is at most this much above stable's (errorRate: a share; latencyP95Seconds: seconds)."
+    )
+    evidence: Evidence = Field(
+        Evidence.REPORTED, description="Reported: the value as the metric has it. Labelled: a sequential test on counts, with known error."
+    )
+    alpha: Alpha = Field(Alpha(), description="Labelled: how likely a wrong verdict may be.")
     min_samples: int = Field(
         30,
-        description="Requests that errorRate and latencyP95Seconds need before they say anything.",
+        description="Labels or requests needed before the gate can pass (Reported errorRate, latencyP95Seconds: before it says anything).",
         json_schema_extra=cel("self >= 1 && self <= 1000000", "minSamples is a count: write a whole number of at least 1"),
     )
+    max_samples: int = Field(
+        2000,
+        description="Labelled: with so many labels and no verdict the gate is inconclusive, and onNoEvidence decides.",
+        json_schema_extra=cel("self >= 10 && self <= 1000000", "maxSamples is a count: write a whole number from 10 to 1000000"),
+    )
+    tolerance: float = Field(0.0, description="Labelled: promote already where the share is proved to be above threshold - tolerance.")
+    label_delay: Duration = Field(
+        "0s", description="Labelled accuracy: how long labels take; younger predictions are not expected to have one."
+    )
+    min_coverage: float = Field(
+        0.8,
+        description="Labelled accuracy: below this share of labelled predictions, missing labels count against the verdict.",
+        json_schema_extra=cel("self >= 0.0 && self <= 1.0", "minCoverage is a share from 0 to 1: write 0.8 for 80 %"),
+    )
+    design_effect: float | None = Field(
+        None,
+        description="Labelled: counts are divided by this, for labels that are not independent; estimated where not given.",
+        json_schema_extra=cel("self >= 1.0 && self <= 1000.0", "designEffect divides the counts: write a number of at least 1"),
+    )
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the gate is a sequential test."""
+        return self.evidence is Evidence.LABELLED
+
+    @property
+    def against_stable(self) -> bool:
+        """Whether the bound is a difference to stable."""
+        return self.max_drop is not None or self.max_increase is not None
 
     @property
     def threshold(self) -> float:
         """The bound the value is held against; admission made sure that there is exactly one."""
-        bound = self.min if self.metric is Metric.ACCURACY else self.max
-        if bound is None:
-            raise ValueError(f"gate {self.metric}: no threshold; accuracy takes min, the others take max")
-        return bound
+        bounds = [b for b in (self.min, self.max, self.max_drop, self.max_increase) if b is not None]
+        if len(bounds) != 1:
+            raise ValueError(f"gate {self.metric}: {len(bounds)} thresholds; write exactly one of min, max, maxDrop, maxIncrease")
+        return bounds[0]
 
 
 class Analysis(ApiModel):
@@ -178,7 +280,15 @@ class Analysis(ApiModel):
     )
 
 
-class Spec(ApiModel):
+SPEC_RULES = [
+    _rule(
+        "self.strategy.advanceOn != 'Evidence' || self.analysis.gates.exists(g, g.evidence == 'Labelled')",
+        "advanceOn: Evidence needs a gate with evidence: Labelled: add one to analysis.gates, or write advanceOn: Time",
+    ),
+]
+
+
+class Spec(ApiModel, json_schema_extra={"x-kubernetes-validations": SPEC_RULES}):
     """The spec of a ModelRollout; two lines (modelUri, traffic.host) are enough."""
 
     model_uri: str = Field(
@@ -197,6 +307,9 @@ class Spec(ApiModel):
     resources: Resources = Field(Resources(), description="CPU and memory of each model server pod.")
     traffic: Traffic = Field(description="Where requests come in.")
     strategy: Strategy = Field(Strategy(), description="How a candidate gets its traffic.")
+    allow_signature_change: bool = Field(
+        False, description="Roll out a version even if requests that stable accepts would not fit its signature."
+    )
     analysis: Analysis = Field(Analysis(), description="How a candidate is judged.")
     paused: bool = Field(False, description="Hold everything where it is.")
 

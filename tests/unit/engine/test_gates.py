@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollout_operator.domain.gates import measure
+from rollout_operator.domain.gates import Trial, measure
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from rollout_operator.domain.spec import Gate, Metric
 from rollout_operator.domain.status import Measurement
@@ -13,6 +13,7 @@ from tests.unit.engine.builders import START, at, revision
 
 PASS, FAIL, NO_EVIDENCE, UNREACHABLE = Measurement.PASS, Measurement.FAIL, Measurement.NO_EVIDENCE, Measurement.UNREACHABLE
 NOW = 40
+TRIAL = Trial(revision(2), revision(1), START, at(NOW))
 FRESH = at(NOW - 2).timestamp()
 ACCURACY = Gate(metric=Metric.ACCURACY, min=0.70)
 ERRORS = Gate(metric=Metric.ERROR_RATE, max=0.01)
@@ -77,13 +78,13 @@ ANSWERS: dict[str, tuple[Gate, Answer | None, Measurement, float | None]] = {
 
 @pytest.mark.parametrize(("gate", "answer", "measurement", "value"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_a_gate_says(gate: Gate, answer: Answer | None, measurement: Measurement, value: float | None) -> None:
-    said = measure(gate, answer, revision(2), START, at(NOW))
+    said = measure(gate, answer, None, TRIAL)
     assert said.measurement is measurement, said.message
     assert said.value == pytest.approx(value)
     assert said.message
 
 
 def test_a_measurement_names_value_threshold_samples_and_revision() -> None:
-    said = measure(ACCURACY, (one(0.62), one(45, "ml_model_accuracy_samples")), revision(2), START, at(NOW))
+    said = measure(ACCURACY, (one(0.62), one(45, "ml_model_accuracy_samples")), None, TRIAL)
     assert said.samples == 45
     assert said.message == f"accuracy 0.62 is below 0.7, 45 samples, revision {revision(2).revision}"

@@ -51,7 +51,7 @@ def test_what_is_no_answer_of_prometheus(status: int, body: bytes) -> None:
 def test_the_newest_sample_counts_and_keeps_its_time() -> None:
     answer = prometheus.read(200, matrix(one(source="training"), one(revision="def")))
     assert not isinstance(answer, MetricsUnreachable)
-    assert answer["models", "abc"] == (Series("ml_model_accuracy", "p", 2.5, 0.9, "training"),)
+    assert answer["models", "abc"] == (Series("ml_model_accuracy", "p", 2.5, 0.9, "training", first=0.5),)
     assert set(answer) == {("models", "abc"), ("models", "def")}
 
 
