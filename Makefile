@@ -9,6 +9,7 @@ UV_VERSION := 0.13.9
 UV := $(CACHE)/tools/uv-$(UV_VERSION)/bin/uv
 RUN := $(UV) run --frozen --all-extras
 PYTHON ?= python3
+CRDS := crds/modelrollouts.yaml charts/rollout-operator/files/modelrollouts.yaml
 WITH_CLUSTER := $(PYTHON) -m scripts.cluster run --
 
 .PHONY: help
@@ -33,23 +34,38 @@ test: ## Everything that CI runs
 
 .PHONY: unit
 unit: setup ## Unit tests only (no I/O, seconds)
-	@$(RUN) pytest tests/unit
+	@$(RUN) pytest tests/unit -n 2 --dist worksteal
 
 .PHONY: api
 api: setup ## API tests on a real kube-apiserver
 	@$(RUN) pytest tests/api -n 3 --dist worksteal
+
+.PHONY: faults
+faults: setup ## A sample of test-faults, as CI runs it
+	@$(RUN) pytest tests/faults -n 3 --dist worksteal
+
+.PHONY: test-faults
+test-faults: setup ## Every write and watch event of eight stories spoiled in every way; about 40 minutes; writes build/faults.json
+	@FAULTS=all $(RUN) pytest tests/faults -n 3 --dist worksteal
+
+.PHONY: notebooks
+notebooks: setup ## Execute the notebooks
+	@$(RUN) pytest tests/notebooks -n 2
 
 .PHONY: e2e
 e2e: setup ## End-to-end tests with real pods
 	@$(WITH_CLUSTER) $(RUN) pytest tests/e2e -n 4 --dist worksteal
 
 .PHONY: lint
-lint: setup ## ruff, mypy strict, import-linter, generated files up to date
+lint: setup ## ruff, mypy strict, import-linter, shellcheck, zizmor, generated files up to date
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) lint-imports
-	@$(RUN) python -m rollout_operator crd | diff -u crds/modelrollouts.yaml - || { echo "crds/modelrollouts.yaml is stale: run 'make crd'"; exit 1; }
+	@$(RUN) shellcheck -x .ci/run $$(git ls-files '*.sh')
+	@$(RUN) zizmor --offline --quiet .github
+	@for copy in $(CRDS); do $(RUN) python -m rollout_operator crd | diff -u $$copy - || { echo "$$copy is stale: run 'make crd'"; exit 1; }; done
+	@$(RUN) python -m scripts.docs check
 
 .PHONY: format
 format: setup ## Format the code
@@ -57,8 +73,20 @@ format: setup ## Format the code
 	@$(RUN) ruff format .
 
 .PHONY: crd
-crd: setup ## Generate crds/ from the pydantic models
-	@$(RUN) python -m rollout_operator crd > crds/modelrollouts.yaml
+crd: setup ## Generate crds/ and the chart's copy from the pydantic models
+	@$(RUN) python -m rollout_operator crd | tee $(CRDS) >/dev/null
+
+.PHONY: docs
+docs: setup ## Generate docs/api.md and the schema for editors from the pydantic models
+	@$(RUN) python -m scripts.docs write
+
+.PHONY: pictures
+pictures: setup ## Draw the pictures of the documents from their texts; needs Graphviz
+	@$(RUN) python -m scripts.docs pictures
+
+.PHONY: golden
+golden: setup ## Write anew what the charts render, for tests to compare with
+	@$(RUN) python -m tests.api.charts
 
 .PHONY: cluster
 cluster: setup ## Bring a cluster up, with operator, Traefik, Prometheus, MLflow and models:/iris/1, and leave it
@@ -69,3 +97,23 @@ cluster: setup ## Bring a cluster up, with operator, Traefik, Prometheus, MLflow
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster: processes, mounts, network and all
 	@$(PYTHON) -m scripts.cluster down
+
+.PHONY: bench-traffic
+bench-traffic: setup ## Load through both routers while versions are promoted and rolled back and the operator is killed
+	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.traffic
+
+.PHONY: bench-smoke
+bench-smoke: setup ## A small run of bench-operator, as CI runs it: requests per promotion, queries, duplicates, idleness
+	@$(RUN) pytest tests/bench
+
+.PHONY: bench-inference
+bench-inference: setup ## The model server beside a hello-world, the naive way, mlflow models serve and MLServer
+	@$(RUN) python -m tests.bench.inference
+
+.PHONY: bench-operator
+bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts, on a real kube-apiserver
+	@$(RUN) python -m tests.bench.operator
+
+.PHONY: bench-gates
+bench-gates: setup ## What our gates come to beside the rules of Argo Rollouts and Flagger: docs/statistics.md and its plot
+	@$(RUN) python -m tests.bench.gates $(if $(RUNS),--runs $(RUNS))

@@ -17,11 +17,17 @@ step "lint: ruff, mypy, import-linter, generated files"
 make --no-print-directory lint
 step "unit tests"
 make --no-print-directory unit
+step "notebooks"
+make --no-print-directory notebooks
 step "cluster: waiting for what is being built"
 tail -n +1 -f "$log" --pid="$build" 2>/dev/null || true
 wait "$build" || { echo "The cluster could not be built; its output is above." >&2; exit 1; }
 step "API tests on a real kube-apiserver"
 make --no-print-directory api
+step "a sample of the injected faults (make test-faults has all)"
+make --no-print-directory faults
+step "what many rollouts cost: a small run of the benchmark"
+make --no-print-directory bench-smoke
 step "end-to-end tests with real pods"
 make --no-print-directory e2e
 step "all checks passed"

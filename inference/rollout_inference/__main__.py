@@ -11,10 +11,21 @@ environment:
   MODEL_PATH       a folder with an MLmodel file, instead of MODEL_URI
   MODEL_DIGEST     sha256:<hex> that the model's files must have; else the server refuses to start
   MODEL_REVISION   label of every series and value of X-Model-Revision
-  LOG_LEVEL        DEBUG, INFO (default), WARNING or ERROR
+  LOG_LEVEL        DEBUG (every request), INFO (default), WARNING or ERROR
   PORT             8080
+  FEEDBACK_KEY     secret that prediction ids are signed with, the same in all pods; made up where it is not set
+  FEEDBACK_SECONDS     604800; how long after its prediction a label is taken
+  ACCURACY_FROM    100; labels from which on ml_model_accuracy is live
+  ACCURACY_WINDOW  1000; newest labels that it rests on
   MODEL_ALLOW_PICKLE   1 to load pickled models, which can run any code
+  MODEL_MAX_BYTES  2147483648; largest model, packed and unpacked
+  MAX_BODY_BYTES   8388608; largest body of a request
+  MAX_ROWS         100000; most rows of a request
+  HEADER_SECONDS   10; time that a client has to send a request's headers
+  BODY_SECONDS     30; time that a client has to send its body
+  LOAD_SECONDS     600; time that loading may take
   TERMINATION_LOG  where the reason is written when the model cannot be loaded
+  OTEL_EXPORTER_OTLP_ENDPOINT   where traces are sent, with OpenTelemetry's other variables; no traces without it
 """
 
 
@@ -28,6 +39,7 @@ def main() -> int:
 
     from rollout_inference.app import create_app  # noqa: PLC0415
     from rollout_inference.logs import configure  # noqa: PLC0415
+    from rollout_inference.server import configuration  # noqa: PLC0415
     from rollout_inference.settings import Settings, SettingsError  # noqa: PLC0415
 
     try:
@@ -37,16 +49,8 @@ def main() -> int:
         return 2
     configure(settings.log_level)
     app = create_app(settings)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=20,
-    )
-    return 0 if app.state.served.model is not None else 1
+    uvicorn.Server(configuration(app, settings)).run()
+    return 0 if app.state.model is not None else 1
 
 
 if __name__ == "__main__":

@@ -1,72 +1,125 @@
-"""The FastAPI app: listens at once, is ready when the model is."""
+"""The application: listens at once, is ready when the model is. Requests to the model go past FastAPI, everything else through it."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
-from rollout_inference.loading import LoadedModel, LoadFailed, load, warm_up
-from rollout_inference.metrics import Metrics
-from rollout_inference.routers import health, metrics, predict
+from rollout_inference.endpoint import Endpoint, Receive, Scope, Send
+from rollout_inference.errors import LoadFailed
+from rollout_inference.loading import LoadedModel, load
+from rollout_inference.openapi import OVERVIEW, TITLE, for_model
+from rollout_inference.prefix import beginnings, prefix_of
+from rollout_inference.protocols.labels import Labels
+from rollout_inference.protocols.mlflow import Mlflow
+from rollout_inference.protocols.native import Native
+from rollout_inference.protocols.oip import OpenInference
+from rollout_inference.routers import health, metrics, model
 from rollout_inference.settings import Settings
 from rollout_inference.state import State
+from rollout_inference.tracing import tracing
 
 log = logging.getLogger(__name__)
+ROUTERS = (model.router, health.router, metrics.router)
 
 
-def create_app(settings: Settings, model: LoadedModel | None = None) -> FastAPI:
-    """The app for one model; a `model` that is given is served at once, otherwise it is loaded by `settings` at start."""
-    state = State(settings, Metrics(settings))
+class Application:
+    """ASGI. `api` is what documents and serves every route; `endpoints` are the ones that requests to the model take directly."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.state = State.of(settings)
+        speakers = {"predict": Native(), "feedback": Labels(), "invocations": Mlflow(), "infer": OpenInference()}
+        self.endpoints = {name: Endpoint(self.state, speaks) for name, speaks in speakers.items()}
+        self.api = _api(self.state, self.endpoints)
+        self._known = beginnings([*self.api.routes, *(route for router in ROUTERS for route in router.routes)])
+        base = f"/v2/models/{settings.name}"
+        short = {
+            "predict": ("/predict/", "/predict"),
+            "feedback": ("/feedback/", "/feedback"),
+            "invocations": ("/invocations",),
+            "infer": (f"{base}/infer", f"{base}/versions/{settings.version}/infer"),
+        }
+        self._short = {path: self.endpoints[name] for name, paths in short.items() for path in paths}
+        self._fixed = self.endpoints["predict"].fixed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through the application's life."""
+        if scope["type"] == "http":
+            path = scope["path"]
+            endpoint = self._short.get(path)
+            if endpoint is None and (prefix := prefix_of(path, self._known)):
+                scope["root_path"] = scope.get("root_path", "") + prefix
+                endpoint = self._short.get(path[len(prefix) :])
+            if endpoint is not None and scope["method"] == "POST":
+                await endpoint(scope, receive, send)
+                return
+
+        async def say_who_answered(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                known = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(one for one in self._fixed if one[0] not in known)]
+            await send(message)
+
+        await self.api(scope, receive, say_who_answered)
+
+
+def create_app(settings: Settings, model: LoadedModel | None = None) -> Application:
+    """The application for one model; a `model` that is given is served at once, otherwise it is loaded by `settings` at start."""
+    made = Application(settings)
     if model is not None:
-        _serve(state, model)
+        made.state.serve(model)
+    return made
+
+
+def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
+    settings = state.settings
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        state.tracing = tracing(os.environ, settings.name, settings.version, settings.model_revision)
         loading = asyncio.create_task(_load(state)) if state.model is None else None
         yield
         if loading is not None:
             loading.cancel()
+            await asyncio.wait([loading])
+        await asyncio.to_thread(state.tracing.close)
 
-    app = FastAPI(title="Model server", version="0.1.0", lifespan=lifespan, redirect_slashes=False)
-    app.state.served = state
-    for router in (predict.router, health.router, metrics.router):
-        app.include_router(router)
+    api = FastAPI(title=TITLE, description=OVERVIEW, version="2", lifespan=lifespan, redirect_slashes=False)
+    api.state.served, api.state.endpoints = state, endpoints
+    for router in ROUTERS:
+        api.include_router(router)
 
-    @app.middleware("http")
-    async def say_who_answered(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers["X-Model-Version"] = settings.version
-        response.headers["X-Model-Revision"] = settings.model_revision
-        return response
+    def document() -> dict[str, Any]:
+        """Not cached: it is seldom asked for, and another one once the model is loaded."""
+        made = get_openapi(title=TITLE, version="2", description=OVERVIEW, routes=api.routes)
+        signature = state.model.signature if state.model is not None else None
+        return for_model(made, signature, state.model.example if state.model is not None else [])
 
-    return app
-
-
-def _serve(state: State, model: LoadedModel) -> None:
-    state.metrics.loaded(model)
-    state.model = model
+    api.openapi = document  # type: ignore[method-assign]
+    return api
 
 
 async def _load(state: State) -> None:
-    """Load in a thread; a model that cannot be loaded ends the process, with the reason where Kubernetes shows it."""
+    """A model that cannot be loaded ends the process, with the reason where Kubernetes shows it."""
     try:
-        model = await asyncio.to_thread(_load_and_warm_up, state.settings)
+        found = await load(state.settings)
     except LoadFailed as failure:
         state.why = str(failure)
         await asyncio.to_thread(_last_words, state)
         return
-    _serve(state, model)
-    log.info("serving %s version %s, %s", state.settings.name, state.settings.version, model.digest)
-
-
-def _load_and_warm_up(settings: Settings) -> LoadedModel:
-    model = load(settings)
-    warm_up(model)
-    return model
+    state.serve(found)
+    # What stays for the life of the process need not be looked at by every collection.
+    gc.collect()
+    gc.freeze()
+    what = {"digest": found.digest, "runtime": found.runtime.name, "reason": found.plan.reason}
+    log.info("serving %s version %s by %s", state.settings.name, state.settings.version, found.runtime.name, extra=what)
 
 
 def _last_words(state: State) -> None:

@@ -1,117 +1,116 @@
-"""From MODEL_URI to a model in memory: fetch, verify the digest, and only then read what could run code."""
+"""From MODEL_URI to a model that answers: fetch, verify the digest, and only then have a process of its own read what could run code."""
 
-import json
-import math
+import asyncio
+import sys
 import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import mlflow.artifacts
+import msgspec
 import numpy as np
-import skops.io
-from mlflow.models import Model as MlflowModel
-from mlflow.models.model import MLMODEL_FILE_NAME
 
-from rollout_inference.digest import tree_digest
+from rollout_inference.artifact import Artifact, verify
+from rollout_inference.errors import LoadFailed, first_line
+from rollout_inference.plan import ONNX_FILE, Order, Plan, Reply
+from rollout_inference.runtimes import OnnxRuntime, Runtime, SklearnRuntime
 from rollout_inference.settings import Settings
 from rollout_inference.signature import Signature
-
-TRUSTED_TYPES = frozenset({"sklearn.tree._tree.Tree"})
-"""Types that skops may build beside its own defaults. Ours alone: a model must not say which types of its own are to be trusted."""
-
-
-class LoadFailed(Exception):
-    """The model cannot be served; the message is one sentence for the person who rolled it out."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that is ready to be asked.
+    """A model that is ready to be asked; figures as in Artifact. example: one row that it takes."""
 
-    accuracy: share of right answers on held-out data, 0 to 1, None where metrics.json has none; samples: answers behind it.
-    """
-
-    estimator: Any
+    runtime: Runtime
     signature: Signature
+    plan: Plan
     digest: str
-    accuracy: float | None
-    samples: int | None
+    example: list[float]
+    accuracy: float | None = None
+    absolute_error: float | None = None
+    samples: int | None = None
 
 
-def load(settings: Settings) -> LoadedModel:
-    """Fetch, verify and load the model; raises LoadFailed."""
-    if settings.model_path is not None:
-        return load_folder(settings.model_path, settings)
-    with tempfile.TemporaryDirectory(prefix="model-") as folder:
+async def load(settings: Settings) -> LoadedModel:
+    """Fetch, verify, prepare and warm up; raises LoadFailed."""
+    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         try:
-            fetched = mlflow.artifacts.download_artifacts(artifact_uri=settings.model_uri, dst_path=folder)
-        except Exception as failure:
-            raise LoadFailed(f"{settings.model_uri} could not be fetched: {_first_line(failure)}") from failure
-        return load_folder(Path(fetched), settings)
+            async with asyncio.timeout(settings.load_seconds), _child("preparing") as preparing:
+                folder = settings.model_path or await _fetched(settings, scratch)
+                artifact = await asyncio.to_thread(verify, folder, settings)
+                plan = await _prepared(preparing, Order(str(folder), scratch, settings.model_dump_json()))
+        except TimeoutError:
+            raise LoadFailed(f"The model was not loaded within {settings.load_seconds:g} s.") from None
+        return await asyncio.to_thread(_assembled, artifact, plan, Path(scratch), settings)
 
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
-    """Verify and load a folder that has an MLmodel file; raises LoadFailed."""
-    if not (folder / MLMODEL_FILE_NAME).is_file():
-        raise LoadFailed(f"{folder} has no {MLMODEL_FILE_NAME} file, so it is no MLflow model.")
+    """The same in this process, for a folder; raises LoadFailed."""
+    from rollout_inference.preparing import prepare  # noqa: PLC0415 - what it needs takes 150 MiB
+
+    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+        plan = prepare(folder, Path(scratch), settings)
+        return _assembled(verify(folder, settings), plan, Path(scratch), settings)
+
+
+@asynccontextmanager
+async def _child(module: str, *arguments: str) -> AsyncIterator[Process]:
+    """A process of this package, which does not outlive the context."""
+    command = [sys.executable, "-m", f"rollout_inference.{module}", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     try:
-        digest = tree_digest(folder)
-    except ValueError as failure:
-        raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
-    if settings.model_digest and digest != settings.model_digest:
-        raise LoadFailed(
-            f"DigestMismatch: the files of {settings.model_uri or folder} are {digest}, but {settings.model_digest} was recorded."
-        )
-    try:
-        described = MlflowModel.load(str(folder))
-        signature = Signature.of(described.signature)
-        estimator = _estimator(folder, described.flavors.get("sklearn", {}), settings)
-        accuracy, samples = _metrics(folder / "metrics.json")
-    except LoadFailed:
-        raise
-    except Exception as failure:  # a file of unknown content can fail in any way
-        raise LoadFailed(f"The model cannot be loaded: {_first_line(failure)}") from failure
-    return LoadedModel(estimator, signature, digest, accuracy, samples)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
-def _estimator(folder: Path, flavor: dict[str, Any], settings: Settings) -> Any:
-    """The scikit-learn estimator; skops with our own allow-list, pickle only where the configuration allows it."""
-    name = flavor.get("pickled_model", "")
-    path = (folder / name).resolve()
-    if not name or not path.is_relative_to(folder.resolve()) or not path.is_file():
-        raise LoadFailed(f"MLmodel names no scikit-learn model file within the model: {name!r}.")
-    if flavor.get("serialization_format") == "skops":
-        foreign = set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES
-        if foreign:
-            raise LoadFailed(f"The model holds types that are not trusted: {', '.join(sorted(foreign))}.")
-        return skops.io.load(path, trusted=sorted(TRUSTED_TYPES))
-    if not settings.allow_pickle:
-        raise LoadFailed("The model is a pickle, which can run any code: save it with serialization_format='skops'.")
-    import cloudpickle  # noqa: PLC0415 - only where it is allowed
-
-    with path.open("rb") as stream:
-        return cloudpickle.load(stream)
+async def _fetched(settings: Settings, scratch: str) -> Path:
+    async with _child("fetching", settings.model_uri, f"{scratch}/fetched", str(settings.max_model)) as process:
+        said = (await process.communicate())[0].decode(errors="replace").strip()
+    if process.returncode != 0:
+        raise LoadFailed(said or f"{settings.model_uri} could not be fetched: {_ended(process)}")
+    return Path(said.splitlines()[-1])
 
 
-def _metrics(path: Path) -> tuple[float | None, int | None]:
-    if not path.is_file():
-        return None, None
-    said = json.loads(path.read_text())
-    accuracy, samples = said.get("accuracy"), said.get("samples")
-    if accuracy is not None and not (isinstance(accuracy, int | float) and math.isfinite(accuracy) and 0 <= accuracy <= 1):
-        raise LoadFailed(f"metrics.json says accuracy {accuracy!r}, which is no share from 0 to 1.")
-    return (None if accuracy is None else float(accuracy)), (samples if isinstance(samples, int) else None)
+async def _prepared(process: Process, order: Order) -> Plan:
+    said, _ = await process.communicate(msgspec.json.encode(order) + b"\n")
+    if not said:
+        raise LoadFailed(f"The model could not be read: {_ended(process)}")
+    reply = msgspec.json.decode(said, type=Reply)
+    if reply.plan is None:
+        raise LoadFailed(reply.refused)
+    return reply.plan
+
+
+def _ended(process: Process) -> str:
+    if (code := process.returncode or 0) < 0:
+        return f"the process that did it was ended by signal {-code}; with 9, the pod's memory limit was too low."
+    return f"the process that did it ended with exit code {code}; the pod's log has the reason."
+
+
+def _assembled(artifact: Artifact, plan: Plan, scratch: Path, settings: Settings) -> LoadedModel:
+    if plan.shape is not None:
+        runtime: Runtime = OnnxRuntime((scratch / ONNX_FILE).read_bytes(), plan.shape)
+    else:
+        from rollout_inference import estimator  # noqa: PLC0415 - scikit-learn is imported where it serves, and only there
+
+        runtime = SklearnRuntime(estimator.load(artifact, settings), artifact.signature)
+    signature, example = artifact.signature, (artifact.example or [[0.0] * artifact.signature.width])[0]
+    figures = {"accuracy": artifact.accuracy, "absolute_error": artifact.absolute_error, "samples": artifact.samples}
+    model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
+    warm_up(model)
+    return model
 
 
 def warm_up(model: LoadedModel) -> None:
-    """One prediction, so that the first request is as fast as the next; raises LoadFailed where the model cannot even do that."""
+    """A few predictions, so that the first request is as fast as the next; raises LoadFailed where the model cannot even do that."""
     try:
-        model.estimator.predict(model.signature.frame(np.zeros((1, model.signature.width))))
+        for _ in range(3):
+            model.runtime.run(np.zeros((1, model.signature.width)))
     except Exception as failure:
-        raise LoadFailed(f"The model fails on a row of zeros: {_first_line(failure)}") from failure
-
-
-def _first_line(failure: BaseException) -> str:
-    text = str(failure).strip().splitlines()
-    return (text[0] if text else type(failure).__name__)[:300]
+        raise LoadFailed(f"The model fails on a row of zeros: {first_line(failure)}") from failure

@@ -4,9 +4,11 @@ import json
 import logging
 from datetime import UTC, datetime
 
+_KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger, message, and the traceback where there is one."""
+    """time, level, logger, message, what was given as `extra`, and the traceback where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
@@ -15,10 +17,11 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            **{name: value for name, value in vars(record).items() if name not in _KNOWN},
         }
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
-        return json.dumps(said)
+        return json.dumps(said, default=str)
 
 
 def configure(level: str) -> None:

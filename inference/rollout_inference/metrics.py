@@ -1,34 +1,102 @@
-"""The series of one served model, every one labelled with model, version and revision."""
+"""The series of one served model, labelled with model, version and revision. Gates read them: of each name, one series for each pod."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from rollout_inference.feedback import Window
+from rollout_inference.identity import Prediction
 from rollout_inference.loading import LoadedModel
 from rollout_inference.settings import Settings
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds."""
+NAMES = ("model", "version", "revision")
+
+
+class Measured:
+    """A gauge and the samples behind it: of the training until enough labels came in, then of these. `source` says which of the two."""
+
+    def __init__(self, name: str, what: str, labels: tuple[str, ...], window: Window, registry: CollectorRegistry) -> None:
+        self._value = Gauge(name, what, [*NAMES, "source"], registry=registry)
+        self._samples = Gauge(f"{name}_samples", f"Answers behind {name}", [*NAMES, "source"], registry=registry)
+        self._labels, self._window, self._live = labels, window, False
+        self.value: float | None = None
+        self.samples: int | None = None
+        self.source = "training"
+
+    def trained(self, value: float | None, samples: int | None) -> None:
+        """What the trainer measured on held-out data; None where it did not."""
+        self._show(value, samples)
+
+    def add(self, value: float) -> None:
+        """What one label says."""
+        self._window.add(value)
+        if (mean := self._window.mean) is not None:
+            if not self._live:
+                # Two series of one pod would be ambiguous: what the trainer said goes.
+                self._live, self.source = True, "feedback"
+                self._value.clear()
+                self._samples.clear()
+            self._show(mean, self._window.samples)
+
+    def _show(self, value: float | None, samples: int | None) -> None:
+        self.value, self.samples = value, samples
+        if value is not None:
+            self._value.labels(*self._labels, self.source).set(value)
+        if samples is not None:
+            self._samples.labels(*self._labels, self.source).set(samples)
 
 
 class Metrics:
     """Registered in a registry of their own, so that a process can serve several apps."""
 
     def __init__(self, settings: Settings) -> None:
-        names, values = ["model", "version", "revision"], (settings.name, settings.version, settings.model_revision)
-        self.registry = CollectorRegistry()
-        self._accuracy = Gauge("ml_model_accuracy", "Share of right answers", [*names, "source"], registry=self.registry)
-        self._samples = Gauge("ml_model_accuracy_samples", "Answers behind ml_model_accuracy", [*names, "source"], registry=self.registry)
-        self._labels = values
-        self.requests = Counter("ml_request_count", "Predict requests", names, registry=self.registry).labels(*values)
-        self.errors = Counter("ml_request_errors", "Predict requests that ended in a server error", names, registry=self.registry).labels(
-            *values
+        names, mine = list(NAMES), (settings.name, settings.version, settings.model_revision)
+        self.registry = registry = CollectorRegistry()
+        self._mine = mine
+        windows = [Window(settings.accuracy_window, settings.accuracy_from) for _ in range(2)]
+        self.accuracy = Measured("ml_model_accuracy", "Share of right answers", mine, windows[0], registry)
+        self.error = Measured("ml_model_absolute_error", "Mean absolute error of a regression", mine, windows[1], registry)
+        self._feedback = Counter("ml_feedback", "Labels for predictions of a classifier", [*names, "outcome"], registry=registry)
+        self._feedback_error = Counter(
+            "ml_feedback_absolute_error", "Sum of the absolute errors of a regression's labelled predictions", names, registry=registry
         )
+        self._feedback_numbers = Counter("ml_feedback_numbers", "Labels for predictions of a regression", names, registry=registry)
+        self._refused = Counter("ml_feedback_refused", "Labels that were not counted", [*names, "reason"], registry=registry)
+        self._info = Gauge("ml_model_info", "1, and what serves the model", [*names, "digest", "runtime", "task"], registry=registry)
+        self.predictions = Counter("ml_predictions", "Rows predicted", names, registry=registry).labels(*mine)
+        self.requests = Counter("ml_request_count", "Predict requests", names, registry=registry).labels(*mine)
+        self.errors = Counter("ml_request_errors", "Predict requests that ended in a server error", names, registry=registry).labels(*mine)
         self.latency = Histogram(
-            "ml_request_latency_seconds", "Time of a predict request", names, registry=self.registry, buckets=BUCKETS
-        ).labels(*values)
+            "ml_request_latency_seconds", "Time of a predict request", names, registry=registry, buckets=BUCKETS
+        ).labels(*mine)
 
     def loaded(self, model: LoadedModel) -> None:
-        """Show what the trainer measured on held-out data."""
-        if model.accuracy is not None:
-            self._accuracy.labels(*self._labels, "training").set(model.accuracy)
-        if model.samples is not None:
-            self._samples.labels(*self._labels, "training").set(model.samples)
+        """Show what is served, and what the trainer measured on held-out data."""
+        self._info.labels(*self._mine, model.digest, model.runtime.name, model.plan.task).set(1)
+        self.accuracy.trained(model.accuracy, model.samples if model.accuracy is not None else None)
+        self.error.trained(model.absolute_error, model.samples if model.absolute_error is not None else None)
+        if model.plan.task == "regressor":
+            self._feedback_error.labels(*self._mine)
+            self._feedback_numbers.labels(*self._mine)
+        else:
+            for outcome in ("correct", "wrong"):
+                self._feedback.labels(*self._mine, outcome)
+
+    def labelled(self, prediction: Prediction, right: bool) -> None:
+        """Credit a label to the revision that made the prediction; to the live accuracy only where that is this one."""
+        whose = (prediction.model, prediction.version, prediction.revision)
+        self._feedback.labels(*whose, "correct" if right else "wrong").inc()
+        if whose == self._mine:
+            self.accuracy.add(float(right))
+
+    def off_by(self, prediction: Prediction, error: float) -> None:
+        """The same for a regression."""
+        whose = (prediction.model, prediction.version, prediction.revision)
+        self._feedback_error.labels(*whose).inc(error)
+        self._feedback_numbers.labels(*whose).inc()
+        if whose == self._mine:
+            self.error.add(error)
+
+    def refused(self, reason: str) -> None:
+        """A label that was not counted."""
+        self._refused.labels(*self._mine, reason).inc()

@@ -2,12 +2,27 @@
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_WHOLE = {
+    "PORT": "port",
+    "MODEL_MAX_BYTES": "max_model",
+    "MAX_BODY_BYTES": "max_body",
+    "MAX_ROWS": "max_rows",
+    "LOAD_SECONDS": "load_seconds",
+    "HEADER_SECONDS": "header_seconds",
+    "BODY_SECONDS": "body_seconds",
+    "FEEDBACK_SECONDS": "feedback_seconds",
+    "ACCURACY_WINDOW": "accuracy_window",
+    "ACCURACY_FROM": "accuracy_from",
+}
+"""Variables that hold a whole number, and the setting that each is."""
+_MOST = {"PORT": 65535}
 
 
 class SettingsError(ValueError):
@@ -15,7 +30,13 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseModel):
-    """Frozen. Exactly one of model_uri and model_path is set; max_body is in bytes, max_rows in rows of one request."""
+    """Frozen. Exactly one of model_uri and model_path is set.
+
+    max_body: bytes of a request's body; max_rows: rows of one request; max_model: bytes of a model, packed and unpacked;
+    load_seconds: time that loading may take; header_seconds, body_seconds: time that a client has to send either;
+    feedback_key: secret that prediction ids are signed with, made up where it is ""; feedback_seconds: how long a label may take;
+    accuracy_window: labels that the live accuracy rests on at most, accuracy_from: and at least.
+    """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -28,17 +49,25 @@ class Settings(BaseModel):
     port: int = 8080
     max_body: int = 8 * 1024 * 1024
     max_rows: int = 100_000
+    max_model: int = 2 * 1024**3
+    load_seconds: float = 600
+    header_seconds: float = 10
+    body_seconds: float = 30
+    feedback_key: str = Field(default="", repr=False, exclude=True)
+    feedback_seconds: int = 7 * 24 * 3600
+    accuracy_window: int = 1_000
+    accuracy_from: int = 100
     allow_pickle: bool = False
     termination_log: Path = Path("/dev/termination-log")
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The model's registered name; of a path its last part."""
         if self.model_path is not None:
             return self.model_path.resolve().name
         return re.sub(r"^models:/([^/@]+).*$", r"\1", self.model_uri)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """The version in the registry; "local" for a path."""
         return "local" if self.model_path is not None else re.sub(r"^.*[/@]", "", self.model_uri)
@@ -57,16 +86,21 @@ class Settings(BaseModel):
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR")
-        port = env.get("PORT", "8080")
-        if not port.isdigit() or not 0 < int(port) < 65536:
-            raise SettingsError(f"PORT={port!r} is no port: write a number from 1 to 65535")
+
+        def whole(name: str, most: int) -> int:
+            text, known = env.get(name, "").strip(), cls.model_fields[_WHOLE[name]].default
+            if text and not (text.isdigit() and 0 < int(text) <= most):
+                raise SettingsError(f"{name}={text!r} is out of range: write a whole number from 1 to {most}")
+            return int(text or known)
+
         return cls(
             model_uri=uri,
             model_path=Path(path) if path else None,
             model_digest=digest,
             model_revision=env.get("MODEL_REVISION", ""),
             log_level=level,
-            port=int(port),
+            **{field: whole(name, _MOST.get(name, 2**50)) for name, field in _WHOLE.items()},
+            feedback_key=env.get("FEEDBACK_KEY", ""),
             allow_pickle=env.get("MODEL_ALLOW_PICKLE", "").lower() in {"1", "true"},
             termination_log=Path(env.get("TERMINATION_LOG", "/dev/termination-log")),
         )

@@ -1,23 +1,34 @@
 """What the model takes, and whether a request has it: every mismatch is a sentence, not a crash."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from rollout_inference.errors import BadInput
 
-class BadInput(ValueError):
-    """The request does not fit the model; the message says what to send instead."""
+Rows = npt.NDArray[np.float64]
+"""Checked rows of a request: (rows, width), every value finite and within what single precision holds."""
+
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest magnitude that is accepted: scikit-learn's trees, and ONNX, count in single precision and fail beyond it."""
+NUMBERS = frozenset({"double", "float", "long", "integer"})
+_WHOLE = frozenset({"long", "integer"})
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The model's inputs: names of its numeric columns, in order; unnamed where the model was trained on bare arrays."""
+    """The model's inputs: names of its numeric columns, in order; unnamed where the model was trained on bare arrays.
+
+    whole: positions of the columns that hold whole numbers only.
+    """
 
     names: tuple[str, ...]
     named: bool
+    whole: tuple[int, ...] = field(default=())
 
     @property
     def width(self) -> int:
@@ -25,37 +36,74 @@ class Signature:
         return len(self.names)
 
     @classmethod
-    def of(cls, signature: Any) -> Self:
-        """From MLflow's signature; raises ValueError where the model has none or takes something else than rows of numbers."""
-        if signature is None or signature.inputs is None:
-            raise ValueError("the model has no signature: log it with one, so that requests can be checked")
-        schema = signature.inputs
-        if schema.is_tensor_spec():
-            shape = schema.inputs[0].shape
-            if len(shape) != 2 or shape[1] < 1:
-                raise ValueError(f"the model takes tensors of shape {shape}, not rows of numbers")
-            return cls(tuple(str(n) for n in range(shape[1])), named=False)
-        kinds = {t.name for t in schema.input_types()}
-        if not kinds <= {"double", "float", "long", "integer"}:
-            raise ValueError(f"the model takes columns of {', '.join(sorted(kinds))}, and only numbers can be served")
-        return cls(tuple(str(name) for name in schema.input_names()), named=True)
+    def of(cls, signature: object) -> Self:
+        """From the signature of an MLmodel file; raises ValueError where there is none or it takes something else than rows of numbers.
 
-    def rows(self, instances: object, most: int) -> npt.NDArray[np.float64]:
-        """Check the rows of a request; returns an array of shape (rows, width). Raises BadInput."""
+        Source of the format: mlflow.models.ModelSignature.to_dict.
+        """
+        inputs = json.loads(signature["inputs"]) if isinstance(signature, Mapping) and signature.get("inputs") else None
+        if not isinstance(inputs, list) or not inputs:
+            raise ValueError("the model has no signature: log it with one, so that requests can be checked")
+        if "tensor-spec" in inputs[0]:
+            shape = inputs[0]["tensor-spec"]["shape"]
+            if len(inputs) != 1 or len(shape) != 2 or shape[1] < 1:
+                raise ValueError(f"the model takes tensors of shape {shape}, not rows of numbers")
+            whole = tuple(range(shape[1])) if "int" in inputs[0]["tensor-spec"]["dtype"] else ()
+            return cls(tuple(str(n) for n in range(shape[1])), named=False, whole=whole)
+        kinds = [str(one.get("type")) for one in inputs]
+        if foreign := set(kinds) - NUMBERS:
+            raise ValueError(f"the model takes columns of {', '.join(sorted(foreign))}, and only numbers can be served")
+        whole = tuple(n for n, kind in enumerate(kinds) if kind in _WHOLE)
+        named = all("name" in one for one in inputs)
+        return cls(tuple(str(one.get("name", n)) for n, one in enumerate(inputs)), named=named, whole=whole)
+
+    def matrix(self, rows: Sequence[Sequence[float]], most: int) -> Rows | None:
+        """Rows that are known to be lists of numbers, as an array; None where `rows` has to say what is wrong with them."""
+        if len(rows) == 1:  # a comparison in Python is quicker than one in NumPy for the few numbers of a row
+            if len(row := rows[0]) != self.width or not (min(row) >= -LARGEST and max(row) <= LARGEST):
+                return None
+            return self._checked_whole(np.array(rows, dtype=np.float64))
+        if not 0 < len(rows) <= most or any(len(row) != self.width for row in rows):
+            return None
+        array = np.array(rows, dtype=np.float64)
+        return self._checked_whole(array) if float(np.abs(array).max()) <= LARGEST else None
+
+    def _checked_whole(self, array: Rows) -> Rows | None:
+        if self.whole and (array[:, self.whole] % 1).any():
+            return None
+        return array
+
+    def rows(self, instances: object, most: int, what: str = '"instances"') -> Rows:
+        """Check the rows of a request, lists or objects by column name; raises BadInput with what to send instead."""
         if not isinstance(instances, list) or not instances:
-            raise BadInput('"instances" must be a list of at least one row')
+            raise BadInput(f"{what} must be a list of at least one row")
         if len(instances) > most:
             raise BadInput(f"{len(instances)} rows are too many: send at most {most} in one request")
         array = np.empty((len(instances), self.width))
         for number, row in enumerate(instances):
             array[number] = self._row(number, row)
+        return self.checked(array)
+
+    def checked(self, array: Rows) -> Rows:
+        """The array, where its values can be served; raises BadInput."""
         if not np.isfinite(array).all():
             raise BadInput("NaN and infinite values are not accepted")
+        if (np.abs(array) > LARGEST).any():
+            raise BadInput(f"a value is beyond ±{LARGEST:.4g}, the largest that is accepted")
+        for column in self.whole:
+            if (array[:, column] % 1).any():
+                raise BadInput(f"{self.names[column]!r} must be a whole number")
         return array
 
-    def frame(self, array: npt.NDArray[np.float64]) -> Any:
-        """The array as the estimator was trained: with column names where it had them."""
-        return pd.DataFrame(array, columns=list(self.names)) if self.named else array
+    def columns(self, named: Mapping[str, object], most: int) -> Rows:
+        """Rows from lists of values by column name; other columns are ignored, as MLflow does. Raises BadInput."""
+        if absent := [name for name in self.names if name not in named]:
+            raise BadInput(f"the column {absent[0]!r} is missing: send {', '.join(map(repr, self.names))}")
+        found = [named[name] for name in self.names]
+        lists = [one if isinstance(one, list) else [one] for one in found]
+        if len({len(one) for one in lists}) != 1:
+            raise BadInput("the columns differ in length")
+        return self.rows([list(row) for row in zip(*lists, strict=True)], most, "each column")
 
     def _row(self, number: int, row: object) -> list[float]:
         if isinstance(row, dict):
@@ -71,6 +119,15 @@ class Signature:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise BadInput(f"row {number}: {name!r} must be a number, not {type(value).__name__}")
         return [_float(number, value) for value in row]
+
+
+def frame(signature: Signature, rows: Rows) -> Any:
+    """The rows as the estimator was trained: with column names where it had them."""
+    if not signature.named:
+        return rows
+    import pandas as pd  # noqa: PLC0415 - 50 MiB that a server of ONNX does without
+
+    return pd.DataFrame(rows, columns=list(signature.names))
 
 
 def _float(number: int, value: float) -> float:

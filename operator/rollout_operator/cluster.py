@@ -1,17 +1,21 @@
-"""The only module that knows the Kubernetes client: reads, server-side apply, status, Events. Plain dicts in and out."""
+"""The only module that knows the Kubernetes API: reads, watches, server-side apply, status, Events. Plain dicts in and out.
+
+It speaks HTTP itself: the client library's models and serializers are most of the memory and time of an operator that needs neither.
+"""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Mapping
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
-from kubernetes.aio import client, config
+from pydantic_core import from_json, to_json
 
-from rollout_operator.domain.names import FIELD_MANAGER, GROUP, KIND, MANAGED_BY, PLURAL, REVISION, ROLLOUT, VERSION
-from rollout_operator.errors import CallFailed, Conflict, Gone
+from rollout_operator.domain.names import FIELD_MANAGER, GROUP, KIND, MANAGED_BY, PLURAL, REVISION, ROLLOUT, SHARD, VERSION
+from rollout_operator.errors import CallFailed, Conflict, Expired, Gone, Refused
 from rollout_operator.telemetry import API_REQUESTS
 
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
@@ -19,6 +23,7 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "Deployment": ("/apis/apps/v1", "deployments"),
     "Service": ("/api/v1", "services"),
     "Ingress": ("/apis/networking.k8s.io/v1", "ingresses"),
+    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
     "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
     "Pod": ("/api/v1", "pods"),
     "Event": ("/api/v1", "events"),
@@ -27,6 +32,13 @@ PATHS: Mapping[str, tuple[str, str]] = {
 """Where each kind lives in the API."""
 
 PAGE = 500
+TOKEN_AGE = 60.0
+"""Seconds after which credentials are read again: a pod's token is replaced long before it expires."""
+WATCHED = 600
+SILENCE = 90.0
+"""Seconds: how long a watch is asked for, and without a sign of life given up; the API server sends a bookmark every minute."""
+NO_VERSION = "1"
+"""A resourceVersion that no object of ours has: etcd's first revision is older than any of them."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 Object = dict[str, Any]
@@ -38,25 +50,49 @@ def _path(kind: str, namespace: str, name: str = "", subresource: str = "") -> s
     return "/".join(part for part in (place, name, subresource) if part)
 
 
+class Login(Protocol):
+    """Address and credentials of an API server; kopf.ConnectionInfo is one."""
+
+    @property
+    def server(self) -> str:
+        """URL."""
+
+    def as_http_headers(self) -> dict[str, str]:
+        """The Authorization header."""
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        """Whom to trust, and the client's certificate."""
+
+
 class Cluster:
     """One connection to the API server. Every call ends within 10 s and raises CallFailed, Conflict or Gone."""
 
-    def __init__(self, api: client.ApiClient, writes: asyncio.Semaphore) -> None:
-        self._api = api
+    def __init__(self, session: aiohttp.ClientSession, log_in: Callable[[], Login], writes: asyncio.Semaphore, shard: str) -> None:
+        self._session = session
+        self._log_in = log_in
         self._writes = writes
+        self._of_shard = [f"{SHARD}={shard}"] if shard else []
+        self._headers: Mapping[str, str] = {}
+        self._server = ""
+        self._read_at = -TOKEN_AGE
 
     @classmethod
-    async def connect(cls, write_limit: int) -> Self:
-        """Log in as the pod's service account, else by KUBECONFIG (exec plugins included)."""
-        try:
-            config.load_incluster_config()  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            await config.load_kube_config()  # type: ignore[no-untyped-call]
-        return cls(client.ApiClient(), asyncio.Semaphore(write_limit))
+    async def connect(cls, log_in: Callable[[], Login], write_limit: int, shard: str = "") -> Self:
+        """Log in; `log_in` is called again at times, because tokens expire. shard: lists and watches tell of this one only, "" for all."""
+        info = await asyncio.to_thread(log_in)
+        connector = aiohttp.TCPConnector(ssl=info.as_ssl_context(), limit=0)
+        made = cls(aiohttp.ClientSession(connector=connector), log_in, asyncio.Semaphore(write_limit), shard)
+        await made._authorized(anew=True)
+        return made
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._api.close()  # type: ignore[no-untyped-call]
+        await self._session.close()
+
+    def _ours(self, kind: str) -> list[tuple[str, str]]:
+        """What the API server filters a kind by."""
+        labels = [*([] if kind == KIND else [f"{MANAGED_BY}={GROUP}"]), *self._of_shard]
+        return [("labelSelector", ",".join(labels))] if labels else []
 
     async def read(self, kind: str, namespace: str, name: str) -> Object:
         """An object as the API server has it now."""
@@ -64,9 +100,7 @@ class Cluster:
 
     async def metadata(self, kind: str, namespace: str) -> AsyncIterator[Object]:
         """The metadata of every object of a kind that is ours, in pages; namespace "" for all."""
-        query = [("limit", str(PAGE))]
-        if kind != KIND:
-            query.append(("labelSelector", f"{MANAGED_BY}={GROUP}"))
+        query = [("limit", str(PAGE)), *self._ours(kind)]
         rest: list[tuple[str, str]] = []
         while True:
             page = await self._call("GET", kind, _path(kind, namespace), query=query + rest, accept=METADATA_ONLY)
@@ -82,22 +116,33 @@ class Cluster:
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,
-            "metadata": {k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion")},
+            # Labels and annotations too: the API server would keep them, but forget who owns them.
+            "metadata": {k: v for k, v in meta.items() if k not in {"deletionTimestamp", "generation"}},
             "spec": seen["spec"],
             "status": status,
         }
         async with self._writes:
-            return await self._call("PUT", KIND, _path(KIND, meta["namespace"], meta["name"], "status"), body)
+            return await self._call(
+                "PUT", KIND, _path(KIND, meta["namespace"], meta["name"], "status"), body, [("fieldManager", FIELD_MANAGER)]
+            )
 
-    async def apply(self, manifest: Object, resource_version: str | None) -> Object:
-        """Server-side apply; with the resourceVersion of the object seen, a late writer gets Conflict and changes nothing."""
+    async def apply(self, manifest: Object, known: tuple[str, int] | None) -> Object:
+        """Server-side apply to the object that is known by this uid and resourceVersion, or (None) where there is none yet.
+
+        Raises Conflict where it has changed, is gone, or exists already: a late writer changes nothing and brings nothing back.
+        """
         kind, meta = manifest["kind"], manifest["metadata"]
-        if resource_version is not None:
-            manifest = {**manifest, "metadata": {**meta, "resourceVersion": resource_version}}
+        # An apply with a resourceVersion alone would create what has been deleted; with one that no object has, it only creates.
+        fence = {"resourceVersion": NO_VERSION} if known is None else {"uid": known[0], "resourceVersion": str(known[1])}
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
         async with self._writes:
             return await self._call(
-                "PATCH", kind, _path(kind, meta["namespace"], meta["name"]), manifest, query, "application/apply-patch+yaml"
+                "PATCH",
+                kind,
+                _path(kind, meta["namespace"], meta["name"]),
+                {**manifest, "metadata": {**meta, **fence}},
+                query,
+                "application/apply-patch+yaml",
             )
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
@@ -113,6 +158,13 @@ class Cluster:
         """The pods of one revision."""
         query = [("labelSelector", f"{ROLLOUT}={rollout},{REVISION}={revision}"), ("limit", "20")]
         found = await self._call("GET", "Pod", _path("Pod", namespace), query=query)
+        items: list[Object] = found["items"]
+        return items
+
+    async def slices(self, namespace: str, service: str) -> list[Object]:
+        """The EndpointSlices of one Service."""
+        query = [("labelSelector", f"kubernetes.io/service-name={service}"), ("limit", "100")]
+        found = await self._call("GET", "EndpointSlice", _path("EndpointSlice", namespace), query=query)
         items: list[Object] = found["items"]
         return items
 
@@ -144,6 +196,48 @@ class Cluster:
         except Conflict:
             return
 
+    async def pages(self, kind: str, namespace: str) -> AsyncIterator[tuple[list[Object], str]]:
+        """Every object of a kind that is ours, in pages, each with the resourceVersion to watch from; namespace "" for all."""
+        rest: list[tuple[str, str]] = []
+        while True:
+            page = await self._call("GET", kind, _path(kind, namespace), query=[("limit", str(PAGE)), *self._ours(kind), *rest])
+            yield page.get("items") or [], page["metadata"]["resourceVersion"]
+            if not (token := page["metadata"].get("continue")):
+                return
+            rest = [("continue", token)]
+
+    async def watch(self, kind: str, namespace: str, since: str) -> AsyncIterator[tuple[str, Object]]:
+        """What happens to objects of a kind that are ours after `since`, bookmarks included, until the API server ends it.
+
+        Raises Expired where `since` is too old to go on from, CallFailed where the stream breaks or falls silent.
+        """
+        query = [("watch", "1"), ("resourceVersion", since), ("allowWatchBookmarks", "true"), ("timeoutSeconds", str(WATCHED))]
+        query += self._ours(kind)
+        path = _path(kind, namespace)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE)
+        try:
+            headers = await self._authorized()
+            async with self._session.get(self._server + path, params=query, headers=headers, timeout=timeout) as response:
+                if response.status != 200:
+                    _read("WATCH", path, response.status, await response.read())
+                async for line in _lines(response.content):
+                    event = from_json(line, cache_strings="keys")
+                    if event["type"] == "ERROR":
+                        code = event["object"].get("code")
+                        raise (Expired if code == 410 else CallFailed)(f"WATCH {path}: {code} {event['object'].get('message', '')}")
+                    yield event["type"], event["object"]
+        except (TimeoutError, OSError, aiohttp.ClientError, ValueError) as failure:
+            raise CallFailed(f"WATCH {path}: {type(failure).__name__} {failure}".strip()) from failure
+
+    async def _authorized(self, anew: bool = False) -> Mapping[str, str]:
+        """Headers with credentials; who asks `anew` was refused with the ones known."""
+        if anew or time.monotonic() - self._read_at >= TOKEN_AGE:
+            # Calls of the meantime go on with what is known.
+            self._read_at = time.monotonic()
+            info = await asyncio.to_thread(self._log_in)
+            self._headers, self._server = info.as_http_headers(), info.server.rstrip("/")
+        return self._headers
+
     async def _call(  # noqa: PLR0917
         self,
         method: str,
@@ -154,28 +248,42 @@ class Cluster:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Object:
-        headers = {"Accept": accept, "Content-Type": content_type}
         code = "none"
+        data = None if body is None else to_json(body)
         try:
-            request = await self._api.param_serialize(
-                method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"]
-            )
-            response = await self._api.call_api(*request, _request_timeout=TIMEOUT)
-            raw = await response.read()  # type: ignore[no-untyped-call]
+            for anew in (False, True):
+                headers = {**await self._authorized(anew), "Accept": accept, "Content-Type": content_type}
+                async with self._session.request(
+                    method, self._server + path, params=query, data=data, headers=headers, timeout=TIMEOUT, allow_redirects=False
+                ) as response:
+                    raw = await response.read()
+                if response.status != 401:
+                    break
             code = str(response.status)
-        except (TimeoutError, OSError, aiohttp.ClientError, client.ApiException) as failure:
+        except (TimeoutError, OSError, aiohttp.ClientError) as failure:
             raise CallFailed(f"{method} {path}: {type(failure).__name__} {failure}".strip()) from failure
         finally:
             API_REQUESTS.labels(method, PATHS[kind][1], code).inc()
         return _read(method, path, response.status, raw)
 
 
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length; aiohttp's own have a limit that a large object exceeds."""
+    rest = b""
+    async for chunk in stream.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+
+
 def _read(method: str, path: str, status: int, raw: bytes) -> Object:
     """The answer's object; an error status becomes the exception that fits."""
     try:
-        answer: Object = json.loads(raw)
+        answer: Object = from_json(raw, cache_strings="keys")
     except ValueError as failure:
-        raise CallFailed(f"{method} {path}: HTTP {status}, not JSON") from failure
+        # "404 page not found" in plain text is what an API that is not installed answers.
+        raise (Gone if status == 404 else CallFailed)(f"{method} {path}: HTTP {status}, not JSON") from failure
     if status < 300:
         return answer
     message = f"{method} {path}: HTTP {status} {answer.get('message', '')}"
@@ -184,4 +292,8 @@ def _read(method: str, path: str, status: int, raw: bytes) -> Object:
             raise Gone(message)
         case 409:
             raise Conflict(message)
+        case 410:
+            raise Expired(message)
+        case 400 | 403 | 405 | 415 | 422:
+            raise Refused(message)
     raise CallFailed(message)

@@ -42,6 +42,8 @@ def structural(schema: Schema, definitions: Schema) -> Schema:
     result = {k: v for k, v in schema.items() if k in _KEPT or k.startswith("x-kubernetes-")}
     if "default" in result:
         result["default"] = _without_none(result["default"])
+        if result["default"] == []:
+            del result["default"]  # left out means none; written into every object it would only be noise
     if "properties" in schema:
         result["properties"] = {name: structural(p, definitions) for name, p in schema["properties"].items()}
         if required := schema.get("required"):

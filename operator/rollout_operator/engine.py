@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from rollout_operator import telemetry
 from rollout_operator.domain.names import KIND
 from rollout_operator.errors import CallFailed, Conflict, Gone
-from rollout_operator.reconcile import Ports, forget_metrics, reconcile
+from rollout_operator.reconcile import Ports, reconcile
 from rollout_operator.store import Key
+from rollout_operator.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,9 @@ def utc_now() -> datetime:
 class Engine:
     """A queue of due times and a task for each rollout that is due. Broken rollouts back off alone."""
 
-    def __init__(self, ports: Ports, one_pass: Pass = reconcile) -> None:
+    def __init__(self, ports: Ports, one_pass: Pass = reconcile, turns: Turns | None = None) -> None:
         self.ports = ports
+        self._turns = turns or Turns()
         self._pass = one_pass
         self._due: dict[Key, datetime] = {}
         self._heap: list[tuple[datetime, Key]] = []
@@ -57,7 +59,7 @@ class Engine:
         self._due.pop(key, None)
         self._failures.pop(key, None)
         self._again.discard(key)
-        forget_metrics(key)
+        telemetry.forget(key)
 
     async def run(self) -> None:
         """Start passes as they become due, until cancelled."""
@@ -85,26 +87,29 @@ class Engine:
             at, key = heapq.heappop(self._heap)
             if self._due.get(key) == at and key not in self._running:
                 del self._due[key]
-                self._running[key] = asyncio.create_task(self._look(key), name=f"{key[0]}/{key[1]}")
-        telemetry.QUEUE_DEPTH.set(len(self._due))
+                self._running[key] = asyncio.create_task(self._look(key, at), name=f"{key[0]}/{key[1]}")
+        telemetry.QUEUE_DEPTH.set(len(self._running))
 
     def _sleep(self) -> float:
         if not self._heap:
             return LONGEST_SLEEP
         return min(LONGEST_SLEEP, max(0.0, (self._heap[0][0] - utc_now()).total_seconds()))
 
-    async def _look(self, key: Key) -> None:
+    async def _look(self, key: Key, due: datetime) -> None:
         look_at: datetime | None = None
         try:
-            with telemetry.RECONCILE_SECONDS.time():
-                async with asyncio.timeout(PASS_TIMEOUT):
+            # A thousand rollouts may be due at once; those that wait for a turn hold nothing yet.
+            async with self._turns, asyncio.timeout(PASS_TIMEOUT):
+                with telemetry.RECONCILE_SECONDS.time():
                     look_at = await self._pass(key, self.ports, utc_now())
+            telemetry.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
             self._failures.pop(key, None)
         except Exception as failure:  # whatever it is, this rollout is looked at again and the others go on
             look_at = await self._failed(key, failure)
         finally:
             del self._running[key]
-            if self.ports.store.rollout(key) is None:
+            telemetry.QUEUE_DEPTH.set(len(self._running))
+            if not self.ports.store.has(key):
                 self.forget(key)
             elif key in self._again:
                 self._again.discard(key)

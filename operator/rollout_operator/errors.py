@@ -9,5 +9,13 @@ class Conflict(CallFailed):
     """Somebody else has written since; look again before deciding anything."""
 
 
+class Refused(CallFailed):
+    """The API server will not have the object as it is; the same again comes to the same."""
+
+
 class Gone(CallFailed):
     """The object does not exist (any more)."""
+
+
+class Expired(CallFailed):
+    """What was asked for is too old to go on from; list again."""

@@ -2,38 +2,66 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
 import aiohttp
-import kopf
 from prometheus_client import start_http_server
 
+from rollout_operator import telemetry
 from rollout_operator.cluster import Cluster
-from rollout_operator.domain.names import GROUP, MANAGED_BY, PLURAL, VERSION
+from rollout_operator.domain.names import GROUP, PLURAL, SHARD, VERSION
 from rollout_operator.engine import LONGEST_SLEEP, Engine
+from rollout_operator.lean import kopf
 from rollout_operator.liveness import Echoes, served
+from rollout_operator.login import login
+from rollout_operator.objects import Gateways
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.reconcile import Ports
 from rollout_operator.registry import Registry, authorization
 from rollout_operator.reporter import Reporter
-from rollout_operator.resync import every, resync
+from rollout_operator.resync import OWNED_KINDS, every, resync
 from rollout_operator.settings import Settings
-from rollout_operator.store import Store, rollout_of
-
-OWNED = {
-    "Deployment": ("apps", "v1", "deployments"),
-    "Service": ("", "v1", "services"),
-    "Ingress": ("networking.k8s.io", "v1", "ingresses"),
-    "EndpointSlice": ("discovery.k8s.io", "v1", "endpointslices"),
-}
-"""What is watched beside ModelRollouts, filtered by label on the server."""
+from rollout_operator.store import Store
+from rollout_operator.watching import Watching
 
 
-def configure(settings: kopf.OperatorSettings) -> None:
+class NoMemory(kopf.DiffBaseStorage):
+    """Nothing is compared with what was handled before, so nothing is copied to be compared: that was half of kopf's time."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return cast("kopf.BodyEssence", {})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return
+
+
+class NoProgress(kopf.ProgressStorage):
+    """No handler of ours is ever half done: what is durable is the status."""
+
+    def fetch(self, **_: Any) -> None:
+        return
+
+    def store(self, **_: Any) -> None:
+        return
+
+    def purge(self, **_: Any) -> None:
+        return
+
+    def touch(self, **_: Any) -> None:
+        return
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
+def configure(settings: kopf.OperatorSettings, shard: str = "") -> None:
     """Measured settings: no Events by kopf, small lists, workers that leave early, nothing watched but what is ours."""
     settings.posting.enabled = False
     settings.queueing.idle_timeout = 0.2
@@ -42,8 +70,10 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.server_timeout = 10 * 60
     settings.networking.request_timeout = 30
     settings.scanning.disabled = True
-    for group, version, plural in OWNED.values():
-        settings.watching.label_selectors[group, version, plural] = f"{MANAGED_BY}={GROUP}"
+    if shard:
+        settings.watching.label_selectors[GROUP, VERSION, PLURAL] = f"{SHARD}={shard}"
+    settings.persistence.diffbase_storage = NoMemory()
+    settings.persistence.progress_storage = NoProgress()
 
 
 class Shell:
@@ -58,31 +88,43 @@ class Shell:
 
     async def start(self) -> None:
         """Connect, and start the engine; kopf's watches follow."""
-        session = await self._exit.enter_async_context(aiohttp.ClientSession())
-        cluster = await Cluster.connect(self.settings.write_limit)
+        # One for each: a registry that hangs must not hold the connections that measurements need.
+        of_registry = await self._exit.enter_async_context(aiohttp.ClientSession())
+        of_prometheus = await self._exit.enter_async_context(aiohttp.ClientSession())
+        cluster = await Cluster.connect(login, self.settings.write_limit, self.settings.shard)
         self._exit.push_async_callback(cluster.close)
-        registry = Registry(self.settings.registry_url, session, authorization(os.environ))
+        registry = Registry(self.settings.registry_url, of_registry, authorization(os.environ))
         reporter = Reporter(registry, self.settings.registry_alias, self.wake)
         self._exit.push_async_callback(reporter.close)
         ports = Ports(
             store=self.store,
             cluster=cluster,
-            prometheus=Prometheus(self.settings.prometheus_url, session),
+            prometheus=Prometheus(self.settings.prometheus_url, of_prometheus),
             registry=registry,
             reporter=reporter,
             echoes=self.echoes,
             image=self.settings.inference_image,
             environment=self.settings.model_environment,
             drain=self.settings.router_drain,
+            gateways=Gateways(self.settings.gateway_namespace, self.settings.gateway_mirrors),
             feedback_key=self.settings.feedback_key,
         )
-        self.engine = Engine(ports)
+        self.engine = Engine(ports, turns=ports.turns)
+        await self._exit.enter_async_context(served(self.settings.health_port, self.trouble, self.store.count))
+        telemetry.ROLLOUTS.set_function(self.store.count)
+        loop = asyncio.get_running_loop()
+        telemetry.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
+        start_http_server(self.settings.metrics_port)
+        # Before anything is decided, all that is owned is known; kopf lists the ModelRollouts only once this has returned.
+        watched = [Watching(kind, ns, self.store, cluster, self.wake) for kind in OWNED_KINDS for ns in self.settings.namespaces or ("",)]
+        for one in watched:
+            task = asyncio.create_task(one.run(), name=f"watch {one.kind} {one.namespace}")
+            self._exit.push_async_callback(_end, task)
+        await asyncio.gather(*(one.listed.wait() for one in watched))
         self._exit.push_async_callback(_end, asyncio.create_task(self.engine.run(), name="engine"))
         once = partial(resync, self.store, cluster, self.settings.namespaces, self.wake)
         comparing = asyncio.create_task(every(self.settings.resync.total_seconds(), once), name="resync")
         self._exit.push_async_callback(_end, comparing)
-        await self._exit.enter_async_context(served(self.settings.health_port, self.trouble))
-        start_http_server(self.settings.metrics_port)
 
     def trouble(self) -> str:
         """What is wrong with this process, "" if nothing: its own writes do not come back, or its queue stands still."""
@@ -97,7 +139,7 @@ class Shell:
 
     def wake(self, key: tuple[str, str]) -> None:
         """Look at this rollout now."""
-        if self.engine is not None and self.store.rollout(key) is not None:
+        if self.engine is not None and self.store.has(key):
             self.engine.wake(key)
 
 
@@ -107,61 +149,48 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 def registry(shell: Shell) -> kopf.OperatorRegistry:
-    """The handlers. The index handlers fill the store before any event handler runs: kopf holds those back until all lists are in."""
+    """The handlers."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_via_client(**kwargs)
+    def log_in(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
+        return login(settings)
 
     @kopf.on.startup(registry=handlers)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
-        configure(settings)
+        configure(settings, shell.settings.shard)
         await shell.start()
 
     @kopf.on.cleanup(registry=handlers)
     async def stop(**_: Any) -> None:
         await shell.stop()
 
-    @kopf.index(GROUP, VERSION, PLURAL, registry=handlers)
-    async def listed(body: kopf.Body, **_: Any) -> None:
-        shell.store.put_rollout(body)
-        meta = body["metadata"]
-        shell.echoes.heard((meta["namespace"], meta["name"]), int(meta["resourceVersion"]))
-
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
-    async def changed(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
-        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    async def changed(event: kopf.RawEvent, **_: Any) -> None:
+        raw = cast("dict[str, Any]", event["object"])
+        meta = raw["metadata"]
+        key = meta["namespace"], meta["name"]
         if event["type"] == "DELETED":
-            shell.store.drop_rollout(body)
-            shell.echoes.forget((namespace, name))
+            shell.store.drop_rollout(raw)
+            shell.echoes.forget(key)
             if shell.engine is not None:
-                shell.engine.forget((namespace, name))
-                shell.engine.ports.reporter.forget(body["metadata"]["uid"])
-        shell.wake((namespace, name))
+                shell.engine.forget(key)
+                shell.engine.ports.reporter.forget(meta["uid"])
+            return
+        shell.echoes.heard(key, int(meta["resourceVersion"]))
+        # What this process wrote itself is known already, and nothing new.
+        if shell.store.put_rollout(raw):
+            shell.wake(key)
 
-    for kind, resource in OWNED.items():
-        _watch(handlers, shell, kind, resource)
     return handlers
-
-
-def _watch(handlers: kopf.OperatorRegistry, shell: Shell, kind: str, resource: tuple[str, str, str]) -> None:
-    labels: Mapping[str, str] = {MANAGED_BY: GROUP}
-
-    @kopf.index(*resource, id=f"{kind}-listed", labels=labels, registry=handlers)
-    async def listed(body: kopf.Body, **_: Any) -> None:
-        shell.store.put_child(kind, body)
-
-    @kopf.on.event(*resource, id=f"{kind}-changed", labels=labels, registry=handlers)
-    async def changed(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
-        if event["type"] == "DELETED":
-            shell.store.drop_child(kind, body)
-        shell.wake(rollout_of(body))
 
 
 def run(settings: Settings) -> None:
     """Run until a signal ends it."""
     kopf.configure(debug=settings.log_level == "DEBUG", log_format=kopf.LogFormat.FULL)
+    if settings.log_level != "DEBUG":
+        # kopf tells of every event that its handler succeeded.
+        logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     shell = Shell(settings)
     kopf.run(
         registry=registry(shell),

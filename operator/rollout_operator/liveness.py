@@ -51,12 +51,12 @@ class Echoes:
 
 
 @contextlib.asynccontextmanager
-async def served(port: int, trouble: Callable[[], str]) -> AsyncIterator[None]:
-    """Serve GET /healthz on all addresses: 200 where `trouble` says nothing, else 503 with what it says."""
+async def served(port: int, trouble: Callable[[], str], rollouts: Callable[[], int]) -> AsyncIterator[None]:
+    """Serve GET /healthz on all addresses: 200 where `trouble` says nothing, else 503; in JSON, with the number of rollouts known."""
 
     async def health(_: web.Request) -> web.Response:
         said = trouble()
-        return web.json_response({"healthy": not said, "trouble": said}, status=503 if said else 200)
+        return web.json_response({"healthy": not said, "trouble": said, "rollouts": rollouts()}, status=503 if said else 200)
 
     app = web.Application()
     app.add_routes([web.get("/healthz", health)])

@@ -5,7 +5,7 @@ import hmac
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -14,27 +14,44 @@ from pydantic import ValidationError
 
 from rollout_operator import telemetry
 from rollout_operator.cluster import Cluster
-from rollout_operator.domain.decide import COMMANDS, READINESS_LOOK, Plan, decide, needs_measurement, needs_resolution
-from rollout_operator.domain.names import GROUP, revision_name
+from rollout_operator.converge import Change, carry_out, changes, confirm, read_anew
+from rollout_operator.domain.decide import (
+    COMMANDS,
+    COMMITTED,
+    READINESS_LOOK,
+    Plan,
+    beat,
+    decide,
+    interval_since,
+    needs_measurement,
+    needs_resolution,
+)
+from rollout_operator.domain.names import GROUP, SHARD, revision_name
 from rollout_operator.domain.observed import Answer, Observed, Workload
 from rollout_operator.domain.report import due
-from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.spec import Metric, Spec
 from rollout_operator.domain.status import Phase, Revision, Status
-from rollout_operator.errors import CallFailed
+from rollout_operator.domain.traffic import Provider
+from rollout_operator.errors import CallFailed, Gone, Refused
 from rollout_operator.liveness import Echoes
-from rollout_operator.objects import Owner
+from rollout_operator.objects import NO_GATEWAYS, Gateways, Owner
 from rollout_operator.objects.build import build
-from rollout_operator.objects.drift import says
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
 from rollout_operator.reporter import Reporter
-from rollout_operator.store import Child, Key, Store, content
+from rollout_operator.store import Child, Key, Store
+from rollout_operator.turns import Turns
 
 log = logging.getLogger(__name__)
 
-ANSWER_AGE = 10.0
-"""Oldest answer of Prometheus that a look may use, in seconds; with shorter intervals, the interval."""
+REFUSED_AFTER = timedelta(seconds=10)
+"""How long an object must have been refused before it is said: a webhook may be restarting, or an API only just being installed."""
+
+
+WAITING = frozenset({Phase.STARTING, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING})
+"""Phases that wait for pods or endpoints."""
+SERVING = frozenset({Phase.TRIAL, Phase.SHIFTING})
+"""Phases in which the loss of all pods is a setback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,8 @@ class Ports:
     environment: Mapping[str, str]
     drain: timedelta
     feedback_key: str = ""
+    gateways: Gateways = NO_GATEWAYS
+    turns: Turns = field(default_factory=Turns)
 
 
 async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
@@ -69,18 +88,21 @@ async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observ
     meta = raw["metadata"]
     key = (meta["namespace"], meta["name"])
     status = Status.model_validate(raw["status"])
-    spec, error = _spec(raw)
+    spec, error = _spec(raw, ports.gateways)
+    await _look_closer(key, status, ports, now)
     children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
+    refused = ports.store.refused(key, now - REFUSED_AFTER)
     resolution = None
     answers: dict[Metric, Answer] = {}
     baseline: dict[Metric, Answer] = {}
     if spec is not None:
         if needs_resolution(spec, status) and not spec.paused:
-            resolution = await ports.registry.resolve(spec.model_uri)
+            async with ports.turns.aside():
+                resolution = await ports.registry.resolve(spec.model_uri)
         if needs_measurement(spec, status):
-            answers = await _measurements(key, spec, status.candidate, ports, now)
-            baseline = await _measurements(key, spec, status.stable, ports, now)
+            answers = await _measurements(raw, spec, status.candidate, ports, now)
+            baseline = await _measurements(raw, spec, status.stable, ports, now)
         await _explain(key, status, workloads, ports, now)
     return Observed(
         now=now,
@@ -95,6 +117,8 @@ async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observ
         resolution=resolution,
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
+        route_trouble=refused or _route_trouble(meta["name"], spec, status, children),
+        refused=refused,
         answers=answers,
         baseline=baseline,
         reported=ports.reporter.told(meta["uid"]),
@@ -104,15 +128,22 @@ async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observ
 
 async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> None:
     """Make the decision durable first; then the objects follow it; then tell."""
-    if plan.status != seen.status:
+    decided = plan.status != seen.status
+    if decided:
         raw = await ports.cluster.write_status(raw, plan.status.to_api())
         ports.store.put_rollout(raw)
         ports.echoes.wrote((raw["metadata"]["namespace"], seen.name), int(raw["metadata"]["resourceVersion"]))
-        _count(raw, seen.status, plan)
+        telemetry.count((raw["metadata"]["namespace"], seen.name), seen.status, plan.status)
+    else:
+        # A new process has shown nothing yet of a rollout at rest.
+        telemetry.show((raw["metadata"]["namespace"], seen.name), plan.status)
     if (report := due(plan.status)) is not None:
         ports.reporter.tell((raw["metadata"]["namespace"], seen.name), seen.uid, report)
     if seen.spec is not None:
-        await _converge(raw, seen.spec, plan.status, ports)
+        wanted = _wanted(raw, seen.spec, plan.status, ports)
+        if wanted and not decided:
+            await confirm(raw, ports.store, ports.cluster)
+        await _carry_out(wanted, raw, seen.now, ports)
     for note in plan.notes:
         log.info("%s/%s: %s: %s", raw["metadata"]["namespace"], seen.name, note.reason, note.message)
         once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{note.reason}/{plan.status.phase_since}"
@@ -122,25 +153,23 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
             log.warning("%s: Event not posted: %s", seen.name, failure)
 
 
-async def _converge(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> None:
-    """Apply what differs, then delete what should not be."""
+async def _carry_out(wanted: list[Change], raw: Mapping[str, Any], now: datetime, ports: Ports) -> None:
+    """Change what is to be changed, and remember what the API server will not have."""
+    key = raw["metadata"]["namespace"], raw["metadata"]["name"]
+    try:
+        for change in wanted:
+            await carry_out(change, key, ports.store, ports.cluster)
+    except (Refused, Gone) as failure:
+        ports.store.refuse(key, str(failure), now)
+        raise
+    ports.store.accept(key)
+
+
+def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
     meta = raw["metadata"]
-    key, owner = (meta["namespace"], meta["name"]), Owner(meta["uid"], meta["name"], meta["namespace"])
-    live = {(c.kind, c.name): c for c in ports.store.children(key)}
-    wanted = build(owner, spec, status, {**ports.environment, **_feedback(ports.feedback_key, owner.uid)})
-    for manifest in wanted:
-        known = live.get((manifest["kind"], manifest["metadata"]["name"]))
-        if known is not None and not known.deleting and says(known.content, content(manifest)):
-            continue
-        applied = await ports.cluster.apply(manifest, None if known is None else str(known.version))
-        ports.store.put_child(manifest["kind"], applied)
-    kept = {(m["kind"], m["metadata"]["name"]) for m in wanted}
-    # Routes go before what they lead to.
-    order = ("Ingress", "Service", "Deployment")
-    surplus = [c for name, c in live.items() if name not in kept and c.kind in order and c.owner == owner.uid and not c.deleting]
-    for one in sorted(surplus, key=lambda c: order.index(c.kind)):
-        await ports.cluster.delete(one.kind, owner.namespace, one.name, one.uid)
-        ports.store.forget(key, one.kind, one.name, one.uid)
+    owner = Owner(meta["uid"], meta["name"], meta["namespace"], (meta.get("labels") or {}).get(SHARD, ""))
+    manifests = build(owner, spec, status, {**ports.environment, **_feedback(ports.feedback_key, owner.uid)}, ports.gateways)
+    return changes(manifests, ports.store.children((meta["namespace"], meta["name"])), owner.uid)
 
 
 def _feedback(key: str, uid: str) -> dict[str, str]:
@@ -148,34 +177,62 @@ def _feedback(key: str, uid: str) -> dict[str, str]:
     return {"FEEDBACK_KEY": hmac.new(key.encode(), uid.encode(), sha256).hexdigest()} if key else {}
 
 
-def _spec(raw: Mapping[str, Any]) -> tuple[Spec | None, str]:
+def _spec(raw: Mapping[str, Any], gateways: Gateways) -> tuple[Spec | None, str]:
     try:
-        return Spec.model_validate(raw["spec"]), ""
+        spec = Spec.model_validate(raw["spec"])
     except ValidationError as invalid:
         first = invalid.errors()[0]
         return None, f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}."
+    if spec.traffic.mirror_percent is not None and not gateways.mirrors:
+        return (
+            None,
+            "spec.traffic.mirrorPercent: the Gateways here are not known to mirror; leave it out, or set the operator's GATEWAY_MIRRORS.",
+        )
+    return spec, ""
 
 
 def _commands(annotations: Mapping[str, str]) -> dict[str, str]:
     return {verb: annotations[f"{GROUP}/{verb}"] for verb in COMMANDS if f"{GROUP}/{verb}" in annotations}
 
 
-async def _measurements(key: Key, spec: Spec, revision: Revision | None, ports: Ports, now: datetime) -> dict[Metric, Answer]:
+async def _measurements(raw: Mapping[str, Any], spec: Spec, revision: Revision | None, ports: Ports, now: datetime) -> dict[Metric, Answer]:
     """The revision's series for every metric that a gate looks at."""
     if revision is None:
         return {}
-    step = min(parse_duration(spec.analysis.interval).total_seconds(), ANSWER_AGE)
-    tick = math.floor(now.timestamp() / step) * step
+    meta = raw["metadata"]
+    # A look at the end of an interval never takes an answer from before it, which another look may have asked for.
+    apart = beat(spec)
+    tick = max(math.floor(now.timestamp() / apart) * apart, interval_since(meta["uid"], spec, now).timestamp())
     metrics = sorted({gate.metric for gate in spec.analysis.gates})
-    answers = await asyncio.gather(*(ports.prometheus.answer(m, key[0], revision.revision, tick) for m in metrics))
+    async with ports.turns.aside():
+        answers = await asyncio.gather(*(ports.prometheus.answer(m, meta["namespace"], revision.revision, tick) for m in metrics))
     return dict(zip(metrics, answers, strict=True))
+
+
+def _waits_long(status: Status, now: datetime) -> bool:
+    return status.phase in WAITING and now - (status.phase_since or now) >= READINESS_LOOK
+
+
+async def _look_closer(key: Key, status: Status, ports: Ports, now: datetime) -> None:
+    """Ask the API server itself where pods are long in becoming Ready, or seem to be lost: an event may be missing, or late."""
+    if status.candidate is None:
+        return
+    name = revision_name(key[1], status.candidate.revision)
+    ready = any(c.kind == "Deployment" and c.name == name and c.ready for c in ports.store.children(key))
+    long = _waits_long(status, now)
+    if long or (status.phase in SERVING and not ready):
+        await read_anew("Deployment", key[0], name, ports.store, ports.cluster)
+    if long and any(c.kind == "HTTPRoute" for c in ports.store.children(key)):
+        await read_anew("HTTPRoute", key[0], key[1], ports.store, ports.cluster)
+    if long and status.phase is Phase.SWITCHING:
+        for one in await ports.cluster.slices(*key):
+            ports.store.put("EndpointSlice", one)
 
 
 async def _explain(key: Key, status: Status, workloads: dict[str, Workload], ports: Ports, now: datetime) -> None:
     """Where the candidate's pods are long in becoming Ready, ask them why."""
     candidate = status.candidate
-    waits = status.phase in {Phase.STARTING, Phase.PROMOTING, Phase.SHIFTING}
-    if candidate is None or not waits or now - (status.phase_since or now) < READINESS_LOOK:
+    if candidate is None or not _waits_long(status, now):
         return
     known = workloads.get(candidate.revision)
     if known is None or known.trouble or known.ready >= candidate.replicas:
@@ -218,26 +275,9 @@ def _stable_endpoints(name: str, status: Status, children: list[Child]) -> froze
     return frozenset(revision(pod) for c in children if c.kind == "EndpointSlice" and c.service == name for pod in c.endpoints)
 
 
-def _count(raw: Mapping[str, Any], before: Status, plan: Plan) -> None:
-    """The operator's own metrics, derived from a plan whose status has been written."""
-    name, after = (raw["metadata"]["namespace"], raw["metadata"]["name"]), plan.status
-    telemetry.WEIGHT.labels(*name).set(after.weight)
-    for gate in after.gates:
-        if gate.value is not None:
-            telemetry.GATE_VALUE.labels(*name, gate.metric).set(gate.value)
-    if before.phase is not after.phase or before.phase_since is None:
-        if before.phase_since is not None:
-            telemetry.PHASE.remove(*name, before.phase)
-        telemetry.PHASE.labels(*name, after.phase).set(1)
-        telemetry.TRANSITIONS.labels(after.phase, after.reason).inc()
-    if after.history and after.history[:1] != before.history[:1]:
-        telemetry.VERDICTS.labels(after.history[0].verdict, after.history[0].reason).inc()
-
-
-def forget_metrics(key: Key) -> None:
-    """Drop the series of a deleted rollout."""
-    for phase in Phase:
-        telemetry.PHASE.remove(*key, phase)
-    telemetry.WEIGHT.remove(*key)
-    for metric in Metric:
-        telemetry.GATE_VALUE.remove(*key, metric)
+def _route_trouble(name: str, spec: Spec | None, status: Status, children: list[Child]) -> str:
+    """What the Gateways say against the HTTPRoute as it was last written; an Ingress has nobody who would say anything."""
+    if spec is None or spec.traffic.provider is not Provider.HTTP_ROUTE or (status.stable is None and status.phase not in COMMITTED):
+        return ""
+    route = next((c for c in children if (c.kind, c.name) == ("HTTPRoute", name)), None)
+    return "there is no HTTPRoute yet; is Gateway API installed in the cluster?" if route is None else route.trouble

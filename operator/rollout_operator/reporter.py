@@ -20,7 +20,7 @@ FIRST_RETRY, LONGEST_RETRY = 5.0, 120.0
 class Reporter:
     """Sets the tag `rollouts.mlops.dev/<namespace>.<name>` on the version, and on promotion the alias.
 
-    alias: a pattern with {namespace} and {name}; "" for none. wake: called with the rollout's key once it was told at rest.
+    alias: a pattern with {namespace} and {name}; "" for none. wake: called with the rollout's key once it was told.
     """
 
     registry: Registry
@@ -65,8 +65,8 @@ class Reporter:
             await asyncio.sleep(delay)
             delay = min(LONGEST_RETRY, 2 * delay)
         self._told.setdefault(uid, set()).add(report.attempt)
-        if report.resting:
-            self.wake(key)
+        # The rollout may have come to rest since the report was made: nothing else would look at it, and status would not say it.
+        self.wake(key)
 
     async def _once(self, key: Key, report: Report) -> str:
         tag = f"{GROUP}/{key[0]}.{key[1]}"

@@ -4,6 +4,7 @@ Watches that fall silent are begun anew by kopf; an event that was lost, or a de
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,7 +17,7 @@ from rollout_operator.store import Key, Store, rollout_of
 
 log = logging.getLogger(__name__)
 
-OWNED_KINDS = ("Deployment", "Service", "Ingress", "EndpointSlice")
+OWNED_KINDS = ("Deployment", "Service", "Ingress", "HTTPRoute", "EndpointSlice")
 
 
 async def resync(store: Store, cluster: Cluster, namespaces: tuple[str, ...], wake: Callable[[Key], None]) -> int:
@@ -24,7 +25,9 @@ async def resync(store: Store, cluster: Cluster, namespaces: tuple[str, ...], wa
     missed = 0
     for kind in (KIND, *OWNED_KINDS):
         for namespace in namespaces or ("",):
-            missed += await _compare(kind, namespace, store, cluster, wake)
+            # An API that is not installed (Gateway API's is no part of Kubernetes) has no objects of ours.
+            with contextlib.suppress(Gone):
+                missed += await _compare(kind, namespace, store, cluster, wake)
     if missed:
         log.warning("The watches had missed %d changes; they are known now.", missed)
         telemetry.MISSED_EVENTS.inc(missed)

@@ -8,7 +8,7 @@ from typing import Self
 
 from rollout_operator.domain.observed import DRAIN
 
-PASSED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_INSECURE_TLS")
+PASSED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_INSECURE_TLS", "MODEL_ALLOW_PICKLE", "MODEL_MAX_BYTES", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """Variables that every model server gets as the operator has them."""
 
 
@@ -21,8 +21,10 @@ class Settings:
     """Frozen; handed down as an argument, read at import by nobody.
 
     namespaces: empty for all; write_limit: API writes under way at once; router_drain: how long routers may lag behind a weight;
+    gateway_namespace: where Gateways are, "" for each rollout's own; gateway_mirrors: whether they can mirror;
     resync: how often names and versions are compared with the API server; registry_alias: the alias that a promotion moves, with
-    {namespace} and {name}, "" for none; feedback_key: secret that the keys of prediction ids are made of, "" for none.
+    {namespace} and {name}, "" for none; shard: only ModelRollouts whose label rollouts.mlops.dev/shard has this value, "" for all;
+    feedback_key: secret that the keys of prediction ids are made of, "" for none.
     """
 
     inference_image: str
@@ -34,9 +36,12 @@ class Settings:
     health_port: int = 8080
     write_limit: int = 32
     router_drain: timedelta = DRAIN
+    gateway_namespace: str = ""
+    gateway_mirrors: bool = False
     resync: timedelta = timedelta(minutes=10)
     registry_alias: str = "{namespace}-{name}"
     feedback_key: str = ""
+    shard: str = ""
     model_environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -54,12 +59,20 @@ class Settings:
                 raise SettingsError(f"{name}={text!r} is out of range: write a whole number from 1 to {most}")
             return int(text)
 
+        def truth(name: str) -> bool:
+            if (text := env.get(name, "false").strip().lower()) not in {"true", "false"}:
+                raise SettingsError(f"{name}={text!r} is neither: write true or false")
+            return text == "true"
+
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR")
         alias = env.get("REGISTRY_ALIAS", "{namespace}-{name}").strip()
         if alias and not re.fullmatch(r"([A-Za-z0-9_-]|\{namespace\}|\{name\})+", alias):
             raise SettingsError(f"REGISTRY_ALIAS={alias!r} is no alias: write letters, digits, _ and -, with {{namespace}} and {{name}}")
+        shard = env.get("SHARD", "").strip()
+        if shard and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", shard):
+            raise SettingsError(f"SHARD={shard!r} is no value of a label: write up to 63 letters, digits, -, _ and .")
         return cls(
             inference_image=required("INFERENCE_IMAGE", "registry.example.com/rollouts/inference:1.0"),
             prometheus_url=required("PROMETHEUS_URL", "http://prometheus:9090").rstrip("/"),
@@ -69,8 +82,11 @@ class Settings:
             metrics_port=whole("METRICS_PORT", 8081, 65535),
             health_port=whole("HEALTH_PORT", 8080, 65535),
             router_drain=timedelta(seconds=whole("ROUTER_DRAIN_SECONDS", int(DRAIN.total_seconds()), 600)),
+            gateway_namespace=env.get("GATEWAY_NAMESPACE", "").strip(),
+            gateway_mirrors=truth("GATEWAY_MIRRORS"),
             resync=timedelta(seconds=whole("RESYNC_SECONDS", 600, 86400)),
             registry_alias=alias,
             feedback_key=env.get("FEEDBACK_KEY", ""),
+            shard=shard,
             model_environment={**{n: env[n] for n in PASSED_ON if env.get(n)}, "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO")},
         )

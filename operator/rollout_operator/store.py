@@ -1,22 +1,42 @@
-"""What the watches have told: ModelRollouts and the objects they own, trimmed to what the engine looks at."""
+"""What the watches have told: ModelRollouts and the objects they own, trimmed to what the engine looks at.
 
+Ten thousand rollouts at rest must fit beside the code: objects are kept as JSON, those at rest compressed, and what an object
+says is forgotten once it is known to say what it should.
+"""
+
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from rollout_operator.domain.names import KIND, REVISION, ROLLOUT
+from pydantic_core import from_json, to_json
 
+from rollout_operator.domain.names import KIND, REVISION, ROLLOUT
+from rollout_operator.objects import Manifest
+from rollout_operator.objects.drift import says
+from rollout_operator.objects.httproute import unaccepted
+
+KEPT = (
+    *("name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp"),
+    *("labels", "annotations", "ownerReferences", "finalizers"),
+)
+"""Metadata of a ModelRollout that is kept: all but what the API server makes itself."""
 Key = tuple[str, str]
 """Namespace and name of a ModelRollout."""
 
 
-@dataclass(frozen=True, slots=True)
+AT_REST = frozenset({"Promoted", "RolledBack", "Invalid"})
+
+
+@dataclass(slots=True)
 class Child:
     """An object that belongs to a rollout.
 
-    content: labels, annotations, owner references and spec; ready and wanted: pods, for Deployments; endpoints: names of
-    the Ready pods, for EndpointSlices; service: the Service that a slice belongs to.
+    ready and wanted: pods, for Deployments; endpoints: names of the Ready pods, for EndpointSlices; service: the Service that a
+    slice belongs to; trouble: what its controller says is wrong. content: labels, annotations, owner references and spec as JSON,
+    empty once it was found to say what the manifest of hash `agreed` says (0: not compared yet); mark: its hash.
     """
 
     kind: str
@@ -26,12 +46,25 @@ class Child:
     owner: str
     revision: str
     deleting: bool
-    content: Mapping[str, Any]
+    content: bytes
+    mark: int
     ready: int = 0
     wanted: int = 0
     trouble: str = ""
-    endpoints: frozenset[str] = frozenset()
+    endpoints: tuple[str, ...] = ()
     service: str = ""
+    agreed: int = 0
+
+    def agrees(self, manifest: Manifest) -> bool:
+        """Whether the object says everything that the manifest says."""
+        wanted = hash(to_json(manifest))
+        if self.agreed == wanted:
+            return True
+        if not self.content or not says(from_json(self.content), content(manifest)):
+            # Another manifest than the one that it agreed with: what it says has been forgotten, and is applied anew.
+            return False
+        self.agreed, self.content = wanted, b""
+        return True
 
 
 def content(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,6 +85,7 @@ def child(kind: str, raw: Mapping[str, Any]) -> Child:
         if e.get("targetRef") and e.get("conditions", {}).get("ready") and not e["conditions"].get("terminating")
     }
     stuck = [c.get("message", "") for c in status.get("conditions", ()) if c.get("type") == "ReplicaFailure" and c.get("status") == "True"]
+    told = b"" if kind == "EndpointSlice" else to_json(content(raw))
     return Child(
         kind=kind,
         name=meta["name"],
@@ -60,11 +94,12 @@ def child(kind: str, raw: Mapping[str, Any]) -> Child:
         owner=owners[0] if owners else "",
         revision=labels.get(REVISION, ""),
         deleting="deletionTimestamp" in meta,
-        content={} if kind == "EndpointSlice" else content(raw),
+        content=told,
+        mark=hash(told),
         ready=status.get("readyReplicas", 0) if kind == "Deployment" else 0,
         wanted=raw.get("spec", {}).get("replicas", 0) if kind == "Deployment" else 0,
-        trouble=stuck[0] if stuck else "",
-        endpoints=frozenset(ready),
+        trouble=unaccepted(raw) if kind == "HTTPRoute" else stuck[0] if stuck else "",
+        endpoints=tuple(sorted(ready)),
         service=labels.get("kubernetes.io/service-name", ""),
     )
 
@@ -75,34 +110,40 @@ def rollout_of(raw: Mapping[str, Any]) -> Key:
     return meta.get("namespace", ""), (meta.get("labels") or {}).get(ROLLOUT, "")
 
 
+@dataclass(slots=True)
+class _Kept:
+    """A ModelRollout: what it takes to compare it, and the rest as JSON, compressed where the rollout is at rest."""
+
+    version: int
+    uid: str
+    packed: bytes
+    squeezed: bool
+
+
 @dataclass
 class Store:
     """The newest version of everything seen; older versions that arrive late are dropped."""
 
-    _rollouts: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    _rollouts: dict[Key, _Kept] = field(default_factory=dict)
+    _refusals: dict[Key, tuple[datetime, str]] = field(default_factory=dict)
     _children: dict[Key, dict[tuple[str, str], Child]] = field(default_factory=lambda: defaultdict(dict))
 
     def put_rollout(self, raw: Mapping[str, Any]) -> bool:
         """Keep a ModelRollout, unless a newer version of it is known; says whether it was kept."""
-        meta = raw["metadata"]
-        key = (meta["namespace"], meta["name"])
+        meta, status = raw["metadata"], raw.get("status") or {}
+        key, version = (meta["namespace"], meta["name"]), int(meta["resourceVersion"])
         known = self._rollouts.get(key)
-        if known is not None and int(known["metadata"]["resourceVersion"]) >= int(meta["resourceVersion"]):
+        if known is not None and known.version >= version:
             return False
-        kept = ("name", "namespace", "uid", "resourceVersion", "generation", "annotations", "deletionTimestamp")
-        self._rollouts[key] = {
-            "metadata": {k: meta[k] for k in kept if k in meta},
-            "spec": raw.get("spec", {}),
-            "status": raw.get("status") or {},
-        }
+        packed = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
+        resting = status.get("phase") in AT_REST
+        self._rollouts[key] = _Kept(version, meta["uid"], zlib.compress(packed, 1) if resting else packed, resting)
         return True
 
     def drop_rollout(self, raw: Mapping[str, Any]) -> None:
         """Forget a deleted ModelRollout, unless another of the same name has taken its place."""
         meta = raw["metadata"]
-        key = (meta["namespace"], meta["name"])
-        if (known := self._rollouts.get(key)) is not None and known["metadata"]["uid"] == meta["uid"]:
-            del self._rollouts[key]
+        self.drop(KIND, (meta["namespace"], meta["name"]), meta["name"], meta["uid"])
 
     def put_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
         """Keep an owned object, unless a newer version of it is known; says whether it was kept."""
@@ -110,6 +151,8 @@ class Store:
         known = of_rollout.get((kind, new.name))
         if known is not None and known.version >= new.version:
             return False
+        if known is not None and known.agreed and known.mark == new.mark and known.uid == new.uid:
+            new.agreed, new.content = known.agreed, b""
         of_rollout[kind, new.name] = new
         return True
 
@@ -121,21 +164,22 @@ class Store:
         """Forget an object of any watched kind that was deleted."""
         if kind != KIND:
             self.forget(key, kind, name, uid)
-        elif (known := self._rollouts.get(key)) is not None and known["metadata"]["uid"] == uid:
+        elif (known := self._rollouts.get(key)) is not None and known.uid == uid:
             del self._rollouts[key]
+            self.accept(key)
 
     def version(self, kind: str, place: tuple[str, str], meta: Mapping[str, Any]) -> int:
         """The version known of the object with this metadata, at this (namespace, name); -1 for none."""
         if kind == KIND:
             known = self._rollouts.get(place)
-            return -1 if known is None else int(known["metadata"]["resourceVersion"])
+            return -1 if known is None else known.version
         one = self._children.get(rollout_of({"metadata": meta}), {}).get((kind, place[1]))
         return -1 if one is None else one.version
 
     def known(self, kind: str, namespace: str) -> dict[tuple[str, str], tuple[str, Key]]:
         """Uid and rollout of every known object of a kind, by (namespace, name); namespace "" for all."""
         if kind == KIND:
-            return {k: (r["metadata"]["uid"], k) for k, r in self._rollouts.items() if namespace in {"", k[0]}}
+            return {k: (r.uid, k) for k, r in self._rollouts.items() if namespace in {"", k[0]}}
         return {
             (key[0], child.name): (child.uid, key)
             for key, of_rollout in self._children.items()
@@ -156,9 +200,34 @@ class Store:
         if not of_rollout:
             self._children.pop(key, None)
 
+    def refuse(self, key: Key, message: str, now: datetime) -> None:
+        """Remember that the API server does not have an object of the rollout, and since when."""
+        since, _ = self._refusals.get(key, (now, ""))
+        self._refusals[key] = since, message
+
+    def accept(self, key: Key) -> None:
+        """Every object of the rollout is as it should be."""
+        self._refusals.pop(key, None)
+
+    def refused(self, key: Key, before: datetime) -> str:
+        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not."""
+        since, message = self._refusals.get(key, (None, ""))
+        return message if since is not None and since <= before else ""
+
     def rollout(self, key: Key) -> dict[str, Any] | None:
-        """The ModelRollout, None where there is none."""
-        return self._rollouts.get(key)
+        """The ModelRollout, a copy; None where there is none."""
+        if (known := self._rollouts.get(key)) is None:
+            return None
+        found: dict[str, Any] = from_json(zlib.decompress(known.packed) if known.squeezed else known.packed)
+        return found
+
+    def count(self) -> int:
+        """How many ModelRollouts are known."""
+        return len(self._rollouts)
+
+    def has(self, key: Key) -> bool:
+        """Whether there is such a ModelRollout."""
+        return key in self._rollouts
 
     def rollouts(self) -> Iterable[Key]:
         """Every ModelRollout known."""

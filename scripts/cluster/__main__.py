@@ -51,10 +51,10 @@ def up(which: Kind) -> None:
             with doing("Clearing away a cluster that was cut off"):
                 node.down()
         node.up()
-        addons.install(_kubectl(which), {i.variable: i.tag for i in images.IMAGES}, with_dns=True)
+        addons.install(_kubectl(which), {i.variable: i.tag for i in images.IMAGES}, gobuild.program("helm"), with_dns=True)
     elif which == "kind":
         kind.up()
-        addons.install(_kubectl(which), kind.load_images(), with_dns=False)
+        addons.install(_kubectl(which), kind.load_images(), "helm", with_dns=False)
     (STATE / "kind-of-cluster").write_text(which) if which != "existing" else None
     say("The cluster is up: operator, Traefik, Prometheus and MLflow run in it.")
 

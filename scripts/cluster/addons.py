@@ -1,5 +1,6 @@
 """What every kind of cluster gets: DNS where it has none, Traefik, Prometheus, MLflow, the CRD and the operator."""
 
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -11,8 +12,9 @@ from scripts.cluster.progress import doing
 from scripts.cluster.shell import CommandFailed, run
 
 MANIFESTS = HERE / "manifests"
-PARTS = ("traefik", "prometheus", "mlflow", "operator")
-DEPLOYMENTS = {"traefik": "traefik", "prometheus": "prometheus", "mlflow": "mlflow", "operator": "rollout-operator"}
+PARTS = ("traefik", "prometheus", "mlflow")
+OPERATOR = "rollout-operator"
+"""The chart, its release and its Deployment."""
 
 
 def render(manifest: str, images: Mapping[str, str]) -> str:
@@ -24,6 +26,7 @@ class Kubectl:
     """kubectl against one kubeconfig."""
 
     def __init__(self, program: Path | str, kubeconfig: Path | str) -> None:
+        self.kubeconfig = kubeconfig
         self._command = [str(program), "--kubeconfig", str(kubeconfig)]
 
     def __call__(self, *words: str | Path, stdin: str | None = None) -> str:
@@ -42,7 +45,18 @@ class Kubectl:
                 return
 
 
-def install(kubectl: Kubectl, images: Mapping[str, str], *, with_dns: bool) -> None:
+def install_operator(helm: Path | str, kubeconfig: Path | str, images: Mapping[str, str]) -> None:
+    """Install or upgrade the operator, and with it the CRD, from its own chart."""
+    values = []
+    for name, variable in (("image", "OPERATOR_IMAGE"), ("inferenceImage", "INFERENCE_IMAGE")):
+        repository, tag = images[variable].rsplit(":", 1)
+        values += ["--set-string", f"{name}.repository={repository},{name}.tag={tag}"]
+    chart, settings = REPOSITORY / "charts" / OPERATOR, MANIFESTS / "operator-values.yaml"
+    words: list[str | Path] = ["upgrade", "--install", OPERATOR, chart, "--namespace", NAMESPACE, "--values", settings, *values]
+    run([helm, "--kubeconfig", kubeconfig, *words, "--take-ownership", "--wait", "--timeout", "240s"])
+
+
+def install(kubectl: Kubectl, images: Mapping[str, str], helm: Path | str, *, with_dns: bool) -> None:
     """Apply everything and wait until it runs."""
     with doing("Installing Traefik, Prometheus, MLflow and the operator"):
         kubectl.apply((MANIFESTS / "namespace.yaml").read_text())
@@ -50,14 +64,22 @@ def install(kubectl: Kubectl, images: Mapping[str, str], *, with_dns: bool) -> N
             kubectl.apply(render((MANIFESTS / "coredns.yaml").read_text(), images))
         for crd in gateway_crds():
             kubectl.apply(crd.read_text())
-        kubectl.apply((REPOSITORY / "crds" / "modelrollouts.yaml").read_text())
-        kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/modelrollouts.rollouts.mlops.dev")
+        kubectl.apply(json.dumps(rules()))
         for part in PARTS:
             kubectl.apply(render((MANIFESTS / f"{part}.yaml").read_text(), images))
         if with_dns:
             kubectl("rollout", "status", "-n", "kube-system", "deployment/coredns", "--timeout=180s")
         for part in PARTS:
-            kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{DEPLOYMENTS[part]}", "--timeout=240s")
+            kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{part}", "--timeout=240s")
+        install_operator(helm, kubectl.kubeconfig, images)
+        kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/modelrollouts.rollouts.mlops.dev")
+
+
+def rules() -> dict[str, object]:
+    """The project's recording rules and alerts, for the cluster's Prometheus."""
+    text = (REPOSITORY / "monitoring" / "rules.yaml").read_text()
+    metadata = {"name": "prometheus-rules", "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"rules.yaml": text}}
 
 
 def gateway_crds() -> list[Path]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import secrets
 import shutil
 import socket
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from scripts.cluster import debian, gobuild
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
 STOP_TIMEOUT = 15.0
 
 
@@ -58,15 +57,17 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
 
 
 @contextlib.contextmanager
-def control_plane(directory: Path, binaries: Binaries) -> Iterator[Path]:
+def control_plane(directory: Path, binaries: Binaries, users: Sequence[str] = (), flags: Sequence[str] = ()) -> Iterator[Path]:
     """Run etcd and kube-apiserver with their files in `directory`; yields the path of a cluster-admin kubeconfig.
 
-    Raises StartError where one of them does not come up.
+    users: more cluster admins, each with a file kubeconfig.<user> beside it, so that audit can tell them apart; flags: more of them
+    for kube-apiserver. Writes both process ids to `directory`/pids. Raises StartError where one of them does not come up.
     """
     directory.mkdir(parents=True, exist_ok=True)
     client, peer, secure = free_port(), free_port(), free_port()
-    token = secrets.token_urlsafe(24)
-    (directory / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
+    tokens = {user: secrets.token_urlsafe(24) for user in ("admin", *users)}
+    token = tokens["admin"]
+    (directory / "tokens.csv").write_text("".join(f'{t},{user},{user},"system:masters"\n' for user, t in tokens.items()))
     key = directory / "service-account.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
     etcd = [
@@ -93,11 +94,15 @@ def control_plane(directory: Path, binaries: Binaries) -> Iterator[Path]:
         f"--service-account-key-file={key}",
         # No controller makes default service accounts here, and no pod ever runs.
         "--disable-admission-plugins=ServiceAccount",
+        *flags,
     ]
     kubeconfig = directory / "kubeconfig"
-    kubeconfig.write_text(json.dumps(_kubeconfig(f"https://127.0.0.1:{secure}", token)))
-    os.chmod(kubeconfig, 0o600)  # noqa: PTH101
-    with running(etcd, directory / "etcd.log"), running(server, directory / "kube-apiserver.log") as process:
+    for user, its_token in tokens.items():
+        path = kubeconfig if user == "admin" else directory / f"kubeconfig.{user}"
+        path.write_text(json.dumps(_kubeconfig(f"https://127.0.0.1:{secure}", its_token)))
+        path.chmod(0o600)
+    with running(etcd, directory / "etcd.log") as store, running(server, directory / "kube-apiserver.log") as process:
+        (directory / "pids").write_text(f"{store.pid} {process.pid}\n")
         _wait_ready(f"https://127.0.0.1:{secure}/readyz", token, process, directory / "kube-apiserver.log")
         yield kubeconfig
 
@@ -129,12 +134,12 @@ def _wait_ready(url: str, token: str, process: subprocess.Popen[bytes], log: Pat
 
 
 @contextlib.contextmanager
-def apiserver(directory: Path) -> Iterator[Path]:
+def apiserver(directory: Path, users: Sequence[str] = (), flags: Sequence[str] = ()) -> Iterator[Path]:
     """`control_plane` with the binaries that `scripts.cluster build` makes; what is missing is built first."""
     debian.install()
     for component in gobuild.COMPONENTS:
         if component.name == "kubernetes":
             gobuild.build(component)
     binaries = Binaries(Path(shutil.which("etcd") or "etcd"), gobuild.program("kube-apiserver"))
-    with control_plane(directory, binaries) as kubeconfig:
+    with control_plane(directory, binaries, users, flags) as kubeconfig:
         yield kubeconfig

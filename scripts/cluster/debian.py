@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 
 from scripts.cluster.progress import doing
 from scripts.cluster.shell import run
@@ -22,15 +23,15 @@ PACKAGES = {
 """Program → package that has it."""
 
 
-def missing() -> list[str]:
+def missing(wanted: Mapping[str, str] = PACKAGES) -> list[str]:
     """Packages whose program is not there."""
     found = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return sorted({package for program, package in PACKAGES.items() if shutil.which(program, path=found) is None})
+    return sorted({package for program, package in wanted.items() if shutil.which(program, path=found) is None})
 
 
-def install() -> None:
+def install(wanted: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing; needs root."""
-    if not (packages := missing()):
+    if not (packages := missing(wanted)):
         return
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     with doing(f"Installing Debian packages: {', '.join(packages)}"):

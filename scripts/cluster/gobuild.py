@@ -60,11 +60,14 @@ COMPONENTS = (
     Component("traefik", ("github.com/traefik/traefik/v3/cmd/traefik",), minutes="4 to 6"),
     Component(
         "prometheus",
-        ("github.com/prometheus/prometheus/cmd/prometheus",),
+        ("github.com/prometheus/prometheus/cmd/prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
         minutes="3 to 5",
         tags="remove_all_sd,enable_kubernetes_sd",
     ),
     Component("coredns", ("github.com/coredns/coredns",), minutes="2 to 3"),
+    Component("helm", ("helm.sh/helm/v4/cmd/helm",), minutes="2 to 4"),
+    Component("kube-score", ("github.com/zegl/kube-score/cmd/kube-score",), minutes="1 to 2"),
+    Component("actionlint", ("github.com/rhysd/actionlint/cmd/actionlint",), minutes="1 to 2"),
 )
 
 

@@ -16,7 +16,8 @@ from scripts.cluster.shell import run
 
 ARCHIVES = CACHE / "images"
 PASSED_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT", "SSL_CERT_FILE")
-PACKAGE_SOURCES = ("pyproject.toml", "uv.lock", "operator/rollout_operator", "inference/rollout_inference", "trainer/rollout_trainer")
+PACKAGES = {"operator": ("operator/rollout_operator", "operator/rollout_bridge"), "inference": ("inference/rollout_inference",)}
+"""What each image of ours has of the distribution's packages."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,11 @@ def _built(name: str) -> Callable[[], Path]:
 
 
 def _ours(name: str) -> Image:
-    return Image(name, REPOSITORY / f"Dockerfile.{name}", tuple(REPOSITORY / p for p in PACKAGE_SOURCES))
+    return Image(
+        name,
+        REPOSITORY / f"Dockerfile.{name}",
+        tuple(REPOSITORY / p for p in ("pyproject.toml", "uv.lock", "scripts/sbom.py", *PACKAGES[name])),
+    )
 
 
 PAUSE = Image("pause", HERE / "images" / "pause.Dockerfile", (HERE / "images" / "pause.c",), on_base=False)

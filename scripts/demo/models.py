@@ -61,7 +61,7 @@ class Registry:
         """Whether the version is registered."""
         return self._http.get("model-versions/get", params={"name": name, "version": version}).status_code == 200
 
-    def call(self, method: str, path: str, **fields: str) -> dict[str, Any]:
+    def call(self, method: str, path: str, **fields: Any) -> dict[str, Any]:
         """One call; raises TrainingFailed with the registry's answer where it is an error."""
         reply = self._http.get(path, params=fields) if method == "GET" else self._http.request(method, path, json=fields)
         if reply.status_code != 200:

@@ -115,13 +115,14 @@ class Rollout:
         return {kind: names for kind, names in found.items() if names}
 
 
-def fresh_namespace(kube: Kube, name: str, seconds: float = 180) -> None:
-    """Create the namespace; one of that name is removed first, with everything in it."""
+def fresh_namespace(kube: Kube, name: str, seconds: float = 180, security: str = "restricted") -> None:
+    """Create the namespace, with this level of Pod Security enforced; one of that name is removed first, with everything in it."""
     path = f"/api/v1/namespaces/{name}"
     if kube.get(path) is not None:
         kube.delete(path)
         eventually(lambda: True if kube.get(path) is None else None, f"the old namespace {name} to go", seconds)
-    kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    metadata = {"name": name, "labels": {"pod-security.kubernetes.io/enforce": security}}
+    kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
 
 def verdict_of(status: Object, uri: str) -> Object:

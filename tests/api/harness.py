@@ -112,6 +112,11 @@ class World:
             if (value := self.accuracy.get(version)) is not None
         ]
 
+    def answer(self, query: str) -> dict[str, Any]:
+        if query == "vector(time())":
+            return {"resultType": "vector", "result": [{"metric": {}, "value": [time.time(), str(time.time())]}]}
+        return {"resultType": "matrix", "result": self.matrix()}
+
     def version(self, name: str, version: str) -> tuple[int, dict[str, Any]]:
         if version not in self.versions:
             return 404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Model Version (name={name}, version={version}) not found"}
@@ -132,12 +137,12 @@ def served(world: World) -> Iterator[str]:
             self.wfile.write(raw)
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            query = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()).get("query", [""])[0]
             world.queries += 1
             if world.prometheus_down:
                 self._reply(503, {})
             else:
-                self._reply(200, {"status": "success", "data": {"resultType": "matrix", "result": world.matrix()}})
+                self._reply(200, {"status": "success", "data": world.answer(query)})
 
         def do_GET(self) -> None:
             asked = parse_qs(urlsplit(self.path).query)
@@ -272,12 +277,15 @@ class Rollout:
     def path(self) -> str:
         return f"{ROLLOUTS.format(ns=self.ns)}/{self.name}"
 
-    def apply(self, uri: str, **spec: Any) -> httpx.Response:
-        """Steps of 10 % and 50 % held 1 s, interval 1 s; anything in `spec` replaces a field."""
+    def apply(self, uri: str, deadline: str = "60s", **spec: Any) -> httpx.Response:
+        """Steps of 10 % and 50 % held 1 s, interval 1 s; anything in `spec` replaces a field.
+
+        `deadline` is far off: on a busy machine a new operator process may need 15 s before its first look.
+        """
         times = {
             "strategy": {
                 "steps": [{"weight": 10, "hold": "1s"}, {"weight": 50, "hold": "1s"}],
-                "progressDeadline": "15s",
+                "progressDeadline": deadline,
                 "scaleDownDelay": "2s",
             }
         }

@@ -81,10 +81,32 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a path that does not begin with /": (with_field("traffic.path", "iris"), "starts with /"),
     "a path that injects configuration": (with_field("traffic.path", "/a;}"), "starts with /"),
     "a router that does not exist": (with_field("traffic.provider", "Magic"), "supported values"),
+    "an interval above a year": (with_field("analysis.interval", "8761h"), "a year (8760h) at most"),
+    "an interval of no hours": (with_field("analysis.interval", "0h0m"), "at least 1s"),
+    "a duration above a year": (with_field("strategy.scaleDownDelay", "99999999999h"), "a year at most"),
+    "an address as host": (with_field("traffic.host", "10.0.0.1"), "takes no address"),
+    "a path with an empty segment": (with_field("traffic.path", "/a//b"), "without //"),
+    "a path that climbs": (with_field("traffic.path", "/a/.."), "segments . or .."),
+    "a class that is no name": (with_field("traffic.ingressClassName", "a..b"), "write the name of an IngressClass"),
+    "a negative quantity": (with_field("resources.requests.cpu", "-100m"), "is not negative"),
+    "less CPU at most than is requested": (
+        with_field("resources", {"requests": {"cpu": "1"}, "limits": {"cpu": "500m"}}),
+        "limits.cpu is below requests.cpu",
+    ),
+    "less memory at most than is requested by default": (
+        with_field("resources", {"limits": {"memory": "128Mi"}}),
+        "which is 256Mi where it is not given",
+    ),
     "a quantity that is none": (with_field("resources.requests.cpu", "much"), "write a Kubernetes quantity"),
     "no host": ({"modelUri": "models:/iris/7", "traffic": {}}, "spec.traffic.host: Required value"),
     "no modelUri": ({"traffic": MINIMAL["traffic"]}, "spec.modelUri: Required value"),
     "an unknown field": (with_field("modelURI", "models:/iris/7"), 'unknown field "spec.modelURI"'),
+    "a negative increase": (with_field("analysis.gates", [{"metric": "latencyP95Seconds", "maxIncrease": -1}]), "write maxIncrease: 0.01"),
+    "no samples": (with_field("analysis.gates", [{**GATE, "minSamples": 0}]), "whole number of at least 1"),
+    "five samples at most": (with_field("analysis.gates", [{**GATE, "minSamples": 1, "maxSamples": 5}]), "from 10 to 1000000"),
+    "an IngressClass that is no name": (with_field("traffic.ingressClassName", "a b"), "name of an IngressClass"),
+    "a Secret that is no name": (with_field("traffic.tlsSecret", "../x"), "name of a Secret"),
+    "a listener that is no name": (with_field("traffic.parentRefs", [{"name": "g", "sectionName": "../x"}]), "name of a listener"),
     "an image": (with_field("image", "evil"), 'unknown field "spec.image"'),
     "a service account": (with_field("serviceAccountName", "admin"), 'unknown field "spec.serviceAccountName"'),
 }
@@ -97,14 +119,14 @@ def test_refused_with_a_sentence(api: Api, spec: dict[str, Any], sentence: str) 
     assert sentence in reply["message"]
 
 
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        pytest.param("a" * 60, "write at most 48 characters", id="too long"),
-        pytest.param("iris.v1", "names a Service", id="with a dot"),
-        pytest.param("1iris", "names a Service", id="beginning with a digit"),
-    ],
-)
+NAMES = {
+    "too long": ("a" * 60, "write at most 48 characters"),
+    "with a dot": ("iris.v1", "names a Service"),
+    "beginning with a digit": ("1iris", "names a Service"),
+}
+
+
+@pytest.mark.parametrize(("name", "sentence"), NAMES.values(), ids=NAMES.keys())
 def test_names_refused(api: Api, name: str, sentence: str) -> None:
     code, reply = submit(api, MINIMAL, name)
     assert code == 422

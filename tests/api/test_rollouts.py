@@ -51,7 +51,7 @@ def test_a_model_that_cannot_load(operator: Operator, hands: Hands, rollout: Rol
     hands.broken.add("2")
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
-    rollout.apply("models:/iris/2")
+    rollout.apply("models:/iris/2", deadline="5s")
     weights: set[int | None] = set()
     while rollout.status()["phase"] != "RolledBack":
         weights.add(rollout.weight())
@@ -94,7 +94,7 @@ def test_prometheus_that_is_down_is_waited_for(operator: Operator, hands: Hands,
     rollout.wait_phase("Promoted", 2)
 
 
-@pytest.mark.parametrize("phase", ["Starting", "Trial", "Shifting", "Switching", "Settling"])
+@pytest.mark.parametrize("phase", ["Starting", "Trial", "Shifting", "Switching"])
 def test_killed_and_restarted_while(phase: str, api: Api, ns: str, operator: Operator, hands: Hands, world: World) -> None:
     rollout = Rollout(api, ns, f"iris-{phase.lower()}")
     rollout.apply("models:/iris/1")
@@ -148,11 +148,14 @@ def test_drift_is_repaired(api: Api, ns: str, operator: Operator, hands: Hands, 
     rollout.apply("models:/iris/2", analysis={"interval": "1s", "maxHold": "10m"})
     wait_for(lambda: rollout.weight() == 10, "weight 10")
     canary = f"{KINDS['Ingress'].format(ns=ns)}/iris-canary"
+    before = rollout.status()
     api.patch(canary, {"metadata": {"annotations": {"nginx.ingress.kubernetes.io/canary-weight": "90"}}})
     wait_for(lambda: rollout.weight() == 10, "the weight to be repaired", 5)
     api.http.delete(canary)
     wait_for(lambda: rollout.weight() == 10, "the canary Ingress to be made again", 5)
-    assert rollout.status()["weight"] == 10, "nothing of it is taken for progress"
+    after = rollout.status()
+    for what in ("phase", "attempt", "step", "stepSince", "weight", "candidate"):
+        assert after[what] == before[what], "nothing of it is taken for progress"
 
 
 def test_commands_are_bound_to_their_attempt(api: Api, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
@@ -193,4 +196,4 @@ def test_events_tell_the_story(api: Api, ns: str, operator: Operator, hands: Han
     rollout.apply("models:/iris/3")
     rollout.wait_phase("RolledBack", 1)
     told = {(e["type"], e["reason"]) for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"]}
-    assert {("Normal", "WaitingForPods"), ("Normal", "Measuring"), ("Warning", "GateFailed")} <= told
+    assert told == {("Warning", "GateFailed")}, "verdicts and trouble, and nothing else"

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -57,7 +58,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture
 def rollout(kube: Kube, request: pytest.FixtureRequest) -> Iterator[Rollout]:
     """A rollout that is not applied yet, in a fresh namespace; a test that fails leaves it to be looked at."""
-    name = "e2e-" + request.node.name.split("[")[0].removeprefix("test_").replace("_", "-")[:50].strip("-")
+    # Cases of one test run side by side: each has a namespace of its own.
+    story, _, case = (re.sub("[^a-z0-9]+", "-", part.lower()).strip("-") for part in request.node.name.removeprefix("test_").partition("["))
+    name = f"e2e-{story[: 50 - len(case)]}-{case}".rstrip("-")
     fresh_namespace(kube, name)
     mine = Rollout(kube, name, settings=json.loads(json.dumps(SETTINGS)))
     yield mine

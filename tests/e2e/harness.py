@@ -1,18 +1,26 @@
 """What the end-to-end tests share: short times, the registry's odd entries, and SIGKILL for the operator."""
 
 import subprocess
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+import httpx
 
 from scripts.demo.kube import Kube, Object
 from scripts.demo.models import Registry
-from scripts.demo.rollout import Rollout, eventually
-from scripts.demo.traffic import Traffic
+from scripts.demo.rollout import Rollout, eventually, fresh_namespace
+from scripts.demo.traffic import FLOWERS, TIMEOUT, Traffic
 
 PATIENCE = 240.0
 """Seconds to wait for anything; no test asserts how long something takes."""
 SYSTEM = "rollouts-system"
-OPERATOR = "/api/v1/namespaces/rollouts-system/pods"
+OPERATOR = f"/api/v1/namespaces/{SYSTEM}/pods"
+SIGKILL = "rollouts-sigkill"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 DIGEST_TAG = "rollouts.mlops.dev/digest"
+SIGNATURE_TAG = "rollouts.mlops.dev/signature"
 SETTINGS: Object = {
     "replicas": 1,
     "resources": {"requests": {"cpu": "50m", "memory": "192Mi"}},
@@ -35,6 +43,17 @@ class Trained:
     tampered: str
 
 
+def copy_of(registry: Registry, uri: str) -> str:
+    """Register the artifacts of `uri` once more, as they are; returns the new MODEL_URI."""
+    name, version = uri.removeprefix("models:/").split("/")
+    known = registry.call("GET", "model-versions/get", name=name, version=version)["model_version"]
+    made = registry.call("POST", "model-versions/create", name=name, source=known["source"], run_id=known["run_id"])["model_version"]
+    for tag in known.get("tags", ()):
+        if tag["key"] in {DIGEST_TAG, SIGNATURE_TAG}:
+            registry.call("POST", "model-versions/set-tag", name=name, version=made["version"], key=tag["key"], value=tag["value"])
+    return f"models:/{name}/{made['version']}"
+
+
 def register_with_wrong_digest(registry: Registry, uri: str) -> str:
     """Register the artifacts of `uri` once more, with a digest tag that they do not have; returns the new MODEL_URI."""
     name, version = uri.removeprefix("models:/").split("/")
@@ -45,9 +64,9 @@ def register_with_wrong_digest(registry: Registry, uri: str) -> str:
     return f"models:/{name}/{made['version']}"
 
 
-def kubectl(*arguments: str) -> str:
+def kubectl(*arguments: str, stdin: str = "") -> str:
     """Run kubectl as a user would; raises AssertionError with what it said where it fails."""
-    done = subprocess.run(["kubectl", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(["kubectl", *arguments], input=stdin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
     return done.stdout
 
@@ -64,6 +83,14 @@ def versions(traffic: Traffic) -> set[str]:
 
 def version_of(uri: str) -> str:
     return uri.rsplit("/", 1)[1]
+
+
+def who_answers(url: str, host: str, requests: int, headers: Mapping[str, str] = NOTHING) -> Counter[str]:
+    """Which version answered how many of so many predict requests to `url`; what is no prediction counts as what it is."""
+    with httpx.Client(timeout=TIMEOUT, trust_env=False) as http:
+        place, body = f"{url.rstrip('/')}/predict/", {"instances": [FLOWERS[0]]}
+        replies = [http.post(place, json=body, headers={"Host": host, **headers}) for _ in range(requests)]
+    return Counter(r.headers["X-Model-Version"] if r.status_code == 200 else f"HTTP {r.status_code}" for r in replies)
 
 
 def only_serves(rollout: Rollout, uri: str) -> None:
@@ -90,6 +117,12 @@ def operator_pod(kube: Kube) -> Object:
     return eventually(one, "one operator pod to be Ready", PATIENCE)
 
 
+def running(kube: Kube) -> tuple[Object, dict[str, str]]:
+    """The container of the cluster's own operator, and its environment."""
+    container = operator_pod(kube)["spec"]["containers"][0]
+    return container, {e["name"]: e.get("value", "") for e in container["env"]}
+
+
 KILL = """
 import os, pathlib, signal, sys
 found = [int(c.parent.name) for c in pathlib.Path("/proc").glob("[0-9]*/cgroup") if sys.argv[1] in c.read_text()]
@@ -102,16 +135,18 @@ sys.exit(not found)
 def kill_operator(kube: Kube) -> None:
     """SIGKILL to the operator's process: by a pod in the node's PID namespace, because inside its own it is PID 1 and immune.
 
-    Works wherever pods run, whatever runs them. Returns when the kubelet has noted exit code 137.
+    Works wherever pods run, whatever runs them. Returns when the kubelet has noted exit code 137. The pod has a namespace of
+    its own: the operator's enforces Pod Security, which would refuse it.
     """
     pod = operator_pod(kube)
     status = pod["status"]["containerStatuses"][0]
     container = status["containerID"].rsplit("/", 1)[1]
-    path = f"/api/v1/namespaces/{SYSTEM}/pods"
+    path = f"/api/v1/namespaces/{SIGKILL}/pods"
+    fresh_namespace(kube, SIGKILL, security="privileged")
     killer: Object = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "sigkill", "namespace": SYSTEM},
+        "metadata": {"name": SIGKILL, "namespace": SIGKILL},
         "spec": {
             "hostPID": True,
             "nodeName": pod["spec"]["nodeName"],
@@ -120,7 +155,7 @@ def kill_operator(kube: Kube) -> None:
             "terminationGracePeriodSeconds": 0,
             "containers": [
                 {
-                    "name": "sigkill",
+                    "name": SIGKILL,
                     "image": pod["spec"]["containers"][0]["image"],
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["/opt/venv/bin/python", "-c", KILL, container],
@@ -129,20 +164,19 @@ def kill_operator(kube: Kube) -> None:
             ],
         },
     }
-    kube.delete(f"{path}/sigkill")
-    eventually(lambda: True if kube.get(f"{path}/sigkill") is None else None, "an old sigkill pod to go", PATIENCE)
-    kube.create(path, killer)
+    # A new namespace takes pods when its service account has been made.
+    eventually(lambda: kube.create(path, killer), "the sigkill pod to be taken", PATIENCE)
 
     def restarted() -> bool | None:
-        now = kube.get(f"{path}/{pod['metadata']['name']}")
+        now = kube.get(f"{OPERATOR}/{pod['metadata']['name']}")
         assert now is not None, "the operator's pod is gone; only its process was to be killed"
         container_now = now["status"]["containerStatuses"][0]
         last = container_now.get("lastState", {}).get("terminated", {})
         return True if container_now["restartCount"] > status["restartCount"] and last.get("exitCode") == 137 else None
 
     def told() -> str:
-        found = kube.get(f"{path}/sigkill") or {}
+        found = kube.get(f"{path}/{SIGKILL}") or {}
         return f"The sigkill pod says {found.get('status')}"
 
     eventually(restarted, "the operator to have died of SIGKILL", PATIENCE, told)
-    kube.delete(f"{path}/sigkill")
+    kube.delete(f"/api/v1/namespaces/{SIGKILL}")

@@ -1,62 +1,94 @@
-"""Command line: `python -m rollout_trainer train`."""
+"""Command line: `python -m rollout_trainer` validate, prepare, draft, train."""
 
 import logging
 import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout_trainer.data import COLUMNS, load
+from rollout_trainer.data_commands import draft, prepare, validate
 from rollout_trainer.errors import TrainerError
-from rollout_trainer.evaluate import evaluate
-from rollout_trainer.train import Parameters, fit
+
+if TYPE_CHECKING:
+    from rollout_trainer.recipe import Recipe
 
 PATTERN = "letters, digits, '_', '-' and '.'"
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Train models and register them for rollout."""
+    """Check data, train models and register them for rollout."""
+
+
+for _command in (validate, prepare, draft):
+    main.add_command(_command)
+
+
+def _named(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    if name is not None and (
+        not name or name[0] in "-." or not all((c.isalnum() and c.isascii()) or c in "_-." for c in name) or len(name) > 200
+    ):
+        raise click.BadParameter(f"{name!r}: write {PATTERN}, beginning with a letter, a digit or '_'.")
+    return name
+
+
+def _set(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 - values are read as a recipe file's are
+
+    said = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise click.BadParameter(f"{pair!r}: write KEY=VALUE, for example max_depth=4.")
+        said[key] = yaml.safe_load(value)
+    return said
 
 
 @main.command()
-@click.option("--name", envvar="MLFLOW_MODEL_NAME", default="iris", show_default=True, help="Registered model; also MLFLOW_MODEL_NAME.")
-@click.option("--n-estimators", type=click.IntRange(1, 1000), default=100, show_default=True, help="Trees in the forest.")
-@click.option("--max-depth", type=click.IntRange(1, 100), default=None, help="Depth of each tree; unlimited by default.")
-@click.option("--features", type=click.IntRange(1, 4), default=len(COLUMNS), show_default=True, help="How many measurements it sees.")
-@click.option("--shuffle-labels", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of training labels to shuffle.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the forest and of the shuffling.")
-@click.option("--data", type=click.Path(path_type=Path), default=Path("data/raw/iris.csv"), show_default=True, help="CSV of the flowers.")
-@click.option("--output", type=click.Path(path_type=Path), default=None, help="File to write the MODEL_URI to, for CI.")
+@click.option("--config", type=FILE, help="YAML file with a recipe: name, data, estimator, parameters, preprocessing, seed.")
+@click.option("--name", envvar="MLFLOW_MODEL_NAME", callback=_named, help="Registered model; also MLFLOW_MODEL_NAME.  [default: iris]")
+@click.option("--estimator", help="Import path of a scikit-learn classifier.  [default: sklearn.ensemble.RandomForestClassifier]")
+@click.option(
+    "--set", "parameters", multiple=True, metavar="KEY=VALUE", callback=_set, help="A parameter of the estimator; repeat for more."
+)
+@click.option("--n-estimators", type=click.IntRange(1, 1000), help="Short for --set n_estimators=N: trees in the forest.")
+@click.option("--max-depth", type=click.IntRange(1, 100), help="Short for --set max_depth=N: depth of each tree.")
+@click.option("--features", type=click.IntRange(1), help="How many of the features it sees; all by default.")
+@click.option("--shuffle-labels", type=click.FloatRange(0, 1), help="Share of training labels to shuffle.  [default: 0]")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the estimator and of the shuffling.  [default: 0]")
+@click.option("--data", type=FILE, help="CSV to train on.  [default: data/processed/iris.csv]")
+@click.option("--contract", type=FILE, help="The data's contract.  [default: data/contracts/<name>.yaml beside its folder]")
+@click.option("--output", type=FILE, help="File to write the MODEL_URI to, for CI.")
 def train(  # noqa: PLR0917 - one for each option
-    name: str,
-    n_estimators: int,
+    config: Path | None,
+    parameters: dict[str, Any],
+    n_estimators: int | None,
     max_depth: int | None,
-    features: int,
-    shuffle_labels: float,
-    seed: int,
-    data: Path,
+    contract: Path | None,
     output: Path | None,
+    shuffle_labels: float | None,
+    **given: Any,
 ) -> None:
-    """Train, evaluate and register an Iris model; the last line printed is its MODEL_URI.
+    """Check the data, train, evaluate and register a model; the last line printed is its MODEL_URI.
 
-    Runs go to MLFLOW_TRACKING_URI, or to mlflow.db in the working directory where that is unset. --features, --max-depth
-    and --shuffle-labels make a weak model on purpose; its accuracy is measured on unseen flowers all the same.
+    Options go before the recipe file. Runs go to MLFLOW_TRACKING_URI, or to mlflow.db in the working directory where that is unset.
+    The same data, recipe and seed give the same content digest, and what is registered already is not registered again.
+    --features, --max-depth and --shuffle-labels make a weak model on purpose; its accuracy is measured on unseen rows all the same.
     """
-    if not name or not all((c.isalnum() and c.isascii()) or c in "_-." for c in name) or name[0] in "-.":
-        raise click.BadParameter(f"{name!r}: write {PATTERN}, beginning with a letter, a digit or '_'.", param_hint="--name")
-    _quiet()
-    from rollout_trainer.registry import register  # noqa: PLC0415 - takes seconds, which --help and bad input need not wait for
+    shorthand = {"n_estimators": n_estimators, "max_depth": max_depth}
+    parameters |= {key: value for key, value in shorthand.items() if value is not None}
+    from rollout_trainer.recipe import Recipe  # noqa: PLC0415 - takes seconds, which --help and bad input need not wait for
 
-    parameters = Parameters(n_estimators, max_depth, features, shuffle_labels, seed)
     try:
-        split = load(data)
-        model = fit(split, parameters)
-        metrics = evaluate(model, split)
-        click.echo(f"accuracy {metrics['accuracy']:.4f} on {metrics['samples']:.0f} held-out flowers", err=True)
-        uri = register(name, model, split, parameters, metrics)
+        recipe = Recipe() if config is None else Recipe.read(config)
+        if given["estimator"] not in {None, recipe.estimator}:
+            recipe = recipe.changed(parameters={})  # those of another estimator
+        merged = {**recipe.parameters, **parameters}
+        uri = _trained(recipe.changed(parameters=merged, shuffled=shuffle_labels, **given), contract)
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(uri + "\n")
@@ -65,12 +97,36 @@ def train(  # noqa: PLR0917 - one for each option
     click.echo(uri)
 
 
-def _quiet() -> None:
-    """Only what this command says itself: MLflow's hints and progress bars are for notebooks."""
+def _trained(recipe: "Recipe", contract: Path | None) -> str:
+    """From the data to a MODEL_URI; raises TrainerError."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
+    from rollout_trainer.contract import contract_for  # noqa: PLC0415
+    from rollout_trainer.data import load  # noqa: PLC0415
+    from rollout_trainer.evaluate import judge  # noqa: PLC0415
+    from rollout_trainer.registry import register  # noqa: PLC0415
+    from rollout_trainer.train import fit  # noqa: PLC0415
+
+    _quiet()
+    split = load(recipe.data, contract_for(recipe.data, contract))
+    model = fit(split, recipe)
+    evaluation = judge(model, split, recipe)
+    metrics = evaluation.metrics
+    click.echo(
+        f"accuracy {metrics['accuracy']:.4f} on {metrics['samples']:.0f} held-out rows, "
+        f"{metrics['cv_accuracy_mean']:.4f} ± {metrics['cv_accuracy_std']:.4f} cross-validated",
+        err=True,
+    )
+    registered = register(recipe, model, split, evaluation)
+    if not registered.new:
+        click.echo(f"{registered.uri} has exactly this content, {registered.digest[:19]}…: nothing new is registered.", err=True)
+    return registered.uri
+
+
+def _quiet() -> None:
+    """Only what this command says itself: MLflow's hints and progress bars are for notebooks."""
+    for chatty in ("mlflow", "mlflow.utils.environment", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
 
 

@@ -1,47 +1,77 @@
-"""The Iris data: read, checked, split; labels shuffled where a weak model is wanted."""
+"""From a CSV file to data that a model may learn from: read, checked, split; labels shuffled where a weak model is wanted."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from rollout_trainer.errors import TrainerError
+from rollout_trainer.checks import Examined, examine
+from rollout_trainer.contract import Contract, contract_for
+from rollout_trainer.errors import DataRefused, TrainerError
 
-COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
-LABEL = "species"
 HELD_OUT = 0.3
 SPLIT_SEED = 42
-"""The held-out flowers are the same for every model, so that accuracies compare."""
+"""The held-out rows are the same for every model, so that accuracies compare."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Measurements in cm, (n, 4), and species, (n,): to learn from and to be judged by."""
+    """Features, (n, width), and labels, (n,): to learn from and to be judged by. `digest` is that of the data they come from."""
 
     train: pd.DataFrame
     train_labels: pd.Series
     test: pd.DataFrame
     test_labels: pd.Series
+    digest: str
 
 
-def load(path: Path) -> Split:
-    """Read and split the CSV at `path`; raises TrainerError where it is not the Iris data."""
+def read(path: Path) -> pd.DataFrame:
+    """The table in the CSV file at `path`; raises TrainerError where it is none."""
     try:
-        table = pd.read_csv(path)
+        return pd.read_csv(path)
     except (OSError, ValueError) as trouble:
-        raise TrainerError(f"{path} cannot be read: {trouble}. Give a CSV file by --data.") from trouble
-    if missing := [c for c in (*COLUMNS, LABEL) if c not in table.columns]:
-        raise TrainerError(f"{path} has no column {', '.join(missing)}: it needs {', '.join(COLUMNS)} and {LABEL}.")
-    measured = table[list(COLUMNS)]
-    if not all(pd.api.types.is_numeric_dtype(measured[c]) for c in COLUMNS) or not np.isfinite(measured.to_numpy(dtype=float)).all():
-        raise TrainerError(f"{path} holds measurements that are missing or no numbers.")
+        raise TrainerError(f"{path} cannot be read: {trouble}. Give a CSV file with a header.") from trouble
+
+
+def reference_for(path: Path) -> Path | None:
+    """The data that was accepted last, which `path` must not drift from: data/processed/<name>, unless that is `path` itself."""
+    processed = path.parent.parent / "processed" / path.name
+    return processed if processed.is_file() and processed.resolve() != path.resolve() else None
+
+
+def check(path: Path, contract: Contract, reference: Path | None = None) -> Examined:
+    """Hold the file against its contract; raises TrainerError where a file cannot be read."""
+    return examine(read(path), contract, None if reference is None else read(reference))
+
+
+def accept(path: Path, examined: Examined) -> pd.DataFrame:
+    """The clean table; raises DataRefused with every finding that did not pass."""
+    if examined.clean is None:
+        found = "\n".join(f"  - {finding}" for finding in examined.broken)
+        raise DataRefused(f"{path} breaks its contract:\n{found}\nCorrect the data; or the contract, where the data is right.")
+    return examined.clean
+
+
+def load(path: Path, contract: Contract | None = None) -> Split:
+    """Read, check and split the CSV at `path`; raises TrainerError, DataRefused where the data breaks its contract."""
+    contract = contract or contract_for(path)
+    clean = accept(path, check(path, contract))
+    labels = clean[contract.label]
     try:
-        parts = train_test_split(measured.astype(float), table[LABEL], test_size=HELD_OUT, random_state=SPLIT_SEED, stratify=table[LABEL])
+        parts = train_test_split(clean[list(contract.columns)], labels, test_size=HELD_OUT, random_state=SPLIT_SEED, stratify=labels)
     except ValueError as trouble:
         raise TrainerError(f"{path} cannot be split: {trouble}") from trouble
-    return Split(parts[0], parts[2], parts[1], parts[3])
+    digest = sha256(to_csv(clean).encode()).hexdigest()
+    return Split(parts[0], parts[2], parts[1], parts[3], f"sha256:{digest}")
+
+
+def to_csv(clean: pd.DataFrame) -> str:
+    """The clean table as text, the same on every platform."""
+    text: str = clean.to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def shuffle_labels(labels: pd.Series, share: float, seed: int) -> pd.Series:

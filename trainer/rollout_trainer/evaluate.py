@@ -1,10 +1,40 @@
-"""Judging a model by flowers it has not seen."""
+"""Judging a model: by rows it has not seen, and its recipe by cross-validation on the rows it learns from."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from sklearn.metrics import accuracy_score, f1_score
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.model_selection import StratifiedKFold
 
 from rollout_trainer.data import Split
+from rollout_trainer.errors import TrainerError
+from rollout_trainer.recipe import Recipe
+from rollout_trainer.train import labels_to_learn, unfitted
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """Cross-validation of the recipe: accuracy of each fold; for every training row the probabilities (n, classes) that a model
+    which had not seen it gave it, None where the estimator gives none, and whether each row is of each class, (n, classes)."""
+
+    accuracies: tuple[float, ...]
+    probabilities: npt.NDArray[np.float64] | None
+    truth: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What is known of a fitted model. confusion: held-out rows by true class (row) and predicted class (column)."""
+
+    metrics: dict[str, float]
+    classes: tuple[str, ...]
+    confusion: npt.NDArray[np.int64]
+    crossed: Crossed
 
 
 def evaluate(model: Any, split: Split) -> dict[str, float]:
@@ -15,3 +45,39 @@ def evaluate(model: Any, split: Split) -> dict[str, float]:
         "f1_macro": float(f1_score(split.test_labels, predicted, average="macro", zero_division=0)),
         "samples": len(split.test_labels),
     }
+
+
+def judge(model: Any, split: Split, recipe: Recipe) -> Evaluation:
+    """Held-out metrics and cross-validation together; raises TrainerError where a class has too few rows."""
+    crossed = cross_validate(split, recipe)
+    metrics = evaluate(model, split)
+    metrics["cv_accuracy_mean"] = round(float(np.mean(crossed.accuracies)), 6)
+    metrics["cv_accuracy_std"] = round(float(np.std(crossed.accuracies)), 6)
+    if crossed.probabilities is not None:
+        metrics["cv_brier"] = round(brier(crossed.probabilities, crossed.truth), 6)
+    classes = model.classes_.tolist()
+    confusion = confusion_matrix(split.test_labels, model.predict(split.test), labels=classes)
+    return Evaluation(metrics, tuple(map(str, classes)), confusion, crossed)
+
+
+def cross_validate(split: Split, recipe: Recipe) -> Crossed:
+    """Stratified folds, at most FOLDS and no more than the rarest class has rows; raises TrainerError where that is less than 2."""
+    labels = labels_to_learn(split, recipe).to_numpy()
+    classes, counts = np.unique(labels, return_counts=True)
+    folds = min(FOLDS, int(counts.min()))
+    if folds < 2:
+        raise TrainerError(f"The class {classes[counts.argmin()]} has one training row only: at least 2 are needed to cross-validate.")
+    estimator = unfitted(split, recipe)
+    probabilities = np.zeros((len(labels), len(classes))) if hasattr(estimator, "predict_proba") else None
+    accuracies = []
+    for learn, judged in StratifiedKFold(folds, shuffle=True, random_state=recipe.seed).split(split.train, labels):
+        model = clone(estimator).fit(split.train.iloc[learn], labels[learn])
+        accuracies.append(float(accuracy_score(labels[judged], model.predict(split.train.iloc[judged]))))
+        if probabilities is not None:
+            probabilities[judged] = model.predict_proba(split.train.iloc[judged])
+    return Crossed(tuple(accuracies), probabilities, labels[:, None] == classes[None, :])
+
+
+def brier(probabilities: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> float:
+    """Mean squared distance of the probabilities from the truth, summed over classes, 0 to 2 (Brier 1950, doi:10.1175/1520-0493)."""
+    return float(np.mean(np.sum((probabilities - truth) ** 2, axis=1)))

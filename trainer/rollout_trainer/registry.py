@@ -1,75 +1,172 @@
-"""MLflow: log the run, store the artifact with its metrics inside, register it with its content digest."""
+"""MLflow: log the run, store the artifact with its metrics and card inside, register it with content digest and signature.
+
+What is registered already, by its digest, is not registered again.
+"""
 
 import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import mlflow.sklearn
+import skops.io
+import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
 from rollout_inference.digest import tree_digest
+from rollout_trainer.canonical import canonicalise
+from rollout_trainer.card import card
 from rollout_trainer.data import Split
 from rollout_trainer.errors import TrainerError
-from rollout_trainer.train import Parameters
+from rollout_trainer.evaluate import Evaluation
+from rollout_trainer.plots import draw
+from rollout_trainer.recipe import Recipe
 
 DIGEST_TAG = "rollouts.mlops.dev/digest"
+SIGNATURE_TAG = "rollouts.mlops.dev/signature"
 LOCAL_STORE = "sqlite:///mlflow.db"
 """Where runs go when MLFLOW_TRACKING_URI is unset."""
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
-TRUSTED = ["sklearn.tree._tree.Tree"]
-"""The one type that skops asks about: tree nodes hold raw indices, so a file of unknown origin could crash the process. The pod
-verifies the content digest before it loads."""
+TRUSTED = (
+    "sklearn.tree._tree.Tree",
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogLink",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.link.MultinomialLogit",
+    "sklearn._loss.loss.AbsoluteError",
+    "sklearn._loss.loss.ExponentialLoss",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfMultinomialLoss",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.utils._bunch.Bunch",
+)
+"""The types that skops asks about and the model server takes. Tree nodes hold raw indices, so a file of unknown origin could crash
+the process. The pod verifies the content digest before it loads."""
 
 
-def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float]) -> str:
-    """Write the model with signature, input example and metrics.json to `folder`; returns its content digest."""
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """`uri` is `models:/<name>/<version>`; not `new` where a version with the very same content was there already."""
+
+    uri: str
+    digest: str
+    new: bool
+
+
+def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], text: str = "") -> str:
+    """Write the model with signature, input example, metrics.json and its card to `folder`; returns its content digest.
+
+    The same data, recipe and library versions give the same digest. Raises TrainerError where the model server would not load it.
+    """
     example = split.test.head(2)
-    mlflow.sklearn.save_model(
-        model,
-        str(folder),
-        serialization_format="skops",
-        skops_trusted_types=TRUSTED,
-        signature=infer_signature(example, model.predict(example)),
-        input_example=example,
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-    )
-    (folder / "metrics.json").write_text(json.dumps(dict(metrics), indent=2) + "\n")
+    try:
+        mlflow.sklearn.save_model(
+            model,
+            str(folder),
+            serialization_format="skops",
+            skops_trusted_types=list(TRUSTED),
+            signature=infer_signature(example, model.predict(example)),
+            input_example=example,
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        )
+    except MlflowException as refused:
+        if foreign := _foreign(model):
+            raise TrainerError(
+                f"The model server does not load {', '.join(foreign)}, which this estimator is made of: train another one, "
+                "such as a forest, gradient boosting (GradientBoostingClassifier), a linear model or a support vector machine."
+            ) from refused
+        raise
+    (folder / "metrics.json").write_text(json.dumps(dict(metrics), indent=2) + "\n", newline="\n")
+    if text:
+        (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
+    canonicalise(folder)
     return tree_digest(folder)
 
 
-def register(name: str, model: Any, split: Split, parameters: Parameters, metrics: Mapping[str, float]) -> str:
-    """Log and register the model; returns its MODEL_URI, `models:/<name>/<version>`. Raises TrainerError where MLflow refuses."""
+def register(recipe: Recipe, model: Any, split: Split, evaluation: Evaluation) -> Registered:
+    """Log and register the model, unless the registry has it; raises TrainerError where MLflow refuses."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(LOCAL_STORE)
-    try:
-        client = MlflowClient()
-        experiment = client.get_experiment_by_name(name)
-        home = experiment.experiment_id if experiment is not None else _new_experiment(client, name)
-        run = client.create_run(home, run_name=name)
-        for key, value in asdict(parameters).items():
-            client.log_param(run.info.run_id, key, value)
-        for key, value in metrics.items():
-            client.log_metric(run.info.run_id, key, value)
-        with tempfile.TemporaryDirectory() as kept:
-            folder = Path(kept) / "model"
-            digest = store(folder, model, split, metrics)
+    text = card(recipe, split, evaluation)
+    with tempfile.TemporaryDirectory() as kept:
+        folder = Path(kept) / "model"
+        digest = store(folder, model, split, evaluation.metrics, text)
+        pictures = draw(evaluation, Path(kept) / "evaluation")
+        try:
+            client = MlflowClient()
+            if known := _with_digest(client, recipe.name, digest):
+                return Registered(known, digest, new=False)
+            run = _logged(client, recipe, split, evaluation)
             client.log_artifacts(run.info.run_id, str(folder), "model")
-        client.set_terminated(run.info.run_id)
-        _known(client, name)
-        source = f"{run.info.artifact_uri}/model"
-        made = client.create_model_version(name, source, run.info.run_id, tags={DIGEST_TAG: digest})
-    except MlflowException as refused:
-        where = mlflow.get_tracking_uri()
-        raise TrainerError(f"MLflow at {where} refused: {refused.message} Check MLFLOW_TRACKING_URI.") from refused
-    return f"models:/{name}/{made.version}"
+            client.log_artifacts(run.info.run_id, str(pictures[0].parent), "evaluation")
+            client.set_terminated(run.info.run_id)
+            tags = {DIGEST_TAG: digest, SIGNATURE_TAG: signature_of(folder)}
+            made = client.create_model_version(
+                recipe.name, f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags, description=text.split("## Data")[0].strip()
+            )
+        except MlflowException as refused:
+            where = mlflow.get_tracking_uri()
+            raise TrainerError(f"MLflow at {where} refused: {refused.message} Check MLFLOW_TRACKING_URI.") from refused
+    return Registered(f"models:/{recipe.name}/{made.version}", digest, new=True)
+
+
+def signature_of(folder: Path) -> str:
+    """MLflow's signature of a stored model, as JSON: what the operator compares with stable's."""
+    signature = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["signature"]
+    return json.dumps({key: value for key, value in signature.items() if value is not None})
+
+
+def _foreign(model: Any) -> list[str]:
+    return sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED))
+
+
+def _logged(client: MlflowClient, recipe: Recipe, split: Split, evaluation: Evaluation) -> Any:
+    """A new run with parameters and metrics, in the experiment of the model's name."""
+    _known(client, recipe.name)
+    experiment = client.get_experiment_by_name(recipe.name)
+    home = experiment.experiment_id if experiment is not None else _new_experiment(client, recipe.name)
+    run = client.create_run(home, run_name=recipe.name)
+    said = {
+        "estimator": recipe.estimator,
+        "preprocessing": " ".join(recipe.preprocessing) or "none",
+        "features": recipe.features or len(split.train.columns),
+        "shuffled": recipe.shuffled,
+        "seed": recipe.seed,
+        "data": recipe.data.name,
+        "data_digest": split.digest,
+        **recipe.parameters,
+    }
+    for key, value in said.items():
+        client.log_param(run.info.run_id, key, value)
+    for key, value in evaluation.metrics.items():
+        client.log_metric(run.info.run_id, key, value)
+    return run
+
+
+def _with_digest(client: MlflowClient, name: str, digest: str) -> str:
+    """The newest READY version of `name` with this content; "" where there is none."""
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", max_results=200, order_by=["version_number DESC"], page_token=token)
+        for one in page:
+            if one.tags.get(DIGEST_TAG) == digest and one.status == "READY":
+                return f"models:/{name}/{one.version}"
+        if not (token := page.token):
+            return ""
 
 
 def _new_experiment(client: MlflowClient, name: str) -> str:

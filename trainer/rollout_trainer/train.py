@@ -1,31 +1,45 @@
-"""Fitting: a random forest, on all measurements or on the first few."""
+"""Fitting: what the recipe says, on all columns or on the first few."""
 
-from dataclasses import dataclass
+import warnings
 from typing import Any
 
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
-from rollout_trainer.data import COLUMNS, Split, shuffle_labels
+from rollout_trainer.data import Split, shuffle_labels
+from rollout_trainer.errors import TrainerError
+from rollout_trainer.recipe import Recipe
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """How a model is trained; max_depth None: as deep as it gets; features: how many of the four measurements it sees."""
+def unfitted(split: Split, recipe: Recipe) -> Any:
+    """The estimator of the recipe, which takes all columns, whatever it looks at. Raises TrainerError."""
+    steps = recipe.build()
+    columns = list(split.train.columns)
+    if recipe.features is not None and recipe.features > len(columns):
+        raise TrainerError(f"The data has {len(columns)} features and the recipe asks for {recipe.features}: ask for fewer.")
+    if recipe.features not in {None, len(columns)}:
+        seen = ColumnTransformer([("seen", "passthrough", columns[: recipe.features])])
+        steps.insert(0, ("columns", seen))
+    return steps[0][1] if len(steps) == 1 else Pipeline(steps)
 
-    n_estimators: int = 100
-    max_depth: int | None = None
-    features: int = len(COLUMNS)
-    shuffled: float = 0.0
-    seed: int = 0
+
+def labels_to_learn(split: Split, recipe: Recipe) -> Any:
+    """The training labels, with a share of them shuffled where the recipe asks for a bad model."""
+    return shuffle_labels(split.train_labels, recipe.shuffled, recipe.seed) if recipe.shuffled else split.train_labels
 
 
-def fit(split: Split, parameters: Parameters) -> Any:
-    """A fitted scikit-learn estimator that takes all four columns, whatever it looks at."""
-    forest = RandomForestClassifier(n_estimators=parameters.n_estimators, max_depth=parameters.max_depth, random_state=parameters.seed)
-    labels = shuffle_labels(split.train_labels, parameters.shuffled, parameters.seed) if parameters.shuffled else split.train_labels
-    if parameters.features == len(COLUMNS):
-        return forest.fit(split.train, labels)
-    seen = ColumnTransformer([("seen", "passthrough", list(COLUMNS[: parameters.features]))])
-    return Pipeline([("columns", seen), ("forest", forest)]).fit(split.train, labels)
+def fit(split: Split, recipe: Recipe) -> Any:
+    """A fitted scikit-learn estimator; raises TrainerError where scikit-learn cannot fit it."""
+    model = unfitted(split, recipe)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            return model.fit(split.train, labels_to_learn(split, recipe))
+    except ConvergenceWarning as early:
+        said = str(early).splitlines()[0]
+        raise TrainerError(
+            f"{recipe.estimator} did not converge: {said} Raise its max_iter, or put sklearn.preprocessing.StandardScaler before it."
+        ) from early
+    except (ValueError, TypeError) as refused:
+        raise TrainerError(f"{recipe.estimator} could not be fitted: {str(refused).splitlines()[0]}") from refused

@@ -20,6 +20,8 @@ def truths(status: Status) -> Mapping[str, Truth]:
     """The four conditions of a status, by type."""
     if status.reason is Reason.INVALID_SPEC:
         return {"Accepted": "False", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
+    if status.refused:
+        return {"Accepted": "True", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
     if status.phase is Phase.PROMOTED:
         return {"Accepted": "True", "Ready": "True", "Reconciling": "False", "Stalled": "False"}
     if status.phase is Phase.ROLLED_BACK or status.halted:
@@ -34,6 +36,8 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     """The conditions of `status`; a transition time moves only where the truth changes."""
     before = {c.type: c for c in status.conditions}
     reason, message = status.reason, status.message
+    if status.refused:
+        reason, message = Reason.OBJECT_REFUSED, f"{status.refused} It is tried again. {message}"[:2048]
     if status.paused_since is not None:
         reason, message = Reason.PAUSED, f"Paused in phase {status.phase}; set spec.paused to false to go on. {message}"
 

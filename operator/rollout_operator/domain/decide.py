@@ -7,17 +7,18 @@ import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, assert_never
+from zlib import crc32
 
 from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.gates import KINDS, Trial, measure
 from rollout_operator.domain.labelled import measure_labels
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
+from rollout_operator.domain.report import ended_attempt, promotion
 from rollout_operator.domain.revision import revision_of, serves
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.signature import incompatibility
 from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
 from rollout_operator.domain.status import (
-    Attempt,
     EvidenceStatus,
     GateStatus,
     Measurement,
@@ -28,6 +29,7 @@ from rollout_operator.domain.status import (
     Status,
     Verdict,
 )
+from rollout_operator.domain.traffic import Provider
 
 REGISTRY_RETRY = timedelta(seconds=5)
 INVALID_RETRY = timedelta(seconds=30)
@@ -36,6 +38,8 @@ READINESS_LOOK = timedelta(seconds=10)
 MAX_SETBACKS = 3
 MOST_EVIDENCE = 20
 MESSAGE_LENGTH = 1000
+FIGURES_AGE = timedelta(seconds=60)
+"""How old the figures in status may be while nothing follows from newer ones."""
 
 ON_TRIAL = frozenset({Phase.STARTING, Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING})
 """Phases of an attempt that can still be taken back without touching the stable Service."""
@@ -72,7 +76,7 @@ class Plan:
 def decide(seen: Observed) -> Plan:
     """The plan that follows from `seen`. A status equal to the one seen means that there is nothing to write."""
     plan = _next(seen)
-    return _finish(seen, plan)
+    return _finish(seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status))
 
 
 def needs_resolution(spec: Spec, status: Status) -> bool:
@@ -122,9 +126,9 @@ def _next(seen: Observed) -> Plan:  # noqa: C901, PLR0911, PLR0912 - the state m
         case Phase.SWITCHING:
             return _switching(seen, spec)
         case Phase.SETTLING:
-            return _settling(seen)
+            return _settling(seen, spec)
         case Phase.ROLLING_BACK:
-            return _rolling_back(seen)
+            return _rolling_back(seen, spec)
         case Phase.PROMOTED | Phase.ROLLED_BACK:
             return _stay(seen)
     assert_never(status.phase)
@@ -154,7 +158,7 @@ def _redirect(seen: Observed, spec: Spec) -> Plan:
             return _roll_back(seen, Reason.RETURNED_TO_STABLE, f"Cancelled: {wanted}, which is stable.", Verdict.CANCELLED)
         if status.phase is Phase.ROLLED_BACK:
             return _enter(seen, Phase.PROMOTED, Reason.RETURNED_TO_STABLE, f"{stable.uri} is stable.", candidate=None)
-        return _rolling_back(seen)
+        return _rolling_back(seen, spec)
     if status.phase in CANDIDATE_RUNS:
         verdict = status.verdict if status.phase is Phase.ROLLING_BACK else None
         if verdict is None:
@@ -250,7 +254,7 @@ def _starting(seen: Observed, spec: Spec) -> Plan:
         return late
     waiting = f"Waiting for {_pods(candidate.replicas)} of {candidate.uri}, revision {candidate.revision}."
     message = f"{waiting} {workload.trouble}".strip()
-    return _stay(seen, Reason.WAITING_FOR_PODS, message, look_at=min(_deadline(seen, spec), seen.now + READINESS_LOOK))
+    return _wait(seen, spec, Reason.WAITING_FOR_PODS, message)
 
 
 def _trial(seen: Observed, spec: Spec) -> Plan:
@@ -267,8 +271,17 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
     gates = tuple(_timed(seen, spec, gate, since) for gate in gates)
     late = [g for g in gates if g.late and not any(b.late and b.metric == g.metric for b in status.gates)]
     seen = replace(seen, status=status.model_copy(update={"gates": _unless_same(status.gates, gates), "evidence": evidence}))
+    if seen.route_trouble and seen.now >= min(since + seen.drain, _due(seen, spec, since)):
+        # Without its share of requests a candidate proves nothing: as long as the router does not follow, there is no evidence.
+        gates = (*gates, _no_route(seen, candidate))
     plan = _weigh(seen, spec, gates, since)
     return replace(plan, notes=(*plan.notes, *(Note("Warning", Reason.LABELS_TOO_SLOW, g.message) for g in late)))
+
+
+def _no_route(seen: Observed, candidate: Revision) -> GateStatus:
+    message = f"route: {seen.route_trouble}"[:512]
+    unreachable = Measurement.UNREACHABLE
+    return GateStatus(metric="route", threshold=0, measurement=unreachable, message=message, at=seen.now, revision=candidate.revision)
 
 
 def _measure(seen: Observed, spec: Spec, since: datetime) -> tuple[tuple[GateStatus, ...], tuple[EvidenceStatus, ...]]:
@@ -380,17 +393,31 @@ def _advance(seen: Observed, spec: Spec, reason: Reason, message: str) -> Plan:
 
 
 def _promote(seen: Observed, spec: Spec, reason: Reason, message: str) -> Plan:
-    full = _candidate(seen).model_copy(update={"replicas": spec.replicas})
-    return _enter(seen, Phase.PROMOTING, reason, message, candidate=full, no_evidence_since=None, verdict=Verdict.PROMOTED, halted=False)
+    """The verdict; what there is nothing to do for (size, weight) is not waited for either."""
+    candidate = _candidate(seen)
+    full = candidate.model_copy(update={"replicas": spec.replicas})
+    verdict: dict[str, Any] = {"candidate": full, "no_evidence_since": None, "verdict": Verdict.PROMOTED, "halted": False}
+    if candidate == full and _workload(seen, full).ready >= full.replicas:
+        return _take_over(seen, reason, message, **verdict)
+    return _enter(seen, Phase.PROMOTING, reason, message, **verdict)
 
 
 def _promoting(seen: Observed, spec: Spec) -> Plan:
     candidate = _candidate(seen)
     if _workload(seen, candidate).ready < candidate.replicas:
-        return _overdue(seen, spec) or _stay(seen, look_at=min(_deadline(seen, spec), seen.now + READINESS_LOOK))
-    if seen.status.stable is None:
-        return _enter(seen, Phase.SWITCHING, seen.status.reason, f"{candidate.uri} is Ready; opening the host.")
-    return _enter(seen, Phase.SHIFTING, seen.status.reason, f"All requests go to {candidate.uri}.", weight=100)
+        return _overdue(seen, spec) or _wait(seen, spec)
+    return _take_over(seen, seen.status.reason, f"{candidate.uri} is Ready in full size.")
+
+
+def _take_over(seen: Observed, reason: Reason, message: str, **verdict: Any) -> Plan:
+    """A candidate of full size gets all requests, and then the stable Service; the host of a first deploy has nobody else."""
+    status = seen.status
+    if status.stable is None:
+        return _enter(seen, Phase.SWITCHING, reason, f"{message} Opening the host.", **verdict)
+    drained = status.weight == 100 and status.step_since is not None and seen.now >= status.step_since + seen.drain
+    if drained and not seen.route_trouble:
+        return _enter(seen, Phase.SWITCHING, reason, f"{message} The stable Service selects its pods.", **verdict)
+    return _enter(seen, Phase.SHIFTING, reason, f"{message} All requests go to it.", weight=100, **verdict)
 
 
 def _shifting(seen: Observed, spec: Spec) -> Plan:
@@ -399,32 +426,41 @@ def _shifting(seen: Observed, spec: Spec) -> Plan:
         return _roll_back(seen, Reason.UNSTABLE, f"The pods of {candidate.uri} were lost while it took over.")
     if seen.now < (drained := _since(seen) + seen.drain):
         return _stay(seen, look_at=drained)
-    if _workload(seen, candidate).ready < candidate.replicas:
-        return _overdue(seen, spec) or _stay(seen, look_at=_deadline(seen, spec))
+    if _workload(seen, candidate).ready < candidate.replicas or seen.route_trouble:
+        return _overdue(seen, spec) or _wait(seen, spec)
     return _enter(seen, Phase.SWITCHING, seen.status.reason, f"The stable Service selects the pods of {candidate.uri}.")
 
 
 def _switching(seen: Observed, spec: Spec) -> Plan:
     """Wait until the stable Service has the candidate's endpoints and no others."""
     candidate = _candidate(seen)
-    if seen.stable_endpoints != {candidate.revision}:
-        return _overdue(seen, spec) or _stay(seen, look_at=_deadline(seen, spec))
+    closed = seen.status.stable is None and seen.route_trouble
+    if seen.stable_endpoints != {candidate.revision} or closed:
+        return _overdue(seen, spec) or _wait(seen, spec)
     if seen.status.stable is None:
         return _promoted(seen)
     if seen.now < (drained := _since(seen) + seen.drain):
         return _stay(seen, look_at=drained)
+    if spec.traffic.provider is Provider.INGRESS:
+        # Nobody tells when a canary Ingress is closed: its Service is kept until the old pods go, and that is long enough.
+        return _promoted(seen)
     return _enter(seen, Phase.SETTLING, seen.status.reason, f"{candidate.uri} answers as stable; closing the canary route.", weight=0)
 
 
-def _settling(seen: Observed) -> Plan:
+def _settling(seen: Observed, spec: Spec) -> Plan:
+    follows = _router_follows(seen, spec)
+    return _stay(seen, look_at=follows) if seen.now < follows else _promoted(seen)
+
+
+def _router_follows(seen: Observed, spec: Spec) -> datetime:
+    """When no request comes by an older weight any more: after the drain; a router that tells is waited for, up to progressDeadline."""
     drained = _since(seen) + seen.drain
-    return _stay(seen, look_at=drained) if seen.now < drained else _promoted(seen)
+    return max(drained, _deadline(seen, spec)) if seen.route_trouble else drained
 
 
 def _promoted(seen: Observed) -> Plan:
     status, candidate = seen.status, _candidate(seen)
-    said = "; ".join(g.message for g in status.gates)
-    message = f"{candidate.uri} is stable{': ' + said if said else ''}."
+    message = promotion(status)
     stable = candidate.model_copy(update={"since": seen.now, "promoted": True})
     closed = _closed(status, seen.now, Verdict.PROMOTED, status.reason, message)
     retiring = status.retiring
@@ -436,11 +472,11 @@ def _promoted(seen: Observed) -> Plan:
     return _enter(seen, Phase.PROMOTED, status.reason, message, **kept)
 
 
-def _rolling_back(seen: Observed) -> Plan:
+def _rolling_back(seen: Observed, spec: Spec) -> Plan:
     """Keep the candidate's pods until no request can reach them; then they go."""
     status, candidate = seen.status, _candidate(seen)
-    if seen.now < (drained := _since(seen) + seen.drain):
-        return _stay(seen, look_at=drained)
+    if seen.now < (follows := _router_follows(seen, spec)):
+        return _stay(seen, look_at=follows)
     if status.verdict is Verdict.CANCELLED:
         closed = _closed(status, seen.now, Verdict.CANCELLED, status.reason, status.message)
         return _enter(seen, Phase.PROMOTED, status.reason, status.message, **_BLANK | {"history": closed.history})
@@ -514,8 +550,8 @@ def _enter(
     """Go to `phase` (its clock starts anew only when it differs) and tell why; look again at once unless said otherwise."""
     status, now = seen.status, seen.now
     entered = phase is not status.phase or status.phase_since is None
-    told = entered or reason is not status.reason or changes.get("halted")
     warns = phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.INVALID} or kind == "Warning"
+    told = (entered or reason is not status.reason or changes.get("halted")) and _worth_an_event(status, phase, reason, changes)
     update: dict[str, Any] = {"phase": phase, "reason": reason, "message": _clip(message), **changes}
     if entered:
         update["phase_since"] = now
@@ -524,14 +560,27 @@ def _enter(
     return Plan(status.model_copy(update=update), (note,) if told else (), look_at if look_at or resting else now)
 
 
+def _worth_an_event(before: Status, phase: Phase, reason: Reason, changes: dict[str, Any]) -> bool:
+    """Verdicts and trouble are; steps and phases on the way stand in status and metrics."""
+    match phase:
+        case Phase.PROMOTED | Phase.ROLLING_BACK | Phase.INVALID:
+            return True
+        case Phase.STARTING:
+            return "setbacks" in changes and changes["setbacks"] > 0
+        case Phase.ROLLED_BACK:
+            return before.phase is not Phase.ROLLING_BACK
+        case Phase.PENDING:
+            return reason is Reason.REGISTRY_UNREACHABLE
+    return bool(changes.get("halted"))
+
+
 def _enter_step(seen: Observed, spec: Spec, step: int | None, **changes: Any) -> Plan:
     weight = 0 if step is None else spec.strategy.steps[step].weight
     placed = {**changes, "step": step, "step_since": seen.now, "weight": weight, "phase": Phase.TRIAL}
     moved = replace(seen, status=seen.status.model_copy(update=placed))
     entered: dict[str, Any] = {"phase_since": seen.now} if seen.status.phase is not Phase.TRIAL else {}
     message = _step_message(moved, spec, ())
-    plan = _enter(moved, Phase.TRIAL, Reason.MEASURING, message, look_at=_tick(seen, spec), **entered)
-    return replace(plan, notes=(Note("Normal", Reason.MEASURING, _clip(message)),))
+    return _enter(moved, Phase.TRIAL, Reason.MEASURING, message, look_at=min(_tick(seen, spec), _due(moved, spec, seen.now)), **entered)
 
 
 def _roll_back(seen: Observed, reason: Reason, message: str, verdict: Verdict = Verdict.ROLLED_BACK) -> Plan:
@@ -545,12 +594,17 @@ def _stay(seen: Observed, reason: Reason | None = None, message: str = "", *, lo
     return Plan(seen.status.model_copy(update=changes), (), look_at)
 
 
+def _wait(seen: Observed, spec: Spec, reason: Reason | None = None, message: str = "") -> Plan:
+    """Wait for pods or endpoints; look at times, because an event may have been lost."""
+    return _stay(seen, reason, message, look_at=min(_deadline(seen, spec), seen.now + READINESS_LOOK))
+
+
 def _overdue(seen: Observed, spec: Spec) -> Plan | None:
     """Roll back where the phase has lasted longer than progressDeadline."""
     if seen.now < _deadline(seen, spec):
         return None
     candidate = _candidate(seen)
-    trouble = _workload(seen, candidate).trouble or "its pods did not become Ready"
+    trouble = _workload(seen, candidate).trouble or seen.route_trouble or "its pods did not become Ready"
     message = f"{candidate.uri} made no progress in phase {seen.status.phase} for {spec.strategy.progress_deadline}: {trouble}"
     return _roll_back(seen, Reason.PROGRESS_DEADLINE_EXCEEDED, message)
 
@@ -560,16 +614,7 @@ def _closed(status: Status, now: datetime, verdict: Verdict, reason: Reason, mes
     candidate = status.candidate
     if candidate is None:
         return status
-    ended = Attempt(
-        attempt=status.attempt,
-        uri=candidate.uri,
-        revision=candidate.revision,
-        verdict=verdict,
-        reason=reason,
-        message=message,
-        started=status.attempt_since or now,
-        ended=now,
-    )
+    ended = ended_attempt(status, candidate, verdict, reason, message, at=now)
     rejected = status.rejected
     if verdict is Verdict.ROLLED_BACK and reason not in INCONCLUSIVE:
         entry = Rejected(revision=candidate.revision, uri=candidate.uri, reason=reason, message=message, at=now)
@@ -587,8 +632,15 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
         look_at = min(filter(None, (look_at, *follow, *(r.since + delay for r in retiring))), default=None)
         if retiring != status.retiring:
             status = status.model_copy(update={"retiring": retiring})
-    if seen.reported and (told := max(seen.reported)) > status.reported:
+    # What retires soon is written then, and this with it.
+    waits = bool(status.retiring) and status == seen.status
+    if seen.reported and (told := max(seen.reported)) > status.reported and not waits:
         status = status.model_copy(update={"reported": told})
+    # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
+    if (refused := _clip(seen.refused) if status.phase in AT_REST else "") != status.refused:
+        status = status.model_copy(update={"refused": refused})
+    if seen.refused:
+        look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     return replace(plan, status=status, look_at=look_at)
@@ -598,10 +650,35 @@ def _unless_same(before: tuple[GateStatus, ...], after: tuple[GateStatus, ...]) 
     """The new measurements, but the old entry where it says the same: a status that says nothing new is not written."""
 
     def said(gate: GateStatus) -> tuple[object, ...]:
-        return gate.metric, gate.threshold, gate.measurement, gate.revision, gate.value and float(f"{gate.value:.3g}")
+        why = gate.message if gate.value is None else ""
+        return gate.metric, gate.threshold, gate.measurement, gate.revision, gate.value and float(f"{gate.value:.3g}"), why, gate.late
 
     known = {said(gate): gate for gate in before}
     return tuple(known.get(said(gate), gate) for gate in after)
+
+
+def _said(status: Status) -> list[tuple[object, ...]]:
+    return [(g.metric, g.evidence, g.measurement, g.revision, g.inconclusive, g.late) for g in status.gates]
+
+
+_FIGURES = {"gates": (), "message": "", "observed_generation": 0}
+
+
+def _is_news(seen: Observed, plan: Plan) -> bool:
+    """Whether a status that differs in measured figures alone is written.
+
+    A value that wanders within its gate is written once in FIGURES_AGE, and one that the end of the step will write soon is not: a
+    thousand rollouts would cost a thousand writes in every interval.
+    """
+    before, after = seen.status, plan.status
+    if before.model_copy(update=_FIGURES) != after.model_copy(update=_FIGURES) or before.phase is not Phase.TRIAL or seen.spec is None:
+        return True
+    if _said(after) == _said(before):
+        return seen.now - max((g.at for g in before.gates), default=seen.now) >= FIGURES_AGE
+    interval = parse_duration(seen.spec.analysis.interval)
+    soon = before.step_since is not None and _due(seen, seen.spec, before.step_since) - seen.now <= 2 * interval
+    failing = any(g.measurement is Measurement.UNREACHABLE for g in after.gates)
+    return failing or not (soon or all(g.measurement is Measurement.NO_EVIDENCE for g in after.gates))
 
 
 def _step_message(seen: Observed, spec: Spec, gates: tuple[GateStatus, ...]) -> str:
@@ -635,10 +712,26 @@ def _hold(spec: Spec, step: int) -> timedelta:
     return parse_duration(spec.strategy.steps[min(step, len(spec.strategy.steps) - 1)].hold)
 
 
-def _tick(seen: Observed, spec: Spec) -> datetime:
-    """The next multiple of the interval: rollouts of one interval are measured together, by one query."""
+def beat(spec: Spec) -> float:
+    """Seconds between two groups of looks of this interval: a power of two from 1 to 8, at most a quarter of the interval.
+
+    Rollouts of one group are measured together, by one query, and those of all intervals share a beat. All rollouts at once would
+    make a thousand writes at the same moment.
+    """
     interval = parse_duration(spec.analysis.interval).total_seconds()
-    return datetime.fromtimestamp((math.floor(seen.now.timestamp() / interval) + 1) * interval, tz=UTC)
+    return float(min(8, 2 ** math.floor(math.log2(max(1.0, interval / 4)))))
+
+
+def interval_since(uid: str, spec: Spec, now: datetime) -> datetime:
+    """When the present interval of the rollout with this uid began: uids fall into groups."""
+    interval, apart = parse_duration(spec.analysis.interval).total_seconds(), beat(spec)
+    own = apart * (crc32(uid.encode()) % int(interval // apart))
+    return datetime.fromtimestamp(math.floor((now.timestamp() - own) / interval) * interval + own, tz=UTC)
+
+
+def _tick(seen: Observed, spec: Spec) -> datetime:
+    """The next look at the metrics."""
+    return interval_since(seen.uid, spec, seen.now) + parse_duration(spec.analysis.interval)
 
 
 def _pods(count: int) -> str:

@@ -9,6 +9,9 @@ FIELD_MANAGER = "rollout-operator"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 ROLLOUT = f"{GROUP}/rollout"
 REVISION = f"{GROUP}/revision"
+SHARD = f"{GROUP}/shard"
+"""Label of a ModelRollout, and of its objects, that says which of several operators looks after it."""
+
 DIGEST_TAG = f"{GROUP}/digest"
 """Tag of a model version that holds its content digest."""
 

@@ -4,15 +4,14 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_operator.domain.status import Phase, Status, Verdict
+from rollout_operator.domain.status import Attempt, Evidence, Phase, Revision, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """One verdict for the registry.
 
-    model and version as the registry knows them; text: the tag's value, JSON; promoted: whether the alias moves here;
-    resting: whether the rollout is at rest, so that nothing else will write its status soon.
+    model and version as the registry knows them; text: the tag's value, JSON; promoted: whether the alias moves here.
     """
 
     attempt: int
@@ -20,30 +19,56 @@ class Report:
     version: str
     text: str
     promoted: bool
-    resting: bool
 
 
 def due(status: Status) -> Report | None:
     """The oldest verdict that the registry has not been told; None where it knows all."""
-    resting = status.phase in {Phase.PROMOTED, Phase.ROLLED_BACK, Phase.INVALID}
     for ended in reversed(status.history):
         if ended.attempt > status.reported:
-            return _report(status, ended.attempt, ended.uri, ended.verdict, ended.reason, ended.message, ended.ended, resting)
+            return _report(ended)
     decided = {Phase.SETTLING: Verdict.PROMOTED, Phase.ROLLING_BACK: status.verdict or Verdict.ROLLED_BACK}.get(status.phase)
     if decided is None or status.candidate is None or status.attempt <= status.reported:
         return None
     since = status.phase_since or status.candidate.since
-    return _report(status, status.attempt, status.candidate.uri, decided, status.reason, status.message, since, resting)
+    # The verdict in the words that history will have, whichever of the two the registry is told from.
+    message = promotion(status) if decided is Verdict.PROMOTED else status.message
+    return _report(ended_attempt(status, status.candidate, decided, status.reason, message, at=since))
 
 
-def _report(  # noqa: PLR0917
-    status: Status, attempt: int, uri: str, verdict: Verdict, reason: str, message: str, at: datetime, resting: bool
-) -> Report:
-    model, version = uri.removeprefix("models:/").rsplit("/", 1)
+def ended_attempt(status: Status, candidate: Revision, verdict: Verdict, reason: str, message: str, *, at: datetime) -> Attempt:
+    """The attempt under way as history has it once it ends at `at`."""
+    return Attempt(
+        attempt=status.attempt,
+        uri=candidate.uri,
+        revision=candidate.revision,
+        verdict=verdict,
+        reason=reason,
+        message=message,
+        started=status.attempt_since or at,
+        ended=at,
+        gates=weighed(status),
+    )
+
+
+def promotion(status: Status) -> str:
+    """The sentence that says why the candidate is promoted."""
+    said = "; ".join(g.message for g in status.gates)
+    return f"{status.candidate.uri if status.candidate else 'Nothing'} is stable{': ' + said if said else ''}."
+
+
+def weighed(status: Status) -> tuple[Evidence, ...]:
+    """The gates of the attempt under way as they were last measured, short."""
+    return tuple(
+        Evidence(metric=g.metric, value=g.value, threshold=g.threshold, samples=g.samples, measurement=g.measurement) for g in status.gates
+    )
+
+
+def _report(ended: Attempt) -> Report:
+    model, version = ended.uri.removeprefix("models:/").rsplit("/", 1)
     evidence = [
         {"metric": g.metric, "value": g.value, "threshold": g.threshold, "samples": g.samples, "measurement": g.measurement}
-        for g in status.gates
-        if attempt == status.attempt
+        for g in ended.gates
     ]
-    said = {"verdict": verdict, "reason": reason, "message": message, "attempt": attempt, "at": at.isoformat(timespec="seconds")}
-    return Report(attempt, model, version, json.dumps({**said, "gates": evidence}), verdict is Verdict.PROMOTED, resting)
+    at = ended.ended.isoformat(timespec="seconds")
+    said = {"verdict": ended.verdict, "reason": ended.reason, "message": ended.message, "attempt": ended.attempt, "at": at}
+    return Report(ended.attempt, model, version, json.dumps({**said, "gates": evidence}), ended.verdict is Verdict.PROMOTED)

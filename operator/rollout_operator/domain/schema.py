@@ -2,13 +2,17 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-_UNITS = {"h": "hours", "m": "minutes", "s": "seconds"}
+LONGEST = timedelta(days=365)
+NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""What Kubernetes takes as the name of most objects (RFC 1123 subdomain)."""
+_SECONDS = {"h": 3600, "m": 60, "s": 1}
 
 
 class ApiModel(BaseModel):
@@ -26,14 +30,29 @@ def cel(rule: str, message: str) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
 
 
+def rule(expression: str, message: str) -> dict[str, str]:
+    """One CEL rule, for a list of several."""
+    only: dict[str, str] = cel(expression, message)["x-kubernetes-validations"][0]
+    return only
+
+
+def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
+    """Several CEL rules for one field, each with its sentence."""
+    return {"x-kubernetes-validations": [rule(expression, message) for expression, message in pairs]}
+
+
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> timedelta:
     """Read a duration such as `30s`, `10m` or `1h30m`.
 
-    Raises ValueError for anything else, the empty text included.
+    Raises ValueError for anything else, the empty text and more than a year included.
     """
     if not text or not re.fullmatch(DURATION, text):
         raise ValueError(f"{text!r} is no duration: write 30s, 10m or 1h30m")
-    return sum((timedelta(**{_UNITS[unit]: int(n)}) for n, unit in re.findall(r"([0-9]+)([hms])", text)), timedelta())
+    seconds = sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"([0-9]+)([hms])", text))
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"{text!r} is longer than a year: write 8760h at most")
+    return timedelta(seconds=seconds)
 
 
 def _checked(text: str) -> str:
@@ -45,12 +64,23 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def between(least: str) -> str:
+    """CEL: a duration, if it is one, lies between this and a year."""
+    return (
+        f"!self.matches('{DURATION}') || size(self) < 2 || (duration(self) >= duration('{least}') && duration(self) <= duration('8760h'))"
+    )
+
+
+DURATION_RULE = f"size(self) > 1 && self.matches('{DURATION}')"
 Duration = Annotated[
     str,
     AfterValidator(_checked),
     Field(
         max_length=16,
-        json_schema_extra=cel(f"size(self) > 1 && self.matches('{DURATION}')", "write a duration such as 30s, 10m or 1h30m"),
+        json_schema_extra=rules(
+            (DURATION_RULE, "write a duration such as 30s, 10m or 1h30m"),
+            (between("0s"), "a duration is a year at most: write 8760h or less"),
+        ),
     ),
 ]
 """A length of time as people write it; `parse_duration` gives the timedelta."""

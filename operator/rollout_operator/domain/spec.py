@@ -1,16 +1,15 @@
 """What a person asks for: the spec of a ModelRollout. The CRD's schema, defaults and CEL rules are made from this."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from rollout_operator.domain.schema import DURATION, ApiModel, Duration, cel
+from rollout_operator.domain.schema import DURATION_RULE, ApiModel, Duration, between, cel, rule, rules
+from rollout_operator.domain.traffic import Traffic
 
 MODEL_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
 MODEL_URI = f"^models:/{MODEL_NAME}(/[1-9][0-9]{{0,9}}|@[A-Za-z][A-Za-z0-9_-]*)$"
-HOST = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?\\.)*[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-PATH = "^/[A-Za-z0-9._~/-]*$"
 MAX_NAME = 48
 """Longest name of a ModelRollout: `<name>-<revision>-` must survive whole in the names of its pods (58 characters)."""
 
@@ -54,16 +53,17 @@ class AdvanceOn(StrEnum):
     EVIDENCE = "Evidence"
 
 
-def _rule(rule: str, message: str) -> dict[str, str]:
-    only: dict[str, str] = cel(rule, message)["x-kubernetes-validations"][0]
-    return only
-
-
 def _quantity() -> dict[str, Any]:
     return {
         "x-kubernetes-int-or-string": True,
         "maxLength": 32,
-        **cel("type(self) == int ? self >= 0 : isQuantity(string(self))", "write a Kubernetes quantity such as 100m, 2 or 256Mi"),
+        **rules(
+            ("type(self) == int ? self >= 0 : isQuantity(string(self))", "write a Kubernetes quantity such as 100m, 2 or 256Mi"),
+            (
+                "type(self) == int || !isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('0')) >= 0",
+                "a quantity is not negative: write 0 or more",
+            ),
+        ),
     }
 
 
@@ -77,34 +77,18 @@ class Amounts(ApiModel):
     memory: Quantity | None = Field(None, description="Memory, for example 256Mi.")
 
 
-class Resources(ApiModel):
+def _within_limit(amount: str) -> dict[str, str]:
+    requested, most = (f"quantity(string(self.{part}.{amount}))" for part in ("requests", "limits"))
+    there = f"has(self.requests.{amount}) && has(self.limits) && has(self.limits.{amount})"
+    message = f"limits.{amount} is below requests.{amount}, which is {{}} where it is not given: write a limit of at least the request"
+    return rule(f"!({there}) || {requested}.compareTo({most}) <= 0", message.format({"cpu": "100m", "memory": "256Mi"}[amount]))
+
+
+class Resources(ApiModel, json_schema_extra={"x-kubernetes-validations": [_within_limit("cpu"), _within_limit("memory")]}):
     """What a pod of the model server asks for and may use at most."""
 
     requests: Amounts = Field(Amounts(cpu="100m", memory="256Mi"), description="Reserved for each pod.")
     limits: Amounts | None = Field(None, description="At most, for each pod.")
-
-
-class Traffic(ApiModel):
-    """Where requests for the model come in."""
-
-    provider: Literal["Ingress"] = Field("Ingress", description="The router: Ingress with nginx canary annotations.")
-    host: str = Field(
-        max_length=253,
-        description="The host name that the model answers on.",
-        json_schema_extra=cel(f"self.matches('{HOST}')", "write a lower-case host name such as iris.example.com"),
-    )
-    path: str = Field(
-        "/",
-        max_length=256,
-        description="The path prefix that the model answers on.",
-        json_schema_extra=cel(f"self.matches('{PATH}')", "write a path that starts with / and holds letters, digits and . _ ~ / - only"),
-    )
-    ingress_class_name: str = Field(
-        "nginx",
-        max_length=63,
-        description="The IngressClass of both Ingresses.",
-        json_schema_extra=cel("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')", "write the name of an IngressClass, such as nginx"),
-    )
 
 
 class Step(ApiModel):
@@ -140,47 +124,47 @@ class Strategy(ApiModel):
 
 
 GATE_RULES = [
-    _rule(
+    rule(
         "self.metric == 'accuracy' ? !has(self.max) && !has(self.maxIncrease) && has(self.min) != has(self.maxDrop)"
         " : !has(self.min) && !has(self.maxDrop) && has(self.max) != has(self.maxIncrease)",
         "accuracy takes min (at least) or maxDrop (against stable), errorRate and latencyP95Seconds take max (at most) or "
         "maxIncrease (against stable): write exactly one",
     ),
-    _rule(
+    rule(
         "!has(self.min) || (self.min >= 0.0 && self.min <= 1.0)",
         "accuracy is a share from 0 to 1: write min: 0.70 for 70 %",
     ),
-    _rule(
+    rule(
         "!has(self.max) || (self.max >= 0.0 && (self.metric != 'errorRate' || self.max <= 1.0))",
         "max must not be negative, and errorRate is a share from 0 to 1: write max: 0.01 for 1 %",
     ),
-    _rule(
+    rule(
         "!has(self.maxDrop) || (self.maxDrop >= 0.0 && self.maxDrop <= 0.5)",
         "maxDrop is a share from 0 to 0.5: write maxDrop: 0.05 for five points below stable",
     ),
-    _rule(
+    rule(
         "!has(self.maxIncrease) || (self.maxIncrease >= 0.0 && (self.metric != 'errorRate' || self.maxIncrease <= 0.5))",
         "maxIncrease must not be negative, and for errorRate is a share of at most 0.5: write maxIncrease: 0.01 for one point above stable",
     ),
-    _rule(
+    rule(
         "self.evidence != 'Labelled' || ((!has(self.min) || (self.min > 0.0 && self.min < 1.0))"
         " && (!has(self.max) || self.metric != 'errorRate' || (self.max > 0.0 && self.max < 1.0)))",
         "no count of labels proves a share of exactly 0 or 1: write a threshold in between, such as 0.999, or evidence: Reported",
     ),
-    _rule(
+    rule(
         "!(self.metric == 'errorRate' && has(self.maxIncrease)) || self.evidence == 'Labelled'",
         "errorRate with maxIncrease is compared with stable scrape by scrape: write evidence: Labelled with it",
     ),
-    _rule(
+    rule(
         "!(self.metric == 'latencyP95Seconds' && has(self.maxIncrease)) || self.evidence == 'Reported'",
         "latencyP95Seconds with maxIncrease compares two percentiles: leave evidence out",
     ),
-    _rule(
+    rule(
         "self.tolerance >= 0.0 && (!has(self.min) || self.tolerance < self.min || self.tolerance == 0.0)"
         " && (!has(self.max) || self.metric != 'errorRate' || self.max + self.tolerance < 1.0 || self.tolerance == 0.0)",
         "tolerance is taken off the threshold: write 0 or a share smaller than it",
     ),
-    _rule("self.maxSamples >= self.minSamples", "maxSamples is at least minSamples: write a greater maxSamples"),
+    rule("self.maxSamples >= self.minSamples", "maxSamples is at least minSamples: write a greater maxSamples"),
 ]
 
 
@@ -263,8 +247,9 @@ class Analysis(ApiModel):
     interval: Duration = Field(
         "15s",
         description="How often the gates are measured.",
-        json_schema_extra=cel(
-            f"self != '0s' && self != '0m' && self.matches('{DURATION}')", "write an interval of at least 1s, such as 15s or 1m"
+        json_schema_extra=rules(
+            (DURATION_RULE, "write an interval of at least 1s, such as 15s or 1m"),
+            (between("1s"), "write an interval of at least 1s, and of a year (8760h) at most"),
         ),
     )
     on_failure: OnFailure = Field(OnFailure.ROLLBACK, description="What follows when a gate fails: Rollback or Pause.")
@@ -281,7 +266,7 @@ class Analysis(ApiModel):
 
 
 SPEC_RULES = [
-    _rule(
+    rule(
         "self.strategy.advanceOn != 'Evidence' || self.analysis.gates.exists(g, g.evidence == 'Labelled')",
         "advanceOn: Evidence needs a gate with evidence: Labelled: add one to analysis.gates, or write advanceOn: Time",
     ),
@@ -315,11 +300,11 @@ class Spec(ApiModel, json_schema_extra={"x-kubernetes-validations": SPEC_RULES})
 
 
 NAME_RULES = [
-    _rule(
+    rule(
         f"size(self.metadata.name) <= {MAX_NAME}",
         f"metadata.name is too long: write at most {MAX_NAME} characters, because pods and Services are named after it",
     ),
-    _rule(
+    rule(
         "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
         "metadata.name names a Service: write lower-case letters, digits and -, beginning with a letter",
     ),

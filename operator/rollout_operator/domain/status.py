@@ -83,6 +83,7 @@ class Reason(StrEnum):
     ALREADY_STABLE = "AlreadyStable"
     RESTORED = "Restored"
     PAUSED = "Paused"
+    OBJECT_REFUSED = "ObjectRefused"
 
 
 class Revision(ApiModel):
@@ -168,6 +169,16 @@ class EvidenceStatus(ApiModel):
     cohorts: tuple[Cohort, ...] = Field((), max_length=40)
 
 
+class Evidence(ApiModel):
+    """What an attempt's verdict rests on: a gate as it was last measured."""
+
+    metric: str = Field(max_length=32)
+    value: float | None = None
+    threshold: float
+    samples: int | None = None
+    measurement: Measurement
+
+
 class Attempt(ApiModel):
     """One trial of one candidate that has ended."""
 
@@ -179,6 +190,7 @@ class Attempt(ApiModel):
     message: str = Field(max_length=1024)
     started: Moment
     ended: Moment
+    gates: tuple[Evidence, ...] = Field((), max_length=20, description="The gates as they were last measured.")
 
 
 class Rejected(ApiModel):
@@ -226,6 +238,7 @@ class Status(ApiModel):
     verdict: Verdict | None = Field(None, description="The verdict that is being carried out.")
     reason: Reason = Field(Reason.RESOLVING, description="Why the rollout stands where it does.")
     message: str = Field("", max_length=1024, description="The same as a sentence.")
+    refused: str = Field("", max_length=1024, description="What the API server says against an object that should be there.")
     history: tuple[Attempt, ...] = Field((), max_length=10, description="The last ten attempts, newest first.")
     reported: int = Field(0, description="Number of the last attempt whose verdict the registry has been told.")
     rejected: tuple[Rejected, ...] = Field((), max_length=20, description="Revisions that were rolled back, newest first.")

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from rollout_operator.domain.decide import CANDIDATE_RUNS, COMMITTED
 from rollout_operator.domain.spec import Spec
-from rollout_operator.domain.status import Status
-from rollout_operator.objects import Manifest, Owner
+from rollout_operator.domain.status import Revision, Status
+from rollout_operator.objects import NO_GATEWAYS, Gateways, Manifest, Owner, Split
 from rollout_operator.objects.deployment import deployment
-from rollout_operator.objects.ingress import canary_ingress, stable_ingress
+from rollout_operator.objects.routes import routes
 from rollout_operator.objects.service import candidate_service, stable_service
 
 
-def build(owner: Owner, spec: Spec, status: Status, environment: Mapping[str, str]) -> list[Manifest]:
+def build(owner: Owner, spec: Spec, status: Status, environment: Mapping[str, str], gateways: Gateways = NO_GATEWAYS) -> list[Manifest]:
     """Every object that should exist, in the order in which it is applied: routes are narrowed before pods change.
 
     What is not in the list and belongs to the rollout is to be deleted.
@@ -19,14 +19,13 @@ def build(owner: Owner, spec: Spec, status: Status, environment: Mapping[str, st
     candidate = status.candidate if status.phase in CANDIDATE_RUNS else None
     stable = status.stable
     manifests: list[Manifest] = []
-    if candidate is not None:
-        manifests.append(candidate_service(owner, candidate.revision))
+    manifests += [candidate_service(owner, revision) for revision in _with_own_service(status, candidate)]
     answering = candidate if candidate is not None and status.phase in COMMITTED else stable
     if answering is not None:
         manifests.append(stable_service(owner, answering.revision))
-        manifests.append(stable_ingress(owner, spec.traffic))
-    if candidate is not None and stable is not None:
-        manifests.append(canary_ingress(owner, spec.traffic, candidate.revision, status.weight))
+        on_route = candidate is not None and stable is not None and status.weight > 0
+        split = Split(candidate.revision, status.weight) if candidate is not None and on_route else Split()
+        manifests += routes(owner, spec.traffic, split, gateways)
     wanted = {r.revision: (r, r.replicas) for r in status.retiring}
     if stable is not None:
         wanted[stable.revision] = (stable, spec.replicas)
@@ -34,3 +33,14 @@ def build(owner: Owner, spec: Spec, status: Status, environment: Mapping[str, st
         wanted[candidate.revision] = (candidate, candidate.replicas)
     manifests += [deployment(owner, revision, replicas, environment) for revision, replicas in wanted.values()]
     return manifests
+
+
+def _with_own_service(status: Status, candidate: Revision | None) -> list[str]:
+    """Revisions that the canary route leads to, or that a router may still send requests to by one that is closed."""
+    stable = status.stable
+    if stable is None:
+        return []
+    found = [candidate.revision] if candidate is not None else []
+    if any(r.since == stable.since for r in status.retiring):
+        found.append(stable.revision)
+    return found + [r.revision for r in status.retiring if not r.promoted and r.ready_at is not None]

@@ -6,6 +6,13 @@ from typing import Any
 
 _SUFFIXES = {"n": "1e-9", "u": "1e-6", "m": "1e-3", "": "1", "k": "1e3", "M": "1e6", "G": "1e9", "T": "1e12", "P": "1e15", "E": "1e18"}
 _BINARY = {suffix: str(1024**power) for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)}
+LEFT_OVER = frozenset(
+    (
+        *("tls", "filters", "sectionName"),
+        *(f"nginx.ingress.kubernetes.io/canary-by-header{more}" for more in ("", "-value")),
+    )
+)
+"""What manifests have only sometimes, and nobody else fills in: it must go where it is not wanted any more."""
 _QUANTITY = re.compile(r"([0-9.]+)([numkMGTPE]|[KMGTPE]i)?")
 
 
@@ -22,9 +29,11 @@ def _amount(value: object) -> Decimal | None:
 
 
 def says(live: Any, wanted: Any) -> bool:
-    """Whether `live` holds everything in `wanted`: fields that others or defaulting added do not matter."""
+    """Whether `live` holds everything in `wanted` and nothing left over; fields that others or defaulting added do not matter."""
     if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(name in live and says(live[name], value) for name, value in wanted.items())
+        if not isinstance(live, dict) or LEFT_OVER & (live.keys() - wanted.keys()):
+            return False
+        return all(name in live and says(live[name], value) for name, value in wanted.items())
     if isinstance(wanted, list):
         return isinstance(live, list) and len(live) == len(wanted) and all(says(a, b) for a, b in zip(live, wanted, strict=True))
     return bool(live == wanted) or (_amount(wanted) is not None and _amount(live) == _amount(wanted))

@@ -6,11 +6,13 @@ Source: kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annota
 from collections.abc import Mapping
 
 from rollout_operator.domain.names import canary_name, revision_name
-from rollout_operator.domain.spec import Traffic
-from rollout_operator.objects import Manifest, Owner
+from rollout_operator.domain.traffic import Traffic
+from rollout_operator.objects import CANDIDATE_HEADER, Manifest, Owner, Split
 
 CANARY = "nginx.ingress.kubernetes.io/canary"
 CANARY_WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
+CANARY_HEADER = "nginx.ingress.kubernetes.io/canary-by-header"
+CANARY_HEADER_VALUE = "nginx.ingress.kubernetes.io/canary-by-header-value"
 
 
 def _ingress(owner: Owner, name: str, service: str, traffic: Traffic, annotations: Mapping[str, str] | None = None) -> Manifest:
@@ -28,10 +30,17 @@ def _ingress(owner: Owner, name: str, service: str, traffic: Traffic, annotation
 
 def stable_ingress(owner: Owner, traffic: Traffic) -> Manifest:
     """The host's route to the stable Service."""
-    return _ingress(owner, owner.name, owner.name, traffic)
+    manifest = _ingress(owner, owner.name, owner.name, traffic)
+    if traffic.tls_secret is not None:
+        manifest["spec"]["tls"] = [{"hosts": [traffic.host], "secretName": traffic.tls_secret}]
+    return manifest
 
 
-def canary_ingress(owner: Owner, traffic: Traffic, revision: str, weight: int) -> Manifest:
-    """The candidate's share of the same route; weight is a percentage, 0 to 100."""
-    annotations = {CANARY: "true", CANARY_WEIGHT: str(weight)}
-    return _ingress(owner, canary_name(owner.name), revision_name(owner.name, revision), traffic, annotations)
+def canary_ingress(owner: Owner, traffic: Traffic, split: Split) -> Manifest:
+    """The candidate's share of the same route; while it is on trial, a header chooses it."""
+    if split.candidate is None:
+        raise ValueError("a canary Ingress needs a candidate")
+    annotations = {CANARY: "true", CANARY_WEIGHT: str(split.weight)}
+    if split.on_trial:
+        annotations |= {CANARY_HEADER: CANDIDATE_HEADER, CANARY_HEADER_VALUE: "true"}
+    return _ingress(owner, canary_name(owner.name), revision_name(owner.name, split.candidate), traffic, annotations)

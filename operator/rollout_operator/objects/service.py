@@ -3,6 +3,8 @@
 from rollout_operator.domain.names import revision_name
 from rollout_operator.objects import Manifest, Owner
 
+HTTP_PORT = 80
+
 
 def _service(owner: Owner, name: str, selected: str, labelled: str | None) -> Manifest:
     return {
@@ -12,7 +14,7 @@ def _service(owner: Owner, name: str, selected: str, labelled: str | None) -> Ma
         "spec": {
             "type": "ClusterIP",
             "selector": owner.selector(selected),
-            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
+            "ports": [{"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP"}],
         },
     }
 

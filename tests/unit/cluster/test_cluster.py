@@ -11,8 +11,9 @@ from scripts.cluster import processes
 from scripts.cluster.addons import MANIFESTS, PARTS, render
 from scripts.cluster.choice import NoCluster, choose
 from scripts.cluster.gobuild import COMPONENTS
-from scripts.cluster.images import IMAGES, content_key
+from scripts.cluster.images import IMAGES, PACKAGES, content_key
 from scripts.cluster.network import our_rules
+from scripts.cluster.paths import REPOSITORY
 
 CHOICES = {
     "an engine means kind": ({}, True, True, True, "kind"),
@@ -119,6 +120,18 @@ def test_a_process_that_will_not_go_is_killed(monkeypatch: pytest.MonkeyPatch) -
     processes.end_pid(process.pid)
     assert processes.start_time(process.pid) is None
     process.stdout.close()
+
+
+@pytest.mark.parametrize("image", PACKAGES)
+def test_an_image_gets_the_packages_that_are_in_its_key(image: str) -> None:
+    copied = [
+        line.split()[1]
+        for line in (REPOSITORY / f"Dockerfile.{image}").read_text().splitlines()
+        if line.startswith("COPY ") and "/" in line.split()[1]
+    ]
+    assert tuple(copied) == PACKAGES[image]
+    let_through = (REPOSITORY / ".dockerignore").read_text().split()
+    assert {f"!{package}" for package in copied} <= set(let_through)
 
 
 @pytest.mark.parametrize("verb", ["build", "up", "down", "env", "status", "run"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.decide import MAX_SETBACKS, Plan, decide, trial_replicas
+from rollout_operator.domain.decide import MAX_SETBACKS, Plan, beat, decide, trial_replicas
 from rollout_operator.domain.observed import (
     DRAIN,
     DigestMissing,
@@ -26,6 +26,27 @@ V1, V2, V3 = (revision(v) for v in (1, 2, 3))
 TO_2 = spec("models:/iris/2")
 GOOD = accuracy(0.93, 21)
 BAD = accuracy(0.62, 3)
+
+
+def test_what_is_at_rest_must_not_look_well_while_an_object_is_refused() -> None:
+    said = "PATCH …/ingresses/iris: HTTP 403 exceeded quota"
+    plan = decide(observed(40, spec=spec("models:/iris/1"), status=promoted_1(), workloads=ready(V1), refused=said, route_trouble=said))
+    by_type = {c.type: c for c in plan.status.conditions}
+    assert (plan.status.phase, plan.status.refused) == (Phase.PROMOTED, said)
+    assert (by_type["Ready"].status, by_type["Stalled"].status, by_type["Stalled"].reason) == ("False", "True", Reason.OBJECT_REFUSED)
+    assert said in by_type["Stalled"].message
+    assert plan.look_at is not None, "it is looked at again, so that the sentence goes when the trouble does"
+    after = decide(observed(80, spec=spec("models:/iris/1"), status=plan.status, workloads=ready(V1)))
+    assert {c.type: c.status for c in after.status.conditions}["Ready"] == "True"
+    assert (after.status.refused, after.look_at) == ("", None)
+
+
+def test_a_refused_object_holds_the_trial_and_is_no_evidence() -> None:
+    said = "PATCH …/ingresses/iris-canary: HTTP 400 denied by a webhook"
+    plan = decide(trial(21, answers=GOOD, refused=said, route_trouble=said))
+    assert (plan.status.phase, plan.status.step, plan.status.reason) == (Phase.TRIAL, 0, Reason.WAITING_FOR_EVIDENCE)
+    assert said in plan.status.message
+    assert not plan.status.refused
 
 
 def trial(now: float, **changes: Any) -> Observed:
@@ -155,8 +176,38 @@ TRANSITIONS = {
     ),
     "the right endpoints end the switch": (
         trial(20, status=on_trial(phase=Phase.SWITCHING, candidate=V2), stable_endpoints=frozenset({V2.revision})),
+        Phase.PROMOTED,
+        Reason.RESOLVING,
+    ),
+    "a Gateway is waited for after the switch": (
+        trial(
+            20,
+            spec=spec("models:/iris/2", traffic={"provider": "HTTPRoute", "host": "a.b", "parentRefs": [{"name": "public"}]}),
+            status=on_trial(phase=Phase.SWITCHING, candidate=V2),
+            stable_endpoints=frozenset({V2.revision}),
+        ),
         Phase.SETTLING,
         Reason.RESOLVING,
+    ),
+    "a full-size candidate that has all requests already is switched to": (
+        trial(
+            46,
+            spec=spec("models:/iris/2", strategy__steps=[{"weight": 100, "hold": "20s"}]),
+            status=on_trial(weight=100, candidate=V2.model_copy(update={"ready_at": START})),
+            answers=accuracy(0.93, 45),
+        ),
+        Phase.SWITCHING,
+        Reason.GATES_PASSED,
+    ),
+    "a full-size candidate with a share gets all requests": (
+        trial(
+            46,
+            spec=spec("models:/iris/2", strategy__steps=[{"weight": 50, "hold": "20s"}]),
+            status=on_trial(weight=50, candidate=V2.model_copy(update={"ready_at": START})),
+            answers=accuracy(0.93, 45),
+        ),
+        Phase.SHIFTING,
+        Reason.GATES_PASSED,
     ),
     "settling ends in promotion": (trial(10, status=on_trial(phase=Phase.SETTLING)), Phase.PROMOTED, Reason.RESOLVING),
     "rolling back drains first": (
@@ -327,6 +378,42 @@ def test_unchanged_measurements_write_nothing() -> None:
     assert second.status == first.status
 
 
+NEWS = {
+    "the first value of a trial": (8, accuracy(0.93, 7), True),
+    "the first value just before the step ends": (12, accuracy(0.93, 11), False),
+    "no value yet": (8, {Metric.ACCURACY: ()}, False),
+    "Prometheus that is down": (8, {Metric.ACCURACY: MetricsUnreachable("refused")}, True),
+}
+
+
+@pytest.mark.parametrize(("now", "answers", "written"), NEWS.values(), ids=NEWS.keys())
+def test_figures_are_written_when_they_are_news(now: float, answers: Any, written: bool) -> None:
+    begun = decide(trial(0, status=on_trial(phase=Phase.STARTING, step=None, step_since=None))).status
+    told = decide(trial(now, status=begun, answers=answers)).status
+    assert (told != begun) is written
+    assert bool(told.gates) is written
+
+
+def test_a_value_that_wanders_is_written_once_a_minute() -> None:
+    long = spec("models:/iris/2", strategy__steps=[{"weight": 10, "hold": "10m"}])
+    status, writes = on_trial(), 0
+    for second in range(5, 305, 5):
+        after = decide(trial(second, spec=long, status=status, answers=accuracy(0.8 + second / 3000, second - 1))).status
+        writes, status = writes + (after != status), after
+    assert writes in {5, 6}
+
+
+def test_looks_of_many_rollouts_are_spread_over_the_interval() -> None:
+    slow = spec("models:/iris/2", strategy__steps=[{"weight": 10, "hold": "10m"}], analysis__interval="32s")
+    looks = {decide(trial(5, uid=f"u{n}", spec=slow, answers=accuracy(0.93, 4))).look_at for n in range(100)}
+    assert len(looks) == 4, "one group for each beat of 8 s"
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [("1s", 1), ("5s", 1), ("15s", 2), ("16s", 4), ("1m", 8), ("1h", 8)])
+def test_the_beat_of_an_interval(interval: str, seconds: float) -> None:
+    assert beat(spec(analysis__interval=interval)) == seconds
+
+
 @pytest.mark.parametrize(
     ("replicas", "weights", "has_stable", "pods"),
     [(2, (10, 50), True, 1), (10, (10, 50), True, 5), (10, (5,), True, 1), (3, (100,), True, 3), (4, (10,), False, 4)],
@@ -388,14 +475,14 @@ class Story:
 def test_a_story_from_first_deploy_to_rollback() -> None:
     story = Story(good={1: 0.9, 2: 0.95, 3: 0.5})
     first = story.play("models:/iris/1", 60)
-    assert story.phases == ["Starting", "Trial", "Promoting", "Switching", "Promoted"]
+    assert story.phases == ["Starting", "Trial", "Switching", "Promoted"]
     assert story.weights == []
     assert first.stable is not None
     assert first.stable.version == "1"
 
     story.phases.clear()
     second = story.play("models:/iris/2", 200)
-    assert story.phases == ["Starting", "Trial", "Promoting", "Shifting", "Switching", "Settling", "Promoted"]
+    assert story.phases == ["Starting", "Trial", "Promoting", "Shifting", "Switching", "Promoted"]
     assert story.weights == [10, 50, 100, 0]
     assert second.stable is not None
     assert second.stable.version == "2"

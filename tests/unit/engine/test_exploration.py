@@ -1,10 +1,12 @@
 """`decide` explored breadth first over an abstract cluster: in every state the promises hold, and every path comes to rest.
 
-A state is what is durable (the status), what the cluster has (the objects as last applied, which pods are Ready) and what is
-asked for (the spec, one command). Time is relative: two states that differ only in when they happen are one.
+A state is what is durable (the status), what the cluster has (the objects as last applied, wholly or in part, which pods are
+Ready, how many labels there are) and what is asked for (the spec, one command). Time is relative: two states that differ only
+in when they happen are one. A write that fails, or that is refused because another came first, leaves the state as it is; a
+write whose reply is lost is the operator's death after it.
 """
 
-import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +16,8 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.decide import AT_REST, Plan, decide, needs_resolution
-from rollout_operator.domain.observed import MetricsUnreachable, NotFound, Observed, RegistryUnreachable, Resolution, Workload
+from rollout_operator.domain.observed import MetricsUnreachable, NotFound, Observed, RegistryUnreachable, Resolution, Series, Workload
+from rollout_operator.domain.schema import ApiModel
 from rollout_operator.domain.spec import Metric, Spec
 from rollout_operator.domain.status import Measurement, Phase, Status, Verdict
 from rollout_operator.objects import Manifest, Owner
@@ -22,19 +25,38 @@ from rollout_operator.objects.build import build
 from tests.unit.engine.builders import START, UID, accuracy, observed, on_trial, resolved, revision, spec
 
 OWNER = Owner(UID, "iris", "models")
-MOST_STATES = 20_000
+MOST_STATES = 100_000
+ENOUGH_FOR_A_PLANTED_BUG = 20_000
 SPECS: dict[str, Spec] = {
     "1": spec("models:/iris/1"),
     "2": spec("models:/iris/2"),
     "paused": spec("models:/iris/2", paused=True),
     "lost": spec("models:/iris/999"),
+    "labelled": spec(
+        "models:/iris/2",
+        strategy__advanceOn="Evidence",
+        analysis={
+            "interval": "5s",
+            "maxHold": "40s",
+            "gates": [{"metric": "accuracy", "min": 0.7, "evidence": "Labelled", "minSamples": 10, "maxSamples": 40}],
+        },
+    ),
 }
-METRICS = ("good", "bad", "none", "down")
+REPORTED: dict[str, float | None] = {"good": 0.9, "bad": 0.5, "NaN": math.nan, "above 1": 1.01}
+REFUSED = "refused"
+"""The metric is good, but the API server does not have an object of the rollout."""
+METRICS = (*REPORTED, "none", "down", "two series", "stale", "future", REFUSED)
+LABELS = {"right answers": (12, 0), "wrong answers": (0, 6), "mixed answers": (14, 6), "no new label": (0, 0)}
+"""Labels that come in between two looks; the sums are bounded by maxSamples."""
 
 
 @dataclass(frozen=True)
 class State:
-    """One state of the world; `ready`: revisions whose pods are Ready; `live`: the status that the objects were applied by."""
+    """One state of the world.
+
+    ready: revisions whose pods are Ready; live: the status that the objects were applied by; half: statuses by which only the
+    first of the objects was applied before the operator died, one for each object; labels: right and wrong ones of version 2 so far.
+    """
 
     status: Status
     live: Status
@@ -42,28 +64,86 @@ class State:
     wanted: str
     command: str
     now: datetime
+    half: tuple[Status, ...] = ()
+    labels: tuple[int, int] = (0, 0)
 
-    def key(self) -> str:
-        """The state without its place in time, in steps of 5 s, and without texts."""
+    def key(self) -> int:
+        """The state without its place in time, in steps of 5 s, and without texts and what a revision's name stands for."""
+        live = None if self.live is self.status else frozen(self.live, self.now)
+        half = frozen(self.half, self.now)
+        rejected = tuple(r.revision for r in self.status.rejected)
+        parts = (frozen(self.status, self.now), live, half, self.ready, self.wanted, self.command, self.labels, rejected)
+        return hash(parts)
 
-        def relative(value: Any, name: str = "") -> Any:
-            if name in {"message", "conditions", "history", "attempt", "rejected", "attemptSince", "since", "at", "observedGeneration"}:
-                return None
-            if isinstance(value, dict):
-                return {k: relative(v, k) for k, v in value.items()}
-            if isinstance(value, list):
-                return [relative(v) for v in value]
-            if isinstance(value, str) and value.endswith("Z") and "T" in value:
-                return min(round((self.now - datetime.fromisoformat(value)).total_seconds() / 5), 20)
-            return value
 
-        parts = [relative(self.status.to_api()), relative(self.live.to_api()), sorted(self.ready), self.wanted, self.command]
-        return json.dumps([*parts, [r.revision for r in self.status.rejected]], sort_keys=True)
+LEFT_OUT = frozenset(
+    [
+        "message",
+        "conditions",
+        "history",
+        "attempt",
+        "rejected",
+        "attempt_since",
+        "since",
+        "at",
+        "observed_generation",
+        "image",
+        "resources",
+        "digest",
+        "signature",
+        "run",
+        "uri",
+        "requested",
+        "version",
+        "eta",
+        "cohorts",
+    ]
+)
+
+
+def frozen(value: Any, now: datetime) -> Any:
+    """A value of status as a tuple, times as ages in steps of 5 s, all ages above 100 s alike."""
+    if isinstance(value, ApiModel):
+        return tuple(frozen(v, now) for k, v in value.__dict__.items() if k not in LEFT_OUT)
+    if isinstance(value, tuple):
+        return tuple(frozen(v, now) for v in value)
+    if isinstance(value, datetime):
+        return min(round((now - value).total_seconds() / 5), 20)
+    return value
 
 
 def objects(state: State) -> dict[str, Manifest]:
     """What the cluster has."""
-    return {f"{m['kind']}/{m['metadata']['name']}": m for m in build(OWNER, SPECS[state.wanted], state.live, {})}
+    found = {f"{m['kind']}/{m['metadata']['name']}": m for m in build(OWNER, SPECS[state.wanted], state.live, {})}
+    first = [m for half in state.half for m in build(OWNER, SPECS[state.wanted], half, {})[:1]]
+    return found | {f"{m['kind']}/{m['metadata']['name']}": m for m in first}
+
+
+def first_object(state: State, status: Status) -> str:
+    """The object that is applied first by this status."""
+    return next((f"{m['kind']}/{m['metadata']['name']}" for m in build(OWNER, SPECS[state.wanted], status, {})), "")
+
+
+def answer(state: State, metric: str) -> Any:
+    """What Prometheus says of the candidate."""
+    seconds = (state.now - START).total_seconds()
+    if metric == "down":
+        return MetricsUnreachable("down")
+    if metric in LABELS:
+        moment, (right, wrong) = state.now.timestamp(), state.labels
+        return (
+            Series("ml_feedback_total", "a", moment, right, outcome="correct"),
+            Series("ml_feedback_total", "a", moment, wrong, outcome="wrong"),
+            Series("ml_predictions_total", "a", moment, right + wrong),
+        )
+    series = {
+        "none": (),
+        REFUSED: accuracy(0.9, seconds)[Metric.ACCURACY],
+        "two series": accuracy(0.9, seconds)[Metric.ACCURACY] + accuracy(0.9, seconds)[Metric.ACCURACY],
+        "stale": accuracy(0.9, seconds - 31)[Metric.ACCURACY],
+        "future": accuracy(0.9, seconds + 60)[Metric.ACCURACY],
+    }
+    return series[metric] if metric in series else accuracy(REPORTED[metric] or 0.0, seconds)[Metric.ACCURACY]
 
 
 def look(state: State, metric: str, registry: str) -> Plan:
@@ -76,11 +156,6 @@ def look(state: State, metric: str, registry: str) -> Plan:
     running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in deployments(state)}
     answering = objects(state).get("Service/iris")
     selected = answering["spec"]["selector"]["rollouts.mlops.dev/revision"] if answering else ""
-    answers: dict[Metric, Any] = {}
-    if metric == "down":
-        answers = {Metric.ACCURACY: MetricsUnreachable("down")}
-    elif metric != "none":
-        answers = dict(accuracy({"good": 0.9, "bad": 0.5}[metric], (state.now - START).total_seconds()))
     return decide(
         observed(
             (state.now - START).total_seconds(),
@@ -90,7 +165,8 @@ def look(state: State, metric: str, registry: str) -> Plan:
             commands={state.command: str(status.attempt)} if state.command else {},
             workloads={r: Workload(n if r in state.ready else 0, n) for r, n in running.items()},
             stable_endpoints=frozenset({selected} & state.ready),
-            answers=answers,
+            answers={Metric.ACCURACY: answer(state, metric)},
+            **(dict.fromkeys(("refused", "route_trouble"), "HTTP 403 no quota is left") if metric == REFUSED else {}),
         )
     )
 
@@ -99,15 +175,31 @@ def deployments(state: State) -> list[Manifest]:
     return [m for m in objects(state).values() if m["kind"] == "Deployment"]
 
 
+def measured(state: State) -> Iterator[tuple[str, State]]:
+    """Everything that the metrics can say at a look; the labels that go with it."""
+    if state.status.phase is not Phase.TRIAL:
+        yield from (("none", state), (REFUSED, state))
+    elif state.wanted != "labelled":
+        yield from ((metric, state) for metric in METRICS)
+    else:
+        for metric, (right, wrong) in LABELS.items():
+            more = (state.labels[0] + right, state.labels[1] + wrong)
+            yield metric, replace(state, labels=more) if sum(more) <= 60 else state
+        yield "down", state
+
+
 def steps(state: State) -> Iterator[tuple[str, State]]:
     """Everything that can happen next."""
-    for metric in METRICS if state.status.phase is Phase.TRIAL else ("none",):
+    for metric, seen in measured(state):
         for registry in ("up", "down") if needs_resolution(SPECS[state.wanted], state.status) else ("up",):
-            plan = look(state, metric, registry)
-            yield f"look, metric {metric}, registry {registry}", replace(state, status=plan.status, live=plan.status)
-            # Killed between the write of the status and the objects.
+            plan = look(seen, metric, registry)
+            yield f"look, metric {metric}, registry {registry}", replace(seen, status=plan.status, live=plan.status, half=())
             if plan.status != state.status:
-                yield f"look and die, metric {metric}", replace(state, status=plan.status)
+                # What was applied before a death stays, until it is applied otherwise.
+                others = (h for h in state.half if first_object(state, h) != first_object(state, plan.status))
+                half = (*others, plan.status)
+                yield f"look and die, metric {metric}", replace(seen, status=plan.status)
+                yield f"look and die after one object, metric {metric}", replace(seen, status=plan.status, half=half)
     for seconds in (5, 31, 61):
         yield f"{seconds} s pass", replace(state, now=state.now + timedelta(seconds=seconds))
     for one in {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)}:
@@ -118,6 +210,7 @@ def steps(state: State) -> Iterator[tuple[str, State]]:
     for command in ("", "abort", "promote", "skip", "retry"):
         if command != state.command:
             yield f"command {command or 'removed'}", replace(state, command=command)
+    yield "deleted and made again", State(Status(), Status(), frozenset(), state.wanted, "", state.now)
 
 
 def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR0911 - a list of promises, one after the other
@@ -126,26 +219,33 @@ def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR09
     canary = live.get("Ingress/iris-canary")
     weight = int(canary["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"]) if canary else 0
     names = {m["metadata"]["name"] for m in live.values() if m["kind"] == "Deployment"}
-    routed = {s["spec"]["selector"]["rollouts.mlops.dev/revision"] for n, s in live.items() if n.startswith("Service/")}
+    answering = {n: m for n, m in live.items() if n.startswith("Service/") and (weight or n == "Service/iris")}
+    routed = {m["spec"]["selector"]["rollouts.mlops.dev/revision"] for m in answering.values()}
+    if event == "deleted and made again":
+        return ""
+    if f"metric {REFUSED}" in event and {c.type: c.status for c in new.conditions}["Ready"] == "True":
+        return "it looks well while an object is refused"
     if new.attempt < old.attempt:
         return "the attempt number shrinks"
     if weight and new.phase not in {Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING} and event.startswith("look, "):
         return f"weight {weight} in phase {new.phase}"
     if any(f"iris-{r}" not in names for r in routed):
-        return "a Service selects pods that have no Deployment"
+        return "a Service that gets requests selects pods that have no Deployment"
     if new.stable != old.stable and old.stable is not None and new.phase is not Phase.PROMOTED:
         return "stable changes outside of promotion"
     if new.phase is Phase.PROMOTED and old.phase is not Phase.PROMOTED and new.stable is None:
         return "promoted without stable"
-    promoted = new.phase is Phase.PROMOTING and old.phase is Phase.TRIAL
+    promoted = new.phase in {Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING} and old.phase is Phase.TRIAL
     if promoted and before.command not in {"promote", "skip"} and any(g.measurement is not Measurement.PASS for g in new.gates):
         return "promoted without fresh proof"
-    if promoted and not new.gates and before.command not in {"promote", "skip"}:
+    # Labelled gates need requests, and on the first deploy none can come yet.
+    unmeasured = not new.gates and (before.wanted != "labelled" or old.stable is not None)
+    if promoted and unmeasured and before.command not in {"promote", "skip"}:
         return "promoted without any measurement"
-    failed = old.phase is Phase.TRIAL and "metric bad" in event and old.candidate is not None
+    failed = old.phase is Phase.TRIAL and ("metric bad" in event or "metric wrong" in event) and old.candidate is not None
     if failed and new.weight > 0 and not before.command and SPECS[before.wanted].paused is False and _measured(old, new):
         return "a failed gate leaves the weight"
-    silent = old.phase is Phase.TRIAL and ("metric none" in event or "metric down" in event)
+    silent = old.phase is Phase.TRIAL and before.wanted != "labelled" and "metric" in event and not ("good" in event or "bad" in event)
     if silent and old.no_evidence_since is None and new.verdict is Verdict.ROLLED_BACK and not before.command and old.setbacks < 3:
         return "rolled back for want of evidence before maxHold"
     if old.stable is not None and f"iris-{old.stable.revision}" not in names and new.phase is not Phase.PROMOTED:
@@ -167,7 +267,7 @@ def beginnings() -> list[State]:
     found = [first]
     for phase in phases:
         status = on_trial(phase=phase, stable=v1, candidate=v2, step=1, weight=weights.get(phase, 0))
-        found.append(State(status, status, ready, "2", "", START))
+        found += [State(status, status, ready, wanted, "", START) for wanted in ("2", "labelled")]
     return found
 
 
@@ -193,7 +293,7 @@ def test_the_promises_hold_in_every_state() -> None:
     assert states >= MOST_STATES
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", ["good", "bad", "none", "down"])
 @pytest.mark.parametrize("wanted", ["1", "2", "lost"])
 @pytest.mark.parametrize("ready", [True, False], ids=["pods become Ready", "pods never become Ready"])
 def test_every_path_comes_to_rest(metric: str, wanted: str, ready: bool) -> None:
@@ -265,5 +365,5 @@ def switches_early(seen: Observed) -> Plan:
 @pytest.mark.parametrize("planted", [ignores_failure, promotes_without_evidence, keeps_the_weight, forgets_attempts, switches_early])
 def test_a_planted_bug_is_caught(planted: Callable[[Observed], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "decide", planted)
-    _, violations = explore(MOST_STATES)
+    _, violations = explore(ENOUGH_FOR_A_PLANTED_BUG)
     assert violations

@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import ville
+from scipy import optimize, special, stats
 
 from rollout_operator.domain import sequential
 from rollout_operator.domain.gates import Trial
@@ -17,7 +19,7 @@ from rollout_operator.domain.labelled import measure_labels
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from rollout_operator.domain.spec import Gate
 from rollout_operator.domain.status import EvidenceStatus, GateStatus, Measurement
-from tests.unit.engine.boundaries import boundaries, chances
+from tests.unit.engine.boundaries import Boundaries, boundaries, chances
 from tests.unit.engine.builders import START, at, revision
 
 PASS, FAIL, UNDECIDED, UNREACHABLE = Measurement.PASS, Measurement.FAIL, Measurement.NO_EVIDENCE, Measurement.UNREACHABLE
@@ -59,9 +61,14 @@ class Bench:
 # --- chances --------------------------------------------------------------------------------------------------------------
 
 
+@cache
+def lines(threshold: float) -> Boundaries:
+    return boundaries(gate(min=threshold), 2000)
+
+
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9, 0.99])
 def test_at_the_threshold_each_verdict_is_at_most_as_likely_as_alpha(threshold: float) -> None:
-    found = chances(boundaries(gate(min=threshold), 2000), threshold)
+    found = chances(lines(threshold), threshold)
     assert found.promote <= 0.05
     assert found.roll_back <= 0.05
     assert found.promote > 0.02, "a test that never decides would pass, too"
@@ -69,7 +76,7 @@ def test_at_the_threshold_each_verdict_is_at_most_as_likely_as_alpha(threshold: 
 
 @pytest.mark.parametrize("share", [0.55, 0.65, 0.75, 0.85, 0.95])
 def test_a_verdict_takes_little_more_than_the_fewest_labels_possible(share: float) -> None:
-    found = chances(boundaries(gate(), 2000), share)
+    found = chances(lines(0.70), share)
     assert found.labels <= 1.35 * math.log(20) / sequential.kl(share, 0.70)
     assert (found.promote if share > 0.70 else found.roll_back) > 0.96
 
@@ -107,6 +114,26 @@ def test_golden_evidence_and_bounds() -> None:
     assert said.lower == pytest.approx(0.713, abs=0.002)
     assert said.upper == pytest.approx(0.957, abs=0.002)
     assert said.value == pytest.approx(52 / 60, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "threshold"), [(52, 8, 0.7), (0, 6, 0.7), (350, 150, 0.7), (12, 0, 0.9), (988, 12, 0.99), (3, 9, 0.5)]
+)
+def test_the_evidence_is_what_scipy_makes_of_the_definition(right: int, wrong: int, threshold: float) -> None:
+    """The mean likelihood ratio of alternatives whose KL divergence is ln(1/alpha)/n, by other people's root finder and binomials."""
+    for above in (True, False):
+        ratios = []
+        for n in (10, 40, 160, 640):
+
+            def gap(q: float, n: int = n) -> float:
+                distance: float = special.rel_entr(q, threshold) + special.rel_entr(1 - q, 1 - threshold)
+                return distance - math.log(20) / n
+
+            far = 1 - 1e-3 * (1 - threshold) if above else 1e-3 * threshold
+            q = optimize.brentq(gap, threshold, far) if gap(far) > 0 else far
+            ratios.append(stats.binom.logpmf(right, right + wrong, q) - stats.binom.logpmf(right, right + wrong, threshold))
+        expected = special.logsumexp(ratios) - math.log(len(ratios))
+        assert sequential.log_e(right, wrong, threshold, above) == pytest.approx(expected, abs=1e-6)
 
 
 def test_an_independent_package_never_says_the_opposite() -> None:

@@ -143,6 +143,26 @@ def test_conditions_say_what_the_verdict_is_worth() -> None:
     assert {c.type: c.status for c in decide(gauge).status.conditions}["GuaranteeUnavailable"] == "True"
 
 
+def test_labels_in_clumps_are_told_in_a_condition() -> None:
+    status: Status | None = None
+    for k in range(1, 9):
+        status = look(2 * k, 12 * ((k + 1) // 2), 4 * (k // 2), status).status
+    assert status is not None
+    said = {c.type: c for c in status.conditions}["OverdispersedLabels"]
+    assert (said.status, said.reason) == ("True", "LabelsNotIndependent")
+
+
+def test_before_the_first_label_stables_rate_tells_that_they_will_come_too_slowly() -> None:
+    """Ten labels of stable in a minute, at weight 10: about one a minute for the candidate, where a verdict takes fifty."""
+    offline = Series("ml_model_accuracy", "a", at(59).timestamp(), 0.85)
+    first = look(3, 0, 0, baseline=labels(100, 0, 2))
+    plan = look(
+        60, 0, 0, first.status, answers={Metric.ACCURACY: (*labels(0, 0, 59)[Metric.ACCURACY], offline)}, baseline=labels(110, 0, 59)
+    )
+    assert plan.status.gates[0].late
+    assert [n.reason for n in plan.notes if n.reason is Reason.LABELS_TOO_SLOW]
+
+
 SIGNATURES = {
     "the same": ('[{"name": "a", "type": "double", "required": true}]', {}, Phase.STARTING),
     "a wider column": ('[{"name": "a", "type": "double", "required": true}]', {"before": "float"}, Phase.STARTING),

@@ -23,26 +23,30 @@ WITH_CANARY = {f"Service/{C2}", "Service/iris", "Ingress/iris", "Ingress/iris-ca
 STABLE_1 = {"Service/iris", "Ingress/iris", f"Deployment/{C1}"}
 NAMES = {
     "nothing before a version is resolved": (Status(), set()),
-    "a first deploy has no route": (first, {f"Service/{C1}", f"Deployment/{C1}"}),
+    "a first deploy has no route": (first, {f"Deployment/{C1}"}),
     "a first deploy opens the host at the switch": (
         first.model_copy(update={"phase": Phase.SWITCHING}),
-        {f"Service/{C1}", f"Deployment/{C1}", "Service/iris", "Ingress/iris"},
+        {f"Deployment/{C1}", "Service/iris", "Ingress/iris"},
     ),
+    "before its pods are Ready a candidate has no route": (on_trial(phase=Phase.STARTING, weight=0), WITH_CANARY - {"Ingress/iris-canary"}),
     "a trial has both routes": (on_trial(), WITH_CANARY),
-    "a rollback keeps the pods while requests may come": (on_trial(phase=Phase.ROLLING_BACK, weight=0), WITH_CANARY),
+    "a rollback keeps the pods while requests may come": (
+        on_trial(phase=Phase.ROLLING_BACK, weight=0),
+        WITH_CANARY - {"Ingress/iris-canary"},
+    ),
     "after a rollback only stable is left": (on_trial(phase=Phase.ROLLED_BACK, weight=0), STABLE_1),
     "an invalid version leaves stable alone": (on_trial(phase=Phase.INVALID, candidate=None), STABLE_1),
-    "a replaced revision keeps its pods for a while": (
-        Status(phase=Phase.PROMOTED, stable=V2, retiring=(V1,)),
-        {"Service/iris", "Ingress/iris", f"Deployment/{C1}", f"Deployment/{C2}"},
+    "a replaced revision keeps its pods for a while, and the closed canary route its Service": (
+        Status(phase=Phase.PROMOTED, stable=V2, retiring=(V1.model_copy(update={"promoted": True}),)),
+        {f"Service/{C2}", "Service/iris", "Ingress/iris", f"Deployment/{C1}", f"Deployment/{C2}"},
     ),
     "a superseded candidate keeps its pods for a while": (
-        on_trial(phase=Phase.STARTING, candidate=V3, retiring=(V2,), weight=0),
+        on_trial(phase=Phase.STARTING, candidate=V3, retiring=(V2.model_copy(update={"ready_at": at(0), "since": at(9)}),), weight=0),
         {
+            f"Service/{C2}",
             f"Service/{C3}",
             "Service/iris",
             "Ingress/iris",
-            "Ingress/iris-canary",
             f"Deployment/{C1}",
             f"Deployment/{C2}",
             f"Deployment/{C3}",
@@ -77,6 +81,8 @@ def test_the_canary_ingress_carries_the_weight_and_the_stable_one_does_not() -> 
     assert canary["metadata"]["annotations"] == {
         "nginx.ingress.kubernetes.io/canary": "true",
         "nginx.ingress.kubernetes.io/canary-weight": "10",
+        "nginx.ingress.kubernetes.io/canary-by-header": "X-Model-Candidate",
+        "nginx.ingress.kubernetes.io/canary-by-header-value": "true",
     }
     assert "annotations" not in stable["metadata"]
     rule_c, rule_s = canary["spec"]["rules"][0], stable["spec"]["rules"][0]
@@ -114,6 +120,8 @@ def test_what_was_ready_before_is_not_rebuilt_by_a_later_look() -> None:
 DRIFT = {
     "the same": ({"a": 1}, {"a": 1}, True),
     "defaulted fields more": ({"a": 1, "b": 2}, {"a": 1}, True),
+    "a certificate that is not wanted any more": ({"tls": [{"secretName": "iris-tls"}], "rules": []}, {"rules": []}, False),
+    "a listener that is not wanted any more": ({"parentRefs": [{"name": "a", "sectionName": "b"}]}, {"parentRefs": [{"name": "a"}]}, False),
     "a field changed": ({"a": 2}, {"a": 1}, False),
     "a field missing": ({}, {"a": 1}, False),
     "a nested field changed": ({"a": {"b": "10"}}, {"a": {"b": "50"}}, False),

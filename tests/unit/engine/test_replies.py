@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from rollout_operator import prometheus, registry
+from rollout_operator import registry
+from rollout_operator.domain import queries
 from rollout_operator.domain.observed import DigestMissing, MetricsUnreachable, NotFound, NotReady, RegistryUnreachable, Resolved, Series
 from rollout_operator.registry import authorization
 
@@ -45,18 +46,18 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("status", "body"), UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_is_no_answer_of_prometheus(status: int, body: bytes) -> None:
-    assert isinstance(prometheus.read(status, body), MetricsUnreachable)
+    assert isinstance(queries.read(status, body), MetricsUnreachable)
 
 
 def test_the_newest_sample_counts_and_keeps_its_time() -> None:
-    answer = prometheus.read(200, matrix(one(source="training"), one(revision="def")))
+    answer = queries.read(200, matrix(one(source="training"), one(revision="def")))
     assert not isinstance(answer, MetricsUnreachable)
     assert answer["models", "abc"] == (Series("ml_model_accuracy", "p", 2.5, 0.9, "training", first=0.5),)
     assert set(answer) == {("models", "abc"), ("models", "def")}
 
 
 def test_an_empty_matrix_is_an_answer() -> None:
-    assert prometheus.read(200, matrix()) == {}
+    assert queries.read(200, matrix()) == {}
 
 
 def version(**changes: Any) -> bytes:

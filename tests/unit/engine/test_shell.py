@@ -15,6 +15,7 @@ from rollout_operator.errors import CallFailed
 from rollout_operator.reconcile import Ports, trouble
 from rollout_operator.settings import Settings, SettingsError
 from rollout_operator.store import Key, Store, child
+from rollout_operator.turns import Turns
 from tests.unit.engine.builders import at, on_trial
 
 
@@ -75,7 +76,7 @@ def test_terminating_and_unready_endpoints_do_not_count() -> None:
         },
         "endpoints": [endpoint("a", ready=True), endpoint("b", ready=False), endpoint("c", ready=True, terminating=True)],
     }
-    assert child("EndpointSlice", raw).endpoints == {"a"}
+    assert child("EndpointSlice", raw).endpoints == ("a",)
 
 
 PODS = {
@@ -221,6 +222,36 @@ async def test_a_broken_or_hanging_rollout_does_not_hold_up_the_others() -> None
     assert passes.ran.count("ticking") >= 3
     assert 1 <= passes.ran.count("broken") <= 3
     assert passes.ran.count("hanging") == 1
+
+
+async def test_turns_are_few_and_who_waits_outside_holds_none() -> None:
+    turns, inside, most = Turns(at_once=2), 0, 0
+    hanging = asyncio.Event()
+
+    async def look(waits: bool) -> None:
+        nonlocal inside, most
+        async with turns:
+            if waits:
+                async with turns.aside():
+                    await hanging.wait()
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.001)
+            inside -= 1
+
+    waiting = [asyncio.create_task(look(waits=True)) for _ in range(5)]
+    await asyncio.sleep(0)
+    await asyncio.wait_for(asyncio.gather(*(look(waits=False) for _ in range(5))), 5)
+    hanging.set()
+    await asyncio.gather(*waiting)
+    assert most == 2
+    cancelled = asyncio.create_task(look(waits=True))
+    hanging.clear()
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    await asyncio.wait_for(asyncio.gather(*(look(waits=False) for _ in range(3))), 5)
+    assert most == 2
 
 
 ROOT = Path(__file__).parents[3]

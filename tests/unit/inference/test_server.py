@@ -1,26 +1,28 @@
 """What the server answers, and what it refuses to load."""
 
 import json
-import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import skops.io
-import yaml
-from sklearn.preprocessing import FunctionTransformer
 from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
 from rollout_inference.digest import tree_digest
-from rollout_inference.loading import LoadFailed, load_folder, warm_up
+from rollout_inference.errors import LoadFailed
+from rollout_inference.loading import LoadedModel, load, load_folder
 from rollout_inference.settings import Settings, SettingsError
-from rollout_trainer.data import COLUMNS, load
+from rollout_trainer.data import load as load_data
 from tests.unit.inference.conftest import DATA
+from tests.unit.inference.malicious import MOST, REFUSED, replace_flavor, spoil_foreign_type
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]
+COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 NAMED = dict(zip(COLUMNS, SETOSA, strict=True))
 
 
@@ -35,12 +37,13 @@ def predict(client: TestClient, body: Any) -> tuple[int, Any]:
 )
 def test_a_row_is_predicted(client: TestClient, row: Any) -> None:
     code, said = predict(client, {"instances": [row]})
+    assert len(said.pop("prediction_ids")) == 1
     assert (code, said) == (200, {"predictions": ["setosa"], "model": "iris", "version": "local", "revision": "abc123"})
 
 
-def test_predictions_are_those_of_the_estimator(client: TestClient, trained: Path, settings: Settings) -> None:
-    flowers = load(DATA).test
-    expected = load_folder(trained, settings).estimator.predict(flowers).tolist()
+def test_predictions_are_those_of_the_estimator(client: TestClient, trained: Path) -> None:
+    flowers = load_data(DATA).test
+    expected = skops.io.load(trained / "model.skops", trusted=["sklearn.tree._tree.Tree"]).predict(flowers).tolist()
     assert predict(client, {"instances": flowers.to_numpy().tolist()})[1]["predictions"] == expected
 
 
@@ -65,7 +68,9 @@ BAD = {
     "a column missing": ({"instances": [{"sepal_length": 1}]}, 422, "lacks 'sepal_width'"),
     "a column unknown": ({"instances": [{**NAMED, "colour": 1}]}, 422, "unknown 'colour'"),
     "too many rows": ({"instances": [SETOSA] * 501}, 422, "at most 500"),
+    "beyond single precision": ({"instances": [[1e39, 2, 3, 4]]}, 422, "beyond"),
     "too large a body": (b" " * 100_001, 413, "larger than 100000 bytes"),
+    "ten megabytes": (b" " * 10_000_000, 413, "larger than 100000 bytes"),
 }
 
 
@@ -89,8 +94,8 @@ def test_every_response_says_who_answered(client: TestClient, path: str) -> None
     assert (reply.headers["x-model-version"], reply.headers["x-model-revision"]) == ("local", "abc123")
 
 
-def test_series_carry_model_version_and_revision(trained: Path, settings: Settings) -> None:
-    client = TestClient(create_app(settings, load_folder(trained, settings)))
+def test_series_carry_model_version_and_revision(trained: Path, settings: Settings, loaded: LoadedModel) -> None:
+    client = TestClient(create_app(settings, loaded))
     predict(client, {"instances": [SETOSA]})
     predict(client, b"{")
     text = client.get("/metrics/").text
@@ -100,18 +105,31 @@ def test_series_carry_model_version_and_revision(trained: Path, settings: Settin
     assert f"ml_request_count_total{{{labels}}} 2.0" in text
     assert f"ml_request_errors_total{{{labels}}} 0.0" in text
     assert f"ml_request_latency_seconds_count{{{labels}}} 2.0" in text
+    assert f"ml_predictions_total{{{labels}}} 1.0" in text
+    for outcome in ("correct", "wrong"):
+        assert f'ml_feedback_total{{model="iris",outcome="{outcome}",revision="abc123",version="local"}} 0.0' in text
+    assert (
+        f'ml_model_info{{digest="{loaded.digest}",model="iris",revision="abc123",runtime="onnx",task="classifier",version="local"}} 1.0'
+        in text
+    )
 
 
-def test_a_failing_model_is_an_error_that_counts(trained: Path, settings: Settings) -> None:
+def test_a_failing_model_is_an_error_that_counts(settings: Settings, loaded: LoadedModel) -> None:
     class Broken:
-        def predict(self, _: Any) -> Any:
+        name = "broken"
+
+        async def predict(self, _: Any) -> Any:
             raise ZeroDivisionError
 
-    loaded = load_folder(trained, settings)
-    client = TestClient(create_app(settings, type(loaded)(Broken(), loaded.signature, loaded.digest, 0.9, 45)))
+    client = TestClient(create_app(settings, replace(loaded, runtime=Broken())))  # type: ignore[arg-type]
     assert predict(client, {"instances": [SETOSA]})[0] == 500
     assert "ml_request_errors_total{" in (text := client.get("/metrics/").text)
     assert text.split("ml_request_errors_total{")[1].split("\n")[0].endswith(" 1.0")
+
+
+def test_health_says_which_runtime_serves(client: TestClient, loaded: LoadedModel) -> None:
+    said = client.get("/health/").json()
+    assert (said["runtime"], said["task"], said["digest"], said["source"]) == ("onnx", "classifier", loaded.digest, "training")
 
 
 def test_not_ready_before_the_model_is(settings: Settings) -> None:
@@ -120,88 +138,11 @@ def test_not_ready_before_the_model_is(settings: Settings) -> None:
     assert predict(client, {"instances": [SETOSA]})[0] == 503
 
 
-def replace_flavor(folder: Path, **values: str) -> None:
-    path = folder / "MLmodel"
-    described = yaml.safe_load(path.read_text())
-    described["flavors"]["sklearn"].update(values)
-    path.write_text(yaml.safe_dump(described))
-
-
-class Payload:
-    """A pickle that writes a file when it is loaded."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return os.mkdir, (str(self.target),)
-
-
-def spoil_pickle(folder: Path) -> None:
-    (folder / "model.pkl").write_bytes(pickle.dumps(Payload(folder.parent / "executed")))
-    replace_flavor(folder, pickled_model="model.pkl", serialization_format="cloudpickle")
-
-
-def spoil_skops_that_is_a_pickle(folder: Path) -> None:
-    (folder / "model.skops").write_bytes(pickle.dumps(Payload(folder.parent / "executed")))
-
-
-def spoil_foreign_type(folder: Path) -> None:
-    skops.io.dump(FunctionTransformer(func=os.system), folder / "model.skops")
-
-
-def spoil_trust_of_its_own(folder: Path) -> None:
-    spoil_foreign_type(folder)
-    replace_flavor(folder, skops_trusted_types="posix.system")
-
-
-def spoil_traversal(folder: Path) -> None:
-    (folder.parent / "outside.skops").write_bytes((folder / "model.skops").read_bytes())
-    replace_flavor(folder, pickled_model="../outside.skops")
-
-
-def spoil_link(folder: Path) -> None:
-    (folder / "model.skops").unlink()
-    (folder / "model.skops").symlink_to("/etc/passwd")
-
-
-def spoil_truncated(folder: Path) -> None:
-    whole = (folder / "model.skops").read_bytes()
-    (folder / "model.skops").write_bytes(whole[: len(whole) // 2])
-
-
-def spoil_signature(folder: Path) -> None:
-    path = folder / "MLmodel"
-    path.write_text(yaml.safe_dump({k: v for k, v in yaml.safe_load(path.read_text()).items() if k != "signature"}))
-
-
-def spoil_yaml(folder: Path) -> None:
-    (folder / "MLmodel").write_text("!!python/object/apply:os.mkdir [executed]")
-
-
-def spoil_accuracy(folder: Path) -> None:
-    (folder / "metrics.json").write_text('{"accuracy": 7}')
-
-
-REFUSED = {
-    "a pickle": (spoil_pickle, "is a pickle"),
-    "a pickle named skops": (spoil_skops_that_is_a_pickle, "cannot be loaded"),
-    "a type that is not trusted": (spoil_foreign_type, "not trusted: posix.system"),
-    "a model that trusts itself": (spoil_trust_of_its_own, "not trusted: posix.system"),
-    "a file outside of the model": (spoil_traversal, "no scikit-learn model file within"),
-    "a symbolic link": (spoil_link, "symbolic link"),
-    "a file cut off": (spoil_truncated, "cannot be loaded"),
-    "no signature": (spoil_signature, "no signature"),
-    "YAML that runs code": (spoil_yaml, "cannot be loaded"),
-    "an accuracy that is no share": (spoil_accuracy, "no share from 0 to 1"),
-}
-
-
 @pytest.mark.parametrize(("spoil", "sentence"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_model_is_refused_with_a_sentence_and_not_executed(copy: Path, spoil: Callable[[Path], None], sentence: str) -> None:
     spoil(copy)
     with pytest.raises(LoadFailed, match=sentence):
-        load_folder(copy, Settings(model_path=copy))
+        load_folder(copy, Settings(model_path=copy, max_model=MOST))
     assert not (copy.parent / "executed").exists()
     assert not Path("executed").exists()
 
@@ -215,8 +156,25 @@ def test_a_digest_that_differs_is_refused_before_anything_is_read(copy: Path) ->
 def test_the_recorded_digest_is_accepted(copy: Path) -> None:
     (copy / "registered_model_meta").write_text("written by every download")
     loaded = load_folder(copy, Settings(model_path=copy, model_digest=tree_digest(copy)))
-    warm_up(loaded)
     assert loaded.accuracy is not None
+
+
+def test_a_pickle_is_loaded_only_where_the_configuration_allows_it(copy: Path, trained: Path) -> None:
+    estimator = skops.io.load(trained / "model.skops", trusted=["sklearn.tree._tree.Tree"])
+    (copy / "model.pkl").write_bytes(pickle.dumps(estimator))
+    replace_flavor(copy, pickled_model="model.pkl", serialization_format="cloudpickle")
+    with pytest.raises(LoadFailed, match="is a pickle"):
+        load_folder(copy, Settings(model_path=copy))
+    assert load_folder(copy, Settings(model_path=copy, allow_pickle=True)).runtime.name == "onnx"
+
+
+async def test_a_process_of_its_own_reads_the_model(copy: Path, tmp_path: Path) -> None:
+    """The whole way that a pod goes, and that what reads the model is gone when it serves."""
+    model = await load(Settings(model_path=copy))
+    assert (await model.runtime.predict(np.array([SETOSA]))).labels == ["setosa"]
+    spoil_foreign_type(copy)
+    with pytest.raises(LoadFailed, match=r"not trusted: posix\.system"):
+        await load(Settings(model_path=copy))
 
 
 def change(folder: Path) -> None:
@@ -247,6 +205,7 @@ WRONG = {
     "a digest that is none": ({"MODEL_URI": "models:/iris/1", "MODEL_DIGEST": "md5:1"}, "64 hex digits"),
     "an unknown level": ({"MODEL_URI": "models:/iris/1", "LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
     "a port that is none": ({"MODEL_URI": "models:/iris/1", "PORT": "http"}, "PORT"),
+    "a limit that is none": ({"MODEL_URI": "models:/iris/1", "MAX_ROWS": "-1"}, "MAX_ROWS='-1' is out of range"),
 }
 
 

@@ -1,55 +1,68 @@
-"""Data, fitting and judging: the same for the same options, weak where weakness is asked for."""
+"""Data, fitting and judging: the same for the same recipe, weak where weakness is asked for."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from rollout_trainer.data import COLUMNS, Split, load, shuffle_labels
-from rollout_trainer.errors import TrainerError
-from rollout_trainer.evaluate import evaluate
-from rollout_trainer.train import Parameters, fit
+from rollout_trainer.contract import read as read_contract
+from rollout_trainer.data import Split, load, shuffle_labels
+from rollout_trainer.errors import DataRefused, TrainerError
+from rollout_trainer.evaluate import evaluate, judge
+from rollout_trainer.recipe import Recipe
+from rollout_trainer.train import fit
+from tests.unit.trainer.samples import CONTRACT, PROCESSED, RAW
 
-DATA = Path(__file__).parents[3] / "data/raw/iris.csv"
 HEADER = "sepal_length,sepal_width,petal_length,petal_width,species\n"
 
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return load(DATA)
+    return load(RAW)
 
 
 def test_the_split_is_the_same_every_time(split: Split) -> None:
-    again = load(DATA)
+    again = load(PROCESSED)
     assert list(split.test.index) == list(again.test.index)
+    assert split.digest == again.digest, "raw and processed data are the same data"
     assert (len(split.train), len(split.test)) == (105, 45)
     assert not set(split.train.index) & set(split.test.index)
     assert split.test_labels.value_counts().to_dict() == {"setosa": 15, "versicolor": 15, "virginica": 15}
 
 
 @pytest.mark.parametrize(
-    ("parameters", "least", "most"),
+    ("recipe", "least", "most"),
     [
-        pytest.param(Parameters(), 0.85, 1.0, id="all defaults make a good model"),
-        pytest.param(Parameters(n_estimators=25, max_depth=4), 0.85, 1.0, id="version 2 of the demo is good"),
-        pytest.param(Parameters(n_estimators=20, max_depth=2, features=2), 0.72, 0.84, id="two measurements make a modest one"),
-        pytest.param(Parameters(n_estimators=1, max_depth=1), 0.0, 0.69, id="one shallow tree cannot tell three species"),
-        pytest.param(Parameters(shuffled=1.0), 0.0, 0.6, id="shuffled labels teach nothing"),
+        pytest.param(Recipe(), 0.85, 1.0, id="all defaults make a good model"),
+        pytest.param(Recipe(parameters={"n_estimators": 25, "max_depth": 4}), 0.85, 1.0, id="version 2 of the demo is good"),
+        pytest.param(
+            Recipe(parameters={"n_estimators": 20, "max_depth": 2}, features=2), 0.72, 0.84, id="two measurements make a modest one"
+        ),
+        pytest.param(Recipe(parameters={"n_estimators": 1, "max_depth": 1}), 0.0, 0.69, id="one shallow tree cannot tell three species"),
+        pytest.param(Recipe(shuffled=1.0), 0.0, 0.6, id="shuffled labels teach nothing"),
     ],
 )
-def test_accuracy_follows_from_the_options(split: Split, parameters: Parameters, least: float, most: float) -> None:
-    metrics = evaluate(fit(split, parameters), split)
+def test_accuracy_follows_from_the_recipe(split: Split, recipe: Recipe, least: float, most: float) -> None:
+    metrics = evaluate(fit(split, recipe), split)
     assert least <= metrics["accuracy"] <= most
     assert 0 <= metrics["f1_macro"] <= 1
     assert metrics["samples"] == 45
-    assert evaluate(fit(split, parameters), split) == metrics, "the same options make the same model"
+    assert evaluate(fit(split, recipe), split) == metrics, "the same recipe makes the same model"
 
 
 @pytest.mark.parametrize("features", [1, 2, 3, 4])
-def test_every_model_takes_all_four_columns(split: Split, features: int) -> None:
-    model = fit(split, Parameters(n_estimators=2, features=features))
-    assert list(split.test.columns) == list(COLUMNS)
+def test_every_model_takes_all_columns(split: Split, features: int) -> None:
+    model = fit(split, Recipe(parameters={"n_estimators": 2}, features=features))
     assert len(model.predict(split.test)) == 45
+
+
+def test_a_class_too_rare_to_cross_validate_is_a_sentence(split: Split) -> None:
+    rare = split.train_labels.copy()
+    rare.iloc[0] = "tulip"
+    recipe = Recipe(parameters={"n_estimators": 2})
+    few = Split(split.train, rare, split.test, split.test_labels, split.digest)
+    with pytest.raises(TrainerError, match="class tulip has one training row only"):
+        judge(fit(few, recipe), few, recipe)
 
 
 @pytest.mark.parametrize(
@@ -66,20 +79,20 @@ def test_shuffling_permutes_and_invents_nothing(split: Split, share: float, move
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "sentence", "kind"),
     [
-        pytest.param(None, "cannot be read", id="no such file"),
-        pytest.param("", "cannot be read", id="an empty file"),
-        pytest.param("a,b\n1,2\n", "has no column sepal_length", id="other columns"),
-        pytest.param(HEADER + "5.1,x,1.4,0.2,setosa\n", "missing or no numbers", id="words for numbers"),
-        pytest.param(HEADER + "5.1,,1.4,0.2,setosa\n", "missing or no numbers", id="a missing value"),
-        pytest.param(HEADER + "5.1,3.5,1.4,0.2,setosa\n", "cannot be split", id="one flower"),
+        pytest.param(None, "cannot be read", TrainerError, id="no such file"),
+        pytest.param("", "cannot be read", TrainerError, id="an empty file"),
+        pytest.param("a,b\n1,2\n", "no column sepal_length", DataRefused, id="other columns"),
+        pytest.param(HEADER + "5.1,x,1.4,0.2,setosa\n", "x in row 2", DataRefused, id="words for numbers"),
+        pytest.param(HEADER + "5.1,,1.4,0.2,setosa\n", "missing values: 100 %", DataRefused, id="a missing value"),
+        pytest.param(HEADER + "5.1,3.5,1.4,0.2,setosa\n", "rows: 1, allowed is 60 or more", DataRefused, id="one flower"),
     ],
 )
-def test_bad_data_is_a_sentence(tmp_path: Path, content: str | None, sentence: str) -> None:
+def test_bad_data_is_a_sentence(tmp_path: Path, content: str | None, sentence: str, kind: type[TrainerError]) -> None:
     path = tmp_path / "flowers.csv"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(TrainerError, match=sentence) as refused:
-        load(path)
+    with pytest.raises(kind, match=sentence) as refused:
+        load(path, read_contract(CONTRACT))
     assert str(path) in str(refused.value)

@@ -1,0 +1,126 @@
+"""A model's folder as it came from the registry: its size, its content digest, and what its MLmodel file says. Nothing here runs code."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rollout_inference.digest import tree_digest
+from rollout_inference.errors import LoadFailed, first_line
+from rollout_inference.settings import Settings
+from rollout_inference.signature import Signature
+
+MLMODEL = "MLmodel"
+MOST_FILES = 10_000
+MOST_TEXT = 1024 * 1024
+"""Bytes of MLmodel, of metrics.json and of the input example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A verified folder.
+
+    serialization: "skops" or a pickle's; example: rows of the input example, empty where there is none; accuracy: share of right answers
+    on held-out data, 0 to 1; absolute_error: mean absolute error there; samples: answers behind either; None where metrics.json has none.
+    """
+
+    folder: Path
+    file: Path
+    serialization: str
+    signature: Signature
+    digest: str
+    example: list[list[float]]
+    accuracy: float | None = None
+    absolute_error: float | None = None
+    samples: int | None = None
+
+
+def verify(folder: Path, settings: Settings) -> Artifact:
+    """Size, then digest, and only then a look into any file; raises LoadFailed."""
+    if not (folder / MLMODEL).is_file():
+        raise LoadFailed(f"{folder} has no {MLMODEL} file, so it is no MLflow model.")
+    _weigh(folder, settings.max_model)
+    try:
+        digest = tree_digest(folder)
+    except ValueError as failure:
+        raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
+    if settings.model_digest and digest != settings.model_digest:
+        raise LoadFailed(
+            f"DigestMismatch: the files of {settings.model_uri or folder} are {digest}, but {settings.model_digest} was recorded."
+        )
+    try:
+        described = _mlmodel(folder)
+        signature = Signature.of(described.get("signature"))
+        flavor = (described.get("flavors") or {}).get("sklearn") or {}
+        file = _within(folder, flavor.get("pickled_model", ""))
+        measured = _measured(folder / "metrics.json")
+        example = _example(folder, described, signature)
+    except LoadFailed:
+        raise
+    except Exception as failure:  # a file of unknown content can fail in any way
+        raise LoadFailed(f"The model cannot be loaded: {first_line(failure)}") from failure
+    return Artifact(folder, file, str(flavor.get("serialization_format", "")), signature, digest, example, **measured)
+
+
+def _weigh(folder: Path, most: int) -> None:
+    sizes = [path.lstat().st_size for path in folder.rglob("*") if path.is_symlink() or path.is_file()]
+    if len(sizes) > MOST_FILES or sum(sizes) > most:
+        raise LoadFailed(
+            f"The model is too large: {len(sizes)} files of {sum(sizes)} bytes, and {most} bytes in {MOST_FILES} files are the most. "
+            "The operator's MODEL_MAX_BYTES sets it."
+        )
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > MOST_TEXT:
+        raise LoadFailed(f"{path.name} has more than {MOST_TEXT} bytes.")
+    return path.read_text()
+
+
+def _mlmodel(folder: Path) -> dict[str, Any]:
+    described = yaml.safe_load(_text(folder / MLMODEL))
+    if not isinstance(described, dict):
+        raise LoadFailed(f"{MLMODEL} is no mapping, so it is none of MLflow's.")
+    return described
+
+
+def _within(folder: Path, name: object) -> Path:
+    """The file that MLmodel names; it may lead nowhere out of the folder."""
+    path = (folder / str(name)).resolve()
+    if not name or not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise LoadFailed(f"MLmodel names no scikit-learn model file within the model: {name!r}.")
+    return path
+
+
+def _measured(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    said = json.loads(_text(path))
+    accuracy, samples = said.get("accuracy"), said.get("samples")
+    error = said.get("mean_absolute_error", said.get("mae"))
+    if accuracy is not None and not (_number(accuracy) and 0 <= accuracy <= 1):
+        raise LoadFailed(f"metrics.json says accuracy {accuracy!r}, which is no share from 0 to 1.")
+    if error is not None and not (_number(error) and error >= 0):
+        raise LoadFailed(f"metrics.json says a mean absolute error of {error!r}, which is none.")
+    return {
+        "accuracy": None if accuracy is None else float(accuracy),
+        "absolute_error": None if error is None else float(error),
+        "samples": samples if isinstance(samples, int) else None,
+    }
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _example(folder: Path, described: dict[str, Any], signature: Signature) -> list[list[float]]:
+    """Rows of MLflow's input example, as far as they are rows of this signature: a check is made with them, nothing rests on it."""
+    name = (described.get("saved_input_example_info") or {}).get("artifact_path", "")
+    if not name:
+        return []
+    said = json.loads(_text(_within(folder, name)))
+    rows = said.get("data", []) if isinstance(said, dict) else said
+    return [row for row in rows[:100] if isinstance(row, list) and len(row) == signature.width and all(_number(v) for v in row)]

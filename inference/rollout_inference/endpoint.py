@@ -1,0 +1,189 @@
+"""A route to the model as a bare ASGI application: FastAPI documents it, and a request does not pay for it.
+
+Measured beside the same handler behind FastAPI's routing: about half the time of a request.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from rollout_inference.errors import Refused
+from rollout_inference.loading import LoadedModel
+from rollout_inference.runtimes import Outcome
+from rollout_inference.signature import Rows
+from rollout_inference.state import State
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+TEXT = b"text/plain; charset=utf-8"
+
+
+@dataclass(slots=True)
+class Reply:
+    """What is sent. rows: how many were predicted."""
+
+    body: bytes
+    status: int = 200
+    kind: bytes = JSON
+    headers: Iterable[tuple[bytes, bytes]] = ()
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class Call:
+    """One request whose body is there."""
+
+    body: bytes
+    scope: Scope
+    state: State
+    model: LoadedModel
+
+    def header(self, name: bytes) -> bytes:
+        """The header's value, b"" where there is none."""
+        return header(self.scope, name)
+
+    async def predict(self, rows: Rows) -> tuple[Outcome, list[str]]:
+        """Predictions, and the ids that labels are sent back with."""
+        outcome = await self.model.runtime.predict(rows)
+        self.state.metrics.predictions.inc(len(rows))
+        return outcome, self.state.signer.sign(outcome.labels, time.time())
+
+
+class Speaks:
+    """How a protocol answers, and how it says what is wrong. Subclasses define both."""
+
+    counted = True
+    """Whether its requests are predictions, which gates on errors and latency look at."""
+
+    async def answer(self, call: Call) -> Reply:
+        """The answer; raises Refused."""
+        raise NotImplementedError
+
+    def problem(self, status: int, sentence: str) -> Reply:
+        """What is wrong, as the protocol's clients read it."""
+        return Reply(msgspec.json.encode({"error": sentence}), status)
+
+
+class Disconnected(Exception):
+    """The client is gone; nobody waits for an answer."""
+
+
+@dataclass
+class Endpoint:
+    """One route. fixed: headers that say who answered, on whatever it answers."""
+
+    state: State
+    speaks: Speaks
+    fixed: Headers = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.state.settings
+        self.fixed = [(b"x-model-version", settings.version.encode()), (b"x-model-revision", settings.model_revision.encode())]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        begun = time.perf_counter()
+        span = self.state.tracing.begin(scope)
+        try:
+            reply = await self._reply(scope, receive)
+        except Disconnected:
+            return
+        if self.speaks.counted:
+            metrics = self.state.metrics
+            metrics.requests.inc()
+            metrics.latency.observe(time.perf_counter() - begun)
+            if reply.status >= 500:
+                metrics.errors.inc()
+        if span is not None:
+            self.state.tracing.end(span, reply.status, reply.rows)
+        if log.isEnabledFor(logging.DEBUG):
+            self._note(scope, reply, time.perf_counter() - begun)
+        headers = [(b"content-type", reply.kind), (b"content-length", b"%d" % len(reply.body)), *self.fixed, *reply.headers]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        model = self.state.model
+        if model is None:
+            return self.speaks.problem(503, f"not ready: {self.state.why}")
+        try:
+            body = await self._body(scope, receive)
+            return await self.speaks.answer(Call(body, scope, self.state, model))
+        except Refused as refused:
+            reply = self.speaks.problem(refused.status, str(refused))
+            if refused.status in {408, 413}:  # the rest of the body may be on its way
+                reply.headers = [*reply.headers, (b"connection", b"close")]
+            return reply
+        except Disconnected:
+            raise
+        except Exception:
+            log.exception("prediction failed", extra={"path": scope["path"]})
+            return self.speaks.problem(500, "the model failed on this input; the server's log has the details")
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """The body, of at most `max_body` bytes; no more than that is ever kept."""
+        most = self.state.settings.max_body
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body") or message["type"] != "http.request":
+            body = await self._rest(message, scope, receive)
+        if len(body) > most:
+            raise _too_large(most)
+        return body
+
+    async def _rest(self, message: Mapping[str, Any], scope: Scope, receive: Receive) -> bytes:
+        settings = self.state.settings
+        declared = header(scope, b"content-length")
+        if declared.isdigit() and int(declared) > settings.max_body:
+            raise _too_large(settings.max_body)
+        chunks, size = [], 0
+        try:
+            async with asyncio.timeout(settings.body_seconds):
+                while True:
+                    if message["type"] != "http.request":
+                        raise Disconnected
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > settings.max_body:
+                        raise _too_large(settings.max_body)
+                    if not message.get("more_body"):
+                        return b"".join(chunks)
+                    message = await receive()
+        except TimeoutError:
+            raise Refused(f"the body did not arrive within {settings.body_seconds:g} s", 408) from None
+
+    def _note(self, scope: Scope, reply: Reply, seconds: float) -> None:
+        said = {"path": scope["path"], "status": reply.status, "rows": reply.rows, "milliseconds": round(1000 * seconds, 3)}
+        log.debug("answered", extra=said)
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """A request's header, b"" where there is none. `name` in lower case."""
+    for known, value in scope["headers"]:
+        if known == name:
+            found: bytes = value
+            return found
+    return b""
+
+
+def decoded(body: bytes) -> Any:
+    """The body's JSON; raises Refused where it is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+        raise Refused(f"the body is no JSON: {failure}") from failure
+
+
+def _too_large(most: int) -> Refused:
+    return Refused(f"the body is larger than {most} bytes: send fewer rows", 413)

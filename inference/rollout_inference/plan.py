@@ -1,0 +1,49 @@
+"""What the process that reads a model is asked, and what it answers: how the model is to be served."""
+
+from typing import Any
+
+import msgspec
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """An ONNX model's face. kind: "float32" or "float64"; columns: one input for each column, instead of one matrix;
+
+    flat: whether a prediction is one value, and not a list.
+    """
+
+    kind: str
+    columns: bool
+    flat: bool
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How the model is to be served; runtime: "onnx" or "sklearn", and then `reason` says why not the former.
+
+    task: "classifier", "regressor" or "other"; classes: labels in the order of probabilities, empty where they are not one list of plain
+    values; points: rows that both runtimes were compared on.
+    """
+
+    runtime: str
+    task: str
+    classes: list[Any]
+    shape: Shape | None = None
+    reason: str = ""
+    points: int = 0
+
+
+class Order(msgspec.Struct, frozen=True):
+    """The folder of the model, where to put the ONNX file, and the settings as JSON."""
+
+    folder: str
+    target: str
+    settings: str
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The plan; or why there is none."""
+
+    plan: Plan | None = None
+    refused: str = ""
+
+
+ONNX_FILE = "model.onnx"

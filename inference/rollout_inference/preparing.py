@@ -1,0 +1,46 @@
+"""The process that reads a model: the one that unpacks and converts it, and ends. The server itself never holds what that takes.
+
+`python -m rollout_inference.preparing` imports at once, then reads one JSON line, the settings and folders, from standard input, and
+answers with one on standard output. It is no boundary against hostile code; that is the allow-list, and the pod around it.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from rollout_inference import conversion, estimator
+from rollout_inference.artifact import verify
+from rollout_inference.errors import LoadFailed, first_line
+from rollout_inference.plan import ONNX_FILE, Order, Plan, Reply
+from rollout_inference.settings import Settings
+
+
+def prepare(folder: Path, target: Path, settings: Settings) -> Plan:
+    """Verify, read, convert; writes the ONNX file into `target` where that is the plan. Raises LoadFailed."""
+    artifact = verify(folder, settings)
+    made, content = conversion.plan(estimator.load(artifact, settings), artifact)
+    if content:
+        (target / ONNX_FILE).write_bytes(content)
+    return made
+
+
+def main() -> None:
+    """One order, one reply. What libraries print goes to standard error."""
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    try:
+        plan = prepare(Path(order.folder), Path(order.target), Settings.model_validate_json(order.settings))
+        reply = Reply(plan)
+    except LoadFailed as failure:
+        reply = Reply(refused=str(failure))
+    except Exception as failure:  # the server has to know, whatever it is
+        reply = Reply(refused=f"The model cannot be prepared: {type(failure).__name__}: {first_line(failure)}")
+    with answer:
+        answer.write(msgspec.json.encode(reply) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""/feedback/: the right answer for an earlier prediction, as soon as it is known."""
+
+import time
+from typing import Any
+
+import msgspec
+
+from rollout_inference.endpoint import Call, Reply, Speaks, decoded
+from rollout_inference.errors import BadInput, Refused
+from rollout_inference.feedback import absolute_error, correct
+
+REASONS = {403: "forged", 409: "replayed", 410: "late", 422: "malformed"}
+MOST = 10_000
+"""Labels of one request."""
+LONGEST_ID = 4096
+"""Characters of a prediction id; none of ours is near."""
+
+
+def _is_label(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("id"), str) and len(one["id"]) <= LONGEST_ID and one.get("label") is not None
+
+
+class Labels(Speaks):
+    """One label, or a list of them: each is counted or refused by itself, but of a list with an entry in another form, none is counted."""
+
+    counted = False
+
+    async def answer(self, call: Call) -> Reply:
+        """`{"outcome": "correct"}` for one label; for a list, `{"results": [...]}` with an outcome or an error for each."""
+        asked = decoded(call.body)
+        for number, one in enumerate(asked if isinstance(asked, list) else [asked]):
+            if not _is_label(one):
+                call.state.metrics.refused(REASONS[422])
+                which = f"entry {number}: " if isinstance(asked, list) else ""
+                raise BadInput(f'{which}send {{"id": "<the prediction\'s id>", "label": <the right answer>}}')
+        if not isinstance(asked, list):
+            return Reply(msgspec.json.encode(self._entered(call, asked)))
+        if not 0 < len(asked) <= MOST:
+            raise BadInput(f"send from 1 to {MOST} labels in one request")
+        return Reply(msgspec.json.encode({"results": [self._tried(call, one) for one in asked]}))
+
+    def _tried(self, call: Call, one: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._entered(call, one)
+        except Refused as refused:
+            return {"status": refused.status, "error": str(refused)}
+
+    def _entered(self, call: Call, one: dict[str, Any]) -> dict[str, Any]:
+        metrics = call.state.metrics
+        try:
+            prediction = call.state.signer.read(one["id"])
+            error = absolute_error(prediction, one["label"]) if prediction.numeric else None
+            right = correct(prediction, one["label"]) if error is None else None
+            call.state.ledger.enter(prediction, time.time())
+        except Refused as refused:
+            metrics.refused(REASONS[refused.status])
+            raise
+        whose = {"model": prediction.model, "version": prediction.version, "revision": prediction.revision}
+        if error is not None:
+            metrics.off_by(prediction, error)
+            return {"absolute_error": error, **whose}
+        metrics.labelled(prediction, bool(right))
+        return {"outcome": "correct" if right else "wrong", **whose}

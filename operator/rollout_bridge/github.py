@@ -1,0 +1,83 @@
+"""GitHub's `repository_dispatch`: a workflow of a repository is told of the new version, and applies it.
+
+Source: docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event (API version 2022-11-28): 204 when taken.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from rollout_bridge.delivery import AliasSet
+from rollout_bridge.mappings import DispatchTarget
+from rollout_bridge.outcome import Outcome, Result
+
+TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
+
+
+@dataclass(frozen=True)
+class GitHub:
+    """The API at `url`, with a token that may write contents of the repositories."""
+
+    url: str
+    token: str
+    session: aiohttp.ClientSession
+
+    async def request(self, target: DispatchTarget, event: AliasSet, delivery: str) -> Result:
+        """Send the dispatch. Never raises for what GitHub or the network does, and never says the token."""
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": "2022-11-28",
+            "User-Agent": "rollout-bridge",
+        }
+        url = f"{self.url}/repos/{target.repository}/dispatches"
+        try:
+            async with self.session.post(
+                url, json=payload(target, event, delivery), headers=headers, timeout=TIMEOUT, allow_redirects=False
+            ) as reply:
+                return judge(target, event, reply.status, reply.headers, await reply.content.read(4096))
+        except (TimeoutError, OSError, aiohttp.ClientError) as failure:
+            return Result(Outcome.UNAVAILABLE, f"{target}: GitHub did not answer: {type(failure).__name__}.")
+
+
+def payload(target: DispatchTarget, event: AliasSet, delivery: str) -> dict[str, Any]:
+    """The body of the request: event_type, and a client_payload of at most ten keys."""
+    return {
+        "event_type": target.event_type,
+        "client_payload": {
+            "model_uri": event.model_uri,
+            "model": event.model,
+            "version": event.version,
+            "alias": event.alias,
+            "workspace": event.workspace,
+            "requested_at": event.at.isoformat(),
+            "delivery_id": delivery,
+            **target.payload,
+        },
+    }
+
+
+def judge(target: DispatchTarget, event: AliasSet, status: int, headers: Mapping[str, str], body: bytes) -> Result:
+    """What GitHub's answer means."""
+    if status == 204:
+        return Result(Outcome.DISPATCHED, f"{target} carries {event.model_uri}.")
+    told = f"{target}: GitHub says {status} {_message(body)}".rstrip()
+    limited = status == 429 or (status == 403 and (headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in headers))
+    if status >= 500 or status == 408 or limited:
+        return Result(Outcome.UNAVAILABLE, f"{told}.")
+    advice = {
+        401: "renew GITHUB_TOKEN",
+        403: "let the token write the repository's contents",
+        404: "correct the mapping's repository, or let the token see it",
+    }
+    return Result(Outcome.REFUSED, f"{told}: {advice.get(status, 'correct the mapping')}.")
+
+
+def _message(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["message"])[:200]
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,174 @@
+"""Which alias of which registered model asks for what: the mapping file. Nothing outside of it can be reached by a webhook."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from rollout_bridge.delivery import DEFAULT_WORKSPACE, AliasSet
+from rollout_operator.domain.spec import MAX_NAME, MODEL_NAME, Spec
+
+FIXED_PAYLOAD = ("model_uri", "model", "version", "alias", "workspace", "requested_at", "delivery_id")
+"""Keys of a dispatch's client_payload that are always there; GitHub takes ten in all."""
+MOST_KEYS = 10
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=MAX_NAME)]
+Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+
+
+class MappingsError(ValueError):
+    """The mapping file cannot be used; the message says where and what to write."""
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+
+
+class RolloutTarget(_Closed):
+    """A ModelRollout whose `spec.modelUri` follows the alias.
+
+    template: the rest of its spec, owned by the bridge too; with it the ModelRollout is made where there is none.
+    force: take fields over that somebody else (Git, kubectl) has set; without it such a request is refused.
+    """
+
+    namespace: Namespace
+    name: Name
+    template: dict[str, Any] | None = None
+    force: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.template is None:
+            return self
+        if "modelUri" in self.template:
+            raise ValueError("template has a modelUri: leave it out, it comes from the webhook")
+        try:
+            spec = Spec.model_validate({**self.template, "modelUri": "models:/any/1"})
+        except ValidationError as failure:
+            raise ValueError("; ".join(f"template.{_told(e)}" for e in failure.errors(include_url=False))) from failure
+        known = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        for path in _unknown(self.template, known):
+            raise ValueError(f"template.{path} is no field of a ModelRollout's spec")
+        return self
+
+    def __str__(self) -> str:
+        return f"ModelRollout {self.namespace}/{self.name}"
+
+
+class DispatchTarget(_Closed):
+    """A `repository_dispatch` to a GitHub repository; `payload` is sent along, beside FIXED_PAYLOAD."""
+
+    repository: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")]
+    event_type: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "model-rollout"
+    payload: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if taken := sorted(self.payload.keys() & set(FIXED_PAYLOAD)):
+            raise ValueError(f"payload: {', '.join(taken)} is set by the bridge")
+        if len(self.payload) + len(FIXED_PAYLOAD) > MOST_KEYS:
+            most = MOST_KEYS - len(FIXED_PAYLOAD)
+            raise ValueError(f"payload has {len(self.payload)} keys: write at most {most}, GitHub takes {MOST_KEYS} in all")
+        return self
+
+    def __str__(self) -> str:
+        return f"dispatch {self.event_type} to {self.repository}"
+
+
+Target = RolloutTarget | DispatchTarget
+
+
+class Rule(_Closed):
+    """One alias of one registered model, and what follows when it is set: exactly one of rollout and dispatch."""
+
+    model: Annotated[str, StringConstraints(pattern=f"^{MODEL_NAME}$", max_length=200)]
+    alias: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=256)]
+    workspace: Annotated[str, StringConstraints(min_length=1, max_length=63)] = DEFAULT_WORKSPACE
+    rollout: RolloutTarget | None = None
+    dispatch: DispatchTarget | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.rollout is None) == (self.dispatch is None):
+            raise ValueError("write exactly one of rollout and dispatch")
+        return self
+
+    @property
+    def target(self) -> Target:
+        """What follows."""
+        target = self.rollout or self.dispatch
+        assert target is not None
+        return target
+
+
+class Mappings(_Closed):
+    """The whole file."""
+
+    mappings: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        seen: set[str] = set()
+        for one in self.mappings:
+            if one.rollout is not None and (key := str(one.rollout)) in seen:
+                raise ValueError(f"{key} follows two aliases: it can follow only one")
+            seen.add(str(one.target))
+        return self
+
+    def targets(self, event: AliasSet) -> list[Target]:
+        """What follows from an alias that was set; empty where nothing is configured."""
+        asked = (event.workspace, event.model, event.alias)
+        return [m.target for m in self.mappings if (m.workspace, m.model, m.alias) == asked]
+
+    @property
+    def dispatches(self) -> bool:
+        """Whether any of them goes to GitHub."""
+        return any(m.dispatch is not None for m in self.mappings)
+
+    @property
+    def rollouts(self) -> bool:
+        """Whether any of them goes to the cluster."""
+        return any(m.rollout is not None for m in self.mappings)
+
+
+def read(path: Path) -> Mappings:
+    """Read the mapping file; raises MappingsError."""
+    try:
+        return parse(path.read_text())
+    except OSError as failure:
+        raise MappingsError(f"{path} cannot be read: {failure.strerror}. Mount the file, or correct MAPPINGS_FILE.") from failure
+    except MappingsError as failure:
+        raise MappingsError(f"{path}: {failure}") from failure
+
+
+def parse(text: str) -> Mappings:
+    """Read mappings from YAML; raises MappingsError."""
+    try:
+        return Mappings.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as failure:
+        raise MappingsError("not YAML: " + " ".join(str(failure).split())) from failure
+    except ValidationError as failure:
+        errors = failure.errors(include_url=False)
+        # Of a list whose items are wrong pydantic also says that it is too short.
+        inner = [e for e in errors if len(e["loc"]) > 1]
+        raise MappingsError("; ".join(_told(e) for e in inner or errors)) from failure
+
+
+def _told(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    return f"{where or 'the file'}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _unknown(given: Mapping[str, Any], known: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Paths in `given` that the model left out."""
+    for key, value in given.items():
+        if key not in known:
+            yield f"{path}{key}"
+        elif isinstance(value, dict) and isinstance(known[key], dict):
+            yield from _unknown(value, known[key], f"{path}{key}.")
+        elif isinstance(value, list) and isinstance(known[key], list):
+            for number, (one, other) in enumerate(zip(value, known[key], strict=False)):
+                if isinstance(one, dict) and isinstance(other, dict):
+                    yield from _unknown(one, other, f"{path}{key}[{number}].")

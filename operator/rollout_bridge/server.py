@@ -1,0 +1,178 @@
+"""The HTTP side of the bridge: POST /webhooks/mlflow on one port; /healthz and /metrics on another."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from rollout_bridge.delivery import AliasSet, Envelope, Event, Malformed, NotGenuine, envelope, read, verify
+from rollout_bridge.github import GitHub
+from rollout_bridge.mappings import DispatchTarget, Mappings, RolloutTarget, Target
+from rollout_bridge.outcome import STATUS, Outcome, Result, whole
+from rollout_bridge.replays import Busy, Replayed, Replays
+from rollout_bridge.rollouts import Rollouts
+from rollout_bridge.settings import Settings
+from rollout_bridge.telemetry import LAST_APPLIED, SECONDS, WEBHOOKS
+
+PATH = "/webhooks/mlflow"
+SLOWEST_BODY = 10.0
+"""Seconds within which the whole body must be there."""
+MOST_AT_ONCE = 32
+"""Webhooks under way; MLflow sends ten at once."""
+
+log = logging.getLogger(__name__)
+
+for _outcome in Outcome:
+    # A counter that is there from the start shows its first increase.
+    WEBHOOKS.labels(_outcome)
+
+
+@dataclass
+class Bridge:
+    """Answers webhooks. `rollouts` and `github` are there if a mapping needs them."""
+
+    settings: Settings
+    mappings: Mappings
+    replays: Replays
+    rollouts: Rollouts | None
+    github: GitHub | None
+    under_way: int = 0
+
+    async def webhook(self, request: web.Request) -> web.Response:
+        """Answer one webhook; the answer's status tells MLflow whether to send it again."""
+        began, told = time.monotonic(), dict[str, str]()
+        self.under_way += 1
+        try:
+            if self.under_way > MOST_AT_ONCE:
+                result = Result(Outcome.UNAVAILABLE, f"{MOST_AT_ONCE} webhooks are under way.")
+            else:
+                result = await self._answer(request, told)
+        except Exception:
+            # A defect must not lose the webhook.
+            log.exception("A webhook could not be handled", extra={"said": told})
+            result = Result(Outcome.UNAVAILABLE, "The bridge failed; its log says how.")
+        finally:
+            self.under_way -= 1
+        seconds = time.monotonic() - began
+        WEBHOOKS.labels(result.outcome).inc()
+        SECONDS.observe(seconds)
+        status = STATUS[result.outcome]
+        level = logging.ERROR if status in {422, 503} else logging.WARNING if status >= 400 else logging.INFO
+        log.log(level, result.message, extra={"said": {"outcome": result.outcome, **told, "seconds": round(seconds, 3)}})
+        headers = {"Retry-After": str(self.settings.retry_after)} if status == 503 else {}
+        # Who is not known learns nothing more than that.
+        said = "not genuine" if result.outcome is Outcome.NOT_GENUINE else result.message
+        return web.json_response({"outcome": result.outcome, "message": said}, status=status, headers=headers)
+
+    async def _answer(self, request: web.Request, told: dict[str, str]) -> Result:
+        try:
+            sealed, event = await self._open(request)
+        except NotGenuine as failure:
+            return Result(Outcome.NOT_GENUINE, f"Refused a webhook: {failure}.")
+        except Malformed as failure:
+            return Result(Outcome.MALFORMED, f"Refused a webhook: {failure}.")
+        except web.HTTPRequestEntityTooLarge:
+            return Result(Outcome.TOO_LARGE, f"The body has more than {self.settings.max_body} bytes.")
+        told["delivery"] = sealed.delivery
+        if not isinstance(event, AliasSet):
+            return Result(Outcome.IGNORED, f"{event.what} leads to nothing: only an alias that is set does.")
+        told |= {"model": event.model, "alias": event.alias, "version": event.version}
+        if not (targets := self.mappings.targets(event)):
+            return Result(Outcome.IGNORED, f"No mapping for {event.model}@{event.alias} in workspace {event.workspace}.")
+        return await self._once(sealed.delivery, targets, event)
+
+    async def _open(self, request: web.Request) -> tuple[Envelope, Event]:
+        """Raises NotGenuine, Malformed and HTTPRequestEntityTooLarge. What is not in time or not signed is not read any further."""
+        sealed = envelope(request.headers, time.time(), self.settings.max_age)
+        try:
+            body = await asyncio.wait_for(request.read(), SLOWEST_BODY)
+        except (TimeoutError, ConnectionError) as failure:
+            raise Malformed(f"the body was not there within {SLOWEST_BODY:.0f} s") from failure
+        verify(self.settings.secrets, sealed, body)
+        return sealed, read(body)
+
+    async def _once(self, delivery: str, targets: list[Target], event: AliasSet) -> Result:
+        try:
+            done = self.replays.begin(delivery)
+        except Replayed as failure:
+            return Result(Outcome.REPLAYED, f"Refused a webhook: {failure}.")
+        except Busy as failure:
+            return Result(Outcome.UNAVAILABLE, f"Not now: {failure}.")
+        over = False
+        try:
+            result = await self._carry_out(targets, event, delivery, done)
+            over = result.outcome is not Outcome.UNAVAILABLE
+        finally:
+            self.replays.end(delivery, over=over)
+        return result
+
+    async def _carry_out(self, targets: list[Target], event: AliasSet, delivery: str, done: set[str]) -> Result:
+        results = []
+        for target in targets:
+            if str(target) in done:
+                continue
+            result = await self._one(target, event, delivery)
+            results.append(result)
+            if result.outcome is not Outcome.UNAVAILABLE:
+                done.add(str(target))
+            if result.outcome in {Outcome.APPLIED, Outcome.DISPATCHED}:
+                LAST_APPLIED.set_to_current_time()
+        return whole(results)
+
+    async def _one(self, target: Target, event: AliasSet, delivery: str) -> Result:
+        match target:
+            case RolloutTarget():
+                assert self.rollouts is not None
+                return await self.rollouts.request(target, event)
+            case DispatchTarget():
+                assert self.github is not None
+                return await self.github.request(target, event, delivery)
+
+
+def application(bridge: Bridge) -> web.Application:
+    """What is reachable for MLflow."""
+    app = web.Application(client_max_size=bridge.settings.max_body)
+    app.add_routes([web.post(PATH, bridge.webhook)])
+    return app
+
+
+def inner() -> web.Application:
+    """What is reachable for kubelet and Prometheus."""
+
+    async def health(_: web.Request) -> web.Response:
+        return web.json_response({"healthy": True})
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", health), web.get("/metrics", metrics)])
+    return app
+
+
+async def serve(settings: Settings, mappings: Mappings) -> None:
+    """Serve until SIGTERM or SIGINT; what is under way is answered first, within 20 s."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        rollouts = await Rollouts.connect() if mappings.rollouts else None
+        if rollouts is not None:
+            stack.push_async_callback(rollouts.close)
+        github = GitHub(settings.github_url, settings.github_token, session) if mappings.dispatches else None
+        # A timestamp may be as much ahead as it may be old: so long would a delivery be taken a second time.
+        bridge = Bridge(settings, mappings, Replays(2.0 * settings.max_age), rollouts, github)
+        for app, port in ((inner(), settings.metrics_port), (application(bridge), settings.port)):
+            runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=20.0)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, port=port).start()
+        log.info("Listening for MLflow's webhooks", extra={"said": {"port": settings.port, "mappings": len(mappings.mappings)}})
+        await stop.wait()

@@ -1,0 +1,74 @@
+"""The bridge's configuration: read from the environment once, at start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+SHORTEST_SECRET = 16
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the message says which and what to write, and never the secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Frozen; handed down as an argument.
+
+    secrets: the webhook's secret, and the one before it while MLflow is being told the new one; max_age: seconds that a webhook's
+    timestamp may be off; max_body: bytes; retry_after: seconds after which MLflow is to send a webhook again that could not be carried out.
+    """
+
+    mappings_file: Path
+    secrets: tuple[str, ...] = field(repr=False)
+    github_token: str = field(default="", repr=False)
+    github_url: str = "https://api.github.com"
+    port: int = 8080
+    metrics_port: int = 8081
+    max_age: int = 300
+    max_body: int = 65536
+    retry_after: int = 30
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> Self:
+        """Read the settings from environment variables; raises SettingsError for what is missing or wrong."""
+
+        def whole(name: str, default: int, most: int) -> int:
+            text = env.get(name, str(default))
+            if not text.isdigit() or not 0 < int(text) <= most:
+                raise SettingsError(f"{name}={text!r} is out of range: write a whole number from 1 to {most}")
+            return int(text)
+
+        def secret(name: str) -> str:
+            value = env.get(name, "")
+            if len(value) < SHORTEST_SECRET:
+                said = f"{name} has {len(value)} characters: write at least {SHORTEST_SECRET}, for example from `openssl rand -hex 32`"
+                raise SettingsError(said)
+            return value
+
+        if not env.get("MAPPINGS_FILE"):
+            raise SettingsError("set MAPPINGS_FILE, for example MAPPINGS_FILE=/etc/rollout-bridge/mappings.yaml")
+        if not env.get("WEBHOOK_SECRET"):
+            raise SettingsError("set WEBHOOK_SECRET to the secret that the webhook has in MLflow")
+        secrets = [secret(name) for name in ("WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS") if env.get(name)]
+        url = env.get("GITHUB_API_URL", "https://api.github.com").rstrip("/")
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+            raise SettingsError(f"GITHUB_API_URL={url!r} is no URL: write https://api.github.com, or https://HOST/api/v3")
+        level = env.get("LOG_LEVEL", "INFO").upper()
+        if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise SettingsError(f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR")
+        return cls(
+            mappings_file=Path(env["MAPPINGS_FILE"]),
+            secrets=tuple(secrets),
+            github_token=env.get("GITHUB_TOKEN", ""),
+            github_url=url,
+            port=whole("PORT", 8080, 65535),
+            metrics_port=whole("METRICS_PORT", 8081, 65535),
+            max_age=whole("MAX_AGE_SECONDS", 300, 3600),
+            max_body=whole("MAX_BODY_BYTES", 65536, 1048576),
+            retry_after=whole("RETRY_AFTER_SECONDS", 30, 600),
+            log_level=level,
+        )

@@ -1,0 +1,1 @@
+"""The command line tool: `kubectl-modelrollout`, which kubectl also runs as `kubectl modelrollout`."""

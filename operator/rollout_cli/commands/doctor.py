@@ -1,0 +1,68 @@
+"""`doctor`: checks what rollouts depend on, and says what to do."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rollout_cli.access import Access
+from rollout_cli.checks import all_checks
+from rollout_cli.checks.finding import Finding, Level, plain
+from rollout_cli.exits import Exit
+from rollout_cli.prometheus import find
+from rollout_cli.rollout import Rollout, read, read_all
+from rollout_cli.terminal import Output, console, dump, marks
+
+STYLES = {Level.GOOD: "green", Level.UNKNOWN: "dim", Level.WARNING: "yellow", Level.BAD: "red"}
+
+
+def run(  # noqa: PLR0917
+    name: str | None,
+    everywhere: bool,
+    output: Output | None,
+    prometheus: str | None,
+    kubeconfig: str | None,
+    context: str | None,
+    namespace: str | None,
+) -> None:
+    """Do it; exit 1 where something does not work."""
+    access = Access.connect(kubeconfig, context, namespace)
+    out = console()
+
+    def rollouts() -> Sequence[Rollout]:
+        return [read(access, name)] if name else read_all(access, everywhere)
+
+    found: list[Finding] = []
+    for finding in all_checks(access, lambda: find(access, prometheus), rollouts):
+        found.append(finding)
+        if output is None:
+            out.print(_line(finding, out))
+    if output is not None:
+        out.out(dump(plain(found), output), highlight=False)
+    else:
+        _sum(found, out)
+    if any(f.level is Level.BAD for f in found):
+        raise typer.Exit(Exit.ROLLED_BACK)
+
+
+def _line(finding: Finding, out: Console) -> Table:
+    signs = marks(out)
+    mark = {Level.GOOD: signs.good, Level.BAD: signs.bad, Level.WARNING: "!"}.get(finding.level, signs.waiting)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1, style=STYLES[finding.level])
+    grid.add_column(ratio=1)
+    grid.add_row(mark, Text.assemble((finding.what, "bold"), f"  {finding.found}"))
+    if finding.todo:
+        grid.add_row("", Text(f"{'→' if signs.good == '✔' else '->'} {finding.todo}", style=STYLES[finding.level]))
+    return grid
+
+
+def _sum(found: Sequence[Finding], out: Console) -> None:
+    counted = Counter(f.level for f in found)
+    words = {Level.BAD: "does not work", Level.WARNING: "to look at", Level.UNKNOWN: "could not be looked at", Level.GOOD: "well"}
+    said = ", ".join(f"{counted[level]} {word}" for level, word in words.items() if counted[level])
+    style = "red" if counted[Level.BAD] else "yellow" if counted[Level.WARNING] else "green"
+    out.print(f"\n{said}", style=style)

@@ -1,0 +1,127 @@
+"""`explain`: each gate with its exact query, its series, its value and its verdict; and what the operator would decide now."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rollout_cli.access import Access
+from rollout_cli.exits import Refused
+from rollout_cli.explained import Explained, Seen, explain, newest
+from rollout_cli.prometheus import find
+from rollout_cli.rollout import read
+from rollout_cli.terminal import console, marks
+from rollout_cli.words import OF_MEASUREMENT, Marks, ago, of_measurement, share, span
+from rollout_operator.domain.decide import AT_REST
+from rollout_operator.domain.observed import MetricsUnreachable, Series
+from rollout_operator.domain.schema import parse_duration
+from rollout_operator.domain.spec import Gate, Metric
+from rollout_operator.domain.status import Phase
+
+MOST_SERIES = 8
+
+
+def run(name: str, prometheus: str | None, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+    """Do it."""
+    access = Access.connect(kubeconfig, context, namespace)
+    rollout = read(access, name)
+    if rollout.spec is None:
+        raise Refused(f"{rollout.spec_error}: correct it, and lint it first with `kubectl modelrollout lint FILE`.")
+    source = find(access, prometheus)
+    told = explain(access, source, rollout, rollout.spec)
+    out = console()
+    _where(told, out)
+    for seen in told.gates:
+        out.print()
+        _gate(seen, told.now, out, marks(out))
+    out.print()
+    out.print(
+        f"Measured by this tool, as the operator does, with the answers of {source.place} at {told.now:%H:%M:%S} UTC. The operator "
+        "asks without namespace and revision, for all rollouts at once. A sample counts for 30 s, and only after the pods became Ready.",
+        style="dim",
+    )
+
+
+def _where(told: Explained, out: Console) -> None:
+    rollout, status, spec = told.rollout, told.rollout.status, told.rollout.spec
+    out.print(Text.assemble((rollout.name, "bold"), f" in {rollout.namespace}: {status.phase}, attempt {status.attempt}"), soft_wrap=True)
+    out.print(status.message, style="dim", soft_wrap=True)
+    if told.plan is None:
+        doing = "nothing is measured: these gates decided last" if status.phase in AT_REST else "gates are measured once its pods are Ready"
+        out.print(f"In phase {status.phase} {doing}." + ("" if told.gates else " There is no revision to measure yet."))
+        return
+    if spec is not None and spec.paused:
+        out.print("It is paused: nothing is measured until `kubectl modelrollout resume`.")
+    elif status.halted:
+        out.print("It is halted: nothing is measured until somebody commands abort, retry or promote.")
+    else:
+        for line in _next(told):
+            out.print(line, soft_wrap=True)
+
+
+def _next(told: Explained) -> Iterator[str]:
+    plan, status, spec = told.plan, told.rollout.status, told.rollout.spec
+    if plan is None or spec is None:
+        return
+    after = plan.status
+    decided = f"go to phase {after.phase}" if after.phase is not status.phase else "stay"
+    if after.phase is Phase.TRIAL and after.step != status.step:
+        decided = f"go to step {(after.step or 0) + 1}"
+    yield f"If the operator looked now it would {decided}: {after.message}"
+    if plan.look_at is not None and decided == "stay":
+        yield f"Next look at {plan.look_at:%H:%M:%S} UTC, in {span(plan.look_at - told.now)}; then every {spec.analysis.interval}."
+    if status.step is not None and status.step_since is not None and status.step < len(spec.strategy.steps):
+        due = max(status.step_since, status.candidate.ready_at or status.step_since) if status.candidate else status.step_since
+        due += parse_duration(spec.strategy.steps[status.step].hold)
+        when = f"in {span(due - told.now)}" if due > told.now else ago(due, told.now)
+        silent = f"without evidence it waits up to {spec.analysis.max_hold} more, then {spec.analysis.on_no_evidence}"
+        yield f"The step is due at {due:%H:%M:%S} UTC ({when}); {silent}."
+
+
+def _gate(seen: Seen, now: datetime, out: Console, signs: Marks) -> None:
+    style = OF_MEASUREMENT[seen.now.measurement]
+    title = Text.assemble((f"{of_measurement(seen.now.measurement, signs)} {asked(seen.gate, signs)}", f"bold {style}"))
+    out.print(title.append(f"  {seen.now.measurement}", style=style))
+    grid = Table.grid(padding=(0, 2), pad_edge=True)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("now", seen.now.message)
+    if seen.written is not None:
+        grid.add_row("in status", f"{seen.written.message}  (unchanged for {span(now - seen.written.at)})")
+    else:
+        grid.add_row("in status", "not measured yet in this attempt")
+    grid.add_row("query", Text(seen.query, style="cyan"))
+    if seen.stable_query:
+        grid.add_row("against", Text(seen.stable_query, style="cyan"))
+    for label, line in _series(seen, now):
+        grid.add_row(label, line)
+    out.print(grid)
+
+
+def asked(gate: Gate, signs: Marks) -> str:
+    """The gate as a short rule: `accuracy ≥ 0.7 (Labelled)`."""
+    sign = signs.at_least if gate.min is not None else signs.at_most
+    against = " worse than stable" if gate.against_stable else ""
+    return f"{gate.metric} {sign} {share(gate.threshold)}{against} ({gate.evidence})"
+
+
+def _series(seen: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
+    if isinstance(seen.answer, MetricsUnreachable):
+        yield "series", Text(seen.answer.message, style="magenta")
+        return
+    found = sorted(seen.answer, key=lambda s: (s.name, s.pod, float(s.le or 0), s.outcome))
+    last = newest(tuple(found))
+    yield "series", f"{len(found)}" + (f", newest sample {ago(last, now)}" if last is not None else ": Prometheus has none; see `doctor`")
+    if seen.gate.metric is Metric.LATENCY_P95:
+        found = [s for s in found if s.le == "+Inf"] or found
+    for one in found[:MOST_SERIES]:
+        yield "", f"{_labelled(one)}  {one.value:g}"
+    if len(found) > MOST_SERIES:
+        yield "", f"… and {len(found) - MOST_SERIES} more"
+
+
+def _labelled(one: Series) -> str:
+    labels = {"pod": one.pod, "source": one.source, "outcome": one.outcome, "le": one.le}
+    return f"{one.name}{{{', '.join(f'{k}={v}' for k, v in labels.items() if v)}}}"

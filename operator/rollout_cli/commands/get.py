@@ -1,0 +1,134 @@
+"""`get`: one rollout as a picture, or all as a table; once or as it goes on."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from rollout_cli.access import Access
+from rollout_cli.exits import Unreachable, WrongUsage
+from rollout_cli.look import Look, Watcher
+from rollout_cli.prometheus import find
+from rollout_cli.rollout import Rollout, bare, read, read_all
+from rollout_cli.table import table
+from rollout_cli.terminal import Output, console, dump, marks
+from rollout_cli.tree import picture, said
+from rollout_operator.domain.names import GROUP, KIND, PLURAL
+
+PAUSE = 1.0
+"""Seconds between two looks."""
+PICTURE_WIDTH = 100
+"""Columns of a picture where there is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The command line."""
+
+    name: str | None
+    watch: bool
+    output: Output | None
+    everywhere: bool
+    prometheus: str | None
+
+
+def run(request: Request, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+    """Do it."""
+    if request.name and request.everywhere:
+        raise WrongUsage("A name and -A do not go together: name the namespace with -n instead.")
+    machine = request.output in {Output.JSON, Output.YAML, Output.NAME}
+    if request.watch and machine:
+        raise WrongUsage(
+            f"-w and -o {request.output} do not go together: `kubectl get {PLURAL} -w -o json` gives one object after the other."
+        )
+    access = Access.connect(kubeconfig, context, namespace)
+    out = console()
+    if machine and request.output is not None:
+        out.out(_plain(access, request, request.output), highlight=False)
+    elif request.name and request.output is not Output.WIDE:
+        _one(access, request, bare(request.name), out)
+    else:
+        _all(access, request, out)
+
+
+def _plain(access: Access, request: Request, output: Output) -> str:
+    """For programs: the objects as the API has them."""
+    found = [read(access, request.name)] if request.name else read_all(access, request.everywhere)
+    if output is Output.NAME:
+        return "\n".join(f"modelrollout.{GROUP}/{one.name}" for one in found)
+    if request.name:
+        return dump(found[0].raw, output)
+    return dump({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": [{"kind": KIND, **one.raw} for one in found]}, output)
+
+
+def _one(access: Access, request: Request, name: str, out: Console) -> None:
+    watcher = _watcher(access, request)
+    width = None if out.is_terminal else PICTURE_WIDTH
+
+    def drawn(look: Look) -> RenderableType:
+        return picture(look, width or out.width, marks(out))
+
+    look = watcher.look(name)
+    if request.watch and out.is_terminal:
+        _live(lambda: drawn(watcher.look(name)), drawn(look), out)
+    elif request.watch:
+        _lines(watcher, look, out)
+    else:
+        out.print(drawn(look), width=width)
+
+
+def _all(access: Access, request: Request, out: Console) -> None:
+    def rollouts() -> list[Rollout]:
+        return [read(access, request.name)] if request.name else read_all(access, request.everywhere)
+
+    def drawn() -> RenderableType:
+        found = rollouts()
+        if not found:
+            place = "" if request.everywhere else f" in namespace {access.namespace}"
+            return f"No {KIND}s{place}.{'' if request.everywhere else ' Look in all namespaces with -A.'}"
+        return table(found, datetime.now(UTC), marks(out), request.everywhere, request.output is Output.WIDE)
+
+    if request.watch and out.is_terminal:
+        _live(drawn, drawn(), out)
+    elif request.watch:
+        raise WrongUsage("-w of all rollouts needs a terminal: name one, or use `kubectl get mro -w`.")
+    else:
+        out.print(drawn())
+
+
+def _watcher(access: Access, request: Request) -> Watcher:
+    """Without Prometheus the picture only lacks the past; but one that was named and is wrong is an error."""
+    try:
+        return Watcher(access, find(access, request.prometheus))
+    except Unreachable as nobody:
+        return Watcher(access, None, str(nobody))
+
+
+def _live(draw: Callable[[], RenderableType], first: RenderableType, out: Console) -> None:
+    """Draw again and again; while the cluster does not answer, the last picture stays, with a line that says so."""
+    with Live(first, console=out, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            time.sleep(PAUSE)
+            try:
+                live.update(draw(), refresh=True)
+            except Unreachable as failure:
+                out.print(f"[yellow]{datetime.now():%H:%M:%S} {failure}[/]")
+
+
+def _lines(watcher: Watcher, look: Look, out: Console) -> None:
+    """Where nobody looks at a terminal: a line for every change."""
+    before = ""
+    while True:
+        status = look.rollout.status
+        line = f"attempt {status.attempt}  {status.phase}  {status.weight} %  {said(look)}"
+        if line != before:
+            out.out(f"{look.now:%H:%M:%S}  {line}", highlight=False)
+            before = line
+        time.sleep(PAUSE)
+        try:
+            look = watcher.look(look.rollout.name)
+        except Unreachable as failure:
+            out.out(f"{datetime.now(UTC):%H:%M:%S}  {failure}", highlight=False)

@@ -1,0 +1,89 @@
+"""`lint`: what the API server would say against manifests, with the line."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.text import Text
+
+from rollout_cli.admission import is_rollout, judge
+from rollout_cli.exits import Absent, Exit
+from rollout_cli.manifest import Document, Place, Trouble, read
+from rollout_cli.terminal import Output, console
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One thing that is wrong, and where."""
+
+    file: str
+    place: Place
+    message: str
+
+
+def run(files: list[Path], output: Output | None) -> None:
+    """Judge every ModelRollout in `files` (`-` is stdin, a directory all its YAML); exit 1 where one would be refused."""
+    found: list[Found] = []
+    rollouts = others = 0
+    lines: dict[str, list[str]] = {}
+    for file in _all(files):
+        text = _text(file)
+        lines[str(file)] = text.splitlines()
+        for document in read(text):
+            if isinstance(document, Trouble):
+                found.append(Found(str(file), document.place, document.message))
+            elif is_rollout(document.value):
+                rollouts += 1
+                found += _judged(str(file), document)
+            else:
+                others += 1
+    if output is Output.JSON:
+        console().out(json.dumps([{"file": f.file, "line": f.place.line, "column": f.place.column, "message": f.message} for f in found]))
+    else:
+        _tell(found, lines, rollouts, others)
+    if found or not rollouts:
+        raise typer.Exit(Exit.ROLLED_BACK)
+
+
+def _judged(file: str, document: Document) -> Iterator[Found]:
+    yield from (Found(file, trouble.place, trouble.message) for trouble in document.twice)
+    found = [Found(file, document.place(finding.path), str(finding)) for finding in judge(document.value)]
+    yield from sorted(found, key=lambda one: (one.place.line, one.place.column))
+
+
+def _all(files: list[Path]) -> Iterator[Path]:
+    for file in files:
+        if file.is_dir():
+            yield from sorted(p for p in file.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
+        else:
+            yield file
+
+
+def _text(file: Path) -> str:
+    if str(file) == "-":
+        return sys.stdin.read()
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        reason = failure.strerror if isinstance(failure, OSError) else "it is not UTF-8 text"
+        raise Absent(f"{file} cannot be read: {reason}.") from failure
+
+
+def _tell(found: list[Found], lines: dict[str, list[str]], rollouts: int, others: int) -> None:
+    out = console()
+    for one in found:
+        where = f"{one.file}:{one.place.line}:{one.place.column}"
+        out.print(Text.assemble((where, "bold"), ": ", one.message), soft_wrap=True)
+        written = lines[one.file][one.place.line - 1 : one.place.line]
+        out.print(Text("    " + "".join(written).rstrip(), style="dim"), soft_wrap=True)
+    skipped = f" ({others} other object{'s' if others != 1 else ''} not looked at)" if others else ""
+    count = f"{rollouts} ModelRollout{'s' if rollouts != 1 else ''}"
+    if found:
+        out.print(f"[red]{len(found)} found in {count}[/]{skipped}")
+    elif rollouts:
+        out.print(f"[green]{count}: the API server would take {'it' if rollouts == 1 else 'them'}[/]{skipped}")
+    else:
+        out.print(f"[yellow]No ModelRollout here[/]{skipped}")

@@ -1,0 +1,187 @@
+"""`simulate`: recorded or generated metrics through the operator's own gates, and the timeline of what they would have decided."""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from rollout_cli.admission import is_rollout, judge
+from rollout_cli.exits import Absent, Exit, WrongUsage
+from rollout_cli.generated import Generated, Load, Quality, both
+from rollout_cli.manifest import Document, read
+from rollout_cli.recording import Recording, recorded
+from rollout_cli.replay import Moment, Source, replay
+from rollout_cli.terminal import Output, console, dump, marks
+from rollout_cli.words import OF_MEASUREMENT, Marks, held_against, of_measurement, samples, silence, span
+from rollout_operator.domain.spec import Spec
+from rollout_operator.domain.status import GateStatus, Phase
+
+DEFAULT = {"modelUri": "models:/simulated/2", "traffic": {"host": "simulated.example.com"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The command line. metrics: files of a recording; without any, metrics are generated from the qualities and the load."""
+
+    manifest: Path | None
+    metrics: Sequence[Path]
+    candidate_revision: str | None
+    stable_revision: str | None
+    candidate: Quality
+    stable: Quality
+    load: Load
+    seed: int
+    runs: int
+    first_deploy: bool
+    output: Output | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a replay ended, after how long."""
+
+    exit: Exit
+    word: str
+    after: timedelta
+    message: str
+
+
+def run(request: Request) -> None:
+    """Do it; exit 0 promoted, 1 rolled back or halted, 2 no verdict."""
+    spec = _spec(request.manifest)
+    if request.runs > 1:
+        if request.metrics:
+            raise WrongUsage("--runs is for generated metrics: a recording is what it is.")
+        _many(spec, request)
+        return
+    source: Source = _source(request, request.seed)
+    moments = list(replay(spec, source, request.first_deploy))
+    end = ending(moments, source)
+    if request.output is Output.JSON or request.output is Output.YAML:
+        console().out(dump(_plain(moments, end, source.start), request.output), highlight=False)
+    else:
+        _tell(spec, source, moments, end)
+    raise typer.Exit(end.exit)
+
+
+def _source(request: Request, seed: int) -> Source:
+    if request.metrics:
+        return recorded(request.metrics, request.candidate_revision, request.stable_revision)
+    return Generated(both(request.candidate, request.stable), request.load, seed)
+
+
+def _spec(manifest: Path | None) -> Spec:
+    if manifest is None:
+        return Spec.model_validate(DEFAULT)
+    try:
+        text = manifest.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise Absent(f"{manifest} cannot be read: {getattr(failure, 'strerror', None) or 'it is not UTF-8 text'}.") from failure
+    ours = [d.value for d in read(text) if isinstance(d, Document) and is_rollout(d.value)]
+    if len(ours) != 1:
+        raise WrongUsage(f"{manifest} has {len(ours)} ModelRollouts; simulate takes a file with one.")
+    if found := judge(ours[0]):
+        raise WrongUsage(f"{manifest} would be refused: {found[0]}. `kubectl modelrollout lint {manifest}` says where.")
+    return Spec.model_validate(ours[0]["spec"])
+
+
+def ending(moments: Sequence[Moment], source: Source) -> Ending:
+    """What the last look came to."""
+    last = moments[-1]
+    after = last.at - source.start
+    if last.halted:
+        return Ending(Exit.ROLLED_BACK, "Halted", after, last.message)
+    if last.phase is Phase.ROLLING_BACK:
+        return Ending(Exit.ROLLED_BACK, "RolledBack", after, last.message)
+    if last.ends:
+        return Ending(Exit.PROMOTED, "Promoted", after, last.message)
+    return Ending(Exit.TIMED_OUT, "NoVerdict", after, f"The metrics end here, without a verdict: {last.message}")
+
+
+def told(moments: Sequence[Moment]) -> Iterator[Moment]:
+    """The looks that say something new: another step, another measurement, a verdict."""
+    before: object = None
+    for moment in moments:
+        now = (moment.phase, moment.step, moment.halted, moment.reason, tuple(g.measurement for g in moment.gates))
+        if now != before or moment is moments[-1]:
+            yield moment
+        before = now
+
+
+def _tell(spec: Spec, source: Source, moments: Sequence[Moment], end: Ending) -> None:
+    out, signs = console(), marks(console())
+    if isinstance(source, Recording):
+        roles = ", ".join(f"{role} {revision or '(no label)'}" for role, revision in source.revisions.items())
+        out.print(f"Replaying {roles}, from {source.start:%Y-%m-%d %H:%M:%S} UTC on.", style="dim", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("AFTER", no_wrap=True, justify="right")
+    table.add_column("WEIGHT", no_wrap=True, justify="right")
+    table.add_column("GATES", ratio=1)
+    for moment in told(moments):
+        gates = Text("\n").join(_gate(spec, gate, signs) for gate in moment.gates) if moment.gates else Text(moment.message, style="dim")
+        table.add_row(span(moment.at - source.start), f"{moment.weight} %", gates)
+    out.print(table)
+    style = {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(end.exit, "bold yellow")
+    looks = f" ({len(moments)} looks)"
+    out.print(Text.assemble((end.word, style), f" after {span(end.after)}{looks}: {end.message}"), soft_wrap=True)
+
+
+def _gate(spec: Spec, gate: GateStatus, signs: Marks) -> Text:
+    value = held_against(spec, gate, signs)
+    text = Text(f"{of_measurement(gate.measurement, signs)} {gate.metric}", style=OF_MEASUREMENT[gate.measurement])
+    text.append(f"  {value}" if value else f"  {silence(gate)}", style="")
+    return text.append(f"  {counted}" if value and (counted := samples(gate)) else "", style="dim")
+
+
+def _many(spec: Spec, request: Request) -> None:
+    """The same trial again and again, with other chances: how likely each verdict is, and how long it takes."""
+    ends: list[Ending] = []
+    for seed in range(request.seed, request.seed + request.runs):
+        source = _source(request, seed)
+        ends.append(ending(list(replay(spec, source, request.first_deploy)), source))
+    counted = Counter(end.word for end in ends)
+    rows = []
+    for word, count in counted.most_common():
+        seconds = sorted(e.after.total_seconds() for e in ends if e.word == word)
+        rows.append(
+            {
+                "verdict": word,
+                "runs": count,
+                "share": count / len(ends),
+                "medianSeconds": statistics.median(seconds),
+                "longest": seconds[-1],
+            }
+        )
+    out = console()
+    if request.output is not None:
+        out.out(dump(rows, request.output), highlight=False)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("VERDICT", "RUNS", "SHARE", "MEDIAN", "LONGEST"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "VERDICT" else "right")
+    for row in rows:
+        median, longest = (span(timedelta(seconds=float(str(row[k])))) for k in ("medianSeconds", "longestSeconds"))
+        table.add_row(str(row["verdict"]), str(row["runs"]), f"{row['share']:.0%}", median, longest)
+    out.print(table)
+
+
+def _plain(moments: Sequence[Moment], end: Ending, start: datetime) -> dict[str, object]:
+    def gate(one: GateStatus) -> dict[str, object]:
+        return {"metric": one.metric, "value": one.value, "measurement": str(one.measurement), "message": one.message}
+
+    return {
+        "verdict": end.word,
+        "seconds": round(end.after.total_seconds(), 3),
+        "message": end.message,
+        "looks": len(moments),
+        "timeline": [
+            {"seconds": round((m.at - start).total_seconds(), 3), "weight": m.weight, "step": m.step, "gates": [gate(g) for g in m.gates]}
+            for m in told(moments)
+        ],
+    }

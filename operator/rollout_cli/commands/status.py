@@ -1,0 +1,145 @@
+"""`status`: where a rollout stands, and with --wait how it ends."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from rollout_cli.access import Access
+from rollout_cli.exits import Exit, Unreachable, WrongUsage
+from rollout_cli.outcome import Asked, Outcome, follow, outcome
+from rollout_cli.rollout import Rollout, read
+from rollout_cli.terminal import Output, console, dump
+from rollout_cli.words import STYLES, span
+from rollout_operator.domain.schema import parse_duration
+from rollout_operator.domain.status import Phase
+
+PAUSE = 1.0
+"""Seconds between two looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The command line."""
+
+    name: str
+    wait: bool
+    timeout: str
+    model_uri: str | None
+    output: Output | None
+
+
+def run(request: Request, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+    """Do it; ends with the exit code of the outcome where it waits."""
+    try:
+        timeout = parse_duration(request.timeout)
+    except ValueError as wrong:
+        raise WrongUsage(f"--timeout: {wrong}.") from wrong
+    if request.output in {Output.NAME, Output.WIDE}:
+        raise WrongUsage(f"status prints no {request.output}: write -o json or -o yaml.")
+    access = Access.connect(kubeconfig, context, namespace)
+    rollout = read(access, request.name)
+    if not request.wait:
+        _tell(rollout, request.output)
+        return
+    waiting = Waiting(access, request, timeout, console(stderr=request.output is not None))
+    end, rollout = waiting.run(rollout)
+    if request.output is None:
+        style = {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(end.exit, "bold yellow")
+        console().print(Text.assemble((end.word, style), f": {end.message}"), soft_wrap=True)
+    else:
+        console().out(dump(_report(rollout, end, waiting.seconds), request.output), highlight=False)
+    raise typer.Exit(end.exit)
+
+
+def _tell(rollout: Rollout, output: Output | None) -> None:
+    status = rollout.status
+    if output is not None:
+        console().out(dump(rollout.raw.get("status", {}), output), highlight=False)
+        return
+    out = console()
+    out.print(Text.assemble((str(status.phase), f"bold {STYLES.get(status.phase, 'yellow')}"), f": {status.message}"), soft_wrap=True)
+    if not rollout.seen:
+        out.print("The operator has not seen the spec as it is now.", style="yellow")
+    for condition in status.conditions:
+        out.print(f"  {condition.type}={condition.status}  {condition.reason}", style="dim")
+
+
+@dataclass
+class Waiting:
+    """Looks until the outcome is there, and tells of every change."""
+
+    access: Access
+    request: Request
+    timeout: timedelta
+    out: Console
+    clock: Callable[[], float] = time.monotonic
+    seconds: float = 0.0
+
+    def run(self, rollout: Rollout) -> tuple[Outcome, Rollout]:
+        """The outcome, and the rollout as it was then. A cluster that does not answer for a while only costs time."""
+        started = self.clock()
+        asked = Asked(self.request.model_uri or rollout.wanted)
+        told: tuple[object, ...] = ()
+        while True:
+            self.seconds = self.clock() - started
+            asked = follow(asked, rollout)
+            if (end := outcome(asked, rollout)) is not None:
+                return end, rollout
+            if self.seconds >= self.timeout.total_seconds():
+                return self._late(asked, rollout), rollout
+            if (now := (rollout.status.attempt, rollout.status.phase, rollout.status.weight, rollout.status.reason)) != told:
+                told = now
+                self._say(str(rollout.status.phase), rollout.status.message or "waiting for the operator", rollout.status.phase)
+            time.sleep(min(PAUSE, max(0.05, self.timeout.total_seconds() - self.seconds)))
+            rollout = self._again(rollout)
+
+    def _again(self, rollout: Rollout) -> Rollout:
+        try:
+            return read(self.access, rollout.name)
+        except Unreachable as failure:
+            self._say("…", str(failure), None)
+            return rollout
+
+    def _say(self, what: str, message: str, phase: Phase | None) -> None:
+        style = "yellow" if phase is None else STYLES.get(phase, "yellow")
+        line = Text.assemble((f"{span(timedelta(seconds=self.seconds)):>11}  ", "dim"), (f"{what:<12}", style), message)
+        self.out.print(line, soft_wrap=True)
+        sys.stdout.flush()
+
+    def _late(self, asked: Asked, rollout: Rollout) -> Outcome:
+        status = rollout.status
+        if not rollout.seen:
+            message = f"The operator has not seen the spec that asks for {asked.uri}: is it running? `kubectl modelrollout doctor` looks."
+        else:
+            paused = " It is paused: `kubectl modelrollout resume`." if status.paused_since is not None else ""
+            message = f"No verdict on {asked.uri} within {self.request.timeout}; it is in phase {status.phase}: {status.message}{paused}"
+        return Outcome(Exit.TIMED_OUT, str(status.reason), message)
+
+
+def _report(rollout: Rollout, end: Outcome, seconds: float) -> dict[str, Any]:
+    """The outcome for programs."""
+    status = rollout.status
+    return {
+        "verdict": end.word,
+        "reason": end.reason,
+        "message": end.message,
+        "exitCode": int(end.exit),
+        "seconds": round(seconds, 1),
+        "namespace": rollout.namespace,
+        "name": rollout.name,
+        "modelUri": rollout.wanted,
+        "attempt": status.attempt,
+        "phase": str(status.phase),
+        "stable": status.stable.uri if status.stable is not None else None,
+        "gates": [
+            {"metric": g.metric, "value": g.value, "threshold": g.threshold, "samples": g.samples, "measurement": str(g.measurement)}
+            for g in status.gates
+        ],
+    }

@@ -1,0 +1,48 @@
+"""`promote`, `abort`, `retry`, `skip`, `pause`, `resume`: write the command, and see that the operator took it."""
+
+import time
+
+from rollout_cli.access import Access, rollouts_path
+from rollout_cli.exits import Unreachable
+from rollout_cli.rollout import Rollout, read
+from rollout_cli.steer import Verb, order, reverted_by
+from rollout_cli.terminal import console
+
+PATIENCE, PAUSE = 30.0, 0.2
+"""Seconds: for the operator to react, between two looks."""
+
+
+def run(verb: str, name: str, forget_evidence: bool, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:  # noqa: PLR0917
+    """Do it. Raises Refused where the operator would do nothing, Unreachable where it does not react."""
+    access = Access.connect(kubeconfig, context, namespace)
+    rollout = read(access, name)
+    asked = order(Verb(verb), rollout, forget_evidence)
+    access.patch(rollouts_path(rollout.namespace, rollout.name), asked.patch)
+    out = console()
+    out.print(asked.sentence, soft_wrap=True)
+    if verb in {Verb.PAUSE, Verb.RESUME}:
+        out.print(reverted_by(rollout), style="yellow", soft_wrap=True)
+    after = _reaction(access, rollout)
+    if after is None:
+        raise Unreachable(
+            f"The operator has not reacted for {PATIENCE:.0f} s. The command stays; `kubectl modelrollout doctor` looks for it."
+        )
+    paused = "Paused in phase " if after.status.paused_since is not None else ""
+    out.print(f"{paused}{after.status.phase}: {after.status.message}", style="dim", soft_wrap=True)
+
+
+def _reaction(access: Access, before: Rollout) -> Rollout | None:
+    """The rollout once the operator has answered the command; None where it has not in time."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        now = read(access, before.name)
+        if now.seen and _answer(now) != _answer(before):
+            return now
+        time.sleep(PAUSE)
+    return None
+
+
+def _answer(rollout: Rollout) -> tuple[object, ...]:
+    """What of a status a command changes."""
+    status = rollout.status
+    return status.observed_generation, status.attempt, status.phase, status.step, status.halted, status.honoured, status.paused_since

@@ -1,0 +1,73 @@
+"""Objects follow the status: what differs is applied, what should not be is deleted, and an old read changes nothing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollout_operator.cluster import Cluster
+from rollout_operator.domain.names import KIND
+from rollout_operator.errors import Conflict, Gone
+from rollout_operator.objects import Manifest
+from rollout_operator.store import Child, Key, Store
+
+DELETED_IN_ORDER = ("Ingress", "HTTPRoute", "Service", "Deployment")
+"""Routes go before what they lead to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object to apply or, without a manifest, to delete; known: the object as it was seen, None for one to be created."""
+
+    kind: str
+    name: str
+    known: Child | None
+    manifest: Manifest | None
+
+
+def changes(wanted: Iterable[Manifest], live: Iterable[Child], owner: str) -> list[Change]:
+    """What differs from what is wanted: first what is to be applied, in the order given, then what is to be deleted."""
+    known = {(c.kind, c.name): c for c in live}
+    found, kept = list[Change](), set[tuple[str, str]]()
+    for manifest in wanted:
+        place = manifest["kind"], manifest["metadata"]["name"]
+        kept.add(place)
+        one = known.get(place)
+        if one is None or one.deleting or not one.agrees(manifest):
+            found.append(Change(*place, one, manifest))
+    surplus = [c for p, c in known.items() if p not in kept and c.kind in DELETED_IN_ORDER and c.owner == owner and not c.deleting]
+    surplus.sort(key=lambda c: DELETED_IN_ORDER.index(c.kind))
+    return [*found, *(Change(c.kind, c.name, c, None) for c in surplus)]
+
+
+async def confirm(seen: Mapping[str, Any], store: Store, cluster: Cluster) -> None:
+    """Raise Conflict where the ModelRollout has been written since it was seen: objects follow the newest status only."""
+    meta = seen["metadata"]
+    now = await cluster.read(KIND, meta["namespace"], meta["name"])
+    if now["metadata"]["resourceVersion"] != meta["resourceVersion"]:
+        store.put_rollout(now)
+        raise Conflict(f"{meta['namespace']}/{meta['name']} has been written since it was seen")
+
+
+async def carry_out(change: Change, key: Key, store: Store, cluster: Cluster) -> None:
+    """Make one change; raises Conflict where the object is not as it was seen any more, and has it read anew then."""
+    known = change.known
+    try:
+        if change.manifest is not None:
+            applied = await cluster.apply(change.manifest, None if known is None else (known.uid, known.version))
+            store.put_child(change.kind, applied)
+        elif known is not None:
+            await cluster.delete(change.kind, key[0], change.name, known.uid)
+            store.forget(key, change.kind, change.name, known.uid)
+    except Conflict:
+        if known is not None:
+            store.forget(key, change.kind, change.name, known.uid)
+        await read_anew(change.kind, key[0], change.name, store, cluster)
+        raise
+
+
+async def read_anew(kind: str, namespace: str, name: str, store: Store, cluster: Cluster) -> None:
+    """Bring the store up to date about one object, whatever the watches told."""
+    try:
+        store.put(kind, await cluster.read(kind, namespace, name))
+    except Gone:
+        return

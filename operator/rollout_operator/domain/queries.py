@@ -1,0 +1,80 @@
+"""What Prometheus is asked, and how its reply is read: the same for the operator and for people who want to see what it sees.
+
+A range selector in an instant query gives the samples with their own timestamps, and none after a series went stale;
+`last_over_time` or a plain selector would give the time of the query instead.
+Source: prometheus.io/docs/prometheus/latest/querying/api/#instant-queries.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from rollout_operator.domain.observed import MetricsUnreachable, Series
+from rollout_operator.domain.series import (
+    ACCURACY,
+    ACCURACY_SAMPLES,
+    ERRORS,
+    FEEDBACK,
+    LATENCY_BUCKET,
+    PREDICTIONS,
+    REQUESTS,
+    STALE_AFTER,
+)
+from rollout_operator.domain.spec import Metric
+
+_WINDOW = f"{int(STALE_AFTER.total_seconds())}s"
+
+NAMES: Mapping[Metric, tuple[str, ...]] = {
+    Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, PREDICTIONS),
+    Metric.ERROR_RATE: (REQUESTS, ERRORS),
+    Metric.LATENCY_P95: (LATENCY_BUCKET,),
+}
+"""The series behind each metric."""
+
+
+def query(metric: Metric, **labels: str) -> str:
+    """The query for a metric, of all rollouts or of those whose series carry `labels`."""
+    name = f'__name__=~"{"|".join(NAMES[metric])}"'
+    return f"{{{', '.join((name, *(f'{k}={json.dumps(v)}' for k, v in labels.items())))}}}[{_WINDOW}]"
+
+
+QUERIES: Mapping[Metric, str] = {metric: query(metric) for metric in Metric}
+
+Key = tuple[str, str]
+"""Namespace and revision."""
+Snapshot = Mapping[Key, tuple[Series, ...]]
+
+
+def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
+    """Read a reply of the query API; whatever is not a plain matrix without warnings is no answer."""
+    if status != 200:
+        return MetricsUnreachable(f"Prometheus answered HTTP {status}")
+    try:
+        reply = json.loads(body)
+        if reply["status"] != "success" or reply["data"]["resultType"] != "matrix":
+            return MetricsUnreachable("Prometheus answered with something else than a matrix")
+        if reply.get("warnings"):
+            return MetricsUnreachable(f"Prometheus warns: {reply['warnings'][0]}")
+        found: dict[Key, list[Series]] = defaultdict(list)
+        for one in reply["data"]["result"]:
+            labels = one["metric"]
+            found[labels.get("namespace", ""), labels.get("revision", "")].append(_newest(labels, one["values"]))
+    except (ValueError, KeyError, TypeError, IndexError) as failure:
+        return MetricsUnreachable(f"Prometheus' answer cannot be read: {type(failure).__name__}")
+    return {key: tuple(series) for key, series in found.items()}
+
+
+def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
+    at, value = values[-1]
+    return Series(
+        name=labels["__name__"],
+        pod=labels.get("pod", ""),
+        at=float(at) if math.isfinite(float(at)) else 0.0,
+        value=float(value),
+        source=labels.get("source", ""),
+        le=labels.get("le", ""),
+        outcome=labels.get("outcome", ""),
+        first=float(values[0][1]),
+    )

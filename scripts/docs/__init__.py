@@ -1,0 +1,1 @@
+"""What of the documents is made and not written: the API reference, the schema for editors, the pictures."""

@@ -1,0 +1,55 @@
+"""`python -m scripts.docs write|check|pictures`: make docs/api.md and the editor's schema, see that nothing is stale, draw the pictures."""
+
+import difflib
+import sys
+from pathlib import Path
+
+import click
+
+from scripts.docs import api, pictures, schema
+
+ROOT = Path(__file__).parents[2]
+MADE = {ROOT / "docs" / "api.md": api.reference, ROOT / "docs" / "modelrollout.schema.json": schema.text}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """What of the documents is made and not written."""
+
+
+@main.command()
+def write() -> None:
+    """Write docs/api.md and docs/modelrollout.schema.json."""
+    for path, make in MADE.items():
+        path.write_text(make())
+        click.echo(f"wrote {path.relative_to(ROOT)}")
+
+
+@main.command()
+def check() -> None:
+    """Say what is stale; exit code 1 where anything is."""
+    found = False
+    for path, make in MADE.items():
+        there, made = path.read_text() if path.exists() else "", make()
+        if there != made:
+            found = True
+            lines = difflib.unified_diff(there.splitlines(), made.splitlines(), str(path.relative_to(ROOT)), "generated", lineterm="", n=1)
+            click.echo("\n".join([*lines][:40]))
+            click.echo(f"{path.relative_to(ROOT)} is stale: run 'make docs'")
+    for name in pictures.stale():
+        found = True
+        click.echo(f"docs/pictures/{name}.svg is not drawn from docs/pictures/{name}.dot as it stands: run 'make pictures'")
+    sys.exit(found)
+
+
+@main.command(name="pictures")
+def draw() -> None:
+    """Draw docs/pictures/*.dot to SVG; needs Graphviz."""
+    try:
+        pictures.draw()
+    except pictures.NotDrawn as trouble:
+        raise click.ClickException(str(trouble)) from trouble
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+"""The charts: what Helm renders of them, held against Kubernetes' schemas, kube-score, Pod Security and a real API server."""
+
+import json
+import subprocess
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from rollout_bridge import mappings
+from tests.api.charts import (
+    BRIDGE,
+    CHARTS,
+    MODEL,
+    OPERATOR,
+    ROOT,
+    VARIANTS,
+    by_kind,
+    golden,
+    helm,
+    manifests,
+    pods,
+    render,
+    tool,
+    values_of,
+    written,
+)
+from tests.api.harness import Api
+
+each_variant = pytest.mark.parametrize(("chart", "values"), VARIANTS.values(), ids=VARIANTS.keys())
+
+
+@pytest.mark.parametrize("chart", [OPERATOR, MODEL])
+def test_helm_lint(chart: str) -> None:
+    done = helm("lint", "--strict", CHARTS / chart, "--values", values_of(chart))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_chart_renders_what_was_looked_at(variant: str) -> None:
+    """A change of a template is seen in what it renders; `make golden` writes these files anew."""
+    assert written(variant) == golden(variant).read_text()
+
+
+@each_variant
+def test_kubernetes_knows_every_field(chart: str, values: dict[str, Any]) -> None:
+    unknown = set()
+    for manifest in manifests(chart, values):
+        if manifest["apiVersion"].startswith("monitoring.coreos.com/"):
+            unknown.add(manifest["kind"])
+            continue
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+    assert unknown <= {"PodMonitor", "ServiceMonitor", "PrometheusRule"}
+
+
+@each_variant
+def test_kube_score_finds_nothing(chart: str, values: dict[str, Any]) -> None:
+    text = render(chart, values)
+    done = subprocess.run(
+        [tool("kube-score"), "score", "-", "--output-format", "ci"], input=text, capture_output=True, text=True, check=False
+    )
+    found = [line for line in done.stdout.splitlines() if not line.startswith(("[OK]", "[SKIPPED]"))]
+    assert not found
+    assert done.returncode == 0, done.stderr
+    assert "[OK]" in done.stdout
+
+
+@each_variant
+def test_a_namespace_that_enforces_restricted_takes_every_pod(api: Api, chart: str, values: dict[str, Any]) -> None:
+    """Pod Security's own admission decides, on a dry run; it would refuse a pod without any one of the settings."""
+    name = "restricted"
+    api.namespace(name)
+    api.patch(f"/api/v1/namespaces/{name}", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    found = pods(manifests(chart, values))
+    assert found
+    for number, spec in enumerate(found):
+        spec.pop("priorityClassName", None)  # the bare API server makes no system classes outside of kube-system
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"p{number}"}, "spec": spec}
+        reply = api.http.post(f"/api/v1/namespaces/{name}/pods", json=pod, params={"dryRun": "All", "fieldValidation": "Strict"})
+        assert reply.status_code == 201, reply.text
+        spec["containers"][0]["securityContext"].pop("capabilities")
+        reply = api.http.post(f"/api/v1/namespaces/{name}/pods", json=pod, params={"dryRun": "All"})
+        assert reply.status_code == 403, "else nothing was enforced"
+
+
+def _bridge(**changes: Any) -> dict[str, Any]:
+    return {"bridge": {**BRIDGE["bridge"], **changes}}
+
+
+REFUSED = {
+    "no Prometheus": ({"prometheus": {"url": ""}}, "set prometheus.url, for example"),
+    "no registry": ({"mlflow": {"trackingUri": ""}}, "set mlflow.trackingUri, for example"),
+    "a value that does not exist": ({"promethues": {}}, "additional properties 'promethues' not allowed"),
+    "an unknown level": ({"logLevel": "LOUD"}, "/logLevel"),
+    "a URL that is none": ({"prometheus": {"url": "prometheus:9090"}}, "/prometheus/url"),
+    "a digest that is none": ({"image": {"digest": "sha256:1"}}, "/image/digest"),
+    "a namespace that is none": ({"watchNamespaces": ["A"]}, "/watchNamespaces/0"),
+    "a replica count, which there is none of": ({"replicas": 2}, "additional properties 'replicas' not allowed"),
+    "a bridge without mappings": ({"bridge": {"enabled": True}}, "bridge.mappings is empty: say which alias"),
+    "a bridge without a secret": (_bridge(webhookSecret={"secret": ""}), "set bridge.webhookSecret.secret to the name of a Secret"),
+    "a dispatch without a token": (_bridge(githubToken={"secret": ""}), "set bridge.githubToken.secret to the name of a Secret"),
+    "a mapping that leads nowhere": (_bridge(mappings=[{"model": "a", "alias": "b"}]), "/bridge/mappings/0"),
+    "a mapping with a typo": (_bridge(mappings=[{"model": "a", "alias": "b", "rolout": {}}]), "'rolout' not allowed"),
+    "a template that names the model": (
+        _bridge(mappings=[{"model": "a", "alias": "b", "rollout": {"namespace": "n", "name": "i", "template": {"modelUri": "x"}}}]),
+        "/bridge/mappings/0/rollout/template",
+    ),
+    "both monitors": ({"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}, "enable one of them"),
+}
+
+
+@pytest.mark.parametrize(("values", "told"), REFUSED.values(), ids=REFUSED.keys())
+def test_bad_values_are_refused_with_a_sentence(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(AssertionError) as refusal:
+        render(OPERATOR, values)
+    assert told in str(refusal.value)
+
+
+MODEL_REFUSED = {
+    "no model": ({"stable": {"modelUri": ""}}, "set stable.modelUri, for example"),
+    "an alias, which moves": ({"stable": {"modelUri": "models:/iris@champion"}}, "/stable/modelUri"),
+    "a file": ({"stable": {"modelUri": "file:///etc/passwd"}}, "/stable/modelUri"),
+    "weight 101": ({"canary": {"weight": 101}}, "/canary/weight"),
+    "no replicas": ({"stable": {"replicas": 0}}, "/stable/replicas"),
+    "a host with a line break": ({"ingress": {"host": "a.example.com\nx"}}, "/ingress/host"),
+}
+
+
+@pytest.mark.parametrize(("values", "told"), MODEL_REFUSED.values(), ids=MODEL_REFUSED.keys())
+def test_bad_values_of_a_model_are_refused_with_a_sentence(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(AssertionError) as refusal:
+        render(MODEL, values)
+    assert told in str(refusal.value)
+
+
+def test_the_crd_is_kept_and_is_the_generated_one() -> None:
+    (crd,) = by_kind(OPERATOR)["CustomResourceDefinition"]
+    assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert crd == yaml.safe_load((ROOT / "crds" / "modelrollouts.yaml").read_text())
+    (loose,) = by_kind(OPERATOR, {"crds": {"keep": False}})["CustomResourceDefinition"]
+    assert "annotations" not in loose["metadata"]
+    assert "CustomResourceDefinition" not in by_kind(OPERATOR, {"crds": {"enabled": False}})
+
+
+MAY = [
+    (["rollouts.mlops.dev"], ["modelrollouts"], ["get", "list", "watch"]),
+    (["rollouts.mlops.dev"], ["modelrollouts/status"], ["update"]),
+    (["apps"], ["deployments"], ["get", "list", "watch", "create", "patch", "delete"]),
+    ([""], ["services"], ["get", "list", "watch", "create", "patch", "delete"]),
+    (["networking.k8s.io"], ["ingresses"], ["get", "list", "watch", "create", "patch", "delete"]),
+    (["gateway.networking.k8s.io"], ["httproutes"], ["get", "list", "watch", "create", "patch", "delete"]),
+    (["discovery.k8s.io"], ["endpointslices"], ["get", "list", "watch"]),
+    ([""], ["pods"], ["list"]),
+    ([""], ["events"], ["create"]),
+]
+"""Everything that the operator may do. No Secrets, no ConfigMaps, no exec, no wildcard; its own resource it cannot even edit."""
+
+
+def rules(role: dict[str, Any]) -> list[tuple[list[str], list[str], list[str]]]:
+    return [(r["apiGroups"], r["resources"], r["verbs"]) for r in role["rules"]]
+
+
+def test_what_the_operator_may_do_exactly() -> None:
+    found = by_kind(OPERATOR)
+    (own,) = [r for r in found["ClusterRole"] if r["metadata"]["name"] == OPERATOR]
+    assert rules(own) == MAY
+    assert "Role" not in found
+    bound = [b["roleRef"]["name"] for b in found["ClusterRoleBinding"]]
+    assert bound == [OPERATOR], "the aggregated roles are for people, nobody binds the operator to them"
+
+
+def test_in_namespaced_mode_nothing_is_cluster_wide() -> None:
+    found = by_kind(OPERATOR, {"watchNamespaces": ["team-a", "team-b"], "rbac": {"aggregateClusterRoles": False}})
+    assert "ClusterRole" not in found
+    assert "ClusterRoleBinding" not in found
+    assert {r["metadata"]["namespace"] for r in found["Role"]} == {"team-a", "team-b"}
+    assert [rules(r) for r in found["Role"]] == [MAY, MAY]
+    env = {e["name"]: e.get("value") for e in pods(found["Deployment"])[0]["containers"][0]["env"]}
+    assert env["WATCH_NAMESPACES"] == "team-a,team-b"
+
+
+def test_what_the_bridge_may_do_exactly() -> None:
+    """Its ModelRollouts by name, nothing in other namespaces, nothing of any other kind; create only where a mapping has a template."""
+    found = by_kind(OPERATOR, BRIDGE)
+    mine = {"name": "rollout-operator-bridge"}
+    roles = {r["metadata"]["namespace"]: r["rules"] for r in found["Role"]}
+    changes = {"apiGroups": ["rollouts.mlops.dev"], "resources": ["modelrollouts"], "verbs": ["get", "patch"]}
+    create = {"apiGroups": ["rollouts.mlops.dev"], "resources": ["modelrollouts"], "verbs": ["create"]}
+    assert roles == {"team-a": [{**changes, "resourceNames": ["iris"]}, create], "team-b": [{**changes, "resourceNames": ["churn"]}]}
+    for binding in found["RoleBinding"]:
+        assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", **mine}
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "namespace": "models", **mine}]
+    assert {a["metadata"]["name"] for a in found["ServiceAccount"]} == {OPERATOR, mine["name"]}
+    assert not [b for b in found["ClusterRoleBinding"] if b["subjects"][0]["name"] == mine["name"]]
+
+
+def test_the_bridge_has_its_secrets_by_reference_and_mappings_that_it_can_read() -> None:
+    found = by_kind(OPERATOR, BRIDGE)
+    (own,) = [d for d in found["Deployment"] if d["metadata"]["name"].endswith("-bridge")]
+    (container,) = own["spec"]["template"]["spec"]["containers"]
+    env = {e["name"]: e for e in container["env"]}
+    assert env["WEBHOOK_SECRET"]["valueFrom"] == {"secretKeyRef": {"name": "webhook", "key": "secret"}}
+    assert env["WEBHOOK_SECRET_PREVIOUS"]["valueFrom"] == {"secretKeyRef": {"name": "webhook", "key": "previous"}}
+    assert env["GITHUB_TOKEN"]["valueFrom"] == {"secretKeyRef": {"name": "github", "key": "token"}}
+    (config,) = [c for c in found["ConfigMap"] if c["metadata"]["name"].endswith("-bridge")]
+    known = mappings.parse(config["data"]["mappings.yaml"])
+    assert [str(m.target) for m in known.mappings] == [
+        "ModelRollout team-a/iris",
+        "ModelRollout team-b/churn",
+        "dispatch model-rollout to acme/churn",
+    ]
+    (policy,) = [p for p in found["NetworkPolicy"] if p["metadata"]["name"].endswith("-bridge")]
+    assert policy["spec"]["ingress"][0]["from"] == BRIDGE["bridge"]["from"]
+    assert {p["port"] for rule in policy["spec"]["egress"] for p in rule["ports"]} == {53, 443, 6443}
+
+
+def test_nothing_that_selects_the_operator_selects_the_bridge() -> None:
+    found = by_kind(OPERATOR, BRIDGE)
+    labels = {d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"] for d in found["Deployment"]}
+    for service in found["Service"]:
+        selected = [name for name, has in labels.items() if service["spec"]["selector"].items() <= has.items()]
+        assert selected == [service["metadata"]["name"]]
+    (own,) = [d for d in found["Deployment"] if d["metadata"]["name"].endswith("-bridge")]
+    checked = own["spec"]["template"]["metadata"]["annotations"]["checksum/mappings"]
+    fewer = by_kind(OPERATOR, _bridge(mappings=BRIDGE["bridge"]["mappings"][:1]))["Deployment"]
+    assert checked not in str(fewer), "a change of the mappings starts new pods"
+
+
+def test_without_the_bridge_there_is_nothing_of_it() -> None:
+    assert "bridge" not in render(OPERATOR)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        pytest.param({}, "model-rollouts/operator:0.1.0", id="the chart's version"),
+        pytest.param({"tag": "1.2"}, "model-rollouts/operator:1.2", id="a tag"),
+        pytest.param({"registry": "r.example.com:5000", "repository": "a/b"}, "r.example.com:5000/a/b:0.1.0", id="a registry"),
+        pytest.param({"tag": "1", "digest": "sha256:" + "a" * 64}, "model-rollouts/operator@sha256:" + "a" * 64, id="a digest wins"),
+    ],
+)
+def test_the_image(image: dict[str, str], expected: str) -> None:
+    assert pods(by_kind(OPERATOR, {"image": image})["Deployment"])[0]["containers"][0]["image"] == expected
+
+
+def test_a_model_with_a_canary_has_two_of_everything_and_a_weight() -> None:
+    found = by_kind(MODEL, {"canary": {"weight": 25, "replicas": 3}, "stable": {"replicas": 4}, "image": {"tag": "9"}}, release="iris")
+    assert {d["metadata"]["name"]: d["spec"]["replicas"] for d in found["Deployment"]} == {"iris": 4, "iris-canary": 3}
+    assert {p["containers"][0]["image"] for p in pods(found["Deployment"])} == {"model-rollouts/inference:9"}
+    for service, deployment in zip(found["Service"], found["Deployment"], strict=True):
+        others = [d for d in found["Deployment"] if d is not deployment]
+        assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+        assert not any(service["spec"]["selector"].items() <= d["spec"]["template"]["metadata"]["labels"].items() for d in others)
+    annotations = {i["metadata"]["name"]: i["metadata"].get("annotations", {}) for i in found["Ingress"]}
+    assert annotations["iris"] == {}
+    assert annotations["iris-canary"]["nginx.ingress.kubernetes.io/canary-weight"] == "25"
+
+
+def test_a_model_without_a_canary_has_one_of_everything() -> None:
+    found = by_kind(MODEL, {"canary": {"enabled": False}}, release="iris")
+    assert [len(found[kind]) for kind in ("Deployment", "Service", "Ingress", "PodDisruptionBudget")] == [1, 1, 1, 1]
+
+
+@each_variant
+def test_the_api_server_takes_everything(api: Api, chart: str, values: dict[str, Any]) -> None:
+    """A dry run against a real API server with strict field validation, the CRD among it."""
+    for name in ("models", "team-a", "team-b"):
+        api.namespace(name)
+    plural = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
+    for manifest in manifests(chart, values):
+        if manifest["apiVersion"].startswith("monitoring.coreos.com/"):
+            continue
+        group, meta = manifest["apiVersion"], manifest["metadata"]
+        if manifest["kind"] in {"Pod", "Deployment"}:
+            pods([manifest])[0].pop("priorityClassName", None)
+        place = f"/namespaces/{meta.get('namespace', 'models')}" if not manifest["kind"].startswith(("Cluster", "Custom")) else ""
+        root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+        path = f"{root}{place}/{plural.get(manifest['kind'], manifest['kind'].lower() + 's')}/{meta['name']}"
+        query = {"fieldManager": "helm", "force": "true", "fieldValidation": "Strict", "dryRun": "All"}
+        reply = api.http.patch(path, content=json.dumps(manifest), params=query, headers={"Content-Type": "application/apply-patch+yaml"})
+        assert reply.status_code < 300, f"{manifest['kind']} {meta['name']}: {reply.text}"

@@ -1,0 +1,207 @@
+"""HTTPRoute against a real API server with Gateway API's own CRDs; the Gateway's controller is played, because none runs here."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts.cluster import addons, gobuild
+from tests.api.harness import Api, Hands, Operator, Rollout, wait_for
+
+ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/httproutes"
+TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
+
+
+@pytest.fixture(scope="session")
+def gateway_api(api: Api) -> None:
+    """Gateway API's CRDs, as they lie in its Go module."""
+    gobuild.build(next(c for c in gobuild.COMPONENTS if c.name == "traefik"))
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for file in addons.gateway_crds():
+        for crd in yaml.safe_load_all(file.read_text()):
+            if crd["kind"] == "CustomResourceDefinition" and crd["spec"]["names"]["kind"] == "HTTPRoute":
+                reply = api.apply(f"{path}/{crd['metadata']['name']}", crd)
+                assert reply.status_code < 300, reply.text
+    wait_for(lambda: api.http.get(ROUTES.format(ns="default")).status_code == 200, "HTTPRoute to be served")
+
+
+class Controller:
+    """Says of every HTTPRoute that it has taken it over as it is now, as long as `follows`."""
+
+    def __init__(self, api: Api, ns: str) -> None:
+        self.api, self.path = api, ROUTES.format(ns=ns)
+        self.follows, self.refuses = True, ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Controller":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            for route in self.api.get(self.path)["items"]:
+                if self.follows:
+                    self._answer(route)
+
+    def _answer(self, route: dict[str, Any]) -> None:
+        generation = route["metadata"]["generation"]
+        known = route.get("status", {}).get("parents", [])
+        if known and all(c["observedGeneration"] == generation for c in known[0]["conditions"]) and not self.refuses:
+            return
+        now = "2026-01-01T00:00:00Z"
+        conditions = [
+            {
+                "type": kind,
+                "status": "False" if self.refuses and kind == "Accepted" else "True",
+                "reason": self.refuses or kind,
+                "message": "",
+                "lastTransitionTime": now,
+                "observedGeneration": generation,
+            }
+            for kind in ("Accepted", "ResolvedRefs")
+        ]
+        parents = [{"parentRef": {"name": "public"}, "controllerName": "example.com/gateways", "conditions": conditions}]
+        self.api.patch(f"{self.path}/{route['metadata']['name']}/status", {"status": {"parents": parents}})
+
+
+@pytest.fixture
+def controller(api: Api, ns: str, gateway_api: None) -> Iterator[Controller]:
+    with Controller(api, ns) as working:
+        yield working
+
+
+# The CRDs must be there before the operator looks which APIs there are.
+@pytest.fixture
+def started(controller: Controller, operator: Operator) -> Operator:
+    return operator
+
+
+def shares(api: Api, ns: str) -> tuple[int, ...] | None:
+    """The weights of the rule for everybody: stable's first; None where there is no route."""
+    routes = api.get(ROUTES.format(ns=ns))["items"]
+    return tuple(b["weight"] for b in routes[0]["spec"]["rules"][-1]["backendRefs"]) if routes else None
+
+
+def at(api: Api, ns: str, expected: tuple[int, ...]) -> bool:
+    return shares(api, ns) == expected
+
+
+def test_promote_then_roll_back_over_an_http_route(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout) -> None:
+    assert rollout.apply("models:/iris/1", traffic=TRAFFIC).status_code == 201
+    rollout.wait_phase("Promoted", 1)
+    assert shares(api, ns) == (100,)
+    assert not api.items("Ingress", ns)
+    rollout.apply("models:/iris/2", traffic=TRAFFIC)
+    for expected in ((90, 10), (50, 50), (0, 100), (100,)):
+        wait_for(partial(at, api, ns, expected), f"shares {expected}")
+    rollout.wait_phase("Promoted", 2)
+    rollout.apply("models:/iris/3", traffic=TRAFFIC)
+    rollout.wait_phase("RolledBack", 3)
+    wait_for(lambda: shares(api, ns) == (100,), "the candidate to be out of the route")
+
+
+def test_a_gateway_that_does_not_follow_holds_the_weight(
+    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout, controller: Controller
+) -> None:
+    analysis = {"interval": "1s", "maxHold": "60s"}
+    rollout.apply("models:/iris/1", traffic=TRAFFIC, analysis=analysis)
+    rollout.wait_phase("Promoted", 1)
+    controller.follows = False
+    rollout.apply("models:/iris/2", traffic=TRAFFIC, analysis=analysis)
+    wait_for(lambda: "the Gateway has not taken" in rollout.status()["message"], "the status to tell")
+    assert shares(api, ns) == (90, 10)
+    assert rollout.status()["step"] == 0
+    controller.follows = True
+    rollout.wait_phase("Promoted", 2)
+
+
+def test_a_first_deploy_that_no_gateway_accepts_says_why(
+    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout, controller: Controller
+) -> None:
+    controller.refuses = "NotAllowedByListeners"
+    rollout.apply("models:/iris/1", deadline="5s", traffic=TRAFFIC)
+    rollout.wait_phase("RolledBack", 1)
+    assert "NotAllowedByListeners" in rollout.condition("Stalled")["message"]
+    assert shares(api, ns) is None
+
+
+@pytest.fixture
+def on_trial(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout) -> Rollout:
+    """A rollout in the first step of a long trial."""
+    rollout.apply("models:/iris/1", traffic=TRAFFIC)
+    rollout.wait_phase("Promoted", 1)
+    rollout.apply("models:/iris/2", traffic=TRAFFIC, strategy={"steps": [{"weight": 10, "hold": "60s"}, {"weight": 50, "hold": "60s"}]})
+    rollout.wait_phase("Trial", 2)
+    wait_for(partial(at, api, ns, (90, 10)), "shares 90 and 10")
+    return rollout
+
+
+def repaired(api: Api, ns: str, rollout: Rollout, before: dict[str, Any]) -> None:
+    """Wait until the route says again what was decided; nothing of it was taken for progress."""
+    wait_for(partial(at, api, ns, (90, 10)), "the route to be repaired", 5)
+    after = rollout.status()
+    for what in ("phase", "step", "weight", "attempt", "stepSince"):
+        assert after.get(what) == before.get(what)
+
+
+def test_an_http_route_deleted_mid_trial_comes_back(api: Api, ns: str, on_trial: Rollout) -> None:
+    before = on_trial.status()
+    api.http.delete(f"{ROUTES.format(ns=ns)}/iris").raise_for_status()
+    repaired(api, ns, on_trial, before)
+
+
+def test_shares_edited_by_hand_mid_trial_are_set_right(api: Api, ns: str, on_trial: Rollout) -> None:
+    before, path = on_trial.status(), f"{ROUTES.format(ns=ns)}/iris"
+    rules = api.get(path)["spec"]["rules"]
+    for backend, weight in zip(rules[-1]["backendRefs"], (0, 100), strict=True):
+        backend["weight"] = weight
+    api.patch(path, {"spec": {"rules": rules}}).raise_for_status()
+    repaired(api, ns, on_trial, before)
+
+
+def test_from_ingress_to_http_route(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    assert [i["metadata"]["name"] for i in api.items("Ingress", ns)] == ["iris"]
+    rollout.apply("models:/iris/1", traffic=TRAFFIC)
+    wait_for(lambda: shares(api, ns) == (100,) and not api.items("Ingress", ns), "the route to replace the Ingress")
+    assert rollout.status()["attempt"] == 1, "the model is the same: no new trial"
+
+
+REFUSED = {
+    "no Gateway": ({"provider": "HTTPRoute", "host": "a.example.com"}, "write parentRefs"),
+    "a Gateway for an Ingress": ({"host": "a.example.com", "parentRefs": [{"name": "public"}]}, "parentRefs belong to provider: HTTPRoute"),
+    "a mirror for an Ingress": ({"host": "a.example.com", "mirrorPercent": 5}, "only a Gateway mirrors"),
+    "a mirror of 101 %": ({**TRAFFIC, "mirrorPercent": 101}, "whole number from 1 to 100"),
+    "a certificate for an HTTPRoute": ({**TRAFFIC, "tlsSecret": "x"}, "listener holds the certificate"),
+    "a namespace of one's own choice": (
+        {**TRAFFIC, "parentRefs": [{"name": "public", "namespace": "kube-system"}]},
+        "field not declared in schema",
+    ),
+    "a Gateway that is no name": ({**TRAFFIC, "parentRefs": [{"name": "../x"}]}, "write the name of a Gateway"),
+    "an unknown router": ({"provider": "Istio", "host": "a.example.com"}, "Unsupported value"),
+}
+
+
+@pytest.mark.parametrize(("traffic", "told"), REFUSED.values(), ids=REFUSED.keys())
+def test_traffic_that_is_refused_at_admission(ns: str, rollout: Rollout, traffic: dict[str, Any], told: str) -> None:
+    reply = rollout.apply("models:/iris/1", traffic=traffic)
+    assert reply.status_code >= 400, reply.text
+    assert told in reply.text
+
+
+def test_a_mirror_that_the_gateways_cannot_do_is_told_and_not_written(
+    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout
+) -> None:
+    rollout.apply("models:/iris/1", traffic={**TRAFFIC, "mirrorPercent": 10})
+    wait_for(lambda: rollout.condition("Stalled").get("reason") == "InvalidSpec", "the reason")
+    assert "GATEWAY_MIRRORS" in rollout.condition("Stalled")["message"]
+    assert shares(api, ns) is None

@@ -1,0 +1,75 @@
+"""No drift: what Git owns is never written by the operator, and applying the same manifest for ever changes nothing."""
+
+import time
+from typing import Any
+
+from tests.api.harness import Api, Hands, Operator, Rollout, wait_for
+
+AT_REST = 3.0
+"""Seconds in which nothing may be written."""
+
+
+def test_the_same_manifest_applied_for_ever_changes_nothing(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+    """A GitOps controller applies every few minutes; here it does twenty times, at rest after a promotion and after a rollback."""
+    for uri, phase, attempt in (("models:/iris/1", "Promoted", 1), ("models:/iris/3", "RolledBack", 2)):
+        rollout.apply(uri)
+        rollout.wait_phase(phase, attempt)
+        wait_for(lambda: len(rollout.deployments()) == 1, "only stable to be left")
+        wait_for(lambda: rollout.status().get("retiring", []) == [], "nothing to retire")
+        time.sleep(1)
+        before, owned = api.get(rollout.path), versions(api, ns)
+        for _ in range(20):
+            assert rollout.apply(uri).status_code == 200
+            time.sleep(AT_REST / 20)
+        after = api.get(rollout.path)
+        assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+        assert after == before
+        assert versions(api, ns) == owned, "nor is anything written that the rollout owns"
+
+
+def versions(api: Api, ns: str) -> dict[str, str]:
+    """The resourceVersions of what the operator owns; Deployments change by their status, so their generation stands for them."""
+    found = {}
+    for kind in ("Deployment", "Service", "Ingress"):
+        for one in api.items(kind, ns):
+            meta = one["metadata"]
+            found[f"{kind}/{meta['name']}"] = str(meta["generation"]) if kind == "Deployment" else meta["resourceVersion"]
+    return found
+
+
+def fields(entry: dict[str, Any]) -> set[str]:
+    return {key.removeprefix("f:") for key in entry["fieldsV1"]}
+
+
+def test_the_operator_writes_no_field_that_git_owns(operator: Operator, hands: Hands, rollout: Rollout, api: Api) -> None:
+    """Through a promotion, a rollback, a pause and a command: Git's manager owns the spec, the operator's nothing but the status."""
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.apply("models:/iris/3")
+    rollout.wait_phase("RolledBack", 2)
+    rollout.apply("models:/iris/2", paused=True)
+    api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/abort": "3"}}}).raise_for_status()
+    rollout.apply("models:/iris/2", paused=False)
+    wait_for(lambda: rollout.status()["attempt"] == 3, "the third attempt")
+    wait_for(lambda: rollout.status()["phase"] in {"RolledBack", "Promoted"}, "its end")
+    managed = api.get(rollout.path)["metadata"]["managedFields"]
+    of_git = [e for e in managed if e["manager"] == "test"]
+    assert [e["operation"] for e in of_git] == ["Apply"]
+    assert fields(of_git[0]) == {"spec"}
+    others = [e for e in managed if e["manager"] != "test"]
+    by_status = [e for e in others if e.get("subresource") == "status"]
+    assert by_status, "the operator has written a status"
+    assert all(fields(e) == {"status"} for e in by_status)
+    assert [fields(e) for e in others if e not in by_status] == [{"metadata"}], "who owns an annotation is not forgotten either"
+    assert {e["manager"] for e in by_status} == {"rollout-operator"}
+
+
+def test_what_the_operator_owns_names_its_manager(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+    """So that a GitOps tool can trust it by managedFieldsManagers."""
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    for kind in ("Deployment", "Service", "Ingress"):
+        for one in api.items(kind, ns):
+            managers = {e["manager"]: e["operation"] for e in one["metadata"]["managedFields"] if not e.get("subresource")}
+            assert managers == {"rollout-operator": "Apply"}

@@ -1,0 +1,100 @@
+"""The parts of the operator benchmark, each on an API server of its own."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.operator import calibration, figures
+from tests.bench.operator.longrun import fairness, idle, soak
+from tests.bench.operator.process import memory
+from tests.bench.operator.restart import finished, restart
+from tests.bench.operator.stage import Say, stage
+from tests.bench.operator.waves import Pace, cleaned_up, cross, first_deploys, names, promote_all
+from tests.bench.traffic_figures import Figure
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is asked for.
+
+    rollouts: of each wave; interval and hold: seconds between looks, and at each weight; finished: rollouts that a new process
+    meets; soaked and ticks: rollouts of the soak, and looks that it lasts; idle: seconds.
+    """
+
+    rollouts: list[int]
+    interval: int
+    hold: int
+    finished: int
+    soaked: int
+    ticks: int
+    idle: float
+    say: Say
+
+    @property
+    def pace(self) -> Pace:
+        """The pace of every rollout."""
+        return Pace(self.interval, self.hold)
+
+    @property
+    def quick(self) -> Pace:
+        """The pace where time does not matter."""
+        return Pace(1, 1)
+
+
+async def waves(bench: Bench, directory: Path) -> list[Figure]:
+    """All rollouts ask for another model at once: requests, CPU, memory, time; then how late weights follow metrics."""
+    found: list[Figure] = []
+    for count in bench.rollouts:
+        bench.say(f"{count} rollouts")
+        of = names(count)
+        async with stage(directory / str(count), bench.say) as on, on.operator() as operator:
+            await first_deploys(on, of, bench.pace)
+            async with calibration.beside() as ratios:
+                wave = await promote_all(on, operator, of, 2, bench.pace)
+            found += figures.of_wave(wave, bench.pace, calibration.typical(ratios))
+            lags = await cross(on, of, 3, bench.pace)
+            found += figures.of_lags(lags, bench.pace)
+            peak = memory(operator.pid)
+            found.append(figures.line(f"N={count}: peak memory of the operator", peak, "MiB", "<= 100", peak <= 100))
+            if count == max(bench.rollouts):
+                bench.say("  a minute in which nothing happens")
+                await on.until("cleaning up", lambda: cleaned_up(on, of), 120)  # noqa: B023 - waited for here
+                found += figures.of_idle(await idle(on, operator, count, bench.idle))
+            for text in [*wave.wrong, *lags.wrong][:5]:
+                bench.say(f"  wrong: {text}")
+    return found
+
+
+async def restarts(bench: Bench, directory: Path) -> list[Figure]:
+    """A new process meets many finished rollouts, with and without the objects that they own."""
+    found: list[Figure] = []
+    for what, with_objects in (("ModelRollouts alone", False), ("rollouts with their objects", True)):
+        bench.say(f"{bench.finished} {what}")
+        async with stage(directory / what.split()[0], bench.say) as on:
+            objects = await finished(on, bench.finished, bench.quick, with_objects)
+            result = await restart(on, bench.finished, objects, bench.quick)
+        found += figures.of_restart(result, what)
+    return found
+
+
+async def soaked(bench: Bench, directory: Path) -> list[Figure]:
+    """Rollouts on trial for an hour, measured every second: what grows."""
+    of = names(bench.soaked)
+    async with stage(directory, bench.say) as on, on.operator() as operator:
+        await first_deploys(on, of, bench.quick)
+        return list(figures.of_soak(await soak(on, operator, of, bench.ticks), len(of)))
+
+
+async def fair(bench: Bench, directory: Path) -> list[Figure]:
+    """Rollouts whose metrics, image or registry hang, beside many others."""
+    async with stage(directory, bench.say) as on, on.operator():
+        count = max(bench.rollouts)
+        return list(figures.of_fairness(await fairness(on, names(count), max(3, count // 20), bench.pace)))
+
+
+PARTS: Mapping[str, Callable[[Bench, Path], Awaitable[list[Figure]]]] = {
+    "waves": waves,
+    "restart": restarts,
+    "soak": soaked,
+    "fairness": fair,
+}

@@ -1,0 +1,249 @@
+"""`make bench-traffic`: no request is lost and every share is kept, while versions are promoted and rolled back and the operator is killed.
+
+Open-loop load goes through the real router all the time: five rollouts side by side, each promoted and rolled back in turn.
+After that the canary's route is deleted and edited by a foreign hand, in the middle of a trial.
+Both routers, one after the other, or the one that ROUTERS names; both parts, or the one that PARTS names. Writes build/traffic.json;
+what was measured alone replaces its own lines there.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from scripts.demo.kube import Kube, Object
+from scripts.demo.models import RECIPES, Registry, train
+from scripts.demo.rollout import Rollout, eventually, fresh_namespace, verdict_of
+from scripts.demo.traffic import answers_on
+from scripts.demo.watch import Watch
+from tests.bench.load import Load
+from tests.bench.repairs import TIMES, Repairs
+from tests.bench.repairs import measure as measure_repairs
+from tests.bench.traffic_figures import Figure, Tally, figures, print_table, repair_figures
+from tests.e2e.harness import OPERATOR, copy_of, kill_operator, operator_pod
+
+TARGET = Path("build/traffic.json")
+MODEL = "iris-bench"
+LANES = 5
+PATIENCE = 600.0
+SETTINGS: Object = {
+    "replicas": 1,
+    "resources": {"requests": {"cpu": "50m", "memory": "192Mi"}},
+    "strategy": {
+        "steps": [{"weight": 10, "hold": "12s"}, {"weight": 50, "hold": "12s"}],
+        "progressDeadline": "5m",
+        "scaleDownDelay": "10s",
+    },
+    "analysis": {"interval": "2s"},
+}
+say = Console(stderr=True).print
+
+
+class RoutedRollout(Rollout):
+    """A rollout whose shares stand in an HTTPRoute."""
+
+    def canary(self) -> tuple[str, int] | None:
+        found = self.kube.get(f"/apis/gateway.networking.k8s.io/v1/namespaces/{self.namespace}/httproutes/{self.name}")
+        backends = found["spec"]["rules"][-1]["backendRefs"] if found else []
+        return (backends[1]["name"].removeprefix(f"{self.name}-"), backends[1]["weight"]) if len(backends) == 2 else None
+
+
+@dataclass
+class Lane:
+    """One rollout and the load on it."""
+
+    rollout: Rollout
+    traffic: Load
+    watch: Watch
+    promoted: int = 0
+    rolled_back: int = 0
+    trouble: list[str] = field(default_factory=list)
+
+    def roll_out(self, uri: str, expected: str) -> None:
+        """Ask for a version and wait for its verdict, and for the rollout to be at rest."""
+        eventually(lambda: self.rollout.apply(uri), f"the API server to take {uri}", 60)
+
+        def ended() -> Object | None:
+            status = self.rollout.status()
+            return verdict_of(status, uri) if status.get("phase") in {"Promoted", "RolledBack"} and verdict_of(status, uri) else None
+
+        verdict = eventually(ended, f"a verdict about {uri}", PATIENCE, self.rollout.tell)
+        if verdict["verdict"] != expected:
+            self.trouble.append(f"{self.rollout.namespace}: {uri} was to be {expected}: {verdict['message']}")
+        self.promoted += verdict["verdict"] == "Promoted"
+        self.rolled_back += verdict["verdict"] == "RolledBack"
+
+
+def routed(kube: Kube, router: str, what: str) -> Rollout:
+    """A rollout in a namespace of its own, not applied yet."""
+    namespace = f"bench-{router.lower()}-{what}"
+    fresh_namespace(kube, namespace)
+    host = f"iris.{namespace}.example.com"
+    gateway = {"traffic": {"provider": "HTTPRoute", "host": host, "parentRefs": [{"name": "public"}]}}
+    kind = RoutedRollout if router == "HTTPRoute" else Rollout
+    return kind(kube, namespace, settings={**SETTINGS, **(gateway if router == "HTTPRoute" else {})})
+
+
+def lane(kube: Kube, url: str, router: str, number: int, rate: float) -> Lane:
+    """A rollout and a share of the load."""
+    rollout = routed(kube, router, str(number))
+    return Lane(rollout, Load(url, rollout.host, rate), Watch(rollout, lambda _: None))
+
+
+def repaired(kube: Kube, registry: Registry, router: str, uris: Sequence[str]) -> Repairs:
+    """A trial that lasts, whose route is spoiled again and again; without load: a deleted HTTPRoute answers nobody."""
+    say(f"{router}: spoiling the canary's route {2 * TIMES} times", style="dim", markup=False)
+    rollout = routed(kube, router, "repairs")
+    rollout.settings["strategy"] = {**rollout.settings["strategy"], "steps": [{"weight": 10, "hold": "30m"}]}
+    rollout.apply(uris[0])
+    rollout.wait("Promoted", uris[0], PATIENCE)
+    candidate = copy_of(registry, uris[1])
+    rollout.apply(candidate)
+    rollout.wait("Trial", candidate, PATIENCE)
+    found = measure_repairs(rollout)
+    kube.delete(f"/api/v1/namespaces/{rollout.namespace}")
+    return found
+
+
+def fresh_pod(kube: Kube) -> None:
+    """Replace the operator's pod: a process that died twice is started late by the kubelet, which would only wait."""
+    name = operator_pod(kube)["metadata"]["name"]
+    kube.delete(f"{OPERATOR}/{name}")
+    eventually(lambda: True if operator_pod(kube)["metadata"]["name"] != name else None, "a new operator pod", PATIENCE)
+
+
+@dataclass
+class Run:
+    """One router under load."""
+
+    kube: Kube
+    registry: Registry
+    router: str
+    wanted: argparse.Namespace
+    lanes: list[Lane]
+    kills: int = 0
+
+    def cycles(self, lane: Lane, good: str, bad: str) -> None:
+        """Promotions and rollbacks in turn, each of a version of its own."""
+        try:
+            for _ in range(-(-self.wanted.pairs // len(self.lanes))):
+                lane.roll_out(copy_of(self.registry, good), "Promoted")
+                lane.roll_out(copy_of(self.registry, bad), "RolledBack")
+        except Exception as failure:
+            lane.trouble.append(f"{lane.rollout.namespace}: {failure}")
+
+    def go(self, good: str, bad: str) -> float:
+        """All cycles and kills under load, and load until there are enough requests; returns its seconds."""
+        begun = time.monotonic()
+        with ExitStack() as stack:
+            for one in self.lanes:
+                stack.enter_context(one.watch)
+                stack.enter_context(one.traffic)
+            workers = [threading.Thread(target=self.cycles, args=(one, good, bad)) for one in self.lanes]
+            for worker in workers:
+                worker.start()
+            while any(worker.is_alive() for worker in workers):
+                if self.kills < self.wanted.kills:
+                    time.sleep(random.uniform(10, 40))
+                    kill_operator(self.kube)
+                    fresh_pod(self.kube)
+                    self.kills += 1
+                self.tell()
+                time.sleep(5)
+            while sum(len(o.traffic.answers) for o in self.lanes) < self.wanted.requests:
+                time.sleep(1)
+            return time.monotonic() - begun
+
+    def tell(self) -> None:
+        done, sent = sum(o.promoted + o.rolled_back for o in self.lanes), sum(len(o.traffic.answers) for o in self.lanes)
+        failed = Counter(a.failure[:80] for o in self.lanes for a in o.traffic.failed)
+        said = "; ".join(f"{n} times {what}" for what, n in failed.most_common(3)) or "0 failed"
+        say(f"{self.router}: {done} verdicts, {self.kills} kills, {sent} requests, {said}", style="dim", markup=False)
+
+    def tally(self, seconds: float) -> Tally:
+        """What came out; namespaces of a run without trouble go."""
+        answers = [a for o in self.lanes for a in o.traffic.answers]
+        trouble = [t for o in self.lanes for t in o.trouble]
+        trouble += [f"{n} times {what}" for what, n in Counter(a.failure for a in answers if not a.ok).most_common(5)]
+        for text in trouble:
+            say(text, style="red", markup=False)
+        for one in self.lanes:
+            if not trouble:
+                self.kube.delete(f"/api/v1/namespaces/{one.rollout.namespace}")
+        return Tally(
+            router=self.router,
+            promoted=sum(o.promoted for o in self.lanes),
+            rolled_back=sum(o.rolled_back for o in self.lanes),
+            kills=self.kills,
+            seconds=seconds,
+            answers=answers,
+            lanes=[(o.watch.sightings, o.traffic.answers) for o in self.lanes],
+        )
+
+
+def measure(run: Run, url: str, uris: Sequence[str]) -> Tally:
+    """First deploys, and then the run."""
+    modest, good, bad = uris
+    for one in run.lanes:
+        one.roll_out(modest, "Promoted")
+        one.promoted = 0
+        eventually(partial(_answers, url, one.traffic.host), f"{one.traffic.host} to answer", PATIENCE)
+    return run.tally(run.go(good, bad))
+
+
+def _answers(url: str, host: str) -> bool | None:
+    return answers_on(url, host) or None
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench-traffic", description=__doc__)
+    parser.add_argument("--rate", type=float, default=float(os.environ.get("RATE", "160")), help="requests a second through each router")
+    parser.add_argument("--pairs", type=int, default=10, help="promotions, and as many rollbacks, for each router")
+    parser.add_argument("--kills", type=int, default=5, help="SIGKILLs of the operator, for each router")
+    parser.add_argument("--requests", type=int, default=50_000, help="requests at least, for each router")
+    parser.add_argument("--parts", default=os.environ.get("PARTS", "load,repairs"), help="what to measure, comma-separated")
+    parser.add_argument("--routers", default=os.environ.get("ROUTERS", "Ingress,HTTPRoute"), help="which routers, comma-separated")
+    return parser.parse_args()
+
+
+def write(found: Sequence[Figure]) -> None:
+    """Keep the figures; lines of other runs stay as long as they are not measured again."""
+    TARGET.parent.mkdir(exist_ok=True)
+    known = {f["metric"]: f for f in json.loads(TARGET.read_text())} if TARGET.exists() else {}
+    TARGET.write_text(json.dumps(list({**known, **{f.metric: f.to_json() for f in found}}.values()), indent=2) + "\n")
+
+
+def main() -> int:
+    wanted = arguments()
+    if absent := [n for n in ("KUBECONFIG", "INGRESS_URL", "MLFLOW_TRACKING_URI") if not os.environ.get(n)]:
+        say(f"{', '.join(absent)} not set: run `make bench-traffic`", style="red")
+        return 1
+    kube, registry = Kube(), Registry(os.environ["MLFLOW_TRACKING_URI"])
+    say("Training three models", style="dim")
+    uris = [train(registry, MODEL, recipe).uri for recipe in RECIPES]
+    found: list[Figure] = []
+    for router in wanted.routers.split(","):
+        if "load" in wanted.parts:
+            lanes = [lane(kube, os.environ["INGRESS_URL"], router, n, wanted.rate / LANES) for n in range(LANES)]
+            found += figures(measure(Run(kube, registry, router, wanted, lanes), os.environ["INGRESS_URL"], uris), wanted)
+            write(found)
+        if "repairs" in wanted.parts:
+            found += repair_figures(router, repaired(kube, registry, router, uris))
+            write(found)
+    print_table(found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""A story told with the operator's own parts in this process, under a clock that the test turns: observe, decide, act, fault."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+
+from rollout_operator.cluster import Cluster
+from rollout_operator.errors import CallFailed
+from rollout_operator.liveness import Echoes
+from rollout_operator.reconcile import Ports, reconcile
+from rollout_operator.reporter import Reporter
+from rollout_operator.store import Store
+from tests.faults.audit import Audit, broken, end_state
+from tests.faults.hands import work
+from tests.faults.proxy import STALE, Fault, Proxy
+from tests.faults.stories import NAME, Act, Story, due, perform
+from tests.faults.upstream import Lists, Upstream
+from tests.faults.world import ScriptedPrometheus, ScriptedRegistry, World
+
+DRAIN = timedelta(seconds=10)
+AFTER_A_FAILURE = timedelta(seconds=1)
+A_MOMENT = timedelta(milliseconds=200)
+FAR = timedelta(hours=1)
+MOST_LOOKS = 400
+"""More than four times what the longest story takes."""
+
+
+@dataclass
+class Stage:
+    """What all stories of a run share."""
+
+    api: Upstream
+    proxy: Proxy
+    cluster: Cluster
+    audit: Audit
+    session: aiohttp.ClientSession
+    told: "dict[str, Telling]" = field(default_factory=dict)
+
+    def fault_of(self, namespace: str, number: int) -> Fault | None:
+        """For the proxy: what happens to this write."""
+        return self.told[namespace].fault_of(number) if namespace in self.told else None
+
+    def kill(self, namespace: str) -> None:
+        """For the proxy: end the operator of this namespace at once."""
+        self.told[namespace].kill()
+
+
+@dataclass
+class Ending:
+    """What a story came to: end state, invariants that were broken, writes from its beginning on, writes while nothing was to be done."""
+
+    state: dict[str, Any]
+    broken: list[str]
+    writes: int
+    idle: int
+    spoiled: bool
+
+
+class Telling:
+    """One story in its own namespace, with a fault at the `number`-th write of its second part (0: none)."""
+
+    def __init__(self, stage: Stage, story: Story, namespace: str, number: int = 0, fault: Fault | None = None) -> None:
+        self.stage, self.story, self.namespace, self.number, self.fault = stage, story, namespace, number, fault
+        self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+        self.world = World(clock=self._time)
+        self.begun: int | None = None
+        self.spoiled = self.killed = self.woken = False
+        self.pass_: asyncio.Task[datetime | None] | None = None
+        self.past: deque[Lists] = deque(maxlen=4)
+        self._start()
+
+    def _time(self) -> float:
+        return self.now.timestamp()
+
+    def fault_of(self, number: int) -> Fault | None:
+        """What happens to the write of this number."""
+        if self.begun is None or number - self.begun != self.number:
+            return None
+        self.spoiled = True
+        return self.fault
+
+    def kill(self) -> None:
+        """The process ends between two instructions."""
+        self.killed = True
+        if self.pass_ is not None:
+            self.pass_.cancel()
+
+    async def tell(self) -> Ending:
+        """Tell the story to its end; raises AssertionError where it has none."""
+        await self.stage.api.namespace(self.namespace)
+        self.stage.told[self.namespace] = self
+        for act in self.story.before:
+            await self._until(act)
+        await self._until(None)
+        self.begun = self._written()
+        for act in self.story.then:
+            await self._until(act)
+        lists = await self._until(None)
+        written, look_back = self._written(), self.now
+        while self.now < look_back + timedelta(seconds=60):
+            self.now += timedelta(seconds=10)
+            await self._look(lists)
+        told = {"tags": self.world.tags, "aliases": self.world.aliases}
+        events = await self.stage.audit.caught_up(self.namespace)
+        revisions = {revision: version for revision, (_, version) in self.world.revisions.items()}
+        state = end_state(lists, told, revisions, self.namespace)
+        return Ending(state, broken(events), written - self.begun, self._written() - written, self.spoiled)
+
+    async def _until(self, act: Act | None) -> Lists:
+        """Go on until the act is due, and do it; for None, until nothing changes any more."""
+        look_at: datetime | None = self.now
+        known: object = None
+        for _ in range(MOST_LOOKS):
+            lists = await self._played()
+            version = sorted((o["metadata"]["uid"], o["metadata"]["resourceVersion"]) for objects in lists.values() for o in objects)
+            resting = version == known and not self.woken and (look_at is None or look_at > self.now + FAR)
+            if act is None and resting:
+                return lists
+            if act is not None and due(act, lists, resting):
+                await perform(act, self.namespace, self.stage.api, self.world)
+                return lists
+            if version == known and look_at is not None and not self.woken:
+                self.now = max(self.now + A_MOMENT, look_at)
+            else:
+                self.now += A_MOMENT
+            known, self.woken = version, False
+            look_at = await self._look(lists)
+        raise AssertionError(f"after {MOST_LOOKS} looks {self.namespace} is still waiting for {act}: {lists['ModelRollout']}")
+
+    async def _played(self) -> Lists:
+        """What is there once the hands have nothing left to do."""
+        while True:
+            lists = await self.stage.api.lists(self.namespace)
+            if not await work(self.stage.api, self.world, lists):
+                return lists
+
+    async def _look(self, lists: Lists) -> datetime | None:
+        """One pass of the operator; after a kill the next process begins with what it reads."""
+        self._feed(lists)
+        self.past.append(lists)
+        look_at = await self._pass()
+        # The reporter's tasks have their turn, as in a process that goes on.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if self.killed:
+            self.killed = False
+            await self.ports.reporter.close()
+            self._start()
+            if self.fault in STALE:
+                await self._look_back()
+            return self.now
+        return look_at
+
+    async def _pass(self) -> datetime | None:
+        self.pass_ = asyncio.create_task(reconcile((self.namespace, NAME), self.ports, self.now))
+        try:
+            return await self.pass_
+        except CallFailed:
+            return self.now + AFTER_A_FAILURE
+        except asyncio.CancelledError:
+            if not self.killed:
+                raise
+            return self.now
+
+    async def _look_back(self) -> None:
+        """The new process is shown the past first, whole or in part, and decides from it."""
+        old, new = self.past[0], await self.stage.api.lists(self.namespace)
+        mixed = {kind: self._shown(kind, old[kind], new[kind]) for kind in new}
+        self._feed(mixed)
+        await self._pass()
+
+    def _shown(self, kind: str, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if self.fault is Fault.STALE_ROLLOUT:
+            return old if kind == "ModelRollout" else new
+        if self.fault is Fault.STALE_OBJECTS:
+            return new if kind == "ModelRollout" else old
+        return old
+
+    def _feed(self, lists: Lists) -> None:
+        """Bring the store where its watches would bring it."""
+        store = self.ports.store
+        for kind, objects in lists.items():
+            known = store.known(kind, self.namespace)
+            for one in objects:
+                store.put(kind, one)
+                known.pop((one["metadata"]["namespace"], one["metadata"]["name"]), None)
+            for (_, name), (uid, key) in known.items():
+                store.drop(kind, key, name, uid)
+
+    def _start(self) -> None:
+        """A new process: nothing is remembered."""
+        registry = ScriptedRegistry(self.world, self.stage.session)
+        self.ports = Ports(
+            store=Store(),
+            cluster=self.stage.cluster,
+            prometheus=ScriptedPrometheus(self.world, self.stage.session),
+            registry=registry,
+            reporter=Reporter(registry, "{namespace}-{name}", self._wake),
+            image="localhost/rollouts/inference:test",
+            echoes=Echoes(),
+            environment={"LOG_LEVEL": "INFO"},
+            drain=DRAIN,
+        )
+
+    def _wake(self, _: object) -> None:
+        self.woken = True
+
+    def _written(self) -> int:
+        return sum(1 for w in self.stage.proxy.writes if w.namespace == self.namespace)

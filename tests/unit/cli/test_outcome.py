@@ -1,0 +1,77 @@
+"""How a wait ends."""
+
+import pytest
+
+from rollout_cli.exits import Exit
+from rollout_cli.outcome import Asked, follow, outcome
+from rollout_operator.domain.names import GROUP
+from rollout_operator.domain.status import Attempt, Phase, Reason, Status, Verdict
+from tests.unit.cli.builders import rollout
+from tests.unit.engine.builders import at, on_trial, revision, spec
+
+URI = "models:/iris/2"
+
+
+def ended(attempt: int, verdict: Verdict, uri: str = URI) -> Attempt:
+    return Attempt(attempt=attempt, uri=uri, revision="r", verdict=verdict, reason="Why", message="Said.", started=at(0), ended=at(9))
+
+
+PROMOTED = on_trial(phase=Phase.PROMOTED, stable=revision(2), candidate=None, history=(ended(2, Verdict.PROMOTED),))
+ROLLED_BACK = on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED, history=(ended(2, Verdict.ROLLED_BACK),))
+NEXT = on_trial(attempt=3, candidate=revision(3))
+
+CASES: dict[str, tuple[Status, dict[str, object], Asked, Exit | None]] = {
+    "not seen yet": (Status(), {}, Asked(URI), None),
+    "a spec that is not seen yet does not count": (PROMOTED, {"generation": 2}, Asked(URI), None),
+    "on trial": (on_trial(), {}, Asked(URI, 2), None),
+    "being promoted": (on_trial(phase=Phase.SETTLING), {}, Asked(URI, 2), None),
+    "being rolled back": (on_trial(phase=Phase.ROLLING_BACK), {}, Asked(URI, 2), None),
+    "paused": (on_trial(paused_since=at(1)), {}, Asked(URI, 2), None),
+    "promoted": (PROMOTED, {}, Asked(URI, 2), Exit.PROMOTED),
+    "promoted long ago": (PROMOTED, {}, Asked(URI), Exit.PROMOTED),
+    "rolled back": (ROLLED_BACK, {}, Asked(URI, 2), Exit.ROLLED_BACK),
+    "rolled back, retry on its way": (ROLLED_BACK, {"annotations": {f"{GROUP}/retry": "2"}}, Asked(URI), None),
+    "rolled back, an old retry": (ROLLED_BACK, {"annotations": {f"{GROUP}/retry": "1"}}, Asked(URI), Exit.ROLLED_BACK),
+    "halted": (on_trial(halted=True), {}, Asked(URI, 2), Exit.ROLLED_BACK),
+    "no such version": (on_trial(phase=Phase.INVALID, reason=Reason.MODEL_VERSION_NOT_FOUND), {}, Asked(URI), Exit.ROLLED_BACK),
+    "a spec that cannot be read": (on_trial(reason=Reason.INVALID_SPEC), {}, Asked(URI, 2), Exit.ROLLED_BACK),
+    "another model is asked for": (on_trial(), {}, Asked("models:/iris/1", 1), Exit.SUPERSEDED),
+    "another attempt of the same spec superseded it": (
+        on_trial(attempt=3, history=(ended(2, Verdict.SUPERSEDED),)),
+        {},
+        Asked(URI, 2),
+        Exit.SUPERSEDED,
+    ),
+    "cancelled": (on_trial(attempt=3, history=(ended(2, Verdict.CANCELLED),)), {}, Asked(URI, 2), Exit.SUPERSEDED),
+    "promoted between two looks, then another": (
+        on_trial(attempt=3, history=(ended(2, Verdict.PROMOTED),)),
+        {},
+        Asked("models:/iris/7", 2),
+        Exit.PROMOTED,
+    ),
+    "rolled back between two looks, then tried again": (
+        on_trial(attempt=3, history=(ended(2, Verdict.ROLLED_BACK),)),
+        {},
+        Asked(URI, 2),
+        Exit.ROLLED_BACK,
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "about", "asked", "expected"), CASES.values(), ids=CASES.keys())
+def test_outcome(status: Status, about: dict[str, object], asked: Asked, expected: Exit | None) -> None:
+    found = outcome(asked, rollout(status, **about))  # type: ignore[arg-type]
+    assert (found.exit if found else None) == expected
+
+
+FOLLOWED = {
+    "an attempt at it": (on_trial(), Asked(URI), 2),
+    "an attempt known already": (NEXT, Asked(URI, 2), 2),
+    "not resolved yet": (on_trial(phase=Phase.PENDING), Asked(URI), 0),
+    "still about the model before": (on_trial(candidate=None, phase=Phase.PROMOTED), Asked(URI), 0),
+}
+
+
+@pytest.mark.parametrize(("status", "asked", "attempt"), FOLLOWED.values(), ids=FOLLOWED.keys())
+def test_which_attempt_is_followed(status: Status, asked: Asked, attempt: int) -> None:
+    assert follow(asked, rollout(status, spec(URI))).attempt == attempt

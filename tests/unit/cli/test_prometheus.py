@@ -1,0 +1,91 @@
+"""How Prometheus is found: by name, by environment, or as the operator in the cluster has it."""
+
+from typing import Any, cast
+
+import pytest
+
+from rollout_cli import prometheus
+from rollout_cli.access import Access
+from rollout_cli.exits import Refused, Unreachable, WrongUsage
+
+EMPTY = (200, b'{"status":"success","data":[]}')
+
+
+class Scripted:
+    """An API server with one operator that has this PROMETHEUS_URL; remembers what went through its proxy."""
+
+    def __init__(
+        self, url: str | None = None, refuses: bool = False, reply: tuple[int, bytes] = (200, b'{"status":"success","data":[]}')
+    ) -> None:
+        self.url, self.refuses, self.reply = url, refuses, reply
+        self.asked: list[str] = []
+
+    def items(self, path: str, selector: str = "") -> list[dict[str, Any]]:
+        if self.refuses:
+            raise Refused("no")
+        env = [{"name": "PROMETHEUS_URL", "value": self.url}] if self.url else []
+        one = {"metadata": {"namespace": "rollouts-system"}, "spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
+        return [one]
+
+    def raw(self, path: str, query: Any = None) -> tuple[int, bytes]:
+        self.asked.append(path)
+        return self.reply
+
+
+PROXY = "/api/v1/namespaces/{}/services/{}/proxy{}/api/v1/label/job/values"
+PLACES: dict[str, tuple[str | None, str | None, str]] = {
+    "a Service, named": ("monitoring/prometheus:9090", None, PROXY.format("monitoring", "prometheus:9090", "")),
+    "as the operator has it": (None, "http://prometheus.monitoring.svc:9090", PROXY.format("monitoring", "prometheus:9090", "")),
+    "with the cluster's domain": (None, "http://prom.mon.svc.cluster.local", PROXY.format("mon", "prom:80", "")),
+    "in the operator's own namespace": (None, "http://prometheus:9090", PROXY.format("rollouts-system", "prometheus:9090", "")),
+    "by TLS and below a path": (None, "https://thanos.mon.svc/prom/", PROXY.format("mon", "https:thanos:443", "/prom")),
+}
+
+
+@pytest.mark.parametrize(("given", "url", "path"), PLACES.values(), ids=PLACES.keys())
+def test_through_the_api_server(given: str | None, url: str | None, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(prometheus.VARIABLE, raising=False)
+    access = Scripted(url)
+    prometheus.find(cast("Access", access), given).values_of("job")
+    assert access.asked == [path]
+
+
+@pytest.mark.parametrize(
+    ("given", "env", "url"),
+    [
+        pytest.param("http://localhost:9090", "", None, id="given"),
+        pytest.param(None, "http://localhost:9090", None, id="in the environment"),
+        pytest.param(None, "", "http://prometheus.example.com:9090", id="the operator's, outside of the cluster"),
+    ],
+)
+def test_by_url(given: str | None, env: str, url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(prometheus.VARIABLE, env)
+    assert "http://" in prometheus.find(cast("Access", Scripted(url)), given).place
+
+
+NOBODY: dict[str, tuple[Scripted, str | None, type[Exception], str]] = {
+    "no operator": (Scripted(), None, Unreachable, "No operator was found"),
+    "no right to see it": (Scripted(refuses=True), None, Unreachable, "give --prometheus"),
+    "nonsense": (Scripted(), "prometheus", WrongUsage, "NAMESPACE/SERVICE:PORT"),
+}
+
+
+@pytest.mark.parametrize(("access", "given", "error", "sentence"), NOBODY.values(), ids=NOBODY.keys())
+def test_nobody(access: Scripted, given: str | None, error: type[Exception], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(prometheus.VARIABLE, raising=False)
+    with pytest.raises(error, match=sentence):
+        prometheus.find(cast("Access", access), given)
+
+
+REPLIES: dict[str, tuple[tuple[int, bytes], str]] = {
+    "forbidden": ((403, b'{"kind":"Status"}'), "get services/proxy"),
+    "no endpoints": ((503, b'{"kind":"Status","message":"no endpoints available"}'), "no endpoints available"),
+    "something else": ((200, b"<html>"), "which is not Prometheus"),
+}
+
+
+@pytest.mark.parametrize(("reply", "sentence"), REPLIES.values(), ids=REPLIES.keys())
+def test_replies_that_are_none(reply: tuple[int, bytes], sentence: str) -> None:
+    found = prometheus.find(cast("Access", Scripted(reply=reply)), "monitoring/prometheus:9090")
+    with pytest.raises(Unreachable, match=sentence):
+        found.values_of("job")

@@ -1,0 +1,156 @@
+"""`simulate`: metrics of any origin through the operator's own decisions."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rollout_cli.__main__ import run
+from rollout_cli.recording import recorded
+from rollout_operator.domain.spec import Metric
+
+Said = Callable[..., tuple[int, str, str]]
+T = 1_800_000_000
+
+
+@pytest.fixture
+def simulate(capsys: pytest.CaptureFixture[str]) -> Said:
+    def said(*words: str | Path) -> tuple[int, str, str]:
+        code = run(["simulate", *map(str, words)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return said
+
+
+def manifest(tmp_path: Path, *gates: dict[str, Any], **analysis: Any) -> Path:
+    file = tmp_path / "iris.yaml"
+    of = {"gates": list(gates), **analysis} if gates else analysis
+    spec = {"modelUri": "models:/iris/7", "traffic": {"host": "iris.example.com"}, "analysis": of}
+    kind = {"apiVersion": "rollouts.mlops.dev/v1alpha1", "kind": "ModelRollout", "metadata": {"name": "iris"}}
+    file.write_text(yaml.safe_dump({**kind, "spec": spec}))
+    return file
+
+
+LABELLED = {"metric": "accuracy", "min": 0.7, "evidence": "Labelled"}
+ERRORS = {"metric": "errorRate", "max": 0.01}
+LATENCY = {"metric": "latencyP95Seconds", "max": 0.1}
+GENERATED: dict[str, tuple[list[dict[str, Any]], list[str], int, str]] = {
+    "a good model by its reported accuracy": ([], [], 0, "Promoted after 2 min"),
+    "a bad one": ([], ["--accuracy", "0.5"], 1, "RolledBack after 10 s"),
+    "a good model by labels": ([LABELLED], ["--accuracy", "0.9"], 0, "Promoted"),
+    "a bad one by labels": ([LABELLED], ["--accuracy", "0.5"], 1, "RolledBack"),
+    "no traffic, no evidence": ([ERRORS], ["--rps", "0"], 1, "No evidence for 10m"),
+    "errors": ([ERRORS], ["--errors", "0.2"], 1, "error rate"),
+    "a slow model": ([LATENCY], ["--latency", "0.2"], 1, "p95 latency in seconds"),
+    "a first deploy": ([], ["--first-deploy"], 0, "Promoted"),
+    "too few labels": ([LABELLED], ["--labels", "0.2"], 1, "minCoverage is 80%"),
+    "not worse than stable": (
+        [{"metric": "accuracy", "maxDrop": 0.1, "evidence": "Labelled"}],
+        ["--accuracy", "0.9", "--stable-accuracy", "0.88", "--rps", "50"],
+        0,
+        "Promoted",
+    ),
+}
+
+
+@pytest.mark.parametrize(("gates", "words", "code", "sentence"), GENERATED.values(), ids=GENERATED.keys())
+def test_generated(simulate: Said, tmp_path: Path, gates: list[dict[str, Any]], words: list[str], code: int, sentence: str) -> None:
+    found, out, err = simulate(manifest(tmp_path, *gates), *words)
+    assert found == code, out + err
+    assert sentence in out.splitlines()[-1]
+
+
+def test_the_same_seed_gives_the_same_trial(simulate: Said, tmp_path: Path) -> None:
+    file = manifest(tmp_path, LABELLED, ERRORS)
+    once = simulate(file, "--accuracy", "0.75", "--seed", "4", "-o", "json")
+    assert once == simulate(file, "--accuracy", "0.75", "--seed", "4", "-o", "json")
+    assert json.loads(once[1])["timeline"] != json.loads(simulate(file, "--accuracy", "0.75", "--seed", "5", "-o", "json")[1])["timeline"]
+
+
+def test_many_trials_tell_how_likely_a_verdict_is(simulate: Said, tmp_path: Path) -> None:
+    code, out, _ = simulate(manifest(tmp_path, LABELLED), "--accuracy", "0.5", "--runs", "5", "-o", "json")
+    (row,) = json.loads(out)
+    assert (code, row["verdict"], row["runs"], row["share"]) == (0, "RolledBack", 5, 1.0)
+
+
+def series(revision: str, values: dict[int, float], name: str = "ml_model_accuracy") -> dict[str, Any]:
+    labels = {"__name__": name, "namespace": "models", "revision": revision, "pod": f"{revision}-p"}
+    return {"metric": labels, "values": [[T + at, str(value)] for at, value in values.items()]}
+
+
+def reply(*found: dict[str, Any]) -> str:
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": list(found)}})
+
+
+def every(value: float, begin: int, end: int) -> dict[int, float]:
+    return dict.fromkeys(range(begin, end, 5), value)
+
+
+RECORDED: dict[str, tuple[dict[int, float], int, str]] = {
+    "steady and good": (every(0.9, 60, 400), 0, "Promoted after 2 min"),
+    "it drops in the second step": (every(0.9, 60, 150) | every(0.6, 150, 400), 1, "accuracy 0.6 is below 0.7"),
+    "the recording ends too early": (every(0.9, 60, 130), 2, "The metrics end here, without a verdict"),
+    "samples stop for long": (every(0.9, 60, 80) | every(0.9, 900, 920), 1, "No evidence for 10m"),
+}
+
+
+@pytest.mark.parametrize(("values", "code", "sentence"), RECORDED.values(), ids=RECORDED.keys())
+def test_recorded(simulate: Said, tmp_path: Path, values: dict[int, float], code: int, sentence: str) -> None:
+    file = tmp_path / "range.json"
+    file.write_text(reply(series("old", every(0.8, 0, 400)), series("new", values)))
+    found, out, err = simulate("--metrics", file)
+    assert found == code, out + err
+    assert "Replaying candidate new, stable old" in out
+    assert sentence in out.splitlines()[-1]
+
+
+def test_the_same_as_csv(simulate: Said, tmp_path: Path) -> None:
+    file = tmp_path / "range.csv"
+    rows = [f"{T + at},ml_model_accuracy,0.5,new,p" for at in range(0, 60, 5)]
+    file.write_text("\n".join(["time,name,value,revision,pod", *rows]))
+    code, out, _ = simulate("--metrics", file)
+    assert (code, "accuracy 0.5 is below 0.7" in out) == (1, True)
+
+
+def test_an_answer_is_what_a_range_selector_shows(tmp_path: Path) -> None:
+    file = tmp_path / "range.json"
+    file.write_text(reply(series("new", {0: 0.5, 10: 0.6, 40: 0.7})))
+    source = recorded([file])
+    from datetime import UTC, datetime
+
+    def at(seconds: float) -> list[tuple[float, float, float]]:
+        answer = source.answer(Metric.ACCURACY, "candidate", datetime.fromtimestamp(T + seconds, UTC))
+        return [(s.at - T, s.value, s.first) for s in answer]  # type: ignore[union-attr]
+
+    assert at(12) == [(10, 0.6, 0.5)]
+    assert at(39) == [(10, 0.6, 0.6)], "30 s back, and no further"
+    assert at(100) == []
+
+
+WRONG: dict[str, tuple[str | None, list[str], int, str]] = {
+    "no such file": (None, [], 66, "cannot be read"),
+    "nothing that a gate reads": (reply(series("a", {0: 1}, "up")), [], 64, "There is none of the series"),
+    "no JSON": ("{", [], 64, "is no recording"),
+    "an error of Prometheus": ('{"status":"error"}', [], 64, "is no recording"),
+    "a revision that is not in it": (reply(series("a", {0: 1})), ["--candidate", "b"], 64, "it has a"),
+    "many runs of one recording": (reply(series("a", {0: 1})), ["--runs", "3"], 64, "a recording is what it is"),
+}
+
+
+@pytest.mark.parametrize(("text", "words", "code", "sentence"), WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_replayed(simulate: Said, tmp_path: Path, text: str | None, words: list[str], code: int, sentence: str) -> None:
+    file = tmp_path / "range.json"
+    if text is not None:
+        file.write_text(text)
+    found, _, err = simulate("--metrics", file, *words)
+    assert (found, sentence in err) == (code, True), err
+
+
+def test_a_manifest_that_would_be_refused_is_not_simulated(simulate: Said, tmp_path: Path) -> None:
+    code, _, err = simulate(manifest(tmp_path, {"metric": "accuracy", "min": 7}))
+    assert code == 64
+    assert "would be refused: spec.analysis.gates[0]" in err

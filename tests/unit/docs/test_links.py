@@ -1,0 +1,110 @@
+"""Links within the documents lead somewhere, their YAML is YAML, and what is generated is not stale."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from rollout_operator.domain.spec import Spec
+from scripts.docs import api, pictures, schema
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    text = FENCE.sub("", document.read_text())
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        plain = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+        number = sum(1 for f in found if f == plain or re.fullmatch(f"{re.escape(plain)}-[0-9]+", f))
+        found.add(f"{plain}-{number}" if number else plain)
+    return found
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for document in DOCUMENTS:
+        for link in LINK.findall(FENCE.sub("", document.read_text())):
+            if "://" not in link and not link.startswith("mailto:"):
+                yield document, link
+
+
+def test_every_link_leads_somewhere() -> None:
+    broken, seen = [], 0
+    for document, link in links():
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        seen += 1
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(f"{document.relative_to(ROOT)}: {link}")
+    assert seen > 40
+    assert not broken
+
+
+def test_every_document_is_linked_from_another() -> None:
+    linked = {(document.parent / link.partition("#")[0]).resolve() for document, link in links()}
+    assert not [str(d.relative_to(ROOT)) for d in (ROOT / "docs").rglob("*.md") if d.resolve() not in linked]
+
+
+def blocks() -> Iterator[tuple[str, str]]:
+    for document in DOCUMENTS:
+        for number, (indent, language, text) in enumerate(FENCE.findall(document.read_text())):
+            if language in {"yaml", "yml"}:
+                yield f"{document.relative_to(ROOT)} block {number}", re.sub(f"^{indent}", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("place", "text"), [*blocks()], ids=lambda value: value if " block " in value else "")
+def test_yaml_in_the_documents_is_yaml_and_model_rollouts_are_valid(place: str, text: str) -> None:
+    for one in yaml.safe_load_all(text):
+        assert one is not None
+        if isinstance(one, dict) and one.get("kind") == "ModelRollout":
+            Spec.model_validate(one["spec"])
+            jsonschema.validate(one, schema.editor_schema())
+
+
+def test_the_api_reference_and_the_editors_schema_are_not_stale() -> None:
+    assert (ROOT / "docs" / "api.md").read_text() == api.reference()
+    assert (ROOT / "docs" / "modelrollout.schema.json").read_text() == schema.text()
+
+
+def test_pictures_are_drawn_from_their_texts_and_shown_somewhere() -> None:
+    assert pictures.sources()
+    assert not pictures.stale()
+    shown = "".join(d.read_text() for d in DOCUMENTS)
+    assert not [s.stem for s in pictures.sources() if f"pictures/{s.stem}.svg" not in shown]
+
+
+def rollout(**spec: Any) -> dict[str, Any]:
+    body = {"modelUri": "models:/iris/1", "traffic": {"host": "iris.example.com"}, **spec}
+    return {"apiVersion": "rollouts.mlops.dev/v1alpha1", "kind": "ModelRollout", "metadata": {"name": "iris"}, "spec": body}
+
+
+REFUSED = {
+    "a typo": (rollout(modelURI="models:/iris/1"), "modelURI"),
+    "a URI that is none": (rollout(modelUri="s3://bucket/model"), "does not match"),
+    "a weight above 100": (rollout(strategy={"steps": [{"weight": 101}]}), "101 is greater than the maximum of 100"),
+    "a duration that is none": (rollout(analysis={"interval": "soon"}), "does not match"),
+    "an unknown metric": (rollout(analysis={"gates": [{"metric": "acuracy", "min": 0.5}]}), "is not one of"),
+    "no host": ({**rollout(), "spec": {"modelUri": "models:/iris/1", "traffic": {}}}, "'host' is a required property"),
+    "another kind": ({**rollout(), "kind": "Rollout"}, "'ModelRollout' was expected"),
+}
+
+
+@pytest.mark.parametrize(("manifest", "told"), REFUSED.values(), ids=REFUSED.keys())
+def test_the_editors_schema_refuses(manifest: dict[str, Any], told: str) -> None:
+    known = json.loads(schema.text())
+    with pytest.raises(jsonschema.ValidationError) as refusal:
+        jsonschema.validate(manifest, known)
+    assert told in str(refusal.value)
+
+
+def test_the_editors_schema_takes_what_the_operator_takes() -> None:
+    jsonschema.validate(rollout(resources={"requests": {"cpu": 1, "memory": "1Gi"}}, replicas=3), json.loads(schema.text()))

@@ -1,0 +1,20 @@
+"""The tables in docs/statistics.md are what the gates' own code comes to."""
+
+import pytest
+
+from tests.bench.gate_rules import RULES, Rule
+from tests.bench.gates import DOCUMENT, SHARES, at_the_threshold, cell
+
+
+@pytest.fixture(scope="module")
+def document() -> str:
+    return DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+def test_each_row_is_exact(rule: Rule, document: str) -> None:
+    assert f"| {rule.name} | {' | '.join(cell(rule, share) for share in SHARES)} |" in document
+
+
+def test_the_chances_at_the_threshold(document: str) -> None:
+    assert at_the_threshold() in document

@@ -1,0 +1,163 @@
+"""The routers: what they are told in each phase, and what a Gateway's silence does to an attempt."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollout_operator.domain.decide import decide
+from rollout_operator.domain.observed import Observed
+from rollout_operator.domain.status import Phase, Status
+from rollout_operator.objects import NO_GATEWAYS, Gateways, Manifest, Owner
+from rollout_operator.objects.build import build
+from rollout_operator.objects.httproute import unaccepted
+from tests.unit.engine.builders import UID, accuracy, observed, on_trial, ready, revision, spec
+
+OWNER = Owner(UID, "iris", "models")
+V1, V2 = revision(1), revision(2)
+CANDIDATE = f"iris-{V2.revision}"
+GATEWAY = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
+
+
+def routed(status: Status, traffic: dict[str, Any] = GATEWAY, gateways: Gateways = NO_GATEWAYS) -> dict[str, Manifest]:
+    made = build(OWNER, spec("models:/iris/2", traffic=traffic), status, {}, gateways)
+    return {f"{m['kind']}/{m['metadata']['name']}": m for m in made if m["kind"] in {"Ingress", "HTTPRoute"}}
+
+
+def shares(status: Status, **traffic: Any) -> list[list[tuple[str, int]]]:
+    """Backends and weights of each rule of the HTTPRoute."""
+    rules = routed(status, {**GATEWAY, **traffic})["HTTPRoute/iris"]["spec"]["rules"]
+    return [[(b["name"], b["weight"]) for b in rule["backendRefs"]] for rule in rules]
+
+
+SHARES = {
+    "no candidate": (Status(phase=Phase.PROMOTED, stable=V1), [[("iris", 100)]]),
+    "starting": (on_trial(phase=Phase.STARTING, weight=0), [[("iris", 100)]]),
+    "on trial, testers choose": (on_trial(weight=10), [[(CANDIDATE, 100)], [("iris", 90), (CANDIDATE, 10)]]),
+    "shifting": (on_trial(phase=Phase.SHIFTING, weight=100), [[("iris", 0), (CANDIDATE, 100)]]),
+    "settling": (on_trial(phase=Phase.SETTLING, weight=0), [[("iris", 100)]]),
+    "rolling back, testers too": (on_trial(phase=Phase.ROLLING_BACK, weight=0), [[("iris", 100)]]),
+}
+
+
+@pytest.mark.parametrize(("status", "expected"), SHARES.values(), ids=SHARES.keys())
+def test_the_shares_of_an_http_route_add_up_to_100(status: Status, expected: list[list[tuple[str, int]]]) -> None:
+    found = shares(status)
+    assert found == expected
+    assert {sum(weight for _, weight in rule) for rule in found} == {100}
+
+
+def test_a_first_deploy_has_no_route_before_the_switch() -> None:
+    assert not routed(Status(phase=Phase.STARTING, candidate=V1))
+    assert set(routed(Status(phase=Phase.SWITCHING, candidate=V1))) == {"HTTPRoute/iris"}
+
+
+def test_testers_choose_by_header_with_either_router() -> None:
+    header = routed(on_trial())["HTTPRoute/iris"]["spec"]["rules"][0]["matches"][0]["headers"]
+    assert header == [{"type": "Exact", "name": "X-Model-Candidate", "value": "true"}]
+    canary = routed(on_trial(), {"host": "iris.example.com"})["Ingress/iris-canary"]["metadata"]["annotations"]
+    assert canary["nginx.ingress.kubernetes.io/canary-by-header"] == "X-Model-Candidate"
+    assert canary["nginx.ingress.kubernetes.io/canary-by-header-value"] == "true"
+
+
+def test_testers_choose_nothing_outside_of_a_trial() -> None:
+    assert set(routed(on_trial(weight=0), {"host": "iris.example.com"})) == {"Ingress/iris"}
+    canary = routed(on_trial(weight=100), {"host": "iris.example.com"})["Ingress/iris-canary"]["metadata"]["annotations"]
+    assert set(canary) == {"nginx.ingress.kubernetes.io/canary", "nginx.ingress.kubernetes.io/canary-weight"}
+
+
+def test_the_gateway_is_where_the_operator_is_told_it_is() -> None:
+    own = routed(on_trial())["HTTPRoute/iris"]["spec"]["parentRefs"]
+    shared = routed(on_trial(), gateways=Gateways("gateways"))["HTTPRoute/iris"]["spec"]["parentRefs"]
+    assert own == [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}]
+    assert shared == [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "gateways", "name": "public"}]
+
+
+def test_a_shadow_copies_requests_only_while_the_candidate_is_on_trial() -> None:
+    shadowed = {**GATEWAY, "mirrorPercent": 20}
+    trial = routed(on_trial(), shadowed)["HTTPRoute/iris"]["spec"]["rules"]
+    mirror = {"backendRef": {"group": "", "kind": "Service", "name": CANDIDATE, "port": 80}, "percent": 20}
+    assert trial[1]["filters"] == [{"type": "RequestMirror", "requestMirror": mirror}]
+    assert "filters" not in trial[0], "a tester's own request is not copied"
+    for phase, weight in ((Phase.STARTING, 0), (Phase.SHIFTING, 100), (Phase.ROLLING_BACK, 0)):
+        (rule,) = routed(on_trial(phase=phase, weight=weight), shadowed)["HTTPRoute/iris"]["spec"]["rules"]
+        assert "filters" not in rule
+
+
+def test_tls_is_on_the_stable_ingress() -> None:
+    made = routed(on_trial(), {"host": "iris.example.com", "tlsSecret": "iris-tls"})
+    assert made["Ingress/iris"]["spec"]["tls"] == [{"hosts": ["iris.example.com"], "secretName": "iris-tls"}]
+    assert "tls" not in made["Ingress/iris-canary"]["spec"]
+
+
+def answer(accepted: str = "True", resolved: str = "True", generation: int = 3, **parent: str) -> dict[str, Any]:
+    told = [
+        {"type": kind, "status": status, "reason": "R", "message": "m", "observedGeneration": generation}
+        for kind, status in (("Accepted", accepted), ("ResolvedRefs", resolved))
+    ]
+    return {"parentRef": {"name": "public", **parent}, "controllerName": "c", "conditions": told}
+
+
+ANSWERS = {
+    "nobody": ([], "no controller"),
+    "taken over": ([answer()], ""),
+    "an older generation": ([answer(generation=2)], "not taken"),
+    "not accepted": ([answer(accepted="False")], "Accepted=False: R m"),
+    "a Service that is not found": ([answer(resolved="False")], "ResolvedRefs=False: R m"),
+    "another Gateway only": ([answer(name="other")], "no controller"),
+    "another listener only": ([answer(sectionName="https")], "no controller"),
+    "conditions missing": ([{"parentRef": {"name": "public"}, "conditions": []}], "not taken"),
+    "one of two controllers": ([answer(accepted="False"), answer()], ""),
+}
+
+
+@pytest.mark.parametrize(("answers", "said"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_what_gateways_say(answers: list[dict[str, Any]], said: str) -> None:
+    route = {"metadata": {"generation": 3}, "spec": {"parentRefs": [{"name": "public"}]}, "status": {"parents": answers}}
+    assert said in unaccepted(route)
+    assert bool(unaccepted(route)) is bool(said)
+
+
+def test_every_gateway_must_follow() -> None:
+    route = {
+        "metadata": {"generation": 3},
+        "spec": {"parentRefs": [{"name": "public"}, {"name": "inside"}]},
+        "status": {"parents": [answer()]},
+    }
+    assert "inside" in unaccepted(route)
+
+
+def looked(now: float, status: Status, trouble: str, **changes: Any) -> Observed:
+    pods = ready(V1, V2)
+    base = observed(now, status=status, workloads=pods, answers=accuracy(0.95, now), stable_endpoints=frozenset({V2.revision}))
+    return replace(base, spec=spec("models:/iris/2", traffic=GATEWAY), route_trouble=trouble, **changes)
+
+
+def test_a_trial_whose_route_is_not_followed_holds_and_then_rolls_back() -> None:
+    held = decide(looked(25, on_trial(), "the Gateway is gone"))
+    assert (held.status.phase, held.status.step) == (Phase.TRIAL, 0)
+    assert "route: the Gateway is gone" in held.status.message
+    given_up = decide(looked(66, held.status, "the Gateway is gone"))
+    assert given_up.status.phase is Phase.ROLLING_BACK
+    assert decide(looked(25, on_trial(), "")).status.step == 1, "followed, the same look advances"
+
+
+def test_a_router_that_is_only_slow_is_no_news() -> None:
+    plan = decide(looked(5, on_trial(), "the Gateway has not taken the HTTPRoute over yet"))
+    assert "route" not in plan.status.message
+
+
+WAITS = {
+    "shifting": (on_trial(phase=Phase.SHIFTING, weight=100), Phase.SWITCHING, Phase.ROLLING_BACK),
+    "settling": (on_trial(phase=Phase.SETTLING), Phase.PROMOTED, Phase.PROMOTED),
+    "rolling back": (on_trial(phase=Phase.ROLLING_BACK, weight=0), Phase.ROLLED_BACK, Phase.ROLLED_BACK),
+    "a first deploy's switch": (on_trial(phase=Phase.SWITCHING, stable=None, weight=0), Phase.PROMOTED, Phase.ROLLING_BACK),
+}
+
+
+@pytest.mark.parametrize(("status", "follows", "late"), WAITS.values(), ids=WAITS.keys())
+def test_a_phase_waits_for_the_router_until_the_deadline(status: Status, follows: Phase, late: Phase) -> None:
+    assert decide(looked(15, status, "")).status.phase is follows
+    assert decide(looked(15, status, "nobody")).status.phase is status.phase
+    after = decide(looked(61, status, "nobody")).status
+    assert after.phase is late

@@ -1,0 +1,197 @@
+"""Every kind of scikit-learn model is served, by ONNX where it says the same, and what is said does not depend on it."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingClassifier,
+)
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from rollout_inference import conversion
+from rollout_inference.artifact import verify
+from rollout_inference.conversion import ties, trial_points
+from rollout_inference.loading import load_folder
+from rollout_inference.runtimes import OnnxRuntime, SklearnRuntime
+from rollout_inference.signature import Signature, frame
+from tests.unit.inference.conftest import Save
+
+IRIS, DIABETES = load_iris(as_frame=True), load_diabetes(as_frame=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])
+SMALL = {"n_estimators": 8, "random_state": 0}
+
+CLASSIFIERS: dict[str, Any] = {
+    "forest": RandomForestClassifier(**SMALL),
+    "extra trees": ExtraTreesClassifier(**SMALL),
+    "tree": DecisionTreeClassifier(random_state=0),
+    "gradient boosting": GradientBoostingClassifier(**SMALL),
+    "histogram gradient boosting": HistGradientBoostingClassifier(max_iter=5, random_state=0),
+    "logistic regression": LogisticRegression(max_iter=500),
+    "linear, by gradient": SGDClassifier(random_state=0),
+    "naive Bayes": GaussianNB(),
+    "neighbours": KNeighborsClassifier(3, algorithm="brute"),
+    "support vectors": SVC(),
+    "network": MLPClassifier((8,), max_iter=50, random_state=0),
+    "scaled": make_pipeline(StandardScaler(), LogisticRegression()),
+    "scaled forest": make_pipeline(MinMaxScaler(), RandomForestClassifier(**SMALL)),
+    "by column name": make_pipeline(
+        ColumnTransformer([("two", StandardScaler(), ["petal length (cm)", "petal width (cm)"])]), RandomForestClassifier(**SMALL)
+    ),
+    "voting": VotingClassifier([("a", LogisticRegression(max_iter=500)), ("b", GaussianNB())], voting="soft"),
+    "calibrated": CalibratedClassifierCV(GaussianNB(), cv=2),
+}
+REGRESSORS: dict[str, Any] = {
+    "forest": RandomForestRegressor(**SMALL),
+    "tree": DecisionTreeRegressor(random_state=0),
+    "gradient boosting": GradientBoostingRegressor(**SMALL),
+    "histogram gradient boosting": HistGradientBoostingRegressor(max_iter=5, random_state=0),
+    "linear": LinearRegression(),
+    "ridge": make_pipeline(StandardScaler(), Ridge()),
+}
+CONVERTED = {"forest", "extra trees", "tree", "gradient boosting", "logistic regression", "scaled", "by column name", "linear", "ridge"}
+"""Those that must be served by ONNX; the others may be."""
+
+
+def points(estimator: Any, signature: Signature) -> Any:
+    """Other points than those that the conversion was tried on."""
+    return np.vstack(list(trial_points(estimator, signature, [], seed=1, count=400)))
+
+
+@pytest.mark.parametrize("labels", [np.array(NAMES)[IRIS.target], IRIS.target.to_numpy()], ids=["names", "numbers"])
+@pytest.mark.parametrize("name", CLASSIFIERS.keys())
+def test_a_classifier_answers_as_scikit_learn(save: Save, name: str, labels: Any) -> None:
+    estimator = CLASSIFIERS[name].fit(IRIS.data, labels)
+    folder, settings = save(estimator, IRIS.data)
+    model = load_folder(folder, settings)
+    assert model.plan.task == "classifier"
+    assert model.plan.classes == estimator.classes_.tolist()
+    if name in CONVERTED:
+        assert model.runtime.name == "onnx", model.plan.reason
+    else:
+        assert model.runtime.name == "onnx" or model.plan.reason
+    rows = points(estimator, model.signature)
+    expected = estimator.predict(frame(model.signature, rows))
+    got = model.runtime.run(rows).labels
+    differ = np.array(got) != expected
+    if hasattr(estimator, "predict_proba"):
+        differ &= ~ties(estimator.predict_proba(frame(model.signature, rows)))
+    assert not differ.any()
+    assert type(got[0]) is type(expected.tolist()[0])
+
+
+@pytest.mark.parametrize("name", REGRESSORS.keys())
+def test_a_regression_answers_as_scikit_learn(save: Save, name: str) -> None:
+    estimator = REGRESSORS[name].fit(DIABETES.data, DIABETES.target)
+    folder, settings = save(estimator, DIABETES.data)
+    model = load_folder(folder, settings)
+    assert model.plan.task == "regressor"
+    if name in CONVERTED:
+        assert model.runtime.name == "onnx", model.plan.reason
+    rows = points(estimator, model.signature)
+    assert model.runtime.run(rows).labels == pytest.approx(estimator.predict(frame(model.signature, rows)).tolist(), rel=1e-5, abs=1e-5)
+
+
+def test_a_converter_that_is_wrong_is_found_out_and_scikit_learn_serves(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if skl2onnx moved a threshold: another forest's ONNX file for this one."""
+    estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, IRIS.target)
+    other = RandomForestClassifier(n_estimators=8, random_state=1).fit(IRIS.data, IRIS.target)
+    folder, settings = save(estimator, IRIS.data)
+    right = conversion.convert
+    monkeypatch.setattr(conversion, "convert", lambda _, *rest: right(other, *rest))
+    model = load_folder(folder, settings)
+    assert (model.runtime.name, "not alike" in model.plan.reason) == ("sklearn", True)
+    assert model.runtime.run(IRIS.data.to_numpy()[:150:50]).labels == [0, 1, 2]
+
+
+def test_one_threshold_moved_by_one_step_is_seen(save: Save) -> None:
+    """The check is not satisfied with rows that are far from every threshold."""
+    estimator = DecisionTreeClassifier(max_depth=2, random_state=0).fit(IRIS.data.to_numpy(), IRIS.target)
+    folder, settings = save(estimator, IRIS.data.to_numpy())
+    artifact = verify(folder, settings)
+    assert conversion.plan(estimator, artifact)[0].runtime == "onnx"
+    at = np.vstack(list(trial_points(estimator, artifact.signature, artifact.example)))
+    before = estimator.predict(at)
+    tree = estimator.tree_
+    (inner,) = np.nonzero(tree.feature >= 0)
+    tree.threshold[inner[0]] = np.nextafter(np.float32(tree.threshold[inner[0]]), np.float32(np.inf)) + 1e-7
+    assert (estimator.predict(at) != before).any()
+
+
+class Unknown(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """No converter knows it."""
+
+    def __init__(self, fail_at: float = 1e9) -> None:
+        self.fail_at = fail_at
+        self.classes_ = np.array([0, 1])
+        self.calls: list[int] = []
+
+    def predict(self, rows: Any) -> Any:
+        self.calls.append(len(rows))
+        if (np.asarray(rows) >= self.fail_at).any():
+            raise ZeroDivisionError
+        return (np.asarray(rows)[:, 0] > 0).astype(int)
+
+
+async def test_requests_that_wait_are_answered_in_one_call() -> None:
+    """The first go at once; the others while these are busy, together, each with its own rows."""
+    estimator = Unknown()
+    runtime = SklearnRuntime(estimator, Signature(("a", "b"), named=False))
+    asked = [np.array([[n % 2 or -1, n]] * (n + 1), dtype=float) for n in range(20)]
+    answers = await asyncio.gather(*(runtime.predict(rows) for rows in asked))
+    assert [one.labels for one in answers] == [[n % 2] * (n + 1) for n in range(20)]
+    assert len(estimator.calls) <= 3
+    assert sum(estimator.calls) == sum(len(rows) for rows in asked)
+
+
+async def test_a_batch_that_fails_fails_only_for_the_rows_that_did_it() -> None:
+    runtime = SklearnRuntime(Unknown(fail_at=100), Signature(("a", "b"), named=False))
+    asked = [np.array([[1.0, n]]) for n in (1, 2, 100, 3)]
+    first, second, third, fourth = await asyncio.gather(*(runtime.predict(rows) for rows in asked), return_exceptions=True)
+    assert isinstance(third, ZeroDivisionError)
+    assert [one.labels for one in (first, second, fourth)] == [[1], [1], [1]]  # type: ignore[union-attr]
+
+
+async def test_a_batch_has_an_end() -> None:
+    estimator = Unknown()
+    runtime = SklearnRuntime(estimator, Signature(("a", "b"), named=False), most=10)
+    await asyncio.gather(*(runtime.predict(np.ones((4, 2))) for _ in range(9)))
+    assert max(estimator.calls) <= 10
+
+
+async def test_many_rows_do_not_hold_up_the_event_loop(save: Save) -> None:
+    estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, IRIS.target)
+    folder, settings = save(estimator, IRIS.data)
+    runtime = load_folder(folder, settings).runtime
+    assert isinstance(runtime, OnnxRuntime)
+    rows = pd.concat([IRIS.data] * 30).to_numpy()
+    assert (await runtime.predict(rows)).labels == estimator.predict(pd.concat([IRIS.data] * 30)).tolist()
+
+
+def test_whole_numbers_are_asked_for_where_the_model_has_them(save: Save) -> None:
+    rows = pd.DataFrame({"count": [1, 2, 3, 4] * 5, "size": [0.5, 1.5, 2.5, 3.5] * 5})
+    folder, settings = save(DecisionTreeClassifier(random_state=0).fit(rows, [0, 0, 1, 1] * 5), rows)
+    signature = load_folder(folder, settings).signature
+    assert signature.matrix([[1, 0.5]], 10) is not None
+    assert signature.matrix([[1.5, 0.5]], 10) is None
+    assert signature.matrix([[1.5, 0.5], [1, 1]], 10) is None

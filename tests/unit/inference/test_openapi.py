@@ -1,0 +1,82 @@
+"""The OpenAPI document says what the server does: schemathesis makes requests of it, right ones and wrong ones."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    positive_data_acceptance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+from starlette.testclient import TestClient
+
+from rollout_inference.app import create_app
+from rollout_inference.loading import LoadedModel
+from rollout_inference.settings import Settings
+
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+    negative_data_rejection,
+]
+LOOSE = {"/v2/models/{name}/infer"}
+"""Paths of which JSON Schema cannot say all: that a tensor has as many numbers as its shape says. Right requests are in test_protocols."""
+
+
+@pytest.fixture(scope="module")
+def client(trained: Path, loaded: LoadedModel) -> TestClient:
+    """With room for whatever schemathesis thinks of: 413 is no answer to a wrong schema."""
+    return TestClient(create_app(Settings(model_path=trained, feedback_key="key"), loaded), raise_server_exceptions=False)
+
+
+OPERATIONS = [
+    *(("post", path) for path in ("/predict/", "/feedback/", "/invocations", "/v2/models/{name}/infer")),
+    *(
+        ("get", path)
+        for path in ("/health/", "/health/live", "/metrics/", "/ping", "/version", "/v2", "/v2/health/ready", "/v2/models/{name}")
+    ),
+]
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
+@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda word: word)
+def test_every_answer_is_as_the_document_says(client: TestClient, method: str, path: str, mode: GenerationMode) -> None:
+    operation = schemathesis.openapi.from_asgi("/openapi.json", client.app)[path][method]
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    def answers(case: Any) -> None:
+        case.call_and_validate(checks=[*CHECKS, *([] if path in LOOSE else [positive_data_acceptance])])
+
+    try:
+        answers()
+    except Unsatisfiable:
+        assert method == "get", "of a route without parameters nothing wrong can be asked"
+
+
+def test_no_route_is_left_out(client: TestClient) -> None:
+    said = client.get("/openapi.json").json()["paths"]
+    assert {path for _, path in OPERATIONS} >= set(said) - {"/v2/health/live", "/v2/models/{name}/ready"}
+
+
+def test_the_document_has_the_models_own_rows(client: TestClient) -> None:
+    said = client.get("/openapi.json").json()
+    row, named = said["components"]["schemas"]["Rows"]["items"]["anyOf"]
+    assert row["minItems"] == row["maxItems"] == 4
+    assert named["required"] == ["sepal_length", "sepal_width", "petal_length", "petal_width"]

@@ -1,0 +1,38 @@
+"""The server answers under whatever path leads to it."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from rollout_inference.prefix import prefix_of
+
+KNOWN = frozenset({"predict", "health", "v2"})
+PREFIXES = {
+    "none": ("/predict/", ""),
+    "one segment": ("/iris/predict/", "/iris"),
+    "several": ("/team/models/iris/predict", "/team/models/iris"),
+    "a model named like a route": ("/v2/models/predict/infer", ""),
+    "the same under a prefix": ("/iris/v2/models/predict/infer", "/iris"),
+    "nothing known": ("/iris/other", ""),
+    "the prefix alone": ("/iris/", ""),
+    "the root": ("/", ""),
+    "an empty segment": ("//predict/", "/"),
+}
+
+
+@pytest.mark.parametrize(("path", "prefix"), PREFIXES.values(), ids=PREFIXES.keys())
+def test_what_stands_before_a_route(path: str, prefix: str) -> None:
+    assert prefix_of(path, KNOWN) == prefix
+
+
+@pytest.mark.parametrize("prefix", ["", "/iris", "/team/models/iris"])
+def test_every_route_answers_under_a_prefix(client: TestClient, prefix: str) -> None:
+    flower = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
+    assert client.post(f"{prefix}/predict/", json=flower).json()["predictions"] == ["setosa"]
+    assert client.get(f"{prefix}/health/").json()["status"] == "ready"
+    assert "ml_request_count_total" in client.get(f"{prefix}/metrics/").text
+    assert f'"url":"{prefix}"' in client.get(f"{prefix}/openapi.json").text.replace(" ", "") or not prefix
+
+
+def test_what_is_no_route_is_none_under_a_prefix(client: TestClient) -> None:
+    assert client.get("/iris/other").status_code == 404
+    assert client.get("/iris/").status_code == 404

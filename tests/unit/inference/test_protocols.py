@@ -1,0 +1,198 @@
+"""MLflow's scoring protocol and the Open Inference Protocol: formats, mistakes, and the real clients, unmodified."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tritonclient.http
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+from starlette.testclient import TestClient
+from tritonclient.utils import InferenceServerException
+
+from rollout_inference.loading import LoadedModel
+from rollout_inference.settings import Settings
+from tests.unit.inference.serving import serving
+
+SETOSA, VIRGINICA = [5.1, 3.5, 1.4, 0.2], [6.5, 3.0, 5.5, 2.0]
+ROWS, EXPECTED = [SETOSA, VIRGINICA], ["setosa", "virginica"]
+NAMES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+TURNED = [list(reversed(row)) for row in ROWS]
+RECORDS = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
+CSV = ",".join(NAMES) + "\n" + "\n".join(",".join(map(str, row)) for row in ROWS) + "\n"
+
+FORMATS: dict[str, Any] = {
+    "dataframe_split": {"dataframe_split": {"columns": NAMES, "data": ROWS}},
+    "dataframe_split with an index": {"dataframe_split": {"index": [3, 4], "columns": NAMES, "data": ROWS}},
+    "dataframe_split, otherwise ordered": {"dataframe_split": {"columns": NAMES[::-1], "data": TURNED}},
+    "dataframe_split with one column more": {"dataframe_split": {"columns": [*NAMES, "id"], "data": [[*r, "x"] for r in ROWS]}},
+    "dataframe_split without names": {"dataframe_split": {"data": ROWS}},
+    "dataframe_records": {"dataframe_records": RECORDS},
+    "dataframe_records with one column more": {"dataframe_records": [{**r, "colour": "blue"} for r in RECORDS]},
+    "instances, rows": {"instances": ROWS},
+    "instances, records": {"instances": RECORDS},
+    "inputs, columns": {"inputs": {name: [row[n] for row in ROWS] for n, name in enumerate(NAMES)}},
+    "inputs, rows": {"inputs": ROWS},
+    "with params beside it": {"instances": ROWS, "params": None},
+    "CSV": CSV,
+    "CSV with one column more": "\n".join(f"{line},7" if n else f"{line},id" for n, line in enumerate(CSV.split())),
+}
+
+
+@pytest.mark.parametrize("body", FORMATS.values(), ids=FORMATS.keys())
+def test_invocations_takes_every_format_of_mlflow(client: TestClient, body: Any) -> None:
+    kind, content = ("text/csv", body) if isinstance(body, str) else ("application/json", json.dumps(body))
+    reply = client.post("/invocations", content=content, headers={"Content-Type": kind})
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["predictions"] == EXPECTED
+    assert len(reply.json()["prediction_ids"]) == 2
+    assert reply.headers["x-model-revision"] == "abc123"
+
+
+BAD_INVOCATIONS = {
+    "no JSON": (b"{", "application/json", 400, "no JSON"),
+    "a list": (b"[]", "application/json", 400, "exactly one of the input fields"),
+    "no format": (b"{}", "application/json", 400, "exactly one of the input fields"),
+    "two formats": (b'{"instances": [[1,2,3,4]], "inputs": [[1,2,3,4]]}', "application/json", 400, "exactly one"),
+    "a column missing": (b'{"dataframe_records": [{"sepal_length": 1}]}', "application/json", 400, "lacks 'sepal_width'"),
+    "a column missing in columns": (b'{"inputs": {"sepal_length": [1]}}', "application/json", 400, "'sepal_width' is missing"),
+    "columns of two lengths": (json.dumps({"inputs": dict(zip(NAMES, ([1], [1], [1], [1, 2]), strict=True))}).encode(), "", 400, "differ"),
+    "a row too short": (b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1]]}}', "application/json", 400, "2 values"),
+    "columns that are no names": (b'{"dataframe_split": {"columns": [[]], "data": [[1]]}}', "application/json", 400, "list of names"),
+    "split that is a list": (b'{"dataframe_split": []}', "application/json", 400, '"columns" and "data"'),
+    "null": (b'{"instances": [[null, 1, 1, 1]]}', "application/json", 400, "must be a number"),
+    "nothing": (b"", "text/csv", 400, "header line"),
+    "a cell that is no number": (CSV.replace("5.1", "x").encode(), "text/csv", 400, "no number"),
+    "NaN in CSV": (CSV.replace("5.1", "nan").encode(), "text/csv", 400, "NaN"),
+    "no UTF-8": (b"\xff\xfe", "text/csv", 400, "no CSV"),
+    "another content type": (b"x", "application/x-parquet", 415, "only supports the following content types"),
+    "another encoding": (b"{}", "application/json; charset=latin-1", 415, "only supports UTF-8"),
+    "too much": (b" " * 100_001, "application/json", 413, "larger than"),
+}
+
+
+@pytest.mark.parametrize(("body", "kind", "code", "sentence"), BAD_INVOCATIONS.values(), ids=BAD_INVOCATIONS.keys())
+def test_invocations_says_what_is_wrong_as_mlflow_does(client: TestClient, body: bytes, kind: str, code: int, sentence: str) -> None:
+    reply = client.post("/invocations", content=body, headers={"Content-Type": kind} if kind else {})
+    assert reply.status_code == code, reply.text
+    if code == 415:
+        assert sentence in reply.text
+    else:
+        assert reply.json()["error_code"] == "BAD_REQUEST"
+        assert sentence in reply.json()["message"]
+
+
+def tensor(**changes: Any) -> dict[str, Any]:
+    return {"inputs": [{"name": "input", "shape": [2, 4], "datatype": "FP64", "data": [*SETOSA, *VIRGINICA], **changes}]}
+
+
+def column(n: int, shape: list[int]) -> dict[str, Any]:
+    return {"name": NAMES[n], "shape": shape, "datatype": "FP32", "data": [row[n] for row in ROWS]}
+
+
+INFER: dict[str, Any] = {
+    "a matrix, flat": tensor(),
+    "a matrix, nested": tensor(data=ROWS),
+    "by another name": tensor(name="x"),
+    "single precision": tensor(datatype="FP32"),
+    "a column each, in any order": {"inputs": [column(n, [2, 1]) for n in (3, 1, 0, 2)]},
+    "a column each, without a second dimension": {"inputs": [column(n, [2]) for n in range(4)]},
+}
+
+
+@pytest.mark.parametrize("path", ["/v2/models/iris/infer", "/v2/models/iris/versions/local/infer"])
+@pytest.mark.parametrize("body", INFER.values(), ids=INFER.keys())
+def test_infer_takes_rows_in_every_shape(client: TestClient, body: Any, path: str) -> None:
+    said = client.post(path, json={**body, "id": "mine"}).json()
+    assert (said["model_name"], said["model_version"], said["id"]) == ("iris", "local", "mine")
+    labels, ids = said["outputs"]
+    assert labels == {"name": "predict", "datatype": "BYTES", "shape": [2], "data": EXPECTED}
+    assert (ids["name"], len(ids["data"])) == ("prediction_id", 2)
+
+
+def test_infer_gives_the_outputs_that_were_asked_for(client: TestClient) -> None:
+    said = client.post("/v2/models/iris/infer", json={**tensor(), "outputs": [{"name": "predict_proba"}]}).json()
+    (chances,) = said["outputs"]
+    assert (chances["name"], chances["shape"], chances["datatype"]) == ("predict_proba", [2, 3], "FP64")
+    assert np.array(chances["data"]).reshape(2, 3).sum(axis=1) == pytest.approx([1, 1])
+
+
+BAD_INFER: dict[str, tuple[Any, str]] = {
+    "no inputs": ({}, "inputs"),
+    "no tensor": ({"inputs": []}, "one tensor"),
+    "another width": (tensor(shape=[4, 2]), "one tensor of shape"),
+    "shape and data differ": (tensor(shape=[3, 4]), "its shape [3, 4] says 12"),
+    "a negative shape": (tensor(shape=[-1, 4]), "has shape"),
+    "three dimensions": (tensor(shape=[2, 2, 2]), "has shape"),
+    "text": (tensor(datatype="BYTES"), "datatype BYTES"),
+    "truth values": (tensor(data=[True] * 8), "numbers only"),
+    "fractions as integers": (tensor(datatype="INT64"), "whole numbers"),
+    "beyond single precision": (tensor(data=[1e39] * 8), "beyond"),
+    "a huge integer": (tensor(data=[10**400] * 8), "too large"),
+    "no rows": (tensor(shape=[0, 4], data=[]), "0 rows"),
+    "an output that there is not": ({**tensor(), "outputs": [{"name": "logits"}]}, "no output 'logits'"),
+    "binary data that is not there": (tensor(parameters={"binary_data_size": 64}, data=None), "64"),
+}
+
+
+@pytest.mark.parametrize(("body", "sentence"), BAD_INFER.values(), ids=BAD_INFER.keys())
+def test_infer_says_what_is_wrong(client: TestClient, body: Any, sentence: str) -> None:
+    reply = client.post("/v2/models/iris/infer", json=body)
+    assert reply.status_code == 400, reply.text
+    assert sentence in reply.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/v2/models/other", "/v2/models/iris/versions/9", "/v2/models/other/ready"])
+def test_another_model_is_not_there(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+    assert client.post(f"{path.removesuffix('/ready')}/infer", json=tensor()).status_code == 404
+
+
+@pytest.fixture(scope="module")
+def address(loaded: LoadedModel, settings: Settings) -> Iterator[tuple[str, int]]:
+    """A real server on a free port, as a pod runs it."""
+    with serving(settings, loaded) as found:
+        yield found
+
+
+CLIENT_DATA = {
+    "a data frame": pd.DataFrame(ROWS, columns=NAMES),
+    "an array": np.array(ROWS),
+    "a list of rows": ROWS,
+}
+
+
+@pytest.mark.parametrize("data", CLIENT_DATA.values(), ids=CLIENT_DATA.keys())
+def test_mlflows_own_client_unmodified(address: tuple[str, int], data: Any) -> None:
+    client: Any = ScoringServerClient(*address)  # type: ignore[no-untyped-call]
+    client.wait_server_ready()
+    assert client.get_version().startswith("3.")
+    said = client.invoke(data)
+    assert said.get_predictions("ndarray").tolist() == EXPECTED
+    assert said.get_predictions("dataframe").iloc[:, 0].tolist() == EXPECTED
+
+
+@pytest.mark.parametrize("binary", [True, False], ids=["binary tensors, its default", "JSON"])
+@pytest.mark.parametrize("kind", ["FP32", "FP64"])
+def test_tritons_own_client_unmodified(address: tuple[str, int], binary: bool, kind: str) -> None:
+    client = tritonclient.http.InferenceServerClient(f"{address[0]}:{address[1]}")
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("iris")
+    described = client.get_model_metadata("iris")
+    assert [(one["name"], one["shape"]) for one in described["inputs"]] == [("input", [-1, 4])]
+    assert described["parameters"]["runtime"] == "onnx"
+    rows = tritonclient.http.InferInput("input", [2, 4], kind)
+    rows.set_data_from_numpy(np.array(ROWS, dtype=np.float32 if kind == "FP32" else np.float64), binary_data=binary)
+    wanted = [tritonclient.http.InferRequestedOutput(name, binary_data=binary) for name in ("predict", "predict_proba")]
+    said = client.infer("iris", [rows], outputs=wanted, request_id="7")
+    labels = [one.decode() if isinstance(one, bytes) else one for one in said.as_numpy("predict")]
+    assert labels == EXPECTED
+    assert said.as_numpy("predict_proba").sum(axis=1) == pytest.approx([1, 1])
+    assert said.get_response()["id"] == "7"
+    everything = client.infer("iris", [rows])
+    assert len(everything.as_numpy("prediction_id")) == 2
+    with pytest.raises(InferenceServerException, match="no output"):
+        client.infer("iris", [rows], outputs=[tritonclient.http.InferRequestedOutput("logits")])

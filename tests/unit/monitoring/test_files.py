@@ -1,0 +1,73 @@
+"""The rules and the dashboard as files: runbooks, tests and copies exist, and no series is asked for that nobody exports."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+
+from rollout_bridge.telemetry import WEBHOOKS as _WEBHOOKS  # noqa: F401 - registers what the bridge exports
+
+ROOT = Path(__file__).parents[3]
+RULES = yaml.safe_load((ROOT / "monitoring" / "rules.yaml").read_text())
+TESTS = yaml.safe_load((ROOT / "monitoring" / "rules.test.yaml").read_text())
+DASHBOARD: dict[str, Any] = json.loads((ROOT / "monitoring" / "dashboard.json").read_text())
+ALL = [rule for group in RULES["groups"] for rule in group["rules"]]
+ALERTS = {rule["alert"]: rule for rule in ALL if "alert" in rule}
+RECORDED = {rule["record"] for rule in ALL if "record" in rule}
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_leads_to_its_runbook(name: str) -> None:
+    assert ALERTS[name]["annotations"]["runbook_url"] == f"docs/monitoring.md#{name.lower()}"
+    assert f"### {name}\n" in (ROOT / "docs" / "monitoring.md").read_text()
+    assert {"summary", "description"} <= ALERTS[name]["annotations"].keys()
+    assert ALERTS[name]["labels"]["severity"] in {"info", "warning", "critical"}
+
+
+def test_every_alert_fires_in_a_test() -> None:
+    fired = {t["alertname"] for test in TESTS["tests"] for t in test.get("alert_rule_test", ()) if t["exp_alerts"]}
+    assert fired == set(ALERTS)
+
+
+def exported() -> set[str]:
+    """Names of all samples that the operator exports, and of all that the model server's sources name, with every suffix."""
+    bases = {metric.name for metric in REGISTRY.collect()}
+    for file in (ROOT / "inference" / "rollout_inference").glob("*.py"):
+        bases |= set(re.findall(r'"(ml_[a-z0-9_]+)"', file.read_text()))
+    return {base.removesuffix("_total") + suffix for base in bases for suffix in ("", "_total", "_bucket", "_count", "_sum")}
+
+
+def asked() -> dict[str, str]:
+    """Every expression, by where it stands."""
+    found = {rule.get("alert") or rule["record"]: rule["expr"] for rule in ALL}
+    for panel in DASHBOARD["panels"]:
+        found |= {f"{panel['title']} {target['refId']}": target["expr"] for target in panel["targets"]}
+    return found
+
+
+@pytest.mark.parametrize(("place", "expression"), asked().items(), ids=asked().keys())
+def test_only_series_that_exist_are_asked_for(place: str, expression: str) -> None:
+    names = set(re.findall(r"\b(?:ml|modelrollout|namespace_revision)[a-z0-9_:]+", expression))
+    assert names
+    assert names <= exported() | RECORDED, place
+
+
+def test_panels_do_not_lie_on_each_other() -> None:
+    taken: set[tuple[int, int]] = set()
+    assert len({p["id"] for p in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    for panel in DASHBOARD["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken
+        taken |= cells
+
+
+@pytest.mark.parametrize("name", ["rules.yaml", "dashboard.json"])
+def test_the_chart_has_the_same(name: str) -> None:
+    copy = (ROOT / "charts" / "rollout-operator" / "files" / name).read_text()
+    assert copy == (ROOT / "monitoring" / name).read_text(), f"run: cp monitoring/{name} charts/rollout-operator/files/"

@@ -1,0 +1,135 @@
+"""The operator's own metrics: what they say of a rollout, and that they go with it."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+from typing import cast
+
+import pytest
+from prometheus_client import REGISTRY
+
+from rollout_operator import telemetry
+from rollout_operator.domain.spec import Evidence
+from rollout_operator.domain.status import Attempt, GateStatus, Measurement, Phase, Reason, Status, Verdict
+from rollout_operator.engine import Engine
+from rollout_operator.errors import CallFailed
+from rollout_operator.reconcile import Ports
+from rollout_operator.store import Store
+from tests.unit.engine.builders import at, on_trial
+
+KEY = ("models", "iris")
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    yield
+    telemetry.forget(KEY)
+
+
+def shown(key: tuple[str, str] = KEY) -> dict[str, float]:
+    """Every series of one rollout, as `metric{labels besides namespace and name}`."""
+    return {
+        f"{sample.name}{{{','.join(v for k, v in sorted(sample.labels.items()) if k not in {'namespace', 'name'})}}}": sample.value
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if (sample.labels.get("namespace"), sample.labels.get("name")) == key and not sample.name.endswith("_created")
+    }
+
+
+def gate(metric: str = "accuracy", value: float | None = 0.9, **changes: object) -> GateStatus:
+    values: dict[str, object] = {"threshold": 0.7, "measurement": Measurement.PASS, "at": at(1), "revision": "abc"}
+    return GateStatus.model_validate({"metric": metric, "value": value, **values, **changes})
+
+
+def ended(attempt: int, verdict: Verdict) -> Attempt:
+    return Attempt(
+        attempt=attempt, uri="models:/iris/1", revision="abc", verdict=verdict, reason="r", message="m", started=at(0), ended=at(attempt)
+    )
+
+
+def test_a_rollout_on_trial() -> None:
+    telemetry.show(KEY, on_trial(gates=(gate(), gate("errorRate", 0.002, threshold=0.01))))
+    assert shown() == {
+        "modelrollout_phase{Trial}": 1,
+        "modelrollout_weight{}": 10,
+        "modelrollout_gate_value{Reported,accuracy}": 0.9,
+        "modelrollout_gate_threshold{Reported,accuracy}": 0.7,
+        "modelrollout_gate_value{Reported,errorRate}": 0.002,
+        "modelrollout_gate_threshold{Reported,errorRate}": 0.01,
+        **{f"modelrollout_attempts_total{{{verdict}}}": 0 for verdict in Verdict},
+    }
+
+
+def test_what_is_not_so_any_more_goes() -> None:
+    telemetry.show(KEY, on_trial(gates=(gate(), gate("errorRate", 0.002))))
+    telemetry.show(KEY, on_trial(phase=Phase.SHIFTING, weight=100, gates=(gate(value=None),)))
+    now = shown()
+    assert now["modelrollout_phase{Shifting}"] == 1
+    assert "modelrollout_phase{Trial}" not in now
+    assert now["modelrollout_weight{}"] == 100
+    assert "modelrollout_gate_value{Reported,accuracy}" not in now, "no value is no series, not 0"
+    assert "modelrollout_gate_threshold{Reported,accuracy}" in now
+    assert "modelrollout_gate_threshold{Reported,errorRate}" not in now
+
+
+def test_two_gates_of_one_metric_are_told_apart() -> None:
+    telemetry.show(KEY, on_trial(gates=(gate(value=0.9), gate(value=0.8, evidence=Evidence.LABELLED), gate(value=0.02, threshold=0.05))))
+    now = shown()
+    assert now["modelrollout_gate_value{Reported,accuracy}"] == 0.9
+    assert now["modelrollout_gate_value{Labelled,accuracy}"] == 0.8
+    assert now["modelrollout_gate_value{Reported,accuracy-2}"] == 0.02
+
+
+ENDINGS = {
+    "the first": ((), (ended(1, Verdict.PROMOTED),), {"Promoted": 1}),
+    "one more": ((ended(1, Verdict.PROMOTED),), (ended(2, Verdict.ROLLED_BACK), ended(1, Verdict.PROMOTED)), {"RolledBack": 1}),
+    "nothing new": ((ended(1, Verdict.PROMOTED),), (ended(1, Verdict.PROMOTED),), {}),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "counted"), ENDINGS.values(), ids=ENDINGS.keys())
+def test_attempts_are_counted_once(before: tuple[Attempt, ...], after: tuple[Attempt, ...], counted: dict[str, int]) -> None:
+    telemetry.count(KEY, on_trial(history=before), on_trial(history=after))
+    now = shown()
+    assert {v.value: now[f"modelrollout_attempts_total{{{v}}}"] for v in Verdict} == {v.value: counted.get(v, 0) for v in Verdict}
+
+
+def test_a_rollout_that_is_gone_leaves_no_series_and_others_stay() -> None:
+    other = ("models", "wine")
+    telemetry.count(KEY, Status(), on_trial(gates=(gate(),), history=(ended(1, Verdict.PROMOTED),)))
+    telemetry.show(other, Status(reason=Reason.RESOLVING))
+    telemetry.forget(KEY)
+    assert shown() == {}
+    assert "modelrollout_phase{Pending}" in shown(other)
+    telemetry.forget(other)
+
+
+def test_forgetting_what_was_never_shown() -> None:
+    telemetry.forget(("nowhere", "nothing"))
+    assert shown(("nowhere", "nothing")) == {}
+
+
+async def test_a_look_that_succeeds_is_timed_from_when_it_was_due() -> None:
+    store = Store()
+    for name in ("good", "bad"):
+        meta = {"namespace": "models", "name": name, "uid": name, "resourceVersion": "1", "generation": 1}
+        store.put_rollout({"metadata": meta, "spec": {}})
+    depths: list[float] = []
+
+    async def one_pass(key: tuple[str, str], ports: Ports, now: datetime) -> datetime | None:
+        depths.append(REGISTRY.get_sample_value("modelrollout_queue_depth") or 0)
+        if key[1] == "bad":
+            raise CallFailed("no")
+        return None
+
+    before = REGISTRY.get_sample_value("modelrollout_decision_lag_seconds_count") or 0
+    engine = Engine(cast("Ports", type("P", (), {"store": store})()), one_pass)
+    task = asyncio.create_task(engine.run())
+    engine.wake(("models", "good"))
+    engine.wake(("models", "bad"))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (REGISTRY.get_sample_value("modelrollout_decision_lag_seconds_count") or 0) == before + 1
+    assert max(depths) == 2
+    assert REGISTRY.get_sample_value("modelrollout_queue_depth") == 0

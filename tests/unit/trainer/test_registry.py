@@ -1,0 +1,107 @@
+"""What ends up in the registry: a local store in a temporary folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import mlflow.artifacts
+import pytest
+from click.testing import CliRunner
+from mlflow.tracking import MlflowClient
+
+from rollout_inference import estimator
+from rollout_inference.artifact import verify
+from rollout_inference.digest import tree_digest
+from rollout_inference.estimator import TRUSTED_TYPES
+from rollout_inference.loading import load_folder
+from rollout_inference.settings import Settings
+from rollout_trainer.__main__ import main
+from rollout_trainer.data import load
+from rollout_trainer.errors import TrainerError
+from rollout_trainer.recipe import Recipe
+from rollout_trainer.registry import DIGEST_TAG, SIGNATURE_TAG, TRUSTED, store
+from rollout_trainer.train import fit
+from tests.unit.trainer.samples import RAW
+
+OPTIONS = ("--name", "iris-test", "--features", "2", "--n-estimators", "3", "--data", str(RAW))
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowClient]:
+    """A store of its own, in the working directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("registry"))
+        patch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri("sqlite:///mlflow.db")
+        yield MlflowClient()
+        mlflow.set_tracking_uri(before)
+
+
+def train(*more: str) -> str:
+    """The MODEL_URI that is printed last."""
+    result = CliRunner().invoke(main, ["train", *OPTIONS, *more])
+    assert result.exit_code == 0, result.output
+    return result.stdout.split()[-1]
+
+
+def test_what_is_registered_can_be_verified(registry: MlflowClient, tmp_path: Path) -> None:
+    """The MODEL_URI is printed and written, the digest tag is the digest of what a pod downloads, and the pod loads it."""
+    uri = train("--output", "out/uri.txt")
+    assert uri == "models:/iris-test/1"
+    assert Path("out/uri.txt").read_text() == uri + "\n"
+    registered = registry.get_model_version("iris-test", "1")
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path / "pod")))
+    assert registered.tags[DIGEST_TAG] == tree_digest(folder)
+    assert '"petal_width"' in registered.tags[SIGNATURE_TAG].replace("\\", "")
+    loaded = load_folder(folder, Settings(model_path=folder, model_digest=registered.tags[DIGEST_TAG]))
+    run = registry.get_run(str(registered.run_id))
+    assert (run.data.params["features"], run.data.params["n_estimators"], run.data.params["seed"]) == ("2", "3", "0")
+    assert set(run.data.metrics) == {"accuracy", "f1_macro", "samples", "cv_accuracy_mean", "cv_accuracy_std", "cv_brier"}
+    assert loaded.accuracy == run.data.metrics["accuracy"]
+    pictures = {a.path for a in registry.list_artifacts(str(registered.run_id), "evaluation")}
+    assert pictures == {"evaluation/confusion_matrix.png", "evaluation/calibration.png"}
+    card = (folder / "model_card.md").read_text()
+    assert f"| accuracy | {loaded.accuracy:.4f} | 45 held-out rows |" in card
+    assert "It sees the first 2 features only." in card
+
+
+def test_the_same_content_is_registered_once(registry: MlflowClient) -> None:
+    first = train()
+    assert train() == first
+    other = train("--seed", "1")
+    assert other != first
+    assert train() == first
+    experiment = registry.get_experiment_by_name("iris-test")
+    assert experiment is not None
+    runs = registry.search_runs([experiment.experiment_id])
+    assert len(runs) == len(registry.search_model_versions("name = 'iris-test'"))
+
+
+def test_the_same_recipe_gives_the_same_bytes(tmp_path: Path) -> None:
+    split = load(RAW)
+    recipe = Recipe(parameters={"n_estimators": 3})
+    digests = {store(tmp_path / str(n), fit(split, recipe), split, {"accuracy": 0.9}) for n in range(2)}
+    assert len(digests) == 1
+    other = store(tmp_path / "other", fit(split, recipe.changed(seed=1)), split, {"accuracy": 0.9})
+    assert other not in digests
+
+
+def test_the_canonical_model_predicts_as_the_one_that_was_fitted(tmp_path: Path) -> None:
+    split = load(RAW)
+    model = fit(split, Recipe(parameters={"n_estimators": 5}))
+    store(tmp_path / "model", model, split, {"accuracy": 0.9})
+    settings = Settings(model_path=tmp_path / "model")
+    loaded = estimator.load(verify(tmp_path / "model", settings), settings)
+    assert loaded.predict_proba(split.test).tolist() == model.predict_proba(split.test).tolist()
+
+
+def test_what_the_server_would_not_load_is_refused_before_it_is_registered(tmp_path: Path) -> None:
+    split = load(RAW)
+    neighbours = fit(split, Recipe(estimator="sklearn.neighbors.KNeighborsClassifier"))
+    with pytest.raises(TrainerError, match=r"server does not load .*KDTree"):
+        store(tmp_path / "model", neighbours, split, {})
+
+
+def test_the_trainer_trusts_what_the_server_trusts() -> None:
+    assert set(TRUSTED) == TRUSTED_TYPES

@@ -1,0 +1,129 @@
+"""The contract of a data set: what its table must be like, read from a YAML file."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rollout_trainer.errors import TrainerError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Range(BaseModel):
+    """The least and the greatest value that a feature may have, both allowed; in the feature's own unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min >= self.max:
+            raise ValueError(f"min {self.min:g} must be less than max {self.max:g}")
+        return self
+
+
+class Contract(BaseModel):
+    """Columns with their ranges, the label with its classes, and limits for the table as a whole.
+
+    max_missing and max_duplicates are shares of rows, min_class_share the share of the rarest class; max_drift is the greatest
+    distance between two distributions, 0 to 1 (see rollout_trainer.drift).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str
+    classes: tuple[str, ...] | tuple[int, ...] = Field(min_length=2)
+    features: dict[str, Range] = Field(min_length=1)
+    min_rows: int = Field(default=30, ge=10)
+    max_missing: Share = 0.0
+    max_duplicates: Share = 0.05
+    min_class_share: Share = 0.05
+    max_drift: Share = 0.25
+
+    @model_validator(mode="after")
+    def _label_is_no_feature(self) -> Self:
+        if self.label in self.features:
+            raise ValueError(f"{self.label} is the label and cannot be a feature too")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class is named twice")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The features, in the order in which a model takes them."""
+        return tuple(self.features)
+
+
+def read(path: Path) -> Contract:
+    """The contract in the YAML file at `path`; raises TrainerError with the place of what is wrong."""
+    try:
+        return Contract.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as trouble:
+        raise TrainerError(f"The contract {path} cannot be read: {trouble}") from trouble
+    except ValidationError as broken:
+        said = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}" for e in broken.errors())
+        raise TrainerError(f"The contract {path} is not valid: {said}.") from broken
+
+
+def home_of(data: Path) -> Path:
+    """Where the contract of a data file is: data/raw/iris.csv and data/processed/iris.csv both have data/contracts/iris.yaml."""
+    return data.parent.parent / "contracts" / f"{data.stem}.yaml"
+
+
+def contract_for(data: Path, given: Path | None = None) -> Contract:
+    """The given contract, else the one of the data file; raises TrainerError where there is none."""
+    path = given or home_of(data)
+    if given is None and not path.is_file():
+        raise TrainerError(
+            f"{data} has no contract: {path} does not exist. Draft it with `python -m rollout_trainer draft {data} --label COLUMN` "
+            "and correct what it says, or name another by --contract."
+        )
+    return read(path)
+
+
+def draft(table: pd.DataFrame, label: str) -> str:
+    """A contract, as YAML, that the table meets: each range is what was seen and a quarter of its width on both sides.
+
+    Raises TrainerError where the label is no column, or where a feature is no number.
+    """
+    if label not in table.columns:
+        raise TrainerError(f"There is no column {label}: there are {', '.join(map(str, table.columns))}.")
+    features = table.drop(columns=label)
+    if words := [str(c) for c in features.columns if not pd.api.types.is_numeric_dtype(features[c])]:
+        raise TrainerError(f"Only numbers can be served, and these columns hold something else: {', '.join(words)}. Encode or remove them.")
+    if constant := [str(c) for c in features.columns if features[c].nunique() < 2]:
+        raise TrainerError(f"These columns tell nothing, because they have one value only: {', '.join(constant)}. Remove them.")
+    classes = sorted(table[label].dropna().unique().tolist())
+    if any(isinstance(c, float) for c in classes):
+        raise TrainerError(f"The column {label} holds fractions: a class must be a word or a whole number.")
+    shares = table[label].value_counts(normalize=True)
+    lines = [
+        "# Drafted from the data: correct every line by what you know of it, above all the ranges.",
+        f"label: {yaml.safe_dump(label).splitlines()[0]}",
+        f"classes: {yaml.safe_dump(classes, default_flow_style=True, width=10_000).strip()}",
+        "features:",
+    ]
+    for name in features.columns:
+        low, high = float(features[name].min()), float(features[name].max())
+        room = (high - low) / 4
+        # What is never below zero in the data is a size, a count or a share more often than not.
+        least = max(0.0, low - room) if low >= 0 else low - room
+        lines.append(f"  {yaml.safe_dump(str(name)).splitlines()[0]}: {{min: {least:.4g}, max: {high + room:.4g}}}")
+    lines += [
+        f"min_rows: {max(10, len(table) // 2)}",
+        f"max_missing: {_ceiling(float(table.isna().any(axis=1).mean()))}",
+        f"max_duplicates: {_ceiling(float(table.duplicated().mean()) + 0.02)}",
+        f"min_class_share: {int(50 * float(shares.min())) / 100}",
+        "max_drift: 0.25",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _ceiling(share: float) -> float:
+    """The share rounded up to whole percent."""
+    return min(1.0, -int(-share * 100 // 1) / 100)
