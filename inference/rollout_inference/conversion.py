@@ -1,10 +1,11 @@
 """From a scikit-learn estimator to ONNX, and the proof that both say the same: on the input example, random rows, around split thresholds.
 
-Imported by the process that loads a model and by no other: what it needs takes 150 MiB.
+Imported where a model is stored and by the process that loads one, never by the server: what it needs takes 150 MiB.
 """
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,19 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.base import is_classifier, is_regressor
 
-from rollout_inference.artifact import Artifact
+from rollout_inference import carried
+from rollout_inference.agreement import disagreement
+from rollout_inference.artifact import Artifact, verify
 from rollout_inference.errors import LoadFailed, first_line
 from rollout_inference.plan import Plan, Shape
-from rollout_inference.runtimes import feed, session
+from rollout_inference.runtimes import answers
+from rollout_inference.settings import Settings
 from rollout_inference.signature import LARGEST, Rows, Signature, frame
 
 POINTS = 1_000
 """Rows of each kind that a conversion is tried on."""
-TIE = 1e-6
-"""Where scikit-learn's two best classes differ by less, either is right: the sum over the trees depends on its order."""
-CLOSE = 1e-5
-"""How far probabilities, and relative to the value predictions of a regression, may be apart."""
+KEPT = 100
+"""Rows of each kind that travel with a conversion, for pods to try it on again."""
 
 
 def plan(estimator: Any, artifact: Artifact) -> tuple[Plan, bytes]:
@@ -42,15 +44,33 @@ def plan(estimator: Any, artifact: Artifact) -> tuple[Plan, bytes]:
     for shape in _shapes(estimator, signature, expected.ndim == 1) if task != "other" else ():
         try:
             content = convert(estimator, signature, shape, task)
-            disagreement = compare(estimator, signature, points, expected, answers(content, shape, points))
+            differs = disagreement(task, expected, probabilities(estimator, signature, points), answers(content, shape, points))
         except Exception as failure:  # what a converter or a runtime does not know, it says in many ways
             reasons.append(f"not converted: {first_line(failure)}")
             continue
-        if not disagreement:
+        if not differs:
             return Plan("onnx", task, classes, shape, points=len(points)), content
-        reasons.append(f"converted, but not alike: {disagreement}")
+        reasons.append(f"converted, but not alike: {differs}")
     reason = reasons[0] if reasons else "only classifiers and regressors are converted"
     return Plan("sklearn", task, classes, reason=reason, points=len(points)), b""
+
+
+def carry(estimator: Any, folder: Path) -> Plan:
+    """Convert a stored model and put the conversion beside it, where it is one that agrees; the plan says why not. Raises LoadFailed."""
+    artifact = verify(folder, Settings(model_path=folder))
+    made, content = plan(estimator, artifact)
+    if made.shape is not None:
+        points = np.vstack(list(trial_points(estimator, artifact.signature, artifact.example, seed=1, count=KEPT)))
+        expected = np.asarray(estimator.predict(frame(artifact.signature, points)))
+        carried.write(artifact, made, content, carried.Proof(points, expected, probabilities(estimator, artifact.signature, points)))
+    return made
+
+
+def probabilities(estimator: Any, signature: Signature, points: Rows) -> Any:
+    """(rows, classes) as scikit-learn has them; None where it has none."""
+    if not (is_classifier(estimator) and hasattr(estimator, "predict_proba")):
+        return None
+    return np.asarray(estimator.predict_proba(frame(signature, points)))
 
 
 def _plain_classes(estimator: Any) -> bool:
@@ -85,46 +105,6 @@ def _without_zipmap(graph: Any) -> None:
         (output,) = [one for one in graph.output if one.name == node.output[0]]
         output.CopyFrom(make_tensor_value_info(node.input[0], TensorProto.FLOAT, None))
         graph.node.remove(node)
-
-
-def answers(content: bytes, shape: Shape, points: Rows) -> list[Any]:
-    """All outputs of the ONNX model for these rows: labels, and probabilities where it has them."""
-    running = session(content)
-    inputs = [one.name for one in running.get_inputs()]
-    if len(inputs) != (points.shape[1] if shape.columns else 1):
-        raise ValueError(f"it takes {len(inputs)} inputs")
-    said: list[Any] = running.run([one.name for one in running.get_outputs()], feed(points, shape, inputs))
-    return said
-
-
-def compare(estimator: Any, signature: Signature, points: Rows, expected: Any, said: list[Any]) -> str:
-    """What scikit-learn's labels, `expected`, and ONNX Runtime's answers disagree in, "" for nothing."""
-    labels = np.asarray(said[0]).reshape(expected.shape)
-    if not is_classifier(estimator):
-        far = np.abs(labels - expected) > CLOSE * np.maximum(1, np.abs(expected))
-        return f"{int(far.sum())} of {far.size} predictions" if far.any() else ""
-    if _kind(labels) != _kind(expected):
-        return f"labels are of type {labels.dtype}, not {expected.dtype}"
-    differ = labels.astype(expected.dtype) != expected
-    if not hasattr(estimator, "predict_proba"):
-        return f"{int(differ.sum())} of {differ.size} labels" if differ.any() else ""
-    probable = np.asarray(estimator.predict_proba(frame(signature, points)))
-    differ &= ~ties(probable)
-    if differ.any():
-        return f"{int(differ.sum())} of {differ.size} labels"
-    if len(said) > 1 and (far := np.abs(np.asarray(said[1]) - probable).max()) > CLOSE:
-        return f"probabilities by {far:.2g}"
-    return ""
-
-
-def _kind(labels: Any) -> str:
-    return "U" if labels.dtype.kind == "O" and all(isinstance(one, str) for one in labels) else str(labels.dtype.kind)
-
-
-def ties(probable: Any) -> Any:
-    """Rows, as truth values, whose two best classes scikit-learn holds to be equally probable. `probable`: (rows, classes)."""
-    best = np.sort(probable, axis=1)[:, -2:]
-    return best[:, -1] - best[:, 0] < TIE
 
 
 def thresholds(estimator: Any, depth: int = 0) -> Iterator[Any]:

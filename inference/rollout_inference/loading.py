@@ -1,6 +1,7 @@
 """From MODEL_URI to a model that answers: fetch, verify the digest, and only then have a process of its own read what could run code."""
 
 import asyncio
+import logging
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
@@ -12,12 +13,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from rollout_inference import carried
 from rollout_inference.artifact import Artifact, verify
 from rollout_inference.errors import LoadFailed, first_line
 from rollout_inference.plan import ONNX_FILE, Order, Plan, Reply
 from rollout_inference.runtimes import OnnxRuntime, Runtime, SklearnRuntime
 from rollout_inference.settings import Settings
 from rollout_inference.signature import Signature
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,13 @@ async def load(settings: Settings) -> LoadedModel:
     """Fetch, verify, prepare and warm up; raises LoadFailed."""
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         try:
-            async with asyncio.timeout(settings.load_seconds), _child("preparing") as preparing:
+            async with asyncio.timeout(settings.load_seconds):
                 folder = settings.model_path or await _fetched(settings, scratch)
                 artifact = await asyncio.to_thread(verify, folder, settings)
-                plan = await _prepared(preparing, Order(str(folder), scratch, settings.model_dump_json()))
+                plan, content = await _conversion(artifact, scratch, settings)
         except TimeoutError:
             raise LoadFailed(f"The model was not loaded within {settings.load_seconds:g} s.") from None
-        return await asyncio.to_thread(_assembled, artifact, plan, Path(scratch), settings)
+        return await asyncio.to_thread(_assembled, artifact, plan, content, settings)
 
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
@@ -53,7 +57,7 @@ def load_folder(folder: Path, settings: Settings) -> LoadedModel:
 
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         plan = prepare(folder, Path(scratch), settings)
-        return _assembled(verify(folder, settings), plan, Path(scratch), settings)
+        return _assembled(verify(folder, settings), plan, _onnx(plan, scratch), settings)
 
 
 @asynccontextmanager
@@ -77,8 +81,19 @@ async def _fetched(settings: Settings, scratch: str) -> Path:
     return Path(said.splitlines()[-1])
 
 
-async def _prepared(process: Process, order: Order) -> Plan:
-    said, _ = await process.communicate(msgspec.json.encode(order) + b"\n")
+async def _conversion(artifact: Artifact, scratch: str, settings: Settings) -> tuple[Plan, bytes]:
+    """The one that the model brings along, where it proves right; else one that is made now, which takes seconds."""
+    try:
+        return await asyncio.to_thread(carried.read, artifact)
+    except carried.NotCarried as why:
+        log.info("the model is converted here: %s", why)
+    plan = await _prepared(Order(str(artifact.folder), scratch, settings.model_dump_json()))
+    return plan, _onnx(plan, scratch)
+
+
+async def _prepared(order: Order) -> Plan:
+    async with _child("preparing") as process:
+        said, _ = await process.communicate(msgspec.json.encode(order) + b"\n")
     if not said:
         raise LoadFailed(f"The model could not be read: {_ended(process)}")
     reply = msgspec.json.decode(said, type=Reply)
@@ -93,9 +108,13 @@ def _ended(process: Process) -> str:
     return f"the process that did it ended with exit code {code}; the pod's log has the reason."
 
 
-def _assembled(artifact: Artifact, plan: Plan, scratch: Path, settings: Settings) -> LoadedModel:
+def _onnx(plan: Plan, scratch: str) -> bytes:
+    return (Path(scratch) / ONNX_FILE).read_bytes() if plan.shape is not None else b""
+
+
+def _assembled(artifact: Artifact, plan: Plan, content: bytes, settings: Settings) -> LoadedModel:
     if plan.shape is not None:
-        runtime: Runtime = OnnxRuntime((scratch / ONNX_FILE).read_bytes(), plan.shape)
+        runtime: Runtime = OnnxRuntime(content, plan.shape)
     else:
         from rollout_inference import estimator  # noqa: PLC0415 - scikit-learn is imported where it serves, and only there
 

@@ -20,7 +20,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
+from rollout_inference.conversion import carry
 from rollout_inference.digest import tree_digest
+from rollout_inference.errors import LoadFailed
+from rollout_inference.estimator import TRUSTED_TYPES
 from rollout_trainer.canonical import canonicalise
 from rollout_trainer.card import card
 from rollout_trainer.data import Split
@@ -34,28 +37,6 @@ SIGNATURE_TAG = "rollouts.mlops.dev/signature"
 LOCAL_STORE = "sqlite:///mlflow.db"
 """Where runs go when MLFLOW_TRACKING_URI is unset."""
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
-TRUSTED = (
-    "sklearn.tree._tree.Tree",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogLink",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.link.MultinomialLogit",
-    "sklearn._loss.loss.AbsoluteError",
-    "sklearn._loss.loss.ExponentialLoss",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss.loss.HalfMultinomialLoss",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    "sklearn.utils._bunch.Bunch",
-)
-"""The types that skops asks about and the model server takes. Tree nodes hold raw indices, so a file of unknown origin could crash
-the process. The pod verifies the content digest before it loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +49,7 @@ class Registered:
 
 
 def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], text: str = "") -> str:
-    """Write the model with signature, input example, metrics.json and its card to `folder`; returns its content digest.
+    """Write the model with signature, input example, metrics.json, its card and its conversion to ONNX; returns its content digest.
 
     The same data, recipe and library versions give the same digest. Raises TrainerError where the model server would not load it.
     """
@@ -78,7 +59,7 @@ def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], 
             model,
             str(folder),
             serialization_format="skops",
-            skops_trusted_types=list(TRUSTED),
+            skops_trusted_types=sorted(TRUSTED_TYPES),
             signature=infer_signature(example, model.predict(example)),
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
@@ -94,6 +75,10 @@ def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], 
     if text:
         (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
     canonicalise(folder)
+    try:
+        carry(model, folder)
+    except LoadFailed as refused:
+        raise TrainerError(f"The model server would not serve this model: {refused}") from refused
     return tree_digest(folder)
 
 
@@ -131,7 +116,7 @@ def signature_of(folder: Path) -> str:
 
 
 def _foreign(model: Any) -> list[str]:
-    return sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED))
+    return sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - TRUSTED_TYPES)
 
 
 def _logged(client: MlflowClient, recipe: Recipe, split: Split, evaluation: Evaluation) -> Any:

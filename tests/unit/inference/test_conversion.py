@@ -30,8 +30,9 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from rollout_inference import conversion
+from rollout_inference.agreement import ties
 from rollout_inference.artifact import verify
-from rollout_inference.conversion import ties, trial_points
+from rollout_inference.conversion import trial_points
 from rollout_inference.loading import load_folder
 from rollout_inference.runtimes import OnnxRuntime, SklearnRuntime
 from rollout_inference.signature import Signature, frame

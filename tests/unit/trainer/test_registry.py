@@ -9,17 +9,16 @@ import pytest
 from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
-from rollout_inference import estimator
+from rollout_inference import carried, estimator
 from rollout_inference.artifact import verify
 from rollout_inference.digest import tree_digest
-from rollout_inference.estimator import TRUSTED_TYPES
 from rollout_inference.loading import load_folder
 from rollout_inference.settings import Settings
 from rollout_trainer.__main__ import main
 from rollout_trainer.data import load
 from rollout_trainer.errors import TrainerError
 from rollout_trainer.recipe import Recipe
-from rollout_trainer.registry import DIGEST_TAG, SIGNATURE_TAG, TRUSTED, store
+from rollout_trainer.registry import DIGEST_TAG, SIGNATURE_TAG, store
 from rollout_trainer.train import fit
 from tests.unit.trainer.samples import RAW
 
@@ -103,5 +102,18 @@ def test_what_the_server_would_not_load_is_refused_before_it_is_registered(tmp_p
         store(tmp_path / "model", neighbours, split, {})
 
 
-def test_the_trainer_trusts_what_the_server_trusts() -> None:
-    assert set(TRUSTED) == TRUSTED_TYPES
+def test_the_conversion_is_stored_beside_the_model(tmp_path: Path) -> None:
+    """A pod takes it as it is; the digest covers it."""
+    split = load(RAW)
+    model = fit(split, Recipe(parameters={"n_estimators": 5}))
+    digest = store(tmp_path / "model", model, split, {"accuracy": 0.9})
+    plan, _ = carried.read(verify(tmp_path / "model", Settings(model_path=tmp_path / "model")))
+    assert (plan.runtime, plan.classes) == ("onnx", model.classes_.tolist())
+    (tmp_path / "model" / "onnx" / "model.onnx").write_bytes(b"another")
+    assert tree_digest(tmp_path / "model") != digest
+
+
+def test_a_model_that_no_converter_knows_is_stored_without(tmp_path: Path) -> None:
+    split = load(RAW)
+    store(tmp_path / "model", fit(split, Recipe(estimator="sklearn.semi_supervised.LabelSpreading")), split, {})
+    assert not (tmp_path / "model" / "onnx").exists()

@@ -1,0 +1,99 @@
+"""The conversion that travels with a model: made and proved when the model was stored, and proved again by every pod before it serves.
+
+`onnx/` in the model's folder, under its content digest like every other file: the ONNX file, the plan, and what scikit-learn said to a few
+hundred rows. A pod that holds ONNX Runtime against these needs no scikit-learn, whose imports are most of a start.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from rollout_inference.agreement import disagreement
+from rollout_inference.artifact import Artifact
+from rollout_inference.errors import first_line
+from rollout_inference.plan import ONNX_FILE, Plan
+from rollout_inference.runtimes import answers
+from rollout_inference.signature import Rows
+
+FOLDER = "onnx"
+DESCRIBED = "plan.json"
+POINTS, LABELS, PROBABILITIES = "points.npy", "labels.npy", "probabilities.npy"
+MOST_TEXT = 1024 * 1024
+OUTSIDE = b"\x0a\x08location"
+"""How a tensor says that its values are in another file (onnx.proto, TensorProto.external_data): no model may read other files."""
+
+
+class NotCarried(Exception):
+    """The folder has no conversion that can serve, and why; the model is then converted at load."""
+
+
+class Described(msgspec.Struct, frozen=True):
+    """How the model is to be served; made_from: sha256 of the model file that was converted, as hex."""
+
+    plan: Plan
+    made_from: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What scikit-learn said to some rows; arrays as in `disagreement`."""
+
+    points: Rows
+    expected: Any
+    probable: Any
+
+
+def write(artifact: Artifact, plan: Plan, content: bytes, proof: Proof) -> None:
+    """Put a conversion beside its model; the same arguments give the same bytes."""
+    folder = artifact.folder / FOLDER
+    folder.mkdir()
+    (folder / ONNX_FILE).write_bytes(content)
+    described = msgspec.json.encode(Described(plan, _sha256(artifact.file)))
+    (folder / DESCRIBED).write_bytes(msgspec.json.format(described, indent=2) + b"\n")
+    labels = proof.expected.astype(str) if proof.expected.dtype.kind == "O" else proof.expected
+    for name, array in ((POINTS, proof.points), (LABELS, labels), (PROBABILITIES, proof.probable)):
+        if array is not None:
+            np.save(folder / name, array, allow_pickle=False)
+
+
+def read(artifact: Artifact) -> tuple[Plan, bytes]:
+    """The plan and the ONNX file, once ONNX Runtime has said to the stored rows what scikit-learn did. Raises NotCarried."""
+    folder = artifact.folder / FOLDER
+    if not (folder / DESCRIBED).is_file():
+        raise NotCarried("it brings no conversion")
+    try:
+        return _proved(artifact, folder)
+    except NotCarried:
+        raise
+    except Exception as failure:  # a file of unknown content can fail in any way
+        raise NotCarried(f"its conversion cannot be used: {first_line(failure)}") from failure
+
+
+def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, bytes]:
+    if (folder / DESCRIBED).stat().st_size > MOST_TEXT:
+        raise NotCarried(f"{DESCRIBED} has more than {MOST_TEXT} bytes")
+    described = msgspec.json.decode((folder / DESCRIBED).read_bytes(), type=Described)
+    if described.made_from != _sha256(artifact.file):
+        raise NotCarried("its conversion was made from another model file")
+    plan, content = described.plan, (folder / ONNX_FILE).read_bytes()
+    if plan.shape is None or OUTSIDE in content:
+        raise NotCarried("its conversion names no ONNX model, or one that reads other files")
+    points, expected = _array(folder / POINTS), _array(folder / LABELS)
+    probable = _array(folder / PROBABILITIES) if (folder / PROBABILITIES).is_file() else None
+    if points.ndim != 2 or points.shape[1] != artifact.signature.width or not len(points):
+        raise NotCarried(f"its conversion was tried on rows of another shape: {points.shape}")
+    if differs := disagreement(plan.task, expected, probable, answers(content, plan.shape, points)):
+        raise NotCarried(f"its conversion does not say what scikit-learn said: {differs}")
+    return plan, content
+
+
+def _array(path: Path) -> Any:
+    return np.load(path, allow_pickle=False)
+
+
+def _sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
