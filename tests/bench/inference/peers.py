@@ -12,6 +12,7 @@ from typing import Any
 
 import joblib
 
+from rollout_inference import carried
 from rollout_inference.plan import ONNX_FILE
 from rollout_inference.preparing import prepare
 from rollout_inference.settings import Settings
@@ -47,9 +48,10 @@ def environment(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The same forest for every server: MLflow's folder, a joblib file, and the ONNX file that ours makes of it."""
+    """The same forest for every server: MLflow's folder, the same without the conversion in it, a joblib file, and the ONNX file."""
 
     folder: Path
+    plain: Path
     joblib: Path
     onnx: Path
 
@@ -64,7 +66,8 @@ def models(scratch: Path) -> Models:
     joblib.dump(bare, scratch / "model.joblib")
     plan = prepare(folder, scratch, Settings(model_path=folder))
     assert plan.runtime == "onnx", plan.reason
-    return Models(folder, scratch / "model.joblib", scratch / ONNX_FILE)
+    plain = Path(shutil.copytree(folder, scratch / "plain", ignore=shutil.ignore_patterns(carried.FOLDER)))
+    return Models(folder, plain, scratch / "model.joblib", scratch / ONNX_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,13 @@ def peers(made: Models) -> dict[str, Peer]:
     uvicorn += ["--log-level", "warning", "--no-access-log", "--app-dir", SERVERS]
     quick: list[str | Path] = ["--loop", "uvloop", "--http", "httptools"]
 
-    def ours(port: int, folder: Path) -> Server:
-        env = {"MODEL_PATH": str(made.folder), "MODEL_REVISION": "bench", "PORT": str(port), "FEEDBACK_KEY": "bench"}
-        env["TERMINATION_LOG"] = str(folder / "termination-log")
-        return Server("ours", [sys.executable, "-m", "rollout_inference"], port, "/health/", env, folder / "log")
+    def ours(model: Path) -> Callable[[int, Path], Server]:
+        def start(port: int, folder: Path) -> Server:
+            env = {"MODEL_PATH": str(model), "MODEL_REVISION": "bench", "PORT": str(port), "FEEDBACK_KEY": "bench"}
+            env["TERMINATION_LOG"] = str(folder / "termination-log")
+            return Server("ours", [sys.executable, "-m", "rollout_inference"], port, "/health/", env, folder / "log")
+
+        return start
 
     def hello(port: int, folder: Path) -> Server:
         return Server("hello", [*uvicorn, *quick, "hello:app", "--port", str(port)], port, "/", {}, folder / "log")
@@ -149,7 +155,8 @@ def peers(made: Models) -> dict[str, Peer]:
 
     infer = "/v2/models/iris/infer"
     return {
-        "ours": Peer("ours", ours, "/predict/", instances),
+        "ours": Peer("ours", ours(made.folder), "/predict/", instances),
+        "converting": Peer("ours, converting at start", ours(made.plain), "/predict/", instances),
         "hello": Peer("uvicorn hello-world", hello, "/", lambda _: None),
         "naive": Peer("naive FastAPI", naive, "/predict/", instances),
         "mlflow": Peer("mlflow models serve", mlflow, "/invocations", split),
