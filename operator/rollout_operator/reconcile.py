@@ -140,10 +140,7 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     if (report := due(plan.status)) is not None:
         ports.reporter.tell((raw["metadata"]["namespace"], seen.name), seen.uid, report)
     if seen.spec is not None:
-        wanted = _wanted(raw, seen.spec, plan.status, ports)
-        if wanted and not decided:
-            await confirm(raw, ports.store, ports.cluster)
-        await _carry_out(wanted, raw, seen.now, ports)
+        await _converge(raw, seen, plan.status, decided, ports)
     for note in plan.notes:
         log.info("%s/%s: %s: %s", raw["metadata"]["namespace"], seen.name, note.reason, note.message)
         once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{note.reason}/{plan.status.phase_since}"
@@ -151,6 +148,20 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
             await ports.cluster.tell(raw, note.kind, note.reason, note.message, once)
         except CallFailed as failure:
             log.warning("%s: Event not posted: %s", seen.name, failure)
+
+
+async def _converge(raw: Mapping[str, Any], seen: Observed, status: Status, decided: bool, ports: Ports) -> None:
+    """Have the objects follow the status; most looks find nothing changed since all was as it should be."""
+    assert seen.spec is not None
+    key, version = (raw["metadata"]["namespace"], seen.name), int(raw["metadata"]["resourceVersion"])
+    if ports.store.settled(key, version):
+        return
+    wanted = _wanted(raw, seen.spec, status, ports)
+    if wanted and not decided:
+        await confirm(raw, ports.store, ports.cluster)
+    await _carry_out(wanted, raw, seen.now, ports)
+    if not wanted:
+        ports.store.settle(key, version)
 
 
 async def _carry_out(wanted: list[Change], raw: Mapping[str, Any], now: datetime, ports: Ports) -> None:

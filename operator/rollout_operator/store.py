@@ -127,6 +127,7 @@ class Store:
     _rollouts: dict[Key, _Kept] = field(default_factory=dict)
     _refusals: dict[Key, tuple[datetime, str]] = field(default_factory=dict)
     _children: dict[Key, dict[tuple[str, str], Child]] = field(default_factory=lambda: defaultdict(dict))
+    _settled: dict[Key, int] = field(default_factory=dict)
 
     def put_rollout(self, raw: Mapping[str, Any]) -> bool:
         """Keep a ModelRollout, unless a newer version of it is known; says whether it was kept."""
@@ -154,6 +155,7 @@ class Store:
         if known is not None and known.agreed and known.mark == new.mark and known.uid == new.uid:
             new.agreed, new.content = known.agreed, b""
         of_rollout[kind, new.name] = new
+        self._settled.pop(rollout_of(raw), None)
         return True
 
     def put(self, kind: str, raw: Mapping[str, Any]) -> bool:
@@ -166,6 +168,7 @@ class Store:
             self.forget(key, kind, name, uid)
         elif (known := self._rollouts.get(key)) is not None and known.uid == uid:
             del self._rollouts[key]
+            self._settled.pop(key, None)
             self.accept(key)
 
     def version(self, kind: str, place: tuple[str, str], meta: Mapping[str, Any]) -> int:
@@ -197,6 +200,7 @@ class Store:
         of_rollout = self._children.get(key, {})
         if (known := of_rollout.get((kind, name))) is not None and known.uid == uid:
             del of_rollout[kind, name]
+            self._settled.pop(key, None)
         if not of_rollout:
             self._children.pop(key, None)
 
@@ -208,6 +212,14 @@ class Store:
     def accept(self, key: Key) -> None:
         """Every object of the rollout is as it should be."""
         self._refusals.pop(key, None)
+
+    def settle(self, key: Key, version: int) -> None:
+        """Remember that the objects say what this version of the ModelRollout asks for: until one changes, they need not be compared."""
+        self._settled[key] = version
+
+    def settled(self, key: Key, version: int) -> bool:
+        """Whether every object was found to be as this version of the ModelRollout asks, and none has changed since."""
+        return self._settled.get(key) == version
 
     def refused(self, key: Key, before: datetime) -> str:
         """What the API server has said against an object of the rollout since `before` or longer; "" where it has not."""

@@ -1,6 +1,7 @@
 """The store, the queue, settings, conditions and the layout that the packages depend on."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -60,6 +61,35 @@ def test_a_late_deletion_does_not_take_a_successor() -> None:
     assert len(store.children(KEY)) == 1
     store.drop_child("Deployment", deployment(10, uid="new"))
     assert store.children(KEY) == ()
+
+
+def made_anew(store: Store) -> None:
+    store.drop_rollout(rollout(9))
+    store.put_rollout(rollout(11, uid="u2"))
+
+
+CHANGES: dict[str, Callable[[Store], object]] = {
+    "the ModelRollout is written": lambda store: store.put_rollout(rollout(10)),
+    "an object is edited": lambda store: store.put_child("Deployment", deployment(100)),
+    "an object is deleted": lambda store: store.drop_child("Deployment", deployment(100)),
+    "an object is found to be missing": lambda store: store.drop("Deployment", KEY, "iris-abc", "d1"),
+    "an object comes": lambda store: store.put_child("Service", deployment(100)),
+    "the ModelRollout is made anew": made_anew,
+}
+
+
+@pytest.mark.parametrize("name", CHANGES.keys())
+def test_objects_are_compared_again_after_every_change(name: str) -> None:
+    store = Store()
+    store.put_rollout(rollout(9))
+    store.put_child("Deployment", deployment(99))
+    store.settle(KEY, 9)
+    store.put_child("Deployment", deployment(98))
+    assert store.settled(KEY, 9)
+    CHANGES[name](store)
+    raw = store.rollout(KEY)
+    assert raw is not None
+    assert not store.settled(KEY, int(raw["metadata"]["resourceVersion"]))
 
 
 def test_terminating_and_unready_endpoints_do_not_count() -> None:
