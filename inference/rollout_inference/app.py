@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 
 from rollout_inference.endpoint import Endpoint, Receive, Scope, Send
 from rollout_inference.errors import LoadFailed
@@ -91,7 +92,9 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
             await asyncio.wait([loading])
         await asyncio.to_thread(state.tracing.close)
 
-    api = FastAPI(title=TITLE, description=OVERVIEW, version="2", lifespan=lifespan, redirect_slashes=False)
+    # Its pages come from the image itself: a cluster need not reach the network that FastAPI's own pages are fetched from.
+    about: dict[str, Any] = {"title": TITLE, "description": OVERVIEW, "version": "2"}
+    api: FastAPI = FastAPIOffline(redoc_url=None, lifespan=lifespan, redirect_slashes=False, **about)
     api.state.served, api.state.endpoints = state, endpoints
     for router in ROUTERS:
         api.include_router(router)

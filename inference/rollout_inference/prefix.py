@@ -6,12 +6,12 @@ Were it a setting of the pods, a change of `traffic.path` would have to restart 
 from collections.abc import Iterable
 from functools import lru_cache
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 
 def beginnings(routes: Iterable[BaseRoute]) -> frozenset[str]:
     """The first segments of the routes' paths: `predict` of `/predict/`."""
-    return frozenset(route.path.split("/", 2)[1] for route in routes if isinstance(route, Route))
+    return frozenset(route.path.split("/", 2)[1] for route in routes if isinstance(route, Route | Mount))
 
 
 @lru_cache(1024)

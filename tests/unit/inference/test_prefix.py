@@ -1,5 +1,7 @@
 """The server answers under whatever path leads to it."""
 
+import re
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -36,3 +38,13 @@ def test_every_route_answers_under_a_prefix(client: TestClient, prefix: str) -> 
 def test_what_is_no_route_is_none_under_a_prefix(client: TestClient) -> None:
     assert client.get("/iris/other").status_code == 404
     assert client.get("/iris/").status_code == 404
+
+
+@pytest.mark.parametrize("prefix", ["", "/iris"])
+def test_the_page_of_the_documentation_needs_no_other_host(client: TestClient, prefix: str) -> None:
+    page = client.get(f"{prefix}/docs").text
+    fetched = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(fetched) == 3
+    for one in fetched:
+        assert client.get(one).status_code == 200
+    assert f"'{prefix}/openapi.json'" in page or f'"{prefix}/openapi.json"' in page
