@@ -1,9 +1,11 @@
 """What goes wrong in the world: broken models, missing versions, a killed operator, a deleted rollout."""
 
+from collections.abc import Callable
+
 from scripts.demo.kube import Kube
 from scripts.demo.rollout import Rollout, eventually, verdict_of
 from scripts.demo.traffic import Traffic
-from tests.e2e.harness import PATIENCE, Trained, hold, kill_operator, only_serves, version_of, versions
+from tests.e2e.harness import PATIENCE, Trained, hold, kill_operator, kubectl, only_serves, version_of, versions
 
 
 def test_model_that_cannot_load(rollout: Rollout, models: Trained, stable: Traffic) -> None:
@@ -63,3 +65,24 @@ def test_rollout_deleted_mid_trial(kube: Kube, rollout: Rollout, models: Trained
     assert kube.get(rollout.path) is None
     eventually(lambda: stable.failed[-1:] or None, "the host to answer no more", PATIENCE)
     assert not rollout.owned()
+
+
+def test_no_request_is_lost_when_pods_are_deleted(rollout: Rollout, models: Trained, traffic: Callable[[], Traffic]) -> None:
+    """As by a drained node: each pod serves on while its endpoint is withdrawn, and then ends."""
+    rollout.settings["replicas"] = 2
+    rollout.apply(models.good)
+    rollout.wait("Promoted", models.good, PATIENCE)
+    load = traffic()
+    for pod in rollout.owned()["Pod"]:
+        kubectl("delete", "pod", pod, "--namespace", rollout.namespace, "--wait=true", f"--timeout={PATIENCE:.0f}s")
+
+        def whole(gone: str = pod) -> bool | None:
+            pods = rollout.owned().get("Pod", [])
+            deployment = kubectl(
+                "get", "deployments", "--namespace", rollout.namespace, "--output=jsonpath={.items[0].status.readyReplicas}"
+            )
+            return True if gone not in pods and len(pods) == 2 and deployment == "2" else None
+
+        eventually(whole, f"another pod to take the place of {pod}", PATIENCE, rollout.tell)
+    sent = len(load.answers)
+    assert not load.failed, f"{len(load.failed)} of {sent} requests"
