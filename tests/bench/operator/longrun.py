@@ -96,8 +96,11 @@ class Idle:
 
 
 async def idle(stage: Stage, operator: Operator, rollouts: int, seconds: float) -> Idle:
-    """Wait, and count."""
-    stage.catch_up()
+    """Wait, and count; what is still under way, such as the deletion of what a status has retired, ends first."""
+    for _ in range(30):
+        await asyncio.sleep(2)
+        if not stage.catch_up():
+            break
     place, asked, cpu, began = len(stage.requests), len(stage.world.queries), cpu_seconds(operator.pid), time.monotonic()
     await asyncio.sleep(seconds)
     stage.catch_up()
