@@ -4,10 +4,11 @@ Ten thousand rollouts at rest must fit beside the code: objects are kept as JSON
 says is forgotten once it is known to say what it should.
 """
 
+import sys
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -88,10 +89,11 @@ def child(kind: str, raw: Mapping[str, Any]) -> Child:
     told = b"" if kind == "EndpointSlice" else to_json(content(raw))
     return Child(
         kind=kind,
-        name=meta["name"],
+        # The same text once for all objects of a rollout: half of them are called like it.
+        name=sys.intern(meta["name"]),
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
-        owner=owners[0] if owners else "",
+        owner=sys.intern(owners[0]) if owners else "",
         revision=labels.get(REVISION, ""),
         deleting="deletionTimestamp" in meta,
         content=told,
@@ -147,7 +149,10 @@ class Store:
         self.drop(KIND, (meta["namespace"], meta["name"]), meta["name"], meta["uid"])
 
     def put_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
-        """Keep an owned object, unless a newer version of it is known; says whether it was kept."""
+        """Keep an owned object, unless a newer version of it is known; says whether it tells anything new.
+
+        Much of a status is nobody's business here: a PodDisruptionBudget's changes with every pod.
+        """
         new, of_rollout = child(kind, raw), self._children[rollout_of(raw)]
         known = of_rollout.get((kind, new.name))
         if known is not None and known.version >= new.version:
@@ -155,11 +160,13 @@ class Store:
         if known is not None and known.agreed and known.mark == new.mark and known.uid == new.uid:
             new.agreed, new.content = known.agreed, b""
         of_rollout[kind, new.name] = new
+        if known is not None and replace(known, version=new.version) == new:
+            return False
         self._settled.pop(rollout_of(raw), None)
         return True
 
     def put(self, kind: str, raw: Mapping[str, Any]) -> bool:
-        """Keep an object of any watched kind, unless a newer version of it is known; says whether it was kept."""
+        """Keep an object of any watched kind, unless a newer version of it is known; says whether it tells anything new."""
         return self.put_rollout(raw) if kind == KIND else self.put_child(kind, raw)
 
     def drop(self, kind: str, key: Key, name: str, uid: str) -> None:

@@ -70,7 +70,7 @@ def made_anew(store: Store) -> None:
 
 CHANGES: dict[str, Callable[[Store], object]] = {
     "the ModelRollout is written": lambda store: store.put_rollout(rollout(10)),
-    "an object is edited": lambda store: store.put_child("Deployment", deployment(100)),
+    "an object is edited": lambda store: store.put_child("Deployment", {**deployment(100), "spec": {"replicas": 5}}),
     "an object is deleted": lambda store: store.drop_child("Deployment", deployment(100)),
     "an object is found to be missing": lambda store: store.drop("Deployment", KEY, "iris-abc", "d1"),
     "an object comes": lambda store: store.put_child("Service", deployment(100)),
