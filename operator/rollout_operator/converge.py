@@ -6,12 +6,12 @@ from typing import Any
 
 from rollout_operator.cluster import Cluster
 from rollout_operator.domain.names import KIND
-from rollout_operator.errors import Conflict, Gone
+from rollout_operator.errors import Conflict, Gone, Refused
 from rollout_operator.objects import Manifest
-from rollout_operator.store import Child, Key, Store
+from rollout_operator.store import Child, Key, Store, rollout_of
 
-DELETED_IN_ORDER = ("Ingress", "HTTPRoute", "Service", "Deployment")
-"""Routes go before what they lead to."""
+DELETED_IN_ORDER = ("Ingress", "HTTPRoute", "Service", "Deployment", "NetworkPolicy")
+"""Routes go before what they lead to. What is never unwanted once it is there (a PodDisruptionBudget) is not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,18 @@ async def carry_out(change: Change, key: Key, store: Store, cluster: Cluster) ->
     except Conflict:
         if known is not None:
             store.forget(key, change.kind, change.name, known.uid)
-        await read_anew(change.kind, key[0], change.name, store, cluster)
+        there = await read_anew(change.kind, key[0], change.name, store, cluster)
+        if known is None and there is not None and rollout_of(there) != key:
+            # It would come to the same for ever, and nobody would know why.
+            raise Refused(f"{change.kind} {change.name} is there already and not this rollout's: rename or delete it") from None
         raise
 
 
-async def read_anew(kind: str, namespace: str, name: str, store: Store, cluster: Cluster) -> None:
-    """Bring the store up to date about one object, whatever the watches told."""
+async def read_anew(kind: str, namespace: str, name: str, store: Store, cluster: Cluster) -> Manifest | None:
+    """Bring the store up to date about one object, whatever the watches told; None where it does not exist."""
     try:
-        store.put(kind, await cluster.read(kind, namespace, name))
+        found = await cluster.read(kind, namespace, name)
     except Gone:
-        return
+        return None
+    store.put(kind, found)
+    return found

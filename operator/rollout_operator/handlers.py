@@ -107,6 +107,7 @@ class Shell:
             environment=self.settings.model_environment,
             drain=self.settings.router_drain,
             gateways=Gateways(self.settings.gateway_namespace, self.settings.gateway_mirrors),
+            egress=self.settings.model_egress,
             feedback_key=self.settings.feedback_key,
         )
         self.engine = Engine(ports, turns=ports.turns)

@@ -26,6 +26,7 @@ from rollout_operator.domain.decide import (
     needs_measurement,
     needs_resolution,
 )
+from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.names import GROUP, SHARD, revision_name
 from rollout_operator.domain.observed import Answer, Observed, Workload
 from rollout_operator.domain.report import due
@@ -69,6 +70,7 @@ class Ports:
     drain: timedelta
     feedback_key: str = ""
     gateways: Gateways = NO_GATEWAYS
+    egress: Egress | None = (DNS,)
     turns: Turns = field(default_factory=Turns)
 
 
@@ -179,7 +181,8 @@ async def _carry_out(wanted: list[Change], raw: Mapping[str, Any], now: datetime
 def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
     meta = raw["metadata"]
     owner = Owner(meta["uid"], meta["name"], meta["namespace"], (meta.get("labels") or {}).get(SHARD, ""))
-    manifests = build(owner, spec, status, {**ports.environment, **_feedback(ports.feedback_key, owner.uid)}, ports.gateways)
+    environment = {**ports.environment, **_feedback(ports.feedback_key, owner.uid)}
+    manifests = build(owner, spec, status, environment, ports.gateways, egress=ports.egress)
     return changes(manifests, ports.store.children((meta["namespace"], meta["name"])), owner.uid)
 
 

@@ -17,7 +17,7 @@ from rollout_operator.store import Key, Store, rollout_of
 
 log = logging.getLogger(__name__)
 
-OWNED_KINDS = ("Deployment", "Service", "Ingress", "HTTPRoute", "EndpointSlice")
+OWNED_KINDS = ("Deployment", "Service", "Ingress", "HTTPRoute", "EndpointSlice", "NetworkPolicy", "PodDisruptionBudget")
 
 
 async def resync(store: Store, cluster: Cluster, namespaces: tuple[str, ...], wake: Callable[[Key], None]) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
+from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
 
 PASSED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_INSECURE_TLS", "MODEL_ALLOW_PICKLE", "MODEL_MAX_BYTES", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -24,7 +25,8 @@ class Settings:
     gateway_namespace: where Gateways are, "" for each rollout's own; gateway_mirrors: whether they can mirror;
     resync: how often names and versions are compared with the API server; registry_alias: the alias that a promotion moves, with
     {namespace} and {name}, "" for none; shard: only ModelRollouts whose label rollouts.mlops.dev/shard has this value, "" for all;
-    feedback_key: secret that the keys of prediction ids are made of, "" for none.
+    feedback_key: secret that the keys of prediction ids are made of, "" for none; model_egress: whom model servers may connect to,
+    None for everybody.
     """
 
     inference_image: str
@@ -43,6 +45,7 @@ class Settings:
     feedback_key: str = ""
     shard: str = ""
     model_environment: Mapping[str, str] = field(default_factory=dict)
+    model_egress: Egress | None = (DNS,)
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
@@ -73,6 +76,7 @@ class Settings:
         shard = env.get("SHARD", "").strip()
         if shard and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", shard):
             raise SettingsError(f"SHARD={shard!r} is no value of a label: write up to 63 letters, digits, -, _ and .")
+        models = {**{n: env[n] for n in PASSED_ON if env.get(n)}, "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO")}
         return cls(
             inference_image=required("INFERENCE_IMAGE", "registry.example.com/rollouts/inference:1.0"),
             prometheus_url=required("PROMETHEUS_URL", "http://prometheus:9090").rstrip("/"),
@@ -88,5 +92,13 @@ class Settings:
             registry_alias=alias,
             feedback_key=env.get("FEEDBACK_KEY", ""),
             shard=shard,
-            model_environment={**{n: env[n] for n in PASSED_ON if env.get(n)}, "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO")},
+            model_environment=models,
+            model_egress=_egress(models, env.get("MODEL_EGRESS", "")),
         )
+
+
+def _egress(environment: Mapping[str, str], more: str) -> Egress | None:
+    try:
+        return egress(environment, more)
+    except ValueError as wrong:
+        raise SettingsError(str(wrong)) from wrong

@@ -33,6 +33,7 @@ EVERYTHING: dict[str, dict[str, Any]] = {
         "extraEnv": [{"name": "EXTRA", "value": "1"}],
         "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}}],
         "mlflow": {"credentialsSecret": "mlflow"},
+        "modelEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}],
         "feedbackKey": {"secret": "feedback", "key": "key"},
         "imagePullSecrets": [{"name": "pull"}],
         "serviceAccount": {"annotations": {"a": "b"}},

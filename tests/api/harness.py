@@ -30,6 +30,8 @@ KINDS = {
     "Service": "/api/v1/namespaces/{ns}/services",
     "Ingress": "/apis/networking.k8s.io/v1/namespaces/{ns}/ingresses",
     "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{ns}/networkpolicies",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{ns}/poddisruptionbudgets",
 }
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from rollout_bridge import mappings
+from rollout_operator.domain.egress import egress
 from tests.api.charts import (
     BRIDGE,
     CHARTS,
@@ -95,6 +96,8 @@ REFUSED = {
     "an unknown level": ({"logLevel": "LOUD"}, "/logLevel"),
     "a URL that is none": ({"prometheus": {"url": "prometheus:9090"}}, "/prometheus/url"),
     "a digest that is none": ({"image": {"digest": "sha256:1"}}, "/image/digest"),
+    "another word for egress": ({"modelEgress": "none"}, "/modelEgress"),
+    "an egress rule with a typo": ({"modelEgress": [{"port": 443}]}, "/modelEgress"),
     "a namespace that is none": ({"watchNamespaces": ["A"]}, "/watchNamespaces/0"),
     "a replica count, which there is none of": ({"replicas": 2}, "additional properties 'replicas' not allowed"),
     "a bridge without mappings": ({"bridge": {"enabled": True}}, "bridge.mappings is empty: say which alias"),
@@ -150,6 +153,8 @@ MAY = [
     ([""], ["services"], ["get", "list", "watch", "create", "patch", "delete"]),
     (["networking.k8s.io"], ["ingresses"], ["get", "list", "watch", "create", "patch", "delete"]),
     (["gateway.networking.k8s.io"], ["httproutes"], ["get", "list", "watch", "create", "patch", "delete"]),
+    (["networking.k8s.io"], ["networkpolicies"], ["get", "list", "watch", "create", "patch", "delete"]),
+    (["policy"], ["poddisruptionbudgets"], ["get", "list", "watch", "create", "patch"]),
     (["discovery.k8s.io"], ["endpointslices"], ["get", "list", "watch"]),
     ([""], ["pods"], ["list"]),
     ([""], ["events"], ["create"]),
@@ -168,6 +173,20 @@ def test_what_the_operator_may_do_exactly() -> None:
     assert "Role" not in found
     bound = [b["roleRef"]["name"] for b in found["ClusterRoleBinding"]]
     assert bound == [OPERATOR], "the aggregated roles are for people, nobody binds the operator to them"
+
+
+EGRESS: dict[str, tuple[Any, list[Any] | None]] = {
+    "rules": ([{"to": [{"podSelector": {}}], "ports": [{"port": 443}]}], [{"podSelector": {}}]),
+    "the word": ("any", None),
+    "nothing": ([], []),
+}
+
+
+@pytest.mark.parametrize(("value", "peers"), EGRESS.values(), ids=EGRESS.keys())
+def test_the_operator_reads_the_egress_that_the_chart_gives_it(value: Any, peers: list[Any] | None) -> None:
+    (container,) = pods(by_kind(OPERATOR, {"modelEgress": value})["Deployment"])[0]["containers"]
+    found = egress({}, {e["name"]: e.get("value", "") for e in container["env"]}.get("MODEL_EGRESS", ""))
+    assert peers == (None if found is None else [peer for rule in found[1:] for peer in rule["to"]])
 
 
 def test_in_namespaced_mode_nothing_is_cluster_wide() -> None:

@@ -31,7 +31,7 @@ def test_the_same_manifest_applied_for_ever_changes_nothing(operator: Operator, 
 def versions(api: Api, ns: str) -> dict[str, str]:
     """The resourceVersions of what the operator owns; Deployments change by their status, so their generation stands for them."""
     found = {}
-    for kind in ("Deployment", "Service", "Ingress"):
+    for kind in ("Deployment", "Service", "Ingress", "NetworkPolicy", "PodDisruptionBudget"):
         for one in api.items(kind, ns):
             meta = one["metadata"]
             found[f"{kind}/{meta['name']}"] = str(meta["generation"]) if kind == "Deployment" else meta["resourceVersion"]
@@ -69,7 +69,7 @@ def test_what_the_operator_owns_names_its_manager(operator: Operator, hands: Han
     """So that a GitOps tool can trust it by managedFieldsManagers."""
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
-    for kind in ("Deployment", "Service", "Ingress"):
+    for kind in ("Deployment", "Service", "Ingress", "NetworkPolicy", "PodDisruptionBudget"):
         for one in api.items(kind, ns):
             managers = {e["manager"]: e["operation"] for e in one["metadata"]["managedFields"] if not e.get("subresource")}
             assert managers == {"rollout-operator": "Apply"}

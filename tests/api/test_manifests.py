@@ -72,9 +72,8 @@ LEFT_TO_THE_NAMESPACE = {
     "container-ephemeral-storage-request-and-limit": "the namespace's LimitRange",
     "container-image-pull-policy": "the image is pinned in each attempt",
     "deployment-has-host-podantiaffinity": "the scheduler's own default spreading",
-    "deployment-has-poddisruptionbudget": "a budget that the namespace's team writes",
     "deployment-replicas": "a canary of 10 % needs no second pod",
-    "pod-networkpolicy": "policies that the namespace's team writes",
+    "pod-networkpolicy": "who may ask: docs/examples/model-networkpolicy.yaml; whom the pods may ask, the operator writes",
 }
 """What kube-score misses in what the operator writes, and whose it is. In everything else nothing is left out but by annotation."""
 

@@ -17,6 +17,7 @@ Place = tuple[str, str]
 """Kind and name."""
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
 REVISION = "rollouts.mlops.dev/revision"
+ROLLOUT = "rollouts.mlops.dev/rollout"
 
 NEXT: dict[str, set[str]] = {
     "": {"Pending", "Starting", "Invalid"},
@@ -195,6 +196,9 @@ def _pods(one: Seen, state: dict[Place, Object], templates: dict[str, str]) -> I
     """What pods there are at this revision."""
     if one.kind != "Deployment":
         return
+    rollouts = {name for kind, name in state if kind == "ModelRollout"}
+    if not one.deleted and (of := one.raw["metadata"]["labels"][ROLLOUT]) in rollouts and ("NetworkPolicy", of) not in state:
+        yield f"Deployment {one.raw['metadata']['name']} was there without a NetworkPolicy"
     name, labels = one.raw["metadata"]["name"], one.raw["metadata"]["labels"]
     known = templates.setdefault(labels[REVISION], json.dumps(one.raw["spec"]["template"], sort_keys=True))
     if known != json.dumps(one.raw["spec"]["template"], sort_keys=True):

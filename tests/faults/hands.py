@@ -18,7 +18,7 @@ async def _collect(api: Upstream, lists: Lists) -> bool:
     """Garbage collection: what belongs to an object that is gone goes too."""
     alive = {o["metadata"]["uid"] for kind in ("ModelRollout", "Service") for o in lists[kind]}
     wrote = False
-    for kind in ("Ingress", "Service", "Deployment", "EndpointSlice"):
+    for kind in ("Ingress", "Service", "Deployment", "EndpointSlice", "NetworkPolicy", "PodDisruptionBudget"):
         for one in lists[kind]:
             meta = one["metadata"]
             if not {o["uid"] for o in meta.get("ownerReferences", ())} <= alive:

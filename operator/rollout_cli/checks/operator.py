@@ -16,6 +16,8 @@ NEEDED = (
     ("delete", "apps", "deployments", ""),
     ("patch", "", "services", ""),
     ("patch", "networking.k8s.io", "ingresses", ""),
+    ("patch", "networking.k8s.io", "networkpolicies", ""),
+    ("patch", "policy", "poddisruptionbudgets", ""),
     ("list", "discovery.k8s.io", "endpointslices", ""),
     ("list", "", "pods", ""),
     ("create", "", "events", ""),

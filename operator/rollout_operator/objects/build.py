@@ -3,22 +3,36 @@
 from collections.abc import Mapping
 
 from rollout_operator.domain.decide import CANDIDATE_RUNS, COMMITTED
+from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Revision, Status
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Manifest, Owner, Split
 from rollout_operator.objects.deployment import deployment
+from rollout_operator.objects.protection import disruption_budget, network_policy
 from rollout_operator.objects.routes import routes
 from rollout_operator.objects.service import candidate_service, stable_service
 
 
-def build(owner: Owner, spec: Spec, status: Status, environment: Mapping[str, str], gateways: Gateways = NO_GATEWAYS) -> list[Manifest]:
+def build(
+    owner: Owner,
+    spec: Spec,
+    status: Status,
+    environment: Mapping[str, str],
+    gateways: Gateways = NO_GATEWAYS,
+    *,
+    egress: Egress | None = (DNS,),
+) -> list[Manifest]:
     """Every object that should exist, in the order in which it is applied: routes are narrowed before pods change.
 
-    What is not in the list and belongs to the rollout is to be deleted.
+    What is not in the list and belongs to the rollout is to be deleted. egress: whom its pods may connect to, None for everybody.
     """
     candidate = status.candidate if status.phase in CANDIDATE_RUNS else None
     stable = status.stable
     manifests: list[Manifest] = []
+    # From the first attempt on, and for good: pods that are still ending are as little to be trusted as those that begin.
+    began = status.attempt > 0
+    if began and egress is not None:
+        manifests.append(network_policy(owner, egress))
     manifests += [candidate_service(owner, revision) for revision in _with_own_service(status, candidate)]
     answering = candidate if candidate is not None and status.phase in COMMITTED else stable
     if answering is not None:
@@ -32,6 +46,9 @@ def build(owner: Owner, spec: Spec, status: Status, environment: Mapping[str, st
     if candidate is not None:
         wanted[candidate.revision] = (candidate, candidate.replicas)
     manifests += [deployment(owner, revision, replicas, environment) for revision, replicas in wanted.values()]
+    if began:
+        # Last, so that it holds up nothing.
+        manifests.append(disruption_budget(owner))
     return manifests
 
 

@@ -9,10 +9,13 @@ _BINARY = {suffix: str(1024**power) for power, suffix in enumerate(("Ki", "Mi", 
 LEFT_OVER = frozenset(
     (
         *("tls", "filters", "sectionName"),
+        *("to", "ports", "endPort", "except", "namespaceSelector", "podSelector"),
         *(f"nginx.ingress.kubernetes.io/canary-by-header{more}" for more in ("", "-value")),
     )
 )
 """What manifests have only sometimes, and nobody else fills in: it must go where it is not wanted any more."""
+EXACT = frozenset(("selector", "podSelector", "namespaceSelector"))
+"""Selectors: each label more would select less."""
 _QUANTITY = re.compile(r"([0-9.]+)([numkMGTPE]|[KMGTPE]i)?")
 
 
@@ -33,7 +36,7 @@ def says(live: Any, wanted: Any) -> bool:
     if isinstance(wanted, dict):
         if not isinstance(live, dict) or LEFT_OVER & (live.keys() - wanted.keys()):
             return False
-        return all(name in live and says(live[name], value) for name, value in wanted.items())
+        return all(name in live and (live[name] == value if name in EXACT else says(live[name], value)) for name, value in wanted.items())
     if isinstance(wanted, list):
         return isinstance(live, list) and len(live) == len(wanted) and all(says(a, b) for a, b in zip(live, wanted, strict=True))
     return bool(live == wanted) or (_amount(wanted) is not None and _amount(live) == _amount(wanted))

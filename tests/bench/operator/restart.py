@@ -75,7 +75,8 @@ async def _finished_one(stage: Stage, name: str, status: Object, pace: Pace, set
     async with stage.api.session.put(f"{kind}/{name}/status", json={**live, "status": status}) as reply:
         assert reply.status == 200, await reply.text()
     owner = Owner(live["metadata"]["uid"], name, NAMESPACE)
-    objects = build(owner, Spec.model_validate(live["spec"]), Status.model_validate(status), settings.model_environment)
+    decided = Spec.model_validate(live["spec"]), Status.model_validate(status)
+    objects = build(owner, *decided, settings.model_environment, egress=settings.model_egress)
     for manifest in objects:
         async with stage.api.session.post(path(manifest["kind"], NAMESPACE), json=manifest) as reply:
             assert reply.status == 201, await reply.text()

@@ -18,11 +18,13 @@ def objects(status: Status) -> dict[str, Manifest]:
     return {f"{m['kind']}/{m['metadata']['name']}": m for m in manifests}
 
 
-first = Status(phase=Phase.STARTING, candidate=V1)
+first = Status(phase=Phase.STARTING, attempt=1, candidate=V1)
+PERMANENT = {"NetworkPolicy/iris", "PodDisruptionBudget/iris"}
+"""From the first attempt on, whatever becomes of it."""
 WITH_CANARY = {f"Service/{C2}", "Service/iris", "Ingress/iris", "Ingress/iris-canary", f"Deployment/{C1}", f"Deployment/{C2}"}
 STABLE_1 = {"Service/iris", "Ingress/iris", f"Deployment/{C1}"}
 NAMES = {
-    "nothing before a version is resolved": (Status(), set()),
+    "a first deploy that was rolled back": (first.model_copy(update={"phase": Phase.ROLLED_BACK}), set()),
     "a first deploy has no route": (first, {f"Deployment/{C1}"}),
     "a first deploy opens the host at the switch": (
         first.model_copy(update={"phase": Phase.SWITCHING}),
@@ -37,7 +39,7 @@ NAMES = {
     "after a rollback only stable is left": (on_trial(phase=Phase.ROLLED_BACK, weight=0), STABLE_1),
     "an invalid version leaves stable alone": (on_trial(phase=Phase.INVALID, candidate=None), STABLE_1),
     "a replaced revision keeps its pods for a while, and the closed canary route its Service": (
-        Status(phase=Phase.PROMOTED, stable=V2, retiring=(V1.model_copy(update={"promoted": True}),)),
+        Status(phase=Phase.PROMOTED, attempt=2, stable=V2, retiring=(V1.model_copy(update={"promoted": True}),)),
         {f"Service/{C2}", "Service/iris", "Ingress/iris", f"Deployment/{C1}", f"Deployment/{C2}"},
     ),
     "a superseded candidate keeps its pods for a while": (
@@ -57,7 +59,11 @@ NAMES = {
 
 @pytest.mark.parametrize(("status", "names"), NAMES.values(), ids=NAMES.keys())
 def test_objects_that_exist(status: Status, names: set[str]) -> None:
-    assert set(objects(status)) == names
+    assert set(objects(status)) == names | PERMANENT
+
+
+def test_nothing_exists_before_a_version_is_resolved() -> None:
+    assert objects(Status()) == {}
 
 
 @pytest.mark.parametrize(
@@ -104,6 +110,32 @@ def test_a_deployment_pins_what_it_serves_and_borrows_no_rights() -> None:
     assert made["metadata"]["ownerReferences"][0]["uid"] == UID
 
 
+def test_the_policy_and_the_budget_are_for_the_pods_of_every_revision() -> None:
+    made = objects(on_trial())
+    policy, budget = made["NetworkPolicy/iris"]["spec"], made["PodDisruptionBudget/iris"]["spec"]
+    assert policy["podSelector"] == budget["selector"] == {"matchLabels": {"rollouts.mlops.dev/rollout": "iris"}}
+    assert policy["policyTypes"] == ["Egress"]
+    for name in (C1, C2):
+        labels = made[f"Deployment/{name}"]["spec"]["template"]["metadata"]["labels"]
+        assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_the_policy_comes_before_the_pods_and_the_budget_holds_up_nothing() -> None:
+    kinds = [name.partition("/")[0] for name in objects(on_trial())]
+    assert (kinds[0], kinds[-1]) == ("NetworkPolicy", "PodDisruptionBudget")
+
+
+def test_a_promotion_changes_neither() -> None:
+    during = [first, first.model_copy(update={"phase": Phase.SWITCHING}), on_trial(), on_trial(phase=Phase.SETTLING), on_trial(weight=50)]
+    for name in PERMANENT:
+        assert len({str(objects(status)[name]) for status in during}) == 1
+
+
+def test_without_limits_there_is_no_policy() -> None:
+    made = build(OWNER, spec("models:/iris/2"), on_trial(), {}, egress=None)
+    assert "NetworkPolicy" not in {m["kind"] for m in made}
+
+
 def test_replicas_follow_the_role() -> None:
     made = objects(on_trial(retiring=(V3.model_copy(update={"replicas": 7}),)))
     assert {name: m["spec"]["replicas"] for name, m in made.items() if m["kind"] == "Deployment"} == {
@@ -132,6 +164,13 @@ DRIFT = {
     "a number where a text was": ({"weight": 10}, {"weight": "10"}, True),
     "a text that is no quantity": ({"a": "x"}, {"a": "y"}, False),
     "something else than a map": ({"a": None}, {"a": {"b": 1}}, False),
+    "a selector with one label more": (
+        {"podSelector": {"matchLabels": {"a": "b", "c": "d"}}},
+        {"podSelector": {"matchLabels": {"a": "b"}}},
+        False,
+    ),
+    "a range where a port was": ({"ports": [{"port": 1, "endPort": 9}]}, {"ports": [{"port": 1}]}, False),
+    "a peer where all were": ({"egress": [{"ports": [], "to": [{}]}]}, {"egress": [{"ports": []}]}, False),
 }
 
 

@@ -51,6 +51,25 @@ def test_an_older_version_that_arrives_late_is_dropped() -> None:
     assert [c.ready for c in store.children(KEY)] == [2]
 
 
+def budget(version: int, healthy: int, most: int = 1, uid: str = "b1") -> dict[str, Any]:
+    meta = {**deployment(version, uid=uid)["metadata"], "name": "iris"}
+    return {"metadata": meta, "spec": {"maxUnavailable": most}, "status": {"currentHealthy": healthy}}
+
+
+def test_a_status_that_nobody_looks_at_is_nothing_new_but_its_version_is_kept() -> None:
+    store = Store()
+    assert store.put_child("PodDisruptionBudget", budget(1, healthy=1))
+    assert not store.put_child("PodDisruptionBudget", budget(2, healthy=2))
+    (kept,) = store.children(KEY)
+    assert kept.version == 2, "or a write would be refused"
+    assert kept.agrees(budget(0, 0))
+    assert not store.put_child("PodDisruptionBudget", budget(3, healthy=1))
+    assert store.put_child("PodDisruptionBudget", budget(4, healthy=1, most=2))
+    assert store.put_child("PodDisruptionBudget", budget(5, healthy=1, most=2, uid="b2"))
+    assert store.put_child("Deployment", deployment(6, ready=1))
+    assert store.put_child("Deployment", deployment(7, ready=2))
+
+
 def test_a_late_deletion_does_not_take_a_successor() -> None:
     store = Store()
     store.put_rollout(rollout(9, uid="new"))
@@ -155,6 +174,7 @@ def test_settings_from_the_environment() -> None:
         pytest.param({**GOOD, "INFERENCE_IMAGE": ""}, "INFERENCE_IMAGE", id="no image"),
         pytest.param({**GOOD, "METRICS_PORT": "x"}, "METRICS_PORT", id="a port that is none"),
         pytest.param({**GOOD, "LOG_LEVEL": "LOUD"}, "LOG_LEVEL", id="an unknown level"),
+        pytest.param({**GOOD, "MODEL_EGRESS": "none"}, "MODEL_EGRESS: .*or the word any", id="rules that are none"),
     ],
 )
 def test_wrong_settings_are_named(env: dict[str, str], names: str) -> None:

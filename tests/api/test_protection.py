@@ -1,0 +1,114 @@
+"""The NetworkPolicy and the PodDisruptionBudget of a rollout on a real API server: when they are written, and when they are not."""
+
+import time
+from typing import Any
+
+from tests.api.harness import KINDS, Api, Hands, Operator, Rollout, wait_for
+
+POLICY, BUDGET = "NetworkPolicy", "PodDisruptionBudget"
+S3 = '[{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}]'
+
+
+def one(api: Api, ns: str, kind: str) -> dict[str, Any] | None:
+    return next(iter(api.items(kind, ns)), None)
+
+
+def there(api: Api, ns: str, kind: str) -> dict[str, Any]:
+    return wait_for(lambda: one(api, ns, kind), f"the {kind}")
+
+
+def versions(api: Api, ns: str) -> list[str]:
+    return [o["metadata"]["resourceVersion"] for kind in (POLICY, BUDGET) for o in api.items(kind, ns)]
+
+
+def test_both_are_there_after_the_first_deploy_and_a_promotion_writes_neither(
+    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    pods = {"matchLabels": {"rollouts.mlops.dev/rollout": "iris"}}
+    policy, budget = there(api, ns, POLICY), there(api, ns, BUDGET)
+    (uid,) = {o["uid"] for found in (policy, budget) for o in found["metadata"]["ownerReferences"] if o["controller"]}
+    assert uid == api.get(rollout.path)["metadata"]["uid"]
+    assert policy["metadata"]["name"] == budget["metadata"]["name"] == "iris"
+    assert budget["spec"] == {"maxUnavailable": 1, "selector": pods, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    assert (policy["spec"]["podSelector"], policy["spec"]["policyTypes"]) == (pods, ["Egress"])
+    names, mlflow = policy["spec"]["egress"]
+    assert {(p["protocol"], p["port"]) for p in names["ports"]} == {("UDP", 53), ("TCP", 53)}
+    assert mlflow["to"] == [{"ipBlock": {"cidr": "127.0.0.1/32"}}], "where the tests' registry is"
+
+    before = versions(api, ns)
+    rollout.apply("models:/iris/2")
+    rollout.wait_phase("Promoted", 2)
+    operator.kill()
+    operator.start()
+    rollout.apply("models:/iris/3")
+    rollout.wait_phase("RolledBack", 3)
+    assert versions(api, ns) == before
+
+
+def test_what_is_changed_or_deleted_is_written_again(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    wanted = there(api, ns, POLICY)["spec"]
+    there(api, ns, BUDGET)
+    paths = {kind: f"{KINDS[kind].format(ns=ns)}/iris" for kind in (POLICY, BUDGET)}
+    looser: list[dict[str, Any]] = [{"egress": [{}]}, {"podSelector": {"matchLabels": {"nobody": "has-it"}}}]
+    for loose in looser:
+        api.patch(paths[POLICY], {"spec": loose}).raise_for_status()
+        wait_for(lambda: (one(api, ns, POLICY) or {}).get("spec") == wanted, f"the policy to be as it was after {loose}")
+    for path in paths.values():
+        api.http.delete(path).raise_for_status()
+    assert there(api, ns, POLICY)["spec"] == wanted
+    there(api, ns, BUDGET)
+
+
+def test_a_budget_whose_status_tells_of_pods_is_not_written(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    there(api, ns, BUDGET)
+    path = f"{KINDS[BUDGET].format(ns=ns)}/iris/status"
+    counts = {"currentHealthy": 2, "desiredHealthy": 1, "disruptionsAllowed": 1, "expectedPods": 2, "observedGeneration": 1}
+    api.patch(path, {"status": counts}).raise_for_status()
+    before = versions(api, ns)
+    time.sleep(2)
+    assert versions(api, ns) == before
+
+
+def test_the_setting_adds_rules_and_takes_the_policy_away(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    assert len(there(api, ns, POLICY)["spec"]["egress"]) == 2
+    foreign = {"metadata": {"name": "of-the-team"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}
+    api.http.post(KINDS[POLICY].format(ns=ns), json=foreign).raise_for_status()
+
+    operator.kill()
+    operator.env["MODEL_EGRESS"] = S3
+    operator.start()
+    more = {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
+    found = wait_for(lambda: next((p for p in api.items(POLICY, ns) if len(p["spec"].get("egress", ())) == 3), None), "the rule")
+    assert found["spec"]["egress"][-1] == more
+
+    operator.kill()
+    operator.env["MODEL_EGRESS"] = "any"
+    operator.start()
+    wait_for(lambda: [p["metadata"]["name"] for p in api.items(POLICY, ns)] == ["of-the-team"], "the policy to go")
+    rollout.apply("models:/iris/2")
+    rollout.wait_phase("Promoted", 2)
+    assert [p["metadata"]["name"] for p in api.items(POLICY, ns)] == ["of-the-team"]
+    there(api, ns, BUDGET)
+
+
+def test_an_object_of_the_same_name_that_is_somebody_elses(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+    """It is left alone, and the rollout says what is in its way."""
+    theirs = {"metadata": {"name": "iris"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"a": "b"}}}}
+    api.http.post(KINDS[BUDGET].format(ns=ns), json=theirs).raise_for_status()
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    stalled = wait_for(lambda: rollout.condition("Stalled") if rollout.condition("Stalled").get("status") == "True" else None, "Stalled")
+    assert stalled["reason"] == "ObjectRefused"
+    assert "PodDisruptionBudget iris is there already and not this rollout's" in stalled["message"]
+    assert (one(api, ns, BUDGET) or {})["spec"]["minAvailable"] == 1
+    api.http.delete(f"{KINDS[BUDGET].format(ns=ns)}/iris").raise_for_status()
+    wait_for(lambda: rollout.condition("Ready").get("status") == "True", "Ready", 60)
+    assert there(api, ns, BUDGET)["spec"]["maxUnavailable"] == 1
