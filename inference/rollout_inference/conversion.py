@@ -93,7 +93,11 @@ def convert(estimator: Any, signature: Signature, shape: Shape, task: str) -> by
     made = to_onnx(estimator, initial_types=inputs)
     if task == "classifier":
         _without_zipmap(made.graph)
-    return bytes(made.SerializeToString())
+    # The converter keeps what it imports in a set, whose order is chance; the same model has to be the same bytes.
+    domains = sorted(made.opset_import, key=lambda one: one.domain)
+    del made.opset_import[:]
+    made.opset_import.extend(domains)
+    return bytes(made.SerializeToString(deterministic=True))
 
 
 def _without_zipmap(graph: Any) -> None:

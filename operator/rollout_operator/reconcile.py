@@ -181,14 +181,17 @@ async def _carry_out(wanted: list[Change], raw: Mapping[str, Any], now: datetime
 def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
     meta = raw["metadata"]
     owner = Owner(meta["uid"], meta["name"], meta["namespace"], (meta.get("labels") or {}).get(SHARD, ""))
-    environment = {**ports.environment, **_feedback(ports.feedback_key, owner.uid)}
+    environment = {**ports.environment, "FEEDBACK_KEY": signing_key(ports.feedback_key, owner.uid)}
     manifests = build(owner, spec, status, environment, ports.gateways, egress=ports.egress)
     return changes(manifests, ports.store.children((meta["namespace"], meta["name"])), owner.uid)
 
 
-def _feedback(key: str, uid: str) -> dict[str, str]:
-    """The key by which all pods of one rollout sign and check prediction ids, and pods of no other."""
-    return {"FEEDBACK_KEY": hmac.new(key.encode(), uid.encode(), sha256).hexdigest()} if key else {}
+def signing_key(secret: str, uid: str) -> str:
+    """The key by which all pods of one rollout sign and check prediction ids, and pods of no other.
+
+    Without a secret it rests on the rollout's uid alone: clients cannot know that, whoever may read ModelRollouts can.
+    """
+    return hmac.new(secret.encode(), uid.encode(), sha256).hexdigest()
 
 
 def _spec(raw: Mapping[str, Any], gateways: Gateways) -> tuple[Spec | None, str]:

@@ -25,7 +25,8 @@ class Settings:
     gateway_namespace: where Gateways are, "" for each rollout's own; gateway_mirrors: whether they can mirror;
     resync: how often names and versions are compared with the API server; registry_alias: the alias that a promotion moves, with
     {namespace} and {name}, "" for none; shard: only ModelRollouts whose label rollouts.mlops.dev/shard has this value, "" for all;
-    feedback_key: secret that the keys of prediction ids are made of, "" for none; model_egress: whom model servers may connect to,
+    feedback_key: secret that the keys of prediction ids are derived from beside the uid, "" for none;
+    model_egress: whom model servers may connect to,
     None for everybody.
     """
 

@@ -19,6 +19,10 @@ CANDIDATE = {"X-Model-Candidate": "true"}
 """Testers' header: every prediction is the candidate's. Labels are sent without it, so that mostly stable's pods take them."""
 
 
+GATE = {"metric": "accuracy", "min": 0.7, "evidence": "Labelled", "minCoverage": 0.5}
+"""The other traffic sends no labels; its share of the candidate's predictions counts as missing."""
+
+
 @contextmanager
 def labelling(url: str, host: str, pause: float = 0.05) -> Iterator[list[int]]:
     """A client that has flowers named by the candidate and sends back what they really are; the status codes of its labels."""
@@ -50,7 +54,7 @@ def test_labels_decide(verdict: str, rollout: Rollout, models: Trained, stable: 
     """The training metric of the bad version is no hindrance here: what its answers are worth is seen by their labels alone."""
     uri = models.good if verdict == "Promoted" else models.bad
     hold(rollout, 4)
-    rollout.settings["analysis"] = {"interval": "2s", "gates": [{"metric": "accuracy", "min": 0.7, "evidence": "Labelled"}]}
+    rollout.settings["analysis"] = {"interval": "2s", "gates": [dict(GATE)]}
     rollout.apply(uri)
     rollout.wait("Trial", uri, PATIENCE)
     with labelling(ingress_url, rollout.host) as codes:

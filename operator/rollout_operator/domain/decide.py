@@ -76,7 +76,7 @@ class Plan:
 def decide(seen: Observed) -> Plan:
     """The plan that follows from `seen`. A status equal to the one seen means that there is nothing to write."""
     plan = _next(seen)
-    return _finish(seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status))
+    return _finish(seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status, notes=()))
 
 
 def needs_resolution(spec: Spec, status: Status) -> bool:
@@ -673,8 +673,10 @@ def _is_news(seen: Observed, plan: Plan) -> bool:
     before, after = seen.status, plan.status
     if before.model_copy(update=_FIGURES) != after.model_copy(update=_FIGURES) or before.phase is not Phase.TRIAL or seen.spec is None:
         return True
+    if before.gates and seen.now - max(g.at for g in before.gates) >= FIGURES_AGE:
+        return True
     if _said(after) == _said(before):
-        return seen.now - max((g.at for g in before.gates), default=seen.now) >= FIGURES_AGE
+        return False
     interval = parse_duration(seen.spec.analysis.interval)
     soon = before.step_since is not None and _due(seen, seen.spec, before.step_since) - seen.now <= 2 * interval
     failing = any(g.measurement is Measurement.UNREACHABLE for g in after.gates)

@@ -394,6 +394,19 @@ def test_figures_are_written_when_they_are_news(now: float, answers: Any, writte
     assert bool(told.gates) is written
 
 
+def test_trouble_that_is_over_does_not_stand_in_the_status_for_ever() -> None:
+    """Prometheus was down; now it answers, and knows nothing: that is told within a minute, and not before every look."""
+    long = spec("models:/iris/2", strategy__steps=[{"weight": 10, "hold": "10m"}])
+    status = decide(trial(10, spec=long, answers={Metric.ACCURACY: MetricsUnreachable("refused")})).status
+    assert [g.measurement for g in status.gates] == [Measurement.UNREACHABLE]
+    seen = []
+    for second in range(15, 80, 5):
+        plan = decide(trial(second, spec=long, status=status, answers={Metric.ACCURACY: ()}))
+        status = plan.status
+        seen.append(status.gates[0].measurement)
+    assert seen[-1] is Measurement.NO_EVIDENCE
+
+
 def test_a_value_that_wanders_is_written_once_a_minute() -> None:
     long = spec("models:/iris/2", strategy__steps=[{"weight": 10, "hold": "10m"}])
     status, writes = on_trial(), 0

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from skl2onnx import to_onnx
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -137,6 +138,25 @@ def test_one_threshold_moved_by_one_step_is_seen(save: Save) -> None:
     (inner,) = np.nonzero(tree.feature >= 0)
     tree.threshold[inner[0]] = np.nextafter(np.float32(tree.threshold[inner[0]]), np.float32(np.inf)) + 1e-7
     assert (estimator.predict(at) != before).any()
+
+
+def test_the_same_model_is_the_same_bytes(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The converter keeps what a model imports in a set: whatever its order, the file is one, and with it the model's digest."""
+    estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, IRIS.target)
+    artifact = verify(*save(estimator, IRIS.data))
+    made, right = set[bytes](), to_onnx
+    for turn in (False, True):
+
+        def turned(*given: Any, turn: bool = turn, **more: Any) -> Any:
+            model = right(*given, **more)
+            domains = sorted(model.opset_import, key=lambda one: str(one.domain), reverse=turn)
+            del model.opset_import[:]
+            model.opset_import.extend(domains)
+            return model
+
+        monkeypatch.setattr(conversion, "to_onnx", turned)
+        made.add(conversion.plan(estimator, artifact)[1])
+    assert len(made) == 1
 
 
 class Unknown(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

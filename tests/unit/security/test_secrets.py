@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from rollout_operator.domain.observed import Resolved
+from rollout_operator.reconcile import signing_key
 from rollout_operator.registry import Registry, authorization
 from rollout_operator.settings import Settings
 
@@ -62,3 +63,12 @@ async def test_no_secret_is_logged_or_told(status: int, caplog: pytest.LogCaptur
     said = caplog.text + repr(found) + failure
     assert "nobody-may-see" not in said
     assert not any(header.split()[-1] in said for header in seen if header)
+
+
+def test_pods_of_one_rollout_share_a_key_and_no_other_has_it() -> None:
+    """Whichever operator process made the pod; with a secret nobody can derive the key from what the API shows."""
+    ours = signing_key("", "uid-1")
+    assert ours == signing_key("", "uid-1")
+    keys = {ours, signing_key("", "uid-2"), signing_key("secret", "uid-1"), signing_key("secret", "uid-2")}
+    assert len(keys) == 4
+    assert not [key for key in keys if "uid" in key or "secret" in key]
