@@ -55,9 +55,11 @@ def outcome(asked: Asked, rollout: Rollout) -> Outcome | None:
 
 
 def _at_rest(status: Status) -> Outcome | None:
+    if status.invalid:
+        return Outcome(Exit.ROLLED_BACK, Reason.INVALID_SPEC, status.invalid)
     if status.phase is Phase.PROMOTED:
         return Outcome(Exit.PROMOTED, status.reason, status.message)
-    if status.phase in {Phase.ROLLED_BACK, Phase.INVALID} or status.reason is Reason.INVALID_SPEC:
+    if status.phase in {Phase.ROLLED_BACK, Phase.INVALID}:
         return Outcome(Exit.ROLLED_BACK, status.reason, status.message)
     if status.halted:
         return Outcome(Exit.ROLLED_BACK, status.reason, f"Halted, not promoted: {status.message}")

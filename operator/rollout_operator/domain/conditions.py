@@ -18,7 +18,7 @@ Truth = Literal["True", "False", "Unknown"]
 
 def truths(status: Status) -> Mapping[str, Truth]:
     """The four conditions of a status, by type."""
-    if status.reason is Reason.INVALID_SPEC:
+    if status.invalid:
         return {"Accepted": "False", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
     if status.refused:
         return {"Accepted": "True", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
@@ -38,7 +38,9 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     reason, message = status.reason, status.message
     if status.refused:
         reason, message = Reason.OBJECT_REFUSED, f"{status.refused} It is tried again. {message}"[:2048]
-    if status.paused_since is not None:
+    if status.invalid:
+        reason, message = Reason.INVALID_SPEC, status.invalid
+    elif status.paused_since is not None:
         reason, message = Reason.PAUSED, f"Paused in phase {status.phase}; set spec.paused to false to go on. {message}"
 
     return (*(_one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items()), *_of_gates(status, now, before))

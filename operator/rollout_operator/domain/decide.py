@@ -102,7 +102,7 @@ def trial_replicas(spec: Spec, has_stable: bool) -> int:
 
 def _next(seen: Observed) -> Plan:  # noqa: C901, PLR0911, PLR0912 - the state machine: one line for each phase
     if seen.spec is None:
-        return _stay(seen, Reason.INVALID_SPEC, seen.spec_error)
+        return _stay(seen)
     spec, status = seen.spec, seen.status
     if (commanded := _command(seen, spec)) is not None:
         return commanded
@@ -636,6 +636,9 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     waits = bool(status.retiring) and status == seen.status
     if seen.reported and (told := max(seen.reported)) > status.reported and not waits:
         status = status.model_copy(update={"reported": told})
+    # A field of its own: reason and message belong to what is under way, and are needed again when the spec is right again.
+    if (invalid := _clip(seen.spec_error)) != status.invalid:
+        status = status.model_copy(update={"invalid": invalid})
     # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
     if (refused := _clip(seen.refused) if status.phase in AT_REST else "") != status.refused:
         status = status.model_copy(update={"refused": refused})

@@ -238,6 +238,7 @@ class Status(ApiModel):
     verdict: Verdict | None = Field(None, description="The verdict that is being carried out.")
     reason: Reason = Field(Reason.RESOLVING, description="Why the rollout stands where it does.")
     message: str = Field("", max_length=1024, description="The same as a sentence.")
+    invalid: str = Field("", max_length=1024, description="What is wrong with the spec, which holds everything where it is.")
     refused: str = Field("", max_length=1024, description="What the API server says against an object that should be there.")
     history: tuple[Attempt, ...] = Field((), max_length=10, description="The last ten attempts, newest first.")
     reported: int = Field(0, description="Number of the last attempt whose verdict the registry has been told.")

@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Status, dict[str, object], Asked, Exit | None]] = {
     "rolled back, an old retry": (ROLLED_BACK, {"annotations": {f"{GROUP}/retry": "1"}}, Asked(URI), Exit.ROLLED_BACK),
     "halted": (on_trial(halted=True), {}, Asked(URI, 2), Exit.ROLLED_BACK),
     "no such version": (on_trial(phase=Phase.INVALID, reason=Reason.MODEL_VERSION_NOT_FOUND), {}, Asked(URI), Exit.ROLLED_BACK),
-    "a spec that cannot be read": (on_trial(reason=Reason.INVALID_SPEC), {}, Asked(URI, 2), Exit.ROLLED_BACK),
+    "a spec that cannot be read": (on_trial(invalid="spec.replicas: no"), {}, Asked(URI, 2), Exit.ROLLED_BACK),
     "another model is asked for": (on_trial(), {}, Asked("models:/iris/1", 1), Exit.SUPERSEDED),
     "another attempt of the same spec superseded it": (
         on_trial(attempt=3, history=(ended(2, Verdict.SUPERSEDED),)),

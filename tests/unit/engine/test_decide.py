@@ -86,11 +86,6 @@ TRANSITIONS = {
         Phase.STARTING,
         Reason.WAITING_FOR_PODS,
     ),
-    "a spec that cannot be read holds everything": (
-        observed(5, spec=None, spec_error="spec.replicas: no", status=on_trial()),
-        Phase.TRIAL,
-        Reason.INVALID_SPEC,
-    ),
     "pods that are not Ready are waited for": (
         observed(5, status=on_trial(phase=Phase.STARTING), spec=TO_2),
         Phase.STARTING,
@@ -523,3 +518,23 @@ def test_resolved_is_what_begins_an_attempt() -> None:
         "models:/iris/7",
         resolution.digest,
     )
+
+
+INVALIDATED = {
+    "promoted": (promoted_1(), spec("models:/iris/1")),
+    "on trial": (on_trial(), TO_2),
+    "being promoted": (on_trial(phase=Phase.SHIFTING, reason=Reason.PROMOTED_BY_COMMAND), TO_2),
+    "being rolled back": (on_trial(phase=Phase.ROLLING_BACK, reason=Reason.GATE_FAILED, weight=0, verdict=Verdict.ROLLED_BACK), TO_2),
+}
+
+
+@pytest.mark.parametrize("name", INVALIDATED.keys())
+def test_a_spec_that_cannot_be_read_holds_everything_and_leaves_nothing_behind(name: str) -> None:
+    status, right = INVALIDATED[name]
+    wrong = decide(observed(5, spec=None, spec_error="spec.replicas: no", status=status)).status
+    (stalled,) = [c for c in wrong.conditions if c.type == "Stalled"]
+    assert (stalled.status, stalled.reason, stalled.message) == ("True", Reason.INVALID_SPEC, "spec.replicas: no")
+    assert (wrong.phase, wrong.reason, wrong.weight) == (status.phase, status.reason, status.weight)
+    again, never = (decide(observed(6, spec=right, status=s, workloads=ready(V1, V2))).status for s in (wrong, status))
+    assert again.model_copy(update={"conditions": ()}) == never.model_copy(update={"conditions": ()})
+    assert [(c.type, c.status, c.reason) for c in again.conditions] == [(c.type, c.status, c.reason) for c in never.conditions]

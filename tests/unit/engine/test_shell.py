@@ -10,7 +10,7 @@ import pytest
 
 from rollout_operator.domain.conditions import conditions, truths
 from rollout_operator.domain.schema import parse_duration
-from rollout_operator.domain.status import Phase, Reason, Status
+from rollout_operator.domain.status import Phase, Status
 from rollout_operator.engine import Engine, utc_now
 from rollout_operator.errors import CallFailed
 from rollout_operator.reconcile import Ports, trouble
@@ -201,7 +201,7 @@ CONDITIONS = {
     "rolled back": (on_trial(phase=Phase.ROLLED_BACK), ("True", "False", "False", "True")),
     "invalid": (on_trial(phase=Phase.INVALID), ("False", "False", "False", "True")),
     "halted": (on_trial(halted=True), ("True", "False", "False", "True")),
-    "a spec that cannot be read": (on_trial(reason=Reason.INVALID_SPEC), ("False", "False", "False", "True")),
+    "a spec that cannot be read": (on_trial(invalid="spec.replicas: no"), ("False", "False", "False", "True")),
 }
 
 

@@ -54,7 +54,7 @@ HEALTH = {
     "promoted, but Git asks for more": (rollout(Status(phase=Phase.PROMOTED, stable=V1), generation=2), "Progressing"),
     "rolled back": (rollout(on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED)), "Degraded"),
     "invalid": (rollout(on_trial(phase=Phase.INVALID)), "Degraded"),
-    "a spec that cannot be read": (rollout(Status(reason=Reason.INVALID_SPEC)), "Degraded"),
+    "a spec that cannot be read": (rollout(Status(invalid="spec.replicas: no")), "Degraded"),
     "halted by a verdict": (rollout(on_trial(halted=True)), "Suspended"),
     "paused by its spec": (rollout(on_trial(paused_since=at(1)), paused=True), "Suspended"),
     "paused at rest": (rollout(Status(phase=Phase.PROMOTED, stable=V1), paused=True), "Healthy"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.status import Phase, Reason, Status
+from rollout_operator.domain.status import Phase, Status
 from tests.unit.engine.builders import on_trial, revision
 from tests.unit.gitops.test_argo_cd import rollout
 
@@ -39,7 +39,7 @@ STATUSES = {
     "rolled back": (rollout(on_trial(phase=Phase.ROLLED_BACK)), "Failed"),
     "invalid": (rollout(on_trial(phase=Phase.INVALID)), "Failed"),
     "halted": (rollout(on_trial(halted=True)), "Failed"),
-    "a spec that cannot be read": (rollout(Status(reason=Reason.INVALID_SPEC)), "Failed"),
+    "a spec that cannot be read": (rollout(Status(invalid="spec.replicas: no")), "Failed"),
 }
 
 
