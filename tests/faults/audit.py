@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollout_operator.reconcile import signing_key
 from tests.faults.upstream import KINDS, Object, Upstream
 
 Place = tuple[str, str]
@@ -214,7 +215,7 @@ def _pods(one: Seen, state: dict[Place, Object], templates: dict[str, str]) -> I
 def end_state(lists: dict[str, list[Object]], told: dict[str, Any], revisions: dict[str, str], namespace: str) -> dict[str, Any]:
     """What is there at the end, without what differs between two runs that went well: names by chance, and times.
 
-    revisions: the version of each revision, whose names depend on the rollout's uid.
+    revisions: the version of each revision, whose names depend on the rollout's uid, as its key of prediction ids does.
     """
     uids = {o["metadata"]["uid"]: f"uid of {kind}" for kind, objects in lists.items() for o in objects}
     kept = {
@@ -230,7 +231,7 @@ def end_state(lists: dict[str, list[Object]], told: dict[str, Any], revisions: d
     for revision, version in revisions.items():
         text = text.replace(revision, f"revision-of-{version}")
     for uid, name in uids.items():
-        text = text.replace(uid, name)
+        text = text.replace(uid, name).replace(signing_key("", uid), f"key of {name}")
     found: dict[str, Any] = _timeless(json.loads(text.replace(namespace, "the-namespace")))
     return found
 
