@@ -252,7 +252,9 @@ TIMES = {
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: "a time" if k in TIMES else _timeless(v) for k, v in value.items()}
+        # What an attempt without a verdict had measured when somebody changed the spec is chance; a verdict's evidence is not.
+        chance = {*TIMES, "gates"} if value.get("verdict") in {"Superseded", "Cancelled"} else TIMES
+        return {k: "a time" if k in chance else _timeless(v) for k, v in value.items()}
     if isinstance(value, str) and value.startswith('{"verdict"'):
         return _timeless(json.loads(value))
     return [_timeless(v) for v in value] if isinstance(value, list) else value
