@@ -16,7 +16,7 @@ from rollout_inference.signature import Signature
 MLMODEL = "MLmodel"
 MOST_FILES = 10_000
 MOST_TEXT = 1024 * 1024
-"""Bytes of MLmodel, of metrics.json and of the input example."""
+"""Bytes of each file of a model that is read as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,15 @@ def _weigh(folder: Path, most: int) -> None:
         )
 
 
-def _text(path: Path) -> str:
+def text(path: Path) -> str:
+    """A small file of a model; raises LoadFailed where it is none."""
     if path.stat().st_size > MOST_TEXT:
         raise LoadFailed(f"{path.name} has more than {MOST_TEXT} bytes.")
     return path.read_text()
 
 
 def _mlmodel(folder: Path) -> dict[str, Any]:
-    described = yaml.safe_load(_text(folder / MLMODEL))
+    described = yaml.safe_load(text(folder / MLMODEL))
     if not isinstance(described, dict):
         raise LoadFailed(f"{MLMODEL} is no mapping, so it is none of MLflow's.")
     return described
@@ -98,7 +99,7 @@ def _within(folder: Path, name: object) -> Path:
 def _measured(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    said = json.loads(_text(path))
+    said = json.loads(text(path))
     accuracy, samples = said.get("accuracy"), said.get("samples")
     error = said.get("mean_absolute_error", said.get("mae"))
     if accuracy is not None and not (_number(accuracy) and 0 <= accuracy <= 1):
@@ -121,6 +122,6 @@ def _example(folder: Path, described: dict[str, Any], signature: Signature) -> l
     name = (described.get("saved_input_example_info") or {}).get("artifact_path", "")
     if not name:
         return []
-    said = json.loads(_text(_within(folder, name)))
+    said = json.loads(text(_within(folder, name)))
     rows = said.get("data", []) if isinstance(said, dict) else said
     return [row for row in rows[:100] if isinstance(row, list) and len(row) == signature.width and all(_number(v) for v in row)]

@@ -5,7 +5,6 @@ hundred rows. A pod that holds ONNX Runtime against these needs no scikit-learn,
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,16 @@ import msgspec
 import numpy as np
 
 from rollout_inference.agreement import disagreement
-from rollout_inference.artifact import Artifact
+from rollout_inference.artifact import Artifact, text
+from rollout_inference.digest import file_digest
 from rollout_inference.errors import first_line
 from rollout_inference.plan import ONNX_FILE, Plan
-from rollout_inference.runtimes import answers
+from rollout_inference.runtimes import OnnxRuntime
 from rollout_inference.signature import Rows
 
 FOLDER = "onnx"
 DESCRIBED = "plan.json"
 POINTS, LABELS, PROBABILITIES = "points.npy", "labels.npy", "probabilities.npy"
-MOST_TEXT = 1024 * 1024
 OUTSIDE = b"\x0a\x08location"
 """How a tensor says that its values are in another file (onnx.proto, TensorProto.external_data): no model may read other files."""
 
@@ -52,7 +51,7 @@ def write(artifact: Artifact, plan: Plan, content: bytes, proof: Proof) -> None:
     folder = artifact.folder / FOLDER
     folder.mkdir()
     (folder / ONNX_FILE).write_bytes(content)
-    described = msgspec.json.encode(Described(plan, _sha256(artifact.file)))
+    described = msgspec.json.encode(Described(plan, file_digest(artifact.file)))
     (folder / DESCRIBED).write_bytes(msgspec.json.format(described, indent=2) + b"\n")
     labels = proof.expected.astype(str) if proof.expected.dtype.kind == "O" else proof.expected
     for name, array in ((POINTS, proof.points), (LABELS, labels), (PROBABILITIES, proof.probable)):
@@ -60,8 +59,8 @@ def write(artifact: Artifact, plan: Plan, content: bytes, proof: Proof) -> None:
             np.save(folder / name, array, allow_pickle=False)
 
 
-def read(artifact: Artifact) -> tuple[Plan, bytes]:
-    """The plan and the ONNX file, once ONNX Runtime has said to the stored rows what scikit-learn did. Raises NotCarried."""
+def read(artifact: Artifact) -> tuple[Plan, OnnxRuntime]:
+    """The plan, and the model ready to answer, once ONNX Runtime has said to the stored rows what scikit-learn did. Raises NotCarried."""
     folder = artifact.folder / FOLDER
     if not (folder / DESCRIBED).is_file():
         raise NotCarried("it brings no conversion")
@@ -73,11 +72,9 @@ def read(artifact: Artifact) -> tuple[Plan, bytes]:
         raise NotCarried(f"its conversion cannot be used: {first_line(failure)}") from failure
 
 
-def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, bytes]:
-    if (folder / DESCRIBED).stat().st_size > MOST_TEXT:
-        raise NotCarried(f"{DESCRIBED} has more than {MOST_TEXT} bytes")
-    described = msgspec.json.decode((folder / DESCRIBED).read_bytes(), type=Described)
-    if described.made_from != _sha256(artifact.file):
+def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, OnnxRuntime]:
+    described = msgspec.json.decode(text(folder / DESCRIBED), type=Described)
+    if described.made_from != file_digest(artifact.file):
         raise NotCarried("its conversion was made from another model file")
     plan, content = described.plan, (folder / ONNX_FILE).read_bytes()
     if plan.shape is None or OUTSIDE in content:
@@ -86,14 +83,11 @@ def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, bytes]:
     probable = _array(folder / PROBABILITIES) if (folder / PROBABILITIES).is_file() else None
     if points.ndim != 2 or points.shape[1] != artifact.signature.width or not len(points):
         raise NotCarried(f"its conversion was tried on rows of another shape: {points.shape}")
-    if differs := disagreement(plan.task, expected, probable, answers(content, plan.shape, points)):
+    runtime = OnnxRuntime(content, plan.shape)
+    if differs := disagreement(plan.task, expected, probable, runtime.answers(points)):
         raise NotCarried(f"its conversion does not say what scikit-learn said: {differs}")
-    return plan, content
+    return plan, runtime
 
 
 def _array(path: Path) -> Any:
     return np.load(path, allow_pickle=False)
-
-
-def _sha256(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()

@@ -20,7 +20,7 @@ from rollout_inference.agreement import disagreement
 from rollout_inference.artifact import Artifact, verify
 from rollout_inference.errors import LoadFailed, first_line
 from rollout_inference.plan import Plan, Shape
-from rollout_inference.runtimes import answers
+from rollout_inference.runtimes import OnnxRuntime
 from rollout_inference.settings import Settings
 from rollout_inference.signature import LARGEST, Rows, Signature, frame
 
@@ -44,7 +44,8 @@ def plan(estimator: Any, artifact: Artifact) -> tuple[Plan, bytes]:
     for shape in _shapes(estimator, signature, expected.ndim == 1) if task != "other" else ():
         try:
             content = convert(estimator, signature, shape, task)
-            differs = disagreement(task, expected, probabilities(estimator, signature, points), answers(content, shape, points))
+            said = OnnxRuntime(content, shape).answers(points)
+            differs = disagreement(task, expected, probabilities(estimator, signature, points), said)
         except Exception as failure:  # what a converter or a runtime does not know, it says in many ways
             reasons.append(f"not converted: {first_line(failure)}")
             continue

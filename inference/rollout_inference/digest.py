@@ -1,6 +1,6 @@
 """The content digest of a model's artifact folder. Standard library only: the trainer records what the server verifies."""
 
-from hashlib import sha256
+import hashlib
 from pathlib import Path
 
 LEFT_OUT = frozenset({"registered_model_meta"})
@@ -12,7 +12,7 @@ def tree_digest(folder: Path) -> str:
 
     Raises ValueError where the folder has no file, or a symbolic link, whose target no digest could vouch for.
     """
-    total = sha256()
+    total = hashlib.sha256()
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or p.is_file())
     files = [name for name in files if name not in LEFT_OUT]
     if not files:
@@ -21,9 +21,11 @@ def tree_digest(folder: Path) -> str:
         path = folder / name
         if path.is_symlink():
             raise ValueError(f"{name} is a symbolic link")
-        content = sha256()
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                content.update(block)
-        total.update(f"{name}\0{content.hexdigest()}\n".encode())
+        total.update(f"{name}\0{file_digest(path)}\n".encode())
     return f"sha256:{total.hexdigest()}"
+
+
+def file_digest(path: Path) -> str:
+    """The hex sha256 of a file's content, however large it is."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

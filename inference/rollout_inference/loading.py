@@ -45,10 +45,10 @@ async def load(settings: Settings) -> LoadedModel:
             async with asyncio.timeout(settings.load_seconds):
                 folder = settings.model_path or await _fetched(settings, scratch)
                 artifact = await asyncio.to_thread(verify, folder, settings)
-                plan, content = await _conversion(artifact, scratch, settings)
+                plan, onnx = await _conversion(artifact, scratch, settings)
         except TimeoutError:
             raise LoadFailed(f"The model was not loaded within {settings.load_seconds:g} s.") from None
-        return await asyncio.to_thread(_assembled, artifact, plan, content, settings)
+        return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings)
 
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
@@ -81,14 +81,14 @@ async def _fetched(settings: Settings, scratch: str) -> Path:
     return Path(said.splitlines()[-1])
 
 
-async def _conversion(artifact: Artifact, scratch: str, settings: Settings) -> tuple[Plan, bytes]:
+async def _conversion(artifact: Artifact, scratch: str, settings: Settings) -> tuple[Plan, OnnxRuntime | None]:
     """The one that the model brings along, where it proves right; else one that is made now, which takes seconds."""
     try:
         return await asyncio.to_thread(carried.read, artifact)
     except carried.NotCarried as why:
         log.info("the model is converted here: %s", why)
     plan = await _prepared(Order(str(artifact.folder), scratch, settings.model_dump_json()))
-    return plan, _onnx(plan, scratch)
+    return plan, await asyncio.to_thread(_onnx, plan, scratch)
 
 
 async def _prepared(order: Order) -> Plan:
@@ -108,13 +108,13 @@ def _ended(process: Process) -> str:
     return f"the process that did it ended with exit code {code}; the pod's log has the reason."
 
 
-def _onnx(plan: Plan, scratch: str) -> bytes:
-    return (Path(scratch) / ONNX_FILE).read_bytes() if plan.shape is not None else b""
+def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
+    return OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.shape) if plan.shape is not None else None
 
 
-def _assembled(artifact: Artifact, plan: Plan, content: bytes, settings: Settings) -> LoadedModel:
-    if plan.shape is not None:
-        runtime: Runtime = OnnxRuntime(content, plan.shape)
+def _assembled(artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, settings: Settings) -> LoadedModel:
+    if onnx is not None:
+        runtime: Runtime = onnx
     else:
         from rollout_inference import estimator  # noqa: PLC0415 - scikit-learn is imported where it serves, and only there
 

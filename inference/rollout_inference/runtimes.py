@@ -52,16 +52,6 @@ def feed(rows: Rows, shape: Shape, inputs: Sequence[str]) -> dict[str, Any]:
     return {name: typed[:, n : n + 1] for n, name in enumerate(inputs)}
 
 
-def answers(content: bytes, shape: Shape, rows: Rows) -> list[Any]:
-    """All outputs of an ONNX model for these rows: labels, and probabilities where it has them. Raises whatever ONNX Runtime does."""
-    running = session(content)
-    inputs = [one.name for one in running.get_inputs()]
-    if len(inputs) != (rows.shape[1] if shape.columns else 1):
-        raise ValueError(f"it takes {len(inputs)} inputs")
-    said: list[Any] = running.run([one.name for one in running.get_outputs()], feed(rows, shape, inputs))
-    return said
-
-
 class OnnxRuntime:
     """One row takes some 10 µs, less than handing it to a thread would."""
 
@@ -71,7 +61,15 @@ class OnnxRuntime:
         self._session = session(content)
         self._shape = shape
         self._inputs = [one.name for one in self._session.get_inputs()]
-        self._outputs = [one.name for one in self._session.get_outputs()][:2]
+        self._outputs = [one.name for one in self._session.get_outputs()]
+        self._served = self._outputs[:2]
+
+    def answers(self, rows: Rows) -> list[Any]:
+        """All outputs as they are: labels, and probabilities where it has them. Raises whatever ONNX Runtime does."""
+        if len(self._inputs) != (rows.shape[1] if self._shape.columns else 1):
+            raise ValueError(f"it takes {len(self._inputs)} inputs")
+        said: list[Any] = self._session.run(self._outputs, feed(rows, self._shape, self._inputs))
+        return said
 
     async def predict(self, rows: Rows) -> Outcome:
         """Inline, or in a thread where there are many rows."""
@@ -81,7 +79,7 @@ class OnnxRuntime:
 
     def run(self, rows: Rows) -> Outcome:
         """Predict in this thread."""
-        said = self._session.run(self._outputs, feed(rows, self._shape, self._inputs))
+        said = self._session.run(self._served, feed(rows, self._shape, self._inputs))
         labels = said[0].ravel() if self._shape.flat else said[0]
         return Outcome(labels.tolist(), said[1] if len(said) > 1 else None)
 

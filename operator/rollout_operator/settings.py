@@ -26,8 +26,7 @@ class Settings:
     resync: how often names and versions are compared with the API server; registry_alias: the alias that a promotion moves, with
     {namespace} and {name}, "" for none; shard: only ModelRollouts whose label rollouts.mlops.dev/shard has this value, "" for all;
     feedback_key: secret that the keys of prediction ids are derived from beside the uid, "" for none;
-    model_egress: whom model servers may connect to,
-    None for everybody.
+    model_egress: whom model servers may connect to, None for everybody.
     """
 
     inference_image: str

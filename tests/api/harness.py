@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -165,16 +165,14 @@ def served(world: World) -> Iterator[str]:
         server.server_close()
 
 
-class Hands:
-    """Makes Deployments Ready and Services have endpoints, as controllers and kubelets would; versions in `broken` never get Ready."""
+class Played:
+    """A part of the cluster that is played by a thread: `turn` is called again and again while the context lasts."""
 
-    def __init__(self, api: Api, world: World, ns: str) -> None:
-        self.api, self.world, self.ns = api, world, ns
-        self.broken: set[str] = set()
+    def __init__(self) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Hands":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -184,11 +182,27 @@ class Hands:
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):
-            deployments = self.api.items("Deployment", self.ns)
-            for one in deployments:
-                self._ready(one)
-            for service in self.api.items("Service", self.ns):
-                self._endpoints(service, deployments)
+            self.turn()
+
+    def turn(self) -> None:
+        """What the part does, once."""
+        raise NotImplementedError
+
+
+class Hands(Played):
+    """Makes Deployments Ready and Services have endpoints, as controllers and kubelets would; versions in `broken` never get Ready."""
+
+    def __init__(self, api: Api, world: World, ns: str) -> None:
+        super().__init__()
+        self.api, self.world, self.ns = api, world, ns
+        self.broken: set[str] = set()
+
+    def turn(self) -> None:
+        deployments = self.api.items("Deployment", self.ns)
+        for one in deployments:
+            self._ready(one)
+        for service in self.api.items("Service", self.ns):
+            self._endpoints(service, deployments)
 
     def _ready(self, one: dict[str, Any]) -> None:
         env = {e["name"]: e.get("value", "") for e in one["spec"]["template"]["spec"]["containers"][0]["env"]}

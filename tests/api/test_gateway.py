@@ -1,7 +1,6 @@
 """HTTPRoute against a real API server with Gateway API's own CRDs; the Gateway's controller is played, because none runs here."""
 
 import json
-import threading
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
@@ -11,7 +10,7 @@ import pytest
 import yaml
 
 from scripts.cluster import addons, gobuild
-from tests.api.harness import Api, Hands, Operator, Rollout, wait_for
+from tests.api.harness import Api, Hands, Operator, Played, Rollout, wait_for
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/httproutes"
 TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
@@ -30,28 +29,18 @@ def gateway_api(api: Api) -> None:
     wait_for(lambda: api.http.get(ROUTES.format(ns="default")).status_code == 200, "HTTPRoute to be served")
 
 
-class Controller:
+class Controller(Played):
     """Says of every HTTPRoute that it has taken it over as it is now, as long as `follows`."""
 
     def __init__(self, api: Api, ns: str) -> None:
+        super().__init__()
         self.api, self.path = api, ROUTES.format(ns=ns)
         self.follows, self.refuses = True, ""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Controller":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.1):
-            for route in self.api.get(self.path)["items"]:
-                if self.follows:
-                    self._answer(route)
+    def turn(self) -> None:
+        for route in self.api.get(self.path)["items"]:
+            if self.follows:
+                self._answer(route)
 
     def _answer(self, route: dict[str, Any]) -> None:
         generation = route["metadata"]["generation"]

@@ -7,7 +7,6 @@ what was measured alone replaces its own lines there.
 """
 
 import argparse
-import json
 import os
 import random
 import sys
@@ -30,7 +29,7 @@ from scripts.demo.watch import Watch
 from tests.bench.load import Load
 from tests.bench.repairs import TIMES, Repairs
 from tests.bench.repairs import measure as measure_repairs
-from tests.bench.traffic_figures import Figure, Tally, figures, print_table, repair_figures
+from tests.bench.traffic_figures import Figure, Tally, figures, keep, print_table, repair_figures
 from tests.e2e.harness import OPERATOR, copy_of, kill_operator, operator_pod
 
 TARGET = Path("build/traffic.json")
@@ -217,13 +216,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write(found: Sequence[Figure]) -> None:
-    """Keep the figures; lines of other runs stay as long as they are not measured again."""
-    TARGET.parent.mkdir(exist_ok=True)
-    known = {f["metric"]: f for f in json.loads(TARGET.read_text())} if TARGET.exists() else {}
-    TARGET.write_text(json.dumps(list({**known, **{f.metric: f.to_json() for f in found}}.values()), indent=2) + "\n")
-
-
 def main() -> int:
     wanted = arguments()
     if absent := [n for n in ("KUBECONFIG", "INGRESS_URL", "MLFLOW_TRACKING_URI") if not os.environ.get(n)]:
@@ -237,10 +229,10 @@ def main() -> int:
         if "load" in wanted.parts:
             lanes = [lane(kube, os.environ["INGRESS_URL"], router, n, wanted.rate / LANES) for n in range(LANES)]
             found += figures(measure(Run(kube, registry, router, wanted, lanes), os.environ["INGRESS_URL"], uris), wanted)
-            write(found)
+            keep(TARGET, found)
         if "repairs" in wanted.parts:
             found += repair_figures(router, repaired(kube, registry, router, uris))
-            write(found)
+            keep(TARGET, found)
     print_table(found)
     return 0
 

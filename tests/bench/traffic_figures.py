@@ -1,8 +1,10 @@
-"""From requests and sightings to the figures of the traffic benchmark. Pure, but for the table."""
+"""Figures of benchmarks, and how requests and sightings become those of the traffic benchmark. Pure, but for file and table."""
 
 import argparse
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -88,6 +90,14 @@ def repair_figures(router: str, repairs: Repairs) -> list[Figure]:
         )
     adopted = repairs.adopted
     return [*found, Figure(f"{router}: foreign edits taken for progress", adopted, "", "0", adopted == 0, f"of {len(repairs.edited) * 2}")]
+
+
+def keep(target: Path, found: Iterable[Figure]) -> None:
+    """Write figures to a file, where they take the place of older ones of the same name: parts can be run one by one."""
+    known = {f["metric"]: f for f in json.loads(target.read_text())} if target.exists() else {}
+    known |= {f.metric: f.to_json() for f in found}
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(list(known.values()), indent=2) + "\n")
 
 
 def print_table(found: Iterable[Figure]) -> None:

@@ -5,10 +5,8 @@ Writes build/bench-inference.json.
 """
 
 import argparse
-import json
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +14,7 @@ from rich.console import Console
 from scripts.cluster import debian
 from tests.bench.inference.parts import PARTS, Bench
 from tests.bench.inference.peers import ENVIRONMENTS, environment, models, peers
-from tests.bench.traffic_figures import Figure, print_table
+from tests.bench.traffic_figures import Figure, keep, print_table
 
 TARGET = Path("build/bench-inference.json")
 say = Console(stderr=True).print
@@ -31,14 +29,6 @@ def arguments() -> argparse.Namespace:
     if unknown := set(wanted.only.split(",")) - PARTS.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
     return wanted
-
-
-def keep(found: Iterable[Figure]) -> None:
-    """Figures of this run take the place of older ones of the same name: parts can be run one by one."""
-    known = {f["metric"]: f for f in json.loads(TARGET.read_text())} if TARGET.exists() else {}
-    known |= {f.metric: f.to_json() for f in found}
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(json.dumps(list(known.values()), indent=2) + "\n")
 
 
 def main() -> int:
@@ -56,7 +46,7 @@ def main() -> int:
             say(f"{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}")
             for figure in PARTS[name](bench):
                 everything.append(figure)
-                keep([figure])
+                keep(TARGET, [figure])
                 say(
                     f"  {figure.metric}: {figure.value:g} {figure.unit}, goal {figure.goal or '-'}, {figure.against}",
                     style="dim",

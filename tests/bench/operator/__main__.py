@@ -5,16 +5,15 @@ Bare mode: no controllers run; the benchmark marks Deployments Ready and writes 
 
 import argparse
 import asyncio
-import json
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from tests.bench.operator.parts import PARTS, Bench
-from tests.bench.traffic_figures import Figure, print_table
+from tests.bench.traffic_figures import Figure, keep, print_table
 
 TARGET = Path("build/operator.json")
 say = Console(stderr=True).print
@@ -36,14 +35,6 @@ def arguments() -> argparse.Namespace:
     return wanted
 
 
-def keep(found: Iterable[Figure]) -> None:
-    """Figures of this run take the place of older ones of the same name: parts can be run one by one."""
-    known = {f["metric"]: f for f in json.loads(TARGET.read_text())} if TARGET.exists() else {}
-    known |= {f.metric: f.to_json() for f in found}
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(json.dumps(list(known.values()), indent=2) + "\n")
-
-
 async def main() -> int:
     wanted = arguments()
     bench = Bench(
@@ -63,7 +54,7 @@ async def main() -> int:
         with tempfile.TemporaryDirectory(prefix=f"bench-operator-{name}-") as directory:
             found = await part(bench, Path(directory))
         everything += found
-        keep(found)
+        keep(TARGET, found)
     print_table(everything)
     return 0
 
