@@ -99,9 +99,12 @@ def test_killed_and_restarted_while(phase: str, api: Api, ns: str, operator: Ope
     rollout = Rollout(api, ns, f"iris-{phase.lower()}")
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
+    # Pods that are Ready at once could end Starting before anybody has seen it.
+    hands.broken |= {"2"} if phase == "Starting" else set()
     rollout.apply("models:/iris/2")
     wait_for(lambda: rollout.status()["phase"] == phase, phase)
     operator.kill()
+    hands.broken.clear()
     operator.start()
     done = rollout.wait_phase("Promoted", 2)
     assert [h["verdict"] for h in done["history"]] == ["Promoted", "Promoted"]
