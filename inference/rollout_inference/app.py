@@ -50,14 +50,16 @@ class Application:
         self._short = {path: self.endpoints[name] for name, paths in short.items() for path in paths}
         self._fixed = self.endpoints["predict"].fixed
 
+    def endpoint(self, path: str) -> Endpoint | None:
+        """The endpoint for a POST to this path, under whatever prefix."""
+        return self._short.get(path) or self._short.get(path[len(prefix_of(path, self._known)) :])
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the application's life."""
         if scope["type"] == "http":
-            path = scope["path"]
-            endpoint = self._short.get(path)
-            if endpoint is None and (prefix := prefix_of(path, self._known)):
+            endpoint = self.endpoint(scope["path"])
+            if prefix := prefix_of(scope["path"], self._known):
                 scope["root_path"] = scope.get("root_path", "") + prefix
-                endpoint = self._short.get(path[len(prefix) :])
             if endpoint is not None and scope["method"] == "POST":
                 await endpoint(scope, receive, send)
                 return
@@ -102,8 +104,8 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
     def document() -> dict[str, Any]:
         """Not cached: it is seldom asked for, and another one once the model is loaded."""
         made = get_openapi(title=TITLE, version="2", description=OVERVIEW, routes=api.routes)
-        signature = state.model.signature if state.model is not None else None
-        return for_model(made, signature, state.model.example if state.model is not None else [])
+        signature, example = (state.model.signature, state.model.example) if state.model is not None else (None, [])
+        return for_model(made, signature, example, state.settings.max_rows)
 
     api.openapi = document  # type: ignore[method-assign]
     return api

@@ -1,6 +1,7 @@
 """A route to the model as a bare ASGI application: FastAPI documents it, and a request does not pay for it.
 
-Measured beside the same handler behind FastAPI's routing: about half the time of a request.
+Measured beside the same handler behind FastAPI's routing: about half the time of a request. What comes whole is answered without ASGI, too,
+and together with others: see direct.py and together.py.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from rollout_inference.loading import LoadedModel
 from rollout_inference.runtimes import Outcome
 from rollout_inference.signature import Rows
 from rollout_inference.state import State
+from rollout_inference.tracing import NO_TRACING
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+Predicts = Callable[[Rows], Awaitable[Outcome]]
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
@@ -48,6 +51,7 @@ class Call:
     scope: Scope
     state: State
     model: LoadedModel
+    predicts: Predicts | None = None
 
     def header(self, name: bytes) -> bytes:
         """The header's value, b"" where there is none."""
@@ -55,7 +59,7 @@ class Call:
 
     async def predict(self, rows: Rows) -> tuple[Outcome, list[str]]:
         """Predictions, and the ids that labels are sent back with."""
-        outcome = await self.model.runtime.predict(rows)
+        outcome = await (self.predicts or self.model.runtime.predict)(rows)
         self.state.metrics.predictions.inc(len(rows))
         return outcome, self.state.signer.sign(outcome.labels, time.time())
 
@@ -99,37 +103,57 @@ class Endpoint:
             reply = await self._reply(scope, receive)
         except Disconnected:
             return
+        if span is not None:
+            self.state.tracing.end(span, reply.status, reply.rows)
+        await send({"type": "http.response.start", "status": reply.status, "headers": self.told(scope, reply, begun)})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    @property
+    def quick(self) -> bool:
+        """Whether the model answers without waiting for a thread, and nothing is traced: then requests may be answered together."""
+        model = self.state.model
+        return model is not None and model.runtime.inline and self.state.tracing is NO_TRACING
+
+    def told(self, scope: Scope, reply: Reply, begun: float) -> Headers:
+        """Count the answer, and give the headers that it has."""
         if self.speaks.counted:
             metrics = self.state.metrics
             metrics.requests.inc()
             metrics.latency.observe(time.perf_counter() - begun)
             if reply.status >= 500:
                 metrics.errors.inc()
-        if span is not None:
-            self.state.tracing.end(span, reply.status, reply.rows)
         if log.isEnabledFor(logging.DEBUG):
             self._note(scope, reply, time.perf_counter() - begun)
-        headers = [(b"content-type", reply.kind), (b"content-length", b"%d" % len(reply.body)), *self.fixed, *reply.headers]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
+        return [(b"content-type", reply.kind), (b"content-length", b"%d" % len(reply.body)), *self.fixed, *reply.headers]
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        model = self.state.model
-        if model is None:
-            return self.speaks.problem(503, f"not ready: {self.state.why}")
+    async def answer(self, scope: Scope, body: bytes, predicts: Predicts | None = None) -> Reply:
+        """What is sent to a request that is there whole. predicts: instead of the model's runtime."""
         try:
-            body = await self._body(scope, receive)
-            return await self.speaks.answer(Call(body, scope, self.state, model))
+            return await self.speaks.answer(Call(body, scope, self.state, self._model(), predicts))
         except Refused as refused:
-            reply = self.speaks.problem(refused.status, str(refused))
-            if refused.status in {408, 413}:  # the rest of the body may be on its way
-                reply.headers = [*reply.headers, (b"connection", b"close")]
-            return reply
-        except Disconnected:
-            raise
+            return self._problem(refused)
         except Exception:
             log.exception("prediction failed", extra={"path": scope["path"]})
             return self.speaks.problem(500, "the model failed on this input; the server's log has the details")
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        try:
+            self._model()
+            body = await self._body(scope, receive)
+        except Refused as refused:
+            return self._problem(refused)
+        return await self.answer(scope, body)
+
+    def _model(self) -> LoadedModel:
+        if (model := self.state.model) is None:
+            raise Refused(f"not ready: {self.state.why}", 503)
+        return model
+
+    def _problem(self, refused: Refused) -> Reply:
+        reply = self.speaks.problem(refused.status, str(refused))
+        if refused.status in {408, 413}:  # the rest of the body may be on its way
+            reply.headers = [*reply.headers, (b"connection", b"close")]
+        return reply
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         """The body, of at most `max_body` bytes; no more than that is ever kept."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollout_inference.protocols.labels import LONGEST_ID
+from rollout_inference.protocols.mlflow import FORMATS
 from rollout_inference.signature import LARGEST, Signature
 
 Schema = dict[str, Any]
@@ -19,6 +20,7 @@ Send the right answer to `/feedback/` as soon as you know it: what is promoted a
 _NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 _WHOLE: Schema = {"type": "integer", "minimum": -(2**53), "maximum": 2**53}
 _VALUE: Schema = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean")]}
+_LABEL_VALUE: Schema = {"anyOf": [*_VALUE["anyOf"], {"type": "array", "items": _VALUE, "minItems": 1}]}
 _PREDICTIONS: Schema = {"type": "array", "items": {**_VALUE, "anyOf": [*_VALUE["anyOf"], {"type": "array"}]}}
 _IDS: Schema = {
     "type": "array",
@@ -78,7 +80,7 @@ _ROWS: Schema = {"$ref": "#/components/schemas/Rows"}
 _LABEL: Schema = {
     "type": "object",
     "required": ["id", "label"],
-    "properties": {"id": {"type": "string", "maxLength": LONGEST_ID}, "label": _VALUE},
+    "properties": {"id": {"type": "string", "maxLength": LONGEST_ID}, "label": _LABEL_VALUE},
     "example": {"id": "YwANk6RpcmlzoTemYWJjMTIz…", "label": "setosa"},
 }
 _CREDIT: Schema = {
@@ -136,22 +138,9 @@ DESCRIPTIONS: Mapping[str, Text] = {
         "Predict, by MLflow's scoring protocol",
         "Exactly one of `dataframe_split`, `dataframe_records`, `instances` and `inputs`; or CSV with a header line.",
         {
-            "anyOf": [
-                {"type": "object", "required": ["instances"], "properties": {"instances": _ROWS}, "additionalProperties": False},
-                {"type": "object", "required": ["inputs"], "properties": {"inputs": _ROWS}, "additionalProperties": False},
-                {
-                    "type": "object",
-                    "required": ["dataframe_records"],
-                    "properties": {"dataframe_records": _ROWS},
-                    "additionalProperties": False,
-                },
-                {
-                    "type": "object",
-                    "required": ["dataframe_split"],
-                    "properties": {"dataframe_split": {"$ref": "#/components/schemas/Split"}},
-                    "additionalProperties": False,
-                },
-            ]
+            "type": "object",
+            "properties": {**dict.fromkeys(FORMATS, _ROWS), "dataframe_split": {"$ref": "#/components/schemas/Split"}},
+            "oneOf": [{"required": [one]} for one in FORMATS],
         },
         {"type": "object", "required": ["predictions"], "properties": {"predictions": _PREDICTIONS, "prediction_ids": _IDS}},
         (400, 408, 413, 415, 500, 503),
@@ -185,11 +174,11 @@ DESCRIPTIONS: Mapping[str, Text] = {
 }
 
 
-def for_model(document: Schema, signature: Signature | None, example: list[float]) -> Schema:
-    """The document with the served model's own rows; any rows while none is served."""
+def for_model(document: Schema, signature: Signature | None, example: list[float], most: int) -> Schema:
+    """The document with the served model's own rows, of which a request may have `most`; any rows while none is served."""
     number = [(_WHOLE if signature is not None and n in signature.whole else _NUMBER) for n in range(signature.width if signature else 0)]
     flat: Schema = {"type": "array", "items": _NUMBER}
-    rows: Schema = {"type": "array", "items": flat, "minItems": 1}
+    rows: Schema = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
     columns: Schema = {"type": "array", "items": {"type": "string"}}
     if signature is not None:
         same = _WHOLE if signature.whole and len(signature.whole) == signature.width else _NUMBER
@@ -201,9 +190,9 @@ def for_model(document: Schema, signature: Signature | None, example: list[float
             named = {"type": "object", "required": list(signature.names), "properties": properties, "additionalProperties": False}
             kinds.append({**named, "example": dict(zip(signature.names, example, strict=True))})
             columns = {"const": list(signature.names)}
-        rows = {"type": "array", "minItems": 1, "maxItems": 1000, "items": {"anyOf": kinds or [flat]}, "example": [example]}
-    split: Schema = {"type": "object", "required": ["columns", "data"], "properties": {"columns": columns}}
-    split["properties"]["data"] = {"type": "array", "items": flat, "minItems": 1}
+        rows = {"type": "array", "minItems": 1, "maxItems": most, "items": {"anyOf": kinds or [flat]}, "example": [example]}
+    split: Schema = {"type": "object", "required": ["data"], "properties": {"columns": columns}}
+    split["properties"]["data"] = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {"Rows": rows, "Split": split}
     return document

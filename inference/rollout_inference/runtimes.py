@@ -25,9 +25,10 @@ class Outcome:
 
 
 class Runtime(Protocol):
-    """Predicts checked rows; raises whatever the model raises."""
+    """Predicts checked rows; raises whatever the model raises. inline: whether few rows are predicted without waiting for a thread."""
 
     name: str
+    inline: bool
 
     async def predict(self, rows: Rows) -> Outcome:
         """One outcome for all rows."""
@@ -56,6 +57,7 @@ class OnnxRuntime:
     """One row takes some 10 µs, less than handing it to a thread would."""
 
     name = "onnx"
+    inline = True
 
     def __init__(self, content: bytes, shape: Shape) -> None:
         self._session = session(content)
@@ -101,6 +103,7 @@ class SklearnRuntime:
     signature: Signature
     most: int = 4_096
     name: str = "sklearn"
+    inline: bool = False
     _queue: list[_Waiting] = field(default_factory=list)
     _busy: bool = False
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "sklearn"))

@@ -16,8 +16,15 @@ LONGEST_ID = 4096
 """Characters of a prediction id; none of ours is near."""
 
 
+_VALUE = str | int | float | bool
+
+
 def _is_label(one: Any) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("id"), str) and len(one["id"]) <= LONGEST_ID and one.get("label") is not None
+    if not isinstance(one, dict) or not isinstance(one.get("id"), str) or len(one["id"]) > LONGEST_ID:
+        return False
+    label = one.get("label")
+    # A list is the label of a model with several outputs.
+    return isinstance(label, _VALUE) or (isinstance(label, list) and bool(label) and all(isinstance(part, _VALUE) for part in label))
 
 
 class Labels(Speaks):

@@ -157,6 +157,9 @@ MALFORMED = {
     "an id longer than any of ours": [{"id": "x" * 5000, "label": "setosa"}],
     "no label": {"id": "x"},
     "a label that is null": {"id": "x", "label": None},
+    "a label that is an object": {"id": "x", "label": {"species": "setosa"}},
+    "a label that is an empty list": {"id": "x", "label": []},
+    "a label that is a list of lists": {"id": "x", "label": [["setosa"]]},
 }
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from rollout_inference.deadlines import MOST_HEADERS
 from rollout_inference.loading import LoadedModel
-from rollout_inference.server import MOST_HEADERS
 from rollout_inference.settings import Settings
 from tests.unit.inference.serving import serving
 
