@@ -6,7 +6,7 @@ It speaks HTTP itself: the client library's models and serializers are most of t
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Protocol, Self
@@ -128,16 +128,19 @@ class Cluster:
                 "PUT", KIND, _path(KIND, meta["namespace"], meta["name"], "status"), body, [("fieldManager", FIELD_MANAGER)]
             )
 
-    async def apply(self, manifest: Object, known: tuple[str, int] | None) -> Object:
+    async def apply(self, manifest: Object, known: tuple[str, int] | None, still: Callable[[], Awaitable[None]]) -> Object:
         """Server-side apply to the object that is known by this uid and resourceVersion, or (None) where there is none yet.
 
         Raises Conflict where it has changed, is gone, or exists already: a late writer changes nothing and brings nothing back.
+        still: awaited right before an object is created, which no resourceVersion guards; raises where it should not be any more.
         """
         kind, meta = manifest["kind"], manifest["metadata"]
         # An apply with a resourceVersion alone would create what has been deleted; with one that no object has, it only creates.
         fence = {"resourceVersion": NO_VERSION} if known is None else {"uid": known[0], "resourceVersion": str(known[1])}
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
         async with self._writes:
+            if known is None:
+                await still()
             return await self._call(
                 "PATCH",
                 kind,
@@ -147,13 +150,17 @@ class Cluster:
                 "application/apply-patch+yaml",
             )
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
-        """Delete exactly this object, in the background; one that is gone already is no error."""
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+    async def delete(self, kind: str, namespace: str, name: str, known: tuple[str, int]) -> None:
+        """Delete the object that is known by this uid and resourceVersion, in the background; one that is gone already is no error.
+
+        Raises Conflict where it has changed, or another has taken its place.
+        """
+        fence = {"uid": known[0], "resourceVersion": str(known[1])}
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": fence, "propagationPolicy": "Background"}
         async with self._writes:
             try:
                 await self._call("DELETE", kind, _path(kind, namespace, name), body)
-            except (Gone, Conflict):
+            except Gone:
                 return
 
     async def pods(self, namespace: str, rollout: str, revision: str) -> list[Object]:

@@ -1,6 +1,7 @@
 """Objects follow the status: what differs is applied, what should not be is deleted, and an old read changes nothing."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,33 @@ from rollout_operator.store import Child, Key, Store, rollout_of
 
 DELETED_IN_ORDER = ("Ingress", "HTTPRoute", "Service", "Deployment", "NetworkPolicy")
 """Routes go before what they lead to. What is never unwanted once it is there (a PodDisruptionBudget) is not among them."""
+
+
+PROVEN = 3.0
+"""Seconds for which a ModelRollout that was the newest is taken for the newest: a process may stand still, and not know it."""
+
+
+@dataclass(slots=True)
+class Grounds:
+    """The ModelRollout that a pass has its objects follow, and since when it is known to be the newest (none: not yet)."""
+
+    seen: Mapping[str, Any]
+    store: Store
+    cluster: Cluster
+    proven: float | None = None
+    clock: Callable[[], float] = time.monotonic
+
+    async def still(self) -> None:
+        """Raise Conflict where the ModelRollout has been written since it was seen: objects follow the newest status only."""
+        asked = self.clock()
+        if self.proven is not None and asked - self.proven < PROVEN:
+            return
+        meta = self.seen["metadata"]
+        now = await self.cluster.read(KIND, meta["namespace"], meta["name"])
+        if now["metadata"]["resourceVersion"] != meta["resourceVersion"]:
+            self.store.put_rollout(now)
+            raise Conflict(f"{meta['namespace']}/{meta['name']} has been written since it was seen")
+        self.proven = asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +67,16 @@ def changes(wanted: Iterable[Manifest], live: Iterable[Child], owner: str) -> li
     return [*found, *(Change(c.kind, c.name, c, None) for c in surplus)]
 
 
-async def confirm(seen: Mapping[str, Any], store: Store, cluster: Cluster) -> None:
-    """Raise Conflict where the ModelRollout has been written since it was seen: objects follow the newest status only."""
-    meta = seen["metadata"]
-    now = await cluster.read(KIND, meta["namespace"], meta["name"])
-    if now["metadata"]["resourceVersion"] != meta["resourceVersion"]:
-        store.put_rollout(now)
-        raise Conflict(f"{meta['namespace']}/{meta['name']} has been written since it was seen")
-
-
-async def carry_out(change: Change, key: Key, store: Store, cluster: Cluster) -> None:
+async def carry_out(change: Change, grounds: Grounds) -> None:
     """Make one change; raises Conflict where the object is not as it was seen any more, and has it read anew then."""
-    known = change.known
+    known, store, cluster = change.known, grounds.store, grounds.cluster
+    key: Key = grounds.seen["metadata"]["namespace"], grounds.seen["metadata"]["name"]
+    fence = None if known is None else (known.uid, known.version)
     try:
         if change.manifest is not None:
-            applied = await cluster.apply(change.manifest, None if known is None else (known.uid, known.version))
-            store.put_child(change.kind, applied)
-        elif known is not None:
-            await cluster.delete(change.kind, key[0], change.name, known.uid)
+            store.put_child(change.kind, await cluster.apply(change.manifest, fence, grounds.still))
+        elif known is not None and fence is not None:
+            await cluster.delete(change.kind, key[0], change.name, fence)
             store.forget(key, change.kind, change.name, known.uid)
     except Conflict:
         if known is not None:

@@ -20,7 +20,7 @@ from rollout_operator.liveness import Echoes, served
 from rollout_operator.login import login
 from rollout_operator.objects import Gateways
 from rollout_operator.prometheus import Prometheus
-from rollout_operator.reconcile import Ports
+from rollout_operator.reconcile import Ports, told_later
 from rollout_operator.registry import Registry, authorization
 from rollout_operator.reporter import Reporter
 from rollout_operator.resync import OWNED_KINDS, every, resync
@@ -94,7 +94,7 @@ class Shell:
         cluster = await Cluster.connect(login, self.settings.write_limit, self.settings.shard)
         self._exit.push_async_callback(cluster.close)
         registry = Registry(self.settings.registry_url, of_registry, authorization(os.environ))
-        reporter = Reporter(registry, self.settings.registry_alias, self.wake)
+        reporter = Reporter(registry, self.settings.registry_alias, partial(told_later, cluster), self.wake)
         self._exit.push_async_callback(reporter.close)
         ports = Ports(
             store=self.store,

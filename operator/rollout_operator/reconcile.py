@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import logging
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from rollout_operator import telemetry
 from rollout_operator.cluster import Cluster
-from rollout_operator.converge import Change, carry_out, changes, confirm, read_anew
+from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
 from rollout_operator.domain.decide import (
     COMMANDS,
     COMMITTED,
@@ -27,9 +28,9 @@ from rollout_operator.domain.decide import (
     needs_resolution,
 )
 from rollout_operator.domain.egress import DNS, Egress
-from rollout_operator.domain.names import GROUP, SHARD, revision_name
+from rollout_operator.domain.names import GROUP, KIND, SHARD, revision_name
 from rollout_operator.domain.observed import Answer, Observed, Workload
-from rollout_operator.domain.report import due
+from rollout_operator.domain.report import Report, due, later
 from rollout_operator.domain.spec import Metric, Spec
 from rollout_operator.domain.status import Phase, Revision, Status
 from rollout_operator.domain.traffic import Provider
@@ -130,21 +131,24 @@ async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observ
 
 async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> None:
     """Make the decision durable first; then the objects follow it; then tell."""
-    decided = plan.status != seen.status
-    if decided:
+    key = raw["metadata"]["namespace"], seen.name
+    asked = time.monotonic()
+    if decided := plan.status != seen.status:
         raw = await ports.cluster.write_status(raw, plan.status.to_api())
         ports.store.put_rollout(raw)
-        ports.echoes.wrote((raw["metadata"]["namespace"], seen.name), int(raw["metadata"]["resourceVersion"]))
-        telemetry.count((raw["metadata"]["namespace"], seen.name), seen.status, plan.status)
+        ports.echoes.wrote(key, int(raw["metadata"]["resourceVersion"]))
+        telemetry.count(key, seen.status, plan.status)
     else:
         # A new process has shown nothing yet of a rollout at rest.
-        telemetry.show((raw["metadata"]["namespace"], seen.name), plan.status)
-    if (report := due(plan.status)) is not None:
-        ports.reporter.tell((raw["metadata"]["namespace"], seen.name), seen.uid, report)
+        telemetry.show(key, plan.status)
+    grounds = Grounds(raw, ports.store, ports.cluster, proven=asked if decided else None)
+    if (report := due(plan.status)) is not None and not ports.reporter.knows(seen.uid, report.attempt):
+        await grounds.still()
+        ports.reporter.tell(key, seen.uid, report)
     if seen.spec is not None:
-        await _converge(raw, seen, plan.status, decided, ports)
+        await _converge(grounds, seen, plan.status, ports)
     for note in plan.notes:
-        log.info("%s/%s: %s: %s", raw["metadata"]["namespace"], seen.name, note.reason, note.message)
+        log.info("%s/%s: %s: %s", *key, note.reason, note.message)
         once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{note.reason}/{plan.status.phase_since}"
         try:
             await ports.cluster.tell(raw, note.kind, note.reason, note.message, once)
@@ -152,26 +156,27 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
             log.warning("%s: Event not posted: %s", seen.name, failure)
 
 
-async def _converge(raw: Mapping[str, Any], seen: Observed, status: Status, decided: bool, ports: Ports) -> None:
+async def _converge(grounds: Grounds, seen: Observed, status: Status, ports: Ports) -> None:
     """Have the objects follow the status; most looks find nothing changed since all was as it should be."""
     assert seen.spec is not None
-    key, version = (raw["metadata"]["namespace"], seen.name), int(raw["metadata"]["resourceVersion"])
+    meta = grounds.seen["metadata"]
+    key, version = (meta["namespace"], seen.name), int(meta["resourceVersion"])
     if ports.store.settled(key, version):
         return
-    wanted = _wanted(raw, seen.spec, status, ports)
-    if wanted and not decided:
-        await confirm(raw, ports.store, ports.cluster)
-    await _carry_out(wanted, raw, seen.now, ports)
+    wanted = _wanted(grounds.seen, seen.spec, status, ports)
+    if wanted:
+        await grounds.still()
+    await _carry_out(wanted, grounds, seen.now, ports)
     if not wanted:
         ports.store.settle(key, version)
 
 
-async def _carry_out(wanted: list[Change], raw: Mapping[str, Any], now: datetime, ports: Ports) -> None:
+async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, ports: Ports) -> None:
     """Change what is to be changed, and remember what the API server will not have."""
-    key = raw["metadata"]["namespace"], raw["metadata"]["name"]
+    key = grounds.seen["metadata"]["namespace"], grounds.seen["metadata"]["name"]
     try:
         for change in wanted:
-            await carry_out(change, key, ports.store, ports.cluster)
+            await carry_out(change, grounds)
     except (Refused, Gone) as failure:
         ports.store.refuse(key, str(failure), now)
         raise
@@ -184,6 +189,15 @@ def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) ->
     environment = {**ports.environment, "FEEDBACK_KEY": signing_key(ports.feedback_key, owner.uid)}
     manifests = build(owner, spec, status, environment, ports.gateways, egress=ports.egress)
     return changes(manifests, ports.store.children((meta["namespace"], meta["name"])), owner.uid)
+
+
+async def told_later(cluster: Cluster, key: Key, uid: str, attempt: int) -> list[Report]:
+    """Verdicts about a rollout after an attempt, as the API server has it now; none where it is gone. Raises CallFailed."""
+    try:
+        raw = await cluster.read(KIND, *key)
+    except Gone:
+        return []
+    return later(Status.model_validate(raw["status"]), attempt) if raw["metadata"]["uid"] == uid else []
 
 
 def signing_key(secret: str, uid: str) -> str:

@@ -35,6 +35,13 @@ def due(status: Status) -> Report | None:
     return _report(ended_attempt(status, status.candidate, decided, status.reason, message, at=since))
 
 
+def later(status: Status, attempt: int) -> list[Report]:
+    """Every verdict after this attempt, told or not, oldest first."""
+    decided = due(status.model_copy(update={"reported": max((h.attempt for h in status.history), default=0)}))
+    found = [_report(ended) for ended in reversed(status.history)] + ([decided] if decided is not None else [])
+    return [report for report in found if report.attempt > attempt]
+
+
 def ended_attempt(status: Status, candidate: Revision, verdict: Verdict, reason: str, message: str, *, at: datetime) -> Attempt:
     """The attempt under way as history has it once it ends at `at`."""
     return Attempt(

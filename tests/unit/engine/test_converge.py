@@ -1,0 +1,63 @@
+"""What a pass may still write when time has gone by since it decided."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from rollout_operator.cluster import Cluster
+from rollout_operator.converge import PROVEN, Grounds
+from rollout_operator.errors import CallFailed, Conflict, Gone
+from rollout_operator.store import Store
+from tests.unit.engine.test_shell import KEY, rollout
+
+
+@dataclass
+class Answers:
+    """An API server that has the ModelRollout in this version; None: not any more."""
+
+    version: int | None
+    asked: list[str] = field(default_factory=list)
+
+    async def read(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        self.asked.append(name)
+        if self.version is None:
+            raise Gone(f"{kind} {namespace}/{name}")
+        return rollout(self.version)
+
+
+def grounds(there: Answers, decided: bool, later: float) -> tuple[Grounds, Store]:
+    store = Store()
+    store.put_rollout(rollout(9))
+    return Grounds(rollout(9), store, cast("Cluster", there), 100.0 if decided else None, lambda: 100.0 + later), store
+
+
+HOLDS = {
+    "decided a moment ago": (True, 0.5 * PROVEN, []),
+    "not decided, only seen": (False, 0.0, ["iris"]),
+    "decided, and stood still since": (True, 60.0, ["iris"]),
+}
+
+
+@pytest.mark.parametrize(("decided", "later", "asked"), HOLDS.values(), ids=HOLDS.keys())
+async def test_the_newest_is_followed(decided: bool, later: float, asked: list[str]) -> None:
+    there = Answers(9)
+    one, _ = grounds(there, decided, later)
+    await one.still()
+    assert there.asked == asked
+    await one.still()
+    assert there.asked == asked, "what was just confirmed is not asked for again"
+
+
+FAILS: dict[str, tuple[int | None, type[CallFailed]]] = {"another has written it": (10, Conflict), "it was deleted": (None, Gone)}
+
+
+@pytest.mark.parametrize(("version", "failure"), FAILS.values(), ids=FAILS.keys())
+async def test_nothing_follows_what_is_not_the_newest(version: int | None, failure: type[CallFailed]) -> None:
+    there = Answers(version)
+    one, store = grounds(there, True, 60.0)
+    with pytest.raises(failure):
+        await one.still()
+    known = store.rollout(KEY)
+    assert known is not None
+    assert known["metadata"]["resourceVersion"] == str(version or 9)
