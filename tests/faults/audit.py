@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollout_operator.reconcile import signing_key
-from tests.faults.upstream import KINDS, Object, Upstream
+from tests.faults.upstream import KINDS, Lists, Object, Upstream
 
 Place = tuple[str, str]
 """Kind and name."""
@@ -53,11 +53,14 @@ class Audit:
 
     api: Upstream
     seen: dict[str, dict[tuple[int, str, str, bool], Seen]] = field(default_factory=lambda: defaultdict(dict))
+    _there: dict[str, dict[Place, Object]] = field(default_factory=lambda: defaultdict(dict))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def __aenter__(self) -> "Audit":
         for kind in KINDS:
-            _, since = await self.api.list(kind)
+            found, since = await self.api.list(kind)
+            for one in found:
+                self._there[one["metadata"]["namespace"]][kind, one["metadata"]["name"]] = one
             self._tasks.append(asyncio.create_task(self._follow(kind, since)))
         return self
 
@@ -74,6 +77,23 @@ class Audit:
                 since = meta["resourceVersion"]
                 one = Seen(int(since), kind, event["type"] == "DELETED", raw)
                 self.seen[meta["namespace"]][one.version, kind, meta["name"], one.deleted] = one
+                there = self._there[meta["namespace"]]
+                if one.deleted:
+                    there.pop((kind, meta["name"]), None)
+                else:
+                    there[kind, meta["name"]] = raw
+
+    def history(self, namespace: str, kind: str) -> list[Seen]:
+        """What was seen of a kind in a namespace, in order."""
+        return [one for (_, of, _, _), one in sorted(self.seen[namespace].items()) if of == kind]
+
+    def there(self, namespaces: Iterable[str]) -> Lists:
+        """What is in these namespaces as the watches last saw it: hundreds of stories may have ended in others meanwhile."""
+        found: Lists = {kind: [] for kind in KINDS}
+        for namespace in namespaces:
+            for (kind, _), one in self._there[namespace].items():
+                found[kind].append(one)
+        return found
 
     async def caught_up(self, namespace: str) -> list[Seen]:
         """The events of a namespace in order, once everything that is there now has been seen."""

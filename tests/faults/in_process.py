@@ -1,12 +1,15 @@
 """A story told with the operator's own parts in this process, under a clock that the test turns: observe, decide, act, fault."""
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
+import kopf
 
 from rollout_operator.cluster import Cluster
 from rollout_operator.errors import CallFailed
@@ -35,7 +38,7 @@ class Stage:
 
     api: Upstream
     proxy: Proxy
-    cluster: Cluster
+    url: str
     audit: Audit
     session: aiohttp.ClientSession
     told: "dict[str, Telling]" = field(default_factory=dict)
@@ -47,6 +50,22 @@ class Stage:
     def kill(self, namespace: str) -> None:
         """For the proxy: end the operator of this namespace at once."""
         self.told[namespace].kill()
+
+
+class Gate(asyncio.Semaphore):
+    """Before the writes of an operator: where it is to stop, the write waits here until everything else is done."""
+
+    def __init__(self, stops: Callable[[], bool]) -> None:
+        super().__init__(32)
+        self.stops = stops
+        self.stopped, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def acquire(self) -> Literal[True]:
+        """Wait for a turn."""
+        if self.stops():
+            self.stopped.set()
+            await self.goes_on.wait()
+        return await super().acquire()
 
 
 @dataclass
@@ -71,6 +90,7 @@ class Telling:
         self.spoiled = self.killed = self.woken = False
         self.pass_: asyncio.Task[datetime | None] | None = None
         self.past: deque[Lists] = deque(maxlen=4)
+        self.left: asyncio.Task[datetime | None] | None = None
         self._start()
 
     def _time(self) -> float:
@@ -80,8 +100,16 @@ class Telling:
         """What happens to the write of this number."""
         if self.begun is None or number - self.begun != self.number:
             return None
+        if self.fault is Fault.STOPPED:
+            return None
         self.spoiled = True
         return self.fault
+
+    def _stops(self) -> bool:
+        """Whether the operator stops before its next write: once, at the one of this number or, where that is an Event, at the next."""
+        next_one = self.stage.proxy.count(self.namespace) + 1
+        reached = self.begun is not None and next_one - self.begun >= self.number > 0
+        return self.fault is Fault.STOPPED and reached and not self.spoiled
 
     def kill(self) -> None:
         """The process ends between two instructions."""
@@ -100,6 +128,11 @@ class Telling:
         for act in self.story.then:
             await self._until(act)
         lists = await self._until(None)
+        if self.left is not None:
+            self.stopped.goes_on.set()
+            with contextlib.suppress(CallFailed):
+                await self.left
+            lists = await self._until(None)
         written, look_back = self._written(), self.now
         while self.now < look_back + timedelta(seconds=60):
             self.now += timedelta(seconds=10)
@@ -157,6 +190,13 @@ class Telling:
 
     async def _pass(self) -> datetime | None:
         self.pass_ = asyncio.create_task(reconcile((self.namespace, NAME), self.ports, self.now))
+        stopped = asyncio.create_task(self.gate.stopped.wait())
+        await asyncio.wait({self.pass_, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not self.pass_.done():
+            self.left, self.stopped, self.spoiled = self.pass_, self.gate, True
+            self._start()
+            return self.now
         try:
             return await self.pass_
         except CallFailed:
@@ -194,12 +234,13 @@ class Telling:
     def _start(self) -> None:
         """A new process: nothing is remembered."""
         registry = ScriptedRegistry(self.world, self.stage.session)
+        self.gate = Gate(self._stops)
         self.ports = Ports(
             store=Store(),
-            cluster=self.stage.cluster,
+            cluster=Cluster(self.stage.session, lambda: kopf.ConnectionInfo(server=self.stage.url), self.gate, ""),
             prometheus=ScriptedPrometheus(self.world, self.stage.session),
             registry=registry,
-            reporter=Reporter(registry, "{namespace}-{name}", self._wake),
+            reporter=Reporter(registry, "{namespace}-{name}", wake=self._wake),
             image="localhost/rollouts/inference:test",
             echoes=Echoes(),
             environment={"LOG_LEVEL": "INFO"},

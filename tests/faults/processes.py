@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rollout_operator.cluster import TIMEOUT
 from scripts.cluster.apiserver import free_port
 from tests.faults.audit import Audit, broken, end_state
 from tests.faults.hands import work
@@ -22,6 +23,10 @@ from tests.faults.world import Outlet, World
 AT_REST = {"Promoted", "RolledBack", "Invalid"}
 QUIET = 4.0
 """Seconds without a change after which a story's part has ended; longer than anything that is waited for at rest."""
+SILENCE = TIMEOUT.total or 0.0
+"""Seconds for which the operator waits for a reply that does not come: so much longer nothing may happen where a write hangs."""
+STARTING = 10.0
+"""Seconds that an operator started anew may take before it carries out what the one before it left undone."""
 PATIENCE = 900.0
 """Seconds that a story may take at most, whatever else the machine does."""
 
@@ -101,6 +106,11 @@ class Scene:
     def __post_init__(self) -> None:
         self.acts = [*self.story.before, *self.story.then]
 
+    @property
+    def quiet(self) -> float:
+        """Seconds without a change after which its part has ended."""
+        return QUIET + SILENCE if self.spoiled and self.fault is Fault.HANG else QUIET
+
 
 class Show:
     """The scenes, the hands that play the cluster, and what was seen."""
@@ -110,6 +120,7 @@ class Show:
         self.prometheus, self.registry = prometheus, registry
         self.scenes: dict[str, Scene] = {}
         self.operators: list[Operator] = []
+        self.started = 0.0
 
     def of_write(self, namespace: str, number: int) -> Fault | None:
         """For the proxy: the fault of this write."""
@@ -134,17 +145,33 @@ class Show:
             self.scenes[scene.namespace] = scene
         end = time.monotonic() + PATIENCE
         while waiting := [s for s in scenes if not s.done]:
-            assert time.monotonic() < end, f"no end after {PATIENCE:.0f} s: {[(s.namespace, s.acts) for s in waiting]}"
-            await self._turn(waiting)
+            assert time.monotonic() < end, f"no end after {PATIENCE:.0f} s: {[self._said(s) for s in waiting]}"
+            # Those that are done too: a late deletion leaves something to be collected.
+            await self._tend(s.namespace for s in scenes)
+            for scene in waiting:
+                await self._step(scene, self.audit.there([scene.namespace]))
             await asyncio.sleep(0.05)
+
+    def _said(self, scene: Scene) -> str:
+        """Where a scene stands, for people."""
+        phases = [one.raw.get("status", {}).get("phase", "") for one in self.audit.history(scene.namespace, "ModelRollout")]
+        return f"{scene.namespace}: waits for {scene.acts[0].when if scene.acts else 'rest'}; it was {' '.join(phases)}"
+
+    async def strike(self, scenes: Sequence[Scene]) -> None:
+        """Clear away what the scenes left, so that hundreds of them do not slow down the next."""
+        namespaces = {s.namespace for s in scenes}
+        for namespace in namespaces:
+            await self.api.delete("ModelRollout", namespace, NAME)
+        while any((left := self.audit.there(namespaces)).values()):
+            await work(self.api, self.world, left)
+            await asyncio.sleep(0.05)
+        for revision in [r for r, (namespace, _) in self.world.revisions.items() if namespace in namespaces]:
+            del self.world.revisions[revision]
 
     async def hands(self, namespaces: Sequence[str]) -> None:
         """Play the cluster of these namespaces until cancelled, and see that the operators run."""
         while True:
-            await self._running()
-            lists = await self.api.lists()
-            ours = {kind: [o for o in found if o["metadata"]["namespace"] in namespaces] for kind, found in lists.items()}
-            await work(self.api, self.world, ours)
+            await self._tend(namespaces)
             await asyncio.sleep(0.05)
 
     async def idle(self, seconds: float) -> int:
@@ -153,18 +180,13 @@ class Show:
         await asyncio.sleep(seconds)
         return len(self.proxy.writes) - before
 
-    async def _running(self) -> None:
+    async def _tend(self, namespaces: Iterable[str]) -> None:
+        """See that the operators run, and do once what a cluster's controllers do in these namespaces."""
         for operator in self.operators:
             if operator.process is None or operator.process.returncode is not None:
                 await operator.start()
-
-    async def _turn(self, waiting: Sequence[Scene]) -> None:
-        await self._running()
-        lists = await self.api.lists()
-        await work(self.api, self.world, lists)
-        for scene in waiting:
-            mine = {kind: [o for o in objects if o["metadata"]["namespace"] == scene.namespace] for kind, objects in lists.items()}
-            await self._step(scene, mine)
+                self.started = time.monotonic()
+        await work(self.api, self.world, self.audit.there(namespaces))
 
     async def _step(self, scene: Scene, lists: Lists) -> None:
         version = sorted((o["metadata"]["uid"], o["metadata"]["resourceVersion"]) for objects in lists.values() for o in objects)
@@ -175,12 +197,12 @@ class Show:
             s.get("phase") in AT_REST and not s.get("retiring") and _current(r, s)
             for r, s in zip(lists["ModelRollout"], statuses, strict=True)
         )
-        resting = settled and time.monotonic() - scene.since >= QUIET
+        resting = settled and time.monotonic() - scene.since >= scene.quiet
         if resting and scene.begun is None and len(scene.acts) == len(scene.story.then):
             events = scene.fault in {Fault.DROP, Fault.DELAY}
             scene.begun = self.proxy.events[scene.namespace] if events else self.proxy.count(scene.namespace)
         if not scene.acts:
-            scene.done = resting
+            scene.done = resting and time.monotonic() - self.started >= STARTING + scene.quiet
         elif due(scene.acts[0], lists, resting):
             await perform(scene.acts.pop(0), scene.namespace, self.api, self.world, quick=True)
             scene.known = None

@@ -36,6 +36,7 @@ class Fault(StrEnum):
     STALE = "killed after the reply, and the next process first reads what was before"
     STALE_ROLLOUT = "the same, with the ModelRollout alone being old"
     STALE_OBJECTS = "the same, with its objects alone being old"
+    STOPPED = "stopped before the write, and gone on when another operator has done everything"
     DROP = "event dropped"
     DELAY = "event delayed"
 

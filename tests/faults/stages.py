@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
-import kopf
 
-from rollout_operator.cluster import Cluster
 from tests.faults.audit import Audit
 from tests.faults.in_process import Stage
 from tests.faults.proxy import Proxy
@@ -20,10 +18,6 @@ async def stage(kubeconfig: Path) -> AsyncIterator[Stage]:
     async with Upstream.of(kubeconfig) as api, aiohttp.ClientSession() as session, Audit(api) as audit:
         proxy = Proxy(api.server, api.token)
         async with proxy.served() as url:
-            cluster = await Cluster.connect(lambda: kopf.ConnectionInfo(server=url), write_limit=32)
-            made = Stage(api, proxy, cluster, audit, session)
+            made = Stage(api, proxy, url, audit, session)
             proxy.of_write, proxy.kill = made.fault_of, made.kill
-            try:
-                yield made
-            finally:
-                await cluster.close()
+            yield made

@@ -69,7 +69,7 @@ def spec(version: str, quick: bool) -> dict[str, Any]:
         "strategy": {
             "steps": [{"weight": 10, "hold": "5s" if quick else "60s"}, {"weight": 50, "hold": "1s" if quick else "60s"}],
             # Generous where time is real: a fault may take a while, and must not look like a model that cannot load.
-            "progressDeadline": "25s" if quick else "10m",
+            "progressDeadline": "90s" if quick else "10m",
             "scaleDownDelay": "2s" if quick else "30s",
         },
         "analysis": {"interval": "1s" if quick else "15s", "maxHold": "6s" if quick else "10m"},

@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,18 +45,24 @@ def scene(story: Story, number: int = 0, fault: Fault | None = None, also: str =
     return Scene(story, said.strip("-")[:63], number, fault)
 
 
-async def compared(on: Show, scenes: Sequence[Scene], clean: dict[str, Scene]) -> None:
-    """Every scene ended as its story does without faults, and broke nothing on the way."""
-    wanted = {name: await on.ending(one) for name, one in clean.items()}
-    for name, (state, broken) in wanted.items():
+async def endings(on: Show, clean: dict[str, Scene]) -> dict[str, Any]:
+    """The end states of stories without faults, by story, after a look whether they are what the stories say."""
+    wanted = {}
+    for name, one in clean.items():
+        state, broken = await on.ending(one)
         assert not broken, name
-        story = clean[name].story
         rollout = state.get("ModelRollout iris")
-        assert (rollout and (rollout["status"]["phase"], rollout["status"]["stable"]["version"])) == story.ends
+        assert (rollout and (rollout["status"]["phase"], rollout["status"]["stable"]["version"])) == one.story.ends
+        wanted[name] = state
+    return wanted
+
+
+async def compared(on: Show, scenes: Sequence[Scene], wanted: dict[str, Any]) -> None:
+    """Every scene ended as its story does without faults, and broke nothing on the way."""
     for one in scenes:
         state, broken = await on.ending(one)
         assert not broken, f"{one.namespace}: {one.fault}"
-        assert not differences(state, wanted[one.story.name][0]), f"{one.namespace}: {one.fault}"
+        assert not differences(state, wanted[one.story.name]), f"{one.namespace}: {one.fault}"
 
 
 async def played(kubeconfig: Path, directory: Path, scenes: Sequence[Scene]) -> int:
@@ -63,9 +70,14 @@ async def played(kubeconfig: Path, directory: Path, scenes: Sequence[Scene]) -> 
     async with show(kubeconfig, directory) as on:
         clean = {story.name: scene(story) for story in PLAYED}
         await on.play(list(clean.values()))
-        for batch in _batched(scenes):
+        wanted = await endings(on, clean)
+        batches = list(_batched(scenes))
+        for batch in batches:
             await on.play(batch)
-        await compared(on, scenes, clean)
+            await compared(on, batch, wanted)
+            print(f"{batch[-1].namespace}: {sum(s.spoiled for s in scenes)} spoiled", flush=True)
+            if batch is not batches[-1]:
+                await on.strike(batch)
         assert not await on.idle(IDLE)
         return sum(s.spoiled for s in scenes)
 
@@ -97,6 +109,7 @@ async def test_killed_again_and_again(kubeconfig: Path, directory: Path, figure:
     async with show(kubeconfig, directory) as on:
         clean = {story.name: scene(story) for story in PLAYED}
         await on.play(list(clean.values()))
+        wanted = await endings(on, clean)
         modes, written = itertools.cycle(KILLS), itertools.count(1)
         every, rounds = KILLED
 
@@ -108,7 +121,7 @@ async def test_killed_again_and_again(kubeconfig: Path, directory: Path, figure:
         scenes = [scene(story, also=f"killed {n}") for n in range(rounds) for story in PLAYED]
         for batch in itertools.groupby(scenes, key=lambda s: s.namespace[-1]):
             await on.play(list(batch[1]))
-        await compared(on, scenes, clean)
+        await compared(on, scenes, wanted)
         assert not await on.idle(IDLE)
         kills = on.operators[0].kills
     assert kills >= (60 if ALL else 6)
@@ -132,6 +145,6 @@ async def test_two_operators_one_of_them_stopped(kubeconfig: Path, directory: Pa
         stopping = asyncio.create_task(stop())
         await on.play([*clean.values(), *scenes])
         await stopping
-        await compared(on, scenes, clean)
+        await compared(on, scenes, await endings(on, clean))
         assert not await on.idle(IDLE)
         figure("rollouts under two operators, each stopped for a while", len(scenes), "rollouts", 50)
