@@ -8,7 +8,7 @@ from kubernetes import client, config
 
 Object = dict[str, Any]
 FIELD_MANAGER = "rollouts-demo"
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 
 
 class KubeError(Exception):

@@ -5,10 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import httpx
+
 from scripts.demo.kube import Kube, KubeError, Object
 
 GROUP, VERSION = "rollouts.mlops.dev", "v1alpha1"
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
+AWAY = (KubeError, httpx.TransportError)
+"""What is raised where somebody who is asked does not answer."""
 T = TypeVar("T")
 
 
@@ -17,7 +21,7 @@ class NeverHappened(Exception):
 
 
 def eventually(probe: Callable[[], T | None], what: str, seconds: float, instead: Callable[[], str] = str, pause: float = 0.4) -> T:
-    """Poll until `probe` gives something; an API server that does not answer for a while only costs time.
+    """Poll until `probe` gives something; an API server or a host that does not answer for a while only costs time.
 
     Raises NeverHappened after `seconds`, with `instead()` telling what was found.
     """
@@ -27,11 +31,19 @@ def eventually(probe: Callable[[], T | None], what: str, seconds: float, instead
         try:
             if (found := probe()) is not None:
                 return found
-        except KubeError as failure:
-            trouble = str(failure)
+        except AWAY as failure:
+            trouble = str(failure) or repr(failure)
         if time.monotonic() > end:
-            raise NeverHappened(f"Waited {seconds:.0f} s in vain for {what}. {trouble or instead()}".strip())
+            raise NeverHappened(f"Waited {seconds:.0f} s in vain for {what}. {trouble or _told(instead)}".strip())
         time.sleep(pause)
+
+
+def _told(instead: Callable[[], str]) -> str:
+    """What was found, or why that cannot be told."""
+    try:
+        return instead()
+    except AWAY as failure:
+        return str(failure) or repr(failure)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import httpx
 
 FLOWERS = ([5.1, 3.5, 1.4, 0.2], [6.0, 2.7, 4.2, 1.3], [6.5, 3.0, 5.5, 2.0])
 """A typical setosa, versicolor and virginica: sepal length and width, petal length and width in cm."""
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 MAX_REQUESTS = 100_000
 """No client of this kind runs away: it stops here, and the demo says so."""
 

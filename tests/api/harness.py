@@ -33,6 +33,7 @@ KINDS = {
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{ns}/networkpolicies",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{ns}/poddisruptionbudgets",
 }
+WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 
@@ -60,6 +61,11 @@ class Api:
     def items(self, kind: str, ns: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.get(KINDS[kind].format(ns=ns))["items"]
         return found
+
+    def events(self, path: str, version: str) -> list[dict[str, Any]]:
+        """What a watch of the collection tells since that resourceVersion, in order: what was short is not missed by looking too late."""
+        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "2"}
+        return [json.loads(line) for line in self.http.get(path, params=query).text.splitlines()]
 
     def patch(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         return self.http.patch(path, json=body, headers={"Content-Type": "application/merge-patch+json"})
@@ -182,7 +188,9 @@ class Played:
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):
-            self.turn()
+            # A reply that does not come in time must not end the thread: the test would wait in vain for a part that is gone.
+            with contextlib.suppress(httpx.TransportError):
+                self.turn()
 
     def turn(self) -> None:
         """What the part does, once."""
@@ -329,11 +337,15 @@ class Rollout:
         """Wait until the status is another than the one seen."""
         wait_for(lambda: self.status() != seen, "a new status", seconds)
 
+    def wait_reported(self, attempt: int) -> None:
+        """Wait until the status says that the registry was told the verdict of this attempt: only then the operator is at rest."""
+        wait_for(lambda: self.status().get("reported") == attempt, "the registry to be told")
+
     def weight(self) -> int | None:
         """The weight in the canary Ingress; None where there is none."""
         for one in self.api.items("Ingress", self.ns):
             if one["metadata"]["name"] == f"{self.name}-canary":
-                return int(one["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"])
+                return int(one["metadata"]["annotations"][WEIGHT])
         return None
 
     def deployments(self) -> dict[str, dict[str, Any]]:

@@ -92,7 +92,7 @@ def test_an_alias_that_is_set_leads_to_an_attempt_of_that_version(
         with operator, bridge.running():
             # The API server is away: the bridge says so, and MLflow sends again.
             mlflow.alias("iris", "production", first)
-            wait_for(lambda: bridge.outcomes() == ["Unavailable"], "the bridge to be asked")
+            wait_for(lambda: bridge.outcomes()[:1] == ["Unavailable"], "the bridge to be asked")
             with forwarded(server, away):
                 wait_for(lambda: bridge.outcomes()[-1] == "Applied", "MLflow to send again", 60)
                 assert rollout.wait_phase("Promoted", 1)["stable"]["uri"] == "models:/iris/1"
@@ -111,7 +111,8 @@ def test_an_alias_that_is_set_leads_to_an_attempt_of_that_version(
                 mlflow.call("DELETE", "registered-models/alias", {"name": "iris", "alias": "production"})
                 # The operator's own alias, moved by the promotion, is told too, and ignored.
                 expected = ["Applied", "Applied", "Applied", "Ignored", "Ignored"]
-                wait_for(lambda: sorted(bridge.outcomes()[1:]) == expected, "every webhook to be answered")
+                # How often MLflow has sent again while the API server was away is chance.
+                wait_for(lambda: sorted(o for o in bridge.outcomes() if o != "Unavailable") == expected, "every webhook to be answered")
                 time.sleep(1)
                 assert rollout.status()["attempt"] == 2
 

@@ -1,6 +1,5 @@
 """HTTPRoute against a real API server with Gateway API's own CRDs; the Gateway's controller is played, because none runs here."""
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
@@ -86,11 +85,8 @@ def shares_of(route: dict[str, Any]) -> tuple[int, ...]:
 
 
 def shares_since(api: Api, ns: str, version: str) -> list[tuple[int, ...]]:
-    """Every share that the route has had since, in order: a step that was short is not missed by looking too late."""
-    query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "2"}
-    reply = api.http.get(ROUTES.format(ns=ns), params=query)
-    events = [json.loads(line) for line in reply.text.splitlines()]
-    return [share for share, _ in groupby(shares_of(event["object"]) for event in events)]
+    """Every share that the route has had since, in order."""
+    return [share for share, _ in groupby(shares_of(event["object"]) for event in api.events(ROUTES.format(ns=ns), version))]
 
 
 def at(api: Api, ns: str, expected: tuple[int, ...]) -> bool:
@@ -132,7 +128,7 @@ def test_a_first_deploy_that_no_gateway_accepts_says_why(
     api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout, controller: Controller
 ) -> None:
     controller.refuses = "NotAllowedByListeners"
-    rollout.apply("models:/iris/1", deadline="5s", traffic=TRAFFIC)
+    rollout.apply("models:/iris/1", deadline="15s", traffic=TRAFFIC)
     rollout.wait_phase("RolledBack", 1)
     assert "NotAllowedByListeners" in rollout.condition("Stalled")["message"]
     assert shares(api, ns) is None
@@ -143,7 +139,7 @@ def on_trial(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollou
     """A rollout in the first step of a long trial."""
     rollout.apply("models:/iris/1", traffic=TRAFFIC)
     rollout.wait_phase("Promoted", 1)
-    rollout.apply("models:/iris/2", traffic=TRAFFIC, strategy={"steps": [{"weight": 10, "hold": "60s"}, {"weight": 50, "hold": "60s"}]})
+    rollout.apply("models:/iris/2", traffic=TRAFFIC, strategy={"steps": [{"weight": 10, "hold": "10m"}, {"weight": 50, "hold": "10m"}]})
     rollout.wait_phase("Trial", 2)
     wait_for(partial(at, api, ns, (90, 10)), "shares 90 and 10")
     return rollout
@@ -151,7 +147,7 @@ def on_trial(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollou
 
 def repaired(api: Api, ns: str, rollout: Rollout, before: dict[str, Any]) -> None:
     """Wait until the route says again what was decided; nothing of it was taken for progress."""
-    wait_for(partial(at, api, ns, (90, 10)), "the route to be repaired", 5)
+    wait_for(partial(at, api, ns, (90, 10)), "the route to be repaired")
     after = rollout.status()
     for what in ("phase", "step", "weight", "attempt", "stepSince"):
         assert after.get(what) == before.get(what)

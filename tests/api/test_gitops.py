@@ -16,6 +16,7 @@ def test_the_same_manifest_applied_for_ever_changes_nothing(operator: Operator, 
         rollout.wait_phase(phase, attempt)
         wait_for(lambda: len(rollout.deployments()) == 1, "only stable to be left")
         wait_for(lambda: rollout.status().get("retiring", []) == [], "nothing to retire")
+        rollout.wait_reported(attempt)
         time.sleep(1)
         before, owned = api.get(rollout.path), versions(api, ns)
         for _ in range(20):

@@ -1,23 +1,30 @@
 """The operator as a process against a real API server: what it writes, and that it goes on after every interruption."""
 
 import time
+from itertools import cycle, groupby
 
 import pytest
 
-from tests.api.harness import KINDS, ROLLOUTS, Api, Hands, Operator, Rollout, World, wait_for
+from tests.api.harness import KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, wait_for
 
 
-def test_promote_then_roll_back(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+def weights_since(api: Api, ns: str, version: str) -> list[int]:
+    """Every weight that the canary Ingress has had since, in order."""
+    events = api.events(KINDS["Ingress"].format(ns=ns), version)
+    canary = [e["object"]["metadata"] for e in events if e["object"]["metadata"]["name"] == "iris-canary" and e["type"] != "DELETED"]
+    return [weight for weight, _ in groupby(int(meta["annotations"][WEIGHT]) for meta in canary)]
+
+
+def test_promote_then_roll_back(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
     assert rollout.apply("models:/iris/1").status_code == 201
     first = rollout.wait_phase("Promoted", 1)
     assert first["stable"]["uri"] == "models:/iris/1"
     assert rollout.weight() is None
 
+    before = api.get(KINDS["Ingress"].format(ns=ns))["metadata"]["resourceVersion"]
     rollout.apply("models:/iris/2")
-    wait_for(lambda: rollout.weight() == 10, "weight 10")
-    wait_for(lambda: rollout.weight() == 50, "weight 50")
-    wait_for(lambda: rollout.weight() == 100, "weight 100")
     second = rollout.wait_phase("Promoted", 2)
+    assert weights_since(api, ns, before) == [10, 50, 100]
     assert second["stable"]["uri"] == "models:/iris/2"
     assert "candidate" not in second
     wait_for(lambda: set(rollout.deployments()) == {"2"}, "the old pods to go")
@@ -63,11 +70,12 @@ def test_a_model_that_cannot_load(operator: Operator, hands: Hands, rollout: Rol
 def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
+    patient = {"interval": "1s", "maxHold": "10m"}
     world.accuracy["2"] = None
-    rollout.apply("models:/iris/2")
+    rollout.apply("models:/iris/2", analysis=patient)
     rollout.wait_phase("Trial", 2)
     world.accuracy["3"] = 0.99
-    rollout.apply("models:/iris/3")
+    rollout.apply("models:/iris/3", analysis=patient)
     done = rollout.wait_phase("Promoted", 3)
     assert [h["verdict"] for h in done["history"]] == ["Promoted", "Superseded", "Promoted"]
     wait_for(lambda: set(rollout.deployments()) == {"3"}, "old pods to go")
@@ -94,14 +102,22 @@ def test_prometheus_that_is_down_is_waited_for(operator: Operator, hands: Hands,
     rollout.wait_phase("Promoted", 2)
 
 
+def slowed(operator: Operator) -> None:
+    """Started anew so that phases that wait for the router last 5 s: one of 1 s may be over before anybody has seen it."""
+    operator.kill()
+    operator.env["ROUTER_DRAIN_SECONDS"] = "5"
+    operator.start()
+
+
 @pytest.mark.parametrize("phase", ["Starting", "Trial", "Shifting", "Switching"])
 def test_killed_and_restarted_while(phase: str, api: Api, ns: str, operator: Operator, hands: Hands, world: World) -> None:
-    rollout = Rollout(api, ns, f"iris-{phase.lower()}")
+    rollout, hold = Rollout(api, ns, f"iris-{phase.lower()}"), "5s" if phase == "Trial" else "1s"
+    slowed(operator)
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     # Pods that are Ready at once could end Starting before anybody has seen it.
     hands.broken |= {"2"} if phase == "Starting" else set()
-    rollout.apply("models:/iris/2")
+    rollout.apply("models:/iris/2", strategy={"steps": [{"weight": 10, "hold": hold}, {"weight": 50, "hold": hold}]})
     wait_for(lambda: rollout.status()["phase"] == phase, phase)
     operator.kill()
     hands.broken.clear()
@@ -111,6 +127,7 @@ def test_killed_and_restarted_while(phase: str, api: Api, ns: str, operator: Ope
 
 
 def test_killed_and_restarted_while_rolling_back(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    slowed(operator)
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     rollout.apply("models:/iris/3")
@@ -122,26 +139,27 @@ def test_killed_and_restarted_while_rolling_back(operator: Operator, hands: Hand
     wait_for(lambda: set(rollout.deployments()) == {"1"}, "the candidate's pods to go")
 
 
-def test_killed_after_every_decision(operator: Operator, hands: Hands, rollout: Rollout) -> None:
-    """SIGKILL as soon as a new status is seen, whatever was under way, from the first deploy to the second promotion."""
+def test_killed_after_every_decision(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+    """SIGKILL as soon as a new status is seen, whatever was under way, from the first deploy on, until there were ten kills."""
+    world.accuracy["3"] = 0.95
+    version, others, asked, kills = "1", cycle("23"), 1, 0
     rollout.apply("models:/iris/1")
-    uris, kills = iter(["models:/iris/2"]), 0
     seen = rollout.status()
     while True:
         rollout.wait_change(seen, 40)
         operator.kill()
         kills += 1
         seen = rollout.status()
-        if seen.get("phase") == "Promoted" and (uri := next(uris, "")):
-            rollout.apply(uri)
-        elif seen.get("phase") == "Promoted" and seen["attempt"] == 2:
-            break
+        if seen.get("phase") == "Promoted" and seen["stable"]["version"] == version:
+            if kills >= 10 and version != "1":
+                break
+            version = next(others)
+            rollout.apply(f"models:/iris/{version}")
+            asked += 1
         operator.start()
-    assert kills >= 10
-    assert [h["verdict"] for h in seen["history"]] == ["Promoted", "Promoted"]
-    assert seen["stable"]["uri"] == "models:/iris/2"
+    assert [h["verdict"] for h in seen["history"]] == ["Promoted"] * asked
     operator.start()
-    wait_for(lambda: set(rollout.deployments()) == {"2"}, "the old pods to go")
+    wait_for(lambda: set(rollout.deployments()) == {version}, "the old pods to go")
 
 
 def test_drift_is_repaired(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
@@ -152,10 +170,10 @@ def test_drift_is_repaired(api: Api, ns: str, operator: Operator, hands: Hands, 
     wait_for(lambda: rollout.weight() == 10, "weight 10")
     canary = f"{KINDS['Ingress'].format(ns=ns)}/iris-canary"
     before = rollout.status()
-    api.patch(canary, {"metadata": {"annotations": {"nginx.ingress.kubernetes.io/canary-weight": "90"}}})
-    wait_for(lambda: rollout.weight() == 10, "the weight to be repaired", 5)
+    api.patch(canary, {"metadata": {"annotations": {WEIGHT: "90"}}})
+    wait_for(lambda: rollout.weight() == 10, "the weight to be repaired")
     api.http.delete(canary)
-    wait_for(lambda: rollout.weight() == 10, "the canary Ingress to be made again", 5)
+    wait_for(lambda: rollout.weight() == 10, "the canary Ingress to be made again")
     after = rollout.status()
     for what in ("phase", "attempt", "step", "stepSince", "weight", "candidate"):
         assert after[what] == before[what], "nothing of it is taken for progress"
@@ -180,6 +198,7 @@ def test_commands_are_bound_to_their_attempt(api: Api, operator: Operator, hands
 def test_idle_costs_no_request(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
     time.sleep(1)
     before, queries = versions(api, ns), world.queries
     time.sleep(5)

@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 import httpx
 
-from scripts.demo.kube import Kube, Object
+from scripts.demo.kube import Kube, KubeError, Object
 from scripts.demo.models import Registry
 from scripts.demo.rollout import Rollout, eventually, fresh_namespace
 from scripts.demo.traffic import FLOWERS, TIMEOUT, Traffic
 
-PATIENCE = 240.0
+PATIENCE = 480.0
 """Seconds to wait for anything; no test asserts how long something takes."""
 SYSTEM = "rollouts-system"
 OPERATOR = f"/api/v1/namespaces/{SYSTEM}/pods"
@@ -26,7 +26,8 @@ SETTINGS: Object = {
     "resources": {"requests": {"cpu": "50m", "memory": "192Mi"}},
     "strategy": {
         "steps": [{"weight": 20, "hold": "4s"}, {"weight": 50, "hold": "4s"}],
-        "progressDeadline": "3m",
+        # Longer than PATIENCE: no attempt ends by it, but where a test asks for that.
+        "progressDeadline": "10m",
         "scaleDownDelay": "5s",
     },
     "analysis": {"interval": "2s"},
@@ -65,9 +66,10 @@ def register_with_wrong_digest(registry: Registry, uri: str) -> str:
 
 
 def kubectl(*arguments: str, stdin: str = "") -> str:
-    """Run kubectl as a user would; raises AssertionError with what it said where it fails."""
+    """Run kubectl as a user would; raises KubeError with what it said where it fails."""
     done = subprocess.run(["kubectl", *arguments], input=stdin, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    if done.returncode != 0:
+        raise KubeError(f"kubectl {' '.join(arguments)}: {done.stderr}")
     return done.stdout
 
 
@@ -125,7 +127,14 @@ def running(kube: Kube) -> tuple[Object, dict[str, str]]:
 
 KILL = """
 import os, pathlib, signal, sys
-found = [int(c.parent.name) for c in pathlib.Path("/proc").glob("[0-9]*/cgroup") if sys.argv[1] in c.read_text()]
+
+def inside(cgroup):
+    try:
+        return sys.argv[1] in cgroup.read_text()
+    except OSError:  # the process has ended meanwhile
+        return False
+
+found = [int(c.parent.name) for c in pathlib.Path("/proc").glob("[0-9]*/cgroup") if inside(c)]
 print("SIGKILL", found)
 [os.kill(pid, signal.SIGKILL) for pid in found]
 sys.exit(not found)
@@ -164,8 +173,8 @@ def kill_operator(kube: Kube) -> None:
             ],
         },
     }
-    # A new namespace takes pods when its service account has been made.
-    eventually(lambda: kube.create(path, killer), "the sigkill pod to be taken", PATIENCE)
+    # A new namespace takes pods when its service account has been made; a create without an answer may have made the pod.
+    eventually(lambda: kube.get(f"{path}/{SIGKILL}") or kube.create(path, killer), "the sigkill pod to be taken", PATIENCE)
 
     def restarted() -> bool | None:
         now = kube.get(f"{OPERATOR}/{pod['metadata']['name']}")

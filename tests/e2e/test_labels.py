@@ -24,29 +24,36 @@ GATE = {"metric": "accuracy", "min": 0.7, "evidence": "Labelled", "minCoverage":
 
 
 @contextmanager
-def labelling(url: str, host: str, pause: float = 0.05) -> Iterator[list[int]]:
-    """A client that has flowers named by the candidate and sends back what they really are; the status codes of its labels."""
+def labelling(url: str, host: str) -> Iterator[list[int]]:
+    """Two clients that have flowers named by the candidate and send back what they really are; the status codes of their labels."""
     with DATA.open() as file:
         flowers = [([float(value) for value in list(row.values())[:4]], row["species"]) for row in csv.DictReader(file)]
+    # Shared by both: labels of the same flower at the same time would not be independent.
+    turns = cycle(flowers[::7] + flowers[1::7] + flowers[2::7])
     done, codes = threading.Event(), list[int]()
 
     def work() -> None:
         with httpx.Client(base_url=url, headers={"Host": host}, timeout=TIMEOUT, trust_env=False) as http:
-            for row, species in cycle(flowers[::7] + flowers[1::7] + flowers[2::7]):
-                if done.wait(pause):
+            for row, species in turns:
+                if done.is_set():
                     return
-                said = http.post("/predict/", json={"instances": [row]}, headers=CANDIDATE)
-                if said.status_code == 200:
-                    label = {"id": said.json()["prediction_ids"][0], "label": species}
-                    codes.append(http.post("/feedback/", json=label).status_code)
+                try:
+                    said = http.post("/predict/", json={"instances": [row]}, headers=CANDIDATE)
+                    if said.status_code == 200:
+                        label = {"id": said.json()["prediction_ids"][0], "label": species}
+                        codes.append(http.post("/feedback/", json=label).status_code)
+                except httpx.TransportError:
+                    done.wait(1)  # what was lost on the way is no answer
 
-    thread = threading.Thread(target=work, name="labels", daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=work, name="labels", daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
     try:
         yield codes
     finally:
         done.set()
-        thread.join(2 * TIMEOUT)
+        for thread in threads:
+            thread.join(2 * TIMEOUT)
 
 
 @pytest.mark.parametrize("verdict", ["Promoted", "RolledBack"])

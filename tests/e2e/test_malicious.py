@@ -57,7 +57,7 @@ def test_ten_malicious_models_are_refused_with_a_reason(kube: Kube, rollout: Rol
     client, split = MlflowClient(), load(REPOSITORY / "data" / "raw" / "iris.csv")
     model = fit(split, Recipe(parameters={"n_estimators": 3}))
     store(tmp_path / "good", model, split, evaluate(model, split))
-    settings = {**rollout.settings, "strategy": {**rollout.settings["strategy"], "progressDeadline": "15m"}}
+    settings = {**rollout.settings, "strategy": {**rollout.settings["strategy"], "progressDeadline": "20m"}}
     waiting: dict[str, tuple[Rollout, str]] = {}
     for number, (name, (spoil, sentence)) in enumerate(MODELS.items()):
         folder = Path(shutil.copytree(tmp_path / "good", tmp_path / str(number) / "model"))

@@ -37,7 +37,7 @@ def test_no_panel_is_empty_after_a_promotion_and_a_rollback(rollout: Rollout, mo
     def empty() -> str:
         return "; ".join(f"{o.panel}: {o.query}" for o in ask(setting("PROMETHEUS_URL"), rollout.namespace, rollout.name) if not o.values)
 
-    eventually(complete, "every query of the dashboard to return something", 60, empty)
+    eventually(complete, "every query of the dashboard to return something", PATIENCE, empty)
     assert not stable.failed
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from scripts.demo.rollout import Rollout
 from tests.e2e.conftest import setting
+from tests.e2e.harness import PATIENCE
 from tests.unit.scripts.job import Job
 
 NAME = "iris-road"
@@ -35,7 +36,7 @@ def test_from_raw_data_to_a_promoted_model_and_a_bad_one_refused(job: Job, rollo
     assert done.returncode == 0, done.stdout + done.stderr
 
     good = trained(job, "--n-estimators", "25", "--max-depth", "4")
-    done = job.run("deploy_model.sh", "docs/examples/road.yaml", good, "4m")
+    done = job.run("deploy_model.sh", "docs/examples/road.yaml", good, f"{PATIENCE:.0f}s")
     assert done.returncode == 0, done.stdout + done.stderr
     assert job.outputs() == {"model_uri": good, "verdict": "Promoted", "rollout": rollout.name, "namespace": rollout.namespace}
     assert rollout.status()["stable"]["uri"] == good
@@ -43,7 +44,7 @@ def test_from_raw_data_to_a_promoted_model_and_a_bad_one_refused(job: Job, rollo
 
     bad = trained(job, "--shuffle-labels", "1.0")
     assert bad != good
-    done = job.run("deploy_model.sh", "docs/examples/road.yaml", bad, "4m")
+    done = job.run("deploy_model.sh", "docs/examples/road.yaml", bad, f"{PATIENCE:.0f}s")
     assert done.returncode == 1, done.stdout + done.stderr
     assert job.outputs()["verdict"] == "RolledBack"
     (error,) = [line for line in done.stdout.splitlines() if line.startswith("::error::")]

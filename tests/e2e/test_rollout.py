@@ -37,6 +37,8 @@ def test_first_deploy_of_a_bad_model(rollout: Rollout, models: Trained) -> None:
 
 
 def test_promote(rollout: Rollout, models: Trained, stable: Traffic) -> None:
+    # Weights are seen by polling: each stands long enough for that.
+    rollout.settings["strategy"]["steps"] = [{"weight": 20, "hold": "15s"}, {"weight": 50, "hold": "15s"}]
     weights = set()
     rollout.apply(models.good)
 

@@ -38,7 +38,7 @@ def answered(url: str, host: str, expected: Mapping[str, int], headers: Mapping[
 @by_either_router
 def test_testers_choose_the_candidate_by_header(provider: str, rollout: Rollout, models: Trained, ingress_url: str) -> None:
     rollout.settings["traffic"] = {**PROVIDERS[provider], "host": rollout.host}
-    hold(rollout, 120)
+    hold(rollout, 900)
     rollout.apply(models.modest)
     rollout.wait("Promoted", models.modest, PATIENCE)
     rollout.apply(models.good)
@@ -58,7 +58,7 @@ def test_two_rollouts_on_one_host_do_not_disturb_each_other(
     beside = Rollout(kube, rollout.namespace, "wine", settings=json.loads(json.dumps(SETTINGS)))
     for one, path in ((rollout, "/team/iris"), (beside, "/team/wine")):
         one.settings["traffic"] = {**PROVIDERS[provider], "host": rollout.host, "path": path}
-    hold(rollout, 120)
+    hold(rollout, 900)
     rollout.apply(models.modest)
     beside.apply(other)
     rollout.wait("Promoted", models.modest, PATIENCE)
@@ -106,7 +106,7 @@ def test_tls_with_a_secret_of_ones_own(rollout: Rollout, models: Trained, ingres
     subprocess.run([*command, "-out", certificate, "-addext", f"subjectAltName=DNS:{rollout.host}"], check=True, capture_output=True)
     kubectl("create", "secret", "tls", "iris-tls", f"--cert={certificate}", f"--key={key}", "--namespace", rollout.namespace)
     rollout.settings["traffic"] = {"host": rollout.host, "tlsSecret": "iris-tls"}
-    hold(rollout, 120)
+    hold(rollout, 900)
     rollout.apply(models.modest)
     rollout.wait("Promoted", models.modest, PATIENCE)
     context = ssl.create_default_context(cafile=str(certificate))

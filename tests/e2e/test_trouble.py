@@ -10,6 +10,10 @@ from tests.e2e.harness import PATIENCE, Trained, hold, kill_operator, kubectl, o
 
 def test_model_that_cannot_load(rollout: Rollout, models: Trained, stable: Traffic) -> None:
     """Its content is not what was registered: the pod refuses, gets no request, and its own reason is told."""
+    rollout.apply(models.tampered)
+    what = "the pod's own reason"
+    eventually(lambda: "digest" in rollout.status().get("message", "").lower() or None, what, PATIENCE, rollout.tell)
+    # Only now: a short deadline might be over before the pod has said anything. The attempt goes on.
     rollout.settings["strategy"]["progressDeadline"] = "25s"
     rollout.apply(models.tampered)
     status = rollout.wait("RolledBack", models.tampered, PATIENCE)
@@ -42,7 +46,7 @@ def test_version_that_does_not_exist(rollout: Rollout, models: Trained) -> None:
 
 def test_operator_killed_mid_trial(kube: Kube, rollout: Rollout, models: Trained, stable: Traffic) -> None:
     """SIGKILL while the candidate has a weight: the next process goes on with the same attempt, and nothing happens twice."""
-    hold(rollout, 30)
+    hold(rollout, 90)
     rollout.apply(models.good)
     trial = rollout.wait("Trial", models.good, PATIENCE)
     kill_operator(kube)
@@ -56,7 +60,7 @@ def test_operator_killed_mid_trial(kube: Kube, rollout: Rollout, models: Trained
 
 def test_rollout_deleted_mid_trial(kube: Kube, rollout: Rollout, models: Trained, stable: Traffic) -> None:
     """Everything goes by garbage collection, and the operator brings nothing back."""
-    hold(rollout, 120)
+    hold(rollout, 900)
     rollout.apply(models.good)
     rollout.wait("Trial", models.good, PATIENCE)
     assert not stable.failed

@@ -102,7 +102,7 @@ class Audit:
             for kind in KINDS
             for o in (await self.api.list(kind, namespace))[0]
         }
-        for _ in range(200):
+        for _ in range(1200):
             if there <= {key[:3] for key in self.seen[namespace]}:
                 break
             for task in self._tasks:

@@ -21,8 +21,9 @@ from tests.faults.upstream import GROUP, KINDS, Lists, Upstream
 from tests.faults.world import Outlet, World
 
 AT_REST = {"Promoted", "RolledBack", "Invalid"}
-QUIET = 4.0
-"""Seconds without a change after which a story's part has ended; longer than anything that is waited for at rest."""
+QUIET = 8.0
+"""Seconds without a change after which a story's part has ended; longer than anything that is waited for at rest: the registry is
+told again after 5 s, and lists are compared every 3 s."""
 SILENCE = TIMEOUT.total or 0.0
 """Seconds for which the operator waits for a reply that does not come: so much longer nothing may happen where a write hangs."""
 STARTING = 10.0
