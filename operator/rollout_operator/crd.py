@@ -79,6 +79,8 @@ def crd() -> Schema:
     status["default"] = {"observedGeneration": -1}
     for field in status["properties"].values():
         field.pop("default", None)
+    # Nobody writes parts of it: who owns each of its hundred fields would be a third of the object.
+    status["x-kubernetes-map-type"] = "atomic"
     status["properties"]["conditions"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
