@@ -33,7 +33,7 @@ PATHS: Mapping[str, tuple[str, str]] = {
 }
 """Where each kind lives in the API."""
 
-PAGE = 500
+PAGE = 100
 TOKEN_AGE = 60.0
 """Seconds after which credentials are read again: a pod's token is replaced long before it expires."""
 WATCHED = 600

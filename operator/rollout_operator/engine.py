@@ -6,6 +6,7 @@ import heapq
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,7 @@ from rollout_operator import telemetry
 from rollout_operator.domain.names import KIND
 from rollout_operator.errors import CallFailed, Conflict, Gone
 from rollout_operator.reconcile import Ports, reconcile
-from rollout_operator.store import Key
+from rollout_operator.store import Event, Key
 from rollout_operator.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ LONGEST_SLEEP = 30.0
 """Seconds; bounds what a jump of the wall clock can do to due times."""
 PASS_TIMEOUT = 60.0
 MAX_BACKOFF = 30.0
+MEETING = timedelta(milliseconds=2)
+"""Between first looks at rollouts at rest."""
 
 Pass = Callable[[Key, Ports, datetime], Awaitable[datetime | None]]
 
@@ -41,33 +44,39 @@ class Engine:
         self._due: dict[Key, datetime] = {}
         self._heap: list[tuple[datetime, Key]] = []
         self._running: dict[Key, asyncio.Task[None]] = {}
-        self._again: set[Key] = set()
+        self._again: dict[Key, set[Event | None]] = defaultdict(set)
         self._failures: dict[Key, int] = {}
         self._changed = asyncio.Event()
+        self._met = utc_now()
         self.turned = time.monotonic()
         """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
 
-    def wake(self, key: Key) -> None:
-        """Look at this rollout now."""
+    def wake(self, key: Key, event: Event | None = None) -> None:
+        """Look at this rollout now; while it is being looked at, once more afterwards, unless the event is what the look has written."""
         if key in self._running:
-            self._again.add(key)
+            self._again[key].add(event)
         else:
             self._schedule(key, utc_now())
+
+    def meet(self, key: Key) -> None:
+        """Look at a rollout at rest that a new process meets: so many a second, so that ten thousand of them delay nobody."""
+        self._met = max(utc_now(), self._met + MEETING)
+        self._schedule(key, self._met)
 
     def forget(self, key: Key) -> None:
         """The rollout is gone."""
         self._due.pop(key, None)
         self._failures.pop(key, None)
-        self._again.discard(key)
+        self._again.pop(key, None)
         telemetry.forget(key)
 
     async def run(self) -> None:
         """Start passes as they become due, until cancelled."""
+        telemetry.QUEUE_DEPTH.set_function(self._depth)
         try:
             while True:
                 self._changed.clear()
-                self.turned = time.monotonic()
-                self._start_due()
+                await self._start_due()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), self._sleep())
         finally:
@@ -81,14 +90,23 @@ class Engine:
             heapq.heappush(self._heap, (at, key))
             self._changed.set()
 
-    def _start_due(self) -> None:
-        now = utc_now()
-        while self._heap and self._heap[0][0] <= now:
+    async def _start_due(self) -> None:
+        """Start looks at what is due, each once it has its turn: those that wait are entries of the heap, and no tasks."""
+        while self._heap and self._heap[0][0] <= utc_now():
+            self.turned = time.monotonic()
+            await self._turns.take()
             at, key = heapq.heappop(self._heap)
-            if self._due.get(key) == at and key not in self._running:
-                del self._due[key]
-                self._running[key] = asyncio.create_task(self._look(key, at), name=f"{key[0]}/{key[1]}")
-        telemetry.QUEUE_DEPTH.set(len(self._running))
+            if self._due.get(key) != at or key in self._running:
+                self._turns.give()
+                continue
+            del self._due[key]
+            self._running[key] = asyncio.create_task(self._look(key, at), name=f"{key[0]}/{key[1]}")
+        self.turned = time.monotonic()
+
+    def _depth(self) -> int:
+        """Rollouts that are due and whose look has not ended."""
+        now = utc_now()
+        return len(self._running) + sum(at <= now for at in self._due.values())
 
     def _sleep(self) -> float:
         if not self._heap:
@@ -98,8 +116,7 @@ class Engine:
     async def _look(self, key: Key, due: datetime) -> None:
         look_at: datetime | None = None
         try:
-            # A thousand rollouts may be due at once; those that wait for a turn hold nothing yet.
-            async with self._turns, asyncio.timeout(PASS_TIMEOUT):
+            async with asyncio.timeout(PASS_TIMEOUT):
                 with telemetry.RECONCILE_SECONDS.time():
                     look_at = await self._pass(key, self.ports, utc_now())
             telemetry.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
@@ -107,12 +124,12 @@ class Engine:
         except Exception as failure:  # whatever it is, this rollout is looked at again and the others go on
             look_at = await self._failed(key, failure)
         finally:
+            self._turns.give()
             del self._running[key]
-            telemetry.QUEUE_DEPTH.set(len(self._running))
+            news = self._again.pop(key, set()) - self.ports.store.own(key)
             if not self.ports.store.has(key):
                 self.forget(key)
-            elif key in self._again:
-                self._again.discard(key)
+            elif news:
                 # After a failure the backoff holds even if something changed: a broken rollout must not spin.
                 self._schedule(key, look_at if key in self._failures and look_at else utc_now())
             elif look_at is not None:

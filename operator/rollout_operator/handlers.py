@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import time
@@ -9,13 +10,14 @@ from functools import partial
 from typing import Any, cast
 
 import aiohttp
+import uvloop
 from prometheus_client import start_http_server
 
 from rollout_operator import telemetry
 from rollout_operator.cluster import Cluster
-from rollout_operator.domain.names import GROUP, PLURAL, SHARD, VERSION
+from rollout_operator.domain.names import GROUP, KIND, PLURAL, SHARD, VERSION
 from rollout_operator.engine import LONGEST_SLEEP, Engine
-from rollout_operator.lean import kopf
+from rollout_operator.lean import ResourceMemories, ResourceMemory, kopf
 from rollout_operator.liveness import Echoes, served
 from rollout_operator.login import login
 from rollout_operator.objects import Gateways
@@ -25,7 +27,7 @@ from rollout_operator.registry import Registry, authorization
 from rollout_operator.reporter import Reporter
 from rollout_operator.resync import OWNED_KINDS, every, resync
 from rollout_operator.settings import Settings
-from rollout_operator.store import Store
+from rollout_operator.store import Event, Key, Store, at_rest, key_of
 from rollout_operator.watching import Watching
 
 
@@ -40,6 +42,13 @@ class NoMemory(kopf.DiffBaseStorage):
 
     def store(self, **_: Any) -> None:
         return
+
+
+class NoMemories(ResourceMemories):
+    """No handler of ours has a memo or a daemon: what kopf would remember of an object is made for each event, and let go."""
+
+    async def recall(self, raw_body: kopf.RawBody, **more: Any) -> ResourceMemory:
+        return await super().recall(raw_body, **{**more, "ephemeral": True})
 
 
 class NoProgress(kopf.ProgressStorage):
@@ -64,8 +73,8 @@ class NoProgress(kopf.ProgressStorage):
 def configure(settings: kopf.OperatorSettings, shard: str = "") -> None:
     """Measured settings: no Events by kopf, small lists, workers that leave early, nothing watched but what is ours."""
     settings.posting.enabled = False
-    settings.queueing.idle_timeout = 0.2
-    settings.watching.chunk_size = 500
+    settings.queueing.idle_timeout = 0.05
+    settings.watching.chunk_size = 100
     settings.watching.initial_streaming = False
     settings.watching.server_timeout = 10 * 60
     settings.networking.request_timeout = 30
@@ -138,10 +147,10 @@ class Shell:
         """End what `start` began, in reverse."""
         await self._exit.aclose()
 
-    def wake(self, key: tuple[str, str]) -> None:
+    def wake(self, key: Key, event: Event | None = None) -> None:
         """Look at this rollout now."""
         if self.engine is not None and self.store.has(key):
-            self.engine.wake(key)
+            self.engine.wake(key, event)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -170,7 +179,7 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
     async def changed(event: kopf.RawEvent, **_: Any) -> None:
         raw = cast("dict[str, Any]", event["object"])
         meta = raw["metadata"]
-        key = meta["namespace"], meta["name"]
+        key = key_of(meta)
         if event["type"] == "DELETED":
             shell.store.drop_rollout(raw)
             shell.echoes.forget(key)
@@ -180,8 +189,12 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
             return
         shell.echoes.heard(key, int(meta["resourceVersion"]))
         # What this process wrote itself is known already, and nothing new.
-        if shell.store.put_rollout(raw):
-            shell.wake(key)
+        if not shell.store.put_rollout(raw):
+            return
+        if event["type"] is None and at_rest(raw) and shell.engine is not None:
+            shell.engine.meet(key)
+        else:
+            shell.wake(key, (KIND, meta["name"], int(meta["resourceVersion"])))
 
     return handlers
 
@@ -193,12 +206,18 @@ def run(settings: Settings) -> None:
         # kopf tells of every event that its handler succeeded.
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     shell = Shell(settings)
-    kopf.run(
-        registry=registry(shell),
-        settings=kopf.OperatorSettings(),
-        standalone=True,
-        # Else kopf asks for the user's name, and the container's user has none.
-        identity=cast("Any", "rollout-operator"),
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
-    )
+    # What was imported stays: collections that pass it over are cheap, and come early enough for garbage to be little.
+    gc.freeze()
+    # TLS is most of what an operator computes, and uvloop's is compiled.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        kopf.run(
+            loop=runner.get_loop(),
+            registry=registry(shell),
+            settings=kopf.OperatorSettings(),
+            memories=NoMemories(),
+            standalone=True,
+            # Else kopf asks for the user's name, and the container's user has none.
+            identity=cast("Any", "rollout-operator"),
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
+        )

@@ -10,8 +10,9 @@ _hidden = [name for name in ("kubernetes", "kubernetes_asyncio", "pykube") if na
 sys.modules.update(dict.fromkeys(_hidden, cast("Any", None)))
 try:
     import kopf
+    from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 finally:
     for _name in _hidden:
         del sys.modules[_name]
 
-__all__ = ["kopf"]
+__all__ = ["ResourceMemories", "ResourceMemory", "kopf"]

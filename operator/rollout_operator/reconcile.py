@@ -41,7 +41,7 @@ from rollout_operator.objects.build import build
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
 from rollout_operator.reporter import Reporter
-from rollout_operator.store import Child, Key, Store
+from rollout_operator.store import Child, Key, Store, key_of
 from rollout_operator.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
 async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observed:
     """Gather everything once."""
     meta = raw["metadata"]
-    key = (meta["namespace"], meta["name"])
+    key = key_of(meta)
     status = Status.model_validate(raw["status"])
     spec, error = _spec(raw, ports.gateways)
     await _look_closer(key, status, ports, now)
@@ -131,11 +131,11 @@ async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observ
 
 async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> None:
     """Make the decision durable first; then the objects follow it; then tell."""
-    key = raw["metadata"]["namespace"], seen.name
+    key = key_of(raw["metadata"])
     asked = time.monotonic()
     if decided := plan.status != seen.status:
         raw = await ports.cluster.write_status(raw, plan.status.to_api())
-        ports.store.put_rollout(raw)
+        ports.store.wrote(key, KIND, raw)
         ports.echoes.wrote(key, int(raw["metadata"]["resourceVersion"]))
         telemetry.count(key, seen.status, plan.status)
     else:

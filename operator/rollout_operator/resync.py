@@ -13,7 +13,7 @@ from rollout_operator import telemetry
 from rollout_operator.cluster import Cluster
 from rollout_operator.domain.names import KIND
 from rollout_operator.errors import CallFailed, Gone
-from rollout_operator.store import Key, Store, rollout_of
+from rollout_operator.store import Key, Store, concerns, rollout_of
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ async def _compare(kind: str, namespace: str, store: Store, cluster: Cluster, wa
     async for meta in cluster.metadata(kind, namespace):
         place = (meta["namespace"], meta["name"])
         found[place] = meta["uid"]
-        if store.version(kind, place, meta) < int(meta["resourceVersion"]):
+        if concerns(kind, meta) and store.version(kind, place, meta) < int(meta["resourceVersion"]):
             missed += await _read(kind, place, store, cluster, wake)
     for place, (uid, key) in known.items():
         if found.get(place) != uid:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from rollout_operator.domain.names import KIND, REVISION, ROLLOUT
+from rollout_operator.domain.names import GROUP, KIND, REVISION, ROLLOUT
 from rollout_operator.objects import Manifest
 from rollout_operator.objects.drift import says
 from rollout_operator.objects.httproute import unaccepted
@@ -26,9 +26,19 @@ KEPT = (
 """Metadata of a ModelRollout that is kept: all but what the API server makes itself."""
 Key = tuple[str, str]
 """Namespace and name of a ModelRollout."""
+Event = tuple[str, str, int | str]
+"""What a watch tells: kind, name, and the version of the object as it is now, or the uid of one that was deleted."""
+SERVICE = "kubernetes.io/service-name"
 
 
 AT_REST = frozenset({"Promoted", "RolledBack", "Invalid"})
+
+
+def at_rest(raw: Mapping[str, Any]) -> bool:
+    """Whether a ModelRollout asks for nothing: its last word is about what its spec asks for, and nobody has commanded anything."""
+    meta, status = raw["metadata"], raw.get("status") or {}
+    spoken = status.get("phase") in AT_REST and status.get("observedGeneration") == meta["generation"] and not status.get("retiring")
+    return spoken and not any(name.startswith(GROUP) for name in meta.get("annotations") or ())
 
 
 @dataclass(slots=True)
@@ -94,7 +104,7 @@ def child(kind: str, raw: Mapping[str, Any]) -> Child:
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
         owner=sys.intern(owners[0]) if owners else "",
-        revision=labels.get(REVISION, ""),
+        revision=sys.intern(labels.get(REVISION, "")),
         deleting="deletionTimestamp" in meta,
         content=told,
         mark=hash(told),
@@ -102,14 +112,25 @@ def child(kind: str, raw: Mapping[str, Any]) -> Child:
         wanted=raw.get("spec", {}).get("replicas", 0) if kind == "Deployment" else 0,
         trouble=unaccepted(raw) if kind == "HTTPRoute" else stuck[0] if stuck else "",
         endpoints=tuple(sorted(ready)),
-        service=labels.get("kubernetes.io/service-name", ""),
+        service=labels.get(SERVICE, ""),
     )
+
+
+def concerns(kind: str, meta: Mapping[str, Any]) -> bool:
+    """Whether anybody looks at the object: of EndpointSlices, those of the stable Service, which is called like its rollout."""
+    labels = meta.get("labels") or {}
+    return kind != "EndpointSlice" or labels.get(SERVICE) == labels.get(ROLLOUT)
+
+
+def key_of(meta: Mapping[str, Any]) -> Key:
+    """The key of the ModelRollout with this metadata; the same texts for all that keep it."""
+    return sys.intern(meta["namespace"]), sys.intern(meta["name"])
 
 
 def rollout_of(raw: Mapping[str, Any]) -> Key:
     """The rollout that an owned object names in its labels."""
     meta = raw["metadata"]
-    return meta.get("namespace", ""), (meta.get("labels") or {}).get(ROLLOUT, "")
+    return sys.intern(meta.get("namespace", "")), sys.intern((meta.get("labels") or {}).get(ROLLOUT, ""))
 
 
 @dataclass(slots=True)
@@ -130,29 +151,39 @@ class Store:
     _refusals: dict[Key, tuple[datetime, str]] = field(default_factory=dict)
     _children: dict[Key, dict[tuple[str, str], Child]] = field(default_factory=lambda: defaultdict(dict))
     _settled: dict[Key, int] = field(default_factory=dict)
+    _likeness: bytes = b""
+    _own: dict[Key, set[Event]] = field(default_factory=lambda: defaultdict(set))
 
     def put_rollout(self, raw: Mapping[str, Any]) -> bool:
         """Keep a ModelRollout, unless a newer version of it is known; says whether it was kept."""
         meta, status = raw["metadata"], raw.get("status") or {}
-        key, version = (meta["namespace"], meta["name"]), int(meta["resourceVersion"])
+        key, version = key_of(meta), int(meta["resourceVersion"])
         known = self._rollouts.get(key)
         if known is not None and known.version >= version:
             return False
         packed = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
         resting = status.get("phase") in AT_REST
-        self._rollouts[key] = _Kept(version, meta["uid"], zlib.compress(packed, 1) if resting else packed, resting)
+        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), self._squeezed(packed) if resting else packed, resting)
         return True
+
+    def _squeezed(self, packed: bytes) -> bytes:
+        """Compressed by its likeness to the first one that came to rest: a third of what it would be by itself."""
+        self._likeness = self._likeness or packed
+        squeezing = zlib.compressobj(zdict=self._likeness)
+        return squeezing.compress(packed) + squeezing.flush()
 
     def drop_rollout(self, raw: Mapping[str, Any]) -> None:
         """Forget a deleted ModelRollout, unless another of the same name has taken its place."""
         meta = raw["metadata"]
-        self.drop(KIND, (meta["namespace"], meta["name"]), meta["name"], meta["uid"])
+        self.drop(KIND, key_of(meta), meta["name"], meta["uid"])
 
     def put_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
         """Keep an owned object, unless a newer version of it is known; says whether it tells anything new.
 
         Much of a status is nobody's business here: a PodDisruptionBudget's changes with every pod.
         """
+        if not concerns(kind, raw["metadata"]):
+            return False
         new, of_rollout = child(kind, raw), self._children[rollout_of(raw)]
         known = of_rollout.get((kind, new.name))
         if known is not None and known.version >= new.version:
@@ -168,6 +199,20 @@ class Store:
     def put(self, kind: str, raw: Mapping[str, Any]) -> bool:
         """Keep an object of any watched kind, unless a newer version of it is known; says whether it tells anything new."""
         return self.put_rollout(raw) if kind == KIND else self.put_child(kind, raw)
+
+    def wrote(self, key: Key, kind: str, raw: Mapping[str, Any]) -> None:
+        """Keep what this process has just written itself."""
+        self._own[key].add((kind, raw["metadata"]["name"], int(raw["metadata"]["resourceVersion"])))
+        self.put(kind, raw)
+
+    def deleted(self, key: Key, kind: str, name: str, uid: str) -> None:
+        """Forget what this process has just deleted itself."""
+        self._own[key].add((kind, name, uid))
+        self.forget(key, kind, name, uid)
+
+    def own(self, key: Key) -> set[Event]:
+        """What this process wrote since it was last asked: a watch may tell of it before the API server answers, and it is no news."""
+        return self._own.pop(key, set())
 
     def drop(self, kind: str, key: Key, name: str, uid: str) -> None:
         """Forget an object of any watched kind that was deleted."""
@@ -197,19 +242,21 @@ class Store:
             if child.kind == kind and namespace in {"", key[0]}
         }
 
-    def drop_child(self, kind: str, raw: Mapping[str, Any]) -> None:
-        """Forget a deleted object, unless another of the same name has taken its place."""
+    def drop_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
+        """Forget a deleted object, unless another of the same name has taken its place; says whether it was known."""
         key, meta = rollout_of(raw), raw["metadata"]
-        self.forget(key, kind, meta["name"], meta["uid"])
+        return self.forget(key, kind, meta["name"], meta["uid"])
 
-    def forget(self, key: Key, kind: str, name: str, uid: str) -> None:
-        """Forget an object that was deleted."""
+    def forget(self, key: Key, kind: str, name: str, uid: str) -> bool:
+        """Forget an object that was deleted; says whether it was known."""
         of_rollout = self._children.get(key, {})
-        if (known := of_rollout.get((kind, name))) is not None and known.uid == uid:
+        known = of_rollout.get((kind, name))
+        if found := known is not None and known.uid == uid:
             del of_rollout[kind, name]
             self._settled.pop(key, None)
         if not of_rollout:
             self._children.pop(key, None)
+        return found
 
     def refuse(self, key: Key, message: str, now: datetime) -> None:
         """Remember that the API server does not have an object of the rollout, and since when."""
@@ -237,7 +284,8 @@ class Store:
         """The ModelRollout, a copy; None where there is none."""
         if (known := self._rollouts.get(key)) is None:
             return None
-        found: dict[str, Any] = from_json(zlib.decompress(known.packed) if known.squeezed else known.packed)
+        packed = zlib.decompressobj(zdict=self._likeness).decompress(known.packed) if known.squeezed else known.packed
+        found: dict[str, Any] = from_json(packed)
         return found
 
     def count(self) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from types import TracebackType
 
 AT_ONCE = 48
 
@@ -14,10 +13,12 @@ class Turns:
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._free = asyncio.Semaphore(at_once)
 
-    async def __aenter__(self) -> None:
+    async def take(self) -> None:
+        """Wait for a turn."""
         await self._free.acquire()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def give(self) -> None:
+        """Give the turn back."""
         self._free.release()
 
     @contextlib.asynccontextmanager

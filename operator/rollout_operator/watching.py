@@ -7,12 +7,11 @@ a task, a queue and a handler call for each of them were most of the operator's 
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from rollout_operator.cluster import Cluster
 from rollout_operator.errors import CallFailed, Expired, Gone
-from rollout_operator.store import Key, Store, rollout_of
+from rollout_operator.store import Event, Key, Store, rollout_of
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +20,17 @@ NOT_INSTALLED = 600.0
 LONGEST_WAIT = 30.0
 
 
+class Wake(Protocol):
+    """Has a rollout looked at."""
+
+    def __call__(self, key: Key, event: Event | None = None) -> None:
+        """event: why; None for what no watch has told."""
+
+
 class Watching:
     """Follows one kind in one namespace ("" for all) and keeps the store up to date; wakes the rollouts that a change is about."""
 
-    def __init__(self, kind: str, namespace: str, store: Store, cluster: Cluster, wake: Callable[[Key], None]) -> None:
+    def __init__(self, kind: str, namespace: str, store: Store, cluster: Cluster, wake: Wake) -> None:
         self.kind, self.namespace = kind, namespace
         self.store, self.cluster, self.wake = store, cluster, wake
         self.listed = asyncio.Event()
@@ -71,8 +77,8 @@ class Watching:
         try:
             async for event, one in self.cluster.watch(self.kind, self.namespace, since):
                 if event == "DELETED":
-                    self.store.drop_child(self.kind, one)
-                    self.wake(rollout_of(one))
+                    if self.store.drop_child(self.kind, one):
+                        self.wake(rollout_of(one), (self.kind, one["metadata"]["name"], one["metadata"]["uid"]))
                 elif event != "BOOKMARK":
                     self._seen(one)
                 since = one["metadata"]["resourceVersion"]
@@ -86,4 +92,4 @@ class Watching:
     def _seen(self, one: dict[str, Any]) -> None:
         # What this process wrote itself is known already, and nothing new.
         if self.store.put_child(self.kind, one):
-            self.wake(rollout_of(one))
+            self.wake(rollout_of(one), (self.kind, one["metadata"]["name"], int(one["metadata"]["resourceVersion"])))

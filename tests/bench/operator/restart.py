@@ -57,11 +57,19 @@ async def finished(stage: Stage, count: int, pace: Pace, with_objects: bool) -> 
         if not with_objects:
             rejected = {k: v for k, v in status.items() if k not in {"stable", "history"}}
             status = {**rejected, "phase": "RolledBack", "reason": "GateFailed", "candidate": status["stable"]}
-        made += await _finished_one(stage, name, status, pace, settings)
-        if made % 2000 < 5:
-            stage.say(f"  {made} objects made")
+        objects = await _finished_one(stage, name, status, pace, settings)
+        if (made + objects) // 5000 > made // 5000:
+            stage.say(f"  {made + objects} objects made")
+        made += objects
 
     await stage.gather(one(f"m{n:05d}") for n in range(1, count))
+    stage.say("  an operator sees them once, and says what it has to say of them")
+    async with stage.operator() as operator:
+        for _ in range(int(PATIENCE)):
+            if await rollouts_known(operator) >= count:
+                break
+            await asyncio.sleep(1)
+        await _quiet(operator)
     return made
 
 

@@ -15,7 +15,7 @@ from rollout_operator.engine import Engine, utc_now
 from rollout_operator.errors import CallFailed
 from rollout_operator.reconcile import Ports, trouble
 from rollout_operator.settings import Settings, SettingsError
-from rollout_operator.store import Key, Store, child
+from rollout_operator.store import Event, Key, Store, at_rest, child
 from rollout_operator.turns import Turns
 from tests.unit.engine.builders import at, on_trial
 
@@ -261,6 +261,98 @@ async def engine_with(*names: str, seconds: float = 0.35) -> Passes:
     return passes
 
 
+MEANWHILE: dict[str, tuple[bool, list[Event | None], int]] = {
+    "nothing": (False, [], 1),
+    "its own writes come back": (True, [("ModelRollout", "iris", 5), ("Ingress", "iris-canary", "i1")], 1),
+    "somebody else writes, too": (True, [("ModelRollout", "iris", 5), ("ModelRollout", "iris", 6)], 2),
+    "its write has had no answer": (False, [("ModelRollout", "iris", 5)], 2),
+    "another object has that version": (True, [("Deployment", "iris", 5)], 2),
+    "something wakes it that is no change": (True, [None], 2),
+}
+"""By what happens during a look: whether it writes and deletes, what is told, and how many looks there are."""
+
+
+@pytest.mark.parametrize("name", MEANWHILE.keys())
+async def test_a_look_is_not_repeated_for_what_it_wrote_itself(name: str) -> None:
+    writes, heard, expected = MEANWHILE[name]
+    store, looks = Store(), 0
+    store.put_rollout(rollout(1))
+
+    async def one_pass(key: Key, ports: Ports, now: datetime) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            for event in heard:
+                engine.wake(key, event)
+            if writes:
+                store.wrote(key, "ModelRollout", rollout(5))
+                store.deleted(key, "Ingress", "iris-canary", "i1")
+
+    engine = Engine(cast("Ports", type("P", (), {"store": store})()), one_pass)
+    task = asyncio.create_task(engine.run())
+    engine.wake(KEY)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait([task])
+    assert looks == expected
+
+
+async def test_those_at_rest_come_after_those_with_something_to_do() -> None:
+    store, passes = Store(), Passes()
+    engine = Engine(cast("Ports", type("P", (), {"store": store})()), passes)
+    for n in range(20):
+        store.put_rollout(rollout(1, f"resting-{n}"))
+        engine.meet(("models", f"resting-{n}"))
+    store.put_rollout(rollout(1, "busy"))
+    engine.wake(("models", "busy"))
+    task = asyncio.create_task(engine.run())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.wait([task])
+    assert passes.ran.index("busy") <= 5
+    assert len(passes.ran) == 21
+
+
+AT_REST: dict[str, tuple[dict[str, Any], dict[str, str], bool]] = {
+    "promoted": ({"phase": "Promoted", "observedGeneration": 1}, {}, True),
+    "rolled back, described by somebody": ({"phase": "RolledBack", "observedGeneration": 1}, {"team": "flowers"}, True),
+    "on trial": ({"phase": "Trial", "observedGeneration": 1}, {}, False),
+    "its spec has changed": ({"phase": "Promoted", "observedGeneration": 0}, {}, False),
+    "the old revision is still to go": ({"phase": "Promoted", "observedGeneration": 1, "retiring": [{}]}, {}, False),
+    "a command waits": ({"phase": "RolledBack", "observedGeneration": 1}, {"rollouts.mlops.dev/retry": "3"}, False),
+    "nobody has seen it yet": ({}, {}, False),
+}
+
+
+@pytest.mark.parametrize("name", AT_REST.keys())
+def test_at_rest_is_who_asks_for_nothing(name: str) -> None:
+    status, annotations, expected = AT_REST[name]
+    raw = rollout(1)
+    raw["metadata"]["annotations"] = annotations
+    assert at_rest({**raw, "status": status}) is expected
+
+
+def test_rollouts_at_rest_are_kept_small_and_given_back_whole() -> None:
+    store = Store()
+    wanted = []
+    for n in range(50):
+        raw = {**rollout(n + 1, f"m{n}"), "status": {"phase": "Promoted", "message": f"models:/iris/{n} is stable" * 20, "attempt": n}}
+        store.put_rollout(raw)
+        wanted.append(raw)
+    assert [store.rollout(("models", f"m{n}")) for n in range(50)] == wanted
+
+
+def test_only_the_stable_services_endpoints_are_kept() -> None:
+    def slice_of(service: str) -> dict[str, Any]:
+        labels = {"kubernetes.io/service-name": service, "rollouts.mlops.dev/rollout": "iris"}
+        return {"metadata": {"namespace": "models", "name": f"{service}-x", "uid": service, "resourceVersion": "1", "labels": labels}}
+
+    store = Store()
+    assert not store.put_child("EndpointSlice", slice_of("iris-abc-candidate"))
+    assert store.put_child("EndpointSlice", slice_of("iris"))
+    assert [c.service for c in store.children(KEY)] == ["iris"]
+
+
 async def test_wakes_are_merged_and_due_times_kept() -> None:
     passes = await engine_with("quiet", "ticking")
     assert passes.ran.count("quiet") == 1
@@ -280,7 +372,8 @@ async def test_turns_are_few_and_who_waits_outside_holds_none() -> None:
 
     async def look(waits: bool) -> None:
         nonlocal inside, most
-        async with turns:
+        await turns.take()
+        try:
             if waits:
                 async with turns.aside():
                     await hanging.wait()
@@ -288,6 +381,8 @@ async def test_turns_are_few_and_who_waits_outside_holds_none() -> None:
             most = max(most, inside)
             await asyncio.sleep(0.001)
             inside -= 1
+        finally:
+            turns.give()
 
     waiting = [asyncio.create_task(look(waits=True)) for _ in range(5)]
     await asyncio.sleep(0)
