@@ -1,6 +1,6 @@
 """What the watches have told: ModelRollouts and the objects they own, trimmed to what the engine looks at.
 
-Ten thousand rollouts at rest must fit beside the code: objects are kept as JSON, those at rest compressed, and what an object
+Ten thousand rollouts at rest must fit beside the code: ModelRollouts are kept compressed, their objects as JSON, and what an object
 says is forgotten once it is known to say what it should.
 """
 
@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic_core import from_json, to_json
 
@@ -135,12 +135,25 @@ def rollout_of(raw: Mapping[str, Any]) -> Key:
 
 @dataclass(slots=True)
 class _Kept:
-    """A ModelRollout: what it takes to compare it, and the rest as JSON, compressed where the rollout is at rest."""
+    """A ModelRollout: what it takes to compare it, and the rest as JSON, compressed by its likeness to another one.
+
+    That makes it a third of what it would be by itself, which is a third of the JSON.
+    """
 
     version: int
     uid: str
     packed: bytes
-    squeezed: bool
+    likeness: bytes
+
+    @classmethod
+    def of(cls, version: int, uid: str, text: bytes, likeness: bytes) -> Self:
+        """Compress it."""
+        squeezing = zlib.compressobj(zdict=likeness)
+        return cls(version, uid, squeezing.compress(text) + squeezing.flush(), likeness)
+
+    def whole(self) -> bytes:
+        """The JSON."""
+        return zlib.decompressobj(zdict=self.likeness).decompress(self.packed)
 
 
 @dataclass
@@ -162,15 +175,10 @@ class Store:
         if known is not None and known.version >= version:
             return False
         packed = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
-        resting = status.get("phase") in AT_REST
-        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), self._squeezed(packed) if resting else packed, resting)
+        if not self._likeness and status.get("phase") in AT_REST:
+            self._likeness = packed
+        self._rollouts[key] = _Kept.of(version, sys.intern(meta["uid"]), packed, self._likeness)
         return True
-
-    def _squeezed(self, packed: bytes) -> bytes:
-        """Compressed by its likeness to the first one that came to rest: a third of what it would be by itself."""
-        self._likeness = self._likeness or packed
-        squeezing = zlib.compressobj(zdict=self._likeness)
-        return squeezing.compress(packed) + squeezing.flush()
 
     def drop_rollout(self, raw: Mapping[str, Any]) -> None:
         """Forget a deleted ModelRollout, unless another of the same name has taken its place."""
@@ -284,8 +292,7 @@ class Store:
         """The ModelRollout, a copy; None where there is none."""
         if (known := self._rollouts.get(key)) is None:
             return None
-        packed = zlib.decompressobj(zdict=self._likeness).decompress(known.packed) if known.squeezed else known.packed
-        found: dict[str, Any] = from_json(packed)
+        found: dict[str, Any] = from_json(known.whole())
         return found
 
     def count(self) -> int:

@@ -332,7 +332,7 @@ def test_at_rest_is_who_asks_for_nothing(name: str) -> None:
     assert at_rest({**raw, "status": status}) is expected
 
 
-def test_rollouts_at_rest_are_kept_small_and_given_back_whole() -> None:
+def test_rollouts_are_kept_small_and_given_back_whole() -> None:
     store = Store()
     wanted = []
     for n in range(50):
