@@ -27,7 +27,7 @@ from rollout_operator.registry import Registry, authorization
 from rollout_operator.reporter import Reporter
 from rollout_operator.resync import OWNED_KINDS, every, resync
 from rollout_operator.settings import Settings
-from rollout_operator.store import Event, Key, Store, at_rest, key_of
+from rollout_operator.store import Event, Key, Store, at_rest, event_of, key_of
 from rollout_operator.watching import Watching
 
 
@@ -194,7 +194,7 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
         if event["type"] is None and at_rest(raw) and shell.engine is not None:
             shell.engine.meet(key)
         else:
-            shell.wake(key, (KIND, meta["name"], int(meta["resourceVersion"])))
+            shell.wake(key, event_of(KIND, meta))
 
     return handlers
 

@@ -127,6 +127,11 @@ def key_of(meta: Mapping[str, Any]) -> Key:
     return sys.intern(meta["namespace"]), sys.intern(meta["name"])
 
 
+def event_of(kind: str, meta: Mapping[str, Any]) -> Event:
+    """What a watch tells of an object that is there, by its metadata."""
+    return kind, meta["name"], int(meta["resourceVersion"])
+
+
 def rollout_of(raw: Mapping[str, Any]) -> Key:
     """The rollout that an owned object names in its labels."""
     meta = raw["metadata"]
@@ -210,7 +215,7 @@ class Store:
 
     def wrote(self, key: Key, kind: str, raw: Mapping[str, Any]) -> None:
         """Keep what this process has just written itself."""
-        self._own[key].add((kind, raw["metadata"]["name"], int(raw["metadata"]["resourceVersion"])))
+        self._own[key].add(event_of(kind, raw["metadata"]))
         self.put(kind, raw)
 
     def deleted(self, key: Key, kind: str, name: str, uid: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from rollout_operator.cluster import Cluster
 from rollout_operator.errors import CallFailed, Expired, Gone
-from rollout_operator.store import Event, Key, Store, rollout_of
+from rollout_operator.store import Event, Key, Store, event_of, rollout_of
 
 log = logging.getLogger(__name__)
 
@@ -92,4 +92,4 @@ class Watching:
     def _seen(self, one: dict[str, Any]) -> None:
         # What this process wrote itself is known already, and nothing new.
         if self.store.put_child(self.kind, one):
-            self.wake(rollout_of(one), (self.kind, one["metadata"]["name"], int(one["metadata"]["resourceVersion"])))
+            self.wake(rollout_of(one), event_of(self.kind, one["metadata"]))
