@@ -45,7 +45,8 @@ class Engine:
         self._heap: list[tuple[datetime, Key]] = []
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: dict[Key, set[Event | None]] = defaultdict(set)
-        self._failures: dict[Key, int] = {}
+        self._failures: dict[Key, tuple[int, datetime]] = {}
+        """How often in a row each broken rollout has failed, and until when it backs off."""
         self._changed = asyncio.Event()
         self._met = utc_now()
         self.turned = time.monotonic()
@@ -137,7 +138,9 @@ class Engine:
 
     async def _failed(self, key: Key, failure: Exception) -> datetime:
         """When to try again; after a conflict, with the object as it is now."""
-        count = self._failures[key] = self._failures.get(key, 0) + 1
+        count, until = self._failures.get(key, (0, utc_now()))
+        # A look that a change called for, before its time, does not make the backoff longer.
+        count += until <= utc_now() or not count
         telemetry.RECONCILE_ERRORS.labels(type(failure).__name__).inc()
         name = "/".join(key)
         if isinstance(failure, CallFailed | TimeoutError):
@@ -147,7 +150,8 @@ class Engine:
         if isinstance(failure, Conflict | Gone):
             await self._read_again(key)
         delay = min(MAX_BACKOFF, 0.1 * 2**count) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, no secret
-        return utc_now() + timedelta(seconds=delay)
+        self._failures[key] = count, utc_now() + timedelta(seconds=delay)
+        return self._failures[key][1]
 
     async def _read_again(self, key: Key) -> None:
         try:

@@ -297,6 +297,22 @@ async def test_a_look_is_not_repeated_for_what_it_wrote_itself(name: str) -> Non
     assert looks == expected
 
 
+async def test_changes_do_not_make_the_backoff_longer(caplog: pytest.LogCaptureFixture) -> None:
+    """Each pod that comes wakes the rollout: the fifth of them must not mean that it is tried again after seconds only."""
+    store, passes = Store(), Passes()
+    store.put_rollout(rollout(1, "broken"))
+    engine = Engine(cast("Ports", type("P", (), {"store": store})()), passes)
+    task = asyncio.create_task(engine.run())
+    for _ in range(5):
+        engine.wake(("models", "broken"))
+        await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.wait([task])
+    assert len(passes.ran) >= 3
+    assert "tried again (1)" in caplog.text
+    assert "tried again (2)" not in caplog.text
+
+
 async def test_those_at_rest_come_after_those_with_something_to_do() -> None:
     store, passes = Store(), Passes()
     engine = Engine(cast("Ports", type("P", (), {"store": store})()), passes)
