@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from rollout_operator.domain.observed import Answer, MetricsUnreachable
+from rollout_operator.domain.observed import MetricsUnreachable
 from rollout_operator.domain.queries import QUERIES, Snapshot, read
 from rollout_operator.domain.spec import Metric
 from rollout_operator.telemetry import PROMETHEUS_QUERIES
@@ -27,15 +27,12 @@ class Prometheus:
     session: aiohttp.ClientSession
     _asked: dict[Metric, _Asked] = field(default_factory=dict)
 
-    async def answer(self, metric: Metric, namespace: str, revision: str, tick: float) -> Answer:
-        """The series of one revision, no older than `tick` (Unix time, seconds)."""
+    async def snapshot(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable:
+        """The series of all revisions, no older than `tick` (Unix time, seconds)."""
         asked = self._asked.get(metric)
         if asked is None or asked.tick < tick:
             asked = self._asked[metric] = _Asked(tick, asyncio.create_task(self._query(metric)))
-        snapshot = await asyncio.shield(asked.answer)
-        if isinstance(snapshot, MetricsUnreachable):
-            return snapshot
-        return snapshot.get((namespace, revision), ())
+        return await asyncio.shield(asked.answer)
 
     async def _query(self, metric: Metric) -> Snapshot | MetricsUnreachable:
         try:

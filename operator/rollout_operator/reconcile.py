@@ -1,9 +1,7 @@
 """Observe, decide, act: one pass over one rollout."""
 
-import asyncio
 import hmac
 import logging
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rollout_operator import telemetry
+from rollout_operator.asking import Answers, Question, ask, question
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
 from rollout_operator.domain.decide import (
@@ -21,18 +20,14 @@ from rollout_operator.domain.decide import (
     COMMITTED,
     READINESS_LOOK,
     Plan,
-    beat,
     decide,
-    interval_since,
-    needs_measurement,
-    needs_resolution,
 )
 from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.names import GROUP, KIND, SHARD, revision_name
-from rollout_operator.domain.observed import Answer, Observed, Workload
+from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
-from rollout_operator.domain.spec import Metric, Spec
-from rollout_operator.domain.status import Phase, Revision, Status
+from rollout_operator.domain.spec import Spec
+from rollout_operator.domain.status import Phase, Status
 from rollout_operator.domain.traffic import Provider
 from rollout_operator.errors import CallFailed, Gone, Refused
 from rollout_operator.liveness import Echoes
@@ -75,37 +70,65 @@ class Ports:
     turns: Turns = field(default_factory=Turns)
 
 
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A ModelRollout as the store has it; error: what is wrong with its spec, where that is None."""
+
+    raw: dict[str, Any]
+    spec: Spec | None
+    error: str
+    status: Status
+
+    @classmethod
+    def of(cls, raw: dict[str, Any], gateways: Gateways) -> "Rollout":
+        """Read it."""
+        spec, error = _spec(raw, gateways)
+        return cls(raw, spec, error, Status.model_validate(raw["status"]))
+
+    def question(self, now: datetime) -> Question:
+        """What the registry and Prometheus must be asked about it."""
+        return question(self.raw["metadata"]["uid"], self.spec, self.status, now)
+
+
 async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
     """One pass; returns when to look again (None: when something changes). Raises CallFailed where a write did not succeed."""
-    raw = ports.store.rollout(key)
-    if raw is None or "deletionTimestamp" in raw["metadata"]:
+    found = await _answered(key, ports, now)
+    if found is None:
         return None
-    seen = await observe(raw, ports, now)
+    rollout, answers = found
+    seen = await observe(rollout, answers, ports, now)
     plan = decide(seen)
-    await act(raw, seen, plan, ports)
-    return plan.look_at
+    news = await act(rollout.raw, seen, plan, ports)
+    return now if news else plan.look_at
 
 
-async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observed:
+async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answers] | None:
+    """The rollout with what is said outside of it; None where it is gone.
+
+    It is read again after every wait, and nothing of it held meanwhile: a thousand may wait for one answer.
+    """
+    asked, answers = Question(), Answers()
+    while (raw := ports.store.rollout(key)) is not None and "deletionTimestamp" not in raw["metadata"]:
+        rollout = Rollout.of(raw, ports.gateways)
+        wanted = rollout.question(now)
+        if wanted == asked:
+            return rollout, answers
+        del raw, rollout
+        async with ports.turns.aside():
+            asked, answers = wanted, await ask(wanted, ports.registry, ports.prometheus)
+    return None
+
+
+async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetime) -> Observed:
     """Gather everything once."""
+    raw, spec, status = rollout.raw, rollout.spec, rollout.status
     meta = raw["metadata"]
     key = key_of(meta)
-    status = Status.model_validate(raw["status"])
-    spec, error = _spec(raw, ports.gateways)
     await _look_closer(key, status, ports, now)
     children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     refused = ports.store.refused(key, now - REFUSED_AFTER)
-    resolution = None
-    answers: dict[Metric, Answer] = {}
-    baseline: dict[Metric, Answer] = {}
     if spec is not None:
-        if needs_resolution(spec, status) and not spec.paused:
-            async with ports.turns.aside():
-                resolution = await ports.registry.resolve(spec.model_uri)
-        if needs_measurement(spec, status):
-            answers = await _measurements(raw, spec, status.candidate, ports, now)
-            baseline = await _measurements(raw, spec, status.stable, ports, now)
         await _explain(key, status, workloads, ports, now)
     return Observed(
         now=now,
@@ -113,24 +136,24 @@ async def observe(raw: Mapping[str, Any], ports: Ports, now: datetime) -> Observ
         name=meta["name"],
         generation=meta["generation"],
         spec=spec,
-        spec_error=error,
+        spec_error=rollout.error,
         status=status,
         image=ports.image,
         commands=_commands(meta.get("annotations") or {}),
-        resolution=resolution,
+        resolution=answers.resolution,
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
         route_trouble=refused or _route_trouble(meta["name"], spec, status, children),
         refused=refused,
-        answers=answers,
-        baseline=baseline,
+        answers=answers.of(key[0], status.candidate),
+        baseline=answers.of(key[0], status.stable),
         reported=ports.reporter.told(meta["uid"]),
         drain=ports.drain,
     )
 
 
-async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> None:
-    """Make the decision durable first; then the objects follow it; then tell."""
+async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> bool:
+    """Make the decision durable first; then the objects follow it; then tell. Says whether that changed what the decision rests on."""
     key = key_of(raw["metadata"])
     asked = time.monotonic()
     if decided := plan.status != seen.status:
@@ -145,8 +168,7 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     if (report := due(plan.status)) is not None and not ports.reporter.knows(seen.uid, report.attempt):
         await grounds.still()
         ports.reporter.tell(key, seen.uid, report)
-    if seen.spec is not None:
-        await _converge(grounds, seen, plan.status, ports)
+    accepted = seen.spec is not None and await _converge(grounds, seen, seen.spec, plan.status, ports)
     for note in plan.notes:
         log.info("%s/%s: %s: %s", *key, note.reason, note.message)
         once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{note.reason}/{plan.status.phase_since}"
@@ -154,25 +176,29 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
             await ports.cluster.tell(raw, note.kind, note.reason, note.message, once)
         except CallFailed as failure:
             log.warning("%s: Event not posted: %s", seen.name, failure)
+    return accepted
 
 
-async def _converge(grounds: Grounds, seen: Observed, status: Status, ports: Ports) -> None:
-    """Have the objects follow the status; most looks find nothing changed since all was as it should be."""
-    assert seen.spec is not None
+async def _converge(grounds: Grounds, seen: Observed, spec: Spec, status: Status, ports: Ports) -> bool:
+    """Have the objects follow the status; most looks find nothing changed since all was as it should be.
+
+    Says whether an object was accepted that had been refused: its own write wakes nobody, and the status still tells of the refusal.
+    """
     meta = grounds.seen["metadata"]
     key, version = (meta["namespace"], seen.name), int(meta["resourceVersion"])
     if ports.store.settled(key, version):
-        return
-    wanted = _wanted(grounds.seen, seen.spec, status, ports)
+        return False
+    wanted = _wanted(grounds.seen, spec, status, ports)
     if wanted:
         await grounds.still()
-    await _carry_out(wanted, grounds, seen.now, ports)
+    accepted = await _carry_out(wanted, grounds, seen.now, ports)
     if not wanted:
         ports.store.settle(key, version)
+    return accepted
 
 
-async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, ports: Ports) -> None:
-    """Change what is to be changed, and remember what the API server will not have."""
+async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, ports: Ports) -> bool:
+    """Change what is to be changed, and remember what the API server will not have; says whether it has what it refused before."""
     key = grounds.seen["metadata"]["namespace"], grounds.seen["metadata"]["name"]
     try:
         for change in wanted:
@@ -180,7 +206,7 @@ async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, port
     except (Refused, Gone) as failure:
         ports.store.refuse(key, str(failure), now)
         raise
-    ports.store.accept(key)
+    return ports.store.accept(key)
 
 
 def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
@@ -224,20 +250,6 @@ def _spec(raw: Mapping[str, Any], gateways: Gateways) -> tuple[Spec | None, str]
 
 def _commands(annotations: Mapping[str, str]) -> dict[str, str]:
     return {verb: annotations[f"{GROUP}/{verb}"] for verb in COMMANDS if f"{GROUP}/{verb}" in annotations}
-
-
-async def _measurements(raw: Mapping[str, Any], spec: Spec, revision: Revision | None, ports: Ports, now: datetime) -> dict[Metric, Answer]:
-    """The revision's series for every metric that a gate looks at."""
-    if revision is None:
-        return {}
-    meta = raw["metadata"]
-    # A look at the end of an interval never takes an answer from before it, which another look may have asked for.
-    apart = beat(spec)
-    tick = max(math.floor(now.timestamp() / apart) * apart, interval_since(meta["uid"], spec, now).timestamp())
-    metrics = sorted({gate.metric for gate in spec.analysis.gates})
-    async with ports.turns.aside():
-        answers = await asyncio.gather(*(ports.prometheus.answer(m, meta["namespace"], revision.revision, tick) for m in metrics))
-    return dict(zip(metrics, answers, strict=True))
 
 
 def _waits_long(status: Status, now: datetime) -> bool:

@@ -276,9 +276,9 @@ class Store:
         since, _ = self._refusals.get(key, (now, ""))
         self._refusals[key] = since, message
 
-    def accept(self, key: Key) -> None:
-        """Every object of the rollout is as it should be."""
-        self._refusals.pop(key, None)
+    def accept(self, key: Key) -> bool:
+        """Every object of the rollout is as it should be; says whether one was refused until now."""
+        return self._refusals.pop(key, None) is not None
 
     def settle(self, key: Key, version: int) -> None:
         """Remember that the objects say what this version of the ModelRollout asks for: until one changes, they need not be compared."""

@@ -94,12 +94,14 @@ class Mutant(Telling):
             assert reply.status in {200, 400, 422}, answer
             return "" if reply.status == 200 else str(answer["message"])
 
-    async def look(self, times: int) -> None:
-        """So many passes of the operator, wherever they lead."""
+    async def look(self, times: int) -> datetime | None:
+        """So many passes of the operator, wherever they lead; returns when the last one wants the next."""
+        look_at: datetime | None = None
         for _ in range(times):
             lists = await self._played()
             self.now += timedelta(seconds=15)
-            await self._look(lists)
+            look_at = await self._look(lists)
+        return look_at
 
     async def rest(self) -> Lists:
         """Go on until the status says how it ended and nothing changes any more; raises AssertionError where that never comes."""

@@ -142,3 +142,17 @@ async def _routed(rehearsal: Rehearsal) -> None:
     assert "httproutes" in conditions["Stalled"]["message"]
     assert lists["Ingress"]
     assert not differences(await mutant.reverted(), mutant.before)
+
+
+def test_what_was_refused_and_is_accepted_is_looked_at_again_at_once(rehearsal: Rehearsal) -> None:
+    """An own write wakes nobody, and the status still tells of the refusal."""
+    rehearsal.runner.run(_accepted(rehearsal))
+
+
+async def _accepted(rehearsal: Rehearsal) -> None:
+    mutant = await rehearsal.fresh()
+    assert not await mutant.put(Mutation(ROUTED).applied(SEED))
+    await mutant.rest()
+    assert not await mutant.put(SEED)
+    assert await mutant.look(1) == mutant.now
+    assert await mutant.look(1) is None

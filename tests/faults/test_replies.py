@@ -8,9 +8,11 @@ import aiohttp
 import pytest
 
 from rollout_operator import prometheus
+from rollout_operator.asking import Question, ask
 from rollout_operator.domain.decide import decide
 from rollout_operator.domain.spec import Metric, Spec
 from rollout_operator.domain.status import Phase
+from rollout_operator.registry import Registry
 from tests.faults.replies import BAD, GOOD, NAMESPACE, REPLIES, Manner, Moment, Prometheus, Reply, Verdict, errors, gauge, labelled
 from tests.unit.engine.builders import START, at, observed, on_trial, ready, revision, spec
 
@@ -61,8 +63,8 @@ async def trial(asked: tuple[Prometheus, prometheus.Prometheus], gate: str, repl
         server.reply, server.moment = reply, Moment(now.timestamp(), START.timestamp(), V2.revision, n)
         # Waiting for what never ends is cut short, which changes nothing but how long the test takes.
         prometheus.TIMEOUT = aiohttp.ClientTimeout(total=0.15) if reply.manner in NEVER_ENDING else PATIENCE
-        answer = await reader.answer(metric, NAMESPACE, V2.revision, now.timestamp())
-        seen = observed(seconds, spec=wanted(gate), status=status, workloads=ready(V1, V2), answers={metric: answer})
+        answers = await ask(Question("", (metric,), now.timestamp()), Registry("", reader.session, {}), reader)
+        seen = observed(seconds, spec=wanted(gate), status=status, workloads=ready(V1, V2), answers=answers.of(NAMESPACE, V2))
         status = decide(seen).status
         if status.phase is not Phase.TRIAL:
             return status.phase, seconds

@@ -1,0 +1,67 @@
+"""What a look asks somebody outside: the registry, Prometheus. Both may take long, or hang."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rollout_operator.domain.decide import beat, interval_since, needs_measurement, needs_resolution
+from rollout_operator.domain.observed import Answer, MetricsUnreachable, Resolution
+from rollout_operator.domain.queries import Snapshot
+from rollout_operator.domain.spec import Metric, Spec
+from rollout_operator.domain.status import Revision, Status
+from rollout_operator.prometheus import Prometheus
+from rollout_operator.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """model_uri: what the registry is asked for, "" for nothing; metrics: whose series are wanted, no older than tick (Unix time, s)."""
+
+    model_uri: str = ""
+    metrics: tuple[Metric, ...] = ()
+    tick: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What they answered."""
+
+    resolution: Resolution | None = None
+    measured: Mapping[Metric, Snapshot | MetricsUnreachable] = field(default_factory=dict)
+
+    def of(self, namespace: str, revision: Revision | None) -> dict[Metric, Answer]:
+        """The series of one revision for every metric; nothing of none."""
+        if revision is None:
+            return {}
+        place = namespace, revision.revision
+        return {metric: told if isinstance(told, MetricsUnreachable) else told.get(place, ()) for metric, told in self.measured.items()}
+
+
+def question(uid: str, spec: Spec | None, status: Status, now: datetime) -> Question:
+    """What `decide` cannot go on without."""
+    if spec is None:
+        return Question()
+    uri = spec.model_uri if needs_resolution(spec, status) and not spec.paused else ""
+    if not needs_measurement(spec, status):
+        return Question(uri)
+    # A look at the end of an interval never takes an answer from before it, which another look may have asked for.
+    apart = beat(spec)
+    tick = max(math.floor(now.timestamp() / apart) * apart, interval_since(uid, spec, now).timestamp())
+    return Question(uri, tuple(sorted({gate.metric for gate in spec.analysis.gates})), tick)
+
+
+async def ask(asked: Question, registry: Registry, prometheus: Prometheus) -> Answers:
+    """Ask it; never raises for what they do."""
+    resolution, measured = await asyncio.gather(_resolution(asked, registry), _measured(asked, prometheus))
+    return Answers(resolution, measured)
+
+
+async def _resolution(asked: Question, registry: Registry) -> Resolution | None:
+    return await registry.resolve(asked.model_uri) if asked.model_uri else None
+
+
+async def _measured(asked: Question, prometheus: Prometheus) -> Mapping[Metric, Snapshot | MetricsUnreachable]:
+    found = await asyncio.gather(*(prometheus.snapshot(metric, asked.tick) for metric in asked.metrics))
+    return dict(zip(asked.metrics, found, strict=True))
