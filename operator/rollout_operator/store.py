@@ -1,7 +1,7 @@
 """What the watches have told: ModelRollouts and the objects they own, trimmed to what the engine looks at.
 
-Ten thousand rollouts at rest must fit beside the code: ModelRollouts are kept compressed, their objects as JSON, and what an object
-says is forgotten once it is known to say what it should.
+Ten thousand rollouts at rest must fit beside the code: all is kept compressed, and what an object says is forgotten once it is known
+to say what it should.
 """
 
 import sys
@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
@@ -30,7 +30,8 @@ Event = tuple[str, str, int | str]
 """What a watch tells: kind, name, and the version of the object as it is now, or the uid of one that was deleted."""
 SERVICE = "kubernetes.io/service-name"
 
-
+UNSAID = frozenset({"EndpointSlice"})
+"""Kinds that no manifest says anything about."""
 AT_REST = frozenset({"Promoted", "RolledBack", "Invalid"})
 
 
@@ -41,13 +42,24 @@ def at_rest(raw: Mapping[str, Any]) -> bool:
     return spoken and not any(name.startswith(GROUP) for name in meta.get("annotations") or ())
 
 
+def pack(text: bytes, likeness: bytes) -> bytes:
+    """Compress a text by its likeness to another one of its kind: a third of what it would be by itself, which is a third of the text."""
+    squeezing = zlib.compressobj(zdict=likeness)
+    return squeezing.compress(text) + squeezing.flush()
+
+
+def unpack(packed: bytes, likeness: bytes) -> bytes:
+    """The text."""
+    return zlib.decompressobj(zdict=likeness).decompress(packed)
+
+
 @dataclass(slots=True)
 class Child:
     """An object that belongs to a rollout.
 
     ready and wanted: pods, for Deployments; endpoints: names of the Ready pods, for EndpointSlices; service: the Service that a
     slice belongs to; trouble: what its controller says is wrong. content: labels, annotations, owner references and spec as JSON,
-    empty once it was found to say what the manifest of hash `agreed` says (0: not compared yet); mark: its hash.
+    packed; empty once it was found to say what the manifest of hash `agreed` says (0: not compared yet); mark: the hash of the JSON.
     """
 
     kind: str
@@ -58,6 +70,7 @@ class Child:
     revision: str
     deleting: bool
     content: bytes
+    likeness: bytes
     mark: int
     ready: int = 0
     wanted: int = 0
@@ -71,7 +84,7 @@ class Child:
         wanted = hash(to_json(manifest))
         if self.agreed == wanted:
             return True
-        if not self.content or not says(from_json(self.content), content(manifest)):
+        if not self.content or not says(from_json(unpack(self.content, self.likeness)), content(manifest)):
             # Another manifest than the one that it agreed with: what it says has been forgotten, and is applied anew.
             return False
         self.agreed, self.content = wanted, b""
@@ -85,8 +98,8 @@ def content(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {"metadata": kept, "spec": raw.get("spec", {})}
 
 
-def child(kind: str, raw: Mapping[str, Any]) -> Child:
-    """Trim an object as the API server has it."""
+def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
+    """Trim an object as the API server has it; likeness: what another one of its kind says, as JSON."""
     meta, status = raw["metadata"], raw.get("status") or {}
     owners = [o["uid"] for o in meta.get("ownerReferences", ()) if o.get("controller")]
     labels = meta.get("labels") or {}
@@ -96,7 +109,7 @@ def child(kind: str, raw: Mapping[str, Any]) -> Child:
         if e.get("targetRef") and e.get("conditions", {}).get("ready") and not e["conditions"].get("terminating")
     }
     stuck = [c.get("message", "") for c in status.get("conditions", ()) if c.get("type") == "ReplicaFailure" and c.get("status") == "True"]
-    told = b"" if kind == "EndpointSlice" else to_json(content(raw))
+    told = b"" if kind in UNSAID else to_json(content(raw))
     return Child(
         kind=kind,
         # The same text once for all objects of a rollout: half of them are called like it.
@@ -106,7 +119,8 @@ def child(kind: str, raw: Mapping[str, Any]) -> Child:
         owner=sys.intern(owners[0]) if owners else "",
         revision=sys.intern(labels.get(REVISION, "")),
         deleting="deletionTimestamp" in meta,
-        content=told,
+        content=pack(told, likeness) if told else told,
+        likeness=likeness,
         mark=hash(told),
         ready=status.get("readyReplicas", 0) if kind == "Deployment" else 0,
         wanted=raw.get("spec", {}).get("replicas", 0) if kind == "Deployment" else 0,
@@ -140,25 +154,12 @@ def rollout_of(raw: Mapping[str, Any]) -> Key:
 
 @dataclass(slots=True)
 class _Kept:
-    """A ModelRollout: what it takes to compare it, and the rest as JSON, compressed by its likeness to another one.
-
-    That makes it a third of what it would be by itself, which is a third of the JSON.
-    """
+    """A ModelRollout: what it takes to compare it, and the rest as JSON, packed."""
 
     version: int
     uid: str
     packed: bytes
     likeness: bytes
-
-    @classmethod
-    def of(cls, version: int, uid: str, text: bytes, likeness: bytes) -> Self:
-        """Compress it."""
-        squeezing = zlib.compressobj(zdict=likeness)
-        return cls(version, uid, squeezing.compress(text) + squeezing.flush(), likeness)
-
-    def whole(self) -> bytes:
-        """The JSON."""
-        return zlib.decompressobj(zdict=self.likeness).decompress(self.packed)
 
 
 @dataclass
@@ -167,9 +168,11 @@ class Store:
 
     _rollouts: dict[Key, _Kept] = field(default_factory=dict)
     _refusals: dict[Key, tuple[datetime, str]] = field(default_factory=dict)
-    _children: dict[Key, dict[tuple[str, str], Child]] = field(default_factory=lambda: defaultdict(dict))
+    _children: dict[Key, list[Child]] = field(default_factory=lambda: defaultdict(list))
+    """Of each rollout a handful: to look through them costs less than a dict of them."""
     _settled: dict[Key, int] = field(default_factory=dict)
-    _likeness: bytes = b""
+    _likeness: dict[str, bytes] = field(default_factory=dict)
+    """By kind: the JSON of the first one that is as most will be."""
     _own: dict[Key, set[Event]] = field(default_factory=lambda: defaultdict(set))
 
     def put_rollout(self, raw: Mapping[str, Any]) -> bool:
@@ -179,10 +182,9 @@ class Store:
         known = self._rollouts.get(key)
         if known is not None and known.version >= version:
             return False
-        packed = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
-        if not self._likeness and status.get("phase") in AT_REST:
-            self._likeness = packed
-        self._rollouts[key] = _Kept.of(version, sys.intern(meta["uid"]), packed, self._likeness)
+        text = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
+        likeness = self._like(KIND, text) if status.get("phase") in AT_REST else self._likeness.get(KIND, b"")
+        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness)
         return True
 
     def drop_rollout(self, raw: Mapping[str, Any]) -> None:
@@ -197,17 +199,26 @@ class Store:
         """
         if not concerns(kind, raw["metadata"]):
             return False
-        new, of_rollout = child(kind, raw), self._children[rollout_of(raw)]
-        known = of_rollout.get((kind, new.name))
+        key, likeness = rollout_of(raw), b"" if kind in UNSAID else self._likeness.get(kind) or self._like(kind, to_json(content(raw)))
+        new = child(kind, raw, likeness)
+        known = self._child(key, kind, new.name)
         if known is not None and known.version >= new.version:
             return False
         if known is not None and known.agreed and known.mark == new.mark and known.uid == new.uid:
             new.agreed, new.content = known.agreed, b""
-        of_rollout[kind, new.name] = new
+        if known is not None:
+            self._children[key].remove(known)
+        self._children[key].append(new)
         if known is not None and replace(known, version=new.version) == new:
             return False
-        self._settled.pop(rollout_of(raw), None)
+        self._settled.pop(key, None)
         return True
+
+    def _like(self, kind: str, text: bytes) -> bytes:
+        return self._likeness.setdefault(kind, text)
+
+    def _child(self, key: Key, kind: str, name: str) -> Child | None:
+        return next((c for c in self._children.get(key, ()) if c.kind == kind and c.name == name), None)
 
     def put(self, kind: str, raw: Mapping[str, Any]) -> bool:
         """Keep an object of any watched kind, unless a newer version of it is known; says whether it tells anything new."""
@@ -241,7 +252,7 @@ class Store:
         if kind == KIND:
             known = self._rollouts.get(place)
             return -1 if known is None else known.version
-        one = self._children.get(rollout_of({"metadata": meta}), {}).get((kind, place[1]))
+        one = self._child(rollout_of({"metadata": meta}), kind, place[1])
         return -1 if one is None else one.version
 
     def known(self, kind: str, namespace: str) -> dict[tuple[str, str], tuple[str, Key]]:
@@ -251,7 +262,7 @@ class Store:
         return {
             (key[0], child.name): (child.uid, key)
             for key, of_rollout in self._children.items()
-            for child in of_rollout.values()
+            for child in of_rollout
             if child.kind == kind and namespace in {"", key[0]}
         }
 
@@ -262,13 +273,12 @@ class Store:
 
     def forget(self, key: Key, kind: str, name: str, uid: str) -> bool:
         """Forget an object that was deleted; says whether it was known."""
-        of_rollout = self._children.get(key, {})
-        known = of_rollout.get((kind, name))
+        known = self._child(key, kind, name)
         if found := known is not None and known.uid == uid:
-            del of_rollout[kind, name]
+            self._children[key].remove(known)
             self._settled.pop(key, None)
-        if not of_rollout:
-            self._children.pop(key, None)
+            if not self._children[key]:
+                del self._children[key]
         return found
 
     def refuse(self, key: Key, message: str, now: datetime) -> None:
@@ -297,7 +307,7 @@ class Store:
         """The ModelRollout, a copy; None where there is none."""
         if (known := self._rollouts.get(key)) is None:
             return None
-        found: dict[str, Any] = from_json(known.whole())
+        found: dict[str, Any] = from_json(unpack(known.packed, known.likeness))
         return found
 
     def count(self) -> int:
@@ -314,4 +324,4 @@ class Store:
 
     def children(self, key: Key) -> tuple[Child, ...]:
         """Everything that carries the labels of the rollout."""
-        return tuple(self._children.get(key, {}).values())
+        return tuple(self._children.get(key, ()))

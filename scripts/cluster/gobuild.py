@@ -70,10 +70,13 @@ COMPONENTS = (
     Component("actionlint", ("github.com/rhysd/actionlint/cmd/actionlint",), minutes="1 to 2"),
 )
 
+KWOK = Component("kwok", ("sigs.k8s.io/kwok/cmd/kwok",), minutes="1 to 2")
+"""Plays nodes and pods; only the operator benchmark's full mode needs it, which builds it."""
+
 
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
-    for component in COMPONENTS:
+    for component in (*COMPONENTS, KWOK):
         if (path := component.folder / name).exists():
             return path
     raise FileNotFoundError(f"{name} is not built yet: run `python3 -m scripts.cluster build`")
@@ -103,6 +106,8 @@ def build(component: Component) -> None:
         )
         if component.name == "traefik":
             shutil.copytree(_module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard", out / "gateway-api")
+        if component.name == "kwok":
+            shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
         out.rename(component.folder)
 
 

@@ -1,6 +1,7 @@
 """`make bench-operator`: what one operator costs and how quick it is with 50, 200 and 1,000 rollouts, on a real kube-apiserver.
 
-Bare mode: no controllers run; the benchmark marks Deployments Ready and writes EndpointSlices. Writes build/operator.json.
+Bare mode: no controllers run; the benchmark marks Deployments Ready and writes EndpointSlices. Full mode (`--only full`): Kubernetes' own
+controllers and scheduler, and nodes played by kwok, which is built first. Writes build/operator.json.
 """
 
 import argparse
@@ -23,6 +24,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-operator", description=__doc__)
     parser.add_argument("--only", default=",".join(PARTS), help=f"which parts, comma-separated, of: {', '.join(PARTS)}")
     parser.add_argument("--rollouts", default="50,200,1000", help="how many rollouts, comma-separated, for `waves`")
+    parser.add_argument("--full", default="50,200", help="how many rollouts, comma-separated, for `full`")
     parser.add_argument("--finished", type=int, default=10_000, help="finished rollouts that a new process meets")
     parser.add_argument("--soaked", type=int, default=200, help="rollouts of the soak")
     parser.add_argument("--ticks", type=int, default=10_000, help="looks at the metrics that the soak lasts")
@@ -39,6 +41,7 @@ async def main() -> int:
     wanted = arguments()
     bench = Bench(
         rollouts=[int(n) for n in wanted.rollouts.split(",")],
+        full=[int(n) for n in wanted.full.split(",")],
         interval=wanted.interval,
         hold=wanted.hold,
         finished=wanted.finished,

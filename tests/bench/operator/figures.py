@@ -17,9 +17,9 @@ def line(metric: str, value: float, unit: str = "", goal: str = "", met: bool = 
     return Figure(metric, round(value, 3), unit, goal, met, against)
 
 
-def of_wave(wave: Wave, pace: Pace, ratio: float) -> Iterator[Figure]:
-    """Cost and time of a wave; ratio: this machine's time by the reference machine's."""
-    n = f"N={wave.rollouts}"
+def of_wave(wave: Wave, pace: Pace, ratio: float, mode: str = "") -> Iterator[Figure]:
+    """Cost and time of a wave; ratio: this machine's time by the reference machine's; mode: said before N where it is not the bare one."""
+    n = f"{mode}N={wave.rollouts}"
     yield line(f"{n}: API requests per promotion", wave.per_promotion, "", "<= 9", wave.per_promotion <= 9, PROTOTYPE)
     for kind, count in sorted(wave.to_promoted.items()):
         yield line(f"{n}: … {kind}", count / max(1, wave.promoted))

@@ -15,10 +15,13 @@ REVISION = "rollouts.mlops.dev/revision"
 
 
 class Hands:
-    """Plays the cluster for every namespace. In `stuck` are rollouts whose pods of a version above 1 never become Ready."""
+    """Plays the cluster for every namespace. In `stuck` are rollouts whose pods of a version above 1 never become Ready.
 
-    def __init__(self, api: Upstream, world: World) -> None:
-        self.api, self.world = api, world
+    idle: only tell the world which revisions there are; others do the work.
+    """
+
+    def __init__(self, api: Upstream, world: World, idle: bool = False) -> None:
+        self.api, self.world, self.idle = api, world, idle
         self.stuck: set[str] = set()
         self._ready: dict[str, tuple[str, int]] = {}
         self._services: dict[tuple[str, str], Object] = {}
@@ -29,7 +32,7 @@ class Hands:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Hands":
-        for kind, do in (("Deployment", self._deployment), ("Service", self._service)):
+        for kind, do in (("Deployment", self._deployment), ("Service", self._service))[: 1 if self.idle else 2]:
             items, since = await self.api.list(kind)
             for one in items:
                 do("ADDED", one)
@@ -62,6 +65,8 @@ class Hands:
             self._ready.pop(revision, None)
             return
         self.world.revisions[revision] = (meta["namespace"], rollout, version)
+        if self.idle:
+            return
         wanted = 0 if rollout in self.stuck and version > 1 else one["spec"]["replicas"]
         ready = one.get("status", {}).get("readyReplicas", 0)
         self._ready[revision] = (meta["name"], ready)
@@ -79,6 +84,9 @@ class Hands:
 
     def _service(self, event: str, one: Object) -> None:
         place = one["metadata"]["namespace"], one["metadata"]["name"]
+        if place[1] != one["metadata"]["labels"]["rollouts.mlops.dev/rollout"]:
+            # The candidate's own: no request comes by it here, and nobody looks at its endpoints.
+            return
         if (old := self._services.pop(place, None)) is not None:
             self._by_revision[old["spec"]["selector"][REVISION]].discard(place)
         if event == "DELETED":

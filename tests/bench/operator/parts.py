@@ -17,11 +17,12 @@ from tests.bench.traffic_figures import Figure
 class Bench:
     """What is asked for.
 
-    rollouts: of each wave; interval and hold: seconds between looks, and at each weight; finished: rollouts that a new process
-    meets; soaked and ticks: rollouts of the soak, and looks that it lasts; idle: seconds.
+    rollouts: of each wave; full: of each wave in full mode; interval and hold: seconds between looks, and at each weight; finished:
+    rollouts that a new process meets; soaked and ticks: rollouts of the soak, and looks that it lasts; idle: seconds.
     """
 
     rollouts: list[int]
+    full: list[int]
     interval: int
     hold: int
     finished: int
@@ -65,6 +66,24 @@ async def waves(bench: Bench, directory: Path) -> list[Figure]:
     return found
 
 
+async def full(bench: Bench, directory: Path) -> list[Figure]:
+    """The same wave in full mode: Kubernetes' own controllers and scheduler, and kwok's nodes, share the machine."""
+    found: list[Figure] = []
+    for count in bench.full:
+        bench.say(f"{count} rollouts, full mode")
+        of = names(count)
+        async with stage(directory / str(count), bench.say, full=True) as on, on.operator() as operator:
+            await first_deploys(on, of, bench.pace)
+            async with calibration.beside() as ratios:
+                wave = await promote_all(on, operator, of, 2, bench.pace)
+            found += figures.of_wave(wave, bench.pace, calibration.typical(ratios), "full mode, ")
+            peak = memory(operator.pid)
+            found.append(figures.line(f"full mode, N={count}: peak memory of the operator", peak, "MiB", "<= 100", peak <= 100))
+            for text in wave.wrong[:5]:
+                bench.say(f"  wrong: {text}")
+    return found
+
+
 async def restarts(bench: Bench, directory: Path) -> list[Figure]:
     """A new process meets many finished rollouts, with and without the objects that they own."""
     found: list[Figure] = []
@@ -94,6 +113,7 @@ async def fair(bench: Bench, directory: Path) -> list[Figure]:
 
 PARTS: Mapping[str, Callable[[Bench, Path], Awaitable[list[Figure]]]] = {
     "waves": waves,
+    "full": full,
     "restart": restarts,
     "soak": soaked,
     "fairness": fair,

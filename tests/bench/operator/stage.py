@@ -12,6 +12,7 @@ from typing import Any
 
 from scripts.cluster.apiserver import apiserver
 from tests.api.harness import Api
+from tests.bench.operator.controllers import SERVER_FLAGS, controllers, nodes
 from tests.bench.operator.hands import Hands
 from tests.bench.operator.process import Operator, cpu_seconds
 from tests.bench.operator.record import OPERATOR, POLICY, Request, read, statuses
@@ -102,12 +103,18 @@ def _audited(directory: Path) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def stage(directory: Path, say: Say) -> AsyncIterator[Stage]:
-    """A stage on an API server of its own, with the CRD and the namespace."""
-    with apiserver(directory / "server", users=[OPERATOR], flags=_audited(directory)) as kubeconfig:
+async def stage(directory: Path, say: Say, full: bool = False) -> AsyncIterator[Stage]:
+    """A stage on an API server of its own, with the CRD and the namespace; full: with Kubernetes' own controllers and kwok's nodes."""
+    with apiserver(directory / "server", users=[OPERATOR], flags=[*_audited(directory), *(SERVER_FLAGS if full else ())]) as kubeconfig:
         Api(kubeconfig).install_crd()
         world = World()
         async with world as url, Upstream.of(kubeconfig) as api:
             await api.namespace(NAMESPACE)
-            async with Hands(api, world) as hands:
-                yield Stage(api, world, hands, url, directory, say)
+            async with Hands(api, world, idle=full) as hands:
+                made = Stage(api, world, hands, url, directory, say)
+                if not full:
+                    yield made
+                    return
+                await nodes(api)
+                with controllers(directory / "controllers", kubeconfig):
+                    yield made
