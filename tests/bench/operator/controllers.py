@@ -44,8 +44,8 @@ async def nodes(api: Upstream) -> None:
 
 
 @contextlib.contextmanager
-def controllers(directory: Path, kubeconfig: Path) -> Iterator[list[int]]:
-    """Run controller-manager, scheduler and kwok, with their logs in `directory`; yields their process ids."""
+def controllers(directory: Path, kubeconfig: Path) -> Iterator[None]:
+    """Run controller-manager, scheduler and kwok, with their logs in `directory`."""
     gobuild.build(gobuild.KWOK)
     directory.mkdir(parents=True, exist_ok=True)
     quick = [f"--kube-api-qps={FAST['qps']}", f"--kube-api-burst={FAST['burst']}"]
@@ -62,8 +62,8 @@ def controllers(directory: Path, kubeconfig: Path) -> Iterator[list[int]]:
     )
     names = ",".join(f"{name}-controller" for name in CONTROLLERS)
     commands = {
-        "kube-controller-manager": [f"--kubeconfig={kubeconfig}", "--leader-elect=false", f"--controllers={names}", *quick],
-        "kube-scheduler": [f"--config={config}"],
+        "kube-controller-manager": [f"--kubeconfig={kubeconfig}", "--leader-elect=false", f"--controllers={names}", *quick, *_port()],
+        "kube-scheduler": [f"--config={config}", *_port()],
         "kwok": [
             f"--kubeconfig={kubeconfig}",
             "--manage-all-nodes=true",
@@ -76,10 +76,13 @@ def controllers(directory: Path, kubeconfig: Path) -> Iterator[list[int]]:
     with contextlib.ExitStack() as all_of_them:
         started = list[Popen[bytes]]()
         for name, arguments in commands.items():
-            ports = [] if name == "kwok" else ["--bind-address=127.0.0.1", f"--secure-port={free_port()}"]
-            command = [str(gobuild.program(name)), *arguments, *ports]
+            command = [str(gobuild.program(name)), *arguments]
             started.append(all_of_them.enter_context(running(command, directory / f"{name}.log")))
         time.sleep(SETTLING)
         for name, process in zip(commands, started, strict=True):
             assert process.poll() is None, f"{name} has ended: {(directory / f'{name}.log').read_text()[-1000:]}"
-        yield [process.pid for process in started]
+        yield
+
+
+def _port() -> tuple[str, str]:
+    return "--bind-address=127.0.0.1", f"--secure-port={free_port()}"

@@ -35,6 +35,11 @@ def of_wave(wave: Wave, pace: Pace, ratio: float, mode: str = "") -> Iterator[Fi
     yield line(f"{n}: duplicate, unordered or wrong transitions", len(wave.wrong), "", "0", not wave.wrong)
 
 
+def of_memory(n: str, peak: float) -> Figure:
+    """The peak of a process, MiB."""
+    return line(f"{n}: peak memory of the operator", peak, "MiB", "<= 100", peak <= 100)
+
+
 def of_lags(lags: Lags, pace: Pace) -> Iterator[Figure]:
     """How late a weight follows a metric."""
     count = len(lags.of)

@@ -1,14 +1,14 @@
 """The parts of the operator benchmark, each on an API server of its own."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.operator import calibration, figures
 from tests.bench.operator.longrun import fairness, idle, soak
-from tests.bench.operator.process import memory
+from tests.bench.operator.process import Operator, memory
 from tests.bench.operator.restart import finished, restart
-from tests.bench.operator.stage import Say, stage
+from tests.bench.operator.stage import Say, Stage, stage
 from tests.bench.operator.waves import Pace, cleaned_up, cross, first_deploys, names, promote_all
 from tests.bench.traffic_figures import Figure
 
@@ -49,21 +49,30 @@ async def waves(bench: Bench, directory: Path) -> list[Figure]:
         bench.say(f"{count} rollouts")
         of = names(count)
         async with stage(directory / str(count), bench.say) as on, on.operator() as operator:
-            await first_deploys(on, of, bench.pace)
-            async with calibration.beside() as ratios:
-                wave = await promote_all(on, operator, of, 2, bench.pace)
-            found += figures.of_wave(wave, bench.pace, calibration.typical(ratios))
+            found += await _wave(bench, on, operator, of)
             lags = await cross(on, of, 3, bench.pace)
             found += figures.of_lags(lags, bench.pace)
-            peak = memory(operator.pid)
-            found.append(figures.line(f"N={count}: peak memory of the operator", peak, "MiB", "<= 100", peak <= 100))
+            found.append(figures.of_memory(f"N={count}", memory(operator.pid)))
             if count == max(bench.rollouts):
                 bench.say("  a minute in which nothing happens")
                 await on.until("cleaning up", lambda: cleaned_up(on, of), 120)  # noqa: B023 - waited for here
                 found += figures.of_idle(await idle(on, operator, count, bench.idle))
-            for text in [*wave.wrong, *lags.wrong][:5]:
-                bench.say(f"  wrong: {text}")
+            _complain(bench, lags.wrong)
     return found
+
+
+async def _wave(bench: Bench, on: Stage, operator: Operator, of: list[str], mode: str = "") -> list[Figure]:
+    """All get their first model, and then ask for another one at once."""
+    await first_deploys(on, of, bench.pace)
+    async with calibration.beside() as ratios:
+        wave = await promote_all(on, operator, of, 2, bench.pace)
+    _complain(bench, wave.wrong)
+    return list(figures.of_wave(wave, bench.pace, calibration.typical(ratios), mode))
+
+
+def _complain(bench: Bench, wrong: Sequence[str]) -> None:
+    for text in wrong[:5]:
+        bench.say(f"  wrong: {text}")
 
 
 async def full(bench: Bench, directory: Path) -> list[Figure]:
@@ -73,14 +82,8 @@ async def full(bench: Bench, directory: Path) -> list[Figure]:
         bench.say(f"{count} rollouts, full mode")
         of = names(count)
         async with stage(directory / str(count), bench.say, full=True) as on, on.operator() as operator:
-            await first_deploys(on, of, bench.pace)
-            async with calibration.beside() as ratios:
-                wave = await promote_all(on, operator, of, 2, bench.pace)
-            found += figures.of_wave(wave, bench.pace, calibration.typical(ratios), "full mode, ")
-            peak = memory(operator.pid)
-            found.append(figures.line(f"full mode, N={count}: peak memory of the operator", peak, "MiB", "<= 100", peak <= 100))
-            for text in wave.wrong[:5]:
-                bench.say(f"  wrong: {text}")
+            found += await _wave(bench, on, operator, of, "full mode, ")
+            found.append(figures.of_memory(f"full mode, N={count}", memory(operator.pid)))
     return found
 
 
