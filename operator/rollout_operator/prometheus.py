@@ -27,6 +27,11 @@ class Prometheus:
     session: aiohttp.ClientSession
     _asked: dict[Metric, _Asked] = field(default_factory=dict)
 
+    def at_hand(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable | None:
+        """What `snapshot` would answer without a wait; None where it would wait."""
+        asked = self._asked.get(metric)
+        return asked.answer.result() if asked is not None and asked.tick >= tick and asked.answer.done() else None
+
     async def snapshot(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable:
         """The series of all revisions, no older than `tick` (Unix time, seconds)."""
         asked = self._asked.get(metric)

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rollout_operator import telemetry
-from rollout_operator.asking import Answers, Question, ask, question
+from rollout_operator.asking import Answers, Question, ask, at_hand, question
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
 from rollout_operator.domain.decide import (
@@ -111,8 +111,9 @@ async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Ans
     while (raw := ports.store.rollout(key)) is not None and "deletionTimestamp" not in raw["metadata"]:
         rollout = Rollout.of(raw, ports.gateways)
         wanted = rollout.question(now)
-        if wanted == asked:
-            return rollout, answers
+        known = answers if wanted == asked else at_hand(wanted, ports.prometheus)
+        if known is not None:
+            return rollout, known
         del raw, rollout
         async with ports.turns.aside():
             asked, answers = wanted, await ask(wanted, ports.registry, ports.prometheus)

@@ -1,0 +1,67 @@
+"""What a look asks of Prometheus, and what it need not wait for."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from rollout_operator import prometheus
+from rollout_operator.asking import Question, ask, at_hand
+from rollout_operator.domain.observed import MetricsUnreachable
+from rollout_operator.domain.queries import Snapshot
+from rollout_operator.domain.spec import Metric
+from rollout_operator.registry import Registry
+
+TICK = 100.0
+ASKED = (Metric.ACCURACY,)
+
+
+class Counted(prometheus.Prometheus):
+    """Answers with nothing at all, and counts."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        super().__init__(url, session)
+        self.queries = 0
+        self.asked = asyncio.Event()
+
+    async def _query(self, metric: Metric) -> Snapshot | MetricsUnreachable:
+        self.queries += 1
+        self.asked.set()
+        await asyncio.sleep(0.01)
+        return {}
+
+
+async def first_look(metrics: Counted) -> None:
+    async with aiohttp.ClientSession() as session:
+        await ask(Question(metrics=ASKED, tick=TICK), Registry("http://127.0.0.1:9", session, {}), metrics)
+
+
+@pytest.mark.parametrize(
+    ("question", "there"),
+    [
+        pytest.param(Question(metrics=ASKED, tick=TICK), True, id="another rollout of the same tick has asked"),
+        pytest.param(Question(metrics=ASKED, tick=TICK - 1), True, id="an older tick will do"),
+        pytest.param(Question(metrics=ASKED, tick=TICK + 1), False, id="the next tick wants a newer answer"),
+        pytest.param(Question(metrics=(*ASKED, Metric.ERROR_RATE), tick=TICK), False, id="nobody has asked for another metric yet"),
+        pytest.param(Question("models:/iris/7", ASKED, TICK), False, id="the registry must be asked all the same"),
+        pytest.param(Question(), True, id="nothing is asked"),
+    ],
+)
+async def test_an_answer_that_is_there_is_not_waited_for(question: Question, there: bool) -> None:
+    async with aiohttp.ClientSession() as session:
+        metrics = Counted("http://127.0.0.1:9", session)
+        await first_look(metrics)
+        found = at_hand(question, metrics)
+        assert (found is not None) is there
+        assert found is None or dict(found.measured) == {metric: {} for metric in question.metrics}
+        assert metrics.queries == 1
+
+
+async def test_an_answer_that_is_on_its_way_is_waited_for() -> None:
+    async with aiohttp.ClientSession() as session:
+        metrics = Counted("http://127.0.0.1:9", session)
+        under_way = asyncio.create_task(first_look(metrics))
+        await metrics.asked.wait()
+        assert at_hand(Question(metrics=ASKED, tick=TICK), metrics) is None
+        await under_way
+        assert at_hand(Question(metrics=ASKED, tick=TICK), metrics) is not None
