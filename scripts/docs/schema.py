@@ -11,7 +11,7 @@ from rollout_operator.crd import crd
 from rollout_operator.domain.names import GROUP, KIND, VERSION
 
 Schema = dict[str, Any]
-_MATCHES = re.compile(r"(?:[^|?]+ && )?self\.matches\('([^']+)'\)")
+_MATCHES = re.compile(r"(?:[^|?]+ && )?self\.matches\('([^']+)'\)(?: && [^|?]+)?")
 _BETWEEN = re.compile(r"self >= ([0-9.]+) && self <= ([0-9.]+)")
 _KEPT = ("type", "enum", "default", "maxLength", "minLength", "maxItems", "minItems")
 

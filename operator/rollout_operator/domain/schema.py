@@ -65,22 +65,16 @@ def _utc(moment: datetime) -> datetime:
 
 
 def between(least: str) -> str:
-    """CEL: a duration, if it is one, lies between this and a year."""
-    return (
-        f"!self.matches('{DURATION}') || size(self) < 2 || (duration(self) >= duration('{least}') && duration(self) <= duration('8760h'))"
-    )
+    """CEL: a duration as people write it, of this at least and of a year at most."""
+    return f"self.matches('{DURATION}') && size(self) > 1 && duration(self) >= duration('{least}') && duration(self) <= duration('8760h')"
 
 
-DURATION_RULE = f"size(self) > 1 && self.matches('{DURATION}')"
 Duration = Annotated[
     str,
     AfterValidator(_checked),
     Field(
         max_length=16,
-        json_schema_extra=rules(
-            (DURATION_RULE, "write a duration such as 30s, 10m or 1h30m"),
-            (between("0s"), "a duration is a year at most: write 8760h or less"),
-        ),
+        json_schema_extra=cel(between("0s"), "write a duration such as 30s, 10m or 1h30m, of a year (8760h) at most"),
     ),
 ]
 """A length of time as people write it; `parse_duration` gives the timedelta."""

@@ -1,11 +1,11 @@
 """What a person asks for: the spec of a ModelRollout. The CRD's schema, defaults and CEL rules are made from this."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from rollout_operator.domain.schema import DURATION_RULE, ApiModel, Duration, between, cel, rule, rules
+from rollout_operator.domain.schema import ApiModel, Duration, between, cel, rule
 from rollout_operator.domain.traffic import Traffic
 
 MODEL_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -53,21 +53,11 @@ class AdvanceOn(StrEnum):
     EVIDENCE = "Evidence"
 
 
-def _quantity() -> dict[str, Any]:
-    return {
-        "x-kubernetes-int-or-string": True,
-        "maxLength": 32,
-        **rules(
-            ("type(self) == int ? self >= 0 : isQuantity(string(self))", "write a Kubernetes quantity such as 100m, 2 or 256Mi"),
-            (
-                "type(self) == int || !isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('0')) >= 0",
-                "a quantity is not negative: write 0 or more",
-            ),
-        ),
-    }
-
-
-Quantity = Annotated[int | str, Field(json_schema_extra=_quantity())]
+QUANTITY_RULE = cel(
+    "type(self) == int ? self >= 0 : isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('0')) >= 0",
+    "write a Kubernetes quantity such as 100m, 2 or 256Mi, not below 0",
+)
+Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32, **QUANTITY_RULE})]
 
 
 class Amounts(ApiModel):
@@ -79,7 +69,7 @@ class Amounts(ApiModel):
 
 def _within_limit(amount: str) -> dict[str, str]:
     requested, most = (f"quantity(string(self.{part}.{amount}))" for part in ("requests", "limits"))
-    there = f"has(self.requests.{amount}) && has(self.limits) && has(self.limits.{amount})"
+    there = f"has(self.limits) && has(self.limits.{amount}) && has(self.requests.{amount})"
     message = f"limits.{amount} is below requests.{amount}, which is {{}} where it is not given: write a limit of at least the request"
     return rule(f"!({there}) || {requested}.compareTo({most}) <= 0", message.format({"cpu": "100m", "memory": "256Mi"}[amount]))
 
@@ -110,7 +100,7 @@ class Strategy(ApiModel):
         max_length=20,
         description="The steps of a trial, in ascending weight. Promotion follows the last one.",
         json_schema_extra=cel(
-            "self.map(s, s.weight).isSorted() && self.all(s, self.exists_one(t, t.weight == s.weight))",
+            "[self.map(s, s.weight)].all(w, w.isSorted() && w.all(x, w.exists_one(y, y == x)))",
             "steps must ascend: write each weight greater than the one before it, such as 10, 50",
         ),
     )
@@ -131,16 +121,8 @@ GATE_RULES = [
         "maxIncrease (against stable): write exactly one",
     ),
     rule(
-        "!has(self.min) || (self.min >= 0.0 && self.min <= 1.0)",
-        "accuracy is a share from 0 to 1: write min: 0.70 for 70 %",
-    ),
-    rule(
         "!has(self.max) || (self.max >= 0.0 && (self.metric != 'errorRate' || self.max <= 1.0))",
         "max must not be negative, and errorRate is a share from 0 to 1: write max: 0.01 for 1 %",
-    ),
-    rule(
-        "!has(self.maxDrop) || (self.maxDrop >= 0.0 && self.maxDrop <= 0.5)",
-        "maxDrop is a share from 0 to 0.5: write maxDrop: 0.05 for five points below stable",
     ),
     rule(
         "!has(self.maxIncrease) || (self.maxIncrease >= 0.0 && (self.metric != 'errorRate' || self.maxIncrease <= 0.5))",
@@ -160,8 +142,8 @@ GATE_RULES = [
         "latencyP95Seconds with maxIncrease compares two percentiles: leave evidence out",
     ),
     rule(
-        "self.tolerance >= 0.0 && (!has(self.min) || self.tolerance < self.min || self.tolerance == 0.0)"
-        " && (!has(self.max) || self.metric != 'errorRate' || self.max + self.tolerance < 1.0 || self.tolerance == 0.0)",
+        "self.tolerance == 0.0 || ((!has(self.min) || self.tolerance < self.min)"
+        " && (!has(self.max) || self.metric != 'errorRate' || self.max + self.tolerance < 1.0))",
         "tolerance is taken off the threshold: write 0 or a share smaller than it",
     ),
     rule("self.maxSamples >= self.minSamples", "maxSamples is at least minSamples: write a greater maxSamples"),
@@ -187,9 +169,19 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     """One rule on one metric."""
 
     metric: Metric = Field(description="accuracy, errorRate or latencyP95Seconds.")
-    min: float | None = Field(None, description="Passes at or above this value (accuracy: a share from 0 to 1).")
+    min: float | None = Field(
+        None,
+        description="Passes at or above this value (accuracy: a share from 0 to 1).",
+        json_schema_extra=cel("self >= 0.0 && self <= 1.0", "accuracy is a share from 0 to 1: write min: 0.70 for 70 %"),
+    )
     max: float | None = Field(None, description="Passes at or below this value (errorRate: a share; latencyP95Seconds: seconds).")
-    max_drop: float | None = Field(None, description="Passes where accuracy is at most this much below stable's (a share).")
+    max_drop: float | None = Field(
+        None,
+        description="Passes where accuracy is at most this much below stable's (a share).",
+        json_schema_extra=cel(
+            "self >= 0.0 && self <= 0.5", "maxDrop is a share from 0 to 0.5: write maxDrop: 0.05 for five points below stable"
+        ),
+    )
     max_increase: float | None = Field(
         None, description="Passes where the value is at most this much above stable's (errorRate: a share; latencyP95Seconds: seconds)."
     )
@@ -207,7 +199,11 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         description="Labelled: with so many labels and no verdict the gate is inconclusive, and onNoEvidence decides.",
         json_schema_extra=cel("self >= 10 && self <= 1000000", "maxSamples is a count: write a whole number from 10 to 1000000"),
     )
-    tolerance: float = Field(0.0, description="Labelled: promote already where the share is proved to be above threshold - tolerance.")
+    tolerance: float = Field(
+        0.0,
+        description="Labelled: promote already where the share is proved to be above threshold - tolerance.",
+        json_schema_extra=cel("self >= 0.0", "tolerance is taken off the threshold: write 0 or a share smaller than it"),
+    )
     label_delay: Duration = Field(
         "0s", description="Labelled accuracy: how long labels take; younger predictions are not expected to have one."
     )
@@ -247,10 +243,7 @@ class Analysis(ApiModel):
     interval: Duration = Field(
         "15s",
         description="How often the gates are measured.",
-        json_schema_extra=rules(
-            (DURATION_RULE, "write an interval of at least 1s, such as 15s or 1m"),
-            (between("1s"), "write an interval of at least 1s, and of a year (8760h) at most"),
-        ),
+        json_schema_extra=cel(between("1s"), "write an interval of at least 1s, such as 15s or 1m, and of a year (8760h) at most"),
     )
     on_failure: OnFailure = Field(OnFailure.ROLLBACK, description="What follows when a gate fails: Rollback or Pause.")
     on_no_evidence: OnNoEvidence = Field(
