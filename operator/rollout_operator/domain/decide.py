@@ -579,7 +579,8 @@ def _enter_step(seen: Observed, spec: Spec, step: int | None, **changes: Any) ->
     placed = {**changes, "step": step, "step_since": seen.now, "weight": weight, "phase": Phase.TRIAL}
     moved = replace(seen, status=seen.status.model_copy(update=placed))
     entered: dict[str, Any] = {"phase_since": seen.now} if seen.status.phase is not Phase.TRIAL else {}
-    message = _step_message(moved, spec, ())
+    # With the figures as they stand: the next look says the same where they have not changed, and what says nothing new is not written.
+    message = _step_message(moved, spec, moved.status.gates if seen.status.phase is Phase.TRIAL else ())
     return _enter(moved, Phase.TRIAL, Reason.MEASURING, message, look_at=min(_tick(seen, spec), _due(moved, spec, seen.now)), **entered)
 
 

@@ -373,6 +373,15 @@ def test_unchanged_measurements_write_nothing() -> None:
     assert second.status == first.status
 
 
+def test_a_step_with_the_figures_of_the_one_before_writes_nothing_of_its_own() -> None:
+    long = spec("models:/iris/2", strategy__steps=[{"weight": weight, "hold": "90s"} for weight in (10, 50)])
+    first = decide(trial(8, spec=long, answers=accuracy(0.93, 7)))
+    second = decide(trial(91, spec=long, status=first.status, answers=accuracy(0.93, 90)))
+    assert (second.status.step, "accuracy 0.93" in second.status.message) == (1, True)
+    assert decide(trial(120, spec=long, status=second.status, answers=accuracy(0.93, 119))).status == second.status
+    assert decide(trial(120, spec=long, status=second.status, answers=accuracy(0.94, 119))).status.gates[0].value == 0.94
+
+
 NEWS = {
     "the first value of a trial": (8, accuracy(0.93, 7), True),
     "the first value just before the step ends": (12, accuracy(0.93, 11), False),
