@@ -1,6 +1,7 @@
 """Pictures of build/operator.json for docs/scaling.md: cost against the number of rollouts. `python -m tests.bench.operator.plots`."""
 
 import json
+import math
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -15,7 +16,7 @@ CHARTS = {
     "scaling-time.svg": (
         ("lag from metric to weight", "s", ["lag from metric to weight, p50", "lag from metric to weight, p99"]),
         ("time to all terminal by theory", "", ["time to all terminal by theory"]),
-        ("Prometheus queries per metric and tick", "", ["Prometheus queries per metric and tick"]),
+        ("queries per metric and tick", "", ["Prometheus queries per metric and tick"]),
     ),
 }
 WIDTH, HEIGHT, MARGIN = 300, 210, 46
@@ -31,10 +32,16 @@ def curves() -> dict[str, list[tuple[int, float]]]:
     return {name: sorted(points) for name, points in found.items()}
 
 
+def round_step(least: float) -> float:
+    """The smallest distance of grid lines of at least this that reads well: 1, 2, 2.5, 3, 4, 5 or 8 times a power of ten."""
+    power = 10 ** math.floor(math.log10(least)) if least > 0 else 1.0
+    return next((power * n for n in (1, 2, 2.5, 3, 4, 5, 8) if power * n >= least), 10 * power)
+
+
 def chart(title: str, unit: str, names: list[str], known: dict[str, list[tuple[int, float]]], left: int) -> str:
     """One set of axes, from 0, numbers of rollouts evenly apart."""
     numbers = sorted({n for name in names for n, _ in known.get(name, [])})
-    top = 1.15 * max((v for name in names for _, v in known.get(name, [])), default=1.0) or 1.0
+    top = 4 * round_step(1.05 * max((v for name in names for _, v in known.get(name, [])), default=1.0) / 4)
     wide, high = WIDTH - MARGIN - 16, HEIGHT - 78
 
     def place(number: int, value: float) -> tuple[float, float]:
