@@ -29,15 +29,20 @@ class Prometheus:
 
     def at_hand(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable | None:
         """What `snapshot` would answer without a wait; None where it would wait."""
-        asked = self._asked.get(metric)
-        return asked.answer.result() if asked is not None and asked.tick >= tick and asked.answer.done() else None
+        asked = self._since(metric, tick)
+        return asked.answer.result() if asked is not None and asked.answer.done() else None
 
     async def snapshot(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable:
         """The series of all revisions, no older than `tick` (Unix time, seconds)."""
-        asked = self._asked.get(metric)
-        if asked is None or asked.tick < tick:
+        asked = self._since(metric, tick)
+        if asked is None:
             asked = self._asked[metric] = _Asked(tick, asyncio.create_task(self._query(metric)))
         return await asyncio.shield(asked.answer)
+
+    def _since(self, metric: Metric, tick: float) -> _Asked | None:
+        """What was asked at `tick` or later."""
+        asked = self._asked.get(metric)
+        return asked if asked is not None and asked.tick >= tick else None
 
     async def _query(self, metric: Metric) -> Snapshot | MetricsUnreachable:
         try:
