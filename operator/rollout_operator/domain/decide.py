@@ -19,6 +19,7 @@ from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.signature import incompatibility
 from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
 from rollout_operator.domain.status import (
+    Attempt,
     EvidenceStatus,
     GateStatus,
     Measurement,
@@ -37,6 +38,7 @@ ALIAS_RETRY = timedelta(seconds=30)
 READINESS_LOOK = timedelta(seconds=10)
 MAX_SETBACKS = 3
 MOST_EVIDENCE = 20
+MOST_HISTORY = 10
 MESSAGE_LENGTH = 1000
 FIGURES_AGE = timedelta(seconds=60)
 """How old the figures in status may be while nothing follows from newer ones."""
@@ -106,10 +108,14 @@ def _next(seen: Observed) -> Plan:  # noqa: C901, PLR0911, PLR0912 - the state m
     spec, status = seen.spec, seen.status
     if (commanded := _command(seen, spec)) is not None:
         return commanded
-    if spec.paused and status.phase not in AT_REST:
+    takes_back = status.phase is Phase.ROLLING_BACK
+    if spec.paused and status.phase not in AT_REST and not takes_back:
         return _stay(seen, paused_since=status.paused_since or seen.now)
     if status.paused_since is not None:
         return _resume(seen)
+    if spec.paused and takes_back:
+        # Or an abort would never be done; what the spec asks for meanwhile begins when the pause is over.
+        return _rolling_back(seen, spec)
     if _redirected(seen, spec):
         return _redirect(seen, spec)
     match status.phase:
@@ -620,7 +626,16 @@ def _closed(status: Status, now: datetime, verdict: Verdict, reason: Reason, mes
     if verdict is Verdict.ROLLED_BACK and reason not in INCONCLUSIVE:
         entry = Rejected(revision=candidate.revision, uri=candidate.uri, reason=reason, message=message, at=now)
         rejected = (entry, *(r for r in rejected if r.revision != candidate.revision))[:20]
-    return status.model_copy(update={"history": (ended, *status.history)[:10], "rejected": rejected})
+    return status.model_copy(update={"history": _kept((ended, *status.history)), "rejected": rejected})
+
+
+def _kept(history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """The last ten attempts; of those before the newest, what was given up without a verdict makes room first, the oldest of it."""
+    if len(history) <= MOST_HISTORY:
+        return history
+    void = [e for e in history[1:] if e.verdict in {Verdict.SUPERSEDED, Verdict.CANCELLED}]
+    goes = void[-1] if void else history[-1]
+    return tuple(e for e in history if e is not goes)
 
 
 def _finish(seen: Observed, plan: Plan) -> Plan:

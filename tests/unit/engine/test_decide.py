@@ -19,7 +19,7 @@ from rollout_operator.domain.observed import (
     Workload,
 )
 from rollout_operator.domain.spec import Metric
-from rollout_operator.domain.status import Measurement, Phase, Reason, Rejected, Status, Verdict
+from rollout_operator.domain.status import Attempt, Measurement, Phase, Reason, Rejected, Status, Verdict
 from tests.unit.engine.builders import START, accuracy, at, observed, on_trial, ready, resolved, revision, spec
 
 V1, V2, V3 = (revision(v) for v in (1, 2, 3))
@@ -58,6 +58,19 @@ def promoted_1(**changes: Any) -> Status:
     """Version 1 is stable and nothing is under way."""
     values: dict[str, Any] = {"phase": Phase.PROMOTED, "phase_since": START, "attempt": 1, "stable": V1, "observed_generation": 1}
     return Status(**(values | changes))
+
+
+def ended(attempt: int, verdict: Verdict) -> Attempt:
+    return Attempt(
+        attempt=attempt,
+        uri="models:/iris/1",
+        revision=V1.revision,
+        verdict=verdict,
+        reason="GatesPassed",
+        message="",
+        started=at(-9),
+        ended=at(-1),
+    )
 
 
 def rolled_back(**changes: Any) -> Status:
@@ -358,6 +371,38 @@ def test_a_pause_moves_the_clocks() -> None:
     assert held.status.paused_since == at(10)
     going = decide(trial(110, status=held.status)).status
     assert (going.phase_since, going.step_since, going.paused_since) == (at(100), at(100), None)
+
+
+@pytest.mark.parametrize(
+    ("uri", "paused_since"),
+    {
+        "aborted while paused": ("models:/iris/2", None),
+        "held in mid-rollback by an older operator": ("models:/iris/2", at(1)),
+        "asked for another version meanwhile": ("models:/iris/3", None),
+    }.values(),
+    ids=["aborted while paused", "held in mid-rollback by an older operator", "asked for another version meanwhile"],
+)
+def test_a_pause_does_not_hold_a_rollback(uri: str, paused_since: datetime | None) -> None:
+    paused = spec(uri, paused=True)
+    rolling = decide(trial(5, spec=spec("models:/iris/2", paused=True), commands={"abort": "2"})).status
+    status = rolling.model_copy(update={"paused_since": paused_since})
+    for second in (6, 7, 600, 601):
+        status = decide(trial(second, spec=paused, status=status)).status
+        if status.phase is Phase.ROLLED_BACK:
+            break
+    assert (status.phase, status.weight, status.candidate and status.candidate.uri) == (Phase.ROLLED_BACK, 0, "models:/iris/2")
+    assert [h.verdict for h in status.history] == [Verdict.ROLLED_BACK]
+
+
+def test_twenty_superseded_attempts_do_not_flush_the_promotions() -> None:
+    status = on_trial(history=(ended(1, Verdict.PROMOTED),))
+    for attempt in range(2, 22):
+        wanted = revision(attempt, replicas=1)
+        status = status.model_copy(update={"phase": Phase.TRIAL, "attempt": attempt, "candidate": wanted})
+        asked = spec(f"models:/iris/{attempt + 1}")
+        status = decide(trial(attempt, spec=asked, status=status, resolution=resolved(attempt + 1))).status
+    assert [h.attempt for h in status.history] == [21, 20, 19, 18, 17, 16, 15, 14, 13, 1]
+    assert status.history[-1].verdict is Verdict.PROMOTED
 
 
 def test_no_evidence_does_not_mark_the_version_bad() -> None:
