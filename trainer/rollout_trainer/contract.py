@@ -1,15 +1,19 @@
 """The contract of a data set: what its table must be like, read from a YAML file."""
 
+import re
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Self
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rollout_trainer.errors import TrainerError
 
 Share = Annotated[float, Field(ge=0, le=1)]
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?")
+"""A label that is a number. `007` is none: its zeros would be lost."""
 
 
 class Range(BaseModel):
@@ -44,6 +48,13 @@ class Contract(BaseModel):
     max_duplicates: Share = 0.05
     min_class_share: Share = 0.05
     max_drift: Share = 0.25
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _as_they_stand(cls, classes: object) -> object:
+        if isinstance(classes, list) and any(isinstance(one, bool) or one is None for one in classes):
+            raise ValueError("YAML takes yes, no, true, false and null for no words: put each class in quotes, as it stands in the data")
+        return classes
 
     @model_validator(mode="after")
     def _label_is_no_feature(self) -> Self:
@@ -98,9 +109,7 @@ def draft(table: pd.DataFrame, label: str) -> str:
         raise TrainerError(f"Only numbers can be served, and these columns hold something else: {', '.join(words)}. Encode or remove them.")
     if constant := [str(c) for c in features.columns if features[c].nunique() < 2]:
         raise TrainerError(f"These columns tell nothing, because they have one value only: {', '.join(constant)}. Remove them.")
-    classes = sorted(table[label].dropna().unique().tolist())
-    if any(isinstance(c, float) for c in classes):
-        raise TrainerError(f"The column {label} holds fractions: a class must be a word or a whole number.")
+    classes = _classes(table[label].dropna().unique().tolist(), label)
     shares = table[label].value_counts(normalize=True)
     lines = [
         "# Drafted from the data: correct every line by what you know of it, above all the ranges.",
@@ -122,6 +131,26 @@ def draft(table: pd.DataFrame, label: str) -> str:
         "max_drift: 0.25",
     ]
     return "\n".join(lines) + "\n"
+
+
+def whole(value: object) -> int | None:
+    """The whole number that a label is, be it a number or text (`2`, `2.0`); None for anything else, and for what needs over 64 bits."""
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return int(number) if number.is_finite() and abs(number) < 2**63 and number == number.to_integral_value() else None
+
+
+def _classes(labels: list[object], label: str) -> list[str] | list[int]:
+    """The classes, sorted: whole numbers where all labels are, else words as they stand. Raises TrainerError for fractions."""
+    words = [str(one) for one in labels]
+    if all(NUMBER.fullmatch(word) for word in words):
+        numbers = [number for word in words if (number := whole(word)) is not None]
+        if len(numbers) < len(words):
+            raise TrainerError(f"The column {label} holds fractions: a class must be a word or a whole number.")
+        return sorted(set(numbers))
+    return sorted(set(words))
 
 
 def _ceiling(share: float) -> float:

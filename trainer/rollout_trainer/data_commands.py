@@ -70,7 +70,7 @@ def draft(data: Path, label: str, output: Path | None) -> None:
 
     target = output or contracts.home_of(data)
     try:
-        text = contracts.draft(files.read(data), label)
+        text = contracts.draft(files.read(data, label), label)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -89,9 +89,9 @@ def _checked(data: Path, contract: Path | None, reference: Path | None, page: Pa
 
     try:
         agreed = contracts.contract_for(data, contract)
-        table = files.read(data)
+        table = files.read(data, agreed.label)
         before = reference or files.reference_for(data)
-        examined = checks.examine(table, agreed, None if before is None else files.read(before))
+        examined = checks.examine(table, agreed, None if before is None else files.read(before, agreed.label))
         report.show(Console(), str(data), examined)
         if page is not None:
             page.parent.mkdir(parents=True, exist_ok=True)
