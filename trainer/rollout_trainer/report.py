@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rollout_trainer.checks import Examined
 from rollout_trainer.contract import Contract
@@ -26,12 +27,14 @@ td:not(:nth-last-child(-n+2)) { white-space: nowrap; }
 
 def show(console: Console, name: str, examined: Examined) -> None:
     """Print every finding as a table; what did not pass stands out without colour too."""
-    table = Table(title=name, title_justify="left", show_edge=False, header_style="bold")
+    table = Table(title=Text(name, style="table.title"), title_justify="left", show_edge=False, header_style="bold")
     for heading in ("", "check", "column", "found", "allowed"):
         table.add_column(heading, overflow="fold")
     for finding in examined.findings:
         style = None if finding.passed else "red"
-        table.add_row("✔" if finding.passed else "✖", finding.check, finding.column, finding.found, finding.allowed, style=style)
+        # Text, because what stands in the data is no markup of rich's.
+        cells = (Text(cell) for cell in (finding.check, finding.column, finding.found, finding.allowed))
+        table.add_row("✔" if finding.passed else "✖", *cells, style=style)
     console.print(table)
 
 

@@ -152,3 +152,30 @@ def test_a_class_that_yaml_takes_for_no_word_is_refused(project: Path, classes: 
     result = run("validate", "data/raw/things.csv")
     assert result.exit_code == 2
     assert "put each class in quotes" in result.output
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        pytest.param("speed [/s]", "fast", id="a unit that reads like the end of a style"),
+        pytest.param("speed", "[/n]", id="a cell that does"),
+        pytest.param("[bold]speed", "[red]", id="the names of styles"),
+        pytest.param(":warning:", ":x:", id="the names of emojis"),
+    ],
+)
+def test_what_stands_in_the_data_is_no_markup_of_the_terminal(project: Path, column: str, cell: str) -> None:
+    table = weighed().rename(columns={"mass": column}).astype({"size": object})
+    raw = Path("data/raw/[bold]things.csv")
+    table.to_csv(raw, index=False)
+    assert run("draft", str(raw), "--label", "kind").exit_code == 0
+    prepared = run("prepare", str(raw))
+    assert prepared.exit_code == 0, prepared.output
+    table.loc[0, "size"] = cell
+    table.to_csv(raw, index=False)
+    result = run("validate", str(raw))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), result.exception
+    shown = result.output.splitlines()
+    assert shown[0].strip() == str(raw)
+    for said in (*column.split(), cell):
+        assert any(said in line for line in shown[1:]), result.output
