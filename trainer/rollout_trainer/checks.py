@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from rollout_trainer.contract import Contract, whole
+from rollout_trainer.contract import Contract, span, whole
 from rollout_trainer.drift import distances
 
 SHOWN = 5
@@ -78,9 +78,9 @@ def _values(table: pd.DataFrame, contract: Contract) -> list[Finding]:
             failures[str(column)] = list(dict.fromkeys(zip(cases["index"], cases["failure_case"], strict=True)))
     found = []
     for name, limits in contract.features.items():
-        allowed = f"{limits.min:g} to {limits.max:g}"
+        allowed = span(limits.min, limits.max)
         seen = pd.to_numeric(table[name], errors="coerce")
-        inside = f"{seen.min():g} to {seen.max():g}" if seen.notna().any() else "no value"
+        inside = span(seen.min(), seen.max()) if seen.notna().any() else "no value"
         found.append(_cells("values", name, failures.get(name, []), inside, allowed))
     classes = ", ".join(map(str, contract.classes))
     found.append(_cells("classes", contract.label, failures.get(contract.label, []), "no others", classes))

@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Self
 
+import numpy as np
 import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -27,7 +28,7 @@ class Range(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.min >= self.max:
-            raise ValueError(f"min {self.min:g} must be less than max {self.max:g}")
+            raise ValueError(f"min {self.min:.15g} must be less than max {self.max:.15g}")
         return self
 
 
@@ -122,7 +123,8 @@ def draft(table: pd.DataFrame, label: str) -> str:
         room = (high - low) / 4
         # What is never below zero in the data is a size, a count or a share more often than not.
         least = max(0.0, low - room) if low >= 0 else low - room
-        lines.append(f"  {yaml.safe_dump(str(name)).splitlines()[0]}: {{min: {least:.4g}, max: {high + room:.4g}}}")
+        bounds = f"min: {_rounded(least, room)}, max: {_rounded(high + room, room)}"
+        lines.append(f"  {yaml.safe_dump(str(name)).splitlines()[0]}: {{{bounds}}}")
     lines += [
         f"min_rows: {max(10, len(table) // 2)}",
         f"max_missing: {_ceiling(float(table.isna().any(axis=1).mean()))}",
@@ -151,6 +153,19 @@ def _classes(labels: list[object], label: str) -> list[str] | list[int]:
             raise TrainerError(f"The column {label} holds fractions: a class must be a word or a whole number.")
         return sorted(set(numbers))
     return sorted(set(words))
+
+
+def _rounded(bound: float, room: float) -> str:
+    """The bound in four digits, or in as many more as keep it within a quarter of the `room` (same unit) that it leaves the data."""
+    texts = (f"{bound:.{digits}g}" for digits in range(4, 17))
+    return next((text for text in texts if abs(float(text) - bound) <= room / 4), repr(bound))
+
+
+def span(low: float, high: float) -> str:
+    """`low to high` in six digits, or in as many as tell the two apart by six digits of their difference."""
+    width, most = abs(high - low), max(abs(low), abs(high))
+    digits = 6 if not 0 < width < most else min(17, 6 + int(np.log10(most / width)))
+    return f"{low:.{digits}g} to {high:.{digits}g}"
 
 
 def _ceiling(share: float) -> float:

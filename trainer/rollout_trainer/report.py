@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout_trainer.checks import Examined
-from rollout_trainer.contract import Contract
+from rollout_trainer.contract import Contract, span
 
 BARS = 24
 WIDTH, HEIGHT = 240, 48
@@ -76,7 +76,7 @@ def _distribution(table: pd.DataFrame, name: str, contract: Contract) -> str:
     limits = contract.features[name]
     counts, _ = np.histogram(values, bins=BARS, range=(limits.min, limits.max))
     cells = "".join(f'<td class="number">{f}</td>' for f in (len(values), *figures))
-    return f"<tr><td>{escape(name)}</td>{cells}<td>{_bars(counts.tolist(), f'{name}: {limits.min:g} to {limits.max:g}')}</td></tr>\n"
+    return f"<tr><td>{escape(name)}</td>{cells}<td>{_bars(counts.tolist(), f'{name}: {span(limits.min, limits.max)}')}</td></tr>\n"
 
 
 def _bars(counts: list[int], title: str) -> str:
