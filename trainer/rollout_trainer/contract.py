@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from rollout_trainer.errors import TrainerError
 
 Share = Annotated[float, Field(ge=0, le=1)]
+UNNAMED = re.compile(r"Unnamed: [0-9]+(\.[0-9]+)*")
+"""What pandas calls a column whose header is empty."""
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?")
 """A label that is a number. `007` is none: its zeros would be lost."""
 
@@ -101,10 +103,13 @@ def contract_for(data: Path, given: Path | None = None) -> Contract:
 def draft(table: pd.DataFrame, label: str) -> str:
     """A contract, as YAML, that the table meets: each range is what was seen and a quarter of its width on both sides.
 
-    Raises TrainerError where the label is no column, or where a feature is no number.
+    What only numbers the rows (see `row_numbers`) is no feature. Raises TrainerError where the label is no column, or where a feature
+    is no number.
     """
     if label not in table.columns:
         raise TrainerError(f"There is no column {label}: there are {', '.join(map(str, table.columns))}.")
+    left_out = row_numbers(table, label)
+    table = table.drop(columns=left_out)
     features = table.drop(columns=label)
     if words := [str(c) for c in features.columns if not pd.api.types.is_numeric_dtype(features[c])]:
         raise TrainerError(f"Only numbers can be served, and these columns hold something else: {', '.join(words)}. Encode or remove them.")
@@ -114,6 +119,7 @@ def draft(table: pd.DataFrame, label: str) -> str:
     shares = table[label].value_counts(normalize=True)
     lines = [
         "# Drafted from the data: correct every line by what you know of it, above all the ranges.",
+        *(f"# Left out, because it only numbers the rows: {name}" for name in left_out),
         f"label: {yaml.safe_dump(label).splitlines()[0]}",
         f"classes: {yaml.safe_dump(classes, default_flow_style=True, width=10_000).strip()}",
         "features:",
@@ -133,6 +139,17 @@ def draft(table: pd.DataFrame, label: str) -> str:
         "max_drift: 0.25",
     ]
     return "\n".join(lines) + "\n"
+
+
+def row_numbers(table: pd.DataFrame, label: str) -> list[str]:
+    """The leading columns without a name that hold another whole number in each row: an index that to_csv wrote, once or more often."""
+    found: list[str] = []
+    for name in map(str, table.columns):
+        cells = table[name]
+        if name == label or not UNNAMED.fullmatch(name) or not pd.api.types.is_integer_dtype(cells) or not cells.is_unique:
+            break
+        found.append(name)
+    return found
 
 
 def whole(value: object) -> int | None:

@@ -70,7 +70,8 @@ def draft(data: Path, label: str, output: Path | None) -> None:
 
     target = output or contracts.home_of(data)
     try:
-        text = contracts.draft(files.read(data, label), label)
+        table = files.read(data, label)
+        text = contracts.draft(table, label)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -78,6 +79,8 @@ def draft(data: Path, label: str, output: Path | None) -> None:
         raise UsageTrouble(f"{target} exists and is not overwritten: remove it, or give another --output.") from there
     except (TrainerError, OSError) as trouble:
         raise UsageTrouble(str(trouble)) from trouble
+    if numbering := contracts.row_numbers(table, label):
+        click.echo(f"Left out, because it only numbers the rows: {', '.join(numbering)}. Write CSV files by to_csv(..., index=False).")
     click.echo(f"Wrote {target}. Correct its ranges by what you know, then: python -m rollout_trainer prepare {data}")
 
 

@@ -179,3 +179,32 @@ def test_what_stands_in_the_data_is_no_markup_of_the_terminal(project: Path, col
     assert shown[0].strip() == str(raw)
     for said in (*column.split(), cell):
         assert any(said in line for line in shown[1:]), result.output
+
+
+@pytest.mark.parametrize(
+    ("index", "times", "left_out"),
+    [
+        pytest.param(range(60), 1, "Unnamed: 0.", id="an index that to_csv wrote"),
+        pytest.param(range(60), 2, "Unnamed: 0.1, Unnamed: 0.", id="written twice"),
+        pytest.param(range(240, 0, -4), 1, "Unnamed: 0.", id="of rows that were sorted and chosen"),
+        pytest.param([n / 7 for n in range(60)], 1, None, id="fractions without a name number nothing"),
+        pytest.param([n // 2 for n in range(60)], 1, None, id="nor does what is there twice"),
+    ],
+)
+def test_what_only_numbers_the_rows_is_no_feature(project: Path, index: list[float], times: int, left_out: str | None) -> None:
+    raw = Path("data/raw/things.csv")
+    table = weighed()
+    table.index = pd.Index(index)
+    table.to_csv(raw)
+    for _ in range(times - 1):
+        pd.read_csv(raw).to_csv(raw)
+    drafted = run("draft", str(raw), "--label", "kind")
+    assert drafted.exit_code == 0, drafted.output
+    assert run("prepare", str(raw)).exit_code == 0
+    if left_out is None:
+        assert "Left out" not in drafted.output
+        assert contract_for(raw).columns == ("Unnamed: 0", "mass", "size")
+        return
+    assert contract_for(raw).columns == ("mass", "size")
+    assert f"it only numbers the rows: {left_out}" in drafted.output
+    assert "# Left out" in Path("data/contracts/things.yaml").read_text()
