@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from rollout_trainer.contract import Contract
+from rollout_trainer.contract import Contract, span, whole
 from rollout_trainer.drift import distances
 
 SHOWN = 5
@@ -58,7 +58,7 @@ def examine(table: pd.DataFrame, contract: Contract, reference: pd.DataFrame | N
     if reference is not None and set(wanted.columns) <= set(reference.columns):
         findings += _drift(typed, _typed(reference[wanted.columns], contract), contract)
     passed = all(f.passed for f in findings)
-    return Examined(tuple(findings), typed.dropna().reset_index(drop=True) if passed else None)
+    return Examined(tuple(findings), _without_gaps(typed, contract.label) if passed else None)
 
 
 def _columns(table: pd.DataFrame, contract: Contract) -> str:
@@ -78,9 +78,9 @@ def _values(table: pd.DataFrame, contract: Contract) -> list[Finding]:
             failures[str(column)] = list(dict.fromkeys(zip(cases["index"], cases["failure_case"], strict=True)))
     found = []
     for name, limits in contract.features.items():
-        allowed = f"{limits.min:g} to {limits.max:g}"
+        allowed = span(limits.min, limits.max)
         seen = pd.to_numeric(table[name], errors="coerce")
-        inside = f"{seen.min():g} to {seen.max():g}" if seen.notna().any() else "no value"
+        inside = span(seen.min(), seen.max()) if seen.notna().any() else "no value"
         found.append(_cells("values", name, failures.get(name, []), inside, allowed))
     classes = ", ".join(map(str, contract.classes))
     found.append(_cells("classes", contract.label, failures.get(contract.label, []), "no others", classes))
@@ -93,8 +93,7 @@ def schema_of(contract: Contract) -> pa.DataFrameSchema:
         name: pa.Column(float, pa.Check.in_range(limits.min, limits.max), nullable=True, coerce=True)
         for name, limits in contract.features.items()
     }
-    kind = int if isinstance(contract.classes[0], int) else str
-    label = pa.Column("Int64" if kind is int else "string", pa.Check.isin(contract.classes), nullable=True, coerce=True)
+    label = pa.Column(None, pa.Check(lambda labels: _labels(labels, contract).isin(contract.classes)), nullable=True)
     return pa.DataFrameSchema({**columns, contract.label: label})
 
 
@@ -116,13 +115,22 @@ def _typed(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     typed = table.copy()
     for name in contract.columns:
         typed[name] = pd.to_numeric(table[name], errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
-    labels = table[contract.label]
-    if isinstance(contract.classes[0], int):
-        numbers = pd.to_numeric(labels, errors="coerce")
-        typed[contract.label] = numbers.astype(int) if numbers.notna().all() else numbers
-    else:
-        typed[contract.label] = labels.astype(str).where(labels.notna())
+    typed[contract.label] = _labels(table[contract.label], contract)
     return typed
+
+
+def _labels(labels: pd.Series, contract: Contract) -> pd.Series:
+    """Labels of the kind that the contract's classes are of, missing ones still among them: Int64, or text as it stands."""
+    if isinstance(contract.classes[0], int):
+        numbers = {label: whole(label) for label in labels.dropna().unique().tolist()}
+        return labels.astype(object).map(numbers).astype("Int64")
+    return labels.astype(str).where(labels.notna())
+
+
+def _without_gaps(typed: pd.DataFrame, label: str) -> pd.DataFrame:
+    """The rows that miss nothing; whole numbers as labels are plain int64, whether or not one was missing."""
+    rows = typed.dropna().reset_index(drop=True)
+    return rows.astype({label: "int64"}) if rows[label].dtype == "Int64" else rows
 
 
 def _shape(typed: pd.DataFrame, contract: Contract) -> list[Finding]:

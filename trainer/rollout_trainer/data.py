@@ -12,6 +12,7 @@ from rollout_trainer.checks import Examined, examine
 from rollout_trainer.contract import Contract, contract_for
 from rollout_trainer.errors import DataRefused, TrainerError
 
+KEPT = "="
 HELD_OUT = 0.3
 SPLIT_SEED = 42
 """The held-out rows are the same for every model, so that accuracies compare."""
@@ -28,12 +29,25 @@ class Split:
     digest: str
 
 
-def read(path: Path) -> pd.DataFrame:
-    """The table in the CSV file at `path`; raises TrainerError where it is none."""
+def read(path: Path, label: str | None = None) -> pd.DataFrame:
+    """The table in the CSV file at `path`; raises TrainerError where it is none.
+
+    Cells of the column `label` are text, as they stand: only an empty one is missing. In the others pandas tells numbers and its
+    words for a missing value (NA, null, nan and so on).
+    """
     try:
-        return pd.read_csv(path)
+        table = pd.read_csv(path, converters={} if label is None else {label: _kept})
     except (OSError, ValueError) as trouble:
         raise TrainerError(f"{path} cannot be read: {trouble}. Give a CSV file with a header.") from trouble
+    if label in table.columns:
+        said = table[label].astype("str").str.removeprefix(KEPT)
+        table[label] = said.where(said.notna() & (said != ""))
+    return table
+
+
+def _kept(cell: str) -> str:
+    """The cell, marked so that pandas takes it for no word of its own."""
+    return KEPT + cell
 
 
 def reference_for(path: Path) -> Path | None:
@@ -44,7 +58,8 @@ def reference_for(path: Path) -> Path | None:
 
 def check(path: Path, contract: Contract, reference: Path | None = None) -> Examined:
     """Hold the file against its contract; raises TrainerError where a file cannot be read."""
-    return examine(read(path), contract, None if reference is None else read(reference))
+    label = contract.label
+    return examine(read(path, label), contract, None if reference is None else read(reference, label))
 
 
 def accept(path: Path, examined: Examined) -> pd.DataFrame:

@@ -70,7 +70,8 @@ def draft(data: Path, label: str, output: Path | None) -> None:
 
     target = output or contracts.home_of(data)
     try:
-        text = contracts.draft(files.read(data), label)
+        table = files.read(data, label)
+        text = contracts.draft(table, label)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -78,6 +79,8 @@ def draft(data: Path, label: str, output: Path | None) -> None:
         raise UsageTrouble(f"{target} exists and is not overwritten: remove it, or give another --output.") from there
     except (TrainerError, OSError) as trouble:
         raise UsageTrouble(str(trouble)) from trouble
+    if numbering := contracts.row_numbers(table, label):
+        click.echo(f"Left out, because it only numbers the rows: {', '.join(numbering)}. Write CSV files by to_csv(..., index=False).")
     click.echo(f"Wrote {target}. Correct its ranges by what you know, then: python -m rollout_trainer prepare {data}")
 
 
@@ -89,9 +92,9 @@ def _checked(data: Path, contract: Path | None, reference: Path | None, page: Pa
 
     try:
         agreed = contracts.contract_for(data, contract)
-        table = files.read(data)
+        table = files.read(data, agreed.label)
         before = reference or files.reference_for(data)
-        examined = checks.examine(table, agreed, None if before is None else files.read(before))
+        examined = checks.examine(table, agreed, None if before is None else files.read(before, agreed.label))
         report.show(Console(), str(data), examined)
         if page is not None:
             page.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ from sklearn.base import BaseEstimator, is_classifier
 from rollout_trainer.errors import TrainerError
 
 FOREST = "sklearn.ensemble.RandomForestClassifier"
+INNER = ("estimator", "base_estimator", "estimators", "final_estimator", "steps", "transformers", "transformer_list")
+"""Parameters of scikit-learn that take estimators, not values."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
 
 
@@ -79,6 +81,13 @@ def _made(path: str, parameters: Mapping[str, Any], seed: int) -> BaseEstimator:
     if not (inspect.isclass(kind) and issubclass(kind, BaseEstimator)):
         raise TrainerError(f"{path} is no estimator class: write, for example, {FOREST}.")
     known = inspect.signature(kind).parameters
+    if within := [
+        key for key in INNER if key in known and (known[key].default is inspect.Parameter.empty or parameters.get(key) is not None)
+    ]:
+        raise TrainerError(
+            f"{path} is made of another estimator ({within[0]}), which a recipe cannot write: name a single classifier and its parameters, "
+            f"for example {FOREST}."
+        )
     if unknown := [key for key in parameters if key not in known]:
         raise TrainerError(f"{path} has no parameter {', '.join(unknown)}: it has {', '.join(known)}.")
     seeded = {"random_state": seed} if "random_state" in known else {}

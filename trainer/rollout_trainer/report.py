@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rollout_trainer.checks import Examined
-from rollout_trainer.contract import Contract
+from rollout_trainer.contract import Contract, span
 
 BARS = 24
 WIDTH, HEIGHT = 240, 48
@@ -26,12 +27,14 @@ td:not(:nth-last-child(-n+2)) { white-space: nowrap; }
 
 def show(console: Console, name: str, examined: Examined) -> None:
     """Print every finding as a table; what did not pass stands out without colour too."""
-    table = Table(title=name, title_justify="left", show_edge=False, header_style="bold")
+    table = Table(title=Text(name, style="table.title"), title_justify="left", show_edge=False, header_style="bold")
     for heading in ("", "check", "column", "found", "allowed"):
         table.add_column(heading, overflow="fold")
     for finding in examined.findings:
         style = None if finding.passed else "red"
-        table.add_row("✔" if finding.passed else "✖", finding.check, finding.column, finding.found, finding.allowed, style=style)
+        # Text, because what stands in the data is no markup of rich's.
+        cells = (Text(cell) for cell in (finding.check, finding.column, finding.found, finding.allowed))
+        table.add_row("✔" if finding.passed else "✖", *cells, style=style)
     console.print(table)
 
 
@@ -73,7 +76,7 @@ def _distribution(table: pd.DataFrame, name: str, contract: Contract) -> str:
     limits = contract.features[name]
     counts, _ = np.histogram(values, bins=BARS, range=(limits.min, limits.max))
     cells = "".join(f'<td class="number">{f}</td>' for f in (len(values), *figures))
-    return f"<tr><td>{escape(name)}</td>{cells}<td>{_bars(counts.tolist(), f'{name}: {limits.min:g} to {limits.max:g}')}</td></tr>\n"
+    return f"<tr><td>{escape(name)}</td>{cells}<td>{_bars(counts.tolist(), f'{name}: {span(limits.min, limits.max)}')}</td></tr>\n"
 
 
 def _bars(counts: list[int], title: str) -> str:

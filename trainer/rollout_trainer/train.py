@@ -41,5 +41,5 @@ def fit(split: Split, recipe: Recipe) -> Any:
         raise TrainerError(
             f"{recipe.estimator} did not converge: {said} Raise its max_iter, or put sklearn.preprocessing.StandardScaler before it."
         ) from early
-    except (ValueError, TypeError) as refused:
+    except (ValueError, TypeError, AttributeError) as refused:
         raise TrainerError(f"{recipe.estimator} could not be fitted: {str(refused).splitlines()[0]}") from refused

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -57,6 +58,29 @@ def test_what_is_drafted_is_met_by_the_data() -> None:
     assert not examine(table, drafted).broken
     assert drafted.classes == ("heavy", "light")
     assert drafted.features["mass"].min >= 0, "what was never negative may not become so"
+
+
+@pytest.mark.parametrize(
+    ("start", "step"),
+    [
+        pytest.param(1.79e12, 60_000.0, id="minutes in milliseconds since 1970"),
+        pytest.param(1.79e12, 1e-3, id="the next numbers but a few"),
+        pytest.param(1e6, 1e-4, id="a narrow band far from zero"),
+        pytest.param(-1.79e12, 60_000.0, id="far below zero"),
+        pytest.param(0.0, 1e-9, id="very small numbers"),
+        pytest.param(-3e300, 1e298, id="very large numbers"),
+        pytest.param(0.99999, 1e-7, id="shares close to one"),
+    ],
+)
+def test_a_drafted_range_has_digits_enough_for_the_data(start: float, step: float) -> None:
+    table = weighed().assign(when=lambda t: start + step * np.arange(len(t)))
+    drafted = Contract.model_validate(yaml.safe_load(draft(table, "kind")))
+    assert not examine(table, drafted).broken
+    limits, width = drafted.features["when"], table["when"].max() - table["when"].min()
+    assert limits.max - limits.min <= 1.7 * width, "and no more room than a quarter on both sides, or so"
+    (shown,) = [f for f in examine(table, drafted).findings if f.column == "when" and f.check == "values"]
+    for said in (shown.allowed, shown.found):
+        assert float(said.split(" to ")[0]) < float(said.split(" to ")[1])
 
 
 def test_a_draft_holds_whole_numbers_as_classes() -> None:

@@ -53,6 +53,29 @@ def test_any_classifier_is_trained_and_judged(split: Split, recipe: Recipe) -> N
         pytest.param(Recipe(parameters={"trees": 3}), "no parameter trees: it has n_estimators", id="an unknown parameter"),
         pytest.param(Recipe(parameters={"n_estimators": -3}), "could not be fitted", id="a parameter out of range"),
         pytest.param(Recipe(preprocessing=("sklearn.svm.SVC",)), "transforms nothing", id="no transformer"),
+        pytest.param(
+            Recipe(estimator="sklearn.calibration.CalibratedClassifierCV", parameters={"estimator": "sklearn.svm.LinearSVC"}),
+            r"CalibratedClassifierCV is made of another estimator \(estimator\), which a recipe cannot write",
+            id="an estimator in an estimator",
+        ),
+        pytest.param(
+            Recipe(
+                estimator="sklearn.model_selection.GridSearchCV", parameters={"estimator": "sklearn.svm.SVC", "param_grid": {"C": [1, 2]}}
+            ),
+            "GridSearchCV is made of another estimator",
+            id="a search",
+        ),
+        pytest.param(
+            Recipe(estimator="sklearn.ensemble.VotingClassifier", parameters={"estimators": [["a", "sklearn.svm.SVC"]]}),
+            r"VotingClassifier is made of another estimator \(estimators\)",
+            id="a vote of several",
+        ),
+        pytest.param(
+            Recipe(estimator="sklearn.multiclass.OneVsRestClassifier"), "is made of another estimator", id="an estimator that is not given"
+        ),
+        pytest.param(
+            Recipe(preprocessing=("sklearn.feature_selection.RFE",)), "RFE is made of another estimator", id="an estimator in a step"
+        ),
         pytest.param(Recipe(features=5), "4 features and the recipe asks for 5", id="more features than there are"),
         pytest.param(
             Recipe(estimator="sklearn.linear_model.LogisticRegression", parameters={"max_iter": 1}), "did not converge", id="too few steps"
