@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -122,16 +122,21 @@ class Mlflow(Speaks):
         """A header line, and a line of numbers for each row."""
         signature, most = call.model.signature, call.state.settings.max_rows
         try:
-            lines = list(csv.reader(io.StringIO(call.body.decode(), newline=""), strict=True))
+            lines = list(csv.reader(io.StringIO(call.body.decode("utf-8-sig"), newline=""), strict=True))
         except (UnicodeDecodeError, csv.Error) as failure:
             raise Refused(f"the body is no CSV in UTF-8: {failure}") from failure
         lines = [line for line in lines if line]
         if not lines:
             raise BadInput("send a header line with the columns' names, and at least one row")
+        if not signature.named:
+            return signature.rows([self._numbers(line) for line in lines[1:]], most, "the CSV")
+        # Columns are chosen before cells are read: what the model does not take may hold anything.
+        chosen = self._known(call, self._records(lines[0], lines[1:]))
+        data = [dict(zip(row, self._numbers(row.values()), strict=True)) for row in chosen]
+        return signature.rows(data, most, "the CSV")
+
+    def _numbers(self, cells: Iterable[str]) -> list[float]:
         try:
-            data = [[float(cell) for cell in line] for line in lines[1:]]
+            return [float(cell) for cell in cells]
         except ValueError as failure:
             raise BadInput(f"a cell is no number: {failure}") from failure
-        if not signature.named:
-            return signature.rows(data, most, "the CSV")
-        return signature.rows(self._known(call, self._records(lines[0], data)), most, "the CSV")

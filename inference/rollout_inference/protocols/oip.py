@@ -30,19 +30,19 @@ class _Tensor(msgspec.Struct):
     shape: list[int]
     datatype: str
     data: Any = None
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class _Wanted(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class _Request(msgspec.Struct):
     inputs: list[_Tensor]
     id: str | None = None
     outputs: list[_Wanted] | None = None
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 _REQUEST = msgspec.json.Decoder(_Request)
@@ -74,9 +74,9 @@ class OpenInference(Speaks):
                 raise Refused(f"there is no output {one.name!r}: ask for {', '.join(offered)}")
         outcome, ids = await call.predict(rows)
         values = {LABEL: outcome.labels, CHANCE: outcome.probabilities, IDENTITY: ids}
-        sent, binary = _Sent(), bool(asked.parameters.get("binary_data_output", False))
+        sent, binary = _Sent(), bool((asked.parameters or {}).get("binary_data_output", False))
         for one in wanted:
-            _send(sent, one.name, offered[one.name], values[one.name], bool(one.parameters.get("binary_data", binary)))
+            _send(sent, one.name, offered[one.name], values[one.name], bool((one.parameters or {}).get("binary_data", binary)))
         settings = call.state.settings
         said = {"model_name": settings.name, "model_version": settings.version, "outputs": sent.outputs}
         if asked.id is not None:
@@ -128,7 +128,7 @@ def _array(tensor: _Tensor, rest: bytes) -> tuple[Any, bytes]:
     if not 1 <= len(tensor.shape) <= 2 or any(not 0 <= one < 2**31 for one in tensor.shape):
         raise Refused(f"{tensor.name!r} has shape {tensor.shape}: send [rows, columns]")
     count = tensor.shape[0] * (tensor.shape[1] if len(tensor.shape) == 2 else 1)
-    size = tensor.parameters.get("binary_data_size")
+    size = (tensor.parameters or {}).get("binary_data_size")
     if size is not None:
         if size != count * kind.itemsize or size > len(rest):
             raise Refused(f"{tensor.name!r} of shape {tensor.shape} and {tensor.datatype} has {count * kind.itemsize} bytes, not {size}")

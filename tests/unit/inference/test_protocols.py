@@ -37,6 +37,9 @@ FORMATS: dict[str, Any] = {
     "inputs, rows": {"inputs": ROWS},
     "with params beside it": {"instances": ROWS, "params": None},
     "CSV": CSV,
+    "CSV with a column of text that the model does not take": "\n".join(f"A{n},{x}" if n else f"id,{x}" for n, x in enumerate(CSV.split())),
+    "CSV with an empty cell that the model does not take": "\n".join(f"{x}," if n else f"{x},id" for n, x in enumerate(CSV.split())),
+    "CSV with a byte-order mark": "\ufeff" + CSV,
     "CSV with one column more": "\n".join(f"{line},7" if n else f"{line},id" for n, line in enumerate(CSV.split())),
 }
 
@@ -110,6 +113,12 @@ def test_infer_takes_rows_in_every_shape(client: TestClient, body: Any, path: st
     labels, ids = said["outputs"]
     assert labels == {"name": "predict", "datatype": "BYTES", "shape": [2], "data": EXPECTED}
     assert (ids["name"], len(ids["data"])) == ("prediction_id", 2)
+
+
+def test_infer_takes_parameters_that_are_null(client: TestClient) -> None:
+    body = {"inputs": [tensor(parameters=None)["inputs"][0]], "outputs": [{"name": "predict", "parameters": None}], "parameters": None}
+    reply = client.post("/v2/models/iris/infer", json=body)
+    assert reply.status_code == 200, reply.text
 
 
 def test_infer_gives_the_outputs_that_were_asked_for(client: TestClient) -> None:
