@@ -78,7 +78,7 @@ WRITTEN = [
 
 def test_a_source_that_is_written_of_is_one_that_the_server_exports() -> None:
     named = {
-        (str(file.relative_to(ROOT)), value)
+        (file.relative_to(ROOT).as_posix(), value)
         for file in WRITTEN
         for values in re.findall(r'\bsource(?:=~|=|!=|!~|: )\\?"?([a-z|]+)\b(?!:)', file.read_text(encoding="utf-8"))
         for value in values.split("|")
