@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from rollout_bridge.telemetry import WEBHOOKS as _WEBHOOKS  # noqa: F401 - registers what the bridge exports
+from rollout_inference.feedback import Window
+from rollout_inference.metrics import Measured
 
 ROOT = Path(__file__).parents[3]
 RULES = yaml.safe_load((ROOT / "monitoring" / "rules.yaml").read_text())
@@ -54,6 +56,36 @@ def test_only_series_that_exist_are_asked_for(place: str, expression: str) -> No
     names = set(re.findall(r"\b(?:ml|modelrollout|namespace_revision)[a-z0-9_:]+", expression))
     assert names
     assert names <= exported() | RECORDED, place
+
+
+def sources() -> set[str]:
+    """Every value of `source` that the model server exports: what the trainer measured, then labels."""
+    registry = CollectorRegistry()
+    measured = Measured("ml_model_accuracy", "Share of right answers", ("iris", "1", "abc"), Window(10, 1), registry)
+    found: set[str] = set()
+    for show in (lambda: measured.trained(0.9, 30), lambda: measured.add(1.0)):
+        show()
+        found |= {sample.labels["source"] for metric in registry.collect() for sample in metric.samples}
+    return found
+
+
+WRITTEN = [
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "monitoring").glob("*.*"),
+    *(ROOT / "charts").rglob("files/*.*"),
+]
+
+
+def test_a_source_that_is_written_of_is_one_that_the_server_exports() -> None:
+    named = {
+        (file.relative_to(ROOT).as_posix(), value)
+        for file in WRITTEN
+        for values in re.findall(r'\bsource(?:=~|=|!=|!~|: )\\?"?([a-z|]+)\b(?!:)', file.read_text(encoding="utf-8"))
+        for value in values.split("|")
+    }
+    assert {"docs/inference.md", "docs/monitoring.md", "monitoring/rules.test.yaml"} <= {file for file, _ in named}
+    assert sources() == {"training", "feedback"}
+    assert {(file, value) for file, value in named if value not in sources()} == set()
 
 
 def test_panels_do_not_lie_on_each_other() -> None:
