@@ -557,3 +557,9 @@ def test_a_spec_that_cannot_be_read_holds_everything_and_leaves_nothing_behind(n
     again, never = (decide(observed(6, spec=right, status=s, workloads=ready(V1, V2))).status for s in (wrong, status))
     assert again.model_copy(update={"conditions": ()}) == never.model_copy(update={"conditions": ()})
     assert [(c.type, c.status, c.reason) for c in again.conditions] == [(c.type, c.status, c.reason) for c in never.conditions]
+
+
+@pytest.mark.parametrize("alias", ["latest", "LATEST", "Latest"])
+def test_an_object_from_before_at_latest_was_refused_is_not_followed(alias: str) -> None:
+    with pytest.raises(ValueError, match="whatever version anybody registered last: set an alias of your own"):
+        spec(f"models:/iris@{alias}")
