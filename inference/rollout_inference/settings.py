@@ -8,6 +8,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_LETTERS = r"A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff"
+_URI = re.compile(f"models:/[{_LETTERS}_-]([{_LETTERS}_. -]*[{_LETTERS}_.-])?(/[1-9][0-9]*|@[{_LETTERS}_-]+)")
+"""What the CRD takes as modelUri."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _WHOLE = {
     "PORT": "port",
@@ -78,7 +81,7 @@ class Settings(BaseModel):
         uri, path = env.get("MODEL_URI", "").strip(), env.get("MODEL_PATH", "").strip()
         if bool(uri) == bool(path):
             raise SettingsError("set exactly one of MODEL_URI, for example models:/iris/7, and MODEL_PATH, a folder with an MLmodel file")
-        if uri and not re.fullmatch(r"models:/[A-Za-z0-9_][A-Za-z0-9_. -]*(/[1-9][0-9]*|@[A-Za-z][A-Za-z0-9_-]*)", uri):
+        if uri and not _URI.fullmatch(uri):
             raise SettingsError(f"MODEL_URI={uri!r} is none: write models:/<name>/<version> or models:/<name>@<alias>")
         digest = env.get("MODEL_DIGEST", "").strip()
         if digest and not _DIGEST.fullmatch(digest):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic.alias_generators import to_camel
 
 from rollout_bridge.delivery import DEFAULT_WORKSPACE, AliasSet
-from rollout_operator.domain.spec import MAX_NAME, MODEL_NAME, Spec
+from rollout_operator.domain.spec import MAX_NAME, MODEL_ALIAS, MODEL_NAME, Spec
 
 FIXED_PAYLOAD = ("model_uri", "model", "version", "alias", "workspace", "requested_at", "delivery_id")
 """Keys of a dispatch's client_payload that are always there; GitHub takes ten in all."""
@@ -84,7 +84,7 @@ class Rule(_Closed):
     """One alias of one registered model, and what follows when it is set: exactly one of rollout and dispatch."""
 
     model: Annotated[str, StringConstraints(pattern=f"^{MODEL_NAME}$", max_length=200)]
-    alias: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=256)]
+    alias: Annotated[str, StringConstraints(pattern=f"^{MODEL_ALIAS}$", max_length=256)]
     workspace: Annotated[str, StringConstraints(min_length=1, max_length=63)] = DEFAULT_WORKSPACE
     rollout: RolloutTarget | None = None
     dispatch: DispatchTarget | None = None

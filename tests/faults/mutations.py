@@ -139,8 +139,9 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
     "modelUri": st.sampled_from(
         [
             *("", "iris", "models:/iris", "models:/iris/0", "models:/iris/latest", "models:/iris/-1", "models:/iris/1.5"),
-            *("file:///etc/passwd", "http://iris/1", "models:/../iris/1", "models:/iris/1/", "models:/iris@", "models:/iris@1a"),
-            *("models:/a b/1", "runs:/abc/model", "models:/iris/1\n", "models:/" + "a" * 256 + "/1"),
+            *("file:///etc/passwd", "http://iris/1", "models:/../iris/1", "models:/iris/1/", "models:/iris@", "models:/iris@1.5"),
+            *("models:/iris@latest", "models:/iris@LATEST", "models:/a /1", "models:/a%20b/1", "models:/$(HOME)/1"),
+            *("runs:/abc/model", "models:/iris/1\n", "models:/" + "a" * 256 + "/1"),
         ]
     ),
     "replicas": st.one_of(st.integers(-(2**31), 0), st.integers(1001, 2**31)),

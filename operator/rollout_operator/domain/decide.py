@@ -163,7 +163,8 @@ def _redirect(seen: Observed, spec: Spec) -> Plan:
         if status.phase in ON_TRIAL:
             return _roll_back(seen, Reason.RETURNED_TO_STABLE, f"Cancelled: {wanted}, which is stable.", Verdict.CANCELLED)
         if status.phase is Phase.ROLLED_BACK:
-            return _enter(seen, Phase.PROMOTED, Reason.RETURNED_TO_STABLE, f"{stable.uri} is stable.", candidate=None)
+            # The gates that status shows are the candidate's: none of them says anything of stable.
+            return _enter(seen, Phase.PROMOTED, Reason.RETURNED_TO_STABLE, f"{stable.uri} is stable.", **_BLANK)
         return _rolling_back(seen, spec)
     if status.phase in CANDIDATE_RUNS:
         verdict = status.verdict if status.phase is Phase.ROLLING_BACK else None

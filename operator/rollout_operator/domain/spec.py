@@ -1,15 +1,25 @@
 """What a person asks for: the spec of a ModelRollout. The CRD's schema, defaults and CEL rules are made from this."""
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from rollout_operator.domain.schema import ApiModel, Duration, between, cel, rule
+from rollout_operator.domain.schema import ApiModel, Duration, between, cel, rule, rules
 from rollout_operator.domain.traffic import Traffic
 
-MODEL_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
-MODEL_URI = f"^models:/{MODEL_NAME}(/[1-9][0-9]{{0,9}}|@[A-Za-z][A-Za-z0-9_-]*)$"
+_LETTERS = r"A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff"
+"""In a set of characters: letters and digits of any script, no blanks, controls or marks of direction. RE2 and Python read it alike."""
+MODEL_NAME = f"[{_LETTERS}_-]([{_LETTERS}_. -]*[{_LETTERS}_.-])?"
+MODEL_ALIAS = f"[{_LETTERS}_-]+"
+MODEL_URI = f"^models:/{MODEL_NAME}(/[1-9][0-9]{{0,9}}|@{MODEL_ALIAS})$"
+MODEL_URI_FORM = (
+    "write models:/<name>/<version> with a whole number as version, such as models:/iris/7, or models:/<name>@<alias>; "
+    "names are of letters, digits, blanks and _ . -, and aliases of letters, digits and _ -"
+)
+LATEST = "@[Ll][Aa][Tt][Ee][Ss][Tt]$"
+NOT_LATEST = "@latest is whatever version anybody registered last: set an alias of your own in MLflow, and write models:/<name>@<alias>"
 MAX_NAME = 48
 """Longest name of a ModelRollout: `<name>-<revision>-` must survive whole in the names of its pods (58 characters)."""
 
@@ -266,15 +276,25 @@ SPEC_RULES = [
 ]
 
 
+def _no_latest(uri: str) -> str:
+    """The URI; raises ValueError for the alias that MLflow itself answers, also in objects from before the CRD refused it."""
+    if re.search(LATEST, uri):
+        raise ValueError(NOT_LATEST)
+    return uri
+
+
 class Spec(ApiModel, json_schema_extra={"x-kubernetes-validations": SPEC_RULES}):
     """The spec of a ModelRollout; two lines (modelUri, traffic.host) are enough."""
 
-    model_uri: str = Field(
+    model_uri: Annotated[str, AfterValidator(_no_latest)] = Field(
         max_length=256,
         description="The MODEL_URI: models:/<name>/<version>, or models:/<name>@<alias>, whose version is pinned in status.",
-        json_schema_extra=cel(
-            f"self.matches('{MODEL_URI}')",
-            "write models:/<name>/<version> with a whole number as version, such as models:/iris/7, or models:/<name>@<alias>",
+        json_schema_extra=rules(
+            (
+                f"self.matches('{MODEL_URI}')",
+                MODEL_URI_FORM,
+            ),
+            (f"!self.matches('{LATEST}')", NOT_LATEST),
         ),
     )
     replicas: int = Field(

@@ -325,6 +325,16 @@ TRANSITIONS = {
 }
 
 
+def test_who_goes_back_to_stable_after_a_rollback_sees_no_figures_of_the_rejected_version() -> None:
+    failed = decide(trial(5, answers=BAD)).status
+    ended = decide(observed(60, spec=TO_2, status=failed, workloads=ready(V1))).status
+    assert [(g.revision, g.measurement) for g in ended.gates] == [(V2.revision, Measurement.FAIL)], "they explain the rollback"
+    back = decide(observed(99, spec=spec(), status=ended, workloads=ready(V1))).status
+    assert (back.phase, back.reason, back.candidate, back.gates) == (Phase.PROMOTED, Reason.RETURNED_TO_STABLE, None, ())
+    assert (back.history, back.rejected) == (ended.history, ended.rejected)
+    assert [g.measurement for g in back.history[0].gates] == [Measurement.FAIL]
+
+
 @pytest.mark.parametrize(("look", "phase", "reason"), TRANSITIONS.values(), ids=TRANSITIONS.keys())
 def test_one_look_leads_to(look: Observed, phase: Phase, reason: Reason) -> None:
     status = decide(look).status
@@ -592,3 +602,9 @@ def test_a_spec_that_cannot_be_read_holds_everything_and_leaves_nothing_behind(n
     again, never = (decide(observed(6, spec=right, status=s, workloads=ready(V1, V2))).status for s in (wrong, status))
     assert again.model_copy(update={"conditions": ()}) == never.model_copy(update={"conditions": ()})
     assert [(c.type, c.status, c.reason) for c in again.conditions] == [(c.type, c.status, c.reason) for c in never.conditions]
+
+
+@pytest.mark.parametrize("alias", ["latest", "LATEST", "Latest"])
+def test_an_object_from_before_at_latest_was_refused_is_not_followed(alias: str) -> None:
+    with pytest.raises(ValueError, match="whatever version anybody registered last: set an alias of your own"):
+        spec(f"models:/iris@{alias}")

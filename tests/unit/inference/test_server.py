@@ -12,7 +12,7 @@ import pytest
 import skops.io
 from starlette.testclient import TestClient
 
-from rollout_inference.app import create_app
+from rollout_inference.app import Application, create_app
 from rollout_inference.digest import tree_digest
 from rollout_inference.errors import LoadFailed
 from rollout_inference.loading import LoadedModel, load, load_folder
@@ -202,11 +202,28 @@ WRONG = {
     "both URI and path": ({"MODEL_URI": "models:/iris/1", "MODEL_PATH": "/m"}, "exactly one"),
     "another scheme": ({"MODEL_URI": "file:///etc/passwd"}, "MODEL_URI"),
     "a traversal": ({"MODEL_URI": "models:/../x/1"}, "MODEL_URI"),
+    "a name with a query": ({"MODEL_URI": "models:/x?y/1"}, "MODEL_URI"),
     "a digest that is none": ({"MODEL_URI": "models:/iris/1", "MODEL_DIGEST": "md5:1"}, "64 hex digits"),
     "an unknown level": ({"MODEL_URI": "models:/iris/1", "LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
     "a port that is none": ({"MODEL_URI": "models:/iris/1", "PORT": "http"}, "PORT"),
     "a limit that is none": ({"MODEL_URI": "models:/iris/1", "MAX_ROWS": "-1"}, "MAX_ROWS='-1' is out of range"),
 }
+
+
+NAMES = {
+    "a blank": ("models:/my model/1", "my model", "1"),
+    "accents": ("models:/größe/1", "größe", "1"),
+    "another script": ("models:/日本/1", "日本", "1"),
+    "a dash first": ("models:/-x/1", "-x", "1"),
+    "an alias that begins with a digit": ("models:/iris@2026-q4", "iris", "2026-q4"),
+}
+
+
+@pytest.mark.parametrize(("uri", "name", "version"), NAMES.values(), ids=NAMES.keys())
+def test_a_model_is_served_under_whatever_name_mlflow_takes(uri: str, name: str, version: str) -> None:
+    settings = Settings.from_environment({"MODEL_URI": uri})
+    assert (settings.name, settings.version) == (name, version)
+    assert Application(settings).endpoint(f"/v2/models/{name}/infer") is not None
 
 
 @pytest.mark.parametrize(("env", "sentence"), WRONG.values(), ids=WRONG.keys())

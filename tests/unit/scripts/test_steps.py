@@ -26,6 +26,8 @@ def job(tmp_path: Path) -> Job:
         pytest.param([GOOD[0], "models:/iris/latest"], "is no MODEL_URI", id="a word for a version"),
         pytest.param([GOOD[0], "models:/../7"], "is no MODEL_URI", id="a path"),
         pytest.param([GOOD[0], 'models:/iris/7","paused":true,"x":"'], "is no MODEL_URI", id="more fields by a quote"),
+        pytest.param(["docs/examples/none.yaml", "models:/my größe/7"], "is no file of this repository", id="blank and accents"),
+        pytest.param(["docs/examples/none.yaml", "models:/iris@2026-q4"], "is no file of this repository", id="an alias of digits"),
         pytest.param([GOOD[0], "models:/iris/7\nx"], "is no MODEL_URI", id="a second line"),
         pytest.param([*GOOD, "soon"], "is no duration", id="a word for a duration"),
         pytest.param(["docs/examples/none.yaml", GOOD[1]], "is no file of this repository", id="no such manifest"),
