@@ -84,6 +84,8 @@ def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, OnnxRuntime]:
     if points.ndim != 2 or points.shape[1] != artifact.signature.width or not len(points):
         raise NotCarried(f"its conversion was tried on rows of another shape: {points.shape}")
     runtime = OnnxRuntime(content, plan.shape)
+    if probable is None and runtime.probable:
+        raise NotCarried("its conversion says probabilities, and none of scikit-learn's are with it")
     if differs := disagreement(plan.task, expected, probable, runtime.answers(points)):
         raise NotCarried(f"its conversion does not say what scikit-learn said: {differs}")
     return plan, runtime

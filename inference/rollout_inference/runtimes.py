@@ -66,6 +66,11 @@ class OnnxRuntime:
         self._outputs = [one.name for one in self._session.get_outputs()]
         self._served = self._outputs[:2]
 
+    @property
+    def probable(self) -> bool:
+        """Whether it says probabilities beside labels."""
+        return len(self._served) > 1
+
     def answers(self, rows: Rows) -> list[Any]:
         """All outputs as they are: labels, and probabilities where it has them. Raises whatever ONNX Runtime does."""
         if len(self._inputs) != (rows.shape[1] if self._shape.columns else 1):
@@ -83,7 +88,7 @@ class OnnxRuntime:
         """Predict in this thread."""
         said = self._session.run(self._served, feed(rows, self._shape, self._inputs))
         labels = said[0].ravel() if self._shape.flat else said[0]
-        return Outcome(labels.tolist(), said[1] if len(said) > 1 else None)
+        return Outcome(labels.tolist(), np.clip(said[1], 0, 1) if len(said) > 1 else None)
 
 
 @dataclass(slots=True)

@@ -19,15 +19,17 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
+    StackingClassifier,
     VotingClassifier,
 )
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge, RidgeClassifier, SGDClassifier
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
-from sklearn.svm import SVC
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PolynomialFeatures, StandardScaler
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from rollout_inference import conversion
@@ -216,3 +218,73 @@ def test_whole_numbers_are_asked_for_where_the_model_has_them(save: Save) -> Non
     assert signature.matrix([[1, 0.5]], 10) is not None
     assert signature.matrix([[1.5, 0.5]], 10) is None
     assert signature.matrix([[1.5, 0.5], [1, 1]], 10) is None
+
+
+MILLISECONDS = 1.79e12 + 1_000 * np.arange(10.0)[:, None]
+LATE = (np.arange(10) >= 7).astype(int)
+HARD: dict[str, tuple[Any, Any, Any, str]] = {
+    "a tree behind a scaler, on Unix milliseconds": (make_pipeline(StandardScaler(), DecisionTreeClassifier()), MILLISECONDS, LATE, ""),
+    "a regression tree behind a scaler": (make_pipeline(StandardScaler(), DecisionTreeRegressor()), MILLISECONDS, LATE, ""),
+    "boosting behind a scaler": (
+        make_pipeline(StandardScaler(), GradientBoostingClassifier(random_state=0)),
+        IRIS.data.to_numpy(),
+        IRIS.target,
+        "",
+    ),
+    "a tree behind what cannot be undone": (
+        make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)),
+        IRIS.data.to_numpy(),
+        IRIS.target,
+        "sklearn",
+    ),
+    "linear on Unix milliseconds": (make_pipeline(StandardScaler(), LogisticRegression()), MILLISECONDS, LATE, "onnx"),
+    "probabilities that tie where scores do not": (SGDClassifier(loss="log_loss", random_state=0), IRIS.data.to_numpy(), IRIS.target, ""),
+    "scaled, modified Huber": (
+        make_pipeline(StandardScaler(), SGDClassifier(loss="modified_huber", random_state=0)),
+        IRIS.data.to_numpy(),
+        IRIS.target,
+        "",
+    ),
+    "voting of unlike members": (
+        VotingClassifier([("a", LogisticRegression(max_iter=500)), ("b", RandomForestClassifier(**SMALL))], voting="soft"),
+        IRIS.data.to_numpy(),
+        IRIS.target,
+        "",
+    ),
+    "stacking of unlike members": (
+        StackingClassifier([("a", LogisticRegression(max_iter=500)), ("b", RandomForestClassifier(**SMALL))], cv=2),
+        IRIS.data.to_numpy(),
+        IRIS.target,
+        "",
+    ),
+    "refuses rows below zero": (
+        make_pipeline(FunctionTransformer(np.log1p), LogisticRegression()),
+        IRIS.data.to_numpy(),
+        IRIS.target,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARD.keys())
+def test_rows_that_a_model_learnt_from_get_scikit_learns_answers(save: Save, name: str) -> None:
+    estimator, rows, labels, runtime = HARD[name]
+    estimator.fit(rows, labels)
+    model = load_folder(*save(estimator, rows))
+    assert runtime in {"", model.runtime.name}, model.plan.reason
+    assert model.runtime.run(rows).labels == estimator.predict(rows).tolist()
+
+
+@pytest.mark.parametrize(
+    "estimator", [SVC(), LinearSVC(), RidgeClassifier(), SGDClassifier(), Perceptron(), OneVsOneClassifier(LogisticRegression())]
+)
+def test_probabilities_are_not_said_where_scikit_learn_has_none(save: Save, estimator: Any) -> None:
+    estimator.fit(IRIS.data.to_numpy(), IRIS.target)
+    model = load_folder(*save(estimator, IRIS.data.to_numpy()))
+    assert model.runtime.run(IRIS.data.to_numpy()).probabilities is None
+
+
+def test_probabilities_are_shares(save: Save) -> None:
+    estimator = GradientBoostingClassifier(random_state=0).fit(IRIS.data.to_numpy(), IRIS.target)
+    said = load_folder(*save(estimator, IRIS.data.to_numpy())).runtime.run(IRIS.data.to_numpy()).probabilities
+    assert (said.min() >= 0, said.max() <= 1) == (True, True)

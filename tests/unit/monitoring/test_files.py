@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def sources() -> set[str]:
     registry = CollectorRegistry()
     measured = Measured("ml_model_accuracy", "Share of right answers", ("iris", "1", "abc"), Window(10, 1), registry)
     found: set[str] = set()
-    for show in (lambda: measured.trained(0.9, 30), lambda: measured.add(1.0)):
+    shows: tuple[Callable[[], object], ...] = (lambda: measured.trained(0.9, 30), lambda: measured.add(1.0))
+    for show in shows:
         show()
         found |= {sample.labels["source"] for metric in registry.collect() for sample in metric.samples}
     return found

@@ -63,5 +63,6 @@ def test_it_deploys_as_the_workflow_does() -> None:
     for words in ("kubectl apply --server-side --field-manager deploy-workflow --force-conflicts", "--wait --timeout"):
         assert words in bash
         assert words in powershell
-    (uri,) = re.findall(r"=~ (\^models:\S+) ", bash)
-    assert f"'{uri}'" in powershell
+    (form,) = re.findall(r'^form="(.*)\\\$"$', bash, re.MULTILINE)
+    letters = r"\(\[\^\[:cntrl:\]\[:punct:\]\[:space:\]\]\|\[([^\]]+)\]\)"
+    assert f"'{re.sub(letters, r'[\\p{L}\\p{M}\\p{N}\1]', form)}$'" in powershell
