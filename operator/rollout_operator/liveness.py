@@ -6,6 +6,7 @@ begins silent streams anew.
 """
 
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -14,24 +15,35 @@ from aiohttp import web
 
 from rollout_operator.store import Key
 
+log = logging.getLogger(__name__)
+
 LONGEST_ECHO = 120.0
 """Seconds after which a write that has not come back means that the watch is deaf; kopf begins a silent one anew after 70 s."""
 
 
 @dataclass
 class Echoes:
-    """Own writes that have not come back yet."""
+    """Own writes that have not come back yet. The watch may bring a version before the reply to its write is read, or after."""
 
     clock: Callable[[], float] = time.monotonic
     _waiting: dict[Key, tuple[int, float]] = field(default_factory=dict)
+    _heard: dict[Key, int] = field(default_factory=dict)
+    """The newest version that the watch has brought of each rollout."""
+    _gone: dict[Key, float] = field(default_factory=dict)
+    """When a rollout was last told to be gone; let go of after LONGEST_ECHO."""
+    _said: tuple[Key, int] | None = None
 
     def wrote(self, key: Key, version: int) -> None:
         """A status was written, and has this resourceVersion now."""
+        if key in self._gone or version <= self._heard.get(key, 0):
+            return
         _, since = self._waiting.get(key, (0, self.clock()))
         self._waiting[key] = (version, since)
 
     def heard(self, key: Key, version: int) -> None:
         """The watch brought this version."""
+        self._gone.pop(key, None)
+        self._heard[key] = max(version, self._heard.get(key, 0))
         if (waiting := self._waiting.get(key)) is not None and version >= waiting[0]:
             del self._waiting[key]
         elif waiting is not None:
@@ -39,15 +51,28 @@ class Echoes:
             self._waiting[key] = (waiting[0], self.clock())
 
     def forget(self, key: Key) -> None:
-        """The rollout is gone."""
+        """The rollout is gone; a reply that is read after that waits for nothing."""
+        now = self.clock()
         self._waiting.pop(key, None)
+        self._heard.pop(key, None)
+        self._gone = {k: at for k, at in self._gone.items() if now - at <= LONGEST_ECHO}
+        self._gone[key] = now
 
     def trouble(self) -> str:
-        """What is wrong, "" if nothing."""
+        """What is wrong, "" if nothing; each new trouble, and its end, is logged once."""
         oldest = min(((since, key) for key, (_, since) in self._waiting.items()), default=None)
         if oldest is None or (age := self.clock() - oldest[0]) <= LONGEST_ECHO:
+            if self._said is not None:
+                log.info("The watch is heard again.")
+            self._said = None
             return ""
-        return f"The status of {'/'.join(oldest[1])} was written {age:.0f} s ago and has not come back through the watch."
+        key = oldest[1]
+        version = self._waiting[key][0]
+        said = f"The status of {'/'.join(key)} was written {age:.0f} s ago (version {version}) and has not come back through the watch."
+        if self._said != (key, version):
+            log.error("/healthz says 503: %s", said)
+        self._said = (key, version)
+        return said
 
 
 @contextlib.asynccontextmanager

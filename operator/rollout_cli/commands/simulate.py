@@ -155,7 +155,7 @@ def _many(spec: Spec, request: Request) -> None:
                 "runs": count,
                 "share": count / len(ends),
                 "medianSeconds": statistics.median(seconds),
-                "longest": seconds[-1],
+                "longestSeconds": seconds[-1],
             }
         )
     out = console()

@@ -77,6 +77,14 @@ def test_many_trials_tell_how_likely_a_verdict_is(simulate: Said, tmp_path: Path
     assert (code, row["verdict"], row["runs"], row["share"]) == (0, "RolledBack", 5, 1.0)
 
 
+@pytest.mark.parametrize("words", [(), ("-o", "json"), ("-o", "yaml")], ids=["for people", "as JSON", "as YAML"])
+def test_many_trials_are_told_in_every_format(simulate: Said, tmp_path: Path, words: tuple[str, ...]) -> None:
+    code, out, err = simulate(manifest(tmp_path, LABELLED), "--accuracy", "0.5", "--runs", "5", *words)
+    assert (code, err) == (0, "")
+    assert "RolledBack" in out
+    assert ("longestSeconds" if words else "LONGEST") in out
+
+
 def series(revision: str, values: dict[int, float], name: str = "ml_model_accuracy") -> dict[str, Any]:
     labels = {"__name__": name, "namespace": "models", "revision": revision, "pod": f"{revision}-p"}
     return {"metric": labels, "values": [[T + at, str(value)] for at, value in values.items()]}

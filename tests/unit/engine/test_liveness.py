@@ -1,0 +1,61 @@
+"""Whether the watch is heard: both orders of a write's reply and of its event, and what is logged."""
+
+import logging
+
+import pytest
+
+from rollout_operator.liveness import LONGEST_ECHO, Echoes
+
+KEY = ("ns", "iris")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+ORDERS = {
+    "reply before event": ([("wrote", 5), ("heard", 5)], False),
+    "event before reply": ([("heard", 5), ("wrote", 5)], False),
+    "a newer event before the reply": ([("heard", 7), ("wrote", 5)], False),
+    "an older event comes late": ([("heard", 5), ("heard", 4), ("wrote", 5)], False),
+    "two writes, the first reply read last": ([("wrote", 6), ("heard", 5), ("wrote", 5), ("heard", 6)], False),
+    "a write that changed nothing": ([("heard", 5), ("wrote", 5), ("wrote", 5)], False),
+    "gone before the reply is read": ([("heard", 4), ("forget", 0), ("wrote", 5)], False),
+    "gone while its write waits": ([("wrote", 5), ("forget", 0)], False),
+    "the reply only": ([("wrote", 5)], True),
+    "only an older version comes": ([("heard", 4), ("wrote", 5)], True),
+    "made anew under the same name": ([("forget", 0), ("heard", 8), ("wrote", 9)], True),
+}
+
+
+@pytest.mark.parametrize(("story", "deaf"), ORDERS.values(), ids=ORDERS.keys())
+def test_a_write_is_waited_for_until_the_watch_brings_it(story: list[tuple[str, int]], deaf: bool) -> None:
+    clock = Clock()
+    echoes = Echoes(clock)
+    for verb, version in story:
+        if verb == "forget":
+            echoes.forget(KEY)
+        else:
+            getattr(echoes, verb)(KEY, version)
+    assert not echoes.trouble()
+    clock.now = LONGEST_ECHO + 1
+    assert bool(echoes.trouble()) is deaf
+
+
+def test_what_makes_healthz_say_503_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    echoes = Echoes(clock)
+    echoes.wrote(KEY, 5)
+    with caplog.at_level(logging.INFO):
+        for clock.now in (121.0, 126.0, 131.0):
+            assert "ns/iris" in echoes.trouble()
+        echoes.heard(KEY, 5)
+        assert not echoes.trouble()
+        assert not echoes.trouble()
+    logged = [(r.levelname, r.getMessage()) for r in caplog.records]
+    assert [level for level, _ in logged] == ["ERROR", "INFO"]
+    assert "version 5" in logged[0][1]
