@@ -17,7 +17,7 @@ from rollout_inference.endpoint import Endpoint, Receive, Scope, Send
 from rollout_inference.errors import LoadFailed
 from rollout_inference.loading import LoadedModel, load
 from rollout_inference.openapi import OVERVIEW, TITLE, for_model
-from rollout_inference.prefix import beginnings, prefix_of
+from rollout_inference.prefix import prefixes
 from rollout_inference.protocols.labels import Labels
 from rollout_inference.protocols.mlflow import Mlflow
 from rollout_inference.protocols.native import Native
@@ -39,7 +39,7 @@ class Application:
         speakers = {"predict": Native(), "feedback": Labels(), "invocations": Mlflow(), "infer": OpenInference()}
         self.endpoints = {name: Endpoint(self.state, speaks) for name, speaks in speakers.items()}
         self.api = _api(self.state, self.endpoints)
-        self._known = beginnings([*self.api.routes, *(route for router in ROUTERS for route in router.routes)])
+        self._prefix_of = prefixes([*self.api.routes, *(route for router in ROUTERS for route in router.routes)])
         base = f"/v2/models/{settings.name}"
         short = {
             "predict": ("/predict/", "/predict"),
@@ -52,13 +52,13 @@ class Application:
 
     def endpoint(self, path: str) -> Endpoint | None:
         """The endpoint for a POST to this path, under whatever prefix."""
-        return self._short.get(path) or self._short.get(path[len(prefix_of(path, self._known)) :])
+        return self._short.get(path) or self._short.get(path[len(self._prefix_of(path)) :])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the application's life."""
         if scope["type"] == "http":
             endpoint = self.endpoint(scope["path"])
-            if prefix := prefix_of(scope["path"], self._known):
+            if prefix := self._prefix_of(scope["path"]):
                 scope["root_path"] = scope.get("root_path", "") + prefix
             if endpoint is not None and scope["method"] == "POST":
                 await endpoint(scope, receive, send)

@@ -23,10 +23,14 @@ class Outcome:
     exit: Exit
     reason: str
     message: str
+    stopped: str = ""
+    """What it is where nothing was rolled back, though the exit code is the same: Invalid, Halted."""
 
     @property
     def word(self) -> str:
         """The end in one word."""
+        if self.stopped:
+            return self.stopped
         words = {Exit.PROMOTED: "Promoted", Exit.ROLLED_BACK: "RolledBack", Exit.TIMED_OUT: "TimedOut", Exit.SUPERSEDED: "Superseded"}
         return words[self.exit]
 
@@ -56,13 +60,15 @@ def outcome(asked: Asked, rollout: Rollout) -> Outcome | None:
 
 def _at_rest(status: Status) -> Outcome | None:
     if status.invalid:
-        return Outcome(Exit.ROLLED_BACK, Reason.INVALID_SPEC, status.invalid)
+        return Outcome(Exit.ROLLED_BACK, Reason.INVALID_SPEC, status.invalid, "Invalid")
     if status.phase is Phase.PROMOTED:
         return Outcome(Exit.PROMOTED, status.reason, status.message)
-    if status.phase in {Phase.ROLLED_BACK, Phase.INVALID}:
+    if status.phase is Phase.INVALID:
+        return Outcome(Exit.ROLLED_BACK, status.reason, status.message, "Invalid")
+    if status.phase is Phase.ROLLED_BACK:
         return Outcome(Exit.ROLLED_BACK, status.reason, status.message)
     if status.halted:
-        return Outcome(Exit.ROLLED_BACK, status.reason, f"Halted, not promoted: {status.message}")
+        return Outcome(Exit.ROLLED_BACK, status.reason, f"Not promoted: {status.message}", "Halted")
     return None
 
 

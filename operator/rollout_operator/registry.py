@@ -20,6 +20,8 @@ from rollout_operator.telemetry import REGISTRY_REQUESTS
 LONGEST_SIGNATURE = 8192
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_TAG = re.compile(r"<(script|style|title)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+LONGEST_SAYING = 200
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>.+))")
 
 
@@ -89,12 +91,12 @@ def read(model_uri: str, status: int, body: bytes) -> Resolution:
         if not isinstance(reply, dict):
             raise TypeError(type(reply))
     except (ValueError, TypeError):
-        return RegistryUnreachable(f"The registry answered HTTP {status} with something else than a JSON object.")
+        return RegistryUnreachable(f"The registry answered HTTP {status} {_said(body)}{_remedy(status, body)}")
     if status != 200:
         code, said = reply.get("error_code", ""), str(reply.get("message", ""))[:200]
         if code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return NotFound(f"The registry has no {model_uri}: {said}")
-        return RegistryUnreachable(f"The registry answered HTTP {status}: {said}")
+        return RegistryUnreachable(f"The registry answered HTTP {status}: {said}{_remedy(status, body)}")
     try:
         version: dict[str, Any] = reply["model_version"]
         uri = f"models:/{version['name']}/{version['version']}"
@@ -118,3 +120,20 @@ def read(model_uri: str, status: int, body: bytes) -> Resolution:
         )
     except (KeyError, TypeError, AttributeError) as failure:
         return RegistryUnreachable(f"The registry's answer cannot be read: {type(failure).__name__}.")
+
+
+def _said(body: bytes) -> str:
+    """The first line of a reply that is no JSON object, without markup, as the end of a sentence."""
+    text = _TAG.sub(" ", body[:4096].decode(errors="replace"))
+    line = next((" ".join(line.split()) for line in text.splitlines() if line.strip()), "")
+    return f"and said: {line[:LONGEST_SAYING].rstrip('.')}." if line else "with something else than a JSON object."
+
+
+def _remedy(status: int, body: bytes) -> str:
+    """What helps against MLflow's own refusals; the chart's values are named as docs/install.md has them."""
+    if b"Invalid Host header" in body:
+        return " Name the host of mlflow.trackingUri in MLflow's --allowed-hosts."
+    return {
+        401: " MLflow wants credentials, or takes others: see the chart's mlflow.credentialsSecret.",
+        403: " This user may not read it, or there is no such model.",
+    }.get(status, "")

@@ -64,6 +64,17 @@ def test_outcome(status: Status, about: dict[str, object], asked: Asked, expecte
     assert (found.exit if found else None) == expected
 
 
+@pytest.mark.parametrize(
+    ("case", "word"),
+    [("rolled back", "RolledBack"), ("halted", "Halted"), ("no such version", "Invalid"), ("a spec that cannot be read", "Invalid")],
+)
+def test_rolled_back_is_said_only_of_what_was(case: str, word: str) -> None:
+    status, about, asked, _ = CASES[case]
+    found = outcome(asked, rollout(status, **about))  # type: ignore[arg-type]
+    assert found is not None
+    assert found.word == word
+
+
 FOLLOWED = {
     "an attempt at it": (on_trial(), Asked(URI), 2),
     "an attempt known already": (NEXT, Asked(URI, 2), 2),

@@ -96,6 +96,34 @@ def test_what_the_registry_says(status: int, body: bytes, expected: object) -> N
         assert said.message.strip()
 
 
+REFUSALS: dict[str, tuple[int, bytes, tuple[str, ...]]] = {
+    "MLflow's guard of the Host header": (
+        403,
+        b"Invalid Host header - possible DNS rebinding attack detected",
+        ("HTTP 403 and said: Invalid Host header", "--allowed-hosts"),
+    ),
+    "no credentials": (401, b"You are not authenticated. Please see the documentation.\n", ("not authenticated", "credentialsSecret")),
+    "credentials as JSON": (401, error("UNAUTHENTICATED"), ("said so", "credentialsSecret")),
+    "no permission": (403, b"Permission denied", ("Permission denied", "may not read it, or there is no such model")),
+    "a page": (
+        502,
+        b"<html><head><title>502</title><style>b {}</style></head>\n<body><b>Bad</b> gateway</body></html>",
+        ("HTTP 502 and said: Bad gateway.",),
+    ),
+    "nothing": (503, b"", ("HTTP 503 with something else than a JSON object.",)),
+    "a long line": (500, b"x" * 9000, ("x" * 200 + ".",)),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "sentences"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_refusal_of_the_registry_is_told_in_its_words(status: int, body: bytes, sentences: tuple[str, ...]) -> None:
+    said = registry.read("models:/iris/7", status, body)
+    assert isinstance(said, RegistryUnreachable)
+    assert all(sentence in said.message for sentence in sentences), said.message
+    assert len(said.message) < 400
+    assert "<" not in said.message
+
+
 @pytest.mark.parametrize(
     ("env", "header"),
     [

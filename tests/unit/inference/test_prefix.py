@@ -3,17 +3,28 @@
 import re
 
 import pytest
+from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from rollout_inference.prefix import prefix_of
+from rollout_inference.prefix import prefixes
 
-KNOWN = frozenset({"predict", "health", "v2"})
+
+def answer() -> None: ...
+
+
+PATHS = ("/predict/", "/predict", "/health/", "/v2", "/v2/health/live", "/v2/models/{name}/infer")
+prefix_of = prefixes([*(Route(path, answer) for path in PATHS), Mount("/assets", routes=[])])
 PREFIXES = {
     "none": ("/predict/", ""),
     "one segment": ("/iris/predict/", "/iris"),
     "several": ("/team/models/iris/predict", "/team/models/iris"),
     "a model named like a route": ("/v2/models/predict/infer", ""),
     "the same under a prefix": ("/iris/v2/models/predict/infer", "/iris"),
+    "a prefix that begins like a route": ("/api/v2/predict/", "/api/v2"),
+    "a prefix that is a route": ("/v2/predict/", "/v2"),
+    "a route within a route's prefix": ("/v2/health/v2/health/live", "/v2/health"),
+    "health under predict": ("/predict/health/", "/predict"),
+    "what is mounted": ("/iris/assets/a/predict/", "/iris"),
     "nothing known": ("/iris/other", ""),
     "the prefix alone": ("/iris/", ""),
     "the root": ("/", ""),
@@ -23,10 +34,13 @@ PREFIXES = {
 
 @pytest.mark.parametrize(("path", "prefix"), PREFIXES.values(), ids=PREFIXES.keys())
 def test_what_stands_before_a_route(path: str, prefix: str) -> None:
-    assert prefix_of(path, KNOWN) == prefix
+    assert prefix_of(path) == prefix
 
 
-@pytest.mark.parametrize("prefix", ["", "/iris", "/team/models/iris"])
+UNDER = ["", "/iris", "/team/models/iris", "/api/v2", "/v2", "/predict", "/health/x", "/metrics", "/docs"]
+
+
+@pytest.mark.parametrize("prefix", UNDER)
 def test_every_route_answers_under_a_prefix(client: TestClient, prefix: str) -> None:
     flower = {"instances": [[5.1, 3.5, 1.4, 0.2]]}
     assert client.post(f"{prefix}/predict/", json=flower).json()["predictions"] == ["setosa"]
