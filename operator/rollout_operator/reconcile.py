@@ -274,15 +274,21 @@ async def _look_closer(key: Key, status: Status, ports: Ports, now: datetime) ->
 
 
 async def _explain(key: Key, status: Status, workloads: dict[str, Workload], ports: Ports, now: datetime) -> None:
-    """Where the candidate's pods are long in becoming Ready, ask them why."""
-    candidate = status.candidate
-    if candidate is None or not _waits_long(status, now):
+    """Where pods are long in becoming Ready, the candidate's or those of what is promoted, ask them why."""
+    short = status.shortage
+    if short is not None and status.stable is not None:
+        if short.stalled or now - short.since < READINESS_LOOK:
+            return
+        about, wanted = status.stable, short.wanted
+    elif status.candidate is not None and _waits_long(status, now):
+        about, wanted = status.candidate, status.candidate.replicas
+    else:
         return
-    known = workloads.get(candidate.revision)
-    if known is None or known.trouble or known.ready >= candidate.replicas:
+    known = workloads.get(about.revision)
+    if known is None or known.trouble or known.ready >= wanted:
         return
-    pods = await ports.cluster.pods(key[0], key[1], candidate.revision)
-    workloads[candidate.revision] = Workload(known.ready, known.wanted, trouble(pods))
+    pods = await ports.cluster.pods(key[0], key[1], about.revision)
+    workloads[about.revision] = Workload(known.ready, known.wanted, trouble(pods))
 
 
 def trouble(pods: list[dict[str, Any]]) -> str:

@@ -34,12 +34,16 @@ TRANSITIONS = Counter("modelrollout_transitions", "Phases entered", ["phase", "r
 
 @dataclass(slots=True)
 class _Shown:
-    """Where one rollout stands; gates: name, evidence, value and threshold; attempts: ended ones, in the order of Verdict."""
+    """Where one rollout stands; gates: name, evidence, value and threshold; attempts: ended ones, in the order of Verdict.
+
+    missing: pods that a promoted rollout lacks.
+    """
 
     phase: str
     weight: int
     gates: tuple[tuple[str, str, float | None, float], ...]
     attempts: tuple[int, ...] = (0,) * len(Verdict)
+    missing: int = 0
 
 
 _shown: dict[Key, _Shown] = {}
@@ -73,6 +77,13 @@ _GATE = ("gate", "evidence")
 FAMILIES = (
     _family("modelrollout_attempts", "Attempts ended", "counter", ("verdict",), lambda one: zip(_VERDICTS, one.attempts, strict=True)),
     _family("modelrollout_phase", "1 for the phase that a rollout is in", "gauge", ("phase",), lambda one: [((one.phase,), 1)]),
+    _family(
+        "modelrollout_pods_missing",
+        "Pods that a promoted rollout asks for and that are not Ready; no series where none is missing",
+        "gauge",
+        (),
+        lambda one: [((), one.missing)] if one.missing else [],
+    ),
     _family("modelrollout_weight", "Share of requests that goes to the candidate, in percent", "gauge", (), lambda one: [((), one.weight)]),
     _family(
         "modelrollout_gate_value",
@@ -104,6 +115,8 @@ def show(key: Key, status: Status) -> None:
     gates = tuple((name, evidence, g.value, g.threshold) for (name, evidence), g in _named(status.gates).items())
     before = _shown.get(key)
     now = _Shown(status.phase.value, status.weight, gates)
+    if status.shortage is not None:
+        now.missing = status.shortage.wanted - status.shortage.ready
     if before is not None:
         now.attempts = before.attempts
     _shown[key] = now

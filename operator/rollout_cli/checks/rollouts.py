@@ -33,6 +33,8 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
         yield warning(
             what, f"{status.phase}: {status.reason}: {status.message}", f"docs/troubleshooting.md has what to do about {status.reason}"
         )
+    elif status.shortage is not None:
+        yield bad(what, f"{status.phase}, but {status.shortage.message}", "docs/troubleshooting.md has what to do about PodsNotReady")
     else:
         yield good(what, f"{status.phase}: {status.message}")
 

@@ -22,6 +22,10 @@ def truths(status: Status) -> Mapping[str, Truth]:
         return {"Accepted": "False", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
     if status.refused:
         return {"Accepted": "True", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
+    if status.phase is Phase.PROMOTED and status.shortage is not None:
+        stalled = status.shortage.stalled
+        truth: tuple[Truth, Truth] = ("False", "True") if stalled else ("True", "False")
+        return {"Accepted": "True", "Ready": "False", "Reconciling": truth[0], "Stalled": truth[1]}
     if status.phase is Phase.PROMOTED:
         return {"Accepted": "True", "Ready": "True", "Reconciling": "False", "Stalled": "False"}
     if status.phase is Phase.ROLLED_BACK or status.halted:
@@ -36,6 +40,8 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     """The conditions of `status`; a transition time moves only where the truth changes."""
     before = {c.type: c for c in status.conditions}
     reason, message = status.reason, status.message
+    if status.shortage is not None:
+        reason, message = Reason.PODS_NOT_READY, f"{status.shortage.message} {message}"[:2048]
     if status.refused:
         reason, message = Reason.OBJECT_REFUSED, f"{status.refused} It is tried again. {message}"[:2048]
     if status.invalid:

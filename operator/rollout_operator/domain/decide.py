@@ -27,6 +27,7 @@ from rollout_operator.domain.status import (
     Reason,
     Rejected,
     Revision,
+    Shortage,
     Status,
     Verdict,
 )
@@ -661,9 +662,34 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
         status = status.model_copy(update={"refused": refused})
     if seen.refused:
         look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
+    if (shortage := _shortage(seen, status)) != status.shortage:
+        status = status.model_copy(update={"shortage": shortage})
+    if shortage is not None and seen.spec is not None and not shortage.stalled:
+        moments = (shortage.since + READINESS_LOOK, shortage.since + parse_duration(seen.spec.strategy.progress_deadline))
+        look_at = min(filter(None, (look_at, *(m for m in moments if m > now))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     return replace(plan, status=status, look_at=look_at)
+
+
+def _shortage(seen: Observed, status: Status) -> Shortage | None:
+    """What is promoted must serve now: which of the pods that the spec asks for are not Ready, since when, and why."""
+    if status.phase is not Phase.PROMOTED or status.stable is None:
+        return None
+    if seen.spec is None:
+        return status.shortage
+    workload, wanted = _workload(seen, status.stable), seen.spec.replicas
+    if workload.ready >= wanted:
+        return None
+    before = status.shortage
+    since = before.since if before is not None else seen.now
+    stalled = seen.now >= since + parse_duration(seen.spec.strategy.progress_deadline)
+    trouble = workload.trouble or seen.refused
+    message = _clip(f"{workload.ready} of {_pods(wanted)} of {status.stable.uri} {'is' if wanted == 1 else 'are'} Ready. {trouble}".strip())
+    if not trouble and before is not None and (before.ready, before.wanted) == (workload.ready, wanted):
+        # Pods are asked why only now and then; what they said then still stands.
+        message = before.message
+    return Shortage(ready=workload.ready, wanted=wanted, since=since, stalled=stalled, message=message)
 
 
 def _unless_same(before: tuple[GateStatus, ...], after: tuple[GateStatus, ...]) -> tuple[GateStatus, ...]:

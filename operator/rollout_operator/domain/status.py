@@ -84,6 +84,7 @@ class Reason(StrEnum):
     RESTORED = "Restored"
     PAUSED = "Paused"
     OBJECT_REFUSED = "ObjectRefused"
+    PODS_NOT_READY = "PodsNotReady"
 
 
 class Revision(ApiModel):
@@ -203,6 +204,16 @@ class Rejected(ApiModel):
     at: Moment
 
 
+class Shortage(ApiModel):
+    """What a promoted rollout lacks: pods that the spec asks for and that do not serve now."""
+
+    ready: int = Field(description="Pods of the stable revision that are Ready.")
+    wanted: int = Field(description="Pods that the spec asks for.")
+    since: Moment = Field(description="Since when there have been too few.")
+    stalled: bool = Field(False, description="Whether it has lasted longer than progressDeadline.")
+    message: str = Field(max_length=1024, description="The same as a sentence, with what the ReplicaSet or a pod says.")
+
+
 class Condition(ApiModel):
     """A metav1.Condition."""
 
@@ -240,6 +251,7 @@ class Status(ApiModel):
     message: str = Field("", max_length=1024, description="The same as a sentence.")
     invalid: str = Field("", max_length=1024, description="What is wrong with the spec, which holds everything where it is.")
     refused: str = Field("", max_length=1024, description="What the API server says against an object that should be there.")
+    shortage: Shortage | None = Field(None, description="What is missing of the pods that the spec asks for, where it is promoted.")
     history: tuple[Attempt, ...] = Field((), max_length=10, description="The last ten attempts, newest first.")
     reported: int = Field(0, description="Number of the last attempt whose verdict the registry has been told.")
     rejected: tuple[Rejected, ...] = Field((), max_length=20, description="Revisions that were rolled back, newest first.")

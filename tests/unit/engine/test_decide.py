@@ -376,6 +376,38 @@ def test_skip_moves_one_step_only() -> None:
     assert second.status.step == 1
 
 
+def test_ready_is_what_serves_now() -> None:
+    """Three pods are asked for; a quota allows one, is raised, and at last a node is lost."""
+    asked = spec("models:/iris/1", replicas=3)
+    quota = Workload(1, 3, 'pods "x" is forbidden: exceeded quota: q')
+    status = promoted_1()
+    stages: list[tuple[float, Workload, tuple[str, str, str], str]] = [
+        (0, Workload(3, 3), ("True", "False", "False"), "Restored"),
+        (1, quota, ("False", "True", "False"), "exceeded quota"),
+        (60, quota, ("False", "True", "False"), "1 of 3 pods"),
+        (61, quota, ("False", "False", "True"), "exceeded quota"),
+        (70, Workload(2, 3), ("False", "False", "True"), "2 of 3 pods"),
+        (71, Workload(3, 3), ("True", "False", "False"), "Restored"),
+        (80, Workload(0, 3), ("False", "True", "False"), "0 of 3 pods"),
+    ]
+    for second, workload, truth, _ in stages:
+        plan = decide(observed(second, spec=asked, status=status, workloads={V1.revision: workload}))
+        status = plan.status
+        told = {c.type: c for c in status.conditions}
+        assert tuple(told[kind].status for kind in ("Ready", "Reconciling", "Stalled")) == truth, second
+    for second, workload, _, sentence in stages[1:3]:
+        plan = decide(observed(second, spec=asked, status=promoted_1(), workloads={V1.revision: workload}))
+        assert sentence in {c.type: c for c in plan.status.conditions}["Ready"].message
+        assert {c.reason for c in plan.status.conditions} >= {"PodsNotReady"}
+        assert plan.look_at == at(second + 10)
+
+
+def test_a_stable_deployment_that_is_gone_is_not_ready() -> None:
+    plan = decide(observed(1, status=promoted_1(), spec=spec("models:/iris/1")))
+    assert {c.type: c.status for c in plan.status.conditions}["Ready"] == "False"
+    assert plan.status.phase is Phase.PROMOTED
+
+
 def test_a_pause_moves_the_clocks() -> None:
     held = decide(trial(10, spec=spec("models:/iris/2", paused=True)))
     assert held.status.paused_since == at(10)
