@@ -67,6 +67,28 @@ def test_a_model_that_cannot_load(operator: Operator, hands: Hands, rollout: Rol
     assert rollout.status()["reason"] == "ProgressDeadlineExceeded"
 
 
+def test_a_promoted_model_whose_pods_are_gone_is_not_ready(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    """What `kubectl wait`, Flux and Argo CD read while a quota or a lost node takes the pods, and when they are back."""
+
+    def reads(ready: str, reconciling: str, stalled: str) -> bool | None:
+        wanted = (ready, reconciling, stalled)
+        return tuple(rollout.condition(kind).get("status") for kind in ("Ready", "Reconciling", "Stalled")) == wanted or None
+
+    rollout.apply("models:/iris/1", deadline="5s")
+    rollout.wait_phase("Promoted", 1)
+    wait_for(lambda: reads("True", "False", "False"), "Ready")
+    hands.broken.add("1")
+    wait_for(lambda: reads("False", "True", "False"), "Reconciling")
+    wait_for(lambda: reads("False", "False", "True"), "Stalled after progressDeadline")
+    assert rollout.condition("Ready")["reason"] == "PodsNotReady"
+    assert rollout.status()["shortage"]["ready"] == 0
+    assert rollout.status()["phase"] == "Promoted"
+    hands.broken.clear()
+    wait_for(lambda: reads("True", "False", "False"), "Ready again")
+    assert "shortage" not in rollout.status()
+    assert rollout.status()["attempt"] == 1, "nothing was tried anew"
+
+
 def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
