@@ -326,8 +326,14 @@ def _stable_endpoints(name: str, status: Status, children: list[Child]) -> froze
 
 
 def _route_trouble(name: str, spec: Spec | None, status: Status, children: list[Child]) -> str:
-    """What the Gateways say against the HTTPRoute as it was last written; an Ingress has nobody who would say anything."""
-    if spec is None or spec.traffic.provider is not Provider.HTTP_ROUTE or (status.stable is None and status.phase not in COMMITTED):
+    """What the Gateways say against the HTTPRoute as it was last written; an Ingress that was accepted has nobody who would say anything.
+
+    Nothing is said of a first deploy's route before it is to be there.
+    """
+    if spec is None or (status.stable is None and status.phase not in COMMITTED):
         return ""
+    if spec.traffic.provider is Provider.INGRESS:
+        there = any((c.kind, c.name) == ("Ingress", name) and not c.deleting for c in children)
+        return "" if there or status.stable is not None else "the Ingress was not accepted yet."
     route = next((c for c in children if (c.kind, c.name) == ("HTTPRoute", name)), None)
     return "there is no HTTPRoute yet; is Gateway API installed in the cluster?" if route is None else route.trouble

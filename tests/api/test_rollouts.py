@@ -1,7 +1,10 @@
 """The operator as a process against a real API server: what it writes, and that it goes on after every interruption."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from itertools import cycle, groupby
+from typing import Any
 
 import pytest
 
@@ -87,6 +90,64 @@ def test_a_promoted_model_whose_pods_are_gone_is_not_ready(operator: Operator, h
     wait_for(lambda: reads("True", "False", "False"), "Ready again")
     assert "shortage" not in rollout.status()
     assert rollout.status()["attempt"] == 1, "nothing was tried anew"
+
+
+def refusing(api: Api, ns: str, resource: str, group: str) -> Iterator[None]:
+    """An admission policy of the company's that refuses every new object of one kind in this namespace."""
+    policies, meta = "/apis/admissionregistration.k8s.io/v1", {"name": f"no-{resource}-{ns}"}
+    rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [resource]}
+    only = {"matchLabels": {"kubernetes.io/metadata.name": ns}}
+    policy = {
+        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": only},
+        "validations": [{"expression": "false", "message": f"no {resource} here"}],
+    }
+    bound = {"policyName": meta["name"], "validationActions": ["Deny"]}
+    places = (("validatingadmissionpolicies", policy), ("validatingadmissionpolicybindings", bound))
+    for plural, spec in places:
+        api.http.post(f"{policies}/{plural}", json={"metadata": meta, "spec": spec}).raise_for_status()
+    path = f"{(f'/apis/{group}' if group else '/api')}/v1/namespaces/{ns}/{resource}"
+    probe = PROBES[resource]
+
+    def refused() -> bool | None:
+        return "here" in api.http.post(path, json={"metadata": {"name": "probe"}, **probe}, params={"dryRun": "All"}).text or None
+
+    wait_for(refused, "the policy to be enforced")
+    yield
+    for plural, _ in reversed(places):
+        api.http.delete(f"{policies}/{plural}/{meta['name']}").raise_for_status()
+
+
+PORT = {"port": 80, "targetPort": 8080}
+PROBES: dict[str, dict[str, Any]] = {
+    "ingresses": {"spec": {"defaultBackend": {"service": {"name": "probe", "port": {"number": 80}}}}},
+    "services": {"spec": {"ports": [PORT], "selector": {"a": "b"}}},
+    "deployments": {
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}},
+        }
+    },
+}
+REFUSED_KINDS = {"the Ingress": ("ingresses", "networking.k8s.io"), "Services": ("services", ""), "Deployments": ("deployments", "apps")}
+
+
+@pytest.mark.parametrize(("resource", "group"), REFUSED_KINDS.values(), ids=REFUSED_KINDS.keys())
+def test_a_first_deploy_is_not_promoted_before_its_objects_are_accepted(
+    api: Api, ns: str, operator: Operator, hands: Hands, resource: str, group: str
+) -> None:
+    # A name of its own: what an earlier case has deployed may still be there.
+    rollout = Rollout(api, ns, f"no-{resource}")
+    with contextlib.contextmanager(refusing)(api, ns, resource, group):
+        rollout.apply("models:/iris/1")
+        wait_for(lambda: rollout.condition("Accepted").get("status") == "True" or None, "the attempt to begin")
+        until = time.monotonic() + 14
+        while time.monotonic() < until:
+            status = rollout.status()
+            assert status["phase"] != "Promoted"
+            assert rollout.condition("Ready")["status"] != "True"
+            time.sleep(0.1)
+    rollout.wait_phase("Promoted", 1)
+    wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
 
 
 def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
