@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, cast
 
@@ -152,6 +153,11 @@ class Shell:
         if self.engine is not None and self.store.has(key):
             self.engine.wake(key, event)
 
+    def meet_again(self, rivals: Iterable[Key]) -> None:
+        """Look at those that share a host and path with a rollout that has come, moved or gone."""
+        for key in rivals:
+            self.wake(key)
+
 
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
@@ -180,8 +186,10 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
         raw = cast("dict[str, Any]", event["object"])
         meta = raw["metadata"]
         key = key_of(meta)
+        rivals = shell.store.rivals(key)
         if event["type"] == "DELETED":
             shell.store.drop_rollout(raw)
+            shell.meet_again(rivals)
             shell.echoes.forget(key)
             if shell.engine is not None:
                 shell.engine.forget(key)
@@ -191,6 +199,8 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
         # What this process wrote itself is known already, and nothing new.
         if not shell.store.put_rollout(raw):
             return
+        if moved := set(rivals) ^ set(shell.store.rivals(key)):
+            shell.meet_again(moved)
         if event["type"] is None and at_rest(raw) and shell.engine is not None:
             shell.engine.meet(key)
         else:

@@ -80,9 +80,12 @@ class Rollout:
     status: Status
 
     @classmethod
-    def of(cls, raw: dict[str, Any], gateways: Gateways) -> "Rollout":
-        """Read it."""
+    def of(cls, raw: dict[str, Any], gateways: Gateways, taken: Key | None = None) -> "Rollout":
+        """Read it; taken: an older rollout that answers where this one would."""
         spec, error = _spec(raw, gateways)
+        if spec is not None and taken is not None:
+            where = f"{spec.traffic.host}{spec.traffic.path}"
+            spec, error = None, f"spec.traffic: {where} is answered by the older ModelRollout {'/'.join(taken)}: take another host or path."
         return cls(raw, spec, error, Status.model_validate(raw["status"]))
 
     def question(self, now: datetime) -> Question:
@@ -109,7 +112,7 @@ async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Ans
     """
     asked, answers = Question(), Answers()
     while (raw := ports.store.rollout(key)) is not None and "deletionTimestamp" not in raw["metadata"]:
-        rollout = Rollout.of(raw, ports.gateways)
+        rollout = Rollout.of(raw, ports.gateways, ports.store.taken_by(key))
         wanted = rollout.question(now)
         known = answers if wanted == asked else at_hand(wanted, ports.prometheus)
         if known is not None:

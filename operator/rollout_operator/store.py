@@ -20,7 +20,7 @@ from rollout_operator.objects.drift import says
 from rollout_operator.objects.httproute import unaccepted
 
 KEPT = (
-    *("name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp"),
+    *("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"),
     *("labels", "annotations", "ownerReferences", "finalizers"),
 )
 """Metadata of a ModelRollout that is kept: all but what the API server makes itself."""
@@ -40,6 +40,17 @@ def at_rest(raw: Mapping[str, Any]) -> bool:
     meta, status = raw["metadata"], raw.get("status") or {}
     spoken = status.get("phase") in AT_REST and status.get("observedGeneration") == meta["generation"] and not status.get("retiring")
     return spoken and not any(name.startswith(GROUP) for name in meta.get("annotations") or ())
+
+
+def place_of(raw: Mapping[str, Any]) -> int:
+    """Where a ModelRollout answers, as a number: router, host and path; 0 for nowhere, because it is being deleted or says nothing."""
+    traffic = (raw.get("spec") or {}).get("traffic") or {}
+    if "deletionTimestamp" in raw["metadata"] or not traffic.get("host"):
+        return 0
+    by_class = traffic.get("provider", "Ingress") == "Ingress"
+    parents = () if by_class else tuple((ref.get("name"), ref.get("sectionName")) for ref in traffic.get("parentRefs") or ())
+    router = traffic.get("ingressClassName", "nginx") if by_class else parents
+    return hash((router, traffic["host"], traffic.get("path", "/").rstrip("/")))
 
 
 def pack(text: bytes, likeness: bytes) -> bytes:
@@ -160,6 +171,7 @@ class _Kept:
     uid: str
     packed: bytes
     likeness: bytes
+    place: int
 
 
 @dataclass
@@ -173,6 +185,8 @@ class Store:
     _settled: dict[Key, int] = field(default_factory=dict)
     _likeness: dict[str, bytes] = field(default_factory=dict)
     """By kind: the JSON of the first one that is as most will be."""
+    _places: dict[int, tuple[Key, ...]] = field(default_factory=dict)
+    """Who claims to answer where."""
     _own: dict[Key, set[Event]] = field(default_factory=lambda: defaultdict(set))
 
     def put_rollout(self, raw: Mapping[str, Any]) -> bool:
@@ -184,8 +198,36 @@ class Store:
             return False
         text = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
         likeness = self._like(KIND, text) if status.get("phase") in AT_REST else self._likeness.get(KIND, b"")
-        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness)
+        place = place_of(raw)
+        self._move(key, 0 if known is None else known.place, place)
+        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, place)
         return True
+
+    def _move(self, key: Key, before: int, after: int) -> None:
+        if before == after:
+            return
+        if left := tuple(k for k in self._places.get(before, ()) if k != key):
+            self._places[before] = left
+        else:
+            self._places.pop(before, None)
+        if after:
+            self._places[after] = (*self._places.get(after, ()), key)
+
+    def rivals(self, key: Key) -> tuple[Key, ...]:
+        """The other rollouts that claim to answer where this one does."""
+        known = self._rollouts.get(key)
+        return tuple(k for k in self._places.get(known.place, ()) if k != key) if known is not None else ()
+
+    def taken_by(self, key: Key) -> Key | None:
+        """The oldest other rollout that answers where this one would, if it is older; None where the place is this one's."""
+        rivals = self.rivals(key)
+        if not rivals:
+            return None
+        ages = {
+            k: (raw["metadata"].get("creationTimestamp") or "", raw["metadata"]["uid"]) for k in (key, *rivals) if (raw := self.rollout(k))
+        }
+        oldest = min(ages, key=lambda k: ages[k])
+        return None if oldest == key else oldest
 
     def drop_rollout(self, raw: Mapping[str, Any]) -> None:
         """Forget a deleted ModelRollout, unless another of the same name has taken its place."""
@@ -243,6 +285,7 @@ class Store:
         if kind != KIND:
             self.forget(key, kind, name, uid)
         elif (known := self._rollouts.get(key)) is not None and known.uid == uid:
+            self._move(key, known.place, 0)
             del self._rollouts[key]
             self._settled.pop(key, None)
             self.accept(key)

@@ -313,7 +313,8 @@ class Rollout:
                 "scaleDownDelay": "2s",
             }
         }
-        body = {"modelUri": uri, "traffic": {"host": "iris.example.com"}, "analysis": {"interval": "1s", "maxHold": "5s"}, **times, **spec}
+        traffic = {"host": f"{self.name}.example.com"}
+        body = {"modelUri": uri, "traffic": traffic, "analysis": {"interval": "1s", "maxHold": "5s"}, **times, **spec}
         manifest = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "ModelRollout", "metadata": {"name": self.name}, "spec": body}
         return self.api.apply(self.path, manifest)
 

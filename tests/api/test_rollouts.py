@@ -150,6 +150,34 @@ def test_a_first_deploy_is_not_promoted_before_its_objects_are_accepted(
     wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
 
 
+def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    # Creation is told in whole seconds.
+    time.sleep(1.1)
+    younger = Rollout(api, ns, "a-second")
+    younger.apply("models:/iris/2", traffic={"host": "iris.example.com"})
+    stalled = wait_for(lambda: younger.condition("Stalled") if younger.condition("Stalled").get("status") == "True" else None, "Stalled")
+    assert f"ModelRollout {ns}/iris" in stalled["message"]
+    assert "iris.example.com/" in stalled["message"]
+    assert younger.condition("Ready")["status"] == "False"
+    assert {i["metadata"]["name"] for i in api.items("Ingress", ns)} == {"iris"}
+    younger.apply("models:/iris/2", traffic={"host": "iris.example.com", "path": "/second"})
+    younger.wait_phase("Promoted", 1)
+    younger.apply("models:/iris/2", traffic={"host": "iris.example.com"})
+    wait_for(lambda: younger.condition("Stalled").get("status") == "True" or None, "Stalled again")
+    paths = {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns)}
+    assert paths == {"/", "/second"}, "nothing of it moves"
+    api.http.delete(rollout.path).raise_for_status()
+    wait_for(lambda: younger.condition("Ready").get("status") == "True" or None, "the place to be free")
+    assert rollout_paths(api, ns, "a-second") == {"/"}
+
+
+def rollout_paths(api: Api, ns: str, name: str) -> set[str]:
+    """The paths of a rollout's Ingress."""
+    return {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns) if i["metadata"]["name"] == name}
+
+
 def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)

@@ -63,8 +63,8 @@ STORIES = (
 )
 
 
-def spec(version: str, quick: bool) -> dict[str, Any]:
-    """A ModelRollout's spec; quick: times of seconds, for an operator that lives by the real clock."""
+def spec(version: str, quick: bool, owner: str) -> dict[str, Any]:
+    """A ModelRollout's spec; quick: times of seconds, for an operator that lives by the real clock; owner: who has the host."""
     times: dict[str, Any] = {
         "strategy": {
             "steps": [{"weight": 10, "hold": "5s" if quick else "60s"}, {"weight": 50, "hold": "1s" if quick else "60s"}],
@@ -74,7 +74,7 @@ def spec(version: str, quick: bool) -> dict[str, Any]:
         },
         "analysis": {"interval": "1s" if quick else "15s", "maxHold": "6s" if quick else "10m"},
     }
-    return {"modelUri": f"models:/iris/{version}", "traffic": {"host": "iris.example.com"}, **times}
+    return {"modelUri": f"models:/iris/{version}", "traffic": {"host": f"{owner}.example.com"}, **times}
 
 
 def due(act: Act, lists: Lists, resting: bool) -> bool:
@@ -89,7 +89,7 @@ async def perform(act: Act, namespace: str, api: Upstream, world: World, quick: 
     """Do it."""
     match act.deed:
         case Deed.APPLY:
-            await api.apply("ModelRollout", namespace, NAME, {"spec": spec(act.version, quick)})
+            await api.apply("ModelRollout", namespace, NAME, {"spec": spec(act.version, quick, namespace)})
         case Deed.LOSE:
             world.silent.add((namespace, act.version))
         case Deed.DELETE:

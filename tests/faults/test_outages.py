@@ -25,7 +25,7 @@ Status = Mapping[str, Any]
 
 def patient(version: str, **analysis: Any) -> dict[str, Any]:
     """A spec whose steps take seconds, and whose patience is ten minutes."""
-    made = spec(version, quick=True)
+    made = spec(version, quick=True, owner="iris")
     made["analysis"] = {"interval": "2s", "maxHold": "10m", **analysis}
     made["strategy"]["progressDeadline"] = "10m"
     return made
@@ -38,7 +38,8 @@ class Play:
         self.on = on
 
     async def ask(self, namespace: str, wanted: dict[str, Any]) -> None:
-        await self.on.api.apply("ModelRollout", namespace, NAME, {"spec": wanted})
+        placed = {**wanted, "traffic": {"host": f"{namespace}.example.com"}}
+        await self.on.api.apply("ModelRollout", namespace, NAME, {"spec": placed})
 
     async def status(self, namespace: str) -> Status:
         (one,), _ = await self.on.api.list("ModelRollout", namespace)
