@@ -18,7 +18,7 @@ from rollout_operator.domain.series import (
     LATENCY_BUCKET,
     PREDICTIONS,
     REQUESTS,
-    STALE_AFTER,
+    window,
 )
 from rollout_operator.domain.spec import Metric
 
@@ -78,19 +78,20 @@ class Generated:
             for role in self._qualities:
                 part = weight if role == CANDIDATE else 100 - weight
                 self._serve(role, self._poisson(self._load.rps * part / 100 * self._load.scrape))
-                kept = [s for s in self._scraped[role] if s[0] > self._next - STALE_AFTER.total_seconds()]
+                kept = [s for s in self._scraped[role] if s[0] > self._next - window(self._load.scrape)]
                 self._scraped[role] = [*kept, (self._next, self._series(role, self._next))]
             self._next += self._load.scrape
 
     def answer(self, metric: Metric, role: str, now: datetime) -> Answer:
         """The newest scrape, with what counters were at the beginning of the query's window."""
-        oldest = (now - timedelta(seconds=STALE_AFTER.total_seconds())).timestamp()
+        oldest = (now - timedelta(seconds=window(self._load.scrape))).timestamp()
         scrapes = [series for at, series in self._scraped.get(role, ()) if oldest < at <= now.timestamp()]
         if not scrapes:
             return ()
+        gap = self._load.scrape if len(scrapes) > 1 else 0.0
         first = {(s.name, s.le, s.outcome): s.value for s in scrapes[0]}
         return tuple(
-            Series(s.name, s.pod, s.at, s.value, s.source, s.le, s.outcome, first[s.name, s.le, s.outcome])
+            Series(s.name, s.pod, s.at, s.value, s.source, s.le, s.outcome, first[s.name, s.le, s.outcome], gap)
             for s in scrapes[-1]
             if s.name in NAMES[metric]
         )

@@ -13,7 +13,7 @@ from rollout_cli.exits import Absent, WrongUsage
 from rollout_cli.replay import CANDIDATE, STABLE
 from rollout_operator.domain.observed import Answer, Series
 from rollout_operator.domain.queries import NAMES
-from rollout_operator.domain.series import STALE_AFTER
+from rollout_operator.domain.series import window
 from rollout_operator.domain.spec import Metric
 
 KNOWN = frozenset(name for names in NAMES.values() for name in names)
@@ -32,9 +32,10 @@ class Track:
     values: tuple[float, ...]
 
     def at(self, now: float) -> Series | None:
-        """As a range selector of 30 s would show it at `now`; None where it has no sample then."""
+        """As the operator's range selector would show it at `now`; None where it has no sample then."""
         end = bisect_right(self.times, now)
-        begin = bisect_right(self.times, now - STALE_AFTER.total_seconds())
+        gap = self.times[end - 1] - self.times[end - 2] if end > 1 else 0.0
+        begin = bisect_right(self.times, now - window(gap))
         if begin == end:
             return None
         of = self.labels
@@ -47,6 +48,7 @@ class Track:
             le=of.get("le", ""),
             outcome=of.get("outcome", ""),
             first=self.values[begin],
+            gap=gap if end - begin > 1 else 0.0,
         )
 
 

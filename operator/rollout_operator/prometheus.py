@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from rollout_operator.domain.observed import MetricsUnreachable
-from rollout_operator.domain.queries import QUERIES, Snapshot, read
+from rollout_operator.domain.queries import Snapshot, query, read
+from rollout_operator.domain.series import STALE_AFTER, learned
 from rollout_operator.domain.spec import Metric
 from rollout_operator.telemetry import PROMETHEUS_QUERIES
 
@@ -26,6 +27,8 @@ class Prometheus:
     url: str
     session: aiohttp.ClientSession
     _asked: dict[Metric, _Asked] = field(default_factory=dict)
+    _windows: dict[Metric, float] = field(default_factory=dict)
+    """How far back each query looks, in seconds: it follows the scrapes that the answers show."""
 
     def at_hand(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable | None:
         """What `snapshot` would answer without a wait; None where it would wait."""
@@ -45,14 +48,17 @@ class Prometheus:
         return asked if asked is not None and asked.tick >= tick else None
 
     async def _query(self, metric: Metric) -> Snapshot | MetricsUnreachable:
+        window = self._windows.get(metric, STALE_AFTER.total_seconds())
         try:
             async with self.session.post(
-                f"{self.url}/api/v1/query", data={"query": QUERIES[metric]}, timeout=TIMEOUT, allow_redirects=False
+                f"{self.url}/api/v1/query", data={"query": query(metric, window)}, timeout=TIMEOUT, allow_redirects=False
             ) as response:
                 status, body = response.status, await response.read()
             result = read(status, body)
         except (TimeoutError, OSError, aiohttp.ClientError) as failure:
             result = MetricsUnreachable(f"Prometheus did not answer: {type(failure).__name__} {failure}".strip())
+        if not isinstance(result, MetricsUnreachable):
+            self._windows[metric] = learned((one for series in result.values() for one in series), window)
         outcome = "unreachable" if isinstance(result, MetricsUnreachable) else "ok"
         PROMETHEUS_QUERIES.labels(metric.value, outcome).inc()
         return result

@@ -162,7 +162,7 @@ def test_explain_shows_what_the_operator_sees(
         "Next look at",
         "The step is due at",
         "✔ accuracy ≥ 0.7 (Reported) Pass",
-        f'namespace="{cli.ns}", revision="{revision}"}}[30s]',
+        f'namespace="{cli.ns}", revision="{revision}"}}[300s]',
         "ml_model_accuracy{pod=p} 0.95",
         "◌ errorRate ≤ 0.01 (Reported) NoEvidence",
         "error rate: no series ml_request_count_total of this revision",

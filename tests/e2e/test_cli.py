@@ -70,7 +70,7 @@ def look_closer(rollout: Rollout, models: Trained, tmp_path: Path) -> None:
     revision = rollout.status()["candidate"]["revision"]
     # The trial has begun, but Prometheus may not have scraped its pod yet.
     said = succeeds(rollout, "explain", rollout.name, saying="ml_model_accuracy{pod=")
-    assert f'revision="{revision}"}}[30s]' in said
+    assert f'revision="{revision}"}}[300s]' in said
 
     file = tmp_path / "report.html"
     code, said = run(rollout, "report", rollout.name, "--file", str(file))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from rollout_cli.checks.finding import Finding, bad, good, warning
 from rollout_cli.prometheus import Prometheus
 from rollout_cli.rollout import Rollout
-from rollout_operator.domain.series import ACCURACY, FEEDBACK, LATENCY_BUCKET, REQUESTS, STALE_AFTER
+from rollout_operator.domain.series import ACCURACY, FEEDBACK, LATENCY_BUCKET, LONGEST_WINDOW, REQUESTS, SCRAPES
 from rollout_operator.domain.spec import Gate, Metric
 from rollout_operator.domain.status import Phase
 
@@ -61,15 +61,16 @@ def _one_series(prometheus: Prometheus, what: str, name: str, of: str, namespace
         return
     if any("pod" not in labels for labels, _ in found):
         yield warning(what, f"{name} has no label pod", "add a relabelling that sets pod: pods of one revision are told apart by it")
-    # One scrape of a pod makes one series for each value of the other labels; a second job adds a second set.
-    twice = prometheus.instant(f"count by (pod) (count by (pod, job, instance) ({name}{{{of}}})) > 1")
+    # Two jobs at one address count once.
+    twice = prometheus.instant(f"count by (pod) (count by (pod, instance) ({name}{{{of}}})) > 1")
     if twice:
         pods = ", ".join(sorted(labels.get("pod", "?") for labels, _ in twice))
-        yield bad(what, f"{name} of {pods} is scraped by several jobs", "keep one scrape job for model pods: the gates refuse to choose")
+        todo = "keep one scrape job for model pods: the gates refuse to choose"
+        yield bad(what, f"{name} of {pods} is scraped at several addresses", todo)
     age = prometheus.instant(f"time() - max(timestamp({name}{{{of}}}))")
     seconds = age[0][1] if age else 0.0
-    if seconds > STALE_AFTER.total_seconds():
-        todo = "scrape model pods at least every 15 s: a sample counts for 30 s"
+    if seconds > LONGEST_WINDOW.total_seconds() / SCRAPES:
+        todo = "scrape model pods at least every two minutes: a sample counts for two and a half scrapes, five minutes at most"
         yield bad(what, f"the newest sample of {name} is {seconds:.0f} s old", todo)
     elif not twice:
         yield good(what, f"{name}: {len(found)} pod{'s' if len(found) != 1 else ''}, newest sample {seconds:.0f} s old")

@@ -1,6 +1,6 @@
 """Reported gates: each holds one metric of the candidate against one bound and says Pass, Fail, NoEvidence or Unreachable.
 
-Only samples of the candidate's revision, later than the moment its pods became Ready and newer than STALE_AFTER, count.
+Only samples of the candidate's revision, later than the moment its pods became Ready and newer than a few scrapes, count.
 """
 
 import math
@@ -15,8 +15,8 @@ from rollout_operator.domain.series import (
     ACCURACY_SAMPLES,
     ERRORS,
     LATENCY_BUCKET,
+    LONGEST_WINDOW,
     REQUESTS,
-    STALE_AFTER,
     NoEvidence,
     fresh,
     named,
@@ -158,7 +158,7 @@ def _against_stable(gate: Gate, ours: Reading, baseline: Answer | None, trial: T
     """Hold the difference to stable against the bound."""
     noun = KINDS[gate.metric].noun
     try:
-        theirs = KINDS[gate.metric].read(fresh(baseline or (), trial.now - STALE_AFTER, trial.now), gate)  # type: ignore[arg-type]
+        theirs = KINDS[gate.metric].read(fresh(baseline or (), trial.now - LONGEST_WINDOW, trial.now), gate)  # type: ignore[arg-type]
     except NoEvidence as why:
         raise NoEvidence(f"stable has none to compare with: {why}") from why
     worse = round(theirs.value - ours.value if gate.max_drop is not None else ours.value - theirs.value, 9)

@@ -13,7 +13,7 @@ from rollout_operator.domain.counting import counts, design_effect, find, fresh_
 from rollout_operator.domain.gates import KINDS, Trial, says
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from rollout_operator.domain.schema import parse_duration
-from rollout_operator.domain.series import ACCURACY, STALE_AFTER, NoEvidence, fresh, named
+from rollout_operator.domain.series import ACCURACY, LONGEST_WINDOW, NoEvidence, fresh, named
 from rollout_operator.domain.spec import Gate, Metric
 from rollout_operator.domain.status import EvidenceStatus, GateStatus, Measurement, PodCounts
 
@@ -108,7 +108,7 @@ def _stable_counts(gate: Gate, baseline: Answer | None, trial: Trial) -> tuple[P
     if baseline is None or isinstance(baseline, MetricsUnreachable):
         return ()
     try:
-        return counts(gate, fresh(baseline, trial.now - STALE_AFTER, trial.now))
+        return counts(gate, fresh(baseline, trial.now - LONGEST_WINDOW, trial.now))
     except NoEvidence as why:
         if gate.against_stable:
             raise NoEvidence(f"stable has none to compare with: {why}") from why

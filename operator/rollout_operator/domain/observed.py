@@ -67,7 +67,8 @@ class Series:
     """The newest sample of one time series of one revision.
 
     at: Unix time of the sample in seconds, by Prometheus' clock; le: the bucket's upper bound, for histograms only;
-    outcome: "correct" or "wrong", for labels only; first: the oldest value within the query's window.
+    outcome: "correct" or "wrong", for labels only; first: the oldest value within the query's window;
+    gap: seconds between the newest sample and the one before it, 0 where there is none within the window; job, instance: who was scraped.
     """
 
     name: str
@@ -78,6 +79,9 @@ class Series:
     le: str = ""
     outcome: str = ""
     first: float = 0.0
+    gap: float = 0.0
+    job: str = ""
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)

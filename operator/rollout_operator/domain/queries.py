@@ -7,6 +7,7 @@ Source: prometheus.io/docs/prometheus/latest/querying/api/#instant-queries.
 
 import json
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +19,11 @@ from rollout_operator.domain.series import (
     ERRORS,
     FEEDBACK,
     LATENCY_BUCKET,
+    LONGEST_WINDOW,
     PREDICTIONS,
     REQUESTS,
-    STALE_AFTER,
 )
 from rollout_operator.domain.spec import Metric
-
-_WINDOW = f"{int(STALE_AFTER.total_seconds())}s"
 
 NAMES: Mapping[Metric, tuple[str, ...]] = {
     Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, PREDICTIONS),
@@ -34,13 +33,11 @@ NAMES: Mapping[Metric, tuple[str, ...]] = {
 """The series behind each metric."""
 
 
-def query(metric: Metric, **labels: str) -> str:
-    """The query for a metric, of all rollouts or of those whose series carry `labels`."""
+def query(metric: Metric, window: float = LONGEST_WINDOW.total_seconds(), **labels: str) -> str:
+    """The query for a metric, of all rollouts or of those whose series carry `labels`; window: how far it looks back, in seconds."""
     name = f'__name__=~"{"|".join(NAMES[metric])}"'
-    return f"{{{', '.join((name, *(f'{k}={json.dumps(v)}' for k, v in labels.items())))}}}[{_WINDOW}]"
+    return f"{{{', '.join((name, *(f'{k}={json.dumps(v)}' for k, v in labels.items())))}}}[{math.ceil(window)}s]"
 
-
-QUERIES: Mapping[Metric, str] = {metric: query(metric) for metric in Metric}
 
 Key = tuple[str, str]
 """Namespace and revision."""
@@ -50,7 +47,10 @@ Snapshot = Mapping[Key, tuple[Series, ...]]
 def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
     """Read a reply of the query API; whatever is not a plain matrix without warnings is no answer."""
     if status != 200:
-        return MetricsUnreachable(f"Prometheus answered HTTP {status}")
+        wants = " It wants credentials: prometheus.url may hold them, http://USER:PASSWORD@HOST." if status == 401 else ""
+        return MetricsUnreachable(f"Prometheus answered HTTP {status}.{wants}" if wants else f"Prometheus answered HTTP {status}")
+    if body.lstrip()[:1] == b"<":
+        return MetricsUnreachable("Prometheus answered with HTML instead of JSON (a login page?): look at prometheus.url")
     try:
         reply = json.loads(body)
         if reply["status"] != "success" or reply["data"]["resultType"] != "matrix":
@@ -68,6 +68,7 @@ def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
 
 def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
     at, value = values[-1]
+    gap = float(at) - float(values[-2][0]) if len(values) > 1 else 0.0
     return Series(
         name=labels["__name__"],
         pod=labels.get("pod", ""),
@@ -77,4 +78,7 @@ def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
         le=labels.get("le", ""),
         outcome=labels.get("outcome", ""),
         first=float(values[0][1]),
+        gap=gap if math.isfinite(gap) and gap > 0 else 0.0,
+        job=sys.intern(labels.get("job", "")),
+        instance=sys.intern(labels.get("instance", "")),
     )

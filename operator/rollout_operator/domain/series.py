@@ -1,12 +1,20 @@
 """The series that gates read: their names, and which of their samples count."""
 
-from collections import Counter
+import math
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from rollout_operator.domain.observed import Series
 
 STALE_AFTER = timedelta(seconds=30)
+"""How old a sample may be where scrapes are 15 s apart or less."""
+LONGEST_WINDOW = timedelta(minutes=5)
+"""What is scraped less often than every two minutes is no evidence of now; Prometheus' own look-back is as long."""
+SCRAPES = 2.5
+"""How many scrape intervals a sample counts: one scrape may be late or lost."""
+OFTEN = 15.5
+"""Seconds between scrapes (15, and what they jitter) for which STALE_AFTER is enough."""
 CLOCK_SKEW = timedelta(seconds=5)
 
 ACCURACY, ACCURACY_SAMPLES = "ml_model_accuracy", "ml_model_accuracy_samples"
@@ -19,6 +27,21 @@ class NoEvidence(Exception):
     """The series do not allow a statement; the message says why."""
 
 
+def window(gap: float) -> float:
+    """How long a sample counts, and how far a query looks back, where scrapes are `gap` seconds apart; in seconds."""
+    longest = LONGEST_WINDOW.total_seconds()
+    return STALE_AFTER.total_seconds() if gap <= OFTEN else min(SCRAPES * gap, longest)
+
+
+def learned(series: Iterable[Series], asked: float) -> float:
+    """The window that the next query needs, in seconds, after an answer with a window of `asked` seconds.
+
+    Where no series has two samples, or there is none, scrapes may be further apart than the window: it grows until two are seen.
+    """
+    gaps = [s.gap for s in series if s.gap]
+    return window(max(gaps)) if gaps else min(SCRAPES * asked, LONGEST_WINDOW.total_seconds())
+
+
 def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Series]:
     """The series whose newest sample counts; raises NoEvidence when none does."""
     found = list(series)
@@ -26,19 +49,44 @@ def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Seri
         raise NoEvidence("no series of this revision")
     if any(s.at > (now + CLOCK_SKEW).timestamp() for s in found):
         raise NoEvidence("a sample is from the future: the clocks of Prometheus and the operator differ")
-    oldest = max(since, now - STALE_AFTER).timestamp()
-    counted = [s for s in found if s.at > oldest]
+    running = _running(found)
+    if not running:
+        raise NoEvidence("no series of this revision: the pods that had some are gone")
+    counted = [s for s in running if s.at > max(since.timestamp(), now.timestamp() - window(s.gap))]
     if not counted:
         # Neither sentence changes from look to look: a status that says nothing new is not written.
         if max(s.at for s in found) <= since.timestamp():
             raise NoEvidence(f"no sample yet since {since:%H:%M:%S}")
-        raise NoEvidence(f"the newest sample is older than {STALE_AFTER.total_seconds():.0f} s")
-    twice = [
-        f"{name} of pod {pod or '?'}" for (name, pod, *_), n in Counter((s.name, s.pod, s.le, s.outcome) for s in counted).items() if n > 1
-    ]
-    if twice:
-        raise NoEvidence(f"several series: {twice[0]}")
-    return counted
+        oldest = max(window(s.gap) for s in found)
+        raise NoEvidence(f"the newest sample is older than {oldest:.0f} s")
+    return _once(counted)
+
+
+def _running(series: list[Series]) -> list[Series]:
+    """The series of pods that still run: where all that a pod says ends in NaN at once, VictoriaMetrics tells that the pod is gone."""
+    of_pod: dict[str, list[Series]] = defaultdict(list)
+    for one in series:
+        of_pod[one.pod].append(one)
+    return [s for of_one in of_pod.values() if not (len(of_one) > 1 and all(math.isnan(s.value) for s in of_one)) for s in of_one]
+
+
+def _once(series: list[Series]) -> list[Series]:
+    """Each series once. Raises NoEvidence where several are there and nothing proves that they are the same pod's.
+
+    Two jobs, or two Prometheus servers, may scrape one pod at one address: then the newest sample is what it says now.
+    """
+    found: dict[tuple[str, str, str, str], Series] = {}
+    for one in series:
+        key = (one.name, one.pod, one.le, one.outcome)
+        other = found.get(key)
+        if other is None:
+            found[key] = one
+        elif one.pod and one.instance and one.instance == other.instance:
+            found[key] = max(one, other, key=lambda s: (s.at, s.job))
+        else:
+            who = sorted(f"job {s.job or '?'} at {s.instance or '?'}" for s in (one, other))
+            raise NoEvidence(f"several series: {one.name} of pod {one.pod or '?'}: {' and '.join(who)}")
+    return list(found.values())
 
 
 def named(series: Iterable[Series], name: str) -> list[Series]:

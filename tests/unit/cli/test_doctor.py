@@ -73,13 +73,18 @@ SERIES: dict[str, tuple[Prometheus, Level, str, str]] = {
         "namespace='monitoring'",
         "scrape",
     ),
-    "two jobs": (
+    "two addresses": (
         prometheus({"> 1": vector(2, pod="a"), MINE: vector(2, pod="a"), "time()": vector(1), **PHASE}),
         Level.BAD,
-        "scraped by several jobs",
+        "scraped at several addresses",
         "keep one scrape job",
     ),
-    "scraped too seldom": (prometheus({MINE: vector(1, pod="a"), "time()": vector(55), **PHASE}), Level.BAD, "55 s old", "every 15 s"),
+    "scraped too seldom": (
+        prometheus({MINE: vector(1, pod="a"), "time()": vector(130), **PHASE}),
+        Level.BAD,
+        "130 s old",
+        "every two minutes",
+    ),
     "no label pod": (prometheus({MINE: vector(1), "time()": vector(1), **PHASE}), Level.WARNING, "no label pod", "relabelling"),
     "the operator is not scraped": (
         prometheus({MINE: vector(1, pod="a"), "time()": vector(1)}),

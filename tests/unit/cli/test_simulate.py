@@ -136,7 +136,8 @@ def test_an_answer_is_what_a_range_selector_shows(tmp_path: Path) -> None:
 
     assert at(12) == [(10, 0.6, 0.5)]
     assert at(39) == [(10, 0.6, 0.6)], "30 s back, and no further"
-    assert at(100) == []
+    assert at(100) == [(40, 0.7, 0.7)], "scrapes 30 s apart count for 75 s"
+    assert at(116) == []
 
 
 WRONG: dict[str, tuple[str | None, list[str], int, str]] = {

@@ -49,10 +49,21 @@ def test_what_is_no_answer_of_prometheus(status: int, body: bytes) -> None:
     assert isinstance(queries.read(status, body), MetricsUnreachable)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [(401, b"Unauthorized", "prometheus.url may hold them"), (200, b"\n <!doctype html><html>", "a login page?")],
+    ids=["credentials are wanted", "a login page"],
+)
+def test_what_helps_is_said(status: int, body: bytes, sentence: str) -> None:
+    said = queries.read(status, body)
+    assert isinstance(said, MetricsUnreachable)
+    assert sentence in said.message
+
+
 def test_the_newest_sample_counts_and_keeps_its_time() -> None:
     answer = queries.read(200, matrix(one(source="training"), one(revision="def")))
     assert not isinstance(answer, MetricsUnreachable)
-    assert answer["models", "abc"] == (Series("ml_model_accuracy", "p", 2.5, 0.9, "training", first=0.5),)
+    assert answer["models", "abc"] == (Series("ml_model_accuracy", "p", 2.5, 0.9, "training", first=0.5, gap=1.5),)
     assert set(answer) == {("models", "abc"), ("models", "def")}
 
 
