@@ -74,7 +74,7 @@ async def carry_out(change: Change, grounds: Grounds) -> None:
     fence = None if known is None else (known.uid, known.version)
     try:
         if change.manifest is not None:
-            store.wrote(key, change.kind, await cluster.apply(change.manifest, fence, grounds.still))
+            store.applied(key, change.manifest, await cluster.apply(change.manifest, fence, grounds.still))
         elif known is not None and fence is not None:
             await cluster.delete(change.kind, key[0], change.name, fence)
             store.deleted(key, change.kind, change.name, known.uid)

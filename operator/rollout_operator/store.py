@@ -29,6 +29,7 @@ Key = tuple[str, str]
 Event = tuple[str, str, int | str]
 """What a watch tells: kind, name, and the version of the object as it is now, or the uid of one that was deleted."""
 SERVICE = "kubernetes.io/service-name"
+CONTROLLERS = "deployment.kubernetes.io/"
 
 UNSAID = frozenset({"EndpointSlice"})
 """Kinds that no manifest says anything about."""
@@ -106,6 +107,9 @@ def content(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The part of an object that a manifest has a say in."""
     meta = raw.get("metadata", {})
     kept = {k: meta[k] for k in ("labels", "annotations", "ownerReferences") if k in meta}
+    # What a Deployment's controller notes there for itself is no change of the object.
+    if notes := {k: v for k, v in kept.pop("annotations", {}).items() if not k.startswith(CONTROLLERS)}:
+        kept["annotations"] = notes
     return {"metadata": kept, "spec": raw.get("spec", {})}
 
 
@@ -270,6 +274,18 @@ class Store:
         """Keep what this process has just written itself."""
         self._own[key].add(event_of(kind, raw["metadata"]))
         self.put(kind, raw)
+
+    def applied(self, key: Key, manifest: Manifest, raw: Mapping[str, Any]) -> None:
+        """Keep what the API server made of a manifest that this process has just applied.
+
+        Where admission has changed it (a mirror for the image, a sidecar), it is what this cluster makes of the manifest: to apply it
+        again would come to the same, for ever.
+        """
+        kind = manifest["kind"]
+        self.wrote(key, kind, raw)
+        known = self._child(key, kind, manifest["metadata"]["name"])
+        if known is not None and kind not in UNSAID and known.mark == hash(to_json(content(raw))):
+            known.agreed, known.content = hash(to_json(manifest)), b""
 
     def deleted(self, key: Key, kind: str, name: str, uid: str) -> None:
         """Forget what this process has just deleted itself."""

@@ -1,11 +1,13 @@
 """The operator as a process against a real API server: what it writes, and that it goes on after every interruption."""
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from itertools import cycle, groupby
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.api.harness import KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, wait_for
@@ -148,6 +150,40 @@ def test_a_first_deploy_is_not_promoted_before_its_objects_are_accepted(
             time.sleep(0.1)
     rollout.wait_phase("Promoted", 1)
     wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
+
+
+def applied(operator: Operator, resource: str) -> float:
+    """How often the operator has applied an object of this kind."""
+    text = httpx.get(f"http://127.0.0.1:{operator.env['METRICS_PORT']}/metrics", trust_env=False).text
+    named = [line for line in text.splitlines() if line.startswith("modelrollout_api_requests_total{") and f'resource="{resource}"' in line]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in named if 'verb="patch"' in line.lower())
+
+
+def test_what_others_add_to_the_pods_is_left_alone(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
+    """A sidecar, a variable and a volume, as admission webhooks add them: nothing is applied for them, at rest or later."""
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
+    (one,) = rollout.deployments().values()
+    path = f"{KINDS['Deployment'].format(ns=ns)}/{one['metadata']['name']}"
+    more = [{"name": "added", "value": "1"}]
+    spec = {
+        "containers": [{"name": "model", "env": more}, {"name": "proxy", "image": "proxy"}],
+        "volumes": [{"name": "certificates", "emptyDir": {}}],
+        "tolerations": [{"key": "a", "operator": "Exists"}],
+    }
+    before = applied(operator, "deployments")
+    assert before >= 1
+    kind = {"Content-Type": "application/strategic-merge-patch+json"}
+    reply = api.http.patch(path, content=json.dumps({"spec": {"template": {"spec": spec}}}), headers=kind)
+    assert reply.status_code == 200, reply.text
+    time.sleep(3)
+    assert applied(operator, "deployments") == before
+    names = {c["name"] for c in api.get(path)["spec"]["template"]["spec"]["containers"]}
+    assert names == {"model", "proxy"}
+    reply = api.http.patch(path, content=json.dumps({"spec": {"replicas": 7}}), headers=kind)
+    assert reply.status_code == 200, reply.text
+    wait_for(lambda: api.get(path)["spec"]["replicas"] != 7 or None, "what the operator owns to be put back")
 
 
 def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:

@@ -16,6 +16,11 @@ LEFT_OVER = frozenset(
 """What manifests have only sometimes, and nobody else fills in: it must go where it is not wanted any more."""
 EXACT = frozenset(("selector", "podSelector", "namespaceSelector"))
 """Selectors: each label more would select less."""
+MERGED = {"containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
+"""Lists that server-side apply merges by a key: what others add to them, such as a webhook's sidecar, stays beside ours.
+
+Source: the `x-kubernetes-list-map-keys` of Kubernetes' OpenAPI document. All other lists are somebody's as a whole.
+"""
 _QUANTITY = re.compile(r"([0-9.]+)([numkMGTPE]|[KMGTPE]i)?")
 
 
@@ -31,12 +36,31 @@ def _amount(value: object) -> Decimal | None:
         return None
 
 
-def says(live: Any, wanted: Any) -> bool:
-    """Whether `live` holds everything in `wanted` and nothing left over; fields that others or defaulting added do not matter."""
+def _key(field: str, wanted: list[Any]) -> str:
+    """By which key the items of this list are merged; "" where they are not."""
+    if field == "ports":
+        first = wanted[0] if wanted and isinstance(wanted[0], dict) else {}
+        # Those of a container and of a Service; a NetworkPolicy's are a list as a whole.
+        return "containerPort" if "containerPort" in first else "port" if "targetPort" in first else ""
+    return MERGED.get(field, "")
+
+
+def says(live: Any, wanted: Any, field: str = "") -> bool:
+    """Whether `live` holds everything in `wanted` and nothing left over; fields that others or defaulting added do not matter.
+
+    field: the name of the field that holds the two, by which lists that are merged are known.
+    """
     if isinstance(wanted, dict):
         if not isinstance(live, dict) or LEFT_OVER & (live.keys() - wanted.keys()):
             return False
-        return all(name in live and (live[name] == value if name in EXACT else says(live[name], value)) for name, value in wanted.items())
+        return all(
+            name in live and (live[name] == value if name in EXACT else says(live[name], value, name)) for name, value in wanted.items()
+        )
     if isinstance(wanted, list):
-        return isinstance(live, list) and len(live) == len(wanted) and all(says(a, b) for a, b in zip(live, wanted, strict=True))
+        if not isinstance(live, list):
+            return False
+        if key := _key(field, wanted):
+            there = {one.get(key): one for one in reversed(live) if isinstance(one, dict)}
+            return all(says(there.get(one[key]), one) for one in wanted)
+        return len(live) == len(wanted) and all(says(a, b) for a, b in zip(live, wanted, strict=True))
     return bool(live == wanted) or (_amount(wanted) is not None and _amount(live) == _amount(wanted))

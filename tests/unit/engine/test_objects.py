@@ -170,6 +170,25 @@ DRIFT = {
         False,
     ),
     "a range where a port was": ({"ports": [{"port": 1, "endPort": 9}]}, {"ports": [{"port": 1}]}, False),
+    "a variable that a webhook added": (
+        {"env": [{"name": "X", "value": "1"}, {"name": "A", "value": "1"}, {"name": "X", "value": "1"}]},
+        {"env": [{"name": "A", "value": "1"}]},
+        True,
+    ),
+    "a sidecar and its volume": (
+        {"containers": [{"name": "proxy"}, {"name": "model", "image": "i"}], "volumes": [{"name": "tmp"}, {"name": "proxy"}]},
+        {"containers": [{"name": "model", "image": "i"}], "volumes": [{"name": "tmp"}]},
+        True,
+    ),
+    "a variable of ours that is gone": ({"env": [{"name": "X"}]}, {"env": [{"name": "A"}]}, False),
+    "a variable of ours that says otherwise": ({"env": [{"name": "A", "value": "2"}]}, {"env": [{"name": "A", "value": "1"}]}, False),
+    "a port more of a container": (
+        {"ports": [{"containerPort": 1}, {"containerPort": 2}]},
+        {"ports": [{"containerPort": 1}]},
+        True,
+    ),
+    "a port more of a policy": ({"ports": [{"port": 1}, {"port": 2}]}, {"ports": [{"port": 1}]}, False),
+    "a path more of an Ingress": ({"paths": [{"path": "/"}, {"path": "/b"}]}, {"paths": [{"path": "/"}]}, False),
     "a peer where all were": ({"egress": [{"ports": [], "to": [{}]}]}, {"egress": [{"ports": []}]}, False),
 }
 
