@@ -33,9 +33,17 @@ class Pod:
         meta, status = raw["metadata"], raw.get("status", {})
         containers = status.get("containerStatuses", ())
         ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
+        ended = [(c.get(k) or {}).get("terminated") or {} for c in containers for k in ("state", "lastState")]
+        killed = [e["reason"] for e in ended if e.get("reason") == "OOMKilled"]
         waiting = [w["reason"] for c in containers if (w := c.get("state", {}).get("waiting")) and w.get("reason")]
         unscheduled = [c.get("reason", "") for c in status.get("conditions", ()) if c["type"] == "PodScheduled" and c["status"] == "False"]
-        trouble = "Terminating" if "deletionTimestamp" in meta else "" if ready else next(iter([*waiting, *unscheduled]), "not Ready yet")
+        trouble = (
+            "Terminating"
+            if "deletionTimestamp" in meta
+            else ""
+            if ready
+            else next(iter([*killed, *waiting, *unscheduled]), "not Ready yet")
+        )
         return cls(
             name=meta["name"],
             revision=meta.get("labels", {}).get(REVISION, ""),

@@ -307,6 +307,8 @@ def trouble(pods: list[dict[str, Any]]) -> str:
                 ended = state.get("terminated") or {}
                 if ended.get("message"):
                     return f"The pod says: {str(ended['message']).strip()[:400]}"
+                if ended.get("reason") == "OOMKilled":
+                    return f"OOMKilled: the model needs more memory than {_limit(pod, container)}: raise spec.resources.limits.memory"
             waiting = container.get("state", {}).get("waiting") or {}
             if waiting.get("reason", "") not in {"", "ContainerCreating", "PodInitializing"}:
                 said.append(f"{waiting['reason']}: {waiting.get('message', '')}"[:300])
@@ -316,6 +318,13 @@ def trouble(pods: list[dict[str, Any]]) -> str:
             if condition.get("type") == "PodScheduled" and condition.get("status") == "False"
         ]
     return said[0].rstrip(": ") if said else ""
+
+
+def _limit(pod: Mapping[str, Any], container: Mapping[str, Any]) -> str:
+    """What a container may take of memory, in words."""
+    found = (c for c in pod.get("spec", {}).get("containers", ()) if c["name"] == container.get("name"))
+    limit = next((c.get("resources", {}).get("limits", {}).get("memory") for c in found), None)
+    return f"its limit of {limit}" if limit else "the node had"
 
 
 def _stable_endpoints(name: str, status: Status, children: list[Child]) -> frozenset[str]:

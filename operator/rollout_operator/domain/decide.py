@@ -523,6 +523,9 @@ def _retry(seen: Observed, spec: Spec) -> Plan:
     again = replace(seen, status=status.model_copy(update={"rejected": forgiven}))
     if seen.commands.get("forget-evidence") == str(status.attempt):
         again = replace(again, status=again.status.model_copy(update={"evidence": _forgotten(status.evidence, candidate)}))
+    if status.phase is Phase.ROLLED_BACK:
+        # The registry is asked again: its digest, or what its alias names, may have been mended since.
+        return _resolve(replace(again, status=again.status.model_copy(update=_BLANK)), spec)
     fresh = candidate.model_copy(update={"since": seen.now, "ready_at": None, "image": seen.image})
     return _begin(again, spec, fresh)
 

@@ -1,6 +1,6 @@
 """The engine's transitions, one row each, and whole stories from first deploy to rollback."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -311,9 +311,14 @@ TRANSITIONS = {
     ),
     "promote promotes": (trial(5, commands={"promote": "2"}), Phase.PROMOTING, Reason.PROMOTED_BY_COMMAND),
     "retry tries the rejected version again": (
-        observed(99, spec=TO_2, status=rolled_back(), commands={"retry": "2"}),
+        observed(99, spec=TO_2, status=rolled_back(), commands={"retry": "2"}, resolution=resolved(2)),
         Phase.STARTING,
         Reason.WAITING_FOR_PODS,
+    ),
+    "retry asks the registry again": (
+        observed(99, spec=TO_2, status=rolled_back(), commands={"retry": "2"}),
+        Phase.PENDING,
+        Reason.RESOLVING,
     ),
     "retry of a halted attempt begins anew": (
         trial(9, status=on_trial(halted=True), commands={"retry": "2"}),
@@ -406,6 +411,16 @@ def test_a_stable_deployment_that_is_gone_is_not_ready() -> None:
     plan = decide(observed(1, status=promoted_1(), spec=spec("models:/iris/1")))
     assert {c.type: c.status for c in plan.status.conditions}["Ready"] == "False"
     assert plan.status.phase is Phase.PROMOTED
+
+
+def test_a_digest_that_was_mended_is_the_one_that_is_retried() -> None:
+    asked = decide(observed(99, spec=TO_2, status=rolled_back(), commands={"retry": "2"})).status
+    mended = replace(resolved(2), digest="sha256:" + "f" * 64)
+    begun = decide(observed(100, spec=TO_2, status=asked, commands={"retry": "2"}, resolution=mended)).status
+    assert begun.phase is Phase.STARTING
+    assert begun.attempt == asked.attempt + 1
+    assert begun.candidate is not None
+    assert begun.candidate.digest == mended.digest
 
 
 def test_a_pause_moves_the_clocks() -> None:

@@ -142,6 +142,27 @@ PODS = {
         ],
         "The pod says: bad digest",
     ),
+    "killed for its memory": (
+        [
+            {
+                "spec": {"containers": [{"name": "model", "resources": {"limits": {"memory": "256Mi"}}}]},
+                "status": {
+                    "containerStatuses": [
+                        {
+                            "name": "model",
+                            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+                            "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+                        }
+                    ]
+                },
+            }
+        ],
+        "OOMKilled: the model needs more memory than its limit of 256Mi: raise spec.resources.limits.memory",
+    ),
+    "killed without a limit": (
+        [{"status": {"containerStatuses": [{"name": "model", "state": {"terminated": {"reason": "OOMKilled"}}}]}}],
+        "OOMKilled: the model needs more memory than the node had: raise spec.resources.limits.memory",
+    ),
     "an image that cannot be pulled": (
         [{"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}]}}],
         "ErrImagePull: no such image",
