@@ -11,6 +11,7 @@ from zlib import crc32
 
 from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.gates import KINDS, Trial, measure
+from rollout_operator.domain.histogram import bounds
 from rollout_operator.domain.labelled import measure_labels
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.report import ended_attempt, promotion
@@ -243,7 +244,7 @@ def _begin(seen: Observed, spec: Spec, candidate: Revision) -> Plan:
     known = next((r for r in status.retiring if r.revision == candidate.revision), None)
     fresh = _BLANK | {"attempt": status.attempt + 1, "attempt_since": seen.now, "retiring": retiring}
     if known is not None and known.promoted and status.stable is not None and _workload(seen, candidate).ready >= spec.replicas:
-        restored = candidate.model_copy(update={"promoted": True, "ready_at": seen.now})
+        restored = candidate.model_copy(update={"promoted": True, "ready_at": seen.now, "buckets": known.buckets})
         message = f"Restoring {candidate.uri}: it was stable before and its pods still run."
         return _enter(seen, Phase.PROMOTING, Reason.RESTORED, message, **fresh | {"candidate": restored})
     candidate = candidate.model_copy(update={"replicas": trial_replicas(spec, status.stable is not None)})
@@ -526,7 +527,8 @@ def _retry(seen: Observed, spec: Spec) -> Plan:
     if status.phase is Phase.ROLLED_BACK:
         # The registry is asked again: its digest, or what its alias names, may have been mended since.
         return _resolve(replace(again, status=again.status.model_copy(update=_BLANK)), spec)
-    fresh = candidate.model_copy(update={"since": seen.now, "ready_at": None, "image": seen.image})
+    pods = {"image": seen.image, "buckets": bounds(spec.analysis.gates)}
+    fresh = candidate.model_copy(update={"since": seen.now, "ready_at": None, **pods})
     return _begin(again, spec, fresh)
 
 

@@ -70,14 +70,25 @@ def _running(series: list[Series]) -> list[Series]:
     return [s for of_one in of_pod.values() if not (len(of_one) > 1 and all(math.isnan(s.value) for s in of_one)) for s in of_one]
 
 
+def bound_of(one: Series) -> float:
+    """The upper bound of a bucket, in seconds: "1", "1.0" and "1e0" are one. Raises NoEvidence where the label `le` is no number."""
+    try:
+        bound = float(one.le)
+    except ValueError:
+        bound = math.nan
+    if math.isnan(bound):
+        raise NoEvidence(f"{one.name} of pod {one.pod or '?'} has le={one.le!r}, which is no bucket's bound")
+    return bound
+
+
 def _once(series: list[Series]) -> list[Series]:
     """Each series once. Raises NoEvidence where several are there and nothing proves that they are the same pod's.
 
     Two jobs, or two Prometheus servers, may scrape one pod at one address: then the newest sample is what it says now.
     """
-    found: dict[tuple[str, str, str, str], Series] = {}
+    found: dict[tuple[str, str, float, str], Series] = {}
     for one in series:
-        key = (one.name, one.pod, one.le, one.outcome)
+        key = (one.name, one.pod, bound_of(one) if one.le else 0.0, one.outcome)
         other = found.get(key)
         if other is None:
             found[key] = one

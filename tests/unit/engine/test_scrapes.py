@@ -35,6 +35,7 @@ def values(moment: float, good: bool) -> dict[tuple[str, str], float]:
         ("ml_request_count_total", ""): served,
         ("ml_request_errors_total", ""): 0.0 if good else served * 0.2,
         ("ml_request_latency_seconds_bucket", "0.1"): served if good else 0.0,
+        ("ml_request_latency_seconds_bucket", "0.25"): served if good else 0.0,
         ("ml_request_latency_seconds_bucket", "1.0"): served,
         ("ml_request_latency_seconds_bucket", "+Inf"): served,
     }
