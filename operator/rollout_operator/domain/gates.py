@@ -15,9 +15,12 @@ from rollout_operator.domain.series import (
     ACCURACY,
     ACCURACY_SAMPLES,
     ERRORS,
+    FEEDBACK,
     LATENCY_BUCKET,
     LONGEST_WINDOW,
+    PREDICTIONS,
     REQUESTS,
+    NeedsHelp,
     NoEvidence,
     fresh,
     named,
@@ -53,13 +56,26 @@ def accuracy(series: list[Series], _: Gate) -> Reading:
     """The lowest accuracy that any pod of the revision reports."""
     reported = named(series, ACCURACY)
     if not reported:
-        raise NoEvidence(f"no series {ACCURACY} of this revision")
+        raise _without_accuracy(series)
     for one in reported:
         if not (math.isfinite(one.value) and 0 <= one.value <= 1):
             raise NoEvidence(f"{ACCURACY} of pod {one.pod or '?'} is {one.value}, not a share from 0 to 1")
     lowest = min(reported, key=lambda s: s.value)
     counts = [s.value for s in named(series, ACCURACY_SAMPLES) if s.pod == lowest.pod and math.isfinite(s.value)]
     return Reading(lowest.value, int(counts[0]) if counts else None)
+
+
+def _without_accuracy(series: list[Series]) -> NoEvidence:
+    """Why pods that are scraped report no accuracy: the model server counts labels of classifiers from its start, and of no others."""
+    if not named(series, PREDICTIONS):
+        return NoEvidence(f"no series {ACCURACY} of this revision")
+    if not (feedback := named(series, FEEDBACK)):
+        return NeedsHelp(f"a regression reports none: write a gate on {Metric.ERROR_RATE} or {Metric.LATENCY_P95} instead")
+    labels = sum(s.value for s in feedback if math.isfinite(s.value))
+    return NeedsHelp(
+        f"the version has no metrics.json, and a pod reports it from 100 labels on (ACCURACY_FROM); {labels:.0f} came. "
+        "Register it with metrics.json, or send labels to /feedback/; before a first deploy answers, none can come"
+    )
 
 
 def error_rate(series: list[Series], gate: Gate) -> Reading:
@@ -143,7 +159,8 @@ def measure(gate: Gate, answer: Answer | None, baseline: Answer | None, trial: T
         if gate.against_stable:
             return _against_stable(gate, reading, baseline, trial)
     except NoEvidence as why:
-        return says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}")
+        late = isinstance(why, NeedsHelp) or None
+        return says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}", late=late)
     good = passes(gate, reading.value)
     if reading.between is not None:
         known = _at_most(gate.threshold, *reading.bounds)
@@ -164,7 +181,7 @@ def _against_stable(gate: Gate, ours: Reading, baseline: Answer | None, trial: T
     try:
         theirs = KINDS[gate.metric].read(fresh(baseline or (), trial.now - LONGEST_WINDOW, trial.now), gate)  # type: ignore[arg-type]
     except NoEvidence as why:
-        raise NoEvidence(f"stable has none to compare with: {why}") from why
+        raise type(why)(f"stable has none to compare with: {why}") from why
     worse = round(theirs.value - ours.value if gate.max_drop is not None else ours.value - theirs.value, 9)
     good = worse <= gate.threshold
     if ours.between is not None and theirs.between is not None:

@@ -127,7 +127,7 @@ class GateStatus(ApiModel):
     coverage: float | None = Field(None, description="Labelled accuracy: share of predictions that have a label.")
     design_effect: float | None = Field(None, description="Labelled: what the counts are divided by; above 1.5 labels are not independent.")
     inconclusive: bool | None = Field(None, description="Labelled: maxSamples is reached without a verdict.")
-    late: bool | None = Field(None, description="Labelled: at the present rate of labels, maxHold ends before a verdict.")
+    late: bool | None = Field(None, description="At the present rate of labels, maxHold ends before a verdict.")
     measurement: Measurement
     message: str = Field("", max_length=512, description="The measurement as a sentence.")
     at: Moment = Field(description="When this was first measured so.")
