@@ -8,7 +8,7 @@ from rollout_inference.loading import LoadedModel
 from rollout_inference.settings import Settings
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds."""
+"""Seconds; what the gates of a rollout ask for comes in beside them."""
 NAMES = ("model", "version", "revision")
 
 
@@ -66,8 +66,9 @@ class Metrics:
         self.predictions = Counter("ml_predictions", "Rows predicted", names, registry=registry).labels(*mine)
         self.requests = Counter("ml_request_count", "Predict requests", names, registry=registry).labels(*mine)
         self.errors = Counter("ml_request_errors", "Predict requests that ended in a server error", names, registry=registry).labels(*mine)
+        buckets = sorted({*BUCKETS, *settings.latency_buckets})
         self.latency = Histogram(
-            "ml_request_latency_seconds", "Time of a predict request", names, registry=registry, buckets=BUCKETS
+            "ml_request_latency_seconds", "Time of a predict request", names, registry=registry, buckets=buckets
         ).labels(*mine)
 
     def loaded(self, model: LoadedModel) -> None:
