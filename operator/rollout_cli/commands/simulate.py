@@ -18,6 +18,7 @@ from rollout_cli.recording import Recording, recorded
 from rollout_cli.replay import Moment, Source, replay
 from rollout_cli.terminal import Output, console, dump, for_programs, marks
 from rollout_cli.words import OF_MEASUREMENT, Marks, held_against, of_measurement, samples, silence, span
+from rollout_operator.domain.histogram import bounds
 from rollout_operator.domain.manifest import Document, Trouble, read
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import GateStatus, Phase
@@ -61,7 +62,7 @@ def run(request: Request) -> None:
             raise WrongUsage("--runs is for generated metrics: a recording is what it is.")
         _many(spec, request)
         return
-    source: Source = _source(request, request.seed)
+    source: Source = _source(spec, request, request.seed)
     moments = list(replay(spec, source, request.first_deploy))
     end = ending(moments, source)
     if output is not None:
@@ -71,10 +72,10 @@ def run(request: Request) -> None:
     raise typer.Exit(end.exit)
 
 
-def _source(request: Request, seed: int) -> Source:
+def _source(spec: Spec, request: Request, seed: int) -> Source:
     if request.metrics:
         return recorded(request.metrics, request.candidate_revision, request.stable_revision)
-    return Generated(both(request.candidate, request.stable), request.load, seed)
+    return Generated(both(request.candidate, request.stable), request.load, seed, bounds(spec.analysis.gates))
 
 
 def _spec(manifest: Path | None) -> Spec:
@@ -147,7 +148,7 @@ def _many(spec: Spec, request: Request) -> None:
     """The same trial again and again, with other chances: how likely each verdict is, and how long it takes."""
     ends: list[Ending] = []
     for seed in range(request.seed, request.seed + request.runs):
-        source = _source(request, seed)
+        source = _source(spec, request, seed)
         ends.append(ending(list(replay(spec, source, request.first_deploy)), source))
     counted = Counter(end.word for end in ends)
     rows = []
