@@ -14,12 +14,12 @@ from rich.text import Text
 from rollout_cli.admission import is_rollout, judge
 from rollout_cli.exits import Absent, Exit, WrongUsage
 from rollout_cli.generated import Generated, Load, Quality, both
-from rollout_cli.manifest import Document, read
 from rollout_cli.recording import Recording, recorded
 from rollout_cli.replay import Moment, Source, replay
 from rollout_cli.terminal import Output, console, dump, marks
 from rollout_cli.words import OF_MEASUREMENT, Marks, held_against, of_measurement, samples, silence, span
 from rollout_operator.domain.histogram import bounds
+from rollout_operator.domain.manifest import Document, Trouble, read
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import GateStatus, Phase
 
@@ -84,7 +84,10 @@ def _spec(manifest: Path | None) -> Spec:
         text = manifest.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as failure:
         raise Absent(f"{manifest} cannot be read: {getattr(failure, 'strerror', None) or 'it is not UTF-8 text'}.") from failure
-    ours = [d.value for d in read(text) if isinstance(d, Document) and is_rollout(d.value)]
+    documents = list(read(text))
+    if broken := [f"{d.place.line}: {d.message}" for d in documents if isinstance(d, Trouble)]:
+        raise WrongUsage(f"{manifest}:{broken[0]}.")
+    ours = [value for d in documents if isinstance(d, Document) for _, value in d.objects() if is_rollout(value)]
     if len(ours) != 1:
         raise WrongUsage(f"{manifest} has {len(ours)} ModelRollouts; simulate takes a file with one.")
     if found := judge(ours[0]):
