@@ -16,14 +16,14 @@ from rollout_operator.asking import Answers, Question, ask, at_hand, question
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
 from rollout_operator.domain.decide import (
-    COMMANDS,
     COMMITTED,
     READINESS_LOOK,
     Plan,
+    commanded,
     decide,
 )
 from rollout_operator.domain.egress import DNS, Egress
-from rollout_operator.domain.names import GROUP, KIND, SHARD, revision_name
+from rollout_operator.domain.names import KIND, SHARD, revision_name
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
 from rollout_operator.domain.spec import Spec
@@ -143,7 +143,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         spec_error=rollout.error,
         status=status,
         image=ports.image,
-        commands=_commands(meta.get("annotations") or {}),
+        commands=commanded(meta.get("annotations") or {}),
         resolution=answers.resolution,
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
@@ -250,10 +250,6 @@ def _spec(raw: Mapping[str, Any], gateways: Gateways) -> tuple[Spec | None, str]
             "spec.traffic.mirrorPercent: the Gateways here are not known to mirror; leave it out, or set the operator's GATEWAY_MIRRORS.",
         )
     return spec, ""
-
-
-def _commands(annotations: Mapping[str, str]) -> dict[str, str]:
-    return {verb: annotations[f"{GROUP}/{verb}"] for verb in COMMANDS if f"{GROUP}/{verb}" in annotations}
 
 
 def _waits_long(status: Status, now: datetime) -> bool:
