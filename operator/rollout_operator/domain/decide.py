@@ -539,7 +539,27 @@ def _command(seen: Observed, spec: Spec) -> Plan | None:
             return _advance(skipped, spec, Reason.PROMOTED_BY_COMMAND, "the step was skipped by annotation")
         if verb == "retry" and (status.phase is Phase.ROLLED_BACK or status.halted):
             return _retry(seen, spec)
+        if late := _too_late(status, verb):
+            return _unheeded(seen, verb, late)
     return None
+
+
+def _too_late(status: Status, verb: str) -> str:
+    """What to do instead of a command that comes after its attempt; "" where it is as good as done, or may still be."""
+    match status.phase, verb:
+        case Phase.ROLLED_BACK, "promote" | "skip":
+            return f"To {verb} it all the same, annotate retry first, then {verb} with the number of the new attempt."
+        case Phase.PROMOTED, "abort":
+            return "It is promoted already: to go back, write the version before into spec.modelUri."
+    return ""
+
+
+def _unheeded(seen: Observed, verb: str, instead: str) -> Plan:
+    """Say once that a command comes too late, and what helps."""
+    status = seen.status
+    message = _clip(f"{status.message} {instead}".strip())
+    said = status.model_copy(update={"message": message, "honoured": (*status.honoured, verb)})
+    return Plan(said, (Note("Warning", status.reason, f"{verb} comes too late. {message}"),), seen.now)
 
 
 def _retry(seen: Observed, spec: Spec) -> Plan:
@@ -689,7 +709,8 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if (invalid := _clip(seen.spec_error)) != status.invalid:
         status = status.model_copy(update={"invalid": invalid})
     # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
-    if (refused := _clip(seen.refused) if status.phase in AT_REST else "") != status.refused:
+    # Another's object of the name does not go by itself, and is told at once.
+    if (refused := _clip(seen.refused) if status.phase in AT_REST or seen.foreign else "") != status.refused:
         status = status.model_copy(update={"refused": refused})
     if status.phase is not Phase.TRIAL and (unrouted := _unrouted(seen, status)) != status.unrouted:
         status = status.model_copy(update={"unrouted": unrouted})
