@@ -15,6 +15,7 @@ from rollout_operator.domain.labelled import measure_labels
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.report import ended_attempt, promotion
 from rollout_operator.domain.revision import revision_of, serves
+from rollout_operator.domain.route import looks, routed
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.signature import incompatibility
 from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
@@ -670,6 +671,8 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if shortage is not None and seen.spec is not None and not shortage.stalled:
         moments = (shortage.since + READINESS_LOOK, shortage.since + parse_duration(seen.spec.strategy.progress_deadline))
         look_at = min(filter(None, (look_at, *(m for m in moments if m > now))), default=None)
+    status = routed(seen, status)
+    look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     return replace(plan, status=status, look_at=look_at)
