@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 from scipy.spatial.distance import canberra
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits
 
 from rollout_inference import carried, estimator
 from rollout_inference.artifact import verify
@@ -86,6 +88,17 @@ def test_the_same_recipe_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len(digests) == 1
     other = store(tmp_path / "other", fit(split, recipe.changed(seed=1)), split, {"accuracy": 0.9})
     assert other not in digests
+
+
+def test_the_same_recipe_gives_the_same_bytes_on_any_number_of_cores(tmp_path: Path) -> None:
+    split = load(RAW)
+    digests = set()
+    for cores in (1, 2):
+        with threadpool_limits(cores, user_api="openmp"):
+            model = HistGradientBoostingClassifier(max_iter=3, random_state=0).fit(split.train, split.train_labels)
+        model._bin_mapper.n_threads = cores  # as a machine with so many would have kept it
+        digests.add(store(tmp_path / str(cores), model, split, {"accuracy": 0.9}))
+    assert len(digests) == 1
 
 
 def test_the_canonical_model_predicts_as_the_one_that_was_fitted(tmp_path: Path) -> None:
