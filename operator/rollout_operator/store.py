@@ -30,6 +30,8 @@ Event = tuple[str, str, int | str]
 """What a watch tells: kind, name, and the version of the object as it is now, or the uid of one that was deleted."""
 SERVICE = "kubernetes.io/service-name"
 CONTROLLERS = "deployment.kubernetes.io/"
+MOST_ENDED = 1000
+"""Deleted objects that are remembered: more than a process deletes while it waits for a reply."""
 
 UNSAID = frozenset({"EndpointSlice"})
 """Kinds that no manifest says anything about."""
@@ -192,6 +194,8 @@ class Store:
     _places: dict[int, tuple[Key, ...]] = field(default_factory=dict)
     """Who claims to answer where."""
     _own: dict[Key, set[Event]] = field(default_factory=lambda: defaultdict(set))
+    _ended: dict[str, int] = field(default_factory=dict)
+    """Of the objects that were deleted last: the version at which that was, by uid."""
 
     def put_rollout(self, raw: Mapping[str, Any]) -> bool:
         """Keep a ModelRollout, unless a newer version of it is known; says whether it was kept."""
@@ -248,7 +252,7 @@ class Store:
         key, likeness = rollout_of(raw), b"" if kind in UNSAID else self._likeness.get(kind) or self._like(kind, to_json(content(raw)))
         new = child(kind, raw, likeness)
         known = self._child(key, kind, new.name)
-        if known is not None and known.version >= new.version:
+        if new.version <= max(-1 if known is None else known.version, self._ended.get(new.uid, -1)):
             return False
         if known is not None and known.agreed and known.mark == new.mark and known.uid == new.uid:
             new.agreed, new.content = known.agreed, b""
@@ -271,7 +275,9 @@ class Store:
         return self.put_rollout(raw) if kind == KIND else self.put_child(kind, raw)
 
     def wrote(self, key: Key, kind: str, raw: Mapping[str, Any]) -> None:
-        """Keep what this process has just written itself."""
+        """Keep what this process has just written itself; a ModelRollout that was told to be gone before the reply was read stays gone."""
+        if kind == KIND and key not in self._rollouts:
+            return
         self._own[key].add(event_of(kind, raw["metadata"]))
         self.put(kind, raw)
 
@@ -328,6 +334,10 @@ class Store:
     def drop_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
         """Forget a deleted object, unless another of the same name has taken its place; says whether it was known."""
         key, meta = rollout_of(raw), raw["metadata"]
+        # The reply to a write from before may be read only now, and brings nothing back.
+        self._ended[meta["uid"]] = int(meta["resourceVersion"])
+        if len(self._ended) > MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
         return self.forget(key, kind, meta["name"], meta["uid"])
 
     def forget(self, key: Key, kind: str, name: str, uid: str) -> bool:

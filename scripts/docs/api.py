@@ -58,7 +58,7 @@ def reference() -> str:
     parts += ["| verb | what it does |", "| --- | --- |", *(f"| `{verb}` | {ABOUT[verb]} |" for verb in COMMANDS), ""]
     parts += ["## Other names", "", "| name | on | written by |", "| --- | --- | --- |"]
     parts += [f"| {' | '.join(row)} |" for row in WRITTEN]
-    parts += ["", f"Resource for RBAC: `{PLURAL}` and `{PLURAL}/status` in `{GROUP}`."]
+    parts += ["", f"Resource for RBAC: `{PLURAL}`, `{PLURAL}/status` and `{PLURAL}/finalizers` in `{GROUP}`."]
     return "\n".join(parts) + "\n"
 
 

@@ -186,6 +186,27 @@ def test_what_others_add_to_the_pods_is_left_alone(api: Api, ns: str, operator: 
     wait_for(lambda: api.get(path)["spec"]["replicas"] != 7 or None, "what the operator owns to be put back")
 
 
+def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replaced(
+    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
+    operator.kill()
+    paths = [f"{KINDS[kind].format(ns=ns)}/{one['metadata']['name']}" for kind in KINDS for one in api.items(kind, ns)]
+    paths = [path for path in paths if api.get(path)["metadata"].get("ownerReferences")]
+    assert len(paths) == 5
+    for path in paths:
+        (owner,) = api.get(path)["metadata"]["ownerReferences"]
+        older = {k: v for k, v in owner.items() if k != "blockOwnerDeletion"}
+        api.patch(path, {"metadata": {"ownerReferences": [older]}}).raise_for_status()
+    before = {path: api.get(path)["metadata"].get("generation") for path in paths}
+    operator.start()
+    for path in paths:
+        wait_for(lambda path=path: api.get(path)["metadata"]["ownerReferences"][0].get("blockOwnerDeletion"), f"{path} to hold it back")  # type: ignore[misc]
+    assert before == {path: api.get(path)["metadata"].get("generation") for path in paths}
+
+
 def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)

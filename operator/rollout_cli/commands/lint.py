@@ -5,14 +5,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.text import Text
 
 from rollout_cli.admission import is_rollout, judge
 from rollout_cli.exits import Absent, Exit
-from rollout_cli.manifest import Document, Place, Trouble, read
 from rollout_cli.terminal import Output, console
+from rollout_operator.domain.manifest import Document, Finding, Place, Trouble, read
+from rollout_operator.domain.manifest import Path as Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,12 @@ def run(files: list[Path], output: Output | None) -> None:
         for document in read(text):
             if isinstance(document, Trouble):
                 found.append(Found(str(file), document.place, document.message))
-            elif is_rollout(document.value):
-                rollouts += 1
-                found += _judged(str(file), document)
-            else:
-                others += 1
+                continue
+            ours = [(path, value) for path, value in document.objects() if is_rollout(value)]
+            rollouts += len(ours)
+            others += sum(1 for _ in document.objects()) - len(ours)
+            if ours:
+                found += _judged(str(file), document, ours)
     if output is Output.JSON:
         console().out(json.dumps([{"file": f.file, "line": f.place.line, "column": f.place.column, "message": f.message} for f in found]))
     else:
@@ -48,9 +51,10 @@ def run(files: list[Path], output: Output | None) -> None:
         raise typer.Exit(Exit.ROLLED_BACK)
 
 
-def _judged(file: str, document: Document) -> Iterator[Found]:
+def _judged(file: str, document: Document, ours: list[tuple[Field, Any]]) -> Iterator[Found]:
     yield from (Found(file, trouble.place, trouble.message) for trouble in document.twice)
-    found = [Found(file, document.place(finding.path), str(finding)) for finding in judge(document.value)]
+    findings = [Finding((*path, *one.path), one.message) for path, value in ours for one in judge(value)]
+    found = [Found(file, document.place(finding.path), str(finding)) for finding in findings]
     yield from sorted(found, key=lambda one: (one.place.line, one.place.column))
 
 

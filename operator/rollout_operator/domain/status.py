@@ -102,6 +102,9 @@ class Revision(ApiModel):
     image: str = Field(max_length=512, description="The model server's image, pinned when the attempt began.")
     resources: Resources = Field(Resources(), description="CPU and memory of each pod.")
     replicas: int = Field(description="Pods wanted.")
+    buckets: tuple[float, ...] = Field(
+        (), max_length=60, description="Bounds in seconds that its pods' latency histogram has for the gates, beside the usual ones."
+    )
     since: Moment = Field(description="When it took its present role.")
     ready_at: Moment | None = Field(None, description="When its pods were first Ready in this attempt; older samples do not count.")
     promoted: bool = Field(False, description="Whether it has ever been stable.")
@@ -124,7 +127,7 @@ class GateStatus(ApiModel):
     coverage: float | None = Field(None, description="Labelled accuracy: share of predictions that have a label.")
     design_effect: float | None = Field(None, description="Labelled: what the counts are divided by; above 1.5 labels are not independent.")
     inconclusive: bool | None = Field(None, description="Labelled: maxSamples is reached without a verdict.")
-    late: bool | None = Field(None, description="Labelled: at the present rate of labels, maxHold ends before a verdict.")
+    late: bool | None = Field(None, description="At the present rate of labels, maxHold ends before a verdict.")
     measurement: Measurement
     message: str = Field("", max_length=512, description="The measurement as a sentence.")
     at: Moment = Field(description="When this was first measured so.")

@@ -35,6 +35,7 @@ def values(moment: float, good: bool) -> dict[tuple[str, str], float]:
         ("ml_request_count_total", ""): served,
         ("ml_request_errors_total", ""): 0.0 if good else served * 0.2,
         ("ml_request_latency_seconds_bucket", "0.1"): served if good else 0.0,
+        ("ml_request_latency_seconds_bucket", "0.25"): served if good else 0.0,
         ("ml_request_latency_seconds_bucket", "1.0"): served,
         ("ml_request_latency_seconds_bucket", "+Inf"): served,
     }
@@ -69,7 +70,7 @@ def test_the_same_measurements_whatever_the_scrapes(gate: dict[str, Any], good: 
             theirs = list(scraped(look, back, every, late / 2, True, jobs))
             trial = Trial(V2, V1, START, at(look))
             told.append((look, measure(Gate.model_validate(gate), tuple(ours), tuple(theirs), trial)))
-            back = learned([*ours, *theirs], back)
+            back = learned([*ours, *theirs], back, at(look).timestamp())
         # Three looks teach how far apart scrapes are; a difference takes two scrapes.
         known = [(look, one) for look, one in told if look > 3 * interval + 2.5 * every]
         assert known
@@ -122,3 +123,17 @@ def test_a_model_whose_accuracy_is_no_number_still_proves_nothing() -> None:
     assert "nan" in told.message
     alone = measure(Gate.model_validate(GATES["accuracy"]), (one(math.nan),), (), Trial(V2, None, START, at(9) + timedelta(seconds=1)))
     assert alone.measurement is Measurement.NO_EVIDENCE
+
+
+@pytest.mark.parametrize("behind", [61, 100, 200])
+def test_samples_that_come_late_are_told_with_how_far_they_are_behind(behind: int) -> None:
+    """Scrapes every 15 s that are seen `behind` seconds later: a query of 30 s would show none, and one that is wider tells how late."""
+    gate, back, told = Gate.model_validate(GATES["accuracy"]), 30.0, []
+    for look in range(10, 900, 15):
+        seen = [s for s in scraped(look - behind, 600, 15, 1, True, 1) if s.at > at(look - back).timestamp()]
+        told.append(measure(gate, tuple(seen), (), Trial(V2, V1, START, at(look))))
+        back = learned(seen, back, at(look).timestamp())
+    assert {one.measurement for one in told} == {Measurement.NO_EVIDENCE}
+    (said,) = {one.message for one in told[30:]}
+    seconds = int(said.split(" s behind")[0].rsplit(" ", 1)[1])
+    assert behind - 15 < seconds <= behind + 15, said
