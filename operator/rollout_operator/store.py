@@ -180,12 +180,22 @@ class _Kept:
     place: int
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server said against an object, and since when; foreign: another's has its name; harmless: nothing rests on it."""
+
+    since: datetime
+    message: str
+    foreign: bool = False
+    harmless: bool = False
+
+
 @dataclass
 class Store:
     """The newest version of everything seen; older versions that arrive late are dropped."""
 
     _rollouts: dict[Key, _Kept] = field(default_factory=dict)
-    _refusals: dict[Key, tuple[datetime, str]] = field(default_factory=dict)
+    _refusals: dict[Key, Refusal] = field(default_factory=dict)
     _children: dict[Key, list[Child]] = field(default_factory=lambda: defaultdict(list))
     """Of each rollout a handful: to look through them costs less than a dict of them."""
     _settled: dict[Key, int] = field(default_factory=dict)
@@ -350,10 +360,10 @@ class Store:
                 del self._children[key]
         return found
 
-    def refuse(self, key: Key, message: str, now: datetime) -> None:
-        """Remember that the API server does not have an object of the rollout, and since when."""
-        since, _ = self._refusals.get(key, (now, ""))
-        self._refusals[key] = since, message
+    def refuse(self, key: Key, said: Refusal) -> None:
+        """Remember that the API server does not have an object of the rollout; it counts from the first time."""
+        before = self._refusals.get(key)
+        self._refusals[key] = said if before is None else replace(said, since=before.since)
 
     def accept(self, key: Key) -> bool:
         """Every object of the rollout is as it should be; says whether one was refused until now."""
@@ -368,9 +378,20 @@ class Store:
         return self._settled.get(key) == version
 
     def refused(self, key: Key, before: datetime) -> str:
-        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not."""
-        since, message = self._refusals.get(key, (None, ""))
-        return message if since is not None and since <= before else ""
+        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not.
+
+        Another's object of that name is told at once: it does not go by itself.
+        """
+        said = self._refusals.get(key)
+        return said.message if said is not None and (said.since <= before or said.foreign) else ""
+
+    def foreign(self, key: Key) -> bool:
+        """Whether another's object has the name of one of the rollout's."""
+        return key in self._refusals and self._refusals[key].foreign
+
+    def harmless(self, key: Key) -> bool:
+        """Whether nothing rests on what was refused."""
+        return key in self._refusals and self._refusals[key].harmless
 
     def rollout(self, key: Key) -> dict[str, Any] | None:
         """The ModelRollout, a copy; None where there is none."""

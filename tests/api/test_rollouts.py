@@ -2,15 +2,17 @@
 
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Iterator
 from itertools import cycle, groupby
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.harness import KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, wait_for
+from tests.api.harness import KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, served, wait_for
 
 
 def weights_since(api: Api, ns: str, version: str) -> list[int]:
@@ -361,6 +363,20 @@ def test_commands_are_bound_to_their_attempt(api: Api, operator: Operator, hands
     world.accuracy["2"] = 0.95
     api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/retry": "2"}}})
     rollout.wait_phase("Promoted", 3)
+
+
+@pytest.mark.parametrize("variable", ["METRICS_PORT", "HEALTH_PORT"])
+def test_the_operator_ends_where_a_port_is_taken(variable: str, api: Api, ns: str, world: World, tmp_path: Path) -> None:
+    with socket.create_server(("", 0)) as taken, served(world) as url:
+        operator = Operator(api, url, ns, tmp_path / "operator.log")
+        operator.env[variable] = str(port := taken.getsockname()[1])
+        with operator:
+            assert operator.process is not None
+            assert operator.process.wait(60) == 1
+    said = (tmp_path / "operator.log").read_text()
+    assert said.rstrip().endswith(
+        f"The operator ends: {variable}={port} cannot be opened: Address already in use. Write another port, or end what listens there."
+    )
 
 
 def test_idle_costs_no_request(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:

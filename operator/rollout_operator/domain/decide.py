@@ -4,6 +4,7 @@ One call makes at most one transition between phases, so that each decision is d
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, assert_never
@@ -13,6 +14,7 @@ from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.gates import KINDS, Trial, measure
 from rollout_operator.domain.histogram import bounds
 from rollout_operator.domain.labelled import measure_labels
+from rollout_operator.domain.names import GROUP
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.report import ended_attempt, promotion
 from rollout_operator.domain.revision import revision_of, serves
@@ -57,6 +59,11 @@ INCONCLUSIVE = frozenset({Reason.NO_EVIDENCE, Reason.INCONCLUSIVE})
 
 COMMANDS = ("abort", "promote", "skip", "retry", "forget-evidence")
 """Verbs of the annotations `rollouts.mlops.dev/<verb>: "<attempt>"`, strongest first; forget-evidence goes with retry."""
+
+
+def commanded(annotations: Mapping[str, str]) -> dict[str, str]:
+    """What a person commands by annotations: verbs, and the attempt that each is for."""
+    return {verb: annotations[f"{GROUP}/{verb}"] for verb in COMMANDS if f"{GROUP}/{verb}" in annotations}
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +290,7 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
     if seen.route_trouble and seen.now >= min(since + seen.drain, _due(seen, spec, since)):
         # Without its share of requests a candidate proves nothing: as long as the router does not follow, there is no evidence.
         more = (_no_route(seen, candidate),)
+    seen = replace(seen, status=status.model_copy(update={"unrouted": _clip(seen.route_trouble) if more else ""}))
     kept = _unless_same(status.gates, gates)
     plan = _weigh(_with_figures(seen, kept, evidence), spec, (*_in_words_of(kept, gates), *more), since)
     if _place(plan.status) != _place(status):
@@ -531,7 +539,27 @@ def _command(seen: Observed, spec: Spec) -> Plan | None:
             return _advance(skipped, spec, Reason.PROMOTED_BY_COMMAND, "the step was skipped by annotation")
         if verb == "retry" and (status.phase is Phase.ROLLED_BACK or status.halted):
             return _retry(seen, spec)
+        if late := _too_late(status, verb):
+            return _unheeded(seen, verb, late)
     return None
+
+
+def _too_late(status: Status, verb: str) -> str:
+    """What to do instead of a command that comes after its attempt; "" where it is as good as done, or may still be."""
+    match status.phase, verb:
+        case Phase.ROLLED_BACK, "promote" | "skip":
+            return f"To {verb} it all the same, annotate retry first, then {verb} with the number of the new attempt."
+        case Phase.PROMOTED, "abort":
+            return "It is promoted already: to go back, write the version before into spec.modelUri."
+    return ""
+
+
+def _unheeded(seen: Observed, verb: str, instead: str) -> Plan:
+    """Say once that a command comes too late, and what helps."""
+    status = seen.status
+    message = _clip(f"{status.message} {instead}".strip())
+    said = status.model_copy(update={"message": message, "honoured": (*status.honoured, verb)})
+    return Plan(said, (Note("Warning", status.reason, f"{verb} comes too late. {message}"),), seen.now)
 
 
 def _retry(seen: Observed, spec: Spec) -> Plan:
@@ -681,8 +709,11 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if (invalid := _clip(seen.spec_error)) != status.invalid:
         status = status.model_copy(update={"invalid": invalid})
     # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
-    if (refused := _clip(seen.refused) if status.phase in AT_REST else "") != status.refused:
+    # Another's object of the name does not go by itself, and is told at once.
+    if (refused := _clip(seen.refused) if status.phase in AT_REST or seen.foreign else "") != status.refused:
         status = status.model_copy(update={"refused": refused})
+    if status.phase is not Phase.TRIAL and (unrouted := _unrouted(seen, status)) != status.unrouted:
+        status = status.model_copy(update={"unrouted": unrouted})
     if seen.refused:
         look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
     if (shortage := _shortage(seen, status)) != status.shortage:
@@ -693,6 +724,12 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     return replace(plan, status=status, look_at=look_at)
+
+
+def _unrouted(seen: Observed, status: Status) -> str:
+    """What the route has been waited for, on the way, for longer than a router takes to follow; for people, who cannot ask it."""
+    waits = status.phase in CANDIDATE_RUNS and seen.now - (status.phase_since or seen.now) >= READINESS_LOOK
+    return _clip(seen.route_trouble) if waits else ""
 
 
 def _shortage(seen: Observed, status: Status) -> Shortage | None:
