@@ -16,10 +16,11 @@ from rollout_operator.domain.observed import (
     Observed,
     RegistryUnreachable,
     Resolved,
+    Series,
     Workload,
 )
 from rollout_operator.domain.spec import Amounts, Metric, Resources
-from rollout_operator.domain.status import Attempt, Measurement, Phase, Reason, Rejected, Status, Verdict
+from rollout_operator.domain.status import Attempt, Measurement, Phase, Reason, Rejected, Revision, Status, Verdict
 from tests.unit.engine.builders import START, accuracy, at, observed, on_trial, ready, resolved, revision, spec
 
 V1, V2, V3 = (revision(v) for v in (1, 2, 3))
@@ -724,3 +725,19 @@ def test_a_spec_that_cannot_be_read_holds_everything_and_leaves_nothing_behind(n
 def test_an_object_from_before_at_latest_was_refused_is_not_followed(alias: str) -> None:
     with pytest.raises(ValueError, match="whatever version anybody registered last: set an alias of your own"):
         spec(f"models:/iris@{alias}")
+
+
+@pytest.mark.parametrize("stable", [None, V1], ids=["a first deploy", "beside stable"])
+def test_a_version_without_metrics_json_is_told_by_an_event_once_its_step_is_due(stable: Revision | None) -> None:
+    """It waited without a word for maxHold."""
+    status, told = on_trial(phase=Phase.STARTING, stable=stable, step=None, step_since=None, weight=0), []
+    for second in range(5, 45, 5):
+        answer = (Series("ml_predictions_total", "a", at(second - 1).timestamp(), 0),)
+        served = tuple(Series("ml_feedback_total", "a", s.at, 0, outcome=o) for s in answer for o in ("correct", "wrong"))
+        plan = decide(trial(second, status=status, answers={Metric.ACCURACY: (*answer, *served)}))
+        told += [(second, note.reason) for note in plan.notes if "no metrics.json" in note.message]
+        status = plan.status
+    assert [reason for _, reason in told] == [Reason.LABELS_TOO_SLOW]
+    assert told[0][0] <= 30
+    assert "no metrics.json" in status.message
+    assert status.reason is Reason.WAITING_FOR_EVIDENCE
