@@ -95,7 +95,7 @@ def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now:
         workloads=_workloads(access, rollout, candidate) if candidate else {},
         # Looked at in phase Switching alone, which is not decided here.
         stable_endpoints=frozenset(),
-        route_trouble=status.unrouted,
+        route_trouble=status.held,
         refused=status.refused,
         answers=asked.answers,
         baseline=asked.baseline,

@@ -290,7 +290,7 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
     if seen.route_trouble and seen.now >= min(since + seen.drain, _due(seen, spec, since)):
         # Without its share of requests a candidate proves nothing: as long as the router does not follow, there is no evidence.
         more = (_no_route(seen, candidate),)
-    seen = replace(seen, status=status.model_copy(update={"unrouted": _clip(seen.route_trouble) if more else ""}))
+    seen = replace(seen, status=status.model_copy(update={"held": _clip(seen.route_trouble) if more else ""}))
     kept = _unless_same(status.gates, gates)
     plan = _weigh(_with_figures(seen, kept, evidence), spec, (*_in_words_of(kept, gates), *more), since)
     if _place(plan.status) != _place(status):
@@ -691,8 +691,8 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
     if (refused := _clip(seen.refused) if status.phase in AT_REST else "") != status.refused:
         status = status.model_copy(update={"refused": refused})
-    if status.phase is not Phase.TRIAL and (unrouted := _unrouted(seen, status)) != status.unrouted:
-        status = status.model_copy(update={"unrouted": unrouted})
+    if status.phase is not Phase.TRIAL and (held := _held(seen, status)) != status.held:
+        status = status.model_copy(update={"held": held})
     if seen.refused:
         look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
     if (shortage := _shortage(seen, status)) != status.shortage:
@@ -705,7 +705,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     return replace(plan, status=status, look_at=look_at)
 
 
-def _unrouted(seen: Observed, status: Status) -> str:
+def _held(seen: Observed, status: Status) -> str:
     """What the route has been waited for, on the way, for longer than a router takes to follow; for people, who cannot ask it."""
     waits = status.phase in CANDIDATE_RUNS and seen.now - (status.phase_since or seen.now) >= READINESS_LOOK
     return _clip(seen.route_trouble) if waits else ""

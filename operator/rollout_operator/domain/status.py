@@ -254,7 +254,7 @@ class Status(ApiModel):
     message: str = Field("", max_length=1024, description="The same as a sentence.")
     invalid: str = Field("", max_length=1024, description="What is wrong with the spec, which holds everything where it is.")
     refused: str = Field("", max_length=1024, description="What the API server says against an object that should be there.")
-    unrouted: str = Field("", max_length=1024, description="What is said against the route, or an object, that the attempt waits for.")
+    held: str = Field("", max_length=1024, description="What is said against the route, or an object, that the attempt waits for.")
     shortage: Shortage | None = Field(None, description="What is missing of the pods that the spec asks for, where it is promoted.")
     history: tuple[Attempt, ...] = Field((), max_length=10, description="The last ten attempts, newest first.")
     reported: int = Field(0, description="Number of the last attempt whose verdict the registry has been told.")

@@ -85,7 +85,7 @@ def rebuilt(seen: Observed) -> Observed:
     """What `explain` makes of it, after the operator has looked and written what it decided."""
     wanted = seen.spec or TO_2
     noted = decide(replace(seen, commands={})).status
-    status = seen.status.model_copy(update={n: getattr(noted, n) for n in ("unrouted", "refused", "invalid", "observed_generation")})
+    status = seen.status.model_copy(update={n: getattr(noted, n) for n in ("held", "refused", "invalid", "observed_generation")})
     annotations = {f"{GROUP}/{verb}": attempt for verb, attempt in seen.commands.items()}
     rollout = made(status, wanted, uid=UID, annotations=annotations)
     drain = str(int(seen.drain.total_seconds()))
