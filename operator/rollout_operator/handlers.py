@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from rollout_operator.cluster import Cluster
 from rollout_operator.domain.names import GROUP, KIND, PLURAL, SHARD, VERSION
 from rollout_operator.engine import LONGEST_SLEEP, Engine
 from rollout_operator.errors import Gone
-from rollout_operator.lean import ResourceMemories, ResourceMemory, kopf
+from rollout_operator.lean import ActivityError, ResourceMemories, ResourceMemory, kopf
 from rollout_operator.liveness import DOUBTFUL, Echoes, Health, served
 from rollout_operator.login import login
 from rollout_operator.objects import Gateways
@@ -87,6 +87,18 @@ def configure(settings: kopf.OperatorSettings, shard: str = "") -> None:
     settings.persistence.progress_storage = NoProgress()
 
 
+@contextlib.contextmanager
+def opening(variable: str, port: int) -> Iterator[None]:
+    """Have the operator end where a port cannot be opened: kopf takes any other failure at start for one that passes, and waits."""
+    try:
+        yield
+    except OSError as failure:
+        reason = os.strerror(failure.errno) if failure.errno else str(failure)
+        raise kopf.PermanentError(
+            f"{variable}={port} cannot be opened: {reason}. Write another port, or end what listens there."
+        ) from failure
+
+
 class Shell:
     """Everything that lives as long as the operator's process."""
 
@@ -123,11 +135,13 @@ class Shell:
             feedback_key=self.settings.feedback_key,
         )
         self.engine = Engine(ports, turns=ports.turns)
-        await self._exit.enter_async_context(served(self.settings.health_port, self.health.trouble, self.store.count))
+        with opening("HEALTH_PORT", self.settings.health_port):
+            await self._exit.enter_async_context(served(self.settings.health_port, self.health.trouble, self.store.count))
         telemetry.ROLLOUTS.set_function(self.store.count)
         loop = asyncio.get_running_loop()
         telemetry.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
-        start_http_server(self.settings.metrics_port)
+        with opening("METRICS_PORT", self.settings.metrics_port):
+            start_http_server(self.settings.metrics_port)
         # Before anything is decided, all that is owned is known; kopf lists the ModelRollouts only once this has returned.
         watched = [Watching(kind, ns, self.store, cluster, self.wake) for kind in OWNED_KINDS for ns in self.settings.namespaces or ("",)]
         for one in watched:
@@ -240,7 +254,7 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
 
 
 def run(settings: Settings) -> None:
-    """Run until a signal ends it."""
+    """Run until a signal ends it; SystemExit with a sentence where it cannot begin."""
     kopf.configure(debug=settings.log_level == "DEBUG", log_format=kopf.LogFormat.FULL)
     if settings.log_level != "DEBUG":
         # kopf tells of every event that its handler succeeded.
@@ -250,14 +264,19 @@ def run(settings: Settings) -> None:
     gc.freeze()
     # TLS is most of what an operator computes, and uvloop's is compiled.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        kopf.run(
-            loop=runner.get_loop(),
-            registry=registry(shell),
-            settings=kopf.OperatorSettings(),
-            memories=NoMemories(),
-            standalone=True,
-            # Else kopf asks for the user's name, and the container's user has none.
-            identity=cast("Any", "rollout-operator"),
-            clusterwide=not settings.namespaces,
-            namespaces=settings.namespaces,
-        )
+        try:
+            kopf.run(
+                loop=runner.get_loop(),
+                registry=registry(shell),
+                settings=kopf.OperatorSettings(),
+                memories=NoMemories(),
+                standalone=True,
+                # Else kopf asks for the user's name, and the container's user has none.
+                identity=cast("Any", "rollout-operator"),
+                clusterwide=not settings.namespaces,
+                namespaces=settings.namespaces,
+            )
+        except ActivityError as failed:
+            if isinstance(failed.__cause__, kopf.PermanentError):
+                raise SystemExit(f"The operator ends: {failed.__cause__}") from None
+            raise

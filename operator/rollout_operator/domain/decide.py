@@ -18,6 +18,7 @@ from rollout_operator.domain.names import GROUP
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.report import ended_attempt, promotion
 from rollout_operator.domain.revision import revision_of, serves
+from rollout_operator.domain.route import looks, routed
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.signature import incompatibility
 from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
@@ -290,7 +291,7 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
     if seen.route_trouble and seen.now >= min(since + seen.drain, _due(seen, spec, since)):
         # Without its share of requests a candidate proves nothing: as long as the router does not follow, there is no evidence.
         more = (_no_route(seen, candidate),)
-    seen = replace(seen, status=status.model_copy(update={"held": _clip(seen.route_trouble) if more else ""}))
+    seen = replace(seen, status=status.model_copy(update={"waits_for": _clip(seen.route_trouble) if more else ""}))
     kept = _unless_same(status.gates, gates)
     plan = _weigh(_with_figures(seen, kept, evidence), spec, (*_in_words_of(kept, gates), *more), since)
     if _place(plan.status) != _place(status):
@@ -539,7 +540,27 @@ def _command(seen: Observed, spec: Spec) -> Plan | None:
             return _advance(skipped, spec, Reason.PROMOTED_BY_COMMAND, "the step was skipped by annotation")
         if verb == "retry" and (status.phase is Phase.ROLLED_BACK or status.halted):
             return _retry(seen, spec)
+        if late := _too_late(status, verb):
+            return _unheeded(seen, verb, late)
     return None
+
+
+def _too_late(status: Status, verb: str) -> str:
+    """What to do instead of a command that comes after its attempt; "" where it is as good as done, or may still be."""
+    match status.phase, verb:
+        case Phase.ROLLED_BACK, "promote" | "skip":
+            return f"To {verb} it all the same, annotate retry first, then {verb} with the number of the new attempt."
+        case Phase.PROMOTED, "abort":
+            return "It is promoted already: to go back, write the version before into spec.modelUri."
+    return ""
+
+
+def _unheeded(seen: Observed, verb: str, instead: str) -> Plan:
+    """Say once that a command comes too late, and what helps."""
+    status = seen.status
+    message = _clip(f"{status.message} {instead}".strip())
+    said = status.model_copy(update={"message": message, "honoured": (*status.honoured, verb)})
+    return Plan(said, (Note("Warning", status.reason, f"{verb} comes too late. {message}"),), seen.now)
 
 
 def _retry(seen: Observed, spec: Spec) -> Plan:
@@ -689,10 +710,11 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if (invalid := _clip(seen.spec_error)) != status.invalid:
         status = status.model_copy(update={"invalid": invalid})
     # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
-    if (refused := _clip(seen.refused) if status.phase in AT_REST else "") != status.refused:
+    # Another's object of the name does not go by itself, and is told at once.
+    if (refused := _clip(seen.refused) if status.phase in AT_REST or seen.foreign else "") != status.refused:
         status = status.model_copy(update={"refused": refused})
-    if status.phase is not Phase.TRIAL and (held := _held(seen, status)) != status.held:
-        status = status.model_copy(update={"held": held})
+    if status.phase is not Phase.TRIAL and (waits_for := _waits_for(seen, status)) != status.waits_for:
+        status = status.model_copy(update={"waits_for": waits_for})
     if seen.refused:
         look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
     if (shortage := _shortage(seen, status)) != status.shortage:
@@ -700,12 +722,14 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if shortage is not None and seen.spec is not None and not shortage.stalled:
         moments = (shortage.since + READINESS_LOOK, shortage.since + parse_duration(seen.spec.strategy.progress_deadline))
         look_at = min(filter(None, (look_at, *(m for m in moments if m > now))), default=None)
+    status = routed(seen, status)
+    look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     return replace(plan, status=status, look_at=look_at)
 
 
-def _held(seen: Observed, status: Status) -> str:
+def _waits_for(seen: Observed, status: Status) -> str:
     """What the route has been waited for, on the way, for longer than a router takes to follow; for people, who cannot ask it."""
     waits = status.phase in CANDIDATE_RUNS and seen.now - (status.phase_since or seen.now) >= READINESS_LOOK
     return _clip(seen.route_trouble) if waits else ""

@@ -331,6 +331,33 @@ TRANSITIONS = {
 }
 
 
+TOO_LATE = {
+    "promote after an abort": (rolled_back(reason=Reason.ABORTED), "promote", "To promote it all the same, annotate retry first"),
+    "skip after a rollback": (rolled_back(), "skip", "To skip it all the same, annotate retry first"),
+    "abort after the promotion": (promoted_1(attempt=2, stable=V2), "abort", "write the version before into spec.modelUri"),
+}
+
+
+@pytest.mark.parametrize(("status", "verb", "told"), TOO_LATE.values(), ids=TOO_LATE.keys())
+def test_a_command_that_comes_too_late_says_once_what_helps(status: Status, verb: str, told: str) -> None:
+    plan = decide(observed(99, spec=TO_2, status=status, commands={verb: "2"}, workloads=ready(V1, V2)))
+    assert (plan.status.phase, plan.status.attempt) == (status.phase, 2)
+    assert told in plan.status.message
+    assert [(n.kind, told in n.message) for n in plan.notes] == [("Warning", True)]
+    again = decide(observed(100, spec=TO_2, status=plan.status, commands={verb: "2"}, workloads=ready(V1, V2)))
+    assert (again.status, again.notes) == (plan.status, ())
+
+
+def test_anothers_object_in_the_way_is_told_at_once_and_goes_on_when_it_is_gone() -> None:
+    said = "Service iris is there already and not this rollout's: rename or delete it"
+    status = Status(phase=Phase.SWITCHING, phase_since=START, attempt=1, candidate=V1)
+    told = decide(observed(1, status=status, workloads=ready(V1), refused=said, foreign=True, route_trouble=said)).status
+    stalled = next(c for c in told.conditions if c.type == "Stalled")
+    assert (told.phase, stalled.status, stalled.reason) == (Phase.SWITCHING, "True", Reason.OBJECT_REFUSED)
+    assert said in stalled.message
+    assert not decide(observed(2, status=told, workloads=ready(V1))).status.refused
+
+
 def test_who_goes_back_to_stable_after_a_rollback_sees_no_figures_of_the_rejected_version() -> None:
     failed = decide(trial(5, answers=BAD)).status
     ended = decide(observed(60, spec=TO_2, status=failed, workloads=ready(V1))).status
