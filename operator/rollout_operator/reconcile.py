@@ -29,6 +29,7 @@ from rollout_operator.domain.route import Ways
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Phase, Status
 from rollout_operator.errors import CallFailed, Gone, Refused
+from rollout_operator.foreign import Foreign
 from rollout_operator.liveness import Echoes
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Owner
 from rollout_operator.objects.build import build
@@ -68,6 +69,7 @@ class Ports:
     gateways: Gateways = NO_GATEWAYS
     egress: Egress | None = (DNS,)
     turns: Turns = field(default_factory=Turns)
+    foreign: Foreign = field(default_factory=Foreign)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     refused = ports.store.refused(key, now - REFUSED_AFTER)
     there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
-    ways = Ways(meta["name"], spec.traffic, status, there) if spec is not None else None
+    foreign = ports.foreign.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
+    ways = Ways(meta["name"], spec.traffic, status, there, foreign) if spec is not None else None
     if spec is not None:
         await _explain(key, status, workloads, ports, now)
     return Observed(
@@ -151,7 +154,9 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
         route_trouble=refused or (ways.in_use() if ways is not None else ""),
         unaccepted=ways.asked_for(refused) if ways is not None else "",
+        foreign=foreign,
         refused=refused,
+        refusing=ports.store.refused(key, now),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
         reported=ports.reporter.told(meta["uid"]),

@@ -13,6 +13,7 @@ from rollout_cli.admission import is_rollout, judge
 from rollout_cli.exits import Absent, Exit
 from rollout_cli.manifest import Document, Place, Trouble, read
 from rollout_cli.terminal import Output, console
+from rollout_operator.domain.places import places_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ def run(files: list[Path], output: Output | None) -> None:
     found: list[Found] = []
     rollouts = others = 0
     lines: dict[str, list[str]] = {}
+    claimed: dict[int, tuple[str, str]] = {}
     for file in _all(files):
         text = _text(file)
         lines[str(file)] = text.splitlines()
@@ -38,6 +40,7 @@ def run(files: list[Path], output: Output | None) -> None:
             elif is_rollout(document.value):
                 rollouts += 1
                 found += _judged(str(file), document)
+                found += _taken(str(file), document, claimed)
             else:
                 others += 1
     if output is Output.JSON:
@@ -52,6 +55,29 @@ def _judged(file: str, document: Document) -> Iterator[Found]:
     yield from (Found(file, trouble.place, trouble.message) for trouble in document.twice)
     found = [Found(file, document.place(finding.path), str(finding)) for finding in judge(document.value)]
     yield from sorted(found, key=lambda one: (one.place.line, one.place.column))
+
+
+def _taken(file: str, document: Document, claimed: dict[int, tuple[str, str]]) -> Iterator[Found]:
+    """Whether another ModelRollout of this run answers where this one would; claimed: by place, who does, and in which line."""
+    value = document.value
+    meta, spec = value.get("metadata"), value.get("spec")
+    traffic = spec.get("traffic") if isinstance(spec, dict) else None
+    if not isinstance(meta, dict) or not isinstance(traffic, dict):
+        return
+    name = "/".join(str(meta[part]) for part in ("namespace", "name") if meta.get(part))
+    field = document.place(("spec", "traffic", "host"))
+    try:
+        places, _ = places_of(value)
+    except (AttributeError, TypeError):
+        # A field of another type than it should have; that is said by itself.
+        return
+    for place in places:
+        other, where = claimed.setdefault(place, (name, f"{file}:{field.line}"))
+        # The same object in another file is the same for another cluster.
+        if other != name:
+            address = f"{traffic['host']}{traffic.get('path', '/')}"
+            yield Found(file, field, f"spec.traffic: {address} is answered by {other} ({where}): take another host or path")
+            return
 
 
 def _all(files: list[Path]) -> Iterator[Path]:

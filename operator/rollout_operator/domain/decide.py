@@ -662,7 +662,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if (invalid := _clip(seen.spec_error)) != status.invalid:
         status = status.model_copy(update={"invalid": invalid})
     # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
-    if (refused := _clip(seen.refused) if status.phase in AT_REST else "") != status.refused:
+    if (refused := _refused(seen) if status.phase in AT_REST else "") != status.refused:
         status = status.model_copy(update={"refused": refused})
     if seen.refused:
         look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
@@ -672,10 +672,18 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
         moments = (shortage.since + READINESS_LOOK, shortage.since + parse_duration(seen.spec.strategy.progress_deadline))
         look_at = min(filter(None, (look_at, *(m for m in moments if m > now))), default=None)
     status = routed(seen, status)
+    if status.shared and status.shared != seen.status.shared:
+        plan = replace(plan, notes=(*plan.notes, Note("Warning", Reason.HOST_SHARED, status.shared)))
     look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     return replace(plan, status=status, look_at=look_at)
+
+
+def _refused(seen: Observed) -> str:
+    """What comes to rest while an object is refused has never looked well; what was well is given a while."""
+    at_once = seen.status.phase not in AT_REST or bool(seen.status.refused)
+    return _clip(seen.refused or (seen.refusing if at_once else ""))
 
 
 def _shortage(seen: Observed, status: Status) -> Shortage | None:
