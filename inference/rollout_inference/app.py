@@ -13,9 +13,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from rollout_inference.endpoint import Endpoint, Receive, Scope, Send
+from rollout_inference.endpoint import Endpoint, Receive, Scope, Send, header
 from rollout_inference.errors import LoadFailed
 from rollout_inference.loading import LoadedModel, load
+from rollout_inference.metrics import OTHER, PREDICTION
 from rollout_inference.openapi import OVERVIEW, TITLE, for_model
 from rollout_inference.prefix import prefixes
 from rollout_inference.protocols.labels import Labels
@@ -29,6 +30,10 @@ from rollout_inference.tracing import tracing
 
 log = logging.getLogger(__name__)
 ROUTERS = (model.router, health.router, metrics.router)
+UNROUTED = frozenset({404, 405})
+"""Answers to requests that found no route, or none for their method; 404 also where the Open Inference Protocol names another model."""
+BODIES = frozenset({b"application/json", b"text/csv", b"application/octet-stream"})
+WORDS = frozenset({"predict", "invocations", "infer", "feedback"})
 
 
 class Application:
@@ -56,21 +61,42 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the application's life."""
-        if scope["type"] == "http":
-            endpoint = self.endpoint(scope["path"])
-            if prefix := self._prefix_of(scope["path"]):
-                scope["root_path"] = scope.get("root_path", "") + prefix
-            if endpoint is not None and scope["method"] == "POST":
-                await endpoint(scope, receive, send)
-                return
+        if scope["type"] != "http":
+            await self.api(scope, receive, send)
+            return
+        path = scope["path"]
+        endpoint, prefix = self.endpoint(path), self._prefix_of(path)
+        if prefix:
+            scope["root_path"] = scope.get("root_path", "") + prefix
+        if endpoint is not None and scope["method"] == "POST":
+            await endpoint(scope, receive, send)
+            return
+        head, unrouted = scope["method"] == "HEAD", kind(scope)
 
         async def say_who_answered(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 known = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(one for one in self._fixed if one[0] not in known)]
+                if message["status"] in UNROUTED:
+                    self.state.metrics.unrouted(unrouted)
+                    log.debug("no route", extra={"path": path, "status": message["status"], "kind": unrouted})
+            elif head:
+                message["body"] = b""
             await send(message)
 
-        await self.api(scope, receive, say_who_answered)
+        # What answers GET answers HEAD, as RFC 9110 (9.1) wants and load balancers ask.
+        await self.api({**scope, "method": "GET"} if head else scope, receive, say_who_answered)
+
+
+def kind(scope: Scope) -> str:
+    """What a request looks like that finds no route: a prediction that went astray, or anything else, such as a browser or a scanner.
+
+    A POST is a prediction where its body is of a kind that a protocol reads, or its path names one of the protocols' routes.
+    """
+    if scope["method"] != "POST":
+        return OTHER
+    body = header(scope, b"content-type").partition(b";")[0].strip().lower()
+    return PREDICTION if body in BODIES or WORDS.intersection(scope["path"].split("/")) else OTHER
 
 
 def create_app(settings: Settings, model: LoadedModel | None = None) -> Application:

@@ -5,6 +5,7 @@ and together with others: see direct.py and together.py.
 """
 
 import asyncio
+import codecs
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -15,6 +16,7 @@ import msgspec
 
 from rollout_inference.errors import Refused
 from rollout_inference.loading import LoadedModel
+from rollout_inference.packed import unpacked
 from rollout_inference.runtimes import Outcome
 from rollout_inference.signature import Rows
 from rollout_inference.state import State
@@ -129,7 +131,8 @@ class Endpoint:
     async def answer(self, scope: Scope, body: bytes, predicts: Predicts | None = None) -> Reply:
         """What is sent to a request that is there whole. predicts: instead of the model's runtime."""
         try:
-            return await self.speaks.answer(Call(body, scope, self.state, self._model(), predicts))
+            plain = unpacked(body, header(scope, b"content-encoding"), self.state.settings.max_body)
+            return await self.speaks.answer(Call(plain, scope, self.state, self._model(), predicts))
         except Refused as refused:
             return self._problem(refused)
         except Exception:
@@ -204,9 +207,14 @@ def header(scope: Scope, name: bytes) -> bytes:
 def decoded(body: bytes) -> Any:
     """The body's JSON; raises Refused where it is none."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(unmarked(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
         raise Refused(f"the body is no JSON: {failure}") from failure
+
+
+def unmarked(body: bytes) -> bytes:
+    """The text without a byte-order mark, which JSON must not have and some senders write (RFC 8259, 8.1)."""
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def _too_large(most: int) -> Refused:

@@ -8,8 +8,10 @@ from rollout_inference.loading import LoadedModel
 from rollout_inference.settings import Settings
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds."""
+"""Seconds; what the gates of a rollout ask for comes in beside them."""
 NAMES = ("model", "version", "revision")
+UNROUTED = PREDICTION, OTHER = "prediction", "other"
+"""What a request that finds no route looks like; no part of its path becomes a label."""
 
 
 class Measured:
@@ -65,9 +67,16 @@ class Metrics:
         self._info = Gauge("ml_model_info", "1, and what serves the model", [*names, "digest", "runtime", "task"], registry=registry)
         self.predictions = Counter("ml_predictions", "Rows predicted", names, registry=registry).labels(*mine)
         self.requests = Counter("ml_request_count", "Predict requests", names, registry=registry).labels(*mine)
-        self.errors = Counter("ml_request_errors", "Predict requests that ended in a server error", names, registry=registry).labels(*mine)
+        self.errors = Counter(
+            "ml_request_errors", "Predict requests that ended in a server error, or found no route", names, registry=registry
+        ).labels(*mine)
+        unrouted = Counter(
+            "ml_request_unrouted", "Requests that found no route (404, 405), by what they look like", [*names, "kind"], registry=registry
+        )
+        self._unrouted = {kind: unrouted.labels(*mine, kind) for kind in UNROUTED}
+        buckets = sorted({*BUCKETS, *settings.latency_buckets})
         self.latency = Histogram(
-            "ml_request_latency_seconds", "Time of a predict request", names, registry=registry, buckets=BUCKETS
+            "ml_request_latency_seconds", "Time of a predict request that found its route", names, registry=registry, buckets=buckets
         ).labels(*mine)
 
     def loaded(self, model: LoadedModel) -> None:
@@ -96,6 +105,13 @@ class Metrics:
         self._feedback_numbers.labels(*whose).inc()
         if whose == self._mine:
             self.error.add(error)
+
+    def unrouted(self, kind: str) -> None:
+        """A request that found no route. A prediction is one that failed, and took no time of the model's; gates see it by that."""
+        self._unrouted[kind].inc()
+        if kind == PREDICTION:
+            self.requests.inc()
+            self.errors.inc()
 
     def refused(self, reason: str) -> None:
         """A label that was not counted."""

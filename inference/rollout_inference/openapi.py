@@ -41,7 +41,7 @@ _CODES = {
     409: "The prediction has its label already",
     410: "The label comes too late",
     413: "The body is too large",
-    415: "Another content type",
+    415: "Another content type or encoding",
     422: "The rows do not fit the model",
     500: "The model failed",
     503: "The model is not loaded yet",
@@ -72,7 +72,7 @@ def problems(text: Text) -> dict[int | str, Schema]:
     for code in text.codes:
         found[code] = {"description": _CODES[code], "content": {"application/json": {"schema": text.error}}}
         if code == 415 and text.error is _MLFLOW_ERROR:
-            found[code]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+            found[code]["content"] |= {"text/plain": {"schema": {"type": "string"}}}
     return found
 
 
@@ -123,7 +123,7 @@ DESCRIPTIONS: Mapping[str, Text] = {
                 "revision": {"type": "string"},
             },
         },
-        (400, 408, 413, 422, 500, 503),
+        (400, 408, 413, 415, 422, 500, 503),
     ),
     "feedback": Text(
         "Say what would have been right",
@@ -132,7 +132,7 @@ DESCRIPTIONS: Mapping[str, Text] = {
         "none is counted.",
         {"anyOf": [_LABEL, {"type": "array", "items": _LABEL, "minItems": 1, "maxItems": 10_000}]},
         {"anyOf": [_CREDIT, {"type": "object", "required": ["results"], "properties": {"results": {"type": "array", "items": _CREDIT}}}]},
-        (400, 403, 408, 409, 410, 413, 422, 500, 503),
+        (400, 403, 408, 409, 410, 413, 415, 422, 500, 503),
     ),
     "invocations": Text(
         "Predict, by MLflow's scoring protocol",

@@ -13,23 +13,23 @@ from pydantic import ValidationError
 
 from rollout_operator import telemetry
 from rollout_operator.asking import Answers, Question, ask, at_hand, question
+from rollout_operator.claims import Claims
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
 from rollout_operator.domain.decide import (
-    COMMANDS,
     READINESS_LOOK,
     Plan,
+    commanded,
     decide,
 )
 from rollout_operator.domain.egress import DNS, Egress
-from rollout_operator.domain.names import GROUP, KIND, SHARD, revision_name
+from rollout_operator.domain.names import KIND, SHARD, revision_name
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
 from rollout_operator.domain.route import Ways
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Phase, Status
-from rollout_operator.errors import CallFailed, Gone, Refused
-from rollout_operator.foreign import Foreign
+from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 from rollout_operator.liveness import Echoes
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Owner
 from rollout_operator.objects.build import build
@@ -37,7 +37,7 @@ from rollout_operator.objects.routes import ROUTERS
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
 from rollout_operator.reporter import Reporter
-from rollout_operator.store import Child, Key, Store, key_of
+from rollout_operator.store import Child, Key, Refusal, Store, key_of
 from rollout_operator.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ REFUSED_AFTER = timedelta(seconds=10)
 
 WAITING = frozenset({Phase.STARTING, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING})
 """Phases that wait for pods or endpoints."""
+HOLD_UP_NOTHING = frozenset({"PodDisruptionBudget"})
+"""Kinds that nothing rests on: where they are refused, the rollout goes on, and is not looked at less often."""
 SERVING = frozenset({Phase.TRIAL, Phase.SHIFTING})
 """Phases in which the loss of all pods is a setback."""
 
@@ -69,7 +71,7 @@ class Ports:
     gateways: Gateways = NO_GATEWAYS
     egress: Egress | None = (DNS,)
     turns: Turns = field(default_factory=Turns)
-    foreign: Foreign = field(default_factory=Foreign)
+    claims: Claims = field(default_factory=Claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +137,8 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     refused = ports.store.refused(key, now - REFUSED_AFTER)
     there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
-    foreign = ports.foreign.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
-    ways = Ways(meta["name"], spec.traffic, status, there, foreign) if spec is not None else None
+    claims = ports.claims.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
+    ways = Ways(meta["name"], spec.traffic, status, there, claims) if spec is not None else None
     if spec is not None:
         await _explain(key, status, workloads, ports, now)
     return Observed(
@@ -148,15 +150,16 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         spec_error=rollout.error,
         status=status,
         image=ports.image,
-        commands=_commands(meta.get("annotations") or {}),
+        commands=commanded(meta.get("annotations") or {}),
         resolution=answers.resolution,
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
-        route_trouble=refused or (ways.in_use() if ways is not None else ""),
-        unaccepted=ways.asked_for(refused) if ways is not None else "",
-        foreign=foreign,
+        route_trouble=("" if ports.store.harmless(key) else refused) or (ways.in_use() if ways is not None else ""),
+        unaccepted=ways.asked_for("" if ports.store.harmless(key) else refused) if ways is not None else "",
+        claims=claims,
         refused=refused,
         refusing=ports.store.refused(key, now),
+        foreign=ports.store.foreign(key),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
         reported=ports.reporter.told(meta["uid"]),
@@ -212,13 +215,17 @@ async def _converge(grounds: Grounds, seen: Observed, spec: Spec, status: Status
 async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, ports: Ports) -> bool:
     """Change what is to be changed, and remember what the API server will not have; says whether it has what it refused before."""
     key = grounds.seen["metadata"]["namespace"], grounds.seen["metadata"]["name"]
-    try:
-        for change in wanted:
+    missing = False
+    for change in wanted:
+        try:
             await carry_out(change, grounds)
-    except (Refused, Gone) as failure:
-        ports.store.refuse(key, str(failure), now)
-        raise
-    return ports.store.accept(key)
+        except (Refused, Gone) as failure:
+            harmless = change.kind in HOLD_UP_NOTHING
+            ports.store.refuse(key, Refusal(now, str(failure), isinstance(failure, Foreign), harmless))
+            if not harmless:
+                raise
+            missing = True
+    return not missing and ports.store.accept(key)
 
 
 def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
@@ -258,10 +265,6 @@ def _spec(raw: Mapping[str, Any], gateways: Gateways) -> tuple[Spec | None, str]
             "spec.traffic.mirrorPercent: the Gateways here are not known to mirror; leave it out, or set the operator's GATEWAY_MIRRORS.",
         )
     return spec, ""
-
-
-def _commands(annotations: Mapping[str, str]) -> dict[str, str]:
-    return {verb: annotations[f"{GROUP}/{verb}"] for verb in COMMANDS if f"{GROUP}/{verb}" in annotations}
 
 
 def _waits_long(status: Status, now: datetime) -> bool:

@@ -31,6 +31,8 @@ Event = tuple[str, str, int | str]
 """What a watch tells: kind, name, and the version of the object as it is now, or the uid of one that was deleted."""
 SERVICE = "kubernetes.io/service-name"
 CONTROLLERS = "deployment.kubernetes.io/"
+MOST_ENDED = 1000
+"""Deleted objects that are remembered: more than a process deletes while it waits for a reply."""
 
 UNSAID = frozenset({"EndpointSlice"})
 """Kinds that no manifest says anything about."""
@@ -174,12 +176,22 @@ class _Kept:
         return self.asked + self.former
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server said against an object, and since when; foreign: another's has its name; harmless: nothing rests on it."""
+
+    since: datetime
+    message: str
+    foreign: bool = False
+    harmless: bool = False
+
+
 @dataclass
 class Store:
     """The newest version of everything seen; older versions that arrive late are dropped."""
 
     _rollouts: dict[Key, _Kept] = field(default_factory=dict)
-    _refusals: dict[Key, tuple[datetime, str]] = field(default_factory=dict)
+    _refusals: dict[Key, Refusal] = field(default_factory=dict)
     _children: dict[Key, list[Child]] = field(default_factory=lambda: defaultdict(list))
     """Of each rollout a handful: to look through them costs less than a dict of them."""
     _settled: dict[Key, int] = field(default_factory=dict)
@@ -188,6 +200,8 @@ class Store:
     _places: dict[int, tuple[Key, ...]] = field(default_factory=dict)
     """Who claims to answer where."""
     _own: dict[Key, set[Event]] = field(default_factory=lambda: defaultdict(set))
+    _ended: dict[str, int] = field(default_factory=dict)
+    """Of the objects that were deleted last: the version at which that was, by uid."""
 
     def put_rollout(self, raw: Mapping[str, Any]) -> bool:
         """Keep a ModelRollout, unless a newer version of it is known; says whether it was kept."""
@@ -253,7 +267,7 @@ class Store:
         key, likeness = rollout_of(raw), b"" if kind in UNSAID else self._likeness.get(kind) or self._like(kind, to_json(content(raw)))
         new = child(kind, raw, likeness)
         known = self._child(key, kind, new.name)
-        if known is not None and known.version >= new.version:
+        if new.version <= max(-1 if known is None else known.version, self._ended.get(new.uid, -1)):
             return False
         if known is not None and known.agreed and known.mark == new.mark and known.uid == new.uid:
             new.agreed, new.content = known.agreed, b""
@@ -276,7 +290,9 @@ class Store:
         return self.put_rollout(raw) if kind == KIND else self.put_child(kind, raw)
 
     def wrote(self, key: Key, kind: str, raw: Mapping[str, Any]) -> None:
-        """Keep what this process has just written itself."""
+        """Keep what this process has just written itself; a ModelRollout that was told to be gone before the reply was read stays gone."""
+        if kind == KIND and key not in self._rollouts:
+            return
         self._own[key].add(event_of(kind, raw["metadata"]))
         self.put(kind, raw)
 
@@ -333,6 +349,10 @@ class Store:
     def drop_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
         """Forget a deleted object, unless another of the same name has taken its place; says whether it was known."""
         key, meta = rollout_of(raw), raw["metadata"]
+        # The reply to a write from before may be read only now, and brings nothing back.
+        self._ended[meta["uid"]] = int(meta["resourceVersion"])
+        if len(self._ended) > MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
         return self.forget(key, kind, meta["name"], meta["uid"])
 
     def forget(self, key: Key, kind: str, name: str, uid: str) -> bool:
@@ -345,10 +365,10 @@ class Store:
                 del self._children[key]
         return found
 
-    def refuse(self, key: Key, message: str, now: datetime) -> None:
-        """Remember that the API server does not have an object of the rollout, and since when."""
-        since, _ = self._refusals.get(key, (now, ""))
-        self._refusals[key] = since, message
+    def refuse(self, key: Key, said: Refusal) -> None:
+        """Remember that the API server does not have an object of the rollout; it counts from the first time."""
+        before = self._refusals.get(key)
+        self._refusals[key] = said if before is None else replace(said, since=before.since)
 
     def accept(self, key: Key) -> bool:
         """Every object of the rollout is as it should be; says whether one was refused until now."""
@@ -363,9 +383,20 @@ class Store:
         return self._settled.get(key) == version
 
     def refused(self, key: Key, before: datetime) -> str:
-        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not."""
-        since, message = self._refusals.get(key, (None, ""))
-        return message if since is not None and since <= before else ""
+        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not.
+
+        Another's object of that name is told at once: it does not go by itself.
+        """
+        said = self._refusals.get(key)
+        return said.message if said is not None and (said.since <= before or said.foreign) else ""
+
+    def foreign(self, key: Key) -> bool:
+        """Whether another's object has the name of one of the rollout's."""
+        return key in self._refusals and self._refusals[key].foreign
+
+    def harmless(self, key: Key) -> bool:
+        """Whether nothing rests on what was refused."""
+        return key in self._refusals and self._refusals[key].harmless
 
     def rollout(self, key: Key) -> dict[str, Any] | None:
         """The ModelRollout, a copy; None where there is none."""

@@ -9,9 +9,9 @@ import logging
 import random
 from typing import Any, Protocol
 
+from rollout_operator.claims import Claims
 from rollout_operator.cluster import Cluster
 from rollout_operator.errors import CallFailed, Expired, Gone
-from rollout_operator.foreign import Foreign
 from rollout_operator.store import Event, Key, Store, event_of, rollout_of
 
 log = logging.getLogger(__name__)
@@ -108,12 +108,12 @@ class Watching:
             self.wake(rollout_of(one), event_of(self.kind, one["metadata"]))
 
 
-class WatchingForeign(Watching):
+class WatchingClaims(Watching):
     """The same for routes that no rollout owns; wakes the rollouts that claim to answer where one of them does."""
 
-    def __init__(self, kind: str, namespace: str, foreign: Foreign, watching: tuple[Store, Cluster, Wake]) -> None:
+    def __init__(self, kind: str, namespace: str, claims: Claims, watching: tuple[Store, Cluster, Wake]) -> None:
         super().__init__(kind, namespace, *watching)
-        self.foreign, self._routes = True, foreign
+        self.foreign, self._routes = True, claims
 
     def _known(self) -> dict[tuple[str, str], tuple[str, Key]]:
         return {place: (uid, place) for place, uid in self._routes.known(self.kind, self.namespace).items()}

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from scripts.cluster import addons, gobuild
-from tests.api.harness import ROLLOUTS, Api, Hands, Operator, Played, Rollout, refusing, wait_for
+from tests.api.harness import ROLLOUTS, Api, Hands, Operator, Played, Rollout, World, refusing, served, wait_for
+from tests.api.test_cli import Cli
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/httproutes"
 TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
@@ -115,7 +116,7 @@ def test_promote_then_roll_back_over_an_http_route(api: Api, ns: str, started: O
 
 
 def test_a_gateway_that_does_not_follow_holds_the_weight(
-    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout, controller: Controller
+    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout, controller: Controller, world: World
 ) -> None:
     analysis = {"interval": "1s", "maxHold": "60s"}
     rollout.apply("models:/iris/1", traffic=TRAFFIC, analysis=analysis)
@@ -125,6 +126,10 @@ def test_a_gateway_that_does_not_follow_holds_the_weight(
     wait_for(lambda: "the Gateway has not taken" in rollout.status()["message"], "the status to tell")
     assert shares(api, ns) == (90, 10)
     assert rollout.status()["step"] == 0
+    assert "the Gateway has not taken" in rollout.status()["unrouted"]
+    with served(world) as prometheus:
+        said = " ".join(Cli(api.kubeconfig, ns).ok("explain", "iris", "--prometheus", prometheus).split())
+    assert "would stay: Holding at weight 10: route: the Gateway has not taken" in said, said
     controller.follows = True
     rollout.wait_phase("Promoted", 2)
 

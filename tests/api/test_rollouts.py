@@ -1,14 +1,16 @@
 """The operator as a process against a real API server: what it writes, and that it goes on after every interruption."""
 
 import json
+import socket
 import time
 from itertools import cycle, groupby
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.harness import GROUP, KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, refusing, wait_for
+from tests.api.harness import GROUP, KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, refusing, served, wait_for
 
 
 def weights_since(api: Api, ns: str, version: str) -> list[int]:
@@ -153,6 +155,27 @@ def test_what_others_add_to_the_pods_is_left_alone(api: Api, ns: str, operator: 
     reply = api.http.patch(path, content=json.dumps({"spec": {"replicas": 7}}), headers=kind)
     assert reply.status_code == 200, reply.text
     wait_for(lambda: api.get(path)["spec"]["replicas"] != 7 or None, "what the operator owns to be put back")
+
+
+def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replaced(
+    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
+    operator.kill()
+    paths = [f"{KINDS[kind].format(ns=ns)}/{one['metadata']['name']}" for kind in KINDS for one in api.items(kind, ns)]
+    paths = [path for path in paths if api.get(path)["metadata"].get("ownerReferences")]
+    assert len(paths) == 5
+    for path in paths:
+        (owner,) = api.get(path)["metadata"]["ownerReferences"]
+        older = {k: v for k, v in owner.items() if k != "blockOwnerDeletion"}
+        api.patch(path, {"metadata": {"ownerReferences": [older]}}).raise_for_status()
+    before = {path: api.get(path)["metadata"].get("generation") for path in paths}
+    operator.start()
+    for path in paths:
+        wait_for(lambda path=path: api.get(path)["metadata"]["ownerReferences"][0].get("blockOwnerDeletion"), f"{path} to hold it back")  # type: ignore[misc]
+    assert before == {path: api.get(path)["metadata"].get("generation") for path in paths}
 
 
 def test_a_host_that_changes_keeps_the_former_one_for_a_while(api: Api, ns: str, operator: Operator, hands: Hands) -> None:
@@ -372,6 +395,20 @@ def test_commands_are_bound_to_their_attempt(api: Api, operator: Operator, hands
     world.accuracy["2"] = 0.95
     api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/retry": "2"}}})
     rollout.wait_phase("Promoted", 3)
+
+
+@pytest.mark.parametrize("variable", ["METRICS_PORT", "HEALTH_PORT"])
+def test_the_operator_ends_where_a_port_is_taken(variable: str, api: Api, ns: str, world: World, tmp_path: Path) -> None:
+    with socket.create_server(("", 0)) as taken, served(world) as url:
+        operator = Operator(api, url, ns, tmp_path / "operator.log")
+        operator.env[variable] = str(port := taken.getsockname()[1])
+        with operator:
+            assert operator.process is not None
+            assert operator.process.wait(60) == 1
+    said = (tmp_path / "operator.log").read_text()
+    assert said.rstrip().endswith(
+        f"The operator ends: {variable}={port} cannot be opened: Address already in use. Write another port, or end what listens there."
+    )
 
 
 def test_idle_costs_no_request(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:

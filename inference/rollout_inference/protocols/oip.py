@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from rollout_inference.endpoint import Call, Reply, Speaks
+from rollout_inference.endpoint import Call, Reply, Speaks, unmarked
 from rollout_inference.errors import Refused
 from rollout_inference.loading import LoadedModel
 from rollout_inference.settings import Settings
@@ -93,14 +93,12 @@ class OpenInference(Speaks):
 
     def _parts(self, call: Call) -> tuple[bytes, bytes]:
         """JSON, and the binary tensors behind it."""
-        if call.header(b"content-encoding") not in {b"", b"identity"}:
-            raise Refused("compressed bodies are not read: send it as it is", 415)
         said = call.header(LENGTH_HEADER)
         if not said:
-            return call.body, b""
+            return unmarked(call.body), b""
         if not said.isdigit() or int(said) > len(call.body):
             raise Refused("Inference-Header-Content-Length is no length within the body")
-        return call.body[: int(said)], call.body[int(said) :]
+        return unmarked(call.body[: int(said)]), call.body[int(said) :]
 
     def _rows(self, call: Call, asked: _Request, tail: bytes) -> Rows:
         """One tensor of shape [rows, width] by any name, or one for each column, of shape [rows] or [rows, 1]."""

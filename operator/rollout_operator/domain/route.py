@@ -53,14 +53,14 @@ class Ways:
     """What is said of the routes of one rollout.
 
     name: of the rollout; there: what its router says against each Ingress and HTTPRoute that is there, "" for nothing, by kind and name;
-    foreign: what no rollout owns and claims the same host and path as the spec.
+    claims: what no rollout owns and claims the same host and path as the spec.
     """
 
     name: str
     traffic: Traffic
     status: Status
     there: Mapping[tuple[str, str], str]
-    foreign: tuple[Claim, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
     def in_use(self) -> str:
         """What is said against the routes that requests come by, as they were last written; nothing of a first deploy's before its time."""
@@ -97,7 +97,7 @@ class Ways:
         Of two, routers serve the older one, and a canary takes its share from either: what requests show there is not about our model.
         """
         ours = known.since if known is not None else began(self.status)
-        older = [str(claim) for claim in self.foreign if claim.created is None or ours is None or claim.created <= ours]
+        older = [str(claim) for claim in self.claims if claim.created is None or ours is None or claim.created <= ours]
         where = f"{self.traffic.host}{self.traffic.path}"
         named = f"{where} is answered by the older {', '.join(older)}, which is no ModelRollout's: take another host or path, or delete it."
         return named if older else ""
@@ -123,9 +123,9 @@ def routed(seen: Observed, status: Status) -> Status:
 
 
 def _shared(seen: Observed, traffic: Traffic) -> str:
-    if not seen.foreign:
+    if not seen.claims:
         return ""
-    names = ", ".join(str(claim) for claim in seen.foreign)
+    names = ", ".join(str(claim) for claim in seen.claims)
     advice = "Of two, routers serve the older one, and a canary takes its share from either: take another host or path, or delete it."
     return f"{names}: no ModelRollout's, and on {traffic.host}{traffic.path} as well. {advice}"[:1000]
 

@@ -105,6 +105,9 @@ class Revision(ApiModel):
     image: str = Field(max_length=512, description="The model server's image, pinned when the attempt began.")
     resources: Resources = Field(Resources(), description="CPU and memory of each pod.")
     replicas: int = Field(description="Pods wanted.")
+    buckets: tuple[float, ...] = Field(
+        (), max_length=60, description="Bounds in seconds that its pods' latency histogram has for the gates, beside the usual ones."
+    )
     since: Moment = Field(description="When it took its present role.")
     ready_at: Moment | None = Field(None, description="When its pods were first Ready in this attempt; older samples do not count.")
     promoted: bool = Field(False, description="Whether it has ever been stable.")
@@ -127,7 +130,7 @@ class GateStatus(ApiModel):
     coverage: float | None = Field(None, description="Labelled accuracy: share of predictions that have a label.")
     design_effect: float | None = Field(None, description="Labelled: what the counts are divided by; above 1.5 labels are not independent.")
     inconclusive: bool | None = Field(None, description="Labelled: maxSamples is reached without a verdict.")
-    late: bool | None = Field(None, description="Labelled: at the present rate of labels, maxHold ends before a verdict.")
+    late: bool | None = Field(None, description="At the present rate of labels, maxHold ends before a verdict.")
     measurement: Measurement
     message: str = Field("", max_length=512, description="The measurement as a sentence.")
     at: Moment = Field(description="When this was first measured so.")
@@ -276,6 +279,7 @@ class Status(ApiModel):
     message: str = Field("", max_length=1024, description="The same as a sentence.")
     invalid: str = Field("", max_length=1024, description="What is wrong with the spec, which holds everything where it is.")
     refused: str = Field("", max_length=1024, description="What the API server says against an object that should be there.")
+    waits_for: str = Field("", max_length=1024, description="What is said against the route, or an object, that the attempt waits for.")
     shortage: Shortage | None = Field(None, description="What is missing of the pods that the spec asks for, where it is promoted.")
     routes: tuple[Route, ...] = Field(
         (), max_length=10, description="Ways by which requests come in: the one that the spec asks for, then former ones that are kept."

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from rollout_operator.claims import Claims
 from rollout_operator.domain.decide import decide
 from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.route import Ways
 from rollout_operator.domain.status import Phase, Reason, Route, Status
 from rollout_operator.domain.traffic import Provider
-from rollout_operator.foreign import Foreign
 from rollout_operator.store import Store
 from tests.unit.engine.builders import at, observed, on_trial, ready, revision, spec
 
@@ -83,7 +83,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 
 @pytest.mark.parametrize(("other", "traffic", "answers"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_what_no_rollout_owns_and_answers_on_the_same_place(other: dict[str, Any], traffic: dict[str, Any], answers: bool) -> None:
-    foreign, asked = Foreign(), spec(traffic=traffic).traffic
+    foreign, asked = Claims(), spec(traffic=traffic).traffic
     foreign.put(other["kind"], other)
     found = foreign.at("models", asked, "")
     assert [claim.name for claim in found] == (["web/shop"] if answers else [])
@@ -92,14 +92,14 @@ def test_what_no_rollout_owns_and_answers_on_the_same_place(other: dict[str, Any
 
 
 def test_a_canary_takes_its_share_from_whoever_has_the_place_whatever_its_age() -> None:
-    foreign = Foreign()
+    foreign = Claims()
     foreign.put("Ingress", ingress(**{"nginx.ingress.kubernetes.io/canary": "true"}))
     (claim,) = foreign.at("models", spec(traffic=BY_CLASS).traffic, "")
     assert claim.created is None
 
 
 def test_rollouts_are_looked_at_when_a_foreign_route_comes_moves_or_goes() -> None:
-    foreign, store = Foreign(), Store()
+    foreign, store = Claims(), Store()
     store.put_rollout(rollout("a", BY_CLASS))
     assert store.claimants(foreign.put("Ingress", ingress())) == (("models", "a"),)
     moved = ingress("/shop")
@@ -143,7 +143,7 @@ def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, for
     ways = Ways("iris", spec().traffic, status, {("Ingress", "iris"): ""}, (foreign,))
     for said in (ways.in_use(), ways.asked_for()):
         assert ("Ingress web/shop" in said) is taken
-    seen = observed(40, status=status, workloads=ready(V1), stable_endpoints=frozenset({V1.revision}), foreign=(foreign,))
+    seen = observed(40, status=status, workloads=ready(V1), stable_endpoints=frozenset({V1.revision}), claims=(foreign,))
     plan = decide(replace(seen, route_trouble=ways.in_use(), unaccepted=ways.asked_for()))
     conditions = {c.type: c for c in plan.status.conditions}
     assert "Ingress web/shop" in conditions["HostShared"].message, "said in any case"
@@ -151,5 +151,5 @@ def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, for
     assert Reason.HOST_SHARED not in {note.reason for note in decide(replace(seen, status=plan.status)).notes}, "once"
     if status.phase is not Phase.TRIAL:
         assert (conditions["Ready"].status == "True") is not taken
-    gone = decide(replace(seen, status=plan.status, foreign=(), now=at(41)))
+    gone = decide(replace(seen, status=plan.status, claims=(), now=at(41)))
     assert "HostShared" not in {c.type for c in gone.status.conditions}

@@ -1,9 +1,12 @@
 """MLflow's scoring protocol and the Open Inference Protocol: formats, mistakes, and the real clients, unmodified."""
 
+import gzip
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -157,6 +160,66 @@ def test_infer_says_what_is_wrong(client: TestClient, body: Any, sentence: str) 
 def test_another_model_is_not_there(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404
     assert client.post(f"{path.removesuffix('/ready')}/infer", json=tensor()).status_code == 404
+
+
+MARK = b"\xef\xbb\xbf"
+PROTOCOLS = {
+    "our own": ("/predict/", json.dumps({"instances": ROWS}).encode(), "application/json"),
+    "MLflow's": ("/invocations", json.dumps({"dataframe_split": {"columns": NAMES, "data": ROWS}}).encode(), "application/json"),
+    "MLflow's, CSV": ("/invocations", CSV.encode(), "text/csv"),
+    "open inference": ("/v2/models/iris/infer", json.dumps(tensor()).encode(), "application/json"),
+}
+PACKED: dict[str, Callable[[bytes], tuple[bytes, str]]] = {
+    "gzip": lambda body: (gzip.compress(body), "gzip"),
+    "gzip of two members": lambda body: (gzip.compress(body[:9]) + gzip.compress(body[9:]), "GZIP"),
+    "gzip by its old name": lambda body: (gzip.compress(body), "x-gzip"),
+    "deflate": lambda body: (zlib.compress(body), "deflate"),
+    "identity": lambda body: (body, "identity"),
+}
+
+
+@pytest.mark.parametrize("packed", PACKED.values(), ids=PACKED.keys())
+@pytest.mark.parametrize("mark", [b"", MARK], ids=["", "with a byte-order mark"])
+@pytest.mark.parametrize(("path", "body", "kind"), PROTOCOLS.values(), ids=PROTOCOLS.keys())
+def test_a_body_may_be_compressed_and_have_a_byte_order_mark(
+    client: TestClient, path: str, body: bytes, kind: str, mark: bytes, packed: Callable[[bytes], tuple[bytes, str]]
+) -> None:
+    content, encoding = packed(mark + body)
+    said = client.post(path, content=content, headers={"Content-Type": kind, "Content-Encoding": encoding})
+    assert said.status_code == 200, said.text
+    assert (said.json()["outputs"][0]["data"] if "outputs" in said.json() else said.json()["predictions"]) == EXPECTED
+
+
+BAD_PACKED = {
+    "an unknown encoding": (b"x", "br", 415, "Content-Encoding 'br' is not read: send the body as it is, or as gzip or deflate"),
+    "two encodings": (b"x", "gzip, gzip", 415, "is not read"),
+    "no gzip": (b"plain text", "gzip", 400, "the body is no gzip"),
+    "half of it": (gzip.compress(b"[]" * 100)[:-9], "gzip", 400, "ends too early"),
+    "something behind it": (gzip.compress(b"[]") + b"plain text", "gzip", 400, "the body is no gzip"),
+    "a megabyte from a kilobyte": (gzip.compress(b" " * 1_000_000), "gzip", 413, "larger than 100000 bytes once it is unpacked"),
+    "a megabyte in members": (gzip.compress(b" " * 50_000) * 9, "gzip", 413, "larger than 100000 bytes once it is unpacked"),
+    "members without end": (gzip.compress(b"") * 1_000, "gzip", 400, "more than 16 members"),
+}
+
+
+@pytest.mark.parametrize(("content", "encoding", "code", "sentence"), BAD_PACKED.values(), ids=BAD_PACKED.keys())
+@pytest.mark.parametrize("path", ["/predict/", "/feedback/", "/invocations", "/v2/models/iris/infer"])
+def test_what_cannot_be_unpacked_gets_a_sentence(
+    client: TestClient, path: str, content: bytes, encoding: str, code: int, sentence: str
+) -> None:
+    reply = client.post(path, content=content, headers={"Content-Type": "application/json", "Content-Encoding": encoding})
+    assert reply.status_code == code, reply.text
+    assert sentence in reply.json().get("error", reply.json().get("message"))
+
+
+@pytest.mark.parametrize("path", ["/health/", "/health", "/health/live", "/ping", "/version", "/v2/health/live", "/iris/health/"])
+def test_load_balancers_may_ask_by_head(address: tuple[str, int], path: str) -> None:
+    """Of a real server: no body follows, and the connection goes on."""
+    with httpx.Client(base_url=f"http://{address[0]}:{address[1]}") as http:
+        for _ in range(2):
+            asked, told = http.get(path), http.head(path)
+            assert (told.status_code, told.content) == (asked.status_code, b"") == (200, b"")
+            assert told.headers["content-length"] == str(len(asked.content))
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ class _Known:
 
 
 @dataclass
-class Foreign:
+class Claims:
     """What the watches have told; of each object only where it answers is kept."""
 
     _known: dict[Name, _Known] = field(default_factory=dict)
