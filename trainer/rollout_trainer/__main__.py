@@ -37,14 +37,14 @@ def _named(_context: click.Context, _parameter: click.Parameter, name: str | Non
 
 
 def _set(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
-    import yaml  # noqa: PLC0415 - values are read as a recipe file's are
+    from rollout_trainer import numerals  # noqa: PLC0415 - values are read as a recipe file's are
 
     said = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.isidentifier():
             raise click.BadParameter(f"{pair!r}: write KEY=VALUE, for example max_depth=4.")
-        said[key] = yaml.safe_load(value)
+        said[key] = numerals.load(value)
     return said
 
 
