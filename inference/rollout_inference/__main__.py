@@ -39,7 +39,7 @@ def main() -> int:
 
     from rollout_inference.app import create_app  # noqa: PLC0415
     from rollout_inference.logs import configure  # noqa: PLC0415
-    from rollout_inference.server import configuration  # noqa: PLC0415
+    from rollout_inference.server import SWITCH, configuration  # noqa: PLC0415
     from rollout_inference.settings import Settings, SettingsError  # noqa: PLC0415
 
     try:
@@ -48,6 +48,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     configure(settings.log_level)
+    sys.setswitchinterval(SWITCH)
     app = create_app(settings)
     uvicorn.Server(configuration(app, settings)).run()
     return 0 if app.state.model is not None else 1
