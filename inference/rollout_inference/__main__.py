@@ -18,6 +18,8 @@ environment:
   ACCURACY_FROM    100; labels from which on ml_model_accuracy is live
   ACCURACY_WINDOW  1000; newest labels that it rests on
   MODEL_ALLOW_PICKLE   1 to load pickled models, which can run any code
+  MODEL_COMPARE_PERCENT  of live requests that are compared with scikit-learn, 1 to 100; none where it is not set
+  MODEL_COMPARE_SECONDS  300; time between two comparisons
   MODEL_MAX_BYTES  2147483648; largest model, packed and unpacked
   MAX_BODY_BYTES   8388608; largest body of a request
   MAX_ROWS         100000; most rows of a request

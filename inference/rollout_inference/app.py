@@ -15,6 +15,7 @@ from fastapi_offline import FastAPIOffline
 
 from rollout_inference.endpoint import Endpoint, Receive, Scope, Send, header
 from rollout_inference.errors import LoadFailed
+from rollout_inference.live import watch
 from rollout_inference.loading import LoadedModel, load
 from rollout_inference.metrics import OTHER, PREDICTION
 from rollout_inference.openapi import OVERVIEW, TITLE, for_model
@@ -153,6 +154,7 @@ async def _load(state: State) -> None:
     gc.freeze()
     what = {"digest": found.digest, "runtime": found.runtime.name, "reason": found.plan.reason, "rows_at_once": pace.rows}
     log.info("serving %s version %s by %s", state.settings.name, state.settings.version, found.runtime.name, extra=what)
+    await watch(state)
 
 
 def _last_words(state: State) -> None:

@@ -149,6 +149,8 @@ class Endpoint:
         """The answer, with signed ids. Never raises."""
         try:
             self.state.metrics.predictions.inc(len(question.rows))
+            if self.state.live is not None:
+                self.state.live.note(question.rows, outcome.labels)
             return question.write(outcome, self.state.signer.sign(outcome.labels, time.time()))
         except Exception:
             return self.failed(scope)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rollout_inference.feedback import Ledger
 from rollout_inference.identity import Signer
+from rollout_inference.live import Live
 from rollout_inference.loading import LoadedModel
 from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings
@@ -35,7 +36,8 @@ class Pace:
 class State:
     """`model` is None until it is loaded, verified and warmed up; `why` says what it waits for.
 
-    aside: the thread that reads and writes what is too much for the event loop; one, because Python runs one at a time.
+    live: what is noted of live requests to be compared with scikit-learn, None where nothing is; aside: the thread that reads and
+    writes what is too much for the event loop; one, because Python runs one at a time.
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class State:
     why: str = "the model is being loaded"
     tracing: Tracing = field(default=NO_TRACING)
     pace: Pace = field(default_factory=Pace)
+    live: Live | None = None
     aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "aside"))
 
     @classmethod
@@ -59,3 +62,8 @@ class State:
         self.metrics.loaded(model)
         self.signer.task(model.plan.task)
         self.pace, self.model = pace, model
+
+    def fall_back(self, model: LoadedModel) -> None:
+        """The same model by scikit-learn, which has a thread of its own: what was measured for ONNX Runtime stays a bound for the rest."""
+        self.metrics.serves(model)
+        self.live, self.model = None, model
