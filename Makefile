@@ -57,7 +57,7 @@ e2e: setup ## End-to-end tests with real pods
 	@$(WITH_CLUSTER) $(RUN) pytest tests/e2e -n 4 --dist worksteal
 
 .PHONY: lint
-lint: setup ## ruff, mypy strict, import-linter, shellcheck, zizmor, generated files up to date
+lint: setup ## ruff, mypy strict, import-linter, shellcheck, zizmor, generated files up to date, form of the documents
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
@@ -77,12 +77,16 @@ crd: setup ## Generate crds/ and the chart's copy from the pydantic models
 	@$(RUN) python -m rollout_operator crd | tee $(CRDS) >/dev/null
 
 .PHONY: docs
-docs: setup ## Generate docs/api.md and the schema for editors from the pydantic models
+docs: setup ## Generate docs/api.md and the schema for editors; lower the counts of pages that are not in form
 	@$(RUN) python -m scripts.docs write
 
 .PHONY: pictures
 pictures: setup ## Draw the pictures of the documents from their texts; needs Graphviz
 	@$(RUN) python -m scripts.docs pictures
+
+.PHONY: recording
+recording: setup ## Record `kubectl modelrollout get iris -w` in a real run, as docs/pictures/recording.svg
+	@$(WITH_CLUSTER) $(RUN) python -m scripts.recording
 
 .PHONY: golden
 golden: setup ## Write anew what the charts render, for tests to compare with
@@ -109,6 +113,10 @@ bench-smoke: setup ## A small run of bench-operator, as CI runs it: requests per
 .PHONY: bench-inference
 bench-inference: setup ## The model server beside a hello-world, the naive way, mlflow models serve and MLServer
 	@$(RUN) python -m tests.bench.inference
+
+.PHONY: test-models
+test-models: setup ## Labels and probabilities beside scikit-learn's: a hundred kinds of models on five kinds of data; minutes
+	@$(RUN) python -m tests.bench.inference.models
 
 .PHONY: bench-operator
 bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts, on a real kube-apiserver

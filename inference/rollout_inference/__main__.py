@@ -17,6 +17,7 @@ environment:
   FEEDBACK_SECONDS     604800; how long after its prediction a label is taken
   ACCURACY_FROM    100; labels from which on ml_model_accuracy is live
   ACCURACY_WINDOW  1000; newest labels that it rests on
+  LATENCY_BUCKETS  bounds in seconds, 0.25,1.5, that ml_request_latency_seconds has beside the usual ones
   MODEL_ALLOW_PICKLE   1 to load pickled models, which can run any code
   MODEL_COMPARE_PERCENT  of live requests that are compared with scikit-learn, 1 to 100; none where it is not set
   MODEL_COMPARE_SECONDS  300; time between two comparisons

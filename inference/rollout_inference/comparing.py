@@ -1,6 +1,7 @@
 """The process that asks scikit-learn what the server said by ONNX Runtime: it loads the model, compares, and ends.
 
-`python -m rollout_inference.comparing` reads one JSON line, a Sample, from standard input and answers with one on standard output, Found.
+`python -m rollout_inference.comparing` reads a Sample from standard input and answers with Found on standard output, both as MessagePack,
+which knows NaN.
 The server itself holds no scikit-learn, so its memory at rest stays what it is.
 """
 
@@ -65,7 +66,7 @@ def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
 def compared(sample: Sample, artifact: Artifact, model: Any) -> Found:
     """What of the sample differs from what the estimator says."""
     asked = frame(artifact.signature, np.array(sample.rows, dtype=np.float64))
-    expected = np.asarray(model.predict(asked))
+    expected = np.asarray(getattr(model, artifact.method)(asked))
     wrong = _far(sample.said, expected) if sample.task == "regressor" else _other(sample.said, expected, asked, model)
     example = ""
     if wrong:
@@ -98,14 +99,14 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.nice(10)  # whoever asks the model comes first
-    sample = msgspec.json.decode(sys.stdin.buffer.readline(), type=Sample)
+    sample = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Sample)
     try:
         with tempfile.TemporaryDirectory(prefix="compared-") as scratch:
             found = compared(sample, *original(Settings.model_validate_json(sample.settings), Path(scratch)))
     except Exception as failure:  # the server has to know, whatever it is
         found = Found(failed=str(failure) if isinstance(failure, LoadFailed) else f"{type(failure).__name__}: {first_line(failure)}")
     with answer:
-        answer.write(msgspec.json.encode(found) + b"\n")
+        answer.write(msgspec.msgpack.encode(found))
 
 
 if __name__ == "__main__":

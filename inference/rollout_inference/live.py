@@ -89,19 +89,19 @@ async def _found(sample: Sample) -> Found:
     command = [sys.executable, "-m", "rollout_inference.comparing"]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     try:
-        said, _ = await process.communicate(msgspec.json.encode(sample) + b"\n")
+        said, _ = await process.communicate(msgspec.msgpack.encode(sample))
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
     if not said:
         return Found(failed=f"the process that does it ended with {process.returncode}; with -9, the pod's memory limit was too low")
-    return msgspec.json.decode(said, type=Found)
+    return msgspec.msgpack.decode(said, type=Found)
 
 
 def _by_sklearn(model: LoadedModel, settings: Settings, reason: str) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         artifact, estimator = original(settings, Path(scratch))
-    runtime = SklearnRuntime(estimator, artifact.signature)
+    runtime = SklearnRuntime(estimator, artifact.signature, method=artifact.method)
     plan = msgspec.structs.replace(model.plan, runtime="sklearn", shape=None, reason=reason)
     return replace(model, runtime=runtime, plan=plan)

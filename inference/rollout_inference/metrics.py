@@ -8,7 +8,7 @@ from rollout_inference.loading import LoadedModel
 from rollout_inference.settings import Settings
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds."""
+"""Seconds; what the gates of a rollout ask for comes in beside them."""
 NAMES = ("model", "version", "revision")
 UNROUTED = PREDICTION, OTHER = "prediction", "other"
 """What a request that finds no route looks like; no part of its path becomes a label."""
@@ -78,8 +78,9 @@ class Metrics:
             "ml_request_unrouted", "Requests that found no route (404, 405), by what they look like", [*names, "kind"], registry=registry
         )
         self._unrouted = {kind: unrouted.labels(*mine, kind) for kind in UNROUTED}
+        buckets = sorted({*BUCKETS, *settings.latency_buckets})
         self.latency = Histogram(
-            "ml_request_latency_seconds", "Time of a predict request that found its route", names, registry=registry, buckets=BUCKETS
+            "ml_request_latency_seconds", "Time of a predict request that found its route", names, registry=registry, buckets=buckets
         ).labels(*mine)
 
     def loaded(self, model: LoadedModel) -> None:

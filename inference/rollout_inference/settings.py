@@ -1,5 +1,6 @@
 """The server's configuration, read from the environment once, at start."""
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -28,6 +29,7 @@ _WHOLE = {
 }
 """Variables that hold a whole number, and the setting that each is."""
 _MOST = {"PORT": 65535, "MODEL_COMPARE_PERCENT": 100}
+_MOST_BOUNDS = 60
 
 
 class SettingsError(ValueError):
@@ -40,6 +42,7 @@ class Settings(BaseModel):
     max_body: bytes of a request's body; max_rows: rows of one request; max_model: bytes of a model, packed and unpacked;
     load_seconds: time that loading may take; header_seconds, body_seconds: time that a client has to send either;
     feedback_key: secret that prediction ids are signed with, made up where it is ""; feedback_seconds: how long a label may take;
+    latency_buckets: bounds in seconds that the latency histogram has beside the usual ones;
     accuracy_window: labels that the live accuracy rests on at most, accuracy_from: and at least;
     compare_percent: of live requests that are compared with scikit-learn, every `compare_seconds`.
     """
@@ -65,6 +68,7 @@ class Settings(BaseModel):
     accuracy_from: int = 100
     compare_percent: int = 0
     compare_seconds: int = 300
+    latency_buckets: tuple[float, ...] = ()
     allow_pickle: bool = False
     termination_log: Path = Path("/dev/termination-log")
 
@@ -109,6 +113,20 @@ class Settings(BaseModel):
             log_level=level,
             **{field: whole(name, _MOST.get(name, 2**50)) for name, field in _WHOLE.items()},
             feedback_key=env.get("FEEDBACK_KEY", ""),
+            latency_buckets=_bounds(env.get("LATENCY_BUCKETS", "")),
             allow_pickle=env.get("MODEL_ALLOW_PICKLE", "").lower() in {"1", "true"},
             termination_log=Path(env.get("TERMINATION_LOG", "/dev/termination-log")),
         )
+
+
+def _bounds(text: str) -> tuple[float, ...]:
+    """Bounds of buckets in seconds, separated by commas. Raises SettingsError."""
+    try:
+        bounds = tuple(sorted({float(part) for part in text.split(",") if part.strip()}))
+    except ValueError:
+        bounds = (0.0,)
+    if len(bounds) > _MOST_BOUNDS or not all(0 < bound < math.inf for bound in bounds):
+        raise SettingsError(
+            f"LATENCY_BUCKETS={text!r} cannot be read: write at most {_MOST_BOUNDS} bounds in seconds, for example 0.25,1.5"
+        )
+    return bounds

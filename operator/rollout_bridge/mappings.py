@@ -1,14 +1,15 @@
 """Which alias of which registered model asks for what: the mapping file. Nothing outside of it can be reached by a webhook."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from rollout_bridge.delivery import DEFAULT_WORKSPACE, AliasSet
+from rollout_operator.domain import manifest
 from rollout_operator.domain.spec import MAX_NAME, MODEL_ALIAS, MODEL_NAME, Spec
 
 FIXED_PAYLOAD = ("model_uri", "model", "version", "alias", "workspace", "requested_at", "delivery_id")
@@ -45,7 +46,8 @@ class RolloutTarget(_Closed):
         if "modelUri" in self.template:
             raise ValueError("template has a modelUri: leave it out, it comes from the webhook")
         try:
-            spec = Spec.model_validate({**self.template, "modelUri": "models:/any/1"})
+            # As JSON, whose types are the API server's: "0.7" in quotes is no number to it.
+            spec = Spec.model_validate_json(json.dumps({**self.template, "modelUri": "models:/any/1"}), strict=True)
         except ValidationError as failure:
             raise ValueError("; ".join(f"template.{_told(e)}" for e in failure.errors(include_url=False))) from failure
         known = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -136,19 +138,25 @@ class Mappings(_Closed):
 def read(path: Path) -> Mappings:
     """Read the mapping file; raises MappingsError."""
     try:
-        return parse(path.read_text())
+        return parse(path.read_text(encoding="utf-8"))
     except OSError as failure:
         raise MappingsError(f"{path} cannot be read: {failure.strerror}. Mount the file, or correct MAPPINGS_FILE.") from failure
+    except UnicodeDecodeError as failure:
+        raise MappingsError(f"{path} is not UTF-8 text: write it anew, or correct MAPPINGS_FILE.") from failure
     except MappingsError as failure:
         raise MappingsError(f"{path}: {failure}") from failure
 
 
 def parse(text: str) -> Mappings:
-    """Read mappings from YAML; raises MappingsError."""
+    """Read mappings from YAML, as kubectl reads it; raises MappingsError."""
+    found = list(manifest.read(text))
+    documents = [d for d in found if isinstance(d, manifest.Document)]
+    if troubles := [d for d in found if isinstance(d, manifest.Trouble)] + [t for d in documents for t in d.twice]:
+        raise MappingsError("; ".join(f"line {t.place.line}: {t.message}" for t in troubles))
+    if len(documents) > 1:
+        raise MappingsError(f"the file has {len(documents)} documents: write one, without ---")
     try:
-        return Mappings.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as failure:
-        raise MappingsError("not YAML: " + " ".join(str(failure).split())) from failure
+        return Mappings.model_validate(documents[0].value if documents else None)
     except ValidationError as failure:
         errors = failure.errors(include_url=False)
         # Of a list whose items are wrong pydantic also says that it is too short.

@@ -7,14 +7,14 @@ to CEL and the CRD uses is here. Source: kubernetes.io/docs/reference/using-api/
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import cel
 
-from rollout_cli.manifest import Path, dotted
+from rollout_cli import metadata
 from rollout_operator.crd import crd
+from rollout_operator.domain.manifest import Finding, Path, dotted
 from rollout_operator.domain.names import GROUP, KIND, VERSION
 
 Schema = Mapping[str, Any]
@@ -30,17 +30,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong with a field, as a sentence that says what to write."""
-
-    path: Path
-    message: str
-
-    def __str__(self) -> str:
-        return f"{dotted(self.path)}: {self.message}" if self.path else self.message
-
-
 def judge(manifest: Any) -> list[Finding]:
     """What the API server would say against it; empty where it would be admitted."""
     if not isinstance(manifest, dict):
@@ -48,11 +37,18 @@ def judge(manifest: Any) -> list[Finding]:
     if manifest.get("apiVersion") != f"{GROUP}/{VERSION}":
         return [Finding(("apiVersion",), f"write {GROUP}/{VERSION}, the version that this tool knows")]
     schema = _schema()
-    # Of metadata the CRD only speaks in rules; status is the operator's.
+    # Status is the operator's.
     body = {key: value for key, value in manifest.items() if key != "status"}
-    found = [*_names(body), *_structure(body, schema, ())]
+    if isinstance(body.get("metadata") or {}, dict):
+        body["metadata"] = metadata.present(body.get("metadata") or {})
+    found = list(_structure(body, schema, ()))
+    if isinstance(body["metadata"], dict) and not any(finding.path[:1] == ("metadata",) for finding in found):
+        found += metadata.contents(body["metadata"])
     if not found:
         filled = _typed(_filled(copy.deepcopy(body), schema), schema)
+        meta = filled["metadata"]
+        # Of generateName the API server makes the name, by five letters, before the rules read it.
+        meta["name"] = meta.get("name") or meta["generateName"][:58] + "xxxxx"
         found = list(_rules(filled, schema, ()))
     return sorted(found, key=lambda one: tuple(map(str, one.path)))
 
@@ -60,18 +56,13 @@ def judge(manifest: Any) -> list[Finding]:
 @cache
 def _schema() -> Schema:
     schema: Schema = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    return {**schema, "properties": {k: v for k, v in schema["properties"].items() if k != "status"}}
+    # Of metadata the CRD only speaks in rules.
+    return {**schema, "properties": {k: v for k, v in schema["properties"].items() if k != "status"} | {"metadata": metadata.SCHEMA}}
 
 
 def is_rollout(manifest: Any) -> bool:
     """Whether a manifest is one of ours, of whatever version."""
     return isinstance(manifest, dict) and manifest.get("kind") == KIND and str(manifest.get("apiVersion", "")).startswith(f"{GROUP}/")
-
-
-def _names(body: Mapping[str, Any]) -> Iterator[Finding]:
-    meta = body.get("metadata")
-    if not isinstance(meta, dict) or not (meta.get("name") or meta.get("generateName")):
-        yield Finding(("metadata", "name"), "Required value")
 
 
 # --- structure ---------------------------------------------------------------------------------------------------------
@@ -85,7 +76,8 @@ def _structure(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
             yield Finding(path, f"Invalid value: {_shown(value)}: must be of type int or string")
         return
     if wanted and not _is(value, wanted):
-        yield Finding(path, f"Invalid value: {_shown(value)}: must be of type {wanted}")
+        quotes = ": write it in quotes" if wanted == "string" and isinstance(value, bool | int | float) else ""
+        yield Finding(path, f"Invalid value: {_shown(value)}: must be of type {wanted}{quotes}")
         return
     if "enum" in schema and value not in schema["enum"]:
         yield Finding(path, f"Unsupported value: {_shown(value)}: supported values: {', '.join(map(_shown, schema['enum']))}")
@@ -95,6 +87,9 @@ def _structure(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
             yield from _structure(item, schema.get("items", {}), (*path, n))
     elif wanted == "object" and "properties" in schema:
         yield from _fields(value, schema, path)
+    elif wanted == "object" and "additionalProperties" in schema:
+        for name, inner in value.items():
+            yield from _structure(inner, schema["additionalProperties"], (*path, name))
 
 
 def _is(value: Any, wanted: str) -> bool:
@@ -160,8 +155,6 @@ def _typed(value: Any, schema: Schema) -> Any:
 def _rules(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
     """What the CEL rules say against the value and what is in it."""
     for rule in schema.get("x-kubernetes-validations", ()):
-        if "metadata" in rule["rule"] and "name" not in value["metadata"]:
-            continue  # generateName: the API server makes the name first
         if not _holds(rule["rule"], value):
             # The rules of the root are about the name.
             yield Finding(path or ("metadata", "name"), rule["message"])

@@ -3,9 +3,11 @@
 import math
 import random
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 from rollout_cli.replay import CANDIDATE, STABLE
 from rollout_operator.domain.observed import Answer, Series
@@ -24,7 +26,7 @@ from rollout_operator.domain.spec import Metric
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
-"""Buckets of the model server's histogram, in seconds."""
+"""Buckets of the model server's histogram, in seconds; those that gates ask for come in beside them."""
 LIVE_AFTER = 30
 """Labels after which a reported accuracy is that of the labels and not that of the training any more."""
 SPREAD = 0.5
@@ -57,17 +59,18 @@ class _Counted:
     errors: int = 0
     right: int = 0
     labels: int = 0
-    buckets: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
+    buckets: Counter[float] = field(default_factory=Counter)
 
 
 class Generated:
     """A source for a replay: both revisions are one pod each, scraped together."""
 
-    def __init__(self, qualities: Mapping[str, Quality], load: Load, seed: int = 0) -> None:
+    def __init__(self, qualities: Mapping[str, Quality], load: Load, seed: int = 0, bounds: Iterable[float] = ()) -> None:
         self.start: datetime = START
         self.end: datetime | None = None
         self._qualities, self._load = qualities, load
         self._random = random.Random(seed)  # noqa: S311 - a simulation, no secret
+        self._bounds = sorted({*BOUNDS, *bounds})
         self._counted = {role: _Counted() for role in qualities}
         self._scraped: dict[str, list[tuple[float, tuple[Series, ...]]]] = {role: [] for role in qualities}
         self._next = START.timestamp() + load.scrape
@@ -109,7 +112,8 @@ class Generated:
         quality, counted, chance = self._qualities[role], self._counted[role], self._random.random
         for _ in range(requests):
             counted.requests += 1
-            counted.buckets[bisect_left(BOUNDS, self._random.lognormvariate(math.log(quality.latency), SPREAD))] += 1
+            latency = self._random.lognormvariate(math.log(quality.latency), SPREAD)
+            counted.buckets[self._bounds[bisect_left(self._bounds, latency)]] += 1
             if chance() < quality.errors:
                 counted.errors += 1
             elif chance() < self._load.labels:
@@ -128,11 +132,11 @@ class Generated:
             PREDICTIONS: counted.requests - counted.errors,
         }
         outcomes = {"correct": counted.right, "wrong": counted.labels - counted.right}
-        below = [sum(counted.buckets[: n + 1]) for n in range(len(BOUNDS))]
+        below = zip(self._bounds, accumulate(counted.buckets[b] for b in self._bounds), strict=True)
         return (
             *(Series(name, pod, at, v) for name, v in plain.items()),
             *(Series(FEEDBACK, pod, at, n, outcome=outcome) for outcome, n in outcomes.items()),
-            *(Series(LATENCY_BUCKET, pod, at, n, le="+Inf" if b == math.inf else f"{b:g}") for b, n in zip(BOUNDS, below, strict=True)),
+            *(Series(LATENCY_BUCKET, pod, at, n, le="+Inf" if b == math.inf else repr(b)) for b, n in below),
         )
 
 

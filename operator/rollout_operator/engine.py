@@ -158,6 +158,9 @@ class Engine:
             self.ports.store.put_rollout(await self.ports.cluster.read(KIND, *key))
         except Gone:
             if (known := self.ports.store.rollout(key)) is not None:
+                rivals = self.ports.store.rivals(key)
                 self.ports.store.drop_rollout(known)
+                for one in rivals:
+                    self.wake(one)
         except CallFailed as failure:
             log.warning("%s: could not be read again: %s", "/".join(key), failure)

@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -18,8 +18,9 @@ from rollout_operator import telemetry
 from rollout_operator.cluster import Cluster
 from rollout_operator.domain.names import GROUP, KIND, PLURAL, SHARD, VERSION
 from rollout_operator.engine import LONGEST_SLEEP, Engine
-from rollout_operator.lean import ResourceMemories, ResourceMemory, kopf
-from rollout_operator.liveness import Echoes, served
+from rollout_operator.errors import Gone
+from rollout_operator.lean import ActivityError, ResourceMemories, ResourceMemory, kopf
+from rollout_operator.liveness import DOUBTFUL, Echoes, Health, served
 from rollout_operator.login import login
 from rollout_operator.objects import Gateways
 from rollout_operator.prometheus import Prometheus
@@ -86,14 +87,27 @@ def configure(settings: kopf.OperatorSettings, shard: str = "") -> None:
     settings.persistence.progress_storage = NoProgress()
 
 
+@contextlib.contextmanager
+def opening(variable: str, port: int) -> Iterator[None]:
+    """Have the operator end where a port cannot be opened: kopf takes any other failure at start for one that passes, and waits."""
+    try:
+        yield
+    except OSError as failure:
+        reason = os.strerror(failure.errno) if failure.errno else str(failure)
+        raise kopf.PermanentError(
+            f"{variable}={port} cannot be opened: {reason}. Write another port, or end what listens there."
+        ) from failure
+
+
 class Shell:
     """Everything that lives as long as the operator's process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self.store = Store()
-        self.echoes = Echoes()
+        self.echoes = Echoes(clock)
         self.engine: Engine | None = None
+        self.health = Health(self._queue, self.echoes.trouble)
         self._exit = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
@@ -121,11 +135,13 @@ class Shell:
             feedback_key=self.settings.feedback_key,
         )
         self.engine = Engine(ports, turns=ports.turns)
-        await self._exit.enter_async_context(served(self.settings.health_port, self.trouble, self.store.count))
+        with opening("HEALTH_PORT", self.settings.health_port):
+            await self._exit.enter_async_context(served(self.settings.health_port, self.health.trouble, self.store.count))
         telemetry.ROLLOUTS.set_function(self.store.count)
         loop = asyncio.get_running_loop()
         telemetry.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
-        start_http_server(self.settings.metrics_port)
+        with opening("METRICS_PORT", self.settings.metrics_port):
+            start_http_server(self.settings.metrics_port)
         # Before anything is decided, all that is owned is known; kopf lists the ModelRollouts only once this has returned.
         watched = [Watching(kind, ns, self.store, cluster, self.wake) for kind in OWNED_KINDS for ns in self.settings.namespaces or ("",)]
         for one in watched:
@@ -133,16 +149,65 @@ class Shell:
             self._exit.push_async_callback(_end, task)
         await asyncio.gather(*(one.listed.wait() for one in watched))
         self._exit.push_async_callback(_end, asyncio.create_task(self.engine.run(), name="engine"))
-        once = partial(resync, self.store, cluster, self.settings.namespaces, self.wake)
+        once = partial(resync, self.store, cluster, self.settings.namespaces, self.wake, self.gone)
         comparing = asyncio.create_task(every(self.settings.resync.total_seconds(), once), name="resync")
         self._exit.push_async_callback(_end, comparing)
+        asking = asyncio.create_task(every(DOUBTFUL / 6, partial(self.ask_after, cluster)), name="doubts")
+        self._exit.push_async_callback(_end, asking)
 
-    def trouble(self) -> str:
-        """What is wrong with this process, "" if nothing: its own writes do not come back, or its queue stands still."""
+    def _queue(self) -> str:
         still = time.monotonic() - self.engine.turned if self.engine is not None else 0.0
-        if still > 3 * LONGEST_SLEEP:
-            return f"The queue has not been looked at for {still:.0f} s."
-        return self.echoes.trouble()
+        most = 3 * LONGEST_SLEEP
+        return f"The queue has not been looked at for more than {most:.0f} s." if still > most else ""
+
+    def told(self, event: str | None, raw: dict[str, Any]) -> None:
+        """The watch of the ModelRollouts has told this; event: None for what a list has."""
+        meta = raw["metadata"]
+        key = key_of(meta)
+        if event == "DELETED":
+            self.gone(key, meta["uid"])
+            return
+        rivals = self.store.rivals(key)
+        self.echoes.heard(key, int(meta["resourceVersion"]))
+        # What this process wrote itself is known already, and nothing new.
+        if not self.store.put_rollout(raw):
+            return
+        if moved := set(rivals) ^ set(self.store.rivals(key)):
+            self.meet_again(moved)
+        if event is None and at_rest(raw) and self.engine is not None:
+            self.engine.meet(key)
+        else:
+            self.wake(key, event_of(KIND, meta))
+
+    def gone(self, key: Key, uid: str) -> None:
+        """The ModelRollout with this uid is gone; another may have taken its name meanwhile."""
+        rivals = self.store.rivals(key)
+        self.store.drop(KIND, key, key[1], uid)
+        if self.engine is not None:
+            self.engine.ports.reporter.forget(uid)
+        if self.store.has(key):
+            return
+        self.meet_again(rivals)
+        self.echoes.forget(key)
+        if self.engine is not None:
+            self.engine.forget(key)
+
+    async def ask_after(self, cluster: Cluster) -> None:
+        """Ask the API server after rollouts whose writes are long in coming back: no watch tells of what is deleted between two lists.
+
+        Raises CallFailed where it does not answer.
+        """
+        for key in self.echoes.doubtful():
+            known = self.store.rollout(key)
+            uid = known["metadata"]["uid"] if known is not None else ""
+            try:
+                labels = (await cluster.read(KIND, *key))["metadata"].get("labels") or {}
+            except Gone:
+                self.gone(key, uid)
+                continue
+            if self.settings.shard and labels.get(SHARD) != self.settings.shard:
+                # Another operator's now.
+                self.gone(key, uid)
 
     async def stop(self) -> None:
         """End what `start` began, in reverse."""
@@ -183,34 +248,13 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def changed(event: kopf.RawEvent, **_: Any) -> None:
-        raw = cast("dict[str, Any]", event["object"])
-        meta = raw["metadata"]
-        key = key_of(meta)
-        rivals = shell.store.rivals(key)
-        if event["type"] == "DELETED":
-            shell.store.drop_rollout(raw)
-            shell.meet_again(rivals)
-            shell.echoes.forget(key)
-            if shell.engine is not None:
-                shell.engine.forget(key)
-                shell.engine.ports.reporter.forget(meta["uid"])
-            return
-        shell.echoes.heard(key, int(meta["resourceVersion"]))
-        # What this process wrote itself is known already, and nothing new.
-        if not shell.store.put_rollout(raw):
-            return
-        if moved := set(rivals) ^ set(shell.store.rivals(key)):
-            shell.meet_again(moved)
-        if event["type"] is None and at_rest(raw) and shell.engine is not None:
-            shell.engine.meet(key)
-        else:
-            shell.wake(key, event_of(KIND, meta))
+        shell.told(event["type"], cast("dict[str, Any]", event["object"]))
 
     return handlers
 
 
 def run(settings: Settings) -> None:
-    """Run until a signal ends it."""
+    """Run until a signal ends it; SystemExit with a sentence where it cannot begin."""
     kopf.configure(debug=settings.log_level == "DEBUG", log_format=kopf.LogFormat.FULL)
     if settings.log_level != "DEBUG":
         # kopf tells of every event that its handler succeeded.
@@ -220,14 +264,19 @@ def run(settings: Settings) -> None:
     gc.freeze()
     # TLS is most of what an operator computes, and uvloop's is compiled.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        kopf.run(
-            loop=runner.get_loop(),
-            registry=registry(shell),
-            settings=kopf.OperatorSettings(),
-            memories=NoMemories(),
-            standalone=True,
-            # Else kopf asks for the user's name, and the container's user has none.
-            identity=cast("Any", "rollout-operator"),
-            clusterwide=not settings.namespaces,
-            namespaces=settings.namespaces,
-        )
+        try:
+            kopf.run(
+                loop=runner.get_loop(),
+                registry=registry(shell),
+                settings=kopf.OperatorSettings(),
+                memories=NoMemories(),
+                standalone=True,
+                # Else kopf asks for the user's name, and the container's user has none.
+                identity=cast("Any", "rollout-operator"),
+                clusterwide=not settings.namespaces,
+                namespaces=settings.namespaces,
+            )
+        except ActivityError as failed:
+            if isinstance(failed.__cause__, kopf.PermanentError):
+                raise SystemExit(f"The operator ends: {failed.__cause__}") from None
+            raise

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_ECHO = 120.0
 """Seconds after which a write that has not come back means that the watch is deaf; kopf begins a silent one anew after 70 s."""
+DOUBTFUL = LONGEST_ECHO / 2
+"""Seconds after which the API server itself is asked whether what was written is still there."""
 
 
 @dataclass
@@ -31,7 +33,6 @@ class Echoes:
     """The newest version that the watch has brought of each rollout."""
     _gone: dict[Key, float] = field(default_factory=dict)
     """When a rollout was last told to be gone; let go of after LONGEST_ECHO."""
-    _said: tuple[Key, int] | None = None
 
     def wrote(self, key: Key, version: int) -> None:
         """A status was written, and has this resourceVersion now."""
@@ -58,20 +59,38 @@ class Echoes:
         self._gone = {k: at for k, at in self._gone.items() if now - at <= LONGEST_ECHO}
         self._gone[key] = now
 
+    def doubtful(self) -> list[Key]:
+        """Rollouts whose writes are long in coming back."""
+        now = self.clock()
+        return [key for key, (_, since) in self._waiting.items() if now - since > DOUBTFUL]
+
     def trouble(self) -> str:
-        """What is wrong, "" if nothing; each new trouble, and its end, is logged once."""
+        """Which write has waited too long, "" for none; the same sentence as long as it is the same write."""
         oldest = min(((since, key) for key, (_, since) in self._waiting.items()), default=None)
-        if oldest is None or (age := self.clock() - oldest[0]) <= LONGEST_ECHO:
-            if self._said is not None:
-                log.info("The watch is heard again.")
-            self._said = None
+        if oldest is None or self.clock() - oldest[0] <= LONGEST_ECHO:
             return ""
         key = oldest[1]
-        version = self._waiting[key][0]
-        said = f"The status of {'/'.join(key)} was written {age:.0f} s ago (version {version}) and has not come back through the watch."
-        if self._said != (key, version):
+        return (
+            f"The status of {'/'.join(key)} was written more than {LONGEST_ECHO:.0f} s ago (version {self._waiting[key][0]}) "
+            "and has not come back through the watch."
+        )
+
+
+class Health:
+    """What is wrong with this process, by the first of its checks that says anything."""
+
+    def __init__(self, *checks: Callable[[], str]) -> None:
+        self._checks = checks
+        self._said = ""
+
+    def trouble(self) -> str:
+        """The sentence, "" where all is well; each new trouble, and its end, is logged once."""
+        said = next((said for check in self._checks if (said := check())), "")
+        if said and said != self._said:
             log.error("/healthz says 503: %s", said)
-        self._said = (key, version)
+        elif self._said and not said:
+            log.info("/healthz says 200 again.")
+        self._said = said
         return said
 
 

@@ -1,6 +1,7 @@
 """The only module that knows Prometheus: one query for each metric and tick serves all rollouts."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -58,7 +59,7 @@ class Prometheus:
         except (TimeoutError, OSError, aiohttp.ClientError) as failure:
             result = MetricsUnreachable(f"Prometheus did not answer: {type(failure).__name__} {failure}".strip())
         if not isinstance(result, MetricsUnreachable):
-            self._windows[metric] = learned((one for series in result.values() for one in series), window)
+            self._windows[metric] = learned((one for series in result.values() for one in series), window, time.time())
         outcome = "unreachable" if isinstance(result, MetricsUnreachable) else "ok"
         PROMETHEUS_QUERIES.labels(metric.value, outcome).inc()
         return result

@@ -20,21 +20,27 @@ log = logging.getLogger(__name__)
 OWNED_KINDS = ("Deployment", "Service", "Ingress", "HTTPRoute", "EndpointSlice", "NetworkPolicy", "PodDisruptionBudget")
 
 
-async def resync(store: Store, cluster: Cluster, namespaces: tuple[str, ...], wake: Callable[[Key], None]) -> int:
+Drop = Callable[[Key, str], None]
+"""Has a rollout, by key and uid, forgotten everywhere."""
+
+
+async def resync(store: Store, cluster: Cluster, namespaces: tuple[str, ...], wake: Callable[[Key], None], gone: Drop) -> int:
     """One comparison; returns how many objects the watches had missed. Raises CallFailed where a list could not be read."""
     missed = 0
     for kind in (KIND, *OWNED_KINDS):
         for namespace in namespaces or ("",):
             # An API that is not installed (Gateway API's is no part of Kubernetes) has no objects of ours.
             with contextlib.suppress(Gone):
-                missed += await _compare(kind, namespace, store, cluster, wake)
+                missed += await _compare(kind, namespace, store, cluster, wake, gone)
     if missed:
         log.warning("The watches had missed %d changes; they are known now.", missed)
         telemetry.MISSED_EVENTS.inc(missed)
     return missed
 
 
-async def _compare(kind: str, namespace: str, store: Store, cluster: Cluster, wake: Callable[[Key], None]) -> int:
+async def _compare(  # noqa: PLR0917
+    kind: str, namespace: str, store: Store, cluster: Cluster, wake: Callable[[Key], None], gone: Drop
+) -> int:
     # What is known before the list is read can only be missing from it because it was deleted.
     known = store.known(kind, namespace)
     found: dict[tuple[str, str], str] = {}
@@ -45,9 +51,13 @@ async def _compare(kind: str, namespace: str, store: Store, cluster: Cluster, wa
         if concerns(kind, meta) and store.version(kind, place, meta) < int(meta["resourceVersion"]):
             missed += await _read(kind, place, store, cluster, wake)
     for place, (uid, key) in known.items():
-        if found.get(place) != uid:
+        if found.get(place) == uid:
+            continue
+        missed += 1
+        if kind == KIND:
+            gone(key, uid)
+        else:
             store.drop(kind, key, place[1], uid)
-            missed += 1
             wake(key)
     return missed
 
@@ -64,7 +74,7 @@ async def _read(kind: str, place: tuple[str, str], store: Store, cluster: Cluste
     return 1
 
 
-async def every(seconds: float, once: Callable[[], Awaitable[int]]) -> None:
+async def every(seconds: float, once: Callable[[], Awaitable[object]]) -> None:
     """Run `once` in a fixed rhythm, until cancelled; a comparison that fails is left to the next one."""
     while True:
         await asyncio.sleep(seconds)

@@ -30,6 +30,8 @@ Event = tuple[str, str, int | str]
 """What a watch tells: kind, name, and the version of the object as it is now, or the uid of one that was deleted."""
 SERVICE = "kubernetes.io/service-name"
 CONTROLLERS = "deployment.kubernetes.io/"
+MOST_ENDED = 1000
+"""Deleted objects that are remembered: more than a process deletes while it waits for a reply."""
 
 UNSAID = frozenset({"EndpointSlice"})
 """Kinds that no manifest says anything about."""
@@ -43,15 +45,39 @@ def at_rest(raw: Mapping[str, Any]) -> bool:
     return spoken and not any(name.startswith(GROUP) for name in meta.get("annotations") or ())
 
 
-def place_of(raw: Mapping[str, Any]) -> int:
-    """Where a ModelRollout answers, as a number: router, host and path; 0 for nowhere, because it is being deleted or says nothing."""
+def place(router: str, host: str, path: str) -> int:
+    """A host and path of one router, as a number."""
+    return hash((router, host, path.rstrip("/")))
+
+
+def gateway_place(name: str, listener: str, host: str, path: str) -> int:
+    """A host and path of one Gateway; listener: "" for all."""
+    return place(f"Gateway {name}/{listener}", host, path)
+
+
+def places_of(raw: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where a ModelRollout answers: as its spec says, and by former routes that it keeps.
+
+    Nowhere, where it is being deleted or says nothing.
+    """
     traffic = (raw.get("spec") or {}).get("traffic") or {}
     if "deletionTimestamp" in raw["metadata"] or not traffic.get("host"):
-        return 0
-    by_class = traffic.get("provider", "Ingress") == "Ingress"
-    parents = () if by_class else tuple((ref.get("name"), ref.get("sectionName")) for ref in traffic.get("parentRefs") or ())
-    router = traffic.get("ingressClassName", "nginx") if by_class else parents
-    return hash((router, traffic["host"], traffic.get("path", "/").rstrip("/")))
+        return (), ()
+    refs = [(ref.get("name", ""), ref.get("sectionName", "")) for ref in traffic.get("parentRefs") or ()]
+    asked = _places(traffic, refs)
+    former = [
+        one
+        for route in (raw.get("status") or {}).get("routes") or ()
+        for one in _places(route, [(name, listener) for name, _, listener in (p.partition("/") for p in route.get("parents") or ())])
+    ]
+    return asked, tuple(dict.fromkeys(one for one in former if one not in asked))
+
+
+def _places(way: Mapping[str, Any], parents: list[tuple[str, str]]) -> tuple[int, ...]:
+    host, path = way.get("host", ""), way.get("path", "/")
+    if way.get("provider", "Ingress") == "Ingress":
+        return (place(way.get("ingressClassName", "nginx"), host, path),)
+    return tuple(dict.fromkeys(gateway_place(name, listener, host, path) for name, listener in parents))
 
 
 def pack(text: bytes, likeness: bytes) -> bytes:
@@ -175,7 +201,23 @@ class _Kept:
     uid: str
     packed: bytes
     likeness: bytes
-    place: int
+    asked: tuple[int, ...]
+    former: tuple[int, ...]
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Where it answers."""
+        return self.asked + self.former
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server said against an object, and since when; foreign: another's has its name; harmless: nothing rests on it."""
+
+    since: datetime
+    message: str
+    foreign: bool = False
+    harmless: bool = False
 
 
 @dataclass
@@ -183,7 +225,7 @@ class Store:
     """The newest version of everything seen; older versions that arrive late are dropped."""
 
     _rollouts: dict[Key, _Kept] = field(default_factory=dict)
-    _refusals: dict[Key, tuple[datetime, str]] = field(default_factory=dict)
+    _refusals: dict[Key, Refusal] = field(default_factory=dict)
     _children: dict[Key, list[Child]] = field(default_factory=lambda: defaultdict(list))
     """Of each rollout a handful: to look through them costs less than a dict of them."""
     _settled: dict[Key, int] = field(default_factory=dict)
@@ -192,6 +234,8 @@ class Store:
     _places: dict[int, tuple[Key, ...]] = field(default_factory=dict)
     """Who claims to answer where."""
     _own: dict[Key, set[Event]] = field(default_factory=lambda: defaultdict(set))
+    _ended: dict[str, int] = field(default_factory=dict)
+    """Of the objects that were deleted last: the version at which that was, by uid."""
 
     def put_rollout(self, raw: Mapping[str, Any]) -> bool:
         """Keep a ModelRollout, unless a newer version of it is known; says whether it was kept."""
@@ -202,29 +246,38 @@ class Store:
             return False
         text = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
         likeness = self._like(KIND, text) if status.get("phase") in AT_REST else self._likeness.get(KIND, b"")
-        place = place_of(raw)
-        self._move(key, 0 if known is None else known.place, place)
-        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, place)
+        asked, former = places_of(raw)
+        self._move(key, () if known is None else known.places, asked + former)
+        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, asked, former)
         return True
 
-    def _move(self, key: Key, before: int, after: int) -> None:
+    def _move(self, key: Key, before: tuple[int, ...], after: tuple[int, ...]) -> None:
         if before == after:
             return
-        if left := tuple(k for k in self._places.get(before, ()) if k != key):
-            self._places[before] = left
-        else:
-            self._places.pop(before, None)
-        if after:
-            self._places[after] = (*self._places.get(after, ()), key)
+        for one in before:
+            if left := tuple(k for k in self._places.get(one, ()) if k != key):
+                self._places[one] = left
+            else:
+                self._places.pop(one, None)
+        for one in after:
+            self._places[one] = (*self._places.get(one, ()), key)
 
     def rivals(self, key: Key) -> tuple[Key, ...]:
         """The other rollouts that claim to answer where this one does."""
         known = self._rollouts.get(key)
-        return tuple(k for k in self._places.get(known.place, ()) if k != key) if known is not None else ()
+        return self._others(key, known.places) if known is not None else ()
+
+    def _others(self, key: Key, places: tuple[int, ...]) -> tuple[Key, ...]:
+        return tuple({k: None for one in places for k in self._places.get(one, ()) if k != key})
+
+    def claimants(self, places: Iterable[int]) -> tuple[Key, ...]:
+        """The rollouts that claim to answer at one of these places."""
+        return tuple({k: None for one in places for k in self._places.get(one, ())})
 
     def taken_by(self, key: Key) -> Key | None:
-        """The oldest other rollout that answers where this one would, if it is older; None where the place is this one's."""
-        rivals = self.rivals(key)
+        """The oldest other rollout that answers where the spec of this one would, if it is older; None where the place is this one's."""
+        known = self._rollouts.get(key)
+        rivals = self._others(key, known.asked) if known is not None else ()
         if not rivals:
             return None
         ages = {
@@ -248,7 +301,7 @@ class Store:
         key, likeness = rollout_of(raw), b"" if kind in UNSAID else self._likeness.get(kind) or self._like(kind, to_json(content(raw)))
         new = child(kind, raw, likeness)
         known = self._child(key, kind, new.name)
-        if known is not None and known.version >= new.version:
+        if new.version <= max(-1 if known is None else known.version, self._ended.get(new.uid, -1)):
             return False
         if known is not None and known.agreed and known.mark == new.mark and known.uid == new.uid:
             new.agreed, new.content = known.agreed, b""
@@ -271,7 +324,9 @@ class Store:
         return self.put_rollout(raw) if kind == KIND else self.put_child(kind, raw)
 
     def wrote(self, key: Key, kind: str, raw: Mapping[str, Any]) -> None:
-        """Keep what this process has just written itself."""
+        """Keep what this process has just written itself; a ModelRollout that was told to be gone before the reply was read stays gone."""
+        if kind == KIND and key not in self._rollouts:
+            return
         self._own[key].add(event_of(kind, raw["metadata"]))
         self.put(kind, raw)
 
@@ -301,7 +356,7 @@ class Store:
         if kind != KIND:
             self.forget(key, kind, name, uid)
         elif (known := self._rollouts.get(key)) is not None and known.uid == uid:
-            self._move(key, known.place, 0)
+            self._move(key, known.places, ())
             del self._rollouts[key]
             self._settled.pop(key, None)
             self.accept(key)
@@ -328,6 +383,10 @@ class Store:
     def drop_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
         """Forget a deleted object, unless another of the same name has taken its place; says whether it was known."""
         key, meta = rollout_of(raw), raw["metadata"]
+        # The reply to a write from before may be read only now, and brings nothing back.
+        self._ended[meta["uid"]] = int(meta["resourceVersion"])
+        if len(self._ended) > MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
         return self.forget(key, kind, meta["name"], meta["uid"])
 
     def forget(self, key: Key, kind: str, name: str, uid: str) -> bool:
@@ -340,10 +399,10 @@ class Store:
                 del self._children[key]
         return found
 
-    def refuse(self, key: Key, message: str, now: datetime) -> None:
-        """Remember that the API server does not have an object of the rollout, and since when."""
-        since, _ = self._refusals.get(key, (now, ""))
-        self._refusals[key] = since, message
+    def refuse(self, key: Key, said: Refusal) -> None:
+        """Remember that the API server does not have an object of the rollout; it counts from the first time."""
+        before = self._refusals.get(key)
+        self._refusals[key] = said if before is None else replace(said, since=before.since)
 
     def accept(self, key: Key) -> bool:
         """Every object of the rollout is as it should be; says whether one was refused until now."""
@@ -358,9 +417,20 @@ class Store:
         return self._settled.get(key) == version
 
     def refused(self, key: Key, before: datetime) -> str:
-        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not."""
-        since, message = self._refusals.get(key, (None, ""))
-        return message if since is not None and since <= before else ""
+        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not.
+
+        Another's object of that name is told at once: it does not go by itself.
+        """
+        said = self._refusals.get(key)
+        return said.message if said is not None and (said.since <= before or said.foreign) else ""
+
+    def foreign(self, key: Key) -> bool:
+        """Whether another's object has the name of one of the rollout's."""
+        return key in self._refusals and self._refusals[key].foreign
+
+    def harmless(self, key: Key) -> bool:
+        """Whether nothing rests on what was refused."""
+        return key in self._refusals and self._refusals[key].harmless
 
     def rollout(self, key: Key) -> dict[str, Any] | None:
         """The ModelRollout, a copy; None where there is none."""

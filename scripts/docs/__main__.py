@@ -1,4 +1,4 @@
-"""`python -m scripts.docs write|check|pictures`: make docs/api.md and the editor's schema, see that nothing is stale, draw the pictures."""
+"""`python -m scripts.docs write|check|pictures`: make what is generated, hold the form of all pages, draw the pictures."""
 
 import difflib
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from scripts.docs import api, pictures, schema
+from scripts.docs import api, links, pictures, prose, schema
 
 ROOT = Path(__file__).parents[2]
 MADE = {ROOT / "docs" / "api.md": api.reference, ROOT / "docs" / "modelrollout.schema.json": schema.text}
@@ -14,20 +14,21 @@ MADE = {ROOT / "docs" / "api.md": api.reference, ROOT / "docs" / "modelrollout.s
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """What of the documents is made and not written."""
+    """What of the documents is made and not written, and what form the rest has."""
 
 
 @main.command()
 def write() -> None:
-    """Write docs/api.md and docs/modelrollout.schema.json."""
+    """Write docs/api.md and docs/modelrollout.schema.json, and lower the counts of pages that are not in form yet."""
     for path, make in MADE.items():
         path.write_text(make())
         click.echo(f"wrote {path.relative_to(ROOT)}")
+    prose.tighten()
 
 
 @main.command()
 def check() -> None:
-    """Say what is stale; exit code 1 where anything is."""
+    """Say what is stale, out of form, or linked to nowhere; exit code 1 where anything is."""
     found = False
     for path, make in MADE.items():
         there, made = path.read_text() if path.exists() else "", make()
@@ -39,6 +40,13 @@ def check() -> None:
     for name in pictures.stale():
         found = True
         click.echo(f"docs/pictures/{name}.svg is not drawn from docs/pictures/{name}.dot as it stands: run 'make pictures'")
+    for document in links.documents():
+        for link in links.dead(document):
+            found = True
+            click.echo(f"{document.relative_to(ROOT)}: the link to {link} is dead")
+    for sentence in prose.complaints(prose.state(), prose.known()):
+        found = True
+        click.echo(sentence)
     sys.exit(found)
 
 

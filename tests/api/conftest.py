@@ -11,7 +11,9 @@ from tests.api.harness import Api, Hands, Operator, Rollout, World, served
 
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with apiserver(tmp_path_factory.mktemp("apiserver")) as kubeconfig:
+    # As on OpenShift: who sets blockOwnerDeletion must be allowed to.
+    flags = ["--enable-admission-plugins=OwnerReferencesPermissionEnforcement"]
+    with apiserver(tmp_path_factory.mktemp("apiserver"), flags=flags) as kubeconfig:
         server = Api(kubeconfig)
         server.install_crd()
         yield server

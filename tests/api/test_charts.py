@@ -4,12 +4,16 @@ import json
 import subprocess
 from typing import Any
 
+import httpx
 import kubernetes_validate
 import pytest
 import yaml
 
 from rollout_bridge import mappings
 from rollout_operator.domain.egress import egress
+from rollout_operator.domain.status import Phase, Status
+from rollout_operator.objects import Owner
+from rollout_operator.objects.build import build
 from tests.api.charts import (
     BRIDGE,
     CHARTS,
@@ -27,7 +31,8 @@ from tests.api.charts import (
     values_of,
     written,
 )
-from tests.api.harness import Api
+from tests.api.harness import KINDS, Api, Rollout, wait_for
+from tests.unit.engine import builders
 
 each_variant = pytest.mark.parametrize(("chart", "values"), VARIANTS.values(), ids=VARIANTS.keys())
 
@@ -149,6 +154,7 @@ def test_the_crd_is_kept_and_is_the_generated_one() -> None:
 MAY = [
     (["rollouts.mlops.dev"], ["modelrollouts"], ["get", "list", "watch"]),
     (["rollouts.mlops.dev"], ["modelrollouts/status"], ["update"]),
+    (["rollouts.mlops.dev"], ["modelrollouts/finalizers"], ["update"]),
     (["apps"], ["deployments"], ["get", "list", "watch", "create", "patch", "delete"]),
     ([""], ["services"], ["get", "list", "watch", "create", "patch", "delete"]),
     (["networking.k8s.io"], ["ingresses"], ["get", "list", "watch", "create", "patch", "delete"]),
@@ -173,6 +179,41 @@ def test_what_the_operator_may_do_exactly() -> None:
     assert "Role" not in found
     bound = [b["roleRef"]["name"] for b in found["ClusterRoleBinding"]]
     assert bound == [OPERATOR], "the aggregated roles are for people, nobody binds the operator to them"
+
+
+STATUS = Status(phase=Phase.TRIAL, attempt=2, stable=builders.revision(1), candidate=builders.revision(2), step=0, weight=10)
+
+
+def test_the_role_is_enough_for_every_object_where_owner_references_are_policed(api: Api) -> None:
+    """The API server of these tests admits by OwnerReferencesPermissionEnforcement; what is applied is what the operator builds."""
+    ns, user = "owned", "operator-of-the-chart"
+    api.namespace(ns)
+    (role,) = [r for r in by_kind(OPERATOR)["ClusterRole"] if r["metadata"]["name"] == OPERATOR]
+    path = "/apis/rbac.authorization.k8s.io/v1"
+    given = {"metadata": {"name": user, "namespace": ns}, "rules": role["rules"]}
+    api.http.post(f"{path}/namespaces/{ns}/roles", json=given).raise_for_status()
+    named = {"apiGroup": "rbac.authorization.k8s.io", "name": user}
+    bound = {"metadata": {"name": user}, "roleRef": {**named, "kind": "Role"}, "subjects": [{**named, "kind": "User"}]}
+    api.http.post(f"{path}/namespaces/{ns}/rolebindings", json=bound).raise_for_status()
+    Rollout(api, ns).apply("models:/iris/1").raise_for_status()
+    made = build(Owner(api.get(Rollout(api, ns).path)["metadata"]["uid"], "iris", ns), builders.spec(), STATUS, {})
+
+    def applied(manifest: dict[str, Any]) -> httpx.Response:
+        """As this user, on a dry run."""
+        headers = {"Content-Type": "application/apply-patch+yaml", "Impersonate-User": user}
+        query = {"fieldManager": "operator", "force": "true", "dryRun": "All"}
+        place = f"{KINDS[manifest['kind']].format(ns=ns)}/{manifest['metadata']['name']}"
+        return api.http.patch(place, content=json.dumps(manifest), params=query, headers=headers)
+
+    wait_for(lambda: applied(made[0]).status_code < 300 or None, "the role to be in force")
+    assert {m["kind"] for m in made} == KINDS.keys() - {"EndpointSlice"}
+    for manifest in made:
+        reply = applied(manifest)
+        assert reply.status_code < 300, f"{manifest['kind']} {manifest['metadata']['name']}: {reply.text}"
+    rest = [r for r in role["rules"] if r["resources"] != ["modelrollouts/finalizers"]]
+    api.patch(f"{path}/namespaces/{ns}/roles/{user}", {"rules": rest}).raise_for_status()
+    refused = wait_for(lambda: reply if (reply := applied(made[0])).status_code >= 300 else None, "the rule to be gone")
+    assert "cannot set blockOwnerDeletion" in refused.text, "else nothing was enforced"
 
 
 EGRESS: dict[str, tuple[Any, list[Any] | None]] = {

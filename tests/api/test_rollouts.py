@@ -2,15 +2,17 @@
 
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Iterator
 from itertools import cycle, groupby
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.harness import KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, wait_for
+from tests.api.harness import GROUP, KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, served, wait_for
 
 
 def weights_since(api: Api, ns: str, version: str) -> list[int]:
@@ -186,6 +188,55 @@ def test_what_others_add_to_the_pods_is_left_alone(api: Api, ns: str, operator: 
     wait_for(lambda: api.get(path)["spec"]["replicas"] != 7 or None, "what the operator owns to be put back")
 
 
+def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replaced(
+    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+) -> None:
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
+    operator.kill()
+    paths = [f"{KINDS[kind].format(ns=ns)}/{one['metadata']['name']}" for kind in KINDS for one in api.items(kind, ns)]
+    paths = [path for path in paths if api.get(path)["metadata"].get("ownerReferences")]
+    assert len(paths) == 5
+    for path in paths:
+        (owner,) = api.get(path)["metadata"]["ownerReferences"]
+        older = {k: v for k, v in owner.items() if k != "blockOwnerDeletion"}
+        api.patch(path, {"metadata": {"ownerReferences": [older]}}).raise_for_status()
+    before = {path: api.get(path)["metadata"].get("generation") for path in paths}
+    operator.start()
+    for path in paths:
+        wait_for(lambda path=path: api.get(path)["metadata"]["ownerReferences"][0].get("blockOwnerDeletion"), f"{path} to hold it back")  # type: ignore[misc]
+    assert before == {path: api.get(path)["metadata"].get("generation") for path in paths}
+
+
+def test_a_host_that_changes_keeps_the_former_one_for_a_while(api: Api, ns: str, operator: Operator, hands: Hands) -> None:
+    rollout = Rollout(api, ns, "moving")
+    host = "moving.example.com"
+
+    def hosts() -> set[str]:
+        return {i["spec"]["rules"][0]["host"] for i in api.items("Ingress", ns) if i["metadata"]["name"].startswith("moving")}
+
+    def current() -> bool | None:
+        ready = rollout.condition("Ready")
+        return (ready["status"] == "True" and ready["observedGeneration"] == api.get(rollout.path)["metadata"]["generation"]) or None
+
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.apply("models:/iris/1", traffic={"host": f"new.{host}", "removalDelay": "1h"})
+    wait_for(lambda: hosts() == {host, f"new.{host}"}, "both hosts")
+    wait_for(current, "Ready")
+    before = api.get(KINDS["Ingress"].format(ns=ns))["metadata"]["resourceVersion"]
+    rollout.apply("models:/iris/2", traffic={"host": f"new.{host}", "removalDelay": "1h"})
+    rollout.wait_phase("Promoted", 2)
+    seen = [e["object"] for e in api.events(KINDS["Ingress"].format(ns=ns), before)]
+    weights = {(i["spec"]["rules"][0]["host"], i["metadata"].get("annotations", {}).get(WEIGHT)) for i in seen}
+    assert weights >= {(h, weight) for h in (host, f"new.{host}") for weight in ("10", "50", "100")}, "a trial has its share by either"
+    assert hosts() == {host, f"new.{host}"}
+    rollout.apply("models:/iris/2", traffic={"host": f"new.{host}", "removalDelay": "1s"})
+    wait_for(lambda: hosts() == {f"new.{host}"}, "the former host to go")
+    assert rollout.status()["attempt"] == 2
+
+
 def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -200,18 +251,19 @@ def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator
     assert {i["metadata"]["name"] for i in api.items("Ingress", ns)} == {"iris"}
     younger.apply("models:/iris/2", traffic={"host": "iris.example.com", "path": "/second"})
     younger.wait_phase("Promoted", 1)
-    younger.apply("models:/iris/2", traffic={"host": "iris.example.com"})
+    younger.apply("models:/iris/2", traffic={"host": "iris.example.com", "removalDelay": "1s"})
     wait_for(lambda: younger.condition("Stalled").get("status") == "True" or None, "Stalled again")
     paths = {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns)}
     assert paths == {"/", "/second"}, "nothing of it moves"
     api.http.delete(rollout.path).raise_for_status()
     wait_for(lambda: younger.condition("Ready").get("status") == "True" or None, "the place to be free")
-    assert rollout_paths(api, ns, "a-second") == {"/"}
+    wait_for(lambda: rollout_paths(api, ns, "a-second") == {"/"}, "its former path to go")
 
 
 def rollout_paths(api: Api, ns: str, name: str) -> set[str]:
-    """The paths of a rollout's Ingress."""
-    return {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns) if i["metadata"]["name"] == name}
+    """The paths of a rollout's Ingresses."""
+    own = [i for i in api.items("Ingress", ns) if i["metadata"]["labels"][f"{GROUP}/rollout"] == name]
+    return {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in own}
 
 
 def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
@@ -340,6 +392,20 @@ def test_commands_are_bound_to_their_attempt(api: Api, operator: Operator, hands
     world.accuracy["2"] = 0.95
     api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/retry": "2"}}})
     rollout.wait_phase("Promoted", 3)
+
+
+@pytest.mark.parametrize("variable", ["METRICS_PORT", "HEALTH_PORT"])
+def test_the_operator_ends_where_a_port_is_taken(variable: str, api: Api, ns: str, world: World, tmp_path: Path) -> None:
+    with socket.create_server(("", 0)) as taken, served(world) as url:
+        operator = Operator(api, url, ns, tmp_path / "operator.log")
+        operator.env[variable] = str(port := taken.getsockname()[1])
+        with operator:
+            assert operator.process is not None
+            assert operator.process.wait(60) == 1
+    said = (tmp_path / "operator.log").read_text()
+    assert said.rstrip().endswith(
+        f"The operator ends: {variable}={port} cannot be opened: Address already in use. Write another port, or end what listens there."
+    )
 
 
 def test_idle_costs_no_request(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:

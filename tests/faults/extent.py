@@ -8,6 +8,8 @@ from tests.faults.stories import STORIES
 ALL = os.environ.get("FAULTS") == "all"
 STRIDE = 1 if ALL else 20
 """Every which write of a story is spoiled, in process."""
+STATUSES_APART = 1 if ALL else 3
+"""After which statuses a rollout is deleted, in process."""
 IDLE = 60.0 if ALL else 8.0
 """Seconds in which a real process may write nothing once all is done."""
 SHORT = {"promotion", "rollback on low accuracy", "another model mid-canary", "deleted mid-canary"}

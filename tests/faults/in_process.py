@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Literal
 
 import aiohttp
@@ -13,10 +14,11 @@ import kopf
 
 from rollout_operator.cluster import Cluster
 from rollout_operator.errors import CallFailed
-from rollout_operator.liveness import Echoes
+from rollout_operator.handlers import Shell
+from rollout_operator.liveness import DOUBTFUL, LONGEST_ECHO
 from rollout_operator.reconcile import Ports, reconcile
 from rollout_operator.reporter import Reporter
-from rollout_operator.store import Store
+from rollout_operator.settings import Settings
 from tests.faults.audit import Audit, broken, end_state
 from tests.faults.hands import work
 from tests.faults.proxy import STALE, Fault, Proxy
@@ -68,21 +70,59 @@ class Gate(asyncio.Semaphore):
         return await super().acquire()
 
 
+class Order(StrEnum):
+    """What the watch tells of a status that was written, and when the reply to the write is read."""
+
+    REPLY_FIRST = "the reply, then the event"
+    EVENT_FIRST = "the event, then the reply"
+    RELISTED = "the reply, then a list: the watch had expired"
+    SILENT = "the reply, and nothing more"
+    DELETED_FIRST = "written, deleted and told, then the reply"
+    DELETED_AFTER = "the reply, then deleted and told"
+    DELETED_UNTOLD = "the reply, then deleted between two lists"
+
+
+DELETIONS = frozenset({Order.DELETED_FIRST, Order.DELETED_AFTER, Order.DELETED_UNTOLD})
+
+
+class Cut(Exception):
+    """The story ends where its rollout was deleted."""
+
+
+class Heard(Cluster):
+    """Has `after` called with each status that was written, before who wrote it has the reply."""
+
+    after: Callable[[dict[str, Any]], Awaitable[None]]
+
+    async def write_status(self, seen: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+        """As the operator has it."""
+        made = await super().write_status(seen, status)
+        await self.after(made)
+        return made
+
+
 @dataclass
 class Ending:
-    """What a story came to: end state, invariants that were broken, writes from its beginning on, writes while nothing was to be done."""
+    """What a story came to: end state, invariants that were broken, writes from its beginning on, writes while nothing was to be done.
+
+    trouble: what /healthz says two minutes after the end.
+    """
 
     state: dict[str, Any]
     broken: list[str]
     writes: int
     idle: int
     spoiled: bool
+    trouble: str
 
 
 class Telling:
     """One story in its own namespace, with a fault at the `number`-th write of its second part (0: none)."""
 
-    def __init__(self, stage: Stage, story: Story, namespace: str, number: int = 0, fault: Fault | None = None) -> None:
+    def __init__(
+        self, stage: Stage, story: Story, namespace: str, number: int = 0, fault: Fault | None = None, order: Order = Order.REPLY_FIRST
+    ) -> None:
+        self.order, self.statuses, self.cut = order, 0, False
         self.stage, self.story, self.namespace, self.number, self.fault = stage, story, namespace, number, fault
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
         self.world = World(clock=self._time)
@@ -137,11 +177,37 @@ class Telling:
         while self.now < look_back + timedelta(seconds=60):
             self.now += timedelta(seconds=10)
             await self._look(lists)
+        trouble = self.trouble_later()
         told = {"tags": self.world.tags, "aliases": self.world.aliases}
         events = await self.stage.audit.caught_up(self.namespace)
         revisions = {revision: version for revision, (_, version) in self.world.revisions.items()}
         state = end_state(lists, told, revisions, self.namespace)
-        return Ending(state, broken(events), written - self.begun, self._written() - written, self.spoiled)
+        return Ending(state, broken(events), written - self.begun, self._written() - written, self.spoiled, trouble)
+
+    async def cut_short(self) -> None:
+        """Tell the story until its rollout is deleted, by the order, right after the `number`-th status; then what waits is asked after."""
+        with contextlib.suppress(Cut):
+            await self.tell()
+        assert self.cut, f"there are {self.statuses} statuses"
+        self.now += timedelta(seconds=DOUBTFUL + 1)
+        await self.shell.ask_after(self.ports.cluster)
+
+    def trouble_later(self) -> str:
+        """What /healthz says once every write must have come back."""
+        self.now += timedelta(seconds=LONGEST_ECHO + 1)
+        return self.shell.health.trouble()
+
+    async def _wrote(self, made: dict[str, Any]) -> None:
+        """A status was written, and nobody has read the reply yet."""
+        self.statuses += 1
+        if self.order is Order.EVENT_FIRST:
+            self.shell.told("MODIFIED", made)
+        elif self.order in DELETIONS and self.statuses == self.number:
+            self.cut = True
+            await self.stage.api.delete("ModelRollout", self.namespace, NAME)
+            if self.order is Order.DELETED_FIRST:
+                self.shell.told("MODIFIED", made)
+                self.shell.told("DELETED", made)
 
     async def _until(self, act: Act | None) -> Lists:
         """Go on until the act is due, and do it; for None, until nothing changes any more."""
@@ -176,6 +242,10 @@ class Telling:
         self._feed(lists)
         self.past.append(lists)
         look_at = await self._pass()
+        if self.cut:
+            if self.order is Order.DELETED_AFTER:
+                self.shell.gone((self.namespace, NAME), self.ports.store.known("ModelRollout", self.namespace)[self.namespace, NAME][0])
+            raise Cut
         # The reporter's tasks have their turn, as in a process that goes on.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -226,23 +296,32 @@ class Telling:
         for kind, objects in lists.items():
             known = store.known(kind, self.namespace)
             for one in objects:
-                store.put(kind, one)
+                if kind != "ModelRollout" or self.order is Order.SILENT:
+                    store.put(kind, one)
+                else:
+                    self.shell.told(None if self.order is Order.RELISTED else "MODIFIED", one)
                 known.pop((one["metadata"]["namespace"], one["metadata"]["name"]), None)
             for (_, name), (uid, key) in known.items():
-                store.drop(kind, key, name, uid)
+                if kind == "ModelRollout":
+                    self.shell.gone(key, uid)
+                else:
+                    store.drop(kind, key, name, uid)
 
     def _start(self) -> None:
         """A new process: nothing is remembered."""
         registry = ScriptedRegistry(self.world, self.stage.session)
         self.gate = Gate(self._stops)
+        self.shell = Shell(Settings("localhost/rollouts/inference:test", "http://prometheus", "http://mlflow"), self._time)
+        cluster = Heard(self.stage.session, lambda: kopf.ConnectionInfo(server=self.stage.url), self.gate, "")
+        cluster.after = self._wrote
         self.ports = Ports(
-            store=Store(),
-            cluster=Cluster(self.stage.session, lambda: kopf.ConnectionInfo(server=self.stage.url), self.gate, ""),
+            store=self.shell.store,
+            cluster=cluster,
             prometheus=ScriptedPrometheus(self.world, self.stage.session),
             registry=registry,
             reporter=Reporter(registry, "{namespace}-{name}", wake=self._wake),
             image="localhost/rollouts/inference:test",
-            echoes=Echoes(),
+            echoes=self.shell.echoes,
             environment={"LOG_LEVEL": "INFO"},
             drain=DRAIN,
         )

@@ -36,6 +36,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [rollouts.mlops.dev]
   resources: [modelrollouts/status]
   verbs: [update]
+# For owner references that block deletion, where OwnerReferencesPermissionEnforcement (OpenShift's default) admits objects.
+- apiGroups: [rollouts.mlops.dev]
+  resources: [modelrollouts/finalizers]
+  verbs: [update]
 # Server-side apply is a patch, and a create where the object does not exist yet.
 - apiGroups: [apps]
   resources: [deployments]

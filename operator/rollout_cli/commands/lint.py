@@ -1,18 +1,19 @@
 """`lint`: what the API server would say against manifests, with the line."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.text import Text
 
 from rollout_cli.admission import is_rollout, judge
 from rollout_cli.exits import Absent, Exit
-from rollout_cli.manifest import Document, Place, Trouble, read
-from rollout_cli.terminal import Output, console
+from rollout_cli.terminal import Output, console, dump, for_programs
+from rollout_operator.domain.manifest import Document, Finding, Place, Trouble, read
+from rollout_operator.domain.manifest import Path as Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Found:
 
 def run(files: list[Path], output: Output | None) -> None:
     """Judge every ModelRollout in `files` (`-` is stdin, a directory all its YAML); exit 1 where one would be refused."""
+    output = for_programs("lint", output)
     found: list[Found] = []
     rollouts = others = 0
     lines: dict[str, list[str]] = {}
@@ -35,22 +37,25 @@ def run(files: list[Path], output: Output | None) -> None:
         for document in read(text):
             if isinstance(document, Trouble):
                 found.append(Found(str(file), document.place, document.message))
-            elif is_rollout(document.value):
-                rollouts += 1
-                found += _judged(str(file), document)
-            else:
-                others += 1
-    if output is Output.JSON:
-        console().out(json.dumps([{"file": f.file, "line": f.place.line, "column": f.place.column, "message": f.message} for f in found]))
+                continue
+            ours = [(path, value) for path, value in document.objects() if is_rollout(value)]
+            rollouts += len(ours)
+            others += sum(1 for _ in document.objects()) - len(ours)
+            if ours:
+                found += _judged(str(file), document, ours)
+    if output is not None:
+        listed = [{"file": f.file, "line": f.place.line, "column": f.place.column, "message": f.message} for f in found]
+        console().out(dump(listed, output), highlight=False)
     else:
         _tell(found, lines, rollouts, others)
     if found or not rollouts:
         raise typer.Exit(Exit.ROLLED_BACK)
 
 
-def _judged(file: str, document: Document) -> Iterator[Found]:
+def _judged(file: str, document: Document, ours: list[tuple[Field, Any]]) -> Iterator[Found]:
     yield from (Found(file, trouble.place, trouble.message) for trouble in document.twice)
-    found = [Found(file, document.place(finding.path), str(finding)) for finding in judge(document.value)]
+    findings = [Finding((*path, *one.path), one.message) for path, value in ours for one in judge(value)]
+    found = [Found(file, document.place(finding.path), str(finding)) for finding in findings]
     yield from sorted(found, key=lambda one: (one.place.line, one.place.column))
 
 
@@ -82,8 +87,9 @@ def _tell(found: list[Found], lines: dict[str, list[str]], rollouts: int, others
     skipped = f" ({others} other object{'s' if others != 1 else ''} not looked at)" if others else ""
     count = f"{rollouts} ModelRollout{'s' if rollouts != 1 else ''}"
     if found:
-        out.print(f"[red]{len(found)} found in {count}[/]{skipped}")
+        out.print(Text.assemble((f"{len(found)} found in {count}", "red"), skipped))
     elif rollouts:
-        out.print(f"[green]{count}: the API server would take {'it' if rollouts == 1 else 'them'}[/]{skipped}")
+        taken = f"{count}: the API server would take {'it' if rollouts == 1 else 'them'}"
+        out.print(Text.assemble((taken, "green"), skipped))
     else:
-        out.print(f"[yellow]No ModelRollout here[/]{skipped}")
+        out.print(Text.assemble(("No ModelRollout here", "yellow"), skipped))

@@ -14,11 +14,12 @@ from rich.text import Text
 from rollout_cli.admission import is_rollout, judge
 from rollout_cli.exits import Absent, Exit, WrongUsage
 from rollout_cli.generated import Generated, Load, Quality, both
-from rollout_cli.manifest import Document, read
 from rollout_cli.recording import Recording, recorded
 from rollout_cli.replay import Moment, Source, replay
-from rollout_cli.terminal import Output, console, dump, marks
+from rollout_cli.terminal import Output, console, dump, for_programs, marks
 from rollout_cli.words import OF_MEASUREMENT, Marks, held_against, of_measurement, samples, silence, span
+from rollout_operator.domain.histogram import bounds
+from rollout_operator.domain.manifest import Document, Trouble, read
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import GateStatus, Phase
 
@@ -54,26 +55,27 @@ class Ending:
 
 def run(request: Request) -> None:
     """Do it; exit 0 promoted, 1 rolled back or halted, 2 no verdict."""
+    output = for_programs("simulate", request.output)
     spec = _spec(request.manifest)
     if request.runs > 1:
         if request.metrics:
             raise WrongUsage("--runs is for generated metrics: a recording is what it is.")
         _many(spec, request)
         return
-    source: Source = _source(request, request.seed)
+    source: Source = _source(spec, request, request.seed)
     moments = list(replay(spec, source, request.first_deploy))
     end = ending(moments, source)
-    if request.output is Output.JSON or request.output is Output.YAML:
-        console().out(dump(_plain(moments, end, source.start), request.output), highlight=False)
+    if output is not None:
+        console().out(dump(_plain(moments, end, source.start), output), highlight=False)
     else:
         _tell(spec, source, moments, end)
     raise typer.Exit(end.exit)
 
 
-def _source(request: Request, seed: int) -> Source:
+def _source(spec: Spec, request: Request, seed: int) -> Source:
     if request.metrics:
         return recorded(request.metrics, request.candidate_revision, request.stable_revision)
-    return Generated(both(request.candidate, request.stable), request.load, seed)
+    return Generated(both(request.candidate, request.stable), request.load, seed, bounds(spec.analysis.gates))
 
 
 def _spec(manifest: Path | None) -> Spec:
@@ -83,7 +85,10 @@ def _spec(manifest: Path | None) -> Spec:
         text = manifest.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as failure:
         raise Absent(f"{manifest} cannot be read: {getattr(failure, 'strerror', None) or 'it is not UTF-8 text'}.") from failure
-    ours = [d.value for d in read(text) if isinstance(d, Document) and is_rollout(d.value)]
+    documents = list(read(text))
+    if broken := [f"{d.place.line}: {d.message}" for d in documents if isinstance(d, Trouble)]:
+        raise WrongUsage(f"{manifest}:{broken[0]}.")
+    ours = [value for d in documents if isinstance(d, Document) for _, value in d.objects() if is_rollout(value)]
     if len(ours) != 1:
         raise WrongUsage(f"{manifest} has {len(ours)} ModelRollouts; simulate takes a file with one.")
     if found := judge(ours[0]):
@@ -143,7 +148,7 @@ def _many(spec: Spec, request: Request) -> None:
     """The same trial again and again, with other chances: how likely each verdict is, and how long it takes."""
     ends: list[Ending] = []
     for seed in range(request.seed, request.seed + request.runs):
-        source = _source(request, seed)
+        source = _source(spec, request, seed)
         ends.append(ending(list(replay(spec, source, request.first_deploy)), source))
     counted = Counter(end.word for end in ends)
     rows = []

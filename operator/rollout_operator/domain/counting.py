@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rollout_operator.domain.histogram import of_pods
 from rollout_operator.domain.observed import Series
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.sequential import Scrape, Wealth, pair_step
@@ -33,7 +34,7 @@ def gate_key(gate: Gate, stable: Revision | None) -> str:
     """Which counts a gate goes on with: those of its metric and bound, and for a difference, of the same stable version."""
     if gate.against_stable:
         return f"{gate.metric}/stable/{stable.revision if stable else ''}"
-    return f"{gate.metric}/{gate.max:g}" if gate.metric is Metric.LATENCY_P95 else str(gate.metric)
+    return f"{gate.metric}/{gate.max:g}s" if gate.metric is Metric.LATENCY_P95 else str(gate.metric)
 
 
 def subject_of(gate: Gate, candidate: Revision) -> str:
@@ -64,7 +65,7 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
 
 
 def _sums(gate: Gate, series: list[Series]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """All answers, good answers and predictions, by pod."""
+    """All answers that are known to be good or not, good answers, and predictions, by pod; of latencies, all requests are predictions."""
     match gate.metric:
         case Metric.ACCURACY:
             feedback = named(series, FEEDBACK)
@@ -74,10 +75,18 @@ def _sums(gate: Gate, series: list[Series]) -> tuple[dict[str, float], dict[str,
             requests, errors = _by_pod(named(series, REQUESTS)), _by_pod(named(series, ERRORS))
             return requests, defaultdict(float, {p: n - errors[p] for p, n in requests.items()}), _by_pod(())
         case Metric.LATENCY_P95:
-            buckets = named(series, LATENCY_BUCKET)
-            bound = latency_bound(gate, buckets)
-            fast = [s for s in buckets if float(s.le) == bound]
-            return _by_pod(s for s in buckets if s.le == "+Inf"), _by_pod(fast), _by_pod(())
+            return _within(gate, named(series, LATENCY_BUCKET))
+
+
+def _within(gate: Gate, series: list[Series]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """Requests known to be within the bound or not, those within it, and all, by pod: what lies in the bound's own bucket is unknown."""
+    known, fast, served = _by_pod(()), _by_pod(()), _by_pod(())
+    for pod, buckets in of_pods(series).items():
+        within = max((b for b in buckets if b <= gate.threshold), default=0.0)
+        beyond = min(b for b in buckets if b >= gate.threshold)
+        fast[pod], served[pod] = buckets.get(within, 0.0), buckets[math.inf]
+        known[pod] = fast[pod] + served[pod] - buckets[beyond]
+    return known, fast, served
 
 
 def _by_pod(series: Iterable[Series]) -> dict[str, float]:
@@ -85,14 +94,6 @@ def _by_pod(series: Iterable[Series]) -> dict[str, float]:
     for one in series:
         sums[one.pod] += one.value
     return sums
-
-
-def latency_bound(gate: Gate, buckets: list[Series]) -> float:
-    """The bucket that stands for "at most max": the largest one not above it, which errs on the side of slow."""
-    bounds = [b for b in {float(s.le) for s in buckets} if b <= gate.threshold]
-    if not bounds:
-        raise NoEvidence(f"no bucket of {LATENCY_BUCKET} at or below {gate.threshold:g} s")
-    return max(bounds)
 
 
 @dataclass(frozen=True, slots=True)

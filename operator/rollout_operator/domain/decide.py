@@ -4,6 +4,7 @@ One call makes at most one transition between phases, so that each decision is d
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, assert_never
@@ -11,10 +12,13 @@ from zlib import crc32
 
 from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.gates import KINDS, Trial, measure
+from rollout_operator.domain.histogram import bounds
 from rollout_operator.domain.labelled import measure_labels
+from rollout_operator.domain.names import GROUP
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.report import ended_attempt, promotion
 from rollout_operator.domain.revision import revision_of, serves
+from rollout_operator.domain.route import looks, routed
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.signature import incompatibility
 from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
@@ -56,6 +60,11 @@ INCONCLUSIVE = frozenset({Reason.NO_EVIDENCE, Reason.INCONCLUSIVE})
 
 COMMANDS = ("abort", "promote", "skip", "retry", "forget-evidence")
 """Verbs of the annotations `rollouts.mlops.dev/<verb>: "<attempt>"`, strongest first; forget-evidence goes with retry."""
+
+
+def commanded(annotations: Mapping[str, str]) -> dict[str, str]:
+    """What a person commands by annotations: verbs, and the attempt that each is for."""
+    return {verb: annotations[f"{GROUP}/{verb}"] for verb in COMMANDS if f"{GROUP}/{verb}" in annotations}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +252,7 @@ def _begin(seen: Observed, spec: Spec, candidate: Revision) -> Plan:
     known = next((r for r in status.retiring if r.revision == candidate.revision), None)
     fresh = _BLANK | {"attempt": status.attempt + 1, "attempt_since": seen.now, "retiring": retiring}
     if known is not None and known.promoted and status.stable is not None and _workload(seen, candidate).ready >= spec.replicas:
-        restored = candidate.model_copy(update={"promoted": True, "ready_at": seen.now})
+        restored = candidate.model_copy(update={"promoted": True, "ready_at": seen.now, "buckets": known.buckets})
         message = f"Restoring {candidate.uri}: it was stable before and its pods still run."
         return _enter(seen, Phase.PROMOTING, Reason.RESTORED, message, **fresh | {"candidate": restored})
     candidate = candidate.model_copy(update={"replicas": trial_replicas(spec, status.stable is not None)})
@@ -278,12 +287,31 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
     gates, evidence = _measure(seen, spec, since)
     gates = tuple(_timed(seen, spec, gate, since) for gate in gates)
     late = [g for g in gates if g.late and not any(b.late and b.metric == g.metric for b in status.gates)]
-    seen = replace(seen, status=status.model_copy(update={"gates": _unless_same(status.gates, gates), "evidence": evidence}))
+    more: tuple[GateStatus, ...] = ()
     if seen.route_trouble and seen.now >= min(since + seen.drain, _due(seen, spec, since)):
         # Without its share of requests a candidate proves nothing: as long as the router does not follow, there is no evidence.
-        gates = (*gates, _no_route(seen, candidate))
-    plan = _weigh(seen, spec, gates, since)
+        more = (_no_route(seen, candidate),)
+    seen = replace(seen, status=status.model_copy(update={"waits_for": _clip(seen.route_trouble) if more else ""}))
+    kept = _unless_same(status.gates, gates)
+    plan = _weigh(_with_figures(seen, kept, evidence), spec, (*_in_words_of(kept, gates), *more), since)
+    if _place(plan.status) != _place(status):
+        # It is written anyway: with the figures that the step or the verdict rests on.
+        gates = tuple(gate.model_copy(update={"at": one.at}) for one, gate in zip(kept, gates, strict=True))
+        plan = _weigh(_with_figures(seen, gates, evidence), spec, (*gates, *more), since)
     return replace(plan, notes=(*plan.notes, *(Note("Warning", Reason.LABELS_TOO_SLOW, g.message) for g in late)))
+
+
+def _with_figures(seen: Observed, gates: tuple[GateStatus, ...], evidence: tuple[EvidenceStatus, ...]) -> Observed:
+    return replace(seen, status=seen.status.model_copy(update={"gates": gates, "evidence": evidence}))
+
+
+def _in_words_of(kept: tuple[GateStatus, ...], gates: tuple[GateStatus, ...]) -> tuple[GateStatus, ...]:
+    """What is measured now, in the sentences that status has: no two sentences of one status differ in a number."""
+    return tuple(gate.model_copy(update={"message": one.message}) for one, gate in zip(kept, gates, strict=True))
+
+
+def _place(status: Status) -> tuple[object, ...]:
+    return status.phase, status.step, status.halted
 
 
 def _no_route(seen: Observed, candidate: Revision) -> GateStatus:
@@ -512,7 +540,27 @@ def _command(seen: Observed, spec: Spec) -> Plan | None:
             return _advance(skipped, spec, Reason.PROMOTED_BY_COMMAND, "the step was skipped by annotation")
         if verb == "retry" and (status.phase is Phase.ROLLED_BACK or status.halted):
             return _retry(seen, spec)
+        if late := _too_late(status, verb):
+            return _unheeded(seen, verb, late)
     return None
+
+
+def _too_late(status: Status, verb: str) -> str:
+    """What to do instead of a command that comes after its attempt; "" where it is as good as done, or may still be."""
+    match status.phase, verb:
+        case Phase.ROLLED_BACK, "promote" | "skip":
+            return f"To {verb} it all the same, annotate retry first, then {verb} with the number of the new attempt."
+        case Phase.PROMOTED, "abort":
+            return "It is promoted already: to go back, write the version before into spec.modelUri."
+    return ""
+
+
+def _unheeded(seen: Observed, verb: str, instead: str) -> Plan:
+    """Say once that a command comes too late, and what helps."""
+    status = seen.status
+    message = _clip(f"{status.message} {instead}".strip())
+    said = status.model_copy(update={"message": message, "honoured": (*status.honoured, verb)})
+    return Plan(said, (Note("Warning", status.reason, f"{verb} comes too late. {message}"),), seen.now)
 
 
 def _retry(seen: Observed, spec: Spec) -> Plan:
@@ -526,7 +574,8 @@ def _retry(seen: Observed, spec: Spec) -> Plan:
     if status.phase is Phase.ROLLED_BACK:
         # The registry is asked again: its digest, or what its alias names, may have been mended since.
         return _resolve(replace(again, status=again.status.model_copy(update=_BLANK)), spec)
-    fresh = candidate.model_copy(update={"since": seen.now, "ready_at": None, "image": seen.image})
+    pods = {"image": seen.image, "buckets": bounds(spec.analysis.gates)}
+    fresh = candidate.model_copy(update={"since": seen.now, "ready_at": None, **pods})
     return _begin(again, spec, fresh)
 
 
@@ -661,8 +710,11 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if (invalid := _clip(seen.spec_error)) != status.invalid:
         status = status.model_copy(update={"invalid": invalid})
     # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
-    if (refused := _clip(seen.refused) if status.phase in AT_REST else "") != status.refused:
+    # Another's object of the name does not go by itself, and is told at once.
+    if (refused := _clip(seen.refused) if status.phase in AT_REST or seen.foreign else "") != status.refused:
         status = status.model_copy(update={"refused": refused})
+    if status.phase is not Phase.TRIAL and (waits_for := _waits_for(seen, status)) != status.waits_for:
+        status = status.model_copy(update={"waits_for": waits_for})
     if seen.refused:
         look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
     if (shortage := _shortage(seen, status)) != status.shortage:
@@ -670,9 +722,17 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if shortage is not None and seen.spec is not None and not shortage.stalled:
         moments = (shortage.since + READINESS_LOOK, shortage.since + parse_duration(seen.spec.strategy.progress_deadline))
         look_at = min(filter(None, (look_at, *(m for m in moments if m > now))), default=None)
+    status = routed(seen, status)
+    look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     return replace(plan, status=status, look_at=look_at)
+
+
+def _waits_for(seen: Observed, status: Status) -> str:
+    """What the route has been waited for, on the way, for longer than a router takes to follow; for people, who cannot ask it."""
+    waits = status.phase in CANDIDATE_RUNS and seen.now - (status.phase_since or seen.now) >= READINESS_LOOK
+    return _clip(seen.route_trouble) if waits else ""
 
 
 def _shortage(seen: Observed, status: Status) -> Shortage | None:
@@ -700,7 +760,10 @@ def _unless_same(before: tuple[GateStatus, ...], after: tuple[GateStatus, ...]) 
 
     def said(gate: GateStatus) -> tuple[object, ...]:
         why = gate.message if gate.value is None else ""
-        return gate.metric, gate.threshold, gate.measurement, gate.revision, gate.value and float(f"{gate.value:.3g}"), why, gate.late
+        # New labels are written with the evidence that they are; then the sentences tell of the same ones.
+        counted = (gate.samples, gate.coverage) if gate.evidence_for is not None else None
+        value = gate.value and float(f"{gate.value:.3g}")
+        return gate.metric, gate.threshold, gate.measurement, gate.revision, value, why, gate.late, counted
 
     known = {said(gate): gate for gate in before}
     return tuple(known.get(said(gate), gate) for gate in after)

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rollout_operator.domain.histogram import Between, of_pods, percentile, together
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from rollout_operator.domain.series import (
     ACCURACY,
     ACCURACY_SAMPLES,
     ERRORS,
+    FEEDBACK,
     LATENCY_BUCKET,
     LONGEST_WINDOW,
+    PREDICTIONS,
     REQUESTS,
+    NeedsHelp,
     NoEvidence,
     fresh,
     named,
@@ -27,10 +31,16 @@ from rollout_operator.domain.status import GateStatus, Measurement, Revision
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A value and how many labels or requests it rests on."""
+    """A value and how many labels or requests it rests on; between: where it lies for sure, if it is not known better."""
 
     value: float
     samples: int | None
+    between: Between | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The value is above the first (or equal, where both are) and at most the second."""
+        return (self.value, self.value) if self.between is None else (self.between.lower, self.between.upper)
 
 
 def _sum(series: Iterable[Series], what: str) -> float:
@@ -46,13 +56,26 @@ def accuracy(series: list[Series], _: Gate) -> Reading:
     """The lowest accuracy that any pod of the revision reports."""
     reported = named(series, ACCURACY)
     if not reported:
-        raise NoEvidence(f"no series {ACCURACY} of this revision")
+        raise _without_accuracy(series)
     for one in reported:
         if not (math.isfinite(one.value) and 0 <= one.value <= 1):
             raise NoEvidence(f"{ACCURACY} of pod {one.pod or '?'} is {one.value}, not a share from 0 to 1")
     lowest = min(reported, key=lambda s: s.value)
     counts = [s.value for s in named(series, ACCURACY_SAMPLES) if s.pod == lowest.pod and math.isfinite(s.value)]
     return Reading(lowest.value, int(counts[0]) if counts else None)
+
+
+def _without_accuracy(series: list[Series]) -> NoEvidence:
+    """Why pods that are scraped report no accuracy: the model server counts labels of classifiers from its start, and of no others."""
+    if not named(series, PREDICTIONS):
+        return NoEvidence(f"no series {ACCURACY} of this revision")
+    if not (feedback := named(series, FEEDBACK)):
+        return NeedsHelp(f"a regression reports none: write a gate on {Metric.ERROR_RATE} or {Metric.LATENCY_P95} instead")
+    labels = sum(s.value for s in feedback if math.isfinite(s.value))
+    return NeedsHelp(
+        f"the version has no metrics.json, and a pod reports it from 100 labels on (ACCURACY_FROM); {labels:.0f} came. "
+        "Register it with metrics.json, or send labels to /feedback/; before a first deploy answers, none can come"
+    )
 
 
 def error_rate(series: list[Series], gate: Gate) -> Reading:
@@ -66,35 +89,14 @@ def error_rate(series: list[Series], gate: Gate) -> Reading:
 
 
 def latency_p95(series: list[Series], gate: Gate) -> Reading:
-    """95th percentile of request latency in seconds, interpolated within its bucket as PromQL's histogram_quantile does.
-
-    Source: prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile.
-    """
-    buckets: dict[float, float] = {}
-    for one in named(series, LATENCY_BUCKET):
-        if not math.isfinite(one.value) or one.value < 0:
-            raise NoEvidence(f"{LATENCY_BUCKET} is not a finite count")
-        bound = float(one.le)
-        # Against stable, only what both have answered within the same window is compared.
-        past = one.first if gate.against_stable and one.first <= one.value else 0.0
-        buckets[bound] = buckets.get(bound, 0.0) + one.value - past
-    bounds = sorted(buckets)
-    if not bounds or bounds[-1] != math.inf:
-        raise NoEvidence(f"no complete histogram {LATENCY_BUCKET} of this revision")
+    """95th percentile of request latency in seconds, as far as buckets tell it."""
+    # Against stable, only what both have answered within the same window is compared.
+    buckets = together(of_pods(named(series, LATENCY_BUCKET), since_first=gate.against_stable).values())
     total = buckets[math.inf]
     if total < gate.min_samples:
         raise NoEvidence(f"{total:.0f} of the {gate.min_samples} requests needed")
-    rank, below, floor = 0.95 * total, 0.0, 0.0
-    for bound in bounds:
-        if buckets[bound] >= rank:
-            break
-        below, floor = buckets[bound], bound
-    if bound == math.inf:
-        if floor < gate.threshold or gate.against_stable:
-            raise NoEvidence(f"above the largest bucket of {floor:g} s, which is too coarse to compare")
-        return Reading(floor, int(total))
-    inside = buckets[bound] - below
-    return Reading(floor + (bound - floor) * ((rank - below) / inside if inside else 1.0), int(total))
+    found = percentile(buckets, 95)
+    return Reading(found.value, int(total), found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,20 @@ KINDS: Mapping[Metric, Kind] = {
 }
 
 
+BUCKETS_COME = "pods of a new version, or of a retry, have one"
+"""What helps where buckets are too coarse: a revision's pods get those that the gates ask for when its attempt begins."""
+
+
 def passes(gate: Gate, value: float) -> bool:
     """Whether a finite `value` keeps the threshold; equality passes."""
     return value >= gate.threshold if gate.min is not None else value <= gate.threshold
+
+
+def _at_most(threshold: float, lower: float, upper: float) -> bool | None:
+    """Whether what lies above `lower` (or at it, where both are equal) and at most at `upper` is at most `threshold`; None: unknown."""
+    if upper <= threshold:
+        return True
+    return False if lower >= threshold else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +159,19 @@ def measure(gate: Gate, answer: Answer | None, baseline: Answer | None, trial: T
         if gate.against_stable:
             return _against_stable(gate, reading, baseline, trial)
     except NoEvidence as why:
-        return says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}")
+        late = isinstance(why, NeedsHelp) or None
+        return says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}", late=late)
     good = passes(gate, reading.value)
+    if reading.between is not None:
+        known = _at_most(gate.threshold, *reading.bounds)
+        if known is None:
+            asked = f"only a bucket at {gate.threshold:g} tells whether it is at most that"
+            return says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {reading.between}: {asked}; {BUCKETS_COME}")
+        good = known
     relation = ("at least" if good else "below") if gate.min is not None else ("at most" if good else "above")
     counted = "" if reading.samples is None else f", {reading.samples} samples"
-    message = f"{noun} {reading.value:.4g} is {relation} {gate.threshold:.4g}{counted}, revision {trial.candidate.revision}"
+    shown = f"{reading.value:.4g}" if reading.between is None else f"about {reading.value:.4g} ({reading.between})"
+    message = f"{noun} {shown} is {relation} {gate.threshold:.4g}{counted}, revision {trial.candidate.revision}"
     return says(gate, trial, Measurement.PASS if good else Measurement.FAIL, message, value=reading.value, samples=reading.samples)
 
 
@@ -160,9 +181,16 @@ def _against_stable(gate: Gate, ours: Reading, baseline: Answer | None, trial: T
     try:
         theirs = KINDS[gate.metric].read(fresh(baseline or (), trial.now - LONGEST_WINDOW, trial.now), gate)  # type: ignore[arg-type]
     except NoEvidence as why:
-        raise NoEvidence(f"stable has none to compare with: {why}") from why
+        raise type(why)(f"stable has none to compare with: {why}") from why
     worse = round(theirs.value - ours.value if gate.max_drop is not None else ours.value - theirs.value, 9)
     good = worse <= gate.threshold
+    if ours.between is not None and theirs.between is not None:
+        (ours_low, ours_high), (theirs_low, theirs_high) = ours.bounds, theirs.bounds
+        known = _at_most(gate.threshold, round(ours_low - theirs_high, 9), round(ours_high - theirs_low, 9))
+        if known is None:
+            asked = f"only a narrower bucket tells whether it is at most {gate.threshold:g} worse"
+            raise NoEvidence(f"{ours.between}, stable's {theirs.between}: {asked}; {BUCKETS_COME}")
+        good = known
     message = (
         f"{noun} {ours.value:.4g} is {worse:.4g} worse than stable's {theirs.value:.4g}, {'at most' if good else 'above'} "
         f"{gate.threshold:.4g}, revision {trial.candidate.revision}"

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from rollout_operator.domain import sequential
 from rollout_operator.domain.counting import counts, design_effect, find, fresh_evidence, grown, in_attempt, matured
-from rollout_operator.domain.gates import KINDS, Trial, says
+from rollout_operator.domain.gates import BUCKETS_COME, KINDS, Trial, says
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.series import ACCURACY, LONGEST_WINDOW, NoEvidence, fresh, named
@@ -121,12 +121,14 @@ def _shown(evidence: EvidenceStatus | None) -> dict[str, int]:
 
 def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Series]) -> GateStatus:
     divide = design_effect(evidence, gate)
-    cohort = matured(evidence, parse_duration(gate.label_delay), trial.now) if gate.metric is Metric.ACCURACY else evidence.total
+    cohort = _cohort(gate, trial, evidence)
     if cohort is None:
         message = f"{KINDS[gate.metric].noun}: no prediction is {gate.label_delay} old yet, the time that labels take"
         return says(gate, trial, Measurement.NO_EVIDENCE, message, **_shown(evidence))
     coverage = min(1.0, evidence.total / cohort) if cohort > 0 else 1.0
-    missing = max(0.0, cohort - evidence.total) if coverage < gate.min_coverage else 0.0
+    # Requests in the bucket of the bound itself are not missing by chance: they always count against either verdict.
+    covered = coverage >= gate.min_coverage and gate.metric is not Metric.LATENCY_P95
+    missing = 0.0 if covered else max(0.0, cohort - evidence.total)
     if gate.against_stable:
         judgement = judge_pair(evidence, gate, trial.tests, divide)
     else:
@@ -146,6 +148,17 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
         design_effect=round(divide, 2) if divide > 1 else None,
         inconclusive=(measurement is Measurement.NO_EVIDENCE and evidence.total >= gate.max_samples) or None,
     )
+
+
+def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
+    """How many answers should be known to be good or not; None: labels are not due yet."""
+    match gate.metric:
+        case Metric.ACCURACY:
+            return matured(evidence, parse_duration(gate.label_delay), trial.now)
+        case Metric.ERROR_RATE:
+            return evidence.total
+        case Metric.LATENCY_P95:
+            return max(evidence.predicted, evidence.total)
 
 
 def _measurement(gate: Gate, evidence: EvidenceStatus, judgement: Judgement, uncovered: bool) -> Measurement:
@@ -212,6 +225,9 @@ def _sentence(gate: Gate, evidence: EvidenceStatus, judgement: Judgement, covera
     text += f"evidence {max(0, judgement.evidence_for):.0%} for, {max(0, judgement.evidence_against):.0%} against"
     if measurement is Measurement.NO_EVIDENCE and judgement.evidence_for >= 1 and evidence.total < gate.min_samples:
         text += f"; minSamples is {gate.min_samples}"
-    if coverage < gate.min_coverage:
+    if gate.metric is Metric.LATENCY_P95:
+        if (unknown := evidence.predicted - evidence.total) > 0:
+            text += f"; {unknown:.0f} more lie in the bucket around {gate.threshold:g}, and only a bucket at it tells; {BUCKETS_COME}"
+    elif coverage < gate.min_coverage:
         text += f"; only {coverage:.0%} of predictions have a label, minCoverage is {gate.min_coverage:.0%}"
     return text

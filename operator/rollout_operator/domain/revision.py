@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 from hashlib import sha256
 
+from rollout_operator.domain.histogram import bounds
 from rollout_operator.domain.observed import Resolved
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Revision
@@ -31,6 +32,7 @@ def revision_of(resolved: Resolved, spec: Spec, uid: str, image: str, now: datet
         image=image,
         resources=spec.resources,
         replicas=spec.replicas,
+        buckets=bounds(spec.analysis.gates),
         since=now,
     )
 

@@ -16,6 +16,8 @@ SCRAPES = 2.5
 OFTEN = 15.5
 """Seconds between scrapes (15, and what they jitter) for which STALE_AFTER is enough."""
 CLOCK_SKEW = timedelta(seconds=5)
+_ROUGHLY = 15
+"""Seconds in which it is told how far samples are behind."""
 
 ACCURACY, ACCURACY_SAMPLES = "ml_model_accuracy", "ml_model_accuracy_samples"
 FEEDBACK, PREDICTIONS = "ml_feedback_total", "ml_predictions_total"
@@ -27,19 +29,28 @@ class NoEvidence(Exception):
     """The series do not allow a statement; the message says why."""
 
 
+class NeedsHelp(NoEvidence):
+    """Waiting alone will not do: somebody has to send labels, or change the gate or the version."""
+
+
 def window(gap: float) -> float:
     """How long a sample counts, and how far a query looks back, where scrapes are `gap` seconds apart; in seconds."""
     longest = LONGEST_WINDOW.total_seconds()
     return STALE_AFTER.total_seconds() if gap <= OFTEN else min(SCRAPES * gap, longest)
 
 
-def learned(series: Iterable[Series], asked: float) -> float:
-    """The window that the next query needs, in seconds, after an answer with a window of `asked` seconds.
+def learned(series: Iterable[Series], asked: float, now: float) -> float:
+    """The window that the next query needs, in seconds, after an answer at `now` (Unix time, s) with a window of `asked` seconds.
 
     Where no series has two samples, or there is none, scrapes may be further apart than the window: it grows until two are seen.
+    Where all samples are too old to count, it stays: a narrower one would show nothing, and nobody could be told how old they are.
     """
-    gaps = [s.gap for s in series if s.gap]
-    return window(max(gaps)) if gaps else min(SCRAPES * asked, LONGEST_WINDOW.total_seconds())
+    found = list(series)
+    gaps = [s.gap for s in found if s.gap]
+    if not gaps:
+        return min(SCRAPES * asked, LONGEST_WINDOW.total_seconds())
+    needed = window(max(gaps))
+    return max(asked, needed) if max(s.at for s in found) <= now - needed else needed
 
 
 def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Series]:
@@ -54,11 +65,12 @@ def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Seri
         raise NoEvidence("no series of this revision: the pods that had some are gone")
     counted = [s for s in running if s.at > max(since.timestamp(), now.timestamp() - window(s.gap))]
     if not counted:
-        # Neither sentence changes from look to look: a status that says nothing new is not written.
+        # Neither sentence changes from look to look, or not at each: a status that says nothing new is not written.
         if max(s.at for s in found) <= since.timestamp():
             raise NoEvidence(f"no sample yet since {since:%H:%M:%S}")
-        oldest = max(window(s.gap) for s in found)
-        raise NoEvidence(f"the newest sample is older than {oldest:.0f} s")
+        oldest, age = max(window(s.gap) for s in found), now.timestamp() - max(s.at for s in found)
+        behind = max(oldest, age // _ROUGHLY * _ROUGHLY)
+        raise NoEvidence(f"the newest sample is {behind:.0f} s behind, or more, and counts for {oldest:.0f} s")
     return _once(counted)
 
 
@@ -70,14 +82,25 @@ def _running(series: list[Series]) -> list[Series]:
     return [s for of_one in of_pod.values() if not (len(of_one) > 1 and all(math.isnan(s.value) for s in of_one)) for s in of_one]
 
 
+def bound_of(one: Series) -> float:
+    """The upper bound of a bucket, in seconds: "1", "1.0" and "1e0" are one. Raises NoEvidence where the label `le` is no number."""
+    try:
+        bound = float(one.le)
+    except ValueError:
+        bound = math.nan
+    if math.isnan(bound):
+        raise NoEvidence(f"{one.name} of pod {one.pod or '?'} has le={one.le!r}, which is no bucket's bound")
+    return bound
+
+
 def _once(series: list[Series]) -> list[Series]:
     """Each series once. Raises NoEvidence where several are there and nothing proves that they are the same pod's.
 
     Two jobs, or two Prometheus servers, may scrape one pod at one address: then the newest sample is what it says now.
     """
-    found: dict[tuple[str, str, str, str], Series] = {}
+    found: dict[tuple[str, str, float, str], Series] = {}
     for one in series:
-        key = (one.name, one.pod, one.le, one.outcome)
+        key = (one.name, one.pod, bound_of(one) if one.le else 0.0, one.outcome)
         other = found.get(key)
         if other is None:
             found[key] = one

@@ -58,7 +58,15 @@ class Owner:
 
     def metadata(self, name: str, revision: str | None = None, annotations: Mapping[str, str] | None = None) -> Manifest:
         """Metadata with the owner reference by which garbage collection finds the object."""
-        reference = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "name": self.name, "uid": self.uid, "controller": True}
+        reference = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            # Where the ModelRollout is deleted in the foreground, it stays until the object is gone.
+            "blockOwnerDeletion": True,
+        }
         return {
             "name": name,
             "namespace": self.namespace,

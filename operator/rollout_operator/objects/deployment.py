@@ -17,6 +17,7 @@ def deployment(owner: Owner, revision: Revision, replicas: int, environment: Map
         "MODEL_URI": revision.uri,
         "MODEL_DIGEST": revision.digest,
         "MODEL_REVISION": revision.revision,
+        **({"LATENCY_BUCKETS": ",".join(map(repr, revision.buckets))} if revision.buckets else {}),
         "HOME": "/tmp",  # noqa: S108 - the pod's own emptyDir, the only writable place
     }
     container = {

@@ -76,9 +76,23 @@ REFUSED = {
     "an event type without end": (one(dispatch=f"repository: a/b, eventType: {'e' * 101}"), "at most 100 characters"),
     "eleven keys": (one(dispatch="repository: a/b, payload: {a: '', b: '', c: '', d: ''}"), "write at most 3, GitHub takes 10 in all"),
     "a key of the bridge": (one(dispatch="repository: a/b, payload: {model_uri: x}"), "model_uri is set by the bridge"),
+    "a word that kubectl reads as a truth": (
+        one("namespace: n, name: iris"),
+        "mappings.0.rollout.namespace: Input should be a valid string",
+    ),
+    "a number in quotes in a template": (
+        one(ROLLOUT + ', template: {traffic: {host: a.b}, analysis: {gates: [{metric: accuracy, min: "1e-2"}]}}'),
+        "template.analysis.gates.0.min: Input should be a valid number",
+    ),
+    "a count in quotes in a template": (
+        one(ROLLOUT + ', template: {traffic: {host: a.b}, replicas: "2"}'),
+        "template.replicas: Input should be",
+    ),
+    "a key twice": (one("namespace: ns, name: iris, name: rose"), "line 1: mappings[0].rollout.name: the key stands twice"),
+    "two documents": ("mappings: []\n---\nmappings: []", "the file has 2 documents: write one"),
     "one rollout for two aliases": (
-        "mappings: [{model: a, alias: x, rollout: {namespace: n, name: i}}, {model: a, alias: y, rollout: {namespace: n, name: i}}]",
-        "ModelRollout n/i follows two aliases",
+        "mappings: [{model: a, alias: x, rollout: {namespace: ns, name: i}}, {model: a, alias: z, rollout: {namespace: ns, name: i}}]",
+        "ModelRollout ns/i follows two aliases",
     ),
 }
 
@@ -88,6 +102,18 @@ def test_a_bad_file_is_refused_with_a_sentence(text: str, told: str) -> None:
     with pytest.raises(MappingsError) as refusal:
         parse(text)
     assert told in str(refusal.value)
+
+
+def test_a_template_is_applied_with_the_numbers_that_kubectl_reads() -> None:
+    (rule,) = parse(
+        one(ROLLOUT + ", template: {traffic: {host: a.b}, replicas: 3.0, analysis: {gates: [{metric: errorRate, max: 1e-2}]}}")
+    ).mappings
+    assert rule.rollout is not None
+    assert rule.rollout.template == {
+        "traffic": {"host": "a.b"},
+        "replicas": 3,
+        "analysis": {"gates": [{"metric": "errorRate", "max": 0.01}]},
+    }
 
 
 def test_check_says_what_a_file_does(tmp_path: Path) -> None:
@@ -101,11 +127,18 @@ def test_check_says_what_a_file_does(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("text", "told"), [("mappings: []", "at least 1 item"), (None, "cannot be read")], ids=["a bad file", "no file"])
-def test_check_refuses(tmp_path: Path, text: str | None, told: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param(b"mappings: []", "at least 1 item", id="a bad file"),
+        pytest.param(b"mappings: [{model: gr\xf6\xdfe}]", "is not UTF-8 text", id="Latin-1"),
+        pytest.param(None, "cannot be read", id="no file"),
+    ],
+)
+def test_check_refuses(tmp_path: Path, text: bytes | None, told: str) -> None:
     file = tmp_path / "mappings.yaml"
     if text is not None:
-        file.write_text(text)
+        file.write_bytes(text)
     done = CliRunner().invoke(main, ["check", str(file)])
     assert (done.exit_code, told in done.output) == (1, True)
 

@@ -269,7 +269,7 @@ SEEN = {"metadata": {"uid": "u", "resourceVersion": "7", "annotations": {"rollou
 
 
 def test_what_is_applied_is_modeluri_the_template_and_who_asked_and_nothing_else() -> None:
-    (target,) = parse("mappings: [{model: iris, alias: a, rollout: {namespace: n, name: i, template: {traffic: {host: a.b}}}}]").targets(
+    (target,) = parse("mappings: [{model: iris, alias: a, rollout: {namespace: ns, name: i, template: {traffic: {host: a.b}}}}]").targets(
         event := AliasSet("default", "iris", "a", "3", replayed_at := requested_at(SEEN) or pytest.fail("no time"))
     )
     body = manifest(target, event, SEEN)  # type: ignore[arg-type]

@@ -16,10 +16,11 @@ from rollout_operator.domain.observed import (
     Observed,
     RegistryUnreachable,
     Resolved,
+    Series,
     Workload,
 )
 from rollout_operator.domain.spec import Metric
-from rollout_operator.domain.status import Attempt, Measurement, Phase, Reason, Rejected, Status, Verdict
+from rollout_operator.domain.status import Attempt, Measurement, Phase, Reason, Rejected, Revision, Status, Verdict
 from tests.unit.engine.builders import START, accuracy, at, observed, on_trial, ready, resolved, revision, spec
 
 V1, V2, V3 = (revision(v) for v in (1, 2, 3))
@@ -328,6 +329,33 @@ TRANSITIONS = {
     "a halted attempt stays": (trial(999, status=on_trial(halted=True), answers=BAD), Phase.TRIAL, Reason.RESOLVING),
     "paused holds a failing trial": (trial(5, spec=spec("models:/iris/2", paused=True), answers=BAD), Phase.TRIAL, Reason.RESOLVING),
 }
+
+
+TOO_LATE = {
+    "promote after an abort": (rolled_back(reason=Reason.ABORTED), "promote", "To promote it all the same, annotate retry first"),
+    "skip after a rollback": (rolled_back(), "skip", "To skip it all the same, annotate retry first"),
+    "abort after the promotion": (promoted_1(attempt=2, stable=V2), "abort", "write the version before into spec.modelUri"),
+}
+
+
+@pytest.mark.parametrize(("status", "verb", "told"), TOO_LATE.values(), ids=TOO_LATE.keys())
+def test_a_command_that_comes_too_late_says_once_what_helps(status: Status, verb: str, told: str) -> None:
+    plan = decide(observed(99, spec=TO_2, status=status, commands={verb: "2"}, workloads=ready(V1, V2)))
+    assert (plan.status.phase, plan.status.attempt) == (status.phase, 2)
+    assert told in plan.status.message
+    assert [(n.kind, told in n.message) for n in plan.notes] == [("Warning", True)]
+    again = decide(observed(100, spec=TO_2, status=plan.status, commands={verb: "2"}, workloads=ready(V1, V2)))
+    assert (again.status, again.notes) == (plan.status, ())
+
+
+def test_anothers_object_in_the_way_is_told_at_once_and_goes_on_when_it_is_gone() -> None:
+    said = "Service iris is there already and not this rollout's: rename or delete it"
+    status = Status(phase=Phase.SWITCHING, phase_since=START, attempt=1, candidate=V1)
+    told = decide(observed(1, status=status, workloads=ready(V1), refused=said, foreign=True, route_trouble=said)).status
+    stalled = next(c for c in told.conditions if c.type == "Stalled")
+    assert (told.phase, stalled.status, stalled.reason) == (Phase.SWITCHING, "True", Reason.OBJECT_REFUSED)
+    assert said in stalled.message
+    assert not decide(observed(2, status=told, workloads=ready(V1))).status.refused
 
 
 def test_who_goes_back_to_stable_after_a_rollback_sees_no_figures_of_the_rejected_version() -> None:
@@ -655,3 +683,19 @@ def test_a_spec_that_cannot_be_read_holds_everything_and_leaves_nothing_behind(n
 def test_an_object_from_before_at_latest_was_refused_is_not_followed(alias: str) -> None:
     with pytest.raises(ValueError, match="whatever version anybody registered last: set an alias of your own"):
         spec(f"models:/iris@{alias}")
+
+
+@pytest.mark.parametrize("stable", [None, V1], ids=["a first deploy", "beside stable"])
+def test_a_version_without_metrics_json_is_told_by_an_event_once_its_step_is_due(stable: Revision | None) -> None:
+    """It waited without a word for maxHold."""
+    status, told = on_trial(phase=Phase.STARTING, stable=stable, step=None, step_since=None, weight=0), []
+    for second in range(5, 45, 5):
+        answer = (Series("ml_predictions_total", "a", at(second - 1).timestamp(), 0),)
+        served = tuple(Series("ml_feedback_total", "a", s.at, 0, outcome=o) for s in answer for o in ("correct", "wrong"))
+        plan = decide(trial(second, status=status, answers={Metric.ACCURACY: (*answer, *served)}))
+        told += [(second, note.reason) for note in plan.notes if "no metrics.json" in note.message]
+        status = plan.status
+    assert [reason for _, reason in told] == [Reason.LABELS_TOO_SLOW]
+    assert told[0][0] <= 30
+    assert "no metrics.json" in status.message
+    assert status.reason is Reason.WAITING_FOR_EVIDENCE

@@ -67,7 +67,8 @@ ANSWERS: dict[str, tuple[Gate, Answer | None, Measurement, float | None]] = {
     "a counter that is NaN": (ERRORS, counters(math.nan, 0), NO_EVIDENCE, None),
     "a counter below 0": (ERRORS, counters(100, -1), NO_EVIDENCE, None),
     "fast": (LATENCY, histogram(("0.1", 100), ("0.5", 100), ("+Inf", 100)), PASS, 0.095),
-    "slow": (LATENCY, histogram(("0.1", 50), ("0.5", 100), ("+Inf", 100)), FAIL, 0.46),
+    "slow": (LATENCY, histogram(("0.25", 50), ("0.5", 100), ("+Inf", 100)), FAIL, 0.475),
+    "slow or not: both lie in one bucket": (LATENCY, histogram(("0.1", 50), ("0.5", 100), ("+Inf", 100)), NO_EVIDENCE, None),
     "beyond the largest bucket": (LATENCY, histogram(("0.1", 50), ("0.5", 60), ("+Inf", 100)), FAIL, 0.5),
     "beyond the largest bucket, which is under the threshold": (LATENCY, histogram(("0.1", 50), ("+Inf", 100)), NO_EVIDENCE, None),
     "no +Inf bucket": (LATENCY, histogram(("0.1", 100)), NO_EVIDENCE, None),
@@ -88,3 +89,35 @@ def test_a_measurement_names_value_threshold_samples_and_revision() -> None:
     said = measure(ACCURACY, (one(0.62), one(45, "ml_model_accuracy_samples")), None, TRIAL)
     assert said.samples == 45
     assert said.message == f"accuracy 0.62 is below 0.7, 45 samples, revision {revision(2).revision}"
+
+
+def scraped_without_accuracy(labels: int | None) -> tuple[Series, ...]:
+    """A model server's pod whose version has no metrics.json; labels: those of a classifier, None for a regression."""
+    counted = (
+        () if labels is None else tuple(one(labels if o == "correct" else 0, "ml_feedback_total", outcome=o) for o in ("correct", "wrong"))
+    )
+    return one(500, "ml_predictions_total"), *counted
+
+
+DROP = Gate(metric=Metric.ACCURACY, max_drop=0.1)
+WITHOUT_ACCURACY = {
+    "a version without metrics.json": (ACCURACY, scraped_without_accuracy(0), "no metrics.json", True),
+    "with some labels": (ACCURACY, scraped_without_accuracy(7), "from 100 labels on (ACCURACY_FROM); 7 came", True),
+    "what helps": (ACCURACY, scraped_without_accuracy(0), "Register it with metrics.json, or send labels to /feedback/", True),
+    "a regression": (ACCURACY, scraped_without_accuracy(None), "write a gate on errorRate or latencyP95Seconds", True),
+    "stable without metrics.json": (
+        DROP,
+        (one(0.9),),
+        "stable has none to compare with: the version",
+        True,
+    ),
+    "not scraped yet": (ACCURACY, (), "no series of this revision", None),
+    "a server that counts no predictions": (ACCURACY, (one(1, "ml_model_accuracy_samples"),), "no series ml_model_accuracy", None),
+}
+
+
+@pytest.mark.parametrize(("gate", "answer", "sentence", "late"), WITHOUT_ACCURACY.values(), ids=WITHOUT_ACCURACY.keys())
+def test_an_accuracy_that_will_not_come_by_waiting_says_what_helps(gate: Gate, answer: Answer, sentence: str, late: bool | None) -> None:
+    said = measure(gate, answer, scraped_without_accuracy(0), TRIAL)
+    assert (said.measurement, said.late) == (NO_EVIDENCE, late)
+    assert sentence in said.message

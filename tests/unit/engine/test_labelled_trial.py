@@ -1,5 +1,6 @@
 """Trials with Labelled gates: what the engine makes of undecided, decided and inconclusive gates."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -191,3 +192,35 @@ def test_a_signature_that_does_not_fit_is_refused(after: str, changes: dict[str,
     plan = decide(observed(5, spec=asked, status=status, resolution=resolution))
     assert plan.status.phase is phase, plan.status.message
     assert plan.status.reason is (Reason.SIGNATURE_INCOMPATIBLE if phase is Phase.INVALID else Reason.WAITING_FOR_PODS)
+
+
+def errors(requests: float, second: float) -> dict[Metric, tuple[Series, ...]]:
+    moment = at(second).timestamp()
+    served, failed = Series("ml_request_count_total", "a", moment, requests), Series("ml_request_errors_total", "a", moment, 0)
+    return {Metric.ERROR_RATE: (served, failed)}
+
+
+COUNTED: dict[str, tuple[dict[str, Any], Any]] = {
+    "labels by a test, all of them right": (GATE, lambda n, second: labels(n, 0, second)),
+    "labels by a test, one in four wrong": (GATE, lambda n, second: labels(3 * n, n, second)),
+    "requests by a test": ({**GATE, "metric": "errorRate", "min": None, "max": 0.2}, errors),
+    "requests as reported": ({"metric": "errorRate", "max": 0.2}, lambda n, second: errors(20 * n, second)),
+}
+
+
+@pytest.mark.parametrize(("gate", "answers"), COUNTED.values(), ids=COUNTED.keys())
+@pytest.mark.parametrize("grows", [1, 4])
+def test_two_sentences_of_one_status_tell_the_same_numbers(gate: dict[str, Any], answers: Any, grows: int) -> None:
+    """The value stays what it is while counts grow: `12 of 12` in the message and `3 of 3` in its gate would be two truths."""
+    asked = wanted(gates=[{k: v for k, v in gate.items() if v is not None}], maxHold="10m")
+    status = on_trial()
+    for n, second in enumerate(range(5, 200, 5), 1):
+        plan = decide(observed(second, spec=asked, status=status, workloads=ready(V1, V2), answers=answers(n * grows, second - 1)))
+        status = plan.status
+        told = [status.message, *(note.message for note in plan.notes)]
+        counts = {word for one in status.gates for word in re.findall(r"\d+ of \d+ \w+|\d+ samples", one.message)}
+        found = {word for text in told for word in re.findall(r"\d+ of \d+ (?:labels|requests)|\d+ samples", text)}
+        assert found <= counts, (status.message, status.gates)
+        if status.phase is not Phase.TRIAL:
+            break
+    assert status.gates

@@ -1,10 +1,14 @@
 """Whether the watch is heard: both orders of a write's reply and of its event, and what is logged."""
 
 import logging
+from typing import Any
 
 import pytest
 
-from rollout_operator.liveness import LONGEST_ECHO, Echoes
+from rollout_operator.cluster import Cluster
+from rollout_operator.handlers import Shell
+from rollout_operator.liveness import DOUBTFUL, LONGEST_ECHO, Echoes, Health
+from rollout_operator.settings import Settings
 
 KEY = ("ns", "iris")
 
@@ -49,13 +53,39 @@ def test_a_write_is_waited_for_until_the_watch_brings_it(story: list[tuple[str, 
 def test_what_makes_healthz_say_503_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     echoes = Echoes(clock)
+    health = Health(lambda: "", echoes.trouble)
     echoes.wrote(KEY, 5)
     with caplog.at_level(logging.INFO):
         for clock.now in (121.0, 126.0, 131.0):
-            assert "ns/iris" in echoes.trouble()
+            assert "ns/iris" in health.trouble()
         echoes.heard(KEY, 5)
-        assert not echoes.trouble()
-        assert not echoes.trouble()
+        assert not health.trouble()
+        assert not health.trouble()
     logged = [(r.levelname, r.getMessage()) for r in caplog.records]
     assert [level for level, _ in logged] == ["ERROR", "INFO"]
     assert "version 5" in logged[0][1]
+
+
+class Answering(Cluster):
+    """An API server that has one ModelRollout with these labels."""
+
+    def __init__(self, **labels: str) -> None:
+        self.labels = labels
+
+    async def read(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        return {"metadata": {"namespace": namespace, "name": name, "uid": "u", "labels": self.labels}}
+
+
+@pytest.mark.parametrize(("shard", "deaf"), [("a", True), ("b", False)], ids=["still of this shard", "of another shard now"])
+async def test_what_waits_is_asked_after(shard: str, deaf: bool) -> None:
+    """No watch tells this process that another operator has the rollout now, if that is between two lists."""
+    clock = Clock()
+    shell = Shell(Settings("image", "http://prometheus", "http://mlflow", shard="a"), clock)
+    meta = {"namespace": KEY[0], "name": KEY[1], "uid": "u", "resourceVersion": "4", "generation": 1}
+    shell.told(None, {"metadata": meta, "spec": {}})
+    shell.echoes.wrote(KEY, 5)
+    clock.now = DOUBTFUL + 1
+    await shell.ask_after(Answering(**{"rollouts.mlops.dev/shard": shard}))
+    clock.now = LONGEST_ECHO + 1
+    assert bool(shell.health.trouble()) is deaf
+    assert shell.store.has(KEY) is deaf

@@ -107,7 +107,12 @@ def test_a_deployment_pins_what_it_serves_and_borrows_no_rights() -> None:
     assert pod["containers"][0]["image"] == IMAGE
     assert pod["automountServiceAccountToken"] is False
     assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
-    assert made["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
+def test_every_object_goes_with_its_rollout_and_holds_its_deletion_back() -> None:
+    for name, made in objects(on_trial()).items():
+        (owner,) = made["metadata"]["ownerReferences"]
+        assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (UID, True, True), name
 
 
 def test_the_policy_and_the_budget_are_for_the_pods_of_every_revision() -> None:

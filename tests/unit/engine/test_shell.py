@@ -82,6 +82,21 @@ def test_a_late_deletion_does_not_take_a_successor() -> None:
     assert store.children(KEY) == ()
 
 
+def test_what_is_deleted_before_the_reply_to_its_write_is_read_stays_gone() -> None:
+    store = Store()
+    store.put_rollout(rollout(9))
+    store.drop_rollout(rollout(11))
+    store.wrote(KEY, "ModelRollout", rollout(10))
+    assert not store.has(KEY)
+    store.drop_child("Deployment", deployment(11))
+    store.wrote(KEY, "Deployment", deployment(10))
+    assert store.children(KEY) == ()
+    store.put_child("Deployment", deployment(12))
+    assert len(store.children(KEY)) == 1, "back under a label that another operator had"
+    store.put_child("Deployment", deployment(8, uid="new"))
+    assert [c.uid for c in store.children(KEY)] == ["d1"]
+
+
 def made_anew(store: Store) -> None:
     store.drop_rollout(rollout(9))
     store.put_rollout(rollout(11, uid="u2"))

@@ -1,0 +1,1 @@
+"""docs/pictures/recording.svg: what `kubectl modelrollout get iris -w` showed in a real run."""
