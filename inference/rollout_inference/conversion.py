@@ -45,6 +45,10 @@ def plan(estimator: Any, artifact: Artifact) -> tuple[Plan, bytes]:
     task = "classifier" if is_classifier(estimator) else "regressor" if is_regressor(estimator) else "other"
     classes = [c.item() if hasattr(c, "item") else c for c in estimator.classes_] if _plain_classes(estimator) else []
     _answers_example(estimator, artifact)
+    if signature.optional:
+        return Plan(
+            "sklearn", task, classes, reason="not converted: columns may be missing, and converters lose which way such rows go"
+        ), b""
     try:
         points, expected = _answered(estimator, signature, list(trial_points(estimator, signature, artifact.example)))
         probable = probabilities(estimator, signature, points)
