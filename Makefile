@@ -114,6 +114,10 @@ bench-smoke: setup ## A small run of bench-operator, as CI runs it: requests per
 bench-inference: setup ## The model server beside a hello-world, the naive way, mlflow models serve and MLServer
 	@$(RUN) python -m tests.bench.inference
 
+.PHONY: test-models
+test-models: setup ## Labels and probabilities beside scikit-learn's: a hundred kinds of models on five kinds of data; minutes
+	@$(RUN) python -m tests.bench.inference.models
+
 .PHONY: bench-operator
 bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts, on a real kube-apiserver
 	@$(RUN) python -m tests.bench.operator

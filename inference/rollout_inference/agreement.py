@@ -1,42 +1,80 @@
 """Whether ONNX Runtime and scikit-learn say the same: the rule that a conversion is held to, when it is made and before it serves."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from rollout_inference.signature import Rows
+
 TIE = 1e-6
-"""Where scikit-learn's two best classes differ by less, either is right: the sum over the trees depends on its order."""
+"""Where what scikit-learn decides by differs by less between its two best classes, either is right: a sum depends on its order."""
 CLOSE = 1e-5
-"""How far probabilities, and relative to the value predictions of a regression, may be apart."""
+"""How far apart probabilities may be; and numbers, by how far they are from the middle of all."""
 
 
-def disagreement(task: str, expected: Any, probable: Any, said: list[Any]) -> str:
-    """What ONNX Runtime's outputs, `said`, differ in from scikit-learn's; "" for nothing.
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What scikit-learn said to some rows.
 
-    task: as in Plan; expected: scikit-learn's predictions, (rows,) or (rows, outputs); probable: (rows, classes), None where it has none.
+    expected: predictions, (rows,) or (rows, outputs); probable: (rows, classes), None where it has
+    none that decide labels; tied: rows, as truth values, whose label is not determined, None for none.
     """
+
+    points: Rows
+    expected: Any
+    probable: Any = None
+    tied: Any = None
+
+
+class Difference(NamedTuple):
+    """share: of the values that differ, above 0; what: which, in words."""
+
+    share: float
+    what: str
+
+
+def disagreement(task: str, proof: Proof, said: list[Any]) -> Difference | None:
+    """What ONNX Runtime's outputs, `said`, differ in from scikit-learn's; None for nothing. task: as in Plan."""
+    expected = proof.expected
     labels = np.asarray(said[0]).reshape(expected.shape)
-    if task != "classifier":
-        far = np.abs(labels - expected) > CLOSE * np.maximum(1, np.abs(expected))
-        return f"{int(far.sum())} of {far.size} predictions" if far.any() else ""
+    if task == "regressor":
+        return _share(_far(labels, expected), "predictions")
     if _kind(labels) != _kind(expected):
-        return f"labels are of type {labels.dtype}, not {expected.dtype}"
+        return Difference(1.0, f"labels are of type {labels.dtype}, not {expected.dtype}")
     differ = labels.astype(expected.dtype) != expected
-    if probable is None:
-        return f"{int(differ.sum())} of {differ.size} labels" if differ.any() else ""
-    differ &= ~ties(probable)
+    if proof.tied is not None:
+        differ[proof.tied] = False
     if differ.any():
-        return f"{int(differ.sum())} of {differ.size} labels"
-    if len(said) > 1 and not (far := np.abs(np.asarray(said[1]) - probable).max()) <= CLOSE:
-        return f"probabilities by {far:.2g}"
-    return ""
+        return _share(differ, "labels")
+    if proof.probable is None or len(said) < 2:
+        return None
+    away = np.abs(np.asarray(said[1]) - proof.probable)
+    if (far := ~(away <= CLOSE)).any():
+        return Difference(float(far.mean()), f"probabilities by {away.max():.2g}")
+    return None
+
+
+def _share(differ: Any, of: str) -> Difference | None:
+    return Difference(float(differ.mean()), f"{int(differ.sum())} of {differ.size} {of}") if differ.any() else None
+
+
+def _far(said: Any, expected: Any) -> Any:
+    """Numbers that are too far apart: measured from the middle, so that an offset of all of them hides nothing."""
+    with np.errstate(invalid="ignore"):
+        middle = np.nanmedian(expected, axis=0)
+        spread = np.nanmedian(np.abs(expected - middle), axis=0)
+        allowed = CLOSE * np.maximum(np.abs(expected - middle), spread)
+        allowed = np.where(allowed > 0, allowed, CLOSE * np.maximum(np.abs(expected), 1e-30))
+        same = (said == expected) | (np.isnan(said) & np.isnan(expected))
+        return ~(same | (np.abs(said - expected) <= allowed))
 
 
 def _kind(labels: Any) -> str:
-    return "U" if labels.dtype.kind == "O" and all(isinstance(one, str) for one in labels) else str(labels.dtype.kind)
+    return "U" if labels.dtype.kind == "O" and all(isinstance(one, str) for one in labels.ravel()) else str(labels.dtype.kind)
 
 
-def ties(probable: Any) -> Any:
-    """Rows, as truth values, whose two best classes scikit-learn holds to be equally probable. `probable`: (rows, classes)."""
-    best = np.sort(probable, axis=1)[:, -2:]
+def ties(values: Any) -> Any:
+    """Rows, as truth values, of which the two best differ by less than TIE. `values`: (rows, classes)."""
+    best = np.sort(values, axis=1)[:, -2:]
     return best[:, -1] - best[:, 0] < TIE

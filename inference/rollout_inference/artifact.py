@@ -14,6 +14,7 @@ from rollout_inference.settings import Settings
 from rollout_inference.signature import Signature
 
 MLMODEL = "MLmodel"
+METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
 MOST_FILES = 10_000
 MOST_TEXT = 1024 * 1024
 """Bytes of each file of a model that is read as text."""
@@ -23,7 +24,8 @@ MOST_TEXT = 1024 * 1024
 class Artifact:
     """A verified folder.
 
-    serialization: "skops" or a pickle's; example: rows of the input example, empty where there is none; accuracy: share of right answers
+    serialization: "skops" or a pickle's; method: of the estimator, which MLflow's own server would ask;
+    example: rows of the input example, empty where there is none; accuracy: share of right answers
     on held-out data, 0 to 1; absolute_error: mean absolute error there; samples: answers behind either; None where metrics.json has none.
     """
 
@@ -36,6 +38,7 @@ class Artifact:
     accuracy: float | None = None
     absolute_error: float | None = None
     samples: int | None = None
+    method: str = "predict"
 
 
 def verify(folder: Path, settings: Settings) -> Artifact:
@@ -55,6 +58,7 @@ def verify(folder: Path, settings: Settings) -> Artifact:
         described = _mlmodel(folder)
         signature = Signature.of(described.get("signature"))
         flavor = (described.get("flavors") or {}).get("sklearn") or {}
+        method = _method(described.get("flavors") or {})
         file = _within(folder, flavor.get("pickled_model", ""))
         measured = _measured(folder / "metrics.json")
         example = _example(folder, described, signature)
@@ -62,7 +66,7 @@ def verify(folder: Path, settings: Settings) -> Artifact:
         raise
     except Exception as failure:  # a file of unknown content can fail in any way
         raise LoadFailed(f"The model cannot be loaded: {first_line(failure)}") from failure
-    return Artifact(folder, file, str(flavor.get("serialization_format", "")), signature, digest, example, **measured)
+    return Artifact(folder, file, str(flavor.get("serialization_format", "")), signature, digest, example, **measured, method=method)
 
 
 def _weigh(folder: Path, most: int) -> None:
@@ -86,6 +90,23 @@ def _mlmodel(folder: Path) -> dict[str, Any]:
     if not isinstance(described, dict):
         raise LoadFailed(f"{MLMODEL} is no mapping, so it is none of MLflow's.")
     return described
+
+
+def _method(flavors: dict[str, Any]) -> str:
+    """What MLflow's own server would ask the estimator (`pyfunc_predict_fn`); raises LoadFailed where that cannot be served.
+
+    Source: mlflow.sklearn._SklearnModelWrapper.
+    """
+    if "python_function" not in flavors:
+        raise LoadFailed(
+            "MLmodel has no python_function flavor, so MLflow does not serve the model either: log it with a pyfunc_predict_fn that it has."
+        )
+    named = (flavors["python_function"] or {}).get("predict_fn", "predict")
+    if named not in METHODS:
+        raise LoadFailed(
+            f"The model was logged with pyfunc_predict_fn={named!r}, which cannot be served: log it with one of {', '.join(METHODS)}."
+        )
+    return str(named)
 
 
 def _within(folder: Path, name: object) -> Path:

@@ -1,4 +1,4 @@
-"""From a scikit-learn estimator to ONNX, and the proof that both say the same: on the input example, random rows, around split thresholds.
+"""From a scikit-learn estimator to ONNX, and the proof that both say the same: see evidence.py for the rows, agreement.py for the rule.
 
 Imported where a model is stored and by the process that loads one, never by the server: what it needs takes 150 MiB.
 """
@@ -10,153 +10,190 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto
-from onnx.helper import make_node, make_tensor_value_info
+from onnx.helper import make_attribute, make_node, make_tensor_value_info
+from onnx.numpy_helper import from_array
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-from sklearn.base import is_classifier, is_regressor
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble._forest import BaseForest
-from sklearn.ensemble._gb import BaseGradientBoosting
-from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
-from sklearn.tree import BaseDecisionTree
-from sklearn.tree._tree import Tree
+from sklearn.base import is_classifier, is_outlier_detector, is_regressor
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, RidgeClassifierCV
+from sklearn.linear_model._stochastic_gradient import BaseSGDClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
 
 from rollout_inference import carried
-from rollout_inference.agreement import disagreement
+from rollout_inference.agreement import Proof, disagreement
 from rollout_inference.artifact import Artifact, verify
+from rollout_inference.corrections import DOUBLE, Thresholds, corrected, unflattened
 from rollout_inference.errors import LoadFailed, first_line
+from rollout_inference.evidence import direct, plain_classes, proof
 from rollout_inference.plan import Plan, Shape
 from rollout_inference.runtimes import OnnxRuntime
 from rollout_inference.settings import Settings
-from rollout_inference.signature import LARGEST, Rows, Signature, frame
+from rollout_inference.signature import Rows, Signature, frame
 
-POINTS = 1_000
-"""Rows of each kind that a conversion is tried on."""
-SMALLEST = 2
-"""Rows that are no longer halved to find those that scikit-learn takes."""
 TREES = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble"})
+LINEAR = LinearSVC | RidgeClassifier | RidgeClassifierCV | BaseSGDClassifier
 KEPT = 100
 """Rows of each kind that travel with a conversion, for pods to try it on again."""
+OPSET = 18
+"""Of ONNX, where skl2onnx does not choose it."""
+NEVER = 2.0
+"""Further from scikit-learn than any share of values that differ."""
 
 
-def plan(estimator: Any, artifact: Artifact) -> tuple[Plan, bytes]:
-    """The first way of conversion that agrees with the estimator, and its ONNX file (b"" with scikit-learn). Raises LoadFailed."""
-    signature = artifact.signature
-    task = "classifier" if is_classifier(estimator) else "regressor" if is_regressor(estimator) else "other"
-    classes = [c.item() if hasattr(c, "item") else c for c in estimator.classes_] if _plain_classes(estimator) else []
+def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[Plan, bytes]:
+    """The first way of conversion that agrees with the estimator, and its ONNX file (b"" with scikit-learn).
+
+    rows: of training, float64 (n, width), where they are known. Raises LoadFailed.
+    """
+    signature, method = artifact.signature, artifact.method
+    task = _task(estimator, method)
+    classes = []
+    if method == "predict" and plain_classes(estimator):
+        classes = [c.item() if hasattr(c, "item") else c for c in estimator.classes_]
     _answers_example(estimator, artifact)
+
+    def by_sklearn(reason: str, points: int = 0) -> tuple[Plan, bytes]:
+        return Plan("sklearn", task, classes, reason=reason, points=points, method=method), b""
+
+    if method not in {"predict", "predict_proba"}:
+        return by_sklearn(f"{method} is not converted")
     try:
-        points, expected = _answered(estimator, signature, list(trial_points(estimator, signature, artifact.example)))
-        probable = probabilities(estimator, signature, points)
+        shown = proof(estimator, artifact, rows)
     except Exception as failure:  # no failure of the check keeps scikit-learn from serving
-        return Plan("sklearn", task, classes, reason=f"not compared: {first_line(failure)}"), b""
-    reasons = []
-    for shape in _shapes(estimator, signature, expected.ndim == 1) if task != "other" else ():
+        return by_sklearn(f"not compared: {first_line(failure)}")
+    nearest, reason = NEVER + 1, ""
+    for shape in _shapes(estimator, signature, shown):
         try:
-            content = convert(estimator, signature, shape, task, probable is not None)
-            said = OnnxRuntime(content, shape).answers(points)
-            differs = disagreement(task, expected, probable, said)
+            content = convert(estimator, signature, shape, task, shown.probable is not None, method=method)
+            said = OnnxRuntime(content, shape).answers(shown.points)
+            differs = disagreement(task, shown, said)
         except Exception as failure:  # what a converter or a runtime does not know, it says in many ways
-            reasons.append(f"not converted: {first_line(failure)}")
+            if nearest > NEVER:
+                nearest, reason = NEVER, f"not converted: {first_line(failure)}"
             continue
-        if not differs:
-            return Plan("onnx", task, classes, shape, points=len(points)), content
-        reasons.append(f"converted, but not alike: {differs}")
-    reason = reasons[0] if reasons else "only classifiers and regressors are converted"
-    return Plan("sklearn", task, classes, reason=reason, points=len(points)), b""
+        if differs is None:
+            return Plan("onnx", task, classes, shape, points=len(shown.points), method=method), content
+        if differs.share < nearest:
+            nearest, reason = differs.share, f"converted, but not alike: {differs.what}"
+    return by_sklearn(reason, len(shown.points))
+
+
+def _task(estimator: Any, method: str) -> str:
+    """As in Plan: what is asked for probabilities or their logarithms answers with numbers."""
+    if is_regressor(estimator) or method != "predict":
+        return "regressor"
+    return "classifier" if is_classifier(estimator) else "other"
 
 
 def _answers_example(estimator: Any, artifact: Artifact) -> None:
     """Raises LoadFailed where the model does not answer its own example, or, where it brings none, a row of zeros."""
+    if not hasattr(estimator, artifact.method):
+        raise LoadFailed(
+            f"The model is a {type(estimator).__name__}, which has no {artifact.method}: "
+            "register a model that predicts, or the pipeline that ends in one."
+        )
     rows = np.asarray(artifact.example or np.zeros((1, artifact.signature.width)), dtype=np.float64)
     try:
-        estimator.predict(frame(artifact.signature, rows))
+        getattr(estimator, artifact.method)(frame(artifact.signature, rows))
     except Exception as failure:
         raise LoadFailed(f"The model fails on rows that its signature allows: {first_line(failure)}") from failure
 
 
-def _answered(estimator: Any, signature: Signature, kinds: list[Rows]) -> tuple[Rows, Any]:
-    """The rows, of those of each kind, that scikit-learn answers, and its predictions: one that it refuses is no evidence."""
-    points = np.vstack(kinds)
-    try:
-        return points, np.asarray(estimator.predict(frame(signature, points)))
-    except Exception:  # one row is enough: each kind is asked alone, and what is refused is asked row by row
-        kept: list[Rows] = []
-        for rows in kinds:
-            kept += _taken(estimator, signature, rows)
-        points = np.vstack(kept)
-        return points, np.asarray(estimator.predict(frame(signature, points)))
+def carry(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:
+    """Put beside a stored model how it is to be served, with a conversion that agrees where there is one.
 
-
-def _taken(estimator: Any, signature: Signature, rows: Rows) -> list[Rows]:
-    """The rows that scikit-learn takes: halves of what it refuses are tried again, down to SMALLEST of them."""
-    try:
-        estimator.predict(frame(signature, rows))
-    except Exception:
-        if len(rows) <= SMALLEST:
-            return []
-        middle = len(rows) // 2
-        return _taken(estimator, signature, rows[:middle]) + _taken(estimator, signature, rows[middle:])
-    return [rows]
-
-
-def carry(estimator: Any, folder: Path) -> Plan:
-    """Convert a stored model and put the conversion beside it, where it is one that agrees; the plan says why not. Raises LoadFailed."""
+    rows: of training, float64 (n, width); a sample of them travels too. Raises LoadFailed.
+    """
     artifact = verify(folder, Settings(model_path=folder))
-    made, content = plan(estimator, artifact)
-    if made.shape is not None:
-        tried = list(trial_points(estimator, artifact.signature, artifact.example, seed=1, count=KEPT))
-        points, expected = _answered(estimator, artifact.signature, tried)
-        carried.write(artifact, made, content, carried.Proof(points, expected, probabilities(estimator, artifact.signature, points)))
+    made, content = plan(estimator, artifact, rows)
+    kept = rows
+    if rows is not None and len(rows) > carried.MOST_ROWS:
+        kept = rows[np.sort(np.random.default_rng(0).choice(len(rows), carried.MOST_ROWS, replace=False))]
+    shown = None if made.shape is None else proof(estimator, artifact, kept, seed=1, count=KEPT)
+    carried.write(artifact, made, content, shown, kept)
     return made
 
 
-def probabilities(estimator: Any, signature: Signature, points: Rows) -> Any:
-    """(rows, classes) as scikit-learn has them; None where it has none, or where its labels are not those of the best of them.
+def _shapes(estimator: Any, signature: Signature, shown: Proof) -> Iterator[Shape]:
+    """Trees that see the request's numbers count in single precision, as in scikit-learn; all else in double precision only.
 
-    What decides by scores, as SGDClassifier does, has labels where probabilities tie.
+    Then column by column.
     """
-    if not (is_classifier(estimator) and _plain_classes(estimator) and hasattr(estimator, "predict_proba")):
-        return None
-    asked = frame(signature, points)
-    said = np.asarray(estimator.predict_proba(asked))
-    return said if (estimator.classes_[said.argmax(axis=1)] == estimator.predict(asked)).all() else None
-
-
-def _plain_classes(estimator: Any) -> bool:
-    return isinstance(getattr(estimator, "classes_", None), np.ndarray) and estimator.classes_.ndim == 1
-
-
-def _shapes(estimator: Any, signature: Signature, flat: bool) -> Iterator[Shape]:
-    """Trees that see the request's numbers count in single precision, as in scikit-learn; behind anything else in double precision only.
-
-    What holds no tree is tried in double precision first. Then column by column.
-    """
-    kinds: tuple[str, ...] = ("float64", "float32")
-    if any(True for _ in thresholds(estimator)):
-        kinds = ("float32",) if _all_trees(estimator) else ("float64",)
+    kinds = ("float32", "float64") if direct(estimator) else ("float64",)
+    kind = shown.expected.dtype.kind
+    labels = "bool" if kind == "b" else "float64" if kind == "f" and is_classifier(estimator) else ""
     for columns in (False, True) if signature.named else (False,):
-        for kind in kinds:
-            yield Shape(kind, columns, flat)
+        for one in kinds:
+            yield Shape(one, columns, shown.expected.ndim == 1, labels)
 
 
-def convert(estimator: Any, signature: Signature, shape: Shape, task: str, probable: bool = True) -> bytes:
-    """The estimator as ONNX, with probabilities where `probable`; raises whatever the converter does."""
+def convert(
+    estimator: Any,
+    signature: Signature,
+    shape: Shape,
+    task: str,
+    probable: bool = True,
+    *,
+    method: str = "predict",
+) -> bytes:
+    """The estimator as ONNX, with probabilities where `probable`, or with them alone where `method` asks for them.
+
+    Raises whatever the converter does.
+    """
     tensor = FloatTensorType if shape.kind == "float32" else DoubleTensorType
     inputs = [(name, tensor([None, 1])) for name in signature.names] if shape.columns else [("input", tensor([None, signature.width]))]
     logging.getLogger("skl2onnx").setLevel(logging.WARNING)
-    made = to_onnx(estimator, initial_types=inputs)
-    if task == "classifier":
-        _without_zipmap(made.graph, TensorProto.FLOAT if shape.kind == "float32" else TensorProto.DOUBLE)
-        if not probable:
-            del made.graph.output[1:]
+    if task == "classifier" and not probable and method == "predict":
+        estimator = _of_labels(estimator)
+    opset = {"": OPSET, "ai.onnx.ml": 3} if is_outlier_detector(estimator) else None  # the default is too new for IsolationForest
+    with corrected() as exact, unflattened(estimator):
+        made = to_onnx(estimator, initial_types=inputs, target_opset=opset)
+    kind = TensorProto.FLOAT if shape.kind == "float32" else TensorProto.DOUBLE
+    _without_zipmap(made.graph, kind)
+    if method == "predict_proba":
+        _shares_alone(made.graph, kind)
+    elif task != "regressor" and not (task == "classifier" and probable):
+        del made.graph.output[1:]
     if shape.kind == "float64":
-        _round_before_trees(made.graph)
+        _round_before_trees(made.graph, exact)
     # The converter keeps what it imports in a set, whose order is chance; the same model has to be the same bytes.
     domains = sorted(made.opset_import, key=lambda one: one.domain)
+    for domain in domains if exact and shape.kind == "float64" else ():
+        if domain.domain == "ai.onnx.ml":  # thresholds in double precision are of its third version
+            domain.version = max(3, domain.version)
     del made.opset_import[:]
     made.opset_import.extend(domains)
     return bytes(made.SerializeToString(deterministic=True))
+
+
+def _of_labels(estimator: Any) -> Any:
+    """The same labels, from a linear model of which double precision is known to the converter, where the last step is a linear one.
+
+    skl2onnx takes labels of SGDClassifier from its probabilities, which tie, and converts others in single precision only.
+    """
+    if isinstance(estimator, Pipeline):
+        last = _of_labels(estimator[-1])
+        return estimator if last is estimator[-1] else Pipeline([*estimator.steps[:-1], ("last", last)])
+    if not isinstance(estimator, LINEAR):
+        return estimator
+    same = LogisticRegression()
+    same.classes_, same.coef_, same.n_features_in_ = estimator.classes_, estimator.coef_, estimator.n_features_in_
+    same.intercept_ = np.broadcast_to(estimator.intercept_, len(np.atleast_2d(estimator.coef_))).astype(np.float64)
+    return same
+
+
+def _shares_alone(graph: Any, kind: int) -> None:
+    """Probabilities as the only output, from 0 to 1, which sums in single precision miss by a little."""
+    (chances,) = graph.output[1:2]
+    source, bounds = chances.name, []
+    for name, bound in (("least_share", 0.0), ("greatest_share", 1.0)):
+        value = np.array(bound, dtype=np.float32 if kind == TensorProto.FLOAT else np.float64)
+        graph.node.append(make_node("Constant", [], [name], value=from_array(value)))
+        bounds.append(name)
+    graph.node.append(make_node("Clip", [source, *bounds], ["shares"]))
+    del graph.output[:]
+    graph.output.append(make_tensor_value_info("shares", kind, None))
 
 
 def _without_zipmap(graph: Any, kind: int) -> None:
@@ -174,132 +211,33 @@ def _without_zipmap(graph: Any, kind: int) -> None:
         output.CopyFrom(make_tensor_value_info(source, kind, None))
 
 
-def _round_before_trees(graph: Any) -> None:
-    """What a tree of a model in double precision is asked is rounded to single precision first, which is what scikit-learn's trees do."""
+def _round_before_trees(graph: Any, exact: Thresholds) -> None:
+    """What a tree of a model in double precision is asked is rounded to single precision first, which is what scikit-learn's trees do.
+
+    Those of histogram gradient boosting do not: they are given their thresholds as they are. Trees say single precision whatever they
+    are asked in.
+    """
     nodes = list(graph.node)
     del graph.node[:]
     for number, node in enumerate(nodes):
-        if node.op_type in TREES:
+        if node.op_type not in TREES:
+            graph.node.append(node)
+            continue
+        if node.name.startswith(DOUBLE):
+            _give(node, "nodes_values", exact[node.name])
+        else:
             single, double = f"rounded_{number}", f"rounded_double_{number}"
             graph.node.append(make_node("Cast", [node.input[0]], [single], to=TensorProto.FLOAT))
             graph.node.append(make_node("Cast", [single], [double], to=TensorProto.DOUBLE))
             node.input[0] = double
+        place = 1 if node.op_type == "TreeEnsembleClassifier" else 0
+        said, node.output[place] = node.output[place], f"single_{number}"
         graph.node.append(node)
-        for output in graph.output if node.op_type in TREES - {"TreeEnsembleClassifier"} else ():
-            if output.name == node.output[0]:
-                node.output[0] = f"single_{number}"
-                graph.node[-1].output[0] = node.output[0]
-                graph.node.append(make_node("Cast", [node.output[0]], [output.name], to=TensorProto.DOUBLE))
+        graph.node.append(make_node("Cast", [node.output[place]], [said], to=TensorProto.DOUBLE))
 
 
-def _all_trees(estimator: Any) -> bool:
-    """Whether trees are all that it is made of, so that they see the request's own numbers."""
-    return isinstance(estimator, BaseDecisionTree | BaseForest | BaseGradientBoosting | BaseHistGradientBoosting)
-
-
-def thresholds(estimator: Any, depth: int = 0) -> Iterator[Any]:
-    """Arrays of split thresholds of every tree in the estimator, whatever it is wrapped in."""
-    if depth > 6 or isinstance(estimator, str | int | float | None):
-        return
-    tree = getattr(estimator, "tree_", None)
-    if isinstance(tree, Tree):
-        yield tree.threshold[tree.feature >= 0]
-    for predictors in getattr(estimator, "_predictors", None) or ():
-        for one in predictors:
-            nodes = one.nodes
-            yield nodes["num_threshold"][nodes["is_leaf"] == 0]
-    wrapped = _flat(getattr(estimator, "estimators_", None))
-    wrapped += [step for _, step in getattr(estimator, "steps", ())]
-    wrapped += [one.estimator for one in getattr(estimator, "calibrated_classifiers_", ())]
-    inner = [getattr(estimator, name, None) for name in ("estimator_", "best_estimator_", "final_estimator_", "regressor_")]
-    for one in [*wrapped, *(one for one in inner if one is not None)]:
-        yield from thresholds(one, depth + 1)
-
-
-def _flat(members: Any) -> list[Any]:
-    """The members of an ensemble, however they are nested; a pipeline or an ensemble is a sequence too, and is one member."""
-    if isinstance(members, list | tuple | np.ndarray):
-        return [inner for one in members for inner in _flat(one)]
-    return [] if members is None else [members]
-
-
-def trial_points(estimator: Any, signature: Signature, example: list[list[float]], seed: int = 0, count: int = POINTS) -> Iterator[Rows]:
-    """Zeros, the example, rows within and around it, wide ones, and rows of which each value is at a split threshold or beside one."""
-    random = np.random.default_rng(seed)
-    yield _fit(np.zeros((1, signature.width)), signature)
-    known = [one for one in thresholds(estimator) if len(one)]
-    pool = np.unique(np.concatenate(known)) if known else np.zeros(0)
-    pool = pool[np.isfinite(pool) & (np.abs(pool) < LARGEST / 2)]
-    centre, spread = np.zeros(signature.width), np.full(signature.width, 10.0)
-    if example:
-        rows = np.asarray(example, dtype=np.float64)
-        yield _fit(rows, signature)
-        yield _fit(_between(rows, random, count), signature)
-        centre, spread = rows.mean(axis=0), np.maximum(1.0, np.abs(rows).max(axis=0))
-    yield _fit(random.normal(centre, spread, (count, signature.width)), signature)
-    if len(pool):
-        yield from (_fit(rows, signature) for rows in _behind(estimator, signature, pool, random, count))
-        at = random.choice(pool, (count, signature.width)).astype(np.float32)
-        step = random.integers(-1, 2, at.shape)
-        beside = np.where(step == 0, at, np.nextafter(at, np.where(step > 0, np.inf, -np.inf).astype(np.float32)))
-        yield _fit(beside.astype(np.float64), signature)
-        yield _fit(random.uniform(pool[0] - 1, pool[-1] + 1, (count, signature.width)), signature)
-
-
-def _between(rows: Rows, random: np.random.Generator, count: int) -> Rows:
-    """(count, width): each value halfway between two neighbouring ones of its column, or beside one of them, as data have it."""
-    columns = []
-    for column in rows.T:
-        values = np.unique(column)
-        middle = values[:-1] / 2 + values[1:] / 2
-        columns.append(random.choice(np.concatenate([values, middle, np.nextafter(middle, -np.inf), np.nextafter(middle, np.inf)]), count))
-    return np.column_stack(columns)
-
-
-def _behind(estimator: Any, signature: Signature, pool: Rows, random: np.random.Generator, count: int) -> Iterator[Rows]:
-    """Rows that the steps before a tree take to both sides of its thresholds, and between neighbouring ones; none where there are no steps.
-
-    Raises ValueError where a step cannot be undone.
-    """
-    if _all_trees(estimator) or not hasattr(estimator, "steps"):
-        return
-    steps = [step for _, step in estimator.steps[:-1] if step is not None and step != "passthrough"]
-    values = np.unique(np.concatenate([pool, pool[:-1] / 2 + pool[1:] / 2]))
-    values = np.concatenate([values, *(np.nextafter(values.astype(np.float32), np.float32(way)) for way in (-np.inf, np.inf))])
-    width = getattr(steps[-1], "n_features_out_", None) or len(steps[-1].get_feature_names_out()) if steps else signature.width
-    seen = random.choice(values, (count, width)).astype(np.float64)
-    rows = seen
-    for step in reversed(steps):
-        rows = _undone(step, rows, signature)
-    kept = rows[(np.abs(rows) < LARGEST).all(axis=1)]
-    if not len(kept):
-        raise ValueError("no row leads to the trees' thresholds")
-    yield kept
-
-
-def _undone(step: Any, rows: Rows, signature: Signature) -> Rows:
-    """What the fitted transformer made `rows` from; zeros in columns that it drops. Raises ValueError where that cannot be said."""
-    if not isinstance(step, ColumnTransformer):
-        if not hasattr(step, "inverse_transform"):
-            raise ValueError(f"{type(step).__name__} cannot be undone")
-        return np.asarray(step.inverse_transform(rows), dtype=np.float64)
-    made = np.zeros((len(rows), step.n_features_in_))
-    names = list(getattr(step, "feature_names_in_", signature.names))
-    for name, inner, columns in step.transformers_:
-        part = rows[:, step.output_indices_[name]]
-        if isinstance(inner, str) and inner == "drop":
-            continue
-        places = [
-            names.index(one) if isinstance(one, str) else one
-            for one in np.atleast_1d(np.arange(len(names))[columns] if isinstance(columns, slice) else columns).tolist()
-        ]
-        made[:, places] = part if isinstance(inner, str) else _undone(inner, part, signature)
-    return made
-
-
-def _fit(rows: Rows, signature: Signature) -> Rows:
-    """Whole numbers where the signature asks for them."""
-    if signature.whole:
-        rows = rows.copy()
-        rows[:, signature.whole] = np.rint(rows[:, signature.whole])
-    return rows
+def _give(node: Any, name: str, values: list[float]) -> None:
+    """A node's attribute in double precision, instead of single."""
+    (old,) = [one for one in node.attribute if one.name == name]
+    node.attribute.remove(old)
+    node.attribute.append(make_attribute(f"{name}_as_tensor", from_array(np.array(values))))

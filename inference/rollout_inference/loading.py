@@ -118,7 +118,7 @@ def _assembled(artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, setting
     else:
         from rollout_inference import estimator  # noqa: PLC0415 - scikit-learn is imported where it serves, and only there
 
-        runtime = SklearnRuntime(estimator.load(artifact, settings), artifact.signature)
+        runtime = SklearnRuntime(estimator.load(artifact, settings), artifact.signature, method=artifact.method)
     signature, example = artifact.signature, (artifact.example or [[0.0] * artifact.signature.width])[0]
     figures = {"accuracy": artifact.accuracy, "absolute_error": artifact.absolute_error, "samples": artifact.samples}
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
@@ -130,6 +130,6 @@ def warm_up(model: LoadedModel) -> None:
     """A few predictions, so that the first request is as fast as the next; raises LoadFailed where the model cannot even do that."""
     try:
         for _ in range(3):
-            model.runtime.run(np.zeros((1, model.signature.width)))
+            model.runtime.run(np.array([model.example]))
     except Exception as failure:
-        raise LoadFailed(f"The model fails on a row of zeros: {first_line(failure)}") from failure
+        raise LoadFailed(f"The model fails on a row that its signature allows, {model.example}: {first_line(failure)}") from failure

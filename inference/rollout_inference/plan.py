@@ -8,19 +8,21 @@ import msgspec
 class Shape(msgspec.Struct, frozen=True):
     """An ONNX model's face. kind: "float32" or "float64"; columns: one input for each column, instead of one matrix;
 
-    flat: whether a prediction is one value, and not a list.
+    flat: whether a prediction is one value, and not a list; labels: "bool" or "float64" where the model's labels are, which ONNX has
+    as whole numbers, else "".
     """
 
     kind: str
     columns: bool
     flat: bool
+    labels: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):
     """How the model is to be served; runtime: "onnx" or "sklearn", and then `reason` says why not the former.
 
     task: "classifier", "regressor" or "other"; classes: labels in the order of probabilities, empty where they are not one list of plain
-    values; points: rows that both runtimes were compared on.
+    values; points: rows that both runtimes were compared on; method: of the estimator, which answers.
     """
 
     runtime: str
@@ -29,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True):
     shape: Shape | None = None
     reason: str = ""
     points: int = 0
+    method: str = "predict"
 
 
 class Order(msgspec.Struct, frozen=True):

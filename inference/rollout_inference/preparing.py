@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from rollout_inference import conversion, estimator
+from rollout_inference import carried, conversion, estimator
 from rollout_inference.artifact import verify
 from rollout_inference.errors import LoadFailed, first_line
 from rollout_inference.plan import ONNX_FILE, Order, Plan, Reply
@@ -20,7 +20,7 @@ from rollout_inference.settings import Settings
 def prepare(folder: Path, target: Path, settings: Settings) -> Plan:
     """Verify, read, convert; writes the ONNX file into `target` where that is the plan. Raises LoadFailed."""
     artifact = verify(folder, settings)
-    made, content = conversion.plan(estimator.load(artifact, settings), artifact)
+    made, content = conversion.plan(estimator.load(artifact, settings), artifact, carried.rows(artifact))
     if content:
         (target / ONNX_FILE).write_bytes(content)
     return made

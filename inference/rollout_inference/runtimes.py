@@ -76,7 +76,7 @@ class OnnxRuntime:
         if len(self._inputs) != (rows.shape[1] if self._shape.columns else 1):
             raise ValueError(f"it takes {len(self._inputs)} inputs")
         said: list[Any] = self._session.run(self._outputs, feed(rows, self._shape, self._inputs))
-        return said
+        return [self._typed(said[0]), *said[1:]]
 
     async def predict(self, rows: Rows) -> Outcome:
         """Inline, or in a thread where there are many rows."""
@@ -87,8 +87,11 @@ class OnnxRuntime:
     def run(self, rows: Rows) -> Outcome:
         """Predict in this thread."""
         said = self._session.run(self._served, feed(rows, self._shape, self._inputs))
-        labels = said[0].ravel() if self._shape.flat else said[0]
+        labels = self._typed(said[0].ravel() if self._shape.flat else said[0])
         return Outcome(labels.tolist(), np.clip(said[1], 0, 1) if len(said) > 1 else None)
+
+    def _typed(self, labels: Any) -> Any:
+        return labels.astype(self._shape.labels) if self._shape.labels else labels
 
 
 @dataclass(slots=True)
@@ -99,7 +102,8 @@ class _Waiting:
 
 @dataclass(slots=True)
 class SklearnRuntime:
-    """Adaptive micro-batches: an idle model answers at once, a busy one then takes all that wait, up to `most` rows.
+    """Asks `method` of the estimator in adaptive micro-batches: an idle model answers at once, a busy one then takes all that wait,
+    up to `most` rows.
 
     A call of scikit-learn costs milliseconds for one row and little more for a hundred.
     """
@@ -107,6 +111,7 @@ class SklearnRuntime:
     estimator: Any
     signature: Signature
     most: int = 4_096
+    method: str = "predict"
     name: str = "sklearn"
     inline: bool = False
     _queue: list[_Waiting] = field(default_factory=list)
@@ -158,4 +163,4 @@ class SklearnRuntime:
 
     def run(self, rows: Rows) -> Outcome:
         """Predict in this thread; without probabilities, which would be a second pass over the model."""
-        return Outcome(np.asarray(self.estimator.predict(frame(self.signature, rows))).tolist())
+        return Outcome(np.asarray(getattr(self.estimator, self.method)(frame(self.signature, rows))).tolist())

@@ -11,7 +11,7 @@ from rollout_cli.access import Access
 from rollout_cli.exits import Absent, Refused
 from rollout_cli.prometheus import OPERATOR, Prometheus
 from rollout_cli.rollout import Rollout
-from rollout_operator.domain.decide import Plan, commanded, decide, trial_replicas
+from rollout_operator.domain.decide import AT_REST, Plan, commanded, decide, trial_replicas
 from rollout_operator.domain.gates import Trial, measure
 from rollout_operator.domain.labelled import measure_labels
 from rollout_operator.domain.names import REVISION, ROLLOUT
@@ -95,8 +95,11 @@ def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now:
         workloads=_workloads(access, rollout, candidate) if candidate else {},
         # Looked at in phase Switching alone, which is not decided here.
         stable_endpoints=frozenset(),
-        route_trouble=status.unrouted,
+        route_trouble=status.waits_for,
+        unaccepted=status.unrouted.message if status.unrouted is not None else "",
         refused=status.refused,
+        # On the way it stands in status only where another's object has a name.
+        foreign=bool(status.refused) and status.phase not in AT_REST,
         answers=asked.answers,
         baseline=asked.baseline,
         # Verdicts told to the registry: a number in status, and no decision.

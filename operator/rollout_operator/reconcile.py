@@ -16,7 +16,6 @@ from rollout_operator.asking import Answers, Question, ask, at_hand, question
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
 from rollout_operator.domain.decide import (
-    COMMITTED,
     READINESS_LOOK,
     Plan,
     commanded,
@@ -26,13 +25,14 @@ from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.names import KIND, SHARD, revision_name
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
+from rollout_operator.domain.route import Ways
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Phase, Status
-from rollout_operator.domain.traffic import Provider
 from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 from rollout_operator.liveness import Echoes
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Owner
 from rollout_operator.objects.build import build
+from rollout_operator.objects.routes import ROUTERS
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
 from rollout_operator.reporter import Reporter
@@ -134,6 +134,8 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     refused = ports.store.refused(key, now - REFUSED_AFTER)
+    there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
+    ways = Ways(meta["name"], spec.traffic, status, there) if spec is not None else None
     if spec is not None:
         await _explain(key, status, workloads, ports, now)
     return Observed(
@@ -149,7 +151,8 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         resolution=answers.resolution,
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
-        route_trouble=("" if ports.store.harmless(key) else refused) or _route_trouble(meta["name"], spec, status, children),
+        route_trouble=("" if ports.store.harmless(key) else refused) or (ways.in_use() if ways is not None else ""),
+        unaccepted=ways.asked_for("" if ports.store.harmless(key) else refused) if ways is not None else "",
         refused=refused,
         foreign=ports.store.foreign(key),
         answers=answers.of(key[0], status.candidate),
@@ -272,8 +275,9 @@ async def _look_closer(key: Key, status: Status, ports: Ports, now: datetime) ->
     long = _waits_long(status, now)
     if long or (status.phase in SERVING and not ready):
         await read_anew("Deployment", key[0], name, ports.store, ports.cluster)
-    if long and any(c.kind == "HTTPRoute" for c in ports.store.children(key)):
-        await read_anew("HTTPRoute", key[0], key[1], ports.store, ports.cluster)
+    if long:
+        for route in [c.name for c in ports.store.children(key) if c.kind == "HTTPRoute"]:
+            await read_anew("HTTPRoute", key[0], route, ports.store, ports.cluster)
     if long and status.phase is Phase.SWITCHING:
         for one in await ports.cluster.slices(*key):
             ports.store.put("EndpointSlice", one)
@@ -338,17 +342,3 @@ def _stable_endpoints(name: str, status: Status, children: list[Child]) -> froze
         return next((r for r in known if pod.startswith(f"{revision_name(name, r)}-")), "?")
 
     return frozenset(revision(pod) for c in children if c.kind == "EndpointSlice" and c.service == name for pod in c.endpoints)
-
-
-def _route_trouble(name: str, spec: Spec | None, status: Status, children: list[Child]) -> str:
-    """What the Gateways say against the HTTPRoute as it was last written; an Ingress that was accepted has nobody who would say anything.
-
-    Nothing is said of a first deploy's route before it is to be there.
-    """
-    if spec is None or (status.stable is None and status.phase not in COMMITTED):
-        return ""
-    if spec.traffic.provider is Provider.INGRESS:
-        there = any((c.kind, c.name) == ("Ingress", name) and not c.deleting for c in children)
-        return "" if there or status.stable is not None else "the Ingress was not accepted yet."
-    route = next((c for c in children if (c.kind, c.name) == ("HTTPRoute", name)), None)
-    return "there is no HTTPRoute yet; is Gateway API installed in the cluster?" if route is None else route.trouble

@@ -45,15 +45,39 @@ def at_rest(raw: Mapping[str, Any]) -> bool:
     return spoken and not any(name.startswith(GROUP) for name in meta.get("annotations") or ())
 
 
-def place_of(raw: Mapping[str, Any]) -> int:
-    """Where a ModelRollout answers, as a number: router, host and path; 0 for nowhere, because it is being deleted or says nothing."""
+def place(router: str, host: str, path: str) -> int:
+    """A host and path of one router, as a number."""
+    return hash((router, host, path.rstrip("/")))
+
+
+def gateway_place(name: str, listener: str, host: str, path: str) -> int:
+    """A host and path of one Gateway; listener: "" for all."""
+    return place(f"Gateway {name}/{listener}", host, path)
+
+
+def places_of(raw: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where a ModelRollout answers: as its spec says, and by former routes that it keeps.
+
+    Nowhere, where it is being deleted or says nothing.
+    """
     traffic = (raw.get("spec") or {}).get("traffic") or {}
     if "deletionTimestamp" in raw["metadata"] or not traffic.get("host"):
-        return 0
-    by_class = traffic.get("provider", "Ingress") == "Ingress"
-    parents = () if by_class else tuple((ref.get("name"), ref.get("sectionName")) for ref in traffic.get("parentRefs") or ())
-    router = traffic.get("ingressClassName", "nginx") if by_class else parents
-    return hash((router, traffic["host"], traffic.get("path", "/").rstrip("/")))
+        return (), ()
+    refs = [(ref.get("name", ""), ref.get("sectionName", "")) for ref in traffic.get("parentRefs") or ()]
+    asked = _places(traffic, refs)
+    former = [
+        one
+        for route in (raw.get("status") or {}).get("routes") or ()
+        for one in _places(route, [(name, listener) for name, _, listener in (p.partition("/") for p in route.get("parents") or ())])
+    ]
+    return asked, tuple(dict.fromkeys(one for one in former if one not in asked))
+
+
+def _places(way: Mapping[str, Any], parents: list[tuple[str, str]]) -> tuple[int, ...]:
+    host, path = way.get("host", ""), way.get("path", "/")
+    if way.get("provider", "Ingress") == "Ingress":
+        return (place(way.get("ingressClassName", "nginx"), host, path),)
+    return tuple(dict.fromkeys(gateway_place(name, listener, host, path) for name, listener in parents))
 
 
 def pack(text: bytes, likeness: bytes) -> bytes:
@@ -177,7 +201,13 @@ class _Kept:
     uid: str
     packed: bytes
     likeness: bytes
-    place: int
+    asked: tuple[int, ...]
+    former: tuple[int, ...]
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Where it answers."""
+        return self.asked + self.former
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,29 +246,38 @@ class Store:
             return False
         text = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
         likeness = self._like(KIND, text) if status.get("phase") in AT_REST else self._likeness.get(KIND, b"")
-        place = place_of(raw)
-        self._move(key, 0 if known is None else known.place, place)
-        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, place)
+        asked, former = places_of(raw)
+        self._move(key, () if known is None else known.places, asked + former)
+        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, asked, former)
         return True
 
-    def _move(self, key: Key, before: int, after: int) -> None:
+    def _move(self, key: Key, before: tuple[int, ...], after: tuple[int, ...]) -> None:
         if before == after:
             return
-        if left := tuple(k for k in self._places.get(before, ()) if k != key):
-            self._places[before] = left
-        else:
-            self._places.pop(before, None)
-        if after:
-            self._places[after] = (*self._places.get(after, ()), key)
+        for one in before:
+            if left := tuple(k for k in self._places.get(one, ()) if k != key):
+                self._places[one] = left
+            else:
+                self._places.pop(one, None)
+        for one in after:
+            self._places[one] = (*self._places.get(one, ()), key)
 
     def rivals(self, key: Key) -> tuple[Key, ...]:
         """The other rollouts that claim to answer where this one does."""
         known = self._rollouts.get(key)
-        return tuple(k for k in self._places.get(known.place, ()) if k != key) if known is not None else ()
+        return self._others(key, known.places) if known is not None else ()
+
+    def _others(self, key: Key, places: tuple[int, ...]) -> tuple[Key, ...]:
+        return tuple({k: None for one in places for k in self._places.get(one, ()) if k != key})
+
+    def claimants(self, places: Iterable[int]) -> tuple[Key, ...]:
+        """The rollouts that claim to answer at one of these places."""
+        return tuple({k: None for one in places for k in self._places.get(one, ())})
 
     def taken_by(self, key: Key) -> Key | None:
-        """The oldest other rollout that answers where this one would, if it is older; None where the place is this one's."""
-        rivals = self.rivals(key)
+        """The oldest other rollout that answers where the spec of this one would, if it is older; None where the place is this one's."""
+        known = self._rollouts.get(key)
+        rivals = self._others(key, known.asked) if known is not None else ()
         if not rivals:
             return None
         ages = {
@@ -317,7 +356,7 @@ class Store:
         if kind != KIND:
             self.forget(key, kind, name, uid)
         elif (known := self._rollouts.get(key)) is not None and known.uid == uid:
-            self._move(key, known.place, 0)
+            self._move(key, known.places, ())
             del self._rollouts[key]
             self._settled.pop(key, None)
             self.accept(key)

@@ -45,7 +45,12 @@ class Controller(Played):
     def _answer(self, route: dict[str, Any]) -> None:
         generation = route["metadata"]["generation"]
         known = route.get("status", {}).get("parents", [])
-        if known and all(c["observedGeneration"] == generation for c in known[0]["conditions"]) and not self.refuses:
+        accepted = "False" if self.refuses else "True"
+        if (
+            known
+            and all(c["observedGeneration"] == generation for c in known[0]["conditions"])
+            and known[0]["conditions"][0]["status"] == accepted
+        ):
             return
         now = "2026-01-01T00:00:00Z"
         conditions = [
@@ -177,8 +182,46 @@ def test_from_ingress_to_http_route(api: Api, ns: str, started: Operator, hands:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     assert [i["metadata"]["name"] for i in api.items("Ingress", ns)] == ["iris"]
-    rollout.apply("models:/iris/1", traffic=TRAFFIC)
+    rollout.apply("models:/iris/1", traffic={**TRAFFIC, "removalDelay": "2s"})
     wait_for(lambda: shares(api, ns) == (100,) and not api.items("Ingress", ns), "the route to replace the Ingress")
+    assert rollout.status()["attempt"] == 1, "the model is the same: no new trial"
+
+
+def test_a_gateway_that_does_not_exist_takes_nothing_away(
+    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+) -> None:
+    """The typing error of the field trial: the Ingress was deleted at once, every request was 404, and Ready=True."""
+    rollout = Rollout(api, ns, "mistyped")
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    traffic = {**TRAFFIC, "host": "mistyped.example.com", "removalDelay": "2s"}
+
+    def says(kind: str) -> str | None:
+        one = rollout.condition(kind)
+        current = one.get("observedGeneration") == api.get(rollout.path)["metadata"]["generation"]
+        return str(one["message"]) if current and one["status"] == "True" else None
+
+    def ingresses() -> set[str]:
+        return {i["metadata"]["name"] for i in api.items("Ingress", ns) if i["spec"]["rules"][0]["host"] == "mistyped.example.com"}
+
+    controller.follows = False
+    rollout.apply("models:/iris/1", deadline="6s", traffic=traffic)
+    said = wait_for(lambda: says("Reconciling"), "Reconciling")
+    assert "HTTPRoute for mistyped.example.com/ is not accepted" in said
+    assert "Ingress mistyped.example.com/" in said, "what still answers is named"
+    said = wait_for(lambda: says("Stalled"), "Stalled after progressDeadline")
+    assert "no controller has said anything of the Gateway public" in said
+    assert rollout.condition("Ready")["status"] == "False"
+    assert rollout.condition("Ready")["reason"] == "RouteNotAccepted"
+    assert ingresses() == {"mistyped"}, "the way by which requests come stays"
+    controller.follows, controller.refuses = True, "NoMatchingParent"
+    wait_for(lambda: "NoMatchingParent" in (says("Stalled") or ""), "the Gateway's own sentence")
+    assert ingresses() == {"mistyped"}
+    controller.refuses = ""
+    wait_for(lambda: says("Ready"), "Ready once the Gateway has accepted it")
+    assert ingresses() == {"mistyped"}, "both for a while: names of hosts have to move"
+    wait_for(lambda: not ingresses(), "the former way to go after removalDelay")
+    assert rollout.condition("Ready")["status"] == "True"
     assert rollout.status()["attempt"] == 1, "the model is the same: no new trial"
 
 

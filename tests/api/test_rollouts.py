@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.harness import KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, served, wait_for
+from tests.api.harness import GROUP, KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, served, wait_for
 
 
 def weights_since(api: Api, ns: str, version: str) -> list[int]:
@@ -209,6 +209,34 @@ def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replace
     assert before == {path: api.get(path)["metadata"].get("generation") for path in paths}
 
 
+def test_a_host_that_changes_keeps_the_former_one_for_a_while(api: Api, ns: str, operator: Operator, hands: Hands) -> None:
+    rollout = Rollout(api, ns, "moving")
+    host = "moving.example.com"
+
+    def hosts() -> set[str]:
+        return {i["spec"]["rules"][0]["host"] for i in api.items("Ingress", ns) if i["metadata"]["name"].startswith("moving")}
+
+    def current() -> bool | None:
+        ready = rollout.condition("Ready")
+        return (ready["status"] == "True" and ready["observedGeneration"] == api.get(rollout.path)["metadata"]["generation"]) or None
+
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.apply("models:/iris/1", traffic={"host": f"new.{host}", "removalDelay": "1h"})
+    wait_for(lambda: hosts() == {host, f"new.{host}"}, "both hosts")
+    wait_for(current, "Ready")
+    before = api.get(KINDS["Ingress"].format(ns=ns))["metadata"]["resourceVersion"]
+    rollout.apply("models:/iris/2", traffic={"host": f"new.{host}", "removalDelay": "1h"})
+    rollout.wait_phase("Promoted", 2)
+    seen = [e["object"] for e in api.events(KINDS["Ingress"].format(ns=ns), before)]
+    weights = {(i["spec"]["rules"][0]["host"], i["metadata"].get("annotations", {}).get(WEIGHT)) for i in seen}
+    assert weights >= {(h, weight) for h in (host, f"new.{host}") for weight in ("10", "50", "100")}, "a trial has its share by either"
+    assert hosts() == {host, f"new.{host}"}
+    rollout.apply("models:/iris/2", traffic={"host": f"new.{host}", "removalDelay": "1s"})
+    wait_for(lambda: hosts() == {f"new.{host}"}, "the former host to go")
+    assert rollout.status()["attempt"] == 2
+
+
 def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -223,18 +251,19 @@ def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator
     assert {i["metadata"]["name"] for i in api.items("Ingress", ns)} == {"iris"}
     younger.apply("models:/iris/2", traffic={"host": "iris.example.com", "path": "/second"})
     younger.wait_phase("Promoted", 1)
-    younger.apply("models:/iris/2", traffic={"host": "iris.example.com"})
+    younger.apply("models:/iris/2", traffic={"host": "iris.example.com", "removalDelay": "1s"})
     wait_for(lambda: younger.condition("Stalled").get("status") == "True" or None, "Stalled again")
     paths = {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns)}
     assert paths == {"/", "/second"}, "nothing of it moves"
     api.http.delete(rollout.path).raise_for_status()
     wait_for(lambda: younger.condition("Ready").get("status") == "True" or None, "the place to be free")
-    assert rollout_paths(api, ns, "a-second") == {"/"}
+    wait_for(lambda: rollout_paths(api, ns, "a-second") == {"/"}, "its former path to go")
 
 
 def rollout_paths(api: Api, ns: str, name: str) -> set[str]:
-    """The paths of a rollout's Ingress."""
-    return {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns) if i["metadata"]["name"] == name}
+    """The paths of a rollout's Ingresses."""
+    own = [i for i in api.items("Ingress", ns) if i["metadata"]["labels"][f"{GROUP}/rollout"] == name]
+    return {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in own}
 
 
 def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:

@@ -52,8 +52,8 @@ def _where(told: Explained, out: Console) -> None:
     if told.plan is None:
         doing = "nothing is measured: these gates decided last" if status.phase in AT_REST else "no gate is measured"
         out.print(f"In phase {status.phase} {doing}." + ("" if told.gates else " There is no revision to measure yet."))
-        if status.unrouted:
-            out.print(f"It waits for the route: {status.unrouted}", soft_wrap=True)
+        if status.waits_for:
+            out.print(f"It waits for the route: {status.waits_for}", soft_wrap=True)
         return
     for line in _next(told):
         out.print(line, soft_wrap=True)
@@ -74,8 +74,8 @@ def _next(told: Explained) -> Iterator[str]:
     if stays and status.halted:
         yield "It is halted: nothing is measured until somebody commands abort, retry or promote."
         return
-    if status.unrouted and status.phase is not Phase.TRIAL:
-        yield f"It waits for the route: {status.unrouted}"
+    if status.waits_for and status.phase is not Phase.TRIAL:
+        yield f"It waits for the route: {status.waits_for}"
     decided = "stay" if stays else f"go to phase {after.phase}"
     if after.phase is Phase.TRIAL and after.step != status.step:
         decided = f"go to step {(after.step or 0) + 1}"

@@ -18,6 +18,7 @@ from rollout_operator.domain.names import GROUP
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.report import ended_attempt, promotion
 from rollout_operator.domain.revision import revision_of, serves
+from rollout_operator.domain.route import looks, routed
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.signature import incompatibility
 from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
@@ -290,7 +291,7 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
     if seen.route_trouble and seen.now >= min(since + seen.drain, _due(seen, spec, since)):
         # Without its share of requests a candidate proves nothing: as long as the router does not follow, there is no evidence.
         more = (_no_route(seen, candidate),)
-    seen = replace(seen, status=status.model_copy(update={"unrouted": _clip(seen.route_trouble) if more else ""}))
+    seen = replace(seen, status=status.model_copy(update={"waits_for": _clip(seen.route_trouble) if more else ""}))
     kept = _unless_same(status.gates, gates)
     plan = _weigh(_with_figures(seen, kept, evidence), spec, (*_in_words_of(kept, gates), *more), since)
     if _place(plan.status) != _place(status):
@@ -712,8 +713,8 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     # Another's object of the name does not go by itself, and is told at once.
     if (refused := _clip(seen.refused) if status.phase in AT_REST or seen.foreign else "") != status.refused:
         status = status.model_copy(update={"refused": refused})
-    if status.phase is not Phase.TRIAL and (unrouted := _unrouted(seen, status)) != status.unrouted:
-        status = status.model_copy(update={"unrouted": unrouted})
+    if status.phase is not Phase.TRIAL and (waits_for := _waits_for(seen, status)) != status.waits_for:
+        status = status.model_copy(update={"waits_for": waits_for})
     if seen.refused:
         look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
     if (shortage := _shortage(seen, status)) != status.shortage:
@@ -721,12 +722,14 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if shortage is not None and seen.spec is not None and not shortage.stalled:
         moments = (shortage.since + READINESS_LOOK, shortage.since + parse_duration(seen.spec.strategy.progress_deadline))
         look_at = min(filter(None, (look_at, *(m for m in moments if m > now))), default=None)
+    status = routed(seen, status)
+    look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     return replace(plan, status=status, look_at=look_at)
 
 
-def _unrouted(seen: Observed, status: Status) -> str:
+def _waits_for(seen: Observed, status: Status) -> str:
     """What the route has been waited for, on the way, for longer than a router takes to follow; for people, who cannot ask it."""
     waits = status.phase in CANDIDATE_RUNS and seen.now - (status.phase_since or seen.now) >= READINESS_LOOK
     return _clip(seen.route_trouble) if waits else ""

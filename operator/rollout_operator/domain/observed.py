@@ -103,7 +103,8 @@ class Observed:
 
     spec is None where the object's spec cannot be read (then `spec_error` says why); resolution is None where it was not asked for;
     workloads are keyed by revision; stable_endpoints are the revisions with Ready endpoints behind the stable Service; route_trouble is
-    what the router says against the route as it was last written, "" where it follows or never says anything; refused is what the API
+    what the router says against the route that requests come by as it was last written, "" where it follows or never says anything;
+    unaccepted is what is said against the route that the spec asks for, "" where it was accepted; refused is what the API
     server has for some time said against an object of the rollout, "" if nothing, and foreign whether that is because another's object
     has its name; answers hold the candidate's series and baseline the
     stable revision's, as far as they were asked for; reported are attempts whose verdict the registry has been told since the status
@@ -123,6 +124,7 @@ class Observed:
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     stable_endpoints: frozenset[str] = frozenset()
     route_trouble: str = ""
+    unaccepted: str = ""
     refused: str = ""
     foreign: bool = False
     answers: Mapping[Metric, Answer] = field(default_factory=dict)

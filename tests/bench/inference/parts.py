@@ -15,7 +15,7 @@ import numpy as np
 from rollout_inference import estimator
 from rollout_inference.agreement import ties
 from rollout_inference.artifact import verify
-from rollout_inference.conversion import trial_points
+from rollout_inference.evidence import trial_points
 from rollout_inference.loading import load_folder
 from rollout_inference.settings import Settings
 from rollout_inference.signature import frame

@@ -63,6 +63,7 @@ LOOKS: dict[str, Observed] = {
     "no evidence": look(21, answers=accuracy(0.93, -60)),
     "a route that the Gateway does not follow": look(21, route_trouble=FAR),
     "an object that is refused": look(21, route_trouble="HTTP 403 no quota is left", refused="HTTP 403 no quota is left"),
+    "an object of another's": look(21, route_trouble="another's", refused="another's", foreign=True),
     "an abort": look(8, commands={"abort": "2"}),
     "a promotion by hand": look(8, commands={"promote": "2"}),
     "a skipped step": look(8, commands={"skip": "2"}),
@@ -85,7 +86,7 @@ def rebuilt(seen: Observed) -> Observed:
     """What `explain` makes of it, after the operator has looked and written what it decided."""
     wanted = seen.spec or TO_2
     noted = decide(replace(seen, commands={})).status
-    status = seen.status.model_copy(update={n: getattr(noted, n) for n in ("unrouted", "refused", "invalid", "observed_generation")})
+    status = seen.status.model_copy(update={n: getattr(noted, n) for n in ("waits_for", "refused", "invalid", "observed_generation")})
     annotations = {f"{GROUP}/{verb}": attempt for verb, attempt in seen.commands.items()}
     rollout = made(status, wanted, uid=UID, annotations=annotations)
     drain = str(int(seen.drain.total_seconds()))
@@ -110,9 +111,10 @@ def test_no_part_of_the_observation_is_left_out(name: str) -> None:
 
 SAME = {"uid", "name", "generation", "baseline"}
 """What a decision takes as it is."""
-UNKNOWN = {"resolution", "stable_endpoints", "reported", "refused"}
+UNKNOWN = {"resolution", "stable_endpoints", "reported", "refused", "unaccepted"}
 """What only the operator knows: the registry's answer, what phase Switching looks at, which verdicts the registry was told; and an
-object that is refused on the way, which is trouble of the route."""
+object that is refused on the way, which is trouble of the route; a new route on the way, which is judged
+where it is promoted."""
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Observed) if f.name not in SAME | UNKNOWN])

@@ -64,7 +64,9 @@ Save = Callable[..., tuple[Path, Settings]]
 def save(tmp_path: Path) -> Save:
     """Writes any fitted estimator as MLflow would; returns its folder, and settings that serve it."""
 
-    def saved(estimator: Any, rows: Any, metrics: dict[str, float] | None = None, **changes: Any) -> tuple[Path, Settings]:
+    def saved(
+        estimator: Any, rows: Any, metrics: dict[str, float] | None = None, predict_fn: str = "predict", **changes: Any
+    ) -> tuple[Path, Settings]:
         folder = tmp_path / "model"
         mlflow.sklearn.save_model(
             estimator,
@@ -74,6 +76,7 @@ def save(tmp_path: Path) -> Save:
             signature=infer_signature(rows, estimator.predict(rows)),
             input_example=rows.head(2) if isinstance(rows, pd.DataFrame) else rows[:2],
             pip_requirements=["scikit-learn"],
+            pyfunc_predict_fn=predict_fn,
         )
         (folder / "metrics.json").write_text(json.dumps(metrics or {}))
         return folder, Settings(model_path=folder, model_revision="abc123", feedback_key=KEY, **changes)

@@ -35,7 +35,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from rollout_inference import conversion
 from rollout_inference.agreement import ties
 from rollout_inference.artifact import verify
-from rollout_inference.conversion import trial_points
+from rollout_inference.evidence import answered, trial_points
 from rollout_inference.loading import load_folder
 from rollout_inference.runtimes import OnnxRuntime, SklearnRuntime
 from rollout_inference.signature import Signature, frame
@@ -78,8 +78,9 @@ CONVERTED = {"forest", "extra trees", "tree", "gradient boosting", "logistic reg
 
 
 def points(estimator: Any, signature: Signature) -> Any:
-    """Other points than those that the conversion was tried on."""
-    return np.vstack(list(trial_points(estimator, signature, [], seed=1, count=400)))
+    """Other points than those that the conversion was tried on, and scikit-learn's answers."""
+    kinds = list(trial_points(estimator, signature, [], seed=1, count=400))
+    return answered(lambda rows: estimator.predict(frame(signature, rows)), kinds)
 
 
 @pytest.mark.parametrize("labels", [np.array(NAMES)[IRIS.target], IRIS.target.to_numpy()], ids=["names", "numbers"])
@@ -94,8 +95,7 @@ def test_a_classifier_answers_as_scikit_learn(save: Save, name: str, labels: Any
         assert model.runtime.name == "onnx", model.plan.reason
     else:
         assert model.runtime.name == "onnx" or model.plan.reason
-    rows = points(estimator, model.signature)
-    expected = estimator.predict(frame(model.signature, rows))
+    rows, expected = points(estimator, model.signature)
     got = model.runtime.run(rows).labels
     differ = np.array(got) != expected
     if hasattr(estimator, "predict_proba"):
@@ -112,8 +112,8 @@ def test_a_regression_answers_as_scikit_learn(save: Save, name: str) -> None:
     assert model.plan.task == "regressor"
     if name in CONVERTED:
         assert model.runtime.name == "onnx", model.plan.reason
-    rows = points(estimator, model.signature)
-    assert model.runtime.run(rows).labels == pytest.approx(estimator.predict(frame(model.signature, rows)).tolist(), rel=1e-5, abs=1e-5)
+    rows, expected = points(estimator, model.signature)
+    assert model.runtime.run(rows).labels == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-5)
 
 
 def test_a_converter_that_is_wrong_is_found_out_and_scikit_learn_serves(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,10 @@ def test_the_conversion_is_stored_beside_the_model(tmp_path: Path) -> None:
     assert tree_digest(tmp_path / "model") != digest
 
 
-def test_a_model_that_no_converter_knows_is_stored_without(tmp_path: Path) -> None:
+def test_a_model_that_no_converter_knows_is_stored_with_that_verdict(tmp_path: Path) -> None:
     split = load(RAW)
     store(tmp_path / "model", fit(split, Recipe(estimator="sklearn.semi_supervised.LabelSpreading")), split, {})
-    assert not (tmp_path / "model" / "onnx").exists()
+    assert not (tmp_path / "model" / "onnx" / "model.onnx").exists()
+    plan, runtime = carried.read(verify(tmp_path / "model", Settings(model_path=tmp_path / "model")))
+    assert (plan.runtime, runtime) == ("sklearn", None)
+    assert "converted" in plan.reason
