@@ -126,7 +126,7 @@ def test_a_gateway_that_does_not_follow_holds_the_weight(
     wait_for(lambda: "the Gateway has not taken" in rollout.status()["message"], "the status to tell")
     assert shares(api, ns) == (90, 10)
     assert rollout.status()["step"] == 0
-    assert "the Gateway has not taken" in rollout.status()["unrouted"]
+    assert "the Gateway has not taken" in rollout.status()["waitsFor"]
     with served(world) as prometheus:
         said = " ".join(Cli(api.kubeconfig, ns).ok("explain", "iris", "--prometheus", prometheus).split())
     assert "would stay: Holding at weight 10: route: the Gateway has not taken" in said, said

@@ -209,6 +209,40 @@ def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replace
     assert before == {path: api.get(path)["metadata"].get("generation") for path in paths}
 
 
+@pytest.mark.parametrize("asked", ["1", "2"], ids=["at rest", "and another model asked for"])
+def test_a_status_removed_by_hand_takes_no_route_and_no_pod(
+    asked: str, api: Api, ns: str, operator: Operator, hands: Hands, world: World
+) -> None:
+    rollout = Rollout(api, ns, f"removed-{asked}")
+    rollout.apply("models:/iris/1", resources={"requests": {"cpu": "1000m", "memory": "256Mi"}})
+    rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
+    if asked != "1":
+        operator.kill()
+        rollout.apply(f"models:/iris/{asked}", resources={"requests": {"cpu": "1000m", "memory": "256Mi"}})
+    known = rollout.deployments()["1"]["metadata"]["uid"]
+    paths = {
+        kind: f"{KINDS[kind].format(ns=ns)}?watch=1&timeoutSeconds=1&resourceVersion=" for kind in ("Service", "Ingress", "Deployment")
+    }
+    version = api.get(KINDS["Service"].format(ns=ns))["metadata"]["resourceVersion"]
+    api.patch(f"{rollout.path}/status", {"status": None}).raise_for_status()
+    if asked != "1":
+        operator.start()
+    wait_for(lambda: rollout.status().get("stable"), "a status")
+    last = 1 if asked == "1" else 2
+    wait_for(
+        lambda: (s := rollout.status()).get("phase") == "Promoted" and s["stable"]["version"] == asked and s["attempt"] == last,
+        "Promoted",
+        90,
+    )
+    told = [json.loads(line) for path in paths.values() for line in api.http.get(path + version).text.splitlines()]
+    gone = {f"{e['object']['kind']} {e['object']['metadata']['name']}" for e in told if e["type"] == "DELETED"}
+    assert not {g for g in gone if g in {f"Service {rollout.name}", f"Ingress {rollout.name}"}}
+    if asked == "1":
+        assert not gone
+        assert rollout.deployments()["1"]["metadata"]["uid"] == known
+
+
 def test_a_host_that_changes_keeps_the_former_one_for_a_while(api: Api, ns: str, operator: Operator, hands: Hands) -> None:
     rollout = Rollout(api, ns, "moving")
     host = "moving.example.com"

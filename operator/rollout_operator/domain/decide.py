@@ -87,6 +87,10 @@ class Plan:
 
 def decide(seen: Observed) -> Plan:
     """The plan that follows from `seen`. A status equal to the one seen means that there is nothing to write."""
+    if seen.recovered is not None:
+        # What the registry was told of attempts before counts for them, and for no new one of the same number.
+        known = {"stable": seen.recovered, "attempt": max({1, *seen.reported}), "attempt_since": seen.now}
+        seen = replace(seen, status=seen.status.model_copy(update=known))
     plan = _next(seen)
     return _finish(seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status, notes=()))
 
@@ -242,7 +246,7 @@ def _begin(seen: Observed, spec: Spec, candidate: Revision) -> Plan:
     """Start the attempt for `candidate`, unless its outcome is known already."""
     status = seen.status
     if status.stable is not None and candidate.revision == status.stable.revision:
-        stable = status.stable.model_copy(update={"requested": spec.model_uri})
+        stable = status.stable.model_copy(update={"requested": spec.model_uri, "resources": candidate.resources})
         return _enter(seen, Phase.PROMOTED, Reason.ALREADY_STABLE, f"{stable.uri} is stable.", **_BLANK | {"stable": stable})
     for rejected in status.rejected:
         if rejected.revision == candidate.revision:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollout_operator.domain.spec import Metric, Spec
-from rollout_operator.domain.status import Status
+from rollout_operator.domain.status import Revision, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,8 @@ class Observed:
     server has for some time said against an object of the rollout, "" if nothing, and foreign whether that is because another's object
     has its name; answers hold the candidate's series and baseline the
     stable revision's, as far as they were asked for; reported are attempts whose verdict the registry has been told since the status
-    was written; image is the model server's image for new revisions.
+    was written; image is the model server's image for new revisions; recovered is what the stable Service leads to where the status says
+    nothing at all: somebody has removed it.
     """
 
     now: datetime
@@ -131,3 +132,4 @@ class Observed:
     baseline: Mapping[Metric, Answer] = field(default_factory=dict)
     reported: frozenset[int] = frozenset()
     drain: timedelta = DRAIN
+    recovered: Revision | None = None
