@@ -58,6 +58,8 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
 
     if method not in {"predict", "predict_proba"}:
         return by_sklearn(f"{method} is not converted")
+    if signature.optional:
+        return by_sklearn("not converted: columns may be missing, and converters lose which way such rows go")
     try:
         shown = proof(estimator, artifact, rows)
     except Exception as failure:  # no failure of the check keeps scikit-learn from serving
