@@ -73,7 +73,8 @@ def _structure(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
     wanted = schema.get("type")
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, int | str):
-            yield Finding(path, f"Invalid value: {_shown(value)}: must be of type int or string")
+            quotes = ": write it in quotes" if isinstance(value, float) else ""
+            yield Finding(path, f"Invalid value: {_shown(value)}: must be of type int or string{quotes}")
         return
     if wanted and not _is(value, wanted):
         quotes = ": write it in quotes" if wanted == "string" and isinstance(value, bool | int | float) else ""

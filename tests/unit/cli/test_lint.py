@@ -70,6 +70,10 @@ OTHER: dict[str, tuple[Any, str]] = {
     "no name": ({**manifest(MINIMAL), "metadata": {}}, "metadata.name: Required value"),
     "no spec": ({k: v for k, v in manifest(MINIMAL).items() if k != "spec"}, "spec: Required value"),
     "text for a number": (manifest(with_field("replicas", "two")), "must be of type integer"),
+    "half a CPU, as a Deployment takes it": (
+        manifest(with_field("resources", {"requests": {"cpu": 0.5}})),
+        "must be of type int or string: write it in quotes",
+    ),
     "a truth for a number": (manifest(with_field("replicas", True)), "must be of type integer"),
     "null for a field without default": (manifest({**MINIMAL, "modelUri": None}), "spec.modelUri: Required value"),
     "a list for a mapping": (manifest(with_field("traffic", ["iris"])), "must be of type object"),
