@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from rollout_operator import telemetry
 from rollout_operator.asking import Answers, Question, ask, at_hand, question
+from rollout_operator.claims import Claims
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
 from rollout_operator.domain.decide import (
@@ -71,6 +72,7 @@ class Ports:
     gateways: Gateways = NO_GATEWAYS
     egress: Egress | None = (DNS,)
     turns: Turns = field(default_factory=Turns)
+    claims: Claims = field(default_factory=Claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     refused = ports.store.refused(key, now - REFUSED_AFTER)
     there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
-    ways = Ways(meta["name"], spec.traffic, status, there) if spec is not None else None
+    claims = ports.claims.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
+    ways = Ways(meta["name"], spec.traffic, status, there, claims) if spec is not None else None
     if spec is not None:
         await _explain(key, status, workloads, ports, now)
     return Observed(
@@ -154,7 +157,9 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
         route_trouble=("" if ports.store.harmless(key) else refused) or (ways.in_use() if ways is not None else ""),
         unaccepted=ways.asked_for("" if ports.store.harmless(key) else refused) if ways is not None else "",
+        claims=claims,
         refused=refused,
+        refusing=ports.store.refused(key, now),
         foreign=ports.store.foreign(key),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
