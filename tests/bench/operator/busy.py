@@ -51,56 +51,60 @@ def load(processes: int) -> Iterator[None]:
 
 @dataclass
 class Probe:
-    """A liveness probe as kubelet does it; seconds."""
+    """The startup probe and then the liveness probe, as kubelet does them; seconds."""
 
     url: str
-    period: float
-    timeout: float
-    threshold: int
-    delay: float
+    startup: dict[str, Any]
+    liveness: dict[str, Any]
+    started: float = 0.0
     asked: int = 0
     failed: int = 0
-    in_a_row: int = 0
     ended: int = 0
     longest: float = 0.0
 
     @classmethod
     def of_chart(cls, port: str) -> "Probe":
-        """As the chart has it; what it leaves out is Kubernetes' default."""
+        """As the chart has them."""
         (container,) = pods(by_kind(OPERATOR)["Deployment"])[0]["containers"]
-        said: dict[str, Any] = container["livenessProbe"]
-        return cls(
-            f"http://127.0.0.1:{port}{said['httpGet']['path']}",
-            said.get("periodSeconds", 10),
-            said.get("timeoutSeconds", 1),
-            said.get("failureThreshold", 3),
-            said.get("initialDelaySeconds", 0),
-        )
+        startup, liveness = container["startupProbe"], container["livenessProbe"]
+        return cls(f"http://127.0.0.1:{port}{liveness['httpGet']['path']}", startup, liveness)
 
     def run(self, stop: threading.Event) -> None:
         """Ask until told to stop."""
-        stop.wait(self.delay)
+        begun = time.monotonic()
+        if not self._until(stop, self.startup, once=True):
+            return
+        self.started = time.monotonic() - begun
+        click.echo(f"{time.strftime('%H:%M:%S')} started after {self.started:.0f} s")
+        self._until(stop, self.liveness, once=False)
+
+    def _until(self, stop: threading.Event, probe: dict[str, Any], *, once: bool) -> bool:
+        """Ask in the probe's rhythm until told to stop or, where once is enough, until it succeeds; says whether it has."""
+        in_a_row = 0
         while not stop.is_set():
             begun = time.monotonic()
-            self.ask()
-            self.longest = max(self.longest, time.monotonic() - begun)
-            stop.wait(max(0.0, self.period - (time.monotonic() - begun)))
+            trouble = self._ask(probe.get("timeoutSeconds", 1))
+            took = time.monotonic() - begun
+            in_a_row = in_a_row + 1 if trouble else 0
+            if once and not trouble:
+                return True
+            if not once:
+                self.asked, self.failed, self.longest = self.asked + 1, self.failed + bool(trouble), max(self.longest, took)
+                if trouble:
+                    click.echo(f"{time.strftime('%H:%M:%S')} probe {self.asked}, {in_a_row} in a row: {trouble}")
+            if in_a_row == probe.get("failureThreshold", 3):
+                self.ended += 1
+                click.echo(f"{time.strftime('%H:%M:%S')} kubelet would have ended the operator now: {trouble}")
+            stop.wait(max(0.0, probe.get("periodSeconds", 10) - took))
+        return False
 
-    def ask(self) -> None:
-        """Once."""
-        self.asked += 1
+    def _ask(self, timeout: float) -> str:
+        """What was wrong, "" if nothing."""
         try:
-            said = httpx.get(self.url, timeout=self.timeout, trust_env=False)
-            trouble = "" if 200 <= said.status_code < 400 else f"HTTP {said.status_code} {said.text}"
+            said = httpx.get(self.url, timeout=timeout, trust_env=False)
         except httpx.HTTPError as failure:
-            trouble = type(failure).__name__
-        self.in_a_row = self.in_a_row + 1 if trouble else 0
-        if trouble:
-            self.failed += 1
-            click.echo(f"{time.strftime('%H:%M:%S')} probe {self.asked}, {self.in_a_row} in a row: {trouble}")
-        if self.in_a_row == self.threshold:
-            self.ended += 1
-            click.echo(f"{time.strftime('%H:%M:%S')} kubelet would have ended the operator now")
+            return type(failure).__name__
+        return "" if 200 <= said.status_code < 400 else f"HTTP {said.status_code} {said.text}"
 
 
 class Turning(Played):
@@ -157,9 +161,9 @@ def main(minutes: float, processes: int, rollouts: int) -> None:
         said = [line for line in log.read_text().splitlines() if "/healthz says" in line]
     click.echo("\n".join(said))
     click.echo(f"{minutes:g} min, load {os.getloadavg()[1]:.0f} (5 min), {rollouts} rollouts, {turning.begun} attempts begun")
-    click.echo(f"{probe.asked} probes, {probe.failed} failed, the longest {probe.longest:.2f} s")
+    click.echo(f"started after {probe.started:.0f} s; {probe.asked} probes, {probe.failed} failed, the longest {probe.longest:.2f} s")
     click.echo(f"ended by kubelet {probe.ended} times, alive at the end: {lives}")
-    sys.exit(0 if lives and not probe.ended and turning.begun > rollouts else 1)
+    sys.exit(0 if lives and probe.asked and not probe.ended and turning.begun > rollouts else 1)
 
 
 if __name__ == "__main__":

@@ -61,3 +61,12 @@ def test_another_manifest_is_applied(manifest: Manifest) -> None:
     store = Store()
     store.applied(KEY, manifest, live(manifest, 5, image="mirror/inference"))
     assert missing(store, deployment(OWNER, revision(1), 3, {})) == 1
+
+
+def test_a_new_process_applies_variables_that_changed_and_none_that_were_taken_out() -> None:
+    """In a list by keys, what is not wanted any more looks like what a webhook added: pods that serve are not replaced for it."""
+    before = deployment(OWNER, revision(1), 2, {"MODEL_MAX_BYTES": "1", "LOG_LEVEL": "INFO"})
+    store = Store()
+    store.put("Deployment", live(before, 5))
+    assert missing(store, deployment(OWNER, revision(1), 2, {"LOG_LEVEL": "INFO"})) == 0
+    assert missing(store, deployment(OWNER, revision(1), 2, {"MODEL_MAX_BYTES": "2", "LOG_LEVEL": "INFO"})) == 1

@@ -1,0 +1,124 @@
+"""A real webhook that changes Deployments on their way in, and never the same way twice: nothing is applied against it."""
+
+import base64
+import contextlib
+import itertools
+import json
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.harness import KINDS, Api, Hands, Operator, Rollout, wait_for
+from tests.api.test_rollouts import applied
+
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+POD = "/spec/template/spec"
+Patch = list[dict[str, Any]]
+
+
+def add(path: str, value: Any) -> Patch:
+    return [{"op": "add", "path": f"{POD}/{path}", "value": value}]
+
+
+CHANGES: dict[str, Callable[[int], Patch]] = {
+    "a variable": lambda n: add("containers/0/env/-", {"name": f"ADDED_{n}", "value": "1"}),
+    "a variable before ours": lambda n: add("containers/0/env/0", {"name": f"ADDED_{n}", "value": "1"}),
+    "a sidecar": lambda n: add("containers/-", {"name": f"proxy-{n}", "image": "proxy"}),
+    "a volume": lambda n: add("volumes/-", {"name": f"certificates-{n}", "emptyDir": {}}),
+    "the image of a mirror": lambda n: [{"op": "replace", "path": f"{POD}/containers/0/image", "value": f"mirror/inference:{n}"}],
+    "tolerations": lambda n: add("tolerations", [{"key": f"k{n}", "operator": "Exists"}]),
+}
+
+
+@contextlib.contextmanager
+def webhook(api: Api, ns: str, directory: Path, change: Callable[[int], Patch]) -> Iterator[None]:
+    """Changes each Deployment of the namespace that is written, with a number that grows."""
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=webhook", "-addext"]
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    subprocess.run([*made, "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    numbers = itertools.count(1)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            patch = base64.b64encode(json.dumps(change(next(numbers))).encode()).decode()
+            said = {"uid": asked["request"]["uid"], "allowed": True, "patchType": "JSONPatch", "patch": patch}
+            raw = json.dumps({**asked, "request": None, "response": said}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    config = {
+        "metadata": {"name": ns},
+        "webhooks": [
+            {
+                "name": "changes.example.com",
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "clientConfig": {
+                    "url": f"https://127.0.0.1:{server.server_port}/",
+                    "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
+                },
+                "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ns}},
+                "timeoutSeconds": 10,
+            }
+        ],
+    }
+    api.http.post(WEBHOOKS, json=config).raise_for_status()
+    probe: dict[str, Any] = {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}}}
+    pod = {"containers": [{"name": "a", "image": "a", "env": [{"name": "A", "value": "1"}]}], "volumes": [{"name": "v", "emptyDir": {}}]}
+    body = {"metadata": {"name": "probe"}, "spec": {**probe, "template": {**probe["template"], "spec": pod}}}
+    sent = api.http.post(KINDS["Deployment"].format(ns=ns), json=body, params={"dryRun": "All"}).json()["spec"]["template"]["spec"]
+
+    def changed() -> bool:
+        reply = api.http.post(KINDS["Deployment"].format(ns=ns), json=body, params={"dryRun": "All"})
+        return reply.status_code == 201 and bool(reply.json()["spec"]["template"]["spec"] != sent)
+
+    try:
+        wait_for(changed, "the webhook to be called")
+        yield
+    finally:
+        api.http.delete(f"{WEBHOOKS}/{ns}").raise_for_status()
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_webhook_that_is_never_content_is_not_fought(
+    kind: str, api: Api, ns: str, operator: Operator, hands: Hands, tmp_path: Path
+) -> None:
+    rollout = Rollout(api, ns, f"changed-by-{list(CHANGES).index(kind)}")
+    with webhook(api, ns, tmp_path, CHANGES[kind]):
+        rollout.apply("models:/iris/1", replicas=1)
+        rollout.wait_phase("Promoted", 1)
+        rollout.wait_reported(1)
+        rollout.apply("models:/iris/2", replicas=1)
+        rollout.wait_phase("Promoted", 2, 90)
+        rollout.wait_reported(2)
+        wait_for(lambda: rollout.deployments().keys() == {"2"} or None, "the replaced pods to go")
+        name = rollout.deployments()["2"]["metadata"]["name"]
+        path = f"{KINDS['Deployment'].format(ns=ns)}/{name}"
+        known, written = api.get(path), applied(operator, "deployments")
+        assert written == 2, "one for each model: what the API server makes of it is what this cluster makes of it"
+        time.sleep(3)
+        assert applied(operator, "deployments") == written
+        assert api.get(path)["metadata"]["generation"] == known["metadata"]["generation"], "no new ReplicaSet"
+        api.http.delete(rollout.path).raise_for_status()
