@@ -127,9 +127,14 @@ def _assembled(artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, setting
 
 
 def warm_up(model: LoadedModel) -> None:
-    """A few predictions, so that the first request is as fast as the next; raises LoadFailed where the model cannot even do that."""
+    """A few predictions, so that the first request is as fast as the next; raises LoadFailed where the model cannot even do that.
+
+    What scikit-learn refuses, as it may a row of zeros where the model brings no example, is no reason not to serve.
+    """
     try:
         for _ in range(3):
             model.runtime.run(np.array([model.example]))
+    except ValueError as failure:
+        log.warning("the model was not warmed up, it refuses %s: %s", model.example, first_line(failure))
     except Exception as failure:
         raise LoadFailed(f"The model fails on a row that its signature allows, {model.example}: {first_line(failure)}") from failure

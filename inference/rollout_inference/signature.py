@@ -15,6 +15,8 @@ Rows = npt.NDArray[np.float64]
 
 LARGEST = float(np.finfo(np.float32).max)
 """Largest magnitude that is accepted: scikit-learn's trees, and ONNX, count in single precision and fail beyond it."""
+AT_ONCE = 500
+"""Rows that become an array by one call, for which no other thread of Python runs."""
 NUMBERS = frozenset({"double", "float", "long", "integer"})
 _WHOLE = frozenset({"long", "integer"})
 
@@ -65,7 +67,9 @@ class Signature:
             return self._checked_whole(np.array(rows, dtype=np.float64))
         if not 0 < len(rows) <= most or any(len(row) != self.width for row in rows):
             return None
-        array = np.array(rows, dtype=np.float64)
+        array = np.empty((len(rows), self.width))
+        for start in range(0, len(rows), AT_ONCE):
+            array[start : start + AT_ONCE] = rows[start : start + AT_ONCE]
         return self._checked_whole(array) if float(np.abs(array).max()) <= LARGEST else None
 
     def _checked_whole(self, array: Rows) -> Rows | None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from rollout_operator import telemetry
 from rollout_operator.asking import Answers, Question, ask, at_hand, question
+from rollout_operator.claims import Claims
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
 from rollout_operator.domain.decide import (
@@ -22,16 +23,17 @@ from rollout_operator.domain.decide import (
     decide,
 )
 from rollout_operator.domain.egress import DNS, Egress
-from rollout_operator.domain.names import KIND, SHARD, revision_name
+from rollout_operator.domain.names import KIND, REVISION, SHARD, revision_name
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
 from rollout_operator.domain.route import Ways
 from rollout_operator.domain.spec import Spec
-from rollout_operator.domain.status import Phase, Status
+from rollout_operator.domain.status import Phase, Revision, Status
 from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 from rollout_operator.liveness import Echoes
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Owner
 from rollout_operator.objects.build import build
+from rollout_operator.objects.deployment import served_by
 from rollout_operator.objects.routes import ROUTERS
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
@@ -70,6 +72,7 @@ class Ports:
     gateways: Gateways = NO_GATEWAYS
     egress: Egress | None = (DNS,)
     turns: Turns = field(default_factory=Turns)
+    claims: Claims = field(default_factory=Claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,8 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     refused = ports.store.refused(key, now - REFUSED_AFTER)
     there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
-    ways = Ways(meta["name"], spec.traffic, status, there) if spec is not None else None
+    claims = ports.claims.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
+    ways = Ways(meta["name"], spec.traffic, status, there, claims) if spec is not None else None
     if spec is not None:
         await _explain(key, status, workloads, ports, now)
     return Observed(
@@ -153,13 +157,38 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
         route_trouble=("" if ports.store.harmless(key) else refused) or (ways.in_use() if ways is not None else ""),
         unaccepted=ways.asked_for("" if ports.store.harmless(key) else refused) if ways is not None else "",
+        claims=claims,
         refused=refused,
+        refusing=ports.store.refused(key, now),
         foreign=ports.store.foreign(key),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
         reported=ports.reporter.told(meta["uid"]),
         drain=ports.drain,
+        recovered=await _recovered(rollout, children, ports),
     )
+
+
+async def _recovered(rollout: Rollout, children: list[Child], ports: Ports) -> Revision | None:
+    """What the stable Service leads to, where the status says nothing at all though there is one: somebody has removed it.
+
+    Without this a rollout would begin anew, as one that has never answered anybody, and its routes would go. Raises CallFailed.
+    """
+    (namespace, name), status = key_of(rollout.raw["metadata"]), rollout.status
+    began = status.attempt or status.stable is not None
+    if began or not any((c.kind, c.name) == ("Service", name) and not c.deleting for c in children):
+        return None
+    try:
+        service = await ports.cluster.read("Service", namespace, name)
+        live = await ports.cluster.read("Deployment", namespace, revision_name(name, service["spec"]["selector"][REVISION]))
+    except (Gone, KeyError):
+        return None
+    if not any(c.kind == "Deployment" and c.uid == live["metadata"]["uid"] for c in children):
+        return None
+    found = served_by(live)
+    if found is not None:
+        log.warning("%s/%s: the status is gone; by its Service and Deployment, %s is stable", namespace, name, found.uri)
+    return found
 
 
 async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> bool:

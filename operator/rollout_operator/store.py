@@ -15,6 +15,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from rollout_operator.domain.names import GROUP, KIND, REVISION, ROLLOUT
+from rollout_operator.domain.places import places_of
 from rollout_operator.objects import Manifest
 from rollout_operator.objects.drift import says
 from rollout_operator.objects.httproute import unaccepted
@@ -43,41 +44,6 @@ def at_rest(raw: Mapping[str, Any]) -> bool:
     meta, status = raw["metadata"], raw.get("status") or {}
     spoken = status.get("phase") in AT_REST and status.get("observedGeneration") == meta["generation"] and not status.get("retiring")
     return spoken and not any(name.startswith(GROUP) for name in meta.get("annotations") or ())
-
-
-def place(router: str, host: str, path: str) -> int:
-    """A host and path of one router, as a number."""
-    return hash((router, host, path.rstrip("/")))
-
-
-def gateway_place(name: str, listener: str, host: str, path: str) -> int:
-    """A host and path of one Gateway; listener: "" for all."""
-    return place(f"Gateway {name}/{listener}", host, path)
-
-
-def places_of(raw: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Where a ModelRollout answers: as its spec says, and by former routes that it keeps.
-
-    Nowhere, where it is being deleted or says nothing.
-    """
-    traffic = (raw.get("spec") or {}).get("traffic") or {}
-    if "deletionTimestamp" in raw["metadata"] or not traffic.get("host"):
-        return (), ()
-    refs = [(ref.get("name", ""), ref.get("sectionName", "")) for ref in traffic.get("parentRefs") or ()]
-    asked = _places(traffic, refs)
-    former = [
-        one
-        for route in (raw.get("status") or {}).get("routes") or ()
-        for one in _places(route, [(name, listener) for name, _, listener in (p.partition("/") for p in route.get("parents") or ())])
-    ]
-    return asked, tuple(dict.fromkeys(one for one in former if one not in asked))
-
-
-def _places(way: Mapping[str, Any], parents: list[tuple[str, str]]) -> tuple[int, ...]:
-    host, path = way.get("host", ""), way.get("path", "/")
-    if way.get("provider", "Ingress") == "Ingress":
-        return (place(way.get("ingressClassName", "nginx"), host, path),)
-    return tuple(dict.fromkeys(gateway_place(name, listener, host, path) for name, listener in parents))
 
 
 def pack(text: bytes, likeness: bytes) -> bytes:

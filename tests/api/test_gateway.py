@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from scripts.cluster import addons, gobuild
-from tests.api.harness import Api, Hands, Operator, Played, Rollout, World, served, wait_for
+from tests.api.harness import ROLLOUTS, Api, Hands, Operator, Played, Rollout, World, refusing, served, wait_for
 from tests.api.test_cli import Cli
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/httproutes"
@@ -142,6 +142,35 @@ def test_a_first_deploy_that_no_gateway_accepts_says_why(
     rollout.wait_phase("RolledBack", 1)
     assert "NotAllowedByListeners" in rollout.condition("Stalled")["message"]
     assert shares(api, ns) is None
+
+
+def test_a_first_deploy_on_a_gateway_that_does_not_exist_is_never_promoted(
+    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+) -> None:
+    rollout, before = Rollout(api, ns, "nowhere"), api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    controller.follows = False
+    rollout.apply("models:/iris/1", deadline="6s", traffic={**TRAFFIC, "host": "nowhere.example.com"})
+    rollout.wait_phase("RolledBack", 1)
+    assert "no controller has said anything of the Gateway public" in rollout.condition("Stalled")["message"]
+    assert never_well(rollout, before)
+
+
+def test_a_first_deploy_whose_http_route_is_refused_is_never_promoted(
+    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+) -> None:
+    rollout, before = Rollout(api, ns, "no-route"), api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    with refusing(api, ns, "httproutes", "gateway.networking.k8s.io"):
+        rollout.apply("models:/iris/1", deadline="14s", traffic={**TRAFFIC, "host": "no-route.example.com"})
+        rollout.wait_phase("RolledBack", 1)
+        assert "no httproutes here" in rollout.condition("Stalled")["message"]
+    assert never_well(rollout, before)
+
+
+def never_well(rollout: Rollout, version: str) -> bool:
+    """Whether no status since then was Promoted or Ready."""
+    written = rollout.statuses_since(version)
+    ready = [c for s in written for c in s.get("conditions", ()) if (c["type"], c["status"]) == ("Ready", "True")]
+    return bool(written) and not ready and "Promoted" not in {s.get("phase") for s in written}
 
 
 @pytest.fixture

@@ -51,7 +51,9 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     elif status.paused_since is not None:
         reason, message = Reason.PAUSED, f"Paused in phase {status.phase}; set spec.paused to false to go on. {message}"
 
-    return (*(_one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items()), *_of_gates(status, now, before))
+    shared = (_one(status, now, "HostShared", "True", "ForeignRoute", status.shared),) if status.shared else ()
+    told = (_one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items())
+    return (*told, *_of_gates(status, now, before), *shared)
 
 
 def _of_gates(status: Status, now: datetime, before: Mapping[str, Condition]) -> tuple[Condition, ...]:

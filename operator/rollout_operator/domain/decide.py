@@ -87,6 +87,10 @@ class Plan:
 
 def decide(seen: Observed) -> Plan:
     """The plan that follows from `seen`. A status equal to the one seen means that there is nothing to write."""
+    if seen.recovered is not None:
+        # What the registry was told of attempts before counts for them, and for no new one of the same number.
+        known = {"stable": seen.recovered, "attempt": max({1, *seen.reported}), "attempt_since": seen.now}
+        seen = replace(seen, status=seen.status.model_copy(update=known))
     plan = _next(seen)
     return _finish(seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status, notes=()))
 
@@ -242,7 +246,7 @@ def _begin(seen: Observed, spec: Spec, candidate: Revision) -> Plan:
     """Start the attempt for `candidate`, unless its outcome is known already."""
     status = seen.status
     if status.stable is not None and candidate.revision == status.stable.revision:
-        stable = status.stable.model_copy(update={"requested": spec.model_uri})
+        stable = status.stable.model_copy(update={"requested": spec.model_uri, "resources": candidate.resources})
         return _enter(seen, Phase.PROMOTED, Reason.ALREADY_STABLE, f"{stable.uri} is stable.", **_BLANK | {"stable": stable})
     for rejected in status.rejected:
         if rejected.revision == candidate.revision:
@@ -709,9 +713,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     # A field of its own: reason and message belong to what is under way, and are needed again when the spec is right again.
     if (invalid := _clip(seen.spec_error)) != status.invalid:
         status = status.model_copy(update={"invalid": invalid})
-    # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
-    # Another's object of the name does not go by itself, and is told at once.
-    if (refused := _clip(seen.refused) if status.phase in AT_REST or seen.foreign else "") != status.refused:
+    if (refused := _refused(seen, status)) != status.refused:
         status = status.model_copy(update={"refused": refused})
     if status.phase is not Phase.TRIAL and (waits_for := _waits_for(seen, status)) != status.waits_for:
         status = status.model_copy(update={"waits_for": waits_for})
@@ -726,7 +728,20 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
-    return replace(plan, status=status, look_at=look_at)
+    shared = (Note("Warning", Reason.HOST_SHARED, status.shared),) if status.shared and status.shared != seen.status.shared else ()
+    return replace(plan, status=status, look_at=look_at, notes=(*plan.notes, *shared))
+
+
+def _refused(seen: Observed, status: Status) -> str:
+    """What the API server says against an object, where it is to be said.
+
+    On the way it holds the attempt like any trouble of the route; what has come to rest must not look well. Another's object of the name
+    does not go by itself, and is told at once. What comes to rest meanwhile has never looked well; what was well is given a while.
+    """
+    if status.phase not in AT_REST and not seen.foreign:
+        return ""
+    at_once = seen.status.phase not in AT_REST or bool(seen.status.refused)
+    return _clip(seen.refused or (seen.refusing if at_once else ""))
 
 
 def _waits_for(seen: Observed, status: Status) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from rollout_operator.domain.observed import Observed
+from rollout_operator.domain.observed import Claim, Observed
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.status import Phase, Route, Status, Unrouted
 from rollout_operator.domain.traffic import ParentRef, Provider, Traffic
@@ -52,25 +52,26 @@ def asked_for(traffic: Traffic, routes: tuple[Route, ...]) -> Route | None:
 class Ways:
     """What is said of the routes of one rollout.
 
-    name: of the rollout; there: what its router says against each Ingress and HTTPRoute that is there, "" for nothing, by kind and name.
+    name: of the rollout; there: what its router says against each Ingress and HTTPRoute that is there, "" for nothing, by kind and name;
+    claims: what no rollout owns and claims the same host and path as the spec.
     """
 
     name: str
     traffic: Traffic
     status: Status
     there: Mapping[tuple[str, str], str]
+    claims: tuple[Claim, ...] = ()
 
     def in_use(self) -> str:
         """What is said against the routes that requests come by, as they were last written; nothing of a first deploy's before its time."""
         if not opened(self.status):
             return ""
-        if not self.status.routes:
-            said = [self._said(self.traffic.provider, self.name)]
-        else:
-            head, *former = self.status.routes
-            # As long as a new route is not accepted, requests come by the former ones.
-            ways = former if former and head.accepted_at is None else [head]
-            said = [self._said(way.provider, way.name) for way in ways]
+        head, *former = self.status.routes or (None,)
+        # As long as a new route is not accepted, requests come by the former ones.
+        ways = former if head is not None and former and head.accepted_at is None else [head]
+        said = [self._said(way.provider, way.name) if way is not None else self._said(self.traffic.provider, self.name) for way in ways]
+        if head is None or (ways == [head] and leads(head, self.traffic)):
+            said.append(self._taken(head))
         # An Ingress that was accepted once has nobody who would say anything.
         return next((s for s in said if s and not (s == NO_INGRESS and self.status.stable is not None)), "")
 
@@ -81,6 +82,8 @@ class Ways:
         known = asked_for(self.traffic, self.status.routes)
         if known is None and self.status.routes:
             return NOT_YET
+        if taken := self._taken(known):
+            return taken
         place = self.traffic.provider, known.name if known is not None else self.name
         if place not in self.there and known is not None and known.accepted_at is not None:
             # It is made again by this very look; where the API server does not have it, that is said by itself.
@@ -88,17 +91,43 @@ class Ways:
         said = self._said(*place)
         return (refused or said) if said else ""
 
+    def _taken(self, known: Route | None) -> str:
+        """What is said of foreign routes that were there before ours; "" where there is none.
+
+        Of two, routers serve the older one, and a canary takes its share from either: what requests show there is not about our model.
+        """
+        ours = known.since if known is not None else began(self.status)
+        older = [str(claim) for claim in self.claims if claim.created is None or ours is None or claim.created <= ours]
+        where = f"{self.traffic.host}{self.traffic.path}"
+        named = f"{where} is answered by the older {', '.join(older)}, which is no ModelRollout's: take another host or path, or delete it."
+        return named if older else ""
+
     def _said(self, provider: Provider, name: str) -> str:
         none = NO_INGRESS if provider is Provider.INGRESS else "there is no HTTPRoute yet; is Gateway API installed in the cluster?"
         return self.there.get((provider, name), none)
+
+
+def began(status: Status) -> datetime | None:
+    """Since when a route is there that was made before routes were recorded, as far as that is known."""
+    return status.stable.since if status.stable is not None else None
 
 
 def routed(seen: Observed, status: Status) -> Status:
     """The status with the ways there are to be after this look, and with what is wrong with the one that the spec asks for."""
     if (routes := _routes(seen, status)) != status.routes:
         status = status.model_copy(update={"routes": routes})
+    if seen.spec is not None and (shared := _shared(seen, seen.spec.traffic)) != status.shared:
+        status = status.model_copy(update={"shared": shared})
     lacks = _unrouted(seen, status)
     return status if lacks == status.unrouted else status.model_copy(update={"unrouted": lacks})
+
+
+def _shared(seen: Observed, traffic: Traffic) -> str:
+    if not seen.claims:
+        return ""
+    names = ", ".join(str(claim) for claim in seen.claims)
+    advice = "Of two, routers serve the older one, and a canary takes its share from either: take another host or path, or delete it."
+    return f"{names}: no ModelRollout's, and on {traffic.host}{traffic.path} as well. {advice}"[:1000]
 
 
 def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
@@ -147,7 +176,7 @@ def _new(seen: Observed, traffic: Traffic, before: tuple[Route, ...]) -> Route:
         ingress_class_name=str(by_class),
         tls_secret=traffic.tls_secret,
         parents=_parents(traffic),
-        since=seen.now,
+        since=seen.now if before else began(seen.status) or seen.now,
     )
 
 
