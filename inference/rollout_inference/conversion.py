@@ -56,8 +56,8 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
     def by_sklearn(reason: str, points: int = 0) -> tuple[Plan, bytes]:
         return Plan("sklearn", task, classes, reason=reason, points=points, method=method), b""
 
-    if method not in {"predict", "predict_proba"}:
-        return by_sklearn(f"{method} is not converted")
+    if never := _never(method, signature):
+        return by_sklearn(never)
     try:
         shown = proof(estimator, artifact, rows)
     except Exception as failure:  # no failure of the check keeps scikit-learn from serving
@@ -77,6 +77,13 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
         if differs.share < nearest:
             nearest, reason = differs.share, f"converted, but not alike: {differs.what}"
     return by_sklearn(reason, len(shown.points))
+
+
+def _never(method: str, signature: Signature) -> str:
+    """Why no conversion is tried; "" where one is."""
+    if method not in {"predict", "predict_proba"}:
+        return f"{method} is not converted"
+    return "not converted: columns may be missing, and converters lose which way such rows go" if signature.optional else ""
 
 
 def _task(estimator: Any, method: str) -> str:

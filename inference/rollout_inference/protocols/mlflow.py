@@ -139,8 +139,9 @@ class Mlflow(Speaks):
         data = [dict(zip(row, self._numbers(row.values()), strict=True)) for row in chosen]
         return signature.rows(data, most, "the CSV")
 
-    def _numbers(self, cells: Iterable[str]) -> list[float]:
+    def _numbers(self, cells: Iterable[str]) -> list[float | None]:
+        """An empty cell is a missing value, as for MLflow."""
         try:
-            return [float(cell) for cell in cells]
+            return [float(cell) if cell else None for cell in cells]
         except ValueError as failure:
             raise BadInput(f"a cell is no number: {failure}") from failure
