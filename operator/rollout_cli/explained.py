@@ -97,7 +97,10 @@ def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now:
         stable_endpoints=frozenset(),
         route_trouble=status.waits_for,
         unaccepted=status.unrouted.message if status.unrouted is not None else "",
+        # What others' routes are on the host stands in status as a sentence, and what it holds is in the route's trouble.
+        claims=(),
         refused=status.refused,
+        refusing=status.refused,
         # On the way it stands in status only where another's object has a name.
         foreign=bool(status.refused) and status.phase not in AT_REST,
         answers=asked.answers,
@@ -105,6 +108,8 @@ def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now:
         # Verdicts told to the registry: a number in status, and no decision.
         reported=frozenset(),
         drain=_drain(operator),
+        # A status that was removed is made anew from the objects before anything is explained.
+        recovered=None,
     )
 
 
