@@ -97,7 +97,7 @@ def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now:
         stable_endpoints=frozenset(),
         route_trouble=status.waits_for,
         unaccepted=status.unrouted.message if status.unrouted is not None else "",
-        # Foreign routes on the host: an Event tells of them, and what they hold up stands in waits_for.
+        # What others' routes are on the host stands in status as a sentence, and what it holds is in the route's trouble.
         claims=(),
         refused=status.refused,
         refusing=status.refused,
@@ -108,7 +108,7 @@ def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now:
         # Verdicts told to the registry: a number in status, and no decision.
         reported=frozenset(),
         drain=_drain(operator),
-        # Only for a status that says nothing at all.
+        # A status that was removed is made anew from the objects before anything is explained.
         recovered=None,
     )
 

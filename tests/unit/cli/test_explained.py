@@ -114,7 +114,8 @@ SAME = {"uid", "name", "generation", "baseline"}
 UNKNOWN = {"resolution", "stable_endpoints", "reported", "refused", "refusing", "unaccepted", "claims", "recovered"}
 """What only the operator knows: the registry's answer, what phase Switching looks at, which verdicts the registry was told; and an
 object that is refused on the way, which is trouble of the route; a new route on the way, which is judged
-where it is promoted; foreign routes, and a status that somebody removed."""
+where it is promoted; routes of others on the host, which are told in status and held as trouble of the route; what a
+status that was removed is made from."""
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Observed) if f.name not in SAME | UNKNOWN])
