@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from skl2onnx.common import tree_ensemble
 from skl2onnx.operator_converters import decision_tree, gradient_boosting, isolation_forest, random_forest
 from sklearn.ensemble import VotingClassifier
 
@@ -15,8 +17,15 @@ DOUBLE = "double_"
 Thresholds = dict[str, list[float]]
 """Of each node whose name begins with DOUBLE, in double precision."""
 
+_THRESHOLD = "sklearn_threshold"
 _SINGLE, _HISTOGRAM = "add_tree_to_attribute_pairs", "add_tree_to_attribute_pairs_hist_gradient_boosting"
-_MODULES = {decision_tree: (_SINGLE,), gradient_boosting: (_SINGLE,), isolation_forest: (_SINGLE,), random_forest: (_SINGLE, _HISTOGRAM)}
+_MODULES: dict[Any, tuple[str, ...]] = {
+    tree_ensemble: (_THRESHOLD,),
+    decision_tree: (_SINGLE,),
+    gradient_boosting: (_SINGLE,),
+    isolation_forest: (_SINGLE,),
+    random_forest: (_SINGLE, _HISTOGRAM),
+}
 
 
 @contextmanager
@@ -28,7 +37,10 @@ def corrected() -> Iterator[Thresholds]:
     found: Thresholds = {}
     kept = {(module, name): getattr(module, name) for module, names in _MODULES.items() for name in names}
     for (module, name), right in kept.items():
-        setattr(module, name, _single(right) if name == _SINGLE else _histogram(right, found))
+        if name == _HISTOGRAM:
+            setattr(module, name, _histogram(right, found))
+        else:
+            setattr(module, name, _single(right) if name == _SINGLE else _threshold(right))
     try:
         yield found
     finally:
@@ -47,6 +59,11 @@ def unflattened(estimator: Any) -> Iterator[None]:
     finally:
         for one in changed:
             one.flatten_transform = True
+
+
+def _threshold(right: Callable[..., Any]) -> Callable[..., Any]:
+    """A tree that tells missing values from all others has an infinite threshold, which the converter would look for for ever."""
+    return lambda value, *rest: right(value, *rest) if np.isfinite(value) else value
 
 
 def _single(right: Callable[..., None]) -> Callable[..., None]:

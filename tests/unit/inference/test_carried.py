@@ -10,6 +10,9 @@ import onnx
 import pytest
 from onnx.external_data_helper import convert_model_to_external_data
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
+from sklearn.tree import DecisionTreeClassifier
 
 from rollout_inference import carried, conversion, loading
 from rollout_inference.artifact import verify
@@ -60,6 +63,12 @@ def no_shape(folder: Path) -> None:
     file.write_text(json.dumps(said))
 
 
+def older_rule(folder: Path) -> None:
+    """As the trainer wrote it before rows like data were part of the proof."""
+    file = folder / "onnx" / "plan.json"
+    file.write_text(json.dumps({name: said for name, said in json.loads(file.read_text()).items() if name != "rule"}))
+
+
 SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no conversion": (lambda folder: shutil.rmtree(folder / "onnx"), "brings no conversion"),
     "no ONNX file": (lambda folder: (folder / "onnx" / "model.onnx").unlink(), "cannot be used"),
@@ -67,6 +76,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "plan cut off": (lambda folder: (folder / "onnx" / "plan.json").write_text('{"plan":'), "cannot be used"),
     "plan of a megabyte": (lambda folder: (folder / "onnx" / "plan.json").write_text(" " * 2**21), "more than"),
     "plan without a shape": (no_shape, "names no ONNX model"),
+    "proved by an older rule": (older_rule, "proved by another rule"),
     "another forest's": (other_forest, "does not say what scikit-learn said"),
     "another forest's answers": (other_answers, "does not say what scikit-learn said"),
     "made from another file": (other_model, "made from another model file"),
@@ -117,3 +127,48 @@ def test_a_regression_is_carried(save: Save) -> None:
     folder, settings = save(estimator, DIABETES.data)
     assert carry(estimator, folder).runtime == "onnx"
     assert carried.read(verify(folder, settings))[0].task == "regressor"
+
+
+async def test_what_the_trainer_found_not_to_convert_is_not_tried_again(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimator = make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)).fit(IRIS.data.to_numpy(), IRIS.target)
+    folder, settings = save(estimator, IRIS.data.to_numpy())
+    made = carry(estimator, folder)
+    assert made.reason == "not compared: PolynomialFeatures cannot be undone"
+    monkeypatch.setattr(loading, "_child", None)
+    model = await loading.load(settings)
+    assert (model.runtime.name, model.plan) == ("sklearn", made)
+    assert model.runtime.run(IRIS.data.to_numpy()).labels == estimator.predict(IRIS.data.to_numpy()).tolist()
+
+
+def test_with_another_converter_it_is_tried_again(save: Save) -> None:
+    estimator = make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)).fit(IRIS.data.to_numpy(), IRIS.target)
+    folder, settings = save(estimator, IRIS.data.to_numpy())
+    carry(estimator, folder)
+    file = folder / "onnx" / "plan.json"
+    said = json.loads(file.read_text())
+    said["versions"]["skl2onnx"] = "1.99"
+    file.write_text(json.dumps(said))
+    with pytest.raises(carried.NotCarried, match="found not to convert with another version of skl2onnx"):
+        carried.read(verify(folder, settings))
+
+
+def test_training_rows_travel_with_the_proof(save: Save) -> None:
+    rows = np.vstack([IRIS.data.to_numpy() + n / 100 for n in range(20)])
+    estimator = RandomForestClassifier(**SMALL).fit(rows, np.tile(IRIS.target, 20))
+    folder, settings = save(estimator, rows)
+    assert carry(estimator, folder, rows).runtime == "onnx"
+    kept = carried.rows(verify(folder, settings))
+    assert kept is not None
+    assert len(kept) == carried.MOST_ROWS
+    known = {tuple(one) for one in rows.tolist()}
+    assert all(tuple(one) in known for one in kept.tolist())
+    proved = {tuple(one) for one in np.load(folder / "onnx" / "points.npy").tolist()}
+    assert {tuple(one) for one in kept.tolist()} <= proved
+
+
+@pytest.mark.parametrize(
+    "rows", [np.zeros((3, 2)), np.zeros((3, 4), dtype=np.float32), np.full((3, 4), np.inf), np.zeros((0, 4)), np.zeros((2_000, 4))]
+)
+def test_rows_that_are_none_of_the_models_are_not_taken(copy: Path, rows: object) -> None:
+    np.save(copy / "onnx" / "rows.npy", np.asarray(rows))
+    assert carried.rows(verify(copy, Settings(model_path=copy))) is None
