@@ -90,3 +90,34 @@ def test_no_request_is_lost_when_pods_are_deleted(rollout: Rollout, models: Trai
         eventually(whole, f"another pod to take the place of {pod}", PATIENCE, rollout.tell)
     sent = len(load.answers)
     assert not load.failed, f"{len(load.failed)} of {sent} requests"
+
+
+def quota(kube: Kube, namespace: str) -> None:
+    """No pod more in this namespace; what runs goes on."""
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    kube.create(path, {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    # A quota counts only once its controller has looked at it.
+    eventually(lambda: (kube.get(f"{path}/none") or {}).get("status", {}).get("hard"), "the quota to count", PATIENCE)
+
+
+def is_ready(rollout: Rollout) -> bool:
+    return rollout.condition("Ready").get("status") == "True"
+
+
+def test_a_quota_without_pods_lets_nothing_become_ready(kube: Kube, rollout: Rollout, models: Trained) -> None:
+    """A first deploy: the ReplicaSet's own sentence, and never Ready."""
+    quota(kube, rollout.namespace)
+    rollout.settings["strategy"]["progressDeadline"] = "25s"
+    rollout.apply(models.modest)
+
+    def given_up() -> bool | None:
+        assert not is_ready(rollout)
+        assert rollout.status().get("phase") != "Promoted"
+        return rollout.status().get("phase") == "RolledBack" or None
+
+    eventually(given_up, "the attempt to be given up", PATIENCE, rollout.tell)
+    assert "exceeded quota: none" in rollout.condition("Stalled")["message"]
+    kubectl("delete", "resourcequota", "none", "--namespace", rollout.namespace)
+    kubectl("annotate", "modelrollout", rollout.name, "--namespace", rollout.namespace, "rollouts.mlops.dev/retry=1")
+    rollout.wait("Promoted", models.modest, PATIENCE)
+    eventually(lambda: is_ready(rollout) or None, "Ready", PATIENCE, rollout.tell)
