@@ -125,8 +125,12 @@ def test_the_conversion_is_stored_beside_the_model(tmp_path: Path) -> None:
     split = load(RAW)
     model = fit(split, Recipe(parameters={"n_estimators": 5}))
     digest = store(tmp_path / "model", model, split, {"accuracy": 0.9})
-    plan, _ = carried.read(verify(tmp_path / "model", Settings(model_path=tmp_path / "model")))
+    artifact = verify(tmp_path / "model", Settings(model_path=tmp_path / "model"))
+    plan, _ = carried.read(artifact)
     assert (plan.runtime, plan.classes) == ("onnx", model.classes_.tolist())
+    rows = carried.rows(artifact)
+    assert rows is not None
+    assert rows.tolist() == split.train.to_numpy().tolist(), "the rows that it learnt from travel with it"
     (tmp_path / "model" / "onnx" / "model.onnx").write_bytes(b"another")
     assert tree_digest(tmp_path / "model") != digest
 
