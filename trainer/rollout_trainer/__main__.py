@@ -108,7 +108,7 @@ def _trained(recipe: "Recipe", contract: Path | None) -> str:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from rollout_trainer.contract import contract_for  # noqa: PLC0415
     from rollout_trainer.data import load  # noqa: PLC0415
-    from rollout_trainer.evaluate import judge  # noqa: PLC0415
+    from rollout_trainer.evaluate import fallen_short, judge  # noqa: PLC0415
     from rollout_trainer.registry import register  # noqa: PLC0415
     from rollout_trainer.train import fit  # noqa: PLC0415
 
@@ -122,6 +122,14 @@ def _trained(recipe: "Recipe", contract: Path | None) -> str:
         f"{metrics['cv_accuracy_mean']:.4f} ± {metrics['cv_accuracy_std']:.4f} cross-validated",
         err=True,
     )
+    if evaluation.constant:
+        click.echo(
+            f"warning: it says {evaluation.constant} of every held-out row, and its accuracy is the share of that class; "
+            f"balanced_accuracy is {metrics['balanced_accuracy']:.4f}. Try class_weight=balanced; a recipe may ask for a `least` of it.",
+            err=True,
+        )
+    if short := fallen_short(metrics, recipe.least):
+        raise TrainerError(short)
     registered = register(recipe, model, split, evaluation)
     if not registered.new:
         click.echo(f"{registered.uri} has exactly this content, {registered.digest[:19]}…: nothing new is registered.", err=True)

@@ -39,13 +39,18 @@ def card(recipe: Recipe, split: Split, evaluation: Evaluation) -> str:
         "| metric | value | from |",
         "| --- | --- | --- |",
         f"| accuracy | {metrics['accuracy']:.4f} | {metrics['samples']:.0f} held-out rows |",
+        f"| balanced accuracy | {metrics['balanced_accuracy']:.4f} | the same |",
         f"| F1, mean of the classes | {metrics['f1_macro']:.4f} | the same |",
+        *([f"| log loss, 0 is best | {metrics['log_loss']:.4f} | the same |"] if "log_loss" in metrics else []),
         f"| accuracy, cross-validated | {crossed} | {len(evaluation.crossed.accuracies)} folds of the training rows |",
         *([f"| Brier score, 0 is best, 2 is worst | {metrics['cv_brier']:.4f} | the same folds |"] if "cv_brier" in metrics else []),
         "",
-        f"| true, then predicted | {' | '.join(evaluation.classes)} |",
-        f"| --- |{' --- |' * len(evaluation.classes)}",
-        *(f"| {c} | {' | '.join(map(str, row))} |" for c, row in zip(evaluation.classes, evaluation.confusion.tolist(), strict=True)),
+        f"| true, then predicted | {' | '.join(evaluation.classes)} | recall |",
+        f"| --- |{' --- |' * len(evaluation.classes)} --- |",
+        *(
+            f"| {c} | {' | '.join(map(str, row))} | {recall:.4f} |"
+            for c, row, recall in zip(evaluation.classes, evaluation.confusion.tolist(), evaluation.recalls, strict=True)
+        ),
         "",
         "## Limits",
         "",

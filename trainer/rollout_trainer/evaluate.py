@@ -1,12 +1,13 @@
 """Judging a model: by rows it has not seen, and its recipe by cross-validation on the rows it learns from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, log_loss
 from sklearn.model_selection import StratifiedKFold
 
 from rollout_trainer.data import Split
@@ -15,6 +16,8 @@ from rollout_trainer.recipe import Recipe
 from rollout_trainer.train import labels_to_learn, unfitted
 
 FOLDS = 5
+BETTER_HIGH = ("accuracy", "balanced_accuracy", "f1_macro", "cv_accuracy_mean")
+"""Metrics of which a recipe may ask for the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,41 @@ class Evaluation:
     confusion: npt.NDArray[np.int64]
     crossed: Crossed
 
+    @property
+    def recalls(self) -> tuple[float, ...]:
+        """Of the held-out rows of each class, the share that is found; NaN where there are none."""
+        with np.errstate(invalid="ignore"):
+            return tuple((self.confusion.diagonal() / self.confusion.sum(axis=1)).tolist())
+
+    @property
+    def constant(self) -> str:
+        """The class that is said of every held-out row; "" where there are several."""
+        said = np.flatnonzero(self.confusion.sum(axis=0))
+        return self.classes[said[0]] if len(said) == 1 else ""
+
 
 def evaluate(model: Any, split: Split) -> dict[str, float]:
-    """`accuracy` and `f1_macro`, 0 to 1, and how many held-out `samples` they rest on."""
+    """`accuracy`, `balanced_accuracy` and `f1_macro`, 0 to 1, `log_loss` where there are probabilities, and how many held-out `samples`
+    they rest on. Names are those of scikit-learn's scorers."""
     predicted = model.predict(split.test)
-    return {
+    metrics = {
         "accuracy": float(accuracy_score(split.test_labels, predicted)),
+        "balanced_accuracy": float(balanced_accuracy_score(split.test_labels, predicted)),
         "f1_macro": float(f1_score(split.test_labels, predicted, average="macro", zero_division=0)),
         "samples": len(split.test_labels),
     }
+    if hasattr(model, "predict_proba"):
+        metrics["log_loss"] = round(float(log_loss(split.test_labels, model.predict_proba(split.test), labels=model.classes_)), 6)
+    return metrics
+
+
+def fallen_short(metrics: Mapping[str, float], least: Mapping[str, float]) -> str:
+    """What falls short of the least that a recipe asks for, as a sentence; "" where nothing does. Raises TrainerError for others."""
+    known = [name for name in metrics if name in BETTER_HIGH]
+    if unknown := [name for name in least if name not in known]:
+        raise TrainerError(f"There is no metric {unknown[0]} that could be asked for: there are {', '.join(known)}.")
+    short = [f"{name} is {metrics[name]:.4f}, and the recipe asks for {most:g}" for name, most in least.items() if metrics[name] < most]
+    return f"{'; '.join(short)}: nothing is registered." if short else ""
 
 
 def judge(model: Any, split: Split, recipe: Recipe) -> Evaluation:

@@ -27,7 +27,8 @@ class Recipe:
 
     estimator: import path of a scikit-learn classifier; parameters: its keyword arguments; preprocessing: import paths of
     transformers that come before it; features: how many of the contract's columns it sees, all by default; shuffled: share of
-    training labels to shuffle, for a bad model on purpose; seed: random_state of whatever has one.
+    training labels to shuffle, for a bad model on purpose; seed: random_state of whatever has one; least: metrics that a model must
+    reach to be registered, such as balanced_accuracy.
     """
 
     name: Name = "iris"
@@ -38,6 +39,7 @@ class Recipe:
     features: Annotated[int, Field(ge=1)] | None = None
     shuffled: Annotated[float, Field(ge=0, le=1)] = 0.0
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    least: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -55,6 +55,18 @@ def test_what_cannot_be_trained_is_refused_with_a_sentence(
     assert not Path("uri").exists(), "the MODEL_URI of an earlier run is gone"
 
 
+def test_a_model_of_one_class_is_warned_of_and_not_registered_where_the_recipe_asks_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(f"estimator: sklearn.dummy.DummyClassifier\ndata: {RAW}\nleast: {{balanced_accuracy: 5e-1}}\n")
+    result = CliRunner().invoke(main, ["train", "--config", "recipe.yaml"])
+    assert result.exit_code == 1, result.output
+    assert "of every held-out row, and its accuracy is the share of that class; balanced_accuracy is 0.3333" in result.output
+    assert "balanced_accuracy is 0.3333, and the recipe asks for 0.5: nothing is registered" in result.output
+    assert not Path("mlflow.db").exists()
+
+
 @pytest.mark.parametrize("words", [["--help"], *([c, "--help"] for c in ("train", "validate", "prepare", "draft"))], ids=" ".join)
 def test_help(words: list[str]) -> None:
     result = CliRunner().invoke(main, words)

@@ -60,7 +60,10 @@ def test_what_is_registered_can_be_verified(registry: MlflowClient, tmp_path: Pa
     loaded = load_folder(folder, Settings(model_path=folder, model_digest=registered.tags[DIGEST_TAG]))
     run = registry.get_run(str(registered.run_id))
     assert (run.data.params["features"], run.data.params["n_estimators"], run.data.params["seed"]) == ("2", "3", "0")
-    assert set(run.data.metrics) == {"accuracy", "f1_macro", "samples", "cv_accuracy_mean", "cv_accuracy_std", "cv_brier"}
+    assert set(run.data.metrics) == {
+        *("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "samples"),
+        *("cv_accuracy_mean", "cv_accuracy_std", "cv_brier"),
+    }
     assert loaded.accuracy == run.data.metrics["accuracy"]
     pictures = {a.path for a in registry.list_artifacts(str(registered.run_id), "evaluation")}
     assert pictures == {"evaluation/confusion_matrix.png", "evaluation/calibration.png"}
@@ -122,8 +125,12 @@ def test_the_conversion_is_stored_beside_the_model(tmp_path: Path) -> None:
     split = load(RAW)
     model = fit(split, Recipe(parameters={"n_estimators": 5}))
     digest = store(tmp_path / "model", model, split, {"accuracy": 0.9})
-    plan, _ = carried.read(verify(tmp_path / "model", Settings(model_path=tmp_path / "model")))
+    artifact = verify(tmp_path / "model", Settings(model_path=tmp_path / "model"))
+    plan, _ = carried.read(artifact)
     assert (plan.runtime, plan.classes) == ("onnx", model.classes_.tolist())
+    rows = carried.rows(artifact)
+    assert rows is not None
+    assert rows.tolist() == split.train.to_numpy().tolist(), "the rows that it learnt from travel with it"
     (tmp_path / "model" / "onnx" / "model.onnx").write_bytes(b"another")
     assert tree_digest(tmp_path / "model") != digest
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from rollout_trainer.card import card
 from rollout_trainer.contract import read as read_contract
 from rollout_trainer.data import Split, load, shuffle_labels
 from rollout_trainer.errors import DataRefused, TrainerError
-from rollout_trainer.evaluate import evaluate, judge
+from rollout_trainer.evaluate import evaluate, fallen_short, judge
 from rollout_trainer.recipe import Recipe
 from rollout_trainer.train import fit
 from tests.unit.trainer.samples import CONTRACT, PROCESSED, RAW
@@ -48,6 +50,49 @@ def test_accuracy_follows_from_the_recipe(split: Split, recipe: Recipe, least: f
     assert 0 <= metrics["f1_macro"] <= 1
     assert metrics["samples"] == 45
     assert evaluate(fit(split, recipe), split) == metrics, "the same recipe makes the same model"
+
+
+def fraud() -> Split:
+    """One row in fifty is a fraud, and no column tells."""
+    random = np.random.default_rng(0)
+    labels = pd.Series(["fraud" if n % 50 == 0 else "fine" for n in range(1_000)], name="kind")
+    rows = pd.DataFrame({"amount": random.normal(size=1_000)})
+    return Split(rows[:700], labels[:700], rows[700:], labels[700:], "sha256:0")
+
+
+def test_a_model_that_never_says_fraud_is_seen_through() -> None:
+    split, recipe = fraud(), Recipe(estimator="sklearn.dummy.DummyClassifier")
+    evaluation = judge(fit(split, recipe), split, recipe)
+    assert evaluation.metrics["accuracy"] == 0.98
+    assert evaluation.metrics["balanced_accuracy"] == 0.5
+    assert evaluation.metrics["log_loss"] > 0
+    assert evaluation.constant == "fine"
+    assert evaluation.recalls == (1.0, 0.0)
+    assert "| fraud | 6 | 0 | 0.0000 |" in card(recipe, split, evaluation)
+
+
+def test_a_model_that_tells_classes_apart_is_not_called_constant(split: Split) -> None:
+    recipe = Recipe(parameters={"n_estimators": 3})
+    assert judge(fit(split, recipe), split, recipe).constant == ""
+
+
+@pytest.mark.parametrize(
+    ("least", "sentence"),
+    [
+        pytest.param({}, "", id="nothing asked for"),
+        pytest.param({"accuracy": 0.9, "balanced_accuracy": 0.5}, "", id="reached"),
+        pytest.param(
+            {"balanced_accuracy": 0.6}, "balanced_accuracy is 0.5000, and the recipe asks for 0.6: nothing is registered.", id="short"
+        ),
+    ],
+)
+def test_a_recipe_chooses_what_a_model_must_reach(least: dict[str, float], sentence: str) -> None:
+    assert fallen_short({"accuracy": 0.99, "balanced_accuracy": 0.5, "log_loss": 0.1}, least) == sentence
+
+
+def test_what_cannot_be_asked_for_is_a_sentence() -> None:
+    with pytest.raises(TrainerError, match="no metric log_loss that could be asked for: there are accuracy"):
+        fallen_short({"accuracy": 0.99, "log_loss": 0.1}, {"log_loss": 0.1})
 
 
 @pytest.mark.parametrize("features", [1, 2, 3, 4])
