@@ -122,6 +122,10 @@ test-models: setup ## Labels and probabilities beside scikit-learn's: a hundred 
 bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts, on a real kube-apiserver
 	@$(RUN) python -m tests.bench.operator
 
+.PHONY: test-busy
+test-busy: setup ## Half an hour of the operator on a machine with 20 processes that only compute: would its liveness probe have ended it?
+	@$(RUN) python -m tests.bench.operator.busy
+
 .PHONY: bench-gates
 bench-gates: setup ## What our gates come to beside the rules of Argo Rollouts and Flagger: docs/statistics.md and its plot
 	@$(RUN) python -m tests.bench.gates $(if $(RUNS),--runs $(RUNS))

@@ -19,6 +19,8 @@ environment:
   ACCURACY_WINDOW  1000; newest labels that it rests on
   LATENCY_BUCKETS  bounds in seconds, 0.25,1.5, that ml_request_latency_seconds has beside the usual ones
   MODEL_ALLOW_PICKLE   1 to load pickled models, which can run any code
+  MODEL_COMPARE_PERCENT  of live requests that are compared with scikit-learn, 1 to 100; none where it is not set
+  MODEL_COMPARE_SECONDS  300; time between two comparisons
   MODEL_MAX_BYTES  2147483648; largest model, packed and unpacked
   MAX_BODY_BYTES   8388608; largest body of a request
   MAX_ROWS         100000; most rows of a request
@@ -40,7 +42,7 @@ def main() -> int:
 
     from rollout_inference.app import create_app  # noqa: PLC0415
     from rollout_inference.logs import configure  # noqa: PLC0415
-    from rollout_inference.server import configuration  # noqa: PLC0415
+    from rollout_inference.server import SWITCH, configuration  # noqa: PLC0415
     from rollout_inference.settings import Settings, SettingsError  # noqa: PLC0415
 
     try:
@@ -49,6 +51,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     configure(settings.log_level)
+    sys.setswitchinterval(SWITCH)
     app = create_app(settings)
     uvicorn.Server(configuration(app, settings)).run()
     return 0 if app.state.model is not None else 1

@@ -15,9 +15,11 @@ from fastapi_offline import FastAPIOffline
 
 from rollout_inference.endpoint import Endpoint, Receive, Scope, Send, header
 from rollout_inference.errors import LoadFailed
+from rollout_inference.live import watch
 from rollout_inference.loading import LoadedModel, load
 from rollout_inference.metrics import OTHER, PREDICTION
 from rollout_inference.openapi import OVERVIEW, TITLE, for_model
+from rollout_inference.pace import measured
 from rollout_inference.prefix import prefixes
 from rollout_inference.protocols.labels import Labels
 from rollout_inference.protocols.mlflow import Mlflow
@@ -103,7 +105,7 @@ def create_app(settings: Settings, model: LoadedModel | None = None) -> Applicat
     """The application for one model; a `model` that is given is served at once, otherwise it is loaded by `settings` at start."""
     made = Application(settings)
     if model is not None:
-        made.state.serve(model)
+        made.state.serve(model, measured(made.state, model))
     return made
 
 
@@ -141,16 +143,18 @@ async def _load(state: State) -> None:
     """A model that cannot be loaded ends the process, with the reason where Kubernetes shows it."""
     try:
         found = await load(state.settings)
+        pace = await asyncio.to_thread(measured, state, found)
     except LoadFailed as failure:
         state.why = str(failure)
         await asyncio.to_thread(_last_words, state)
         return
-    state.serve(found)
+    state.serve(found, pace)
     # What stays for the life of the process need not be looked at by every collection.
     gc.collect()
     gc.freeze()
-    what = {"digest": found.digest, "runtime": found.runtime.name, "reason": found.plan.reason}
+    what = {"digest": found.digest, "runtime": found.runtime.name, "reason": found.plan.reason, "rows_at_once": pace.rows}
     log.info("serving %s version %s by %s", state.settings.name, state.settings.version, found.runtime.name, extra=what)
+    await watch(state)
 
 
 def _last_words(state: State) -> None:

@@ -15,6 +15,7 @@ from rollout_inference.signature import Signature
 
 MLMODEL = "MLmodel"
 METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
+PYFUNC = "python_function"
 MOST_FILES = 10_000
 MOST_TEXT = 1024 * 1024
 """Bytes of each file of a model that is read as text."""
@@ -24,7 +25,8 @@ MOST_TEXT = 1024 * 1024
 class Artifact:
     """A verified folder.
 
-    serialization: "skops" or a pickle's; method: of the estimator, which MLflow's own server would ask;
+    serialization: "skops" or a pickle's; method: of the estimator, which MLflow's own server would ask; made_with: scikit-learn's
+    version there, "" where MLmodel does not say; code: the folder of its code_paths;
     example: rows of the input example, empty where there is none; accuracy: share of right answers
     on held-out data, 0 to 1; absolute_error: mean absolute error there; samples: answers behind either; None where metrics.json has none.
     """
@@ -39,6 +41,8 @@ class Artifact:
     absolute_error: float | None = None
     samples: int | None = None
     method: str = "predict"
+    made_with: str = ""
+    code: Path | None = None
 
 
 def verify(folder: Path, settings: Settings) -> Artifact:
@@ -57,16 +61,18 @@ def verify(folder: Path, settings: Settings) -> Artifact:
     try:
         described = _mlmodel(folder)
         signature = Signature.of(described.get("signature"))
-        flavor = (described.get("flavors") or {}).get("sklearn") or {}
+        flavor = _flavor(described)
         method = _method(described.get("flavors") or {})
-        file = _within(folder, flavor.get("pickled_model", ""))
+        file = within(folder, flavor.get("pickled_model", ""))
+        code = within(folder, flavor["code"], folders=True) if flavor.get("code") else None
         measured = _measured(folder / "metrics.json")
         example = _example(folder, described, signature)
     except LoadFailed:
         raise
     except Exception as failure:  # a file of unknown content can fail in any way
         raise LoadFailed(f"The model cannot be loaded: {first_line(failure)}") from failure
-    return Artifact(folder, file, str(flavor.get("serialization_format", "")), signature, digest, example, **measured, method=method)
+    made: dict[str, Any] = {"method": method, "made_with": str(flavor.get("sklearn_version") or ""), "code": code}
+    return Artifact(folder, file, str(flavor.get("serialization_format", "")), signature, digest, example, **measured, **made)
 
 
 def _weigh(folder: Path, most: int) -> None:
@@ -109,10 +115,23 @@ def _method(flavors: dict[str, Any]) -> str:
     return str(named)
 
 
-def _within(folder: Path, name: object) -> Path:
-    """The file that MLmodel names; it may lead nowhere out of the folder."""
+def _flavor(described: dict[str, Any]) -> dict[str, Any]:
+    """MLmodel's part about scikit-learn; raises LoadFailed with the flavours that it has instead."""
+    flavors = described.get("flavors") or {}
+    if isinstance(found := flavors.get("sklearn"), dict):
+        return found
+    others = sorted(set(map(str, flavors)) - {PYFUNC}) or [f"{PYFUNC} (a model of one's own)" if flavors else "none"]
+    raise LoadFailed(
+        f"The model is of MLflow's flavour {', '.join(others)}, and sklearn is the one that is served: log it with "
+        "mlflow.sklearn.log_model (a class with its interface, such as XGBClassifier: as a pickle that MODEL_ALLOW_PICKLE allows)."
+    )
+
+
+def within(folder: Path, name: object, *, folders: bool = False) -> Path:
+    """The file, or the folder, that MLmodel names; it may lead nowhere out of the model's. Raises LoadFailed."""
     path = (folder / str(name)).resolve()
-    if not name or not path.is_relative_to(folder.resolve()) or not path.is_file():
+    there = path.is_dir() if folders else path.is_file()
+    if not name or not path.is_relative_to(folder.resolve()) or not there:
         raise LoadFailed(f"MLmodel names no scikit-learn model file within the model: {name!r}.")
     return path
 
@@ -143,6 +162,6 @@ def _example(folder: Path, described: dict[str, Any], signature: Signature) -> l
     name = (described.get("saved_input_example_info") or {}).get("artifact_path", "")
     if not name:
         return []
-    said = json.loads(text(_within(folder, name)))
+    said = json.loads(text(within(folder, name)))
     rows = said.get("data", []) if isinstance(said, dict) else said
     return [row for row in rows[:100] if isinstance(row, list) and len(row) == signature.width and all(_number(v) for v in row)]

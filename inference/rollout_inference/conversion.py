@@ -56,8 +56,8 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
     def by_sklearn(reason: str, points: int = 0) -> tuple[Plan, bytes]:
         return Plan("sklearn", task, classes, reason=reason, points=points, method=method), b""
 
-    if method not in {"predict", "predict_proba"}:
-        return by_sklearn(f"{method} is not converted")
+    if never := _never(method, signature):
+        return by_sklearn(never)
     try:
         shown = proof(estimator, artifact, rows)
     except Exception as failure:  # no failure of the check keeps scikit-learn from serving
@@ -79,6 +79,13 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
     return by_sklearn(reason, len(shown.points))
 
 
+def _never(method: str, signature: Signature) -> str:
+    """Why no conversion is tried; "" where one is."""
+    if method not in {"predict", "predict_proba"}:
+        return f"{method} is not converted"
+    return "not converted: columns may be missing, and converters lose which way such rows go" if signature.optional else ""
+
+
 def _task(estimator: Any, method: str) -> str:
     """As in Plan: what is asked for probabilities or their logarithms answers with numbers."""
     if is_regressor(estimator) or method != "predict":
@@ -87,16 +94,13 @@ def _task(estimator: Any, method: str) -> str:
 
 
 def _answers_example(estimator: Any, artifact: Artifact) -> None:
-    """Raises LoadFailed where the model does not answer its own example, or, where it brings none, a row of zeros."""
-    if not hasattr(estimator, artifact.method):
-        raise LoadFailed(
-            f"The model is a {type(estimator).__name__}, which has no {artifact.method}: "
-            "register a model that predicts, or the pipeline that ends in one."
-        )
+    """Raises LoadFailed where the model does not answer its own example, or without one fails on zeros and does not refuse them."""
     rows = np.asarray(artifact.example or np.zeros((1, artifact.signature.width)), dtype=np.float64)
     try:
         getattr(estimator, artifact.method)(frame(artifact.signature, rows))
     except Exception as failure:
+        if isinstance(failure, ValueError) and not artifact.example:
+            return  # how scikit-learn refuses values; these are made up
         raise LoadFailed(f"The model fails on rows that its signature allows: {first_line(failure)}") from failure
 
 

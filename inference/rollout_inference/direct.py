@@ -99,7 +99,7 @@ class Direct(Deadlines):
     def _settle(self) -> None:
         """Have what waits answered, before anything else happens to the connection."""
         if self._waits:
-            self.together.answer()
+            self.together.settle()
 
     def _found(self) -> Endpoint | None:
         """The endpoint that can answer directly, once the body is there."""

@@ -28,7 +28,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
-Predicts = Callable[[Rows], Awaitable[Outcome]]
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
@@ -53,27 +52,32 @@ class Call:
     scope: Scope
     state: State
     model: LoadedModel
-    predicts: Predicts | None = None
 
     def header(self, name: bytes) -> bytes:
         """The header's value, b"" where there is none."""
         return header(self.scope, name)
 
-    async def predict(self, rows: Rows) -> tuple[Outcome, list[str]]:
-        """Predictions, and the ids that labels are sent back with."""
-        outcome = await (self.predicts or self.model.runtime.predict)(rows)
-        self.state.metrics.predictions.inc(len(rows))
-        return outcome, self.state.signer.sign(outcome.labels, time.time())
+
+@dataclass(slots=True)
+class Question:
+    """Checked rows, and how predictions and the ids that labels are sent back with become an answer."""
+
+    rows: Rows
+    write: Callable[[Outcome, list[str]], Reply]
 
 
 class Speaks:
-    """How a protocol answers, and how it says what is wrong. Subclasses define both."""
+    """How a protocol reads a request and says what is wrong with it. Subclasses define both.
+
+    There is nothing in it to wait for, and it may run in any thread: whether rows are predicted on the event loop, together with those
+    of others, or in a thread is not the protocol's business.
+    """
 
     counted = True
     """Whether its requests are predictions, which gates on errors and latency look at."""
 
-    async def answer(self, call: Call) -> Reply:
-        """The answer; raises Refused."""
+    def read(self, call: Call) -> Question | Reply:
+        """What is asked of the model, or the answer where nothing is; raises Refused."""
         raise NotImplementedError
 
     def problem(self, status: int, sentence: str) -> Reply:
@@ -114,7 +118,7 @@ class Endpoint:
     def quick(self) -> bool:
         """Whether the model answers without waiting for a thread, and nothing is traced: then requests may be answered together."""
         model = self.state.model
-        return model is not None and model.runtime.inline and self.state.tracing is NO_TRACING
+        return model is not None and model.runtime.inline and self.state.pace.rows > 0 and self.state.tracing is NO_TRACING
 
     def told(self, scope: Scope, reply: Reply, begun: float) -> Headers:
         """Count the answer, and give the headers that it has."""
@@ -128,24 +132,55 @@ class Endpoint:
             self._note(scope, reply, time.perf_counter() - begun)
         return [(b"content-type", reply.kind), (b"content-length", b"%d" % len(reply.body)), *self.fixed, *reply.headers]
 
-    async def answer(self, scope: Scope, body: bytes, predicts: Predicts | None = None) -> Reply:
-        """What is sent to a request that is there whole. predicts: instead of the model's runtime."""
+    def read(self, scope: Scope, body: bytes, encoding: bytes, model: LoadedModel) -> Question | Reply:
+        """What the model is asked by a request that is there whole, or what is sent without it. Never raises: others are read beside it."""
         try:
-            plain = unpacked(body, header(scope, b"content-encoding"), self.state.settings.max_body)
-            return await self.speaks.answer(Call(plain, scope, self.state, self._model(), predicts))
+            plain = unpacked(body, encoding, self.state.settings.max_body) if encoding else body
+            found = self.speaks.read(Call(plain, scope, self.state, model))
+            if not isinstance(found, Question | Reply):
+                raise TypeError(f"{type(self.speaks).__name__}.read must give a Question or a Reply at once, not {type(found).__name__}")
+            return found
         except Refused as refused:
             return self._problem(refused)
         except Exception:
-            log.exception("prediction failed", extra={"path": scope["path"]})
-            return self.speaks.problem(500, "the model failed on this input; the server's log has the details")
+            return self.failed(scope)
+
+    def write(self, scope: Scope, question: Question, outcome: Outcome) -> Reply:
+        """The answer, with signed ids. Never raises."""
+        try:
+            self.state.metrics.predictions.inc(len(question.rows))
+            if self.state.live is not None:
+                self.state.live.note(question.rows, outcome.labels)
+            return question.write(outcome, self.state.signer.sign(outcome.labels, time.time()))
+        except Exception:
+            return self.failed(scope)
+
+    def failed(self, scope: Scope) -> Reply:
+        """What is sent instead of an answer where an exception is being handled."""
+        log.exception("prediction failed", extra={"path": scope["path"]})
+        return self.speaks.problem(500, "the model failed on this input; the server's log has the details")
+
+    async def answer(self, scope: Scope, body: bytes) -> Reply:
+        """What is sent to a request that is there whole. What would keep the event loop too long is done in threads, step by step."""
+        state, model, encoding = self.state, self._model(), header(scope, b"content-encoding")
+        aside = asyncio.get_running_loop().run_in_executor
+        small = len(body) <= state.pace.size and not encoding
+        found = self.read(scope, body, encoding, model) if small else await aside(state.aside, self.read, scope, body, encoding, model)
+        if isinstance(found, Reply):
+            return found
+        few = small and len(found.rows) <= state.pace.rows
+        try:
+            outcome = model.runtime.run(found.rows) if few and model.runtime.inline else await model.runtime.predict(found.rows)
+        except Exception:
+            return self.failed(scope)
+        return self.write(scope, found, outcome) if few else await aside(state.aside, self.write, scope, found, outcome)
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         try:
             self._model()
-            body = await self._body(scope, receive)
+            return await self.answer(scope, await self._body(scope, receive))
         except Refused as refused:
             return self._problem(refused)
-        return await self.answer(scope, body)
 
     def _model(self) -> LoadedModel:
         if (model := self.state.model) is None:

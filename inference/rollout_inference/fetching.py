@@ -7,6 +7,10 @@ import os
 import sys
 from pathlib import Path
 
+# Where MLflow's telemetry reaches nobody it gives up, in a thread of its own, and takes its variable
+# out of os.environ: a request that reads os.environ at that moment ends in KeyError.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
 import mlflow.artifacts
 
 from rollout_inference.errors import first_line

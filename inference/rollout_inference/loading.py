@@ -7,7 +7,7 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -83,10 +83,11 @@ async def _fetched(settings: Settings, scratch: str) -> Path:
 
 async def _conversion(artifact: Artifact, scratch: str, settings: Settings) -> tuple[Plan, OnnxRuntime | None]:
     """The one that the model brings along, where it proves right; else one that is made now, which takes seconds."""
-    try:
-        return await asyncio.to_thread(carried.read, artifact)
-    except carried.NotCarried as why:
-        log.info("the model is converted here: %s", why)
+    if not artifact.signature.optional:
+        try:
+            return await asyncio.to_thread(carried.read, artifact)
+        except carried.NotCarried as why:
+            log.info("the model is converted here: %s", why)
     plan = await _prepared(Order(str(artifact.folder), scratch, settings.model_dump_json()))
     return plan, await asyncio.to_thread(_onnx, plan, scratch)
 
@@ -119,17 +120,39 @@ def _assembled(artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, setting
         from rollout_inference import estimator  # noqa: PLC0415 - scikit-learn is imported where it serves, and only there
 
         runtime = SklearnRuntime(estimator.load(artifact, settings), artifact.signature, method=artifact.method)
-    signature, example = artifact.signature, (artifact.example or [[0.0] * artifact.signature.width])[0]
+    example = (artifact.example or [[0.0] * artifact.signature.width])[0]
+    signature = _closed(artifact.signature, runtime, example)
     figures = {"accuracy": artifact.accuracy, "absolute_error": artifact.absolute_error, "samples": artifact.samples}
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
     warm_up(model)
     return model
 
 
+def _closed(signature: Signature, runtime: Runtime, example: list[float]) -> Signature:
+    """The signature, with those optional columns as closed where the model refuses a missing value in the example row."""
+
+    def refuses(column: int) -> bool:
+        row = np.array([example])
+        row[0, column] = np.nan
+        try:
+            runtime.run(row)
+        except Exception as failure:
+            log.info("%s cannot be missing: %s", signature.names[column], first_line(failure))
+            return True
+        return False
+
+    return replace(signature, closed=tuple(filter(refuses, signature.optional)))
+
+
 def warm_up(model: LoadedModel) -> None:
-    """A few predictions, so that the first request is as fast as the next; raises LoadFailed where the model cannot even do that."""
+    """A few predictions, so that the first request is as fast as the next; raises LoadFailed where the model cannot even do that.
+
+    What scikit-learn refuses, as it may a row of zeros where the model brings no example, is no reason not to serve.
+    """
     try:
         for _ in range(3):
             model.runtime.run(np.array([model.example]))
+    except ValueError as failure:
+        log.warning("the model was not warmed up, it refuses %s: %s", model.example, first_line(failure))
     except Exception as failure:
         raise LoadFailed(f"The model fails on a row that its signature allows, {model.example}: {first_line(failure)}") from failure

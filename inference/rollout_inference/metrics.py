@@ -70,6 +70,10 @@ class Metrics:
         self.errors = Counter(
             "ml_request_errors", "Predict requests that ended in a server error, or found no route", names, registry=registry
         ).labels(*mine)
+        self._compared = Counter("ml_runtime_compared", "Live rows compared with scikit-learn", names, registry=registry).labels(*mine)
+        self._mismatch = Counter("ml_runtime_mismatch", "Live rows that scikit-learn answers otherwise", names, registry=registry).labels(
+            *mine
+        )
         unrouted = Counter(
             "ml_request_unrouted", "Requests that found no route (404, 405), by what they look like", [*names, "kind"], registry=registry
         )
@@ -81,7 +85,7 @@ class Metrics:
 
     def loaded(self, model: LoadedModel) -> None:
         """Show what is served, and what the trainer measured on held-out data."""
-        self._info.labels(*self._mine, model.digest, model.runtime.name, model.plan.task).set(1)
+        self.serves(model)
         self.accuracy.trained(model.accuracy, model.samples if model.accuracy is not None else None)
         self.error.trained(model.absolute_error, model.samples if model.absolute_error is not None else None)
         if model.plan.task == "regressor":
@@ -90,6 +94,16 @@ class Metrics:
         else:
             for outcome in ("correct", "wrong"):
                 self._feedback.labels(*self._mine, outcome)
+
+    def serves(self, model: LoadedModel) -> None:
+        """Show which runtime serves, and no other."""
+        self._info.clear()
+        self._info.labels(*self._mine, model.digest, model.runtime.name, model.plan.task).set(1)
+
+    def compared(self, rows: int, differ: int) -> None:
+        """Live rows were held against scikit-learn."""
+        self._compared.inc(rows)
+        self._mismatch.inc(differ)
 
     def labelled(self, prediction: Prediction, right: bool) -> None:
         """Credit a label to the revision that made the prediction; to the live accuracy only where that is this one."""

@@ -174,20 +174,27 @@ DESCRIPTIONS: Mapping[str, Text] = {
 }
 
 
+def _value(signature: Signature, column: int) -> Schema:
+    """A value of the column; null where it may be missing."""
+    kind = _WHOLE if column in signature.whole else _NUMBER
+    open_ = column in signature.optional and column not in signature.closed
+    return {**kind, "type": [kind["type"], "null"]} if open_ else kind
+
+
 def for_model(document: Schema, signature: Signature | None, example: list[float], most: int) -> Schema:
     """The document with the served model's own rows, of which a request may have `most`; any rows while none is served."""
-    number = [(_WHOLE if signature is not None and n in signature.whole else _NUMBER) for n in range(signature.width if signature else 0)]
+    number = [_value(signature, n) for n in range(signature.width)] if signature is not None else []
     flat: Schema = {"type": "array", "items": _NUMBER}
     rows: Schema = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
     columns: Schema = {"type": "array", "items": {"type": "string"}}
     if signature is not None:
-        same = _WHOLE if signature.whole and len(signature.whole) == signature.width else _NUMBER
+        mixed = any(one != number[0] for one in number)
+        same = _NUMBER if mixed else number[0]
         flat = {"type": "array", "items": same, "minItems": signature.width, "maxItems": signature.width, "example": example}
-        mixed = bool(signature.whole) and len(signature.whole) < signature.width
         kinds = [] if mixed else [flat]
         if signature.named:
             properties = dict(zip(signature.names, number, strict=True))
-            named = {"type": "object", "required": list(signature.names), "properties": properties, "additionalProperties": False}
+            named = {"type": "object", "required": list(signature.demanded), "properties": properties, "additionalProperties": False}
             kinds.append({**named, "example": dict(zip(signature.names, example, strict=True))})
             columns = {"const": list(signature.names)}
         rows = {"type": "array", "minItems": 1, "maxItems": most, "items": {"anyOf": kinds or [flat]}, "example": [example]}

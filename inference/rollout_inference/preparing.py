@@ -20,7 +20,11 @@ from rollout_inference.settings import Settings
 def prepare(folder: Path, target: Path, settings: Settings) -> Plan:
     """Verify, read, convert; writes the ONNX file into `target` where that is the plan. Raises LoadFailed."""
     artifact = verify(folder, settings)
-    made, content = conversion.plan(estimator.load(artifact, settings), artifact, carried.rows(artifact))
+    model = estimator.load(artifact, settings)
+    try:
+        made, content = conversion.plan(model, artifact, carried.rows(artifact))
+    except LoadFailed as failure:
+        raise LoadFailed(estimator.aged(artifact, str(failure))) from failure
     if content:
         (target / ONNX_FILE).write_bytes(content)
     return made

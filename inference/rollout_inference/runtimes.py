@@ -1,4 +1,4 @@
-"""What answers: ONNX Runtime, inline; or scikit-learn in one thread, which takes at once all that came while it was busy."""
+"""What answers: ONNX Runtime, inline where little is asked; or scikit-learn in one thread, which takes at once all that came meanwhile."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,9 +12,6 @@ import onnxruntime
 from rollout_inference.plan import Shape
 from rollout_inference.signature import Rows, Signature, frame
 
-INLINE = 2_000
-"""Rows that are predicted on the event loop itself; more, about 3 ms, would keep other requests waiting and go to a thread."""
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -25,7 +22,7 @@ class Outcome:
 
 
 class Runtime(Protocol):
-    """Predicts checked rows; raises whatever the model raises. inline: whether few rows are predicted without waiting for a thread."""
+    """Predicts checked rows; raises whatever the model raises. inline: whether few rows may be predicted without a thread."""
 
     name: str
     inline: bool
@@ -65,6 +62,7 @@ class OnnxRuntime:
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._outputs = [one.name for one in self._session.get_outputs()]
         self._served = self._outputs[:2]
+        self._thread = ThreadPoolExecutor(1, "onnx")
 
     @property
     def probable(self) -> bool:
@@ -79,10 +77,8 @@ class OnnxRuntime:
         return [self._typed(said[0]), *said[1:]]
 
     async def predict(self, rows: Rows) -> Outcome:
-        """Inline, or in a thread where there are many rows."""
-        if len(rows) > INLINE:
-            return await asyncio.to_thread(self.run, rows)
-        return self.run(rows)
+        """In a thread, which leaves Python to the event loop meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.run, rows)
 
     def run(self, rows: Rows) -> Outcome:
         """Predict in this thread."""

@@ -13,6 +13,10 @@ a request that meets a connection just closed by the server is answered 502 by t
 GRACE = 20
 """Seconds that requests under way have to end after SIGTERM; with the preStop sleep of 5 s it fits into the pod's 30 s."""
 
+SWITCH = 0.0005
+"""Seconds after which a thread that runs Python lets another one run: what reads and writes long bodies beside the event loop must not
+keep it waiting. Python's own value is 5 ms, and the loop waits for it several times in one request."""
+
 
 def configuration(app: Application, settings: Settings) -> uvicorn.Config:
     """The configuration that the pod runs with."""

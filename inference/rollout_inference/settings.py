@@ -24,9 +24,11 @@ _WHOLE = {
     "FEEDBACK_SECONDS": "feedback_seconds",
     "ACCURACY_WINDOW": "accuracy_window",
     "ACCURACY_FROM": "accuracy_from",
+    "MODEL_COMPARE_PERCENT": "compare_percent",
+    "MODEL_COMPARE_SECONDS": "compare_seconds",
 }
 """Variables that hold a whole number, and the setting that each is."""
-_MOST = {"PORT": 65535}
+_MOST = {"PORT": 65535, "MODEL_COMPARE_PERCENT": 100}
 _MOST_BOUNDS = 60
 
 
@@ -41,7 +43,8 @@ class Settings(BaseModel):
     load_seconds: time that loading may take; header_seconds, body_seconds: time that a client has to send either;
     feedback_key: secret that prediction ids are signed with, made up where it is ""; feedback_seconds: how long a label may take;
     latency_buckets: bounds in seconds that the latency histogram has beside the usual ones;
-    accuracy_window: labels that the live accuracy rests on at most, accuracy_from: and at least.
+    accuracy_window: labels that the live accuracy rests on at most, accuracy_from: and at least;
+    compare_percent: of live requests that are compared with scikit-learn, every `compare_seconds`.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -63,6 +66,8 @@ class Settings(BaseModel):
     feedback_seconds: int = 7 * 24 * 3600
     accuracy_window: int = 1_000
     accuracy_from: int = 100
+    compare_percent: int = 0
+    compare_seconds: int = 300
     latency_buckets: tuple[float, ...] = ()
     allow_pickle: bool = False
     termination_log: Path = Path("/dev/termination-log")

@@ -1,23 +1,23 @@
 """Requests that came in one turn of the event loop are predicted by one run of the model, and their answers leave one after the other.
 
 Nobody waits for it: the model runs when all that has arrived is read. With sixteen clients a run serves several of them, and one answer
-in several has to wake a client that sleeps; each is a fifth of what a request costs by itself.
+in several has to wake a client that sleeps; each is a fifth of what a request costs by itself. A turn takes what fits into BUDGET and
+leaves the rest to the next one, so that whoever asks for something else, such as a probe, is heard in between.
 """
 
 import asyncio
 import logging
 import time
-import types
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from rollout_inference import runtimes
-from rollout_inference.endpoint import Endpoint, Headers, Reply, Scope
+from rollout_inference.endpoint import Endpoint, Headers, Question, Reply, Scope, header
+from rollout_inference.loading import LoadedModel
 from rollout_inference.runtimes import Outcome, Runtime
 from rollout_inference.signature import Rows
+from rollout_inference.state import BUDGET
 
 log = logging.getLogger(__name__)
 
@@ -49,27 +49,6 @@ class Asked:
             log.exception("an answer could not be sent", extra={"path": self.scope["path"]})
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A request whose coroutine waits for the predictions of its rows."""
-
-    asked: Asked
-    answering: Generator[Any, Any, Reply]
-    rows: Rows
-
-    def goes_on(self, outcome: Outcome) -> None:
-        try:
-            self.answering.send(outcome)
-        except StopIteration as done:
-            self.asked.told(done.value)
-
-    def fails(self, failure: Exception) -> None:
-        try:
-            self.answering.throw(failure)
-        except StopIteration as done:
-            self.asked.told(done.value)
-
-
 class Together:
     """What has come since the last answers."""
 
@@ -77,63 +56,78 @@ class Together:
         self._asked: list[Asked] = []
 
     def add(self, asked: Asked) -> None:
-        """Answer it at the end of this turn of the event loop."""
+        """Answer it at the end of this turn of the event loop, or of one of the next."""
         if not self._asked:
             asyncio.get_running_loop().call_soon(self.answer)
         self._asked.append(asked)
 
     def answer(self) -> None:
+        """Answer what has come, as much as one turn may take."""
+        _answer(self._taken())
+        if self._asked:
+            asyncio.get_running_loop().call_soon(self.answer)
+
+    def settle(self) -> None:
         """Answer all that has come."""
-        asked, self._asked = self._asked, []
-        _predict(list(_begun(asked)))
+        while self._asked:
+            _answer(self._taken())
+
+    def _taken(self) -> list[Asked]:
+        """The first that wait, as many as are expected to fit into BUDGET; one at least."""
+        expected, count = 0.0, 0
+        for one in self._asked:
+            expected += one.endpoint.state.pace.expected(len(one.body))
+            if count and expected > BUDGET:
+                break
+            count += 1
+        taken, self._asked = self._asked[:count], self._asked[count:]
+        return taken
 
 
-def _begun(asked: Iterable[Asked]) -> Generator[_Waiting, None, None]:
-    """Take each as far as it comes without the model; those that go on from there."""
+def _answer(asked: list[Asked]) -> None:
+    """Answer each, those that are for the model by one run of it."""
+    model = asked[0].endpoint.state.model if asked else None
+    if model is not None and model.runtime.inline:
+        _predict(model, list(_read(asked, model)))
+        return
     for one in asked:
-        if len(one.body) > one.endpoint.state.settings.max_body:
+        one.left()
+
+
+def _read(asked: list[Asked], model: LoadedModel) -> Iterator[tuple[Asked, Question]]:
+    """What the model is asked; what does without it is answered, and what is too much for the event loop left."""
+    for one in asked:
+        pace, encoding = one.endpoint.state.pace, header(one.scope, b"content-encoding")
+        if len(one.body) > pace.size or encoding:
             one.left()
             continue
-        answering: Any = one.endpoint.answer(one.scope, one.body, _asks)
-        try:
-            rows = answering.send(None)
-        except StopIteration as done:
-            one.told(done.value)
-            continue
-        if len(rows) > runtimes.INLINE:
-            answering.close()
+        found = one.endpoint.read(one.scope, one.body, encoding, model)
+        if isinstance(found, Reply):
+            one.told(found)
+        elif len(found.rows) > pace.rows:
             one.left()
         else:
-            yield _Waiting(one, answering, rows)
+            yield one, found
 
 
-@types.coroutine
-def _asks(rows: Rows) -> Generator[Rows, Outcome, Outcome]:
-    return (yield rows)
-
-
-def _predict(waiting: Sequence[_Waiting]) -> None:
+def _predict(model: LoadedModel, asked: Sequence[tuple[Asked, Question]]) -> None:
     """Give each its outcome; by one run where they are not too many, and one by one where that fails."""
-    if not waiting:
-        return
-    model = waiting[0].asked.endpoint.state.model
-    assert model is not None
-    if len(waiting) > 1 and sum(len(one.rows) for one in waiting) <= runtimes.INLINE:
+    if len(asked) > 1 and sum(len(question.rows) for _, question in asked) <= asked[0][0].endpoint.state.pace.rows:
         try:
-            outcomes = _outcomes(model.runtime, [one.rows for one in waiting])
+            outcomes = _outcomes(model.runtime, [question.rows for _, question in asked])
         except Exception:
             outcomes = []
-        for one, outcome in zip(waiting, outcomes, strict=False):
-            one.goes_on(outcome)
+        for (one, question), outcome in zip(asked, outcomes, strict=False):
+            one.told(one.endpoint.write(one.scope, question, outcome))
         if outcomes:
             return
-    for one in waiting:
+    for one, question in asked:
         try:
-            outcome = model.runtime.run(one.rows)
-        except Exception as failure:
-            one.fails(failure)
+            outcome = model.runtime.run(question.rows)
+        except Exception:
+            one.told(one.endpoint.failed(one.scope))
         else:
-            one.goes_on(outcome)
+            one.told(one.endpoint.write(one.scope, question, outcome))
 
 
 def _outcomes(runtime: Runtime, parts: Sequence[Rows]) -> list[Outcome]:

@@ -42,10 +42,13 @@ class Prometheus:
     place: str
     ask: Ask
 
-    def snapshot(self, metric: Metric, namespace: str, revision: str) -> Snapshot | MetricsUnreachable:
-        """What the operator sees of one revision, by its own query; a Prometheus that does not answer is an answer too."""
+    def snapshot(self, metric: Metric, window: float, namespace: str, revision: str) -> Snapshot | MetricsUnreachable:
+        """What the operator sees of one revision, by its own query; a Prometheus that does not answer is an answer too.
+
+        window: how far it looks back, in seconds.
+        """
         try:
-            return read(*self.ask("query", {"query": query(metric, namespace=namespace, revision=revision)}))
+            return read(*self.ask("query", {"query": query(metric, window, namespace=namespace, revision=revision)}))
         except Unreachable as failure:
             return MetricsUnreachable(str(failure))
 

@@ -91,8 +91,10 @@ class Cluster:
         """Let go of the connections."""
         await self._session.close()
 
-    def _ours(self, kind: str) -> list[tuple[str, str]]:
-        """What the API server filters a kind by."""
+    def _ours(self, kind: str, foreign: bool = False) -> list[tuple[str, str]]:
+        """What the API server filters a kind by; foreign: what no operator of this kind manages."""
+        if foreign:
+            return [("labelSelector", f"{MANAGED_BY}!={GROUP}")]
         labels = [*([] if kind == KIND else [f"{MANAGED_BY}={GROUP}"]), *self._of_shard]
         return [("labelSelector", ",".join(labels))] if labels else []
 
@@ -205,23 +207,26 @@ class Cluster:
         except Conflict:
             return
 
-    async def pages(self, kind: str, namespace: str) -> AsyncIterator[tuple[list[Object], str]]:
-        """Every object of a kind that is ours, in pages, each with the resourceVersion to watch from; namespace "" for all."""
+    async def pages(self, kind: str, namespace: str, foreign: bool = False) -> AsyncIterator[tuple[list[Object], str]]:
+        """Every object of a kind that is ours, in pages, each with the resourceVersion to watch from; namespace "" for all.
+
+        foreign: those that are not ours, instead.
+        """
         rest: list[tuple[str, str]] = []
         while True:
-            page = await self._call("GET", kind, _path(kind, namespace), query=[("limit", str(PAGE)), *self._ours(kind), *rest])
+            page = await self._call("GET", kind, _path(kind, namespace), query=[("limit", str(PAGE)), *self._ours(kind, foreign), *rest])
             yield page.get("items") or [], page["metadata"]["resourceVersion"]
             if not (token := page["metadata"].get("continue")):
                 return
             rest = [("continue", token)]
 
-    async def watch(self, kind: str, namespace: str, since: str) -> AsyncIterator[tuple[str, Object]]:
-        """What happens to objects of a kind that are ours after `since`, bookmarks included, until the API server ends it.
+    async def watch(self, kind: str, namespace: str, since: str, foreign: bool = False) -> AsyncIterator[tuple[str, Object]]:
+        """What happens to objects of a kind that are ours (foreign: that are not) after `since`, until the API server ends it.
 
-        Raises Expired where `since` is too old to go on from, CallFailed where the stream breaks or falls silent.
+        Bookmarks are told, too. Raises Expired where `since` is too old to go on from, CallFailed where the stream breaks or falls silent.
         """
         query = [("watch", "1"), ("resourceVersion", since), ("allowWatchBookmarks", "true"), ("timeoutSeconds", str(WATCHED))]
-        query += self._ours(kind)
+        query += self._ours(kind, foreign)
         path = _path(kind, namespace)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE)
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rollout_operator.cluster import Cluster
 from rollout_operator.domain.names import KIND
-from rollout_operator.errors import Conflict, Gone, Refused
+from rollout_operator.errors import Conflict, Foreign, Gone
 from rollout_operator.objects import Manifest
 from rollout_operator.store import Child, Key, Store, rollout_of
 
@@ -84,7 +84,7 @@ async def carry_out(change: Change, grounds: Grounds) -> None:
         there = await read_anew(change.kind, key[0], change.name, store, cluster)
         if known is None and there is not None and rollout_of(there) != key:
             # It would come to the same for ever, and nobody would know why.
-            raise Refused(f"{change.kind} {change.name} is there already and not this rollout's: rename or delete it") from None
+            raise Foreign(f"{change.kind} {change.name} is there already and not this rollout's: rename or delete it") from None
         raise
 
 

@@ -66,6 +66,23 @@ def _without_none(value: Any) -> Any:
     return [_without_none(v) for v in value] if isinstance(value, list) else value
 
 
+def without_defaults_in_lists(schema: Schema, inside: bool = False) -> Schema:
+    """The schema without defaults of fields of a list's items: they are said in words, and the operator knows them.
+
+    A list is applied as a whole. A default that the API server writes into an item makes another list of it than the one that was
+    applied, which Argo CD's diff by structured merge calls out of sync for ever.
+    """
+    result = {key: value for key, value in schema.items() if not (inside and key == "default")}
+    if inside and "default" in schema:
+        left_out = yaml.safe_dump(schema["default"], default_flow_style=True, width=1000).removesuffix("...\n").strip()
+        result["description"] = f"{schema.get('description', '')} {left_out} where it is left out.".strip()
+    if "properties" in schema:
+        result["properties"] = {name: without_defaults_in_lists(one, inside) for name, one in schema["properties"].items()}
+    if "items" in schema:
+        result["items"] = without_defaults_in_lists(schema["items"], inside=True)
+    return result
+
+
 def schema_of(model: type[Spec] | type[Status]) -> Schema:
     """The structural schema of one of the two top-level models, defaults included."""
     raw = model.model_json_schema(by_alias=True, mode="validation")
@@ -110,7 +127,7 @@ def crd() -> Schema:
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
-                                "spec": schema_of(Spec),
+                                "spec": without_defaults_in_lists(schema_of(Spec)),
                                 "status": status,
                             },
                             "x-kubernetes-validations": NAME_RULES,

@@ -13,6 +13,10 @@ class Refused(CallFailed):
     """The API server will not have the object as it is; the same again comes to the same."""
 
 
+class Foreign(Refused):
+    """Somebody else's object has the name; nothing comes of it until that object goes."""
+
+
 class Gone(CallFailed):
     """The object does not exist (any more)."""
 

@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -15,11 +15,12 @@ import uvloop
 from prometheus_client import start_http_server
 
 from rollout_operator import telemetry
+from rollout_operator.claims import KINDS as CLAIMING
 from rollout_operator.cluster import Cluster
 from rollout_operator.domain.names import GROUP, KIND, PLURAL, SHARD, VERSION
 from rollout_operator.engine import LONGEST_SLEEP, Engine
-from rollout_operator.errors import Gone
-from rollout_operator.lean import ResourceMemories, ResourceMemory, kopf
+from rollout_operator.errors import CallFailed, Gone
+from rollout_operator.lean import ActivityError, ResourceMemories, ResourceMemory, kopf
 from rollout_operator.liveness import DOUBTFUL, Echoes, Health, served
 from rollout_operator.login import login
 from rollout_operator.objects import Gateways
@@ -30,7 +31,9 @@ from rollout_operator.reporter import Reporter
 from rollout_operator.resync import OWNED_KINDS, every, resync
 from rollout_operator.settings import Settings
 from rollout_operator.store import Event, Key, Store, at_rest, event_of, key_of
-from rollout_operator.watching import Watching
+from rollout_operator.watching import Watching, WatchingClaims
+
+log = logging.getLogger(__name__)
 
 
 class NoMemory(kopf.DiffBaseStorage):
@@ -87,6 +90,18 @@ def configure(settings: kopf.OperatorSettings, shard: str = "") -> None:
     settings.persistence.progress_storage = NoProgress()
 
 
+@contextlib.contextmanager
+def opening(variable: str, port: int) -> Iterator[None]:
+    """Have the operator end where a port cannot be opened: kopf takes any other failure at start for one that passes, and waits."""
+    try:
+        yield
+    except OSError as failure:
+        reason = os.strerror(failure.errno) if failure.errno else str(failure)
+        raise kopf.PermanentError(
+            f"{variable}={port} cannot be opened: {reason}. Write another port, or end what listens there."
+        ) from failure
+
+
 class Shell:
     """Everything that lives as long as the operator's process."""
 
@@ -123,23 +138,55 @@ class Shell:
             feedback_key=self.settings.feedback_key,
         )
         self.engine = Engine(ports, turns=ports.turns)
-        await self._exit.enter_async_context(served(self.settings.health_port, self.health.trouble, self.store.count))
+        with opening("HEALTH_PORT", self.settings.health_port):
+            await self._exit.enter_async_context(served(self.settings.health_port, self.health.trouble, self.store.count))
         telemetry.ROLLOUTS.set_function(self.store.count)
         loop = asyncio.get_running_loop()
         telemetry.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
-        start_http_server(self.settings.metrics_port)
-        # Before anything is decided, all that is owned is known; kopf lists the ModelRollouts only once this has returned.
-        watched = [Watching(kind, ns, self.store, cluster, self.wake) for kind in OWNED_KINDS for ns in self.settings.namespaces or ("",)]
+        with opening("METRICS_PORT", self.settings.metrics_port):
+            start_http_server(self.settings.metrics_port)
+        # Before anything is decided, all is known: what is owned, who else answers where, and every ModelRollout.
+        namespaces = self.settings.namespaces or ("",)
+        watched = [Watching(kind, ns, self.store, cluster, self.wake) for kind in OWNED_KINDS for ns in namespaces]
+        around = self.store, cluster, self.wake
+        watched += [WatchingClaims(kind, ns, ports.claims, around) for kind in CLAIMING for ns in namespaces]
         for one in watched:
             task = asyncio.create_task(one.run(), name=f"watch {one.kind} {one.namespace}")
             self._exit.push_async_callback(_end, task)
         await asyncio.gather(*(one.listed.wait() for one in watched))
+        for ns in namespaces:
+            await self.learn(cluster, ns)
         self._exit.push_async_callback(_end, asyncio.create_task(self.engine.run(), name="engine"))
         once = partial(resync, self.store, cluster, self.settings.namespaces, self.wake, self.gone)
         comparing = asyncio.create_task(every(self.settings.resync.total_seconds(), once), name="resync")
         self._exit.push_async_callback(_end, comparing)
         asking = asyncio.create_task(every(DOUBTFUL / 6, partial(self.ask_after, cluster)), name="doubts")
         self._exit.push_async_callback(_end, asking)
+
+    async def learn(self, cluster: Cluster, namespace: str) -> None:
+        """Know every ModelRollout before the first one is looked at: of two with one host and path it is the older's.
+
+        kopf lists them page by page, and tells of the first while the others are still unknown. Tries again until it succeeds.
+        """
+        found: dict[Key, bool] = {}
+        while True:
+            try:
+                async for items, _ in cluster.pages(KIND, namespace):
+                    for raw in items:
+                        self.store.put_rollout(raw)
+                        found[key_of(raw["metadata"])] = at_rest(raw)
+                break
+            except Gone:
+                # Not installed: kopf waits for it.
+                return
+            except CallFailed as failure:
+                log.warning("ModelRollouts could not be listed, tried again: %s", failure)
+                await asyncio.sleep(1)
+        for key, rests in found.items():
+            if rests and self.engine is not None:
+                self.engine.meet(key)
+            else:
+                self.wake(key)
 
     def _queue(self) -> str:
         still = time.monotonic() - self.engine.turned if self.engine is not None else 0.0
@@ -240,7 +287,7 @@ def registry(shell: Shell) -> kopf.OperatorRegistry:
 
 
 def run(settings: Settings) -> None:
-    """Run until a signal ends it."""
+    """Run until a signal ends it; SystemExit with a sentence where it cannot begin."""
     kopf.configure(debug=settings.log_level == "DEBUG", log_format=kopf.LogFormat.FULL)
     if settings.log_level != "DEBUG":
         # kopf tells of every event that its handler succeeded.
@@ -250,14 +297,19 @@ def run(settings: Settings) -> None:
     gc.freeze()
     # TLS is most of what an operator computes, and uvloop's is compiled.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        kopf.run(
-            loop=runner.get_loop(),
-            registry=registry(shell),
-            settings=kopf.OperatorSettings(),
-            memories=NoMemories(),
-            standalone=True,
-            # Else kopf asks for the user's name, and the container's user has none.
-            identity=cast("Any", "rollout-operator"),
-            clusterwide=not settings.namespaces,
-            namespaces=settings.namespaces,
-        )
+        try:
+            kopf.run(
+                loop=runner.get_loop(),
+                registry=registry(shell),
+                settings=kopf.OperatorSettings(),
+                memories=NoMemories(),
+                standalone=True,
+                # Else kopf asks for the user's name, and the container's user has none.
+                identity=cast("Any", "rollout-operator"),
+                clusterwide=not settings.namespaces,
+                namespaces=settings.namespaces,
+            )
+        except ActivityError as failed:
+            if isinstance(failed.__cause__, kopf.PermanentError):
+                raise SystemExit(f"The operator ends: {failed.__cause__}") from None
+            raise

@@ -10,9 +10,10 @@ _hidden = [name for name in ("kubernetes", "kubernetes_asyncio", "pykube") if na
 sys.modules.update(dict.fromkeys(_hidden, cast("Any", None)))
 try:
     import kopf
+    from kopf._core.engines.activities import ActivityError
     from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 finally:
     for _name in _hidden:
         del sys.modules[_name]
 
-__all__ = ["ResourceMemories", "ResourceMemory", "kopf"]
+__all__ = ["ActivityError", "ResourceMemories", "ResourceMemory", "kopf"]

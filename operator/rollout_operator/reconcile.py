@@ -13,30 +13,32 @@ from pydantic import ValidationError
 
 from rollout_operator import telemetry
 from rollout_operator.asking import Answers, Question, ask, at_hand, question
+from rollout_operator.claims import Claims
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
 from rollout_operator.domain.decide import (
-    COMMANDS,
-    COMMITTED,
     READINESS_LOOK,
     Plan,
+    commanded,
     decide,
 )
 from rollout_operator.domain.egress import DNS, Egress
-from rollout_operator.domain.names import GROUP, KIND, SHARD, revision_name
+from rollout_operator.domain.names import KIND, REVISION, SHARD, revision_name
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
+from rollout_operator.domain.route import Ways
 from rollout_operator.domain.spec import Spec
-from rollout_operator.domain.status import Phase, Status
-from rollout_operator.domain.traffic import Provider
-from rollout_operator.errors import CallFailed, Gone, Refused
+from rollout_operator.domain.status import Phase, Revision, Status
+from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 from rollout_operator.liveness import Echoes
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Owner
 from rollout_operator.objects.build import build
+from rollout_operator.objects.deployment import served_by
+from rollout_operator.objects.routes import ROUTERS
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
 from rollout_operator.reporter import Reporter
-from rollout_operator.store import Child, Key, Store, key_of
+from rollout_operator.store import Child, Key, Refusal, Store, key_of
 from rollout_operator.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ REFUSED_AFTER = timedelta(seconds=10)
 
 WAITING = frozenset({Phase.STARTING, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING})
 """Phases that wait for pods or endpoints."""
+HOLD_UP_NOTHING = frozenset({"PodDisruptionBudget"})
+"""Kinds that nothing rests on: where they are refused, the rollout goes on, and is not looked at less often."""
 SERVING = frozenset({Phase.TRIAL, Phase.SHIFTING})
 """Phases in which the loss of all pods is a setback."""
 
@@ -68,6 +72,7 @@ class Ports:
     gateways: Gateways = NO_GATEWAYS
     egress: Egress | None = (DNS,)
     turns: Turns = field(default_factory=Turns)
+    claims: Claims = field(default_factory=Claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,9 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     refused = ports.store.refused(key, now - REFUSED_AFTER)
+    there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
+    claims = ports.claims.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
+    ways = Ways(meta["name"], spec.traffic, status, there, claims) if spec is not None else None
     if spec is not None:
         await _explain(key, status, workloads, ports, now)
     return Observed(
@@ -143,17 +151,44 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         spec_error=rollout.error,
         status=status,
         image=ports.image,
-        commands=_commands(meta.get("annotations") or {}),
+        commands=commanded(meta.get("annotations") or {}),
         resolution=answers.resolution,
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
-        route_trouble=refused or _route_trouble(meta["name"], spec, status, children),
+        route_trouble=("" if ports.store.harmless(key) else refused) or (ways.in_use() if ways is not None else ""),
+        unaccepted=ways.asked_for("" if ports.store.harmless(key) else refused) if ways is not None else "",
+        claims=claims,
         refused=refused,
+        refusing=ports.store.refused(key, now),
+        foreign=ports.store.foreign(key),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
         reported=ports.reporter.told(meta["uid"]),
         drain=ports.drain,
+        recovered=await _recovered(rollout, children, ports),
     )
+
+
+async def _recovered(rollout: Rollout, children: list[Child], ports: Ports) -> Revision | None:
+    """What the stable Service leads to, where the status says nothing at all though there is one: somebody has removed it.
+
+    Without this a rollout would begin anew, as one that has never answered anybody, and its routes would go. Raises CallFailed.
+    """
+    (namespace, name), status = key_of(rollout.raw["metadata"]), rollout.status
+    began = status.attempt or status.stable is not None
+    if began or not any((c.kind, c.name) == ("Service", name) and not c.deleting for c in children):
+        return None
+    try:
+        service = await ports.cluster.read("Service", namespace, name)
+        live = await ports.cluster.read("Deployment", namespace, revision_name(name, service["spec"]["selector"][REVISION]))
+    except (Gone, KeyError):
+        return None
+    if not any(c.kind == "Deployment" and c.uid == live["metadata"]["uid"] for c in children):
+        return None
+    found = served_by(live)
+    if found is not None:
+        log.warning("%s/%s: the status is gone; by its Service and Deployment, %s is stable", namespace, name, found.uri)
+    return found
 
 
 async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> bool:
@@ -204,13 +239,17 @@ async def _converge(grounds: Grounds, seen: Observed, spec: Spec, status: Status
 async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, ports: Ports) -> bool:
     """Change what is to be changed, and remember what the API server will not have; says whether it has what it refused before."""
     key = grounds.seen["metadata"]["namespace"], grounds.seen["metadata"]["name"]
-    try:
-        for change in wanted:
+    missing = False
+    for change in wanted:
+        try:
             await carry_out(change, grounds)
-    except (Refused, Gone) as failure:
-        ports.store.refuse(key, str(failure), now)
-        raise
-    return ports.store.accept(key)
+        except (Refused, Gone) as failure:
+            harmless = change.kind in HOLD_UP_NOTHING
+            ports.store.refuse(key, Refusal(now, str(failure), isinstance(failure, Foreign), harmless))
+            if not harmless:
+                raise
+            missing = True
+    return not missing and ports.store.accept(key)
 
 
 def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
@@ -252,10 +291,6 @@ def _spec(raw: Mapping[str, Any], gateways: Gateways) -> tuple[Spec | None, str]
     return spec, ""
 
 
-def _commands(annotations: Mapping[str, str]) -> dict[str, str]:
-    return {verb: annotations[f"{GROUP}/{verb}"] for verb in COMMANDS if f"{GROUP}/{verb}" in annotations}
-
-
 def _waits_long(status: Status, now: datetime) -> bool:
     return status.phase in WAITING and now - (status.phase_since or now) >= READINESS_LOOK
 
@@ -269,8 +304,9 @@ async def _look_closer(key: Key, status: Status, ports: Ports, now: datetime) ->
     long = _waits_long(status, now)
     if long or (status.phase in SERVING and not ready):
         await read_anew("Deployment", key[0], name, ports.store, ports.cluster)
-    if long and any(c.kind == "HTTPRoute" for c in ports.store.children(key)):
-        await read_anew("HTTPRoute", key[0], key[1], ports.store, ports.cluster)
+    if long:
+        for route in [c.name for c in ports.store.children(key) if c.kind == "HTTPRoute"]:
+            await read_anew("HTTPRoute", key[0], route, ports.store, ports.cluster)
     if long and status.phase is Phase.SWITCHING:
         for one in await ports.cluster.slices(*key):
             ports.store.put("EndpointSlice", one)
@@ -335,17 +371,3 @@ def _stable_endpoints(name: str, status: Status, children: list[Child]) -> froze
         return next((r for r in known if pod.startswith(f"{revision_name(name, r)}-")), "?")
 
     return frozenset(revision(pod) for c in children if c.kind == "EndpointSlice" and c.service == name for pod in c.endpoints)
-
-
-def _route_trouble(name: str, spec: Spec | None, status: Status, children: list[Child]) -> str:
-    """What the Gateways say against the HTTPRoute as it was last written; an Ingress that was accepted has nobody who would say anything.
-
-    Nothing is said of a first deploy's route before it is to be there.
-    """
-    if spec is None or (status.stable is None and status.phase not in COMMITTED):
-        return ""
-    if spec.traffic.provider is Provider.INGRESS:
-        there = any((c.kind, c.name) == ("Ingress", name) and not c.deleting for c in children)
-        return "" if there or status.stable is not None else "the Ingress was not accepted yet."
-    route = next((c for c in children if (c.kind, c.name) == ("HTTPRoute", name)), None)
-    return "there is no HTTPRoute yet; is Gateway API installed in the cluster?" if route is None else route.trouble

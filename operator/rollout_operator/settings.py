@@ -9,7 +9,15 @@ from typing import Self
 from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
 
-PASSED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_INSECURE_TLS", "MODEL_ALLOW_PICKLE", "MODEL_MAX_BYTES", "OTEL_EXPORTER_OTLP_ENDPOINT")
+PASSED_ON = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_INSECURE_TLS",
+    "MODEL_ALLOW_PICKLE",
+    "MODEL_COMPARE_PERCENT",
+    "MODEL_COMPARE_SECONDS",
+    "MODEL_MAX_BYTES",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+)
 """Variables that every model server gets as the operator has them."""
 
 

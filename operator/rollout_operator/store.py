@@ -15,6 +15,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from rollout_operator.domain.names import GROUP, KIND, REVISION, ROLLOUT
+from rollout_operator.domain.places import places_of
 from rollout_operator.objects import Manifest
 from rollout_operator.objects.drift import says
 from rollout_operator.objects.httproute import unaccepted
@@ -43,17 +44,6 @@ def at_rest(raw: Mapping[str, Any]) -> bool:
     meta, status = raw["metadata"], raw.get("status") or {}
     spoken = status.get("phase") in AT_REST and status.get("observedGeneration") == meta["generation"] and not status.get("retiring")
     return spoken and not any(name.startswith(GROUP) for name in meta.get("annotations") or ())
-
-
-def place_of(raw: Mapping[str, Any]) -> int:
-    """Where a ModelRollout answers, as a number: router, host and path; 0 for nowhere, because it is being deleted or says nothing."""
-    traffic = (raw.get("spec") or {}).get("traffic") or {}
-    if "deletionTimestamp" in raw["metadata"] or not traffic.get("host"):
-        return 0
-    by_class = traffic.get("provider", "Ingress") == "Ingress"
-    parents = () if by_class else tuple((ref.get("name"), ref.get("sectionName")) for ref in traffic.get("parentRefs") or ())
-    router = traffic.get("ingressClassName", "nginx") if by_class else parents
-    return hash((router, traffic["host"], traffic.get("path", "/").rstrip("/")))
 
 
 def pack(text: bytes, likeness: bytes) -> bytes:
@@ -177,7 +167,23 @@ class _Kept:
     uid: str
     packed: bytes
     likeness: bytes
-    place: int
+    asked: tuple[int, ...]
+    former: tuple[int, ...]
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Where it answers."""
+        return self.asked + self.former
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server said against an object, and since when; foreign: another's has its name; harmless: nothing rests on it."""
+
+    since: datetime
+    message: str
+    foreign: bool = False
+    harmless: bool = False
 
 
 @dataclass
@@ -185,7 +191,7 @@ class Store:
     """The newest version of everything seen; older versions that arrive late are dropped."""
 
     _rollouts: dict[Key, _Kept] = field(default_factory=dict)
-    _refusals: dict[Key, tuple[datetime, str]] = field(default_factory=dict)
+    _refusals: dict[Key, Refusal] = field(default_factory=dict)
     _children: dict[Key, list[Child]] = field(default_factory=lambda: defaultdict(list))
     """Of each rollout a handful: to look through them costs less than a dict of them."""
     _settled: dict[Key, int] = field(default_factory=dict)
@@ -206,29 +212,38 @@ class Store:
             return False
         text = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
         likeness = self._like(KIND, text) if status.get("phase") in AT_REST else self._likeness.get(KIND, b"")
-        place = place_of(raw)
-        self._move(key, 0 if known is None else known.place, place)
-        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, place)
+        asked, former = places_of(raw)
+        self._move(key, () if known is None else known.places, asked + former)
+        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, asked, former)
         return True
 
-    def _move(self, key: Key, before: int, after: int) -> None:
+    def _move(self, key: Key, before: tuple[int, ...], after: tuple[int, ...]) -> None:
         if before == after:
             return
-        if left := tuple(k for k in self._places.get(before, ()) if k != key):
-            self._places[before] = left
-        else:
-            self._places.pop(before, None)
-        if after:
-            self._places[after] = (*self._places.get(after, ()), key)
+        for one in before:
+            if left := tuple(k for k in self._places.get(one, ()) if k != key):
+                self._places[one] = left
+            else:
+                self._places.pop(one, None)
+        for one in after:
+            self._places[one] = (*self._places.get(one, ()), key)
 
     def rivals(self, key: Key) -> tuple[Key, ...]:
         """The other rollouts that claim to answer where this one does."""
         known = self._rollouts.get(key)
-        return tuple(k for k in self._places.get(known.place, ()) if k != key) if known is not None else ()
+        return self._others(key, known.places) if known is not None else ()
+
+    def _others(self, key: Key, places: tuple[int, ...]) -> tuple[Key, ...]:
+        return tuple({k: None for one in places for k in self._places.get(one, ()) if k != key})
+
+    def claimants(self, places: Iterable[int]) -> tuple[Key, ...]:
+        """The rollouts that claim to answer at one of these places."""
+        return tuple({k: None for one in places for k in self._places.get(one, ())})
 
     def taken_by(self, key: Key) -> Key | None:
-        """The oldest other rollout that answers where this one would, if it is older; None where the place is this one's."""
-        rivals = self.rivals(key)
+        """The oldest other rollout that answers where the spec of this one would, if it is older; None where the place is this one's."""
+        known = self._rollouts.get(key)
+        rivals = self._others(key, known.asked) if known is not None else ()
         if not rivals:
             return None
         ages = {
@@ -307,7 +322,7 @@ class Store:
         if kind != KIND:
             self.forget(key, kind, name, uid)
         elif (known := self._rollouts.get(key)) is not None and known.uid == uid:
-            self._move(key, known.place, 0)
+            self._move(key, known.places, ())
             del self._rollouts[key]
             self._settled.pop(key, None)
             self.accept(key)
@@ -350,10 +365,10 @@ class Store:
                 del self._children[key]
         return found
 
-    def refuse(self, key: Key, message: str, now: datetime) -> None:
-        """Remember that the API server does not have an object of the rollout, and since when."""
-        since, _ = self._refusals.get(key, (now, ""))
-        self._refusals[key] = since, message
+    def refuse(self, key: Key, said: Refusal) -> None:
+        """Remember that the API server does not have an object of the rollout; it counts from the first time."""
+        before = self._refusals.get(key)
+        self._refusals[key] = said if before is None else replace(said, since=before.since)
 
     def accept(self, key: Key) -> bool:
         """Every object of the rollout is as it should be; says whether one was refused until now."""
@@ -368,9 +383,20 @@ class Store:
         return self._settled.get(key) == version
 
     def refused(self, key: Key, before: datetime) -> str:
-        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not."""
-        since, message = self._refusals.get(key, (None, ""))
-        return message if since is not None and since <= before else ""
+        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not.
+
+        Another's object of that name is told at once: it does not go by itself.
+        """
+        said = self._refusals.get(key)
+        return said.message if said is not None and (said.since <= before or said.foreign) else ""
+
+    def foreign(self, key: Key) -> bool:
+        """Whether another's object has the name of one of the rollout's."""
+        return key in self._refusals and self._refusals[key].foreign
+
+    def harmless(self, key: Key) -> bool:
+        """Whether nothing rests on what was refused."""
+        return key in self._refusals and self._refusals[key].harmless
 
     def rollout(self, key: Key) -> dict[str, Any] | None:
         """The ModelRollout, a copy; None where there is none."""

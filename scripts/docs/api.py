@@ -5,9 +5,10 @@ from typing import Any
 
 import yaml
 
-from rollout_operator.crd import COLUMNS, crd
+from rollout_operator.crd import COLUMNS, crd, schema_of
 from rollout_operator.domain.decide import COMMANDS
 from rollout_operator.domain.names import DIGEST_TAG, GROUP, KIND, PLURAL, SIGNATURE_TAG, VERSION
+from rollout_operator.domain.spec import Spec
 
 Schema = dict[str, Any]
 SHORT = 60
@@ -43,7 +44,7 @@ WRITTEN = (
 def reference() -> str:
     """The whole document."""
     version = crd()["spec"]["versions"][0]
-    properties = version["schema"]["openAPIV3Schema"]["properties"]
+    properties = {**version["schema"]["openAPIV3Schema"]["properties"], "spec": schema_of(Spec)}
     names = [r["message"] for r in version["schema"]["openAPIV3Schema"]["x-kubernetes-validations"]]
     parts = [HEAD, "\n".join(f"- {_sentence(n)}" for n in names), "", "## Columns", ""]
     parts += ["| column | with | shows |", "| --- | --- | --- |"]

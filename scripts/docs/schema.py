@@ -7,8 +7,9 @@ import json
 import re
 from typing import Any
 
-from rollout_operator.crd import crd
+from rollout_operator.crd import crd, schema_of
 from rollout_operator.domain.names import GROUP, KIND, VERSION
+from rollout_operator.domain.spec import Spec
 
 Schema = dict[str, Any]
 _MATCHES = re.compile(r"(?:[^|?]+ && )?self\.matches\('([^']+)'\)(?: && [^|?]+)?")
@@ -32,7 +33,7 @@ def editor_schema() -> Schema:
             "apiVersion": {"const": f"{GROUP}/{VERSION}"},
             "kind": {"const": KIND},
             "metadata": metadata,
-            "spec": _converted(top["properties"]["spec"]),
+            "spec": _converted(schema_of(Spec)),
             "status": {"type": "object"},
         },
     }

@@ -322,6 +322,11 @@ class Rollout:
         found: dict[str, Any] = self.api.get(self.path).get("status", {})
         return found
 
+    def statuses_since(self, version: str) -> list[dict[str, Any]]:
+        """Every status since that resourceVersion, in order: what was short is not missed by looking too late."""
+        told = (event["object"] for event in self.api.events(ROLLOUTS.format(ns=self.ns), version))
+        return [one.get("status", {}) for one in told if one["metadata"]["name"] == self.name]
+
     def condition(self, kind: str) -> dict[str, Any]:
         return next((c for c in self.status().get("conditions", ()) if c["type"] == kind), {})
 
@@ -356,3 +361,47 @@ class Rollout:
             env = {e["name"]: e.get("value", "") for e in one["spec"]["template"]["spec"]["containers"][0]["env"]}
             found[env["MODEL_URI"].rsplit("/", 1)[1]] = one
         return found
+
+
+PORT = {"port": 80, "targetPort": 8080}
+PROBES: dict[str, dict[str, Any]] = {
+    "httproutes": {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "spec": {"hostnames": ["a.example.com"]}},
+    "networkpolicies": {"spec": {"podSelector": {}}},
+    "poddisruptionbudgets": {"spec": {"maxUnavailable": 1, "selector": {}}},
+    "ingresses": {"spec": {"defaultBackend": {"service": {"name": "probe", "port": {"number": 80}}}}},
+    "services": {"spec": {"ports": [PORT], "selector": {"a": "b"}}},
+    "deployments": {
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}},
+        }
+    },
+}
+
+
+@contextlib.contextmanager
+def refusing(api: Api, ns: str, resource: str, group: str) -> Iterator[None]:
+    """An admission policy of the company's that refuses every new object of one kind in this namespace."""
+    policies, meta = "/apis/admissionregistration.k8s.io/v1", {"name": f"no-{resource}-{ns}"}
+    rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [resource]}
+    only = {"matchLabels": {"kubernetes.io/metadata.name": ns}}
+    policy = {
+        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": only},
+        "validations": [{"expression": "false", "message": f"no {resource} here"}],
+    }
+    bound = {"policyName": meta["name"], "validationActions": ["Deny"]}
+    places = (("validatingadmissionpolicies", policy), ("validatingadmissionpolicybindings", bound))
+    for plural, spec in places:
+        api.http.post(f"{policies}/{plural}", json={"metadata": meta, "spec": spec}).raise_for_status()
+    path = f"{(f'/apis/{group}' if group else '/api')}/v1/namespaces/{ns}/{resource}"
+    probe = PROBES[resource]
+
+    def refused() -> bool | None:
+        return "here" in api.http.post(path, json={"metadata": {"name": "probe"}, **probe}, params={"dryRun": "All"}).text or None
+
+    try:
+        wait_for(refused, "the policy to be enforced")
+        yield
+    finally:
+        for plural, _ in reversed(places):
+            api.http.delete(f"{policies}/{plural}/{meta['name']}").raise_for_status()

@@ -170,7 +170,13 @@ def test_two_lines_are_enough(api: Api) -> None:
     _, made = submit(api, MINIMAL)
     spec = made["spec"]
     assert spec["replicas"] == 2
-    assert spec["traffic"] == {"host": "iris.example.com", "path": "/", "provider": "Ingress", "ingressClassName": "nginx"}
+    assert spec["traffic"] == {
+        "host": "iris.example.com",
+        "path": "/",
+        "provider": "Ingress",
+        "ingressClassName": "nginx",
+        "removalDelay": "5m",
+    }
     assert spec["strategy"]["steps"] == [{"weight": 10, "hold": "60s"}, {"weight": 50, "hold": "60s"}]
     gate = spec["analysis"]["gates"][0]
     assert (gate["metric"], gate["min"], gate["evidence"]) == ("accuracy", 0.7, "Reported")

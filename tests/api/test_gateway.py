@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from scripts.cluster import addons, gobuild
-from tests.api.harness import Api, Hands, Operator, Played, Rollout, wait_for
+from tests.api.harness import ROLLOUTS, Api, Hands, Operator, Played, Rollout, World, refusing, served, wait_for
+from tests.api.test_cli import Cli
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/httproutes"
 TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
@@ -44,7 +45,12 @@ class Controller(Played):
     def _answer(self, route: dict[str, Any]) -> None:
         generation = route["metadata"]["generation"]
         known = route.get("status", {}).get("parents", [])
-        if known and all(c["observedGeneration"] == generation for c in known[0]["conditions"]) and not self.refuses:
+        accepted = "False" if self.refuses else "True"
+        if (
+            known
+            and all(c["observedGeneration"] == generation for c in known[0]["conditions"])
+            and known[0]["conditions"][0]["status"] == accepted
+        ):
             return
         now = "2026-01-01T00:00:00Z"
         conditions = [
@@ -110,7 +116,7 @@ def test_promote_then_roll_back_over_an_http_route(api: Api, ns: str, started: O
 
 
 def test_a_gateway_that_does_not_follow_holds_the_weight(
-    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout, controller: Controller
+    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout, controller: Controller, world: World
 ) -> None:
     analysis = {"interval": "1s", "maxHold": "60s"}
     rollout.apply("models:/iris/1", traffic=TRAFFIC, analysis=analysis)
@@ -120,6 +126,10 @@ def test_a_gateway_that_does_not_follow_holds_the_weight(
     wait_for(lambda: "the Gateway has not taken" in rollout.status()["message"], "the status to tell")
     assert shares(api, ns) == (90, 10)
     assert rollout.status()["step"] == 0
+    assert "the Gateway has not taken" in rollout.status()["waitsFor"]
+    with served(world) as prometheus:
+        said = " ".join(Cli(api.kubeconfig, ns).ok("explain", "iris", "--prometheus", prometheus).split())
+    assert "would stay: Holding at weight 10: route: the Gateway has not taken" in said, said
     controller.follows = True
     rollout.wait_phase("Promoted", 2)
 
@@ -132,6 +142,35 @@ def test_a_first_deploy_that_no_gateway_accepts_says_why(
     rollout.wait_phase("RolledBack", 1)
     assert "NotAllowedByListeners" in rollout.condition("Stalled")["message"]
     assert shares(api, ns) is None
+
+
+def test_a_first_deploy_on_a_gateway_that_does_not_exist_is_never_promoted(
+    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+) -> None:
+    rollout, before = Rollout(api, ns, "nowhere"), api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    controller.follows = False
+    rollout.apply("models:/iris/1", deadline="6s", traffic={**TRAFFIC, "host": "nowhere.example.com"})
+    rollout.wait_phase("RolledBack", 1)
+    assert "no controller has said anything of the Gateway public" in rollout.condition("Stalled")["message"]
+    assert never_well(rollout, before)
+
+
+def test_a_first_deploy_whose_http_route_is_refused_is_never_promoted(
+    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+) -> None:
+    rollout, before = Rollout(api, ns, "no-route"), api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    with refusing(api, ns, "httproutes", "gateway.networking.k8s.io"):
+        rollout.apply("models:/iris/1", deadline="14s", traffic={**TRAFFIC, "host": "no-route.example.com"})
+        rollout.wait_phase("RolledBack", 1)
+        assert "no httproutes here" in rollout.condition("Stalled")["message"]
+    assert never_well(rollout, before)
+
+
+def never_well(rollout: Rollout, version: str) -> bool:
+    """Whether no status since then was Promoted or Ready."""
+    written = rollout.statuses_since(version)
+    ready = [c for s in written for c in s.get("conditions", ()) if (c["type"], c["status"]) == ("Ready", "True")]
+    return bool(written) and not ready and "Promoted" not in {s.get("phase") for s in written}
 
 
 @pytest.fixture
@@ -172,8 +211,46 @@ def test_from_ingress_to_http_route(api: Api, ns: str, started: Operator, hands:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     assert [i["metadata"]["name"] for i in api.items("Ingress", ns)] == ["iris"]
-    rollout.apply("models:/iris/1", traffic=TRAFFIC)
+    rollout.apply("models:/iris/1", traffic={**TRAFFIC, "removalDelay": "2s"})
     wait_for(lambda: shares(api, ns) == (100,) and not api.items("Ingress", ns), "the route to replace the Ingress")
+    assert rollout.status()["attempt"] == 1, "the model is the same: no new trial"
+
+
+def test_a_gateway_that_does_not_exist_takes_nothing_away(
+    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+) -> None:
+    """The typing error of the field trial: the Ingress was deleted at once, every request was 404, and Ready=True."""
+    rollout = Rollout(api, ns, "mistyped")
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    traffic = {**TRAFFIC, "host": "mistyped.example.com", "removalDelay": "2s"}
+
+    def says(kind: str) -> str | None:
+        one = rollout.condition(kind)
+        current = one.get("observedGeneration") == api.get(rollout.path)["metadata"]["generation"]
+        return str(one["message"]) if current and one["status"] == "True" else None
+
+    def ingresses() -> set[str]:
+        return {i["metadata"]["name"] for i in api.items("Ingress", ns) if i["spec"]["rules"][0]["host"] == "mistyped.example.com"}
+
+    controller.follows = False
+    rollout.apply("models:/iris/1", deadline="6s", traffic=traffic)
+    said = wait_for(lambda: says("Reconciling"), "Reconciling")
+    assert "HTTPRoute for mistyped.example.com/ is not accepted" in said
+    assert "Ingress mistyped.example.com/" in said, "what still answers is named"
+    said = wait_for(lambda: says("Stalled"), "Stalled after progressDeadline")
+    assert "no controller has said anything of the Gateway public" in said
+    assert rollout.condition("Ready")["status"] == "False"
+    assert rollout.condition("Ready")["reason"] == "RouteNotAccepted"
+    assert ingresses() == {"mistyped"}, "the way by which requests come stays"
+    controller.follows, controller.refuses = True, "NoMatchingParent"
+    wait_for(lambda: "NoMatchingParent" in (says("Stalled") or ""), "the Gateway's own sentence")
+    assert ingresses() == {"mistyped"}
+    controller.refuses = ""
+    wait_for(lambda: says("Ready"), "Ready once the Gateway has accepted it")
+    assert ingresses() == {"mistyped"}, "both for a while: names of hosts have to move"
+    wait_for(lambda: not ingresses(), "the former way to go after removalDelay")
+    assert rollout.condition("Ready")["status"] == "True"
     assert rollout.status()["attempt"] == 1, "the model is the same: no new trial"
 
 

@@ -3,7 +3,11 @@
 import time
 from typing import Any
 
-from tests.api.harness import Api, Hands, Operator, Rollout, wait_for
+import pytest
+
+from rollout_operator.domain.spec import Gate
+from tests.api.harness import GROUP, ROLLOUTS, Api, Hands, Operator, Rollout, wait_for
+from tests.api.test_admission import ACCEPTED, MINIMAL, with_field
 
 AT_REST = 3.0
 """Seconds in which nothing may be written."""
@@ -74,3 +78,54 @@ def test_what_the_operator_owns_names_its_manager(operator: Operator, hands: Han
         for one in api.items(kind, ns):
             managers = {e["manager"]: e["operation"] for e in one["metadata"]["managedFields"] if not e.get("subresource")}
             assert managers == {"rollout-operator": "Apply"}
+
+
+def merged(live: Any, applied: Any) -> Any:
+    """What a structured merge predicts of an apply, as Argo CD does with ServerSideApply=true: mappings field by field, lists whole."""
+    if isinstance(live, dict) and isinstance(applied, dict):
+        return {**live, **{key: merged(live.get(key), value) for key, value in applied.items()}}
+    return applied
+
+
+SHORT = {
+    "gates with a bound alone": with_field(
+        "analysis.gates",
+        [{"metric": "accuracy", "min": 0.7}, {"metric": "errorRate", "max": 0.01}, {"metric": "latencyP95Seconds", "max": 0.25}],
+    ),
+    "a gate with half of alpha": with_field(
+        "analysis.gates", [{"metric": "accuracy", "min": 0.7, "evidence": "Labelled", "alpha": {"promote": 0.01}}]
+    ),
+    "steps without hold": with_field("strategy.steps", [{"weight": 10}, {"weight": 50, "hold": "5m"}]),
+    "a Gateway": {**MINIMAL, "traffic": {"host": "iris.example.com", "provider": "HTTPRoute", "parentRefs": [{"name": "public"}]}},
+}
+
+
+@pytest.mark.parametrize("spec", {**ACCEPTED, **SHORT}.values(), ids={**ACCEPTED, **SHORT}.keys())
+def test_what_git_applies_is_in_sync_at_once(api: Api, spec: dict[str, Any]) -> None:
+    """No list is other than it was written: else Argo CD calls the application OutOfSync for ever, and syncs again and again."""
+    manifest = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "ModelRollout", "metadata": {"name": "in-sync"}, "spec": spec}
+    query = {"dryRun": "All", "fieldManager": "argocd-controller", "fieldValidation": "Strict"}
+    reply = api.http.patch(
+        f"{ROLLOUTS.format(ns='default')}/in-sync", json=manifest, params=query, headers={"Content-Type": "application/apply-patch+yaml"}
+    )
+    assert reply.status_code == 201, reply.text
+    live = reply.json()
+    assert merged(live["spec"], spec) == live["spec"]
+
+
+def test_gates_from_before_lists_were_left_as_they_are_written_stay_good_and_begin_no_trial(
+    operator: Operator, hands: Hands, rollout: Rollout, api: Api
+) -> None:
+    """An older CRD wrote every default into the list: the object is valid, and Git's shorter list asks for the same."""
+    filled = Gate(metric="accuracy", min=0.7).to_api()
+    assert filled.keys() > {"metric", "min"}
+    rollout.apply("models:/iris/1", analysis={"interval": "1s", "gates": [filled]})
+    promoted = rollout.wait_phase("Promoted", 1)
+    before = api.get(rollout.path)["metadata"]["generation"]
+    for _ in range(3):
+        assert (
+            rollout.apply("models:/iris/1", analysis={"interval": "1s", "gates": [{"metric": "accuracy", "min": 0.7}]}).status_code == 200
+        )
+    wait_for(lambda: rollout.status()["observedGeneration"] == before + 1, "the operator to have seen the shorter list")
+    now = rollout.status()
+    assert (now["phase"], now["attempt"], now["stable"]) == ("Promoted", 1, promoted["stable"])

@@ -1,9 +1,13 @@
 """The NetworkPolicy and the PodDisruptionBudget of a rollout on a real API server: when they are written, and when they are not."""
 
 import time
+from pathlib import Path
 from typing import Any
 
-from tests.api.harness import KINDS, Api, Hands, Operator, Rollout, wait_for
+import pytest
+
+from rollout_operator.domain.revision import revision_hash
+from tests.api.harness import KINDS, Api, Hands, Operator, Rollout, World, served, wait_for
 
 POLICY, BUDGET = "NetworkPolicy", "PodDisruptionBudget"
 S3 = '[{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}]'
@@ -19,6 +23,24 @@ def there(api: Api, ns: str, kind: str) -> dict[str, Any]:
 
 def versions(api: Api, ns: str) -> list[str]:
     return [o["metadata"]["resourceVersion"] for kind in (POLICY, BUDGET) for o in api.items(kind, ns)]
+
+
+PODS = {"matchLabels": {"a": "b"}}
+THEIRS: dict[str, dict[str, Any]] = {
+    "Deployment": {
+        "selector": PODS,
+        "template": {
+            "metadata": {"labels": {"a": "b"}},
+            "spec": {
+                "containers": [{"name": "a", "image": "a", "env": [{"name": n, "value": "/9"} for n in ("MODEL_URI", "MODEL_REVISION")]}]
+            },
+        },
+    },
+    "Service": {"ports": [{"port": 80}], "selector": {"a": "b"}},
+    "Ingress": {"defaultBackend": {"service": {"name": "theirs", "port": {"number": 80}}}},
+    "NetworkPolicy": {"podSelector": PODS},
+    "PodDisruptionBudget": {"minAvailable": 1, "selector": PODS},
+}
 
 
 def test_both_are_there_after_the_first_deploy_and_a_promotion_writes_neither(
@@ -112,3 +134,23 @@ def test_an_object_of_the_same_name_that_is_somebody_elses(operator: Operator, h
     api.http.delete(f"{KINDS[BUDGET].format(ns=ns)}/iris").raise_for_status()
     wait_for(lambda: rollout.condition("Ready").get("status") == "True", "Ready", 60)
     assert there(api, ns, BUDGET)["spec"]["maxUnavailable"] == 1
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "Ingress", "NetworkPolicy", "PodDisruptionBudget"])
+def test_whatever_is_somebody_elses_is_told_with_its_name_before_any_deadline(
+    kind: str, api: Api, ns: str, world: World, hands: Hands, tmp_path: Path
+) -> None:
+    rollout = Rollout(api, ns, f"taken-{kind.lower()}")
+    rollout.apply("models:/iris/1").raise_for_status()
+    raw = api.get(rollout.path)
+    uid, resources = raw["metadata"]["uid"], raw["spec"]["resources"]
+    name = f"{rollout.name}-{revision_hash(uid, 'models:/iris/1', f'sha256:{1:064x}', resources)}" if kind == "Deployment" else rollout.name
+    api.http.post(KINDS[kind].format(ns=ns), json={"metadata": {"name": name}, "spec": THEIRS[kind]}).raise_for_status()
+    with served(world) as url, Operator(api, url, ns, tmp_path / "operator.log"):
+        stalled = wait_for(lambda: c if (c := rollout.condition("Stalled")).get("status") == "True" else None, "Stalled", 60)
+        assert stalled["reason"] == "ObjectRefused"
+        assert f"{kind} {name} is there already and not this rollout's: rename or delete it" in stalled["message"]
+        assert rollout.status()["phase"] != "RolledBack"
+        assert not api.get(f"{KINDS[kind].format(ns=ns)}/{name}")["metadata"].get("ownerReferences")
+        api.http.delete(f"{KINDS[kind].format(ns=ns)}/{name}").raise_for_status()
+        wait_for(lambda: rollout.condition("Ready").get("status") == "True", "Ready", 60)

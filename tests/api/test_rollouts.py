@@ -1,16 +1,16 @@
 """The operator as a process against a real API server: what it writes, and that it goes on after every interruption."""
 
-import contextlib
 import json
+import socket
 import time
-from collections.abc import Iterator
 from itertools import cycle, groupby
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.harness import KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, wait_for
+from tests.api.harness import GROUP, KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, refusing, served, wait_for
 
 
 def weights_since(api: Api, ns: str, version: str) -> list[int]:
@@ -94,60 +94,31 @@ def test_a_promoted_model_whose_pods_are_gone_is_not_ready(operator: Operator, h
     assert rollout.status()["attempt"] == 1, "nothing was tried anew"
 
 
-def refusing(api: Api, ns: str, resource: str, group: str) -> Iterator[None]:
-    """An admission policy of the company's that refuses every new object of one kind in this namespace."""
-    policies, meta = "/apis/admissionregistration.k8s.io/v1", {"name": f"no-{resource}-{ns}"}
-    rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [resource]}
-    only = {"matchLabels": {"kubernetes.io/metadata.name": ns}}
-    policy = {
-        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": only},
-        "validations": [{"expression": "false", "message": f"no {resource} here"}],
-    }
-    bound = {"policyName": meta["name"], "validationActions": ["Deny"]}
-    places = (("validatingadmissionpolicies", policy), ("validatingadmissionpolicybindings", bound))
-    for plural, spec in places:
-        api.http.post(f"{policies}/{plural}", json={"metadata": meta, "spec": spec}).raise_for_status()
-    path = f"{(f'/apis/{group}' if group else '/api')}/v1/namespaces/{ns}/{resource}"
-    probe = PROBES[resource]
-
-    def refused() -> bool | None:
-        return "here" in api.http.post(path, json={"metadata": {"name": "probe"}, **probe}, params={"dryRun": "All"}).text or None
-
-    wait_for(refused, "the policy to be enforced")
-    yield
-    for plural, _ in reversed(places):
-        api.http.delete(f"{policies}/{plural}/{meta['name']}").raise_for_status()
-
-
-PORT = {"port": 80, "targetPort": 8080}
-PROBES: dict[str, dict[str, Any]] = {
-    "ingresses": {"spec": {"defaultBackend": {"service": {"name": "probe", "port": {"number": 80}}}}},
-    "services": {"spec": {"ports": [PORT], "selector": {"a": "b"}}},
-    "deployments": {
-        "spec": {
-            "selector": {"matchLabels": {"a": "b"}},
-            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}},
-        }
-    },
+NETWORKING = "networking.k8s.io"
+REFUSED_KINDS = {
+    "the Ingress": ("ingresses", NETWORKING, False),
+    "Services": ("services", "", False),
+    "Deployments": ("deployments", "apps", False),
+    "the NetworkPolicy": ("networkpolicies", NETWORKING, False),
+    # It holds up nothing, but what lacks it does not look well.
+    "the PodDisruptionBudget": ("poddisruptionbudgets", "policy", True),
 }
-REFUSED_KINDS = {"the Ingress": ("ingresses", "networking.k8s.io"), "Services": ("services", ""), "Deployments": ("deployments", "apps")}
 
 
-@pytest.mark.parametrize(("resource", "group"), REFUSED_KINDS.values(), ids=REFUSED_KINDS.keys())
-def test_a_first_deploy_is_not_promoted_before_its_objects_are_accepted(
-    api: Api, ns: str, operator: Operator, hands: Hands, resource: str, group: str
+@pytest.mark.parametrize(("resource", "group", "promoted"), REFUSED_KINDS.values(), ids=REFUSED_KINDS.keys())
+def test_a_first_deploy_is_not_ready_before_its_objects_are_accepted(
+    api: Api, ns: str, operator: Operator, hands: Hands, resource: str, group: str, promoted: bool
 ) -> None:
     # A name of its own: what an earlier case has deployed may still be there.
     rollout = Rollout(api, ns, f"no-{resource}")
-    with contextlib.contextmanager(refusing)(api, ns, resource, group):
+    before = api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    with refusing(api, ns, resource, group):
         rollout.apply("models:/iris/1")
         wait_for(lambda: rollout.condition("Accepted").get("status") == "True" or None, "the attempt to begin")
-        until = time.monotonic() + 14
-        while time.monotonic() < until:
-            status = rollout.status()
-            assert status["phase"] != "Promoted"
-            assert rollout.condition("Ready")["status"] != "True"
-            time.sleep(0.1)
+        time.sleep(14)
+        written = rollout.statuses_since(before)
+    assert {s.get("phase") == "Promoted" for s in written} == ({False, True} if promoted else {False})
+    assert not [s for s in written for c in s.get("conditions", ()) if (c["type"], c["status"]) == ("Ready", "True")]
     rollout.wait_phase("Promoted", 1)
     wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
 
@@ -207,6 +178,68 @@ def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replace
     assert before == {path: api.get(path)["metadata"].get("generation") for path in paths}
 
 
+@pytest.mark.parametrize("asked", ["1", "2"], ids=["at rest", "and another model asked for"])
+def test_a_status_removed_by_hand_takes_no_route_and_no_pod(
+    asked: str, api: Api, ns: str, operator: Operator, hands: Hands, world: World
+) -> None:
+    rollout = Rollout(api, ns, f"removed-{asked}")
+    rollout.apply("models:/iris/1", resources={"requests": {"cpu": "1000m", "memory": "256Mi"}})
+    rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
+    if asked != "1":
+        operator.kill()
+        rollout.apply(f"models:/iris/{asked}", resources={"requests": {"cpu": "1000m", "memory": "256Mi"}})
+    known = rollout.deployments()["1"]["metadata"]["uid"]
+    paths = {
+        kind: f"{KINDS[kind].format(ns=ns)}?watch=1&timeoutSeconds=1&resourceVersion=" for kind in ("Service", "Ingress", "Deployment")
+    }
+    version = api.get(KINDS["Service"].format(ns=ns))["metadata"]["resourceVersion"]
+    api.patch(f"{rollout.path}/status", {"status": None}).raise_for_status()
+    if asked != "1":
+        operator.start()
+    wait_for(lambda: rollout.status().get("stable"), "a status")
+    last = 1 if asked == "1" else 2
+    wait_for(
+        lambda: (s := rollout.status()).get("phase") == "Promoted" and s["stable"]["version"] == asked and s["attempt"] == last,
+        "Promoted",
+        90,
+    )
+    told = [json.loads(line) for path in paths.values() for line in api.http.get(path + version).text.splitlines()]
+    gone = {f"{e['object']['kind']} {e['object']['metadata']['name']}" for e in told if e["type"] == "DELETED"}
+    assert not {g for g in gone if g in {f"Service {rollout.name}", f"Ingress {rollout.name}"}}
+    if asked == "1":
+        assert not gone
+        assert rollout.deployments()["1"]["metadata"]["uid"] == known
+
+
+def test_a_host_that_changes_keeps_the_former_one_for_a_while(api: Api, ns: str, operator: Operator, hands: Hands) -> None:
+    rollout = Rollout(api, ns, "moving")
+    host = "moving.example.com"
+
+    def hosts() -> set[str]:
+        return {i["spec"]["rules"][0]["host"] for i in api.items("Ingress", ns) if i["metadata"]["name"].startswith("moving")}
+
+    def current() -> bool | None:
+        ready = rollout.condition("Ready")
+        return (ready["status"] == "True" and ready["observedGeneration"] == api.get(rollout.path)["metadata"]["generation"]) or None
+
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.apply("models:/iris/1", traffic={"host": f"new.{host}", "removalDelay": "1h"})
+    wait_for(lambda: hosts() == {host, f"new.{host}"}, "both hosts")
+    wait_for(current, "Ready")
+    before = api.get(KINDS["Ingress"].format(ns=ns))["metadata"]["resourceVersion"]
+    rollout.apply("models:/iris/2", traffic={"host": f"new.{host}", "removalDelay": "1h"})
+    rollout.wait_phase("Promoted", 2)
+    seen = [e["object"] for e in api.events(KINDS["Ingress"].format(ns=ns), before)]
+    weights = {(i["spec"]["rules"][0]["host"], i["metadata"].get("annotations", {}).get(WEIGHT)) for i in seen}
+    assert weights >= {(h, weight) for h in (host, f"new.{host}") for weight in ("10", "50", "100")}, "a trial has its share by either"
+    assert hosts() == {host, f"new.{host}"}
+    rollout.apply("models:/iris/2", traffic={"host": f"new.{host}", "removalDelay": "1s"})
+    wait_for(lambda: hosts() == {f"new.{host}"}, "the former host to go")
+    assert rollout.status()["attempt"] == 2
+
+
 def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -221,18 +254,53 @@ def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator
     assert {i["metadata"]["name"] for i in api.items("Ingress", ns)} == {"iris"}
     younger.apply("models:/iris/2", traffic={"host": "iris.example.com", "path": "/second"})
     younger.wait_phase("Promoted", 1)
-    younger.apply("models:/iris/2", traffic={"host": "iris.example.com"})
+    younger.apply("models:/iris/2", traffic={"host": "iris.example.com", "removalDelay": "1s"})
     wait_for(lambda: younger.condition("Stalled").get("status") == "True" or None, "Stalled again")
     paths = {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns)}
     assert paths == {"/", "/second"}, "nothing of it moves"
     api.http.delete(rollout.path).raise_for_status()
     wait_for(lambda: younger.condition("Ready").get("status") == "True" or None, "the place to be free")
-    assert rollout_paths(api, ns, "a-second") == {"/"}
+    wait_for(lambda: rollout_paths(api, ns, "a-second") == {"/"}, "its former path to go")
+
+
+def test_a_host_of_somebody_elses_ingress_is_said(api: Api, ns: str, operator: Operator, hands: Hands) -> None:
+    """Routers serve the older of two: a first deploy on such a host is never promoted, and a younger one takes nothing."""
+    host, path = "shop.example.com", KINDS["Ingress"].format(ns=ns)
+    backend = {"service": {"name": "shop", "port": {"number": 80}}}
+
+    def ingress(name: str, where: str) -> dict[str, Any]:
+        rules = [{"host": host, "http": {"paths": [{"path": where, "pathType": "Prefix", "backend": backend}]}}]
+        return {"metadata": {"name": name}, "spec": {"ingressClassName": "nginx", "rules": rules}}
+
+    api.http.post(path, json=ingress("shop", "/")).raise_for_status()
+    api.http.post(path, json=ingress("longer", "/shop")).raise_for_status()
+    rollout = Rollout(api, ns, "shared")
+    rollout.apply("models:/iris/1", traffic={"host": host})
+    said = wait_for(lambda: rollout.condition("HostShared") or None, "the condition")
+    assert f"Ingress {ns}/shop: " in said["message"]
+    assert "longer" not in said["message"], "a longer path is another place"
+    rollout.wait_phase("Switching", 1)
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        assert rollout.status()["phase"] == "Switching"
+        assert rollout.condition("Ready")["status"] != "True"
+        time.sleep(0.2)
+    events = [e for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"] if e["involvedObject"]["name"] == "shared"]
+    assert [e["type"] for e in events if e["reason"] == "HostShared"] == ["Warning"]
+    api.http.delete(f"{path}/shop").raise_for_status()
+    wait_for(lambda: rollout.condition("Ready").get("status") == "True" or None, "the place to be free")
+    assert rollout.condition("HostShared") == {}
+    # Creation is told in whole seconds.
+    time.sleep(1.1)
+    api.http.post(path, json=ingress("shop", "/")).raise_for_status()
+    wait_for(lambda: rollout.condition("HostShared") or None, "the condition")
+    assert rollout.condition("Ready")["status"] == "True", "the older one, ours, is served"
 
 
 def rollout_paths(api: Api, ns: str, name: str) -> set[str]:
-    """The paths of a rollout's Ingress."""
-    return {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns) if i["metadata"]["name"] == name}
+    """The paths of a rollout's Ingresses."""
+    own = [i for i in api.items("Ingress", ns) if i["metadata"]["labels"][f"{GROUP}/rollout"] == name]
+    return {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in own}
 
 
 def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
@@ -361,6 +429,20 @@ def test_commands_are_bound_to_their_attempt(api: Api, operator: Operator, hands
     world.accuracy["2"] = 0.95
     api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/retry": "2"}}})
     rollout.wait_phase("Promoted", 3)
+
+
+@pytest.mark.parametrize("variable", ["METRICS_PORT", "HEALTH_PORT"])
+def test_the_operator_ends_where_a_port_is_taken(variable: str, api: Api, ns: str, world: World, tmp_path: Path) -> None:
+    with socket.create_server(("", 0)) as taken, served(world) as url:
+        operator = Operator(api, url, ns, tmp_path / "operator.log")
+        operator.env[variable] = str(port := taken.getsockname()[1])
+        with operator:
+            assert operator.process is not None
+            assert operator.process.wait(60) == 1
+    said = (tmp_path / "operator.log").read_text()
+    assert said.rstrip().endswith(
+        f"The operator ends: {variable}={port} cannot be opened: Address already in use. Write another port, or end what listens there."
+    )
 
 
 def test_idle_costs_no_request(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:

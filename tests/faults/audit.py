@@ -260,6 +260,7 @@ TIMES = {
     "at",
     "since",
     "readyAt",
+    "acceptedAt",
     "phaseSince",
     "attemptSince",
     "stepSince",

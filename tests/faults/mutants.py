@@ -123,7 +123,8 @@ class Mutant(Telling):
         truth = {c["type"]: c["status"] for c in status.get("conditions", ())}
         told = status["observedGeneration"] == rollout["metadata"]["generation"]
         stalled = truth.get("Stalled") == "True"
-        done = truth.get("Ready") == "True" and not self.failure
+        # A former route goes after removalDelay.
+        done = truth.get("Ready") == "True" and not self.failure and len(status.get("routes", ())) <= 1
         return told and not status.get("retiring") and (stalled or done or "pausedSince" in status)
 
     async def _pass(self) -> datetime | None:
@@ -144,6 +145,10 @@ class Mutant(Telling):
     def _masked(self, lists: Lists) -> Object:
         revisions = {revision: version for revision, (_, version) in self.world.revisions.items()}
         state = end_state(lists, {}, revisions, self.namespace)
+        routes = state[f"ModelRollout {NAME}"]["status"].get("routes") or [{"name": NAME}]
+        if (called := routes[0]["name"]) != NAME:
+            # What the only route is called depends on what the one before it was called.
+            state = json.loads(json.dumps(state).replace(called, NAME))
         status = copy.deepcopy(state[f"ModelRollout {NAME}"]["status"])
         for name in MEMORY:
             status.pop(name, None)

@@ -27,7 +27,7 @@ SEED: Spec = {
     "modelUri": "models:/iris/1",
     "replicas": 2,
     "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
-    "traffic": {"host": "iris.example.com", "path": "/", "provider": "Ingress", "ingressClassName": "nginx"},
+    "traffic": {"host": "iris.example.com", "path": "/", "provider": "Ingress", "ingressClassName": "nginx", "removalDelay": "30s"},
     "strategy": {
         "steps": [{"weight": 10, "hold": "30s"}, {"weight": 50, "hold": "30s"}],
         "progressDeadline": "5m",

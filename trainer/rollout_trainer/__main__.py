@@ -37,14 +37,14 @@ def _named(_context: click.Context, _parameter: click.Parameter, name: str | Non
 
 
 def _set(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
-    import yaml  # noqa: PLC0415 - values are read as a recipe file's are
+    from rollout_trainer import numerals  # noqa: PLC0415 - values are read as a recipe file's are
 
     said = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.isidentifier():
             raise click.BadParameter(f"{pair!r}: write KEY=VALUE, for example max_depth=4.")
-        said[key] = yaml.safe_load(value)
+        said[key] = numerals.load(value)
     return said
 
 
@@ -84,6 +84,8 @@ def train(  # noqa: PLR0917 - one for each option
     from rollout_trainer.recipe import Recipe  # noqa: PLC0415 - takes seconds, which --help and bad input need not wait for
 
     try:
+        if output is not None:
+            output.unlink(missing_ok=True)  # of an earlier run: who deploys it after a failure deploys that
         recipe = Recipe() if config is None else Recipe.read(config)
         if given["estimator"] not in {None, recipe.estimator}:
             recipe = recipe.changed(parameters={})  # those of another estimator
@@ -101,6 +103,9 @@ def _trained(recipe: "Recipe", contract: Path | None) -> str:
     """From the data to a MODEL_URI; raises TrainerError."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    # Where MLflow's telemetry reaches nobody it gives up, in a thread of its own, and takes its
+    # variable out of os.environ: a request that reads os.environ at that moment ends in KeyError.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from rollout_trainer.contract import contract_for  # noqa: PLC0415
     from rollout_trainer.data import load  # noqa: PLC0415
     from rollout_trainer.evaluate import judge  # noqa: PLC0415

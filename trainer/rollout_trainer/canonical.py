@@ -1,7 +1,8 @@
 """The same model as the same bytes: what a clock, a memory address or chance put into an artifact is taken out again.
 
-A digest is only an identity if training twice gives it twice. Three things stand in the way: MLflow writes a time and a random id
-into MLmodel; skops names files and objects by their address (`id()`); and the node arrays of trees have padding bytes that nobody sets.
+A digest is only an identity if training twice gives it twice. Four things stand in the way: MLflow writes a time and a random id
+into MLmodel; skops names files and objects by their address (`id()`); the node arrays of trees have padding bytes that nobody sets;
+and some of scikit-learn's objects keep how many cores they were made with.
 """
 
 import io
@@ -15,6 +16,8 @@ import yaml
 
 CHANCE = ("utc_time_created", "model_uuid", "model_size_bytes")
 """Keys of MLmodel that differ from run to run; MLflow reads it without them."""
+CORES = {("_BinMapper", "n_threads")}
+"""Classes of scikit-learn and their attributes that hold the number of cores; None there is as many as there are."""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -32,6 +35,7 @@ def _rewrite(file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(parts.pop("schema.json"))
+    _without_cores(schema)
     names: dict[str, str] = {}
     _renumber(schema, {}, names)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -44,6 +48,16 @@ def _entry(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, LONG_AGO)
     entry.create_system = 3
     return entry
+
+
+def _without_cores(node: Any) -> None:
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _without_cores(child)
+    if not isinstance(node, dict) or not isinstance(held := node.get("content"), dict):
+        return
+    for kind, attribute in CORES:
+        if node.get("__class__") == kind and isinstance(kept := (held.get("content") or {}).get(attribute), dict):
+            kept["content"] = "null"
 
 
 def _renumber(node: Any, ids: dict[object, int], names: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 from sklearn.base import BaseEstimator, is_classifier
 
+from rollout_trainer import numerals
 from rollout_trainer.errors import TrainerError
 
 FOREST = "sklearn.ensemble.RandomForestClassifier"
@@ -42,7 +43,7 @@ class Recipe:
     def read(cls, path: Path) -> Self:
         """The recipe in a YAML file; raises TrainerError with the place of what is wrong."""
         try:
-            said = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            said = numerals.load(path.read_text(encoding="utf-8")) or {}
             if not isinstance(said, dict) or not all(isinstance(key, str) for key in said):
                 raise TrainerError(f"The recipe {path} is no mapping: write `name: …`, `estimator: …` and so on.")
             return cls(**said)

@@ -23,7 +23,7 @@ from mlflow.tracking import MlflowClient
 from rollout_inference.conversion import carry
 from rollout_inference.digest import tree_digest
 from rollout_inference.errors import LoadFailed
-from rollout_inference.estimator import TRUSTED_TYPES
+from rollout_inference.trusted import TRUSTED_TYPES
 from rollout_trainer.canonical import canonicalise
 from rollout_trainer.card import card
 from rollout_trainer.data import Split
@@ -54,23 +54,21 @@ def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], 
     The same data, recipe and library versions give the same digest. Raises TrainerError where the model server would not load it.
     """
     example = split.test.head(2)
-    try:
-        mlflow.sklearn.save_model(
-            model,
-            str(folder),
-            serialization_format="skops",
-            skops_trusted_types=sorted(TRUSTED_TYPES),
-            signature=infer_signature(example, model.predict(example)),
-            input_example=example,
-            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+    held = set(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
+    if foreign := held - TRUSTED_TYPES:
+        raise TrainerError(
+            f"The model server does not load {', '.join(sorted(foreign))}, which this estimator is made of: train another one, "
+            "such as a forest, gradient boosting (GradientBoostingClassifier), a linear model or a support vector machine."
         )
-    except MlflowException as refused:
-        if foreign := _foreign(model):
-            raise TrainerError(
-                f"The model server does not load {', '.join(foreign)}, which this estimator is made of: train another one, "
-                "such as a forest, gradient boosting (GradientBoostingClassifier), a linear model or a support vector machine."
-            ) from refused
-        raise
+    mlflow.sklearn.save_model(
+        model,
+        str(folder),
+        serialization_format="skops",
+        skops_trusted_types=sorted(held),
+        signature=infer_signature(example, model.predict(example)),
+        input_example=example,
+        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+    )
     (folder / "metrics.json").write_text(json.dumps(dict(metrics), indent=2) + "\n", newline="\n")
     if text:
         (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
@@ -113,10 +111,6 @@ def signature_of(folder: Path) -> str:
     """MLflow's signature of a stored model, as JSON: what the operator compares with stable's."""
     signature = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["signature"]
     return json.dumps({key: value for key, value in signature.items() if value is not None})
-
-
-def _foreign(model: Any) -> list[str]:
-    return sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - TRUSTED_TYPES)
 
 
 def _logged(client: MlflowClient, recipe: Recipe, split: Split, evaluation: Evaluation) -> Any:

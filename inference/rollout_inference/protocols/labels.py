@@ -1,5 +1,6 @@
 """/feedback/: the right answer for an earlier prediction, as soon as it is known."""
 
+import threading
 import time
 from typing import Any
 
@@ -32,7 +33,11 @@ class Labels(Speaks):
 
     counted = False
 
-    async def answer(self, call: Call) -> Reply:
+    def __init__(self) -> None:
+        self._one = threading.Lock()
+        """Long lists are entered by a thread, beside the event loop: each label is counted once, and wholly."""
+
+    def read(self, call: Call) -> Reply:
         """`{"outcome": "correct"}` for one label; for a list, `{"results": [...]}` with an outcome or an error for each."""
         asked = decoded(call.body)
         for number, one in enumerate(asked if isinstance(asked, list) else [asked]):
@@ -58,13 +63,16 @@ class Labels(Speaks):
             prediction = call.state.signer.read(one["id"])
             error = absolute_error(prediction, one["label"]) if prediction.numeric else None
             right = correct(prediction, one["label"]) if error is None else None
-            call.state.ledger.enter(prediction, time.time())
+            with self._one:
+                call.state.ledger.enter(prediction, time.time())
+                if error is not None:
+                    metrics.off_by(prediction, error)
+                else:
+                    metrics.labelled(prediction, bool(right))
         except Refused as refused:
             metrics.refused(REASONS[refused.status])
             raise
         whose = {"model": prediction.model, "version": prediction.version, "revision": prediction.revision}
         if error is not None:
-            metrics.off_by(prediction, error)
             return {"absolute_error": error, **whose}
-        metrics.labelled(prediction, bool(right))
         return {"outcome": "correct" if right else "wrong", **whose}

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from rollout_inference.endpoint import TEXT, Call, Reply, Speaks, decoded
+from rollout_inference.endpoint import TEXT, Call, Question, Reply, Speaks, decoded
 from rollout_inference.errors import BadInput, Refused
+from rollout_inference.runtimes import Outcome
 from rollout_inference.signature import Rows
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -32,10 +33,14 @@ class _Quick(msgspec.Struct):
 _QUICK = msgspec.json.Decoder(_Quick)
 
 
+def _written(outcome: Outcome, ids: list[str]) -> Reply:
+    return Reply(msgspec.json.encode({"predictions": outcome.labels, "prediction_ids": ids}), rows=len(ids))
+
+
 class Mlflow(Speaks):
     """What `mlflow models serve` answers, and the ids for labels beside it."""
 
-    async def answer(self, call: Call) -> Reply:
+    def read(self, call: Call) -> Question | Reply:
         """`{"predictions": [...]}`; other content types than JSON and CSV are 415, as text."""
         kind, *parameters = [part.strip().lower() for part in (call.header(b"content-type") or b"application/json").split(b";")]
         if any(p.replace(b'"', b"") != b"charset=utf-8" for p in parameters if p):
@@ -49,8 +54,7 @@ class Mlflow(Speaks):
             said = kind.decode("latin-1")[:100]
             text = f"This predictor only supports the following content types: Types: ['text/csv', 'application/json']. Got '{said}'."
             return Reply(text.encode(), 415, TEXT)
-        outcome, ids = await call.predict(rows)
-        return Reply(msgspec.json.encode({"predictions": outcome.labels, "prediction_ids": ids}), rows=len(ids))
+        return Question(rows, _written)
 
     def problem(self, status: int, sentence: str) -> Reply:
         """MLflow's clients know one code for every mistake in the input."""
@@ -135,8 +139,9 @@ class Mlflow(Speaks):
         data = [dict(zip(row, self._numbers(row.values()), strict=True)) for row in chosen]
         return signature.rows(data, most, "the CSV")
 
-    def _numbers(self, cells: Iterable[str]) -> list[float]:
+    def _numbers(self, cells: Iterable[str]) -> list[float | None]:
+        """An empty cell is a missing value, as for MLflow."""
         try:
-            return [float(cell) for cell in cells]
+            return [float(cell) if cell else None for cell in cells]
         except ValueError as failure:
             raise BadInput(f"a cell is no number: {failure}") from failure

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from rollout_inference.endpoint import Call, Reply, Speaks, decoded
+from rollout_inference.endpoint import Call, Question, Reply, Speaks, decoded
 from rollout_inference.errors import BadInput
+from rollout_inference.runtimes import Outcome
 from rollout_inference.signature import Rows
 
 
@@ -17,19 +18,21 @@ _QUICK = msgspec.json.Decoder(_Instances)
 class Native(Speaks):
     """Our own protocol; a mistake in the rows is 422, in the JSON 400."""
 
-    async def answer(self, call: Call) -> Reply:
+    def read(self, call: Call) -> Question:
         """`{"predictions": [...], "prediction_ids": [...], "model": ..., "version": ..., "revision": ...}`."""
-        rows = self.rows(call)
-        outcome, ids = await call.predict(rows)
         settings = call.state.settings
-        said = {
-            "predictions": outcome.labels,
-            "prediction_ids": ids,
-            "model": settings.name,
-            "version": settings.version,
-            "revision": settings.model_revision,
-        }
-        return Reply(msgspec.json.encode(said), rows=len(ids))
+
+        def write(outcome: Outcome, ids: list[str]) -> Reply:
+            said = {
+                "predictions": outcome.labels,
+                "prediction_ids": ids,
+                "model": settings.name,
+                "version": settings.version,
+                "revision": settings.model_revision,
+            }
+            return Reply(msgspec.json.encode(said), rows=len(ids))
+
+        return Question(self.rows(call), write)
 
     def rows(self, call: Call) -> Rows:
         """The rows of a body; raises Refused. What is right is read in one go, what is not a second time, to say what is wrong."""

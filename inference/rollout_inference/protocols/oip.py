@@ -5,14 +5,16 @@ Source: github.com/kserve/open-inference-protocol, inference_rest.md; github.com
 
 import struct
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from rollout_inference.endpoint import Call, Reply, Speaks, unmarked
+from rollout_inference.endpoint import Call, Question, Reply, Speaks, unmarked
 from rollout_inference.errors import Refused
 from rollout_inference.loading import LoadedModel
+from rollout_inference.runtimes import Outcome
 from rollout_inference.settings import Settings
 from rollout_inference.signature import Rows, Signature
 
@@ -59,7 +61,7 @@ class _Sent:
 class OpenInference(Speaks):
     """/v2/models/<name>/infer."""
 
-    async def answer(self, call: Call) -> Reply:
+    def read(self, call: Call) -> Question:
         """The outputs that were asked for, else predictions and their ids."""
         head, tail = self._parts(call)
         try:
@@ -72,20 +74,22 @@ class OpenInference(Speaks):
         for one in wanted:
             if one.name not in offered:
                 raise Refused(f"there is no output {one.name!r}: ask for {', '.join(offered)}")
-        outcome, ids = await call.predict(rows)
+        return Question(rows, partial(self._written, call, asked, wanted))
+
+    def _written(self, call: Call, asked: _Request, wanted: list[_Wanted], outcome: Outcome, ids: list[str]) -> Reply:
+        offered, settings = outputs(call.model), call.state.settings
         values = {LABEL: outcome.labels, CHANCE: outcome.probabilities, IDENTITY: ids}
         sent, binary = _Sent(), bool((asked.parameters or {}).get("binary_data_output", False))
         for one in wanted:
             _send(sent, one.name, offered[one.name], values[one.name], bool((one.parameters or {}).get("binary_data", binary)))
-        settings = call.state.settings
         said = {"model_name": settings.name, "model_version": settings.version, "outputs": sent.outputs}
         if asked.id is not None:
             said["id"] = asked.id
         body = msgspec.json.encode(said)
         if not sent.binary:
-            return Reply(body, rows=len(rows))
+            return Reply(body, rows=len(ids))
         length = (LENGTH_HEADER, b"%d" % len(body))
-        return Reply(b"".join([body, *sent.binary]), 200, b"application/octet-stream", [length], len(rows))
+        return Reply(b"".join([body, *sent.binary]), 200, b"application/octet-stream", [length], len(ids))
 
     def problem(self, status: int, sentence: str) -> Reply:
         """`{"error": sentence}`."""

@@ -27,16 +27,24 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
         )
     elif one.spec is None:
         yield bad(what, one.spec_error, "correct the field; `kubectl modelrollout lint FILE` judges it")
+    elif status.invalid:
+        yield bad(what, status.invalid, "docs/troubleshooting.md has what to do about InvalidSpec")
     elif status.paused_since is not None:
         yield warning(what, f"paused in phase {status.phase}", f"kubectl modelrollout resume {one.name} -n {one.namespace}")
     elif status.halted or status.phase in {Phase.INVALID, Phase.ROLLED_BACK}:
         yield warning(
             what, f"{status.phase}: {status.reason}: {status.message}", f"docs/troubleshooting.md has what to do about {status.reason}"
         )
+    elif status.refused:
+        yield bad(what, f"{status.phase}, but {status.refused}", "docs/troubleshooting.md has what to do about ObjectRefused")
     elif status.shortage is not None:
         yield bad(what, f"{status.phase}, but {status.shortage.message}", "docs/troubleshooting.md has what to do about PodsNotReady")
+    elif status.unrouted is not None:
+        yield bad(what, f"{status.phase}, but {status.unrouted.message}", "docs/troubleshooting.md has what to do about RouteNotAccepted")
     else:
         yield good(what, f"{status.phase}: {status.message}")
+    if status.shared:
+        yield warning(what, status.shared, "kubectl get the objects that it names; take another host or path, or delete them")
 
 
 def router(access: Access, one: Rollout) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from rollout_cli.checks.finding import Finding, Level, plain
 from rollout_cli.exits import Exit
 from rollout_cli.prometheus import find
 from rollout_cli.rollout import Rollout, read, read_all
-from rollout_cli.terminal import Output, console, dump, marks
+from rollout_cli.terminal import Output, console, dump, for_programs, marks
 
 STYLES = {Level.GOOD: "green", Level.UNKNOWN: "dim", Level.WARNING: "yellow", Level.BAD: "red"}
 
@@ -29,6 +29,7 @@ def run(  # noqa: PLR0917
     namespace: str | None,
 ) -> None:
     """Do it; exit 1 where something does not work."""
+    output = for_programs("doctor", output)
     access = Access.connect(kubeconfig, context, namespace)
     out = console()
 

@@ -39,26 +39,24 @@ def run(name: str, prometheus: str | None, kubeconfig: str | None, context: str 
     out.print()
     out.print(
         f"Measured by this tool, as the operator does, with the answers of {source.place} at {told.now:%H:%M:%S} UTC. The operator "
-        "asks without namespace and revision, for all rollouts at once. A sample counts for 30 s, and only after the pods became Ready.",
+        "asks without namespace and revision, for all rollouts at once. A sample counts for two and a half scrapes (30 s at least), "
+        "and only after the pods became Ready.",
         style="dim",
     )
 
 
 def _where(told: Explained, out: Console) -> None:
-    rollout, status, spec = told.rollout, told.rollout.status, told.rollout.spec
+    rollout, status = told.rollout, told.rollout.status
     out.print(Text.assemble((rollout.name, "bold"), f" in {rollout.namespace}: {status.phase}, attempt {status.attempt}"), soft_wrap=True)
     out.print(status.message, style="dim", soft_wrap=True)
     if told.plan is None:
-        doing = "nothing is measured: these gates decided last" if status.phase in AT_REST else "gates are measured once its pods are Ready"
+        doing = "nothing is measured: these gates decided last" if status.phase in AT_REST else "no gate is measured"
         out.print(f"In phase {status.phase} {doing}." + ("" if told.gates else " There is no revision to measure yet."))
+        if status.waits_for:
+            out.print(f"It waits for the route: {status.waits_for}", soft_wrap=True)
         return
-    if spec is not None and spec.paused:
-        out.print("It is paused: nothing is measured until `kubectl modelrollout resume`.")
-    elif status.halted:
-        out.print("It is halted: nothing is measured until somebody commands abort, retry or promote.")
-    else:
-        for line in _next(told):
-            out.print(line, soft_wrap=True)
+    for line in _next(told):
+        out.print(line, soft_wrap=True)
 
 
 def _next(told: Explained) -> Iterator[str]:
@@ -66,13 +64,26 @@ def _next(told: Explained) -> Iterator[str]:
     if plan is None or spec is None:
         return
     after = plan.status
-    decided = f"go to phase {after.phase}" if after.phase is not status.phase else "stay"
+    stays = (after.phase, after.step) == (status.phase, status.step)
+    if stays and after.invalid:
+        yield f"It is held, and nothing is measured: {after.invalid}"
+        return
+    if stays and spec.paused:
+        yield "It is paused: nothing is measured until `kubectl modelrollout resume`."
+        return
+    if stays and status.halted:
+        yield "It is halted: nothing is measured until somebody commands abort, retry or promote."
+        return
+    if status.waits_for and status.phase is not Phase.TRIAL:
+        yield f"It waits for the route: {status.waits_for}"
+    decided = "stay" if stays else f"go to phase {after.phase}"
     if after.phase is Phase.TRIAL and after.step != status.step:
         decided = f"go to step {(after.step or 0) + 1}"
     yield f"If the operator looked now it would {decided}: {after.message}"
     if plan.look_at is not None and decided == "stay":
         yield f"Next look at {plan.look_at:%H:%M:%S} UTC, in {span(plan.look_at - told.now)}; then every {spec.analysis.interval}."
-    if status.step is not None and status.step_since is not None and status.step < len(spec.strategy.steps):
+    on_trial = status.phase is Phase.TRIAL and status.step is not None and status.step < len(spec.strategy.steps)
+    if on_trial and status.step is not None and status.step_since is not None:
         due = max(status.step_since, status.candidate.ready_at or status.step_since) if status.candidate else status.step_since
         due += parse_duration(spec.strategy.steps[status.step].hold)
         when = f"in {span(due - told.now)}" if due > told.now else ago(due, told.now)

@@ -48,7 +48,7 @@ def run(request: Request, kubeconfig: str | None, context: str | None, namespace
     out = console()
     if machine and request.output is not None:
         out.out(_plain(access, request, request.output), highlight=False)
-    elif request.name and request.output is not Output.WIDE:
+    elif request.name and (request.output is not Output.WIDE or (request.watch and not out.is_terminal)):
         _one(access, request, bare(request.name), out)
     else:
         _all(access, request, out)
@@ -115,7 +115,7 @@ def _live(draw: Callable[[], RenderableType], first: RenderableType, out: Consol
             try:
                 live.update(draw(), refresh=True)
             except Unreachable as failure:
-                out.print(f"[yellow]{datetime.now():%H:%M:%S} {failure}[/]")
+                out.print(f"{datetime.now():%H:%M:%S} {failure}", style="yellow")
 
 
 def _lines(watcher: Watcher, look: Look, out: Console) -> None:

@@ -7,17 +7,18 @@ from rich.text import Text
 
 from rollout_cli.access import Access
 from rollout_cli.rollout import Rollout, read
-from rollout_cli.terminal import Output, console, dump, marks
+from rollout_cli.terminal import Output, console, dump, for_programs, marks
 from rollout_cli.words import OF_VERDICT, Marks, ago, of_verdict, span
 from rollout_operator.domain.decide import CANDIDATE_RUNS
 
 
 def run(name: str, output: Output | None, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
     """Do it."""
+    output = for_programs("history", output)
     access = Access.connect(kubeconfig, context, namespace)
     rollout = read(access, name)
     out = console()
-    if output in {Output.JSON, Output.YAML} and output is not None:
+    if output is not None:
         out.out(dump(rollout.raw.get("status", {}).get("history", []), output), highlight=False)
         return
     if not rollout.status.history and rollout.status.phase not in CANDIDATE_RUNS:

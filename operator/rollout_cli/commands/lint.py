@@ -1,6 +1,5 @@
 """`lint`: what the API server would say against manifests, with the line."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from rich.text import Text
 
 from rollout_cli.admission import is_rollout, judge
 from rollout_cli.exits import Absent, Exit
-from rollout_cli.terminal import Output, console
+from rollout_cli.terminal import Output, console, dump, for_programs
 from rollout_operator.domain.manifest import Document, Finding, Place, Trouble, read
 from rollout_operator.domain.manifest import Path as Field
+from rollout_operator.domain.places import places_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,11 @@ class Found:
 
 def run(files: list[Path], output: Output | None) -> None:
     """Judge every ModelRollout in `files` (`-` is stdin, a directory all its YAML); exit 1 where one would be refused."""
+    output = for_programs("lint", output)
     found: list[Found] = []
     rollouts = others = 0
     lines: dict[str, list[str]] = {}
+    claimed: dict[int, tuple[str, str]] = {}
     for file in _all(files):
         text = _text(file)
         lines[str(file)] = text.splitlines()
@@ -43,8 +45,10 @@ def run(files: list[Path], output: Output | None) -> None:
             others += sum(1 for _ in document.objects()) - len(ours)
             if ours:
                 found += _judged(str(file), document, ours)
-    if output is Output.JSON:
-        console().out(json.dumps([{"file": f.file, "line": f.place.line, "column": f.place.column, "message": f.message} for f in found]))
+                found += (one for path, value in ours if (one := _taken(str(file), document, path, value, claimed)) is not None)
+    if output is not None:
+        listed = [{"file": f.file, "line": f.place.line, "column": f.place.column, "message": f.message} for f in found]
+        console().out(dump(listed, output), highlight=False)
     else:
         _tell(found, lines, rollouts, others)
     if found or not rollouts:
@@ -56,6 +60,28 @@ def _judged(file: str, document: Document, ours: list[tuple[Field, Any]]) -> Ite
     findings = [Finding((*path, *one.path), one.message) for path, value in ours for one in judge(value)]
     found = [Found(file, document.place(finding.path), str(finding)) for finding in findings]
     yield from sorted(found, key=lambda one: (one.place.line, one.place.column))
+
+
+def _taken(file: str, document: Document, path: Field, value: Any, claimed: dict[int, tuple[str, str]]) -> Found | None:
+    """Whether another ModelRollout of this run answers where this one would; claimed: by place, who does, and in which line."""
+    meta, spec = value.get("metadata"), value.get("spec")
+    traffic = spec.get("traffic") if isinstance(spec, dict) else None
+    if not isinstance(meta, dict) or not isinstance(traffic, dict):
+        return None
+    name = "/".join(str(meta[part]) for part in ("namespace", "name") if meta.get(part))
+    field = document.place((*path, "spec", "traffic", "host"))
+    try:
+        places, _ = places_of(value)
+    except (AttributeError, TypeError):
+        # A field of another type than it should have; that is said by itself.
+        return None
+    for place in places:
+        other, where = claimed.setdefault(place, (name, f"{file}:{field.line}"))
+        # The same object in another file is the same for another cluster.
+        if other != name:
+            address = f"{traffic['host']}{traffic.get('path', '/')}"
+            return Found(file, field, f"spec.traffic: {address} is answered by {other} ({where}): take another host or path")
+    return None
 
 
 def _all(files: list[Path]) -> Iterator[Path]:
@@ -86,8 +112,9 @@ def _tell(found: list[Found], lines: dict[str, list[str]], rollouts: int, others
     skipped = f" ({others} other object{'s' if others != 1 else ''} not looked at)" if others else ""
     count = f"{rollouts} ModelRollout{'s' if rollouts != 1 else ''}"
     if found:
-        out.print(f"[red]{len(found)} found in {count}[/]{skipped}")
+        out.print(Text.assemble((f"{len(found)} found in {count}", "red"), skipped))
     elif rollouts:
-        out.print(f"[green]{count}: the API server would take {'it' if rollouts == 1 else 'them'}[/]{skipped}")
+        taken = f"{count}: the API server would take {'it' if rollouts == 1 else 'them'}"
+        out.print(Text.assemble((taken, "green"), skipped))
     else:
-        out.print(f"[yellow]No ModelRollout here[/]{skipped}")
+        out.print(Text.assemble(("No ModelRollout here", "yellow"), skipped))

@@ -16,7 +16,7 @@ from rollout_cli.exits import Absent, Exit, WrongUsage
 from rollout_cli.generated import Generated, Load, Quality, both
 from rollout_cli.recording import Recording, recorded
 from rollout_cli.replay import Moment, Source, replay
-from rollout_cli.terminal import Output, console, dump, marks
+from rollout_cli.terminal import Output, console, dump, for_programs, marks
 from rollout_cli.words import OF_MEASUREMENT, Marks, held_against, of_measurement, samples, silence, span
 from rollout_operator.domain.histogram import bounds
 from rollout_operator.domain.manifest import Document, Trouble, read
@@ -55,6 +55,7 @@ class Ending:
 
 def run(request: Request) -> None:
     """Do it; exit 0 promoted, 1 rolled back or halted, 2 no verdict."""
+    output = for_programs("simulate", request.output)
     spec = _spec(request.manifest)
     if request.runs > 1:
         if request.metrics:
@@ -64,8 +65,8 @@ def run(request: Request) -> None:
     source: Source = _source(spec, request, request.seed)
     moments = list(replay(spec, source, request.first_deploy))
     end = ending(moments, source)
-    if request.output is Output.JSON or request.output is Output.YAML:
-        console().out(dump(_plain(moments, end, source.start), request.output), highlight=False)
+    if output is not None:
+        console().out(dump(_plain(moments, end, source.start), output), highlight=False)
     else:
         _tell(spec, source, moments, end)
     raise typer.Exit(end.exit)

@@ -15,7 +15,7 @@ from rollout_cli.access import Access
 from rollout_cli.exits import Exit, Unreachable, WrongUsage
 from rollout_cli.outcome import Asked, Outcome, follow, outcome
 from rollout_cli.rollout import Rollout, read
-from rollout_cli.terminal import Output, console, dump
+from rollout_cli.terminal import Output, console, dump, for_programs
 from rollout_cli.words import STYLES, span
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.status import Phase
@@ -41,8 +41,7 @@ def run(request: Request, kubeconfig: str | None, context: str | None, namespace
         timeout = parse_duration(request.timeout)
     except ValueError as wrong:
         raise WrongUsage(f"--timeout: {wrong}.") from wrong
-    if request.output in {Output.NAME, Output.WIDE}:
-        raise WrongUsage(f"status prints no {request.output}: write -o json or -o yaml.")
+    for_programs("status", request.output)
     access = Access.connect(kubeconfig, context, namespace)
     rollout = read(access, request.name)
     if not request.wait:

@@ -22,8 +22,8 @@ def truths(status: Status) -> Mapping[str, Truth]:
         return {"Accepted": "False", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
     if status.refused:
         return {"Accepted": "True", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
-    if status.phase is Phase.PROMOTED and status.shortage is not None:
-        stalled = status.shortage.stalled
+    if status.phase is Phase.PROMOTED and (lacking := [what for what in (status.shortage, status.unrouted) if what is not None]):
+        stalled = any(what.stalled for what in lacking)
         truth: tuple[Truth, Truth] = ("False", "True") if stalled else ("True", "False")
         return {"Accepted": "True", "Ready": "False", "Reconciling": truth[0], "Stalled": truth[1]}
     if status.phase is Phase.PROMOTED:
@@ -42,6 +42,8 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     reason, message = status.reason, status.message
     if status.shortage is not None:
         reason, message = Reason.PODS_NOT_READY, f"{status.shortage.message} {message}"[:2048]
+    if status.unrouted is not None:
+        reason, message = Reason.ROUTE_NOT_ACCEPTED, f"{status.unrouted.message} {message}"[:2048]
     if status.refused:
         reason, message = Reason.OBJECT_REFUSED, f"{status.refused} It is tried again. {message}"[:2048]
     if status.invalid:
@@ -49,7 +51,9 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     elif status.paused_since is not None:
         reason, message = Reason.PAUSED, f"Paused in phase {status.phase}; set spec.paused to false to go on. {message}"
 
-    return (*(_one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items()), *_of_gates(status, now, before))
+    shared = (_one(status, now, "HostShared", "True", "ForeignRoute", status.shared),) if status.shared else ()
+    told = (_one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items())
+    return (*told, *_of_gates(status, now, before), *shared)
 
 
 def _of_gates(status: Status, now: datetime, before: Mapping[str, Condition]) -> tuple[Condition, ...]:

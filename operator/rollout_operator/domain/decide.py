@@ -4,6 +4,7 @@ One call makes at most one transition between phases, so that each decision is d
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, assert_never
@@ -13,9 +14,11 @@ from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.gates import KINDS, Trial, measure
 from rollout_operator.domain.histogram import bounds
 from rollout_operator.domain.labelled import measure_labels
+from rollout_operator.domain.names import GROUP
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.report import ended_attempt, promotion
 from rollout_operator.domain.revision import revision_of, serves
+from rollout_operator.domain.route import looks, routed
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.signature import incompatibility
 from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
@@ -59,6 +62,11 @@ COMMANDS = ("abort", "promote", "skip", "retry", "forget-evidence")
 """Verbs of the annotations `rollouts.mlops.dev/<verb>: "<attempt>"`, strongest first; forget-evidence goes with retry."""
 
 
+def commanded(annotations: Mapping[str, str]) -> dict[str, str]:
+    """What a person commands by annotations: verbs, and the attempt that each is for."""
+    return {verb: annotations[f"{GROUP}/{verb}"] for verb in COMMANDS if f"{GROUP}/{verb}" in annotations}
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something worth an Event: a transition and its reason."""
@@ -79,6 +87,10 @@ class Plan:
 
 def decide(seen: Observed) -> Plan:
     """The plan that follows from `seen`. A status equal to the one seen means that there is nothing to write."""
+    if seen.recovered is not None:
+        # What the registry was told of attempts before counts for them, and for no new one of the same number.
+        known = {"stable": seen.recovered, "attempt": max({1, *seen.reported}), "attempt_since": seen.now}
+        seen = replace(seen, status=seen.status.model_copy(update=known))
     plan = _next(seen)
     return _finish(seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status, notes=()))
 
@@ -234,7 +246,7 @@ def _begin(seen: Observed, spec: Spec, candidate: Revision) -> Plan:
     """Start the attempt for `candidate`, unless its outcome is known already."""
     status = seen.status
     if status.stable is not None and candidate.revision == status.stable.revision:
-        stable = status.stable.model_copy(update={"requested": spec.model_uri})
+        stable = status.stable.model_copy(update={"requested": spec.model_uri, "resources": candidate.resources})
         return _enter(seen, Phase.PROMOTED, Reason.ALREADY_STABLE, f"{stable.uri} is stable.", **_BLANK | {"stable": stable})
     for rejected in status.rejected:
         if rejected.revision == candidate.revision:
@@ -283,6 +295,7 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
     if seen.route_trouble and seen.now >= min(since + seen.drain, _due(seen, spec, since)):
         # Without its share of requests a candidate proves nothing: as long as the router does not follow, there is no evidence.
         more = (_no_route(seen, candidate),)
+    seen = replace(seen, status=status.model_copy(update={"waits_for": _clip(seen.route_trouble) if more else ""}))
     kept = _unless_same(status.gates, gates)
     plan = _weigh(_with_figures(seen, kept, evidence), spec, (*_in_words_of(kept, gates), *more), since)
     if _place(plan.status) != _place(status):
@@ -531,7 +544,27 @@ def _command(seen: Observed, spec: Spec) -> Plan | None:
             return _advance(skipped, spec, Reason.PROMOTED_BY_COMMAND, "the step was skipped by annotation")
         if verb == "retry" and (status.phase is Phase.ROLLED_BACK or status.halted):
             return _retry(seen, spec)
+        if late := _too_late(status, verb):
+            return _unheeded(seen, verb, late)
     return None
+
+
+def _too_late(status: Status, verb: str) -> str:
+    """What to do instead of a command that comes after its attempt; "" where it is as good as done, or may still be."""
+    match status.phase, verb:
+        case Phase.ROLLED_BACK, "promote" | "skip":
+            return f"To {verb} it all the same, annotate retry first, then {verb} with the number of the new attempt."
+        case Phase.PROMOTED, "abort":
+            return "It is promoted already: to go back, write the version before into spec.modelUri."
+    return ""
+
+
+def _unheeded(seen: Observed, verb: str, instead: str) -> Plan:
+    """Say once that a command comes too late, and what helps."""
+    status = seen.status
+    message = _clip(f"{status.message} {instead}".strip())
+    said = status.model_copy(update={"message": message, "honoured": (*status.honoured, verb)})
+    return Plan(said, (Note("Warning", status.reason, f"{verb} comes too late. {message}"),), seen.now)
 
 
 def _retry(seen: Observed, spec: Spec) -> Plan:
@@ -680,9 +713,10 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     # A field of its own: reason and message belong to what is under way, and are needed again when the spec is right again.
     if (invalid := _clip(seen.spec_error)) != status.invalid:
         status = status.model_copy(update={"invalid": invalid})
-    # On the way it holds the attempt like any trouble of the route; what has come to rest must not look well.
-    if (refused := _clip(seen.refused) if status.phase in AT_REST else "") != status.refused:
+    if (refused := _refused(seen, status)) != status.refused:
         status = status.model_copy(update={"refused": refused})
+    if status.phase is not Phase.TRIAL and (waits_for := _waits_for(seen, status)) != status.waits_for:
+        status = status.model_copy(update={"waits_for": waits_for})
     if seen.refused:
         look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
     if (shortage := _shortage(seen, status)) != status.shortage:
@@ -690,9 +724,30 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if shortage is not None and seen.spec is not None and not shortage.stalled:
         moments = (shortage.since + READINESS_LOOK, shortage.since + parse_duration(seen.spec.strategy.progress_deadline))
         look_at = min(filter(None, (look_at, *(m for m in moments if m > now))), default=None)
+    status = routed(seen, status)
+    look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
-    return replace(plan, status=status, look_at=look_at)
+    shared = (Note("Warning", Reason.HOST_SHARED, status.shared),) if status.shared and status.shared != seen.status.shared else ()
+    return replace(plan, status=status, look_at=look_at, notes=(*plan.notes, *shared))
+
+
+def _refused(seen: Observed, status: Status) -> str:
+    """What the API server says against an object, where it is to be said.
+
+    On the way it holds the attempt like any trouble of the route; what has come to rest must not look well. Another's object of the name
+    does not go by itself, and is told at once. What comes to rest meanwhile has never looked well; what was well is given a while.
+    """
+    if status.phase not in AT_REST and not seen.foreign:
+        return ""
+    at_once = seen.status.phase not in AT_REST or bool(seen.status.refused)
+    return _clip(seen.refused or (seen.refusing if at_once else ""))
+
+
+def _waits_for(seen: Observed, status: Status) -> str:
+    """What the route has been waited for, on the way, for longer than a router takes to follow; for people, who cannot ask it."""
+    waits = status.phase in CANDIDATE_RUNS and seen.now - (status.phase_since or seen.now) >= READINESS_LOOK
+    return _clip(seen.route_trouble) if waits else ""
 
 
 def _shortage(seen: Observed, status: Status) -> Shortage | None:

@@ -24,6 +24,6 @@ def revision_name(rollout: str, revision: str) -> str:
     return f"{rollout}-{revision}"
 
 
-def canary_name(rollout: str) -> str:
-    """Name of the canary Ingress."""
-    return f"{rollout}-canary"
+def canary_name(route: str) -> str:
+    """Name of the canary Ingress beside the stable Ingress of this name."""
+    return f"{route}-canary"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollout_operator.domain.spec import Metric, Spec
-from rollout_operator.domain.status import Status
+from rollout_operator.domain.status import Revision, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,21 @@ class MetricsUnreachable:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A route that no rollout owns, on the same host and path of the same router.
+
+    name: namespace/name; created: None for a canary Ingress, which takes its share whatever its age.
+    """
+
+    kind: str
+    name: str
+    created: datetime | None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
 DRAIN = timedelta(seconds=10)
 """How long a router may still send requests by an older weight: on busy machines a request in 350 came over 2 s late."""
 
@@ -103,10 +118,14 @@ class Observed:
 
     spec is None where the object's spec cannot be read (then `spec_error` says why); resolution is None where it was not asked for;
     workloads are keyed by revision; stable_endpoints are the revisions with Ready endpoints behind the stable Service; route_trouble is
-    what the router says against the route as it was last written, "" where it follows or never says anything; refused is what the API
-    server has for some time said against an object of the rollout, "" if nothing; answers hold the candidate's series and baseline the
+    what the router says against the route that requests come by as it was last written, "" where it follows or never says anything;
+    unaccepted is what is said against the route that the spec asks for, "" where it was accepted; claims are routes of nobody's on the
+    same host and path; refused is what the API server has for some time said against an object of the rollout, "" if nothing, refusing
+    the same however short, and foreign whether that is because another's object has its name; answers hold the candidate's series and
+    baseline the
     stable revision's, as far as they were asked for; reported are attempts whose verdict the registry has been told since the status
-    was written; image is the model server's image for new revisions.
+    was written; image is the model server's image for new revisions; recovered is what the stable Service leads to where the status says
+    nothing at all: somebody has removed it.
     """
 
     now: datetime
@@ -122,8 +141,13 @@ class Observed:
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     stable_endpoints: frozenset[str] = frozenset()
     route_trouble: str = ""
+    unaccepted: str = ""
+    claims: tuple[Claim, ...] = ()
     refused: str = ""
+    refusing: str = ""
+    foreign: bool = False
     answers: Mapping[Metric, Answer] = field(default_factory=dict)
     baseline: Mapping[Metric, Answer] = field(default_factory=dict)
     reported: frozenset[int] = frozenset()
     drain: timedelta = DRAIN
+    recovered: Revision | None = None

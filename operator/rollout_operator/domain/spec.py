@@ -123,6 +123,9 @@ class Strategy(ApiModel):
     scale_down_delay: Duration = Field("30s", description="How long the pods of a replaced revision are kept.")
 
 
+LABELLED = "has({0}.evidence) && {0}.evidence == 'Labelled'"
+MIN_SAMPLES, MAX_SAMPLES = 30, 2000
+# What is left out of a gate is not there when the rules are read: the API server fills in nothing inside of a list.
 GATE_RULES = [
     rule(
         "self.metric == 'accuracy' ? !has(self.max) && !has(self.maxIncrease) && has(self.min) != has(self.maxDrop)"
@@ -139,24 +142,27 @@ GATE_RULES = [
         "maxIncrease must not be negative, and for errorRate is a share of at most 0.5: write maxIncrease: 0.01 for one point above stable",
     ),
     rule(
-        "self.evidence != 'Labelled' || ((!has(self.min) || (self.min > 0.0 && self.min < 1.0))"
+        f"!({LABELLED.format('self')}) || ((!has(self.min) || (self.min > 0.0 && self.min < 1.0))"
         " && (!has(self.max) || self.metric != 'errorRate' || (self.max > 0.0 && self.max < 1.0)))",
         "no count of labels proves a share of exactly 0 or 1: write a threshold in between, such as 0.999, or evidence: Reported",
     ),
     rule(
-        "!(self.metric == 'errorRate' && has(self.maxIncrease)) || self.evidence == 'Labelled'",
+        "!(self.metric == 'errorRate' && has(self.maxIncrease)) || " + LABELLED.format("self"),
         "errorRate with maxIncrease is compared with stable scrape by scrape: write evidence: Labelled with it",
     ),
     rule(
-        "!(self.metric == 'latencyP95Seconds' && has(self.maxIncrease)) || self.evidence == 'Reported'",
+        f"!(self.metric == 'latencyP95Seconds' && has(self.maxIncrease)) || !({LABELLED.format('self')})",
         "latencyP95Seconds with maxIncrease compares two percentiles: leave evidence out",
     ),
     rule(
-        "self.tolerance == 0.0 || ((!has(self.min) || self.tolerance < self.min)"
+        "!has(self.tolerance) || self.tolerance == 0.0 || ((!has(self.min) || self.tolerance < self.min)"
         " && (!has(self.max) || self.metric != 'errorRate' || self.max + self.tolerance < 1.0))",
         "tolerance is taken off the threshold: write 0 or a share smaller than it",
     ),
-    rule("self.maxSamples >= self.minSamples", "maxSamples is at least minSamples: write a greater maxSamples"),
+    rule(
+        f"(has(self.maxSamples) ? self.maxSamples : {MAX_SAMPLES}) >= (has(self.minSamples) ? self.minSamples : {MIN_SAMPLES})",
+        "maxSamples is at least minSamples: write a greater maxSamples",
+    ),
 ]
 
 
@@ -200,12 +206,12 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     )
     alpha: Alpha = Field(Alpha(), description="Labelled: how likely a wrong verdict may be.")
     min_samples: int = Field(
-        30,
+        MIN_SAMPLES,
         description="Labels or requests needed before the gate can pass (Reported errorRate, latencyP95Seconds: before it says anything).",
         json_schema_extra=cel("self >= 1 && self <= 1000000", "minSamples is a count: write a whole number of at least 1"),
     )
     max_samples: int = Field(
-        2000,
+        MAX_SAMPLES,
         description="Labelled: with so many labels and no verdict the gate is inconclusive, and onNoEvidence decides.",
         json_schema_extra=cel("self >= 10 && self <= 1000000", "maxSamples is a count: write a whole number from 10 to 1000000"),
     )
@@ -270,7 +276,7 @@ class Analysis(ApiModel):
 
 SPEC_RULES = [
     rule(
-        "self.strategy.advanceOn != 'Evidence' || self.analysis.gates.exists(g, g.evidence == 'Labelled')",
+        "self.strategy.advanceOn != 'Evidence' || self.analysis.gates.exists(g, " + LABELLED.format("g") + ")",
         "advanceOn: Evidence needs a gate with evidence: Labelled: add one to analysis.gates, or write advanceOn: Time",
     ),
 ]

@@ -8,6 +8,7 @@ from pydantic import Field
 from rollout_operator.domain.schema import ApiModel, Moment
 from rollout_operator.domain.spec import Evidence as EvidenceKind
 from rollout_operator.domain.spec import Resources
+from rollout_operator.domain.traffic import Provider
 
 
 class Phase(StrEnum):
@@ -85,6 +86,8 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     OBJECT_REFUSED = "ObjectRefused"
     PODS_NOT_READY = "PodsNotReady"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    HOST_SHARED = "HostShared"
 
 
 class Revision(ApiModel):
@@ -217,6 +220,28 @@ class Shortage(ApiModel):
     message: str = Field(max_length=1024, description="The same as a sentence, with what the ReplicaSet or a pod says.")
 
 
+class Route(ApiModel):
+    """A way by which requests come in."""
+
+    name: str = Field(max_length=64, description="Name of its Ingress or HTTPRoute.")
+    provider: Provider
+    host: str = Field(max_length=253)
+    path: str = Field(max_length=256)
+    ingress_class_name: str = Field("", max_length=63, description="Ingress: its class.")
+    tls_secret: str | None = Field(None, max_length=253, description="Ingress: Secret with the host's certificate.")
+    parents: tuple[str, ...] = Field((), max_length=8, description="HTTPRoute: its Gateways, as name or name/listener.")
+    since: Moment = Field(description="Since when the spec asks for it, or last did.")
+    accepted_at: Moment | None = Field(None, description="When it was first found accepted; not set before.")
+
+
+class Unrouted(ApiModel):
+    """What a promoted rollout lacks: a route, as the spec asks for it, that was accepted and is not somebody else's."""
+
+    since: Moment = Field(description="Since when it has not been there.")
+    stalled: bool = Field(False, description="Whether it has lasted longer than progressDeadline.")
+    message: str = Field(max_length=1024, description="The same as a sentence, with what the router says.")
+
+
 class Condition(ApiModel):
     """A metav1.Condition."""
 
@@ -254,7 +279,13 @@ class Status(ApiModel):
     message: str = Field("", max_length=1024, description="The same as a sentence.")
     invalid: str = Field("", max_length=1024, description="What is wrong with the spec, which holds everything where it is.")
     refused: str = Field("", max_length=1024, description="What the API server says against an object that should be there.")
+    waits_for: str = Field("", max_length=1024, description="What is said against the route, or an object, that the attempt waits for.")
     shortage: Shortage | None = Field(None, description="What is missing of the pods that the spec asks for, where it is promoted.")
+    routes: tuple[Route, ...] = Field(
+        (), max_length=10, description="Ways by which requests come in: the one that the spec asks for, then former ones that are kept."
+    )
+    shared: str = Field("", max_length=1024, description="Which routes that no rollout owns have the same host and path.")
+    unrouted: Unrouted | None = Field(None, description="What is wrong with the route that the spec asks for, where it is promoted.")
     history: tuple[Attempt, ...] = Field((), max_length=10, description="The last ten attempts, newest first.")
     reported: int = Field(0, description="Number of the last attempt whose verdict the registry has been told.")
     rejected: tuple[Rejected, ...] = Field((), max_length=20, description="Revisions that were rolled back, newest first.")

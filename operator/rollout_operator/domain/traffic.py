@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from rollout_operator.domain.schema import NAME, ApiModel, cel, rule, rules
+from rollout_operator.domain.schema import NAME, ApiModel, Duration, cel, rule, rules
 
 PATH = "^/[A-Za-z0-9._~/-]*$"
 
@@ -90,4 +90,8 @@ class Traffic(ApiModel, json_schema_extra={"x-kubernetes-validations": TRAFFIC_R
         None,
         description="HTTPRoute: share of the requests of which the candidate on trial also gets a copy, whose answer is thrown away.",
         json_schema_extra=cel("self >= 1 && self <= 100", "mirrorPercent is a percentage: write a whole number from 1 to 100"),
+    )
+    removal_delay: Duration = Field(
+        "5m",
+        description="Where host, path, class or provider change: how long the former route is kept after the new one was accepted.",
     )

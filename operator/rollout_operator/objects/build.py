@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rollout_operator.domain.decide import CANDIDATE_RUNS, COMMITTED
 from rollout_operator.domain.egress import DNS, Egress
+from rollout_operator.domain.route import leads, traffic_of
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Revision, Status
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Manifest, Owner, Split
@@ -28,7 +29,7 @@ def build(
     """
     candidate = status.candidate if status.phase in CANDIDATE_RUNS else None
     stable = status.stable
-    manifests: list[Manifest] = []
+    manifests, not_accepted = list[Manifest](), list[Manifest]()
     # From the first attempt on, and for good: pods that are still ending are as little to be trusted as those that begin.
     began = status.attempt > 0
     if began and egress is not None:
@@ -39,17 +40,30 @@ def build(
         manifests.append(stable_service(owner, answering.revision))
         on_route = candidate is not None and stable is not None and status.weight > 0
         split = Split(candidate.revision, status.weight) if candidate is not None and on_route else Split()
-        manifests += routes(owner, spec.traffic, split, gateways)
+        accepted, not_accepted = _ways(owner, spec, status, split, gateways)
+        manifests += accepted
     wanted = {r.revision: (r, r.replicas) for r in status.retiring}
     if stable is not None:
         wanted[stable.revision] = (stable, spec.replicas)
     if candidate is not None:
         wanted[candidate.revision] = (candidate, candidate.replicas)
     manifests += [deployment(owner, revision, replicas, environment) for revision, replicas in wanted.values()]
+    # After all that serves already: while a router, or a webhook, will not have it, it must hold up nothing.
+    manifests += not_accepted
     if began:
         # Last, so that it holds up nothing.
         manifests.append(disruption_budget(owner))
     return manifests
+
+
+def _ways(owner: Owner, spec: Spec, status: Status, split: Split, gateways: Gateways) -> tuple[list[Manifest], list[Manifest]]:
+    """Every way by which requests come in; apart, the one that the spec asks for as long as only former ones were accepted."""
+    if not status.routes:
+        return routes(owner, owner.name, spec.traffic, split, gateways), []
+    asked = [(r.name, spec.traffic if leads(r, spec.traffic) else traffic_of(r)) for r in status.routes]
+    head, *former = (routes(owner, name, traffic, split, gateways) for name, traffic in asked)
+    kept = [manifest for way in former for manifest in way]
+    return (kept, head) if kept and status.routes[0].accepted_at is None else (kept + head, [])
 
 
 def _with_own_service(status: Status, candidate: Revision | None) -> list[str]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from rollout_operator.domain.names import revision_name
 from rollout_operator.domain.status import Revision
 from rollout_operator.objects import Manifest, Owner
@@ -79,3 +81,27 @@ def deployment(owner: Owner, revision: Revision, replicas: int, environment: Map
             },
         },
     }
+
+
+def served_by(live: Manifest) -> Revision | None:
+    """The revision that a Deployment of ours serves, by what the API server has of it; None where it does not say."""
+    meta = live["metadata"]
+    try:
+        container = next(c for c in live["spec"]["template"]["spec"]["containers"] if c["name"] == "model")
+        said = {one["name"]: one.get("value", "") for one in container["env"]}
+        return Revision.model_validate(
+            {
+                "revision": said["MODEL_REVISION"],
+                "requested": said["MODEL_URI"],
+                "uri": said["MODEL_URI"],
+                "version": said["MODEL_URI"].rsplit("/", 1)[-1],
+                "digest": said["MODEL_DIGEST"],
+                "image": container["image"],
+                "resources": container.get("resources") or {},
+                "replicas": live["spec"]["replicas"],
+                "since": meta["creationTimestamp"],
+                "promoted": True,
+            }
+        )
+    except (KeyError, StopIteration, ValidationError):
+        return None

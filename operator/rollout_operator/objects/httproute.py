@@ -15,7 +15,7 @@ from rollout_operator.objects.service import HTTP_PORT
 API = "gateway.networking.k8s.io"
 
 
-def http_route(owner: Owner, traffic: Traffic, split: Split, gateways: Gateways) -> Manifest:
+def http_route(owner: Owner, name: str, traffic: Traffic, split: Split, gateways: Gateways) -> Manifest:
     """The host's route to the stable Service and, while there is one, the candidate's; shares add up to 100."""
     path = {"type": "PathPrefix", "value": traffic.path}
     backends = [_backend(owner.name, 100 - split.weight)]
@@ -33,7 +33,7 @@ def http_route(owner: Owner, traffic: Traffic, split: Split, gateways: Gateways)
     return {
         "apiVersion": f"{API}/v1",
         "kind": "HTTPRoute",
-        "metadata": owner.metadata(owner.name),
+        "metadata": owner.metadata(name),
         "spec": {
             "parentRefs": [_parent(ref.to_api(), gateways) for ref in traffic.parent_refs],
             "hostnames": [traffic.host],

@@ -28,19 +28,19 @@ def _ingress(owner: Owner, name: str, service: str, traffic: Traffic, annotation
     }
 
 
-def stable_ingress(owner: Owner, traffic: Traffic) -> Manifest:
+def stable_ingress(owner: Owner, name: str, traffic: Traffic) -> Manifest:
     """The host's route to the stable Service."""
-    manifest = _ingress(owner, owner.name, owner.name, traffic)
+    manifest = _ingress(owner, name, owner.name, traffic)
     if traffic.tls_secret is not None:
         manifest["spec"]["tls"] = [{"hosts": [traffic.host], "secretName": traffic.tls_secret}]
     return manifest
 
 
-def canary_ingress(owner: Owner, traffic: Traffic, split: Split) -> Manifest:
-    """The candidate's share of the same route; while it is on trial, a header chooses it."""
+def canary_ingress(owner: Owner, name: str, traffic: Traffic, split: Split) -> Manifest:
+    """The candidate's share of the route of this name; while it is on trial, a header chooses it."""
     if split.candidate is None:
         raise ValueError("a canary Ingress needs a candidate")
     annotations = {CANARY: "true", CANARY_WEIGHT: str(split.weight)}
     if split.on_trial:
         annotations |= {CANARY_HEADER: CANDIDATE_HEADER, CANARY_HEADER_VALUE: "true"}
-    return _ingress(owner, canary_name(owner.name), revision_name(owner.name, split.candidate), traffic, annotations)
+    return _ingress(owner, canary_name(name), revision_name(owner.name, split.candidate), traffic, annotations)

@@ -7,21 +7,21 @@ from rollout_operator.objects import Gateways, Manifest, Owner, Split
 from rollout_operator.objects.httproute import http_route
 from rollout_operator.objects.ingress import canary_ingress, stable_ingress
 
-Router = Callable[[Owner, Traffic, Split, Gateways], list[Manifest]]
+Router = Callable[[Owner, str, Traffic, Split, Gateways], list[Manifest]]
 
 
-def _ingresses(owner: Owner, traffic: Traffic, split: Split, _: Gateways) -> list[Manifest]:
-    stable = stable_ingress(owner, traffic)
-    return [stable] if split.candidate is None else [stable, canary_ingress(owner, traffic, split)]
+def _ingresses(owner: Owner, name: str, traffic: Traffic, split: Split, _: Gateways) -> list[Manifest]:
+    stable = stable_ingress(owner, name, traffic)
+    return [stable] if split.candidate is None else [stable, canary_ingress(owner, name, traffic, split)]
 
 
-def _http_route(owner: Owner, traffic: Traffic, split: Split, gateways: Gateways) -> list[Manifest]:
-    return [http_route(owner, traffic, split, gateways)]
+def _http_route(owner: Owner, name: str, traffic: Traffic, split: Split, gateways: Gateways) -> list[Manifest]:
+    return [http_route(owner, name, traffic, split, gateways)]
 
 
 ROUTERS: Mapping[Provider, Router] = {Provider.INGRESS: _ingresses, Provider.HTTP_ROUTE: _http_route}
 
 
-def routes(owner: Owner, traffic: Traffic, split: Split, gateways: Gateways) -> list[Manifest]:
-    """The routes by which the rollout's host leads to its Services, in the order in which they are applied."""
-    return ROUTERS[traffic.provider](owner, traffic, split, gateways)
+def routes(owner: Owner, name: str, traffic: Traffic, split: Split, gateways: Gateways) -> list[Manifest]:
+    """One way by which a host leads to the rollout's Services, by objects of this name, in the order in which they are applied."""
+    return ROUTERS[traffic.provider](owner, name, traffic, split, gateways)

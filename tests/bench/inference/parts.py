@@ -20,8 +20,10 @@ from rollout_inference.loading import load_folder
 from rollout_inference.settings import Settings
 from rollout_inference.signature import frame
 from scripts.cluster.paths import REPOSITORY
-from tests.bench.inference.measure import Load, Server, answer, ratio, wrk
-from tests.bench.inference.peers import ROW, Models, Peer
+from tests.bench.inference.measure import Load, Server, answer, free_port, ratio, wrk
+from tests.bench.inference.peers import ROW, Models, Peer, ours
+from tests.bench.inference.probes import ROWS as CLIENTS_ROWS
+from tests.bench.inference.probes import each, median
 from tests.bench.traffic_figures import Figure
 
 CONNECTIONS = 16
@@ -195,6 +197,15 @@ def starts(bench: Bench) -> list[Figure]:
     return found
 
 
+def probes(bench: Bench) -> Iterator[Figure]:
+    """/health/ while sixteen clients send two thousand rows each, to models of which a row costs most."""
+    for name, seen in each(bench.scratch, lambda folder: ours(folder)(free_port(), bench.scratch), max(20, bench.seconds)):
+        tail, against = 1000 * seen.at(0.99), f"median {1000 * median(seen):.1f} ms, most {1000 * seen.at(1):.1f} ms"
+        yield Figure(f"probe beside {name}: p99", round(tail, 1), "ms", "<= 50", tail <= 50, against)
+        lost, asked = seen.lost + seen.failed, f"{len(seen.waited)} probes, {seen.answered} requests of {CLIENTS_ROWS} rows"
+        yield Figure(f"probe beside {name}: lost or failed", lost, "", "0", lost == 0, asked)
+
+
 PARTS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {
     "throughput": throughput,
     "batches": batches,
@@ -202,4 +213,5 @@ PARTS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {
     "contract": contract,
     "slow": slow_clients,
     "starts": starts,
+    "probes": probes,
 }

@@ -100,19 +100,22 @@ def tensor(rows: list[list[float]]) -> Any:
     return {"inputs": [{"name": "input", "shape": [len(rows), len(rows[0])], "datatype": "FP64", "data": flat}]}
 
 
+def ours(model: Path) -> Callable[[int, Path], Server]:
+    """Our server for the model in a folder, by a port and a folder for its files."""
+
+    def start(port: int, folder: Path) -> Server:
+        env = {"MODEL_PATH": str(model), "MODEL_REVISION": "bench", "PORT": str(port), "FEEDBACK_KEY": "bench"}
+        env["TERMINATION_LOG"] = str(folder / "termination-log")
+        return Server("ours", [sys.executable, "-m", "rollout_inference"], port, "/health/", env, folder / "log")
+
+    return start
+
+
 def peers(made: Models) -> dict[str, Peer]:
     """All servers, ours first."""
     uvicorn: list[str | Path] = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1"]
     uvicorn += ["--log-level", "warning", "--no-access-log", "--app-dir", SERVERS]
     quick: list[str | Path] = ["--loop", "uvloop", "--http", "httptools"]
-
-    def ours(model: Path) -> Callable[[int, Path], Server]:
-        def start(port: int, folder: Path) -> Server:
-            env = {"MODEL_PATH": str(model), "MODEL_REVISION": "bench", "PORT": str(port), "FEEDBACK_KEY": "bench"}
-            env["TERMINATION_LOG"] = str(folder / "termination-log")
-            return Server("ours", [sys.executable, "-m", "rollout_inference"], port, "/health/", env, folder / "log")
-
-        return start
 
     def hello(port: int, folder: Path) -> Server:
         return Server("hello", [*uvicorn, *quick, "hello:app", "--port", str(port)], port, "/", {}, folder / "log")

@@ -15,7 +15,7 @@ from rollout_cli.checks.rollouts import router
 from rollout_cli.exits import Absent, Refused
 from rollout_cli.prometheus import Prometheus
 from rollout_cli.rollout import Rollout
-from rollout_operator.domain.status import Phase
+from rollout_operator.domain.status import Phase, Unrouted
 from tests.unit.cli.builders import rollout
 from tests.unit.engine.builders import at, on_trial, revision, spec
 
@@ -143,6 +143,13 @@ ROLLOUTS: dict[str, tuple[Rollout, Level, str]] = {
     "paused": (rollout(on_trial(paused_since=at(1))), Level.WARNING, "paused in phase Trial"),
     "rolled back": (rollout(on_trial(phase=Phase.ROLLED_BACK)), Level.WARNING, "RolledBack"),
     "halted": (rollout(on_trial(halted=True)), Level.WARNING, "Trial"),
+    "a host that is taken": (rollout(PROMOTED.model_copy(update={"invalid": "answered by the older a/b"})), Level.BAD, "the older a/b"),
+    "an object that is refused": (rollout(PROMOTED.model_copy(update={"refused": "no quota"})), Level.BAD, "no quota"),
+    "a route that is not accepted": (
+        rollout(PROMOTED.model_copy(update={"unrouted": Unrouted(since=at(1), message="NoMatchingParent")})),
+        Level.BAD,
+        "NoMatchingParent",
+    ),
 }
 
 
@@ -150,6 +157,12 @@ ROLLOUTS: dict[str, tuple[Rollout, Level, str]] = {
 def test_rollout(one: Rollout, level: Level, part: str) -> None:
     (found,) = of_rollout(one, at(60))
     assert (found.level, part in found.found) == (level, True), found
+
+
+def test_a_foreign_route_on_the_host_is_told_beside_the_phase() -> None:
+    well, shared = of_rollout(rollout(PROMOTED.model_copy(update={"shared": "Ingress web/shop: no ModelRollout's"})), at(60))
+    assert (well.level, shared.level) == (Level.GOOD, Level.WARNING)
+    assert "Ingress web/shop" in shared.found
 
 
 def test_what_may_not_be_looked_at_is_no_fault() -> None:

@@ -134,6 +134,38 @@ def test_findings_name_file_line_and_field(tmp_path: Path, capsys: pytest.Captur
     assert "1 ModelRollout: the API server would take it" in capsys.readouterr().out
 
 
+def claiming(name: str, traffic: str) -> str:
+    head = f"apiVersion: rollouts.mlops.dev/v1alpha1\nkind: ModelRollout\nmetadata: {{name: {name}, namespace: models}}\n"
+    return f"{head}spec:\n  modelUri: models:/iris/7\n  traffic: {traffic}\n---\n"
+
+
+TOGETHER = {
+    "one host": ("{host: iris.example.com}", "{host: iris.example.com, path: /}", True),
+    "another path": ("{host: iris.example.com}", "{host: iris.example.com, path: /two}", False),
+    "another class": ("{host: iris.example.com}", "{host: iris.example.com, ingressClassName: traefik}", False),
+    "one Gateway": (
+        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public}]}",
+        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: inside}, {name: public}]}",
+        True,
+    ),
+    "what is no traffic is said once": ("{host: iris.example.com}", "{host: iris.example.com, path: 7}", None),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "taken"), TOGETHER.values(), ids=TOGETHER.keys())
+def test_two_rollouts_of_one_run_with_one_host_and_path(
+    first: str, second: str, taken: bool | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(claiming("a", first))
+    (tmp_path / "b.yaml").write_text(claiming("b", second))
+    assert run(["lint", str(tmp_path)]) == (0 if taken is False else 1)
+    said = "is answered by models/a" in capsys.readouterr().out
+    assert said is (taken is True)
+    (tmp_path / "b.yaml").write_text(claiming("a", second))
+    run(["lint", str(tmp_path)])
+    assert "is answered by" not in capsys.readouterr().out, "the same object, for another cluster"
+
+
 UNREADABLE = {
     "a key twice": ("a: 1\nb: 2\na: 3\n", 3, "a: the key stands twice"),
     "no YAML": ("a: [1\nb: 2\n", 2, "not YAML"),

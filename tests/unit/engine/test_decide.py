@@ -19,7 +19,7 @@ from rollout_operator.domain.observed import (
     Series,
     Workload,
 )
-from rollout_operator.domain.spec import Metric
+from rollout_operator.domain.spec import Amounts, Metric, Resources
 from rollout_operator.domain.status import Attempt, Measurement, Phase, Reason, Rejected, Revision, Status, Verdict
 from tests.unit.engine.builders import START, accuracy, at, observed, on_trial, ready, resolved, revision, spec
 
@@ -329,6 +329,75 @@ TRANSITIONS = {
     "a halted attempt stays": (trial(999, status=on_trial(halted=True), answers=BAD), Phase.TRIAL, Reason.RESOLVING),
     "paused holds a failing trial": (trial(5, spec=spec("models:/iris/2", paused=True), answers=BAD), Phase.TRIAL, Reason.RESOLVING),
 }
+
+
+BY_THE_OBJECTS = V1.model_copy(update={"requested": "models:/iris/1", "promoted": True})
+REMOVED = {
+    "its model is asked for": (observed(9, spec=spec(), recovered=BY_THE_OBJECTS), Phase.PROMOTED, 1),
+    "its model is asked for by an alias": (
+        observed(9, spec=spec("models:/iris@champion"), recovered=BY_THE_OBJECTS, resolution=resolved(1)),
+        Phase.PROMOTED,
+        1,
+    ),
+    "amounts as the API server writes them": (
+        observed(
+            9,
+            spec=spec(),
+            recovered=BY_THE_OBJECTS.model_copy(update={"resources": Resources(requests=Amounts(cpu="0.1"))}),
+            resolution=resolved(1),
+        ),
+        Phase.PROMOTED,
+        1,
+    ),
+    "another model is asked for": (observed(9, spec=TO_2, recovered=BY_THE_OBJECTS, resolution=resolved(2)), Phase.STARTING, 2),
+    "the registry is away": (
+        observed(9, spec=TO_2, recovered=BY_THE_OBJECTS, resolution=RegistryUnreachable("down")),
+        Phase.PENDING,
+        1,
+    ),
+    "the spec is bad": (observed(9, spec=None, spec_error="bad", recovered=BY_THE_OBJECTS), Phase.PENDING, 1),
+    "the registry was told of three attempts": (
+        observed(9, spec=TO_2, recovered=BY_THE_OBJECTS, resolution=resolved(2), reported=frozenset({1, 2, 3})),
+        Phase.STARTING,
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize(("look", "phase", "attempt"), REMOVED.values(), ids=REMOVED.keys())
+def test_a_status_that_somebody_removed_is_made_from_the_objects(look: Observed, phase: Phase, attempt: int) -> None:
+    status = decide(look).status
+    assert status.stable is not None
+    assert (status.stable.revision, status.phase, status.attempt) == (V1.revision, phase, attempt)
+    again = decide(replace(look, status=status, recovered=None)).status
+    assert (again.stable, again.attempt, again.phase) == (status.stable, attempt, phase)
+
+
+TOO_LATE = {
+    "promote after an abort": (rolled_back(reason=Reason.ABORTED), "promote", "To promote it all the same, annotate retry first"),
+    "skip after a rollback": (rolled_back(), "skip", "To skip it all the same, annotate retry first"),
+    "abort after the promotion": (promoted_1(attempt=2, stable=V2), "abort", "write the version before into spec.modelUri"),
+}
+
+
+@pytest.mark.parametrize(("status", "verb", "told"), TOO_LATE.values(), ids=TOO_LATE.keys())
+def test_a_command_that_comes_too_late_says_once_what_helps(status: Status, verb: str, told: str) -> None:
+    plan = decide(observed(99, spec=TO_2, status=status, commands={verb: "2"}, workloads=ready(V1, V2)))
+    assert (plan.status.phase, plan.status.attempt) == (status.phase, 2)
+    assert told in plan.status.message
+    assert [(n.kind, told in n.message) for n in plan.notes] == [("Warning", True)]
+    again = decide(observed(100, spec=TO_2, status=plan.status, commands={verb: "2"}, workloads=ready(V1, V2)))
+    assert (again.status, again.notes) == (plan.status, ())
+
+
+def test_anothers_object_in_the_way_is_told_at_once_and_goes_on_when_it_is_gone() -> None:
+    said = "Service iris is there already and not this rollout's: rename or delete it"
+    status = Status(phase=Phase.SWITCHING, phase_since=START, attempt=1, candidate=V1)
+    told = decide(observed(1, status=status, workloads=ready(V1), refused=said, foreign=True, route_trouble=said)).status
+    stalled = next(c for c in told.conditions if c.type == "Stalled")
+    assert (told.phase, stalled.status, stalled.reason) == (Phase.SWITCHING, "True", Reason.OBJECT_REFUSED)
+    assert said in stalled.message
+    assert not decide(observed(2, status=told, workloads=ready(V1))).status.refused
 
 
 def test_who_goes_back_to_stable_after_a_rollback_sees_no_figures_of_the_rejected_version() -> None:

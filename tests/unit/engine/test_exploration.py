@@ -17,9 +17,11 @@ import pytest
 
 from rollout_operator.domain.decide import AT_REST, Plan, decide, needs_resolution
 from rollout_operator.domain.observed import MetricsUnreachable, NotFound, Observed, RegistryUnreachable, Resolution, Series, Workload
+from rollout_operator.domain.route import Ways
 from rollout_operator.domain.schema import ApiModel
 from rollout_operator.domain.spec import Metric, Spec
-from rollout_operator.domain.status import Measurement, Phase, Status, Verdict
+from rollout_operator.domain.status import Measurement, Phase, Route, Status, Verdict
+from rollout_operator.domain.traffic import Provider
 from rollout_operator.objects import Manifest, Owner
 from rollout_operator.objects.build import build
 from tests.unit.engine.builders import START, UID, accuracy, observed, on_trial, resolved, revision, spec
@@ -32,6 +34,11 @@ SPECS: dict[str, Spec] = {
     "2": spec("models:/iris/2"),
     "paused": spec("models:/iris/2", paused=True),
     "lost": spec("models:/iris/999"),
+    "1 elsewhere": spec("models:/iris/1", traffic={"host": "new.example.com", "removalDelay": "30s"}),
+    "1 by Gateway": spec(
+        "models:/iris/1",
+        traffic={"host": "iris.example.com", "provider": "HTTPRoute", "parentRefs": [{"name": "public"}], "removalDelay": "30s"},
+    ),
     "labelled": spec(
         "models:/iris/2",
         strategy__advanceOn="Evidence",
@@ -55,7 +62,8 @@ class State:
     """One state of the world.
 
     ready: revisions whose pods are Ready; live: the status that the objects were applied by; half: statuses by which only the
-    first of the objects was applied before the operator died, one for each object; labels: right and wrong ones of version 2 so far.
+    first of the objects was applied before the operator died, one for each object; labels: right and wrong ones of version 2 so far;
+    gateway: whether the Gateway accepts HTTPRoutes; taken: whether an older rollout answers on the host.
     """
 
     status: Status
@@ -66,13 +74,16 @@ class State:
     now: datetime
     half: tuple[Status, ...] = ()
     labels: tuple[int, int] = (0, 0)
+    gateway: bool = False
+    taken: bool = False
 
     def key(self) -> int:
         """The state without its place in time, in steps of 5 s, and without texts and what a revision's name stands for."""
         live = None if self.live is self.status else frozen(self.live, self.now)
         half = frozen(self.half, self.now)
         rejected = tuple(r.revision for r in self.status.rejected)
-        parts = (frozen(self.status, self.now), live, half, self.ready, self.wanted, self.command, self.labels, rejected)
+        around = (self.ready, self.wanted, self.command, self.labels, self.gateway, self.taken)
+        parts = (frozen(self.status, self.now), live, half, around, rejected)
         return hash(parts)
 
 
@@ -119,6 +130,27 @@ def objects(state: State) -> dict[str, Manifest]:
     return found | {f"{m['kind']}/{m['metadata']['name']}": m for m in first}
 
 
+def routes(live: dict[str, Manifest]) -> dict[tuple[str, str], tuple[str, str]]:
+    """The routes among these objects that lead to the stable Service: kind and host, by kind and name."""
+    found = {}
+    for one in live.values():
+        if one["kind"] == "HTTPRoute":
+            found["HTTPRoute", one["metadata"]["name"]] = ("HTTPRoute", one["spec"]["hostnames"][0])
+        elif one["kind"] == "Ingress" and not one["metadata"]["name"].endswith("-canary"):
+            found["Ingress", one["metadata"]["name"]] = ("Ingress", one["spec"]["rules"][0]["host"])
+    return found
+
+
+def accepted(state: State) -> set[tuple[str, str]]:
+    """Kind and host of the routes by which requests come."""
+    return {(kind, host) for kind, host in routes(objects(state)).values() if kind == "Ingress" or state.gateway}
+
+
+def asked_for(state: State) -> tuple[str, str]:
+    """Kind and host of the route that the spec asks for."""
+    return str(SPECS[state.wanted].traffic.provider), SPECS[state.wanted].traffic.host
+
+
 def first_object(state: State, status: Status) -> str:
     """The object that is applied first by this status."""
     return next((f"{m['kind']}/{m['metadata']['name']}" for m in build(OWNER, SPECS[state.wanted], status, {})), "")
@@ -153,20 +185,32 @@ def look(state: State, metric: str, registry: str) -> Plan:
     if needs_resolution(wanted, status):
         version = wanted.model_uri.rsplit("/", 1)[1]
         resolution = RegistryUnreachable("down") if registry == "down" else NotFound("no") if version == "999" else resolved(int(version))
-    running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in deployments(state)}
-    answering = objects(state).get("Service/iris")
+    live = objects(state)
+    pods = [m for m in live.values() if m["kind"] == "Deployment"]
+    running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in pods}
+    ways = Ways(
+        "iris",
+        wanted.traffic,
+        status,
+        {place: "" if how[0] == "Ingress" or state.gateway else "none" for place, how in routes(live).items()},
+    )
+    trouble = "HTTP 403 no quota is left" if metric == REFUSED else ""
+    answering = live.get("Service/iris")
     selected = answering["spec"]["selector"]["rollouts.mlops.dev/revision"] if answering else ""
     return decide(
         observed(
             (state.now - START).total_seconds(),
-            spec=wanted,
+            spec=None if state.taken else wanted,
+            spec_error="an older rollout answers there" if state.taken else "",
             status=status,
             resolution=resolution,
             commands={state.command: str(status.attempt)} if state.command else {},
             workloads={r: Workload(n if r in state.ready else 0, n) for r, n in running.items()},
             stable_endpoints=frozenset({selected} & state.ready),
             answers={Metric.ACCURACY: answer(state, metric)},
-            **(dict.fromkeys(("refused", "route_trouble"), "HTTP 403 no quota is left") if metric == REFUSED else {}),
+            refused=trouble,
+            route_trouble=trouble or ways.in_use(),
+            unaccepted=ways.asked_for(trouble),
         )
     )
 
@@ -210,6 +254,8 @@ def steps(state: State) -> Iterator[tuple[str, State]]:
     for command in ("", "abort", "promote", "skip", "retry"):
         if command != state.command:
             yield f"command {command or 'removed'}", replace(state, command=command)
+    yield "the Gateway comes or goes", replace(state, gateway=not state.gateway)
+    yield "an older rollout comes or goes", replace(state, taken=not state.taken)
     yield "deleted and made again", State(Status(), Status(), frozenset(), state.wanted, "", state.now)
 
 
@@ -227,6 +273,8 @@ def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR09
         return "it looks well while an object is refused"
     if event.startswith("look, ") and _ready(new) and (new.stable is None or new.stable.revision not in before.ready):
         return "it is Ready, and nothing serves"
+    if event.startswith("look, ") and (why := _unrouted(before, after, live)):
+        return why
     if new.attempt < old.attempt:
         return "the attempt number shrinks"
     if weight and new.phase not in {Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING} and event.startswith("look, "):
@@ -255,6 +303,24 @@ def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR09
     return ""
 
 
+def _unrouted(before: State, after: State, live: dict[str, Manifest]) -> str:
+    """Which promise about the ways by which requests come in does not hold after a look that led to these objects; "" where all do."""
+    old, new = before.status, after.status
+    asked, kept = asked_for(before), set(routes(live).values())
+    answers = asked in kept and (asked[0] == "Ingress" or before.gateway)
+    if _ready(new) and not answers:
+        return "it is Ready, and no route was accepted"
+    if _ready(new) and before.taken:
+        return "it is Ready, and its host is another's"
+    if old.stable is None:
+        return ""
+    led = {("HTTPRoute" if r.provider == "HTTPRoute" else "Ingress", r.host) for r in old.routes if r.accepted_at is not None}
+    came = accepted(before)
+    if led - kept and asked not in came:
+        return "a way is taken away before the new one is accepted"
+    return "no way is left by which requests come" if came and not came & kept else ""
+
+
 def _ready(status: Status) -> bool:
     return {c.type: c.status for c in status.conditions}["Ready"] == "True"
 
@@ -270,12 +336,23 @@ def beginnings() -> list[State]:
     ready = frozenset({v1.revision, v2.revision})
     phases = (Phase.STARTING, Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING, Phase.SETTLING, Phase.ROLLING_BACK)
     weights = {Phase.TRIAL: 50, Phase.PROMOTING: 50, Phase.SHIFTING: 100, Phase.SWITCHING: 100}
-    at_rest = Status(phase=Phase.PROMOTED, phase_since=START, attempt=1, stable=v1)
+    way = Route(
+        name="iris",
+        provider=Provider.INGRESS,
+        host="iris.example.com",
+        path="/",
+        ingress_class_name="nginx",
+        since=START,
+        accepted_at=START,
+    )
+    at_rest = Status(phase=Phase.PROMOTED, phase_since=START, attempt=1, stable=v1, routes=(way,))
     found = [first, State(at_rest, at_rest, ready, "1", "", START)]
     for phase in phases:
-        status = on_trial(phase=phase, stable=v1, candidate=v2, step=1, weight=weights.get(phase, 0))
+        status = on_trial(phase=phase, stable=v1, candidate=v2, step=1, weight=weights.get(phase, 0), routes=(way,))
         found += [State(status, status, ready, wanted, "", START) for wanted in ("2", "labelled")]
-    return found
+    asked = way.model_copy(update={"provider": Provider.HTTP_ROUTE, "ingress_class_name": "", "parents": ("public",), "accepted_at": None})
+    waiting = at_rest.model_copy(update={"routes": (asked, way)})
+    return [*found, State(at_rest, at_rest, ready, "1 by Gateway", "", START), State(waiting, waiting, ready, "1 by Gateway", "", START)]
 
 
 def explore(most: int) -> tuple[int, list[str]]:
@@ -376,7 +453,26 @@ def takes_promoted_for_ready(seen: Observed) -> Plan:
     return blind if plan.status.phase is Phase.PROMOTED is blind.status.phase else plan
 
 
+def takes_every_route_for_accepted(seen: Observed) -> Plan:
+    """Planted: what the router says of the route is not looked at."""
+    return REAL(replace(seen, unaccepted=""))
+
+
+def leaves_the_former_way(seen: Observed) -> Plan:
+    """Planted: the former way goes as soon as the spec asks for another."""
+    plan = REAL(seen)
+    return replace(plan, status=plan.status.model_copy(update={"routes": plan.status.routes[:1]}))
+
+
+def looks_well_on_a_taken_host(seen: Observed) -> Plan:
+    """Planted: that an older rollout answers there is not said."""
+    return REAL(replace(seen, spec_error=""))
+
+
 PLANTED = (
+    takes_every_route_for_accepted,
+    leaves_the_former_way,
+    looks_well_on_a_taken_host,
     takes_promoted_for_ready,
     ignores_failure,
     promotes_without_evidence,

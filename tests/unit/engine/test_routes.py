@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.decide import decide
+from rollout_operator.domain.decide import Plan, decide
 from rollout_operator.domain.observed import Observed
-from rollout_operator.domain.status import Phase, Status
+from rollout_operator.domain.route import NOT_YET, Ways
+from rollout_operator.domain.status import Phase, Route, Status
+from rollout_operator.domain.traffic import Provider
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Manifest, Owner
 from rollout_operator.objects.build import build
 from rollout_operator.objects.httproute import unaccepted
-from tests.unit.engine.builders import UID, accuracy, observed, on_trial, ready, revision, spec
+from tests.unit.engine.builders import UID, accuracy, at, observed, on_trial, ready, revision, spec
 
 OWNER = Owner(UID, "iris", "models")
 V1, V2 = revision(1), revision(2)
@@ -161,3 +163,90 @@ def test_a_phase_waits_for_the_router_until_the_deadline(status: Status, follows
     assert decide(looked(15, status, "nobody")).status.phase is status.phase
     after = decide(looked(61, status, "nobody")).status
     assert after.phase is late
+
+
+def at_rest(**changes: Any) -> Status:
+    way = Route(name="iris", provider=Provider.INGRESS, host="iris.example.com", path="/", ingress_class_name="nginx", since=at(-600))
+    values: dict[str, Any] = {"phase": Phase.PROMOTED, "phase_since": at(-600), "attempt": 1, "stable": V1, "conditions": ()}
+    return Status(**(values | {"routes": (way.model_copy(update={"accepted_at": at(-590)}),)} | changes))
+
+
+def moved(now: float, status: Status, traffic: dict[str, Any], unaccepted: str) -> Plan:
+    """A look at what is at rest, after its spec has asked for another way."""
+    asked = spec("models:/iris/1", traffic={"removalDelay": "30s", **traffic})
+    return decide(observed(now, spec=asked, status=status, workloads=ready(V1), unaccepted=unaccepted))
+
+
+OTHER_WAYS = {
+    "another host": ({"host": "new.example.com"}, "Ingress"),
+    "another path": ({"host": "iris.example.com", "path": "/iris"}, "Ingress"),
+    "another class": ({"host": "iris.example.com", "ingressClassName": "traefik"}, "Ingress"),
+    "another router": (GATEWAY, "HTTPRoute"),
+}
+
+
+@pytest.mark.parametrize(("traffic", "kind"), OTHER_WAYS.values(), ids=OTHER_WAYS.keys())
+def test_the_former_way_stays_until_the_new_one_is_accepted_and_then_for_removal_delay(traffic: dict[str, Any], kind: str) -> None:
+    def objects(plan: Plan) -> set[str]:
+        return set(routed(plan.status, {"removalDelay": "30s", **traffic}))
+
+    asked = moved(0, at_rest(), traffic, NOT_YET)
+    assert asked.look_at == at(0), "the new one is made by this look, and looked at by the next"
+    new = {name for name in objects(asked) if name != "Ingress/iris"}
+    assert len(new) == 1
+    assert new.pop().startswith(f"{kind}/iris")
+    told = {c.type: c.status for c in asked.status.conditions}
+    assert (told["Ready"], told["Reconciling"], told["Stalled"]) == ("False", "True", "False")
+    late = moved(61, asked.status, traffic, "the Gateway says Accepted=False: NoMatchingParent")
+    told = {c.type: c.status for c in late.status.conditions}
+    assert (told["Ready"], told["Reconciling"], told["Stalled"]) == ("False", "False", "True")
+    assert {c.reason for c in late.status.conditions} >= {"RouteNotAccepted"}
+    assert "NoMatchingParent" in late.status.conditions[0].message
+    assert "Ingress iris.example.com/" in late.status.conditions[0].message, "what still answers is named"
+    assert "Ingress/iris" in objects(moved(100_000, late.status, traffic, "none")), "as long as it takes"
+    accepted = moved(100, late.status, traffic, "")
+    assert {c.type: c.status for c in accepted.status.conditions}["Ready"] == "True"
+    assert len(objects(accepted)) == 2
+    assert accepted.look_at == at(130)
+    assert len(objects(moved(129, accepted.status, traffic, ""))) == 2
+    assert "Ingress/iris" in objects(moved(131, accepted.status, traffic, "the Gateway is gone again")), "not while the new one is refused"
+    gone = moved(130, accepted.status, traffic, "")
+    assert "Ingress/iris" not in objects(gone)
+    assert gone.look_at is None, "at rest"
+
+
+def test_who_goes_back_finds_the_former_way_as_it_was() -> None:
+    asked = moved(0, at_rest(), GATEWAY, NOT_YET)
+    back = moved(10, asked.status, {"host": "iris.example.com"}, "")
+    assert {c.type: c.status for c in back.status.conditions}["Ready"] == "True"
+    assert set(routed(back.status, {"host": "iris.example.com"})) == {"Ingress/iris"}, "what was never accepted leads nobody"
+
+
+def test_another_certificate_is_no_other_way() -> None:
+    traffic = {"host": "iris.example.com", "tlsSecret": "iris-tls"}
+    plan = moved(0, at_rest(), traffic, "")
+    assert routed(plan.status, traffic)["Ingress/iris"]["spec"]["tls"] == [{"hosts": ["iris.example.com"], "secretName": "iris-tls"}]
+    assert {c.type: c.status for c in plan.status.conditions}["Ready"] == "True"
+
+
+def test_a_gateway_that_goes_at_rest_is_said() -> None:
+    way = Route(name="iris", provider=Provider.HTTP_ROUTE, host="iris.example.com", path="/", parents=("public",), since=at(-9))
+    plan = moved(0, at_rest(routes=(way.model_copy(update={"accepted_at": at(-8)}),)), GATEWAY, "the Gateway says Accepted=False")
+    assert {c.type: c.status for c in plan.status.conditions}["Ready"] == "False"
+
+
+SAID = {
+    "accepted": ({("HTTPRoute", "iris"): "", ("Ingress", "iris"): ""}, "", ""),
+    "a Gateway that says no": ({("HTTPRoute", "iris"): "no", ("Ingress", "iris"): ""}, "", "no"),
+    "an object that is not there": ({("Ingress", "iris"): ""}, "", "is Gateway API installed"),
+}
+
+
+@pytest.mark.parametrize(("there", "in_use", "asked_for"), SAID.values(), ids=SAID.keys())
+def test_a_trial_goes_on_by_the_former_way(there: dict[tuple[str, str], str], in_use: str, asked_for: str) -> None:
+    """While the new one is not accepted, requests come by the former one, and what they show is evidence."""
+    traffic = spec(traffic=GATEWAY).traffic
+    ways = Ways("iris", traffic, moved(0, at_rest(), GATEWAY, NOT_YET).status, there)
+    assert ways.in_use() == in_use
+    assert asked_for in ways.asked_for()
+    assert bool(ways.asked_for()) == bool(asked_for)

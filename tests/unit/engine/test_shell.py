@@ -1,18 +1,20 @@
 """The store, the queue, settings, conditions and the layout that the packages depend on."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from rollout_operator.cluster import Cluster
 from rollout_operator.domain.conditions import conditions, truths
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.status import Phase, Status
 from rollout_operator.engine import Engine, utc_now
 from rollout_operator.errors import CallFailed
+from rollout_operator.handlers import Shell
 from rollout_operator.reconcile import Ports, trouble
 from rollout_operator.settings import Settings, SettingsError
 from rollout_operator.store import Event, Key, Store, at_rest, child
@@ -49,6 +51,50 @@ def test_an_older_version_that_arrives_late_is_dropped() -> None:
     store.put_child("Deployment", deployment(98, ready=0))
     assert (store.rollout(KEY) or {})["metadata"]["uid"] == "u1"
     assert [c.ready for c in store.children(KEY)] == [2]
+
+
+class Listed:
+    """An API server's ModelRollouts in pages; the first try to list them fails."""
+
+    def __init__(self, *pages: list[dict[str, Any]]) -> None:
+        self.pages_of, self.failed = pages, False
+
+    async def pages(self, kind: str, namespace: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        if not self.failed:
+            self.failed = True
+            raise CallFailed("GET modelrollouts: TimeoutError")
+        for page in self.pages_of:
+            yield page, "9"
+            # The next page takes its time.
+            await asyncio.sleep(0.05)
+
+
+def test_at_the_start_no_rollout_is_looked_at_before_all_are_known() -> None:
+    """Of two with one host and path it is the older's, whichever page of the list has it."""
+
+    def claiming(name: str, created: str) -> dict[str, Any]:
+        made = rollout(5, name, uid=name)
+        return {"metadata": {**made["metadata"], "creationTimestamp": created}, "spec": {"traffic": {"host": "iris.example.com"}}}
+
+    shell = Shell(Settings.from_environment(GOOD))
+    looked: dict[str, Key | None] = {}
+    both = asyncio.Event()
+
+    async def look(key: Key, ports: Ports, now: datetime) -> None:
+        looked[key[1]] = shell.store.taken_by(key)
+        if len(looked) == 2:
+            both.set()
+
+    async def started() -> None:
+        shell.engine = Engine(cast("Ports", type("P", (), {"store": shell.store})()), look)
+        task = asyncio.create_task(shell.engine.run())
+        first, second = claiming("a", "2026-11-02T00:00:00Z"), claiming("b", "2026-11-01T00:00:00Z")
+        await shell.learn(cast("Cluster", Listed([first], [second])), "")
+        await asyncio.wait_for(both.wait(), 10)
+        task.cancel()
+
+    asyncio.run(started())
+    assert looked == {"a": ("models", "b"), "b": None}
 
 
 def budget(version: int, healthy: int, most: int = 1, uid: str = "b1") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from gitops.build import ACTIONS, KIND, configmap
 from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.decide import decide
 from rollout_operator.domain.status import Phase, Reason, Status
-from tests.unit.engine.builders import accuracy, at, observed, on_trial, ready, revision, spec
+from tests.unit.engine.builders import accuracy, at, observed, on_trial, ready, resolved, revision, spec
 
 LUA = Path(__file__).parents[3] / "gitops" / "argo-cd"
 V1, V2 = revision(1), revision(2)
@@ -105,7 +105,15 @@ def test_the_engine_does_what_the_action_commands(verb: str, status: Status, don
     changed = run(f"actions/{verb}.lua", rollout(status))
     assert changed["metadata"]["annotations"] == {f"rollouts.mlops.dev/{verb}": "2"}
     assert changed["spec"] == {"modelUri": "models:/iris/2"}, "a command is no change of the spec"
-    seen = observed(1, status=status, spec=spec("models:/iris/2"), commands={verb: "2"}, workloads=ready(V1, V2), answers=accuracy(0.9, 1))
+    seen = observed(
+        1,
+        status=status,
+        spec=spec("models:/iris/2"),
+        commands={verb: "2"},
+        workloads=ready(V1, V2),
+        answers=accuracy(0.9, 1),
+        resolution=resolved(2),
+    )
     assert done(decide(seen).status)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import mlflow.sklearn
 import pandas as pd
 import pytest
+import skops.io
 from mlflow.models import infer_signature
 from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
-from rollout_inference.estimator import TRUSTED_TYPES
 from rollout_inference.loading import LoadedModel, load_folder
 from rollout_inference.settings import Settings
 from rollout_trainer.data import load
@@ -72,7 +72,7 @@ def save(tmp_path: Path) -> Save:
             estimator,
             str(folder),
             serialization_format="skops",
-            skops_trusted_types=sorted(TRUSTED_TYPES),
+            skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(estimator)),
             signature=infer_signature(rows, estimator.predict(rows)),
             input_example=rows.head(2) if isinstance(rows, pd.DataFrame) else rows[:2],
             pip_requirements=["scikit-learn"],

@@ -1,5 +1,7 @@
 """Models that are not what they should be: each spoils the folder of a good one, and the server refuses it with a sentence."""
 
+import io
+import json
 import os
 import pickle
 import zipfile
@@ -9,7 +11,7 @@ from typing import Any
 
 import skops.io
 import yaml
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 MOST = 64 * 2**20
 """Bytes of a model in tests of what is too large."""
@@ -43,6 +45,36 @@ def spoil_skops_that_is_a_pickle(folder: Path) -> None:
 
 def spoil_foreign_type(folder: Path) -> None:
     skops.io.dump(FunctionTransformer(func=os.system), folder / "model.skops")
+
+
+def spoil_call(folder: Path, called: str = "posix.system") -> None:
+    """A file that asks for a call where it is read: skops writes none such, and reads it."""
+    state = skops.io.dumps(FunctionTransformer(func=os.system))
+    with zipfile.ZipFile(io.BytesIO(state)) as archive:
+        schema = json.loads(archive.read("schema.json"))
+    module, _, name = called.rpartition(".")
+    arguments = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": []}
+    call = {"__class__": name, "__module__": module, "__loader__": "ConstructorFromReduceNode", "content": arguments}
+    schema["content"]["content"]["func"] = call
+    with zipfile.ZipFile(folder / "model.skops", "w") as archive:
+        archive.writestr("schema.json", json.dumps(schema))
+
+
+def spoil_call_within_a_search(folder: Path) -> None:
+    """The same in a search's best estimator, which alone is read."""
+    spoil_call(folder)
+    with zipfile.ZipFile(folder / "model.skops") as archive:
+        schema = json.loads(archive.read("schema.json"))
+    held = {"__class__": "dict", "__module__": "builtins", "__loader__": "DictNode", "content": {"best_estimator_": dict(schema)}}
+    held["key_types"] = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode", "content": []}
+    schema |= {"__class__": "GridSearchCV", "__module__": "sklearn.model_selection._search", "content": held}
+    with zipfile.ZipFile(folder / "model.skops", "w") as archive:
+        archive.writestr("schema.json", json.dumps(schema))
+
+
+def spoil_method(folder: Path) -> None:
+    """A method of a trusted object: `set_params`, say, would be harmless; none is needed."""
+    skops.io.dump(FunctionTransformer(func=StandardScaler().fit), folder / "model.skops")
 
 
 def spoil_trust_of_its_own(folder: Path) -> None:
@@ -107,6 +139,9 @@ REFUSED = {
     "a pickle": (spoil_pickle, "is a pickle"),
     "a pickle named skops": (spoil_skops_that_is_a_pickle, "cannot be loaded"),
     "a type that is not trusted": (spoil_foreign_type, "not trusted: posix.system"),
+    "a call of what is not trusted": (spoil_call, "not trusted: posix.system"),
+    "the same within a search": (spoil_call_within_a_search, "not trusted: posix.system"),
+    "a method": (spoil_method, r"not trusted: sklearn\.preprocessing\._data\.StandardScaler\.fit"),
     "a model that trusts itself": (spoil_trust_of_its_own, "not trusted: posix.system"),
     "a file outside of the model": (spoil_traversal, "no scikit-learn model file within"),
     "a symbolic link": (spoil_link, "symbolic link"),
@@ -114,7 +149,7 @@ REFUSED = {
     "no signature": (spoil_signature, "no signature"),
     "YAML that runs code": (spoil_yaml, "cannot be loaded"),
     "an accuracy that is no share": (spoil_accuracy, "no share from 0 to 1"),
-    "code beside the model": (spoil_by_code_beside_it, "no scikit-learn model file within"),
+    "code beside the model": (spoil_by_code_beside_it, "flavour python_function"),
     "oversized": (spoil_by_size, "too large"),
     "oversized when unpacked": (spoil_by_unpacked_size, "too large: model.skops unpacks to"),
 }

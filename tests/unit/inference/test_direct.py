@@ -1,5 +1,6 @@
 """Requests that come whole are answered directly, all others through uvicorn: a client cannot tell which."""
 
+import gzip
 import re
 import socket
 import time
@@ -17,6 +18,7 @@ from rollout_inference.endpoint import Headers, Reply
 from rollout_inference.loading import LoadedModel
 from rollout_inference.runtimes import SklearnRuntime
 from rollout_inference.settings import Settings
+from rollout_inference.state import Pace
 from tests.unit.inference.serving import serving
 
 ROW = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -31,6 +33,15 @@ def post(path: str, body: bytes = ROW, *headers: str, version: str = "1.1") -> b
 def address(loaded: LoadedModel, settings: Settings) -> Iterator[tuple[str, int]]:
     with serving(settings, loaded) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def hasty(loaded: LoadedModel, settings: Settings) -> Iterator[tuple[str, int]]:
+    """A server whose event loop takes three rows at most."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("rollout_inference.app.measured", lambda *_: Pace(request=1e-5, byte=1e-6, rows=3, size=60))
+        with serving(settings, loaded) as found:
+            yield found
 
 
 @pytest.fixture
@@ -110,16 +121,14 @@ USUAL = {
     "HTTP/1.0": [post("/predict/", ROW, version="1.0")],
     "with a query": [post("/predict/?a=b")],
     "an escaped path": [post("/pr%65dict/")],
-    "more rows than are predicted at once": [post("/predict/", b'{"instances": [' + b",".join([b"[5,3,1,0]"] * 400) + b"]}")],
+    "more rows than are predicted at once": [post("/predict/", b'{"instances": [' + b",".join([b"[5,3,1,0]"] * 8) + b"]}")],
+    "a compressed body": [post("/predict/", gzip.compress(ROW), "Content-Encoding: gzip")],
 }
 
 
 @pytest.mark.parametrize("parts", USUAL.values(), ids=USUAL.keys())
-def test_what_is_not_whole_or_not_usual_is_answered_as_well(
-    address: tuple[str, int], asked: list[str], monkeypatch: pytest.MonkeyPatch, parts: list[bytes]
-) -> None:
-    monkeypatch.setattr("rollout_inference.runtimes.INLINE", 100)
-    [(head, body)] = answers(address, *parts)
+def test_what_is_not_whole_or_not_usual_is_answered_as_well(hasty: tuple[str, int], asked: list[str], parts: list[bytes]) -> None:
+    [(head, body)] = answers(hasty, *parts)
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"setosa" in body
     assert not asked
@@ -134,17 +143,16 @@ def test_a_client_that_waits_to_be_told_so_is_told_to_go_on(address: tuple[str, 
             assert _answer(stream)[0].startswith(b"HTTP/1.1 200 ")
 
 
-def test_answers_to_a_pipeline_come_in_order(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_to_a_pipeline_come_in_order(hasty: tuple[str, int]) -> None:
     """Quick ones, one that waits for a thread, one through FastAPI, and quick ones behind them."""
-    monkeypatch.setattr("rollout_inference.runtimes.INLINE", 3)
 
     def rows(count: int) -> bytes:
         return post("/predict/", b'{"instances": [' + b",".join([b"[5,3,1,0]"] * count) + b"]}")
 
     counts = [1, 2, 5, 1, 3, 4, 1]
-    got = answers(address, b"".join(map(rows, counts)), count=len(counts))
+    got = answers(hasty, b"".join(map(rows, counts)), count=len(counts))
     assert [body.count(b"setosa") for _, body in got] == counts
-    mixed = answers(address, rows(2) + b"GET /health/ HTTP/1.1\r\nHost: x\r\n\r\n" + rows(1), count=3)
+    mixed = answers(hasty, rows(2) + b"GET /health/ HTTP/1.1\r\nHost: x\r\n\r\n" + rows(1), count=3)
     assert [body.count(b"setosa") for _, body in mixed] == [2, 0, 1]
 
 

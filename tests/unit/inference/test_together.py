@@ -1,18 +1,23 @@
 """Requests of one turn of the event loop share a run of the model, and nothing else."""
 
+import asyncio
+import gzip
 import json
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from rollout_inference import runtimes
 from rollout_inference.app import create_app
-from rollout_inference.endpoint import Headers, Reply
+from rollout_inference.endpoint import Headers, Question, Reply, Speaks
 from rollout_inference.loading import LoadedModel
 from rollout_inference.runtimes import Outcome, Runtime
 from rollout_inference.settings import Settings
 from rollout_inference.signature import Rows
+from rollout_inference.state import BUDGET, Pace
 from rollout_inference.together import Asked, Together
 
 POISON = 6.66
@@ -28,11 +33,13 @@ class Watched:
     ran: list[int] = field(default_factory=list)
     name: str = "onnx"
     inline: bool = True
+    before: Callable[[], None] = field(default=lambda: None)
 
     async def predict(self, rows: Rows) -> Outcome:
-        return self.run(rows)
+        return await asyncio.to_thread(self.run, rows)
 
     def run(self, rows: Rows) -> Outcome:
+        self.before()
         self.ran.append(len(rows))
         if (rows == POISON).any():
             raise RuntimeError("poison")
@@ -49,6 +56,8 @@ class Round:
     def __post_init__(self) -> None:
         self.watched = Watched(self.loaded.runtime)
         self.app = create_app(self.settings, replace(self.loaded, runtime=self.watched))
+        self.watched.ran.clear()
+        self.app.state.pace = Pace(request=1e-6, byte=1e-9, rows=100, size=10_000)
         self.answers: list[tuple[Reply, Headers] | None] = []
         self.together = Together()
 
@@ -58,7 +67,7 @@ class Round:
             assert endpoint is not None
             whole = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.together.add(Asked(endpoint, {"path": path, "headers": []}, whole, self.answers.append))
-        self.together.answer()
+        self.together.settle()
 
     @property
     def said(self) -> list[tuple[int, Any]]:
@@ -115,8 +124,8 @@ async def test_a_request_on_which_the_model_fails_takes_none_with_it(turn: Round
     assert [status for status, _ in turn.said] == [200, 500, 200]
 
 
-async def test_too_many_rows_for_one_run_are_several(turn: Round, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtimes, "INLINE", 3)
+async def test_too_many_rows_for_one_run_are_several(turn: Round) -> None:
+    turn.app.state.pace = replace(turn.app.state.pace, rows=3)
     await turn.ask(("/predict/", rows("setosa", "setosa")), ("/predict/", rows("virginica", "setosa")))
     assert turn.watched.ran == [2, 2]
     await turn.ask(("/predict/", rows(*["setosa"] * 4)))
@@ -144,3 +153,76 @@ async def test_an_answer_that_cannot_be_sent_keeps_none_of_the_others_waiting(tu
 async def test_nothing_asked_is_nothing_done(turn: Round) -> None:
     await turn.ask()
     assert (turn.watched.ran, turn.answers) == ([], [])
+
+
+async def test_a_turn_takes_what_it_has_time_for_and_leaves_the_rest_to_the_next(turn: Round) -> None:
+    """Between two turns the event loop hears whoever asks for something else."""
+    turn.app.state.pace = Pace(request=0.4 * BUDGET, byte=0, rows=100, size=10_000)
+    endpoint = turn.app.endpoint("/predict/")
+    assert endpoint is not None
+    for _ in range(5):
+        body = json.dumps(rows("setosa")).encode()
+        turn.together.add(Asked(endpoint, {"path": "/predict/", "headers": []}, body, turn.answers.append))
+    seen = []
+    while len(turn.answers) < 5:
+        await asyncio.sleep(0)
+        seen.append(len(turn.answers))
+    assert seen == [2, 4, 5]
+
+
+LEFT = {
+    "more bytes than it has time for": (json.dumps(rows("setosa")).encode() + b" " * 10_000, []),
+    "more rows": (json.dumps({"inputs": [{"name": "x", "shape": [101, 4], "datatype": "FP64", "data": [5.0] * 404}]}).encode(), []),
+    "a body that is to be unpacked first": (gzip.compress(json.dumps(rows("setosa")).encode()), [(b"content-encoding", b"gzip")]),
+}
+
+
+@pytest.mark.parametrize(("body", "headers"), LEFT.values(), ids=LEFT.keys())
+async def test_what_would_take_the_event_loop_too_long_is_left_to_threads(
+    turn: Round, settings: Settings, body: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    path = f"/v2/models/{settings.name}/infer" if b"inputs" in body else "/predict/"
+    endpoint = turn.app.endpoint(path)
+    assert endpoint is not None
+    turn.together.add(Asked(endpoint, {"path": path, "headers": headers}, body, turn.answers.append))
+    await turn.ask(("/predict/", rows("virginica")))
+    assert turn.answers[0] is None
+    assert turn.watched.ran == [1]
+    threads: list[str] = []
+    turn.watched.before = lambda: threads.append(threading.current_thread().name)
+    reply = await endpoint.answer({"path": path, "headers": headers}, body)
+    assert reply.status == 200
+    assert threads != [threading.current_thread().name], "the model ran in a thread"
+
+
+class Awaits(Speaks):
+    """A protocol that waits for something, as none may."""
+
+    async def read(self, call: Any) -> Question | Reply:  # type: ignore[override]
+        await asyncio.sleep(0)
+        return Reply(b"")
+
+
+class Raises(Speaks):
+    """A protocol with a defect in what it writes."""
+
+    def read(self, call: Any) -> Question | Reply:
+        def write(*_: Any) -> Reply:
+            raise KeyError("a defect")
+
+        return Question(np.array([ROWS["setosa"]]), write)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+@pytest.mark.parametrize("defective", [Awaits(), Raises()], ids=["it awaits", "it raises"])
+async def test_a_protocol_with_a_defect_keeps_no_answer_from_the_others_of_its_turn(turn: Round, defective: Speaks) -> None:
+    turn.app.endpoints["invocations"].speaks = defective
+    await turn.ask(("/predict/", rows("setosa")), ("/invocations", rows("setosa")), ("/predict/", rows("virginica")))
+    assert sorted(status for status, _ in turn.said) == [200, 200, 500]
+    assert [body["predictions"] for status, body in turn.said if status == 200] == [["setosa"], ["virginica"]]
+
+
+async def test_a_model_that_is_not_asked_inline_any_more_is_left_to_the_usual_way(turn: Round) -> None:
+    turn.watched.inline = False
+    await turn.ask(("/predict/", rows("setosa")))
+    assert (turn.watched.ran, turn.answers) == ([], [None])

@@ -47,10 +47,12 @@ def test_what_cannot_be_trained_is_refused_with_a_sentence(
     monkeypatch.chdir(tmp_path)
     lines = RAW.read_text().splitlines(keepends=True)
     Path("bad.csv").write_text(lines[0] + "5.1,35,1.4,0.2,setosa\n" + "".join(lines[2:]))
-    result = CliRunner().invoke(main, ["train", *options])
+    Path("uri").write_text("models:/iris/1\n")
+    result = CliRunner().invoke(main, ["train", *options, "--output", "uri"])
     assert result.exit_code == 1, result.output
     assert sentence in result.output
     assert not Path("mlflow.db").exists(), "nothing is registered"
+    assert not Path("uri").exists(), "the MODEL_URI of an earlier run is gone"
 
 
 @pytest.mark.parametrize("words", [["--help"], *([c, "--help"] for c in ("train", "validate", "prepare", "draft"))], ids=" ".join)

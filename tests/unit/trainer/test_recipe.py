@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import click
 import pytest
 
+from rollout_trainer.__main__ import _set, train
 from rollout_trainer.data import Split, load
 from rollout_trainer.errors import TrainerError
 from rollout_trainer.evaluate import judge
@@ -113,6 +115,30 @@ def test_a_recipe_file_that_is_not_valid_is_a_sentence(tmp_path: Path, text: str
     with pytest.raises(TrainerError, match=sentence) as refused:
         Recipe.read(path)
     assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        pytest.param("1e-2", 0.01, id="an exponent without a dot"),
+        pytest.param("1.5e3", 1500.0, id="an exponent without a sign"),
+        pytest.param("-2E+2", -200.0, id="both signs"),
+        pytest.param(".5e1", 5.0, id="a dot first"),
+        pytest.param("[1e-3, 1.0e-2]", [0.001, 0.01], id="in a list"),
+        pytest.param("1e", "1e", id="no exponent"),
+        pytest.param("1e5x", "1e5x", id="a word"),
+        pytest.param("'1e-2'", "1e-2", id="quoted"),
+        pytest.param("yes", True, id="a truth value as before"),
+        pytest.param("7", 7, id="a whole number"),
+        pytest.param("null", None, id="nothing"),
+    ],
+)
+def test_numbers_of_a_recipe_are_numbers(tmp_path: Path, text: str, read: object) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"parameters: {{C: {text}}}\n")
+    assert Recipe.read(path).parameters == {"C": read}
+    said = click.Context(train, obj=None)
+    assert _set(said, train.params[0], (f"C={text}",)) == {"C": read}
 
 
 def test_options_go_before_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,113 @@
+"""The process that asks scikit-learn what the server said by ONNX Runtime: it loads the model, compares, and ends.
+
+`python -m rollout_inference.comparing` reads a Sample from standard input and answers with Found on standard output, both as MessagePack,
+which knows NaN.
+The server itself holds no scikit-learn, so its memory at rest stays what it is.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from rollout_inference.agreement import CLOSE, TIE
+from rollout_inference.artifact import Artifact, verify
+from rollout_inference.errors import LoadFailed, first_line
+from rollout_inference.settings import Settings
+from rollout_inference.signature import frame
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """Rows that came, and what was said to each; settings: as JSON; task: as in Plan."""
+
+    settings: str
+    task: str
+    rows: list[list[float]]
+    said: list[Any]
+
+
+class Found(msgspec.Struct, frozen=True):
+    """How many rows were compared, how many differ, and one of these in words; or why nothing was compared."""
+
+    compared: int = 0
+    differ: int = 0
+    example: str = ""
+    failed: str = ""
+
+
+def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
+    """The verified model and its estimator, fetched anew where it has a URI; raises LoadFailed."""
+    from rollout_inference import estimator  # noqa: PLC0415 - scikit-learn is imported where it is asked, and only there
+
+    folder = settings.model_path
+    if folder is None:
+        command = [
+            sys.executable,
+            "-m",
+            "rollout_inference.fetching",
+            settings.model_uri,
+            str(scratch / "fetched"),
+            str(settings.max_model),
+        ]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        said = done.stdout.strip().splitlines()
+        if done.returncode or not said:
+            raise LoadFailed(said[-1] if said else f"{settings.model_uri} could not be fetched")
+        folder = Path(said[-1])
+    artifact = verify(folder, settings)
+    return artifact, estimator.load(artifact, settings)
+
+
+def compared(sample: Sample, artifact: Artifact, model: Any) -> Found:
+    """What of the sample differs from what the estimator says."""
+    asked = frame(artifact.signature, np.array(sample.rows, dtype=np.float64))
+    expected = np.asarray(getattr(model, artifact.method)(asked))
+    wrong = _far(sample.said, expected) if sample.task == "regressor" else _other(sample.said, expected, asked, model)
+    example = ""
+    if wrong:
+        first = wrong[0]
+        example = f"{sample.said[first]!r} was served, scikit-learn says {expected.tolist()[first]!r}"
+    return Found(len(sample.rows), len(wrong), example)
+
+
+def _far(said: list[Any], expected: Any) -> list[int]:
+    far = ~(np.abs(np.array(said, dtype=np.float64).reshape(expected.shape) - expected) <= CLOSE * np.maximum(1, np.abs(expected)))
+    return [int(n) for n in np.flatnonzero(far.reshape(len(said), -1).any(axis=1))]
+
+
+def _other(said: list[Any], expected: Any, asked: Any, model: Any) -> list[int]:
+    """Rows with another label, but for those where what the model decides by has no clear best."""
+    differ = [n for n, (ours, theirs) in enumerate(zip(said, expected.tolist(), strict=True)) if ours != theirs]
+    if not differ:
+        return []
+    decides = getattr(model, "decision_function", None) or getattr(model, "predict_proba", None)
+    values = decides(asked) if decides is not None else None
+    if not isinstance(values, np.ndarray):
+        return differ
+    best = np.sort(values, axis=1)[:, -2:] if values.ndim > 1 and values.shape[1] > 1 else np.c_[np.zeros(len(said)), values.ravel()]
+    apart = np.abs(best[:, 1] - best[:, 0])
+    return [n for n in differ if not apart[n] < TIE]
+
+
+def main() -> None:
+    """One sample, one answer. What libraries print goes to standard error."""
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    os.nice(10)  # whoever asks the model comes first
+    sample = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Sample)
+    try:
+        with tempfile.TemporaryDirectory(prefix="compared-") as scratch:
+            found = compared(sample, *original(Settings.model_validate_json(sample.settings), Path(scratch)))
+    except Exception as failure:  # the server has to know, whatever it is
+        found = Found(failed=str(failure) if isinstance(failure, LoadFailed) else f"{type(failure).__name__}: {first_line(failure)}")
+    with answer:
+        answer.write(msgspec.msgpack.encode(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Live rows beside scikit-learn: a sample of what is served by ONNX Runtime is compared now and then, and one mismatch ends that.
+
+The proof of a conversion is made of rows that somebody thought of; these are the ones that come.
+"""
+
+import asyncio
+import logging
+import random
+import sys
+import tempfile
+from asyncio.subprocess import PIPE
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rollout_inference.comparing import Found, Sample, original
+from rollout_inference.loading import LoadedModel
+from rollout_inference.runtimes import SklearnRuntime
+from rollout_inference.settings import Settings
+from rollout_inference.signature import Rows
+
+if TYPE_CHECKING:
+    from rollout_inference.state import State
+
+log = logging.getLogger(__name__)
+MOST = 1_000
+"""Rows of one comparison."""
+
+
+class Live:
+    """Rows that came since the last comparison, and what was said to them. share: of the requests, from 0 to 1."""
+
+    def __init__(self, share: float, chance: Any = random.random) -> None:
+        self._share, self._chance = share, chance
+        self.take()
+
+    def note(self, rows: Rows, said: list[Any]) -> None:
+        """A request was answered. Called by threads and the event loop alike: a few rows too many do no harm."""
+        if len(self._said) < MOST and self._chance() < self._share:
+            room = MOST - len(self._said)
+            self._rows.extend(rows[:room].tolist())
+            self._said.extend(said[:room])
+
+    def take(self) -> tuple[list[list[float]], list[Any]]:
+        """What was noted; begins anew."""
+        taken = getattr(self, "_rows", []), getattr(self, "_said", [])
+        self._rows: list[list[float]] = []
+        self._said: list[Any] = []
+        return taken
+
+
+async def watch(state: "State") -> None:
+    """Compare every now and then, where that is asked for, as long as ONNX Runtime serves."""
+    settings = state.settings
+    if not settings.compare_percent or state.model is None or state.model.runtime.name != "onnx":
+        return
+    state.live = Live(settings.compare_percent / 100)
+    while state.live is not None:
+        await asyncio.sleep(settings.compare_seconds)
+        try:
+            await compare(state)
+        except Exception:
+            log.exception("live rows could not be compared")
+
+
+async def compare(state: "State") -> None:
+    """Compare what was noted; from a mismatch on scikit-learn serves."""
+    model, live = state.model, state.live
+    if model is None or live is None:
+        return
+    rows, said = live.take()
+    if not rows:
+        return
+    found = await _found(Sample(state.settings.model_dump_json(), model.plan.task, rows, said))
+    if found.failed:
+        log.warning("live rows could not be compared: %s", found.failed)
+        return
+    state.metrics.compared(found.compared, found.differ)
+    if found.differ:
+        reason = f"{found.differ} of {found.compared} live rows differ: {found.example}"
+        log.error("ONNX Runtime is taken out of service: %s", reason)
+        state.fall_back(await asyncio.to_thread(_by_sklearn, model, state.settings, reason))
+        log.warning("scikit-learn serves from now on")
+
+
+async def _found(sample: Sample) -> Found:
+    command = [sys.executable, "-m", "rollout_inference.comparing"]
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    try:
+        said, _ = await process.communicate(msgspec.msgpack.encode(sample))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    if not said:
+        return Found(failed=f"the process that does it ended with {process.returncode}; with -9, the pod's memory limit was too low")
+    return msgspec.msgpack.decode(said, type=Found)
+
+
+def _by_sklearn(model: LoadedModel, settings: Settings, reason: str) -> LoadedModel:
+    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+        artifact, estimator = original(settings, Path(scratch))
+    runtime = SklearnRuntime(estimator, artifact.signature, method=artifact.method)
+    plan = msgspec.structs.replace(model.plan, runtime="sklearn", shape=None, reason=reason)
+    return replace(model, runtime=runtime, plan=plan)

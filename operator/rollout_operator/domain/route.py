@@ -1,0 +1,216 @@
+"""The ways by which requests come in: none is taken away before the one that follows it was accepted. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from rollout_operator.domain.observed import Claim, Observed
+from rollout_operator.domain.schema import parse_duration
+from rollout_operator.domain.status import Phase, Route, Status, Unrouted
+from rollout_operator.domain.traffic import ParentRef, Provider, Traffic
+
+MOST = 10
+OPENING = frozenset({Phase.SWITCHING, Phase.SETTLING})
+"""Phases in which the stable Service, and the route to it, are there even on a first deploy."""
+NOT_YET = "it is only being made."
+NO_INGRESS = "the Ingress was not accepted yet."
+
+
+def opened(status: Status) -> bool:
+    """Whether there is, or is to be, a route by which requests come in."""
+    return status.stable is not None or status.phase in OPENING
+
+
+def _parents(traffic: Traffic) -> tuple[str, ...]:
+    return tuple(f"{ref.name}/{ref.section_name}" if ref.section_name else ref.name for ref in traffic.parent_refs)
+
+
+def _place(traffic: Traffic) -> tuple[object, ...]:
+    by_class = traffic.provider is Provider.INGRESS
+    return traffic.provider, traffic.host, traffic.path, traffic.ingress_class_name if by_class else "", _parents(traffic)
+
+
+def leads(route: Route, traffic: Traffic) -> bool:
+    """Whether the route leads by the same router, from the same host and path; another certificate is no other way."""
+    return (route.provider, route.host, route.path, route.ingress_class_name, route.parents) == _place(traffic)
+
+
+def traffic_of(route: Route) -> Traffic:
+    """What a spec would say to ask for this route."""
+    parents = tuple(ParentRef(name=name, section_name=section or None) for name, _, section in (p.partition("/") for p in route.parents))
+    by_class = {"ingress_class_name": route.ingress_class_name} if route.ingress_class_name else {}
+    return Traffic(provider=route.provider, host=route.host, path=route.path, tls_secret=route.tls_secret, parent_refs=parents, **by_class)
+
+
+def asked_for(traffic: Traffic, routes: tuple[Route, ...]) -> Route | None:
+    """The known route that leads where the spec asks for; None for a new one."""
+    return next((r for r in routes if leads(r, traffic)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What is said of the routes of one rollout.
+
+    name: of the rollout; there: what its router says against each Ingress and HTTPRoute that is there, "" for nothing, by kind and name;
+    claims: what no rollout owns and claims the same host and path as the spec.
+    """
+
+    name: str
+    traffic: Traffic
+    status: Status
+    there: Mapping[tuple[str, str], str]
+    claims: tuple[Claim, ...] = ()
+
+    def in_use(self) -> str:
+        """What is said against the routes that requests come by, as they were last written; nothing of a first deploy's before its time."""
+        if not opened(self.status):
+            return ""
+        head, *former = self.status.routes or (None,)
+        # As long as a new route is not accepted, requests come by the former ones.
+        ways = former if head is not None and former and head.accepted_at is None else [head]
+        said = [self._said(way.provider, way.name) if way is not None else self._said(self.traffic.provider, self.name) for way in ways]
+        if head is None or (ways == [head] and leads(head, self.traffic)):
+            said.append(self._taken(head))
+        # An Ingress that was accepted once has nobody who would say anything.
+        return next((s for s in said if s and not (s == NO_INGRESS and self.status.stable is not None)), "")
+
+    def asked_for(self, refused: str = "") -> str:
+        """What is said against the route that the spec asks for; refused: what the API server says against any object, "" for nothing."""
+        if not opened(self.status):
+            return ""
+        known = asked_for(self.traffic, self.status.routes)
+        if known is None and self.status.routes:
+            return NOT_YET
+        if taken := self._taken(known):
+            return taken
+        place = self.traffic.provider, known.name if known is not None else self.name
+        if place not in self.there and known is not None and known.accepted_at is not None:
+            # It is made again by this very look; where the API server does not have it, that is said by itself.
+            return ""
+        said = self._said(*place)
+        return (refused or said) if said else ""
+
+    def _taken(self, known: Route | None) -> str:
+        """What is said of foreign routes that were there before ours; "" where there is none.
+
+        Of two, routers serve the older one, and a canary takes its share from either: what requests show there is not about our model.
+        """
+        ours = known.since if known is not None else began(self.status)
+        older = [str(claim) for claim in self.claims if claim.created is None or ours is None or claim.created <= ours]
+        where = f"{self.traffic.host}{self.traffic.path}"
+        named = f"{where} is answered by the older {', '.join(older)}, which is no ModelRollout's: take another host or path, or delete it."
+        return named if older else ""
+
+    def _said(self, provider: Provider, name: str) -> str:
+        none = NO_INGRESS if provider is Provider.INGRESS else "there is no HTTPRoute yet; is Gateway API installed in the cluster?"
+        return self.there.get((provider, name), none)
+
+
+def began(status: Status) -> datetime | None:
+    """Since when a route is there that was made before routes were recorded, as far as that is known."""
+    return status.stable.since if status.stable is not None else None
+
+
+def routed(seen: Observed, status: Status) -> Status:
+    """The status with the ways there are to be after this look, and with what is wrong with the one that the spec asks for."""
+    if (routes := _routes(seen, status)) != status.routes:
+        status = status.model_copy(update={"routes": routes})
+    if seen.spec is not None and (shared := _shared(seen, seen.spec.traffic)) != status.shared:
+        status = status.model_copy(update={"shared": shared})
+    lacks = _unrouted(seen, status)
+    return status if lacks == status.unrouted else status.model_copy(update={"unrouted": lacks})
+
+
+def _shared(seen: Observed, traffic: Traffic) -> str:
+    if not seen.claims:
+        return ""
+    names = ", ".join(str(claim) for claim in seen.claims)
+    advice = "Of two, routers serve the older one, and a canary takes its share from either: take another host or path, or delete it."
+    return f"{names}: no ModelRollout's, and on {traffic.host}{traffic.path} as well. {advice}"[:1000]
+
+
+def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
+    """The way that the spec asks for, then former ones.
+
+    A former way is kept as long as the new one is not accepted, and for removalDelay after that. What was never accepted leads nobody.
+    """
+    if not opened(status):
+        return ()
+    if seen.spec is None:
+        return status.routes
+    traffic, before = seen.spec.traffic, status.routes
+    known = asked_for(traffic, before)
+    head = known or _new(seen, traffic, before)
+    if head.tls_secret != traffic.tls_secret:
+        head = head.model_copy(update={"tls_secret": traffic.tls_secret})
+    if known is not None and known is not before[0]:
+        head = head.model_copy(update={"since": seen.now})
+    # A route of before ways were recorded is known by the rollout's name; one that this very look asks for cannot be there yet.
+    looked_at = opened(seen.status) and (known is not None or not seen.status.routes)
+    if head.accepted_at is None and looked_at and not seen.unaccepted:
+        head = head.model_copy(update={"accepted_at": seen.now})
+    former = tuple(r for r in before if r is not known and r.accepted_at is not None)
+    if (ends := removal(seen, head)) is not None and seen.now >= ends and not seen.unaccepted:
+        former = ()
+    return (head, *former)[:MOST]
+
+
+def removal(seen: Observed, head: Route) -> datetime | None:
+    """When former ways go, given the one that the spec asks for; None as long as that was not accepted."""
+    if seen.spec is None or head.accepted_at is None:
+        return None
+    return max(head.since, head.accepted_at) + parse_duration(seen.spec.traffic.removal_delay)
+
+
+def _new(seen: Observed, traffic: Traffic, before: tuple[Route, ...]) -> Route:
+    provider, host, path, by_class, parents = _place(traffic)
+    # An object of the former way is not touched: the new one has another name where it is of the same kind.
+    taken = any(r.provider is provider and r.name == seen.name for r in before)
+    mark = sha256(repr((str(provider), host, path, by_class, parents)).encode()).hexdigest()[:8]
+    return Route(
+        name=f"{seen.name}-{mark}" if taken else seen.name,
+        provider=traffic.provider,
+        host=traffic.host,
+        path=traffic.path,
+        ingress_class_name=str(by_class),
+        tls_secret=traffic.tls_secret,
+        parents=_parents(traffic),
+        since=seen.now if before else began(seen.status) or seen.now,
+    )
+
+
+def _unrouted(seen: Observed, status: Status) -> Unrouted | None:
+    """What is promoted must answer where its spec says: whether the route to there is not accepted, since when, and why."""
+    if status.phase is not Phase.PROMOTED or not status.routes:
+        return None
+    if seen.spec is None:
+        return status.unrouted
+    head, *former = status.routes
+    said = seen.unaccepted or ("" if head.accepted_at is not None else NOT_YET)
+    if not said:
+        return None
+    since = status.unrouted.since if status.unrouted is not None else seen.now
+    stalled = seen.now >= since + parse_duration(seen.spec.strategy.progress_deadline)
+    others = ", ".join(f"{r.provider} {r.host}{r.path}" for r in former)
+    still = f" Until it is, the former route stays: {others}." if others else ""
+    message = f"The {head.provider} for {head.host}{head.path} is not accepted: {said.rstrip('. ')}.{still}"
+    return Unrouted(since=since, stalled=stalled, message=message[:1000])
+
+
+def looks(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, ...]:
+    """When the routes have to be looked at again, all later than now or at once; apart: between looks while one is waited for."""
+    if not status.routes or seen.spec is None:
+        return ()
+    head, *former = status.routes
+    lacks = status.unrouted
+    if head not in seen.status.routes and head.accepted_at is None:
+        return (seen.now,)
+    moments = list[datetime]()
+    if (lacks is not None or head.accepted_at is None) and not (lacks is not None and lacks.stalled):
+        moments.append(seen.now + apart)
+    if lacks is not None:
+        moments.append(lacks.since + parse_duration(seen.spec.strategy.progress_deadline))
+    if former and (ends := removal(seen, head)) is not None:
+        moments.append(ends)
+    return tuple(moment for moment in moments if moment > seen.now)

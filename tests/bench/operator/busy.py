@@ -1,0 +1,166 @@
+"""Whether the operator lives on a machine that has no time for it: probed as kubelet would, while every core is fought for.
+
+`python -m tests.bench.operator.busy`: its own API server, the operator as a process, rollouts that come to rest and start again, and
+processes that do nothing but compute. Ends with 1 where the liveness probe of the chart would have ended the operator.
+"""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+
+from scripts.cluster.apiserver import apiserver
+from tests.api.charts import OPERATOR, by_kind, pods
+from tests.api.harness import Api, Hands, Operator, Played, Rollout, World, served
+
+NAMESPACE = "busy"
+AT_REST = frozenset({"Promoted", "RolledBack"})
+
+
+def compute() -> None:
+    """Keep a core busy until it is ended."""
+    while True:
+        sum(range(10_000))
+
+
+@contextlib.contextmanager
+def load(processes: int) -> Iterator[None]:
+    """So many processes that want a core each, at the priority of everybody else."""
+    some = [multiprocessing.get_context("spawn").Process(target=compute, daemon=True) for _ in range(processes)]
+    for one in some:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in some:
+            one.terminate()
+        for one in some:
+            one.join()
+
+
+@dataclass
+class Probe:
+    """A liveness probe as kubelet does it; seconds."""
+
+    url: str
+    period: float
+    timeout: float
+    threshold: int
+    delay: float
+    asked: int = 0
+    failed: int = 0
+    in_a_row: int = 0
+    ended: int = 0
+    longest: float = 0.0
+
+    @classmethod
+    def of_chart(cls, port: str) -> "Probe":
+        """As the chart has it; what it leaves out is Kubernetes' default."""
+        (container,) = pods(by_kind(OPERATOR)["Deployment"])[0]["containers"]
+        said: dict[str, Any] = container["livenessProbe"]
+        return cls(
+            f"http://127.0.0.1:{port}{said['httpGet']['path']}",
+            said.get("periodSeconds", 10),
+            said.get("timeoutSeconds", 1),
+            said.get("failureThreshold", 3),
+            said.get("initialDelaySeconds", 0),
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Ask until told to stop."""
+        stop.wait(self.delay)
+        while not stop.is_set():
+            begun = time.monotonic()
+            self.ask()
+            self.longest = max(self.longest, time.monotonic() - begun)
+            stop.wait(max(0.0, self.period - (time.monotonic() - begun)))
+
+    def ask(self) -> None:
+        """Once."""
+        self.asked += 1
+        try:
+            said = httpx.get(self.url, timeout=self.timeout, trust_env=False)
+            trouble = "" if 200 <= said.status_code < 400 else f"HTTP {said.status_code} {said.text}"
+        except httpx.HTTPError as failure:
+            trouble = type(failure).__name__
+        self.in_a_row = self.in_a_row + 1 if trouble else 0
+        if trouble:
+            self.failed += 1
+            click.echo(f"{time.strftime('%H:%M:%S')} probe {self.asked}, {self.in_a_row} in a row: {trouble}")
+        if self.in_a_row == self.threshold:
+            self.ended += 1
+            click.echo(f"{time.strftime('%H:%M:%S')} kubelet would have ended the operator now")
+
+
+class Turning(Played):
+    """Gives each rollout the other version once it has rested for some time: seconds, longer for each than for the one before."""
+
+    def __init__(self, rollouts: list[Rollout], first: float, last: float) -> None:
+        super().__init__()
+        self.rollouts = rollouts
+        self.rests = [first + (last - first) * n / max(1, len(rollouts) - 1) for n in range(len(rollouts))]
+        self.versions = [itertools.cycle(("1", "2")) for _ in rollouts]
+        self.since: dict[str, float] = {}
+        self.begun = 0
+
+    def turn(self) -> None:
+        """Look at all of them, once a second."""
+        time.sleep(1)
+        found = self.rollouts[0].api.get(self.rollouts[0].path.rsplit("/", 1)[0])["items"]
+        status = {one["metadata"]["name"]: one.get("status", {}) for one in found}
+        for one, rest, versions in zip(self.rollouts, self.rests, self.versions, strict=True):
+            if status.get(one.name, {}).get("phase") in AT_REST or one.name not in status:
+                since = self.since.setdefault(one.name, time.monotonic() if one.name in status else 0.0)
+                if time.monotonic() - since >= rest:
+                    del self.since[one.name]
+                    self.begun += one.apply(f"models:/iris/{next(versions)}", deadline="10m").status_code < 300
+            else:
+                self.since.pop(one.name, None)
+
+
+@click.command()
+@click.option("--minutes", default=30.0, show_default=True)
+@click.option("--processes", default=20, show_default=True, help="Processes that compute.")
+@click.option("--rollouts", default=20, show_default=True)
+def main(minutes: float, processes: int, rollouts: int) -> None:
+    """Run, and tell what the probe came to."""
+    end = time.monotonic() + 60 * minutes
+    with tempfile.TemporaryDirectory() as place, apiserver(Path(place) / "apiserver") as kubeconfig:
+        api, world, log = Api(kubeconfig), World(accuracy={"1": 0.91, "2": 0.95}), Path(place) / "operator.log"
+        api.install_crd()
+        api.namespace(NAMESPACE)
+        some = [Rollout(api, NAMESPACE, f"r{n:02}") for n in range(rollouts)]
+        # Longer than a write that does not come back is waited for, for most of them.
+        turning = Turning(some, 5, 200 if minutes >= 10 else 20)
+        with served(world) as url, Operator(api, url, NAMESPACE, log) as operator, Hands(api, world, NAMESPACE), load(processes):
+            probe, stop = Probe.of_chart(operator.env["HEALTH_PORT"]), threading.Event()
+            asking = threading.Thread(target=probe.run, args=(stop,), daemon=True)
+            asking.start()
+            with turning:
+                while time.monotonic() < end and (operator.process is None or operator.process.poll() is None):
+                    time.sleep(min(30.0, max(0.1, end - time.monotonic())))
+                    click.echo(f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:.0f}, {turning.begun} attempts, {probe.asked} probes")
+            stop.set()
+            asking.join()
+            lives = operator.process is not None and operator.process.poll() is None
+        said = [line for line in log.read_text().splitlines() if "/healthz says" in line]
+    click.echo("\n".join(said))
+    click.echo(f"{minutes:g} min, load {os.getloadavg()[1]:.0f} (5 min), {rollouts} rollouts, {turning.begun} attempts begun")
+    click.echo(f"{probe.asked} probes, {probe.failed} failed, the longest {probe.longest:.2f} s")
+    click.echo(f"ended by kubelet {probe.ended} times, alive at the end: {lives}")
+    sys.exit(0 if lives and not probe.ended and turning.begun > rollouts else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Who answers where: rollouts that claim one host and path, and routes that no rollout owns."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollout_operator.claims import Claims
+from rollout_operator.domain.decide import decide
+from rollout_operator.domain.observed import Claim
+from rollout_operator.domain.route import Ways
+from rollout_operator.domain.status import Phase, Reason, Route, Status
+from rollout_operator.domain.traffic import Provider
+from rollout_operator.store import Store
+from tests.unit.engine.builders import at, observed, on_trial, ready, revision, spec
+
+GATEWAY = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
+
+
+def rollout(name: str, traffic: dict[str, Any], created: int = 0, **status: Any) -> dict[str, Any]:
+    meta = {"namespace": "models", "name": name, "uid": name, "resourceVersion": "1", "generation": 1}
+    return {"metadata": {**meta, "creationTimestamp": f"2026-11-01T00:00:0{created}Z"}, "spec": {"traffic": traffic}, "status": status}
+
+
+FORMER = {"routes": [{"host": "new.example.com"}, {"host": "iris.example.com", "path": "/", "ingressClassName": "nginx"}]}
+TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], bool]] = {
+    "the same host": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com"}, True),
+    "another path": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com", "path": "/two"}, False),
+    "another class": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com", "ingressClassName": "traefik"}, False),
+    "a host that the older has left, and still keeps": ({"host": "new.example.com"}, FORMER, {"host": "iris.example.com"}, True),
+    "one Gateway of two": ({**GATEWAY, "parentRefs": [{"name": "inside"}, {"name": "public"}]}, {}, GATEWAY, True),
+    "another listener": ({**GATEWAY, "parentRefs": [{"name": "public", "sectionName": "https"}]}, {}, GATEWAY, False),
+}
+
+
+@pytest.mark.parametrize(("older", "status", "younger", "taken"), TAKEN.values(), ids=TAKEN.keys())
+def test_a_place_is_the_older_rollouts(older: dict[str, Any], status: dict[str, Any], younger: dict[str, Any], taken: bool) -> None:
+    store = Store()
+    store.put_rollout(rollout("b", younger, created=2))
+    store.put_rollout(rollout("a", older, created=1, **status))
+    assert store.taken_by(("models", "b")) == (("models", "a") if taken else None)
+    assert store.taken_by(("models", "a")) is None
+    store.drop_rollout(rollout("a", older))
+    assert store.taken_by(("models", "b")) is None
+
+
+def ingress(path: str = "/", kind: str = "Prefix", by_class: str | None = "nginx", **annotations: str) -> dict[str, Any]:
+    rules = [{"host": "iris.example.com", "http": {"paths": [{"path": path, "pathType": kind}]}}]
+    return _object("Ingress", {"ingressClassName": by_class, "rules": rules}, annotations)
+
+
+def http_route(path: str | None = "/", **ref: Any) -> dict[str, Any]:
+    match: dict[str, Any] = {"path": {"type": "PathPrefix", "value": path}} if path else {}
+    parents = [{"name": "public", **ref}]
+    return _object("HTTPRoute", {"hostnames": ["iris.example.com"], "parentRefs": parents, "rules": [{"matches": [match]}]}, {})
+
+
+def _object(kind: str, spec: dict[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
+    meta = {"namespace": "web", "name": "shop", "uid": "s1", "resourceVersion": "5", "creationTimestamp": "2026-11-01T00:00:00Z"}
+    return {"kind": kind, "metadata": {**meta, "annotations": annotations}, "spec": spec}
+
+
+BY_CLASS = {"host": "iris.example.com"}
+ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "an Ingress on the same place": (ingress(), BY_CLASS, True),
+    "a longer path": (ingress("/shop"), BY_CLASS, False),
+    "the same path with a slash at its end": (ingress("/iris/"), {**BY_CLASS, "path": "/iris"}, True),
+    "an exact path answers nothing below it": (ingress(kind="Exact"), BY_CLASS, False),
+    "another class": (ingress(by_class="traefik"), BY_CLASS, False),
+    "a class by annotation": (ingress(by_class=None, **{"kubernetes.io/ingress.class": "nginx"}), BY_CLASS, True),
+    "an Ingress where the rollout has a Gateway": (ingress(), GATEWAY, False),
+    "an HTTPRoute at the same Gateway": (http_route(namespace="models"), GATEWAY, True),
+    "without a path it takes everything": (http_route(None, namespace="models"), GATEWAY, True),
+    "a Gateway of the same name elsewhere": (http_route(), GATEWAY, False),
+    "one listener of it": (http_route(namespace="models", sectionName="https"), GATEWAY, True),
+    "another listener than ours": (
+        http_route(namespace="models", sectionName="http"),
+        {**GATEWAY, "parentRefs": [{"name": "public", "sectionName": "https"}]},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("other", "traffic", "answers"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_what_no_rollout_owns_and_answers_on_the_same_place(other: dict[str, Any], traffic: dict[str, Any], answers: bool) -> None:
+    foreign, asked = Claims(), spec(traffic=traffic).traffic
+    foreign.put(other["kind"], other)
+    found = foreign.at("models", asked, "")
+    assert [claim.name for claim in found] == (["web/shop"] if answers else [])
+    foreign.drop(other["kind"], ("web", "shop"), "s1")
+    assert foreign.at("models", asked, "") == ()
+
+
+def test_a_canary_takes_its_share_from_whoever_has_the_place_whatever_its_age() -> None:
+    foreign = Claims()
+    foreign.put("Ingress", ingress(**{"nginx.ingress.kubernetes.io/canary": "true"}))
+    (claim,) = foreign.at("models", spec(traffic=BY_CLASS).traffic, "")
+    assert claim.created is None
+
+
+def test_rollouts_are_looked_at_when_a_foreign_route_comes_moves_or_goes() -> None:
+    foreign, store = Claims(), Store()
+    store.put_rollout(rollout("a", BY_CLASS))
+    assert store.claimants(foreign.put("Ingress", ingress())) == (("models", "a"),)
+    moved = ingress("/shop")
+    moved["metadata"]["resourceVersion"] = "6"
+    assert store.claimants(foreign.put("Ingress", moved)) == (("models", "a"),)
+    assert store.claimants(foreign.put("Ingress", ingress())) == (), "an older version that arrives late"
+    back = ingress()
+    back["metadata"]["resourceVersion"] = "7"
+    foreign.put("Ingress", back)
+    assert store.claimants(foreign.drop("Ingress", ("web", "shop"), "another")) == ()
+    assert store.claimants(foreign.drop("Ingress", ("web", "shop"), "s1")) == (("models", "a"),)
+
+
+def claim(seconds: float | None) -> Claim:
+    return Claim("Ingress", "web/shop", None if seconds is None else at(seconds))
+
+
+def way(since: float, accepted: float | None = None) -> Route:
+    made = Route(name="iris", provider=Provider.INGRESS, host="iris.example.com", path="/", ingress_class_name="nginx", since=at(since))
+    return made.model_copy(update={"accepted_at": None if accepted is None else at(accepted)})
+
+
+V1 = revision(1, promoted=True)
+OLDER_FIRST: dict[str, tuple[Status, Claim, bool]] = {
+    "a first deploy": (on_trial(phase=Phase.SWITCHING, stable=None, candidate=V1, weight=0, routes=(way(5),)), claim(0), True),
+    "a first deploy, and one that came after its route": (
+        on_trial(phase=Phase.SWITCHING, stable=None, candidate=V1, weight=0, routes=(way(5),)),
+        claim(9),
+        False,
+    ),
+    "at rest": (Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),)), claim(0), True),
+    "at rest, and one that came after": (Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),)), claim(9), False),
+    "at rest, a canary that came after": (Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),)), claim(None), True),
+    "on trial": (on_trial(routes=(way(5, 6),)), claim(0), True),
+}
+
+
+@pytest.mark.parametrize(("status", "foreign", "taken"), OLDER_FIRST.values(), ids=OLDER_FIRST.keys())
+def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, foreign: Claim, taken: bool) -> None:
+    """Routers serve the older of two: nothing is promoted, Ready or evidence on a place that another answers."""
+    ways = Ways("iris", spec().traffic, status, {("Ingress", "iris"): ""}, (foreign,))
+    for said in (ways.in_use(), ways.asked_for()):
+        assert ("Ingress web/shop" in said) is taken
+    seen = observed(40, status=status, workloads=ready(V1), stable_endpoints=frozenset({V1.revision}), claims=(foreign,))
+    plan = decide(replace(seen, route_trouble=ways.in_use(), unaccepted=ways.asked_for()))
+    conditions = {c.type: c for c in plan.status.conditions}
+    assert "Ingress web/shop" in conditions["HostShared"].message, "said in any case"
+    assert Reason.HOST_SHARED in {note.reason for note in plan.notes}
+    assert Reason.HOST_SHARED not in {note.reason for note in decide(replace(seen, status=plan.status)).notes}, "once"
+    if status.phase is not Phase.TRIAL:
+        assert (conditions["Ready"].status == "True") is not taken
+    gone = decide(replace(seen, status=plan.status, claims=(), now=at(41)))
+    assert "HostShared" not in {c.type for c in gone.status.conditions}

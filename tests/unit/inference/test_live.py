@@ -1,0 +1,178 @@
+"""A sample of live rows is compared with scikit-learn, by a process that ends; the first mismatch takes ONNX Runtime out of service."""
+
+import asyncio
+import json
+import random
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
+
+from rollout_inference.app import Application, create_app
+from rollout_inference.artifact import Artifact, verify
+from rollout_inference.comparing import Sample, compared
+from rollout_inference.live import MOST, Live, compare, watch
+from rollout_inference.loading import LoadedModel
+from rollout_inference.runtimes import Outcome, Runtime
+from rollout_inference.settings import Settings, SettingsError
+from rollout_inference.signature import Rows
+
+ROWS = load_iris().data.tolist()
+SETOSA = ROWS[0]
+
+
+@dataclass
+class Lying:
+    """A conversion that gives another label than the model to large flowers."""
+
+    model: Runtime
+    name: str = "onnx"
+    inline: bool = True
+    lies: bool = True
+
+    async def predict(self, rows: Rows) -> Outcome:
+        return self.run(rows)
+
+    def run(self, rows: Rows) -> Outcome:
+        said = self.model.run(rows)
+        labels = ["setosa" if self.lies and row[0] > 7 else label for row, label in zip(rows, said.labels, strict=True)]
+        return Outcome(labels, said.probabilities)
+
+
+@dataclass
+class Server:
+    """What serves, of which everything is compared."""
+
+    settings: Settings
+    loaded: LoadedModel
+    lies: bool
+    app: Application = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.app = create_app(self.settings, replace(self.loaded, runtime=Lying(self.loaded.runtime, lies=self.lies)))
+        self.app.state.live = Live(1.0)
+
+    async def ask(self, rows: Any) -> list[str]:
+        reply = await self.app.endpoints["predict"].answer({"path": "/", "headers": []}, json.dumps({"instances": rows}).encode())
+        assert reply.status == 200
+        labels: list[str] = json.loads(reply.body)["predictions"]
+        return labels
+
+    def value(self, name: str, **labels: str) -> float | None:
+        who = {"model": "iris", "version": "local", "revision": "abc123", **labels}
+        return self.app.state.metrics.registry.get_sample_value(name, who)
+
+    def runtimes(self) -> list[str]:
+        found = [one for one in self.app.state.metrics.registry.collect() if one.name == "ml_model_info"]
+        return [sample.labels["runtime"] for one in found for sample in one.samples]
+
+
+async def test_a_mismatch_takes_onnx_runtime_out_of_service(settings: Settings, loaded: LoadedModel) -> None:
+    server = Server(settings, loaded, lies=True)
+    large = [row for row in ROWS if row[0] > 7]
+    wrong = await server.ask(ROWS)
+    await compare(server.app.state)
+    assert (server.value("ml_runtime_compared_total"), server.value("ml_runtime_mismatch_total")) == (150, len(large))
+    model = server.app.state.model
+    assert model is not None
+    assert (model.runtime.name, server.runtimes()) == ("sklearn", ["sklearn"])
+    assert model.plan.reason == f"{len(large)} of 150 live rows differ: 'setosa' was served, scikit-learn says 'virginica'"
+    assert "setosa" in {label for row, label in zip(ROWS, wrong, strict=True) if row[0] > 7}
+    assert set(await server.ask(large)) == {"virginica"}
+    assert not server.app.endpoints["predict"].quick
+
+
+async def test_what_agrees_goes_on_and_is_counted(settings: Settings, loaded: LoadedModel) -> None:
+    server = Server(settings, loaded, lies=False)
+    await server.ask(ROWS)
+    await compare(server.app.state)
+    assert (server.value("ml_runtime_compared_total"), server.value("ml_runtime_mismatch_total")) == (150, 0)
+    assert server.runtimes() == ["onnx"]
+    await compare(server.app.state)
+    assert server.value("ml_runtime_compared_total") == 150, "nothing came since"
+
+
+async def test_a_model_that_cannot_be_read_any_more_changes_nothing(
+    settings: Settings, loaded: LoadedModel, copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(settings.model_copy(update={"model_path": copy, "model_digest": "sha256:" + "0" * 64}), loaded, lies=True)
+    await server.ask(ROWS)
+    await compare(server.app.state)
+    assert "DigestMismatch" in caplog.text
+    assert (server.value("ml_runtime_compared_total"), server.runtimes()) == (0, ["onnx"])
+
+
+async def test_the_server_compares_by_itself_where_it_is_told_to(settings: Settings, loaded: LoadedModel) -> None:
+    server = Server(settings.model_copy(update={"compare_percent": 100, "compare_seconds": 0}), loaded, lies=True)
+    watching = asyncio.create_task(watch(server.app.state))
+    await asyncio.sleep(0.01)
+    await server.ask(ROWS)
+    await asyncio.wait_for(watching, 120)
+    assert server.runtimes() == ["sklearn"]
+
+
+async def test_nothing_is_noted_where_it_is_not_asked_for(settings: Settings, loaded: LoadedModel) -> None:
+    app = create_app(settings, loaded)
+    await watch(app.state)
+    assert app.state.live is None
+
+
+def test_a_share_of_the_requests_is_noted_and_no_more_than_a_comparison_takes() -> None:
+    live = Live(0.1, random.Random(0).random)
+    for _ in range(1_000):
+        live.note(np.array([SETOSA]), ["setosa"])
+    rows, said = live.take()
+    assert 60 < len(rows) == len(said) < 140
+    every = Live(1)
+    for _ in range(3):
+        every.note(np.array([SETOSA] * 400), ["setosa"] * 400)
+    rows, said = every.take()
+    assert len(rows) == len(said) == MOST
+    assert every.take() == ([], [])
+
+
+def sample(task: str, rows: Any, said: list[Any]) -> Sample:
+    return Sample("", task, np.asarray(rows, dtype=float).tolist(), said)
+
+
+@pytest.fixture
+def bare(trained: Path) -> Artifact:
+    """An artifact whose models take bare arrays of any width."""
+    artifact = verify(trained, Settings(model_path=trained))
+    return replace(artifact, signature=replace(artifact.signature, named=False))
+
+
+def test_ties_are_forgiven_and_nothing_else(bare: Artifact) -> None:
+    x = np.array([[0.0], [0.0], [1.0]])
+    tree = DecisionTreeClassifier().fit(x, ["a", "b", "b"])
+    assert compared(sample("classifier", [[0.0], [1.0]], ["b", "b"]), bare, tree).differ == 0, "one of each: either is right"
+    found = compared(sample("classifier", [[0.0], [1.0]], ["a", "a"]), bare, tree)
+    assert (found.compared, found.differ, found.example) == (2, 1, "'a' was served, scikit-learn says 'b'")
+    line = LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
+    assert compared(sample("classifier", [[0.0], [0.1]], [1, 1]), bare, line).differ == 0
+    assert compared(sample("classifier", [[0.0], [0.1]], [1, 0]), bare, line).differ == 1
+
+
+def test_numbers_may_differ_by_what_single_precision_loses(bare: Artifact) -> None:
+    line = LinearRegression().fit([[0.0], [1.0]], [0.0, 100.0])
+    assert compared(sample("regressor", [[1.0], [0.5]], [100.0001, 50.0]), bare, line).differ == 0
+    assert compared(sample("regressor", [[1.0], [0.5]], [100.1, 50.0]), bare, line).differ == 1
+    assert compared(sample("regressor", [[1.0]], [float("nan")]), bare, line).differ == 1
+
+
+@pytest.mark.parametrize("percent", ["0", "101", "x", "-1"])
+def test_a_percentage_that_is_none_is_refused(percent: str) -> None:
+    with pytest.raises(SettingsError, match=r"MODEL_COMPARE_PERCENT='.*' is out of range: write a whole number from 1 to 100"):
+        Settings.from_environment({"MODEL_URI": "models:/iris/1", "MODEL_COMPARE_PERCENT": percent})
+
+
+async def test_the_server_itself_needs_no_scikit_learn_for_it() -> None:
+    code = "import rollout_inference.app, sys; print([one for one in ('sklearn', 'skops', 'pandas') if one in sys.modules])"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    assert (await process.communicate())[0].strip() == b"[]"

@@ -1,0 +1,179 @@
+"""Every series, label and value that is written of, in documents, rules, their tests and the dashboard, is one that is exported."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from rollout_bridge.outcome import Outcome
+from rollout_bridge.telemetry import WEBHOOKS as _WEBHOOKS  # noqa: F401 - registers what the bridge exports
+from rollout_inference.metrics import UNROUTED, Metrics
+from rollout_inference.protocols.labels import REASONS
+from rollout_inference.runtimes import OnnxRuntime
+from rollout_inference.settings import Settings
+from rollout_operator import errors, telemetry
+from rollout_operator.domain.observed import Resolution
+from rollout_operator.domain.spec import Evidence, Metric
+from rollout_operator.domain.status import Phase, Reason, Verdict
+from tests.unit.monitoring.test_files import ALL, ROOT, sources
+
+SCRAPED = frozenset({"namespace", "pod", "job", "instance", "service", "container", "node"})
+"""What Prometheus adds to every series."""
+SERVED = frozenset({"model", "version", "revision"})
+VALUES: dict[tuple[str, str], set[str]] = {
+    ("ml_model_accuracy", "source"): sources(),
+    ("ml_model_accuracy_samples", "source"): sources(),
+    ("ml_model_absolute_error", "source"): sources(),
+    ("ml_model_absolute_error_samples", "source"): sources(),
+    ("ml_feedback", "outcome"): {"correct", "wrong"},
+    ("ml_feedback_refused", "reason"): set(REASONS.values()),
+    ("ml_model_info", "runtime"): {OnnxRuntime.name, "sklearn"},
+    ("ml_model_info", "task"): {"classifier", "regressor", "other"},
+    ("ml_request_unrouted", "kind"): set(UNROUTED),
+    ("modelrollout_attempts", "verdict"): {one.value for one in Verdict},
+    ("modelrollout_bridge_webhooks", "outcome"): {one.value for one in Outcome},
+    ("modelrollout_gate_threshold", "evidence"): {one.value for one in Evidence},
+    ("modelrollout_gate_threshold", "gate"): {one.value for one in Metric},
+    ("modelrollout_gate_value", "evidence"): {one.value for one in Evidence},
+    ("modelrollout_gate_value", "gate"): {one.value for one in Metric},
+    ("modelrollout_phase", "phase"): {one.value for one in Phase},
+    ("modelrollout_prometheus_queries", "metric"): {one.value for one in Metric},
+    ("modelrollout_prometheus_queries", "outcome"): {"ok", "unreachable"},
+    ("modelrollout_reconcile_errors", "kind"): {
+        one.__name__ for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.CallFailed)
+    },
+    ("modelrollout_registry_requests", "outcome"): {one.__name__ for one in get_args(Resolution)} | {"Written", "WriteFailed"},
+    ("modelrollout_transitions", "phase"): {one.value for one in Phase},
+    ("modelrollout_transitions", "reason"): {one.value for one in Reason},
+}
+"""What a label may be where it is a word of ours; what is not here may be anything."""
+
+
+def wrapped(registry: CollectorRegistry) -> dict[str, frozenset[str]]:
+    """Label names by name of the series, without suffix."""
+    found: dict[str, frozenset[str]] = {}
+    for collector in list(vars(registry)["_collector_to_names"]):
+        if "_labelnames" in vars(collector):
+            found[vars(collector)["_name"]] = frozenset(vars(collector)["_labelnames"])
+    return found
+
+
+def exported() -> dict[str, frozenset[str]]:
+    """The same of the operator, the bridge and the model server; `le` of histograms aside."""
+    known = wrapped(REGISTRY)
+    for family in telemetry.FAMILIES:
+        samples: Any = family.samples
+        known[family.name] = frozenset({"namespace", "name", *samples.labels})
+    served = wrapped(Metrics(Settings(model_path=Path("/model"))).registry)
+    assert all(labels >= SERVED for labels in served.values())
+    return known | served
+
+
+KNOWN = exported()
+RECORDED = {
+    rule["record"]: frozenset(re.split(r",\s*", match[1])) if (match := re.search(r"\bby \(([a-z_, ]+)\)", rule["expr"])) else frozenset()
+    for rule in ALL
+    if "record" in rule
+}
+
+
+def base(series: str) -> str:
+    """The name under which a series is registered."""
+    return next(
+        (name for s in ("_total", "_bucket", "_count", "_sum") if (name := series.removesuffix(s)) != series and name in KNOWN), series
+    )
+
+
+@dataclass(frozen=True)
+class Written:
+    """One selector: series, label and values, and where it stands; no values where only the label is named."""
+
+    file: str
+    series: str
+    label: str
+    values: tuple[str, ...]
+
+
+SELECTOR = re.compile(r"\b((?:ml|modelrollout|namespace_revision)_?[a-z0-9_:]*)\{([^{}]*)\}")
+ITEM = re.compile(r'\s*([a-z_]+)\s*(?:(=~|!~|!=|=)\s*"?([^"]*)"?)?\s*')
+
+
+def pages() -> list[Path]:
+    """Where people read of series, and what asks for them."""
+    found = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "monitoring").glob("*.*"), *(ROOT / "charts").rglob("files/*.*")]
+    return sorted({*found, *(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "charts").glob("*/templates/**/*.*")})
+
+
+def text(file: Path) -> str:
+    """As it is meant: without JSON's and Markdown's escapes."""
+    return file.read_text(encoding="utf-8").replace('\\"', '"').replace("\\|", "|").replace('"|"', "|").replace("\\n", "\n")
+
+
+def written() -> Iterator[Written]:
+    for file in pages():
+        place = file.relative_to(ROOT).as_posix()
+        for series, inside in SELECTOR.findall(text(file)):
+            for one in re.split(r",(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)", inside):
+                item = ITEM.fullmatch(one)
+                if item is None:
+                    continue
+                label, operator, value = item.groups()
+                values = tuple(re.split(r"\|", value)) if value and "$" not in value else ()
+                yield Written(place, series, label, values if operator in {"=", "!="} or values else ())
+
+
+SELECTORS = sorted(set(written()), key=lambda one: (one.file, one.series, one.label, one.values))
+
+
+def allowed(series: str) -> frozenset[str]:
+    """The labels that a series may have."""
+    if series in RECORDED:
+        return RECORDED[series]
+    more = {"le"} if series.endswith("_bucket") else set()
+    return KNOWN[base(series)] | SCRAPED | more
+
+
+@pytest.mark.parametrize("file", sorted({one.file for one in SELECTORS}))
+def test_a_selector_asks_for_what_is_exported(file: str) -> None:
+    wrong = []
+    for one in SELECTORS:
+        if one.file != file:
+            continue
+        if one.series not in RECORDED and base(one.series) not in KNOWN:
+            wrong.append(f"{one.series}: no such series")
+        elif one.label not in allowed(one.series):
+            wrong.append(f"{one.series}: no label {one.label}")
+        elif (of := VALUES.get((base(one.series), one.label))) is not None:
+            wrong += [f"{one.series}: {one.label} is never {value}" for value in one.values if value not in of]
+    assert wrong == []
+
+
+def test_selectors_are_found_where_they_stand() -> None:
+    """A pattern that matches nothing would hold for ever."""
+    assert {
+        "docs/monitoring.md",
+        "docs/inference.md",
+        "monitoring/rules.yaml",
+        "monitoring/rules.test.yaml",
+        "monitoring/dashboard.json",
+    } <= {one.file for one in SELECTORS}
+    assert Written("monitoring/rules.test.yaml", "modelrollout_phase", "phase", ("Trial",)) in SELECTORS
+
+
+def test_every_label_of_ours_has_its_words_here() -> None:
+    """A new series or label is in the tests above once somebody says whether its values are words."""
+    free = SERVED | {"namespace", "name", "digest", "verb", "resource", "code"}
+    assert {(series, label) for series, labels in KNOWN.items() for label in labels - free} == VALUES.keys()
+    assert all(VALUES.values())
+
+
+NAME = re.compile(r"(?<![\w/.:-])(?:ml|modelrollout)_[a-z0-9_]+[a-z0-9](?![\w*…/-])")
+
+
+@pytest.mark.parametrize("file", pages(), ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_a_series_that_is_named_is_one_that_is_exported(file: Path) -> None:
+    assert {name for name in NAME.findall(text(file)) if base(name) not in KNOWN} == set()
