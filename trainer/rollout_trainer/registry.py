@@ -14,6 +14,7 @@ from typing import Any
 
 import mlflow
 import mlflow.sklearn
+import numpy as np
 import skops.io
 import yaml
 from mlflow.exceptions import MlflowException
@@ -74,7 +75,7 @@ def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], 
         (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
     canonicalise(folder)
     try:
-        carry(model, folder)
+        carry(model, folder, split.train.to_numpy(dtype=np.float64))
     except LoadFailed as refused:
         raise TrainerError(f"The model server would not serve this model: {refused}") from refused
     return tree_digest(folder)

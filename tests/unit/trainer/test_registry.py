@@ -124,6 +124,9 @@ def test_the_conversion_is_stored_beside_the_model(tmp_path: Path) -> None:
     digest = store(tmp_path / "model", model, split, {"accuracy": 0.9})
     plan, _ = carried.read(verify(tmp_path / "model", Settings(model_path=tmp_path / "model")))
     assert (plan.runtime, plan.classes) == ("onnx", model.classes_.tolist())
+    kept = carried.rows(verify(tmp_path / "model", Settings(model_path=tmp_path / "model")))
+    assert kept is not None
+    assert kept.tolist() == split.train.to_numpy().tolist()
     (tmp_path / "model" / "onnx" / "model.onnx").write_bytes(b"another")
     assert tree_digest(tmp_path / "model") != digest
 
