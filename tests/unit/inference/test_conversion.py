@@ -122,7 +122,7 @@ def test_a_converter_that_is_wrong_is_found_out_and_scikit_learn_serves(save: Sa
     other = RandomForestClassifier(n_estimators=8, random_state=1).fit(IRIS.data, IRIS.target)
     folder, settings = save(estimator, IRIS.data)
     right = conversion.convert
-    monkeypatch.setattr(conversion, "convert", lambda _, *rest: right(other, *rest))
+    monkeypatch.setattr(conversion, "convert", lambda _, *rest, **kinds: right(other, *rest, **kinds))
     model = load_folder(folder, settings)
     assert (model.runtime.name, "not alike" in model.plan.reason) == ("sklearn", True)
     assert model.runtime.run(IRIS.data.to_numpy()[:150:50]).labels == [0, 1, 2]
