@@ -11,7 +11,7 @@ param(
     # A file with one ModelRollout.
     [Parameter(Mandatory)] [ValidateScript({ Test-Path -Path $_ -PathType Leaf })] [string] $Manifest,
     # models:/NAME/VERSION or models:/NAME@ALIAS.
-    [Parameter(Mandatory)] [ValidatePattern('^models:/[\p{L}\p{M}\p{N}_-][\p{L}\p{M}\p{N}_. -]*(/[0-9]+|@[\p{L}\p{M}\p{N}_-]+)$')] [string] $ModelUri,
+    [Parameter(Mandatory)] [ValidatePattern('^models:/[A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff_-]([A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff_. -]*[A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff_.-])?(/[1-9][0-9]{0,9}|@[A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff_-]+)\z')] [string] $ModelUri,
     # How long to wait for the verdict.
     [ValidatePattern('^([0-9]+[smh])+$')] [string] $Timeout = '30m'
 )
