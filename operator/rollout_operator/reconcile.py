@@ -4,7 +4,7 @@ import hmac
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -33,7 +33,7 @@ from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 from rollout_operator.liveness import Echoes
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Owner
 from rollout_operator.objects.build import build
-from rollout_operator.objects.deployment import served_by
+from rollout_operator.objects.deployment import deployment, served_by
 from rollout_operator.objects.routes import ROUTERS
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
@@ -141,6 +141,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     claims = ports.claims.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
     ways = Ways(meta["name"], spec.traffic, status, there, claims) if spec is not None else None
     if spec is not None:
+        _look_at_templates(rollout, spec, children, workloads, ports)
         await _explain(key, status, workloads, ports, now)
     return Observed(
         now=now,
@@ -167,6 +168,18 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         drain=ports.drain,
         recovered=await _recovered(rollout, children, ports),
     )
+
+
+def _look_at_templates(rollout: Rollout, spec: Spec, children: list[Child], workloads: dict[str, Workload], ports: Ports) -> None:
+    """Where pods were missing, see which are as the status asks: those of a former template answer well, but are on their way out."""
+    stable = rollout.status.stable
+    if rollout.status.shortage is None or stable is None or stable.revision not in workloads:
+        return
+    owner = _owner(rollout.raw)
+    manifest = deployment(owner, stable, spec.replicas, _environment(owner, ports))
+    name, known = manifest["metadata"]["name"], workloads[stable.revision]
+    agrees = (c.updated for c in children if (c.kind, c.name) == ("Deployment", name) and not c.deleting and c.agrees(manifest))
+    workloads[stable.revision] = replace(known, current=next(agrees, 0))
 
 
 async def _recovered(rollout: Rollout, children: list[Child], ports: Ports) -> Revision | None:
@@ -253,11 +266,19 @@ async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, port
 
 
 def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
+    owner = _owner(raw)
+    manifests = build(owner, spec, status, _environment(owner, ports), ports.gateways, egress=ports.egress)
+    return changes(manifests, ports.store.children((owner.namespace, owner.name)), owner.uid)
+
+
+def _owner(raw: Mapping[str, Any]) -> Owner:
     meta = raw["metadata"]
-    owner = Owner(meta["uid"], meta["name"], meta["namespace"], (meta.get("labels") or {}).get(SHARD, ""))
-    environment = {**ports.environment, "FEEDBACK_KEY": signing_key(ports.feedback_key, owner.uid)}
-    manifests = build(owner, spec, status, environment, ports.gateways, egress=ports.egress)
-    return changes(manifests, ports.store.children((meta["namespace"], meta["name"])), owner.uid)
+    return Owner(meta["uid"], meta["name"], meta["namespace"], (meta.get("labels") or {}).get(SHARD, ""))
+
+
+def _environment(owner: Owner, ports: Ports) -> dict[str, str]:
+    """The operator's configuration of this rollout's model servers."""
+    return {**ports.environment, "FEEDBACK_KEY": signing_key(ports.feedback_key, owner.uid)}
 
 
 async def told_later(cluster: Cluster, key: Key, uid: str, attempt: int) -> list[Report]:
@@ -324,10 +345,10 @@ async def _explain(key: Key, status: Status, workloads: dict[str, Workload], por
     else:
         return
     known = workloads.get(about.revision)
-    if known is None or known.trouble or known.ready >= wanted:
+    if known is None or known.trouble or min(known.ready, known.ready if known.current is None else known.current) >= wanted:
         return
     pods = await ports.cluster.pods(key[0], key[1], about.revision)
-    workloads[about.revision] = Workload(known.ready, known.wanted, trouble(pods))
+    workloads[about.revision] = replace(known, trouble=trouble(pods))
 
 
 def trouble(pods: list[dict[str, Any]]) -> str:

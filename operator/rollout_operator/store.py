@@ -61,9 +61,10 @@ def unpack(packed: bytes, likeness: bytes) -> bytes:
 class Child:
     """An object that belongs to a rollout.
 
-    ready and wanted: pods, for Deployments; endpoints: names of the Ready pods, for EndpointSlices; service: the Service that a
-    slice belongs to; trouble: what its controller says is wrong. content: labels, annotations, owner references and spec as JSON,
-    packed; empty once it was found to say what the manifest of hash `agreed` says (0: not compared yet); mark: the hash of the JSON.
+    ready and wanted: pods, for Deployments; updated: Ready pods of the template as it is now, at least; endpoints: names of the Ready
+    pods, for EndpointSlices; service: the Service that a slice belongs to; trouble: what its controller says is wrong. content: labels,
+    annotations, owner references and spec as JSON, packed; empty once it was found to say what the manifest of hash `agreed` says (0:
+    not compared yet); mark: the hash of the JSON.
     """
 
     kind: str
@@ -78,6 +79,7 @@ class Child:
     mark: int
     ready: int = 0
     wanted: int = 0
+    updated: int = 0
     trouble: str = ""
     endpoints: tuple[str, ...] = ()
     service: str = ""
@@ -103,6 +105,14 @@ def content(raw: Mapping[str, Any]) -> dict[str, Any]:
     if notes := {k: v for k, v in kept.pop("annotations", {}).items() if not k.startswith(CONTROLLERS)}:
         kept["annotations"] = notes
     return {"metadata": kept, "spec": raw.get("spec", {})}
+
+
+def _updated(meta: Mapping[str, Any], status: Mapping[str, Any]) -> int:
+    """Ready pods of a Deployment's template as it is now: those that are left when all pods of former ones are Ready."""
+    if status.get("observedGeneration", 0) < meta.get("generation", 0):
+        return 0
+    pods, updated, ready = (int(status.get(name, 0)) for name in ("replicas", "updatedReplicas", "readyReplicas"))
+    return max(0, ready - max(0, pods - updated))
 
 
 def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
@@ -131,6 +141,7 @@ def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
         mark=hash(told),
         ready=status.get("readyReplicas", 0) if kind == "Deployment" else 0,
         wanted=raw.get("spec", {}).get("replicas", 0) if kind == "Deployment" else 0,
+        updated=_updated(meta, status) if kind == "Deployment" else 0,
         trouble=unaccepted(raw) if kind == "HTTPRoute" else stuck[0] if stuck else "",
         endpoints=tuple(sorted(ready)),
         service=labels.get(SERVICE, ""),

@@ -26,6 +26,8 @@ def truths(status: Status) -> Mapping[str, Truth]:
         stalled = any(what.stalled for what in lacking)
         truth: tuple[Truth, Truth] = ("False", "True") if stalled else ("True", "False")
         return {"Accepted": "True", "Ready": "False", "Reconciling": truth[0], "Stalled": truth[1]}
+    if status.phase is Phase.PROMOTED and status.paused_since is not None:
+        return {"Accepted": "True", "Ready": "False", "Reconciling": "True", "Stalled": "False"}
     if status.phase is Phase.PROMOTED:
         return {"Accepted": "True", "Ready": "True", "Reconciling": "False", "Stalled": "False"}
     if status.phase is Phase.ROLLED_BACK or status.halted:

@@ -54,12 +54,14 @@ Resolution = Resolved | NotFound | NotReady | DigestMissing | RegistryUnreachabl
 class Workload:
     """The Deployment of one revision as the cluster has it.
 
-    ready: pods that are Ready; wanted: pods its spec asks for; trouble: what its pods say is wrong, "" if nothing.
+    ready: pods that are Ready; wanted: pods its spec asks for; trouble: what its pods say is wrong, "" if nothing; current: those of
+    the Ready pods that are as the status asks, not of a former template; None where nobody looked.
     """
 
     ready: int
     wanted: int
     trouble: str = ""
+    current: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ MOST_STATES = 50_000
 ENOUGH_FOR_A_PLANTED_BUG = 20_000
 SPECS: dict[str, Spec] = {
     "1": spec("models:/iris/1"),
+    "1 with more memory": spec("models:/iris/1", resources={"requests": {"cpu": "100m", "memory": "1Gi"}}),
     "2": spec("models:/iris/2"),
     "paused": spec("models:/iris/2", paused=True),
     "lost": spec("models:/iris/999"),
@@ -65,7 +66,8 @@ class State:
 
     ready: revisions whose pods are Ready; live: the status that the objects were applied by; half: statuses by which only the
     first of the objects was applied before the operator died, one for each object; labels: right and wrong ones of version 2 so far;
-    gateway: whether the Gateway accepts HTTPRoutes; taken: whether an older rollout answers on the host.
+    gateway: whether the Gateway accepts HTTPRoutes; taken: whether an older rollout answers on the host; former: revisions whose pods
+    are of a former template of their Deployment.
     """
 
     status: Status
@@ -78,13 +80,14 @@ class State:
     labels: tuple[int, int] = (0, 0)
     gateway: bool = False
     taken: bool = False
+    former: frozenset[str] = frozenset()
 
     def key(self) -> int:
         """The state without its place in time, in steps of 5 s, and without texts and what a revision's name stands for."""
         live = None if self.live is self.status else frozen(self.live, self.now)
         half = frozen(self.half, self.now)
         rejected = tuple(r.revision for r in self.status.rejected)
-        around = (self.ready, self.wanted, self.command, self.labels, self.gateway, self.taken)
+        around = (self.ready, self.wanted, self.command, self.labels, self.gateway, self.taken, self.former)
         parts = (frozen(self.status, self.now), live, half, around, rejected)
         return hash(parts)
 
@@ -101,7 +104,6 @@ LEFT_OUT = frozenset(
         "at",
         "observed_generation",
         "image",
-        "resources",
         "digest",
         "signature",
         "run",
@@ -188,8 +190,11 @@ def look(state: State, metric: str, registry: str) -> Plan:
         version = wanted.model_uri.rsplit("/", 1)[1]
         resolution = RegistryUnreachable("down") if registry == "down" else NotFound("no") if version == "999" else resolved(int(version))
     live = objects(state)
-    pods = [m for m in live.values() if m["kind"] == "Deployment"]
-    running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in pods}
+    running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in deployments(state)}
+    workloads = {r: Workload(n if r in state.ready else 0, n) for r, n in running.items()}
+    if status.shortage is not None and status.stable is not None and (known := workloads.get(status.stable.revision)) is not None:
+        as_asked = resources(live, status) == status.stable.resources.to_api() and status.stable.revision not in state.former
+        workloads[status.stable.revision] = replace(known, current=known.ready if as_asked else 0)
     ways = Ways(
         "iris",
         wanted.traffic,
@@ -207,7 +212,7 @@ def look(state: State, metric: str, registry: str) -> Plan:
             status=status,
             resolution=resolution,
             commands={state.command: str(status.attempt)} if state.command else {},
-            workloads={r: Workload(n if r in state.ready else 0, n) for r, n in running.items()},
+            workloads=workloads,
             stable_endpoints=frozenset({selected} & state.ready),
             answers={Metric.ACCURACY: answer(state, metric)},
             refused=trouble,
@@ -215,6 +220,20 @@ def look(state: State, metric: str, registry: str) -> Plan:
             unaccepted=ways.asked_for(trouble),
         )
     )
+
+
+def resources(live: dict[str, Manifest], status: Status) -> Any:
+    """What the Deployment of stable gives its pods."""
+    one = live.get(f"Deployment/iris-{status.stable.revision}") if status.stable is not None else None
+    return one["spec"]["template"]["spec"]["containers"][0]["resources"] if one is not None else None
+
+
+def applied(before: State, after: State) -> State:
+    """The state after all objects were applied: pods of a template that differs are of a former one."""
+    stable = before.status.stable
+    there, now = (resources(objects(s), before.status) for s in (before, after))
+    changed = {stable.revision} if stable is not None and there is not None and now is not None and there != now else set()
+    return replace(after, former=after.former | changed)
 
 
 def deployments(state: State) -> list[Manifest]:
@@ -245,7 +264,7 @@ def steps(state: State) -> Iterator[tuple[str, State]]:
 def looked(state: State, seen: State, metric: str, registry: str) -> Iterator[tuple[str, State]]:
     """What follows from one look: all that was decided is done, or the operator dies on the way."""
     plan = look(seen, metric, registry)
-    yield f"look, metric {metric}, registry {registry}", replace(seen, status=plan.status, live=plan.status, half=())
+    yield f"look, metric {metric}, registry {registry}", applied(state, replace(seen, status=plan.status, live=plan.status, half=()))
     if plan.status != state.status:
         # What was applied before a death stays, until it is applied otherwise.
         others = (h for h in state.half if first_object(state, h) != first_object(state, plan.status))
@@ -260,6 +279,8 @@ def around(state: State) -> Iterator[tuple[str, State]]:
         yield f"{seconds} s pass", replace(state, now=state.now + timedelta(seconds=seconds))
     for one in sorted({m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)}):
         yield f"pods of {one} change", replace(state, ready=state.ready ^ {one})
+    for one in sorted(state.former):
+        yield f"pods of {one} are replaced", replace(state, former=state.former - {one})
     for wanted in SPECS:
         if wanted != state.wanted:
             yield f"the spec asks for {wanted}", replace(state, wanted=wanted)
@@ -285,6 +306,11 @@ def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR09
         return "it looks well while an object is refused"
     if event.startswith("look, ") and _ready(new) and (new.stable is None or new.stable.revision not in before.ready):
         return "it is Ready, and nothing serves"
+    if event.startswith("look, ") and _ready(new) and (why := _not_as_asked(before)):
+        return why
+    model = SPECS[before.wanted].model_uri
+    if old.phase is Phase.PROMOTED and old.stable is not None and old.stable.uri == model and new.attempt > old.attempt:
+        return "an attempt begins with the model that is stable"
     if event.startswith("look, ") and (why := _unrouted(before, after, live)):
         return why
     if new.attempt < old.attempt:
@@ -320,6 +346,15 @@ def by_gateway(live: dict[str, Manifest]) -> int:
     """The candidate's share of requests by HTTPRoutes, in percent."""
     shares = [m["spec"]["rules"][-1]["backendRefs"] for m in live.values() if m["kind"] == "HTTPRoute"]
     return max((backends[1]["weight"] for backends in shares if len(backends) > 1), default=0)
+
+
+def _not_as_asked(before: State) -> str:
+    """Whether a look that ends Ready found pods of the stable revision that are not as the spec asks."""
+    status, wanted = before.status, SPECS[before.wanted]
+    if status.stable is None or status.phase is not Phase.PROMOTED:
+        return ""
+    as_asked = resources(objects(before), status) == wanted.resources.to_api() and status.stable.revision not in before.former
+    return "" if as_asked else "it is Ready, and its pods are not as the spec asks"
 
 
 def _unrouted(before: State, after: State, live: dict[str, Manifest]) -> str:
@@ -423,7 +458,7 @@ def test_every_path_comes_to_rest(metric: str, wanted: str, ready: bool) -> None
 def settle(state: State, metric: str, ready: bool) -> State:
     for _ in range(400):
         revisions = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)}
-        state = replace(state, ready=frozenset(revisions) if ready else frozenset())
+        state = replace(state, ready=frozenset(revisions) if ready else frozenset(), former=frozenset())
         plan = look(state, metric, "up")
         resting = plan.status == state.status and plan.status.phase in AT_REST and not plan.status.retiring
         due = max(plan.look_at or state.now, state.now + timedelta(seconds=0.01))
@@ -478,6 +513,19 @@ def takes_promoted_for_ready(seen: Observed) -> Plan:
     return blind if plan.status.phase is Phase.PROMOTED is blind.status.phase else plan
 
 
+def takes_former_pods_for_new_ones(seen: Observed) -> Plan:
+    """Planted: pods that are Ready count, of whatever template they are."""
+    return REAL(replace(seen, workloads={r: replace(w, current=None) for r, w in seen.workloads.items()}))
+
+
+def tries_what_is_stable(seen: Observed) -> Plan:
+    """Planted: other resources make another model."""
+    plan = REAL(seen)
+    before, after = seen.status.stable, plan.status.stable
+    tried = before is not None and after is not None and before.resources != after.resources
+    return replace(plan, status=plan.status.model_copy(update={"attempt": plan.status.attempt + 1})) if tried else plan
+
+
 def takes_every_route_for_accepted(seen: Observed) -> Plan:
     """Planted: what the router says of the route is not looked at."""
     return REAL(replace(seen, unaccepted=""))
@@ -495,6 +543,8 @@ def looks_well_on_a_taken_host(seen: Observed) -> Plan:
 
 
 PLANTED = (
+    takes_former_pods_for_new_ones,
+    tries_what_is_stable,
     takes_every_route_for_accepted,
     leaves_the_former_way,
     looks_well_on_a_taken_host,
