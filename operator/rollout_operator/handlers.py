@@ -108,7 +108,7 @@ class Shell:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
-        self.store = Store()
+        self.store = Store(settings.gateway_namespace)
         self.echoes = Echoes(clock)
         self.engine: Engine | None = None
         self.health = Health(self._queue, self.echoes.trouble)
