@@ -27,6 +27,7 @@ from rollout_operator.domain.names import KIND, REVISION, SHARD, revision_name
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
 from rollout_operator.domain.route import Ways
+from rollout_operator.domain.scaling import put_back, sentence, waits
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Phase, Revision, Status
 from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
@@ -107,7 +108,9 @@ async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
     seen = await observe(rollout, answers, ports, now)
     plan = decide(seen)
     news = await act(rollout.raw, seen, plan, ports)
-    return now if news else plan.look_at
+    contests = ports.store.contests(key, now).values()
+    looks = (plan.look_at, *(moment for c in contests for moment in (c.due, c.over) if moment > now))
+    return now if news else min(filter(None, looks), default=None)
 
 
 async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answers] | None:
@@ -141,7 +144,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     claims = ports.claims.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
     ways = Ways(meta["name"], spec.traffic, status, there, claims) if spec is not None else None
     if spec is not None:
-        _look_at_templates(rollout, spec, children, workloads, ports)
+        _look_at_templates(rollout, children, workloads, ports)
         await _explain(key, status, workloads, ports, now)
     return Observed(
         now=now,
@@ -162,6 +165,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         refused=refused,
         refusing=ports.store.refused(key, now),
         foreign=ports.store.foreign(key),
+        scaled=_scaled(key, rollout, children, ports, now),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
         reported=ports.reporter.told(meta["uid"]),
@@ -170,16 +174,37 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     )
 
 
-def _look_at_templates(rollout: Rollout, spec: Spec, children: list[Child], workloads: dict[str, Workload], ports: Ports) -> None:
-    """Where pods were missing, see which are as the status asks: those of a former template answer well, but are on their way out."""
-    stable = rollout.status.stable
-    if rollout.status.shortage is None or stable is None or stable.revision not in workloads:
+def _look_at_templates(rollout: Rollout, children: list[Child], workloads: dict[str, Workload], ports: Ports) -> None:
+    """See which pods are as the status asks: those of a former template answer well, but are on their way out.
+
+    What is promoted and lacks nothing has been seen to be so, and is not compared at every look.
+    """
+    status = rollout.status
+    if status.phase is Phase.PROMOTED and status.shortage is None:
         return
     owner = _owner(rollout.raw)
-    manifest = deployment(owner, stable, spec.replicas, _environment(owner, ports))
-    name, known = manifest["metadata"]["name"], workloads[stable.revision]
-    agrees = (c.updated for c in children if (c.kind, c.name) == ("Deployment", name) and not c.deleting and c.agrees(manifest))
-    workloads[stable.revision] = replace(known, current=next(agrees, 0))
+    for revision in filter(None, (status.stable, status.candidate)):
+        if (known := workloads.get(revision.revision)) is None:
+            continue
+        # Of whatever number of pods: how many there are is counted.
+        manifest = deployment(owner, revision, known.wanted, _environment(owner, ports))
+        name = manifest["metadata"]["name"]
+        agrees = (c.updated for c in children if (c.kind, c.name) == ("Deployment", name) and not c.deleting and c.agrees(manifest))
+        workloads[revision.revision] = replace(known, current=next(agrees, 0))
+
+
+def _scaled(key: Key, rollout: Rollout, children: list[Child], ports: Ports, now: datetime) -> str:
+    """Who else sets the number of a Deployment's pods, or did lately, as a sentence; "" for nobody."""
+    status, asked = rollout.status, dict[str, int]()
+    for revision in (*status.retiring, *filter(None, (status.stable, status.candidate))):
+        asked[revision.revision] = revision.replicas
+    if rollout.spec is not None and status.stable is not None:
+        asked[status.stable.revision] = rollout.spec.replicas
+    for one in children:
+        if one.kind == "Deployment" and one.scaler and one.wanted != asked.get(one.revision, one.wanted):
+            return sentence(one.name, one.scaler, asked[one.revision])
+    lately = ports.store.contests(key, now)
+    return next((sentence(name, one.manager, one.wanted) for name, one in lately.items()), "")
 
 
 async def _recovered(rollout: Rollout, children: list[Child], ports: Ports) -> Revision | None:
@@ -240,11 +265,12 @@ async def _converge(grounds: Grounds, seen: Observed, spec: Spec, status: Status
     key, version = (meta["namespace"], seen.name), int(meta["resourceVersion"])
     if ports.store.settled(key, version):
         return False
-    wanted = _wanted(grounds.seen, spec, status, ports)
+    asked = _wanted(grounds.seen, spec, status, ports)
+    wanted = [change for change in asked if not _left_for_now(change, key, seen.now, ports)]
     if wanted:
         await grounds.still()
     accepted = await _carry_out(wanted, grounds, seen.now, ports)
-    if not wanted:
+    if not asked:
         ports.store.settle(key, version)
     return accepted
 
@@ -256,6 +282,7 @@ async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, port
     for change in wanted:
         try:
             await carry_out(change, grounds)
+            _put_back(change, key, now, ports)
         except (Refused, Gone) as failure:
             harmless = change.kind in HOLD_UP_NOTHING
             ports.store.refuse(key, Refusal(now, str(failure), isinstance(failure, Foreign), harmless))
@@ -263,6 +290,25 @@ async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, port
                 raise
             missing = True
     return not missing and ports.store.accept(key)
+
+
+def _left_for_now(change: Change, key: Key, now: datetime, ports: Ports) -> bool:
+    """Whether nothing but the number of pods differs, which another sets again and again."""
+    known, manifest = change.known, change.manifest
+    if known is None or manifest is None or not known.scaler:
+        return False
+    if not waits(ports.store.contests(key, now).get(change.name), manifest["spec"]["replicas"], now):
+        return False
+    return known.agrees({**manifest, "spec": {**manifest["spec"], "replicas": known.wanted}})
+
+
+def _put_back(change: Change, key: Key, now: datetime, ports: Ports) -> None:
+    """Remember it where the number of pods that another has set is ours again."""
+    known, manifest = change.known, change.manifest
+    if known is None or manifest is None or not known.scaler or known.wanted == manifest["spec"]["replicas"]:
+        return
+    before = ports.store.contests(key, now).get(change.name)
+    ports.store.contest(key, change.name, put_back(before, known.scaler, manifest["spec"]["replicas"], now))
 
 
 def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
