@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rollout_operator import telemetry
-from rollout_operator.asking import Answers, Question, ask, at_hand, question
+from rollout_operator.asking import Answers, Asking, Question, ask, at_hand, question
 from rollout_operator.claims import Claims
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
@@ -22,11 +22,12 @@ from rollout_operator.domain.decide import (
     commanded,
     decide,
 )
+from rollout_operator.domain.doors import Way
 from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.names import KIND, REVISION, SHARD, revision_name
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
-from rollout_operator.domain.route import Ways
+from rollout_operator.domain.route import Ways, asked_apart, unseen
 from rollout_operator.domain.scaling import put_back, sentence, waits
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Phase, Revision, Status
@@ -39,6 +40,7 @@ from rollout_operator.objects.routes import ROUTERS
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
 from rollout_operator.reporter import Reporter
+from rollout_operator.routers import Routers
 from rollout_operator.store import Child, Key, Refusal, Store, key_of
 from rollout_operator.turns import Turns
 
@@ -58,7 +60,7 @@ SERVING = frozenset({Phase.TRIAL, Phase.SHIFTING})
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a pass reaches the world through."""
+    """What a pass reaches the world through; routers: None where routes are not asked."""
 
     store: Store
     cluster: Cluster
@@ -74,6 +76,7 @@ class Ports:
     egress: Egress | None = (DNS,)
     turns: Turns = field(default_factory=Turns)
     claims: Claims = field(default_factory=Claims)
+    routers: Routers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,9 @@ class Rollout:
             spec, error = None, f"spec.traffic: {where} is answered by the older ModelRollout {'/'.join(taken)}: take another host or path."
         return cls(raw, spec, error, Status.model_validate(raw["status"]))
 
-    def question(self, now: datetime) -> Question:
-        """What the registry and Prometheus must be asked about it."""
-        return question(self.raw["metadata"]["uid"], self.spec, self.status, now)
+    def question(self, now: datetime, route: Asking | None) -> Question:
+        """What the registry, Prometheus and its router must be asked about it."""
+        return question(self.raw["metadata"]["uid"], self.spec, self.status, now, route)
 
 
 async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
@@ -121,14 +124,40 @@ async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Ans
     asked, answers = Question(), Answers()
     while (raw := ports.store.rollout(key)) is not None and "deletionTimestamp" not in raw["metadata"]:
         rollout = Rollout.of(raw, ports.gateways, ports.store.taken_by(key))
-        wanted = rollout.question(now)
-        known = answers if wanted == asked else at_hand(wanted, ports.prometheus)
+        wanted = rollout.question(now, _asking(rollout, ports, now))
+        known = answers if wanted == asked else at_hand(wanted, ports.prometheus, ports.routers)
         if known is not None:
             return rollout, known
         del raw, rollout
         async with ports.turns.aside():
-            asked, answers = wanted, await ask(wanted, ports.registry, ports.prometheus)
+            asked, answers = wanted, await ask(wanted, ports.registry, ports.prometheus, ports.routers)
     return None
+
+
+def _asking(rollout: Rollout, ports: Ports, now: datetime) -> Asking | None:
+    """The route that is to be asked whether it leads to the rollout's pods: accepted, not seen yet, and something rests on it."""
+    spec, status, meta = rollout.spec, rollout.status, rollout.raw["metadata"]
+    if ports.routers is None or spec is None or (route := unseen(spec.traffic, status)) is None:
+        return None
+    key = key_of(meta)
+    children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
+    if _ways(rollout, spec, children, ports).asked_for(_refused(key, ports, now)) or not _stable_endpoints(key[1], status, children):
+        return None
+    revisions = frozenset(r.revision for r in (status.stable, status.candidate, *status.retiring) if r is not None)
+    gateways, tls = ports.gateways.namespace or key[0], spec.traffic.tls_secret is not None
+    way = Way(key[0], route.name, route.provider, route.host, route.path, tls, route.parents, gateways, revisions)
+    return Asking(way, now, asked_apart(route, now))
+
+
+def _ways(rollout: Rollout, spec: Spec, children: list[Child], ports: Ports) -> Ways:
+    there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
+    namespace, name = key_of(rollout.raw["metadata"])
+    return Ways(name, spec.traffic, rollout.status, there, ports.claims.at(namespace, spec.traffic, ports.gateways.namespace))
+
+
+def _refused(key: Key, ports: Ports, now: datetime) -> str:
+    """What the API server has for some time said against an object that something rests on."""
+    return "" if ports.store.harmless(key) else ports.store.refused(key, now - REFUSED_AFTER)
 
 
 async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetime) -> Observed:
@@ -140,9 +169,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     refused = ports.store.refused(key, now - REFUSED_AFTER)
-    there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
-    claims = ports.claims.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
-    ways = Ways(meta["name"], spec.traffic, status, there, claims) if spec is not None else None
+    ways = _ways(rollout, spec, children, ports) if spec is not None else None
     if spec is not None:
         _look_at_templates(rollout, children, workloads, ports)
         await _explain(key, status, workloads, ports, now)
@@ -159,9 +186,10 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         resolution=answers.resolution,
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
-        route_trouble=("" if ports.store.harmless(key) else refused) or (ways.in_use() if ways is not None else ""),
-        unaccepted=ways.asked_for("" if ports.store.harmless(key) else refused) if ways is not None else "",
-        claims=claims,
+        route_trouble=_refused(key, ports, now) or (ways.in_use() if ways is not None else ""),
+        unaccepted=ways.asked_for(_refused(key, ports, now)) if ways is not None else "",
+        heard=answers.heard,
+        claims=ways.claims if ways is not None else (),
         refused=refused,
         refusing=ports.store.refused(key, now),
         foreign=ports.store.foreign(key),
@@ -245,15 +273,25 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     if (report := due(plan.status)) is not None and not ports.reporter.knows(seen.uid, report.attempt):
         await grounds.still()
         ports.reporter.tell(key, seen.uid, report)
-    accepted = seen.spec is not None and await _converge(grounds, seen, seen.spec, plan.status, ports)
+    try:
+        accepted = seen.spec is not None and await _converge(grounds, seen, seen.spec, plan.status, ports)
+    except CallFailed:
+        # It is decided, and the next look has nothing to tell of it.
+        await _tell(raw, plan, ports)
+        raise
+    await _tell(raw, plan, ports)
+    return accepted
+
+
+async def _tell(raw: dict[str, Any], plan: Plan, ports: Ports) -> None:
+    key = key_of(raw["metadata"])
     for note in plan.notes:
         log.info("%s/%s: %s: %s", *key, note.reason, note.message)
         once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{note.reason}/{plan.status.phase_since}"
         try:
             await ports.cluster.tell(raw, note.kind, note.reason, note.message, once)
         except CallFailed as failure:
-            log.warning("%s: Event not posted: %s", seen.name, failure)
-    return accepted
+            log.warning("%s: Event not posted: %s", key[1], failure)
 
 
 async def _converge(grounds: Grounds, seen: Observed, spec: Spec, status: Status, ports: Ports) -> bool:

@@ -18,7 +18,7 @@ from rollout_operator.domain.names import GROUP
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.report import ended_attempt, promotion
 from rollout_operator.domain.revision import revision_of, same_model, serves, tries
-from rollout_operator.domain.route import looks, routed
+from rollout_operator.domain.route import closed, looks, routed
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.signature import incompatibility
 from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
@@ -492,8 +492,8 @@ def _shifting(seen: Observed, spec: Spec) -> Plan:
 def _switching(seen: Observed, spec: Spec) -> Plan:
     """Wait until the stable Service has the candidate's endpoints and no others."""
     candidate = _candidate(seen)
-    closed = seen.status.stable is None and seen.route_trouble
-    if seen.stable_endpoints != {candidate.revision} or closed:
+    shut = seen.status.stable is None and closed(seen)
+    if seen.stable_endpoints != {candidate.revision} or shut:
         return _overdue(seen, spec) or _wait(seen, spec)
     if seen.status.stable is None:
         return _promoted(seen)
@@ -687,7 +687,7 @@ def _overdue(seen: Observed, spec: Spec) -> Plan | None:
     if seen.now < _deadline(seen, spec):
         return None
     candidate = _candidate(seen)
-    trouble = _workload(seen, candidate).trouble or seen.route_trouble or "its pods did not become Ready"
+    trouble = _workload(seen, candidate).trouble or closed(seen) or "its pods did not become Ready"
     message = f"{candidate.uri} made no progress in phase {seen.status.phase} for {spec.strategy.progress_deadline}: {trouble}"
     return _roll_back(seen, Reason.PROGRESS_DEADLINE_EXCEEDED, message)
 
@@ -764,7 +764,7 @@ def _refused(seen: Observed, status: Status) -> str:
 def _waits_for(seen: Observed, status: Status) -> str:
     """What the route has been waited for, on the way, for longer than a router takes to follow; for people, who cannot ask it."""
     waits = status.phase in CANDIDATE_RUNS and seen.now - (status.phase_since or seen.now) >= READINESS_LOOK
-    return _clip(seen.route_trouble) if waits else ""
+    return _clip(closed(seen)) if waits else ""
 
 
 def _in_place(seen: Observed, plan: Plan) -> Plan:

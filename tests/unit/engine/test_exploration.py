@@ -17,8 +17,17 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.decide import AT_REST, Plan, decide, needs_resolution
-from rollout_operator.domain.observed import MetricsUnreachable, NotFound, Observed, RegistryUnreachable, Resolution, Series, Workload
-from rollout_operator.domain.route import Ways
+from rollout_operator.domain.observed import (
+    Heard,
+    MetricsUnreachable,
+    NotFound,
+    Observed,
+    RegistryUnreachable,
+    Resolution,
+    Series,
+    Workload,
+)
+from rollout_operator.domain.route import Ways, unseen
 from rollout_operator.domain.schema import ApiModel
 from rollout_operator.domain.spec import Metric, OnFailure, Spec
 from rollout_operator.domain.status import Measurement, Phase, Route, Status, Verdict
@@ -65,9 +74,9 @@ class State:
     """One state of the world.
 
     ready: revisions whose pods are Ready; live: the status that the objects were applied by; half: statuses by which only the
-    first of the objects was applied before the operator died, one for each object; labels: right and wrong ones of version 2 so far;
-    gateway: whether the Gateway accepts HTTPRoutes; taken: whether an older rollout answers on the host; former: revisions whose pods
-    are of a former template of their Deployment.
+    first of the objects was applied before the operator died, one for each object; labels: right and wrong ones of version 2 so
+    far; gateway: whether the Gateway accepts HTTPRoutes; leads: whether its router leads requests by them to the pods; taken:
+    whether an older rollout answers on the host; former: revisions whose pods are of a former template of their Deployment.
     """
 
     status: Status
@@ -79,6 +88,7 @@ class State:
     half: tuple[Status, ...] = ()
     labels: tuple[int, int] = (0, 0)
     gateway: bool = False
+    leads: bool = True
     taken: bool = False
     former: frozenset[str] = frozenset()
 
@@ -87,7 +97,7 @@ class State:
         live = None if self.live is self.status else frozen(self.live, self.now)
         half = frozen(self.half, self.now)
         rejected = tuple(r.revision for r in self.status.rejected)
-        around = (self.ready, self.wanted, self.command, self.labels, self.gateway, self.taken, self.former)
+        around = (self.ready, self.wanted, self.command, self.labels, self.gateway, self.leads, self.taken, self.former)
         parts = (frozen(self.status, self.now), live, half, around, rejected)
         return hash(parts)
 
@@ -147,7 +157,7 @@ def routes(live: dict[str, Manifest]) -> dict[tuple[str, str], tuple[str, str]]:
 
 def accepted(state: State) -> set[tuple[str, str]]:
     """Kind and host of the routes by which requests come."""
-    return {(kind, host) for kind, host in routes(objects(state)).values() if kind == "Ingress" or state.gateway}
+    return {(kind, host) for kind, host in routes(objects(state)).values() if kind == "Ingress" or (state.gateway and state.leads)}
 
 
 def asked_for(state: State) -> tuple[str, str]:
@@ -206,6 +216,10 @@ def look(state: State, metric: str, registry: str) -> Plan:
     trouble = "HTTP 403 no quota is left" if metric == REFUSED else ""
     answering = live.get("Service/iris")
     selected = answering["spec"]["selector"]["rollouts.mlops.dev/revision"] if answering else ""
+    refused = ways.asked_for(trouble)
+    # An Ingress here publishes no address; a Gateway does.
+    route = unseen(wanted.traffic, status)
+    asked = route is not None and not refused and route.provider is Provider.HTTP_ROUTE
     return decide(
         observed(
             (state.now - START).total_seconds(),
@@ -219,7 +233,8 @@ def look(state: State, metric: str, registry: str) -> Plan:
             answers={Metric.ACCURACY: answer(state, metric)},
             refused=trouble,
             route_trouble=trouble or ways.in_use(),
-            unaccepted=ways.asked_for(trouble),
+            unaccepted=refused,
+            heard=(Heard() if state.leads else Heard("HTTP 404")) if asked else None,
         )
     )
 
@@ -291,6 +306,7 @@ def around(state: State) -> Iterator[tuple[str, State]]:
         if command != state.command:
             yield f"command {command or 'removed'}", replace(state, command=command)
     yield "the Gateway comes or goes", replace(state, gateway=not state.gateway)
+    yield "the Gateway's router leads there, or not", replace(state, leads=not state.leads)
     yield "an older rollout comes or goes", replace(state, taken=not state.taken)
     yield "deleted and made again", State(Status(), Status(), frozenset(), state.wanted, "", state.now)
 
@@ -368,15 +384,25 @@ def _unrouted(before: State, after: State, live: dict[str, Manifest]) -> str:
     answers = asked in kept and (asked[0] == "Ingress" or before.gateway)
     if _ready(new) and not answers:
         return "it is Ready, and no route was accepted"
+    if asked[0] == "HTTPRoute" and not before.leads and not _seen(new, asked):
+        if old.stable is None and new.stable is not None:
+            return "promoted, and its route answers nobody"
+        if _ready(new) and len(new.routes) > 1:
+            return "it is Ready, and its route answers nobody"
     if _ready(new) and before.taken:
         return "it is Ready, and its host is another's"
     if old.stable is None:
         return ""
     led = {("HTTPRoute" if r.provider == "HTTPRoute" else "Ingress", r.host) for r in old.routes if r.accepted_at is not None}
     came = accepted(before)
-    if led - kept and asked not in came:
-        return "a way is taken away before the new one is accepted"
+    if led - kept and asked not in came and not _seen(old, asked):
+        return "a way is taken away before the new one is accepted and answers"
     return "no way is left by which requests come" if came and not came & kept else ""
+
+
+def _seen(status: Status, asked: tuple[str, str]) -> bool:
+    """Whether requests were once answered by the route that is asked for."""
+    return any((str(r.provider), r.host) == asked and r.seen_at is not None for r in status.routes)
 
 
 def _ready(status: Status) -> bool:
@@ -410,7 +436,11 @@ def beginnings() -> list[State]:
         found += [State(status, status, ready, wanted, "", START) for wanted in ("2", "labelled")]
     asked = way.model_copy(update={"provider": Provider.HTTP_ROUTE, "ingress_class_name": "", "parents": ("public",), "accepted_at": None})
     waiting = at_rest.model_copy(update={"routes": (asked, way)})
-    return [*found, State(at_rest, at_rest, ready, "1 by Gateway", "", START), State(waiting, waiting, ready, "1 by Gateway", "", START)]
+    to_gateway = State(waiting, waiting, ready, "1 by Gateway", "", START)
+    v1 = v1.model_copy(update={"promoted": False, "ready_at": START})
+    opening = on_trial(phase=Phase.SWITCHING, attempt=1, stable=None, candidate=v1, step=None, weight=0, routes=(asked,))
+    first = State(opening, opening, ready, "1 by Gateway", "", START, gateway=True, leads=False)
+    return [*found, replace(to_gateway, status=at_rest, live=at_rest), to_gateway, replace(to_gateway, gateway=True, leads=False), first]
 
 
 def explore(most: int) -> tuple[int, int, list[str]]:
@@ -541,6 +571,11 @@ def leaves_the_former_way(seen: Observed) -> Plan:
     return replace(plan, status=plan.status.model_copy(update={"routes": plan.status.routes[:1]}))
 
 
+def takes_accepted_for_answering(seen: Observed) -> Plan:
+    """Planted: the former way goes though the new one, accepted, answers nobody."""
+    return REAL(replace(seen, heard=None))
+
+
 def looks_well_on_a_taken_host(seen: Observed) -> Plan:
     """Planted: that an older rollout answers there is not said."""
     return REAL(replace(seen, spec_error=""))
@@ -551,6 +586,7 @@ PLANTED = (
     tries_what_is_stable,
     takes_every_route_for_accepted,
     leaves_the_former_way,
+    takes_accepted_for_answering,
     looks_well_on_a_taken_host,
     takes_promoted_for_ready,
     ignores_failure,
