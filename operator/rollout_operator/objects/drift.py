@@ -16,7 +16,7 @@ LEFT_OVER = frozenset(
 """What manifests have only sometimes, and nobody else fills in: it must go where it is not wanted any more."""
 EXACT = frozenset(("selector", "podSelector", "namespaceSelector"))
 """Selectors: each label more would select less."""
-MERGED = {"containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
+MERGED = {"containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath", "ownerReferences": "uid"}
 """Lists that server-side apply merges by a key: what others add to them, such as a webhook's sidecar, stays beside ours.
 
 Source: the `x-kubernetes-list-map-keys` of Kubernetes' OpenAPI document. All other lists are somebody's as a whole.
