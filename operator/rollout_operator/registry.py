@@ -134,6 +134,9 @@ def _remedy(status: int, body: bytes) -> str:
     if b"Invalid Host header" in body:
         return " Name the host of mlflow.trackingUri in MLflow's --allowed-hosts."
     return {
-        401: " MLflow wants credentials, or takes others: see the chart's mlflow.credentialsSecret.",
+        401: (
+            " MLflow wants credentials, or takes others: see the chart's mlflow.credentialsSecret, which is the operator's;"
+            " model pods do not get these credentials yet: MLflow must let them read without."
+        ),
         403: " This user may not read it, or there is no such model.",
     }.get(status, "")

@@ -114,6 +114,7 @@ REFUSALS: dict[str, tuple[int, bytes, tuple[str, ...]]] = {
         ("HTTP 403 and said: Invalid Host header", "--allowed-hosts"),
     ),
     "no credentials": (401, b"You are not authenticated. Please see the documentation.\n", ("not authenticated", "credentialsSecret")),
+    "credentials that pods do not get": (401, b"", ("model pods do not get these credentials yet: MLflow must let them read without",)),
     "credentials as JSON": (401, error("UNAUTHENTICATED"), ("said so", "credentialsSecret")),
     "no permission": (403, b"Permission denied", ("Permission denied", "may not read it, or there is no such model")),
     "a page": (
