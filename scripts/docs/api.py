@@ -34,7 +34,7 @@ ABOUT = {
 
 WRITTEN = (
     (f"annotation `{GROUP}/requested-at`, `{GROUP}/requested-by`", "ModelRollout", "the [bridge](webhooks.md): when, and by which alias"),
-    (f"annotation `{APPLIED}`", "Deployments", "the operator: the hash of what it applied last, by which it knows what a webhook made of it"),
+    (f"annotation `{APPLIED}`", "Deployments", "the operator: hash of what it applied last; what a webhook made of it stays"),
     (f"label `{GROUP}/rollout`", "what a rollout owns", "the operator: name of the ModelRollout"),
     (f"label `{GROUP}/revision`", "Deployments, pods, Services", "the operator: the revision"),
     (f"tag `{DIGEST_TAG}`", "model version in MLflow", "the trainer: content digest, without which nothing is rolled out"),
