@@ -94,6 +94,41 @@ def test_a_promoted_model_whose_pods_are_gone_is_not_ready(operator: Operator, h
     assert rollout.status()["attempt"] == 1, "nothing was tried anew"
 
 
+def test_other_resources_replace_pods_and_try_nothing(api: Api, ns: str, operator: Operator, hands: Hands, world: World) -> None:
+    rollout = Rollout(api, ns, "larger")
+    rollout.apply("models:/iris/1")
+    first = rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
+    before = rollout.deployments()["1"]
+    version = api.get(rollout.path)["metadata"]["resourceVersion"]
+    hands.rolling.add("1")
+    larger = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    rollout.apply("models:/iris/1", resources=larger)
+    since = api.get(KINDS["Deployment"].format(ns=ns))["metadata"]["resourceVersion"]
+
+    def told() -> str | None:
+        asked = api.get(rollout.path)
+        now = {c["type"]: c for c in asked["status"]["conditions"]}["Reconciling"]
+        there = now["status"] == "True" and now["observedGeneration"] == asked["metadata"]["generation"]
+        return now["message"] if there else None
+
+    assert "as the spec asks; the former ones answer until then" in wait_for(told, "Reconciling")
+    wait_for(lambda: "1 of 2 pods" in (told() or "") or None, "the new pod to be told")
+    now = rollout.deployments()
+    assert set(now) == {"1"}
+    assert (now["1"]["metadata"]["uid"], now["1"]["metadata"]["name"]) == (before["metadata"]["uid"], before["metadata"]["name"])
+    assert now["1"]["spec"]["template"]["spec"]["containers"][0]["resources"] == larger
+    assert now["1"]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    hands.rolling.clear()
+    wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
+    last = rollout.status()
+    assert (last["attempt"], last["history"], last["stable"]["revision"]) == (1, first["history"], first["stable"]["revision"])
+    assert last["stable"]["resources"] == larger
+    assert {s["phase"] for s in rollout.statuses_since(version)} == {"Promoted"}
+    seen = [e["object"] for e in api.events(KINDS["Deployment"].format(ns=ns), since)]
+    assert min(d["status"]["readyReplicas"] for d in seen if d["metadata"]["uid"] == before["metadata"]["uid"]) == 2, "served all along"
+
+
 NETWORKING = "networking.k8s.io"
 REFUSED_KINDS = {
     "the Ingress": ("ingresses", NETWORKING, False),
