@@ -111,8 +111,8 @@ bench-smoke: setup ## A small run of bench-operator, as CI runs it: requests per
 	@$(RUN) pytest tests/bench
 
 .PHONY: bench-inference
-bench-inference: setup ## The model server beside a hello-world, the naive way, mlflow models serve and MLServer
-	@$(RUN) python -m tests.bench.inference
+bench-inference: setup ## The model server beside a hello-world, the naive way, mlflow models serve and MLServer; ONLY=probes for a part
+	@$(RUN) python -m tests.bench.inference $(if $(ONLY),--only $(ONLY))
 
 .PHONY: test-models
 test-models: setup ## Labels and probabilities beside scikit-learn's: a hundred kinds of models on five kinds of data; minutes
