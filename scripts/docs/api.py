@@ -39,6 +39,8 @@ WRITTEN = (
     (f"label `{GROUP}/revision`", "Deployments, pods, Services", "the operator: the revision"),
     (f"tag `{DIGEST_TAG}`", "model version in MLflow", "the trainer: content digest, without which nothing is rolled out"),
     (f"tag `{SIGNATURE_TAG}`", "model version in MLflow", "the trainer: signature as JSON; compared with stable's"),
+    (f"tag `{GROUP}/memory`", "model version in MLflow", "the trainer: bytes that a pod was seen to take until it served"),
+    (f"tag `{GROUP}/unreadable`", "model version in MLflow", "the trainer: why no pod can serve it; it has no digest then"),
 )
 
 
