@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from rollout_operator.domain.names import GROUP, KIND, REVISION, ROLLOUT
+from rollout_operator.domain.names import APPLIED, FIELD_MANAGER, GROUP, KIND, REVISION, ROLLOUT
 from rollout_operator.domain.places import Place, meet, places_of
+from rollout_operator.domain.scaling import Contest
 from rollout_operator.objects import Manifest
-from rollout_operator.objects.drift import says
+from rollout_operator.objects.drift import made_of, owned, says
 from rollout_operator.objects.httproute import unaccepted
 
 KEPT = (
@@ -61,10 +62,10 @@ def unpack(packed: bytes, likeness: bytes) -> bytes:
 class Child:
     """An object that belongs to a rollout.
 
-    ready and wanted: pods, for Deployments; updated: Ready pods of the template as it is now, at least; endpoints: names of the Ready
-    pods, for EndpointSlices; service: the Service that a slice belongs to; trouble: what its controller says is wrong. content: labels,
-    annotations, owner references and spec as JSON, packed; empty once it was found to say what the manifest of hash `agreed` says (0:
-    not compared yet); mark: the hash of the JSON.
+    ready and wanted: pods, for Deployments; scaler: who has set their number, if another than we; updated: Ready pods of the template as
+    it is now, at least; endpoints: names of the Ready pods, for EndpointSlices; service: the Service that a slice belongs to; trouble:
+    what its controller says is wrong. content: labels, annotations, owner references and spec as JSON, packed; empty once it was found
+    to say what the manifest of hash `agreed` says (0: not compared yet); mark: the hash of the JSON.
     """
 
     kind: str
@@ -79,6 +80,7 @@ class Child:
     mark: int
     ready: int = 0
     wanted: int = 0
+    scaler: str = ""
     updated: int = 0
     trouble: str = ""
     endpoints: tuple[str, ...] = ()
@@ -86,12 +88,15 @@ class Child:
     agreed: int = 0
 
     def agrees(self, manifest: Manifest) -> bool:
-        """Whether the object says everything that the manifest says."""
+        """Whether the object says everything that the manifest says, or is what admission made of it."""
         wanted = hash(to_json(manifest))
         if self.agreed == wanted:
             return True
-        if not self.content or not says(from_json(unpack(self.content, self.likeness)), content(manifest)):
+        if not self.content:
             # Another manifest than the one that it agreed with: what it says has been forgotten, and is applied anew.
+            return False
+        live, told = from_json(unpack(self.content, self.likeness)), content(manifest)
+        if not says(live, told) and not made_of(live, manifest, told):
             return False
         self.agreed, self.content = wanted, b""
         return True
@@ -104,7 +109,19 @@ def content(raw: Mapping[str, Any]) -> dict[str, Any]:
     # What a Deployment's controller notes there for itself is no change of the object.
     if notes := {k: v for k, v in kept.pop("annotations", {}).items() if not k.startswith(CONTROLLERS)}:
         kept["annotations"] = notes
-    return {"metadata": kept, "spec": raw.get("spec", {})}
+    said = {"metadata": kept, "spec": raw.get("spec", {})}
+    # Who owns what tells only together with what was applied.
+    return {**said, "owned": owned(raw)} if APPLIED in notes else said
+
+
+def _scaler(meta: Mapping[str, Any]) -> str:
+    """The field manager that owns `spec.replicas` in our place; "" where we do, or nobody.
+
+    Who sets it to another number takes it from all who owned it before; who sets the same shares it with them.
+    """
+    entries = meta.get("managedFields") or ()
+    owners = [str(e.get("manager", "")) for e in entries if "f:replicas" in ((e.get("fieldsV1") or {}).get("f:spec") or {})]
+    return "" if FIELD_MANAGER in owners or not owners else owners[-1]
 
 
 def _updated(meta: Mapping[str, Any], status: Mapping[str, Any]) -> int:
@@ -141,6 +158,7 @@ def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
         mark=hash(told),
         ready=status.get("readyReplicas", 0) if kind == "Deployment" else 0,
         wanted=raw.get("spec", {}).get("replicas", 0) if kind == "Deployment" else 0,
+        scaler=sys.intern(_scaler(meta)) if kind == "Deployment" else "",
         updated=_updated(meta, status) if kind == "Deployment" else 0,
         trouble=unaccepted(raw) if kind == "HTTPRoute" else stuck[0] if stuck else "",
         endpoints=tuple(sorted(ready)),
@@ -207,6 +225,8 @@ class Store:
     gateways: str = ""
     _rollouts: dict[Key, _Kept] = field(default_factory=dict)
     _refusals: dict[Key, Refusal] = field(default_factory=dict)
+    _contests: dict[Key, dict[str, Contest]] = field(default_factory=dict)
+    """By the name of the Deployment."""
     _children: dict[Key, list[Child]] = field(default_factory=lambda: defaultdict(list))
     """Of each rollout a handful: to look through them costs less than a dict of them."""
     _settled: dict[Key, int] = field(default_factory=dict)
@@ -341,6 +361,7 @@ class Store:
             self._move(key, known.places, ())
             del self._rollouts[key]
             self._settled.pop(key, None)
+            self._contests.pop(key, None)
             self.accept(key)
 
     def version(self, kind: str, place: tuple[str, str], meta: Mapping[str, Any]) -> int:
@@ -389,6 +410,20 @@ class Store:
     def accept(self, key: Key) -> bool:
         """Every object of the rollout is as it should be; says whether one was refused until now."""
         return self._refusals.pop(key, None) is not None
+
+    def contest(self, key: Key, deployment: str, contest: Contest) -> None:
+        """Remember that the number of pods was put back."""
+        self._contests.setdefault(key, {})[deployment] = contest
+
+    def contests(self, key: Key, now: datetime) -> Mapping[str, Contest]:
+        """The Deployments of the rollout whose number of pods another has set lately, by name."""
+        if key not in self._contests:
+            return {}
+        left = {name: one for name, one in self._contests[key].items() if now < one.over}
+        self._contests[key] = left
+        if not left:
+            del self._contests[key]
+        return left
 
     def settle(self, key: Key, version: int) -> None:
         """Remember that the objects say what this version of the ModelRollout asks for: until one changes, they need not be compared."""

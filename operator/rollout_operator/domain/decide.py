@@ -130,9 +130,6 @@ def _next(seen: Observed) -> Plan:  # noqa: C901, PLR0911, PLR0912 - the state m
     if spec.paused and takes_back:
         # Or an abort would never be done; what the spec asks for meanwhile begins when the pause is over.
         return _rolling_back(seen, spec)
-    if spec.paused and _resized(status, spec):
-        # At rest, too, no pod is replaced in a pause.
-        return _stay(seen, paused_since=status.paused_since or seen.now)
     if _redirected(seen, spec):
         return _redirect(seen, spec)
     match status.phase:
@@ -732,10 +729,8 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if seen.reported and (told := max(seen.reported)) > status.reported and not waits:
         status = status.model_copy(update={"reported": told})
     # A field of its own: reason and message belong to what is under way, and are needed again when the spec is right again.
-    if (invalid := _clip(seen.spec_error)) != status.invalid:
-        status = status.model_copy(update={"invalid": invalid})
-    if (refused := _refused(seen, status)) != status.refused:
-        status = status.model_copy(update={"refused": refused})
+    told_of = {"invalid": _clip(seen.spec_error), "refused": _refused(seen, status), "scaled": _clip(seen.scaled)}
+    status = status.model_copy(update={k: v for k, v in told_of.items() if v != getattr(status, k)})
     if status.phase is not Phase.TRIAL and (waits_for := _waits_for(seen, status)) != status.waits_for:
         status = status.model_copy(update={"waits_for": waits_for})
     if seen.refused:
@@ -749,8 +744,9 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
-    shared = (Note("Warning", Reason.HOST_SHARED, status.shared),) if status.shared and status.shared != seen.status.shared else ()
-    return replace(plan, status=status, look_at=look_at, notes=(*plan.notes, *shared))
+    by_others = ((Reason.HOST_SHARED, status.shared, seen.status.shared), (Reason.SCALED_BY_ANOTHER, status.scaled, seen.status.scaled))
+    news = (Note("Warning", reason, said) for reason, said, before in by_others if said and said != before)
+    return replace(plan, status=status, look_at=look_at, notes=(*plan.notes, *news))
 
 
 def _refused(seen: Observed, status: Status) -> str:
@@ -772,10 +768,12 @@ def _waits_for(seen: Observed, status: Status) -> str:
 
 
 def _in_place(seen: Observed, plan: Plan) -> Plan:
-    """What is promoted gets the resources of the spec: its Deployment stays, and replaces its pods one by one."""
+    """What is promoted gets the resources of the spec: its Deployment stays, and replaces its pods one by one, but in no pause."""
     spec, stable = seen.spec, plan.status.stable
-    if spec is None or spec.paused or stable is None or not _resized(plan.status, spec):
+    if spec is None or stable is None or not _resized(plan.status, spec):
         return plan
+    if spec.paused:
+        return replace(plan, status=plan.status.model_copy(update={"paused_since": plan.status.paused_since or seen.now}))
     resized = stable.model_copy(update={"resources": spec.resources})
     return replace(plan, status=plan.status.model_copy(update={"stable": resized}), look_at=seen.now)
 

@@ -136,7 +136,8 @@ class Observed:
     unaccepted is what is said against the route that the spec asks for, "" where it was accepted; heard is what came back when that
     route was asked, None where it was not or cannot be: no address is published; claims are routes of nobody's on the
     same host and path; refused is what the API server has for some time said against an object of the rollout, "" if nothing, refusing
-    the same however short, and foreign whether that is because another's object has its name; answers hold the candidate's series and
+    the same however short, and foreign whether that is because another's object has its name; scaled is who else sets the number of a
+    Deployment's pods, as a sentence; answers hold the candidate's series and
     baseline the
     stable revision's, as far as they were asked for; reported are attempts whose verdict the registry has been told since the status
     was written; image is the model server's image for new revisions; recovered is what the stable Service leads to where the status says
@@ -162,6 +163,7 @@ class Observed:
     refused: str = ""
     refusing: str = ""
     foreign: bool = False
+    scaled: str = ""
     answers: Mapping[Metric, Answer] = field(default_factory=dict)
     baseline: Mapping[Metric, Answer] = field(default_factory=dict)
     reported: frozenset[int] = frozenset()

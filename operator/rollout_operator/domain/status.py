@@ -89,6 +89,7 @@ class Reason(StrEnum):
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     ROUTE_DOES_NOT_ANSWER = "RouteDoesNotAnswer"
     HOST_SHARED = "HostShared"
+    SCALED_BY_ANOTHER = "ScaledByAnother"
 
 
 class Revision(ApiModel):
@@ -288,6 +289,7 @@ class Status(ApiModel):
         (), max_length=10, description="Ways by which requests come in: the one that the spec asks for, then former ones that are kept."
     )
     shared: str = Field("", max_length=1024, description="Which routes that no rollout owns have the same host and path.")
+    scaled: str = Field("", max_length=1024, description="Who else sets the number of a Deployment's pods, and what helps.")
     unrouted: Unrouted | None = Field(None, description="What is wrong with the route that the spec asks for, where it is promoted.")
     history: tuple[Attempt, ...] = Field((), max_length=10, description="The last ten attempts, newest first.")
     reported: int = Field(0, description="Number of the last attempt whose verdict the registry has been told.")

@@ -202,9 +202,11 @@ def look(state: State, metric: str, registry: str) -> Plan:
     live = objects(state)
     running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in deployments(state)}
     workloads = {r: Workload(n if r in state.ready else 0, n) for r, n in running.items()}
-    if status.shortage is not None and status.stable is not None and (known := workloads.get(status.stable.revision)) is not None:
-        as_asked = resources(live, status) == status.stable.resources.to_api() and status.stable.revision not in state.former
-        workloads[status.stable.revision] = replace(known, current=known.ready if as_asked else 0)
+    compared = status.phase is not Phase.PROMOTED or status.shortage is not None
+    for one in filter(None, (status.stable, status.candidate)):
+        if (known := workloads.get(one.revision)) is not None:
+            as_asked = not compared or resources(live, one.revision) == one.resources.to_api()
+            workloads[one.revision] = replace(known, current=known.ready if as_asked and one.revision not in state.former else 0)
     ways = Ways(
         "iris",
         wanted.traffic,
@@ -237,18 +239,19 @@ def look(state: State, metric: str, registry: str) -> Plan:
     )
 
 
-def resources(live: dict[str, Manifest], status: Status) -> Any:
-    """What the Deployment of stable gives its pods."""
-    one = live.get(f"Deployment/iris-{status.stable.revision}") if status.stable is not None else None
+def resources(live: dict[str, Manifest], revision: str) -> Any:
+    """What the Deployment of a revision gives its pods; None where there is no such Deployment."""
+    one = live.get(f"Deployment/iris-{revision}")
     return one["spec"]["template"]["spec"]["containers"][0]["resources"] if one is not None else None
 
 
 def applied(before: State, after: State) -> State:
     """The state after all objects were applied: pods of a template that differs are of a former one."""
-    stable = before.status.stable
-    there, now = (resources(objects(s), before.status) for s in (before, after))
-    changed = {stable.revision} if stable is not None and there is not None and now is not None and there != now else set()
-    return replace(after, former=after.former | changed)
+    there, now = objects(before), objects(after)
+    names = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(after)}
+    stayed = {r for r in names if resources(there, r) is not None}
+    changed = {r for r in stayed if resources(there, r) != resources(now, r)}
+    return replace(after, former=(after.former & stayed) | changed)
 
 
 def deployments(state: State) -> list[Manifest]:
@@ -322,7 +325,7 @@ def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR09
         return "it looks well while an object is refused"
     if event.startswith("look, ") and _ready(new) and (new.stable is None or new.stable.revision not in before.ready):
         return "it is Ready, and nothing serves"
-    if event.startswith("look, ") and _ready(new) and (why := _not_as_asked(before)):
+    if event.startswith("look, ") and _ready(new) and (why := _not_as_asked(before, new)):
         return why
     model = SPECS[before.wanted].model_uri
     if old.phase is Phase.PROMOTED and old.stable is not None and old.stable.uri == model and new.attempt > old.attempt:
@@ -364,12 +367,13 @@ def by_gateway(live: dict[str, Manifest]) -> int:
     return max((backends[1]["weight"] for backends in shares if len(backends) > 1), default=0)
 
 
-def _not_as_asked(before: State) -> str:
-    """Whether a look that ends Ready found pods of the stable revision that are not as the spec asks."""
-    status, wanted = before.status, SPECS[before.wanted]
-    if status.stable is None or status.phase is not Phase.PROMOTED:
+def _not_as_asked(before: State, new: Status) -> str:
+    """Whether a look that ends Ready found pods of what is stable now that are not as the spec asks."""
+    if new.stable is None or new.stable.requested != SPECS[before.wanted].model_uri:
+        # What it asks for instead is begun with at the next look, which is at once.
         return ""
-    as_asked = resources(objects(before), status) == wanted.resources.to_api() and status.stable.revision not in before.former
+    given = resources(objects(before), new.stable.revision)
+    as_asked = given == SPECS[before.wanted].resources.to_api() and new.stable.revision not in before.former
     return "" if as_asked else "it is Ready, and its pods are not as the spec asks"
 
 
