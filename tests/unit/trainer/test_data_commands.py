@@ -10,8 +10,6 @@ from click.testing import CliRunner, Result
 from rollout_trainer.__main__ import main
 from rollout_trainer.contract import contract_for
 from rollout_trainer.data import load
-from rollout_trainer.contract import contract_for
-from rollout_trainer.data import load
 from tests.unit.trainer.samples import CONTRACT, RAW, ROOT, weighed
 
 BAD = "sepal_length,sepal_width,petal_length,petal_width,species\n5.1,35,1.4,0.2,<b>setosa\n"
@@ -210,56 +208,3 @@ def test_what_only_numbers_the_rows_is_no_feature(project: Path, index: list[flo
     assert contract_for(raw).columns == ("mass", "size")
     assert f"it only numbers the rows: {left_out}" in drafted.output
     assert "# Left out" in Path("data/contracts/things.yaml").read_text()
-
-
-def labelled(*labels: str) -> None:
-    """data/raw/things.csv whose labels are these in turn, as text."""
-    table = weighed(120)
-    table["kind"] = [labels[row % len(labels)] for row in range(len(table))]
-    table.to_csv("data/raw/things.csv", index=False)
-
-
-@pytest.mark.parametrize(
-    ("labels", "classes"),
-    [
-        pytest.param(["EU", "NA", "ASIA"], ("ASIA", "EU", "NA"), id="Namibia, or North America"),
-        pytest.param(["None", "null", "nan"], ("None", "nan", "null"), id="nothing but words for nothing"),
-        pytest.param(["no", "yes"], ("no", "yes"), id="yes and no, which YAML takes for something else"),
-        pytest.param(["true", "false"], ("false", "true"), id="true and false are words"),
-        pytest.param(["00", "01", "10"], ("00", "01", "10"), id="zeros in front"),
-        pytest.param(["2", "-1", "0"], (-1, 0, 2), id="whole numbers"),
-        pytest.param(["0.0", "1.0"], (0, 1), id="whole numbers that were fractions for a while"),
-    ],
-)
-@pytest.mark.parametrize("hole", [pytest.param(False, id="no hole"), pytest.param(True, id="a hole")])
-def test_raw_and_prepared_data_teach_the_labels_as_they_stand(
-    project: Path, labels: list[str], classes: tuple[str | int, ...], hole: bool
-) -> None:
-    labelled(*labels)
-    raw = Path("data/raw/things.csv")
-    if hole:
-        lines = raw.read_text().splitlines(keepends=True)
-        lines[5] = lines[5].rpartition(",")[0] + ",\n"
-        raw.write_text("".join(lines))
-    drafted = run("draft", str(raw), "--label", "kind")
-    assert drafted.exit_code == 0, drafted.output
-    assert contract_for(raw).classes == classes
-    assert contract_for(raw).max_missing == (0.01 if hole else 0.0), "only an empty cell is missing"
-    for _ in range(2):  # the second time drift is measured, too
-        prepared = run("prepare", str(raw))
-        assert prepared.exit_code == 0, prepared.output
-    both = load(raw), load(Path("data/processed/things.csv"))
-    assert both[0].digest == both[1].digest
-    pd.testing.assert_series_equal(both[0].train_labels, both[1].train_labels)
-    assert sorted(both[0].train_labels.unique().tolist()) == list(classes)
-
-
-@pytest.mark.parametrize("classes", ["[yes, no]", "[true, false]", "[null, EU]"])
-def test_a_class_that_yaml_takes_for_no_word_is_refused(project: Path, classes: str) -> None:
-    labelled("EU", "NA")
-    assert run("draft", "data/raw/things.csv", "--label", "kind").exit_code == 0
-    contract = Path("data/contracts/things.yaml")
-    contract.write_text(contract.read_text().replace("[EU, NA]", classes))
-    result = run("validate", "data/raw/things.csv")
-    assert result.exit_code == 2
-    assert "put each class in quotes" in result.output
