@@ -1,5 +1,6 @@
-"""Whether ONNX Runtime and scikit-learn say the same: the rule that a conversion is held to, when it is made and before it serves."""
+"""Whether ONNX Runtime and scikit-learn say the same: the rule that conversions are held to, when made, before serving and by live rows."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ def disagreement(task: str, proof: Proof, said: list[Any]) -> Difference | None:
     expected = proof.expected
     labels = np.asarray(said[0]).reshape(expected.shape)
     if task == "regressor":
-        return _share(_far(labels, expected), "predictions")
+        return _share(far(labels, expected), "predictions")
     if _kind(labels) != _kind(expected):
         return Difference(1.0, f"labels are of type {labels.dtype}, not {expected.dtype}")
     differ = labels.astype(expected.dtype) != expected
@@ -50,8 +51,8 @@ def disagreement(task: str, proof: Proof, said: list[Any]) -> Difference | None:
     if proof.probable is None or len(said) < 2:
         return None
     away = np.abs(np.asarray(said[1]) - proof.probable)
-    if (far := ~(away <= CLOSE)).any():
-        return Difference(float(far.mean()), f"probabilities by {away.max():.2g}")
+    if (apart := ~(away <= CLOSE)).any():
+        return Difference(float(apart.mean()), f"probabilities by {away.max():.2g}")
     return None
 
 
@@ -59,11 +60,17 @@ def _share(differ: Any, of: str) -> Difference | None:
     return Difference(float(differ.mean()), f"{int(differ.sum())} of {differ.size} {of}") if differ.any() else None
 
 
-def _far(said: Any, expected: Any) -> Any:
-    """Numbers that are too far apart: measured from the middle, so that an offset of all of them hides nothing."""
-    with np.errstate(invalid="ignore"):
-        middle = np.nanmedian(expected, axis=0)
-        spread = np.nanmedian(np.abs(expected - middle), axis=0)
+def far(said: Any, expected: Any, among: Any = None) -> Any:
+    """Which numbers are too far apart, as truth values: measured from the middle, so that an offset of all of them hides nothing.
+
+    said, expected: (rows,) or (rows, outputs); among: predictions of the same outputs whose middle and
+    spread count, `expected` by default.
+    """
+    among = expected if among is None else among
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN alone has no middle
+        middle = np.nanmedian(among, axis=0)
+        spread = np.nanmedian(np.abs(among - middle), axis=0)
         allowed = CLOSE * np.maximum(np.abs(expected - middle), spread)
         allowed = np.where(allowed > 0, allowed, CLOSE * np.maximum(np.abs(expected), 1e-30))
         same = (said == expected) | (np.isnan(said) & np.isnan(expected))

@@ -98,6 +98,15 @@ def rows(artifact: Artifact) -> Rows | None:
     return found if fits and 0 < len(found) <= MOST_ROWS and not np.isinf(found).any() else None
 
 
+def numbers(artifact: Artifact) -> Any:
+    """What scikit-learn said to the rows of the proof, where that is numbers: (rows,) or (rows, outputs); None where it is not there."""
+    try:
+        found = _array(artifact.folder / FOLDER / LABELS)
+    except (OSError, ValueError):
+        return None
+    return found if found.dtype.kind == "f" and found.ndim and len(found) else None
+
+
 def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, OnnxRuntime | None]:
     described = msgspec.json.decode(text(folder / DESCRIBED), type=Described)
     if described.made_from != file_digest(artifact.file):

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from rollout_inference.agreement import CLOSE, TIE
+from rollout_inference import carried
+from rollout_inference.agreement import TIE, far
 from rollout_inference.artifact import Artifact, verify
 from rollout_inference.errors import LoadFailed, first_line
 from rollout_inference.settings import Settings
@@ -54,7 +55,10 @@ def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
             str(scratch / "fetched"),
             str(settings.max_model),
         ]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=settings.load_seconds)
+        except subprocess.TimeoutExpired:
+            raise LoadFailed(f"{settings.model_uri} could not be fetched within {settings.load_seconds:g} s") from None
         said = done.stdout.strip().splitlines()
         if done.returncode or not said:
             raise LoadFailed(said[-1] if said else f"{settings.model_uri} could not be fetched")
@@ -67,7 +71,10 @@ def compared(sample: Sample, artifact: Artifact, model: Any) -> Found:
     """What of the sample differs from what the estimator says."""
     asked = frame(artifact.signature, np.array(sample.rows, dtype=np.float64))
     expected = np.asarray(getattr(model, artifact.method)(asked))
-    wrong = _far(sample.said, expected) if sample.task == "regressor" else _other(sample.said, expected, asked, model)
+    if sample.task == "regressor":
+        wrong = _far(sample.said, expected, _proved(artifact, model))
+    else:
+        wrong = _other(sample.said, expected, asked, model)
     example = ""
     if wrong:
         first = wrong[0]
@@ -75,9 +82,26 @@ def compared(sample: Sample, artifact: Artifact, model: Any) -> Found:
     return Found(len(sample.rows), len(wrong), example)
 
 
-def _far(said: list[Any], expected: Any) -> list[int]:
-    far = ~(np.abs(np.array(said, dtype=np.float64).reshape(expected.shape) - expected) <= CLOSE * np.maximum(1, np.abs(expected)))
-    return [int(n) for n in np.flatnonzero(far.reshape(len(said), -1).any(axis=1))]
+def _proved(artifact: Artifact, model: Any) -> Any:
+    """What scikit-learn said to the rows of the conversion's proof; None where there is none."""
+    if (found := carried.numbers(artifact)) is not None:
+        return found
+    from rollout_inference.evidence import proof  # noqa: PLC0415 - it imports scikit-learn
+
+    try:
+        return proof(model, artifact, carried.rows(artifact)).expected
+    except Exception:  # the rows that came are compared all the same
+        return None
+
+
+def _far(said: list[Any], expected: Any, proved: Any) -> list[int]:
+    """Rows with a number that the proof would not have passed.
+
+    The rows that came may all be alike, so the middle is that of what the proof saw, where that is known.
+    """
+    among = proved if proved is not None and np.shape(proved)[1:] == expected.shape[1:] else expected
+    differ = far(np.array(said, dtype=np.float64).reshape(expected.shape), expected, among)
+    return [int(n) for n in np.flatnonzero(differ.reshape(len(said), -1).any(axis=1))]
 
 
 def _other(said: list[Any], expected: Any, asked: Any, model: Any) -> list[int]:

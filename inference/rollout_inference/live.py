@@ -30,7 +30,12 @@ MOST = 1_000
 
 
 class Live:
-    """Rows that came since the last comparison, and what was said to them. share: of the requests, from 0 to 1."""
+    """Rows that came since the last comparison, and what was said to them. share: of the requests, from 0 to 1.
+
+    mismatch: what was found to differ, in words, for as long as scikit-learn could not be loaded; "" for nothing.
+    """
+
+    mismatch: str = ""
 
     def __init__(self, share: float, chance: Any = random.random) -> None:
         self._share, self._chance = share, chance
@@ -66,23 +71,44 @@ async def watch(state: "State") -> None:
 
 
 async def compare(state: "State") -> None:
-    """Compare what was noted; from a mismatch on scikit-learn serves."""
+    """Compare what was noted; from a mismatch on scikit-learn serves, which is tried again every time until it does."""
     model, live = state.model, state.live
     if model is None or live is None:
         return
+    if not live.mismatch:
+        live.mismatch = await _mismatch(state, model, live)
+    if not live.mismatch:
+        return
+    try:
+        served = await asyncio.to_thread(_by_sklearn, model, state.settings, live.mismatch)
+    except Exception as failure:  # whatever it is, the mismatch remains
+        log.error(
+            "%s; scikit-learn cannot be loaded, so ONNX Runtime goes on serving, and it is tried again in %d s: %s",
+            live.mismatch,
+            state.settings.compare_seconds,
+            failure,
+        )
+        return
+    state.fall_back(served)
+    log.error("ONNX Runtime was taken out of service, and scikit-learn serves from now on: %s", live.mismatch)
+
+
+async def _mismatch(state: "State", model: LoadedModel, live: Live) -> str:
+    """What of the noted rows differs, in words; "" where nothing does, or nothing was compared."""
     rows, said = live.take()
     if not rows:
-        return
-    found = await _found(Sample(state.settings.model_dump_json(), model.plan.task, rows, said))
+        return ""
+    sample = Sample(state.settings.model_dump_json(), model.plan.task, rows, said)
+    longest = 2 * state.settings.load_seconds  # to load the model, and to ask it
+    try:
+        found = await asyncio.wait_for(_found(sample), longest)
+    except TimeoutError:
+        found = Found(failed=f"it took more than {longest:g} s")
     if found.failed:
         log.warning("live rows could not be compared: %s", found.failed)
-        return
+        return ""
     state.metrics.compared(found.compared, found.differ)
-    if found.differ:
-        reason = f"{found.differ} of {found.compared} live rows differ: {found.example}"
-        log.error("ONNX Runtime is taken out of service: %s", reason)
-        state.fall_back(await asyncio.to_thread(_by_sklearn, model, state.settings, reason))
-        log.warning("scikit-learn serves from now on")
+    return f"{found.differ} of {found.compared} live rows differ: {found.example}" if found.differ else ""
 
 
 async def _found(sample: Sample) -> Found:

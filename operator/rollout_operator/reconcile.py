@@ -203,22 +203,24 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
 
 
 def _look_at_templates(rollout: Rollout, children: list[Child], workloads: dict[str, Workload], ports: Ports) -> None:
-    """See which pods are as the status asks: those of a former template answer well, but are on their way out.
+    """See which pods are of the template as it is: others answer well, but are on their way out, and those to come may never come.
 
-    What is promoted and lacks nothing has been seen to be so, and is not compared at every look.
+    The template must be the one that the status asks for, too. What is promoted and lacks nothing has been seen to be so, and is not
+    compared at every look.
     """
     status = rollout.status
-    if status.phase is Phase.PROMOTED and status.shortage is None:
-        return
+    compared = status.phase is not Phase.PROMOTED or status.shortage is not None
     owner = _owner(rollout.raw)
     for revision in filter(None, (status.stable, status.candidate)):
         if (known := workloads.get(revision.revision)) is None:
             continue
-        # Of whatever number of pods: how many there are is counted.
-        manifest = deployment(owner, revision, known.wanted, _environment(owner, ports))
-        name = manifest["metadata"]["name"]
-        agrees = (c.updated for c in children if (c.kind, c.name) == ("Deployment", name) and not c.deleting and c.agrees(manifest))
-        workloads[revision.revision] = replace(known, current=next(agrees, 0))
+        name = revision_name(owner.name, revision.revision)
+        found = [c for c in children if (c.kind, c.name) == ("Deployment", name) and not c.deleting]
+        if compared:
+            # Of whatever number of pods: how many there are is counted.
+            manifest = deployment(owner, revision, known.wanted, _environment(owner, ports))
+            found = [c for c in found if c.agrees(manifest)]
+        workloads[revision.revision] = replace(known, current=next((c.updated for c in found), 0))
 
 
 def _scaled(key: Key, rollout: Rollout, children: list[Child], ports: Ports, now: datetime) -> str:

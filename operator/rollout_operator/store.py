@@ -14,11 +14,11 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from rollout_operator.domain.names import FIELD_MANAGER, GROUP, KIND, REVISION, ROLLOUT
+from rollout_operator.domain.names import APPLIED, FIELD_MANAGER, GROUP, KIND, REVISION, ROLLOUT
 from rollout_operator.domain.places import Place, meet, places_of
 from rollout_operator.domain.scaling import Contest
 from rollout_operator.objects import Manifest
-from rollout_operator.objects.drift import says
+from rollout_operator.objects.drift import made_of, owned, says
 from rollout_operator.objects.httproute import unaccepted
 
 KEPT = (
@@ -88,12 +88,15 @@ class Child:
     agreed: int = 0
 
     def agrees(self, manifest: Manifest) -> bool:
-        """Whether the object says everything that the manifest says."""
+        """Whether the object says everything that the manifest says, or is what admission made of it."""
         wanted = hash(to_json(manifest))
         if self.agreed == wanted:
             return True
-        if not self.content or not says(from_json(unpack(self.content, self.likeness)), content(manifest)):
+        if not self.content:
             # Another manifest than the one that it agreed with: what it says has been forgotten, and is applied anew.
+            return False
+        live, told = from_json(unpack(self.content, self.likeness)), content(manifest)
+        if not says(live, told) and not made_of(live, manifest, told):
             return False
         self.agreed, self.content = wanted, b""
         return True
@@ -106,7 +109,9 @@ def content(raw: Mapping[str, Any]) -> dict[str, Any]:
     # What a Deployment's controller notes there for itself is no change of the object.
     if notes := {k: v for k, v in kept.pop("annotations", {}).items() if not k.startswith(CONTROLLERS)}:
         kept["annotations"] = notes
-    return {"metadata": kept, "spec": raw.get("spec", {})}
+    said = {"metadata": kept, "spec": raw.get("spec", {})}
+    # Who owns what tells only together with what was applied.
+    return {**said, "owned": owned(raw)} if APPLIED in notes else said
 
 
 def _scaler(meta: Mapping[str, Any]) -> str:

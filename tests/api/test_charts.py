@@ -1,7 +1,9 @@
 """The charts: what Helm renders of them, held against Kubernetes' schemas, kube-score, Pod Security and a real API server."""
 
 import json
+import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -89,6 +91,20 @@ def test_a_namespace_that_enforces_restricted_takes_every_pod(api: Api, chart: s
         spec["containers"][0]["securityContext"].pop("capabilities")
         reply = api.http.post(f"/api/v1/namespaces/{name}/pods", json=pod, params={"dryRun": "All"})
         assert reply.status_code == 403, "else nothing was enforced"
+
+
+@pytest.mark.parametrize("chart", [OPERATOR, MODEL])
+def test_a_version_with_build_metadata_renders_valid_labels(tmp_path: Path, chart: str) -> None:
+    """Packaged as Flux does; a label value holds no `+` and at most 63 characters."""
+    done = helm("package", CHARTS / chart, "--version", "0.1.0+e6dce5b644c3", "--destination", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (packed,) = tmp_path.glob("*.tgz")
+    done = helm("template", "any", packed, "--values", values_of(chart))
+    assert done.returncode == 0, done.stderr
+    labels = re.findall(r"helm\.sh/chart: *(.*)", done.stdout)
+    assert labels
+    assert {yaml.safe_load(one) for one in labels} == {f"{chart}-0.1.0_e6dce5b644c3"}
+    assert all(re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", yaml.safe_load(one)) for one in labels)
 
 
 def _bridge(**changes: Any) -> dict[str, Any]:

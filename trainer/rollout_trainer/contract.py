@@ -76,12 +76,25 @@ class Contract(BaseModel):
 def read(path: Path) -> Contract:
     """The contract in the YAML file at `path`; raises TrainerError with the place of what is wrong."""
     try:
-        return Contract.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        if other := _otherwise(yaml.compose(text, yaml.SafeLoader)):
+            raise TrainerError(f"The contract {path} is not valid: classes: {other}.")
+        return Contract.model_validate(yaml.safe_load(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as trouble:
         raise TrainerError(f"The contract {path} cannot be read: {trouble}") from trouble
     except ValidationError as broken:
         said = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}" for e in broken.errors())
         raise TrainerError(f"The contract {path} is not valid: {said}.") from broken
+
+
+def _otherwise(root: yaml.Node | None) -> str:
+    """Which class YAML would read as another number than is written, in words; "" for none."""
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    lists = [value for key, value in pairs if key.value == "classes" and isinstance(value, yaml.SequenceNode)]
+    for one in (item for classes in lists for item in classes.value):
+        if one.tag == "tag:yaml.org,2002:int" and not re.fullmatch(r"0|-?[1-9][0-9]*", one.value):
+            return f"YAML takes {one.value} for another number or writing: write '{one.value}' in quotes, as it stands in the data"
+    return ""
 
 
 def home_of(data: Path) -> Path:

@@ -202,11 +202,11 @@ def look(state: State, metric: str, registry: str) -> Plan:
     live = objects(state)
     running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in deployments(state)}
     workloads = {r: Workload(n if r in state.ready else 0, n) for r, n in running.items()}
-    if status.phase is not Phase.PROMOTED or status.shortage is not None:
-        for one in filter(None, (status.stable, status.candidate)):
-            if (known := workloads.get(one.revision)) is not None:
-                as_asked = resources(live, one.revision) == one.resources.to_api() and one.revision not in state.former
-                workloads[one.revision] = replace(known, current=known.ready if as_asked else 0)
+    compared = status.phase is not Phase.PROMOTED or status.shortage is not None
+    for one in filter(None, (status.stable, status.candidate)):
+        if (known := workloads.get(one.revision)) is not None:
+            as_asked = not compared or resources(live, one.revision) == one.resources.to_api()
+            workloads[one.revision] = replace(known, current=known.ready if as_asked and one.revision not in state.former else 0)
     ways = Ways(
         "iris",
         wanted.traffic,

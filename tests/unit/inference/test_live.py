@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import socket
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,14 +15,18 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
+from rollout_inference import live
 from rollout_inference.app import Application, create_app
 from rollout_inference.artifact import Artifact, verify
-from rollout_inference.comparing import Sample, compared
+from rollout_inference.comparing import Sample, compared, original
+from rollout_inference.conversion import carry
+from rollout_inference.errors import LoadFailed
 from rollout_inference.live import MOST, Live, compare, watch
 from rollout_inference.loading import LoadedModel
 from rollout_inference.runtimes import Outcome, Runtime
 from rollout_inference.settings import Settings, SettingsError
 from rollout_inference.signature import Rows
+from tests.unit.inference.conftest import Save
 
 ROWS = load_iris().data.tolist()
 SETOSA = ROWS[0]
@@ -108,6 +113,66 @@ async def test_a_model_that_cannot_be_read_any_more_changes_nothing(
     assert (server.value("ml_runtime_compared_total"), server.runtimes()) == (0, ["onnx"])
 
 
+async def test_a_mismatch_is_kept_until_scikit_learn_could_be_loaded(
+    settings: Settings, loaded: LoadedModel, copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The registry is away for one round; the next one needs no other mismatch."""
+    server = Server(settings.model_copy(update={"model_path": copy}), loaded, lies=False)
+    state = server.app.state
+    assert state.live is not None
+    state.live.mismatch = "1 of 1 live rows differ"
+    away = await asyncio.to_thread(copy.rename, copy.with_name("away"))
+    await compare(state)
+    assert (server.runtimes(), "is tried again in 300 s" in caplog.text) == (["onnx"], True)
+    assert "taken out of service" not in caplog.text
+    await asyncio.to_thread(away.rename, copy)
+    await compare(state)
+    assert server.runtimes() == ["sklearn"]
+    assert state.model is not None
+    assert state.model.plan.reason == "1 of 1 live rows differ"
+    assert "ONNX Runtime was taken out of service" in caplog.text
+
+
+async def test_a_mismatch_is_found_and_kept_where_the_model_cannot_be_loaded(
+    settings: Settings, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is readable for the comparison, and not a moment later."""
+    server = Server(settings, loaded, lies=True)
+    await server.ask(ROWS)
+    right, calls = original, list[Settings]()
+
+    def once(settings: Settings, scratch: Path) -> Any:
+        calls.append(settings)
+        if len(calls) == 1:
+            raise MemoryError
+        return right(settings, scratch)
+
+    monkeypatch.setattr(live, "original", once)
+    await compare(server.app.state)
+    assert server.runtimes() == ["onnx"]
+    await compare(server.app.state)
+    assert server.runtimes() == ["sklearn"]
+    large = len([row for row in ROWS if row[0] > 7])
+    assert server.value("ml_runtime_mismatch_total") == large, "counted once"
+
+
+async def test_a_comparison_has_an_end(settings: Settings, loaded: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
+    """Less time than the process needs to start."""
+    server = Server(settings.model_copy(update={"load_seconds": 0.01}), loaded, lies=True)
+    await server.ask(ROWS)
+    await compare(server.app.state)
+    assert "live rows could not be compared: it took more than 0.02 s" in caplog.text
+    assert server.runtimes() == ["onnx"]
+
+
+def test_a_registry_that_hangs_does_not_hold_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener that never answers, as behind a dead connection."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(LoadFailed, match="models:/iris/1 could not be fetched within 5 s"):
+            original(Settings(model_uri="models:/iris/1", load_seconds=5), tmp_path)
+
+
 async def test_the_server_compares_by_itself_where_it_is_told_to(settings: Settings, loaded: LoadedModel) -> None:
     server = Server(settings.model_copy(update={"compare_percent": 100, "compare_seconds": 0}), loaded, lies=True)
     watching = asyncio.create_task(watch(server.app.state))
@@ -124,10 +189,10 @@ async def test_nothing_is_noted_where_it_is_not_asked_for(settings: Settings, lo
 
 
 def test_a_share_of_the_requests_is_noted_and_no_more_than_a_comparison_takes() -> None:
-    live = Live(0.1, random.Random(0).random)
+    some = Live(0.1, random.Random(0).random)
     for _ in range(1_000):
-        live.note(np.array([SETOSA]), ["setosa"])
-    rows, said = live.take()
+        some.note(np.array([SETOSA]), ["setosa"])
+    rows, said = some.take()
     assert 60 < len(rows) == len(said) < 140
     every = Live(1)
     for _ in range(3):
@@ -164,6 +229,50 @@ def test_numbers_may_differ_by_what_single_precision_loses(bare: Artifact) -> No
     assert compared(sample("regressor", [[1.0], [0.5]], [100.0001, 50.0]), bare, line).differ == 0
     assert compared(sample("regressor", [[1.0], [0.5]], [100.1, 50.0]), bare, line).differ == 1
     assert compared(sample("regressor", [[1.0]], [float("nan")]), bare, line).differ == 1
+
+
+HOUR = 3_600_000.0
+DAYS: Any = 24 * HOUR * np.arange(10)
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("expected", "said", "differ"),
+    [
+        pytest.param(1.79e12 + DAYS, 1.79e12 + DAYS + HOUR, 10, id="an hour on Unix milliseconds"),
+        pytest.param(1.79e12 + DAYS, 1.79e12 + DAYS + 1, 0, id="a millisecond on them"),
+        pytest.param(1e-6 * np.arange(10), 2e-6 * np.arange(10), 9, id="very small numbers"),
+        pytest.param(np.array([NAN, 1.0, 2.0]), np.array([NAN, 1.0, 2.0]), 0, id="NaN beside NaN"),
+        pytest.param(np.array([NAN, NAN]), np.array([NAN, NAN]), 0, id="nothing but NaN"),
+        pytest.param(np.array([NAN, 1.0, 2.0]), np.array([0.0, 1.0, 2.0]), 1, id="a number beside NaN"),
+    ],
+)
+def test_numbers_are_held_to_the_rule_of_the_proof(bare: Artifact, expected: Any, said: Any, differ: int) -> None:
+    rows = np.arange(float(len(expected)))[:, None]
+    assert compared(sample("regressor", rows, said.tolist()), bare, Saying(expected)).differ == differ
+
+
+@dataclass
+class Saying:
+    """An estimator that says so to each row, whatever it is."""
+
+    what: Any
+
+    def predict(self, rows: Any) -> Any:
+        return self.what[: len(rows)]
+
+
+@pytest.mark.parametrize("travels", [True, False], ids=["its conversion travels", "converted by the pod"])
+def test_one_live_row_is_measured_by_what_the_proof_saw(save: Save, travels: bool) -> None:
+    """Alone it has no spread of its own, and an hour would be little beside 1.79e12."""
+    rows = DAYS[:, None]
+    line = LinearRegression().fit(rows, 1.79e12 + DAYS)
+    folder, settings = save(line, rows)
+    if travels:
+        assert carry(line, folder, rows).runtime == "onnx"
+    artifact, right = verify(folder, settings), float(line.predict(rows[:1])[0])
+    assert compared(sample("regressor", rows[:1], [right + HOUR]), artifact, line).differ == 1
+    assert compared(sample("regressor", rows[:1], [right + 1]), artifact, line).differ == 0
 
 
 @pytest.mark.parametrize("percent", ["0", "101", "x", "-1"])

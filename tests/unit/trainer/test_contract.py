@@ -1,5 +1,6 @@
 """Contracts: read, refused with the place of what is wrong, and drafted from data."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,37 @@ def test_a_file_that_is_no_contract_is_a_sentence(tmp_path: Path, text: str) -> 
     (tmp_path / "contract.yaml").write_text(text)
     with pytest.raises(TrainerError, match=r"contract\.yaml"):
         read(tmp_path / "contract.yaml")
+
+
+@pytest.mark.parametrize(
+    ("first", "is_taken"),
+    [
+        pytest.param("010", False, id="octal"),
+        pytest.param("0x1F", False, id="hexadecimal"),
+        pytest.param("0b11", False, id="binary"),
+        pytest.param("1_000", False, id="an underscore"),
+        pytest.param("1:30", False, id="sexagesimal"),
+        pytest.param("+1", False, id="a sign"),
+        pytest.param("'010'", True, id="octal in quotes"),
+        pytest.param('"010"', True, id="octal in double quotes"),
+        pytest.param("a08", True, id="a word"),
+    ],
+)
+def test_a_class_is_read_as_it_is_written_or_refused(tmp_path: Path, first: str, is_taken: bool) -> None:
+    path = tmp_path / "contract.yaml"
+    path.write_text(f"label: kind\nclasses: [{first}, 'b']\nfeatures: {{x: {{min: 0, max: 1}}}}\n")
+    if is_taken:
+        assert read(path).classes == (first.strip("'\""), "b")
+    else:
+        with pytest.raises(TrainerError, match=re.escape(f"write '{first}' in quotes")):
+            read(path)
+
+
+@pytest.mark.parametrize("classes", ["[0, 1]", "[-1, 1]", "[10, 20]"])
+def test_plain_numbers_stay_classes(tmp_path: Path, classes: str) -> None:
+    path = tmp_path / "contract.yaml"
+    path.write_text(f"label: kind\nclasses: {classes}\nfeatures: {{x: {{min: 0, max: 1}}}}\n")
+    assert list(read(path).classes) == yaml.safe_load(classes)
 
 
 def test_data_without_a_contract_is_told_how_to_get_one(tmp_path: Path) -> None:
