@@ -64,6 +64,7 @@ LOOKS: dict[str, Observed] = {
     "a route that the Gateway does not follow": look(21, route_trouble=FAR),
     "an object that is refused": look(21, route_trouble="HTTP 403 no quota is left", refused="HTTP 403 no quota is left"),
     "an object of another's": look(21, route_trouble="another's", refused="another's", foreign=True),
+    "pods that another scales": look(8, scaled="kubectl scales Deployment iris-1"),
     "an abort": look(8, commands={"abort": "2"}),
     "a promotion by hand": look(8, commands={"promote": "2"}),
     "a skipped step": look(8, commands={"skip": "2"}),
@@ -86,7 +87,9 @@ def rebuilt(seen: Observed) -> Observed:
     """What `explain` makes of it, after the operator has looked and written what it decided."""
     wanted = seen.spec or TO_2
     noted = decide(replace(seen, commands={})).status
-    status = seen.status.model_copy(update={n: getattr(noted, n) for n in ("waits_for", "refused", "invalid", "observed_generation")})
+    status = seen.status.model_copy(
+        update={n: getattr(noted, n) for n in ("waits_for", "refused", "scaled", "invalid", "observed_generation")}
+    )
     annotations = {f"{GROUP}/{verb}": attempt for verb, attempt in seen.commands.items()}
     rollout = made(status, wanted, uid=UID, annotations=annotations)
     drain = str(int(seen.drain.total_seconds()))
