@@ -135,7 +135,7 @@ def test_the_document_names_every_reason_that_no_walk_comes_by(reached: Reached)
     assert f"{WALKS} walks of {STEPS} steps" in told
     missing = {str(reason) for reason in Reason} - reached.reasons
     sentence = told.split("No walk comes by ")[1].split(".")[0]
-    assert missing <= {word.strip("`,") for word in sentence.split()}, missing
+    assert missing == {word.strip("`,") for word in sentence.split() if word.startswith("`")}, missing
 
 
 def lines_of(code: CodeType) -> set[int]:
