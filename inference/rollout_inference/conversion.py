@@ -14,22 +14,22 @@ from onnx.helper import make_attribute, make_node, make_tensor_value_info
 from onnx.numpy_helper import from_array
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-from sklearn.base import is_classifier, is_outlier_detector, is_regressor
+from sklearn.base import is_classifier, is_outlier_detector
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, RidgeClassifierCV
 from sklearn.linear_model._stochastic_gradient import BaseSGDClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 
-from rollout_inference import carried
+from rollout_inference import carried, unconverted
 from rollout_inference.agreement import Proof, disagreement
 from rollout_inference.artifact import Artifact, verify
 from rollout_inference.corrections import DOUBLE, Thresholds, corrected, unflattened
-from rollout_inference.errors import LoadFailed, first_line
-from rollout_inference.evidence import direct, plain_classes, proof
+from rollout_inference.errors import first_line
+from rollout_inference.evidence import direct, proof
 from rollout_inference.plan import Plan, Shape
 from rollout_inference.runtimes import OnnxRuntime
 from rollout_inference.settings import Settings
-from rollout_inference.signature import Rows, Signature, frame
+from rollout_inference.signature import Rows, Signature
 
 TREES = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble"})
 LINEAR = LinearSVC | RidgeClassifier | RidgeClassifierCV | BaseSGDClassifier
@@ -47,14 +47,12 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
     rows: of training, float64 (n, width), where they are known. Raises LoadFailed.
     """
     signature, method = artifact.signature, artifact.method
-    task = _task(estimator, method)
-    classes = []
-    if method == "predict" and plain_classes(estimator):
-        classes = [c.item() if hasattr(c, "item") else c for c in estimator.classes_]
-    _answers_example(estimator, artifact)
+    task = unconverted.task(estimator, method)
+    classes = unconverted.classes(estimator, method)
+    unconverted.answers_example(estimator, artifact)
 
     def by_sklearn(reason: str, points: int = 0) -> tuple[Plan, bytes]:
-        return Plan("sklearn", task, classes, reason=reason, points=points, method=method), b""
+        return unconverted.by_sklearn(estimator, artifact, reason, points), b""
 
     if never := _never(method, signature):
         return by_sklearn(never)
@@ -84,24 +82,6 @@ def _never(method: str, signature: Signature) -> str:
     if method not in {"predict", "predict_proba"}:
         return f"{method} is not converted"
     return "not converted: columns may be missing, and converters lose which way such rows go" if signature.optional else ""
-
-
-def _task(estimator: Any, method: str) -> str:
-    """As in Plan: what is asked for probabilities or their logarithms answers with numbers."""
-    if is_regressor(estimator) or method != "predict":
-        return "regressor"
-    return "classifier" if is_classifier(estimator) else "other"
-
-
-def _answers_example(estimator: Any, artifact: Artifact) -> None:
-    """Raises LoadFailed where the model does not answer its own example, or without one fails on zeros and does not refuse them."""
-    rows = np.asarray(artifact.example or np.zeros((1, artifact.signature.width)), dtype=np.float64)
-    try:
-        getattr(estimator, artifact.method)(frame(artifact.signature, rows))
-    except Exception as failure:
-        if isinstance(failure, ValueError) and not artifact.example:
-            return  # how scikit-learn refuses values; these are made up
-        raise LoadFailed(f"The model fails on rows that its signature allows: {first_line(failure)}") from failure
 
 
 def carry(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:

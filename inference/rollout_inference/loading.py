@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from rollout_inference import carried
+from rollout_inference import carried, memory
 from rollout_inference.artifact import Artifact, verify
 from rollout_inference.errors import LoadFailed, first_line
 from rollout_inference.plan import ONNX_FILE, Order, Plan, Reply
@@ -82,21 +82,87 @@ async def _fetched(settings: Settings, scratch: str) -> Path:
 
 
 async def _conversion(artifact: Artifact, scratch: str, settings: Settings) -> tuple[Plan, OnnxRuntime | None]:
-    """The one that the model brings along, where it proves right; else one that is made now, which takes seconds."""
-    if not artifact.signature.optional:
+    """The one that the model brings along, where it proves right; else one that is made now, which takes seconds.
+
+    What does not fit into the pod's memory is not tried. Raises LoadFailed.
+    """
+    limit = memory.limit(settings.cgroups)
+    why = _too_large(artifact, limit)
+    if not why:
         try:
-            return await asyncio.to_thread(carried.read, artifact)
-        except carried.NotCarried as why:
-            log.info("the model is converted here: %s", why)
-    plan = await _prepared(Order(str(artifact.folder), scratch, settings.model_dump_json()))
+            plan, onnx = await asyncio.to_thread(carried.read, artifact)
+            if onnx is None or not artifact.signature.optional:
+                return plan, onnx
+            log.info("the model is not served as converted: columns may be missing, and converters lose which way such rows go")
+        except carried.NotCarried as failure:
+            log.info("the model is converted here: %s", failure)
+        why = _too_large_to_convert(artifact, limit)
+    plan = await _made(Order(str(artifact.folder), scratch, settings.model_dump_json(), why))
     return plan, await asyncio.to_thread(_onnx, plan, scratch)
 
 
+def _too_large(artifact: Artifact, limit: int | None) -> str:
+    """Why the conversion that the model brings is not even read; "" where it may be. Raises LoadFailed where scikit-learn cannot serve."""
+    if limit is None:
+        return ""
+    converted = artifact.folder / carried.FOLDER / ONNX_FILE
+    by_sklearn = memory.reading(artifact)
+    if not converted.is_file():
+        _may_be_read(by_sklearn, limit)
+        return ""
+    needs = memory.serving(converted)
+    if needs.least <= limit:
+        return ""
+    _may_be_read(by_sklearn, limit)
+    return f"its conversion needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB: raise spec.resources.limits.memory"
+
+
+def _too_large_to_convert(artifact: Artifact, limit: int | None) -> str:
+    """Why no conversion is tried; "" where it may be. Raises LoadFailed where scikit-learn cannot serve either."""
+    if limit is None:
+        return ""
+    _may_be_read(memory.reading(artifact), limit)
+    needed = memory.converting(artifact).usual
+    if needed <= limit:
+        return ""
+    return f"not converted: that needs about {_mib(needed)} MiB, and the limit is {_mib(limit)} MiB: raise spec.resources.limits.memory"
+
+
+def _may_be_read(needs: memory.Need, limit: int) -> None:
+    if needs.least > limit:
+        raise LoadFailed(
+            f"The model needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB: raise spec.resources.limits.memory."
+        )
+
+
+def _mib(size: int) -> int:
+    return size // memory.MIB
+
+
+async def _made(order: Order) -> Plan:
+    """A plan by a process that converts; where that may not be or dies, by one that only reads the model. Raises LoadFailed."""
+    if not order.unconverted:
+        try:
+            return await _prepared(order)
+        except _Died as died:
+            order = msgspec.structs.replace(order, unconverted=f"not converted: {died}")
+    log.warning("scikit-learn is to serve: %s", order.unconverted)
+    try:
+        return await _prepared(order)
+    except _Died as died:
+        raise LoadFailed(f"The model could not be read: {died}") from died
+
+
+class _Died(Exception):
+    """A process ended without an answer, and how."""
+
+
 async def _prepared(order: Order) -> Plan:
+    """Raises _Died, and LoadFailed where the model itself is what is wrong."""
     async with _child("preparing") as process:
         said, _ = await process.communicate(msgspec.json.encode(order) + b"\n")
     if not said:
-        raise LoadFailed(f"The model could not be read: {_ended(process)}")
+        raise _Died(_ended(process))
     reply = msgspec.json.decode(said, type=Reply)
     if reply.plan is None:
         raise LoadFailed(reply.refused)
@@ -136,7 +202,7 @@ def _closed(signature: Signature, runtime: Runtime, example: list[float]) -> Sig
         row[0, column] = np.nan
         try:
             runtime.run(row)
-        except Exception as failure:
+        except Exception as failure:  # whatever a model's own step says: closed, clients get a sentence, and otherwise a failure
             log.info("%s cannot be missing: %s", signature.names[column], first_line(failure))
             return True
         return False

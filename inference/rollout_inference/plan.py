@@ -35,11 +35,15 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """The folder of the model, where to put the ONNX file, and the settings as JSON."""
+    """The folder of the model, where to put the ONNX file, and the settings as JSON.
+
+    unconverted: why no conversion is tried; "" where one is.
+    """
 
     folder: str
     target: str
     settings: str
+    unconverted: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The process that reads a model: the one that unpacks and converts it, and ends. The server itself never holds what that takes.
 
-`python -m rollout_inference.preparing` imports at once, then reads one JSON line, the settings and folders, from standard input, and
-answers with one on standard output. It is no boundary against hostile code; that is the allow-list, and the pod around it.
+`python -m rollout_inference.preparing` reads one JSON line, the settings and folders, from standard input, and answers with one on
+standard output. It is no boundary against hostile code; that is the allow-list, and the pod around it.
 """
 
 import os
@@ -10,21 +10,31 @@ from pathlib import Path
 
 import msgspec
 
-from rollout_inference import carried, conversion, estimator
+from rollout_inference import carried, estimator, unconverted
 from rollout_inference.artifact import verify
 from rollout_inference.errors import LoadFailed, first_line
 from rollout_inference.plan import ONNX_FILE, Order, Plan, Reply
 from rollout_inference.settings import Settings
 
 
-def prepare(folder: Path, target: Path, settings: Settings) -> Plan:
-    """Verify, read, convert; writes the ONNX file into `target` where that is the plan. Raises LoadFailed."""
+def prepare(folder: Path, target: Path, settings: Settings, because: str = "") -> Plan:
+    """Verify, read, convert; writes the ONNX file into `target` where that is the plan. Raises LoadFailed.
+
+    because: why no conversion is tried; "" where one is.
+    """
     artifact = verify(folder, settings)
     model = estimator.load(artifact, settings)
     try:
+        if because:
+            unconverted.answers_example(model, artifact)
+            return unconverted.by_sklearn(model, artifact, because)
+        from rollout_inference import conversion  # noqa: PLC0415 - what it imports can fail, too
+
         made, content = conversion.plan(model, artifact, carried.rows(artifact))
     except LoadFailed as failure:
         raise LoadFailed(estimator.aged(artifact, str(failure))) from failure
+    except Exception as failure:  # no failure of the converter keeps scikit-learn from serving
+        return unconverted.by_sklearn(model, artifact, f"not converted: {first_line(failure)}")
     if content:
         (target / ONNX_FILE).write_bytes(content)
     return made
@@ -36,7 +46,7 @@ def main() -> None:
     os.dup2(2, 1)
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     try:
-        plan = prepare(Path(order.folder), Path(order.target), Settings.model_validate_json(order.settings))
+        plan = prepare(Path(order.folder), Path(order.target), Settings.model_validate_json(order.settings), order.unconverted)
         reply = Reply(plan)
     except LoadFailed as failure:
         reply = Reply(refused=str(failure))

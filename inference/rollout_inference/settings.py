@@ -44,7 +44,8 @@ class Settings(BaseModel):
     feedback_key: secret that prediction ids are signed with, made up where it is ""; feedback_seconds: how long a label may take;
     latency_buckets: bounds in seconds that the latency histogram has beside the usual ones;
     accuracy_window: labels that the live accuracy rests on at most, accuracy_from: and at least;
-    compare_percent: of live requests that are compared with scikit-learn, every `compare_seconds`.
+    compare_percent: of live requests that are compared with scikit-learn, every `compare_seconds`;
+    cgroups: where the kernel says what memory the pod may have.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -71,6 +72,7 @@ class Settings(BaseModel):
     latency_buckets: tuple[float, ...] = ()
     allow_pickle: bool = False
     termination_log: Path = Path("/dev/termination-log")
+    cgroups: Path = Path("/sys/fs/cgroup")
 
     @cached_property
     def name(self) -> str:

@@ -12,7 +12,7 @@ class Exit(IntEnum):
     PROMOTED = 0
     """Promoted; for commands that wait for nothing, done."""
     ROLLED_BACK = 1
-    """Rolled back, halted or impossible to roll out; for `lint` and `doctor`, something was found."""
+    """Rolled back, halted, impossible to roll out, or promoted and stalled; for `lint` and `doctor`, something was found."""
     TIMED_OUT = 2
     """No verdict within --timeout."""
     SUPERSEDED = 3

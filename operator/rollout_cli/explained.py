@@ -97,6 +97,8 @@ def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now:
         stable_endpoints=frozenset(),
         route_trouble=status.waits_for,
         unaccepted=status.unrouted.message if status.unrouted is not None else "",
+        # Routers are asked by the operator alone; a first deploy and what is promoted wait for it, and neither is decided here.
+        heard=None,
         # What others' routes are on the host stands in status as a sentence, and what it holds is in the route's trouble.
         claims=(),
         refused=status.refused,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rollout_cli.exits import Exit
 from rollout_cli.rollout import Rollout
 from rollout_operator.domain.names import GROUP
-from rollout_operator.domain.status import Attempt, Phase, Reason, Status, Verdict
+from rollout_operator.domain.status import Attempt, Condition, Phase, Reason, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Outcome:
     reason: str
     message: str
     stopped: str = ""
-    """What it is where nothing was rolled back, though the exit code is the same: Invalid, Halted."""
+    """What it is where nothing was rolled back, though the exit code is the same: Invalid, Halted, Stalled."""
 
     @property
     def word(self) -> str:
@@ -55,14 +55,28 @@ def outcome(asked: Asked, rollout: Rollout) -> Outcome | None:
         return None
     if ended is not None and status.attempt > ended.attempt:
         return _of(ended)
-    return _at_rest(status)
+    return _promoted(rollout) if status.phase is Phase.PROMOTED and not status.invalid else _at_rest(status)
+
+
+def lacking(rollout: Rollout) -> Condition | None:
+    """Why a promoted rollout is not Ready (pods, its route, an object that was refused); None where it is."""
+    ready = rollout.condition("Ready") if rollout.status.phase is Phase.PROMOTED else None
+    return ready if ready is not None and ready.status != "True" else None
+
+
+def _promoted(rollout: Rollout) -> Outcome | None:
+    """Promoted is who serves; what lacks is waited for until the operator, too, calls it stalled."""
+    lacks, stalled = lacking(rollout), rollout.condition("Stalled")
+    if lacks is None:
+        return Outcome(Exit.PROMOTED, rollout.status.reason, rollout.status.message)
+    if stalled is not None and stalled.status == "True":
+        return Outcome(Exit.ROLLED_BACK, lacks.reason, f"Promoted, but not Ready: {lacks.message}", "Stalled")
+    return None
 
 
 def _at_rest(status: Status) -> Outcome | None:
     if status.invalid:
         return Outcome(Exit.ROLLED_BACK, Reason.INVALID_SPEC, status.invalid, "Invalid")
-    if status.phase is Phase.PROMOTED:
-        return Outcome(Exit.PROMOTED, status.reason, status.message)
     if status.phase is Phase.INVALID:
         return Outcome(Exit.ROLLED_BACK, status.reason, status.message, "Invalid")
     if status.phase is Phase.ROLLED_BACK:

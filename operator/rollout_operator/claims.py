@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from rollout_operator.domain.observed import Claim
-from rollout_operator.domain.places import gateway_place, place
+from rollout_operator.domain.places import gateway_place, meet, place
 from rollout_operator.domain.traffic import Provider, Traffic
 from rollout_operator.objects.ingress import CANARY
 
@@ -21,7 +21,6 @@ class _Known:
     uid: str
     version: int
     places: tuple[int, ...]
-    wakes: tuple[int, ...]
 
 
 @dataclass
@@ -33,7 +32,7 @@ class Claims:
     """By place: the object, its listener ("" for all), and what is said of it."""
 
     def put(self, kind: str, raw: Mapping[str, Any]) -> set[int]:
-        """Keep an object; returns the places (as rollouts know them) at which that may have changed anything."""
+        """Keep an object; returns the places at which that may have changed anything."""
         meta = raw["metadata"]
         name: Name = kind, sys.intern(meta["namespace"]), meta["name"]
         known, version = self._known.get(name), int(meta["resourceVersion"])
@@ -45,11 +44,10 @@ class Claims:
         found = list(_ingress(raw) if kind == "Ingress" else _http_route(raw))
         canary = kind == "Ingress" and (meta.get("annotations") or {}).get(CANARY) == "true"
         claim = Claim(kind, f"{name[1]}/{name[2]}", None if canary else datetime.fromisoformat(meta["creationTimestamp"]))
-        for where, listener, _ in found:
+        for where, listener in found:
             self._at[where] = (*self._at.get(where, ()), (name, listener, claim))
-        wakes = tuple(known_as for *_, known_as in found)
-        self._known[name] = _Known(meta["uid"], version, tuple(where for where, *_ in found), wakes)
-        return woken | set(wakes)
+        self._known[name] = known = _Known(meta["uid"], version, tuple(where for where, _ in found))
+        return woken | set(known.places)
 
     def drop(self, kind: str, place_of: tuple[str, str], uid: str) -> set[int]:
         """Forget a deleted object, unless another of the same name has taken its place; returns what `put` does."""
@@ -69,7 +67,7 @@ class Claims:
                 self._at[where] = left
             else:
                 self._at.pop(where, None)
-        return set(known.wakes)
+        return set(known.places)
 
     def at(self, namespace: str, traffic: Traffic, gateways: str) -> tuple[Claim, ...]:
         """What answers where this traffic of a rollout in `namespace` would; gateways: the namespace of the Gateways, "" for that one."""
@@ -79,18 +77,14 @@ class Claims:
             found = [
                 one
                 for ref in traffic.parent_refs
-                for one in self._at.get(_by_gateway(gateways or namespace, ref.name, traffic.host, traffic.path), ())
-                if not one[1] or not ref.section_name or one[1] == ref.section_name
+                for one in self._at.get(gateway_place(gateways or namespace, ref.name, traffic.host, traffic.path), ())
+                if meet(one[1], ref.section_name or "")
             ]
         return tuple({name: claim for name, _, claim in found}.values())
 
 
-def _by_gateway(namespace: str, name: str, host: str, path: str) -> int:
-    return place(f"Gateway {namespace}/{name}", host, path)
-
-
-Found = Iterator[tuple[int, str, int]]
-"""A place, the listener there ("" for all), and the same place as rollouts know it."""
+Found = Iterator[tuple[int, str]]
+"""A place, and the listener there ("" for all)."""
 
 
 def _ingress(raw: Mapping[str, Any]) -> Found:
@@ -101,8 +95,7 @@ def _ingress(raw: Mapping[str, Any]) -> Found:
         for one in (rule.get("http") or {}).get("paths") or ():
             # An exact path is another: it answers nothing below it.
             if rule.get("host") and one.get("pathType") != "Exact":
-                where = place(str(router), rule["host"], one.get("path") or "/")
-                yield where, "", where
+                yield place(str(router), rule["host"], one.get("path") or "/"), ""
 
 
 def _http_route(raw: Mapping[str, Any]) -> Found:
@@ -116,4 +109,4 @@ def _http_route(raw: Mapping[str, Any]) -> Found:
         namespace, listener = ref.get("namespace") or raw["metadata"]["namespace"], ref.get("sectionName", "")
         for host in spec.get("hostnames") or ():
             for path in prefixes:
-                yield _by_gateway(namespace, ref["name"], host, path), listener, gateway_place(ref["name"], listener, host, path)
+                yield gateway_place(namespace, ref["name"], host, path), listener

@@ -9,6 +9,7 @@ from rollout_operator.cluster import Cluster
 from rollout_operator.domain.names import KIND
 from rollout_operator.errors import Conflict, Foreign, Gone
 from rollout_operator.objects import Manifest
+from rollout_operator.objects.drift import signed
 from rollout_operator.store import Child, Key, Store, rollout_of
 
 DELETED_IN_ORDER = ("Ingress", "HTTPRoute", "Service", "Deployment", "NetworkPolicy")
@@ -74,7 +75,7 @@ async def carry_out(change: Change, grounds: Grounds) -> None:
     fence = None if known is None else (known.uid, known.version)
     try:
         if change.manifest is not None:
-            store.applied(key, change.manifest, await cluster.apply(change.manifest, fence, grounds.still))
+            store.applied(key, change.manifest, await cluster.apply(signed(change.manifest), fence, grounds.still))
         elif known is not None and fence is not None:
             await cluster.delete(change.kind, key[0], change.name, fence)
             store.deleted(key, change.kind, change.name, known.uid)

@@ -29,6 +29,7 @@ from rollout_operator.reconcile import Ports, told_later
 from rollout_operator.registry import Registry, authorization
 from rollout_operator.reporter import Reporter
 from rollout_operator.resync import OWNED_KINDS, every, resync
+from rollout_operator.routers import Routers, session
 from rollout_operator.settings import Settings
 from rollout_operator.store import Event, Key, Store, at_rest, event_of, key_of
 from rollout_operator.watching import Watching, WatchingClaims
@@ -107,7 +108,7 @@ class Shell:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
-        self.store = Store()
+        self.store = Store(settings.gateway_namespace)
         self.echoes = Echoes(clock)
         self.engine: Engine | None = None
         self.health = Health(self._queue, self.echoes.trouble)
@@ -118,6 +119,7 @@ class Shell:
         # One for each: a registry that hangs must not hold the connections that measurements need.
         of_registry = await self._exit.enter_async_context(aiohttp.ClientSession())
         of_prometheus = await self._exit.enter_async_context(aiohttp.ClientSession())
+        of_routers = await self._exit.enter_async_context(session())
         cluster = await Cluster.connect(login, self.settings.write_limit, self.settings.shard)
         self._exit.push_async_callback(cluster.close)
         registry = Registry(self.settings.registry_url, of_registry, authorization(os.environ))
@@ -136,6 +138,7 @@ class Shell:
             gateways=Gateways(self.settings.gateway_namespace, self.settings.gateway_mirrors),
             egress=self.settings.model_egress,
             feedback_key=self.settings.feedback_key,
+            routers=Routers(of_routers, cluster.read) if self.settings.routes_ask else None,
         )
         self.engine = Engine(ports, turns=ports.turns)
         with opening("HEALTH_PORT", self.settings.health_port):

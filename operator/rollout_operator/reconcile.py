@@ -4,7 +4,7 @@ import hmac
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rollout_operator import telemetry
-from rollout_operator.asking import Answers, Question, ask, at_hand, question
+from rollout_operator.asking import Answers, Asking, Question, ask, at_hand, question
 from rollout_operator.claims import Claims
 from rollout_operator.cluster import Cluster
 from rollout_operator.converge import Change, Grounds, carry_out, changes, read_anew
@@ -22,22 +22,25 @@ from rollout_operator.domain.decide import (
     commanded,
     decide,
 )
+from rollout_operator.domain.doors import Way
 from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.names import KIND, REVISION, SHARD, revision_name
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
-from rollout_operator.domain.route import Ways
+from rollout_operator.domain.route import Ways, asked_apart, unseen
+from rollout_operator.domain.scaling import put_back, sentence, waits
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Phase, Revision, Status
 from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 from rollout_operator.liveness import Echoes
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Owner
 from rollout_operator.objects.build import build
-from rollout_operator.objects.deployment import served_by
+from rollout_operator.objects.deployment import deployment, served_by
 from rollout_operator.objects.routes import ROUTERS
 from rollout_operator.prometheus import Prometheus
 from rollout_operator.registry import Registry
 from rollout_operator.reporter import Reporter
+from rollout_operator.routers import Routers
 from rollout_operator.store import Child, Key, Refusal, Store, key_of
 from rollout_operator.turns import Turns
 
@@ -57,7 +60,7 @@ SERVING = frozenset({Phase.TRIAL, Phase.SHIFTING})
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a pass reaches the world through."""
+    """What a pass reaches the world through; routers: None where routes are not asked."""
 
     store: Store
     cluster: Cluster
@@ -73,6 +76,7 @@ class Ports:
     egress: Egress | None = (DNS,)
     turns: Turns = field(default_factory=Turns)
     claims: Claims = field(default_factory=Claims)
+    routers: Routers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,9 @@ class Rollout:
             spec, error = None, f"spec.traffic: {where} is answered by the older ModelRollout {'/'.join(taken)}: take another host or path."
         return cls(raw, spec, error, Status.model_validate(raw["status"]))
 
-    def question(self, now: datetime) -> Question:
-        """What the registry and Prometheus must be asked about it."""
-        return question(self.raw["metadata"]["uid"], self.spec, self.status, now)
+    def question(self, now: datetime, route: Asking | None) -> Question:
+        """What the registry, Prometheus and its router must be asked about it."""
+        return question(self.raw["metadata"]["uid"], self.spec, self.status, now, route)
 
 
 async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
@@ -107,7 +111,9 @@ async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
     seen = await observe(rollout, answers, ports, now)
     plan = decide(seen)
     news = await act(rollout.raw, seen, plan, ports)
-    return now if news else plan.look_at
+    contests = ports.store.contests(key, now).values()
+    looks = (plan.look_at, *(moment for c in contests for moment in (c.due, c.over) if moment > now))
+    return now if news else min(filter(None, looks), default=None)
 
 
 async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answers] | None:
@@ -118,14 +124,40 @@ async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Ans
     asked, answers = Question(), Answers()
     while (raw := ports.store.rollout(key)) is not None and "deletionTimestamp" not in raw["metadata"]:
         rollout = Rollout.of(raw, ports.gateways, ports.store.taken_by(key))
-        wanted = rollout.question(now)
-        known = answers if wanted == asked else at_hand(wanted, ports.prometheus)
+        wanted = rollout.question(now, _asking(rollout, ports, now))
+        known = answers if wanted == asked else at_hand(wanted, ports.prometheus, ports.routers)
         if known is not None:
             return rollout, known
         del raw, rollout
         async with ports.turns.aside():
-            asked, answers = wanted, await ask(wanted, ports.registry, ports.prometheus)
+            asked, answers = wanted, await ask(wanted, ports.registry, ports.prometheus, ports.routers)
     return None
+
+
+def _asking(rollout: Rollout, ports: Ports, now: datetime) -> Asking | None:
+    """The route that is to be asked whether it leads to the rollout's pods: accepted, not seen yet, and something rests on it."""
+    spec, status, meta = rollout.spec, rollout.status, rollout.raw["metadata"]
+    if ports.routers is None or spec is None or (route := unseen(spec.traffic, status)) is None:
+        return None
+    key = key_of(meta)
+    children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
+    if _ways(rollout, spec, children, ports).asked_for(_refused(key, ports, now)) or not _stable_endpoints(key[1], status, children):
+        return None
+    revisions = frozenset(r.revision for r in (status.stable, status.candidate, *status.retiring) if r is not None)
+    gateways, tls = ports.gateways.namespace or key[0], spec.traffic.tls_secret is not None
+    way = Way(key[0], route.name, route.provider, route.host, route.path, tls, route.parents, gateways, revisions)
+    return Asking(way, now, asked_apart(route, now))
+
+
+def _ways(rollout: Rollout, spec: Spec, children: list[Child], ports: Ports) -> Ways:
+    there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
+    namespace, name = key_of(rollout.raw["metadata"])
+    return Ways(name, spec.traffic, rollout.status, there, ports.claims.at(namespace, spec.traffic, ports.gateways.namespace))
+
+
+def _refused(key: Key, ports: Ports, now: datetime) -> str:
+    """What the API server has for some time said against an object that something rests on."""
+    return "" if ports.store.harmless(key) else ports.store.refused(key, now - REFUSED_AFTER)
 
 
 async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetime) -> Observed:
@@ -137,10 +169,9 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
     refused = ports.store.refused(key, now - REFUSED_AFTER)
-    there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
-    claims = ports.claims.at(key[0], spec.traffic, ports.gateways.namespace) if spec is not None else ()
-    ways = Ways(meta["name"], spec.traffic, status, there, claims) if spec is not None else None
+    ways = _ways(rollout, spec, children, ports) if spec is not None else None
     if spec is not None:
+        _look_at_templates(rollout, children, workloads, ports)
         await _explain(key, status, workloads, ports, now)
     return Observed(
         now=now,
@@ -155,18 +186,55 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         resolution=answers.resolution,
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
-        route_trouble=("" if ports.store.harmless(key) else refused) or (ways.in_use() if ways is not None else ""),
-        unaccepted=ways.asked_for("" if ports.store.harmless(key) else refused) if ways is not None else "",
-        claims=claims,
+        route_trouble=_refused(key, ports, now) or (ways.in_use() if ways is not None else ""),
+        unaccepted=ways.asked_for(_refused(key, ports, now)) if ways is not None else "",
+        heard=answers.heard,
+        claims=ways.claims if ways is not None else (),
         refused=refused,
         refusing=ports.store.refused(key, now),
         foreign=ports.store.foreign(key),
+        scaled=_scaled(key, rollout, children, ports, now),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
         reported=ports.reporter.told(meta["uid"]),
         drain=ports.drain,
         recovered=await _recovered(rollout, children, ports),
     )
+
+
+def _look_at_templates(rollout: Rollout, children: list[Child], workloads: dict[str, Workload], ports: Ports) -> None:
+    """See which pods are of the template as it is: others answer well, but are on their way out, and those to come may never come.
+
+    The template must be the one that the status asks for, too. What is promoted and lacks nothing has been seen to be so, and is not
+    compared at every look.
+    """
+    status = rollout.status
+    compared = status.phase is not Phase.PROMOTED or status.shortage is not None
+    owner = _owner(rollout.raw)
+    for revision in filter(None, (status.stable, status.candidate)):
+        if (known := workloads.get(revision.revision)) is None:
+            continue
+        name = revision_name(owner.name, revision.revision)
+        found = [c for c in children if (c.kind, c.name) == ("Deployment", name) and not c.deleting]
+        if compared:
+            # Of whatever number of pods: how many there are is counted.
+            manifest = deployment(owner, revision, known.wanted, _environment(owner, ports))
+            found = [c for c in found if c.agrees(manifest)]
+        workloads[revision.revision] = replace(known, current=next((c.updated for c in found), 0))
+
+
+def _scaled(key: Key, rollout: Rollout, children: list[Child], ports: Ports, now: datetime) -> str:
+    """Who else sets the number of a Deployment's pods, or did lately, as a sentence; "" for nobody."""
+    status, asked = rollout.status, dict[str, int]()
+    for revision in (*status.retiring, *filter(None, (status.stable, status.candidate))):
+        asked[revision.revision] = revision.replicas
+    if rollout.spec is not None and status.stable is not None:
+        asked[status.stable.revision] = rollout.spec.replicas
+    for one in children:
+        if one.kind == "Deployment" and one.scaler and one.wanted != asked.get(one.revision, one.wanted):
+            return sentence(one.name, one.scaler, asked[one.revision])
+    lately = ports.store.contests(key, now)
+    return next((sentence(name, one.manager, one.wanted) for name, one in lately.items()), "")
 
 
 async def _recovered(rollout: Rollout, children: list[Child], ports: Ports) -> Revision | None:
@@ -207,15 +275,25 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     if (report := due(plan.status)) is not None and not ports.reporter.knows(seen.uid, report.attempt):
         await grounds.still()
         ports.reporter.tell(key, seen.uid, report)
-    accepted = seen.spec is not None and await _converge(grounds, seen, seen.spec, plan.status, ports)
+    try:
+        accepted = seen.spec is not None and await _converge(grounds, seen, seen.spec, plan.status, ports)
+    except CallFailed:
+        # It is decided, and the next look has nothing to tell of it.
+        await _tell(raw, plan, ports)
+        raise
+    await _tell(raw, plan, ports)
+    return accepted
+
+
+async def _tell(raw: dict[str, Any], plan: Plan, ports: Ports) -> None:
+    key = key_of(raw["metadata"])
     for note in plan.notes:
         log.info("%s/%s: %s: %s", *key, note.reason, note.message)
         once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{note.reason}/{plan.status.phase_since}"
         try:
             await ports.cluster.tell(raw, note.kind, note.reason, note.message, once)
         except CallFailed as failure:
-            log.warning("%s: Event not posted: %s", seen.name, failure)
-    return accepted
+            log.warning("%s: Event not posted: %s", key[1], failure)
 
 
 async def _converge(grounds: Grounds, seen: Observed, spec: Spec, status: Status, ports: Ports) -> bool:
@@ -227,11 +305,12 @@ async def _converge(grounds: Grounds, seen: Observed, spec: Spec, status: Status
     key, version = (meta["namespace"], seen.name), int(meta["resourceVersion"])
     if ports.store.settled(key, version):
         return False
-    wanted = _wanted(grounds.seen, spec, status, ports)
+    asked = _wanted(grounds.seen, spec, status, ports)
+    wanted = [change for change in asked if not _left_for_now(change, key, seen.now, ports)]
     if wanted:
         await grounds.still()
     accepted = await _carry_out(wanted, grounds, seen.now, ports)
-    if not wanted:
+    if not asked:
         ports.store.settle(key, version)
     return accepted
 
@@ -243,6 +322,7 @@ async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, port
     for change in wanted:
         try:
             await carry_out(change, grounds)
+            _put_back(change, key, now, ports)
         except (Refused, Gone) as failure:
             harmless = change.kind in HOLD_UP_NOTHING
             ports.store.refuse(key, Refusal(now, str(failure), isinstance(failure, Foreign), harmless))
@@ -252,12 +332,39 @@ async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, port
     return not missing and ports.store.accept(key)
 
 
+def _left_for_now(change: Change, key: Key, now: datetime, ports: Ports) -> bool:
+    """Whether nothing but the number of pods differs, which another sets again and again."""
+    known, manifest = change.known, change.manifest
+    if known is None or manifest is None or not known.scaler:
+        return False
+    if not waits(ports.store.contests(key, now).get(change.name), manifest["spec"]["replicas"], now):
+        return False
+    return known.agrees({**manifest, "spec": {**manifest["spec"], "replicas": known.wanted}})
+
+
+def _put_back(change: Change, key: Key, now: datetime, ports: Ports) -> None:
+    """Remember it where the number of pods that another has set is ours again."""
+    known, manifest = change.known, change.manifest
+    if known is None or manifest is None or not known.scaler or known.wanted == manifest["spec"]["replicas"]:
+        return
+    before = ports.store.contests(key, now).get(change.name)
+    ports.store.contest(key, change.name, put_back(before, known.scaler, manifest["spec"]["replicas"], now))
+
+
 def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
+    owner = _owner(raw)
+    manifests = build(owner, spec, status, _environment(owner, ports), ports.gateways, egress=ports.egress)
+    return changes(manifests, ports.store.children((owner.namespace, owner.name)), owner.uid)
+
+
+def _owner(raw: Mapping[str, Any]) -> Owner:
     meta = raw["metadata"]
-    owner = Owner(meta["uid"], meta["name"], meta["namespace"], (meta.get("labels") or {}).get(SHARD, ""))
-    environment = {**ports.environment, "FEEDBACK_KEY": signing_key(ports.feedback_key, owner.uid)}
-    manifests = build(owner, spec, status, environment, ports.gateways, egress=ports.egress)
-    return changes(manifests, ports.store.children((meta["namespace"], meta["name"])), owner.uid)
+    return Owner(meta["uid"], meta["name"], meta["namespace"], (meta.get("labels") or {}).get(SHARD, ""))
+
+
+def _environment(owner: Owner, ports: Ports) -> dict[str, str]:
+    """The operator's configuration of this rollout's model servers."""
+    return {**ports.environment, "FEEDBACK_KEY": signing_key(ports.feedback_key, owner.uid)}
 
 
 async def told_later(cluster: Cluster, key: Key, uid: str, attempt: int) -> list[Report]:
@@ -324,10 +431,10 @@ async def _explain(key: Key, status: Status, workloads: dict[str, Workload], por
     else:
         return
     known = workloads.get(about.revision)
-    if known is None or known.trouble or known.ready >= wanted:
+    if known is None or known.trouble or min(known.ready, known.ready if known.current is None else known.current) >= wanted:
         return
     pods = await ports.cluster.pods(key[0], key[1], about.revision)
-    workloads[about.revision] = Workload(known.ready, known.wanted, trouble(pods))
+    workloads[about.revision] = replace(known, trouble=trouble(pods))
 
 
 def trouble(pods: list[dict[str, Any]]) -> str:

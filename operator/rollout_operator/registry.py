@@ -15,13 +15,12 @@ import aiohttp
 
 from rollout_operator.domain.names import DIGEST_TAG, SIGNATURE_TAG
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, RegistryUnreachable, Resolution, Resolved
+from rollout_operator.domain.replies import first_line
 from rollout_operator.telemetry import REGISTRY_REQUESTS
 
 LONGEST_SIGNATURE = 8192
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_TAG = re.compile(r"<(script|style|title)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-LONGEST_SAYING = 200
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>.+))")
 
 
@@ -124,9 +123,8 @@ def read(model_uri: str, status: int, body: bytes) -> Resolution:
 
 def _said(body: bytes) -> str:
     """The first line of a reply that is no JSON object, without markup, as the end of a sentence."""
-    text = _TAG.sub(" ", body[:4096].decode(errors="replace"))
-    line = next((" ".join(line.split()) for line in text.splitlines() if line.strip()), "")
-    return f"and said: {line[:LONGEST_SAYING].rstrip('.')}." if line else "with something else than a JSON object."
+    line = first_line(body)
+    return f"and said: {line}." if line else "with something else than a JSON object."
 
 
 def _remedy(status: int, body: bytes) -> str:

@@ -31,6 +31,7 @@ class Settings:
 
     namespaces: empty for all; write_limit: API writes under way at once; router_drain: how long routers may lag behind a weight;
     gateway_namespace: where Gateways are, "" for each rollout's own; gateway_mirrors: whether they can mirror;
+    routes_ask: whether routers are asked if a route leads to its rollout;
     resync: how often names and versions are compared with the API server; registry_alias: the alias that a promotion moves, with
     {namespace} and {name}, "" for none; shard: only ModelRollouts whose label rollouts.mlops.dev/shard has this value, "" for all;
     feedback_key: secret that the keys of prediction ids are derived from beside the uid, "" for none;
@@ -48,6 +49,7 @@ class Settings:
     router_drain: timedelta = DRAIN
     gateway_namespace: str = ""
     gateway_mirrors: bool = False
+    routes_ask: bool = True
     resync: timedelta = timedelta(minutes=10)
     registry_alias: str = "{namespace}-{name}"
     feedback_key: str = ""
@@ -70,8 +72,8 @@ class Settings:
                 raise SettingsError(f"{name}={text!r} is out of range: write a whole number from 1 to {most}")
             return int(text)
 
-        def truth(name: str) -> bool:
-            if (text := env.get(name, "false").strip().lower()) not in {"true", "false"}:
+        def truth(name: str, default: str = "false") -> bool:
+            if (text := env.get(name, default).strip().lower()) not in {"true", "false"}:
                 raise SettingsError(f"{name}={text!r} is neither: write true or false")
             return text == "true"
 
@@ -96,6 +98,7 @@ class Settings:
             router_drain=timedelta(seconds=whole("ROUTER_DRAIN_SECONDS", int(DRAIN.total_seconds()), 600)),
             gateway_namespace=env.get("GATEWAY_NAMESPACE", "").strip(),
             gateway_mirrors=truth("GATEWAY_MIRRORS"),
+            routes_ask=truth("ROUTES_ASK", "true"),
             resync=timedelta(seconds=whole("RESYNC_SECONDS", 600, 86400)),
             registry_alias=alias,
             feedback_key=env.get("FEEDBACK_KEY", ""),

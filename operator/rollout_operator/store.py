@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from rollout_operator.domain.names import GROUP, KIND, REVISION, ROLLOUT
-from rollout_operator.domain.places import places_of
+from rollout_operator.domain.names import APPLIED, FIELD_MANAGER, GROUP, KIND, REVISION, ROLLOUT
+from rollout_operator.domain.places import Place, meet, places_of
+from rollout_operator.domain.scaling import Contest
 from rollout_operator.objects import Manifest
-from rollout_operator.objects.drift import says
+from rollout_operator.objects.drift import made_of, owned, says
 from rollout_operator.objects.httproute import unaccepted
 
 KEPT = (
@@ -61,9 +62,10 @@ def unpack(packed: bytes, likeness: bytes) -> bytes:
 class Child:
     """An object that belongs to a rollout.
 
-    ready and wanted: pods, for Deployments; endpoints: names of the Ready pods, for EndpointSlices; service: the Service that a
-    slice belongs to; trouble: what its controller says is wrong. content: labels, annotations, owner references and spec as JSON,
-    packed; empty once it was found to say what the manifest of hash `agreed` says (0: not compared yet); mark: the hash of the JSON.
+    ready and wanted: pods, for Deployments; scaler: who has set their number, if another than we; updated: Ready pods of the template as
+    it is now, at least; endpoints: names of the Ready pods, for EndpointSlices; service: the Service that a slice belongs to; trouble:
+    what its controller says is wrong. content: labels, annotations, owner references and spec as JSON, packed; empty once it was found
+    to say what the manifest of hash `agreed` says (0: not compared yet); mark: the hash of the JSON.
     """
 
     kind: str
@@ -78,18 +80,23 @@ class Child:
     mark: int
     ready: int = 0
     wanted: int = 0
+    scaler: str = ""
+    updated: int = 0
     trouble: str = ""
     endpoints: tuple[str, ...] = ()
     service: str = ""
     agreed: int = 0
 
     def agrees(self, manifest: Manifest) -> bool:
-        """Whether the object says everything that the manifest says."""
+        """Whether the object says everything that the manifest says, or is what admission made of it."""
         wanted = hash(to_json(manifest))
         if self.agreed == wanted:
             return True
-        if not self.content or not says(from_json(unpack(self.content, self.likeness)), content(manifest)):
+        if not self.content:
             # Another manifest than the one that it agreed with: what it says has been forgotten, and is applied anew.
+            return False
+        live, told = from_json(unpack(self.content, self.likeness)), content(manifest)
+        if not says(live, told) and not made_of(live, manifest, told):
             return False
         self.agreed, self.content = wanted, b""
         return True
@@ -102,7 +109,27 @@ def content(raw: Mapping[str, Any]) -> dict[str, Any]:
     # What a Deployment's controller notes there for itself is no change of the object.
     if notes := {k: v for k, v in kept.pop("annotations", {}).items() if not k.startswith(CONTROLLERS)}:
         kept["annotations"] = notes
-    return {"metadata": kept, "spec": raw.get("spec", {})}
+    said = {"metadata": kept, "spec": raw.get("spec", {})}
+    # Who owns what tells only together with what was applied.
+    return {**said, "owned": owned(raw)} if APPLIED in notes else said
+
+
+def _scaler(meta: Mapping[str, Any]) -> str:
+    """The field manager that owns `spec.replicas` in our place; "" where we do, or nobody.
+
+    Who sets it to another number takes it from all who owned it before; who sets the same shares it with them.
+    """
+    entries = meta.get("managedFields") or ()
+    owners = [str(e.get("manager", "")) for e in entries if "f:replicas" in ((e.get("fieldsV1") or {}).get("f:spec") or {})]
+    return "" if FIELD_MANAGER in owners or not owners else owners[-1]
+
+
+def _updated(meta: Mapping[str, Any], status: Mapping[str, Any]) -> int:
+    """Ready pods of a Deployment's template as it is now: those that are left when all pods of former ones are Ready."""
+    if status.get("observedGeneration", 0) < meta.get("generation", 0):
+        return 0
+    pods, updated, ready = (int(status.get(name, 0)) for name in ("replicas", "updatedReplicas", "readyReplicas"))
+    return max(0, ready - max(0, pods - updated))
 
 
 def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
@@ -131,6 +158,8 @@ def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
         mark=hash(told),
         ready=status.get("readyReplicas", 0) if kind == "Deployment" else 0,
         wanted=raw.get("spec", {}).get("replicas", 0) if kind == "Deployment" else 0,
+        scaler=sys.intern(_scaler(meta)) if kind == "Deployment" else "",
+        updated=_updated(meta, status) if kind == "Deployment" else 0,
         trouble=unaccepted(raw) if kind == "HTTPRoute" else stuck[0] if stuck else "",
         endpoints=tuple(sorted(ready)),
         service=labels.get(SERVICE, ""),
@@ -167,11 +196,11 @@ class _Kept:
     uid: str
     packed: bytes
     likeness: bytes
-    asked: tuple[int, ...]
-    former: tuple[int, ...]
+    asked: tuple[Place, ...]
+    former: tuple[Place, ...]
 
     @property
-    def places(self) -> tuple[int, ...]:
+    def places(self) -> tuple[Place, ...]:
         """Where it answers."""
         return self.asked + self.former
 
@@ -188,17 +217,23 @@ class Refusal:
 
 @dataclass
 class Store:
-    """The newest version of everything seen; older versions that arrive late are dropped."""
+    """The newest version of everything seen; older versions that arrive late are dropped.
 
+    gateways: the namespace of the Gateways, "" for each rollout's own.
+    """
+
+    gateways: str = ""
     _rollouts: dict[Key, _Kept] = field(default_factory=dict)
     _refusals: dict[Key, Refusal] = field(default_factory=dict)
+    _contests: dict[Key, dict[str, Contest]] = field(default_factory=dict)
+    """By the name of the Deployment."""
     _children: dict[Key, list[Child]] = field(default_factory=lambda: defaultdict(list))
     """Of each rollout a handful: to look through them costs less than a dict of them."""
     _settled: dict[Key, int] = field(default_factory=dict)
     _likeness: dict[str, bytes] = field(default_factory=dict)
     """By kind: the JSON of the first one that is as most will be."""
-    _places: dict[int, tuple[Key, ...]] = field(default_factory=dict)
-    """Who claims to answer where."""
+    _places: dict[int, tuple[tuple[Key, str], ...]] = field(default_factory=dict)
+    """Who claims to answer where, and by which listener ("" for all)."""
     _own: dict[Key, set[Event]] = field(default_factory=lambda: defaultdict(set))
     _ended: dict[str, int] = field(default_factory=dict)
     """Of the objects that were deleted last: the version at which that was, by uid."""
@@ -212,33 +247,34 @@ class Store:
             return False
         text = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
         likeness = self._like(KIND, text) if status.get("phase") in AT_REST else self._likeness.get(KIND, b"")
-        asked, former = places_of(raw)
+        asked, former = places_of(raw, self.gateways)
         self._move(key, () if known is None else known.places, asked + former)
         self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, asked, former)
         return True
 
-    def _move(self, key: Key, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    def _move(self, key: Key, before: tuple[Place, ...], after: tuple[Place, ...]) -> None:
         if before == after:
             return
         for one in before:
-            if left := tuple(k for k in self._places.get(one, ()) if k != key):
-                self._places[one] = left
+            if left := tuple(claim for claim in self._places.get(one.where, ()) if claim[0] != key):
+                self._places[one.where] = left
             else:
-                self._places.pop(one, None)
+                self._places.pop(one.where, None)
         for one in after:
-            self._places[one] = (*self._places.get(one, ()), key)
+            self._places[one.where] = (*self._places.get(one.where, ()), (key, one.listener))
 
     def rivals(self, key: Key) -> tuple[Key, ...]:
         """The other rollouts that claim to answer where this one does."""
         known = self._rollouts.get(key)
         return self._others(key, known.places) if known is not None else ()
 
-    def _others(self, key: Key, places: tuple[int, ...]) -> tuple[Key, ...]:
-        return tuple({k: None for one in places for k in self._places.get(one, ()) if k != key})
+    def _others(self, key: Key, places: tuple[Place, ...]) -> tuple[Key, ...]:
+        claims = ((k, meet(one.listener, listener)) for one in places for k, listener in self._places.get(one.where, ()))
+        return tuple({k: None for k, met in claims if met and k != key})
 
     def claimants(self, places: Iterable[int]) -> tuple[Key, ...]:
-        """The rollouts that claim to answer at one of these places."""
-        return tuple({k: None for one in places for k in self._places.get(one, ())})
+        """The rollouts that claim to answer at one of these places, by whatever listener."""
+        return tuple({k: None for one in places for k, _ in self._places.get(one, ())})
 
     def taken_by(self, key: Key) -> Key | None:
         """The oldest other rollout that answers where the spec of this one would, if it is older; None where the place is this one's."""
@@ -325,6 +361,7 @@ class Store:
             self._move(key, known.places, ())
             del self._rollouts[key]
             self._settled.pop(key, None)
+            self._contests.pop(key, None)
             self.accept(key)
 
     def version(self, kind: str, place: tuple[str, str], meta: Mapping[str, Any]) -> int:
@@ -373,6 +410,20 @@ class Store:
     def accept(self, key: Key) -> bool:
         """Every object of the rollout is as it should be; says whether one was refused until now."""
         return self._refusals.pop(key, None) is not None
+
+    def contest(self, key: Key, deployment: str, contest: Contest) -> None:
+        """Remember that the number of pods was put back."""
+        self._contests.setdefault(key, {})[deployment] = contest
+
+    def contests(self, key: Key, now: datetime) -> Mapping[str, Contest]:
+        """The Deployments of the rollout whose number of pods another has set lately, by name."""
+        if key not in self._contests:
+            return {}
+        left = {name: one for name, one in self._contests[key].items() if now < one.over}
+        self._contests[key] = left
+        if not left:
+            del self._contests[key]
+        return left
 
     def settle(self, key: Key, version: int) -> None:
         """Remember that the objects say what this version of the ModelRollout asks for: until one changes, they need not be compared."""

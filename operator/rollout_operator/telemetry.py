@@ -36,7 +36,7 @@ TRANSITIONS = Counter("modelrollout_transitions", "Phases entered", ["phase", "r
 class _Shown:
     """Where one rollout stands; gates: name, evidence, value and threshold; attempts: ended ones, in the order of Verdict.
 
-    missing: pods that a promoted rollout lacks.
+    missing: pods that a promoted rollout lacks; stalled: the reason of the condition Stalled, "" where it is not True.
     """
 
     phase: str
@@ -44,6 +44,7 @@ class _Shown:
     gates: tuple[tuple[str, str, float | None, float], ...]
     attempts: tuple[int, ...] = (0,) * len(Verdict)
     missing: int = 0
+    stalled: str = ""
 
 
 _shown: dict[Key, _Shown] = {}
@@ -84,6 +85,13 @@ FAMILIES = (
         (),
         lambda one: [((), one.missing)] if one.missing else [],
     ),
+    _family(
+        "modelrollout_stalled",
+        "1 for the reason for which a rollout is Stalled; no series where it is not",
+        "gauge",
+        ("reason",),
+        lambda one: [((one.stalled,), 1)] if one.stalled else [],
+    ),
     _family("modelrollout_weight", "Share of requests that goes to the candidate, in percent", "gauge", (), lambda one: [((), one.weight)]),
     _family(
         "modelrollout_gate_value",
@@ -117,6 +125,7 @@ def show(key: Key, status: Status) -> None:
     now = _Shown(status.phase.value, status.weight, gates)
     if status.shortage is not None:
         now.missing = status.shortage.wanted - status.shortage.ready
+    now.stalled = next((c.reason for c in status.conditions if c.type == "Stalled" and c.status == "True"), "")
     if before is not None:
         now.attempts = before.attempts
     _shown[key] = now

@@ -7,7 +7,7 @@ import yaml
 
 from rollout_operator.crd import COLUMNS, crd, schema_of
 from rollout_operator.domain.decide import COMMANDS
-from rollout_operator.domain.names import DIGEST_TAG, GROUP, KIND, PLURAL, SIGNATURE_TAG, VERSION
+from rollout_operator.domain.names import APPLIED, DIGEST_TAG, GROUP, KIND, PLURAL, SIGNATURE_TAG, VERSION
 from rollout_operator.domain.spec import Spec
 
 Schema = dict[str, Any]
@@ -34,10 +34,13 @@ ABOUT = {
 
 WRITTEN = (
     (f"annotation `{GROUP}/requested-at`, `{GROUP}/requested-by`", "ModelRollout", "the [bridge](webhooks.md): when, and by which alias"),
+    (f"annotation `{APPLIED}`", "Deployments", "the operator: hash of what it applied last; what a webhook made of it stays"),
     (f"label `{GROUP}/rollout`", "what a rollout owns", "the operator: name of the ModelRollout"),
     (f"label `{GROUP}/revision`", "Deployments, pods, Services", "the operator: the revision"),
     (f"tag `{DIGEST_TAG}`", "model version in MLflow", "the trainer: content digest, without which nothing is rolled out"),
     (f"tag `{SIGNATURE_TAG}`", "model version in MLflow", "the trainer: signature as JSON; compared with stable's"),
+    (f"tag `{GROUP}/memory`", "model version in MLflow", "the trainer: bytes that a pod was seen to take until it served"),
+    (f"tag `{GROUP}/unreadable`", "model version in MLflow", "the trainer: why no pod can serve it; it has no digest then"),
 )
 
 

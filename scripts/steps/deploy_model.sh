@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Step "deploy": apply a ModelRollout with a new MODEL_URI and wait for the verdict. usage: deploy_model.sh MANIFEST MODEL_URI [TIMEOUT]
 # The manifest holds one ModelRollout; TIMEOUT is like 30m. Nothing else is done to the cluster. Output: verdict, rollout, namespace.
-# Exit code 0: promoted; 1: rolled back; 2: no verdict in time; 3: superseded; 64 and above: the cluster or the command line is wrong.
+# Exit code 0: promoted; 1: rolled back, halted, invalid or stalled (the output says which); 2: no verdict in time; 3: superseded; 64 and above: the cluster or the command line is wrong.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source scripts/steps/common.sh
@@ -29,7 +29,7 @@ code=0
 kubectl modelrollout status "$name" "${where[@]}" --wait --timeout "$timeout" --model-uri "$model_uri" 2>&1 | tee build/verdict.txt || code=$?
 case $code in
 0) verdict=Promoted ;;
-1) verdict=RolledBack ;;
+1) verdict=$(sed -n '$s/^\([A-Z][A-Za-z]*\): .*/\1/p' build/verdict.txt) ;;
 2) verdict=TimedOut ;;
 3) verdict=Superseded ;;
 *) verdict=Unknown ;;

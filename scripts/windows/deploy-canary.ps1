@@ -2,7 +2,7 @@
 .SYNOPSIS
 Applies a ModelRollout with a new MODEL_URI and waits for the verdict, as scripts/steps/deploy_model.sh does.
 .DESCRIPTION
-Exit code 0: promoted; 1: rolled back; 2: no verdict in time; 3: superseded; 64 and above: the cluster or the command line is wrong.
+Exit code 0: promoted; 1: rolled back, halted, invalid or stalled; 2: no verdict in time; 3: superseded; 64 and above: the cluster or the command line is wrong.
 .EXAMPLE
 scripts\windows\deploy-canary.ps1 -Manifest docs\examples\iris.yaml -ModelUri models:/iris/7
 #>

@@ -198,12 +198,16 @@ class Played:
 
 
 class Hands(Played):
-    """Makes Deployments Ready and Services have endpoints, as controllers and kubelets would; versions in `broken` never get Ready."""
+    """Makes Deployments Ready and Services have endpoints, as controllers and kubelets would.
+
+    Versions in `broken` never get Ready; of those in `rolling` the last pod of a new template does not, and one of the former stays.
+    """
 
     def __init__(self, api: Api, world: World, ns: str) -> None:
         super().__init__()
         self.api, self.world, self.ns = api, world, ns
         self.broken: set[str] = set()
+        self.rolling: set[str] = set()
 
     def turn(self) -> None:
         deployments = self.api.items("Deployment", self.ns)
@@ -217,10 +221,14 @@ class Hands(Played):
         version = env["MODEL_URI"].rsplit("/", 1)[1]
         self.world.revisions[env["MODEL_REVISION"]] = (self.ns, version)
         wanted = 0 if version in self.broken else one["spec"]["replicas"]
-        if one.get("status", {}).get("readyReplicas", 0) != wanted:
-            counts = {"replicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted, "updatedReplicas": wanted}
+        counts = {"replicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted, "updatedReplicas": wanted}
+        if version in self.rolling and one["metadata"]["generation"] > 1:
+            counts |= {"replicas": wanted + 1}
+        told = {**counts, "observedGeneration": one["metadata"]["generation"]}
+        # The API server keeps no number that is 0.
+        if {k: one.get("status", {}).get(k, 0) for k in told} != told:
             path = KINDS["Deployment"].format(ns=self.ns)
-            body = {"status": {**counts, "observedGeneration": one["metadata"]["generation"]}}
+            body = {"status": told}
             self.api.patch(f"{path}/{one['metadata']['name']}/status", body)
 
     def _endpoints(self, service: dict[str, Any], deployments: list[dict[str, Any]]) -> None:

@@ -67,12 +67,16 @@ def ended(command: list[str], env: dict[str, str], log: Path) -> Iterator[subpro
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[Mlflow]:
-    """MLflow with one worker, its database and artifacts in `folder`."""
+def mlflow_server(folder: Path, *, served: bool = True) -> Iterator[Mlflow]:
+    """MLflow with one worker, its database and artifacts in `folder`; served: whether it hands them out itself."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1", "--serve-artifacts"]
-    command += [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--artifacts-destination={folder}/artifacts"]
+    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
+    command += [f"--backend-store-uri=sqlite:///{folder}/mlflow.db"]
+    kept = f"{folder}/artifacts"
+    command += (
+        ["--serve-artifacts", f"--artifacts-destination={kept}"] if served else ["--no-serve-artifacts", f"--default-artifact-root={kept}"]
+    )
     env = {
         "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
         "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",

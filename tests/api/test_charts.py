@@ -16,6 +16,7 @@ from rollout_operator.domain.egress import egress
 from rollout_operator.domain.status import Phase, Status
 from rollout_operator.objects import Owner
 from rollout_operator.objects.build import build
+from rollout_operator.settings import Settings
 from tests.api.charts import (
     BRIDGE,
     CHARTS,
@@ -175,6 +176,7 @@ MAY = [
     ([""], ["services"], ["get", "list", "watch", "create", "patch", "delete"]),
     (["networking.k8s.io"], ["ingresses"], ["get", "list", "watch", "create", "patch", "delete"]),
     (["gateway.networking.k8s.io"], ["httproutes"], ["get", "list", "watch", "create", "patch", "delete"]),
+    (["gateway.networking.k8s.io"], ["gateways"], ["get"]),
     (["networking.k8s.io"], ["networkpolicies"], ["get", "list", "watch", "create", "patch", "delete"]),
     (["policy"], ["poddisruptionbudgets"], ["get", "list", "watch", "create", "patch"]),
     (["discovery.k8s.io"], ["endpointslices"], ["get", "list", "watch"]),
@@ -244,6 +246,16 @@ def test_the_operator_reads_the_egress_that_the_chart_gives_it(value: Any, peers
     (container,) = pods(by_kind(OPERATOR, {"modelEgress": value})["Deployment"])[0]["containers"]
     found = egress({}, {e["name"]: e.get("value", "") for e in container["env"]}.get("MODEL_EGRESS", ""))
     assert peers == (None if found is None else [peer for rule in found[1:] for peer in rule["to"]])
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_who_asks_no_router_may_read_no_gateway(asked: bool) -> None:
+    found = by_kind(OPERATOR, {"routes": {"ask": asked}})
+    env = {e["name"]: e.get("value", "") for e in pods(found["Deployment"])[0]["containers"][0]["env"]}
+    given = Settings.from_environment({**env, "INFERENCE_IMAGE": "image"})
+    assert given.routes_ask is asked
+    own = next(r for r in found["ClusterRole"] if r["metadata"]["name"] == OPERATOR)
+    assert any("gateways" in resources for _, resources, _ in rules(own)) is asked
 
 
 def test_in_namespaced_mode_nothing_is_cluster_wide() -> None:

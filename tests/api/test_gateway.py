@@ -1,7 +1,12 @@
 """HTTPRoute against a real API server with Gateway API's own CRDs; the Gateway's controller is played, because none runs here."""
 
+import contextlib
+import json
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import groupby
 from typing import Any
 
@@ -9,10 +14,12 @@ import pytest
 import yaml
 
 from scripts.cluster import addons, gobuild
+from scripts.cluster.apiserver import free_port
 from tests.api.harness import ROLLOUTS, Api, Hands, Operator, Played, Rollout, World, refusing, served, wait_for
 from tests.api.test_cli import Cli
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/httproutes"
+GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/gateways"
 TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
 
 
@@ -23,10 +30,11 @@ def gateway_api(api: Api) -> None:
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for file in addons.gateway_crds():
         for crd in yaml.safe_load_all(file.read_text()):
-            if crd["kind"] == "CustomResourceDefinition" and crd["spec"]["names"]["kind"] == "HTTPRoute":
+            if crd["kind"] == "CustomResourceDefinition" and crd["spec"]["names"]["kind"] in {"HTTPRoute", "Gateway"}:
                 reply = api.apply(f"{path}/{crd['metadata']['name']}", crd)
                 assert reply.status_code < 300, reply.text
     wait_for(lambda: api.http.get(ROUTES.format(ns="default")).status_code == 200, "HTTPRoute to be served")
+    wait_for(lambda: api.http.get(GATEWAYS.format(ns="default")).status_code == 200, "Gateway to be served")
 
 
 class Controller(Played):
@@ -169,8 +177,11 @@ def test_a_first_deploy_whose_http_route_is_refused_is_never_promoted(
 def never_well(rollout: Rollout, version: str) -> bool:
     """Whether no status since then was Promoted or Ready."""
     written = rollout.statuses_since(version)
-    ready = [c for s in written for c in s.get("conditions", ()) if (c["type"], c["status"]) == ("Ready", "True")]
-    return bool(written) and not ready and "Promoted" not in {s.get("phase") for s in written}
+    return bool(written) and not any(map(ready, written)) and "Promoted" not in {s.get("phase") for s in written}
+
+
+def ready(status: dict[str, Any]) -> bool:
+    return any((c["type"], c["status"]) == ("Ready", "True") for c in status.get("conditions", ()))
 
 
 @pytest.fixture
@@ -252,6 +263,105 @@ def test_a_gateway_that_does_not_exist_takes_nothing_away(
     wait_for(lambda: not ingresses(), "the former way to go after removalDelay")
     assert rollout.condition("Ready")["status"] == "True"
     assert rollout.status()["attempt"] == 1, "the model is the same: no new trial"
+
+
+@dataclass
+class Router:
+    """A Gateway's router on loopback: nobody listens there before `open`; then all requests get this status and body."""
+
+    api: Api
+    ns: str
+    status: int = 404
+    body: str = "404 page not found"
+    port: int = field(default_factory=free_port)
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def publish(self) -> None:
+        """Make the Gateway, and write the address into its status as a controller does."""
+        path = GATEWAYS.format(ns=self.ns)
+        spec = {"gatewayClassName": "played", "listeners": [{"name": "web", "port": self.port, "protocol": "HTTP"}]}
+        made = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "public"}, "spec": spec}
+        self.api.http.post(path, json=made).raise_for_status()
+        address = {"status": {"addresses": [{"type": "IPAddress", "value": "127.0.0.1"}]}}
+        self.api.patch(f"{path}/public/status", address).raise_for_status()
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Listen."""
+        router = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                router.asked.append((self.path, self.headers["Host"]))
+                self.send_response(router.status)
+                self.end_headers()
+                self.wfile.write(router.body.encode())
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+
+    def lead_to(self, revision: str) -> None:
+        """Answer as the model server's /health/ does."""
+        self.status, self.body = 200, json.dumps({"status": "ready", "revision": revision})
+
+
+def test_a_route_that_answers_nobody_takes_nothing_away(api: Api, ns: str, started: Operator, hands: Hands, controller: Controller) -> None:
+    """Accepted by its Gateway, and nothing behind it: the former way stays until a request came through the new one."""
+    rollout, router = Rollout(api, ns, "silent"), Router(api, ns)
+    router.publish()
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+
+    def says(kind: str) -> str | None:
+        one = rollout.condition(kind)
+        current = one.get("observedGeneration") == api.get(rollout.path)["metadata"]["generation"]
+        return str(one["message"]) if current and one["status"] == "True" else None
+
+    def ingresses() -> set[str]:
+        return {i["metadata"]["name"] for i in api.items("Ingress", ns)}
+
+    version = api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    rollout.apply("models:/iris/1", deadline="4s", traffic={**TRAFFIC, "host": "silent.example.com", "path": "/v1", "removalDelay": "2s"})
+    said = wait_for(lambda: says("Stalled"), "Stalled after progressDeadline")
+    assert "HTTPRoute for silent.example.com/v1 is accepted and does not answer: GET http://127.0.0.1:" in said
+    assert "Ingress silent.example.com/" in said, "what still answers is named"
+    assert rollout.condition("Ready")["reason"] == "RouteDoesNotAnswer"
+    with router.open():
+        wait_for(lambda: "HTTP 404" in (says("Stalled") or ""), "what the router says")
+        assert ingresses() == {"silent"}, "the way by which requests come stays"
+        assert not [s for s in rollout.statuses_since(version) if s["observedGeneration"] == 2 and ready(s)]
+        router.lead_to(rollout.status()["stable"]["revision"])
+        wait_for(lambda: says("Ready"), "Ready once a pod of the rollout answers")
+        assert ingresses() == {"silent"}, "both for a while: names of hosts have to move"
+        assert set(router.asked) == {("/v1/health/", "silent.example.com")}
+        wait_for(lambda: not ingresses(), "the former way to go after removalDelay")
+    assert rollout.condition("Ready")["status"] == "True", "what was seen once is not asked again"
+
+
+def test_a_first_deploy_whose_route_answers_nobody_is_never_promoted(
+    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+) -> None:
+    rollout, router = Rollout(api, ns, "unled"), Router(api, ns)
+    router.publish()
+    version = api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    with router.open():
+        rollout.apply("models:/iris/1", deadline="6s", traffic={**TRAFFIC, "host": "unled.example.com"})
+        rollout.wait_phase("RolledBack", 1)
+        said = rollout.condition("Stalled")["message"]
+        assert f"GET http://127.0.0.1:{router.port}/health/ with Host unled.example.com came back with HTTP 404" in said
+        assert never_well(rollout, version)
+        router.lead_to(rollout.status()["candidate"]["revision"])
+        api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/retry": "1"}}}).raise_for_status()
+        rollout.wait_phase("Promoted", 2)
+    assert rollout.status()["routes"][0]["seenAt"]
 
 
 REFUSED = {

@@ -94,6 +94,79 @@ def test_a_promoted_model_whose_pods_are_gone_is_not_ready(operator: Operator, h
     assert rollout.status()["attempt"] == 1, "nothing was tried anew"
 
 
+def test_other_resources_replace_pods_and_try_nothing(api: Api, ns: str, operator: Operator, hands: Hands, world: World) -> None:
+    rollout = Rollout(api, ns, "larger")
+    rollout.apply("models:/iris/1")
+    first = rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
+    before = rollout.deployments()["1"]
+    version = api.get(rollout.path)["metadata"]["resourceVersion"]
+    hands.rolling.add("1")
+    larger = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    rollout.apply("models:/iris/1", resources=larger)
+    since = api.get(KINDS["Deployment"].format(ns=ns))["metadata"]["resourceVersion"]
+
+    def told() -> str | None:
+        asked = api.get(rollout.path)
+        now = {c["type"]: c for c in asked["status"]["conditions"]}["Reconciling"]
+        there = now["status"] == "True" and now["observedGeneration"] == asked["metadata"]["generation"]
+        return now["message"] if there else None
+
+    assert "as the spec asks; the former ones answer until then" in wait_for(told, "Reconciling")
+    wait_for(lambda: "1 of 2 pods" in (told() or "") or None, "the new pod to be told")
+    now = rollout.deployments()
+    assert set(now) == {"1"}
+    assert (now["1"]["metadata"]["uid"], now["1"]["metadata"]["name"]) == (before["metadata"]["uid"], before["metadata"]["name"])
+    assert now["1"]["spec"]["template"]["spec"]["containers"][0]["resources"] == larger
+    assert now["1"]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    hands.rolling.clear()
+    wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
+    last = rollout.status()
+    assert (last["attempt"], last["history"], last["stable"]["revision"]) == (1, first["history"], first["stable"]["revision"])
+    assert last["stable"]["resources"] == larger
+    assert {s["phase"] for s in rollout.statuses_since(version)} == {"Promoted"}
+    seen = [e["object"] for e in api.events(KINDS["Deployment"].format(ns=ns), since)]
+    assert min(d["status"]["readyReplicas"] for d in seen if d["metadata"]["uid"] == before["metadata"]["uid"]) == 2, "served all along"
+
+
+def test_who_scales_an_owned_deployment_is_named_and_the_fight_is_bounded(
+    api: Api, ns: str, operator: Operator, hands: Hands, world: World
+) -> None:
+    """As `kubectl scale` or an autoscaler does, again and again: told, put back at once, then more and more seldom."""
+    rollout = Rollout(api, ns, "scaled")
+    rollout.apply("models:/iris/1")
+    rollout.wait_phase("Promoted", 1)
+    rollout.wait_reported(1)
+    path = f"{KINDS['Deployment'].format(ns=ns)}/{rollout.deployments()['1']['metadata']['name']}"
+    version = api.get(path)["metadata"]["resourceVersion"]
+    merge = {"Content-Type": "application/merge-patch+json"}
+
+    def scale() -> int:
+        """Set it to 5 where it is not; says whether."""
+        if api.get(path)["spec"]["replicas"] == 5:
+            return 0
+        reply = api.http.patch(f"{path}/scale?fieldManager=kubectl", content='{"spec": {"replicas": 5}}', headers=merge)
+        assert reply.status_code == 200, reply.text
+        return 1
+
+    times, end = 0, time.monotonic() + 25
+    while time.monotonic() < end:
+        times += scale()
+        time.sleep(0.1)
+    assert 2 <= times <= 4, "at once, after 10 s, after 20 s"
+    assert "kubectl scales Deployment" in rollout.status()["scaled"]
+    events = [e for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"] if e["reason"] == "ScaledByAnother"]
+    assert [(e["type"], "kubectl scales Deployment" in e["message"]) for e in events] == [("Warning", True)]
+    larger = {"requests": {"cpu": "200m", "memory": "1Gi"}}
+    rollout.apply("models:/iris/1", replicas=5, resources=larger)
+    wait_for(lambda: api.get(path)["spec"]["template"]["spec"]["containers"][0]["resources"] == larger or None, "what differs otherwise")
+    seen = [e["object"] for e in api.events(KINDS["Deployment"].format(ns=ns), version)]
+    assert len({d["metadata"]["generation"] for d in seen}) <= 10
+    rollout.apply("models:/iris/1", replicas=3, resources=larger)
+    wait_for(lambda: api.get(path)["spec"]["replicas"] == 3 or None, "the number that the spec asks for now")
+    assert rollout.status()["attempt"] == 1
+
+
 NETWORKING = "networking.k8s.io"
 REFUSED_KINDS = {
     "the Ingress": ("ingresses", NETWORKING, False),

@@ -261,6 +261,7 @@ TIMES = {
     "since",
     "readyAt",
     "acceptedAt",
+    "seenAt",
     "phaseSince",
     "attemptSince",
     "stepSince",

@@ -33,7 +33,8 @@ async def _ready(api: Upstream, world: World, one: Object) -> bool:
     version = env["MODEL_URI"].rsplit("/", 1)[1]
     world.revisions[env["MODEL_REVISION"]] = (meta["namespace"], version)
     wanted = 0 if version in world.broken else one["spec"]["replicas"]
-    if one.get("status", {}).get("readyReplicas", 0) == wanted:
+    status = one.get("status", {})
+    if (status.get("readyReplicas", 0), status.get("observedGeneration", 0)) == (wanted, meta["generation"]):
         return False
     counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), wanted)
     await api.set_status("Deployment", meta["namespace"], meta["name"], {**counts, "observedGeneration": meta["generation"]})

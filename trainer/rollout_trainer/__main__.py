@@ -139,6 +139,12 @@ def _trained(recipe: "Recipe", contract: Path | None, *, training_rows: bool) ->
     registered = register(recipe, model, split, evaluation, training_rows=training_rows)
     if not registered.new:
         click.echo(f"{registered.uri} has exactly this content, {registered.digest[:19]}…: nothing new is registered.", err=True)
+    if registered.memory:
+        click.echo(
+            f"memory {registered.memory // 2**20} MiB until a pod serves it: "
+            f"set spec.resources.limits.memory, where there is one, to at least {registered.limit}",
+            err=True,
+        )
     return registered.uri
 
 

@@ -5,12 +5,15 @@ What is registered already, by its digest, is not registered again.
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 import mlflow.sklearn
@@ -35,6 +38,14 @@ from rollout_trainer.recipe import Recipe
 
 DIGEST_TAG = "rollouts.mlops.dev/digest"
 SIGNATURE_TAG = "rollouts.mlops.dev/signature"
+MEMORY_TAG = "rollouts.mlops.dev/memory"
+"""Bytes that a pod was seen to take until it served."""
+UNREADABLE_TAG = "rollouts.mlops.dev/unreadable"
+"""Why no pod can serve the version, which has no digest then, so that nothing rolls it out."""
+MOST_TAG = 500
+"""Characters of a tag that every version of MLflow takes."""
+ROUND = 32
+"""MiB; a limit that is asked for is a multiple of it."""
 LOCAL_STORE = "sqlite:///mlflow.db"
 """Where runs go when MLFLOW_TRACKING_URI is unset."""
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
@@ -42,11 +53,20 @@ REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """`uri` is `models:/<name>/<version>`; not `new` where a version with the very same content was there already."""
+    """`uri` is `models:/<name>/<version>`; not `new` where a version with the very same content was there already.
+
+    memory: bytes that a pod was seen to take until it served it; 0 where that is not known.
+    """
 
     uri: str
     digest: str
     new: bool
+    memory: int = 0
+
+    @property
+    def limit(self) -> str:
+        """The memory limit to set at least, as Kubernetes writes it."""
+        return f"{-(-self.memory // (ROUND * 2**20)) * ROUND}Mi"
 
 
 def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], text: str = "", *, training_rows: bool = True) -> str:
@@ -99,17 +119,65 @@ def register(recipe: Recipe, model: Any, split: Split, evaluation: Evaluation, *
             if known := _with_digest(client, recipe.name, digest):
                 return Registered(known, digest, new=False)
             run = _logged(client, recipe, split, evaluation)
+            _reachable(client, run)
             client.log_artifacts(run.info.run_id, str(folder), "model")
             client.log_artifacts(run.info.run_id, str(pictures[0].parent), "evaluation")
             client.set_terminated(run.info.run_id)
-            tags = {DIGEST_TAG: digest, SIGNATURE_TAG: signature_of(folder)}
+            about = text.split("## Data")[0].strip()
             made = client.create_model_version(
-                recipe.name, f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags, description=text.split("## Data")[0].strip()
+                recipe.name,
+                f"{run.info.artifact_uri}/model",
+                run.info.run_id,
+                tags={SIGNATURE_TAG: signature_of(folder)},
+                description=about,
             )
+            registered = Registered(f"models:/{recipe.name}/{made.version}", digest, new=True)
+            registered = _rehearsed(client, registered, recipe.name, str(made.version))
+            if registered.memory:
+                client.set_model_version_tag(recipe.name, made.version, MEMORY_TAG, str(registered.memory))
+                needs = (
+                    f"A pod took {registered.memory // 2**20} MiB of memory until it served: a limit has to be at least {registered.limit}."
+                )
+                client.update_model_version(recipe.name, made.version, f"{about}\n\n{needs}")
+            client.set_model_version_tag(recipe.name, made.version, DIGEST_TAG, digest)
         except MlflowException as refused:
             where = mlflow.get_tracking_uri()
             raise TrainerError(f"MLflow at {where} refused: {refused.message} Check MLFLOW_TRACKING_URI.") from refused
-    return Registered(f"models:/{recipe.name}/{made.version}", digest, new=True)
+    return registered
+
+
+def _reachable(client: MlflowClient, run: Any) -> None:
+    """Raises TrainerError where a tracking server would have files kept in a folder of this machine, which no pod can read."""
+    where, tracking = str(run.info.artifact_uri), mlflow.get_tracking_uri()
+    scheme = urlsplit(where).scheme
+    if urlsplit(tracking).scheme not in {"http", "https"} or not (scheme in {"", "file"} or len(scheme) == 1):
+        return
+    client.set_terminated(run.info.run_id, "FAILED")
+    raise TrainerError(
+        f"MLflow at {tracking} keeps files in {where}, a folder that only processes on that machine can read: no pod could serve the "
+        "model, and nothing is registered. Start MLflow with --serve-artifacts and --artifacts-destination instead of "
+        "--default-artifact-root; an experiment that is there already keeps its folder, so delete it, or take another name."
+    )
+
+
+def _rehearsed(client: MlflowClient, registered: Registered, name: str, number: str) -> Registered:
+    """The version with what a pod took to serve it; raises TrainerError, and marks the version, where a pod could not."""
+    command = [sys.executable, "-m", "rollout_inference.rehearsal", registered.uri, registered.digest]
+    env = os.environ | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    try:
+        said = json.loads(done.stdout)
+    except ValueError:
+        last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with {done.returncode}"]
+        said = {"refused": last[0]}
+    if not said["refused"]:
+        return replace(registered, memory=said["peak"])
+    client.set_model_version_tag(name, number, UNREADABLE_TAG, said["refused"][:MOST_TAG])
+    where = client.get_model_version_download_uri(name, number)
+    raise TrainerError(
+        f"{registered.uri} is registered, but no pod could serve it from {where}: {said['refused']} It has no digest, so nothing rolls it "
+        "out. Let MLflow hand out the files itself (--serve-artifacts), or let pods read them: rights, an image with the store's client."
+    )
 
 
 def signature_of(folder: Path) -> str:

@@ -8,7 +8,7 @@ from rollout_cli.access import Access
 from rollout_cli.checks.finding import Finding, bad, good, warning
 from rollout_cli.exits import Absent
 from rollout_cli.rollout import Rollout
-from rollout_operator.domain.status import Phase
+from rollout_operator.domain.status import Phase, Status
 from rollout_operator.domain.traffic import Provider
 
 CANARY = {"k8s.io/ingress-nginx": "nginx' canary annotations; Traefik from 3.7 takes them too"}
@@ -43,8 +43,17 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
         yield bad(what, f"{status.phase}, but {status.unrouted.message}", "docs/troubleshooting.md has what to do about RouteNotAccepted")
     else:
         yield good(what, f"{status.phase}: {status.message}")
-    if status.shared:
-        yield warning(what, status.shared, "kubectl get the objects that it names; take another host or path, or delete them")
+    yield from _by_others(what, one.namespace, status)
+
+
+def _by_others(what: str, namespace: str, status: Status) -> Iterator[Finding]:
+    """What others do to the rollout's pods and host."""
+    for said, todo in (
+        (status.scaled, f"kubectl get hpa -n {namespace} shows autoscalers; docs/troubleshooting.md has more about ScaledByAnother"),
+        (status.shared, "kubectl get the objects that it names; take another host or path, or delete them"),
+    ):
+        if said:
+            yield warning(what, said, todo)
 
 
 def router(access: Access, one: Rollout) -> Iterator[Finding]:

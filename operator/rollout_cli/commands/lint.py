@@ -14,7 +14,7 @@ from rollout_cli.exits import Absent, Exit
 from rollout_cli.terminal import Output, console, dump, for_programs
 from rollout_operator.domain.manifest import Document, Finding, Place, Trouble, read
 from rollout_operator.domain.manifest import Path as Field
-from rollout_operator.domain.places import places_of
+from rollout_operator.domain.places import meet, places_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,17 @@ class Found:
     message: str
 
 
+Claimed = dict[int, list[tuple[str, str, str]]]
+"""By place: who answers there, the line that says so, and the listener ("" for all)."""
+
+
 def run(files: list[Path], output: Output | None) -> None:
     """Judge every ModelRollout in `files` (`-` is stdin, a directory all its YAML); exit 1 where one would be refused."""
     output = for_programs("lint", output)
     found: list[Found] = []
     rollouts = others = 0
     lines: dict[str, list[str]] = {}
-    claimed: dict[int, tuple[str, str]] = {}
+    claimed: Claimed = {}
     for file in _all(files):
         text = _text(file)
         lines[str(file)] = text.splitlines()
@@ -62,8 +66,8 @@ def _judged(file: str, document: Document, ours: list[tuple[Field, Any]]) -> Ite
     yield from sorted(found, key=lambda one: (one.place.line, one.place.column))
 
 
-def _taken(file: str, document: Document, path: Field, value: Any, claimed: dict[int, tuple[str, str]]) -> Found | None:
-    """Whether another ModelRollout of this run answers where this one would; claimed: by place, who does, and in which line."""
+def _taken(file: str, document: Document, path: Field, value: Any, claimed: Claimed) -> Found | None:
+    """Whether another ModelRollout of this run answers where this one would; Gateways are taken to be in its own namespace."""
     meta, spec = value.get("metadata"), value.get("spec")
     traffic = spec.get("traffic") if isinstance(spec, dict) else None
     if not isinstance(meta, dict) or not isinstance(traffic, dict):
@@ -71,16 +75,18 @@ def _taken(file: str, document: Document, path: Field, value: Any, claimed: dict
     name = "/".join(str(meta[part]) for part in ("namespace", "name") if meta.get(part))
     field = document.place((*path, "spec", "traffic", "host"))
     try:
-        places, _ = places_of(value)
+        places, _ = places_of(value, "")
     except (AttributeError, TypeError):
         # A field of another type than it should have; that is said by itself.
         return None
     for place in places:
-        other, where = claimed.setdefault(place, (name, f"{file}:{field.line}"))
+        there = claimed.setdefault(place.where, [])
         # The same object in another file is the same for another cluster.
-        if other != name:
+        if met := next(((other, where) for other, where, listener in there if other != name and meet(place.listener, listener)), None):
+            other, where = met
             address = f"{traffic['host']}{traffic.get('path', '/')}"
             return Found(file, field, f"spec.traffic: {address} is answered by {other} ({where}): take another host or path")
+        there.append((name, f"{file}:{field.line}", place.listener))
     return None
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rollout_cli.access import Access
 from rollout_cli.exits import Exit, Unreachable, WrongUsage
-from rollout_cli.outcome import Asked, Outcome, follow, outcome
+from rollout_cli.outcome import Asked, Outcome, follow, lacking, outcome
 from rollout_cli.rollout import Rollout, read
 from rollout_cli.terminal import Output, console, dump, for_programs
 from rollout_cli.words import STYLES, span
@@ -93,9 +93,11 @@ class Waiting:
                 return end, rollout
             if self.seconds >= self.timeout.total_seconds():
                 return self._late(asked, rollout), rollout
-            if (now := (rollout.status.attempt, rollout.status.phase, rollout.status.weight, rollout.status.reason)) != told:
+            status, lacks = rollout.status, lacking(rollout)
+            if (now := (status.attempt, status.phase, status.weight, lacks.message if lacks is not None else status.reason)) != told:
                 told = now
-                self._say(str(rollout.status.phase), rollout.status.message or "waiting for the operator", rollout.status.phase)
+                said = lacks.message if lacks is not None else status.message
+                self._say(str(status.phase), said or "waiting for the operator", status.phase)
             time.sleep(min(PAUSE, max(0.05, self.timeout.total_seconds() - self.seconds)))
             rollout = self._again(rollout)
 
@@ -116,6 +118,9 @@ class Waiting:
         status = rollout.status
         if not rollout.seen:
             message = f"The operator has not seen the spec that asks for {asked.uri}: is it running? `kubectl modelrollout doctor` looks."
+        elif (lacks := lacking(rollout)) is not None:
+            message = f"{asked.uri} is promoted, but not Ready within {self.request.timeout}: {lacks.message}"
+            return Outcome(Exit.TIMED_OUT, lacks.reason, message)
         else:
             paused = " It is paused: `kubectl modelrollout resume`." if status.paused_since is not None else ""
             message = f"No verdict on {asked.uri} within {self.request.timeout}; it is in phase {status.phase}: {status.message}{paused}"

@@ -26,6 +26,8 @@ def truths(status: Status) -> Mapping[str, Truth]:
         stalled = any(what.stalled for what in lacking)
         truth: tuple[Truth, Truth] = ("False", "True") if stalled else ("True", "False")
         return {"Accepted": "True", "Ready": "False", "Reconciling": truth[0], "Stalled": truth[1]}
+    if status.phase is Phase.PROMOTED and status.paused_since is not None:
+        return {"Accepted": "True", "Ready": "False", "Reconciling": "True", "Stalled": "False"}
     if status.phase is Phase.PROMOTED:
         return {"Accepted": "True", "Ready": "True", "Reconciling": "False", "Stalled": "False"}
     if status.phase is Phase.ROLLED_BACK or status.halted:
@@ -43,7 +45,8 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     if status.shortage is not None:
         reason, message = Reason.PODS_NOT_READY, f"{status.shortage.message} {message}"[:2048]
     if status.unrouted is not None:
-        reason, message = Reason.ROUTE_NOT_ACCEPTED, f"{status.unrouted.message} {message}"[:2048]
+        reason = Reason.ROUTE_DOES_NOT_ANSWER if status.unrouted.accepted else Reason.ROUTE_NOT_ACCEPTED
+        message = f"{status.unrouted.message} {message}"[:2048]
     if status.refused:
         reason, message = Reason.OBJECT_REFUSED, f"{status.refused} It is tried again. {message}"[:2048]
     if status.invalid:

@@ -17,8 +17,8 @@ from rollout_operator.domain.labelled import measure_labels
 from rollout_operator.domain.names import GROUP
 from rollout_operator.domain.observed import DigestMissing, NotFound, NotReady, Observed, RegistryUnreachable, Resolved, Workload
 from rollout_operator.domain.report import ended_attempt, promotion
-from rollout_operator.domain.revision import revision_of, serves
-from rollout_operator.domain.route import looks, routed
+from rollout_operator.domain.revision import revision_of, same_model, serves, tries
+from rollout_operator.domain.route import closed, looks, routed
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.signature import incompatibility
 from rollout_operator.domain.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
@@ -91,7 +91,7 @@ def decide(seen: Observed) -> Plan:
         # What the registry was told of attempts before counts for them, and for no new one of the same number.
         known = {"stable": seen.recovered, "attempt": max({1, *seen.reported}), "attempt_since": seen.now}
         seen = replace(seen, status=seen.status.model_copy(update=known))
-    plan = _next(seen)
+    plan = _in_place(seen, _next(seen))
     return _finish(seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status, notes=()))
 
 
@@ -99,7 +99,7 @@ def needs_resolution(spec: Spec, status: Status) -> bool:
     """Whether the registry must be asked before `decide` can go on."""
     if status.phase in COMMITTED:
         return False
-    return "@" in spec.model_uri or not (serves(_current(status), spec) or serves(status.stable, spec))
+    return "@" in spec.model_uri or not (_asked_for(status, spec) or serves(status.stable, spec))
 
 
 def needs_measurement(spec: Spec, status: Status) -> bool:
@@ -125,7 +125,7 @@ def _next(seen: Observed) -> Plan:  # noqa: C901, PLR0911, PLR0912 - the state m
     takes_back = status.phase is Phase.ROLLING_BACK
     if spec.paused and status.phase not in AT_REST and not takes_back:
         return _stay(seen, paused_since=status.paused_since or seen.now)
-    if status.paused_since is not None:
+    if status.paused_since is not None and not (spec.paused and _resized(status, spec)):
         return _resume(seen)
     if spec.paused and takes_back:
         # Or an abort would never be done; what the spec asks for meanwhile begins when the pause is over.
@@ -161,13 +161,24 @@ def _current(status: Status) -> Revision | None:
     return status.stable if status.phase is Phase.PROMOTED else None
 
 
+def _asked_for(status: Status, spec: Spec) -> bool:
+    """Whether what the attempt, or its outcome, is about is what the spec's own words ask for."""
+    current = _current(status)
+    return serves(current, spec) if status.phase is Phase.PROMOTED else tries(current, spec)
+
+
+def _resized(status: Status, spec: Spec) -> bool:
+    """Whether the model that is promoted is the one that the spec asks for, but with other resources."""
+    return status.phase is Phase.PROMOTED and serves(status.stable, spec) and not tries(status.stable, spec)
+
+
 def _redirected(seen: Observed, spec: Spec) -> bool:
     """Whether the spec, or the alias it names, asks for something else than what is under way."""
     current = _current(seen.status)
     if seen.status.phase in COMMITTED or current is None:
         return False
     moved = isinstance(seen.resolution, Resolved) and seen.resolution.uri != current.uri
-    return not serves(current, spec) or moved
+    return not _asked_for(seen.status, spec) or moved
 
 
 def _redirect(seen: Observed, spec: Spec) -> Plan:
@@ -192,8 +203,12 @@ def _redirect(seen: Observed, spec: Spec) -> Plan:
     return _resolve(replace(seen, status=status.model_copy(update=_BLANK)), spec)
 
 
-def _alias_left(seen: Observed, revision: Revision) -> bool:
-    return isinstance(seen.resolution, Resolved) and seen.resolution.uri != revision.uri
+def _alias_left(seen: Observed, stable: Revision) -> bool:
+    """Whether the alias leads elsewhere than to stable; where the registry does not say, it is where it last led."""
+    if isinstance(seen.resolution, Resolved):
+        return seen.resolution.uri != stable.uri
+    candidate = seen.status.candidate
+    return candidate is not None and candidate.requested == stable.requested and candidate.uri != stable.uri
 
 
 _BLANK: dict[str, Any] = {
@@ -245,9 +260,12 @@ def _invalid(seen: Observed, reason: Reason, message: str) -> Plan:
 def _begin(seen: Observed, spec: Spec, candidate: Revision) -> Plan:
     """Start the attempt for `candidate`, unless its outcome is known already."""
     status = seen.status
-    if status.stable is not None and candidate.revision == status.stable.revision:
-        stable = status.stable.model_copy(update={"requested": spec.model_uri, "resources": candidate.resources})
+    if status.stable is not None and same_model(candidate, status.stable):
+        stable = status.stable.model_copy(update={"requested": spec.model_uri})
         return _enter(seen, Phase.PROMOTED, Reason.ALREADY_STABLE, f"{stable.uri} is stable.", **_BLANK | {"stable": stable})
+    if (same := next((r for r in status.retiring if same_model(r, candidate) and r.resources == candidate.resources), None)) is not None:
+        # Its pods may have been given these resources in place: then it is not called by what is asked for.
+        candidate = candidate.model_copy(update={"revision": same.revision})
     for rejected in status.rejected:
         if rejected.revision == candidate.revision:
             message = f"{rejected.uri} was rolled back before ({rejected.message}) Annotate rollouts.mlops.dev/retry to try it again."
@@ -474,8 +492,8 @@ def _shifting(seen: Observed, spec: Spec) -> Plan:
 def _switching(seen: Observed, spec: Spec) -> Plan:
     """Wait until the stable Service has the candidate's endpoints and no others."""
     candidate = _candidate(seen)
-    closed = seen.status.stable is None and seen.route_trouble
-    if seen.stable_endpoints != {candidate.revision} or closed:
+    shut = seen.status.stable is None and closed(seen)
+    if seen.stable_endpoints != {candidate.revision} or shut:
         return _overdue(seen, spec) or _wait(seen, spec)
     if seen.status.stable is None:
         return _promoted(seen)
@@ -669,7 +687,7 @@ def _overdue(seen: Observed, spec: Spec) -> Plan | None:
     if seen.now < _deadline(seen, spec):
         return None
     candidate = _candidate(seen)
-    trouble = _workload(seen, candidate).trouble or seen.route_trouble or "its pods did not become Ready"
+    trouble = _workload(seen, candidate).trouble or closed(seen) or "its pods did not become Ready"
     message = f"{candidate.uri} made no progress in phase {seen.status.phase} for {spec.strategy.progress_deadline}: {trouble}"
     return _roll_back(seen, Reason.PROGRESS_DEADLINE_EXCEEDED, message)
 
@@ -711,10 +729,8 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if seen.reported and (told := max(seen.reported)) > status.reported and not waits:
         status = status.model_copy(update={"reported": told})
     # A field of its own: reason and message belong to what is under way, and are needed again when the spec is right again.
-    if (invalid := _clip(seen.spec_error)) != status.invalid:
-        status = status.model_copy(update={"invalid": invalid})
-    if (refused := _refused(seen, status)) != status.refused:
-        status = status.model_copy(update={"refused": refused})
+    told_of = {"invalid": _clip(seen.spec_error), "refused": _refused(seen, status), "scaled": _clip(seen.scaled)}
+    status = status.model_copy(update={k: v for k, v in told_of.items() if v != getattr(status, k)})
     if status.phase is not Phase.TRIAL and (waits_for := _waits_for(seen, status)) != status.waits_for:
         status = status.model_copy(update={"waits_for": waits_for})
     if seen.refused:
@@ -728,8 +744,9 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
-    shared = (Note("Warning", Reason.HOST_SHARED, status.shared),) if status.shared and status.shared != seen.status.shared else ()
-    return replace(plan, status=status, look_at=look_at, notes=(*plan.notes, *shared))
+    by_others = ((Reason.HOST_SHARED, status.shared, seen.status.shared), (Reason.SCALED_BY_ANOTHER, status.scaled, seen.status.scaled))
+    news = (Note("Warning", reason, said) for reason, said, before in by_others if said and said != before)
+    return replace(plan, status=status, look_at=look_at, notes=(*plan.notes, *news))
 
 
 def _refused(seen: Observed, status: Status) -> str:
@@ -747,7 +764,18 @@ def _refused(seen: Observed, status: Status) -> str:
 def _waits_for(seen: Observed, status: Status) -> str:
     """What the route has been waited for, on the way, for longer than a router takes to follow; for people, who cannot ask it."""
     waits = status.phase in CANDIDATE_RUNS and seen.now - (status.phase_since or seen.now) >= READINESS_LOOK
-    return _clip(seen.route_trouble) if waits else ""
+    return _clip(closed(seen)) if waits else ""
+
+
+def _in_place(seen: Observed, plan: Plan) -> Plan:
+    """What is promoted gets the resources of the spec: its Deployment stays, and replaces its pods one by one, but in no pause."""
+    spec, stable = seen.spec, plan.status.stable
+    if spec is None or stable is None or not _resized(plan.status, spec):
+        return plan
+    if spec.paused:
+        return replace(plan, status=plan.status.model_copy(update={"paused_since": plan.status.paused_since or seen.now}))
+    resized = stable.model_copy(update={"resources": spec.resources})
+    return replace(plan, status=plan.status.model_copy(update={"stable": resized}), look_at=seen.now)
 
 
 def _shortage(seen: Observed, status: Status) -> Shortage | None:
@@ -757,17 +785,23 @@ def _shortage(seen: Observed, status: Status) -> Shortage | None:
     if seen.spec is None:
         return status.shortage
     workload, wanted = _workload(seen, status.stable), seen.spec.replicas
-    if workload.ready >= wanted:
+    same = (r for r in (seen.status.stable, seen.status.candidate) if r is not None and r.revision == status.stable.revision)
+    # By this very status: none of its pods has them yet, whatever the Deployment says.
+    resized = any(r.resources != status.stable.resources for r in same)
+    current = 0 if resized else workload.ready if workload.current is None else workload.current
+    replaced = workload.ready >= wanted
+    if replaced and current >= wanted:
         return None
-    before = status.shortage
+    count, how = (current, " as the spec asks; the former ones answer until then") if replaced else (workload.ready, "")
+    before = None if resized else status.shortage
     since = before.since if before is not None else seen.now
     stalled = seen.now >= since + parse_duration(seen.spec.strategy.progress_deadline)
     trouble = workload.trouble or seen.refused
-    message = _clip(f"{workload.ready} of {_pods(wanted)} of {status.stable.uri} {'is' if wanted == 1 else 'are'} Ready. {trouble}".strip())
-    if not trouble and before is not None and (before.ready, before.wanted) == (workload.ready, wanted):
+    message = _clip(f"{count} of {_pods(wanted)} of {status.stable.uri} {'is' if wanted == 1 else 'are'} Ready{how}. {trouble}".strip())
+    if not trouble and before is not None and (before.ready, before.wanted) == (count, wanted):
         # Pods are asked why only now and then; what they said then still stands.
         message = before.message
-    return Shortage(ready=workload.ready, wanted=wanted, since=since, stalled=stalled, message=message)
+    return Shortage(ready=count, wanted=wanted, since=since, stalled=stalled, message=message)
 
 
 def _unless_same(before: tuple[GateStatus, ...], after: tuple[GateStatus, ...]) -> tuple[GateStatus, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rollout_operator.domain.histogram import Between, of_pods, percentile, together
+from rollout_operator.domain.histogram import Between, bounds, of_pods, percentile, together
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from rollout_operator.domain.series import (
     ACCURACY,
@@ -117,6 +117,10 @@ KINDS: Mapping[Metric, Kind] = {
 
 BUCKETS_COME = "pods of a new version, or of a retry, have one"
 """What helps where buckets are too coarse: a revision's pods get those that the gates ask for when its attempt begins."""
+STABLE_LACKS = "stable's pods have none, nor get one before the next promotion: promote a version by hand, or write a max instead"
+"""The same where stable's buckets are too coarse: a version's pods keep those that they started with."""
+NONE_SO_NARROW = "no pod has one there: write a max instead, or a greater maxIncrease"
+"""What helps where values lie beyond the buckets that a gate asks for."""
 
 
 def passes(gate: Gate, value: float) -> bool:
@@ -175,6 +179,11 @@ def measure(gate: Gate, answer: Answer | None, baseline: Answer | None, trial: T
     return says(gate, trial, Measurement.PASS if good else Measurement.FAIL, message, value=reading.value, samples=reading.samples)
 
 
+def _coarse(gate: Gate, between: Between) -> bool:
+    """Whether the buckets that the gate asks for would tell more than this one."""
+    return any(between.lower < bound < between.upper for bound in bounds([gate]))
+
+
 def _against_stable(gate: Gate, ours: Reading, baseline: Answer | None, trial: Trial) -> GateStatus:
     """Hold the difference to stable against the bound."""
     noun = KINDS[gate.metric].noun
@@ -189,7 +198,12 @@ def _against_stable(gate: Gate, ours: Reading, baseline: Answer | None, trial: T
         known = _at_most(gate.threshold, round(ours_low - theirs_high, 9), round(ours_high - theirs_low, 9))
         if known is None:
             asked = f"only a narrower bucket tells whether it is at most {gate.threshold:g} worse"
-            raise NoEvidence(f"{ours.between}, stable's {theirs.between}: {asked}; {BUCKETS_COME}")
+            said = f"{ours.between}, stable's {theirs.between}: {asked}"
+            if _coarse(gate, theirs.between):
+                raise NeedsHelp(f"{said}; {STABLE_LACKS}")
+            if _coarse(gate, ours.between):
+                raise NoEvidence(f"{said}; {BUCKETS_COME}")
+            raise NeedsHelp(f"{said}; {NONE_SO_NARROW}")
         good = known
     message = (
         f"{noun} {ours.value:.4g} is {worse:.4g} worse than stable's {theirs.value:.4g}, {'at most' if good else 'above'} "

@@ -12,6 +12,9 @@ REVISION = f"{GROUP}/revision"
 SHARD = f"{GROUP}/shard"
 """Label of a ModelRollout, and of its objects, that says which of several operators looks after it."""
 
+APPLIED = f"{GROUP}/applied"
+"""Annotation of a Deployment: the hash of the manifest that was applied last."""
+
 DIGEST_TAG = f"{GROUP}/digest"
 """Tag of a model version that holds its content digest."""
 

@@ -1,7 +1,19 @@
 """Where requests are answered: a host and path of one router, as a number by which who claims it is found."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a rollout answers; where: router, host and path as a number; listener: of a Gateway, "" for all of them."""
+
+    where: int
+    listener: str = ""
+
+
+def meet(one: str, other: str) -> bool:
+    """Whether a request can come by either of two listeners of one Gateway; "": all of them."""
+    return not one or not other or one == other
 
 
 def place(router: str, host: str, path: str) -> int:
@@ -9,31 +21,38 @@ def place(router: str, host: str, path: str) -> int:
     return hash((router, host, path.rstrip("/")))
 
 
-def gateway_place(name: str, listener: str, host: str, path: str) -> int:
-    """A host and path of one Gateway; listener: "" for all."""
-    return place(f"Gateway {name}/{listener}", host, path)
+def gateway_place(namespace: str, name: str, host: str, path: str) -> int:
+    """A host and path of one Gateway, whichever its listener; namespace: the Gateway's."""
+    return place(f"Gateway {namespace}/{name}", host, path)
 
 
-def places_of(raw: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def places_of(raw: Mapping[str, Any], gateways: str) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
     """Where a ModelRollout answers: as its spec says, and by former routes that it keeps.
 
-    Nowhere, where it is being deleted or says nothing.
+    Nowhere, where it is being deleted or says nothing. gateways: the namespace of the Gateways, "" for the rollout's own.
     """
-    traffic = (raw.get("spec") or {}).get("traffic") or {}
-    if "deletionTimestamp" in raw["metadata"] or not traffic.get("host"):
+    meta, traffic = raw["metadata"], (raw.get("spec") or {}).get("traffic") or {}
+    if "deletionTimestamp" in meta or not traffic.get("host"):
         return (), ()
-    refs = [(ref.get("name", ""), ref.get("sectionName", "")) for ref in traffic.get("parentRefs") or ()]
-    asked = _places(traffic, refs)
+    namespace = gateways or meta.get("namespace", "")
+    refs = [(ref.get("name", ""), ref.get("sectionName") or "") for ref in traffic.get("parentRefs") or ()]
+    asked = _places(traffic, namespace, refs)
     former = [
         one
         for route in (raw.get("status") or {}).get("routes") or ()
-        for one in _places(route, [(name, listener) for name, _, listener in (p.partition("/") for p in route.get("parents") or ())])
+        for one in _places(route, namespace, [_parent(said) for said in route.get("parents") or ()])
     ]
     return asked, tuple(dict.fromkeys(one for one in former if one not in asked))
 
 
-def _places(way: Mapping[str, Any], parents: list[tuple[str, str]]) -> tuple[int, ...]:
+def _parent(said: str) -> tuple[str, str]:
+    name, _, listener = said.partition("/")
+    return name, listener
+
+
+def _places(way: Mapping[str, Any], namespace: str, parents: list[tuple[str, str]]) -> tuple[Place, ...]:
     host, path = way.get("host", ""), way.get("path", "/")
     if way.get("provider", "Ingress") == "Ingress":
-        return (place(way.get("ingressClassName", "nginx"), host, path),)
-    return tuple(dict.fromkeys(gateway_place(name, listener, host, path) for name, listener in parents))
+        return (Place(place(way.get("ingressClassName", "nginx"), host, path)),)
+    at = (Place(gateway_place(namespace, name, host, path), listener) for name, listener in parents)
+    return tuple(dict.fromkeys(at))

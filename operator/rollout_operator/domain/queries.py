@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollout_operator.domain.observed import MetricsUnreachable, Series
+from rollout_operator.domain.replies import first_line
 from rollout_operator.domain.series import (
     ACCURACY,
     ACCURACY_SAMPLES,
@@ -46,11 +47,9 @@ Snapshot = Mapping[Key, tuple[Series, ...]]
 
 def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
     """Read a reply of the query API; whatever is not a plain matrix without warnings is no answer."""
-    if status != 200:
-        wants = " It wants credentials: prometheus.url may hold them, http://USER:PASSWORD@HOST." if status == 401 else ""
-        return MetricsUnreachable(f"Prometheus answered HTTP {status}.{wants}" if wants else f"Prometheus answered HTTP {status}")
-    if body.lstrip()[:1] == b"<":
-        return MetricsUnreachable("Prometheus answered with HTML instead of JSON (a login page?): look at prometheus.url")
+    html = body.lstrip()[:1] == b"<"
+    if status != 200 or html:
+        return MetricsUnreachable(_refusal(status, body, html))
     try:
         reply = json.loads(body)
         if reply["status"] != "success" or reply["data"]["resultType"] != "matrix":
@@ -64,6 +63,28 @@ def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
     except (ValueError, KeyError, TypeError, IndexError) as failure:
         return MetricsUnreachable(f"Prometheus' answer cannot be read: {type(failure).__name__}")
     return {key: tuple(series) for key, series in found.items()}
+
+
+def _refusal(status: int, body: bytes, html: bool) -> str:
+    """What was answered instead, in its own words, and what helps; a proxy that wants a login redirects to its page or sends it."""
+    said = first_line(_error(body))
+    saying = f" and said: {said}" if said else ""
+    if status == 401:
+        return f"Prometheus answered HTTP 401{saying}. It wants credentials: prometheus.url may hold them, http://USER:PASSWORD@HOST."
+    if not html and not 300 <= status < 400:
+        return f"Prometheus answered HTTP {status}{saying}"
+    what = "with HTML" if html else "with a redirect"
+    answered = f"HTTP {status} {what}" if status != 200 else what
+    return f"Prometheus answered {answered} instead of JSON (a login page?): look at prometheus.url" + (saying if status != 200 else "")
+
+
+def _error(body: bytes) -> bytes:
+    """The text of Prometheus' own refusal, which is JSON; any other body as it is."""
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        return body
+    return str(reply.get("error", "")).encode() if isinstance(reply, dict) else b""
 
 
 def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:

@@ -38,5 +38,18 @@ def revision_of(resolved: Resolved, spec: Spec, uid: str, image: str, now: datet
 
 
 def serves(revision: Revision | None, spec: Spec) -> bool:
-    """Whether `revision` is what `spec` asks for, as far as the spec's own words tell."""
-    return revision is not None and revision.requested == spec.model_uri and revision.resources == spec.resources
+    """Whether `revision` is the model that `spec` asks for, as far as the spec's own words tell.
+
+    What a pod may use changes no answer: pods of stable are given it in place, and nothing is tried for it.
+    """
+    return revision is not None and revision.requested == spec.model_uri
+
+
+def tries(candidate: Revision | None, spec: Spec) -> bool:
+    """Whether an attempt with `candidate` is the one that `spec` asks for: with other resources it may end otherwise."""
+    return candidate is not None and serves(candidate, spec) and candidate.resources == spec.resources
+
+
+def same_model(one: Revision, other: Revision) -> bool:
+    """Whether both answer alike: the same version with the same content, whatever their pods may use."""
+    return (one.uri, one.digest) == (other.uri, other.digest)

@@ -1,4 +1,4 @@
-"""The ways by which requests come in: none is taken away before the one that follows it was accepted. Pure."""
+"""The ways by which requests come in: none is taken away before the one that follows it was accepted, and answers. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ OPENING = frozenset({Phase.SWITCHING, Phase.SETTLING})
 """Phases in which the stable Service, and the route to it, are there even on a first deploy."""
 NOT_YET = "it is only being made."
 NO_INGRESS = "the Ingress was not accepted yet."
+ASKED_APART = timedelta(seconds=10)
+ASKED_SOON = timedelta(seconds=2)
+"""Between two requests to a router that does not lead to the rollout yet; in the first ASKED_APART, routers are only about to follow."""
 
 
 def opened(status: Status) -> bool:
@@ -46,6 +49,36 @@ def traffic_of(route: Route) -> Traffic:
 def asked_for(traffic: Traffic, routes: tuple[Route, ...]) -> Route | None:
     """The known route that leads where the spec asks for; None for a new one."""
     return next((r for r in routes if leads(r, traffic)), None)
+
+
+def unseen(traffic: Traffic, status: Status) -> Route | None:
+    """The route to ask: the one that the spec asks for, as long as nothing was seen on it and something rests on that.
+
+    Former routes do, and a first deploy. What is at rest by its only route is not asked.
+    """
+    head = asked_for(traffic, status.routes)
+    if head is None or head.seen_at is not None:
+        return None
+    first = status.stable is None and status.phase is Phase.SWITCHING
+    return head if first or len(status.routes) > 1 else None
+
+
+def asked_apart(head: Route, now: datetime) -> timedelta:
+    """How long to leave a router alone between two requests for this route."""
+    return ASKED_SOON if head.accepted_at is None or now < head.accepted_at + ASKED_APART else ASKED_APART
+
+
+def silent(seen: Observed) -> str:
+    """What is said against a route that was accepted and asked, "" where it answered, or where nobody can be asked."""
+    return seen.heard.said if seen.heard is not None and not seen.unaccepted else ""
+
+
+def closed(seen: Observed) -> str:
+    """What keeps a first deploy from being promoted; "" for nothing.
+
+    Where no router answers at all, the operator may only be kept from it, and the host may answer everybody else.
+    """
+    return seen.route_trouble or (silent(seen) if seen.heard is not None and seen.heard.reached else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +166,8 @@ def _shared(seen: Observed, traffic: Traffic) -> str:
 def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
     """The way that the spec asks for, then former ones.
 
-    A former way is kept as long as the new one is not accepted, and for removalDelay after that. What was never accepted leads nobody.
+    A former way is kept as long as the new one is not accepted, or is asked and does not answer, and for removalDelay after that. What
+    was never accepted leads nobody.
     """
     if not opened(status):
         return ()
@@ -150,6 +184,8 @@ def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
     looked_at = opened(seen.status) and (known is not None or not seen.status.routes)
     if head.accepted_at is None and looked_at and not seen.unaccepted:
         head = head.model_copy(update={"accepted_at": seen.now})
+    if head.accepted_at is not None and head.seen_at is None and seen.heard is not None and not (seen.heard.said or seen.unaccepted):
+        head = head.model_copy(update={"seen_at": seen.now})
     former = tuple(r for r in before if r is not known and r.accepted_at is not None)
     if (ends := removal(seen, head)) is not None and seen.now >= ends and not seen.unaccepted:
         former = ()
@@ -157,10 +193,10 @@ def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
 
 
 def removal(seen: Observed, head: Route) -> datetime | None:
-    """When former ways go, given the one that the spec asks for; None as long as that was not accepted."""
-    if seen.spec is None or head.accepted_at is None:
+    """When former ways go, given the one that the spec asks for; None as long as that was not accepted, or is known not to answer."""
+    if seen.spec is None or head.accepted_at is None or (head.seen_at is None and silent(seen)):
         return None
-    return max(head.since, head.accepted_at) + parse_duration(seen.spec.traffic.removal_delay)
+    return max(head.since, head.accepted_at, head.seen_at or head.accepted_at) + parse_duration(seen.spec.traffic.removal_delay)
 
 
 def _new(seen: Observed, traffic: Traffic, before: tuple[Route, ...]) -> Route:
@@ -181,21 +217,22 @@ def _new(seen: Observed, traffic: Traffic, before: tuple[Route, ...]) -> Route:
 
 
 def _unrouted(seen: Observed, status: Status) -> Unrouted | None:
-    """What is promoted must answer where its spec says: whether the route to there is not accepted, since when, and why."""
+    """What is promoted must answer where its spec says: whether the route to there is not accepted, or silent, since when, and why."""
     if status.phase is not Phase.PROMOTED or not status.routes:
         return None
     if seen.spec is None:
         return status.unrouted
     head, *former = status.routes
-    said = seen.unaccepted or ("" if head.accepted_at is not None else NOT_YET)
-    if not said:
+    unaccepted = seen.unaccepted or ("" if head.accepted_at is not None else NOT_YET)
+    if not (said := unaccepted or ("" if head.seen_at is not None else silent(seen))):
         return None
     since = status.unrouted.since if status.unrouted is not None else seen.now
     stalled = seen.now >= since + parse_duration(seen.spec.strategy.progress_deadline)
     others = ", ".join(f"{r.provider} {r.host}{r.path}" for r in former)
-    still = f" Until it is, the former route stays: {others}." if others else ""
-    message = f"The {head.provider} for {head.host}{head.path} is not accepted: {said.rstrip('. ')}.{still}"
-    return Unrouted(since=since, stalled=stalled, message=message[:1000])
+    still = f" Until then the former route stays: {others}." if others else ""
+    lacks = "is not accepted" if unaccepted else "is accepted and does not answer"
+    message = f"The {head.provider} for {head.host}{head.path} {lacks}: {said.rstrip('. ')}.{still}"
+    return Unrouted(since=since, stalled=stalled, accepted=not unaccepted, message=message[:1000])
 
 
 def looks(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, ...]:
@@ -209,6 +246,9 @@ def looks(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, .
     moments = list[datetime]()
     if (lacks is not None or head.accepted_at is None) and not (lacks is not None and lacks.stalled):
         moments.append(seen.now + apart)
+    if silent(seen) and head.seen_at is None:
+        # A router that begins to answer wakes nobody.
+        moments.append(seen.now + asked_apart(head, seen.now))
     if lacks is not None:
         moments.append(lacks.since + parse_duration(seen.spec.strategy.progress_deadline))
     if former and (ends := removal(seen, head)) is not None:

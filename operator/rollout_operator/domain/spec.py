@@ -308,7 +308,10 @@ class Spec(ApiModel, json_schema_extra={"x-kubernetes-validations": SPEC_RULES})
         description="Pods of the stable revision.",
         json_schema_extra=cel("self >= 1 && self <= 1000", "replicas is a count of pods: write a whole number from 1 to 1000"),
     )
-    resources: Resources = Field(Resources(), description="CPU and memory of each model server pod.")
+    resources: Resources = Field(
+        Resources(),
+        description="CPU and memory of each model server pod; a change replaces the pods of stable one by one, and tries nothing.",
+    )
     traffic: Traffic = Field(description="Where requests come in.")
     strategy: Strategy = Field(Strategy(), description="How a candidate gets its traffic.")
     allow_signature_change: bool = Field(

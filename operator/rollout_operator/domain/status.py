@@ -87,7 +87,9 @@ class Reason(StrEnum):
     OBJECT_REFUSED = "ObjectRefused"
     PODS_NOT_READY = "PodsNotReady"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    ROUTE_DOES_NOT_ANSWER = "RouteDoesNotAnswer"
     HOST_SHARED = "HostShared"
+    SCALED_BY_ANOTHER = "ScaledByAnother"
 
 
 class Revision(ApiModel):
@@ -232,13 +234,15 @@ class Route(ApiModel):
     parents: tuple[str, ...] = Field((), max_length=8, description="HTTPRoute: its Gateways, as name or name/listener.")
     since: Moment = Field(description="Since when the spec asks for it, or last did.")
     accepted_at: Moment | None = Field(None, description="When it was first found accepted; not set before.")
+    seen_at: Moment | None = Field(None, description="When a request of the operator was first answered by it; not set without.")
 
 
 class Unrouted(ApiModel):
-    """What a promoted rollout lacks: a route, as the spec asks for it, that was accepted and is not somebody else's."""
+    """What a promoted rollout lacks: a route, as the spec asks for it, that was accepted, answers, and is not somebody else's."""
 
     since: Moment = Field(description="Since when it has not been there.")
     stalled: bool = Field(False, description="Whether it has lasted longer than progressDeadline.")
+    accepted: bool = Field(False, description="Whether it was accepted, and only does not answer.")
     message: str = Field(max_length=1024, description="The same as a sentence, with what the router says.")
 
 
@@ -285,6 +289,7 @@ class Status(ApiModel):
         (), max_length=10, description="Ways by which requests come in: the one that the spec asks for, then former ones that are kept."
     )
     shared: str = Field("", max_length=1024, description="Which routes that no rollout owns have the same host and path.")
+    scaled: str = Field("", max_length=1024, description="Who else sets the number of a Deployment's pods, and what helps.")
     unrouted: Unrouted | None = Field(None, description="What is wrong with the route that the spec asks for, where it is promoted.")
     history: tuple[Attempt, ...] = Field((), max_length=10, description="The last ten attempts, newest first.")
     reported: int = Field(0, description="Number of the last attempt whose verdict the registry has been told.")

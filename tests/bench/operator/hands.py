@@ -70,7 +70,7 @@ class Hands:
         wanted = 0 if rollout in self.stuck and version > 1 else one["spec"]["replicas"]
         ready = one.get("status", {}).get("readyReplicas", 0)
         self._ready[revision] = (meta["name"], ready)
-        if ready != wanted:
+        if (ready, one.get("status", {}).get("observedGeneration", 0)) != (wanted, meta["generation"]):
             self._start(self._make_ready(meta, wanted))
         else:
             for place in self._by_revision[revision]:

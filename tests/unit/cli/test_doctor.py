@@ -160,6 +160,9 @@ def test_rollout(one: Rollout, level: Level, part: str) -> None:
 
 
 def test_a_foreign_route_on_the_host_is_told_beside_the_phase() -> None:
+    well, scaled = of_rollout(rollout(PROMOTED.model_copy(update={"scaled": "kubectl scales Deployment iris-1"})), at(60))
+    assert (well.level, scaled.level) == (Level.GOOD, Level.WARNING)
+    assert "kubectl scales" in scaled.found
     well, shared = of_rollout(rollout(PROMOTED.model_copy(update={"shared": "Ingress web/shop: no ModelRollout's"})), at(60))
     assert (well.level, shared.level) == (Level.GOOD, Level.WARNING)
     assert "Ingress web/shop" in shared.found

@@ -138,8 +138,8 @@ def test_findings_name_file_line_and_field(tmp_path: Path, capsys: pytest.Captur
     assert "1 ModelRollout: the API server would take it" in capsys.readouterr().out
 
 
-def claiming(name: str, traffic: str) -> str:
-    head = f"apiVersion: rollouts.mlops.dev/v1alpha1\nkind: ModelRollout\nmetadata: {{name: {name}, namespace: models}}\n"
+def claiming(name: str, traffic: str, namespace: str = "models") -> str:
+    head = f"apiVersion: rollouts.mlops.dev/v1alpha1\nkind: ModelRollout\nmetadata: {{name: {name}, namespace: {namespace}}}\n"
     return f"{head}spec:\n  modelUri: models:/iris/7\n  traffic: {traffic}\n---\n"
 
 
@@ -151,6 +151,16 @@ TOGETHER = {
         "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public}]}",
         "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: inside}, {name: public}]}",
         True,
+    ),
+    "one listener of it, and all": (
+        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public, sectionName: https}]}",
+        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public}]}",
+        True,
+    ),
+    "two listeners of it": (
+        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public, sectionName: https}]}",
+        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public, sectionName: http}]}",
+        False,
     ),
     "what is no traffic is said once": ("{host: iris.example.com}", "{host: iris.example.com, path: 7}", None),
 }
@@ -168,6 +178,20 @@ def test_two_rollouts_of_one_run_with_one_host_and_path(
     (tmp_path / "b.yaml").write_text(claiming("a", second))
     run(["lint", str(tmp_path)])
     assert "is answered by" not in capsys.readouterr().out, "the same object, for another cluster"
+
+
+@pytest.mark.parametrize(
+    ("traffic", "taken"),
+    [
+        ("{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public}]}", False),
+        ("{host: iris.example.com}", True),
+    ],
+    ids=["each with a Gateway of its own", "an Ingress, whose router is the cluster's"],
+)
+def test_two_rollouts_of_one_run_in_two_namespaces(traffic: str, taken: bool, tmp_path: Path) -> None:
+    file = tmp_path / "both.yaml"
+    file.write_text(claiming("iris", traffic, "one") + claiming("iris", traffic, "two"))
+    assert run(["lint", str(file)]) == int(taken)
 
 
 UNREADABLE = {

@@ -741,3 +741,116 @@ def test_a_version_without_metrics_json_is_told_by_an_event_once_its_step_is_due
     assert told[0][0] <= 30
     assert "no metrics.json" in status.message
     assert status.reason is Reason.WAITING_FOR_EVIDENCE
+
+
+LARGER = {"requests": {"cpu": "100m", "memory": "1Gi"}}
+BY_ALIAS = {"requested": "models:/iris@champion"}
+V1_LARGER = V1.model_copy(update={"resources": spec(resources=LARGER).resources})
+RESIZED = {
+    "at rest": (observed(9, spec=spec(resources=LARGER), status=promoted_1(), workloads=ready(V1)), Phase.PROMOTED, 1),
+    "at rest, and the registry is away": (
+        observed(
+            9,
+            spec=spec("models:/iris@champion", resources=LARGER),
+            status=promoted_1(stable=V1.model_copy(update=BY_ALIAS)),
+            workloads=ready(V1),
+            resolution=RegistryUnreachable("down"),
+        ),
+        Phase.PROMOTED,
+        1,
+    ),
+    "together with an alias that names what is stable": (
+        observed(9, spec=spec("models:/iris@champion", resources=LARGER), status=promoted_1(), workloads=ready(V1), resolution=resolved(1)),
+        Phase.PROMOTED,
+        1,
+    ),
+    "with the way back to stable": (
+        observed(9, spec=spec(resources=LARGER), status=rolled_back(), workloads=ready(V1)),
+        Phase.PROMOTED,
+        2,
+    ),
+    "while the candidate became stable": (
+        trial(10, status=on_trial(phase=Phase.SETTLING), spec=spec("models:/iris/2", resources=LARGER)),
+        Phase.PROMOTED,
+        2,
+    ),
+    "on trial": (trial(5, spec=spec("models:/iris/2", resources=LARGER), resolution=resolved(2)), Phase.STARTING, 3),
+    "on trial by an alias, and the registry is away": (
+        trial(
+            5,
+            spec=spec("models:/iris@champion", resources=LARGER),
+            status=on_trial(stable=V1.model_copy(update=BY_ALIAS), candidate=V2.model_copy(update=BY_ALIAS)),
+            resolution=RegistryUnreachable("down"),
+        ),
+        Phase.PENDING,
+        2,
+    ),
+    "after the version was rolled back": (
+        trial(99, spec=spec("models:/iris/2", resources=LARGER), status=rolled_back(), resolution=resolved(2)),
+        Phase.STARTING,
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize(("look", "phase", "attempt"), RESIZED.values(), ids=RESIZED.keys())
+def test_other_resources_are_no_other_model_but_another_attempt_where_one_is_made(look: Observed, phase: Phase, attempt: int) -> None:
+    """What is promoted keeps revision and Deployment, and is not called Ready before its pods have them."""
+    status = decide(look).status
+    assert look.spec is not None
+    assert (status.phase, status.attempt) == (phase, attempt)
+    truth = {c.type: c.status for c in status.conditions}
+    if phase is not Phase.PROMOTED:
+        assert truth["Ready"] == "Unknown"
+        return
+    assert status.stable is not None
+    served = look.status.candidate if look.status.phase is Phase.SETTLING else look.status.stable
+    assert served is not None
+    assert (status.stable.revision, status.stable.resources) == (served.revision, look.spec.resources)
+    assert (truth["Ready"], truth["Reconciling"], truth["Stalled"]) == ("False", "True", "False")
+    full = {status.stable.revision: Workload(2, 2, current=2)}
+    after = decide(replace(look, now=at(20), status=status, workloads=full)).status
+    assert (after.phase, after.attempt, after.stable, after.shortage) == (phase, attempt, status.stable, None)
+    assert {c.type: c.status for c in after.conditions}["Ready"] == "True"
+
+
+def test_pods_are_replaced_one_by_one_and_all_must_be_before_it_is_ready() -> None:
+    look = observed(0, spec=spec(resources=LARGER), status=promoted_1(), workloads=ready(V1))
+    for second, now, told in (
+        (0, Workload(2, 2), "0 of 2 pods of models:/iris/1 are Ready as the spec asks; the former ones answer until then."),
+        (1, Workload(2, 2, current=0), "0 of 2 pods of models:/iris/1 are Ready as the spec asks; the former ones answer until then."),
+        (2, Workload(2, 2, current=1), "1 of 2 pods of models:/iris/1 are Ready as the spec asks; the former ones answer until then."),
+        (61, Workload(2, 2, "Unschedulable: no", 1), "1 of 2 pods of models:/iris/1 are Ready as the spec asks; the former ones"),
+    ):
+        plan = decide(replace(look, now=at(second), workloads={V1.revision: now}))
+        look = replace(look, status=plan.status)
+        assert plan.status.shortage is not None
+        assert plan.status.shortage.message.startswith(told)
+        assert plan.look_at is not None or plan.status.shortage.stalled
+    truth = {c.type: (c.status, c.message) for c in look.status.conditions}
+    assert truth["Stalled"][0] == "True"
+    assert "Unschedulable: no" in truth["Stalled"][1]
+    again = decide(replace(look, now=at(70), spec=spec()))
+    assert again.status.shortage is not None
+    assert (again.status.shortage.since, again.status.shortage.stalled) == (at(70), False), "a new change has its own deadline"
+
+
+def test_a_pause_at_rest_holds_pods_with_other_resources_back() -> None:
+    look = observed(0, spec=spec(resources=LARGER, paused=True), status=promoted_1(), workloads=ready(V1))
+    held = decide(look).status
+    assert (held.stable, held.paused_since) == (V1, at(0))
+    truth = {c.type: (c.status, c.reason) for c in held.conditions}
+    assert (truth["Ready"], truth["Reconciling"]) == (("False", Reason.PAUSED), ("True", Reason.PAUSED))
+    assert decide(replace(look, now=at(99), status=held)).status == held
+    back = decide(replace(look, now=at(99), status=held, spec=spec(paused=True))).status
+    assert (back.paused_since, {c.type: c.status for c in back.conditions}["Ready"]) == (None, "True")
+    going = decide(replace(look, now=at(99), status=held, spec=spec(resources=LARGER))).status
+    assert (going.stable, going.paused_since, going.attempt) == (V1_LARGER, None, 1)
+
+
+def test_a_version_that_was_given_other_resources_in_place_is_restored_by_its_pods() -> None:
+    retired = V1_LARGER.model_copy(update={"promoted": True})
+    look = observed(5, spec=spec(resources=LARGER), status=promoted_1(stable=V2, retiring=(retired,)), resolution=resolved(1))
+    status = decide(replace(look, workloads=ready(V1, V2))).status
+    assert status.candidate is not None
+    assert (status.phase, status.reason, status.candidate.revision) == (Phase.PROMOTING, Reason.RESTORED, V1.revision)

@@ -17,8 +17,17 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.decide import AT_REST, Plan, decide, needs_resolution
-from rollout_operator.domain.observed import MetricsUnreachable, NotFound, Observed, RegistryUnreachable, Resolution, Series, Workload
-from rollout_operator.domain.route import Ways
+from rollout_operator.domain.observed import (
+    Heard,
+    MetricsUnreachable,
+    NotFound,
+    Observed,
+    RegistryUnreachable,
+    Resolution,
+    Series,
+    Workload,
+)
+from rollout_operator.domain.route import Ways, unseen
 from rollout_operator.domain.schema import ApiModel
 from rollout_operator.domain.spec import Metric, OnFailure, Spec
 from rollout_operator.domain.status import Measurement, Phase, Route, Status, Verdict
@@ -33,6 +42,7 @@ MOST_STATES = 50_000
 ENOUGH_FOR_A_PLANTED_BUG = 20_000
 SPECS: dict[str, Spec] = {
     "1": spec("models:/iris/1"),
+    "1 with more memory": spec("models:/iris/1", resources={"requests": {"cpu": "100m", "memory": "1Gi"}}),
     "2": spec("models:/iris/2"),
     "paused": spec("models:/iris/2", paused=True),
     "lost": spec("models:/iris/999"),
@@ -64,8 +74,9 @@ class State:
     """One state of the world.
 
     ready: revisions whose pods are Ready; live: the status that the objects were applied by; half: statuses by which only the
-    first of the objects was applied before the operator died, one for each object; labels: right and wrong ones of version 2 so far;
-    gateway: whether the Gateway accepts HTTPRoutes; taken: whether an older rollout answers on the host.
+    first of the objects was applied before the operator died, one for each object; labels: right and wrong ones of version 2 so
+    far; gateway: whether the Gateway accepts HTTPRoutes; leads: whether its router leads requests by them to the pods; taken:
+    whether an older rollout answers on the host; former: revisions whose pods are of a former template of their Deployment.
     """
 
     status: Status
@@ -77,14 +88,16 @@ class State:
     half: tuple[Status, ...] = ()
     labels: tuple[int, int] = (0, 0)
     gateway: bool = False
+    leads: bool = True
     taken: bool = False
+    former: frozenset[str] = frozenset()
 
     def key(self) -> int:
         """The state without its place in time, in steps of 5 s, and without texts and what a revision's name stands for."""
         live = None if self.live is self.status else frozen(self.live, self.now)
         half = frozen(self.half, self.now)
         rejected = tuple(r.revision for r in self.status.rejected)
-        around = (self.ready, self.wanted, self.command, self.labels, self.gateway, self.taken)
+        around = (self.ready, self.wanted, self.command, self.labels, self.gateway, self.leads, self.taken, self.former)
         parts = (frozen(self.status, self.now), live, half, around, rejected)
         return hash(parts)
 
@@ -101,7 +114,6 @@ LEFT_OUT = frozenset(
         "at",
         "observed_generation",
         "image",
-        "resources",
         "digest",
         "signature",
         "run",
@@ -145,7 +157,7 @@ def routes(live: dict[str, Manifest]) -> dict[tuple[str, str], tuple[str, str]]:
 
 def accepted(state: State) -> set[tuple[str, str]]:
     """Kind and host of the routes by which requests come."""
-    return {(kind, host) for kind, host in routes(objects(state)).values() if kind == "Ingress" or state.gateway}
+    return {(kind, host) for kind, host in routes(objects(state)).values() if kind == "Ingress" or (state.gateway and state.leads)}
 
 
 def asked_for(state: State) -> tuple[str, str]:
@@ -188,8 +200,13 @@ def look(state: State, metric: str, registry: str) -> Plan:
         version = wanted.model_uri.rsplit("/", 1)[1]
         resolution = RegistryUnreachable("down") if registry == "down" else NotFound("no") if version == "999" else resolved(int(version))
     live = objects(state)
-    pods = [m for m in live.values() if m["kind"] == "Deployment"]
-    running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in pods}
+    running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in deployments(state)}
+    workloads = {r: Workload(n if r in state.ready else 0, n) for r, n in running.items()}
+    compared = status.phase is not Phase.PROMOTED or status.shortage is not None
+    for one in filter(None, (status.stable, status.candidate)):
+        if (known := workloads.get(one.revision)) is not None:
+            as_asked = not compared or resources(live, one.revision) == one.resources.to_api()
+            workloads[one.revision] = replace(known, current=known.ready if as_asked and one.revision not in state.former else 0)
     ways = Ways(
         "iris",
         wanted.traffic,
@@ -199,6 +216,10 @@ def look(state: State, metric: str, registry: str) -> Plan:
     trouble = "HTTP 403 no quota is left" if metric == REFUSED else ""
     answering = live.get("Service/iris")
     selected = answering["spec"]["selector"]["rollouts.mlops.dev/revision"] if answering else ""
+    refused = ways.asked_for(trouble)
+    # An Ingress here publishes no address; a Gateway does.
+    route = unseen(wanted.traffic, status)
+    asked = route is not None and not refused and route.provider is Provider.HTTP_ROUTE
     return decide(
         observed(
             (state.now - START).total_seconds(),
@@ -207,14 +228,30 @@ def look(state: State, metric: str, registry: str) -> Plan:
             status=status,
             resolution=resolution,
             commands={state.command: str(status.attempt)} if state.command else {},
-            workloads={r: Workload(n if r in state.ready else 0, n) for r, n in running.items()},
+            workloads=workloads,
             stable_endpoints=frozenset({selected} & state.ready),
             answers={Metric.ACCURACY: answer(state, metric)},
             refused=trouble,
             route_trouble=trouble or ways.in_use(),
-            unaccepted=ways.asked_for(trouble),
+            unaccepted=refused,
+            heard=(Heard() if state.leads else Heard("HTTP 404")) if asked else None,
         )
     )
+
+
+def resources(live: dict[str, Manifest], revision: str) -> Any:
+    """What the Deployment of a revision gives its pods; None where there is no such Deployment."""
+    one = live.get(f"Deployment/iris-{revision}")
+    return one["spec"]["template"]["spec"]["containers"][0]["resources"] if one is not None else None
+
+
+def applied(before: State, after: State) -> State:
+    """The state after all objects were applied: pods of a template that differs are of a former one."""
+    there, now = objects(before), objects(after)
+    names = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(after)}
+    stayed = {r for r in names if resources(there, r) is not None}
+    changed = {r for r in stayed if resources(there, r) != resources(now, r)}
+    return replace(after, former=(after.former & stayed) | changed)
 
 
 def deployments(state: State) -> list[Manifest]:
@@ -245,7 +282,7 @@ def steps(state: State) -> Iterator[tuple[str, State]]:
 def looked(state: State, seen: State, metric: str, registry: str) -> Iterator[tuple[str, State]]:
     """What follows from one look: all that was decided is done, or the operator dies on the way."""
     plan = look(seen, metric, registry)
-    yield f"look, metric {metric}, registry {registry}", replace(seen, status=plan.status, live=plan.status, half=())
+    yield f"look, metric {metric}, registry {registry}", applied(state, replace(seen, status=plan.status, live=plan.status, half=()))
     if plan.status != state.status:
         # What was applied before a death stays, until it is applied otherwise.
         others = (h for h in state.half if first_object(state, h) != first_object(state, plan.status))
@@ -260,6 +297,8 @@ def around(state: State) -> Iterator[tuple[str, State]]:
         yield f"{seconds} s pass", replace(state, now=state.now + timedelta(seconds=seconds))
     for one in sorted({m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)}):
         yield f"pods of {one} change", replace(state, ready=state.ready ^ {one})
+    for one in sorted(state.former):
+        yield f"pods of {one} are replaced", replace(state, former=state.former - {one})
     for wanted in SPECS:
         if wanted != state.wanted:
             yield f"the spec asks for {wanted}", replace(state, wanted=wanted)
@@ -267,6 +306,7 @@ def around(state: State) -> Iterator[tuple[str, State]]:
         if command != state.command:
             yield f"command {command or 'removed'}", replace(state, command=command)
     yield "the Gateway comes or goes", replace(state, gateway=not state.gateway)
+    yield "the Gateway's router leads there, or not", replace(state, leads=not state.leads)
     yield "an older rollout comes or goes", replace(state, taken=not state.taken)
     yield "deleted and made again", State(Status(), Status(), frozenset(), state.wanted, "", state.now)
 
@@ -285,6 +325,11 @@ def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR09
         return "it looks well while an object is refused"
     if event.startswith("look, ") and _ready(new) and (new.stable is None or new.stable.revision not in before.ready):
         return "it is Ready, and nothing serves"
+    if event.startswith("look, ") and _ready(new) and (why := _not_as_asked(before, new)):
+        return why
+    model = SPECS[before.wanted].model_uri
+    if old.phase is Phase.PROMOTED and old.stable is not None and old.stable.uri == model and new.attempt > old.attempt:
+        return "an attempt begins with the model that is stable"
     if event.startswith("look, ") and (why := _unrouted(before, after, live)):
         return why
     if new.attempt < old.attempt:
@@ -322,6 +367,16 @@ def by_gateway(live: dict[str, Manifest]) -> int:
     return max((backends[1]["weight"] for backends in shares if len(backends) > 1), default=0)
 
 
+def _not_as_asked(before: State, new: Status) -> str:
+    """Whether a look that ends Ready found pods of what is stable now that are not as the spec asks."""
+    if new.stable is None or new.stable.requested != SPECS[before.wanted].model_uri:
+        # What it asks for instead is begun with at the next look, which is at once.
+        return ""
+    given = resources(objects(before), new.stable.revision)
+    as_asked = given == SPECS[before.wanted].resources.to_api() and new.stable.revision not in before.former
+    return "" if as_asked else "it is Ready, and its pods are not as the spec asks"
+
+
 def _unrouted(before: State, after: State, live: dict[str, Manifest]) -> str:
     """Which promise about the ways by which requests come in does not hold after a look that led to these objects; "" where all do."""
     old, new = before.status, after.status
@@ -329,15 +384,25 @@ def _unrouted(before: State, after: State, live: dict[str, Manifest]) -> str:
     answers = asked in kept and (asked[0] == "Ingress" or before.gateway)
     if _ready(new) and not answers:
         return "it is Ready, and no route was accepted"
+    if asked[0] == "HTTPRoute" and not before.leads and not _seen(new, asked):
+        if old.stable is None and new.stable is not None:
+            return "promoted, and its route answers nobody"
+        if _ready(new) and len(new.routes) > 1:
+            return "it is Ready, and its route answers nobody"
     if _ready(new) and before.taken:
         return "it is Ready, and its host is another's"
     if old.stable is None:
         return ""
     led = {("HTTPRoute" if r.provider == "HTTPRoute" else "Ingress", r.host) for r in old.routes if r.accepted_at is not None}
     came = accepted(before)
-    if led - kept and asked not in came:
-        return "a way is taken away before the new one is accepted"
+    if led - kept and asked not in came and not _seen(old, asked):
+        return "a way is taken away before the new one is accepted and answers"
     return "no way is left by which requests come" if came and not came & kept else ""
+
+
+def _seen(status: Status, asked: tuple[str, str]) -> bool:
+    """Whether requests were once answered by the route that is asked for."""
+    return any((str(r.provider), r.host) == asked and r.seen_at is not None for r in status.routes)
 
 
 def _ready(status: Status) -> bool:
@@ -371,7 +436,11 @@ def beginnings() -> list[State]:
         found += [State(status, status, ready, wanted, "", START) for wanted in ("2", "labelled")]
     asked = way.model_copy(update={"provider": Provider.HTTP_ROUTE, "ingress_class_name": "", "parents": ("public",), "accepted_at": None})
     waiting = at_rest.model_copy(update={"routes": (asked, way)})
-    return [*found, State(at_rest, at_rest, ready, "1 by Gateway", "", START), State(waiting, waiting, ready, "1 by Gateway", "", START)]
+    to_gateway = State(waiting, waiting, ready, "1 by Gateway", "", START)
+    v1 = v1.model_copy(update={"promoted": False, "ready_at": START})
+    opening = on_trial(phase=Phase.SWITCHING, attempt=1, stable=None, candidate=v1, step=None, weight=0, routes=(asked,))
+    first = State(opening, opening, ready, "1 by Gateway", "", START, gateway=True, leads=False)
+    return [*found, replace(to_gateway, status=at_rest, live=at_rest), to_gateway, replace(to_gateway, gateway=True, leads=False), first]
 
 
 def explore(most: int) -> tuple[int, int, list[str]]:
@@ -423,7 +492,7 @@ def test_every_path_comes_to_rest(metric: str, wanted: str, ready: bool) -> None
 def settle(state: State, metric: str, ready: bool) -> State:
     for _ in range(400):
         revisions = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)}
-        state = replace(state, ready=frozenset(revisions) if ready else frozenset())
+        state = replace(state, ready=frozenset(revisions) if ready else frozenset(), former=frozenset())
         plan = look(state, metric, "up")
         resting = plan.status == state.status and plan.status.phase in AT_REST and not plan.status.retiring
         due = max(plan.look_at or state.now, state.now + timedelta(seconds=0.01))
@@ -478,6 +547,19 @@ def takes_promoted_for_ready(seen: Observed) -> Plan:
     return blind if plan.status.phase is Phase.PROMOTED is blind.status.phase else plan
 
 
+def takes_former_pods_for_new_ones(seen: Observed) -> Plan:
+    """Planted: pods that are Ready count, of whatever template they are."""
+    return REAL(replace(seen, workloads={r: replace(w, current=None) for r, w in seen.workloads.items()}))
+
+
+def tries_what_is_stable(seen: Observed) -> Plan:
+    """Planted: other resources make another model."""
+    plan = REAL(seen)
+    before, after = seen.status.stable, plan.status.stable
+    tried = before is not None and after is not None and before.resources != after.resources
+    return replace(plan, status=plan.status.model_copy(update={"attempt": plan.status.attempt + 1})) if tried else plan
+
+
 def takes_every_route_for_accepted(seen: Observed) -> Plan:
     """Planted: what the router says of the route is not looked at."""
     return REAL(replace(seen, unaccepted=""))
@@ -489,14 +571,22 @@ def leaves_the_former_way(seen: Observed) -> Plan:
     return replace(plan, status=plan.status.model_copy(update={"routes": plan.status.routes[:1]}))
 
 
+def takes_accepted_for_answering(seen: Observed) -> Plan:
+    """Planted: the former way goes though the new one, accepted, answers nobody."""
+    return REAL(replace(seen, heard=None))
+
+
 def looks_well_on_a_taken_host(seen: Observed) -> Plan:
     """Planted: that an older rollout answers there is not said."""
     return REAL(replace(seen, spec_error=""))
 
 
 PLANTED = (
+    takes_former_pods_for_new_ones,
+    tries_what_is_stable,
     takes_every_route_for_accepted,
     leaves_the_former_way,
+    takes_accepted_for_answering,
     looks_well_on_a_taken_host,
     takes_promoted_for_ready,
     ignores_failure,

@@ -11,15 +11,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings, SettingsError
 from rollout_operator.domain import queries
+from rollout_operator.domain.decide import decide
 from rollout_operator.domain.gates import Trial, measure
 from rollout_operator.domain.histogram import bounds
 from rollout_operator.domain.labelled import measure_labels
-from rollout_operator.domain.observed import MetricsUnreachable, Series
+from rollout_operator.domain.observed import MetricsUnreachable, Series, Workload
 from rollout_operator.domain.spec import Gate, Metric
 from rollout_operator.domain.status import GateStatus, Measurement
 from rollout_operator.objects import Owner
 from rollout_operator.objects.build import build
-from tests.unit.engine.builders import START, UID, at, on_trial, revision, spec
+from tests.unit.engine.builders import START, UID, at, observed, on_trial, revision, spec
 
 PASS, FAIL, NO_EVIDENCE = Measurement.PASS, Measurement.FAIL, Measurement.NO_EVIDENCE
 TRIAL = Trial(revision(2), revision(1), START, at(40))
@@ -94,7 +95,42 @@ def test_what_is_between_two_bounds_names_them_and_what_helps() -> None:
     assert "above 0.05 and at most 0.1, stable's above 0.05 and at most 0.1" in two.message
     three = judged(gate(**SLOW, **LABELLED), served(1.1), ())
     assert "1000 more lie in the bucket around 1.5" in three.message
-    assert all("pods of a new version, or of a retry, have one" in said.message for said in (one, two, three))
+    assert all(NEW_PODS in said.message for said in (one, three))
+
+
+NEW_PODS = "pods of a new version, or of a retry, have one"
+BY_HAND = "promote a version by hand, or write a max instead"
+HELPS: dict[str, tuple[GateStatus, str, bool | None]] = {
+    "stable's pods lack the bucket": (judged(gate(**LITTLE), served(0.08, asked=gate(**LITTLE)), served(0.08)), BY_HAND, True),
+    "both lack it": (judged(gate(**LITTLE), served(0.08), served(0.08)), BY_HAND, True),
+    "the candidate's pods lack it": (judged(gate(**LITTLE), served(0.08), served(0.08, asked=gate(**LITTLE))), NEW_PODS, None),
+    "no pod has one there": (
+        judged(gate(**LITTLE), served(0.4, asked=gate(**LITTLE)), served(0.4, asked=gate(**LITTLE))),
+        "or a greater maxIncrease",
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "helps", "told"), HELPS.values(), ids=HELPS.keys())
+def test_against_stable_what_helps_is_said_by_whose_bucket_is_missing(said: GateStatus, helps: str, told: bool | None) -> None:
+    """No later version helps while stable's pods lack it: they stay until a promotion, and somebody is told by an Event."""
+    assert said.measurement is NO_EVIDENCE
+    assert [one for one in (NEW_PODS, BY_HAND, "or a greater maxIncrease") if one in said.message] == [helps]
+    assert said.late is told
+
+
+def test_a_stable_without_the_bucket_is_told_by_one_event() -> None:
+    asked = spec("models:/iris/2", analysis={"gates": [{"metric": "latencyP95Seconds", **LITTLE}]})
+    status, told = on_trial(stable=revision(1, promoted=True), candidate=revision(2, asked, replicas=1, ready_at=START)), []
+    for second in (40, 41, 42):
+        answers = {Metric.LATENCY_P95: served(0.08, asked=gate(**LITTLE))}
+        pods = {one.revision: Workload(1, 1) for one in (revision(1), revision(2))}
+        baseline = {Metric.LATENCY_P95: served(0.08)}
+        plan = decide(observed(second, spec=asked, status=status, workloads=pods, answers=answers, baseline=baseline))
+        told += [note.message for note in plan.notes if BY_HAND in note.message]
+        status = plan.status
+    assert len(told) == 1
 
 
 def test_a_verdict_names_the_bucket_that_it_rests_on() -> None:

@@ -187,6 +187,13 @@ DRIFT = {
     ),
     "a variable of ours that is gone": ({"env": [{"name": "X"}]}, {"env": [{"name": "A"}]}, False),
     "a variable of ours that says otherwise": ({"env": [{"name": "A", "value": "2"}]}, {"env": [{"name": "A", "value": "1"}]}, False),
+    "an owner more, which somebody else noted": (
+        {"ownerReferences": [{"uid": "b", "kind": "Backup"}, {"uid": "a", "kind": "ModelRollout", "controller": True}]},
+        {"ownerReferences": [{"uid": "a", "kind": "ModelRollout", "controller": True}]},
+        True,
+    ),
+    "another owner in place of ours": ({"ownerReferences": [{"uid": "b"}]}, {"ownerReferences": [{"uid": "a"}]}, False),
+    "ours, and it controls no more": ({"ownerReferences": [{"uid": "a"}]}, {"ownerReferences": [{"uid": "a", "controller": True}]}, False),
     "a port more of a container": (
         {"ports": [{"containerPort": 1}, {"containerPort": 2}]},
         {"ports": [{"containerPort": 1}]},

@@ -11,10 +11,16 @@ from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.route import Ways
 from rollout_operator.domain.status import Phase, Reason, Route, Status
 from rollout_operator.domain.traffic import Provider
+from rollout_operator.handlers import Shell
+from rollout_operator.settings import Settings
 from rollout_operator.store import Store
 from tests.unit.engine.builders import at, observed, on_trial, ready, revision, spec
 
 GATEWAY = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
+
+
+def by_listener(name: str) -> dict[str, Any]:
+    return {**GATEWAY, "parentRefs": [{"name": "public", "sectionName": name}]}
 
 
 def rollout(name: str, traffic: dict[str, Any], created: int = 0, **status: Any) -> dict[str, Any]:
@@ -23,13 +29,19 @@ def rollout(name: str, traffic: dict[str, Any], created: int = 0, **status: Any)
 
 
 FORMER = {"routes": [{"host": "new.example.com"}, {"host": "iris.example.com", "path": "/", "ingressClassName": "nginx"}]}
+LISTENED = {"routes": [{"host": "iris.example.com", "path": "/", "provider": "HTTPRoute", "parents": ["public/https"]}]}
 TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], bool]] = {
     "the same host": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com"}, True),
     "another path": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com", "path": "/two"}, False),
     "another class": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com", "ingressClassName": "traefik"}, False),
     "a host that the older has left, and still keeps": ({"host": "new.example.com"}, FORMER, {"host": "iris.example.com"}, True),
     "one Gateway of two": ({**GATEWAY, "parentRefs": [{"name": "inside"}, {"name": "public"}]}, {}, GATEWAY, True),
-    "another listener": ({**GATEWAY, "parentRefs": [{"name": "public", "sectionName": "https"}]}, {}, GATEWAY, False),
+    "one listener, and all": (by_listener("https"), {}, GATEWAY, True),
+    "all listeners, and one": (GATEWAY, {}, by_listener("https"), True),
+    "the same listener": (by_listener("https"), {}, by_listener("https"), True),
+    "two listeners of one Gateway": (by_listener("https"), {}, by_listener("http"), False),
+    "a listener that the older has left, and still keeps": (by_listener("http"), LISTENED, by_listener("https"), True),
+    "a Gateway and an Ingress": (GATEWAY, {}, {"host": "iris.example.com"}, False),
 }
 
 
@@ -42,6 +54,34 @@ def test_a_place_is_the_older_rollouts(older: dict[str, Any], status: dict[str, 
     assert store.taken_by(("models", "a")) is None
     store.drop_rollout(rollout("a", older))
     assert store.taken_by(("models", "b")) is None
+
+
+ELSEWHERE = {
+    "a Gateway of the same name in each namespace": ("", GATEWAY, False),
+    "one Gateway for all namespaces": ("gateways", GATEWAY, True),
+    "Ingresses, whose router is the cluster's": ("", {"host": "iris.example.com"}, True),
+}
+
+
+@pytest.mark.parametrize(("gateways", "traffic", "taken"), ELSEWHERE.values(), ids=ELSEWHERE.keys())
+def test_a_rollout_of_another_namespace(gateways: str, traffic: dict[str, Any], taken: bool) -> None:
+    """Whether it answers on the same place rests on where the Gateways are: beside each rollout, or in one namespace."""
+    store = Shell(Settings("inference:1", "http://prometheus", "http://mlflow", gateway_namespace=gateways)).store
+    for created, namespace in enumerate(("older", "younger")):
+        one = rollout("iris", traffic, created)
+        one["metadata"].update(namespace=namespace, uid=namespace)
+        store.put_rollout(one)
+    assert store.taken_by(("younger", "iris")) == (("older", "iris") if taken else None)
+    assert store.rivals(("older", "iris")) == ((("younger", "iris"),) if taken else ())
+
+
+def test_rollouts_are_looked_at_when_a_foreign_route_comes_to_their_gateway_and_to_no_other() -> None:
+    foreign, store = Claims(), Store()
+    store.put_rollout(rollout("a", GATEWAY))
+    assert store.claimants(foreign.put("HTTPRoute", http_route())) == (), "the Gateway of another namespace"
+    moved = http_route(namespace="models", sectionName="https")
+    moved["metadata"]["resourceVersion"] = "6"
+    assert store.claimants(foreign.put("HTTPRoute", moved)) == (("models", "a"),)
 
 
 def ingress(path: str = "/", kind: str = "Prefix", by_class: str | None = "nginx", **annotations: str) -> dict[str, Any]:

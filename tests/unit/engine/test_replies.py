@@ -49,15 +49,28 @@ def test_what_is_no_answer_of_prometheus(status: int, body: bytes) -> None:
     assert isinstance(queries.read(status, body), MetricsUnreachable)
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "sentence"),
-    [(401, b"Unauthorized", "prometheus.url may hold them"), (200, b"\n <!doctype html><html>", "a login page?")],
-    ids=["credentials are wanted", "a login page"],
-)
-def test_what_helps_is_said(status: int, body: bytes, sentence: str) -> None:
+TOO_MANY = {"status": "error", "errorType": "execution", "error": "query processing would load too many samples into memory"}
+LOGIN = ("a login page?", "look at prometheus.url")
+HELP: dict[str, tuple[int, bytes, tuple[str, ...]]] = {
+    "credentials are wanted": (401, b"Unauthorized", ("HTTP 401 and said: Unauthorized.", "prometheus.url may hold them")),
+    "a login page": (200, b"\n <!doctype html><html>", LOGIN),
+    "a login page of a proxy that forbids": (403, b"<!doctype html><title>x</title><h1>Sign in</h1>", ("HTTP 403", "Sign in", *LOGIN)),
+    "a redirect to a login page": (302, b"", ("HTTP 302 with a redirect", *LOGIN)),
+    "a redirect with its page": (302, b'<a href="https://login.example.com">Found</a>.\n', ("HTTP 302 with HTML", "Found", *LOGIN)),
+    "too many samples": (422, json.dumps(TOO_MANY).encode(), ("HTTP 422 and said: query processing would load too many samples",)),
+    "a proxy that forbids": (403, b"\nno access for you.\nAsk Bob", ("HTTP 403 and said: no access for you",)),
+    "a busy one": (503, b"no healthy upstream", ("HTTP 503 and said: no healthy upstream",)),
+    "a long line": (500, b"x" * 9000, ("x" * 200,)),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "sentences"), HELP.values(), ids=HELP.keys())
+def test_what_helps_is_said(status: int, body: bytes, sentences: tuple[str, ...]) -> None:
     said = queries.read(status, body)
     assert isinstance(said, MetricsUnreachable)
-    assert sentence in said.message
+    assert all(sentence in said.message for sentence in sentences), said.message
+    assert len(said.message) < 400
+    assert "<" not in said.message
 
 
 def test_the_newest_sample_counts_and_keeps_its_time() -> None:

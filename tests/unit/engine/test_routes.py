@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.decide import Plan, decide
-from rollout_operator.domain.observed import Observed
-from rollout_operator.domain.route import NOT_YET, Ways
+from rollout_operator.domain.observed import Heard, Observed
+from rollout_operator.domain.route import NOT_YET, Ways, unseen
 from rollout_operator.domain.status import Phase, Route, Status
 from rollout_operator.domain.traffic import Provider
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Manifest, Owner
@@ -171,10 +171,10 @@ def at_rest(**changes: Any) -> Status:
     return Status(**(values | {"routes": (way.model_copy(update={"accepted_at": at(-590)}),)} | changes))
 
 
-def moved(now: float, status: Status, traffic: dict[str, Any], unaccepted: str) -> Plan:
+def moved(now: float, status: Status, traffic: dict[str, Any], unaccepted: str, heard: Heard | None = None) -> Plan:
     """A look at what is at rest, after its spec has asked for another way."""
     asked = spec("models:/iris/1", traffic={"removalDelay": "30s", **traffic})
-    return decide(observed(now, spec=asked, status=status, workloads=ready(V1), unaccepted=unaccepted))
+    return decide(observed(now, spec=asked, status=status, workloads=ready(V1), unaccepted=unaccepted, heard=heard))
 
 
 OTHER_WAYS = {
@@ -213,6 +213,75 @@ def test_the_former_way_stays_until_the_new_one_is_accepted_and_then_for_removal
     gone = moved(130, accepted.status, traffic, "")
     assert "Ingress/iris" not in objects(gone)
     assert gone.look_at is None, "at rest"
+
+
+SILENT = {
+    "a router that does not lead there": Heard("GET http://10.0.0.1:80/health/ came back with HTTP 404"),
+    "a router that is not reached": Heard("GET http://10.0.0.1:80/health/ got no answer: connection refused", reached=False),
+}
+
+
+@pytest.mark.parametrize("heard", SILENT.values(), ids=SILENT.keys())
+def test_the_former_way_stays_until_the_new_one_answers_where_it_can_be_asked(heard: Heard) -> None:
+    def objects(plan: Plan) -> set[str]:
+        return set(routed(plan.status, {"removalDelay": "30s", **GATEWAY}))
+
+    def truths(plan: Plan) -> tuple[str, ...]:
+        return tuple({c.type: c.status for c in plan.status.conditions}[kind] for kind in ("Ready", "Reconciling", "Stalled"))
+
+    asked = moved(0, at_rest(), GATEWAY, NOT_YET)
+    silent = moved(1, asked.status, GATEWAY, "", heard)
+    assert truths(silent) == ("False", "True", "False"), "accepted, and it answers nobody"
+    assert silent.look_at == at(3), "routers are only about to follow"
+    silent = moved(61, silent.status, GATEWAY, "", heard)
+    assert truths(silent) == ("False", "False", "True")
+    assert {c.reason for c in silent.status.conditions} >= {"RouteDoesNotAnswer"}
+    assert heard.said in silent.status.conditions[0].message
+    assert "Ingress iris.example.com/" in silent.status.conditions[0].message, "what still answers is named"
+    assert silent.look_at == at(71), "nobody wakes the operator when it begins to answer"
+    assert "Ingress/iris" in objects(moved(100_000, silent.status, GATEWAY, "", heard)), "as long as it takes"
+    answers = moved(100, silent.status, GATEWAY, "", Heard())
+    assert truths(answers) == ("True", "False", "False")
+    assert answers.status.routes[0].seen_at == at(100)
+    assert len(objects(answers)) == 2
+    assert answers.look_at == at(130), "removalDelay after it was seen"
+    assert len(objects(moved(129, answers.status, GATEWAY, ""))) == 2
+    assert set(objects(moved(130, answers.status, GATEWAY, ""))) == {"HTTPRoute/iris"}
+
+
+def test_where_nobody_can_be_asked_the_former_way_goes_after_acceptance() -> None:
+    accepted = moved(1, moved(0, at_rest(), GATEWAY, NOT_YET).status, GATEWAY, "")
+    assert accepted.look_at == at(31)
+    assert len(moved(31, accepted.status, GATEWAY, "").status.routes) == 1
+
+
+def test_only_what_something_rests_on_is_asked() -> None:
+    traffic = spec(traffic=GATEWAY).traffic
+    way = Route(name="iris", provider=Provider.HTTP_ROUTE, host="iris.example.com", path="/", parents=("public",), since=at(0))
+    first = Status(phase=Phase.SWITCHING, candidate=V1, routes=(way,))
+    assert unseen(traffic, first) == way
+    assert unseen(traffic, at_rest(routes=(way,))) is None, "at rest by its only route"
+    former = at_rest().routes
+    assert unseen(traffic, at_rest(routes=(way, *former))) == way
+    assert unseen(traffic, at_rest(routes=(way.model_copy(update={"seen_at": at(1)}), *former))) is None, "seen once"
+
+
+FIRST = {
+    "it answers": (Heard(), Phase.PROMOTED, Phase.PROMOTED),
+    "nobody can be asked": (None, Phase.PROMOTED, Phase.PROMOTED),
+    "the router does not lead there": (SILENT["a router that does not lead there"], Phase.SWITCHING, Phase.ROLLING_BACK),
+    "the operator may be kept from it": (SILENT["a router that is not reached"], Phase.PROMOTED, Phase.PROMOTED),
+}
+
+
+@pytest.mark.parametrize(("heard", "soon", "late"), FIRST.values(), ids=FIRST.keys())
+def test_a_first_deploy_is_promoted_when_its_route_answers(heard: Heard | None, soon: Phase, late: Phase) -> None:
+    status = on_trial(phase=Phase.SWITCHING, stable=None, weight=0)
+    assert decide(looked(15, status, "", heard=heard)).status.phase is soon
+    after = decide(looked(61, status, "", heard=heard)).status
+    assert after.phase is late
+    if heard is not None and late is Phase.ROLLING_BACK:
+        assert heard.said in after.message
 
 
 def test_who_goes_back_finds_the_former_way_as_it_was() -> None:

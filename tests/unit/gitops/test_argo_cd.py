@@ -12,7 +12,7 @@ from lupa import lua51
 from gitops.build import ACTIONS, KIND, configmap
 from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.decide import decide
-from rollout_operator.domain.status import Phase, Reason, Status
+from rollout_operator.domain.status import Phase, Reason, Shortage, Status, Unrouted
 from tests.unit.engine.builders import accuracy, at, observed, on_trial, ready, resolved, revision, spec
 
 LUA = Path(__file__).parents[3] / "gitops" / "argo-cd"
@@ -43,6 +43,31 @@ def rollout(status: Status | None, generation: int = 1, **spec: Any) -> dict[str
     return found
 
 
+def promoted(**lacks: object) -> Status:
+    """Promoted, and something lacks."""
+    return Status(phase=Phase.PROMOTED, stable=V1, reason=Reason.GATES_PASSED, message="good").model_copy(update=lacks)
+
+
+def shortage(stalled: bool) -> Shortage:
+    return Shortage(ready=1, wanted=3, since=at(0), stalled=stalled, message="1 of 3 pods is Ready. exceeded quota")
+
+
+def unrouted(stalled: bool) -> Unrouted:
+    return Unrouted(since=at(0), stalled=stalled, message="The HTTPRoute is not accepted: no such Gateway.")
+
+
+LACKING = {
+    "promoted, and pods lack": (rollout(promoted(shortage=shortage(False))), False),
+    "promoted, and pods lack for too long": (rollout(promoted(shortage=shortage(True))), True),
+    "promoted, and its route is not accepted": (rollout(promoted(unrouted=unrouted(False))), False),
+    "promoted, and its route is not accepted for too long": (rollout(promoted(unrouted=unrouted(True))), True),
+    "promoted, and pods lack for too long, and its route a moment": (
+        rollout(promoted(shortage=shortage(True), unrouted=unrouted(False))),
+        True,
+    ),
+    "promoted, and an object is refused": (rollout(promoted(refused="The API server refused Ingress iris: denied.")), True),
+}
+"""What is promoted and not Ready, and whether that is for too long: what Argo CD, Flux and kstatus each have words of their own for."""
 HEALTH = {
     "nobody has seen it": (rollout(None), "Progressing"),
     "as the CRD's default has it": ({**rollout(None), "status": {"observedGeneration": -1}}, "Progressing"),
@@ -58,6 +83,7 @@ HEALTH = {
     "halted by a verdict": (rollout(on_trial(halted=True)), "Suspended"),
     "paused by its spec": (rollout(on_trial(paused_since=at(1)), paused=True), "Suspended"),
     "paused at rest": (rollout(Status(phase=Phase.PROMOTED, stable=V1), paused=True), "Healthy"),
+    **{name: (obj, "Degraded" if stalled else "Progressing") for name, (obj, stalled) in LACKING.items()},
 }
 
 
@@ -71,6 +97,9 @@ def test_health(obj: dict[str, Any], health: str) -> None:
 def test_health_says_why() -> None:
     failed = rollout(on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED, message="accuracy 0.62 is below 0.7"))
     assert run("health.lua", failed)["message"] == "accuracy 0.62 is below 0.7"
+    for obj, _ in LACKING.values():
+        (ready,) = (c for c in obj["status"]["conditions"] if c["type"] == "Ready")
+        assert run("health.lua", obj)["message"] == ready["message"] != "good", "what lacks, first"
 
 
 ENABLED = {

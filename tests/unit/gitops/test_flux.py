@@ -10,7 +10,7 @@ import yaml
 
 from rollout_operator.domain.status import Phase, Reason, Status
 from tests.unit.engine.builders import at, on_trial
-from tests.unit.gitops.test_argo_cd import V1, rollout
+from tests.unit.gitops.test_argo_cd import LACKING, V1, rollout
 
 PAGE = (Path(__file__).parents[3] / "docs" / "gitops.md").read_text()
 ORDER = ("inProgress", "failed", "current")
@@ -43,6 +43,7 @@ JUDGED = {
     "rolled back: stable answers": (rollout(on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED)), "current"),
     "halted by a verdict": (rollout(on_trial(halted=True)), "failed"),
     "invalid": (rollout(on_trial(phase=Phase.INVALID)), "failed"),
+    **{name: (obj, "failed" if stalled else "inProgress") for name, (obj, stalled) in LACKING.items()},
 }
 
 

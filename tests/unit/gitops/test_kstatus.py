@@ -9,7 +9,7 @@ import pytest
 
 from rollout_operator.domain.status import Phase, Status
 from tests.unit.engine.builders import on_trial, revision
-from tests.unit.gitops.test_argo_cd import rollout
+from tests.unit.gitops.test_argo_cd import LACKING, rollout
 
 V1 = revision(1)
 
@@ -40,6 +40,7 @@ STATUSES = {
     "invalid": (rollout(on_trial(phase=Phase.INVALID)), "Failed"),
     "halted": (rollout(on_trial(halted=True)), "Failed"),
     "a spec that cannot be read": (rollout(Status(invalid="spec.replicas: no")), "Failed"),
+    **{name: (obj, "Failed" if stalled else "InProgress") for name, (obj, stalled) in LACKING.items()},
 }
 
 

@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from rollout_inference import carried, conversion, loading
 from rollout_inference.artifact import verify
 from rollout_inference.conversion import carry
+from rollout_inference.errors import LoadFailed
 from rollout_inference.settings import Settings
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.test_conversion import DIABETES, IRIS, NAMES, SMALL
@@ -172,3 +173,52 @@ def test_training_rows_travel_with_the_proof(save: Save) -> None:
 def test_rows_that_are_none_of_the_models_are_not_taken(copy: Path, rows: object) -> None:
     np.save(copy / "onnx" / "rows.npy", np.asarray(rows))
     assert carried.rows(verify(copy, Settings(model_path=copy))) is None
+
+
+async def test_nor_is_it_where_values_may_be_missing(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    holed = IRIS.data.mask(np.random.default_rng(0).random(IRIS.data.shape) < 0.1)
+    estimator = RandomForestClassifier(**SMALL).fit(holed, IRIS.target)
+    folder, settings = save(estimator, holed)
+    made = carry(estimator, folder)
+    assert "columns may be missing" in made.reason
+    monkeypatch.setattr(loading, "_child", None)
+    model = await loading.load(settings)
+    assert (model.runtime.name, model.plan) == ("sklearn", made)
+    assert model.runtime.run(holed.to_numpy()).labels == estimator.predict(holed).tolist()
+
+
+SIGKILL, SIGSEGV = (f"import os; os.kill(os.getpid(), {number})" for number in (9, 11))
+CONVERTERS = {
+    "is killed, as for its memory": (SIGKILL, "ended by signal 9; with 9, the pod's memory limit was too low"),
+    "ends in a segmentation fault": (SIGSEGV, "ended by signal 11"),
+    "exits": ("import os; os._exit(0)", "ended with exit code 0"),
+    "cannot be imported": ("import no_such_module", "No module named 'no_such_module'"),
+}
+
+
+@pytest.mark.parametrize("name", CONVERTERS.keys())
+async def test_scikit_learn_serves_where_the_converter(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A module in skl2onnx' place, for the processes that the server starts."""
+    source, reason = CONVERTERS[name]
+    shutil.rmtree(copy / "onnx")
+    _shadow(tmp_path, monkeypatch, "skl2onnx", source)
+    model = await loading.load(Settings(model_path=copy))
+    assert model.runtime.name == model.plan.runtime == "sklearn"
+    assert model.plan.reason.startswith("not converted: ")
+    assert reason in model.plan.reason
+    assert (model.plan.task, model.plan.classes) == ("classifier", NAMES.tolist())
+    assert model.runtime.run(IRIS.data.to_numpy()[:150:50]).labels == NAMES.tolist()
+
+
+async def test_a_model_that_ends_whoever_reads_it_is_refused(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server itself does not read it then, and can say so."""
+    shutil.rmtree(copy / "onnx")
+    _shadow(tmp_path, monkeypatch, "skops", SIGSEGV)
+    with pytest.raises(LoadFailed, match=r"could not be read: the process that did it was ended by signal 11"):
+        await loading.load(Settings(model_path=copy))
+
+
+def _shadow(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str) -> None:
+    (folder / "shadow").mkdir()
+    (folder / "shadow" / f"{name}.py").write_text(source + "\n")
+    monkeypatch.setenv("PYTHONPATH", str(folder / "shadow"))

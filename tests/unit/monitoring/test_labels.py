@@ -47,6 +47,7 @@ VALUES: dict[tuple[str, str], set[str]] = {
         one.__name__ for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.CallFailed)
     },
     ("modelrollout_registry_requests", "outcome"): {one.__name__ for one in get_args(Resolution)} | {"Written", "WriteFailed"},
+    ("modelrollout_stalled", "reason"): {one.value for one in Reason},
     ("modelrollout_transitions", "phase"): {one.value for one in Phase},
     ("modelrollout_transitions", "reason"): {one.value for one in Reason},
 }

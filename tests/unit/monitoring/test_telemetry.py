@@ -9,8 +9,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from rollout_operator import telemetry
+from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.spec import Evidence
-from rollout_operator.domain.status import Attempt, GateStatus, Measurement, Phase, Reason, Status, Verdict
+from rollout_operator.domain.status import Attempt, GateStatus, Measurement, Phase, Reason, Shortage, Status, Unrouted, Verdict
 from rollout_operator.engine import Engine
 from rollout_operator.errors import CallFailed
 from rollout_operator.reconcile import Ports
@@ -102,6 +103,33 @@ def test_a_rollout_that_is_gone_leaves_no_series_and_others_stay() -> None:
     assert shown() == {}
     assert "modelrollout_phase{Pending}" in shown(other)
     telemetry.forget(other)
+
+
+STALLED: dict[str, tuple[Status, str]] = {
+    "promoted": (Status(phase=Phase.PROMOTED), ""),
+    "a route that is not accepted": (Status(phase=Phase.PROMOTED, unrouted=Unrouted(since=at(0), message="m")), ""),
+    "a route that is not accepted for long": (
+        Status(phase=Phase.PROMOTED, unrouted=Unrouted(since=at(0), stalled=True, message="m")),
+        "RouteNotAccepted",
+    ),
+    "an object that is refused": (Status(phase=Phase.PROMOTED, refused="denied"), "ObjectRefused"),
+    "a host that is taken": (Status(phase=Phase.PROMOTED, invalid="spec.traffic: taken"), "InvalidSpec"),
+    "too few pods for long": (
+        Status(phase=Phase.PROMOTED, shortage=Shortage(ready=1, wanted=3, since=at(0), stalled=True, message="m")),
+        "PodsNotReady",
+    ),
+    "a verdict that says Pause": (on_trial(halted=True, reason=Reason.GATE_FAILED), "GateFailed"),
+}
+
+
+@pytest.mark.parametrize(("status", "reason"), STALLED.values(), ids=STALLED.keys())
+def test_what_is_stalled_says_why_until_it_is_not(status: Status, reason: str) -> None:
+    telemetry.show(KEY, status.model_copy(update={"conditions": conditions(status, at(1))}))
+    told = {name: value for name, value in shown().items() if name.startswith("modelrollout_stalled")}
+    assert told == ({f"modelrollout_stalled{{{reason}}}": 1} if reason else {})
+    well = Status(phase=Phase.PROMOTED)
+    telemetry.show(KEY, well.model_copy(update={"conditions": conditions(well, at(2))}))
+    assert not [name for name in shown() if name.startswith("modelrollout_stalled")]
 
 
 def test_forgetting_what_was_never_shown() -> None:

@@ -48,6 +48,28 @@ def test_a_deployment_of_nonsense_is_refused_before_the_cluster_is_asked(job: Jo
     assert not job.told("github_output")
 
 
+KUBECTL = """#!/bin/sh
+case "$1 $*" in
+patch*jsonpath*) echo rollouts.mlops.dev/v1alpha1 ModelRollout iris models ;;
+modelrollout*) echo "        0 s  Promoted    models:/iris/7 is stable."; echo "$END: for this reason: none"; exit $CODE ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "code"),
+    [("Promoted", 0), ("RolledBack", 1), ("Halted", 1), ("Invalid", 1), ("Stalled", 1), ("TimedOut", 2), ("Superseded", 3)],
+)
+def test_a_deployment_ends_with_the_word_and_the_exit_code_of_the_wait(job: Job, word: str, code: int) -> None:
+    """No cluster can be made to come to each end at will; that `status` says these words is held by its own tests."""
+    kubectl = job.folder / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text(KUBECTL)
+    kubectl.chmod(0o755)
+    done = job.run("deploy_model.sh", *GOOD, PATH=f"{kubectl.parent}:{job.env['PATH']}", END=word, CODE=str(code))
+    assert (done.returncode, job.outputs()["verdict"]) == (code, word), done.stdout + done.stderr
+
+
 def test_validation_tells_of_every_file_before_it_fails(job: Job) -> None:
     raw = job.root / "data/raw"
     shutil.copy(job.root / "data/contracts/iris.yaml", job.root / "data/contracts/a-bad-one.yaml")

@@ -11,7 +11,16 @@ import yaml
 ROOT = Path(__file__).parents[3]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
 PINNED = re.compile(r"^\s*(- )?uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
-COMMANDS = ("make lint", ".ci/run", "uv sync --frozen", "uv run --no-sync scripts/steps/", "uv publish", "gh release create", "scripts/")
+COMMANDS = (
+    "make test-models",
+    "make lint",
+    ".ci/run",
+    "uv sync --frozen",
+    "uv run --no-sync scripts/steps/",
+    "uv publish",
+    "gh release create",
+    "scripts/",
+)
 
 
 def read(path: Path) -> dict[str, Any]:

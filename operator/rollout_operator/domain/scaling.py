@@ -1,0 +1,56 @@
+"""Who else sets the number of a Deployment's pods, and how often it is put back: a fight that nobody is told of never ends."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+SOONEST = timedelta(seconds=10)
+LONGEST = timedelta(minutes=10)
+"""Least time between two corrections of one Deployment: it doubles from the one to the other."""
+QUIET = timedelta(minutes=2)
+"""How long nobody else must have set it, at least, before it is forgotten."""
+AUTOSCALERS = {"kube-controller-manager": "a HorizontalPodAutoscaler"}
+"""Field managers whose name does not say what they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A Deployment whose number of pods another has set: by whom, to what it was put back, when last, and how often by now."""
+
+    manager: str
+    wanted: int
+    last: datetime
+    times: int = 1
+
+    @property
+    def due(self) -> datetime:
+        """Before this it is not put back again."""
+        return self.last + self._distance
+
+    @property
+    def over(self) -> datetime:
+        """When it is forgotten, unless another sets the number again."""
+        return self.due + max(QUIET, self._distance)
+
+    @property
+    def _distance(self) -> timedelta:
+        return min(LONGEST, SOONEST * (1 << min(self.times - 1, 10)))
+
+
+def put_back(before: Contest | None, manager: str, wanted: int, now: datetime) -> Contest:
+    """The contest after the number was put back once more; it begins anew where something else is wanted than before."""
+    known = before is not None and before.wanted == wanted and now < before.over
+    return Contest(manager, wanted, now, before.times + 1 if before is not None and known else 1)
+
+
+def waits(contest: Contest | None, wanted: int, now: datetime) -> bool:
+    """Whether the number is left as another has set it for now."""
+    return contest is not None and contest.wanted == wanted and now < contest.due
+
+
+def sentence(deployment: str, manager: str, wanted: int) -> str:
+    """What to tell, without numbers that change in a fight."""
+    who = f"{manager} ({AUTOSCALERS[manager]})" if manager in AUTOSCALERS else manager
+    return (
+        f"{who} scales Deployment {deployment}, which is put back to {wanted}, more and more seldom: "
+        "write the number of pods into spec.replicas of the ModelRollout, and take an autoscaler of the Deployment away."
+    )
