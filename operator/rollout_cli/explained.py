@@ -105,6 +105,8 @@ def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now:
         refusing=status.refused,
         # On the way it stands in status only where another's object has a name.
         foreign=bool(status.refused) and status.phase not in AT_REST,
+        # Who else scales a Deployment stands in status as a sentence.
+        scaled="",
         answers=asked.answers,
         baseline=asked.baseline,
         # Verdicts told to the registry: a number in status, and no decision.

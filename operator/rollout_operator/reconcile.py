@@ -27,7 +27,7 @@ from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.names import KIND, REVISION, SHARD, revision_name
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.report import Report, due, later
-from rollout_operator.domain.route import Ways, asked_apart, unseen
+from rollout_operator.domain.route import Ways, asked_apart, asked_now
 from rollout_operator.domain.scaling import put_back, sentence, waits
 from rollout_operator.domain.spec import Spec
 from rollout_operator.domain.status import Phase, Revision, Status
@@ -135,9 +135,9 @@ async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Ans
 
 
 def _asking(rollout: Rollout, ports: Ports, now: datetime) -> Asking | None:
-    """The route that is to be asked whether it leads to the rollout's pods: accepted, not seen yet, and something rests on it."""
+    """The route that is to be asked whether it leads to the rollout's pods: accepted, and something rests on its answer."""
     spec, status, meta = rollout.spec, rollout.status, rollout.raw["metadata"]
-    if ports.routers is None or spec is None or (route := unseen(spec.traffic, status)) is None:
+    if ports.routers is None or spec is None or (route := asked_now(spec.traffic, status)) is None:
         return None
     key = key_of(meta)
     children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]

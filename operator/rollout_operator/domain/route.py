@@ -51,13 +51,12 @@ def asked_for(traffic: Traffic, routes: tuple[Route, ...]) -> Route | None:
     return next((r for r in routes if leads(r, traffic)), None)
 
 
-def unseen(traffic: Traffic, status: Status) -> Route | None:
-    """The route to ask: the one that the spec asks for, as long as nothing was seen on it and something rests on that.
+def asked_now(traffic: Traffic, status: Status) -> Route | None:
+    """The route to ask: the one that the spec asks for, as long as something rests on its answer: former routes do, and a first deploy.
 
-    Former routes do, and a first deploy. What is at rest by its only route is not asked.
+    It is asked once more before a former one goes. What is at rest by its only route is not asked.
     """
-    head = asked_for(traffic, status.routes)
-    if head is None or head.seen_at is not None:
+    if (head := asked_for(traffic, status.routes)) is None:
         return None
     first = status.stable is None and status.phase is Phase.SWITCHING
     return head if first or len(status.routes) > 1 else None
@@ -194,7 +193,7 @@ def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
 
 def removal(seen: Observed, head: Route) -> datetime | None:
     """When former ways go, given the one that the spec asks for; None as long as that was not accepted, or is known not to answer."""
-    if seen.spec is None or head.accepted_at is None or (head.seen_at is None and silent(seen)):
+    if seen.spec is None or head.accepted_at is None or silent(seen):
         return None
     return max(head.since, head.accepted_at, head.seen_at or head.accepted_at) + parse_duration(seen.spec.traffic.removal_delay)
 
@@ -224,7 +223,7 @@ def _unrouted(seen: Observed, status: Status) -> Unrouted | None:
         return status.unrouted
     head, *former = status.routes
     unaccepted = seen.unaccepted or ("" if head.accepted_at is not None else NOT_YET)
-    if not (said := unaccepted or ("" if head.seen_at is not None else silent(seen))):
+    if not (said := unaccepted or silent(seen)):
         return None
     since = status.unrouted.since if status.unrouted is not None else seen.now
     stalled = seen.now >= since + parse_duration(seen.spec.strategy.progress_deadline)
@@ -246,7 +245,7 @@ def looks(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, .
     moments = list[datetime]()
     if (lacks is not None or head.accepted_at is None) and not (lacks is not None and lacks.stalled):
         moments.append(seen.now + apart)
-    if silent(seen) and head.seen_at is None:
+    if silent(seen):
         # A router that begins to answer wakes nobody.
         moments.append(seen.now + asked_apart(head, seen.now))
     if lacks is not None:

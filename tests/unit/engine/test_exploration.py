@@ -27,7 +27,7 @@ from rollout_operator.domain.observed import (
     Series,
     Workload,
 )
-from rollout_operator.domain.route import Ways, unseen
+from rollout_operator.domain.route import Ways, asked_now
 from rollout_operator.domain.schema import ApiModel
 from rollout_operator.domain.spec import Metric, OnFailure, Spec
 from rollout_operator.domain.status import Measurement, Phase, Route, Status, Verdict
@@ -218,7 +218,7 @@ def look(state: State, metric: str, registry: str) -> Plan:
     selected = answering["spec"]["selector"]["rollouts.mlops.dev/revision"] if answering else ""
     refused = ways.asked_for(trouble)
     # An Ingress here publishes no address; a Gateway does.
-    route = unseen(wanted.traffic, status)
+    route = asked_now(wanted.traffic, status)
     asked = route is not None and not refused and route.provider is Provider.HTTP_ROUTE
     return decide(
         observed(
@@ -384,8 +384,8 @@ def _unrouted(before: State, after: State, live: dict[str, Manifest]) -> str:
     answers = asked in kept and (asked[0] == "Ingress" or before.gateway)
     if _ready(new) and not answers:
         return "it is Ready, and no route was accepted"
-    if asked[0] == "HTTPRoute" and not before.leads and not _seen(new, asked):
-        if old.stable is None and new.stable is not None:
+    if asked[0] == "HTTPRoute" and not before.leads:
+        if old.stable is None and new.stable is not None and asked in {(str(r.provider), r.host) for r in old.routes}:
             return "promoted, and its route answers nobody"
         if _ready(new) and len(new.routes) > 1:
             return "it is Ready, and its route answers nobody"
@@ -395,14 +395,9 @@ def _unrouted(before: State, after: State, live: dict[str, Manifest]) -> str:
         return ""
     led = {("HTTPRoute" if r.provider == "HTTPRoute" else "Ingress", r.host) for r in old.routes if r.accepted_at is not None}
     came = accepted(before)
-    if led - kept and asked not in came and not _seen(old, asked):
+    if led - kept and asked not in came:
         return "a way is taken away before the new one is accepted and answers"
     return "no way is left by which requests come" if came and not came & kept else ""
-
-
-def _seen(status: Status, asked: tuple[str, str]) -> bool:
-    """Whether requests were once answered by the route that is asked for."""
-    return any((str(r.provider), r.host) == asked and r.seen_at is not None for r in status.routes)
 
 
 def _ready(status: Status) -> bool:

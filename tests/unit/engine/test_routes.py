@@ -7,7 +7,7 @@ import pytest
 
 from rollout_operator.domain.decide import Plan, decide
 from rollout_operator.domain.observed import Heard, Observed
-from rollout_operator.domain.route import NOT_YET, Ways, unseen
+from rollout_operator.domain.route import NOT_YET, Ways, asked_now
 from rollout_operator.domain.status import Phase, Route, Status
 from rollout_operator.domain.traffic import Provider
 from rollout_operator.objects import NO_GATEWAYS, Gateways, Manifest, Owner
@@ -245,8 +245,11 @@ def test_the_former_way_stays_until_the_new_one_answers_where_it_can_be_asked(he
     assert answers.status.routes[0].seen_at == at(100)
     assert len(objects(answers)) == 2
     assert answers.look_at == at(130), "removalDelay after it was seen"
-    assert len(objects(moved(129, answers.status, GATEWAY, ""))) == 2
-    assert set(objects(moved(130, answers.status, GATEWAY, ""))) == {"HTTPRoute/iris"}
+    assert len(objects(moved(129, answers.status, GATEWAY, "", Heard()))) == 2
+    again = moved(130, answers.status, GATEWAY, "", heard)
+    assert "Ingress/iris" in objects(again), "not when it has ceased to answer meanwhile"
+    assert truths(again) == ("False", "True", "False")
+    assert set(objects(moved(130, answers.status, GATEWAY, "", Heard()))) == {"HTTPRoute/iris"}
 
 
 def test_where_nobody_can_be_asked_the_former_way_goes_after_acceptance() -> None:
@@ -259,11 +262,13 @@ def test_only_what_something_rests_on_is_asked() -> None:
     traffic = spec(traffic=GATEWAY).traffic
     way = Route(name="iris", provider=Provider.HTTP_ROUTE, host="iris.example.com", path="/", parents=("public",), since=at(0))
     first = Status(phase=Phase.SWITCHING, candidate=V1, routes=(way,))
-    assert unseen(traffic, first) == way
-    assert unseen(traffic, at_rest(routes=(way,))) is None, "at rest by its only route"
+    assert asked_now(traffic, first) == way
+    assert asked_now(traffic, at_rest(routes=(way,))) is None, "at rest by its only route"
     former = at_rest().routes
-    assert unseen(traffic, at_rest(routes=(way, *former))) == way
-    assert unseen(traffic, at_rest(routes=(way.model_copy(update={"seen_at": at(1)}), *former))) is None, "seen once"
+    assert asked_now(traffic, at_rest(routes=(way, *former))) == way
+    seen = way.model_copy(update={"seen_at": at(1)})
+    assert asked_now(traffic, at_rest(routes=(seen, *former))) == seen, "once more, before the former one goes"
+    assert asked_now(traffic, at_rest(routes=(seen,))) is None
 
 
 FIRST = {
