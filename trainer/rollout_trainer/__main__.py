@@ -62,6 +62,11 @@ def _set(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str,
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the estimator and of the shuffling.  [default: 0]")
 @click.option("--data", type=FILE, help="CSV to train on.  [default: data/processed/iris.csv]")
 @click.option("--contract", type=FILE, help="The data's contract.  [default: data/contracts/<name>.yaml beside its folder]")
+@click.option(
+    "--training-rows/--no-training-rows",
+    default=True,
+    help="Whether up to 1,000 training rows travel with the model, where whoever reads it reads them.  [default: they do]",
+)
 @click.option("--output", type=FILE, help="File to write the MODEL_URI to, for CI.")
 def train(  # noqa: PLR0917 - one for each option
     config: Path | None,
@@ -71,6 +76,7 @@ def train(  # noqa: PLR0917 - one for each option
     contract: Path | None,
     output: Path | None,
     shuffle_labels: float | None,
+    training_rows: bool,
     **given: Any,
 ) -> None:
     """Check the data, train, evaluate and register a model; the last line printed is its MODEL_URI.
@@ -90,7 +96,7 @@ def train(  # noqa: PLR0917 - one for each option
         if given["estimator"] not in {None, recipe.estimator}:
             recipe = recipe.changed(parameters={})  # those of another estimator
         merged = {**recipe.parameters, **parameters}
-        uri = _trained(recipe.changed(parameters=merged, shuffled=shuffle_labels, **given), contract)
+        uri = _trained(recipe.changed(parameters=merged, shuffled=shuffle_labels, **given), contract, training_rows=training_rows)
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(uri + "\n")
@@ -99,7 +105,7 @@ def train(  # noqa: PLR0917 - one for each option
     click.echo(uri)
 
 
-def _trained(recipe: "Recipe", contract: Path | None) -> str:
+def _trained(recipe: "Recipe", contract: Path | None, *, training_rows: bool) -> str:
     """From the data to a MODEL_URI; raises TrainerError."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -130,7 +136,7 @@ def _trained(recipe: "Recipe", contract: Path | None) -> str:
         )
     if short := fallen_short(metrics, recipe.least):
         raise TrainerError(short)
-    registered = register(recipe, model, split, evaluation)
+    registered = register(recipe, model, split, evaluation, training_rows=training_rows)
     if not registered.new:
         click.echo(f"{registered.uri} has exactly this content, {registered.digest[:19]}…: nothing new is registered.", err=True)
     if registered.memory:

@@ -69,9 +69,10 @@ class Registered:
         return f"{-(-self.memory // (ROUND * 2**20)) * ROUND}Mi"
 
 
-def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], text: str = "") -> str:
+def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], text: str = "", *, training_rows: bool = True) -> str:
     """Write the model with signature, input example, metrics.json, its card and its conversion to ONNX; returns its content digest.
 
+    training_rows: whether a sample of them travels with the conversion.
     The same data, recipe and library versions give the same digest. Raises TrainerError where the model server would not load it.
     """
     example = split.test.head(2)
@@ -95,20 +96,23 @@ def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], 
         (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
     canonicalise(folder)
     try:
-        carry(model, folder, split.train.to_numpy(dtype=np.float64))
+        carry(model, folder, split.train.to_numpy(dtype=np.float64) if training_rows else None)
     except LoadFailed as refused:
         raise TrainerError(f"The model server would not serve this model: {refused}") from refused
     return tree_digest(folder)
 
 
-def register(recipe: Recipe, model: Any, split: Split, evaluation: Evaluation) -> Registered:
-    """Log and register the model, unless the registry has it; raises TrainerError where MLflow refuses."""
+def register(recipe: Recipe, model: Any, split: Split, evaluation: Evaluation, *, training_rows: bool = True) -> Registered:
+    """Log and register the model, unless the registry has it; training_rows: as in `store`.
+
+    Raises TrainerError where MLflow refuses.
+    """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(LOCAL_STORE)
     text = card(recipe, split, evaluation)
     with tempfile.TemporaryDirectory() as kept:
         folder = Path(kept) / "model"
-        digest = store(folder, model, split, evaluation.metrics, text)
+        digest = store(folder, model, split, evaluation.metrics, text, training_rows=training_rows)
         pictures = draw(evaluation, Path(kept) / "evaluation")
         try:
             client = MlflowClient()

@@ -31,9 +31,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from starlette.testclient import TestClient
 
 from rollout_inference import conversion
 from rollout_inference.agreement import ties
+from rollout_inference.app import create_app
 from rollout_inference.artifact import verify
 from rollout_inference.evidence import answered, trial_points
 from rollout_inference.loading import load_folder
@@ -223,13 +225,13 @@ def test_whole_numbers_are_asked_for_where_the_model_has_them(save: Save) -> Non
 MILLISECONDS = 1.79e12 + 1_000 * np.arange(10.0)[:, None]
 LATE = (np.arange(10) >= 7).astype(int)
 HARD: dict[str, tuple[Any, Any, Any, str]] = {
-    "a tree behind a scaler, on Unix milliseconds": (make_pipeline(StandardScaler(), DecisionTreeClassifier()), MILLISECONDS, LATE, ""),
-    "a regression tree behind a scaler": (make_pipeline(StandardScaler(), DecisionTreeRegressor()), MILLISECONDS, LATE, ""),
+    "a tree behind a scaler, on Unix milliseconds": (make_pipeline(StandardScaler(), DecisionTreeClassifier()), MILLISECONDS, LATE, "onnx"),
+    "a regression tree behind a scaler": (make_pipeline(StandardScaler(), DecisionTreeRegressor()), MILLISECONDS, LATE, "onnx"),
     "boosting behind a scaler": (
         make_pipeline(StandardScaler(), GradientBoostingClassifier(random_state=0)),
         IRIS.data.to_numpy(),
         IRIS.target,
-        "",
+        "onnx",
     ),
     "a tree behind what cannot be undone": (
         make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)),
@@ -238,30 +240,35 @@ HARD: dict[str, tuple[Any, Any, Any, str]] = {
         "sklearn",
     ),
     "linear on Unix milliseconds": (make_pipeline(StandardScaler(), LogisticRegression()), MILLISECONDS, LATE, "onnx"),
-    "probabilities that tie where scores do not": (SGDClassifier(loss="log_loss", random_state=0), IRIS.data.to_numpy(), IRIS.target, ""),
+    "probabilities that tie where scores do not": (
+        SGDClassifier(loss="log_loss", random_state=0),
+        IRIS.data.to_numpy(),
+        IRIS.target,
+        "onnx",
+    ),
     "scaled, modified Huber": (
         make_pipeline(StandardScaler(), SGDClassifier(loss="modified_huber", random_state=0)),
         IRIS.data.to_numpy(),
         IRIS.target,
-        "",
+        "onnx",
     ),
     "voting of unlike members": (
         VotingClassifier([("a", LogisticRegression(max_iter=500)), ("b", RandomForestClassifier(**SMALL))], voting="soft"),
         IRIS.data.to_numpy(),
         IRIS.target,
-        "",
+        "onnx",
     ),
     "stacking of unlike members": (
         StackingClassifier([("a", LogisticRegression(max_iter=500)), ("b", RandomForestClassifier(**SMALL))], cv=2),
         IRIS.data.to_numpy(),
         IRIS.target,
-        "",
+        "onnx",
     ),
     "refuses rows below zero": (
         make_pipeline(FunctionTransformer(np.log1p), LogisticRegression()),
         IRIS.data.to_numpy(),
         IRIS.target,
-        "",
+        "sklearn",
     ),
 }
 
@@ -271,7 +278,7 @@ def test_rows_that_a_model_learnt_from_get_scikit_learns_answers(save: Save, nam
     estimator, rows, labels, runtime = HARD[name]
     estimator.fit(rows, labels)
     model = load_folder(*save(estimator, rows))
-    assert runtime in {"", model.runtime.name}, model.plan.reason
+    assert model.runtime.name == runtime, model.plan.reason
     assert model.runtime.run(rows).labels == estimator.predict(rows).tolist()
 
 
@@ -281,7 +288,23 @@ def test_rows_that_a_model_learnt_from_get_scikit_learns_answers(save: Save, nam
 def test_probabilities_are_not_said_where_scikit_learn_has_none(save: Save, estimator: Any) -> None:
     estimator.fit(IRIS.data.to_numpy(), IRIS.target)
     model = load_folder(*save(estimator, IRIS.data.to_numpy()))
+    assert model.runtime.name == "onnx", model.plan.reason
     assert model.runtime.run(IRIS.data.to_numpy()).probabilities is None
+
+
+def test_protocol_v2_offers_no_probabilities_where_there_are_none(save: Save) -> None:
+    estimator = SVC().fit(IRIS.data.to_numpy(), IRIS.target)
+    folder, settings = save(estimator, IRIS.data.to_numpy())
+    loaded = load_folder(folder, settings)
+    assert loaded.runtime.name == "onnx", loaded.plan.reason
+    client = TestClient(create_app(settings, loaded), raise_server_exceptions=False)
+    url = f"/v2/models/{settings.name}"
+    assert [one["name"] for one in client.get(url).json()["outputs"]] == ["predict", "prediction_id"]
+    tensor = {"name": "input", "datatype": "FP64", "shape": [1, 4], "data": [5.1, 3.5, 1.4, 0.2]}
+    asked = {"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}
+    reply = client.post(f"{url}/infer", json=asked)
+    sentence = "there is no output 'predict_proba': ask for predict, prediction_id"
+    assert (reply.status_code, reply.json()) == (400, {"error": sentence})
 
 
 def test_probabilities_are_shares(save: Save) -> None:

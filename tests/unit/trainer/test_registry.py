@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mlflow
 import mlflow.artifacts
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
@@ -142,3 +143,17 @@ def test_a_model_that_no_converter_knows_is_stored_with_that_verdict(tmp_path: P
     plan, runtime = carried.read(verify(tmp_path / "model", Settings(model_path=tmp_path / "model")))
     assert (plan.runtime, runtime) == ("sklearn", None)
     assert "converted" in plan.reason
+
+
+def test_training_rows_stay_at_home_where_that_is_asked_for(registry: MlflowClient, tmp_path: Path) -> None:
+    """Neither as such nor among the rows of the proof; the model is served by ONNX Runtime all the same."""
+    uri = train("--name", "iris-private", "--no-training-rows")
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path / "pod")))
+    artifact = verify(folder, Settings(model_path=folder))
+    assert carried.rows(artifact) is None
+    assert not (folder / "onnx" / "rows.npy").exists()
+    assert carried.read(artifact)[0].runtime == "onnx"
+    learnt = {tuple(row) for row in load(RAW).train.iloc[:, :2].to_numpy().tolist()}
+    shown = {tuple(row) for row in artifact.example}
+    points = {tuple(row) for row in np.load(folder / "onnx" / "points.npy").tolist()}
+    assert not (points & learnt) - shown
