@@ -93,6 +93,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an address as host": (with_field("traffic.host", "10.0.0.1"), "takes no address"),
     "a path with an empty segment": (with_field("traffic.path", "/a//b"), "without //"),
     "a path that climbs": (with_field("traffic.path", "/a/.."), "segments . or .."),
+    "a path below which a segment names a model": (with_field("traffic.path", "/v2/models"), "write another path"),
+    "the same under another, with a slash": (with_field("traffic.path", "/api/v2/models/"), "write another path"),
+    "a path below which a segment names a version": (with_field("traffic.path", "/v2/models/iris/versions"), "write another path"),
     "a class that is no name": (with_field("traffic.ingressClassName", "a..b"), "write the name of an IngressClass"),
     "a negative quantity": (with_field("resources.requests.cpu", "-100m"), "not below 0"),
     "less CPU at most than is requested": (
@@ -156,6 +159,8 @@ ACCEPTED = {
     "the threshold 1": with_field("analysis.gates", [{"metric": "accuracy", "min": 1}]),
     "three gates": with_field("analysis.gates", [GATE, {"metric": "errorRate", "max": 0.01}, {"metric": "latencyP95Seconds", "max": 0.25}]),
     "long durations": with_field("strategy.progressDeadline", "1h30m"),
+    "a path with a route's word": with_field("traffic.path", "/api/v2"),
+    "a path below the names of models": with_field("traffic.path", "/v2/models/iris"),
     "one step": with_field("strategy.steps", [{"weight": 100, "hold": "5m"}]),
 }
 

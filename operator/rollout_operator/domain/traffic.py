@@ -7,6 +7,8 @@ from pydantic import Field
 from rollout_operator.domain.schema import NAME, ApiModel, Duration, cel, rule, rules
 
 PATH = "^/[A-Za-z0-9._~/-]*$"
+TAKEN = "/v2/models(/[^/]+/versions)?/?$"
+"""Ends of paths below which the model server takes any next segment for a model or a version (rollout_inference.prefix)."""
 
 
 class Provider(StrEnum):
@@ -71,6 +73,7 @@ class Traffic(ApiModel, json_schema_extra={"x-kubernetes-validations": TRAFFIC_R
         json_schema_extra=rules(
             (f"self.matches('{PATH}')", "write a path that starts with / and holds letters, digits and . _ ~ / - only"),
             ("!self.matches('//|/[.][.]?(/|$)')", "write a path without // and without segments . or .."),
+            (f"!self.matches('{TAKEN}')", "below /v2/models the model server names models, and finds no route: write another path"),
         ),
     )
     ingress_class_name: str = Field(

@@ -7,6 +7,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from rollout_inference.prefix import prefixes
+from rollout_operator.domain.traffic import TAKEN
 
 
 def answer() -> None: ...
@@ -47,6 +48,13 @@ def test_every_route_answers_under_a_prefix(client: TestClient, prefix: str) -> 
     assert client.get(f"{prefix}/health/").json()["status"] == "ready"
     assert "ml_request_count_total" in client.get(f"{prefix}/metrics/").text
     assert f'"url":"{prefix}"' in client.get(f"{prefix}/openapi.json").text.replace(" ", "") or not prefix
+
+
+@pytest.mark.parametrize("prefix", ["/v2/models", "/api/v2/models", "/v2/models/iris/versions"])
+def test_under_what_names_models_nothing_answers_and_no_rollout_may_ask_for_it(client: TestClient, prefix: str) -> None:
+    assert client.post(f"{prefix}/predict", json={"instances": [[5.1, 3.5, 1.4, 0.2]]}).status_code in {404, 405}
+    assert re.search(TAKEN, prefix)
+    assert not any(re.search(TAKEN, other) for other in [*UNDER, "/v2/models/iris"])
 
 
 def test_what_is_no_route_is_none_under_a_prefix(client: TestClient) -> None:
