@@ -537,7 +537,7 @@ def switches_early(seen: Observed) -> Plan:
 
 def takes_promoted_for_ready(seen: Observed) -> Plan:
     """Planted: what was promoted once is Ready for ever."""
-    full = {r: replace(w, ready=w.wanted) for r, w in seen.workloads.items()}
+    full = {r: replace(w, ready=w.wanted, current=w.wanted) for r, w in seen.workloads.items()}
     plan, blind = REAL(seen), REAL(replace(seen, workloads=full))
     return blind if plan.status.phase is Phase.PROMOTED is blind.status.phase else plan
 
