@@ -1,7 +1,7 @@
 """What a model will need of the pod's memory, by the sizes of its files, and what the pod may have.
 
-Factors are measured (docs/inference.md, Memory): anonymous memory, which is what a limit counts in
-the end; forests of 100 to 1,000 trees, k-neighbours, support vectors and boosting.
+Factors of trees are measured (docs/inference.md, Memory), on forests of 100 to 1,000 trees:
+anonymous memory, which is what a limit counts in the end. The others are estimates on the safe side.
 """
 
 import mmap
