@@ -27,6 +27,10 @@ class Runtime(Protocol):
     name: str
     inline: bool
 
+    @property
+    def probable(self) -> bool:
+        """Whether it says probabilities beside labels."""
+
     async def predict(self, rows: Rows) -> Outcome:
         """One outcome for all rows."""
 
@@ -110,6 +114,7 @@ class SklearnRuntime:
     method: str = "predict"
     name: str = "sklearn"
     inline: bool = False
+    probable: bool = False
     _queue: list[_Waiting] = field(default_factory=list)
     _busy: bool = False
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "sklearn"))

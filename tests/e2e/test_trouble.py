@@ -121,3 +121,27 @@ def test_a_quota_without_pods_lets_nothing_become_ready(kube: Kube, rollout: Rol
     kubectl("annotate", "modelrollout", rollout.name, "--namespace", rollout.namespace, "rollouts.mlops.dev/retry=1")
     rollout.wait("Promoted", models.modest, PATIENCE)
     eventually(lambda: is_ready(rollout) or None, "Ready", PATIENCE, rollout.tell)
+
+
+def test_pods_that_a_quota_does_not_let_come_back_are_no_ready_rollout(kube: Kube, rollout: Rollout, models: Trained) -> None:
+    """At rest: promoted once, and now nothing serves. It is Ready again by itself once there are pods."""
+    rollout.settings["strategy"]["progressDeadline"] = "25s"
+    rollout.apply(models.modest)
+    rollout.wait("Promoted", models.modest, PATIENCE)
+    eventually(lambda: is_ready(rollout) or None, "Ready", PATIENCE, rollout.tell)
+    quota(kube, rollout.namespace)
+    kubectl("delete", "pods", "--all", "--namespace", rollout.namespace, "--wait=true", f"--timeout={PATIENCE:.0f}s")
+    eventually(lambda: not is_ready(rollout) or None, "Ready to be taken back", PATIENCE, rollout.tell)
+
+    def stalled() -> bool | None:
+        assert not is_ready(rollout)
+        return rollout.condition("Stalled")["status"] == "True" or None
+
+    eventually(stalled, "Stalled after progressDeadline", PATIENCE, rollout.tell)
+    assert rollout.condition("Ready")["reason"] == "PodsNotReady"
+    assert "exceeded quota: none" in rollout.condition("Stalled")["message"]
+    kubectl("delete", "resourcequota", "none", "--namespace", rollout.namespace)
+    # A ReplicaSet that was refused tries again later and later, up to a quarter of an hour: a restart tries at once.
+    kubectl("rollout", "restart", "deployments", "--namespace", rollout.namespace)
+    eventually(lambda: is_ready(rollout) or None, "Ready again", PATIENCE, rollout.tell)
+    assert rollout.status()["attempt"] == 1, "nothing was tried anew"

@@ -14,7 +14,7 @@ import numpy as np
 from rollout_inference.endpoint import Call, Question, Reply, Speaks, unmarked
 from rollout_inference.errors import Refused
 from rollout_inference.loading import LoadedModel
-from rollout_inference.runtimes import OnnxRuntime, Outcome
+from rollout_inference.runtimes import Outcome
 from rollout_inference.settings import Settings
 from rollout_inference.signature import Rows, Signature
 
@@ -187,7 +187,7 @@ def _bytes(values: list[str]) -> bytes:
 def outputs(model: LoadedModel) -> dict[str, str]:
     """Names of the outputs, and their datatypes."""
     said = {LABEL: _datatype(model), IDENTITY: "BYTES"}
-    if isinstance(model.runtime, OnnxRuntime) and model.runtime.probable and model.plan.classes:
+    if model.runtime.probable and model.plan.classes:
         said[CHANCE] = "FP64"
     return said
 

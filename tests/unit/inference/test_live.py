@@ -39,6 +39,7 @@ class Lying:
     model: Runtime
     name: str = "onnx"
     inline: bool = True
+    probable: bool = False
     lies: bool = True
 
     async def predict(self, rows: Rows) -> Outcome:

@@ -32,6 +32,7 @@ class Costly:
     row: float = 0.0
     name: str = "onnx"
     inline: bool = True
+    probable: bool = False
     threads: set[str] = field(default_factory=set)
 
     async def predict(self, rows: Rows) -> Outcome:

@@ -33,6 +33,7 @@ class Watched:
     ran: list[int] = field(default_factory=list)
     name: str = "onnx"
     inline: bool = True
+    probable: bool = True
     before: Callable[[], None] = field(default=lambda: None)
 
     async def predict(self, rows: Rows) -> Outcome:
