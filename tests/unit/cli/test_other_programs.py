@@ -28,7 +28,8 @@ LINES: dict[str, list[tuple[str, int]]] = {
     "trainer prepare": [(f"{DATA} --output out/clean.csv --contract {AGREED} --reference {DATA} --html out/page.html", 0)],
     "trainer draft": [(f"{DATA} --label species --output out/contract.yaml", 0)],
     "trainer train": [
-        ("--config recipe.yaml --name rose --set criterion=entropy --max-depth 2 --seed 1 --training-rows --no-training-rows --output out/uri", 0),
+        ("--config recipe.yaml --name rose --set criterion=entropy --max-depth 2 --seed 1 --output out/uri", 0),
+        ("--config recipe.yaml --training-rows --no-training-rows", 0),
         (WEAK, 0),
     ],
     "bridge check": [("mappings.yaml", 0)],
