@@ -1,6 +1,7 @@
 """The only module that knows the Kubernetes client: kubeconfig with all its ways to log in, and a few calls. Plain dicts in and out."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,10 @@ class Access:
     @classmethod
     def connect(cls, kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None) -> "Access":
         """Log in by `kubeconfig` (else KUBECONFIG, else ~/.kube/config, else as the pod that this runs in); exec plugins included."""
+        # The client reads KUBECONFIG when it is imported, and never again.
+        file = kubeconfig or os.environ.get("KUBECONFIG") or None
         try:
-            contexts, active = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+            contexts, active = config.list_kube_config_contexts(config_file=file)  # type: ignore[no-untyped-call]
         except config.ConfigException as missing:
             if kubeconfig is None and context is None and SERVICE_ACCOUNT_NAMESPACE.exists():
                 return cls._in_cluster(namespace)
@@ -50,7 +53,7 @@ class Access:
         settings.retries = False
         try:
             config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig, context=context, client_configuration=settings, persist_config=False
+                config_file=file, context=context, client_configuration=settings, persist_config=False
             )
         except (config.ConfigException, OSError, KeyError) as failure:
             raise Refused(f"Could not log in to the cluster of context {active['name']!r}: {_said(failure)}.") from failure

@@ -193,7 +193,8 @@ def test_a_first_deploy_is_not_ready_before_its_objects_are_accepted(
     assert {s.get("phase") == "Promoted" for s in written} == ({False, True} if promoted else {False})
     assert not [s for s in written for c in s.get("conditions", ()) if (c["type"], c["status"]) == ("Ready", "True")]
     rollout.wait_phase("Promoted", 1)
-    wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
+    # What holds up nothing is tried again every 30 s.
+    wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready", 60)
 
 
 def applied(operator: Operator, resource: str) -> float:
