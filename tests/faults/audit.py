@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollout_operator.domain.names import APPLIED
 from rollout_operator.reconcile import signing_key
 from tests.faults.upstream import KINDS, Lists, Object, Upstream
 
@@ -269,6 +270,8 @@ TIMES = {
     "ended",
     "lastTransitionTime",
     "observedGeneration",
+    # A hash of the manifest, in which the rollout's uid stands.
+    APPLIED,
 }
 
 
