@@ -316,9 +316,12 @@ async def _converge(grounds: Grounds, seen: Observed, spec: Spec, status: Status
 
 
 async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, ports: Ports) -> bool:
-    """Change what is to be changed, and remember what the API server will not have; says whether it has what it refused before."""
+    """Change what is to be changed, and remember what the API server will not have.
+
+    Says whether it has what it refused before, or refuses what nothing rests on for the first time: either is to be told.
+    """
     key = grounds.seen["metadata"]["namespace"], grounds.seen["metadata"]["name"]
-    missing = False
+    missing, known = False, bool(ports.store.refused(key, now))
     for change in wanted:
         try:
             await carry_out(change, grounds)
@@ -329,7 +332,7 @@ async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, port
             if not harmless:
                 raise
             missing = True
-    return not missing and ports.store.accept(key)
+    return not known if missing else ports.store.accept(key)
 
 
 def _left_for_now(change: Change, key: Key, now: datetime, ports: Ports) -> bool:

@@ -733,7 +733,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     status = status.model_copy(update={k: v for k, v in told_of.items() if v != getattr(status, k)})
     if status.phase is not Phase.TRIAL and (waits_for := _waits_for(seen, status)) != status.waits_for:
         status = status.model_copy(update={"waits_for": waits_for})
-    if seen.refused:
+    if seen.refused or seen.refusing:
         look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
     if (shortage := _shortage(seen, status)) != status.shortage:
         status = status.model_copy(update={"shortage": shortage})
