@@ -1,6 +1,7 @@
 """The command line tool where everything is real: the four ends of a wait, and what it reads from Prometheus through the API server."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +71,7 @@ def look_closer(rollout: Rollout, models: Trained, tmp_path: Path) -> None:
     revision = rollout.status()["candidate"]["revision"]
     # The trial has begun, but Prometheus may not have scraped its pod yet.
     said = succeeds(rollout, "explain", rollout.name, saying="ml_model_accuracy{pod=")
-    assert f'revision="{revision}"}}[300s]' in said
+    assert re.search(rf'revision="{revision}"\}}\[\d+s\]', said), said
 
     file = tmp_path / "report.html"
     code, said = run(rollout, "report", rollout.name, "--file", str(file))
