@@ -141,7 +141,7 @@ REFUSED = {
     "a type that is not trusted": (spoil_foreign_type, "not trusted: posix.system"),
     "a call of what is not trusted": (spoil_call, "not trusted: posix.system"),
     "the same within a search": (spoil_call_within_a_search, "not trusted: posix.system"),
-    "a method": (spoil_method, r"not trusted: sklearn\.preprocessing\._data\.StandardScaler\.fit"),
+    "a method": (spoil_method, "not trusted: sklearn.preprocessing._data.StandardScaler.fit"),
     "a model that trusts itself": (spoil_trust_of_its_own, "not trusted: posix.system"),
     "a file outside of the model": (spoil_traversal, "no scikit-learn model file within"),
     "a symbolic link": (spoil_link, "symbolic link"),
