@@ -118,6 +118,9 @@ def test_a_quota_without_pods_lets_nothing_become_ready(kube: Kube, rollout: Rol
     eventually(given_up, "the attempt to be given up", PATIENCE, rollout.tell)
     assert "exceeded quota: none" in rollout.condition("Stalled")["message"]
     kubectl("delete", "resourcequota", "none", "--namespace", rollout.namespace)
+    # Pods that may come have the usual time: the machine may be busy.
+    rollout.settings["strategy"]["progressDeadline"] = "10m"
+    rollout.apply(models.modest)
     kubectl("annotate", "modelrollout", rollout.name, "--namespace", rollout.namespace, "rollouts.mlops.dev/retry=1")
     rollout.wait("Promoted", models.modest, PATIENCE)
     eventually(lambda: is_ready(rollout) or None, "Ready", PATIENCE, rollout.tell)
@@ -125,9 +128,10 @@ def test_a_quota_without_pods_lets_nothing_become_ready(kube: Kube, rollout: Rol
 
 def test_pods_that_a_quota_does_not_let_come_back_are_no_ready_rollout(kube: Kube, rollout: Rollout, models: Trained) -> None:
     """At rest: promoted once, and now nothing serves. It is Ready again by itself once there are pods."""
-    rollout.settings["strategy"]["progressDeadline"] = "25s"
     rollout.apply(models.modest)
     rollout.wait("Promoted", models.modest, PATIENCE)
+    rollout.settings["strategy"]["progressDeadline"] = "25s"
+    rollout.apply(models.modest)
     eventually(lambda: is_ready(rollout) or None, "Ready", PATIENCE, rollout.tell)
     quota(kube, rollout.namespace)
     kubectl("delete", "pods", "--all", "--namespace", rollout.namespace, "--wait=true", f"--timeout={PATIENCE:.0f}s")
