@@ -40,7 +40,8 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
     elif status.shortage is not None:
         yield bad(what, f"{status.phase}, but {status.shortage.message}", "docs/troubleshooting.md has what to do about PodsNotReady")
     elif status.unrouted is not None:
-        yield bad(what, f"{status.phase}, but {status.unrouted.message}", "docs/troubleshooting.md has what to do about RouteNotAccepted")
+        todo = f"docs/troubleshooting.md has what to do about {status.unrouted.reason}"
+        yield bad(what, f"{status.phase}, but {status.unrouted.message}", todo)
     else:
         yield good(what, f"{status.phase}: {status.message}")
     yield from _by_others(what, one.namespace, status)

@@ -45,8 +45,7 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     if status.shortage is not None:
         reason, message = Reason.PODS_NOT_READY, f"{status.shortage.message} {message}"[:2048]
     if status.unrouted is not None:
-        reason = Reason.ROUTE_DOES_NOT_ANSWER if status.unrouted.accepted else Reason.ROUTE_NOT_ACCEPTED
-        message = f"{status.unrouted.message} {message}"[:2048]
+        reason, message = status.unrouted.reason, f"{status.unrouted.message} {message}"[:2048]
     if status.refused:
         reason, message = Reason.OBJECT_REFUSED, f"{status.refused} It is tried again. {message}"[:2048]
     if status.invalid:

@@ -245,6 +245,11 @@ class Unrouted(ApiModel):
     accepted: bool = Field(False, description="Whether it was accepted, and only does not answer.")
     message: str = Field(max_length=1024, description="The same as a sentence, with what the router says.")
 
+    @property
+    def reason(self) -> Reason:
+        """The same as a word."""
+        return Reason.ROUTE_DOES_NOT_ANSWER if self.accepted else Reason.ROUTE_NOT_ACCEPTED
+
 
 class Condition(ApiModel):
     """A metav1.Condition."""

@@ -159,6 +159,13 @@ def test_rollout(one: Rollout, level: Level, part: str) -> None:
     assert (found.level, part in found.found) == (level, True), found
 
 
+@pytest.mark.parametrize(("accepted", "reason"), [(False, "RouteNotAccepted"), (True, "RouteDoesNotAnswer")])
+def test_a_promoted_rollout_without_its_route_is_told_by_the_reason_of_its_conditions(accepted: bool, reason: str) -> None:
+    lacks = Unrouted(since=at(1), accepted=accepted, message="It leads elsewhere.")
+    (found,) = of_rollout(rollout(PROMOTED.model_copy(update={"unrouted": lacks})), at(60))
+    assert found.todo.endswith(f" {reason}"), found
+
+
 def test_a_foreign_route_on_the_host_is_told_beside_the_phase() -> None:
     well, scaled = of_rollout(rollout(PROMOTED.model_copy(update={"scaled": "kubectl scales Deployment iris-1"})), at(60))
     assert (well.level, scaled.level) == (Level.GOOD, Level.WARNING)

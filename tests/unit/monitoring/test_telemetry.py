@@ -112,6 +112,10 @@ STALLED: dict[str, tuple[Status, str]] = {
         Status(phase=Phase.PROMOTED, unrouted=Unrouted(since=at(0), stalled=True, message="m")),
         "RouteNotAccepted",
     ),
+    "a route that does not answer for long": (
+        Status(phase=Phase.PROMOTED, unrouted=Unrouted(since=at(0), stalled=True, accepted=True, message="m")),
+        "RouteDoesNotAnswer",
+    ),
     "an object that is refused": (Status(phase=Phase.PROMOTED, refused="denied"), "ObjectRefused"),
     "a host that is taken": (Status(phase=Phase.PROMOTED, invalid="spec.traffic: taken"), "InvalidSpec"),
     "too few pods for long": (
