@@ -1,14 +1,13 @@
 """Ingresses and HTTPRoutes that no ModelRollout owns: where they answer, and nothing else of them."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from rollout_operator.domain.observed import Claim
-from rollout_operator.domain.places import gateway_place, meet, place
-from rollout_operator.domain.traffic import Provider, Traffic
+from rollout_operator.domain.places import Claimed, Place, gateway_place, place
 from rollout_operator.objects.ingress import CANARY
 
 KINDS = ("Ingress", "HTTPRoute")
@@ -20,7 +19,8 @@ Name = tuple[str, str, str]
 class _Known:
     uid: str
     version: int
-    places: tuple[int, ...]
+    places: tuple[Place, ...]
+    claim: Claim
 
 
 @dataclass
@@ -28,8 +28,7 @@ class Claims:
     """What the watches have told; of each object only where it answers is kept."""
 
     _known: dict[Name, _Known] = field(default_factory=dict)
-    _at: dict[int, tuple[tuple[Name, str, Claim], ...]] = field(default_factory=dict)
-    """By place: the object, its listener ("" for all), and what is said of it."""
+    _claimed: Claimed[Name] = field(default_factory=Claimed)
 
     def put(self, kind: str, raw: Mapping[str, Any]) -> set[int]:
         """Keep an object; returns the places at which that may have changed anything."""
@@ -41,13 +40,12 @@ class Claims:
         woken = self._forget(name)
         if "deletionTimestamp" in meta:
             return woken
-        found = list(_ingress(raw) if kind == "Ingress" else _http_route(raw))
+        found = tuple(_ingress(raw) if kind == "Ingress" else _http_route(raw))
         canary = kind == "Ingress" and (meta.get("annotations") or {}).get(CANARY) == "true"
         claim = Claim(kind, f"{name[1]}/{name[2]}", None if canary else datetime.fromisoformat(meta["creationTimestamp"]))
-        for where, listener in found:
-            self._at[where] = (*self._at.get(where, ()), (name, listener, claim))
-        self._known[name] = known = _Known(meta["uid"], version, tuple(where for where, _ in found))
-        return woken | set(known.places)
+        self._claimed.move(name, (), found)
+        self._known[name] = _Known(meta["uid"], version, found, claim)
+        return woken | {one.where for one in found}
 
     def drop(self, kind: str, place_of: tuple[str, str], uid: str) -> set[int]:
         """Forget a deleted object, unless another of the same name has taken its place; returns what `put` does."""
@@ -62,32 +60,15 @@ class Claims:
     def _forget(self, name: Name) -> set[int]:
         if (known := self._known.pop(name, None)) is None:
             return set()
-        for where in known.places:
-            if left := tuple(one for one in self._at.get(where, ()) if one[0] != name):
-                self._at[where] = left
-            else:
-                self._at.pop(where, None)
-        return set(known.places)
+        self._claimed.move(name, known.places, ())
+        return {one.where for one in known.places}
 
-    def at(self, namespace: str, traffic: Traffic, gateways: str) -> tuple[Claim, ...]:
-        """What answers where this traffic of a rollout in `namespace` would; gateways: the namespace of the Gateways, "" for that one."""
-        if traffic.provider is Provider.INGRESS:
-            found = list(self._at.get(place(traffic.ingress_class_name, traffic.host, traffic.path), ()))
-        else:
-            found = [
-                one
-                for ref in traffic.parent_refs
-                for one in self._at.get(gateway_place(gateways or namespace, ref.name, traffic.host, traffic.path), ())
-                if meet(one[1], ref.section_name or "")
-            ]
-        return tuple({name: claim for name, _, claim in found}.values())
+    def at(self, places: Iterable[Place]) -> tuple[Claim, ...]:
+        """What answers at one of these places."""
+        return tuple(self._known[name].claim for name in self._claimed.meeting(places))
 
 
-Found = Iterator[tuple[int, str]]
-"""A place, and the listener there ("" for all)."""
-
-
-def _ingress(raw: Mapping[str, Any]) -> Found:
+def _ingress(raw: Mapping[str, Any]) -> Iterator[Place]:
     spec = raw.get("spec") or {}
     # Without a class it is whoever's: admission fills in the default one.
     router = spec.get("ingressClassName") or ((raw["metadata"].get("annotations") or {}).get("kubernetes.io/ingress.class"))
@@ -95,10 +76,10 @@ def _ingress(raw: Mapping[str, Any]) -> Found:
         for one in (rule.get("http") or {}).get("paths") or ():
             # An exact path is another: it answers nothing below it.
             if rule.get("host") and one.get("pathType") != "Exact":
-                yield place(str(router), rule["host"], one.get("path") or "/"), ""
+                yield Place(place(str(router), rule["host"], one.get("path") or "/"))
 
 
-def _http_route(raw: Mapping[str, Any]) -> Found:
+def _http_route(raw: Mapping[str, Any]) -> Iterator[Place]:
     spec = raw.get("spec") or {}
     rules: list[dict[str, Any]] = spec.get("rules") or [{}]
     matches: list[dict[str, Any]] = [match for rule in rules for match in rule.get("matches") or [{}]]
@@ -109,4 +90,4 @@ def _http_route(raw: Mapping[str, Any]) -> Found:
         namespace, listener = ref.get("namespace") or raw["metadata"]["namespace"], ref.get("sectionName", "")
         for host in spec.get("hostnames") or ():
             for path in prefixes:
-                yield gateway_place(namespace, ref["name"], host, path), listener
+                yield Place(gateway_place(namespace, ref["name"], host, path), listener)

@@ -151,8 +151,8 @@ def _asking(rollout: Rollout, ports: Ports, now: datetime) -> Asking | None:
 
 def _ways(rollout: Rollout, spec: Spec, children: list[Child], ports: Ports) -> Ways:
     there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
-    namespace, name = key_of(rollout.raw["metadata"])
-    return Ways(name, spec.traffic, rollout.status, there, ports.claims.at(namespace, spec.traffic, ports.gateways.namespace))
+    key = key_of(rollout.raw["metadata"])
+    return Ways(key[1], spec.traffic, rollout.status, there, ports.claims.at(ports.store.asked(key)))
 
 
 def _refused(key: Key, ports: Ports, now: datetime) -> str:

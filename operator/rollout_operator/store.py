@@ -15,7 +15,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from rollout_operator.domain.names import APPLIED, FIELD_MANAGER, GROUP, KIND, REVISION, ROLLOUT
-from rollout_operator.domain.places import Place, meet, places_of
+from rollout_operator.domain.places import Claimed, Place, places_of
 from rollout_operator.domain.scaling import Contest
 from rollout_operator.objects import Manifest
 from rollout_operator.objects.drift import made_of, owned, says
@@ -232,8 +232,7 @@ class Store:
     _settled: dict[Key, int] = field(default_factory=dict)
     _likeness: dict[str, bytes] = field(default_factory=dict)
     """By kind: the JSON of the first one that is as most will be."""
-    _places: dict[int, tuple[tuple[Key, str], ...]] = field(default_factory=dict)
-    """Who claims to answer where, and by which listener ("" for all)."""
+    _claimed: Claimed[Key] = field(default_factory=Claimed)
     _own: dict[Key, set[Event]] = field(default_factory=lambda: defaultdict(set))
     _ended: dict[str, int] = field(default_factory=dict)
     """Of the objects that were deleted last: the version at which that was, by uid."""
@@ -248,20 +247,14 @@ class Store:
         text = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
         likeness = self._like(KIND, text) if status.get("phase") in AT_REST else self._likeness.get(KIND, b"")
         asked, former = places_of(raw, self.gateways)
-        self._move(key, () if known is None else known.places, asked + former)
+        self._claimed.move(key, () if known is None else known.places, asked + former)
         self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, asked, former)
         return True
 
-    def _move(self, key: Key, before: tuple[Place, ...], after: tuple[Place, ...]) -> None:
-        if before == after:
-            return
-        for one in before:
-            if left := tuple(claim for claim in self._places.get(one.where, ()) if claim[0] != key):
-                self._places[one.where] = left
-            else:
-                self._places.pop(one.where, None)
-        for one in after:
-            self._places[one.where] = (*self._places.get(one.where, ()), (key, one.listener))
+    def asked(self, key: Key) -> tuple[Place, ...]:
+        """Where a rollout is to answer by its spec."""
+        known = self._rollouts.get(key)
+        return known.asked if known is not None else ()
 
     def rivals(self, key: Key) -> tuple[Key, ...]:
         """The other rollouts that claim to answer where this one does."""
@@ -269,18 +262,15 @@ class Store:
         return self._others(key, known.places) if known is not None else ()
 
     def _others(self, key: Key, places: tuple[Place, ...]) -> tuple[Key, ...]:
-        claims = ((k, meet(one.listener, listener)) for one in places for k, listener in self._places.get(one.where, ()))
-        return tuple({k: None for k, met in claims if met and k != key})
+        return tuple(k for k in self._claimed.meeting(places) if k != key)
 
     def claimants(self, places: Iterable[int]) -> tuple[Key, ...]:
         """The rollouts that claim to answer at one of these places, by whatever listener."""
-        return tuple({k: None for one in places for k, _ in self._places.get(one, ())})
+        return self._claimed.at(places)
 
     def taken_by(self, key: Key) -> Key | None:
         """The oldest other rollout that answers where the spec of this one would, if it is older; None where the place is this one's."""
-        known = self._rollouts.get(key)
-        rivals = self._others(key, known.asked) if known is not None else ()
-        if not rivals:
+        if not (rivals := self._others(key, self.asked(key))):
             return None
         ages = {
             k: (raw["metadata"].get("creationTimestamp") or "", raw["metadata"]["uid"]) for k in (key, *rivals) if (raw := self.rollout(k))
@@ -358,7 +348,7 @@ class Store:
         if kind != KIND:
             self.forget(key, kind, name, uid)
         elif (known := self._rollouts.get(key)) is not None and known.uid == uid:
-            self._move(key, known.places, ())
+            self._claimed.move(key, known.places, ())
             del self._rollouts[key]
             self._settled.pop(key, None)
             self._contests.pop(key, None)

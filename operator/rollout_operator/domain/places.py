@@ -1,7 +1,9 @@
 """Where requests are answered: a host and path of one router, as a number by which who claims it is found."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+Owner = TypeVar("Owner", bound=Hashable)
 
 
 class Place(NamedTuple):
@@ -14,6 +16,34 @@ class Place(NamedTuple):
 def meet(one: str, other: str) -> bool:
     """Whether a request can come by either of two listeners of one Gateway; "": all of them."""
     return not one or not other or one == other
+
+
+class Claimed(Generic[Owner]):
+    """Who claims to answer where; only places at which somebody does take any room."""
+
+    def __init__(self) -> None:
+        self._at: dict[int, tuple[tuple[Owner, str], ...]] = {}
+
+    def move(self, owner: Owner, before: tuple[Place, ...], after: tuple[Place, ...]) -> None:
+        """Have `owner` claim the places `after`, and `before` no more."""
+        if before == after:
+            return
+        for one in before:
+            if left := tuple(claim for claim in self._at.get(one.where, ()) if claim[0] != owner):
+                self._at[one.where] = left
+            else:
+                self._at.pop(one.where, None)
+        for one in after:
+            self._at[one.where] = (*self._at.get(one.where, ()), (owner, one.listener))
+
+    def meeting(self, places: Iterable[Place]) -> tuple[Owner, ...]:
+        """Who answers where a request comes in by one of these places."""
+        claims = ((owner, meet(one.listener, listener)) for one in places for owner, listener in self._at.get(one.where, ()))
+        return tuple({owner: None for owner, met in claims if met})
+
+    def at(self, places: Iterable[int]) -> tuple[Owner, ...]:
+        """Who claims to answer at one of these places, by whatever listener."""
+        return tuple({owner: None for one in places for owner, _ in self._at.get(one, ())})
 
 
 def place(router: str, host: str, path: str) -> int:

@@ -8,6 +8,7 @@ import pytest
 from rollout_operator.claims import Claims
 from rollout_operator.domain.decide import decide
 from rollout_operator.domain.observed import Claim
+from rollout_operator.domain.places import places_of
 from rollout_operator.domain.route import Ways
 from rollout_operator.domain.status import Phase, Reason, Route, Status
 from rollout_operator.domain.traffic import Provider
@@ -123,18 +124,18 @@ ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 
 @pytest.mark.parametrize(("other", "traffic", "answers"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_what_no_rollout_owns_and_answers_on_the_same_place(other: dict[str, Any], traffic: dict[str, Any], answers: bool) -> None:
-    foreign, asked = Claims(), spec(traffic=traffic).traffic
+    foreign, (asked, _) = Claims(), places_of(rollout("a", traffic), "")
     foreign.put(other["kind"], other)
-    found = foreign.at("models", asked, "")
+    found = foreign.at(asked)
     assert [claim.name for claim in found] == (["web/shop"] if answers else [])
     foreign.drop(other["kind"], ("web", "shop"), "s1")
-    assert foreign.at("models", asked, "") == ()
+    assert foreign.at(asked) == ()
 
 
 def test_a_canary_takes_its_share_from_whoever_has_the_place_whatever_its_age() -> None:
     foreign = Claims()
     foreign.put("Ingress", ingress(**{"nginx.ingress.kubernetes.io/canary": "true"}))
-    (claim,) = foreign.at("models", spec(traffic=BY_CLASS).traffic, "")
+    (claim,) = foreign.at(places_of(rollout("a", BY_CLASS), "")[0])
     assert claim.created is None
 
 
