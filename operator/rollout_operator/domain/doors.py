@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rollout_operator.domain.observed import Heard
-from rollout_operator.domain.traffic import Provider
+from rollout_operator.domain.traffic import Provider, parent
 
 HTTP, HTTPS = 80, 443
 MOST = 4
@@ -44,9 +44,8 @@ class Way:
         if self.provider is Provider.INGRESS:
             yield "Ingress", self.namespace, self.name, ""
             return
-        for parent in self.parents:
-            name, _, listener = parent.partition("/")
-            yield "Gateway", self.gateways, name, listener
+        for said in self.parents:
+            yield "Gateway", self.gateways, *parent(said)
 
 
 @dataclass(frozen=True, slots=True)

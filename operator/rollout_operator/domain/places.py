@@ -3,6 +3,8 @@
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from rollout_operator.domain.traffic import parent
+
 Owner = TypeVar("Owner", bound=Hashable)
 
 
@@ -70,14 +72,9 @@ def places_of(raw: Mapping[str, Any], gateways: str) -> tuple[tuple[Place, ...],
     former = [
         one
         for route in (raw.get("status") or {}).get("routes") or ()
-        for one in _places(route, namespace, [_parent(said) for said in route.get("parents") or ()])
+        for one in _places(route, namespace, [parent(said) for said in route.get("parents") or ()])
     ]
     return asked, tuple(dict.fromkeys(one for one in former if one not in asked))
-
-
-def _parent(said: str) -> tuple[str, str]:
-    name, _, listener = said.partition("/")
-    return name, listener
 
 
 def _places(way: Mapping[str, Any], namespace: str, parents: list[tuple[str, str]]) -> tuple[Place, ...]:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from rollout_operator.domain.observed import Claim, Observed
 from rollout_operator.domain.schema import parse_duration
 from rollout_operator.domain.status import Phase, Route, Status, Unrouted
-from rollout_operator.domain.traffic import ParentRef, Provider, Traffic
+from rollout_operator.domain.traffic import ParentRef, Provider, Traffic, parent
 
 MOST = 10
 OPENING = frozenset({Phase.SWITCHING, Phase.SETTLING})
@@ -26,7 +26,7 @@ def opened(status: Status) -> bool:
 
 
 def _parents(traffic: Traffic) -> tuple[str, ...]:
-    return tuple(f"{ref.name}/{ref.section_name}" if ref.section_name else ref.name for ref in traffic.parent_refs)
+    return tuple(ref.said for ref in traffic.parent_refs)
 
 
 def _place(traffic: Traffic) -> tuple[object, ...]:
@@ -41,7 +41,7 @@ def leads(route: Route, traffic: Traffic) -> bool:
 
 def traffic_of(route: Route) -> Traffic:
     """What a spec would say to ask for this route."""
-    parents = tuple(ParentRef(name=name, section_name=section or None) for name, _, section in (p.partition("/") for p in route.parents))
+    parents = tuple(ParentRef(name=name, section_name=listener or None) for name, listener in map(parent, route.parents))
     by_class = {"ingress_class_name": route.ingress_class_name} if route.ingress_class_name else {}
     return Traffic(provider=route.provider, host=route.host, path=route.path, tls_secret=route.tls_secret, parent_refs=parents, **by_class)
 

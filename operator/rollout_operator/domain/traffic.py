@@ -33,6 +33,17 @@ class ParentRef(ApiModel):
         json_schema_extra=cel(f"self.matches('{NAME}')", "write the name of a listener of the Gateway, such as https"),
     )
 
+    @property
+    def said(self) -> str:
+        """As status has it: name, or name/listener."""
+        return f"{self.name}/{self.section_name}" if self.section_name else self.name
+
+
+def parent(said: str) -> tuple[str, str]:
+    """Name and listener ("" for all) of the Gateway that `said` is of."""
+    name, _, listener = said.partition("/")
+    return name, listener
+
 
 TRAFFIC_RULES = [
     rule(
