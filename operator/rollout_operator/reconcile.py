@@ -136,17 +136,28 @@ async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Ans
 
 def _asking(rollout: Rollout, ports: Ports, now: datetime) -> Asking | None:
     """The route that is to be asked whether it leads to the rollout's pods: accepted, and something rests on its answer."""
-    spec, status, meta = rollout.spec, rollout.status, rollout.raw["metadata"]
+    spec, status, key = rollout.spec, rollout.status, key_of(rollout.raw["metadata"])
     if ports.routers is None or spec is None or (route := asked_now(spec.traffic, status)) is None:
         return None
-    key = key_of(meta)
-    children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
-    if _ways(rollout, spec, children, ports).asked_for(_refused(key, ports, now)) or not _stable_endpoints(key[1], status, children):
+    children = _children(rollout, ports)
+    refused = _held_up(ports.store.refusal(key), now)
+    if _ways(rollout, spec, children, ports).asked_for(refused) or not _stable_endpoints(key[1], status, children):
         return None
-    revisions = frozenset(r.revision for r in (status.stable, status.candidate, *status.retiring) if r is not None)
+    revisions = frozenset(_revisions(status))
     gateways, tls = ports.gateways.namespace or key[0], spec.traffic.tls_secret is not None
     way = Way(key[0], route.name, route.provider, route.host, route.path, tls, route.parents, gateways, revisions)
     return Asking(way, now, asked_apart(route, now))
+
+
+def _children(rollout: Rollout, ports: Ports) -> list[Child]:
+    """The rollout's own objects, and none of a former one of its name; slices belong to their Service."""
+    meta = rollout.raw["metadata"]
+    return [c for c in ports.store.children(key_of(meta)) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
+
+
+def _revisions(status: Status) -> list[str]:
+    """Every revision that has pods, or had some a moment ago."""
+    return [r.revision for r in (status.stable, status.candidate, *status.retiring) if r is not None]
 
 
 def _ways(rollout: Rollout, spec: Spec, children: list[Child], ports: Ports) -> Ways:
@@ -155,9 +166,9 @@ def _ways(rollout: Rollout, spec: Spec, children: list[Child], ports: Ports) -> 
     return Ways(key[1], spec.traffic, rollout.status, there, ports.claims.at(ports.store.asked(key)))
 
 
-def _refused(key: Key, ports: Ports, now: datetime) -> str:
+def _held_up(refusal: Refusal, now: datetime) -> str:
     """What the API server has for some time said against an object that something rests on."""
-    return "" if ports.store.harmless(key) else ports.store.refused(key, now - REFUSED_AFTER)
+    return "" if refusal.harmless else refusal.told(now - REFUSED_AFTER)
 
 
 async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetime) -> Observed:
@@ -166,9 +177,10 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     meta = raw["metadata"]
     key = key_of(meta)
     await _look_closer(key, status, ports, now)
-    children = [c for c in ports.store.children(key) if c.owner == meta["uid"] or c.kind == "EndpointSlice"]
+    children = _children(rollout, ports)
     workloads = {c.revision: Workload(c.ready, c.wanted, c.trouble) for c in children if c.kind == "Deployment" and not c.deleting}
-    refused = ports.store.refused(key, now - REFUSED_AFTER)
+    refusal = ports.store.refusal(key)
+    held_up = _held_up(refusal, now)
     ways = _ways(rollout, spec, children, ports) if spec is not None else None
     if spec is not None:
         _look_at_templates(rollout, children, workloads, ports)
@@ -186,13 +198,13 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         resolution=answers.resolution,
         workloads=workloads,
         stable_endpoints=_stable_endpoints(meta["name"], status, children),
-        route_trouble=_refused(key, ports, now) or (ways.in_use() if ways is not None else ""),
-        unaccepted=ways.asked_for(_refused(key, ports, now)) if ways is not None else "",
+        route_trouble=held_up or (ways.in_use() if ways is not None else ""),
+        unaccepted=ways.asked_for(held_up) if ways is not None else "",
         heard=answers.heard,
         claims=ways.claims if ways is not None else (),
-        refused=refused,
-        refusing=ports.store.refused(key, now),
-        foreign=ports.store.foreign(key),
+        refused=refusal.told(now - REFUSED_AFTER),
+        refusing=refusal.message,
+        foreign=refusal.foreign,
         scaled=_scaled(key, rollout, children, ports, now),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
@@ -321,7 +333,7 @@ async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, port
     Says whether it has what it refused before, or refuses what nothing rests on for the first time: either is to be told.
     """
     key = grounds.seen["metadata"]["namespace"], grounds.seen["metadata"]["name"]
-    missing, known = False, bool(ports.store.refused(key, now))
+    missing, known = False, bool(ports.store.refusal(key).message)
     for change in wanted:
         try:
             await carry_out(change, grounds)
@@ -434,7 +446,7 @@ async def _explain(key: Key, status: Status, workloads: dict[str, Workload], por
     else:
         return
     known = workloads.get(about.revision)
-    if known is None or known.trouble or min(known.ready, known.ready if known.current is None else known.current) >= wanted:
+    if known is None or known.trouble or min(known.ready, known.as_asked) >= wanted:
         return
     pods = await ports.cluster.pods(key[0], key[1], about.revision)
     workloads[about.revision] = replace(known, trouble=trouble(pods))
@@ -475,7 +487,7 @@ def _limit(pod: Mapping[str, Any], container: Mapping[str, Any]) -> str:
 
 def _stable_endpoints(name: str, status: Status, children: list[Child]) -> frozenset[str]:
     """Revisions of the Ready pods behind the stable Service; "?" stands for pods of none that is known."""
-    known = [r.revision for r in (status.stable, status.candidate, *status.retiring) if r is not None]
+    known = _revisions(status)
 
     def revision(pod: str) -> str:
         return next((r for r in known if pod.startswith(f"{revision_name(name, r)}-")), "?")

@@ -9,7 +9,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -214,6 +214,13 @@ class Refusal:
     foreign: bool = False
     harmless: bool = False
 
+    def told(self, before: datetime) -> str:
+        """The message, where it is of `before` or older; another's object does not go by itself, and is told at once."""
+        return self.message if self.since <= before or self.foreign else ""
+
+
+NOT_REFUSED = Refusal(datetime.min.replace(tzinfo=UTC), "")
+
 
 @dataclass
 class Store:
@@ -397,6 +404,10 @@ class Store:
         before = self._refusals.get(key)
         self._refusals[key] = said if before is None else replace(said, since=before.since)
 
+    def refusal(self, key: Key) -> Refusal:
+        """What the API server says against an object of the rollout; NOT_REFUSED where it says nothing."""
+        return self._refusals.get(key, NOT_REFUSED)
+
     def accept(self, key: Key) -> bool:
         """Every object of the rollout is as it should be; says whether one was refused until now."""
         return self._refusals.pop(key, None) is not None
@@ -422,22 +433,6 @@ class Store:
     def settled(self, key: Key, version: int) -> bool:
         """Whether every object was found to be as this version of the ModelRollout asks, and none has changed since."""
         return self._settled.get(key) == version
-
-    def refused(self, key: Key, before: datetime) -> str:
-        """What the API server has said against an object of the rollout since `before` or longer; "" where it has not.
-
-        Another's object of that name is told at once: it does not go by itself.
-        """
-        said = self._refusals.get(key)
-        return said.message if said is not None and (said.since <= before or said.foreign) else ""
-
-    def foreign(self, key: Key) -> bool:
-        """Whether another's object has the name of one of the rollout's."""
-        return key in self._refusals and self._refusals[key].foreign
-
-    def harmless(self, key: Key) -> bool:
-        """Whether nothing rests on what was refused."""
-        return key in self._refusals and self._refusals[key].harmless
 
     def rollout(self, key: Key) -> dict[str, Any] | None:
         """The ModelRollout, a copy; None where there is none."""

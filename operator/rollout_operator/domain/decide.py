@@ -788,7 +788,7 @@ def _shortage(seen: Observed, status: Status) -> Shortage | None:
     same = (r for r in (seen.status.stable, seen.status.candidate) if r is not None and r.revision == status.stable.revision)
     # By this very status: none of its pods has them yet, whatever the Deployment says.
     resized = any(r.resources != status.stable.resources for r in same)
-    current = 0 if resized else workload.ready if workload.current is None else workload.current
+    current = 0 if resized else workload.as_asked
     replaced = workload.ready >= wanted
     if replaced and current >= wanted:
         return None

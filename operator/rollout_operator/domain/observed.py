@@ -63,6 +63,11 @@ class Workload:
     trouble: str = ""
     current: int | None = None
 
+    @property
+    def as_asked(self) -> int:
+        """What `current` says; all that are Ready where nobody looked."""
+        return self.ready if self.current is None else self.current
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
