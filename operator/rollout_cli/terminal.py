@@ -35,7 +35,7 @@ def console(stderr: bool = False) -> Console:
         stream.reconfigure(errors="replace")
     found = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not found.is_terminal:
-        found = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=PIPE_WIDTH)
+        found.width = PIPE_WIDTH
     return found
 
 
