@@ -55,7 +55,7 @@ class Routers:
         """What comes back from the route, None where it cannot be asked; never raises for what routers and the API server do."""
         if self.fresh(way, at, apart):
             return self.known(way)
-        found = of_all([await self._router(way, *router) for router in way.routers()])
+        found = of_all(await asyncio.gather(*(self._router(way, *router) for router in way.routers())))
         self._heard = {w: told for w, told in self._heard.items() if at < told[0] + KEPT} | {way: (at, found)}
         return found
 
