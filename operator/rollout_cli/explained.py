@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from rollout_cli.access import Access
 from rollout_cli.exits import Absent, Refused
-from rollout_cli.prometheus import OPERATOR, Prometheus
+from rollout_cli.prometheus import OPERATOR, Prometheus, variables
 from rollout_cli.rollout import Rollout
 from rollout_operator.domain.decide import AT_REST, Plan, commanded, decide, trial_replicas
 from rollout_operator.domain.gates import Trial, measure
@@ -122,8 +122,7 @@ def _operator(access: Access) -> Mapping[str, str]:
         found = access.items("/apis/apps/v1/deployments", OPERATOR)
     except (Refused, Absent):
         return {}
-    containers = [c for one in found[:1] for c in one["spec"]["template"]["spec"]["containers"]]
-    return {v["name"]: v["value"] for c in containers for v in c.get("env", ()) if v.get("value")}
+    return variables(found[0]) if found else {}
 
 
 def _drain(operator: Mapping[str, str]) -> timedelta:

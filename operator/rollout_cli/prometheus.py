@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
-from rollout_cli.access import Access
+from rollout_cli.access import Access, Object
 from rollout_cli.exits import Failure, Refused, Unreachable, WrongUsage
 from rollout_operator.domain.observed import MetricsUnreachable
 from rollout_operator.domain.queries import Snapshot, query, read
@@ -113,6 +113,12 @@ def _named(access: Access | None, named: str) -> Prometheus:
     return by_service(access, service["namespace"], service["name"], service["port"])
 
 
+def variables(deployment: Object) -> dict[str, str]:
+    """What a Deployment sets in its pods' environment; without what is empty, or comes from elsewhere."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return {v["name"]: v["value"] for c in containers for v in c.get("env", ()) if v.get("value")}
+
+
 def _of_operator(access: Access) -> Prometheus:
     """As the operator reaches it: a Service's URL goes through the API server's proxy, any other as it is."""
     hint = f"give --prometheus URL or NAMESPACE/SERVICE:PORT, or set {VARIABLE}"
@@ -120,13 +126,7 @@ def _of_operator(access: Access) -> Prometheus:
         deployments = access.items("/apis/apps/v1/deployments", OPERATOR)
     except Refused as refused:
         raise Unreachable(f"You may not read the operator's Deployment, which names its Prometheus: {hint}.") from refused
-    urls = [
-        (one["metadata"]["namespace"], variable["value"])
-        for one in deployments
-        for container in one["spec"]["template"]["spec"]["containers"]
-        for variable in container.get("env", ())
-        if variable["name"] == "PROMETHEUS_URL" and variable.get("value")
-    ]
+    urls = [(one["metadata"]["namespace"], url) for one in deployments if (url := variables(one).get("PROMETHEUS_URL"))]
     if not urls:
         raise Unreachable(f"No operator was found in the cluster that would name its Prometheus: {hint}.")
     namespace, url = urls[0]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rollout_cli.access import Access, Object
 from rollout_cli.checks.cluster import may
 from rollout_cli.checks.finding import Finding, bad, good, guarded, warning
-from rollout_cli.prometheus import OPERATOR
+from rollout_cli.prometheus import OPERATOR, variables
 from rollout_operator.domain.names import GROUP, PLURAL
 
 NEEDED = (
@@ -49,8 +49,7 @@ def operator(access: Access, namespaces: Sequence[str]) -> Iterator[Finding]:
 
 def _looks_after(one: Object, namespaces: Sequence[str]) -> bool:
     """Whether this Deployment's operator has any of these namespaces: one without WATCH_NAMESPACES has all."""
-    variables = (v for c in one["spec"]["template"]["spec"]["containers"] for v in c.get("env", ()))
-    watched = next((v.get("value", "") for v in variables if v["name"] == "WATCH_NAMESPACES"), "")
+    watched = variables(one).get("WATCH_NAMESPACES", "")
     return not watched or not namespaces or bool({n.strip() for n in watched.split(",")} & set(namespaces))
 
 
