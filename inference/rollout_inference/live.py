@@ -39,21 +39,23 @@ class Live:
 
     def __init__(self, share: float, chance: Any = random.random) -> None:
         self._share, self._chance = share, chance
-        self.take()
+        self._noted: list[tuple[list[float], Any]] = []
 
     def note(self, rows: Rows, said: list[Any]) -> None:
-        """A request was answered. Called by threads and the event loop alike: a few rows too many do no harm."""
-        if len(self._said) < MOST and self._chance() < self._share:
-            room = MOST - len(self._said)
-            self._rows.extend(rows[:room].tolist())
-            self._said.extend(said[:room])
+        """A request was answered.
+
+        Called by threads and the event loop alike: a few rows too many do no harm, and each row is
+        kept with what was said to it.
+        """
+        room = MOST - len(self._noted)
+        if room > 0 and self._chance() < self._share:
+            answered = zip(rows[:room].tolist(), said[:room], strict=True)
+            self._noted.extend(answered)
 
     def take(self) -> tuple[list[list[float]], list[Any]]:
         """What was noted; begins anew."""
-        taken = getattr(self, "_rows", []), getattr(self, "_said", [])
-        self._rows: list[list[float]] = []
-        self._said: list[Any] = []
-        return taken
+        taken, self._noted = self._noted, []
+        return [row for row, _ in taken], [one for _, one in taken]
 
 
 async def watch(state: "State") -> None:

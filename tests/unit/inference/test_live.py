@@ -203,6 +203,22 @@ def test_a_share_of_the_requests_is_noted_and_no_more_than_a_comparison_takes() 
     assert every.take() == ([], [])
 
 
+def test_a_row_stays_with_what_was_said_to_it_whoever_comes_between() -> None:
+    """A thread that answers is stopped anywhere, for another request or for a comparison to begin."""
+    every, between = Live(1), list[Any]()
+
+    class Stopped(list[str]):
+        def __getitem__(self, part: Any) -> Any:
+            every.note(np.array([[2.0]]), ["two"])
+            between.append(every.take())
+            every.note(np.array([[3.0]]), ["three"])
+            return super().__getitem__(part)
+
+    every.note(np.array([[1.0]]), Stopped(["one"]))
+    found = [one for taken in (*between, every.take()) for one in zip(*taken, strict=True)]
+    assert sorted(found) == [([1.0], "one"), ([2.0], "two"), ([3.0], "three")]
+
+
 def sample(task: str, rows: Any, said: list[Any]) -> Sample:
     return Sample("", task, np.asarray(rows, dtype=float).tolist(), said)
 
