@@ -6,9 +6,7 @@ The proof of a conversion is made of rows that somebody thought of; these are th
 import asyncio
 import logging
 import random
-import sys
 import tempfile
-from asyncio.subprocess import PIPE
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rollout_inference.comparing import Found, Sample, original
-from rollout_inference.loading import LoadedModel
+from rollout_inference.loading import LoadedModel, child, ended
 from rollout_inference.runtimes import SklearnRuntime
 from rollout_inference.settings import Settings
 from rollout_inference.signature import Rows
@@ -82,7 +80,7 @@ async def compare(state: "State") -> None:
     if not live.mismatch:
         return
     try:
-        served = await asyncio.to_thread(_by_sklearn, model, state.settings, live.mismatch)
+        served = await _by_sklearn(model, state.settings, live.mismatch)
     except Exception as failure:  # whatever it is, the mismatch remains
         log.error(
             "%s; scikit-learn cannot be loaded, so ONNX Runtime goes on serving, and it is tried again in %d s: %s",
@@ -114,22 +112,14 @@ async def _mismatch(state: "State", model: LoadedModel, live: Live) -> str:
 
 
 async def _found(sample: Sample) -> Found:
-    command = [sys.executable, "-m", "rollout_inference.comparing"]
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
-    try:
+    async with child("comparing") as process:
         said, _ = await process.communicate(msgspec.msgpack.encode(sample))
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-    if not said:
-        return Found(failed=f"the process that does it ended with {process.returncode}; with -9, the pod's memory limit was too low")
-    return msgspec.msgpack.decode(said, type=Found)
+    return msgspec.msgpack.decode(said, type=Found) if said else Found(failed=ended(process))
 
 
-def _by_sklearn(model: LoadedModel, settings: Settings, reason: str) -> LoadedModel:
+async def _by_sklearn(model: LoadedModel, settings: Settings, reason: str) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
-        artifact, estimator = original(settings, Path(scratch))
+        artifact, estimator = await original(settings, Path(scratch))
     runtime = SklearnRuntime(estimator, artifact.signature, method=artifact.method)
     plan = msgspec.structs.replace(model.plan, runtime="sklearn", shape=None, reason=reason)
     return replace(model, runtime=runtime, plan=plan)

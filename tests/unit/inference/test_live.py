@@ -171,7 +171,7 @@ def test_a_registry_that_hangs_does_not_hold_the_comparison(tmp_path: Path, monk
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(LoadFailed, match="models:/iris/1 could not be fetched within 5 s"):
-            original(Settings(model_uri="models:/iris/1", load_seconds=5), tmp_path)
+            asyncio.run(original(Settings(model_uri="models:/iris/1", load_seconds=5), tmp_path))
 
 
 async def test_the_server_compares_by_itself_where_it_is_told_to(settings: Settings, loaded: LoadedModel) -> None:
