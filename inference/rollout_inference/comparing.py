@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from rollout_inference import carried
-from rollout_inference.agreement import TIE, far
+from rollout_inference.agreement import TIE, far, ties
 from rollout_inference.artifact import Artifact, verify
 from rollout_inference.errors import LoadFailed, first_line
 from rollout_inference.loading import fetched
@@ -105,9 +105,8 @@ def _other(said: list[Any], expected: Any, asked: Any, model: Any) -> list[int]:
     values = decides(asked) if decides is not None else None
     if not isinstance(values, np.ndarray):
         return differ
-    best = np.sort(values, axis=1)[:, -2:] if values.ndim > 1 and values.shape[1] > 1 else np.c_[np.zeros(len(said)), values.ravel()]
-    apart = np.abs(best[:, 1] - best[:, 0])
-    return [n for n in differ if not apart[n] < TIE]
+    tied = ties(values) if values.ndim > 1 and values.shape[1] > 1 else np.abs(values.ravel()) < TIE
+    return [n for n in differ if not tied[n]]
 
 
 def main() -> None:
