@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from rollout_inference.digest import tree_digest
+from rollout_inference.digest import digest_of, file_digests
 from rollout_inference.errors import LoadFailed, first_line
 from rollout_inference.settings import Settings
 from rollout_inference.signature import Signature
@@ -26,7 +26,7 @@ class Artifact:
     """A verified folder.
 
     serialization: "skops" or a pickle's; method: of the estimator, which MLflow's own server would ask; made_with: scikit-learn's
-    version there, "" where MLmodel does not say; code: the folder of its code_paths;
+    version there, "" where MLmodel does not say; code: the folder of its code_paths; file_digest: the hex sha256 of `file`;
     example: rows of the input example, empty where there is none; accuracy: share of right answers
     on held-out data, 0 to 1; absolute_error: mean absolute error there; samples: answers behind either; None where metrics.json has none.
     """
@@ -43,6 +43,7 @@ class Artifact:
     method: str = "predict"
     made_with: str = ""
     code: Path | None = None
+    file_digest: str = ""
 
 
 def verify(folder: Path, settings: Settings) -> Artifact:
@@ -51,9 +52,10 @@ def verify(folder: Path, settings: Settings) -> Artifact:
         raise LoadFailed(f"{folder} has no {MLMODEL} file, so it is no MLflow model.")
     _weigh(folder, settings.max_model)
     try:
-        digest = tree_digest(folder)
+        digests = file_digests(folder)
     except ValueError as failure:
         raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
+    digest = digest_of(digests)
     if settings.model_digest and digest != settings.model_digest:
         raise LoadFailed(
             f"DigestMismatch: the files of {settings.model_uri or folder} are {digest}, but {settings.model_digest} was recorded."
@@ -61,9 +63,11 @@ def verify(folder: Path, settings: Settings) -> Artifact:
     try:
         described = _mlmodel(folder)
         signature = Signature.of(described.get("signature"))
-        flavor = _flavor(described)
-        method = _method(described.get("flavors") or {})
+        flavors = described.get("flavors") or {}
+        flavor, method = _flavor(flavors), _method(flavors)
         file = within(folder, flavor.get("pickled_model", ""))
+        if (of_file := digests.get(file.relative_to(folder.resolve()).as_posix())) is None:
+            raise LoadFailed(f"MLmodel names {file.name} as the model file, which is no part of the digest.")
         code = within(folder, flavor["code"], folders=True) if flavor.get("code") else None
         measured = _measured(folder / "metrics.json")
         example = _example(folder, described, signature)
@@ -71,7 +75,7 @@ def verify(folder: Path, settings: Settings) -> Artifact:
         raise
     except Exception as failure:  # a file of unknown content can fail in any way
         raise LoadFailed(f"The model cannot be loaded: {first_line(failure)}") from failure
-    made: dict[str, Any] = {"method": method, "made_with": str(flavor.get("sklearn_version") or ""), "code": code}
+    made: dict[str, Any] = {"method": method, "made_with": str(flavor.get("sklearn_version") or ""), "code": code, "file_digest": of_file}
     return Artifact(folder, file, str(flavor.get("serialization_format", "")), signature, digest, example, **measured, **made)
 
 
@@ -103,11 +107,11 @@ def _method(flavors: dict[str, Any]) -> str:
 
     Source: mlflow.sklearn._SklearnModelWrapper.
     """
-    if "python_function" not in flavors:
+    if PYFUNC not in flavors:
         raise LoadFailed(
             "MLmodel has no python_function flavor, so MLflow does not serve the model either: log it with a pyfunc_predict_fn that it has."
         )
-    named = (flavors["python_function"] or {}).get("predict_fn", "predict")
+    named = (flavors[PYFUNC] or {}).get("predict_fn", "predict")
     if named not in METHODS:
         raise LoadFailed(
             f"The model was logged with pyfunc_predict_fn={named!r}, which cannot be served: log it with one of {', '.join(METHODS)}."
@@ -115,9 +119,8 @@ def _method(flavors: dict[str, Any]) -> str:
     return str(named)
 
 
-def _flavor(described: dict[str, Any]) -> dict[str, Any]:
+def _flavor(flavors: dict[str, Any]) -> dict[str, Any]:
     """MLmodel's part about scikit-learn; raises LoadFailed with the flavours that it has instead."""
-    flavors = described.get("flavors") or {}
     if isinstance(found := flavors.get("sklearn"), dict):
         return found
     others = sorted(set(map(str, flavors)) - {PYFUNC}) or [f"{PYFUNC} (a model of one's own)" if flavors else "none"]

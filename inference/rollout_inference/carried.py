@@ -15,7 +15,6 @@ import numpy as np
 
 from rollout_inference.agreement import Proof, disagreement
 from rollout_inference.artifact import Artifact, text
-from rollout_inference.digest import file_digest
 from rollout_inference.errors import first_line
 from rollout_inference.plan import ONNX_FILE, Plan
 from rollout_inference.runtimes import OnnxRuntime
@@ -59,7 +58,7 @@ def write(artifact: Artifact, plan: Plan, content: bytes, proof: Proof | None, r
     """
     folder = artifact.folder / FOLDER
     folder.mkdir()
-    described = Described(plan, file_digest(artifact.file), RULE, _versions())
+    described = Described(plan, artifact.file_digest, RULE, _versions())
     (folder / DESCRIBED).write_bytes(msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
     arrays = {ROWS: rows}
     if plan.shape is not None and proof is not None:
@@ -109,7 +108,7 @@ def numbers(artifact: Artifact) -> Any:
 
 def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, OnnxRuntime | None]:
     described = msgspec.json.decode(text(folder / DESCRIBED), type=Described)
-    if described.made_from != file_digest(artifact.file):
+    if described.made_from != artifact.file_digest:
         raise NotCarried("its conversion was made from another model file")
     if described.rule != RULE:
         raise NotCarried("its conversion was proved by another rule than this server's")

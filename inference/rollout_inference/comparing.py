@@ -5,8 +5,8 @@ which knows NaN.
 The server itself holds no scikit-learn, so its memory at rest stays what it is.
 """
 
+import asyncio
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,9 +16,10 @@ import msgspec
 import numpy as np
 
 from rollout_inference import carried
-from rollout_inference.agreement import TIE, far
+from rollout_inference.agreement import TIE, far, ties
 from rollout_inference.artifact import Artifact, verify
 from rollout_inference.errors import LoadFailed, first_line
+from rollout_inference.loading import fetched
 from rollout_inference.settings import Settings
 from rollout_inference.signature import frame
 
@@ -41,28 +42,19 @@ class Found(msgspec.Struct, frozen=True):
     failed: str = ""
 
 
-def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
+async def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
     """The verified model and its estimator, fetched anew where it has a URI; raises LoadFailed."""
+    try:
+        async with asyncio.timeout(settings.load_seconds):
+            folder = settings.model_path or await fetched(settings, str(scratch))
+    except TimeoutError:
+        raise LoadFailed(f"{settings.model_uri} could not be fetched within {settings.load_seconds:g} s") from None
+    return await asyncio.to_thread(_read, folder, settings)
+
+
+def _read(folder: Path, settings: Settings) -> tuple[Artifact, Any]:
     from rollout_inference import estimator  # noqa: PLC0415 - scikit-learn is imported where it is asked, and only there
 
-    folder = settings.model_path
-    if folder is None:
-        command = [
-            sys.executable,
-            "-m",
-            "rollout_inference.fetching",
-            settings.model_uri,
-            str(scratch / "fetched"),
-            str(settings.max_model),
-        ]
-        try:
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=settings.load_seconds)
-        except subprocess.TimeoutExpired:
-            raise LoadFailed(f"{settings.model_uri} could not be fetched within {settings.load_seconds:g} s") from None
-        said = done.stdout.strip().splitlines()
-        if done.returncode or not said:
-            raise LoadFailed(said[-1] if said else f"{settings.model_uri} could not be fetched")
-        folder = Path(said[-1])
     artifact = verify(folder, settings)
     return artifact, estimator.load(artifact, settings)
 
@@ -113,9 +105,8 @@ def _other(said: list[Any], expected: Any, asked: Any, model: Any) -> list[int]:
     values = decides(asked) if decides is not None else None
     if not isinstance(values, np.ndarray):
         return differ
-    best = np.sort(values, axis=1)[:, -2:] if values.ndim > 1 and values.shape[1] > 1 else np.c_[np.zeros(len(said)), values.ravel()]
-    apart = np.abs(best[:, 1] - best[:, 0])
-    return [n for n in differ if not apart[n] < TIE]
+    tied = ties(values) if values.ndim > 1 and values.shape[1] > 1 else np.abs(values.ravel()) < TIE
+    return [n for n in differ if not tied[n]]
 
 
 def main() -> None:
@@ -126,7 +117,8 @@ def main() -> None:
     sample = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Sample)
     try:
         with tempfile.TemporaryDirectory(prefix="compared-") as scratch:
-            found = compared(sample, *original(Settings.model_validate_json(sample.settings), Path(scratch)))
+            settings = Settings.model_validate_json(sample.settings)
+            found = compared(sample, *asyncio.run(original(settings, Path(scratch))))
     except Exception as failure:  # the server has to know, whatever it is
         found = Found(failed=str(failure) if isinstance(failure, LoadFailed) else f"{type(failure).__name__}: {first_line(failure)}")
     with answer:

@@ -6,9 +6,7 @@ The proof of a conversion is made of rows that somebody thought of; these are th
 import asyncio
 import logging
 import random
-import sys
 import tempfile
-from asyncio.subprocess import PIPE
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rollout_inference.comparing import Found, Sample, original
-from rollout_inference.loading import LoadedModel
+from rollout_inference.loading import LoadedModel, child, ended
 from rollout_inference.runtimes import SklearnRuntime
 from rollout_inference.settings import Settings
 from rollout_inference.signature import Rows
@@ -39,21 +37,23 @@ class Live:
 
     def __init__(self, share: float, chance: Any = random.random) -> None:
         self._share, self._chance = share, chance
-        self.take()
+        self._noted: list[tuple[list[float], Any]] = []
 
     def note(self, rows: Rows, said: list[Any]) -> None:
-        """A request was answered. Called by threads and the event loop alike: a few rows too many do no harm."""
-        if len(self._said) < MOST and self._chance() < self._share:
-            room = MOST - len(self._said)
-            self._rows.extend(rows[:room].tolist())
-            self._said.extend(said[:room])
+        """A request was answered.
+
+        Called by threads and the event loop alike: a few rows too many do no harm, and each row is
+        kept with what was said to it.
+        """
+        room = MOST - len(self._noted)
+        if room > 0 and self._chance() < self._share:
+            answered = zip(rows[:room].tolist(), said[:room], strict=True)
+            self._noted.extend(answered)
 
     def take(self) -> tuple[list[list[float]], list[Any]]:
         """What was noted; begins anew."""
-        taken = getattr(self, "_rows", []), getattr(self, "_said", [])
-        self._rows: list[list[float]] = []
-        self._said: list[Any] = []
-        return taken
+        taken, self._noted = self._noted, []
+        return [row for row, _ in taken], [one for _, one in taken]
 
 
 async def watch(state: "State") -> None:
@@ -80,7 +80,7 @@ async def compare(state: "State") -> None:
     if not live.mismatch:
         return
     try:
-        served = await asyncio.to_thread(_by_sklearn, model, state.settings, live.mismatch)
+        served = await _by_sklearn(model, state.settings, live.mismatch)
     except Exception as failure:  # whatever it is, the mismatch remains
         log.error(
             "%s; scikit-learn cannot be loaded, so ONNX Runtime goes on serving, and it is tried again in %d s: %s",
@@ -112,22 +112,14 @@ async def _mismatch(state: "State", model: LoadedModel, live: Live) -> str:
 
 
 async def _found(sample: Sample) -> Found:
-    command = [sys.executable, "-m", "rollout_inference.comparing"]
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
-    try:
+    async with child("comparing") as process:
         said, _ = await process.communicate(msgspec.msgpack.encode(sample))
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-    if not said:
-        return Found(failed=f"the process that does it ended with {process.returncode}; with -9, the pod's memory limit was too low")
-    return msgspec.msgpack.decode(said, type=Found)
+    return msgspec.msgpack.decode(said, type=Found) if said else Found(failed=ended(process))
 
 
-def _by_sklearn(model: LoadedModel, settings: Settings, reason: str) -> LoadedModel:
+async def _by_sklearn(model: LoadedModel, settings: Settings, reason: str) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
-        artifact, estimator = original(settings, Path(scratch))
+        artifact, estimator = await original(settings, Path(scratch))
     runtime = SklearnRuntime(estimator, artifact.signature, method=artifact.method)
     plan = msgspec.structs.replace(model.plan, runtime="sklearn", shape=None, reason=reason)
     return replace(model, runtime=runtime, plan=plan)

@@ -43,7 +43,7 @@ async def load(settings: Settings) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         try:
             async with asyncio.timeout(settings.load_seconds):
-                folder = settings.model_path or await _fetched(settings, scratch)
+                folder = settings.model_path or await fetched(settings, scratch)
                 artifact = await asyncio.to_thread(verify, folder, settings)
                 plan, onnx = await _conversion(artifact, scratch, settings)
         except TimeoutError:
@@ -61,7 +61,7 @@ def load_folder(folder: Path, settings: Settings) -> LoadedModel:
 
 
 @asynccontextmanager
-async def _child(module: str, *arguments: str) -> AsyncIterator[Process]:
+async def child(module: str, *arguments: str) -> AsyncIterator[Process]:
     """A process of this package, which does not outlive the context."""
     command = [sys.executable, "-m", f"rollout_inference.{module}", *arguments]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
@@ -73,11 +73,12 @@ async def _child(module: str, *arguments: str) -> AsyncIterator[Process]:
         await process.wait()
 
 
-async def _fetched(settings: Settings, scratch: str) -> Path:
-    async with _child("fetching", settings.model_uri, f"{scratch}/fetched", str(settings.max_model)) as process:
+async def fetched(settings: Settings, scratch: str) -> Path:
+    """The folder with the files of the model's URI, by a process that ends; raises LoadFailed."""
+    async with child("fetching", settings.model_uri, f"{scratch}/fetched", str(settings.max_model)) as process:
         said = (await process.communicate())[0].decode(errors="replace").strip()
     if process.returncode != 0:
-        raise LoadFailed(said or f"{settings.model_uri} could not be fetched: {_ended(process)}")
+        raise LoadFailed(said or f"{settings.model_uri} could not be fetched: {ended(process)}")
     return Path(said.splitlines()[-1])
 
 
@@ -159,17 +160,18 @@ class _Died(Exception):
 
 async def _prepared(order: Order) -> Plan:
     """Raises _Died, and LoadFailed where the model itself is what is wrong."""
-    async with _child("preparing") as process:
+    async with child("preparing") as process:
         said, _ = await process.communicate(msgspec.json.encode(order) + b"\n")
     if not said:
-        raise _Died(_ended(process))
+        raise _Died(ended(process))
     reply = msgspec.json.decode(said, type=Reply)
     if reply.plan is None:
         raise LoadFailed(reply.refused)
     return reply.plan
 
 
-def _ended(process: Process) -> str:
+def ended(process: Process) -> str:
+    """How a process ended that gave no answer, in words."""
     if (code := process.returncode or 0) < 0:
         return f"the process that did it was ended by signal {-code}; with 9, the pod's memory limit was too low."
     return f"the process that did it ended with exit code {code}; the pod's log has the reason."

@@ -104,7 +104,7 @@ async def test_the_model_is_then_converted_at_load(copy: Path, name: str) -> Non
 
 
 async def test_one_that_proves_right_needs_no_other_process(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_child", None)
+    monkeypatch.setattr(loading, "child", None)
     model = await loading.load(Settings(model_path=copy))
     assert model.runtime.name == "onnx"
     assert model.runtime.run(IRIS.data.to_numpy()[:150:50]).labels == NAMES.tolist()
@@ -135,7 +135,7 @@ async def test_what_the_trainer_found_not_to_convert_is_not_tried_again(save: Sa
     folder, settings = save(estimator, IRIS.data.to_numpy())
     made = carry(estimator, folder)
     assert made.reason == "not compared: PolynomialFeatures cannot be undone"
-    monkeypatch.setattr(loading, "_child", None)
+    monkeypatch.setattr(loading, "child", None)
     model = await loading.load(settings)
     assert (model.runtime.name, model.plan) == ("sklearn", made)
     assert model.runtime.run(IRIS.data.to_numpy()).labels == estimator.predict(IRIS.data.to_numpy()).tolist()
@@ -181,7 +181,7 @@ async def test_nor_is_it_where_values_may_be_missing(save: Save, monkeypatch: py
     folder, settings = save(estimator, holed)
     made = carry(estimator, folder)
     assert "columns may be missing" in made.reason
-    monkeypatch.setattr(loading, "_child", None)
+    monkeypatch.setattr(loading, "child", None)
     model = await loading.load(settings)
     assert (model.runtime.name, model.plan) == ("sklearn", made)
     assert model.runtime.run(holed.to_numpy()).labels == estimator.predict(holed).tolist()

@@ -171,7 +171,7 @@ def test_a_registry_that_hangs_does_not_hold_the_comparison(tmp_path: Path, monk
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(LoadFailed, match="models:/iris/1 could not be fetched within 5 s"):
-            original(Settings(model_uri="models:/iris/1", load_seconds=5), tmp_path)
+            asyncio.run(original(Settings(model_uri="models:/iris/1", load_seconds=5), tmp_path))
 
 
 async def test_the_server_compares_by_itself_where_it_is_told_to(settings: Settings, loaded: LoadedModel) -> None:
@@ -201,6 +201,22 @@ def test_a_share_of_the_requests_is_noted_and_no_more_than_a_comparison_takes() 
     rows, said = every.take()
     assert len(rows) == len(said) == MOST
     assert every.take() == ([], [])
+
+
+def test_a_row_stays_with_what_was_said_to_it_whoever_comes_between() -> None:
+    """A thread that answers is stopped anywhere, for another request or for a comparison to begin."""
+    every, between = Live(1), list[Any]()
+
+    class Stopped(list[str]):
+        def __getitem__(self, part: Any) -> Any:
+            every.note(np.array([[2.0]]), ["two"])
+            between.append(every.take())
+            every.note(np.array([[3.0]]), ["three"])
+            return super().__getitem__(part)
+
+    every.note(np.array([[1.0]]), Stopped(["one"]))
+    found = [one for taken in (*between, every.take()) for one in zip(*taken, strict=True)]
+    assert sorted(found) == [([1.0], "one"), ([2.0], "two"), ([3.0], "three")]
 
 
 def sample(task: str, rows: Any, said: list[Any]) -> Sample:

@@ -59,14 +59,14 @@ async def test_a_model_that_does_not_fit_says_what_it_needs(
 ) -> None:
     if not carried:
         shutil.rmtree(copy / "onnx")
-    monkeypatch.setattr(loading, "_child", None)
+    monkeypatch.setattr(loading, "child", None)
     sentence = rf"^The model needs about 1\d\d MiB, and the limit is {limit} MiB: raise spec\.resources\.limits\.memory\.$"
     with pytest.raises(LoadFailed, match=sentence):
         await loading.load(_limited(copy, tmp_path, limit))
 
 
 async def test_a_conversion_that_is_there_needs_less(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_child", None)
+    monkeypatch.setattr(loading, "child", None)
     assert (await loading.load(_limited(copy, tmp_path, 100))).runtime.name == "onnx"
 
 

@@ -159,6 +159,14 @@ def test_the_recorded_digest_is_accepted(copy: Path) -> None:
     assert loaded.accuracy is not None
 
 
+def test_what_the_digest_leaves_out_is_no_model(copy: Path) -> None:
+    """Every download writes that file anew: the digest would vouch for none of it."""
+    (copy / "model.skops").rename(copy / "registered_model_meta")
+    replace_flavor(copy, pickled_model="registered_model_meta")
+    with pytest.raises(LoadFailed, match="names registered_model_meta as the model file, which is no part of the digest"):
+        load_folder(copy, Settings(model_path=copy, model_digest=tree_digest(copy)))
+
+
 def test_a_pickle_is_loaded_only_where_the_configuration_allows_it(copy: Path, trained: Path) -> None:
     estimator = skops.io.load(trained / "model.skops", trusted=["sklearn.tree._tree.Tree"])
     (copy / "model.pkl").write_bytes(pickle.dumps(estimator))
