@@ -150,9 +150,11 @@ def _asking(rollout: Rollout, ports: Ports, now: datetime) -> Asking | None:
 
 
 def _ways(rollout: Rollout, spec: Spec, children: list[Child], ports: Ports) -> Ways:
-    there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
+    routes = [c for c in children if c.kind in ROUTERS and not c.deleting]
+    there = {(c.kind, c.name): c.trouble for c in routes}
+    made = {(c.kind, c.name): c.created for c in routes if c.created is not None}
     namespace, name = key_of(rollout.raw["metadata"])
-    return Ways(name, spec.traffic, rollout.status, there, ports.claims.at(namespace, spec.traffic, ports.gateways.namespace))
+    return Ways(name, spec.traffic, rollout.status, there, ports.claims.at(namespace, spec.traffic, ports.gateways.namespace), made)
 
 
 def _refused(key: Key, ports: Ports, now: datetime) -> str:

@@ -369,6 +369,9 @@ def test_a_host_of_somebody_elses_ingress_is_said(api: Api, ns: str, operator: O
     api.http.post(path, json=ingress("shop", "/")).raise_for_status()
     wait_for(lambda: rollout.condition("HostShared") or None, "the condition")
     assert rollout.condition("Ready")["status"] == "True", "the older one, ours, is served"
+    api.http.delete(f"{path}/shared").raise_for_status()
+    wait_for(lambda: rollout.condition("Ready")["reason"] == "RouteNotAccepted" or None, "ours to be the younger one, made again")
+    wait_for(lambda: "shared" in {i["metadata"]["name"] for i in api.items("Ingress", ns)} or None, "it to be there again")
 
 
 def rollout_paths(api: Api, ns: str, name: str) -> set[str]:

@@ -180,7 +180,8 @@ OLDER_FIRST: dict[str, tuple[Status, Claim, bool]] = {
 @pytest.mark.parametrize(("status", "foreign", "taken"), OLDER_FIRST.values(), ids=OLDER_FIRST.keys())
 def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, foreign: Claim, taken: bool) -> None:
     """Routers serve the older of two: nothing is promoted, Ready or evidence on a place that another answers."""
-    ways = Ways("iris", spec().traffic, status, {("Ingress", "iris"): ""}, (foreign,))
+    place = ("Ingress", "iris")
+    ways = Ways("iris", spec().traffic, status, {place: ""}, (foreign,), {place: status.routes[0].since})
     for said in (ways.in_use(), ways.asked_for()):
         assert ("Ingress web/shop" in said) is taken
     seen = observed(40, status=status, workloads=ready(V1), stable_endpoints=frozenset({V1.revision}), claims=(foreign,))
@@ -193,3 +194,21 @@ def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, for
         assert (conditions["Ready"].status == "True") is not taken
     gone = decide(replace(seen, status=plan.status, claims=(), now=at(41)))
     assert "HostShared" not in {c.type for c in gone.status.conditions}
+
+
+AGES: dict[str, tuple[float, float | None, bool]] = {
+    "made again after the foreign one came": (5, 12, True),
+    "gone, and to be made again": (5, None, True),
+    "kept while the spec asked for another": (20, 5, False),
+    "made as the spec asked for it": (5, 5, False),
+}
+
+
+@pytest.mark.parametrize(("since", "made", "taken"), AGES.values(), ids=AGES.keys())
+def test_the_older_of_two_routes_is_known_by_the_objects_themselves(since: float, made: float | None, taken: bool) -> None:
+    """The foreign one came at 9 s; since when the spec asks for ours says nothing of which of them is older."""
+    place, status = ("Ingress", "iris"), Status(phase=Phase.PROMOTED, stable=V1, routes=(way(since, since),))
+    there = {} if made is None else {place: ""}
+    ways = Ways("iris", spec().traffic, status, there, (claim(9),), {} if made is None else {place: at(made)})
+    for said in (ways.in_use(), ways.asked_for()):
+        assert ("Ingress web/shop" in said) is taken
