@@ -136,7 +136,8 @@ class Engine:
                 self._schedule(key, look_at if key in self._failures and look_at else utc_now())
             elif look_at is not None:
                 self._schedule(key, look_at)
-            # A former way that has gone frees its place for another, whom no watch tells: the status was written by this process.
+            # A former way that has gone frees its place for another, whom no watch tells: this
+            # process has written the status itself.
             for one in {*rivals} ^ {*self.ports.store.rivals(key)}:
                 self.wake(one)
 

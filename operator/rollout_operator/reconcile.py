@@ -25,7 +25,8 @@ from rollout_operator.domain.decide import (
 from rollout_operator.domain.doors import Way
 from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.names import KIND, REVISION, SHARD, revision_name
-from rollout_operator.domain.observed import Observed, Workload
+from rollout_operator.domain.observed import Claim, Observed, Workload
+from rollout_operator.domain.places import answers_at, places_of
 from rollout_operator.domain.report import Report, due, later
 from rollout_operator.domain.route import Ways, asked_apart, asked_now
 from rollout_operator.domain.scaling import put_back, sentence, waits
@@ -154,7 +155,26 @@ def _ways(rollout: Rollout, spec: Spec, children: list[Child], ports: Ports) -> 
     there = {(c.kind, c.name): c.trouble for c in routes}
     made = {(c.kind, c.name): c.created for c in routes if c.created is not None}
     namespace, name = key_of(rollout.raw["metadata"])
-    return Ways(name, spec.traffic, rollout.status, there, ports.claims.at(namespace, spec.traffic, ports.gateways.namespace), made)
+    claims = ports.claims.at(namespace, spec.traffic, ports.gateways.namespace)
+    rivals = _rivals(rollout.raw, ports)
+    return Ways(name, spec.traffic, rollout.status, there, claims, made, rivals)
+
+
+def _rivals(raw: Mapping[str, Any], ports: Ports) -> tuple[Claim, ...]:
+    """The routes that other rollouts have where this one is to answer.
+
+    One that has lost its place to this one keeps them until it moves.
+    """
+    store, gateways, found = ports.store, ports.gateways.namespace, list[Claim]()
+    asked, _ = places_of(raw, gateways)
+    for other in store.rivals(key_of(raw["metadata"])):
+        there = [c for c in store.children(other) if c.created is not None and not c.deleting]
+        made = {(c.kind, c.name): c.created for c in there}
+        for way in ((store.rollout(other) or {}).get("status") or {}).get("routes") or ():
+            kind, name = way.get("provider", ""), way.get("name", "")
+            if (kind, name) in made and answers_at(asked, way, gateways or other[0]):
+                found.append(Claim(kind, f"{other[0]}/{name}", made[kind, name], "/".join(other)))
+    return tuple(found)
 
 
 def _refused(key: Key, ports: Ports, now: datetime) -> str:

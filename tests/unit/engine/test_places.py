@@ -8,6 +8,7 @@ import pytest
 from rollout_operator.claims import Claims
 from rollout_operator.domain.decide import decide
 from rollout_operator.domain.observed import Claim
+from rollout_operator.domain.places import answers_at, places_of
 from rollout_operator.domain.route import Ways
 from rollout_operator.domain.status import Phase, Reason, Route, Status
 from rollout_operator.domain.traffic import Provider
@@ -52,6 +53,9 @@ def test_a_place_is_the_older_rollouts(older: dict[str, Any], status: dict[str, 
     store.put_rollout(rollout("a", older, created=1, **status))
     assert store.taken_by(("models", "b")) == (("models", "a") if taken else None)
     assert store.taken_by(("models", "a")) is None
+    asked, _ = places_of(rollout("b", younger), "")
+    kept = status.get("routes", ())
+    assert any(answers_at(asked, one, "models") for one in kept) is (taken and bool(kept))
     store.drop_rollout(rollout("a", older))
     assert store.taken_by(("models", "b")) is None
 
@@ -194,6 +198,16 @@ def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, for
         assert (conditions["Ready"].status == "True") is not taken
     gone = decide(replace(seen, status=plan.status, claims=(), now=at(41)))
     assert "HostShared" not in {c.type for c in gone.status.conditions}
+
+
+def test_the_older_route_of_a_rollout_that_has_lost_the_place_has_it_until_that_one_moves() -> None:
+    place, status = ("Ingress", "iris"), Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),))
+    rivals = tuple(Claim("Ingress", f"web/{name}", at(made), f"web/{name}") for name, made in (("before", 4), ("after", 9)))
+    ways = Ways("iris", spec().traffic, status, {place: ""}, (), {place: at(5)}, rivals)
+    said = "iris.example.com/ is answered by the older Ingress web/before of ModelRollout web/before: "
+    assert ways.in_use() == ways.asked_for() == f"{said}take another host or path, or have that one take another."
+    assert "no ModelRollout's" in replace(ways, claims=(claim(0),)).asked_for()
+    assert not replace(ways, rivals=rivals[1:]).asked_for()
 
 
 AGES: dict[str, tuple[float, float | None, bool]] = {
