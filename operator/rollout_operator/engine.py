@@ -116,6 +116,7 @@ class Engine:
 
     async def _look(self, key: Key, due: datetime) -> None:
         look_at: datetime | None = None
+        rivals = self.ports.store.rivals(key)
         try:
             async with asyncio.timeout(PASS_TIMEOUT):
                 with telemetry.RECONCILE_SECONDS.time():
@@ -135,6 +136,10 @@ class Engine:
                 self._schedule(key, look_at if key in self._failures and look_at else utc_now())
             elif look_at is not None:
                 self._schedule(key, look_at)
+            # A former way that has gone frees its place for another, whom no watch tells: this
+            # process has written the status itself.
+            for one in {*rivals} ^ {*self.ports.store.rivals(key)}:
+                self.wake(one)
 
     async def _failed(self, key: Key, failure: Exception) -> datetime:
         """When to try again; after a conflict, with the object as it is now."""

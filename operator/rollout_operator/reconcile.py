@@ -25,7 +25,8 @@ from rollout_operator.domain.decide import (
 from rollout_operator.domain.doors import Way
 from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.names import KIND, REVISION, SHARD, revision_name
-from rollout_operator.domain.observed import Observed, Workload
+from rollout_operator.domain.observed import Claim, Observed, Workload
+from rollout_operator.domain.places import answers_at
 from rollout_operator.domain.report import Report, due, later
 from rollout_operator.domain.route import Ways, asked_apart, asked_now
 from rollout_operator.domain.scaling import put_back, sentence, waits
@@ -161,9 +162,29 @@ def _revisions(status: Status) -> list[str]:
 
 
 def _ways(rollout: Rollout, spec: Spec, children: list[Child], ports: Ports) -> Ways:
-    there = {(c.kind, c.name): c.trouble for c in children if c.kind in ROUTERS and not c.deleting}
+    routes = [c for c in children if c.kind in ROUTERS and not c.deleting]
+    there = {(c.kind, c.name): c.trouble for c in routes}
+    made = {(c.kind, c.name): c.created for c in routes if c.created is not None}
     key = key_of(rollout.raw["metadata"])
-    return Ways(key[1], spec.traffic, rollout.status, there, ports.claims.at(ports.store.asked(key)))
+    claims = ports.claims.at(ports.store.asked(key))
+    return Ways(key[1], spec.traffic, rollout.status, there, claims, made, _rivals(key, ports))
+
+
+def _rivals(key: Key, ports: Ports) -> tuple[Claim, ...]:
+    """The routes that other rollouts have where this one is to answer.
+
+    One that has lost its place to this one keeps them until it moves.
+    """
+    store, gateways, found = ports.store, ports.gateways.namespace, list[Claim]()
+    asked = store.asked(key)
+    for other in store.rivals(key):
+        there = [c for c in store.children(other) if c.created is not None and not c.deleting]
+        made = {(c.kind, c.name): c.created for c in there}
+        for way in ((store.rollout(other) or {}).get("status") or {}).get("routes") or ():
+            kind, name = way.get("provider", ""), way.get("name", "")
+            if (kind, name) in made and answers_at(asked, way, gateways or other[0]):
+                found.append(Claim(kind, f"{other[0]}/{name}", made[kind, name], "/".join(other)))
+    return tuple(found)
 
 
 def _held_up(refusal: Refusal, now: datetime) -> str:

@@ -20,6 +20,7 @@ from rollout_operator.domain.scaling import Contest
 from rollout_operator.objects import Manifest
 from rollout_operator.objects.drift import made_of, owned, says
 from rollout_operator.objects.httproute import unaccepted
+from rollout_operator.objects.routes import ROUTERS
 
 KEPT = (
     *("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"),
@@ -64,8 +65,9 @@ class Child:
 
     ready and wanted: pods, for Deployments; scaler: who has set their number, if another than we; updated: Ready pods of the template as
     it is now, at least; endpoints: names of the Ready pods, for EndpointSlices; service: the Service that a slice belongs to; trouble:
-    what its controller says is wrong. content: labels, annotations, owner references and spec as JSON, packed; empty once it was found
-    to say what the manifest of hash `agreed` says (0: not compared yet); mark: the hash of the JSON.
+    what its controller says is wrong; created: when that was, for routes. content: labels,
+    annotations, owner references and spec as JSON, packed; empty once it was found to say what the
+    manifest of hash `agreed` says (0: not compared yet); mark: the hash of the JSON.
     """
 
     kind: str
@@ -86,6 +88,7 @@ class Child:
     endpoints: tuple[str, ...] = ()
     service: str = ""
     agreed: int = 0
+    created: datetime | None = None
 
     def agrees(self, manifest: Manifest) -> bool:
         """Whether the object says everything that the manifest says, or is what admission made of it."""
@@ -144,6 +147,7 @@ def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
     }
     stuck = [c.get("message", "") for c in status.get("conditions", ()) if c.get("type") == "ReplicaFailure" and c.get("status") == "True"]
     told = b"" if kind in UNSAID else to_json(content(raw))
+    made = meta.get("creationTimestamp")
     return Child(
         kind=kind,
         # The same text once for all objects of a rollout: half of them are called like it.
@@ -163,6 +167,7 @@ def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
         trouble=unaccepted(raw) if kind == "HTTPRoute" else stuck[0] if stuck else "",
         endpoints=tuple(sorted(ready)),
         service=labels.get(SERVICE, ""),
+        created=datetime.fromisoformat(made) if made and kind in ROUTERS else None,
     )
 
 

@@ -337,6 +337,33 @@ def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator
     wait_for(lambda: rollout_paths(api, ns, "a-second") == {"/"}, "its former path to go")
 
 
+def test_a_host_that_an_older_rollout_takes_is_its_own_when_the_younger_one_has_left(
+    api: Api, ns: str, operator: Operator, hands: Hands
+) -> None:
+    """The Ingress of the younger one is the older one, and routers serve it: nobody is Ready before it is gone."""
+    older, younger = Rollout(api, ns, "taking"), Rollout(api, ns, "leaving")
+    older.apply("models:/iris/1")
+    older.wait_phase("Promoted", 1)
+    # Creation is told in whole seconds.
+    time.sleep(1.1)
+    younger.apply("models:/iris/1")
+    younger.wait_phase("Promoted", 1)
+    older.apply("models:/iris/1", traffic={"host": "leaving.example.com", "removalDelay": "1s"})
+    wait_for(lambda: older.condition("Ready")["reason"] == "RouteNotAccepted" or None, "the route to be another's still")
+    said = f"leaving.example.com/ is answered by the older Ingress {ns}/leaving of ModelRollout {ns}/leaving: take another"
+    assert said in older.condition("Ready")["message"]
+    wait_for(lambda: younger.condition("Ready")["reason"] == "InvalidSpec" or None, "the younger one to be told")
+    time.sleep(3)
+    hosts = {i["spec"]["rules"][0]["host"] for i in api.items("Ingress", ns)}
+    assert hosts == {"taking.example.com", "leaving.example.com"}, "no way has gone"
+    younger.apply("models:/iris/1", traffic={"host": "third.example.com", "removalDelay": "1s"})
+    for one in (younger, older):
+        wait_for(lambda one=one: one.condition("Ready")["status"] == "True" or None, f"{one.name} to be Ready")  # type: ignore[misc]
+    younger.apply("models:/iris/1", traffic={"host": "taking.example.com", "removalDelay": "1s"})
+    wait_for(lambda: younger.status()["routes"][0]["host"] == "taking.example.com" or None, "a swap")
+    wait_for(lambda: younger.condition("Ready")["status"] == "True" or None, "it to be Ready")
+
+
 def test_a_host_of_somebody_elses_ingress_is_said(api: Api, ns: str, operator: Operator, hands: Hands) -> None:
     """Routers serve the older of two: a first deploy on such a host is never promoted, and a younger one takes nothing."""
     host, path = "shop.example.com", KINDS["Ingress"].format(ns=ns)
@@ -369,6 +396,9 @@ def test_a_host_of_somebody_elses_ingress_is_said(api: Api, ns: str, operator: O
     api.http.post(path, json=ingress("shop", "/")).raise_for_status()
     wait_for(lambda: rollout.condition("HostShared") or None, "the condition")
     assert rollout.condition("Ready")["status"] == "True", "the older one, ours, is served"
+    api.http.delete(f"{path}/shared").raise_for_status()
+    wait_for(lambda: rollout.condition("Ready")["reason"] == "RouteNotAccepted" or None, "ours to be the younger one, made again")
+    wait_for(lambda: "shared" in {i["metadata"]["name"] for i in api.items("Ingress", ns)} or None, "it to be there again")
 
 
 def rollout_paths(api: Api, ns: str, name: str) -> set[str]:

@@ -100,17 +100,20 @@ class MetricsUnreachable:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A route that no rollout owns, on the same host and path of the same router.
+    """A route of somebody else's on the same host and path of the same router.
 
-    name: namespace/name; created: None for a canary Ingress, which takes its share whatever its age.
+    name: namespace/name; created: None for a canary Ingress, which takes its share whatever its
+    age; of: the ModelRollout that owns it, "" for none.
     """
 
     kind: str
     name: str
     created: datetime | None
+    of: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
+        owner = f" of ModelRollout {self.of}" if self.of else ""
+        return f"{self.kind} {self.name}{owner}"
 
 
 @dataclass(frozen=True, slots=True)

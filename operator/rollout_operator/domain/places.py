@@ -77,6 +77,16 @@ def places_of(raw: Mapping[str, Any], gateways: str) -> tuple[tuple[Place, ...],
     return asked, tuple(dict.fromkeys(one for one in former if one not in asked))
 
 
+def answers_at(places: tuple[Place, ...], way: Mapping[str, Any], gateways: str) -> bool:
+    """Whether a way, as a status has it, answers at one of these places.
+
+    gateways: the namespace of its Gateways.
+    """
+    found = _places(way, gateways, [parent(said) for said in way.get("parents") or ()])
+    same = ((one, other) for one in places for other in found if one.where == other.where)
+    return any(meet(one.listener, other.listener) for one, other in same)
+
+
 def _places(way: Mapping[str, Any], namespace: str, parents: list[tuple[str, str]]) -> tuple[Place, ...]:
     host, path = way.get("host", ""), way.get("path", "/")
     if way.get("provider", "Ingress") == "Ingress":

@@ -1,7 +1,7 @@
 """The ways by which requests come in: none is taken away before the one that follows it was accepted, and answers. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -85,7 +85,8 @@ class Ways:
     """What is said of the routes of one rollout.
 
     name: of the rollout; there: what its router says against each Ingress and HTTPRoute that is there, "" for nothing, by kind and name;
-    claims: what no rollout owns and claims the same host and path as the spec.
+    claims: what no rollout owns and claims the same host and path as the spec; made: when each that
+    is there was created; rivals: what other rollouts have there, though the place is this one's.
     """
 
     name: str
@@ -93,6 +94,8 @@ class Ways:
     status: Status
     there: Mapping[tuple[str, str], str]
     claims: tuple[Claim, ...] = ()
+    made: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    rivals: tuple[Claim, ...] = ()
 
     def in_use(self) -> str:
         """What is said against the routes that requests come by, as they were last written; nothing of a first deploy's before its time."""
@@ -124,15 +127,24 @@ class Ways:
         return (refused or said) if said else ""
 
     def _taken(self, known: Route | None) -> str:
-        """What is said of foreign routes that were there before ours; "" where there is none.
+        """What is said of routes of others that were there before ours; "" where there is none.
 
         Of two, routers serve the older one, and a canary takes its share from either: what requests show there is not about our model.
+        The age is the object's own: it may have been made again since, or have been kept while the
+        spec asked for another. What is not there yet is younger than all that is.
         """
-        ours = known.since if known is not None else began(self.status)
-        older = [str(claim) for claim in self.claims if claim.created is None or ours is None or claim.created <= ours]
+        name = known.name if known is not None else self.name
+        ours = self.made.get((self.traffic.provider, name))
         where = f"{self.traffic.host}{self.traffic.path}"
-        named = f"{where} is answered by the older {', '.join(older)}, which is no ModelRollout's: take another host or path, or delete it."
-        return named if older else ""
+        # As long as there is one of nobody's, it is of no use that a rollout makes room.
+        for claims, advice in (
+            (self.claims, ", which is no ModelRollout's: take another host or path, or delete it."),
+            (self.rivals, ": take another host or path, or have that one take another."),
+        ):
+            older = [str(c) for c in claims if c.created is None or ours is None or c.created <= ours]
+            if older:
+                return f"{where} is answered by the older {', '.join(older)}{advice}"
+        return ""
 
     def _said(self, provider: Provider, name: str) -> str:
         none = NO_INGRESS if provider is Provider.INGRESS else "there is no HTTPRoute yet; is Gateway API installed in the cluster?"

@@ -8,7 +8,7 @@ import pytest
 from rollout_operator.claims import Claims
 from rollout_operator.domain.decide import decide
 from rollout_operator.domain.observed import Claim
-from rollout_operator.domain.places import places_of
+from rollout_operator.domain.places import answers_at, places_of
 from rollout_operator.domain.route import Ways
 from rollout_operator.domain.status import Phase, Reason, Route, Status
 from rollout_operator.domain.traffic import Provider
@@ -53,6 +53,9 @@ def test_a_place_is_the_older_rollouts(older: dict[str, Any], status: dict[str, 
     store.put_rollout(rollout("a", older, created=1, **status))
     assert store.taken_by(("models", "b")) == (("models", "a") if taken else None)
     assert store.taken_by(("models", "a")) is None
+    asked, _ = places_of(rollout("b", younger), "")
+    kept = status.get("routes", ())
+    assert any(answers_at(asked, one, "models") for one in kept) is (taken and bool(kept))
     store.drop_rollout(rollout("a", older))
     assert store.taken_by(("models", "b")) is None
 
@@ -181,7 +184,8 @@ OLDER_FIRST: dict[str, tuple[Status, Claim, bool]] = {
 @pytest.mark.parametrize(("status", "foreign", "taken"), OLDER_FIRST.values(), ids=OLDER_FIRST.keys())
 def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, foreign: Claim, taken: bool) -> None:
     """Routers serve the older of two: nothing is promoted, Ready or evidence on a place that another answers."""
-    ways = Ways("iris", spec().traffic, status, {("Ingress", "iris"): ""}, (foreign,))
+    place = ("Ingress", "iris")
+    ways = Ways("iris", spec().traffic, status, {place: ""}, (foreign,), {place: status.routes[0].since})
     for said in (ways.in_use(), ways.asked_for()):
         assert ("Ingress web/shop" in said) is taken
     seen = observed(40, status=status, workloads=ready(V1), stable_endpoints=frozenset({V1.revision}), claims=(foreign,))
@@ -194,3 +198,31 @@ def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, for
         assert (conditions["Ready"].status == "True") is not taken
     gone = decide(replace(seen, status=plan.status, claims=(), now=at(41)))
     assert "HostShared" not in {c.type for c in gone.status.conditions}
+
+
+def test_the_older_route_of_a_rollout_that_has_lost_the_place_has_it_until_that_one_moves() -> None:
+    place, status = ("Ingress", "iris"), Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),))
+    rivals = tuple(Claim("Ingress", f"web/{name}", at(made), f"web/{name}") for name, made in (("before", 4), ("after", 9)))
+    ways = Ways("iris", spec().traffic, status, {place: ""}, (), {place: at(5)}, rivals)
+    said = "iris.example.com/ is answered by the older Ingress web/before of ModelRollout web/before: "
+    assert ways.in_use() == ways.asked_for() == f"{said}take another host or path, or have that one take another."
+    assert "no ModelRollout's" in replace(ways, claims=(claim(0),)).asked_for()
+    assert not replace(ways, rivals=rivals[1:]).asked_for()
+
+
+AGES: dict[str, tuple[float, float | None, bool]] = {
+    "made again after the foreign one came": (5, 12, True),
+    "gone, and to be made again": (5, None, True),
+    "kept while the spec asked for another": (20, 5, False),
+    "made as the spec asked for it": (5, 5, False),
+}
+
+
+@pytest.mark.parametrize(("since", "made", "taken"), AGES.values(), ids=AGES.keys())
+def test_the_older_of_two_routes_is_known_by_the_objects_themselves(since: float, made: float | None, taken: bool) -> None:
+    """The foreign one came at 9 s; since when the spec asks for ours says nothing of which of them is older."""
+    place, status = ("Ingress", "iris"), Status(phase=Phase.PROMOTED, stable=V1, routes=(way(since, since),))
+    there = {} if made is None else {place: ""}
+    ways = Ways("iris", spec().traffic, status, there, (claim(9),), {} if made is None else {place: at(made)})
+    for said in (ways.in_use(), ways.asked_for()):
+        assert ("Ingress web/shop" in said) is taken

@@ -379,6 +379,32 @@ async def test_a_look_is_not_repeated_for_what_it_wrote_itself(name: str) -> Non
     assert looks == expected
 
 
+async def test_a_look_that_lets_go_of_a_place_has_who_waits_for_it_looked_at() -> None:
+    """No watch tells of a former way that goes by the operator's own write of the status."""
+
+    def claiming(version: int, name: str, host: str, *former: str) -> dict[str, Any]:
+        way = [{"host": one, "path": "/"} for one in former]
+        return {**rollout(version, name, uid=name), "spec": {"traffic": {"host": host}}, "status": {"routes": way}}
+
+    store, looked = Store(), list[str]()
+    store.put_rollout(claiming(1, "older", "new.example.com", "new.example.com", "iris.example.com"))
+    store.put_rollout(claiming(1, "waiting", "iris.example.com"))
+    store.put_rollout(claiming(1, "other", "other.example.com"))
+
+    async def one_pass(key: Key, ports: Ports, now: datetime) -> None:
+        looked.append(key[1])
+        if key[1] == "older":
+            store.wrote(key, "ModelRollout", claiming(2, "older", "new.example.com", "new.example.com"))
+
+    engine = Engine(cast("Ports", type("P", (), {"store": store})()), one_pass)
+    task = asyncio.create_task(engine.run())
+    engine.wake(("models", "older"))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait([task])
+    assert looked == ["older", "waiting"]
+
+
 async def test_changes_do_not_make_the_backoff_longer(caplog: pytest.LogCaptureFixture) -> None:
     """Each pod that comes wakes the rollout: the fifth of them must not mean that it is tried again after seconds only."""
     store, passes = Store(), Passes()
