@@ -8,7 +8,9 @@ ACTIONS = ("abort", "promote", "skip", "retry", "pause", "resume")
 
 
 def indented(text: str, by: int) -> str:
-    return "".join(" " * by + line if line.strip() else line for line in text.splitlines(keepends=True))
+    return "".join(
+        " " * by + line if line.strip() else line for line in text.splitlines(keepends=True)
+    )
 
 
 def configmap() -> str:

@@ -33,9 +33,13 @@ environment:
 
 
 def main() -> int:
-    """Serve until a signal ends it; 1 where the model could not be loaded, 2 for a wrong setting."""
+    """Serve until a signal ends it; 1 where the model could not be loaded,
+    2 for a wrong setting.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m rollout_inference", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m rollout_inference",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
     import uvicorn  # noqa: PLC0415 - slow to import, and --help does without

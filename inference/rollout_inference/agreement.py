@@ -1,4 +1,6 @@
-"""Whether ONNX Runtime and scikit-learn say the same: the rule that conversions are held to, when made, before serving and by live rows."""
+"""Whether ONNX Runtime and scikit-learn say the same: the rule that conversions are held to, when
+made, before serving and by live rows.
+"""
 
 import warnings
 from dataclasses import dataclass
@@ -9,7 +11,9 @@ import numpy as np
 from rollout_inference.signature import Rows
 
 TIE = 1e-6
-"""Where what scikit-learn decides by differs by less between its two best classes, either is right: a sum depends on its order."""
+"""Where what scikit-learn decides by differs by less between its two best classes, either is right:
+a sum depends on its order.
+"""
 CLOSE = 1e-5
 """How far apart probabilities may be; and numbers, by how far they are from the middle of all."""
 
@@ -19,7 +23,8 @@ class Proof:
     """What scikit-learn said to some rows.
 
     expected: predictions, (rows,) or (rows, outputs); probable: (rows, classes), None where it has
-    none that decide labels; tied: rows, as truth values, whose label is not determined, None for none.
+    none that decide labels; tied: rows, as truth values, whose label is not determined, None for
+    none.
     """
 
     points: Rows
@@ -36,7 +41,9 @@ class Difference(NamedTuple):
 
 
 def disagreement(task: str, proof: Proof, said: list[Any]) -> Difference | None:
-    """What ONNX Runtime's outputs, `said`, differ in from scikit-learn's; None for nothing. task: as in Plan."""
+    """What ONNX Runtime's outputs, `said`, differ in from scikit-learn's; None for nothing. task:
+    as in Plan.
+    """
     expected = proof.expected
     labels = np.asarray(said[0]).reshape(expected.shape)
     if task == "regressor":
@@ -57,14 +64,19 @@ def disagreement(task: str, proof: Proof, said: list[Any]) -> Difference | None:
 
 
 def _share(differ: Any, of: str) -> Difference | None:
-    return Difference(float(differ.mean()), f"{int(differ.sum())} of {differ.size} {of}") if differ.any() else None
+    return (
+        Difference(float(differ.mean()), f"{int(differ.sum())} of {differ.size} {of}")
+        if differ.any()
+        else None
+    )
 
 
 def far(said: Any, expected: Any, among: Any = None) -> Any:
-    """Which numbers are too far apart, as truth values: measured from the middle, so that an offset of all of them hides nothing.
+    """Which numbers are too far apart, as truth values: measured from the middle, so that an offset
+    of all of them hides nothing.
 
-    said, expected: (rows,) or (rows, outputs); among: predictions of the same outputs whose middle and
-    spread count, `expected` by default.
+    said, expected: (rows,) or (rows, outputs); among: predictions of the same outputs whose middle
+    and spread count, `expected` by default.
     """
     among = expected if among is None else among
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
@@ -78,10 +90,16 @@ def far(said: Any, expected: Any, among: Any = None) -> Any:
 
 
 def _kind(labels: Any) -> str:
-    return "U" if labels.dtype.kind == "O" and all(isinstance(one, str) for one in labels.ravel()) else str(labels.dtype.kind)
+    return (
+        "U"
+        if labels.dtype.kind == "O" and all(isinstance(one, str) for one in labels.ravel())
+        else str(labels.dtype.kind)
+    )
 
 
 def ties(values: Any) -> Any:
-    """Rows, as truth values, of which the two best differ by less than TIE. `values`: (rows, classes)."""
+    """Rows, as truth values, of which the two best differ by less than TIE. `values`: (rows,
+    classes).
+    """
     best = np.sort(values, axis=1)[:, -2:]
     return best[:, -1] - best[:, 0] < TIE

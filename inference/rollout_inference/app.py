@@ -1,4 +1,6 @@
-"""The application: listens at once, is ready when the model is. Requests to the model go past FastAPI, everything else through it."""
+"""The application: listens at once, is ready when the model is. Requests to the model go past
+FastAPI, everything else through it.
+"""
 
 import asyncio
 import gc
@@ -33,20 +35,31 @@ from rollout_inference.tracing import tracing
 log = logging.getLogger(__name__)
 ROUTERS = (model.router, health.router, metrics.router)
 UNROUTED = frozenset({404, 405})
-"""Answers to requests that found no route, or none for their method; 404 also where the Open Inference Protocol names another model."""
+"""Answers to requests that found no route, or none for their method; 404 also where the Open
+Inference Protocol names another model.
+"""
 BODIES = frozenset({b"application/json", b"text/csv", b"application/octet-stream"})
 WORDS = frozenset({"predict", "invocations", "infer", "feedback"})
 
 
 class Application:
-    """ASGI. `api` is what documents and serves every route; `endpoints` are the ones that requests to the model take directly."""
+    """ASGI. `api` is what documents and serves every route; `endpoints` are the ones that requests
+    to the model take directly.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.state = State.of(settings)
-        speakers = {"predict": Native(), "feedback": Labels(), "invocations": Mlflow(), "infer": OpenInference()}
+        speakers = {
+            "predict": Native(),
+            "feedback": Labels(),
+            "invocations": Mlflow(),
+            "infer": OpenInference(),
+        }
         self.endpoints = {name: Endpoint(self.state, speaks) for name, speaks in speakers.items()}
         self.api = _api(self.state, self.endpoints)
-        self._prefix_of = prefixes([*self.api.routes, *(route for router in ROUTERS for route in router.routes)])
+        self._prefix_of = prefixes(
+            [*self.api.routes, *(route for router in ROUTERS for route in router.routes)]
+        )
         base = f"/v2/models/{settings.name}"
         short = {
             "predict": ("/predict/", "/predict"),
@@ -54,7 +67,9 @@ class Application:
             "invocations": ("/invocations",),
             "infer": (f"{base}/infer", f"{base}/versions/{settings.version}/infer"),
         }
-        self._short = {path: self.endpoints[name] for name, paths in short.items() for path in paths}
+        self._short = {
+            path: self.endpoints[name] for name, paths in short.items() for path in paths
+        }
         self._fixed = self.endpoints["predict"].fixed
 
     def endpoint(self, path: str) -> Endpoint | None:
@@ -78,10 +93,16 @@ class Application:
         async def say_who_answered(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 known = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(one for one in self._fixed if one[0] not in known)]
+                message["headers"] = [
+                    *message["headers"],
+                    *(one for one in self._fixed if one[0] not in known),
+                ]
                 if message["status"] in UNROUTED:
                     self.state.metrics.unrouted(unrouted)
-                    log.debug("no route", extra={"path": path, "status": message["status"], "kind": unrouted})
+                    log.debug(
+                        "no route",
+                        extra={"path": path, "status": message["status"], "kind": unrouted},
+                    )
             elif head:
                 message["body"] = b""
             await send(message)
@@ -91,9 +112,11 @@ class Application:
 
 
 def kind(scope: Scope) -> str:
-    """What a request looks like that finds no route: a prediction that went astray, or anything else, such as a browser or a scanner.
+    """What a request looks like that finds no route: a prediction that went astray, or anything
+    else, such as a browser or a scanner.
 
-    A POST is a prediction where its body is of a kind that a protocol reads, or its path names one of the protocols' routes.
+    A POST is a prediction where its body is of a kind that a protocol reads, or its path names one
+    of the protocols' routes.
     """
     if scope["method"] != "POST":
         return OTHER
@@ -102,7 +125,9 @@ def kind(scope: Scope) -> str:
 
 
 def create_app(settings: Settings, model: LoadedModel | None = None) -> Application:
-    """The application for one model; a `model` that is given is served at once, otherwise it is loaded by `settings` at start."""
+    """The application for one model; a `model` that is given is served at once, otherwise it is
+    loaded by `settings` at start.
+    """
     made = Application(settings)
     if model is not None:
         made.state.serve(model, measured(made.state, model))
@@ -114,7 +139,9 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        state.tracing = tracing(os.environ, settings.name, settings.version, settings.model_revision)
+        state.tracing = tracing(
+            os.environ, settings.name, settings.version, settings.model_revision
+        )
         loading = asyncio.create_task(_load(state)) if state.model is None else None
         yield
         if loading is not None:
@@ -122,9 +149,12 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
             await asyncio.wait([loading])
         await asyncio.to_thread(state.tracing.close)
 
-    # Its pages come from the image itself: a cluster need not reach the network that FastAPI's own pages are fetched from.
+    # Its pages come from the image itself: a cluster need not reach the network that FastAPI's own
+    # pages are fetched from.
     about: dict[str, Any] = {"title": TITLE, "description": OVERVIEW, "version": "2"}
-    api: FastAPI = FastAPIOffline(redoc_url=None, lifespan=lifespan, redirect_slashes=False, **about)
+    api: FastAPI = FastAPIOffline(
+        redoc_url=None, lifespan=lifespan, redirect_slashes=False, **about
+    )
     api.state.served, api.state.endpoints = state, endpoints
     for router in ROUTERS:
         api.include_router(router)
@@ -132,7 +162,9 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
     def document() -> dict[str, Any]:
         """Not cached: it is seldom asked for, and another one once the model is loaded."""
         made = get_openapi(title=TITLE, version="2", description=OVERVIEW, routes=api.routes)
-        signature, example = (state.model.signature, state.model.example) if state.model is not None else (None, [])
+        signature, example = (
+            (state.model.signature, state.model.example) if state.model is not None else (None, [])
+        )
         return for_model(made, signature, example, state.settings.max_rows)
 
     api.openapi = document  # type: ignore[method-assign]
@@ -152,8 +184,19 @@ async def _load(state: State) -> None:
     # What stays for the life of the process need not be looked at by every collection.
     gc.collect()
     gc.freeze()
-    what = {"digest": found.digest, "runtime": found.runtime.name, "reason": found.plan.reason, "rows_at_once": pace.rows}
-    log.info("serving %s version %s by %s", state.settings.name, state.settings.version, found.runtime.name, extra=what)
+    what = {
+        "digest": found.digest,
+        "runtime": found.runtime.name,
+        "reason": found.plan.reason,
+        "rows_at_once": pace.rows,
+    }
+    log.info(
+        "serving %s version %s by %s",
+        state.settings.name,
+        state.settings.version,
+        found.runtime.name,
+        extra=what,
+    )
     await watch(state)
 
 

@@ -1,8 +1,9 @@
-"""The process that asks scikit-learn what the server said by ONNX Runtime: it loads the model, compares, and ends.
+"""The process that asks scikit-learn what the server said by ONNX Runtime: it loads the model,
+compares, and ends.
 
-`python -m rollout_inference.comparing` reads a Sample from standard input and answers with Found on standard output, both as MessagePack,
-which knows NaN.
-The server itself holds no scikit-learn, so its memory at rest stays what it is.
+`python -m rollout_inference.comparing` reads a Sample from standard input and answers with Found on
+standard output, both as MessagePack, which knows NaN. The server itself holds no scikit-learn, so
+its memory at rest stays what it is.
 """
 
 import asyncio
@@ -34,7 +35,9 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """How many rows were compared, how many differ, and one of these in words; or why nothing was compared."""
+    """How many rows were compared, how many differ, and one of these in words; or why nothing was
+    compared.
+    """
 
     compared: int = 0
     differ: int = 0
@@ -48,7 +51,9 @@ async def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
         async with asyncio.timeout(settings.load_seconds):
             folder = settings.model_path or await fetched(settings, str(scratch))
     except TimeoutError:
-        raise LoadFailed(f"{settings.model_uri} could not be fetched within {settings.load_seconds:g} s") from None
+        raise LoadFailed(
+            f"{settings.model_uri} could not be fetched within {settings.load_seconds:g} s"
+        ) from None
     return await asyncio.to_thread(_read, folder, settings)
 
 
@@ -70,7 +75,9 @@ def compared(sample: Sample, artifact: Artifact, model: Any) -> Found:
     example = ""
     if wrong:
         first = wrong[0]
-        example = f"{sample.said[first]!r} was served, scikit-learn says {expected.tolist()[first]!r}"
+        example = (
+            f"{sample.said[first]!r} was served, scikit-learn says {expected.tolist()[first]!r}"
+        )
     return Found(len(sample.rows), len(wrong), example)
 
 
@@ -89,16 +96,23 @@ def _proved(artifact: Artifact, model: Any) -> Any:
 def _far(said: list[Any], expected: Any, proved: Any) -> list[int]:
     """Rows with a number that the proof would not have passed.
 
-    The rows that came may all be alike, so the middle is that of what the proof saw, where that is known.
+    The rows that came may all be alike, so the middle is that of what the proof saw, where that is
+    known.
     """
-    among = proved if proved is not None and np.shape(proved)[1:] == expected.shape[1:] else expected
+    among = (
+        proved if proved is not None and np.shape(proved)[1:] == expected.shape[1:] else expected
+    )
     differ = far(np.array(said, dtype=np.float64).reshape(expected.shape), expected, among)
     return [int(n) for n in np.flatnonzero(differ.reshape(len(said), -1).any(axis=1))]
 
 
 def _other(said: list[Any], expected: Any, asked: Any, model: Any) -> list[int]:
     """Rows with another label, but for those where what the model decides by has no clear best."""
-    differ = [n for n, (ours, theirs) in enumerate(zip(said, expected.tolist(), strict=True)) if ours != theirs]
+    differ = [
+        n
+        for n, (ours, theirs) in enumerate(zip(said, expected.tolist(), strict=True))
+        if ours != theirs
+    ]
     if not differ:
         return []
     decides = getattr(model, "decision_function", None) or getattr(model, "predict_proba", None)
@@ -120,7 +134,11 @@ def main() -> None:
             settings = Settings.model_validate_json(sample.settings)
             found = compared(sample, *asyncio.run(original(settings, Path(scratch))))
     except Exception as failure:  # the server has to know, whatever it is
-        found = Found(failed=str(failure) if isinstance(failure, LoadFailed) else f"{type(failure).__name__}: {first_line(failure)}")
+        found = Found(
+            failed=str(failure)
+            if isinstance(failure, LoadFailed)
+            else f"{type(failure).__name__}: {first_line(failure)}"
+        )
     with answer:
         answer.write(msgspec.msgpack.encode(found))
 

@@ -1,6 +1,8 @@
-"""From a scikit-learn estimator to ONNX, and the proof that both say the same: see evidence.py for the rows, agreement.py for the rule.
+"""From a scikit-learn estimator to ONNX, and the proof that both say the same: see evidence.py for
+the rows, agreement.py for the rule.
 
-Imported where a model is stored and by the process that loads one, never by the server: what it needs takes 150 MiB.
+Imported where a model is stored and by the process that loads one, never by the server: what it
+needs takes 150 MiB.
 """
 
 import logging
@@ -42,7 +44,8 @@ NEVER = 2.0
 
 
 def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[Plan, bytes]:
-    """The first way of conversion that agrees with the estimator, and its ONNX file (b"" with scikit-learn).
+    """The first way of conversion that agrees with the estimator, and its ONNX file (b"" with
+    scikit-learn).
 
     rows: of training, float64 (n, width), where they are known. Raises LoadFailed.
     """
@@ -63,15 +66,21 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
     nearest, reason = NEVER + 1, ""
     for shape in _shapes(estimator, signature, shown):
         try:
-            content = convert(estimator, signature, shape, task, shown.probable is not None, method=method)
+            content = convert(
+                estimator, signature, shape, task, shown.probable is not None, method=method
+            )
             said = OnnxRuntime(content, shape).answers(shown.points)
             differs = disagreement(task, shown, said)
-        except Exception as failure:  # what a converter or a runtime does not know, it says in many ways
+        except (
+            Exception
+        ) as failure:  # what a converter or a runtime does not know, it says in many ways
             if nearest > NEVER:
                 nearest, reason = NEVER, f"not converted: {first_line(failure)}"
             continue
         if differs is None:
-            return Plan("onnx", task, classes, shape, points=len(shown.points), method=method), content
+            return Plan(
+                "onnx", task, classes, shape, points=len(shown.points), method=method
+            ), content
         if differs.share < nearest:
             nearest, reason = differs.share, f"converted, but not alike: {differs.what}"
     return by_sklearn(reason, len(shown.points))
@@ -81,11 +90,16 @@ def _never(method: str, signature: Signature) -> str:
     """Why no conversion is tried; "" where one is."""
     if method not in {"predict", "predict_proba"}:
         return f"{method} is not converted"
-    return "not converted: columns may be missing, and converters lose which way such rows go" if signature.optional else ""
+    return (
+        "not converted: columns may be missing, and converters lose which way such rows go"
+        if signature.optional
+        else ""
+    )
 
 
 def carry(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:
-    """Put beside a stored model how it is to be served, with a conversion that agrees where there is one.
+    """Put beside a stored model how it is to be served, with a conversion that agrees where there
+    is one.
 
     rows: of training, float64 (n, width); a sample of them travels too. Raises LoadFailed.
     """
@@ -93,20 +107,25 @@ def carry(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:
     made, content = plan(estimator, artifact, rows)
     kept = rows
     if rows is not None and len(rows) > carried.MOST_ROWS:
-        kept = rows[np.sort(np.random.default_rng(0).choice(len(rows), carried.MOST_ROWS, replace=False))]
+        kept = rows[
+            np.sort(np.random.default_rng(0).choice(len(rows), carried.MOST_ROWS, replace=False))
+        ]
     shown = None if made.shape is None else proof(estimator, artifact, kept, seed=1, count=KEPT)
     carried.write(artifact, made, content, shown, kept)
     return made
 
 
 def _shapes(estimator: Any, signature: Signature, shown: Proof) -> Iterator[Shape]:
-    """Trees that see the request's numbers count in single precision, as in scikit-learn; all else in double precision only.
+    """Trees that see the request's numbers count in single precision, as in scikit-learn; all else
+    in double precision only.
 
     Then column by column.
     """
     kinds = ("float32", "float64") if direct(estimator) else ("float64",)
     kind = shown.expected.dtype.kind
-    labels = "bool" if kind == "b" else "float64" if kind == "f" and is_classifier(estimator) else ""
+    labels = (
+        "bool" if kind == "b" else "float64" if kind == "f" and is_classifier(estimator) else ""
+    )
     for columns in (False, True) if signature.named else (False,):
         for one in kinds:
             yield Shape(one, columns, shown.expected.ndim == 1, labels)
@@ -121,16 +140,23 @@ def convert(
     *,
     method: str = "predict",
 ) -> bytes:
-    """The estimator as ONNX, with probabilities where `probable`, or with them alone where `method` asks for them.
+    """The estimator as ONNX, with probabilities where `probable`, or with them alone where `method`
+    asks for them.
 
     Raises whatever the converter does.
     """
     tensor = FloatTensorType if shape.kind == "float32" else DoubleTensorType
-    inputs = [(name, tensor([None, 1])) for name in signature.names] if shape.columns else [("input", tensor([None, signature.width]))]
+    inputs = (
+        [(name, tensor([None, 1])) for name in signature.names]
+        if shape.columns
+        else [("input", tensor([None, signature.width]))]
+    )
     logging.getLogger("skl2onnx").setLevel(logging.WARNING)
     if task == "classifier" and not probable and method == "predict":
         estimator = _of_labels(estimator)
-    opset = {"": OPSET, "ai.onnx.ml": 3} if is_outlier_detector(estimator) else None  # the default is too new for IsolationForest
+    opset = (
+        {"": OPSET, "ai.onnx.ml": 3} if is_outlier_detector(estimator) else None
+    )  # the default is too new for IsolationForest
     with corrected() as exact, unflattened(estimator):
         made = to_onnx(estimator, initial_types=inputs, target_opset=opset)
     kind = TensorProto.FLOAT if shape.kind == "float32" else TensorProto.DOUBLE
@@ -141,7 +167,8 @@ def convert(
         del made.graph.output[1:]
     if shape.kind == "float64":
         _round_before_trees(made.graph, exact)
-    # The converter keeps what it imports in a set, whose order is chance; the same model has to be the same bytes.
+    # The converter keeps what it imports in a set, whose order is chance; the same model has to be
+    # the same bytes.
     domains = sorted(made.opset_import, key=lambda one: one.domain)
     for domain in domains if exact and shape.kind == "float64" else ():
         if domain.domain == "ai.onnx.ml":  # thresholds in double precision are of its third version
@@ -152,23 +179,37 @@ def convert(
 
 
 def _of_labels(estimator: Any) -> Any:
-    """The same labels, from a linear model of which double precision is known to the converter, where the last step is a linear one.
+    """The same labels, from a linear model of which double precision is known to the converter,
+    where the last step is a linear one.
 
-    skl2onnx takes labels of SGDClassifier from its probabilities, which tie, and converts others in single precision only.
+    skl2onnx takes labels of SGDClassifier from its probabilities, which tie, and converts others in
+    single precision only.
     """
     if isinstance(estimator, Pipeline):
         last = _of_labels(estimator[-1])
-        return estimator if last is estimator[-1] else Pipeline([*estimator.steps[:-1], ("last", last)])
+        return (
+            estimator
+            if last is estimator[-1]
+            else Pipeline([*estimator.steps[:-1], ("last", last)])
+        )
     if not isinstance(estimator, LINEAR):
         return estimator
     same = LogisticRegression()
-    same.classes_, same.coef_, same.n_features_in_ = estimator.classes_, estimator.coef_, estimator.n_features_in_
-    same.intercept_ = np.broadcast_to(estimator.intercept_, len(np.atleast_2d(estimator.coef_))).astype(np.float64)
+    same.classes_, same.coef_, same.n_features_in_ = (
+        estimator.classes_,
+        estimator.coef_,
+        estimator.n_features_in_,
+    )
+    same.intercept_ = np.broadcast_to(
+        estimator.intercept_, len(np.atleast_2d(estimator.coef_))
+    ).astype(np.float64)
     return same
 
 
 def _shares_alone(graph: Any, kind: int) -> None:
-    """Probabilities as the only output, from 0 to 1, which sums in single precision miss by a little."""
+    """Probabilities as the only output, from 0 to 1, which sums in single precision miss by a
+    little.
+    """
     (chances,) = graph.output[1:2]
     source, bounds = chances.name, []
     for name, bound in (("least_share", 0.0), ("greatest_share", 1.0)):
@@ -181,9 +222,11 @@ def _shares_alone(graph: Any, kind: int) -> None:
 
 
 def _without_zipmap(graph: Any, kind: int) -> None:
-    """Probabilities as one array of `kind` instead of a dict for each row: what the option zipmap=False gives.
+    """Probabilities as one array of `kind` instead of a dict for each row: what the option
+    zipmap=False gives.
 
-    The option itself makes skl2onnx ask every tree of a forest for the rows that it was trained on, which takes seconds.
+    The option itself makes skl2onnx ask every tree of a forest for the rows that it was trained on,
+    which takes seconds.
     """
     for node in [one for one in graph.node if one.op_type == "ZipMap"]:
         (output,) = [one for one in graph.output if one.name == node.output[0]]
@@ -196,10 +239,11 @@ def _without_zipmap(graph: Any, kind: int) -> None:
 
 
 def _round_before_trees(graph: Any, exact: Thresholds) -> None:
-    """What a tree of a model in double precision is asked is rounded to single precision first, which is what scikit-learn's trees do.
+    """What a tree of a model in double precision is asked is rounded to single precision first,
+    which is what scikit-learn's trees do.
 
-    Those of histogram gradient boosting do not: they are given their thresholds as they are. Trees say single precision whatever they
-    are asked in.
+    Those of histogram gradient boosting do not: they are given their thresholds as they are. Trees
+    say single precision whatever they are asked in.
     """
     nodes = list(graph.node)
     del graph.node[:]

@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 from skl2onnx.common import tree_ensemble
-from skl2onnx.operator_converters import decision_tree, gradient_boosting, isolation_forest, random_forest
+from skl2onnx.operator_converters import (
+    decision_tree,
+    gradient_boosting,
+    isolation_forest,
+    random_forest,
+)
 from sklearn.ensemble import VotingClassifier
 
 from rollout_inference.evidence import wrapped
@@ -18,7 +23,10 @@ Thresholds = dict[str, list[float]]
 """Of each node whose name begins with DOUBLE, in double precision."""
 
 _THRESHOLD = "sklearn_threshold"
-_SINGLE, _HISTOGRAM = "add_tree_to_attribute_pairs", "add_tree_to_attribute_pairs_hist_gradient_boosting"
+_SINGLE, _HISTOGRAM = (
+    "add_tree_to_attribute_pairs",
+    "add_tree_to_attribute_pairs_hist_gradient_boosting",
+)
 _MODULES: dict[Any, tuple[str, ...]] = {
     tree_ensemble: (_THRESHOLD,),
     decision_tree: (_SINGLE,),
@@ -30,12 +38,18 @@ _MODULES: dict[Any, tuple[str, ...]] = {
 
 @contextmanager
 def corrected() -> Iterator[Thresholds]:
-    """Within it trees keep which way they send missing values; and those of histogram gradient boosting are converted at all.
+    """Within it trees keep which way they send missing values; and those of histogram gradient
+    boosting are converted at all.
 
-    onnx takes no Python bool in a list of whole numbers, which is what skl2onnx writes for the latter.
+    onnx takes no Python bool in a list of whole numbers, which is what skl2onnx writes for the
+    latter.
     """
     found: Thresholds = {}
-    kept = {(module, name): getattr(module, name) for module, names in _MODULES.items() for name in names}
+    kept = {
+        (module, name): getattr(module, name)
+        for module, names in _MODULES.items()
+        for name in names
+    }
     for (module, name), right in kept.items():
         if name == _HISTOGRAM:
             setattr(module, name, _histogram(right, found))
@@ -50,8 +64,14 @@ def corrected() -> Iterator[Thresholds]:
 
 @contextmanager
 def unflattened(estimator: Any) -> Iterator[None]:
-    """Within it no vote in the estimator is said to be flattened, which is of `transform` only, and which skl2onnx refuses."""
-    changed = [one for one in wrapped(estimator) if isinstance(one, VotingClassifier) and one.flatten_transform]
+    """Within it no vote in the estimator is said to be flattened, which is of `transform` only, and
+    which skl2onnx refuses.
+    """
+    changed = [
+        one
+        for one in wrapped(estimator)
+        if isinstance(one, VotingClassifier) and one.flatten_transform
+    ]
     for one in changed:
         one.flatten_transform = False
     try:
@@ -62,7 +82,9 @@ def unflattened(estimator: Any) -> Iterator[None]:
 
 
 def _threshold(right: Callable[..., Any]) -> Callable[..., Any]:
-    """A tree that tells missing values from all others has an infinite threshold, which the converter would look for for ever."""
+    """A tree that tells missing values from all others has an infinite threshold, which the
+    converter would look for for ever.
+    """
     return lambda value, *rest: right(value, *rest) if np.isfinite(value) else value
 
 

@@ -12,7 +12,8 @@ LOOK = 1.0
 
 
 class Deadlines(HttpToolsProtocol):
-    """uvicorn's protocol, with what it lacks: an end to headers, in time and in size. `seconds` is set by a subclass.
+    """uvicorn's protocol, with what it lacks: an end to headers, in time and in size. `seconds` is
+    set by a subclass.
 
     One timer looks at all connections: a timer for each request would cost every request.
     """
@@ -63,7 +64,11 @@ class Deadlines(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         body = b'{"error":"%s"}' % sentence
-        lines = [b"content-type: application/json", b"content-length: %d" % len(body), b"connection: close"]
+        lines = [
+            b"content-type: application/json",
+            b"content-length: %d" % len(body),
+            b"connection: close",
+        ]
         lines += [b"%s: %s" % one for one in self.headers_of]
         self.transport.write(STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self.transport.close()

@@ -1,4 +1,6 @@
-"""The content digest of a model's artifact folder. Standard library only: the trainer records what the server verifies."""
+"""The content digest of a model's artifact folder. Standard library only: the trainer records what
+the server verifies.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +16,9 @@ def tree_digest(folder: Path) -> str:
 
 
 def digest_of(files: Mapping[str, str]) -> str:
-    """`sha256:<hex>` over what `file_digests` gave: for each its path, NUL, the hex sha256 of its content, newline; sorted by path."""
+    """`sha256:<hex>` over what `file_digests` gave: for each its path, NUL, the hex sha256 of its
+    content, newline; sorted by path.
+    """
     total = hashlib.sha256()
     for name in sorted(files):
         total.update(f"{name}\0{files[name]}\n".encode())
@@ -24,9 +28,12 @@ def digest_of(files: Mapping[str, str]) -> str:
 def file_digests(folder: Path) -> dict[str, str]:
     """The hex sha256 of the content of every file below `folder`, by path.
 
-    Raises ValueError where the folder has no file, or a symbolic link, whose target no digest could vouch for.
+    Raises ValueError where the folder has no file, or a symbolic link, whose target no digest could
+    vouch for.
     """
-    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or p.is_file())
+    files = sorted(
+        p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or p.is_file()
+    )
     files = [name for name in files if name not in LEFT_OUT]
     if not files:
         raise ValueError(f"{folder} holds no file")

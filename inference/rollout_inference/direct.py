@@ -1,7 +1,9 @@
-"""A request to the model that comes whole, in one piece, is answered without a task, an ASGI scope or a timer of its own.
+"""A request to the model that comes whole, in one piece, is answered without a task, an ASGI scope
+or a timer of its own.
 
-Most predictions are such requests, and most of their time was spent on these. Whatever else comes (bodies in pieces, HTTP/1.0, queries,
-traced requests, models that are not quick) goes uvicorn's usual way, to the same endpoint.
+Most predictions are such requests, and most of their time was spent on these. Whatever else comes
+(bodies in pieces, HTTP/1.0, queries, traced requests, models that are not quick) goes uvicorn's
+usual way, to the same endpoint.
 """
 
 import time
@@ -15,20 +17,28 @@ from rollout_inference.together import Asked, Together
 
 
 class Direct(Deadlines):
-    """uvicorn's protocol with a short way to the endpoints; `find` and `together` are set by a subclass."""
+    """uvicorn's protocol with a short way to the endpoints; `find` and `together` are set by a
+    subclass.
+    """
 
     find: Callable[[str], Endpoint | None]
     together: Together
 
     _early: bytes | None = None
-    """The body so far of a request of which nobody has been told yet; None where there is no such request."""
+    """The body so far of a request of which nobody has been told yet; None where there is no such
+    request.
+    """
     _endpoint: Endpoint
     _waits = False
-    """Whether a request waits for its answer with others; there is one at most, so that answers keep their order."""
+    """Whether a request waits for its answer with others; there is one at most, so that answers
+    keep their order.
+    """
     _last = False
     """Whether that request is the connection's last."""
     _answered: float | None = None
-    """When the last direct answer was sent, if nothing has come since: an idle connection is closed by it."""
+    """When the last direct answer was sent, if nothing has come since: an idle connection is closed
+    by it.
+    """
 
     def data_received(self, data: bytes) -> None:
         """What is not whole after one piece goes the usual way."""
@@ -78,7 +88,9 @@ class Direct(Deadlines):
                 self._hand_over(body)
                 HttpToolsProtocol.on_message_complete(self)
 
-        self.together.add(Asked(self._endpoint, {"path": self.url.decode(), "headers": self.headers}, body, tell))
+        self.together.add(
+            Asked(self._endpoint, {"path": self.url.decode(), "headers": self.headers}, body, tell)
+        )
 
     def eof_received(self) -> None:
         """The client sends no more, and may wait for what it asked."""
@@ -91,7 +103,9 @@ class Direct(Deadlines):
         super().shutdown()
 
     def check(self, now: float) -> None:
-        """End a connection that has been idle too long as well: after a direct answer uvicorn's own timer is not set."""
+        """End a connection that has been idle too long as well: after a direct answer uvicorn's own
+        timer is not set.
+        """
         super().check(now)
         if self._answered is not None and now - self._answered > self.timeout_keep_alive:
             self.timeout_keep_alive_handler()
@@ -105,11 +119,20 @@ class Direct(Deadlines):
         """The endpoint that can answer directly, once the body is there."""
         if self.cycle is not None and not self.cycle.response_complete:
             return None
-        if self.parser.get_method() != b"POST" or self.expect_100_continue or self.flow.write_paused:
+        if (
+            self.parser.get_method() != b"POST"
+            or self.expect_100_continue
+            or self.flow.write_paused
+        ):
             return None
         url = self.url
         # Numbers, because bytes in bytes is looked for in a way that raises an exception first.
-        if not url.isascii() or ord("%") in url or ord("?") in url or self.parser.get_http_version() != "1.1":
+        if (
+            not url.isascii()
+            or ord("%") in url
+            or ord("?") in url
+            or self.parser.get_http_version() != "1.1"
+        ):
             return None
         endpoint = type(self).find(url.decode())
         return endpoint if endpoint is not None and endpoint.quick else None

@@ -1,7 +1,8 @@
-"""A route to the model as a bare ASGI application: FastAPI documents it, and a request does not pay for it.
+"""A route to the model as a bare ASGI application: FastAPI documents it, and a request does not pay
+for it.
 
-Measured beside the same handler behind FastAPI's routing: about half the time of a request. What comes whole is answered without ASGI, too,
-and together with others: see direct.py and together.py.
+Measured beside the same handler behind FastAPI's routing: about half the time of a request. What
+comes whole is answered without ASGI, too, and together with others: see direct.py and together.py.
 """
 
 import asyncio
@@ -60,7 +61,9 @@ class Call:
 
 @dataclass(slots=True)
 class Question:
-    """Checked rows, and how predictions and the ids that labels are sent back with become an answer."""
+    """Checked rows, and how predictions and the ids that labels are sent back with become an
+    answer.
+    """
 
     rows: Rows
     write: Callable[[Outcome, list[str]], Reply]
@@ -69,8 +72,8 @@ class Question:
 class Speaks:
     """How a protocol reads a request and says what is wrong with it. Subclasses define both.
 
-    There is nothing in it to wait for, and it may run in any thread: whether rows are predicted on the event loop, together with those
-    of others, or in a thread is not the protocol's business.
+    There is nothing in it to wait for, and it may run in any thread: whether rows are predicted on
+    the event loop, together with those of others, or in a thread is not the protocol's business.
     """
 
     counted = True
@@ -99,7 +102,10 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         settings = self.state.settings
-        self.fixed = [(b"x-model-version", settings.version.encode()), (b"x-model-revision", settings.model_revision.encode())]
+        self.fixed = [
+            (b"x-model-version", settings.version.encode()),
+            (b"x-model-revision", settings.model_revision.encode()),
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -111,14 +117,27 @@ class Endpoint:
             return
         if span is not None:
             self.state.tracing.end(span, reply.status, reply.rows)
-        await send({"type": "http.response.start", "status": reply.status, "headers": self.told(scope, reply, begun)})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": reply.status,
+                "headers": self.told(scope, reply, begun),
+            }
+        )
         await send({"type": "http.response.body", "body": reply.body})
 
     @property
     def quick(self) -> bool:
-        """Whether the model answers without waiting for a thread, and nothing is traced: then requests may be answered together."""
+        """Whether the model answers without waiting for a thread, and nothing is traced: then
+        requests may be answered together.
+        """
         model = self.state.model
-        return model is not None and model.runtime.inline and self.state.pace.rows > 0 and self.state.tracing is NO_TRACING
+        return (
+            model is not None
+            and model.runtime.inline
+            and self.state.pace.rows > 0
+            and self.state.tracing is NO_TRACING
+        )
 
     def told(self, scope: Scope, reply: Reply, begun: float) -> Headers:
         """Count the answer, and give the headers that it has."""
@@ -130,15 +149,27 @@ class Endpoint:
                 metrics.errors.inc()
         if log.isEnabledFor(logging.DEBUG):
             self._note(scope, reply, time.perf_counter() - begun)
-        return [(b"content-type", reply.kind), (b"content-length", b"%d" % len(reply.body)), *self.fixed, *reply.headers]
+        return [
+            (b"content-type", reply.kind),
+            (b"content-length", b"%d" % len(reply.body)),
+            *self.fixed,
+            *reply.headers,
+        ]
 
-    def read(self, scope: Scope, body: bytes, encoding: bytes, model: LoadedModel) -> Question | Reply:
-        """What the model is asked by a request that is there whole, or what is sent without it. Never raises: others are read beside it."""
+    def read(
+        self, scope: Scope, body: bytes, encoding: bytes, model: LoadedModel
+    ) -> Question | Reply:
+        """What the model is asked by a request that is there whole, or what is sent without it.
+        Never raises: others are read beside it.
+        """
         try:
             plain = unpacked(body, encoding, self.state.settings.max_body) if encoding else body
             found = self.speaks.read(Call(plain, scope, self.state, model))
             if not isinstance(found, Question | Reply):
-                raise TypeError(f"{type(self.speaks).__name__}.read must give a Question or a Reply at once, not {type(found).__name__}")
+                raise TypeError(
+                    f"{type(self.speaks).__name__}.read must give a Question or a Reply at once,"
+                    f" not {type(found).__name__}"
+                )
             return found
         except Refused as refused:
             return self._problem(refused)
@@ -158,22 +189,38 @@ class Endpoint:
     def failed(self, scope: Scope) -> Reply:
         """What is sent instead of an answer where an exception is being handled."""
         log.exception("prediction failed", extra={"path": scope["path"]})
-        return self.speaks.problem(500, "the model failed on this input; the server's log has the details")
+        return self.speaks.problem(
+            500, "the model failed on this input; the server's log has the details"
+        )
 
     async def answer(self, scope: Scope, body: bytes) -> Reply:
-        """What is sent to a request that is there whole. What would keep the event loop too long is done in threads, step by step."""
+        """What is sent to a request that is there whole. What would keep the event loop too long is
+        done in threads, step by step.
+        """
         state, model, encoding = self.state, self._model(), header(scope, b"content-encoding")
         aside = asyncio.get_running_loop().run_in_executor
         small = len(body) <= state.pace.size and not encoding
-        found = self.read(scope, body, encoding, model) if small else await aside(state.aside, self.read, scope, body, encoding, model)
+        found = (
+            self.read(scope, body, encoding, model)
+            if small
+            else await aside(state.aside, self.read, scope, body, encoding, model)
+        )
         if isinstance(found, Reply):
             return found
         few = small and len(found.rows) <= state.pace.rows
         try:
-            outcome = model.runtime.run(found.rows) if few and model.runtime.inline else await model.runtime.predict(found.rows)
+            outcome = (
+                model.runtime.run(found.rows)
+                if few and model.runtime.inline
+                else await model.runtime.predict(found.rows)
+            )
         except Exception:
             return self.failed(scope)
-        return self.write(scope, found, outcome) if few else await aside(state.aside, self.write, scope, found, outcome)
+        return (
+            self.write(scope, found, outcome)
+            if few
+            else await aside(state.aside, self.write, scope, found, outcome)
+        )
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         try:
@@ -223,10 +270,17 @@ class Endpoint:
                         return b"".join(chunks)
                     message = await receive()
         except TimeoutError:
-            raise Refused(f"the body did not arrive within {settings.body_seconds:g} s", 408) from None
+            raise Refused(
+                f"the body did not arrive within {settings.body_seconds:g} s", 408
+            ) from None
 
     def _note(self, scope: Scope, reply: Reply, seconds: float) -> None:
-        said = {"path": scope["path"], "status": reply.status, "rows": reply.rows, "milliseconds": round(1000 * seconds, 3)}
+        said = {
+            "path": scope["path"],
+            "status": reply.status,
+            "rows": reply.rows,
+            "milliseconds": round(1000 * seconds, 3),
+        }
         log.debug("answered", extra=said)
 
 
@@ -248,7 +302,9 @@ def decoded(body: bytes) -> Any:
 
 
 def unmarked(body: bytes) -> bytes:
-    """The text without a byte-order mark, which JSON must not have and some senders write (RFC 8259, 8.1)."""
+    """The text without a byte-order mark, which JSON must not have and some senders write (RFC
+    8259, 8.1).
+    """
     return body.removeprefix(codecs.BOM_UTF8)
 
 

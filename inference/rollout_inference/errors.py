@@ -6,7 +6,9 @@ class LoadFailed(Exception):
 
 
 class Refused(Exception):
-    """A request that gets no prediction; the message says what to send instead. status: the HTTP status, 4xx or 503."""
+    """A request that gets no prediction; the message says what to send instead. status: the HTTP
+    status, 4xx or 503.
+    """
 
     status = 400
 
@@ -23,6 +25,8 @@ class BadInput(Refused):
 
 
 def first_line(failure: BaseException) -> str:
-    """The first line of what an exception says, at most 300 characters; its type where it says nothing."""
+    """The first line of what an exception says, at most 300 characters; its type where it says
+    nothing.
+    """
     text = str(failure).strip().splitlines()
     return (text[0] if text else type(failure).__name__)[:300]

@@ -38,7 +38,9 @@ TREES = BaseDecisionTree | BaseForest | BaseGradientBoosting | BaseHistGradientB
 Predicts = Callable[[Rows], Any]
 
 
-def proof(estimator: Any, artifact: Artifact, rows: Rows | None, seed: int = 0, count: int = POINTS) -> Proof:
+def proof(
+    estimator: Any, artifact: Artifact, rows: Rows | None, seed: int = 0, count: int = POINTS
+) -> Proof:
     """Rows that scikit-learn answers, and its answers; rows: of training, where they are known.
 
     Raises ValueError where trees stand behind a step that cannot be undone, or nothing is answered.
@@ -79,7 +81,15 @@ def _taken(predicts: Predicts, rows: Rows) -> list[Rows]:
     try:
         predicts(rows)
     except Exception:
-        return [] if len(rows) == 1 else [one for n in range(min(len(rows), SPARSE)) for one in _taken(predicts, rows[n : n + 1])]
+        return (
+            []
+            if len(rows) == 1
+            else [
+                one
+                for n in range(min(len(rows), SPARSE))
+                for one in _taken(predicts, rows[n : n + 1])
+            ]
+        )
     return [rows]
 
 
@@ -92,8 +102,14 @@ def _chances(estimator: Any, signature: Signature, points: Rows, expected: Any) 
     """
     asked, none = frame(signature, points), np.zeros(expected.shape, dtype=bool)
     if expected.ndim != 1:
-        said = estimator.predict_proba(asked) if is_classifier(estimator) and hasattr(estimator, "predict_proba") else None
-        return None, np.column_stack([ties(one) for one in said]) if isinstance(said, list) else none
+        said = (
+            estimator.predict_proba(asked)
+            if is_classifier(estimator) and hasattr(estimator, "predict_proba")
+            else None
+        )
+        return None, (
+            np.column_stack([ties(one) for one in said]) if isinstance(said, list) else none
+        )
     scores = None
     if hasattr(estimator, "decision_function"):
         scores = np.asarray(estimator.decision_function(asked))
@@ -101,7 +117,9 @@ def _chances(estimator: Any, signature: Signature, points: Rows, expected: Any) 
         return None, none if scores is None else np.abs(scores.ravel()) < TIE
     if not (is_classifier(estimator) and plain_classes(estimator)):
         return None, none
-    probable: Any = np.asarray(estimator.predict_proba(asked)) if hasattr(estimator, "predict_proba") else None
+    probable: Any = (
+        np.asarray(estimator.predict_proba(asked)) if hasattr(estimator, "predict_proba") else None
+    )
     if probable is not None and not (estimator.classes_[probable.argmax(axis=1)] == expected).all():
         probable = None
     if scores is None:
@@ -115,7 +133,10 @@ def _chances(estimator: Any, signature: Signature, points: Rows, expected: Any) 
 
 def plain_classes(estimator: Any) -> bool:
     """Whether its classes are one list."""
-    return isinstance(getattr(estimator, "classes_", None), np.ndarray) and estimator.classes_.ndim == 1
+    return (
+        isinstance(getattr(estimator, "classes_", None), np.ndarray)
+        and estimator.classes_.ndim == 1
+    )
 
 
 def at_the_border(
@@ -127,13 +148,15 @@ def at_the_border(
 ) -> tuple[Rows, Any]:
     """Rows ever nearer to where labels change, and their labels; none where there is one label.
 
-    seen: rows, and their labels. The ways between `count` pairs of different labels are halved: whatever rule decides, here it is
-    seen.
+    seen: rows, and their labels. The ways between `count` pairs of different labels are halved:
+    whatever rule decides, here it is seen.
     """
     points, labels = seen
     first = random.integers(len(points), size=count * 4)
     second = random.integers(len(points), size=count * 4)
-    apart = np.flatnonzero((labels[first] != labels[second]) & np.isfinite(points[first] + points[second]).all(axis=1))
+    apart = np.flatnonzero(
+        (labels[first] != labels[second]) & np.isfinite(points[first] + points[second]).all(axis=1)
+    )
     here, there = points[first[apart[:count]]], points[second[apart[:count]]]
     kept, mine = labels[first[apart[:count]]], labels[first[apart[:count]]]
     found, said = [here[:0]], [mine[:0]]
@@ -221,28 +244,38 @@ def members(estimator: Any) -> list[Any]:
     found += [one.estimator for one in getattr(estimator, "calibrated_classifiers_", ())]
     if found:  # what they are copies of is not fitted
         return found
-    inner = (getattr(estimator, name, None) for name in ("estimator_", "best_estimator_", "regressor_"))
+    inner = (
+        getattr(estimator, name, None) for name in ("estimator_", "best_estimator_", "regressor_")
+    )
     return [one for one in inner if one is not None]
 
 
 def wrapped(estimator: Any, depth: int = 0) -> Iterator[Any]:
     """The estimator and all that have part in its predictions, whatever they are wrapped in."""
     yield estimator
-    inner = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else members(estimator)
+    inner = (
+        [step for _, step in estimator.steps]
+        if isinstance(estimator, Pipeline)
+        else members(estimator)
+    )
     inner += [one for one in (getattr(estimator, "final_estimator_", None),) if one is not None]
     for one in inner if depth < DEEP else ():
         yield from wrapped(one, depth + 1)
 
 
 def _flat(given: Any) -> list[Any]:
-    """The members of an ensemble, however they are nested; a pipeline is a sequence, and one member."""
+    """The members of an ensemble, however they are nested; a pipeline is a sequence, and one
+    member.
+    """
     if isinstance(given, list | tuple | np.ndarray):
         return [inner for one in given for inner in _flat(one)]
     return [] if given is None or isinstance(given, str) else [given]
 
 
 def direct(estimator: Any, depth: int = 0) -> bool:
-    """Whether trees that count in single precision are all that it asks, with the request's rows."""
+    """Whether trees that count in single precision are all that it asks,
+    with the request's rows.
+    """
     if isinstance(estimator, BaseHistGradientBoosting):
         return False  # its thresholds are in double precision
     if isinstance(estimator, TREES):
@@ -264,7 +297,9 @@ def holds_trees(estimator: Any, depth: int = 0) -> bool:
     return depth < DEEP and any(holds_trees(one, depth + 1) for one in asked)
 
 
-def led_back(estimator: Any, asked: Any, signature: Signature, random: np.random.Generator, depth: int = 0) -> Iterator[Rows]:
+def led_back(
+    estimator: Any, asked: Any, signature: Signature, random: np.random.Generator, depth: int = 0
+) -> Iterator[Rows]:
     """Rows to both sides of the thresholds of every tree in it, led back to what it is asked.
 
     asked: rows like data that it takes, an array or a frame. Raises ValueError where a step between
@@ -298,14 +333,20 @@ def _columns_of(estimator: Any, number: int) -> Any:
     """Which columns its member sees, as bagging and elimination have it; None for all."""
     chosen = getattr(estimator, "estimators_features_", None)
     if chosen is not None:
-        return None if np.array_equal(chosen[number], np.arange(estimator.n_features_in_)) else chosen[number]
+        return (
+            None
+            if np.array_equal(chosen[number], np.arange(estimator.n_features_in_))
+            else chosen[number]
+        )
     support = getattr(estimator, "support_", None)
     if isinstance(support, np.ndarray) and support.dtype == bool:
         return np.flatnonzero(support)
     return None
 
 
-def _before(pipeline: Pipeline, asked: Any, signature: Signature, random: np.random.Generator, depth: int) -> Iterator[Rows]:
+def _before(
+    pipeline: Pipeline, asked: Any, signature: Signature, random: np.random.Generator, depth: int
+) -> Iterator[Rows]:
     """As `led_back`, through the steps of a pipeline."""
     steps = _steps(pipeline)
     inside = asked
@@ -320,14 +361,18 @@ def _before(pipeline: Pipeline, asked: Any, signature: Signature, random: np.ran
 
 def _steps(pipeline: Pipeline) -> list[Any]:
     """The transformers before the last step that change anything."""
-    return [step for _, step in pipeline.steps[:-1] if step is not None and not isinstance(step, str)]
+    return [
+        step for _, step in pipeline.steps[:-1] if step is not None and not isinstance(step, str)
+    ]
 
 
 def _splits(estimator: Any) -> dict[int, Rows]:
     """Split thresholds by the column they are of, of every tree in an estimator of trees."""
     columns, values = [np.zeros(0, dtype=int)], [np.zeros(0)]
     for predictor in (one for some in getattr(estimator, "_predictors", ()) for one in some):
-        inner = predictor.nodes[(predictor.nodes["is_leaf"] == 0) & (predictor.nodes["is_categorical"] == 0)]
+        inner = predictor.nodes[
+            (predictor.nodes["is_leaf"] == 0) & (predictor.nodes["is_categorical"] == 0)
+        ]
         columns.append(inner["feature_idx"].astype(int))
         values.append(inner["num_threshold"])
     for one in [estimator, *_flat(getattr(estimator, "estimators_", None))]:
@@ -350,9 +395,13 @@ def _at(splits: dict[int, Rows], like: Rows, random: np.random.Generator) -> Ite
     for number, values in splits.items():
         middle = values[:-1] / 2 + values[1:] / 2
         singles = values.astype(np.float32)
-        near = [np.nextafter(singles, np.float32(way)).astype(np.float64) for way in (-np.inf, np.inf)]
+        near = [
+            np.nextafter(singles, np.float32(way)).astype(np.float64) for way in (-np.inf, np.inf)
+        ]
         near += [np.nextafter(values, way) for way in (-np.inf, np.inf)]
-        every[:, number] = random.choice(np.concatenate([values, singles, middle, *near]), len(every))
+        every[:, number] = random.choice(
+            np.concatenate([values, singles, middle, *near]), len(every)
+        )
     yield every
     one = like.copy()
     column = random.choice(list(splits), len(one))
@@ -366,17 +415,23 @@ def _undone(step: Any, rows: Rows, signature: Signature) -> Rows:
     Raises ValueError where that cannot be said.
     """
     if isinstance(step, Pipeline):
-        for inner in reversed([one for _, one in step.steps if one is not None and not isinstance(one, str)]):
+        for inner in reversed(
+            [one for _, one in step.steps if one is not None and not isinstance(one, str)]
+        ):
             rows = _undone(inner, rows, signature)
         return rows
     if not isinstance(step, ColumnTransformer):
         if not hasattr(step, "inverse_transform"):
             raise ValueError(f"{type(step).__name__} cannot be undone")
-        if isinstance(step, OneHotEncoder | OrdinalEncoder):  # what is between codes leads to one of them
+        if isinstance(
+            step, OneHotEncoder | OrdinalEncoder
+        ):  # what is between codes leads to one of them
             return _codes(step, rows)
         made = np.asarray(step.inverse_transform(rows), dtype=np.float64)
         again = np.asarray(step.transform(made), dtype=np.float64)
-        if not np.allclose(again, rows, rtol=1e-6, atol=1e-6 * (1 + np.abs(rows).max()), equal_nan=True):
+        if not np.allclose(
+            again, rows, rtol=1e-6, atol=1e-6 * (1 + np.abs(rows).max()), equal_nan=True
+        ):
             raise ValueError(f"{type(step).__name__} cannot be undone")
         return made
     made = np.zeros((len(rows), step.n_features_in_))
@@ -387,7 +442,9 @@ def _undone(step: Any, rows: Rows, signature: Signature) -> Rows:
         part = rows[:, step.output_indices_[name]]
         places = [
             names.index(one) if isinstance(one, str) else one
-            for one in np.atleast_1d(np.arange(len(names))[columns] if isinstance(columns, slice) else columns).tolist()
+            for one in np.atleast_1d(
+                np.arange(len(names))[columns] if isinstance(columns, slice) else columns
+            ).tolist()
         ]
         if not places:
             continue
@@ -396,10 +453,15 @@ def _undone(step: Any, rows: Rows, signature: Signature) -> Rows:
 
 
 def _codes(step: Any, rows: Rows) -> Rows:
-    """The codes that an encoder's outputs are nearest to. Raises ValueError where there is no telling."""
+    """The codes that an encoder's outputs are nearest to. Raises ValueError where there is no
+    telling.
+    """
     if isinstance(step, OneHotEncoder):
         return np.asarray(step.inverse_transform(rows), dtype=np.float64)
-    nearest = [np.clip(np.rint(part), 0, len(known) - 1) for part, known in zip(rows.T, step.categories_, strict=True)]
+    nearest = [
+        np.clip(np.rint(part), 0, len(known) - 1)
+        for part, known in zip(rows.T, step.categories_, strict=True)
+    ]
     return np.asarray(step.inverse_transform(np.column_stack(nearest)), dtype=np.float64)
 
 

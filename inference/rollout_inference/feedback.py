@@ -9,11 +9,15 @@ from rollout_inference.identity import Prediction
 
 MINUTE = 60
 MOST = 500_000
-"""Ids that are remembered, some 30 MiB. When there are more, labels of the oldest predictions are refused: none is counted twice."""
+"""Ids that are remembered, some 30 MiB. When there are more, labels of the oldest predictions are
+refused: none is counted twice.
+"""
 
 
 class Ledger:
-    """Which predictions have a label already; forgets a prediction when its label would come too late anyway. `window` in seconds."""
+    """Which predictions have a label already; forgets a prediction when its label would come too
+    late anyway. `window` in seconds.
+    """
 
     def __init__(self, window: int, most: int = MOST) -> None:
         self._window, self._most = window, most
@@ -27,7 +31,11 @@ class Ledger:
         minute = prediction.issued // MINUTE
         self._forget(int(now - self._window) // MINUTE)
         if minute <= self._closed:
-            raise Refused("the label comes too late: labels are taken for a limited time after the prediction", 410)
+            raise Refused(
+                "the label comes too late: labels are taken for a limited time after the"
+                " prediction",
+                410,
+            )
         known = self._minutes.setdefault(minute, set())
         if prediction.mark in known:
             raise Refused("this prediction has its label already", 409)
@@ -60,26 +68,49 @@ class Window:
     @property
     def mean(self) -> float | None:
         """Exact for truth values; None while there are too few."""
-        return math.fsum(self._values) / len(self._values) if len(self._values) >= self._least else None
+        return (
+            math.fsum(self._values) / len(self._values)
+            if len(self._values) >= self._least
+            else None
+        )
 
 
 def correct(prediction: Prediction, label: Any) -> bool:
     """Whether the label is what was predicted; raises BadInput where it is not of the same type."""
     if _kind(prediction.value) != _kind(label):
-        raise BadInput(f"the label must be a {_kind(prediction.value)}, as the prediction was, not a {_kind(label)}")
+        raise BadInput(
+            f"the label must be a {_kind(prediction.value)}, as the prediction was, not a"
+            f" {_kind(label)}"
+        )
     return bool(prediction.value == label)
 
 
 def absolute_error(prediction: Prediction, label: Any) -> float:
-    """How far the label, a number, or as many numbers as were predicted, is from the prediction; their mean where there are several."""
+    """How far the label, a number, or as many numbers as were predicted, is from the prediction;
+    their mean where there are several.
+    """
     said, told = (one if isinstance(one, list) else [one] for one in (prediction.value, label))
-    numbers = [one for one in told if isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < 1e300]
+    numbers = [
+        one
+        for one in told
+        if isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < 1e300
+    ]
     if len(numbers) != len(told) or len(told) != len(said):
-        raise BadInput("the label must be a number, as the prediction was" if len(said) == 1 else f"the label must be {len(said)} numbers")
+        raise BadInput(
+            "the label must be a number, as the prediction was"
+            if len(said) == 1
+            else f"the label must be {len(said)} numbers"
+        )
     return math.fsum(abs(a - b) for a, b in zip(said, numbers, strict=True)) / len(said)
 
 
 def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "truth value"
-    return "number" if isinstance(value, int | float) else "text" if isinstance(value, str) else type(value).__name__
+    return (
+        "number"
+        if isinstance(value, int | float)
+        else "text"
+        if isinstance(value, str)
+        else type(value).__name__
+    )

@@ -1,4 +1,5 @@
-"""The process that fetches a model's files by MLflow's own client: `python -m rollout_inference.fetching URI FOLDER MOST-BYTES`.
+"""The process that fetches a model's files by MLflow's own client: `python -m
+rollout_inference.fetching URI FOLDER MOST-BYTES`.
 
 It prints the folder with the files; or, with exit code 1, one sentence that says why there is none.
 """
@@ -7,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-# Where MLflow's telemetry reaches nobody it gives up, in a thread of its own, and takes its variable
-# out of os.environ: a request that reads os.environ at that moment ends in KeyError.
+# Where MLflow's telemetry reaches nobody it gives up, in a thread of its own, and takes its
+# variable out of os.environ: a request that reads os.environ at that moment ends in KeyError.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow.artifacts
@@ -17,9 +18,14 @@ from rollout_inference.errors import first_line
 
 
 def size(uri: str) -> int:
-    """Bytes of all files below an artifact URI, as the registry tells them; what it does not tell counts as none."""
+    """Bytes of all files below an artifact URI, as the registry tells them; what it does not tell
+    counts as none.
+    """
     found = mlflow.artifacts.list_artifacts(artifact_uri=uri)
-    return sum(size(f"{uri}/{one.path.rsplit('/', 1)[-1]}") if one.is_dir else one.file_size or 0 for one in found)
+    return sum(
+        size(f"{uri}/{one.path.rsplit('/', 1)[-1]}") if one.is_dir else one.file_size or 0
+        for one in found
+    )
 
 
 def main(uri: str, folder: str, most: int) -> int:
@@ -30,11 +36,15 @@ def main(uri: str, folder: str, most: int) -> int:
         try:
             if (told := size(uri)) > most:
                 print(
-                    f"The model is too large: {told} bytes, and {most} are the most. The operator's MODEL_MAX_BYTES sets it.", file=answer
+                    f"The model is too large: {told} bytes, and {most} are the most. The operator's"
+                    " MODEL_MAX_BYTES sets it.",
+                    file=answer,
                 )
                 return 1
             Path(folder).mkdir(parents=True, exist_ok=True)
-            print(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder), file=answer)
+            print(
+                mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder), file=answer
+            )
         except Exception as failure:  # artifact stores fail in as many ways as there are stores
             print(f"{uri} could not be fetched: {first_line(failure)}", file=answer)
             return 1

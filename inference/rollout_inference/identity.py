@@ -1,7 +1,9 @@
-"""Prediction ids: a label that comes later, at any pod, is credited to the revision that made the prediction.
+"""Prediction ids: a label that comes later, at any pod, is credited to the revision that made the
+prediction.
 
-An id holds model, version and revision, the time, a number used once, and what was predicted; signed by HMAC-SHA256 (RFC 2104), of which
-128 bits are kept. It is no secret: who has it can read what was predicted, and nobody without the key can make one.
+An id holds model, version and revision, the time, a number used once, and what was predicted;
+signed by HMAC-SHA256 (RFC 2104), of which 128 bits are kept. It is no secret: who has it can read
+what was predicted, and nobody without the key can make one.
 """
 
 import binascii
@@ -21,7 +23,10 @@ MAC = 16
 """Bytes of the signature in an id."""
 LONGEST = 4_096
 """Characters of an id that are looked at."""
-_FOREIGN = "the id was not signed by this rollout: send it as the prediction had it, to the host that made it"
+_FOREIGN = (
+    "the id was not signed by this rollout: send it as the prediction had it, to the host that"
+    " made it"
+)
 _HEAD, _TIME = struct.Struct(">cH"), struct.Struct(">IQ")
 _SAFE, _PLAIN = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 _KINDS = {"classifier": b"c", "regressor": b"r", "other": b"c"}
@@ -29,7 +34,9 @@ _KINDS = {"classifier": b"c", "regressor": b"r", "other": b"c"}
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What an id says. issued: Unix time, s; mark: tells it from every other; numeric: whether a label has an error, not an outcome."""
+    """What an id says. issued: Unix time, s; mark: tells it from every other; numeric: whether a
+    label has an error, not an outcome.
+    """
 
     model: str
     version: str
@@ -41,13 +48,19 @@ class Prediction:
 
 
 class Signer:
-    """Makes and reads ids; `key` is the same in all pods of a rollout, or made up where it is "" and then good for this process only."""
+    """Makes and reads ids; `key` is the same in all pods of a rollout, or made up where it is ""
+    and then good for this process only.
+    """
 
     def __init__(self, key: str, model: str, version: str, revision: str) -> None:
         self._key = key.encode() or os.urandom(32)
         padded = (sha256(self._key).digest() if len(self._key) > 64 else self._key).ljust(64, b"\0")
-        # HMAC by copies of two states that have the key in them: less than half the time of hmac.digest, and the same result.
-        self._inner, self._outer = sha256(bytes(b ^ 0x36 for b in padded)), sha256(bytes(b ^ 0x5C for b in padded))
+        # HMAC by copies of two states that have the key in them: less than half the time of
+        # hmac.digest, and the same result.
+        self._inner, self._outer = (
+            sha256(bytes(b ^ 0x36 for b in padded)),
+            sha256(bytes(b ^ 0x5C for b in padded)),
+        )
         self._who = msgspec.msgpack.encode([model, version, revision])
         self._numbers = itertools.count(int.from_bytes(os.urandom(7), "big"))
         self._values: dict[Any, bytes] = {}
@@ -73,7 +86,12 @@ class Signer:
                 if isinstance(value, str) and len(known) < 1_000:
                     known[value] = said
             body = start + pack(time, next(numbers)) + said
-            found.append(binascii.b2a_base64(body + self._mac(body), newline=False).translate(_SAFE).rstrip(b"=").decode())
+            found.append(
+                binascii.b2a_base64(body + self._mac(body), newline=False)
+                .translate(_SAFE)
+                .rstrip(b"=")
+                .decode()
+            )
         return found
 
     def read(self, text: str) -> Prediction:
@@ -81,7 +99,9 @@ class Signer:
         if not 24 <= len(text) <= LONGEST or not text.isascii():
             raise Refused(_FOREIGN, 403)
         try:
-            whole = binascii.a2b_base64(text.encode().translate(_PLAIN) + b"=" * (-len(text) % 4), strict_mode=True)
+            whole = binascii.a2b_base64(
+                text.encode().translate(_PLAIN) + b"=" * (-len(text) % 4), strict_mode=True
+            )
         except binascii.Error as failure:
             raise Refused(_FOREIGN, 403) from failure
         body, mac = whole[:-MAC], whole[-MAC:]
@@ -92,7 +112,9 @@ class Signer:
         model, version, revision = msgspec.msgpack.decode(body[_HEAD.size : end])
         issued, _ = _TIME.unpack_from(body, end)
         value = msgspec.msgpack.decode(body[end + _TIME.size :])
-        return Prediction(model, version, revision, issued, int.from_bytes(mac[:8], "big"), kind == b"r", value)
+        return Prediction(
+            model, version, revision, issued, int.from_bytes(mac[:8], "big"), kind == b"r", value
+        )
 
     def _mac(self, body: bytes) -> bytes:
         inner, outer = self._inner.copy(), self._outer.copy()

@@ -1,4 +1,5 @@
-"""Live rows beside scikit-learn: a sample of what is served by ONNX Runtime is compared now and then, and one mismatch ends that.
+"""Live rows beside scikit-learn: a sample of what is served by ONNX Runtime is compared now and
+then, and one mismatch ends that.
 
 The proof of a conversion is made of rows that somebody thought of; these are the ones that come.
 """
@@ -28,9 +29,11 @@ MOST = 1_000
 
 
 class Live:
-    """Rows that came since the last comparison, and what was said to them. share: of the requests, from 0 to 1.
+    """Rows that came since the last comparison, and what was said to them. share: of the requests,
+    from 0 to 1.
 
-    mismatch: what was found to differ, in words, for as long as scikit-learn could not be loaded; "" for nothing.
+    mismatch: what was found to differ, in words, for as long as scikit-learn could not be loaded;
+    "" for nothing.
     """
 
     mismatch: str = ""
@@ -71,7 +74,9 @@ async def watch(state: "State") -> None:
 
 
 async def compare(state: "State") -> None:
-    """Compare what was noted; from a mismatch on scikit-learn serves, which is tried again every time until it does."""
+    """Compare what was noted; from a mismatch on scikit-learn serves, which is tried again every
+    time until it does.
+    """
     model, live = state.model, state.live
     if model is None or live is None:
         return
@@ -83,14 +88,18 @@ async def compare(state: "State") -> None:
         served = await _by_sklearn(model, state.settings, live.mismatch)
     except Exception as failure:  # whatever it is, the mismatch remains
         log.error(
-            "%s; scikit-learn cannot be loaded, so ONNX Runtime goes on serving, and it is tried again in %d s: %s",
+            "%s; scikit-learn cannot be loaded, so ONNX Runtime goes on serving, and it is tried"
+            " again in %d s: %s",
             live.mismatch,
             state.settings.compare_seconds,
             failure,
         )
         return
     state.fall_back(served)
-    log.error("ONNX Runtime was taken out of service, and scikit-learn serves from now on: %s", live.mismatch)
+    log.error(
+        "ONNX Runtime was taken out of service, and scikit-learn serves from now on: %s",
+        live.mismatch,
+    )
 
 
 async def _mismatch(state: "State", model: LoadedModel, live: Live) -> str:
@@ -108,7 +117,11 @@ async def _mismatch(state: "State", model: LoadedModel, live: Live) -> str:
         log.warning("live rows could not be compared: %s", found.failed)
         return ""
     state.metrics.compared(found.compared, found.differ)
-    return f"{found.differ} of {found.compared} live rows differ: {found.example}" if found.differ else ""
+    return (
+        f"{found.differ} of {found.compared} live rows differ: {found.example}"
+        if found.differ
+        else ""
+    )
 
 
 async def _found(sample: Sample) -> Found:

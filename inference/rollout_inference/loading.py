@@ -1,4 +1,6 @@
-"""From MODEL_URI to a model that answers: fetch, verify the digest, and only then have a process of its own read what could run code."""
+"""From MODEL_URI to a model that answers: fetch, verify the digest, and only then have a process of
+its own read what could run code.
+"""
 
 import asyncio
 import logging
@@ -47,7 +49,9 @@ async def load(settings: Settings) -> LoadedModel:
                 artifact = await asyncio.to_thread(verify, folder, settings)
                 plan, onnx = await _conversion(artifact, scratch, settings)
         except TimeoutError:
-            raise LoadFailed(f"The model was not loaded within {settings.load_seconds:g} s.") from None
+            raise LoadFailed(
+                f"The model was not loaded within {settings.load_seconds:g} s."
+            ) from None
         return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings)
 
 
@@ -75,15 +79,20 @@ async def child(module: str, *arguments: str) -> AsyncIterator[Process]:
 
 async def fetched(settings: Settings, scratch: str) -> Path:
     """The folder with the files of the model's URI, by a process that ends; raises LoadFailed."""
-    async with child("fetching", settings.model_uri, f"{scratch}/fetched", str(settings.max_model)) as process:
+    async with child(
+        "fetching", settings.model_uri, f"{scratch}/fetched", str(settings.max_model)
+    ) as process:
         said = (await process.communicate())[0].decode(errors="replace").strip()
     if process.returncode != 0:
         raise LoadFailed(said or f"{settings.model_uri} could not be fetched: {ended(process)}")
     return Path(said.splitlines()[-1])
 
 
-async def _conversion(artifact: Artifact, scratch: str, settings: Settings) -> tuple[Plan, OnnxRuntime | None]:
-    """The one that the model brings along, where it proves right; else one that is made now, which takes seconds.
+async def _conversion(
+    artifact: Artifact, scratch: str, settings: Settings
+) -> tuple[Plan, OnnxRuntime | None]:
+    """The one that the model brings along, where it proves right; else one that is made now, which
+    takes seconds.
 
     What does not fit into the pod's memory is not tried. Raises LoadFailed.
     """
@@ -94,7 +103,10 @@ async def _conversion(artifact: Artifact, scratch: str, settings: Settings) -> t
             plan, onnx = await asyncio.to_thread(carried.read, artifact)
             if onnx is None or not artifact.signature.optional:
                 return plan, onnx
-            log.info("the model is not served as converted: columns may be missing, and converters lose which way such rows go")
+            log.info(
+                "the model is not served as converted: columns may be missing, and converters lose"
+                " which way such rows go"
+            )
         except carried.NotCarried as failure:
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
@@ -103,7 +115,9 @@ async def _conversion(artifact: Artifact, scratch: str, settings: Settings) -> t
 
 
 def _too_large(artifact: Artifact, limit: int | None) -> str:
-    """Why the conversion that the model brings is not even read; "" where it may be. Raises LoadFailed where scikit-learn cannot serve."""
+    """Why the conversion that the model brings is not even read; "" where it may be. Raises
+    LoadFailed where scikit-learn cannot serve.
+    """
     if limit is None:
         return ""
     converted = artifact.folder / carried.FOLDER / ONNX_FILE
@@ -115,24 +129,33 @@ def _too_large(artifact: Artifact, limit: int | None) -> str:
     if needs.least <= limit:
         return ""
     _may_be_read(by_sklearn, limit)
-    return f"its conversion needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB: raise spec.resources.limits.memory"
+    return (
+        f"its conversion needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB:"
+        " raise spec.resources.limits.memory"
+    )
 
 
 def _too_large_to_convert(artifact: Artifact, limit: int | None) -> str:
-    """Why no conversion is tried; "" where it may be. Raises LoadFailed where scikit-learn cannot serve either."""
+    """Why no conversion is tried; "" where it may be. Raises LoadFailed where scikit-learn cannot
+    serve either.
+    """
     if limit is None:
         return ""
     _may_be_read(memory.reading(artifact), limit)
     needed = memory.converting(artifact).usual
     if needed <= limit:
         return ""
-    return f"not converted: that needs about {_mib(needed)} MiB, and the limit is {_mib(limit)} MiB: raise spec.resources.limits.memory"
+    return (
+        f"not converted: that needs about {_mib(needed)} MiB, and the limit is {_mib(limit)} MiB:"
+        " raise spec.resources.limits.memory"
+    )
 
 
 def _may_be_read(needs: memory.Need, limit: int) -> None:
     if needs.least > limit:
         raise LoadFailed(
-            f"The model needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB: raise spec.resources.limits.memory."
+            f"The model needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB:"
+            " raise spec.resources.limits.memory."
         )
 
 
@@ -141,7 +164,9 @@ def _mib(size: int) -> int:
 
 
 async def _made(order: Order) -> Plan:
-    """A plan by a process that converts; where that may not be or dies, by one that only reads the model. Raises LoadFailed."""
+    """A plan by a process that converts; where that may not be or dies, by one that only reads the
+    model. Raises LoadFailed.
+    """
     if not order.unconverted:
         try:
             return await _prepared(order)
@@ -173,38 +198,56 @@ async def _prepared(order: Order) -> Plan:
 def ended(process: Process) -> str:
     """How a process ended that gave no answer, in words."""
     if (code := process.returncode or 0) < 0:
-        return f"the process that did it was ended by signal {-code}; with 9, the pod's memory limit was too low."
+        return (
+            f"the process that did it was ended by signal {-code}; with 9, the pod's memory limit"
+            " was too low."
+        )
     return f"the process that did it ended with exit code {code}; the pod's log has the reason."
 
 
 def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
-    return OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.shape) if plan.shape is not None else None
+    return (
+        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.shape)
+        if plan.shape is not None
+        else None
+    )
 
 
-def _assembled(artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, settings: Settings) -> LoadedModel:
+def _assembled(
+    artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, settings: Settings
+) -> LoadedModel:
     if onnx is not None:
         runtime: Runtime = onnx
     else:
-        from rollout_inference import estimator  # noqa: PLC0415 - scikit-learn is imported where it serves, and only there
+        from rollout_inference import estimator  # noqa: PLC0415
 
-        runtime = SklearnRuntime(estimator.load(artifact, settings), artifact.signature, method=artifact.method)
+        runtime = SklearnRuntime(
+            estimator.load(artifact, settings), artifact.signature, method=artifact.method
+        )
     example = (artifact.example or [[0.0] * artifact.signature.width])[0]
     signature = _closed(artifact.signature, runtime, example)
-    figures = {"accuracy": artifact.accuracy, "absolute_error": artifact.absolute_error, "samples": artifact.samples}
+    figures = {
+        "accuracy": artifact.accuracy,
+        "absolute_error": artifact.absolute_error,
+        "samples": artifact.samples,
+    }
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
     warm_up(model)
     return model
 
 
 def _closed(signature: Signature, runtime: Runtime, example: list[float]) -> Signature:
-    """The signature, with those optional columns as closed where the model refuses a missing value in the example row."""
+    """The signature, with those optional columns as closed where the model refuses a missing value
+    in the example row.
+    """
 
     def refuses(column: int) -> bool:
         row = np.array([example])
         row[0, column] = np.nan
         try:
             runtime.run(row)
-        except Exception as failure:  # whatever a model's own step says: closed, clients get a sentence, and otherwise a failure
+        # whatever a model's own step says: closed, clients get a sentence, and otherwise a failure
+        except Exception as failure:
             log.info("%s cannot be missing: %s", signature.names[column], first_line(failure))
             return True
         return False
@@ -213,14 +256,21 @@ def _closed(signature: Signature, runtime: Runtime, example: list[float]) -> Sig
 
 
 def warm_up(model: LoadedModel) -> None:
-    """A few predictions, so that the first request is as fast as the next; raises LoadFailed where the model cannot even do that.
+    """A few predictions, so that the first request is as fast as the next; raises LoadFailed where
+    the model cannot even do that.
 
-    What scikit-learn refuses, as it may a row of zeros where the model brings no example, is no reason not to serve.
+    What scikit-learn refuses, as it may a row of zeros where the model brings no example, is no
+    reason not to serve.
     """
     try:
         for _ in range(3):
             model.runtime.run(np.array([model.example]))
     except ValueError as failure:
-        log.warning("the model was not warmed up, it refuses %s: %s", model.example, first_line(failure))
+        log.warning(
+            "the model was not warmed up, it refuses %s: %s", model.example, first_line(failure)
+        )
     except Exception as failure:
-        raise LoadFailed(f"The model fails on a row that its signature allows, {model.example}: {first_line(failure)}") from failure
+        raise LoadFailed(
+            f"The model fails on a row that its signature allows, {model.example}:"
+            f" {first_line(failure)}"
+        ) from failure

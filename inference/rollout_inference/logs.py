@@ -4,11 +4,18 @@ import json
 import logging
 from datetime import UTC, datetime
 
-_KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger, message, what was given as `extra`, and the traceback where there is one."""
+    """time, level, logger, message, what was given as `extra`, and the traceback where there is
+    one.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""

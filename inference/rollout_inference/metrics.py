@@ -1,4 +1,6 @@
-"""The series of one served model, labelled with model, version and revision. Gates read them: of each name, one series for each pod."""
+"""The series of one served model, labelled with model, version and revision. Gates read them: of
+each name, one series for each pod.
+"""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -15,11 +17,22 @@ UNROUTED = PREDICTION, OTHER = "prediction", "other"
 
 
 class Measured:
-    """A gauge and the samples behind it: of the training until enough labels came in, then of these. `source` says which of the two."""
+    """A gauge and the samples behind it: of the training until enough labels came in, then of
+    these. `source` says which of the two.
+    """
 
-    def __init__(self, name: str, what: str, labels: tuple[str, ...], window: Window, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        name: str,
+        what: str,
+        labels: tuple[str, ...],
+        window: Window,
+        registry: CollectorRegistry,
+    ) -> None:
         self._value = Gauge(name, what, [*NAMES, "source"], registry=registry)
-        self._samples = Gauge(f"{name}_samples", f"Answers behind {name}", [*NAMES, "source"], registry=registry)
+        self._samples = Gauge(
+            f"{name}_samples", f"Answers behind {name}", [*NAMES, "source"], registry=registry
+        )
         self._labels, self._window, self._live = labels, window, False
         self.value: float | None = None
         self.samples: int | None = None
@@ -56,38 +69,90 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self._mine = mine
         windows = [Window(settings.accuracy_window, settings.accuracy_from) for _ in range(2)]
-        self.accuracy = Measured("ml_model_accuracy", "Share of right answers", mine, windows[0], registry)
-        self.error = Measured("ml_model_absolute_error", "Mean absolute error of a regression", mine, windows[1], registry)
-        self._feedback = Counter("ml_feedback", "Labels for predictions of a classifier", [*names, "outcome"], registry=registry)
+        self.accuracy = Measured(
+            "ml_model_accuracy", "Share of right answers", mine, windows[0], registry
+        )
+        self.error = Measured(
+            "ml_model_absolute_error",
+            "Mean absolute error of a regression",
+            mine,
+            windows[1],
+            registry,
+        )
+        self._feedback = Counter(
+            "ml_feedback",
+            "Labels for predictions of a classifier",
+            [*names, "outcome"],
+            registry=registry,
+        )
         self._feedback_error = Counter(
-            "ml_feedback_absolute_error", "Sum of the absolute errors of a regression's labelled predictions", names, registry=registry
+            "ml_feedback_absolute_error",
+            "Sum of the absolute errors of a regression's labelled predictions",
+            names,
+            registry=registry,
         )
-        self._feedback_numbers = Counter("ml_feedback_numbers", "Labels for predictions of a regression", names, registry=registry)
-        self._refused = Counter("ml_feedback_refused", "Labels that were not counted", [*names, "reason"], registry=registry)
-        self._info = Gauge("ml_model_info", "1, and what serves the model", [*names, "digest", "runtime", "task"], registry=registry)
-        self.predictions = Counter("ml_predictions", "Rows predicted", names, registry=registry).labels(*mine)
-        self.requests = Counter("ml_request_count", "Predict requests", names, registry=registry).labels(*mine)
-        self.errors = Counter(
-            "ml_request_errors", "Predict requests that ended in a server error, or found no route", names, registry=registry
+        self._feedback_numbers = Counter(
+            "ml_feedback_numbers",
+            "Labels for predictions of a regression",
+            names,
+            registry=registry,
+        )
+        self._refused = Counter(
+            "ml_feedback_refused",
+            "Labels that were not counted",
+            [*names, "reason"],
+            registry=registry,
+        )
+        self._info = Gauge(
+            "ml_model_info",
+            "1, and what serves the model",
+            [*names, "digest", "runtime", "task"],
+            registry=registry,
+        )
+        self.predictions = Counter(
+            "ml_predictions", "Rows predicted", names, registry=registry
         ).labels(*mine)
-        self._compared = Counter("ml_runtime_compared", "Live rows compared with scikit-learn", names, registry=registry).labels(*mine)
-        self._mismatch = Counter("ml_runtime_mismatch", "Live rows that scikit-learn answers otherwise", names, registry=registry).labels(
-            *mine
-        )
+        self.requests = Counter(
+            "ml_request_count", "Predict requests", names, registry=registry
+        ).labels(*mine)
+        self.errors = Counter(
+            "ml_request_errors",
+            "Predict requests that ended in a server error, or found no route",
+            names,
+            registry=registry,
+        ).labels(*mine)
+        self._compared = Counter(
+            "ml_runtime_compared", "Live rows compared with scikit-learn", names, registry=registry
+        ).labels(*mine)
+        self._mismatch = Counter(
+            "ml_runtime_mismatch",
+            "Live rows that scikit-learn answers otherwise",
+            names,
+            registry=registry,
+        ).labels(*mine)
         unrouted = Counter(
-            "ml_request_unrouted", "Requests that found no route (404, 405), by what they look like", [*names, "kind"], registry=registry
+            "ml_request_unrouted",
+            "Requests that found no route (404, 405), by what they look like",
+            [*names, "kind"],
+            registry=registry,
         )
         self._unrouted = {kind: unrouted.labels(*mine, kind) for kind in UNROUTED}
         buckets = sorted({*BUCKETS, *settings.latency_buckets})
         self.latency = Histogram(
-            "ml_request_latency_seconds", "Time of a predict request that found its route", names, registry=registry, buckets=buckets
+            "ml_request_latency_seconds",
+            "Time of a predict request that found its route",
+            names,
+            registry=registry,
+            buckets=buckets,
         ).labels(*mine)
 
     def loaded(self, model: LoadedModel) -> None:
         """Show what is served, and what the trainer measured on held-out data."""
         self.serves(model)
         self.accuracy.trained(model.accuracy, model.samples if model.accuracy is not None else None)
-        self.error.trained(model.absolute_error, model.samples if model.absolute_error is not None else None)
+        self.error.trained(
+            model.absolute_error, model.samples if model.absolute_error is not None else None
+        )
         if model.plan.task == "regressor":
             self._feedback_error.labels(*self._mine)
             self._feedback_numbers.labels(*self._mine)
@@ -106,7 +171,9 @@ class Metrics:
         self._mismatch.inc(differ)
 
     def labelled(self, prediction: Prediction, right: bool) -> None:
-        """Credit a label to the revision that made the prediction; to the live accuracy only where that is this one."""
+        """Credit a label to the revision that made the prediction; to the live accuracy only where
+        that is this one.
+        """
         whose = (prediction.model, prediction.version, prediction.revision)
         self._feedback.labels(*whose, "correct" if right else "wrong").inc()
         if whose == self._mine:
@@ -121,7 +188,9 @@ class Metrics:
             self.error.add(error)
 
     def unrouted(self, kind: str) -> None:
-        """A request that found no route. A prediction is one that failed, and took no time of the model's; gates see it by that."""
+        """A request that found no route. A prediction is one that failed, and took no time of the
+        model's; gates see it by that.
+        """
         self._unrouted[kind].inc()
         if kind == PREDICTION:
             self.requests.inc()

@@ -1,4 +1,6 @@
-"""The OpenAPI document: what a person reads, and what tools check answers against. The rows in it are those of the model that is served."""
+"""The OpenAPI document: what a person reads, and what tools check answers against. The rows in it
+are those of the model that is served.
+"""
 
 import json
 from collections.abc import Mapping
@@ -20,14 +22,23 @@ Send the right answer to `/feedback/` as soon as you know it: what is promoted a
 _NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 _WHOLE: Schema = {"type": "integer", "minimum": -(2**53), "maximum": 2**53}
 _VALUE: Schema = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean")]}
-_LABEL_VALUE: Schema = {"anyOf": [*_VALUE["anyOf"], {"type": "array", "items": _VALUE, "minItems": 1}]}
-_PREDICTIONS: Schema = {"type": "array", "items": {**_VALUE, "anyOf": [*_VALUE["anyOf"], {"type": "array"}]}}
+_LABEL_VALUE: Schema = {
+    "anyOf": [*_VALUE["anyOf"], {"type": "array", "items": _VALUE, "minItems": 1}]
+}
+_PREDICTIONS: Schema = {
+    "type": "array",
+    "items": {**_VALUE, "anyOf": [*_VALUE["anyOf"], {"type": "array"}]},
+}
 _IDS: Schema = {
     "type": "array",
     "items": {"type": "string"},
     "description": "One for each row; send it with the right answer to /feedback/.",
 }
-_ERROR: Schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+_ERROR: Schema = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}},
+}
 _MLFLOW_ERROR: Schema = {
     "type": "object",
     "required": ["error_code", "message"],
@@ -50,7 +61,9 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """How one route is described. body, answer: schemas; both may hold the word "rows", which stands for the model's own rows."""
+    """How one route is described. body, answer: schemas; both may hold the word "rows", which
+    stands for the model's own rows.
+    """
 
     summary: str
     description: str
@@ -62,15 +75,23 @@ class Text:
 
     def extra(self) -> Schema:
         """What FastAPI does not know of the route."""
-        content = {kind: {"schema": self.body if kind == "application/json" else {"type": "string"}} for kind in self.kinds}
+        content = {
+            kind: {"schema": self.body if kind == "application/json" else {"type": "string"}}
+            for kind in self.kinds
+        }
         return {"requestBody": {"required": True, "content": content}}
 
 
 def problems(text: Text) -> dict[int | str, Schema]:
     """Answers by status."""
-    found: dict[int | str, Schema] = {200: {"description": "Answered", "content": {"application/json": {"schema": text.answer}}}}
+    found: dict[int | str, Schema] = {
+        200: {"description": "Answered", "content": {"application/json": {"schema": text.answer}}}
+    }
     for code in text.codes:
-        found[code] = {"description": _CODES[code], "content": {"application/json": {"schema": text.error}}}
+        found[code] = {
+            "description": _CODES[code],
+            "content": {"application/json": {"schema": text.error}},
+        }
         if code == 415 and text.error is _MLFLOW_ERROR:
             found[code]["content"] |= {"text/plain": {"schema": {"type": "string"}}}
     return found
@@ -127,36 +148,62 @@ DESCRIPTIONS: Mapping[str, Text] = {
     ),
     "feedback": Text(
         "Say what would have been right",
-        "One label, or a list of up to 10,000. It is credited to the revision that made the prediction, whichever pod gets it. An id takes "
-        "one label, within a week; of a list, each label is counted or refused by itself. Of a list with an entry in another form, "
-        "none is counted.",
+        "One label, or a list of up to 10,000. It is credited to the revision that made the"
+        " prediction, whichever pod gets it. An id takes one label, within a week; of a list, each"
+        " label is counted or refused by itself. Of a list with an entry in another form, none is"
+        " counted.",
         {"anyOf": [_LABEL, {"type": "array", "items": _LABEL, "minItems": 1, "maxItems": 10_000}]},
-        {"anyOf": [_CREDIT, {"type": "object", "required": ["results"], "properties": {"results": {"type": "array", "items": _CREDIT}}}]},
+        {
+            "anyOf": [
+                _CREDIT,
+                {
+                    "type": "object",
+                    "required": ["results"],
+                    "properties": {"results": {"type": "array", "items": _CREDIT}},
+                },
+            ]
+        },
         (400, 403, 408, 409, 410, 413, 415, 422, 500, 503),
     ),
     "invocations": Text(
         "Predict, by MLflow's scoring protocol",
-        "Exactly one of `dataframe_split`, `dataframe_records`, `instances` and `inputs`; or CSV with a header line.",
+        "Exactly one of `dataframe_split`, `dataframe_records`, `instances` and `inputs`; or CSV"
+        " with a header line.",
         {
             "type": "object",
-            "properties": {**dict.fromkeys(FORMATS, _ROWS), "dataframe_split": {"$ref": "#/components/schemas/Split"}},
+            "properties": {
+                **dict.fromkeys(FORMATS, _ROWS),
+                "dataframe_split": {"$ref": "#/components/schemas/Split"},
+            },
             "oneOf": [{"required": [one]} for one in FORMATS],
         },
-        {"type": "object", "required": ["predictions"], "properties": {"predictions": _PREDICTIONS, "prediction_ids": _IDS}},
+        {
+            "type": "object",
+            "required": ["predictions"],
+            "properties": {"predictions": _PREDICTIONS, "prediction_ids": _IDS},
+        },
         (400, 408, 413, 415, 500, 503),
         error=_MLFLOW_ERROR,
     ),
     "infer": Text(
         "Predict, by the Open Inference Protocol",
-        "One tensor of shape [rows, columns] by any name, or one for each column. Outputs: `predict`, `prediction_id`, and `predict_proba` "
-        "where the model has probabilities. Binary tensors as in Triton's extension.",
+        "One tensor of shape [rows, columns] by any name, or one for each column. Outputs:"
+        " `predict`, `prediction_id`, and `predict_proba` where the model has probabilities. Binary"
+        " tensors as in Triton's extension.",
         {
             "type": "object",
             "required": ["inputs"],
             "properties": {
                 "id": {"type": "string"},
                 "inputs": {"type": "array", "items": _TENSOR, "minItems": 1},
-                "outputs": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}},
+                "outputs": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["name"],
+                        "properties": {"name": {"type": "string"}},
+                    },
+                },
                 "parameters": {"type": "object"},
             },
         },
@@ -181,8 +228,12 @@ def _value(signature: Signature, column: int) -> Schema:
     return {**kind, "type": [kind["type"], "null"]} if open_ else kind
 
 
-def for_model(document: Schema, signature: Signature | None, example: list[float], most: int) -> Schema:
-    """The document with the served model's own rows, of which a request may have `most`; any rows while none is served."""
+def for_model(
+    document: Schema, signature: Signature | None, example: list[float], most: int
+) -> Schema:
+    """The document with the served model's own rows, of which a request may have `most`; any rows
+    while none is served.
+    """
     number = [_value(signature, n) for n in range(signature.width)] if signature is not None else []
     flat: Schema = {"type": "array", "items": _NUMBER}
     rows: Schema = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
@@ -190,14 +241,31 @@ def for_model(document: Schema, signature: Signature | None, example: list[float
     if signature is not None:
         mixed = any(one != number[0] for one in number)
         same = _NUMBER if mixed else number[0]
-        flat = {"type": "array", "items": same, "minItems": signature.width, "maxItems": signature.width, "example": example}
+        flat = {
+            "type": "array",
+            "items": same,
+            "minItems": signature.width,
+            "maxItems": signature.width,
+            "example": example,
+        }
         kinds = [] if mixed else [flat]
         if signature.named:
             properties = dict(zip(signature.names, number, strict=True))
-            named = {"type": "object", "required": list(signature.demanded), "properties": properties, "additionalProperties": False}
+            named = {
+                "type": "object",
+                "required": list(signature.demanded),
+                "properties": properties,
+                "additionalProperties": False,
+            }
             kinds.append({**named, "example": dict(zip(signature.names, example, strict=True))})
             columns = {"const": list(signature.names)}
-        rows = {"type": "array", "minItems": 1, "maxItems": most, "items": {"anyOf": kinds or [flat]}, "example": [example]}
+        rows = {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": most,
+            "items": {"anyOf": kinds or [flat]},
+            "example": [example],
+        }
     split: Schema = {"type": "object", "required": ["data"], "properties": {"columns": columns}}
     split["properties"]["data"] = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
@@ -208,5 +276,12 @@ def for_model(document: Schema, signature: Signature | None, example: list[float
 def curl(method: str, path: str, body: Any = None) -> str:
     """The command that a reader can paste."""
     if body is None:
-        return f"curl -X {method} http://localhost:8080{path}" if method != "GET" else f"curl http://localhost:8080{path}"
-    return f"curl http://localhost:8080{path} -H 'Content-Type: application/json' -d '{json.dumps(body)}'"
+        return (
+            f"curl -X {method} http://localhost:8080{path}"
+            if method != "GET"
+            else f"curl http://localhost:8080{path}"
+        )
+    return (
+        f"curl http://localhost:8080{path} -H 'Content-Type: application/json' -d"
+        f" '{json.dumps(body)}'"
+    )

@@ -1,7 +1,8 @@
-"""What a row costs, measured when the model is loaded: what would keep the event loop for longer than BUDGET is done in threads instead.
+"""What a row costs, measured when the model is loaded: what would keep the event loop for longer
+than BUDGET is done in threads instead.
 
-Everything that a request takes counts: reading its JSON, predicting, signing and writing. CPU time is what is measured, so that a
-neighbour of the pod does not make its model slow for good.
+Everything that a request takes counts: reading its JSON, predicting, signing and writing. CPU time
+is what is measured, so that a neighbour of the pod does not make its model slow for good.
 """
 
 import logging
@@ -29,20 +30,27 @@ def measured(state: State, model: LoadedModel) -> Pace:
         rows = _varied(model)[: state.settings.max_rows]
         one, many = _request(rows[:1]), _request(rows)
         first, row = _seconds(state, model, one), _seconds(state, model, many) / len(rows)
-    except Exception as failure:  # it may refuse rows that nobody sends: then nothing is known, and the loop does nothing
+    # it may refuse rows that nobody sends: then nothing is known, and the loop does nothing
+    except Exception as failure:
         log.info("what a row costs cannot be measured: %s", failure)
         return Pace()
     if first > BUDGET:
         return Pace()
     byte = row / (len(many) / len(rows))
-    return Pace(first, byte, max(1, int(BUDGET / row)), min(int(BUDGET / byte), state.settings.max_body))
+    return Pace(
+        first, byte, max(1, int(BUDGET / row)), min(int(BUDGET / byte), state.settings.max_body)
+    )
 
 
 def _varied(model: LoadedModel) -> Rows:
-    """Rows around the example: equal ones would take the same way through every tree, and find it in the cache."""
+    """Rows around the example: equal ones would take the same way through every tree, and find it
+    in the cache.
+    """
     around = np.array(model.example, dtype=np.float64)
     spread = np.maximum(1, np.abs(around))
-    rows: Rows = np.clip(np.random.default_rng(0).normal(around, spread, (TRIED, len(around))), -LARGEST, LARGEST)
+    rows: Rows = np.clip(
+        np.random.default_rng(0).normal(around, spread, (TRIED, len(around))), -LARGEST, LARGEST
+    )
     whole = list(model.signature.whole)
     rows[:, whole] = np.round(rows[:, whole])
     return rows
@@ -53,15 +61,24 @@ def _request(rows: Rows) -> bytes:
 
 
 def _seconds(state: State, model: LoadedModel, body: bytes) -> float:
-    """CPU time of the request; without the prediction, where that has a thread of its own anyway."""
+    """CPU time of the request; without the prediction,
+    where that has a thread of its own anyway.
+    """
     speaks, settings = Native(), state.settings
-    signer, scope = Signer("measured", settings.name, settings.version, settings.model_revision), {"path": "", "headers": []}
+    signer, scope = (
+        Signer("measured", settings.name, settings.version, settings.model_revision),
+        {"path": "", "headers": []},
+    )
     found = []
     for _ in range(TIMES):
         begun = time.thread_time()
         asked = speaks.read(Call(body, scope, state, model))
         assert isinstance(asked, Question)
-        outcome = model.runtime.run(asked.rows) if model.runtime.inline else Outcome([0.1] * len(asked.rows))
+        outcome = (
+            model.runtime.run(asked.rows)
+            if model.runtime.inline
+            else Outcome([0.1] * len(asked.rows))
+        )
         asked.write(outcome, signer.sign(outcome.labels, 0))
         found.append(time.thread_time() - begun)
     return min(found)

@@ -1,4 +1,6 @@
-"""What the process that reads a model is asked, and what it answers: how the model is to be served."""
+"""What the process that reads a model is asked, and what it answers:
+how the model is to be served.
+"""
 
 from typing import Any
 
@@ -6,10 +8,11 @@ import msgspec
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """An ONNX model's face. kind: "float32" or "float64"; columns: one input for each column, instead of one matrix;
+    """An ONNX model's face. kind: "float32" or "float64"; columns: one input for each column,
+    instead of one matrix;
 
-    flat: whether a prediction is one value, and not a list; labels: "bool" or "float64" where the model's labels are, which ONNX has
-    as whole numbers, else "".
+    flat: whether a prediction is one value, and not a list; labels: "bool" or "float64" where the
+    model's labels are, which ONNX has as whole numbers, else "".
     """
 
     kind: str
@@ -19,10 +22,12 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """How the model is to be served; runtime: "onnx" or "sklearn", and then `reason` says why not the former.
+    """How the model is to be served; runtime: "onnx" or "sklearn", and then `reason` says why not
+    the former.
 
-    task: "classifier", "regressor" or "other"; classes: labels in the order of probabilities, empty where they are not one list of plain
-    values; points: rows that both runtimes were compared on; method: of the estimator, which answers.
+    task: "classifier", "regressor" or "other"; classes: labels in the order of probabilities, empty
+    where they are not one list of plain values; points: rows that both runtimes were compared on;
+    method: of the estimator, which answers.
     """
 
     runtime: str

@@ -1,7 +1,9 @@
-"""The process that reads a model: the one that unpacks and converts it, and ends. The server itself never holds what that takes.
+"""The process that reads a model: the one that unpacks and converts it, and ends. The server itself
+never holds what that takes.
 
-`python -m rollout_inference.preparing` reads one JSON line, the settings and folders, from standard input, and answers with one on
-standard output. It is no boundary against hostile code; that is the allow-list, and the pod around it.
+`python -m rollout_inference.preparing` reads one JSON line, the settings and folders, from standard
+input, and answers with one on standard output. It is no boundary against hostile code; that is the
+allow-list, and the pod around it.
 """
 
 import os
@@ -18,7 +20,8 @@ from rollout_inference.settings import Settings
 
 
 def prepare(folder: Path, target: Path, settings: Settings, because: str = "") -> Plan:
-    """Verify, read, convert; writes the ONNX file into `target` where that is the plan. Raises LoadFailed.
+    """Verify, read, convert; writes the ONNX file into `target` where that is the plan. Raises
+    LoadFailed.
 
     because: why no conversion is tried; "" where one is.
     """
@@ -46,12 +49,19 @@ def main() -> None:
     os.dup2(2, 1)
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     try:
-        plan = prepare(Path(order.folder), Path(order.target), Settings.model_validate_json(order.settings), order.unconverted)
+        plan = prepare(
+            Path(order.folder),
+            Path(order.target),
+            Settings.model_validate_json(order.settings),
+            order.unconverted,
+        )
         reply = Reply(plan)
     except LoadFailed as failure:
         reply = Reply(refused=str(failure))
     except Exception as failure:  # the server has to know, whatever it is
-        reply = Reply(refused=f"The model cannot be prepared: {type(failure).__name__}: {first_line(failure)}")
+        reply = Reply(
+            refused=f"The model cannot be prepared: {type(failure).__name__}: {first_line(failure)}"
+        )
     with answer:
         answer.write(msgspec.json.encode(reply) + b"\n")
 

@@ -1,4 +1,5 @@
-"""What a pod will do with a registered version, tried at once: `python -m rollout_inference.rehearsal URI DIGEST`.
+"""What a pod will do with a registered version, tried at once: `python -m
+rollout_inference.rehearsal URI DIGEST`.
 
 It fetches the version through the registry, verifies its digest and makes the model ready, in the
 same modules and processes, and prints one JSON object: `refused`, the pod's own sentence, "" where
@@ -20,7 +21,9 @@ STATUS = Path("/proc/self/status")
 NO_LIMIT = Path(os.devnull)
 """The memory limit of whoever trains is not the pod's."""
 BESIDE = 24 * 1024 * 1024
-"""Bytes that a pod holds beside its model, for HTTP and metrics, and that whoever trains need not have installed."""
+"""Bytes that a pod holds beside its model, for HTTP and metrics, and that whoever trains need not
+have installed.
+"""
 
 
 def rehearsed(uri: str, digest: str) -> tuple[str, int]:
@@ -43,7 +46,9 @@ def _status(field: str) -> int:
 
 
 def _children() -> int:
-    """Bytes of the largest process that this one started and that has ended: the one that fetches, or converts."""
+    """Bytes of the largest process that this one started and that has ended: the one that fetches,
+    or converts.
+    """
     import resource  # noqa: PLC0415 - Windows has none
 
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

@@ -1,4 +1,6 @@
-"""What answers: ONNX Runtime, inline where little is asked; or scikit-learn in one thread, which takes at once all that came meanwhile."""
+"""What answers: ONNX Runtime, inline where little is asked; or scikit-learn in one thread, which
+takes at once all that came meanwhile.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,14 +17,18 @@ from rollout_inference.signature import Rows, Signature, frame
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Predictions, one for each row, as Python values; probabilities: (rows, classes), None where the model has none."""
+    """Predictions, one for each row, as Python values; probabilities: (rows, classes), None where
+    the model has none.
+    """
 
     labels: list[Any]
     probabilities: Any = None
 
 
 class Runtime(Protocol):
-    """Predicts checked rows; raises whatever the model raises. inline: whether few rows may be predicted without a thread."""
+    """Predicts checked rows; raises whatever the model raises. inline: whether few rows may be
+    predicted without a thread.
+    """
 
     name: str
     inline: bool
@@ -74,7 +80,9 @@ class OnnxRuntime:
         return len(self._served) > 1
 
     def answers(self, rows: Rows) -> list[Any]:
-        """All outputs as they are: labels, and probabilities where it has them. Raises whatever ONNX Runtime does."""
+        """All outputs as they are: labels, and probabilities where it has them. Raises whatever
+        ONNX Runtime does.
+        """
         if len(self._inputs) != (rows.shape[1] if self._shape.columns else 1):
             raise ValueError(f"it takes {len(self._inputs)} inputs")
         said: list[Any] = self._session.run(self._outputs, feed(rows, self._shape, self._inputs))
@@ -102,8 +110,8 @@ class _Waiting:
 
 @dataclass(slots=True)
 class SklearnRuntime:
-    """Asks `method` of the estimator in adaptive micro-batches: an idle model answers at once, a busy one then takes all that wait,
-    up to `most` rows.
+    """Asks `method` of the estimator in adaptive micro-batches: an idle model answers at once, a
+    busy one then takes all that wait, up to `most` rows.
 
     A call of scikit-learn costs milliseconds for one row and little more for a hundred.
     """
@@ -133,7 +141,9 @@ class SklearnRuntime:
         try:
             while self._queue:
                 batch = self._take()
-                outcomes = await loop.run_in_executor(self._thread, self._answers, [one.rows for one in batch])
+                outcomes = await loop.run_in_executor(
+                    self._thread, self._answers, [one.rows for one in batch]
+                )
                 for one, outcome in zip(batch, outcomes, strict=True):
                     if one.answer.done():
                         continue
@@ -146,14 +156,18 @@ class SklearnRuntime:
 
     def _take(self) -> list[_Waiting]:
         taken, rows = 0, 0
-        while taken < len(self._queue) and (taken == 0 or rows + len(self._queue[taken].rows) <= self.most):
+        while taken < len(self._queue) and (
+            taken == 0 or rows + len(self._queue[taken].rows) <= self.most
+        ):
             rows += len(self._queue[taken].rows)
             taken += 1
         batch, self._queue[:taken] = self._queue[:taken], []
         return batch
 
     def _answers(self, asked: list[Rows]) -> list[Outcome | Exception]:
-        """One answer for each request; where the batch fails, each is tried alone, so that none fails for another's rows."""
+        """One answer for each request; where the batch fails, each is tried alone, so that none
+        fails for another's rows.
+        """
         try:
             together = self.run(np.vstack(asked))
         except Exception as failure:
@@ -163,5 +177,9 @@ class SklearnRuntime:
         return [Outcome(together.labels[a:b]) for a, b in zip(starts, ends, strict=True)]
 
     def run(self, rows: Rows) -> Outcome:
-        """Predict in this thread; without probabilities, which would be a second pass over the model."""
-        return Outcome(np.asarray(getattr(self.estimator, self.method)(frame(self.signature, rows))).tolist())
+        """Predict in this thread; without probabilities, which would be a second pass over the
+        model.
+        """
+        return Outcome(
+            np.asarray(getattr(self.estimator, self.method)(frame(self.signature, rows))).tolist()
+        )

@@ -9,8 +9,12 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_LETTERS = r"A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff"
-_URI = re.compile(f"models:/[{_LETTERS}_-]([{_LETTERS}_. -]*[{_LETTERS}_.-])?(/[1-9][0-9]*|@[{_LETTERS}_-]+)")
+_LETTERS = (
+    r"A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff"
+)
+_URI = re.compile(
+    f"models:/[{_LETTERS}_-]([{_LETTERS}_. -]*[{_LETTERS}_.-])?(/[1-9][0-9]*|@[{_LETTERS}_-]+)"
+)
 """What the CRD takes as modelUri."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _WHOLE = {
@@ -39,13 +43,14 @@ class SettingsError(ValueError):
 class Settings(BaseModel):
     """Frozen. Exactly one of model_uri and model_path is set.
 
-    max_body: bytes of a request's body; max_rows: rows of one request; max_model: bytes of a model, packed and unpacked;
-    load_seconds: time that loading may take; header_seconds, body_seconds: time that a client has to send either;
-    feedback_key: secret that prediction ids are signed with, made up where it is ""; feedback_seconds: how long a label may take;
-    latency_buckets: bounds in seconds that the latency histogram has beside the usual ones;
-    accuracy_window: labels that the live accuracy rests on at most, accuracy_from: and at least;
-    compare_percent: of live requests that are compared with scikit-learn, every `compare_seconds`;
-    cgroups: where the kernel says what memory the pod may have.
+    max_body: bytes of a request's body; max_rows: rows of one request; max_model: bytes of a model,
+    packed and unpacked; load_seconds: time that loading may take; header_seconds, body_seconds:
+    time that a client has to send either; feedback_key: secret that prediction ids are signed with,
+    made up where it is ""; feedback_seconds: how long a label may take; latency_buckets: bounds in
+    seconds that the latency histogram has beside the usual ones; accuracy_window: labels that the
+    live accuracy rests on at most, accuracy_from: and at least; compare_percent: of live requests
+    that are compared with scikit-learn, every `compare_seconds`; cgroups: where the kernel says
+    what memory the pod may have.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -91,20 +96,30 @@ class Settings(BaseModel):
         """Read the settings; raises SettingsError for what is missing or wrong."""
         uri, path = env.get("MODEL_URI", "").strip(), env.get("MODEL_PATH", "").strip()
         if bool(uri) == bool(path):
-            raise SettingsError("set exactly one of MODEL_URI, for example models:/iris/7, and MODEL_PATH, a folder with an MLmodel file")
+            raise SettingsError(
+                "set exactly one of MODEL_URI, for example models:/iris/7, and MODEL_PATH, a folder"
+                " with an MLmodel file"
+            )
         if uri and not _URI.fullmatch(uri):
-            raise SettingsError(f"MODEL_URI={uri!r} is none: write models:/<name>/<version> or models:/<name>@<alias>")
+            raise SettingsError(
+                f"MODEL_URI={uri!r} is none: write models:/<name>/<version> or"
+                " models:/<name>@<alias>"
+            )
         digest = env.get("MODEL_DIGEST", "").strip()
         if digest and not _DIGEST.fullmatch(digest):
             raise SettingsError(f"MODEL_DIGEST={digest!r} is none: write sha256: and 64 hex digits")
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-            raise SettingsError(f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR")
+            raise SettingsError(
+                f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR"
+            )
 
         def whole(name: str, most: int) -> int:
             text, known = env.get(name, "").strip(), cls.model_fields[_WHOLE[name]].default
             if text and not (text.isdigit() and 0 < int(text) <= most):
-                raise SettingsError(f"{name}={text!r} is out of range: write a whole number from 1 to {most}")
+                raise SettingsError(
+                    f"{name}={text!r} is out of range: write a whole number from 1 to {most}"
+                )
             return int(text or known)
 
         return cls(
@@ -129,6 +144,7 @@ def _bounds(text: str) -> tuple[float, ...]:
         bounds = (0.0,)
     if len(bounds) > _MOST_BOUNDS or not all(0 < bound < math.inf for bound in bounds):
         raise SettingsError(
-            f"LATENCY_BUCKETS={text!r} cannot be read: write at most {_MOST_BOUNDS} bounds in seconds, for example 0.25,1.5"
+            f"LATENCY_BUCKETS={text!r} cannot be read: write at most {_MOST_BOUNDS} bounds in"
+            " seconds, for example 0.25,1.5"
         )
     return bounds

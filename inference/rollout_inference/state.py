@@ -17,9 +17,11 @@ BUDGET = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What the event loop may do itself, as pace.py measures it. request, byte: seconds that the smallest request takes, and each byte of
+    """What the event loop may do itself, as pace.py measures it. request, byte: seconds that the
+    smallest request takes, and each byte of
 
-    a larger one; rows, size: the largest request, in rows and in bytes, that keeps within BUDGET. By default it may do nothing.
+    a larger one; rows, size: the largest request, in rows and in bytes, that keeps within BUDGET.
+    By default it may do nothing.
     """
 
     request: float = BUDGET
@@ -36,8 +38,9 @@ class Pace:
 class State:
     """`model` is None until it is loaded, verified and warmed up; `why` says what it waits for.
 
-    live: what is noted of live requests to be compared with scikit-learn, None where nothing is; aside: the thread that reads and
-    writes what is too much for the event loop; one, because Python runs one at a time.
+    live: what is noted of live requests to be compared with scikit-learn, None where nothing is;
+    aside: the thread that reads and writes what is too much for the event loop; one, because Python
+    runs one at a time.
     """
 
     settings: Settings
@@ -54,7 +57,9 @@ class State:
     @classmethod
     def of(cls, settings: Settings) -> "State":
         """Nothing is loaded yet."""
-        signer = Signer(settings.feedback_key, settings.name, settings.version, settings.model_revision)
+        signer = Signer(
+            settings.feedback_key, settings.name, settings.version, settings.model_revision
+        )
         return cls(settings, Metrics(settings), signer, Ledger(settings.feedback_seconds))
 
     def serve(self, model: LoadedModel, pace: Pace) -> None:
@@ -64,6 +69,8 @@ class State:
         self.pace, self.model = pace, model
 
     def fall_back(self, model: LoadedModel) -> None:
-        """The same model by scikit-learn, which has a thread of its own: what was measured for ONNX Runtime stays a bound for the rest."""
+        """The same model by scikit-learn, which has a thread of its own: what was measured for ONNX
+        Runtime stays a bound for the rest.
+        """
         self.metrics.serves(model)
         self.live, self.model = None, model

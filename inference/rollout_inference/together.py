@@ -1,8 +1,10 @@
-"""Requests that came in one turn of the event loop are predicted by one run of the model, and their answers leave one after the other.
+"""Requests that came in one turn of the event loop are predicted by one run of the model, and their
+answers leave one after the other.
 
-Nobody waits for it: the model runs when all that has arrived is read. With sixteen clients a run serves several of them, and one answer
-in several has to wake a client that sleeps; each is a fifth of what a request costs by itself. A turn takes what fits into BUDGET and
-leaves the rest to the next one, so that whoever asks for something else, such as a probe, is heard in between.
+Nobody waits for it: the model runs when all that has arrived is read. With sixteen clients a run
+serves several of them, and one answer in several has to wake a client that sleeps; each is a fifth
+of what a request costs by itself. A turn takes what fits into BUDGET and leaves the rest to the
+next one, so that whoever asks for something else, such as a probe, is heard in between.
 """
 
 import asyncio
@@ -26,7 +28,9 @@ Tell = Callable[[tuple[Reply, Headers] | None], None]
 
 @dataclass(slots=True)
 class Asked:
-    """A request that is there whole. tell: called with its answer, or None where it has to be answered in the usual way."""
+    """A request that is there whole. tell: called with its answer, or None where it has to be
+    answered in the usual way.
+    """
 
     endpoint: Endpoint
     scope: Scope
@@ -45,7 +49,9 @@ class Asked:
     def _tell(self, answer: tuple[Reply, Headers] | None) -> None:
         try:
             self.tell(answer)
-        except Exception:  # the others of the same turn have to be answered, whatever this connection is in
+        except (
+            Exception
+        ):  # the others of the same turn have to be answered, whatever this connection is in
             log.exception("an answer could not be sent", extra={"path": self.scope["path"]})
 
 
@@ -95,7 +101,9 @@ def _answer(asked: list[Asked]) -> None:
 
 
 def _read(asked: list[Asked], model: LoadedModel) -> Iterator[tuple[Asked, Question]]:
-    """What the model is asked; what does without it is answered, and what is too much for the event loop left."""
+    """What the model is asked; what does without it is answered, and what is too much for the event
+    loop left.
+    """
     for one in asked:
         pace, encoding = one.endpoint.state.pace, header(one.scope, b"content-encoding")
         if len(one.body) > pace.size or encoding:
@@ -111,8 +119,13 @@ def _read(asked: list[Asked], model: LoadedModel) -> Iterator[tuple[Asked, Quest
 
 
 def _predict(model: LoadedModel, asked: Sequence[tuple[Asked, Question]]) -> None:
-    """Give each its outcome; by one run where they are not too many, and one by one where that fails."""
-    if len(asked) > 1 and sum(len(question.rows) for _, question in asked) <= asked[0][0].endpoint.state.pace.rows:
+    """Give each its outcome; by one run where they are not too many, and one by one where that
+    fails.
+    """
+    if (
+        len(asked) > 1
+        and sum(len(question.rows) for _, question in asked) <= asked[0][0].endpoint.state.pace.rows
+    ):
         try:
             outcomes = _outcomes(model.runtime, [question.rows for _, question in asked])
         except Exception:

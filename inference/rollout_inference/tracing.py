@@ -1,6 +1,8 @@
-"""OpenTelemetry where OTEL_EXPORTER_OTLP_ENDPOINT is set: one span for each request to the model, a child of the caller's.
+"""OpenTelemetry where OTEL_EXPORTER_OTLP_ENDPOINT is set: one span for each request to the model, a
+child of the caller's.
 
-Configured by OpenTelemetry's own variables only. Source of names: opentelemetry.io/docs/specs/semconv/http/http-spans.
+Configured by OpenTelemetry's own variables only. Source of names:
+opentelemetry.io/docs/specs/semconv/http/http-spans.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,7 +45,9 @@ class _OpenTelemetry:
         from opentelemetry.trace import SpanKind, StatusCode  # noqa: PLC0415
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
 
-        self._provider = TracerProvider(resource=Resource.create(dict(attributes)), shutdown_on_exit=False)
+        self._provider = TracerProvider(
+            resource=Resource.create(dict(attributes)), shutdown_on_exit=False
+        )
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("rollout_inference")
         self._kind, self._error = SpanKind.SERVER, StatusCode.ERROR
@@ -71,12 +75,20 @@ class _OpenTelemetry:
 
 
 def _carrier(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode(): value.decode("latin-1") for name, value in headers if name in {b"traceparent", b"tracestate"}}
+    return {
+        name.decode(): value.decode("latin-1")
+        for name, value in headers
+        if name in {b"traceparent", b"tracestate"}
+    }
 
 
 def tracing(env: Mapping[str, str], model: str, version: str, revision: str) -> Tracing:
     """Tracing as the environment asks for it."""
-    if not (env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")):
+    if not (
+        env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    ):
         return NO_TRACING
     name = env.get("OTEL_SERVICE_NAME", "rollout-inference")
-    return _OpenTelemetry({"service.name": name, "ml.model": model, "ml.version": version, "ml.revision": revision})
+    return _OpenTelemetry(
+        {"service.name": name, "ml.model": model, "ml.version": version, "ml.revision": revision}
+    )

@@ -1,10 +1,11 @@
 """What a skops file may be made of beside skops' own defaults: a rule, and ours alone.
 
-What a model says of types to be trusted counts for nothing.
-skops builds an object of every type that is named here, sets whatever state the file has, and calls every function with whatever arguments.
-So a type is trusted where it does nothing but keep what it is given and count with it, and a function where it does nothing but count:
-then they may be put together in any way. Nothing here reads or writes files, opens connections, imports, or takes text for code. What is
-in them is not looked at: a tree whose nodes point nowhere ends the process that asks it.
+What a model says of types to be trusted counts for nothing. skops builds an object of every type
+that is named here, sets whatever state the file has, and calls every function with whatever
+arguments. So a type is trusted where it does nothing but keep what it is given and count with it,
+and a function where it does nothing but count: then they may be put together in any way. Nothing
+here reads or writes files, opens connections, imports, or takes text for code. What is in them is
+not looked at: a tree whose nodes point nowhere ends the process that asks it.
 """
 
 import functools
@@ -64,7 +65,14 @@ HOLDERS = (
     np.dtype,
 )
 """Single types that hold data."""
-SELECTING = ("chi2", "f_classif", "f_regression", "mutual_info_classif", "mutual_info_regression", "r_regression")
+SELECTING = (
+    "chi2",
+    "f_classif",
+    "f_regression",
+    "mutual_info_classif",
+    "mutual_info_regression",
+    "r_regression",
+)
 SCORING = ("cohen_kappa_score", "fbeta_score", "hamming_loss", "mean_pinball_loss", "zero_one_loss")
 """Measures beside those of scikit-learn's named scorers."""
 POOLING = ("amax", "amin", "max", "mean", "median", "min", "sum")

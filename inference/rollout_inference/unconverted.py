@@ -1,4 +1,6 @@
-"""How a model is served that is not converted: by scikit-learn, whatever became of a conversion. Needs no converter."""
+"""How a model is served that is not converted: by scikit-learn, whatever became of a conversion.
+Needs no converter.
+"""
 
 from typing import Any
 
@@ -13,9 +15,18 @@ from rollout_inference.signature import frame
 
 
 def by_sklearn(estimator: Any, artifact: Artifact, reason: str, points: int = 0) -> Plan:
-    """The plan with scikit-learn; reason: why not ONNX Runtime; points: rows that both were compared on."""
+    """The plan with scikit-learn; reason: why not ONNX Runtime; points: rows that both were
+    compared on.
+    """
     method = artifact.method
-    return Plan("sklearn", task(estimator, method), classes(estimator, method), reason=reason, points=points, method=method)
+    return Plan(
+        "sklearn",
+        task(estimator, method),
+        classes(estimator, method),
+        reason=reason,
+        points=points,
+        method=method,
+    )
 
 
 def task(estimator: Any, method: str) -> str:
@@ -33,11 +44,15 @@ def classes(estimator: Any, method: str) -> list[Any]:
 
 
 def answers_example(estimator: Any, artifact: Artifact) -> None:
-    """Raises LoadFailed where the model does not answer its own example, or without one fails on zeros and does not refuse them."""
+    """Raises LoadFailed where the model does not answer its own example, or without one fails on
+    zeros and does not refuse them.
+    """
     rows = np.asarray(artifact.example or np.zeros((1, artifact.signature.width)), dtype=np.float64)
     try:
         getattr(estimator, artifact.method)(frame(artifact.signature, rows))
     except Exception as failure:
         if isinstance(failure, ValueError) and not artifact.example:
             return  # how scikit-learn refuses values; these are made up
-        raise LoadFailed(f"The model fails on rows that its signature allows: {first_line(failure)}") from failure
+        raise LoadFailed(
+            f"The model fails on rows that its signature allows: {first_line(failure)}"
+        ) from failure

@@ -1,1 +1,3 @@
-"""The webhook bridge: what MLflow's registry tells by signed webhook becomes a ModelRollout, or a GitHub `repository_dispatch`."""
+"""The webhook bridge: what MLflow's registry tells by signed webhook becomes a ModelRollout, or a
+GitHub `repository_dispatch`.
+"""

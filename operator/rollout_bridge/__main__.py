@@ -21,11 +21,13 @@ def main() -> None:
 def run() -> None:
     """Answer webhooks at POST /webhooks/mlflow, by the pod's service account or KUBECONFIG.
 
-    Needs in the environment MAPPINGS_FILE (see `check`), WEBHOOK_SECRET (the secret that the webhook has in MLflow, at least 16
-    characters) and, if a mapping dispatches, GITHUB_TOKEN. Takes WEBHOOK_SECRET_PREVIOUS (also taken, while the secret changes),
-    GITHUB_API_URL (https://api.github.com), PORT (8080), METRICS_PORT (8081, for /healthz and /metrics), MAX_AGE_SECONDS (300, how old
-    or early a webhook may be), MAX_BODY_BYTES (65536), RETRY_AFTER_SECONDS (30, when MLflow sends a webhook again that could not be
-    carried out) and LOG_LEVEL (INFO).
+    Needs in the environment MAPPINGS_FILE (see `check`), WEBHOOK_SECRET (the secret that the
+    webhook has in MLflow, at least 16 characters) and, if a mapping dispatches, GITHUB_TOKEN. Takes
+    WEBHOOK_SECRET_PREVIOUS (also taken, while the secret changes), GITHUB_API_URL
+    (https://api.github.com), PORT (8080), METRICS_PORT (8081, for /healthz and /metrics),
+    MAX_AGE_SECONDS (300, how old or early a webhook may be), MAX_BODY_BYTES (65536),
+    RETRY_AFTER_SECONDS (30, when MLflow sends a webhook again that could not be carried out) and
+    LOG_LEVEL (INFO).
     """
     try:
         settings = Settings.from_environment(os.environ)
@@ -43,14 +45,20 @@ def run() -> None:
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Read a mapping FILE and say what it does; exit code 1 with a sentence where it cannot be used."""
+    """Read a mapping FILE and say what it does; exit code 1 with a sentence where it cannot be
+    used.
+    """
     try:
         known = mappings.read(file)
     except mappings.MappingsError as error:
         raise click.ClickException(str(error)) from error
     for one in known.mappings:
         workspace = "" if one.workspace == DEFAULT_WORKSPACE else f" in workspace {one.workspace}"
-        made = ", which is made where there is none" if one.rollout is not None and one.rollout.template is not None else ""
+        made = (
+            ", which is made where there is none"
+            if one.rollout is not None and one.rollout.template is not None
+            else ""
+        )
         click.echo(f"models:/{one.model}@{one.alias}{workspace} -> {one.target}{made}")
 
 

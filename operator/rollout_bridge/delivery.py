@@ -1,7 +1,9 @@
-"""A webhook of MLflow as bytes and headers: whether it is genuine and in time, and what it says. No I/O, no clock.
+"""A webhook of MLflow as bytes and headers: whether it is genuine and in time, and what it says. No
+I/O, no clock.
 
-Source: mlflow/webhooks/delivery.py of MLflow 3.17.2. X-MLflow-Signature is `v1,` and the base64 of HMAC-SHA256 with the webhook's
-secret over `<delivery id>.<timestamp>.<body>`; X-MLflow-Timestamp is in Unix seconds. A retry repeats id, timestamp and signature.
+Source: mlflow/webhooks/delivery.py of MLflow 3.17.2. X-MLflow-Signature is `v1,` and the base64 of
+HMAC-SHA256 with the webhook's secret over `<delivery id>.<timestamp>.<body>`; X-MLflow-Timestamp is
+in Unix seconds. A retry repeats id, timestamp and signature.
 """
 
 import base64
@@ -24,7 +26,9 @@ _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 
 class NotGenuine(Exception):
-    """Not signed with our secret, or too old or too new; the message says which, and never what was expected."""
+    """Not signed with our secret, or too old or too new; the message says which, and never what was
+    expected.
+    """
 
 
 class Malformed(Exception):
@@ -42,7 +46,9 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class AliasSet:
-    """An alias was set: from now on it names this version of the model. `at` is when MLflow says that it told so, UTC."""
+    """An alias was set: from now on it names this version of the model. `at` is when MLflow says
+    that it told so, UTC.
+    """
 
     workspace: str
     model: str
@@ -67,7 +73,9 @@ Event = AliasSet | Other
 
 
 def envelope(headers: Mapping[str, str], now: float, max_age: float) -> Envelope:
-    """Read the headers; `now` in Unix seconds, `max_age` in seconds and to either side. Raises NotGenuine for what is missing or late."""
+    """Read the headers; `now` in Unix seconds, `max_age` in seconds and to either side. Raises
+    NotGenuine for what is missing or late.
+    """
     for name in (SIGNATURE, TIMESTAMP, DELIVERY_ID):
         if not headers.get(name):
             raise NotGenuine(f"the header {name} is missing: give the webhook a secret in MLflow")
@@ -78,22 +86,34 @@ def envelope(headers: Mapping[str, str], now: float, max_age: float) -> Envelope
         raise NotGenuine(f"{TIMESTAMP} is no Unix time in seconds")
     if abs(age := now - int(sent_at)) > max_age:
         side = "old" if age > 0 else "ahead"
-        raise NotGenuine(f"{TIMESTAMP} is {abs(age):.0f} s {side}, at most {max_age:.0f} s are taken: is a clock wrong?")
+        raise NotGenuine(
+            f"{TIMESTAMP} is {abs(age):.0f} s {side}, at most {max_age:.0f} s are taken: is a clock"
+            " wrong?"
+        )
     return Envelope(delivery, int(sent_at), headers[SIGNATURE])
 
 
 def sign(secret: str, delivery: str, sent_at: int, body: bytes) -> str:
     """The signature that MLflow sends for this body."""
-    digest = hmac.new(secret.encode(), f"{delivery}.{sent_at}.".encode() + body, hashlib.sha256).digest()
+    digest = hmac.new(
+        secret.encode(), f"{delivery}.{sent_at}.".encode() + body, hashlib.sha256
+    ).digest()
     return "v1," + base64.b64encode(digest).decode()
 
 
 def verify(secrets: Sequence[str], sealed: Envelope, body: bytes) -> None:
-    """Raises NotGenuine unless one of the secrets made the signature. Takes as long for a wrong signature as for a right one."""
+    """Raises NotGenuine unless one of the secrets made the signature. Takes as long for a wrong
+    signature as for a right one.
+    """
     given = sealed.signature.encode()
-    matches = [hmac.compare_digest(sign(secret, sealed.delivery, sealed.sent_at, body).encode(), given) for secret in secrets]
+    matches = [
+        hmac.compare_digest(sign(secret, sealed.delivery, sealed.sent_at, body).encode(), given)
+        for secret in secrets
+    ]
     if not any(matches):
-        raise NotGenuine(f"{SIGNATURE} does not fit: the webhook's secret in MLflow and WEBHOOK_SECRET differ")
+        raise NotGenuine(
+            f"{SIGNATURE} does not fit: the webhook's secret in MLflow and WEBHOOK_SECRET differ"
+        )
 
 
 def read(body: bytes) -> Event:
@@ -107,7 +127,9 @@ def read(body: bytes) -> Event:
         at = datetime.fromisoformat(said["timestamp"])
         model, alias, version = data["name"], data["alias"], data["version"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as failure:
-        raise Malformed(f"the body is not a webhook of MLflow: {type(failure).__name__} {failure}"[:200]) from failure
+        raise Malformed(
+            f"the body is not a webhook of MLflow: {type(failure).__name__} {failure}"[:200]
+        ) from failure
     if not all(isinstance(text, str) and text for text in (workspace, model, alias, version)):
         raise Malformed("data.name, data.alias and data.version must be texts")
     if not _VERSION.fullmatch(version):

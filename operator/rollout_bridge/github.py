@@ -1,6 +1,8 @@
-"""GitHub's `repository_dispatch`: a workflow of a repository is told of the new version, and applies it.
+"""GitHub's `repository_dispatch`: a workflow of a repository is told of the new version, and
+applies it.
 
-Source: docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event (API version 2022-11-28): 204 when taken.
+Source: docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event (API version
+2022-11-28): 204 when taken.
 """
 
 import json
@@ -26,7 +28,9 @@ class GitHub:
     session: aiohttp.ClientSession
 
     async def request(self, target: DispatchTarget, event: AliasSet, delivery: str) -> Result:
-        """Send the dispatch. Never raises for what GitHub or the network does, and never says the token."""
+        """Send the dispatch. Never raises for what GitHub or the network does, and never says the
+        token.
+        """
         headers = {
             "Authorization": f"Bearer {self.token}",
             "Accept": "application/vnd.github+json",
@@ -36,11 +40,19 @@ class GitHub:
         url = f"{self.url}/repos/{target.repository}/dispatches"
         try:
             async with self.session.post(
-                url, json=payload(target, event, delivery), headers=headers, timeout=TIMEOUT, allow_redirects=False
+                url,
+                json=payload(target, event, delivery),
+                headers=headers,
+                timeout=TIMEOUT,
+                allow_redirects=False,
             ) as reply:
-                return judge(target, event, reply.status, reply.headers, await reply.content.read(4096))
+                return judge(
+                    target, event, reply.status, reply.headers, await reply.content.read(4096)
+                )
         except (TimeoutError, OSError, aiohttp.ClientError) as failure:
-            return Result(Outcome.UNAVAILABLE, f"{target}: GitHub did not answer: {type(failure).__name__}.")
+            return Result(
+                Outcome.UNAVAILABLE, f"{target}: GitHub did not answer: {type(failure).__name__}."
+            )
 
 
 def payload(target: DispatchTarget, event: AliasSet, delivery: str) -> dict[str, Any]:
@@ -60,12 +72,16 @@ def payload(target: DispatchTarget, event: AliasSet, delivery: str) -> dict[str,
     }
 
 
-def judge(target: DispatchTarget, event: AliasSet, status: int, headers: Mapping[str, str], body: bytes) -> Result:
+def judge(
+    target: DispatchTarget, event: AliasSet, status: int, headers: Mapping[str, str], body: bytes
+) -> Result:
     """What GitHub's answer means."""
     if status == 204:
         return Result(Outcome.DISPATCHED, f"{target} carries {event.model_uri}.")
     told = f"{target}: GitHub says {status} {_message(body)}".rstrip()
-    limited = status == 429 or (status == 403 and (headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in headers))
+    limited = status == 429 or (
+        status == 403 and (headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in headers)
+    )
     if status >= 500 or status == 408 or limited:
         return Result(Outcome.UNAVAILABLE, f"{told}.")
     advice = {

@@ -1,4 +1,6 @@
-"""Log lines as JSON, one object a line, with whatever a caller passes as `extra={"said": {...}}`."""
+"""Log lines as JSON, one object a line, with whatever a caller passes as `extra={"said":
+{...}}`.
+"""
 
 import json
 import logging

@@ -1,22 +1,43 @@
-"""Which alias of which registered model asks for what: the mapping file. Nothing outside of it can be reached by a webhook."""
+"""Which alias of which registered model asks for what: the mapping file. Nothing outside of it can
+be reached by a webhook.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from rollout_bridge.delivery import DEFAULT_WORKSPACE, AliasSet
 from rollout_operator.domain import manifest
 from rollout_operator.domain.spec import MAX_NAME, MODEL_ALIAS, MODEL_NAME, Spec
 
-FIXED_PAYLOAD = ("model_uri", "model", "version", "alias", "workspace", "requested_at", "delivery_id")
+FIXED_PAYLOAD = (
+    "model_uri",
+    "model",
+    "version",
+    "alias",
+    "workspace",
+    "requested_at",
+    "delivery_id",
+)
 """Keys of a dispatch's client_payload that are always there; GitHub takes ten in all."""
 MOST_KEYS = 10
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=MAX_NAME)]
-Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=MAX_NAME)
+]
+Namespace = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
+]
 
 
 class MappingsError(ValueError):
@@ -24,14 +45,17 @@ class MappingsError(ValueError):
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid"
+    )
 
 
 class RolloutTarget(_Closed):
     """A ModelRollout whose `spec.modelUri` follows the alias.
 
-    template: the rest of its spec, owned by the bridge too; with it the ModelRollout is made where there is none.
-    force: take fields over that somebody else (Git, kubectl) has set; without it such a request is refused.
+    template: the rest of its spec, owned by the bridge too; with it the ModelRollout is made where
+    there is none. force: take fields over that somebody else (Git, kubectl) has set; without it
+    such a request is refused.
     """
 
     namespace: Namespace
@@ -47,9 +71,13 @@ class RolloutTarget(_Closed):
             raise ValueError("template has a modelUri: leave it out, it comes from the webhook")
         try:
             # As JSON, whose types are the API server's: "0.7" in quotes is no number to it.
-            spec = Spec.model_validate_json(json.dumps({**self.template, "modelUri": "models:/any/1"}), strict=True)
+            spec = Spec.model_validate_json(
+                json.dumps({**self.template, "modelUri": "models:/any/1"}), strict=True
+            )
         except ValidationError as failure:
-            raise ValueError("; ".join(f"template.{_told(e)}" for e in failure.errors(include_url=False))) from failure
+            raise ValueError(
+                "; ".join(f"template.{_told(e)}" for e in failure.errors(include_url=False))
+            ) from failure
         known = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
         for path in _unknown(self.template, known):
             raise ValueError(f"template.{path} is no field of a ModelRollout's spec")
@@ -60,9 +88,13 @@ class RolloutTarget(_Closed):
 
 
 class DispatchTarget(_Closed):
-    """A `repository_dispatch` to a GitHub repository; `payload` is sent along, beside FIXED_PAYLOAD."""
+    """A `repository_dispatch` to a GitHub repository; `payload` is sent along, beside
+    FIXED_PAYLOAD.
+    """
 
-    repository: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")]
+    repository: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")
+    ]
     event_type: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "model-rollout"
     payload: dict[str, str] = Field(default_factory=dict)
 
@@ -72,7 +104,10 @@ class DispatchTarget(_Closed):
             raise ValueError(f"payload: {', '.join(taken)} is set by the bridge")
         if len(self.payload) + len(FIXED_PAYLOAD) > MOST_KEYS:
             most = MOST_KEYS - len(FIXED_PAYLOAD)
-            raise ValueError(f"payload has {len(self.payload)} keys: write at most {most}, GitHub takes {MOST_KEYS} in all")
+            raise ValueError(
+                f"payload has {len(self.payload)} keys: write at most {most}, GitHub takes"
+                f" {MOST_KEYS} in all"
+            )
         return self
 
     def __str__(self) -> str:
@@ -83,7 +118,9 @@ Target = RolloutTarget | DispatchTarget
 
 
 class Rule(_Closed):
-    """One alias of one registered model, and what follows when it is set: exactly one of rollout and dispatch."""
+    """One alias of one registered model, and what follows when it is set: exactly one of rollout
+    and dispatch.
+    """
 
     model: Annotated[str, StringConstraints(pattern=f"^{MODEL_NAME}$", max_length=200)]
     alias: Annotated[str, StringConstraints(pattern=f"^{MODEL_ALIAS}$", max_length=256)]
@@ -140,9 +177,13 @@ def read(path: Path) -> Mappings:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except OSError as failure:
-        raise MappingsError(f"{path} cannot be read: {failure.strerror}. Mount the file, or correct MAPPINGS_FILE.") from failure
+        raise MappingsError(
+            f"{path} cannot be read: {failure.strerror}. Mount the file, or correct MAPPINGS_FILE."
+        ) from failure
     except UnicodeDecodeError as failure:
-        raise MappingsError(f"{path} is not UTF-8 text: write it anew, or correct MAPPINGS_FILE.") from failure
+        raise MappingsError(
+            f"{path} is not UTF-8 text: write it anew, or correct MAPPINGS_FILE."
+        ) from failure
     except MappingsError as failure:
         raise MappingsError(f"{path}: {failure}") from failure
 
@@ -151,7 +192,9 @@ def parse(text: str) -> Mappings:
     """Read mappings from YAML, as kubectl reads it; raises MappingsError."""
     found = list(manifest.read(text))
     documents = [d for d in found if isinstance(d, manifest.Document)]
-    if troubles := [d for d in found if isinstance(d, manifest.Trouble)] + [t for d in documents for t in d.twice]:
+    if troubles := [d for d in found if isinstance(d, manifest.Trouble)] + [
+        t for d in documents for t in d.twice
+    ]:
         raise MappingsError("; ".join(f"line {t.place.line}: {t.message}" for t in troubles))
     if len(documents) > 1:
         raise MappingsError(f"the file has {len(documents)} documents: write one, without ---")

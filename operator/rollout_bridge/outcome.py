@@ -35,8 +35,9 @@ STATUS = {
     Outcome.REFUSED: 422,
     Outcome.UNAVAILABLE: 503,
 }
-"""The HTTP status of each answer. MLflow 3.17 sends again after 429, 500, 502, 503, 504 and after no answer, three times, and waits as
-long as Retry-After says; after anything else it gives up."""
+"""The HTTP status of each answer. MLflow 3.17 sends again after 429, 500, 502, 503, 504 and after
+no answer, three times, and waits as long as Retry-After says; after anything else it gives up.
+"""
 
 WORST = (Outcome.UNAVAILABLE, Outcome.REFUSED, Outcome.APPLIED, Outcome.DISPATCHED, Outcome.STALE)
 """Of several targets the first of these is told of the whole."""

@@ -1,4 +1,6 @@
-"""Which deliveries were carried out already, so that one that is sent again does nothing; and how far one got that is being retried."""
+"""Which deliveries were carried out already, so that one that is sent again does nothing; and how
+far one got that is being retried.
+"""
 
 import time
 from collections.abc import Callable
@@ -13,7 +15,9 @@ class Replayed(Exception):
 
 
 class Busy(Exception):
-    """This delivery is being carried out right now, or too many are remembered; it may be sent again."""
+    """This delivery is being carried out right now, or too many are remembered; it may be sent
+    again.
+    """
 
 
 @dataclass
@@ -26,7 +30,9 @@ class _Delivery:
 
 @dataclass
 class Replays:
-    """Remembers each delivery for `keep` seconds: as long as its timestamp would be taken. Only what was signed gets in."""
+    """Remembers each delivery for `keep` seconds: as long as its timestamp would be taken. Only
+    what was signed gets in.
+    """
 
     keep: float
     clock: Callable[[], float] = time.monotonic

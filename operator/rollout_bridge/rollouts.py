@@ -1,7 +1,9 @@
-"""The only module of the bridge that knows Kubernetes: one ModelRollout's `spec.modelUri`, by server-side apply.
+"""The only module of the bridge that knows Kubernetes: one ModelRollout's `spec.modelUri`, by
+server-side apply.
 
-Two annotations say who asked and when; the latter orders webhooks, also across restarts and replicas: one that is older than what was
-applied last changes nothing. Each apply holds only for the object as it was read.
+Two annotations say who asked and when; the latter orders webhooks, also across restarts and
+replicas: one that is older than what was applied last changes nothing. Each apply holds only for
+the object as it was read.
 """
 
 import json
@@ -52,7 +54,9 @@ class Rollouts:
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def request(self, target: RolloutTarget, event: AliasSet) -> Result:
-        """Let the ModelRollout ask for the version that the alias names now. Never raises for what the API server does."""
+        """Let the ModelRollout ask for the version that the alias names now. Never raises for what
+        the API server does.
+        """
         try:
             for _ in range(TRIES):
                 if (result := await self._try(target, event)) is not None:
@@ -72,45 +76,72 @@ class Rollouts:
             raise _Unavailable(_said(status, found))
         seen = found if status == 200 else None
         if seen is not None and (newest := requested_at(seen)) is not None and newest >= event.at:
-            return Result(Outcome.STALE, f"{target} was asked for something at {newest.isoformat()} already.")
-        query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict"), ("force", "true" if target.force else "false")]
+            return Result(
+                Outcome.STALE, f"{target} was asked for something at {newest.isoformat()} already."
+            )
+        query = [
+            ("fieldManager", FIELD_MANAGER),
+            ("fieldValidation", "Strict"),
+            ("force", "true" if target.force else "false"),
+        ]
         status, answer = await self._call("PATCH", path, manifest(target, event, seen), query)
         if status in {200, 201}:
             return Result(Outcome.APPLIED, f"{target} asks for {event.model_uri}.")
         if status == 409:
             if owners := conflicts(answer):
-                advice = "To let the bridge have it, take the field out of what is applied there, or write force: true in the mapping."
-                return Result(Outcome.REFUSED, f"{target} belongs to somebody else: {'; '.join(owners)}. {advice}")
+                advice = (
+                    "To let the bridge have it, take the field out of what is applied there, or"
+                    " write force: true in the mapping."
+                )
+                return Result(
+                    Outcome.REFUSED,
+                    f"{target} belongs to somebody else: {'; '.join(owners)}. {advice}",
+                )
             return None
         if status in {400, 422}:
             return Result(Outcome.REFUSED, f"{target} was refused: {_said(status, answer)}.")
         raise _Unavailable(_said(status, answer))
 
     async def _call(
-        self, method: str, path: str, body: Object | None = None, query: list[tuple[str, str]] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
     ) -> tuple[int, Object]:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/apply-patch+yaml"
         try:
             request = await self._api.param_serialize(
-                method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"]
+                method,
+                path,
+                query_params=query or [],
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
             )
             response = await self._api.call_api(*request, _request_timeout=TIMEOUT)
             raw = await response.read()  # type: ignore[no-untyped-call]
         except (TimeoutError, OSError, aiohttp.ClientError, client.ApiException) as failure:
-            raise _Unavailable(f"the API server did not answer: {type(failure).__name__}") from failure
+            raise _Unavailable(
+                f"the API server did not answer: {type(failure).__name__}"
+            ) from failure
         try:
             answer = json.loads(raw)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise _Unavailable(f"the API server answered HTTP {response.status} with something else than JSON")
+            raise _Unavailable(
+                f"the API server answered HTTP {response.status} with something else than JSON"
+            )
         return int(response.status), answer
 
 
 def manifest(target: RolloutTarget, event: AliasSet, seen: Object | None) -> Object:
-    """What is applied: the template, the MODEL_URI and who asked; only to the object as it was seen, or only where there is none."""
+    """What is applied: the template, the MODEL_URI and who asked; only to the object as it was
+    seen, or only where there is none.
+    """
     meta = {} if seen is None else {"uid": seen["metadata"]["uid"]}
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -130,7 +161,9 @@ def manifest(target: RolloutTarget, event: AliasSet, seen: Object | None) -> Obj
 
 
 def requested_at(seen: Object) -> datetime | None:
-    """When the newest webhook that was applied was told; None where there is none, or something else stands there."""
+    """When the newest webhook that was applied was told; None where there is none, or something
+    else stands there.
+    """
     text = (seen["metadata"].get("annotations") or {}).get(REQUESTED_AT, "")
     try:
         moment = datetime.fromisoformat(text)
@@ -140,9 +173,15 @@ def requested_at(seen: Object) -> datetime | None:
 
 
 def conflicts(answer: Object) -> list[str]:
-    """Field and owner of each conflict in a refused apply; empty where the object has only changed since it was read."""
+    """Field and owner of each conflict in a refused apply; empty where the object has only changed
+    since it was read.
+    """
     causes = (answer.get("details") or {}).get("causes") or []
-    return [f"{c.get('field', '')} {c.get('message', '')}".strip() for c in causes if c.get("reason") == "FieldManagerConflict"]
+    return [
+        f"{c.get('field', '')} {c.get('message', '')}".strip()
+        for c in causes
+        if c.get("reason") == "FieldManagerConflict"
+    ]
 
 
 def _said(status: int, answer: Object) -> str:

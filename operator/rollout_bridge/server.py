@@ -1,4 +1,6 @@
-"""The HTTP side of the bridge: POST /webhooks/mlflow on one port; /healthz and /metrics on another."""
+"""The HTTP side of the bridge: POST /webhooks/mlflow on one port;
+/healthz and /metrics on another.
+"""
 
 import asyncio
 import contextlib
@@ -11,7 +13,16 @@ import aiohttp
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from rollout_bridge.delivery import AliasSet, Envelope, Event, Malformed, NotGenuine, envelope, read, verify
+from rollout_bridge.delivery import (
+    AliasSet,
+    Envelope,
+    Event,
+    Malformed,
+    NotGenuine,
+    envelope,
+    read,
+    verify,
+)
 from rollout_bridge.github import GitHub
 from rollout_bridge.mappings import DispatchTarget, Mappings, RolloutTarget, Target
 from rollout_bridge.outcome import STATUS, Outcome, Result, whole
@@ -63,12 +74,24 @@ class Bridge:
         WEBHOOKS.labels(result.outcome).inc()
         SECONDS.observe(seconds)
         status = STATUS[result.outcome]
-        level = logging.ERROR if status in {422, 503} else logging.WARNING if status >= 400 else logging.INFO
-        log.log(level, result.message, extra={"said": {"outcome": result.outcome, **told, "seconds": round(seconds, 3)}})
+        level = (
+            logging.ERROR
+            if status in {422, 503}
+            else logging.WARNING
+            if status >= 400
+            else logging.INFO
+        )
+        log.log(
+            level,
+            result.message,
+            extra={"said": {"outcome": result.outcome, **told, "seconds": round(seconds, 3)}},
+        )
         headers = {"Retry-After": str(self.settings.retry_after)} if status == 503 else {}
         # Who is not known learns nothing more than that.
         said = "not genuine" if result.outcome is Outcome.NOT_GENUINE else result.message
-        return web.json_response({"outcome": result.outcome, "message": said}, status=status, headers=headers)
+        return web.json_response(
+            {"outcome": result.outcome, "message": said}, status=status, headers=headers
+        )
 
     async def _answer(self, request: web.Request, told: dict[str, str]) -> Result:
         try:
@@ -78,17 +101,26 @@ class Bridge:
         except Malformed as failure:
             return Result(Outcome.MALFORMED, f"Refused a webhook: {failure}.")
         except web.HTTPRequestEntityTooLarge:
-            return Result(Outcome.TOO_LARGE, f"The body has more than {self.settings.max_body} bytes.")
+            return Result(
+                Outcome.TOO_LARGE, f"The body has more than {self.settings.max_body} bytes."
+            )
         told["delivery"] = sealed.delivery
         if not isinstance(event, AliasSet):
-            return Result(Outcome.IGNORED, f"{event.what} leads to nothing: only an alias that is set does.")
+            return Result(
+                Outcome.IGNORED, f"{event.what} leads to nothing: only an alias that is set does."
+            )
         told |= {"model": event.model, "alias": event.alias, "version": event.version}
         if not (targets := self.mappings.targets(event)):
-            return Result(Outcome.IGNORED, f"No mapping for {event.model}@{event.alias} in workspace {event.workspace}.")
+            return Result(
+                Outcome.IGNORED,
+                f"No mapping for {event.model}@{event.alias} in workspace {event.workspace}.",
+            )
         return await self._once(sealed.delivery, targets, event)
 
     async def _open(self, request: web.Request) -> tuple[Envelope, Event]:
-        """Raises NotGenuine, Malformed and HTTPRequestEntityTooLarge. What is not in time or not signed is not read any further."""
+        """Raises NotGenuine, Malformed and HTTPRequestEntityTooLarge. What is not in time or not
+        signed is not read any further.
+        """
         sealed = envelope(request.headers, time.time(), self.settings.max_age)
         try:
             body = await asyncio.wait_for(request.read(), SLOWEST_BODY)
@@ -112,7 +144,9 @@ class Bridge:
             self.replays.end(delivery, over=over)
         return result
 
-    async def _carry_out(self, targets: list[Target], event: AliasSet, delivery: str, done: set[str]) -> Result:
+    async def _carry_out(
+        self, targets: list[Target], event: AliasSet, delivery: str, done: set[str]
+    ) -> Result:
         results = []
         for target in targets:
             if str(target) in done:
@@ -166,13 +200,23 @@ async def serve(settings: Settings, mappings: Mappings) -> None:
         rollouts = await Rollouts.connect() if mappings.rollouts else None
         if rollouts is not None:
             stack.push_async_callback(rollouts.close)
-        github = GitHub(settings.github_url, settings.github_token, session) if mappings.dispatches else None
-        # A timestamp may be as much ahead as it may be old: so long would a delivery be taken a second time.
+        github = (
+            GitHub(settings.github_url, settings.github_token, session)
+            if mappings.dispatches
+            else None
+        )
+        # A timestamp may be as much ahead as it may be old: so long would a delivery be taken a
+        # second time.
         bridge = Bridge(settings, mappings, Replays(2.0 * settings.max_age), rollouts, github)
         for app, port in ((inner(), settings.metrics_port), (application(bridge), settings.port)):
-            runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=20.0)
+            runner = web.AppRunner(
+                app, handle_signals=False, access_log=None, shutdown_timeout=20.0
+            )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, port=port).start()
-        log.info("Listening for MLflow's webhooks", extra={"said": {"port": settings.port, "mappings": len(mappings.mappings)}})
+        log.info(
+            "Listening for MLflow's webhooks",
+            extra={"said": {"port": settings.port, "mappings": len(mappings.mappings)}},
+        )
         await stop.wait()

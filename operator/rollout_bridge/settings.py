@@ -10,15 +10,18 @@ SHORTEST_SECRET = 16
 
 
 class SettingsError(ValueError):
-    """A setting is missing or wrong; the message says which and what to write, and never the secret."""
+    """A setting is missing or wrong; the message says which and what to write, and never the
+    secret.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Frozen; handed down as an argument.
 
-    secrets: the webhook's secret, and the one before it while MLflow is being told the new one; max_age: seconds that a webhook's
-    timestamp may be off; max_body: bytes; retry_after: seconds after which MLflow is to send a webhook again that could not be carried out.
+    secrets: the webhook's secret, and the one before it while MLflow is being told the new one;
+    max_age: seconds that a webhook's timestamp may be off; max_body: bytes; retry_after: seconds
+    after which MLflow is to send a webhook again that could not be carried out.
     """
 
     mappings_file: Path
@@ -34,32 +37,48 @@ class Settings:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
-        """Read the settings from environment variables; raises SettingsError for what is missing or wrong."""
+        """Read the settings from environment variables; raises SettingsError for what is missing or
+        wrong.
+        """
 
         def whole(name: str, default: int, most: int) -> int:
             text = env.get(name, str(default))
             if not text.isdigit() or not 0 < int(text) <= most:
-                raise SettingsError(f"{name}={text!r} is out of range: write a whole number from 1 to {most}")
+                raise SettingsError(
+                    f"{name}={text!r} is out of range: write a whole number from 1 to {most}"
+                )
             return int(text)
 
         def secret(name: str) -> str:
             value = env.get(name, "")
             if len(value) < SHORTEST_SECRET:
-                said = f"{name} has {len(value)} characters: write at least {SHORTEST_SECRET}, for example from `openssl rand -hex 32`"
+                said = (
+                    f"{name} has {len(value)} characters: write at least {SHORTEST_SECRET}, for"
+                    " example from `openssl rand -hex 32`"
+                )
                 raise SettingsError(said)
             return value
 
         if not env.get("MAPPINGS_FILE"):
-            raise SettingsError("set MAPPINGS_FILE, for example MAPPINGS_FILE=/etc/rollout-bridge/mappings.yaml")
+            raise SettingsError(
+                "set MAPPINGS_FILE, for example MAPPINGS_FILE=/etc/rollout-bridge/mappings.yaml"
+            )
         if not env.get("WEBHOOK_SECRET"):
             raise SettingsError("set WEBHOOK_SECRET to the secret that the webhook has in MLflow")
-        secrets = [secret(name) for name in ("WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS") if env.get(name)]
+        secrets = [
+            secret(name) for name in ("WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS") if env.get(name)
+        ]
         url = env.get("GITHUB_API_URL", "https://api.github.com").rstrip("/")
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise SettingsError(f"GITHUB_API_URL={url!r} is no URL: write https://api.github.com, or https://HOST/api/v3")
+            raise SettingsError(
+                f"GITHUB_API_URL={url!r} is no URL: write https://api.github.com, or"
+                " https://HOST/api/v3"
+            )
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-            raise SettingsError(f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR")
+            raise SettingsError(
+                f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR"
+            )
         return cls(
             mappings_file=Path(env["MAPPINGS_FILE"]),
             secrets=tuple(secrets),

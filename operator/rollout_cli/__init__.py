@@ -1,1 +1,3 @@
-"""The command line tool: `kubectl-modelrollout`, which kubectl also runs as `kubectl modelrollout`."""
+"""The command line tool: `kubectl-modelrollout`,
+which kubectl also runs as `kubectl modelrollout`.
+"""

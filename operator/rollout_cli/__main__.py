@@ -24,7 +24,10 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except TyperException as wrong:
         if str(wrong):
-            print(f"Error: {wrong}\nSee `kubectl modelrollout --help`, and --help after a command.", file=sys.stderr)
+            print(
+                f"Error: {wrong}\nSee `kubectl modelrollout --help`, and --help after a command.",
+                file=sys.stderr,
+            )
         return Exit.USAGE
     except Failure as failure:
         print(f"Error: {failure}", file=sys.stderr)
@@ -37,7 +40,10 @@ def run(arguments: list[str] | None = None) -> int:
         return Exit.PROMOTED
     except Exception:  # an exit code of 1 would say that the rollout was rolled back
         traceback.print_exc()
-        print("This is a defect of kubectl-modelrollout: please report it with the lines above.", file=sys.stderr)
+        print(
+            "This is a defect of kubectl-modelrollout: please report it with the lines above.",
+            file=sys.stderr,
+        )
         return Exit.DEFECT
     return int(code or 0)
 

@@ -1,7 +1,9 @@
-"""The API server's judgement of a ModelRollout, offline: the CRD's own schema, defaults and CEL rules.
+"""The API server's judgement of a ModelRollout, offline: the CRD's own schema, defaults and CEL
+rules.
 
-Unknown fields are refused, as `kubectl apply` does (fieldValidation: Strict). CEL is evaluated by a library; what Kubernetes adds
-to CEL and the CRD uses is here. Source: kubernetes.io/docs/reference/using-api/cel.
+Unknown fields are refused, as `kubectl apply` does (fieldValidation: Strict). CEL is evaluated by a
+library; what Kubernetes adds to CEL and the CRD uses is here. Source:
+kubernetes.io/docs/reference/using-api/cel.
 """
 
 import copy
@@ -35,14 +37,18 @@ def judge(manifest: Any) -> list[Finding]:
     if not isinstance(manifest, dict):
         return [Finding((), "a manifest is a mapping: write apiVersion, kind, metadata and spec")]
     if manifest.get("apiVersion") != f"{GROUP}/{VERSION}":
-        return [Finding(("apiVersion",), f"write {GROUP}/{VERSION}, the version that this tool knows")]
+        return [
+            Finding(("apiVersion",), f"write {GROUP}/{VERSION}, the version that this tool knows")
+        ]
     schema = _schema()
     # Status is the operator's.
     body = {key: value for key, value in manifest.items() if key != "status"}
     if isinstance(body.get("metadata") or {}, dict):
         body["metadata"] = metadata.present(body.get("metadata") or {})
     found = list(_structure(body, schema, ()))
-    if isinstance(body["metadata"], dict) and not any(finding.path[:1] == ("metadata",) for finding in found):
+    if isinstance(body["metadata"], dict) and not any(
+        finding.path[:1] == ("metadata",) for finding in found
+    ):
         found += metadata.contents(body["metadata"])
     if not found:
         filled = _typed(_filled(copy.deepcopy(body), schema), schema)
@@ -57,15 +63,25 @@ def judge(manifest: Any) -> list[Finding]:
 def _schema() -> Schema:
     schema: Schema = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     # Of metadata the CRD only speaks in rules.
-    return {**schema, "properties": {k: v for k, v in schema["properties"].items() if k != "status"} | {"metadata": metadata.SCHEMA}}
+    return {
+        **schema,
+        "properties": (
+            {k: v for k, v in schema["properties"].items() if k != "status"}
+            | {"metadata": metadata.SCHEMA}
+        ),
+    }
 
 
 def is_rollout(manifest: Any) -> bool:
     """Whether a manifest is one of ours, of whatever version."""
-    return isinstance(manifest, dict) and manifest.get("kind") == KIND and str(manifest.get("apiVersion", "")).startswith(f"{GROUP}/")
+    return (
+        isinstance(manifest, dict)
+        and manifest.get("kind") == KIND
+        and str(manifest.get("apiVersion", "")).startswith(f"{GROUP}/")
+    )
 
 
-# --- structure ---------------------------------------------------------------------------------------------------------
+# --- structure ---
 
 
 def _structure(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
@@ -74,14 +90,24 @@ def _structure(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, int | str):
             quotes = ": write it in quotes" if isinstance(value, float) else ""
-            yield Finding(path, f"Invalid value: {_shown(value)}: must be of type int or string{quotes}")
+            yield Finding(
+                path, f"Invalid value: {_shown(value)}: must be of type int or string{quotes}"
+            )
         return
     if wanted and not _is(value, wanted):
-        quotes = ": write it in quotes" if wanted == "string" and isinstance(value, bool | int | float) else ""
+        quotes = (
+            ": write it in quotes"
+            if wanted == "string" and isinstance(value, bool | int | float)
+            else ""
+        )
         yield Finding(path, f"Invalid value: {_shown(value)}: must be of type {wanted}{quotes}")
         return
     if "enum" in schema and value not in schema["enum"]:
-        yield Finding(path, f"Unsupported value: {_shown(value)}: supported values: {', '.join(map(_shown, schema['enum']))}")
+        yield Finding(
+            path,
+            f"Unsupported value: {_shown(value)}: supported values:"
+            f" {', '.join(map(_shown, schema['enum']))}",
+        )
     yield from _sizes(value, schema, path)
     if wanted == "array":
         for n, item in enumerate(value):
@@ -106,9 +132,14 @@ def _sizes(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
         yield Finding(path, f"Too long: may not be more than {schema['maxLength']} characters")
     if isinstance(value, list):
         if len(value) > schema.get("maxItems", len(value)):
-            yield Finding(path, f"Too many: {len(value)}: must have at most {schema['maxItems']} items")
+            yield Finding(
+                path, f"Too many: {len(value)}: must have at most {schema['maxItems']} items"
+            )
         if len(value) < schema.get("minItems", 0):
-            yield Finding(path, f"Invalid value: {len(value)}: should have at least {schema['minItems']} items")
+            yield Finding(
+                path,
+                f"Invalid value: {len(value)}: should have at least {schema['minItems']} items",
+            )
 
 
 def _fields(value: dict[str, Any], schema: Schema, path: Path) -> Iterator[Finding]:
@@ -123,10 +154,13 @@ def _fields(value: dict[str, Any], schema: Schema, path: Path) -> Iterator[Findi
             yield from _structure(inner, known[name], (*path, name))
         elif "default" not in known[name] and name not in schema.get("required", ()):
             # A null where a default stands ready means the default, as in the API server.
-            yield Finding((*path, name), f"Invalid value: null: must be of type {known[name].get('type', 'int or string')}")
+            yield Finding(
+                (*path, name),
+                f"Invalid value: null: must be of type {known[name].get('type', 'int or string')}",
+            )
 
 
-# --- defaults and rules --------------------------------------------------------------------------------------------------
+# --- defaults and rules ---
 
 
 def _filled(value: Any, schema: Schema) -> Any:
@@ -144,11 +178,15 @@ def _filled(value: Any, schema: Schema) -> Any:
 
 
 def _typed(value: Any, schema: Schema) -> Any:
-    """The value with the types that CEL sees: `type: number` is a double, also where it was written 1."""
+    """The value with the types that CEL sees: `type: number` is a double, also where it was written
+    1.
+    """
     if isinstance(value, list):
         return [_typed(item, schema.get("items", {})) for item in value]
     if isinstance(value, dict) and "properties" in schema:
-        return {name: _typed(inner, schema["properties"].get(name, {})) for name, inner in value.items()}
+        return {
+            name: _typed(inner, schema["properties"].get(name, {})) for name, inner in value.items()
+        }
     wanted = schema.get("type")
     return float(value) if wanted == "number" else int(value) if wanted == "integer" else value
 
@@ -168,7 +206,9 @@ def _rules(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
 
 
 def _holds(rule: str, value: Any) -> bool:
-    """Whether a rule is true of the value; one that cannot be evaluated refuses, as in the API server."""
+    """Whether a rule is true of the value; one that cannot be evaluated refuses, as in the API
+    server.
+    """
     context = cel.Context({"self": value})
     for name, function in _FUNCTIONS.items():
         context.add_function(name, function)
@@ -199,8 +239,12 @@ def _quantity(text: str) -> float:
     number = text.removesuffix(suffix)
     if suffix[:1] in {"e", "E"} and len(suffix) > 1:
         return float(text)
-    powers = {"n": 1e-9, "u": 1e-6, "m": 1e-3} | {s: 1e3**n for n, s in enumerate(("", "k", "M", "G", "T", "P", "E"))}
-    return float(number) * (1024.0 ** "KMGTPE".index(suffix[0]) * 1024 if suffix.endswith("i") else powers[suffix])
+    powers = {"n": 1e-9, "u": 1e-6, "m": 1e-3} | {
+        s: 1e3**n for n, s in enumerate(("", "k", "M", "G", "T", "P", "E"))
+    }
+    return float(number) * (
+        1024.0 ** "KMGTPE".index(suffix[0]) * 1024 if suffix.endswith("i") else powers[suffix]
+    )
 
 
 def _compare(one: float, other: float) -> int:

@@ -1,15 +1,27 @@
-"""The command line: names, options and help. What a command does is in `commands`, imported when it runs, so that help is quick."""
+"""The command line: names, options and help. What a command does is in `commands`, imported when it
+runs, so that help is quick.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rollout_cli.options import Context, Everywhere, Format, Kubeconfig, MaybeName, Name, Namespace, Prometheus
+from rollout_cli.options import (
+    Context,
+    Everywhere,
+    Format,
+    Kubeconfig,
+    MaybeName,
+    Name,
+    Namespace,
+    Prometheus,
+)
 
 EXITS = (
-    "Exit codes: 0 done, or promoted · 1 rolled back, or something found · 2 timed out · 3 superseded · 64 wrong usage · "
-    "66 not there · 69 cluster or Prometheus unreachable · 77 refused."
+    "Exit codes: 0 done, or promoted · 1 rolled back, or something found · 2 timed out · 3"
+    " superseded · 64 wrong usage · 66 not there · 69 cluster or Prometheus unreachable · 77"
+    " refused."
 )
 
 app = typer.Typer(
@@ -28,7 +40,9 @@ SEE, STEER, OFFLINE = "See", "Steer", "Before and after"
 @app.command(rich_help_panel=SEE)
 def get(
     name: MaybeName = None,
-    watch: Annotated[bool, typer.Option("-w", "--watch", help="Stay and follow what happens.")] = False,
+    watch: Annotated[
+        bool, typer.Option("-w", "--watch", help="Stay and follow what happens.")
+    ] = False,
     output: Format = None,
     everywhere: Everywhere = False,
     namespace: Namespace = None,
@@ -36,21 +50,35 @@ def get(
     kubeconfig: Kubeconfig = None,
     prometheus: Prometheus = None,
 ) -> None:
-    """Show one rollout as a tree, with its share of requests and accuracy against the threshold; or list all."""
+    """Show one rollout as a tree, with its share of requests and accuracy against the threshold; or
+    list all.
+    """
     from rollout_cli.commands import get as command
 
-    command.run(command.Request(name, watch, output, everywhere, prometheus), kubeconfig, context, namespace)
+    command.run(
+        command.Request(name, watch, output, everywhere, prometheus), kubeconfig, context, namespace
+    )
 
 
 @app.command(rich_help_panel=SEE)
 def status(
     name: Name,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the end: exit 0 promoted, 1 rolled back, 2 timed out, 3 superseded.")
+        bool,
+        typer.Option(
+            "--wait",
+            help="Wait for the end: exit 0 promoted, 1 rolled back, 2 timed out, 3 superseded.",
+        ),
     ] = False,
-    timeout: Annotated[str, typer.Option("--timeout", help="Longest wait: 30s, 10m or 1h30m.")] = "30m",
+    timeout: Annotated[
+        str, typer.Option("--timeout", help="Longest wait: 30s, 10m or 1h30m.")
+    ] = "30m",
     model_uri: Annotated[
-        str | None, typer.Option("--model-uri", help="The MODEL_URI to wait for; else the one that the spec asks for now.")
+        str | None,
+        typer.Option(
+            "--model-uri",
+            help="The MODEL_URI to wait for; else the one that the spec asks for now.",
+        ),
     ] = None,
     output: Format = None,
     namespace: Namespace = None,
@@ -60,7 +88,9 @@ def status(
     """Say where a rollout stands, and why; with --wait, how it ends, as an exit code too."""
     from rollout_cli.commands import status as command
 
-    command.run(command.Request(name, wait, timeout, model_uri, output), kubeconfig, context, namespace)
+    command.run(
+        command.Request(name, wait, timeout, model_uri, output), kubeconfig, context, namespace
+    )
 
 
 @app.command(rich_help_panel=SEE)
@@ -71,14 +101,22 @@ def explain(
     kubeconfig: Kubeconfig = None,
     prometheus: Prometheus = None,
 ) -> None:
-    """Say what each gate sees: its exact query, series, value and verdict, and when the operator looks next."""
+    """Say what each gate sees: its exact query, series, value and verdict, and when the operator
+    looks next.
+    """
     from rollout_cli.commands import explain as command
 
     command.run(name, prometheus, kubeconfig, context, namespace)
 
 
 @app.command(rich_help_panel=SEE)
-def history(name: Name, output: Format = None, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
+def history(
+    name: Name,
+    output: Format = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
     """List the attempts with their verdicts and reasons."""
     from rollout_cli.commands import history as command
 
@@ -86,13 +124,17 @@ def history(name: Name, output: Format = None, namespace: Namespace = None, cont
 
 
 @app.command(rich_help_panel=STEER)
-def promote(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
+def promote(
+    name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
     """Promote the candidate now, whatever the gates say."""
     _steer("promote", name, kubeconfig, context, namespace)
 
 
 @app.command(rich_help_panel=STEER)
-def abort(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
+def abort(
+    name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
     """Roll the candidate back now."""
     _steer("abort", name, kubeconfig, context, namespace)
 
@@ -100,7 +142,9 @@ def abort(name: Name, namespace: Namespace = None, context: Context = None, kube
 @app.command(rich_help_panel=STEER)
 def retry(
     name: Name,
-    forget_evidence: Annotated[bool, typer.Option("--forget-evidence", help="Count labels from nought again.")] = False,
+    forget_evidence: Annotated[
+        bool, typer.Option("--forget-evidence", help="Count labels from nought again.")
+    ] = False,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -110,24 +154,37 @@ def retry(
 
 
 @app.command(rich_help_panel=STEER)
-def skip(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
+def skip(
+    name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
     """End the step under way and go on with the next one."""
     _steer("skip", name, kubeconfig, context, namespace)
 
 
 @app.command(rich_help_panel=STEER)
-def pause(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
+def pause(
+    name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
     """Hold everything where it is: sets spec.paused, which a GitOps tool would set back."""
     _steer("pause", name, kubeconfig, context, namespace)
 
 
 @app.command(rich_help_panel=STEER)
-def resume(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
+def resume(
+    name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
+) -> None:
     """Go on after a pause: clears spec.paused, which a GitOps tool would set back."""
     _steer("resume", name, kubeconfig, context, namespace)
 
 
-def _steer(verb: str, name: str, kubeconfig: str | None, context: str | None, namespace: str | None, forget_evidence: bool = False) -> None:
+def _steer(
+    verb: str,
+    name: str,
+    kubeconfig: str | None,
+    context: str | None,
+    namespace: str | None,
+    forget_evidence: bool = False,
+) -> None:
     from rollout_cli.commands import steer as command
 
     command.run(verb, name, forget_evidence, kubeconfig, context, namespace)
@@ -135,7 +192,10 @@ def _steer(verb: str, name: str, kubeconfig: str | None, context: str | None, na
 
 @app.command(rich_help_panel=OFFLINE)
 def lint(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests, directories of them, or - for stdin.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Manifests, directories of them, or - for stdin."),
+    ],
     output: Format = None,
 ) -> None:
     """Judge manifests offline by the CRD's own schema and CEL rules, with line numbers."""
@@ -146,21 +206,55 @@ def lint(
 
 @app.command(rich_help_panel=OFFLINE)
 def simulate(
-    manifest: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A ModelRollout; else one with all defaults.")] = None,
-    metrics: Annotated[
-        list[Path] | None, typer.Option("--metrics", help="A recording: Prometheus' range reply (JSON) or CSV; may be given again.")
+    manifest: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A ModelRollout; else one with all defaults."),
     ] = None,
-    candidate: Annotated[str | None, typer.Option(help="Revision on trial in the recording; else the one that appears last.")] = None,
-    stable: Annotated[str | None, typer.Option(help="Revision it is compared with in the recording.")] = None,
-    accuracy: Annotated[float, typer.Option(min=0, max=1, help="Generated: the candidate's share of right answers.")] = 0.85,
-    stable_accuracy: Annotated[float, typer.Option(min=0, max=1, help="Generated: stable's share of right answers.")] = 0.85,
-    errors: Annotated[float, typer.Option(min=0, max=1, help="Generated: the candidate's share of server errors.")] = 0.0,
-    latency: Annotated[float, typer.Option(min=0.0001, max=60, help="Generated: the candidate's median latency in seconds.")] = 0.02,
-    rps: Annotated[float, typer.Option(min=0, max=2000, help="Generated: requests per second to the host.")] = 20.0,
-    labels: Annotated[float, typer.Option(min=0, max=1, help="Generated: share of predictions that get a label.")] = 0.9,
+    metrics: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--metrics",
+            help="A recording: Prometheus' range reply (JSON) or CSV; may be given again.",
+        ),
+    ] = None,
+    candidate: Annotated[
+        str | None,
+        typer.Option(help="Revision on trial in the recording; else the one that appears last."),
+    ] = None,
+    stable: Annotated[
+        str | None, typer.Option(help="Revision it is compared with in the recording.")
+    ] = None,
+    accuracy: Annotated[
+        float, typer.Option(min=0, max=1, help="Generated: the candidate's share of right answers.")
+    ] = 0.85,
+    stable_accuracy: Annotated[
+        float, typer.Option(min=0, max=1, help="Generated: stable's share of right answers.")
+    ] = 0.85,
+    errors: Annotated[
+        float, typer.Option(min=0, max=1, help="Generated: the candidate's share of server errors.")
+    ] = 0.0,
+    latency: Annotated[
+        float,
+        typer.Option(
+            min=0.0001, max=60, help="Generated: the candidate's median latency in seconds."
+        ),
+    ] = 0.02,
+    rps: Annotated[
+        float, typer.Option(min=0, max=2000, help="Generated: requests per second to the host.")
+    ] = 20.0,
+    labels: Annotated[
+        float, typer.Option(min=0, max=1, help="Generated: share of predictions that get a label.")
+    ] = 0.9,
     seed: Annotated[int, typer.Option(help="Generated: the same seed gives the same trial.")] = 0,
-    runs: Annotated[int, typer.Option(min=1, max=10000, help="Generated: so many trials, and how often each verdict came.")] = 1,
-    first_deploy: Annotated[bool, typer.Option("--first-deploy", help="As if there were no stable revision yet.")] = False,
+    runs: Annotated[
+        int,
+        typer.Option(
+            min=1, max=10000, help="Generated: so many trials, and how often each verdict came."
+        ),
+    ] = 1,
+    first_deploy: Annotated[
+        bool, typer.Option("--first-deploy", help="As if there were no stable revision yet.")
+    ] = False,
     output: Format = None,
 ) -> None:
     """Replay recorded or generated metrics through the operator's own gates, before anything ships.
@@ -172,15 +266,31 @@ def simulate(
 
     ours, theirs = Quality(accuracy, errors, latency), Quality(stable_accuracy)
     command.run(
-        command.Request(manifest, metrics or [], candidate, stable, ours, theirs, Load(rps, labels), seed, runs, first_deploy, output)
+        command.Request(
+            manifest,
+            metrics or [],
+            candidate,
+            stable,
+            ours,
+            theirs,
+            Load(rps, labels),
+            seed,
+            runs,
+            first_deploy,
+            output,
+        )
     )
 
 
 @app.command(rich_help_panel=OFFLINE)
 def report(
     name: Name,
-    attempt: Annotated[int | None, typer.Option("--attempt", help="Number of the attempt; else the last one.")] = None,
-    file: Annotated[Path | None, typer.Option("-f", "--file", help="The file to write; else NAME-ATTEMPT.html.")] = None,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", help="Number of the attempt; else the last one.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", help="The file to write; else NAME-ATTEMPT.html.")
+    ] = None,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -202,7 +312,9 @@ def doctor(
     kubeconfig: Kubeconfig = None,
     prometheus: Prometheus = None,
 ) -> None:
-    """Check what rollouts depend on (cluster, rights, operator, router, Prometheus and its series) and say what to do."""
+    """Check what rollouts depend on (cluster, rights, operator, router, Prometheus and its series)
+    and say what to do.
+    """
     from rollout_cli.commands import doctor as command
 
     command.run(name, everywhere, output, prometheus, kubeconfig, context, namespace)

@@ -1,4 +1,6 @@
-"""A line chart of a few rows: values over time against a threshold, named at the end of each line."""
+"""A line chart of a few rows: values over time against a threshold,
+named at the end of each line.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +32,9 @@ class Line:
 
 
 def _bridged(values: list[float | None]) -> list[float | None]:
-    """Short gaps, which come from samples further apart than columns, are filled with the value before them."""
+    """Short gaps, which come from samples further apart than columns, are filled with the value
+    before them.
+    """
     known = [i for i, v in enumerate(values) if v is not None]
     if len(known) < 2:
         return values
@@ -50,7 +54,9 @@ def bounds(values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Size in columns and rows (the time axis comes below), and the time shown, in Unix seconds; `since` names its start."""
+    """Size in columns and rows (the time axis comes below), and the time shown, in Unix seconds;
+    `since` names its start.
+    """
 
     width: int
     height: int
@@ -63,7 +69,9 @@ def chart(lines: Sequence[Line], threshold: float, frame: Frame, marks: Marks) -
     """The rows of the chart, from above."""
     lines = [line for line in lines if line.points]
     low, high = bounds([v for line in lines for _, v in line.points] + [threshold])
-    ends = [(line.points[-1][1], f"{line.points[-1][1]:.3f} {line.name}", line.style) for line in lines]
+    ends = [
+        (line.points[-1][1], f"{line.points[-1][1]:.3f} {line.name}", line.style) for line in lines
+    ]
     ends.append((threshold, f"{threshold:.3f} asked", "bold"))
 
     def row(value: float) -> int:
@@ -77,7 +85,12 @@ def chart(lines: Sequence[Line], threshold: float, frame: Frame, marks: Marks) -
     cells = [[(" ", "")] * across for _ in range(frame.height)]
     cells[row(threshold)] = [(marks.gate, "bold")] * across
     for line in lines:
-        _draw(cells, [None if v is None else row(v) for v in line.columns(frame.start, frame.end, across)], line.style, marks)
+        _draw(
+            cells,
+            [None if v is None else row(v) for v in line.columns(frame.start, frame.end, across)],
+            line.style,
+            marks,
+        )
     drawn = []
     for n, line_cells in enumerate(cells):
         axis = f"{high:.2f}" if n == 0 else f"{low:.2f}" if n == frame.height - 1 else ""
@@ -87,11 +100,19 @@ def chart(lines: Sequence[Line], threshold: float, frame: Frame, marks: Marks) -
         for named, colour in labels.get(n, ()):
             text.append(f"  {named}", style=colour)
         drawn.append(text)
-    drawn.append(Text(f"       {marks.corner}{frame.since}{'now':>{max(4, across - len(frame.since))}}", style="dim", no_wrap=True))
+    drawn.append(
+        Text(
+            f"       {marks.corner}{frame.since}{'now':>{max(4, across - len(frame.since))}}",
+            style="dim",
+            no_wrap=True,
+        )
+    )
     return drawn
 
 
-def _draw(cells: list[list[tuple[str, str]]], rows: Sequence[int | None], style: str, marks: Marks) -> None:
+def _draw(
+    cells: list[list[tuple[str, str]]], rows: Sequence[int | None], style: str, marks: Marks
+) -> None:
     """Draw one line into the cells; `rows` has its row for each column."""
     up_right, right_down, down_right, right_up, vertical = marks.turns
     before: int | None = None

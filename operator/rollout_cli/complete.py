@@ -1,7 +1,8 @@
-"""Shell completion: `kubectl_complete-modelrollout`, which kubectl asks when it completes `kubectl modelrollout …`.
+"""Shell completion: `kubectl_complete-modelrollout`, which kubectl asks when it completes `kubectl
+modelrollout …`.
 
-kubectl wants one candidate a line, and last a line with a directive of cobra's; 4 is "no file names".
-Source: kubectl's documentation of plugins; github.com/spf13/cobra, ShellCompDirective.
+kubectl wants one candidate a line, and last a line with a directive of cobra's; 4 is "no file
+names". Source: kubectl's documentation of plugins; github.com/spf13/cobra, ShellCompDirective.
 """
 
 import contextlib
@@ -26,7 +27,11 @@ def candidates(words: list[str]) -> list[str]:
     from rollout_cli.app import app  # noqa: PLC0415 - beside the function it serves
 
     program = "kubectl-modelrollout"
-    asked = {"COMP_WORDS": shlex.join([program, *words]), "COMP_CWORD": str(len(words)), "_KUBECTL_MODELROLLOUT_COMPLETE": "complete_bash"}
+    asked = {
+        "COMP_WORDS": shlex.join([program, *words]),
+        "COMP_CWORD": str(len(words)),
+        "_KUBECTL_MODELROLLOUT_COMPLETE": "complete_bash",
+    }
     os.environ.update(asked)
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
@@ -40,14 +45,25 @@ def rollout_names() -> list[str]:
     from rollout_cli.exits import Failure  # noqa: PLC0415
     from rollout_cli.rollout import read_all  # noqa: PLC0415
 
-    typed = shlex.split(os.environ.get("COMP_WORDS", "") or os.environ.get("_TYPER_COMPLETE_ARGS", ""))
+    typed = shlex.split(
+        os.environ.get("COMP_WORDS", "") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    )
 
     def given(*flags: str) -> str | None:
         after = [value for flag, value in pairwise(typed) if flag in flags]
-        return after[-1] if after else next((w.split("=", 1)[1] for w in typed if w.startswith(tuple(f"{f}=" for f in flags))), None)
+        return (
+            after[-1]
+            if after
+            else next(
+                (w.split("=", 1)[1] for w in typed if w.startswith(tuple(f"{f}=" for f in flags))),
+                None,
+            )
+        )
 
     try:
-        access = Access.connect(given("--kubeconfig"), given("--context"), given("-n", "--namespace"))
+        access = Access.connect(
+            given("--kubeconfig"), given("--context"), given("-n", "--namespace")
+        )
         return [one.name for one in read_all(access, everywhere=False)]
     except Failure:
         return []

@@ -1,4 +1,6 @@
-"""What is known of one attempt: from status, history, Events and Prometheus. Gathered once; drawn elsewhere."""
+"""What is known of one attempt: from status, history, Events and Prometheus. Gathered once; drawn
+elsewhere.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +33,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """Lines over time: by revision accuracy, errors and requests as shares, p95 in seconds; weight in percent; phases by name."""
+    """Lines over time: by revision accuracy, errors and requests as shares, p95 in seconds; weight
+    in percent; phases by name.
+    """
 
     accuracy: Mapping[str, Points] = field(default_factory=dict)
     errors: Mapping[str, Points] = field(default_factory=dict)
@@ -43,7 +47,9 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One attempt. ended is None while it goes on; trouble: why there are no ranges, "" where there are."""
+    """One attempt. ended is None while it goes on; trouble: why there are no ranges, "" where there
+    are.
+    """
 
     rollout: Rollout
     now: datetime
@@ -76,8 +82,16 @@ class Evidence:
         return max(timedelta(seconds=20), ((self.ended or self.now) - self.started) * 0.12)
 
 
-def gather(access: Access, prometheus: Prometheus | None, rollout: Rollout, number: int | None, trouble: str = "") -> Evidence:
-    """The evidence of attempt `number`, else of the last one. Raises Absent where there is no such attempt."""
+def gather(
+    access: Access,
+    prometheus: Prometheus | None,
+    rollout: Rollout,
+    number: int | None,
+    trouble: str = "",
+) -> Evidence:
+    """The evidence of attempt `number`, else of the last one. Raises Absent where there is no such
+    attempt.
+    """
     status = rollout.status
     number = status.attempt if number is None else number
     ended = next((a for a in status.history if a.attempt == number), None)
@@ -85,7 +99,13 @@ def gather(access: Access, prometheus: Prometheus | None, rollout: Rollout, numb
     if ended is None and (not current or status.candidate is None):
         known = ", ".join(str(a.attempt) for a in status.history) or "none yet"
         raise Absent(f"{rollout.name} remembers no attempt {number}: it has {known}.")
-    candidate = ended.revision if ended is not None else status.candidate.revision if status.candidate else ""
+    candidate = (
+        ended.revision
+        if ended is not None
+        else status.candidate.revision
+        if status.candidate
+        else ""
+    )
     before = [a for a in status.history if a.attempt < number and a.verdict is Verdict.PROMOTED]
     now = datetime.now(UTC)
     found = Evidence(
@@ -124,21 +144,32 @@ def _with(found: Evidence, events: tuple[Told, ...], ranges: Ranges, trouble: st
 
 
 def _events(access: Access, found: Evidence) -> tuple[Told, ...]:
-    """What the operator told during the attempt, in order; Events are kept for an hour by default."""
+    """What the operator told during the attempt, in order;
+    Events are kept for an hour by default.
+    """
     rollout = found.rollout
     try:
         items = access.get(
-            f"/api/v1/namespaces/{rollout.namespace}/events", {"fieldSelector": f"involvedObject.uid={rollout.raw['metadata']['uid']}"}
+            f"/api/v1/namespaces/{rollout.namespace}/events",
+            {"fieldSelector": f"involvedObject.uid={rollout.raw['metadata']['uid']}"},
         )["items"]
     except Refused:
         return ()
     told = [
-        Told(datetime.fromisoformat(e["lastTimestamp"]), e["type"] == "Warning", e["reason"], e["message"])
+        Told(
+            datetime.fromisoformat(e["lastTimestamp"]),
+            e["type"] == "Warning",
+            e["reason"],
+            e["message"],
+        )
         for e in items
         if e.get("lastTimestamp")
     ]
     # Events are told to the second.
-    first, last = found.started - timedelta(seconds=1), (found.ended or found.now) + timedelta(seconds=1)
+    first, last = (
+        found.started - timedelta(seconds=1),
+        (found.ended or found.now) + timedelta(seconds=1),
+    )
     return tuple(sorted((t for t in told if first <= t.at <= last), key=lambda t: t.at))
 
 
@@ -152,18 +183,27 @@ def _ranges(prometheus: Prometheus, found: Evidence) -> Ranges:
     own = f'{{namespace="{rollout.namespace}", name="{rollout.name}"}}'
 
     def by(label: str, expression: str) -> dict[str, Points]:
-        return {one.labels.get(label, ""): one.points for one in prometheus.matrix(expression, start, end, step)}
+        return {
+            one.labels.get(label, ""): one.points
+            for one in prometheus.matrix(expression, start, end, step)
+        }
 
     def rate(name: str) -> str:
         return f"sum by (revision) (rate({name}{theirs}{over}))"
 
     asked = f"max(modelrollout_weight{own})"
-    quantile = f"histogram_quantile(0.95, sum by (revision, le) (rate({LATENCY_BUCKET}{theirs}{over})))"
+    quantile = (
+        f"histogram_quantile(0.95, sum by (revision, le) (rate({LATENCY_BUCKET}{theirs}{over})))"
+    )
     return Ranges(
         accuracy=by("revision", f"min by (revision) ({ACCURACY}{theirs})"),
         errors=by("revision", f"{rate(ERRORS)} / {rate(REQUESTS)}"),
         p95=by("revision", quantile),
-        share=by("revision", f"{rate(REQUESTS)} / ignoring (revision) group_left () sum(rate({REQUESTS}{theirs}{over}))"),
+        share=by(
+            "revision",
+            f"{rate(REQUESTS)} / ignoring (revision) group_left ()"
+            f" sum(rate({REQUESTS}{theirs}{over}))",
+        ),
         weight=next(iter(by("", asked).values()), ()),
         phases=by("phase", f"max by (phase) (modelrollout_phase{own}) == 1"),
     )

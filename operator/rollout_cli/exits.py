@@ -1,6 +1,7 @@
 """Exit codes, and the errors that end a command with one of them.
 
-0 to 3 are how a rollout ended; everything that says nothing about a rollout is 64 and above (the numbers of BSD's sysexits.h).
+0 to 3 are how a rollout ended; everything that says nothing about a rollout is 64 and above (the
+numbers of BSD's sysexits.h).
 """
 
 from enum import IntEnum
@@ -12,7 +13,9 @@ class Exit(IntEnum):
     PROMOTED = 0
     """Promoted; for commands that wait for nothing, done."""
     ROLLED_BACK = 1
-    """Rolled back, halted, impossible to roll out, or promoted and stalled; for `lint` and `doctor`, something was found."""
+    """Rolled back, halted, impossible to roll out, or promoted and stalled; for `lint` and
+    `doctor`, something was found.
+    """
     TIMED_OUT = 2
     """No verdict within --timeout."""
     SUPERSEDED = 3
@@ -26,7 +29,9 @@ class Exit(IntEnum):
     DEFECT = 70
     """A defect of this program."""
     REFUSED = 77
-    """The cluster refused: no permission, not logged in, or a command that cannot be carried out now."""
+    """The cluster refused: no permission, not logged in, or a command that cannot be carried out
+    now.
+    """
     INTERRUPTED = 130
     """Ctrl-C."""
 

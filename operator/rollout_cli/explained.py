@@ -1,4 +1,5 @@
-"""Why a rollout stands where it does: the operator's own decision, made on what its Prometheus says now. Nothing is written.
+"""Why a rollout stands where it does: the operator's own decision, made on what its Prometheus says
+now. Nothing is written.
 
 One look is gathered as the operator gathers it, and handed to the operator's `decide`.
 """
@@ -15,7 +16,14 @@ from rollout_operator.domain.decide import AT_REST, Plan, commanded, decide, tri
 from rollout_operator.domain.gates import Trial, measure
 from rollout_operator.domain.labelled import measure_labels
 from rollout_operator.domain.names import REVISION, ROLLOUT
-from rollout_operator.domain.observed import DRAIN, Answer, MetricsUnreachable, Observed, Series, Workload
+from rollout_operator.domain.observed import (
+    DRAIN,
+    Answer,
+    MetricsUnreachable,
+    Observed,
+    Series,
+    Workload,
+)
 from rollout_operator.domain.queries import query
 from rollout_operator.domain.series import LONGEST_WINDOW, learned
 from rollout_operator.domain.spec import Gate, Metric, Spec
@@ -24,7 +32,9 @@ from rollout_operator.domain.status import GateStatus, Phase, Revision
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One gate: what status has of it (None: nothing yet), what it says now, the query and the series that it rests on."""
+    """One gate: what status has of it (None: nothing yet), what it says now, the query and the
+    series that it rests on.
+    """
 
     gate: Gate
     written: GateStatus | None
@@ -36,7 +46,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """plan: what the operator would decide now, with what it noted down when it last looked; None at rest, and where that is not known."""
+    """plan: what the operator would decide now, with what it noted down when it last looked; None
+    at rest, and where that is not known.
+    """
 
     rollout: Rollout
     now: datetime
@@ -45,11 +57,15 @@ class Explained:
 
 
 DECIDED = frozenset({Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING})
-"""Phases whose next step rests on what can be seen from here: gates, pods that are Ready, and what status says of the route."""
+"""Phases whose next step rests on what can be seen from here: gates, pods that are Ready, and what
+status says of the route.
+"""
 
 
 def explain(access: Access, prometheus: Prometheus, rollout: Rollout, spec: Spec) -> Explained:
-    """Measure every gate now, for the candidate, or where there is none, for stable. Raises Unreachable without Prometheus."""
+    """Measure every gate now, for the candidate, or where there is none, for stable. Raises
+    Unreachable without Prometheus.
+    """
     status = rollout.status
     # By Prometheus' clock: this machine's may be wrong, and the operator's is not known here.
     now = datetime.fromtimestamp(prometheus.instant("vector(time())")[0][1], tz=UTC)
@@ -60,25 +76,34 @@ def explain(access: Access, prometheus: Prometheus, rollout: Rollout, spec: Spec
     plan = None
     if status.phase in DECIDED and status.candidate is not None:
         plan = decide(observation(access, rollout, spec, asked, now))
-    trial = Trial(subject, status.stable, subject.ready_at or subject.since, now, _tests(spec), status.weight)
+    trial = Trial(
+        subject, status.stable, subject.ready_at or subject.since, now, _tests(spec), status.weight
+    )
     seen = tuple(_seen(gate, rollout, trial, asked) for gate in spec.analysis.gates)
     return Explained(rollout, now, seen, plan)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What Prometheus said of candidate and stable, and how far the queries looked back, in seconds, by metric."""
+    """What Prometheus said of candidate and stable, and how far the queries looked back, in
+    seconds, by metric.
+    """
 
     answers: Mapping[Metric, Answer]
     baseline: Mapping[Metric, Answer]
     windows: Mapping[Metric, float]
 
 
-def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now: datetime) -> Observed:
-    """All that the operator's look has, from the object, its Deployments, Prometheus, and what the operator noted in status."""
+def observation(
+    access: Access, rollout: Rollout, spec: Spec, asked: Asked, now: datetime
+) -> Observed:
+    """All that the operator's look has, from the object, its Deployments, Prometheus, and what the
+    operator noted in status.
+    """
     status, operator = rollout.status, _operator(access)
     candidate = status.candidate or status.stable
-    # What the operator holds against the spec as it stands is not all in the spec: another rollout may have its host.
+    # What the operator holds against the spec as it stands is not all in the spec: another rollout
+    # may have its host.
     invalid = status.invalid if rollout.seen else ""
     return Observed(
         now=now,
@@ -90,16 +115,19 @@ def observation(access: Access, rollout: Rollout, spec: Spec, asked: Asked, now:
         status=status,
         image=operator.get("INFERENCE_IMAGE") or (candidate.image if candidate else ""),
         commands=commanded(rollout.raw["metadata"].get("annotations") or {}),
-        # The registry is not asked from here: what an alias names by now, or a new version is, the operator finds out first.
+        # The registry is not asked from here: what an alias names by now, or a new version is, the
+        # operator finds out first.
         resolution=None,
         workloads=_workloads(access, rollout, candidate) if candidate else {},
         # Looked at in phase Switching alone, which is not decided here.
         stable_endpoints=frozenset(),
         route_trouble=status.waits_for,
         unaccepted=status.unrouted.message if status.unrouted is not None else "",
-        # Routers are asked by the operator alone; a first deploy and what is promoted wait for it, and neither is decided here.
+        # Routers are asked by the operator alone; a first deploy and what is promoted wait for it,
+        # and neither is decided here.
         heard=None,
-        # What others' routes are on the host stands in status as a sentence, and what it holds is in the route's trouble.
+        # What others' routes are on the host stands in status as a sentence, and what it holds is
+        # in the route's trouble.
         claims=(),
         refused=status.refused,
         refusing=status.refused,
@@ -130,9 +158,15 @@ def _drain(operator: Mapping[str, str]) -> timedelta:
     return timedelta(seconds=int(text)) if text.isdigit() else DRAIN
 
 
-def _asked(prometheus: Prometheus, rollout: Rollout, spec: Spec, subject: Revision, now: datetime) -> Asked:
+def _asked(
+    prometheus: Prometheus, rollout: Rollout, spec: Spec, subject: Revision, now: datetime
+) -> Asked:
     """Ask twice: how far scrapes are apart decides how far the operator looks back."""
-    answers, baseline, windows = dict[Metric, Answer](), dict[Metric, Answer](), dict[Metric, float]()
+    answers, baseline, windows = (
+        dict[Metric, Answer](),
+        dict[Metric, Answer](),
+        dict[Metric, float](),
+    )
     stable = rollout.status.stable
     for metric in sorted({gate.metric for gate in spec.analysis.gates}):
         window = LONGEST_WINDOW.total_seconds()
@@ -141,7 +175,12 @@ def _asked(prometheus: Prometheus, rollout: Rollout, spec: Spec, subject: Revisi
             if stable is not None:
                 baseline[metric] = _answer(prometheus, metric, window, rollout.namespace, stable)
             windows[metric] = window
-            found = [s for a in (answers[metric], baseline.get(metric, ())) if not isinstance(a, MetricsUnreachable) for s in a]
+            found = [
+                s
+                for a in (answers[metric], baseline.get(metric, ()))
+                if not isinstance(a, MetricsUnreachable)
+                for s in a
+            ]
             if (needed := learned(found, window, now.timestamp())) == window:
                 break
             window = needed
@@ -153,29 +192,58 @@ def _tests(spec: Spec) -> int:
 
 
 def _seen(gate: Gate, rollout: Rollout, trial: Trial, asked: Asked) -> Seen:
-    answer, baseline, window = asked.answers[gate.metric], asked.baseline.get(gate.metric), asked.windows[gate.metric]
+    answer, baseline, window = (
+        asked.answers[gate.metric],
+        asked.baseline.get(gate.metric),
+        asked.windows[gate.metric],
+    )
     if gate.labelled:
         now, _ = measure_labels(gate, answer, baseline, trial, rollout.status.evidence)
     else:
         now = measure(gate, answer, baseline, trial)
     written = next(
-        (g for g in rollout.status.gates if (g.metric, g.evidence, g.threshold) == (gate.metric, gate.evidence, gate.threshold)), None
+        (
+            g
+            for g in rollout.status.gates
+            if (g.metric, g.evidence, g.threshold) == (gate.metric, gate.evidence, gate.threshold)
+        ),
+        None,
     )
-    against = gate.against_stable and trial.stable is not None and trial.stable.revision != trial.candidate.revision
-    ours = query(gate.metric, window, namespace=rollout.namespace, revision=trial.candidate.revision)
-    theirs = query(gate.metric, window, namespace=rollout.namespace, revision=trial.stable.revision) if against and trial.stable else ""
+    against = (
+        gate.against_stable
+        and trial.stable is not None
+        and trial.stable.revision != trial.candidate.revision
+    )
+    ours = query(
+        gate.metric, window, namespace=rollout.namespace, revision=trial.candidate.revision
+    )
+    theirs = (
+        query(gate.metric, window, namespace=rollout.namespace, revision=trial.stable.revision)
+        if against and trial.stable
+        else ""
+    )
     return Seen(gate, written, now, ours, answer, theirs)
 
 
-def _answer(prometheus: Prometheus, metric: Metric, window: float, namespace: str, revision: Revision) -> Answer:
+def _answer(
+    prometheus: Prometheus, metric: Metric, window: float, namespace: str, revision: Revision
+) -> Answer:
     snapshot = prometheus.snapshot(metric, window, namespace, revision.revision)
-    return snapshot if isinstance(snapshot, MetricsUnreachable) else snapshot.get((namespace, revision.revision), ())
+    return (
+        snapshot
+        if isinstance(snapshot, MetricsUnreachable)
+        else snapshot.get((namespace, revision.revision), ())
+    )
 
 
 def _workloads(access: Access, rollout: Rollout, candidate: Revision) -> dict[str, Workload]:
-    """Ready pods by revision; where one may not read Deployments, the candidate's are taken to be Ready, as its phase says."""
+    """Ready pods by revision; where one may not read Deployments, the candidate's are taken to be
+    Ready, as its phase says.
+    """
     try:
-        found = access.items(f"/apis/apps/v1/namespaces/{rollout.namespace}/deployments", f"{ROLLOUT}={rollout.name}")
+        found = access.items(
+            f"/apis/apps/v1/namespaces/{rollout.namespace}/deployments", f"{ROLLOUT}={rollout.name}"
+        )
     except Refused:
         wanted = trial_replicas(rollout.spec, True) if rollout.spec is not None else 1
         return {candidate.revision: Workload(wanted, wanted)}

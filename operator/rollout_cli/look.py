@@ -1,4 +1,6 @@
-"""One look at a rollout for people: the object, its pods, and what accuracy did; gathered once, and drawn elsewhere."""
+"""One look at a rollout for people: the object, its pods, and what accuracy did; gathered once, and
+drawn elsewhere.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,11 +34,25 @@ class Pod:
         """Read a pod of the API."""
         meta, status = raw["metadata"], raw.get("status", {})
         containers = status.get("containerStatuses", ())
-        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
-        ended = [(c.get(k) or {}).get("terminated") or {} for c in containers for k in ("state", "lastState")]
+        ready = any(
+            c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ())
+        )
+        ended = [
+            (c.get(k) or {}).get("terminated") or {}
+            for c in containers
+            for k in ("state", "lastState")
+        ]
         killed = [e["reason"] for e in ended if e.get("reason") == "OOMKilled"]
-        waiting = [w["reason"] for c in containers if (w := c.get("state", {}).get("waiting")) and w.get("reason")]
-        unscheduled = [c.get("reason", "") for c in status.get("conditions", ()) if c["type"] == "PodScheduled" and c["status"] == "False"]
+        waiting = [
+            w["reason"]
+            for c in containers
+            if (w := c.get("state", {}).get("waiting")) and w.get("reason")
+        ]
+        unscheduled = [
+            c.get("reason", "")
+            for c in status.get("conditions", ())
+            if c["type"] == "PodScheduled" and c["status"] == "False"
+        ]
         trouble = (
             "Terminating"
             if "deletionTimestamp" in meta
@@ -56,7 +72,9 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """accuracy: points (Unix seconds, share) by revision, from `since` on; note: why there are none, "" where there are."""
+    """accuracy: points (Unix seconds, share) by revision, from `since` on; note: why there are
+    none, "" where there are.
+    """
 
     rollout: Rollout
     now: datetime
@@ -74,20 +92,26 @@ def window(rollout: Rollout, now: datetime) -> datetime:
 
 
 class Watcher:
-    """Looks at one rollout again and again; where there is no Prometheus it remembers what status said while it looked."""
+    """Looks at one rollout again and again; where there is no Prometheus it remembers what status
+    said while it looked.
+    """
 
     def __init__(self, access: Access, prometheus: Prometheus | None, note: str = "") -> None:
         self._access, self._prometheus, self._note = access, prometheus, note
         self._remembered: dict[str, list[tuple[float, float]]] = {}
 
     def look(self, name: str) -> Look:
-        """Look once. Raises Absent, Refused or Unreachable of the rollout itself; of the rest only shows less."""
+        """Look once. Raises Absent, Refused or Unreachable of the rollout itself; of the rest only
+        shows less.
+        """
         rollout = read(self._access, name)
         now = datetime.now(UTC)
         since = window(rollout, now)
         try:
             path = f"/api/v1/namespaces/{rollout.namespace}/pods"
-            pods = tuple(Pod.of(raw) for raw in self._access.items(path, f"{ROLLOUT}={rollout.name}"))
+            pods = tuple(
+                Pod.of(raw) for raw in self._access.items(path, f"{ROLLOUT}={rollout.name}")
+            )
         except Refused:
             pods = ()
         return self._with_accuracy(Look(rollout, now, since, pods))
@@ -103,7 +127,9 @@ class Watcher:
                 note = str(failure)
         for gate in status.gates:
             if gate.metric == "accuracy" and gate.value is not None:
-                self._remembered.setdefault(gate.revision, []).append((look.now.timestamp(), gate.value))
+                self._remembered.setdefault(gate.revision, []).append(
+                    (look.now.timestamp(), gate.value)
+                )
         return _replace(look, {r: tuple(points) for r, points in self._remembered.items()}, note)
 
 
@@ -111,9 +137,14 @@ def _replace(look: Look, accuracy: Mapping[str, Sequence[tuple[float, float]]], 
     return Look(look.rollout, look.now, look.since, look.pods, accuracy, note)
 
 
-def _history(prometheus: Prometheus, look: Look, revisions: list[str]) -> dict[str, Sequence[tuple[float, float]]]:
+def _history(
+    prometheus: Prometheus, look: Look, revisions: list[str]
+) -> dict[str, Sequence[tuple[float, float]]]:
     """The lowest accuracy that any pod of a revision reported: what the gate reads."""
-    expression = f'min by (revision) ({ACCURACY}{{namespace="{look.rollout.namespace}", revision=~"{"|".join(revisions)}"}})'
+    expression = (
+        f'min by (revision) ({ACCURACY}{{namespace="{look.rollout.namespace}",'
+        f' revision=~"{"|".join(revisions)}"}})'
+    )
     start, end = look.since.timestamp(), look.now.timestamp()
     found = prometheus.matrix(expression, start, end, max(1.0, (end - start) / POINTS))
     return {one.labels.get("revision", ""): one.points for one in found}

@@ -1,4 +1,6 @@
-"""How a rollout ended for somebody who waits for it: a pure function of what was asked for and what is there."""
+"""How a rollout ended for somebody who waits for it: a pure function of what was asked for and what
+is there.
+"""
 
 from dataclasses import dataclass
 
@@ -10,7 +12,9 @@ from rollout_operator.domain.status import Attempt, Condition, Phase, Reason, St
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is waited for: this MODEL_URI, and if it was tried already when the wait began, the number of that attempt (else 0)."""
+    """What is waited for: this MODEL_URI, and if it was tried already when the wait began, the
+    number of that attempt (else 0).
+    """
 
     uri: str
     attempt: int = 0
@@ -24,14 +28,21 @@ class Outcome:
     reason: str
     message: str
     stopped: str = ""
-    """What it is where nothing was rolled back, though the exit code is the same: Invalid, Halted, Stalled."""
+    """What it is where nothing was rolled back, though the exit code is the same: Invalid, Halted,
+    Stalled.
+    """
 
     @property
     def word(self) -> str:
         """The end in one word."""
         if self.stopped:
             return self.stopped
-        words = {Exit.PROMOTED: "Promoted", Exit.ROLLED_BACK: "RolledBack", Exit.TIMED_OUT: "TimedOut", Exit.SUPERSEDED: "Superseded"}
+        words = {
+            Exit.PROMOTED: "Promoted",
+            Exit.ROLLED_BACK: "RolledBack",
+            Exit.TIMED_OUT: "TimedOut",
+            Exit.SUPERSEDED: "Superseded",
+        }
         return words[self.exit]
 
 
@@ -39,7 +50,13 @@ def follow(asked: Asked, rollout: Rollout) -> Asked:
     """The same, with the number of the attempt once there is one."""
     status = rollout.status
     about = [r for r in (status.candidate, status.stable) if r is not None]
-    tried = rollout.seen and rollout.wanted == asked.uri and status.phase is not Phase.PENDING and about and about[0].requested == asked.uri
+    tried = (
+        rollout.seen
+        and rollout.wanted == asked.uri
+        and status.phase is not Phase.PENDING
+        and about
+        and about[0].requested == asked.uri
+    )
     return Asked(asked.uri, status.attempt) if tried and not asked.attempt else asked
 
 
@@ -50,27 +67,41 @@ def outcome(asked: Asked, rollout: Rollout) -> Outcome | None:
     if rollout.wanted != asked.uri:
         if ended is not None and ended.verdict in {Verdict.PROMOTED, Verdict.ROLLED_BACK}:
             return _of(ended)
-        return Outcome(Exit.SUPERSEDED, Reason.SUPERSEDED, f"The spec asks for {rollout.wanted} now and not for {asked.uri} any more.")
+        return Outcome(
+            Exit.SUPERSEDED,
+            Reason.SUPERSEDED,
+            f"The spec asks for {rollout.wanted} now and not for {asked.uri} any more.",
+        )
     if not rollout.seen or _is_to_be_retried(rollout):
         return None
     if ended is not None and status.attempt > ended.attempt:
         return _of(ended)
-    return _promoted(rollout) if status.phase is Phase.PROMOTED and not status.invalid else _at_rest(status)
+    return (
+        _promoted(rollout)
+        if status.phase is Phase.PROMOTED and not status.invalid
+        else _at_rest(status)
+    )
 
 
 def lacking(rollout: Rollout) -> Condition | None:
-    """Why a promoted rollout is not Ready (pods, its route, an object that was refused); None where it is."""
+    """Why a promoted rollout is not Ready (pods, its route, an object that was refused); None where
+    it is.
+    """
     ready = rollout.condition("Ready") if rollout.status.phase is Phase.PROMOTED else None
     return ready if ready is not None and ready.status != "True" else None
 
 
 def _promoted(rollout: Rollout) -> Outcome | None:
-    """Promoted is who serves; what lacks is waited for until the operator, too, calls it stalled."""
+    """Promoted is who serves; what lacks is waited for until the operator, too,
+    calls it stalled.
+    """
     lacks, stalled = lacking(rollout), rollout.condition("Stalled")
     if lacks is None:
         return Outcome(Exit.PROMOTED, rollout.status.reason, rollout.status.message)
     if stalled is not None and stalled.status == "True":
-        return Outcome(Exit.ROLLED_BACK, lacks.reason, f"Promoted, but not Ready: {lacks.message}", "Stalled")
+        return Outcome(
+            Exit.ROLLED_BACK, lacks.reason, f"Promoted, but not Ready: {lacks.message}", "Stalled"
+        )
     return None
 
 

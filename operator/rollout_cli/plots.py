@@ -1,4 +1,6 @@
-"""The plots of a report: one picture of what an attempt did over time, as SVG. matplotlib is imported here alone: it is slow to load."""
+"""The plots of a report: one picture of what an attempt did over time, as SVG. matplotlib is
+imported here alone: it is slow to load.
+"""
 
 import io
 import math
@@ -27,14 +29,21 @@ PARTS = {
     "RollingBack": "Rollback",
 }
 """Part of an attempt by phase."""
-STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "modelrollout", "font.family": "sans-serif", "font.size": 10}
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "modelrollout",
+    "font.family": "sans-serif",
+    "font.size": 10,
+}
 
 
 def svg(evidence: Evidence) -> str:
     """The picture: traffic, accuracy, errors and latency above one time axis."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 8.8), layout="constrained")
-        traffic, accuracy, errors, latency = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 2, 2))
+        traffic, accuracy, errors, latency = figure.subplots(
+            4, 1, sharex=True, height_ratios=(3, 3, 2, 2)
+        )
         _traffic(traffic, evidence)
         _values(accuracy, evidence, evidence.ranges.accuracy, Metric.ACCURACY, "Accuracy")
         _values(errors, evidence, evidence.ranges.errors, Metric.ERROR_RATE, "Server errors, share")
@@ -54,11 +63,28 @@ def svg(evidence: Evidence) -> str:
 
 
 def _traffic(axes: Axes, evidence: Evidence) -> None:
-    axes.set_title("Share of requests that the candidate answers, percent", loc="left", fontsize=11, fontweight="bold")
+    axes.set_title(
+        "Share of requests that the candidate answers, percent",
+        loc="left",
+        fontsize=11,
+        fontweight="bold",
+    )
     if evidence.ranges.weight:
         times, values = _split(evidence.ranges.weight)
-        axes.step(times, values, where="post", color=ASKED, linestyle="--", linewidth=1.5, label="asked for")
-    served = [(at, 100 * share) for at, share in evidence.ranges.share.get(evidence.candidate, ()) if math.isfinite(share)]
+        axes.step(
+            times,
+            values,
+            where="post",
+            color=ASKED,
+            linestyle="--",
+            linewidth=1.5,
+            label="asked for",
+        )
+    served = [
+        (at, 100 * share)
+        for at, share in evidence.ranges.share.get(evidence.candidate, ())
+        if math.isfinite(share)
+    ]
     if served:
         times, values = _split(served)
         axes.plot(times, values, color=CANDIDATE, linewidth=2, label="served")
@@ -67,11 +93,16 @@ def _traffic(axes: Axes, evidence: Evidence) -> None:
     axes.set_yticks([0, 25, 50, 75, 100])
 
 
-def _values(axes: Axes, evidence: Evidence, lines: Mapping[str, Points], metric: Metric, title: str) -> None:
+def _values(
+    axes: Axes, evidence: Evidence, lines: Mapping[str, Points], metric: Metric, title: str
+) -> None:
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     gates = _gates(evidence, metric)
     shown: list[float] = []
-    for revision, name, colour in ((evidence.stable, "stable", STABLE), (evidence.candidate, "candidate", CANDIDATE)):
+    for revision, name, colour in (
+        (evidence.stable, "stable", STABLE),
+        (evidence.candidate, "candidate", CANDIDATE),
+    ):
         points = [(at, v) for at, v in lines.get(revision or "", ()) if math.isfinite(v)]
         if revision is None or not points:
             continue
@@ -83,12 +114,16 @@ def _values(axes: Axes, evidence: Evidence, lines: Mapping[str, Points], metric:
         bound = f"at {'least' if gate.min is not None else 'most'} {gate.threshold:g}"
         axes.axhline(gate.threshold, color=BAD, linewidth=1.3, linestyle=(0, (4, 2)), label=bound)
     if not shown:
-        axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", va="center", color=ASKED)
+        axes.text(
+            0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", va="center", color=ASKED
+        )
         axes.set_yticks([])
         return
     low, high = min(shown), max(shown)
     air = max((high - low) * 0.15, 0.02 if metric is Metric.ACCURACY else 0.002)
-    low, high = (low - air, high + air) if metric is Metric.ACCURACY else (-0.04 * (high + air), high + air)
+    low, high = (
+        (low - air, high + air) if metric is Metric.ACCURACY else (-0.04 * (high + air), high + air)
+    )
     axes.set_ylim(low, high)
     for gate in gates:
         # What would fail the gate is the far side of the line.
@@ -98,7 +133,11 @@ def _values(axes: Axes, evidence: Evidence, lines: Mapping[str, Points], metric:
 
 def _gates(evidence: Evidence, metric: Metric) -> list[Gate]:
     spec = evidence.rollout.spec
-    return [g for g in spec.analysis.gates if g.metric is metric and not g.against_stable] if spec is not None else []
+    return (
+        [g for g in spec.analysis.gates if g.metric is metric and not g.against_stable]
+        if spec is not None
+        else []
+    )
 
 
 def _dress(axes: Axes, evidence: Evidence) -> None:
@@ -123,12 +162,24 @@ def _name_bands(axes: Axes, evidence: Evidence) -> None:
     for name, begin, end in bands(evidence):
         if end - begin > 0.07 * total:
             place = (_day(begin), 104)
-            axes.annotate(name, place, xytext=(3, -3), textcoords="offset points", va="top", fontsize=9, color=ASKED)
+            axes.annotate(
+                name,
+                place,
+                xytext=(3, -3),
+                textcoords="offset points",
+                va="top",
+                fontsize=9,
+                color=ASKED,
+            )
 
 
 def bands(evidence: Evidence) -> list[tuple[str, float, float]]:
-    """Parts of the attempt, in order: name, from, to (Unix seconds). One lasts until the next is first seen."""
-    seen = sorted((at, phase) for phase, points in evidence.ranges.phases.items() for at, _ in points)
+    """Parts of the attempt, in order: name, from, to (Unix seconds). One lasts until the next is
+    first seen.
+    """
+    seen = sorted(
+        (at, phase) for phase, points in evidence.ranges.phases.items() for at, _ in points
+    )
     found: list[tuple[str, float]] = []
     for at, phase in seen:
         name = PARTS.get(phase, "")

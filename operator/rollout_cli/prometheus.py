@@ -42,23 +42,39 @@ class Prometheus:
     place: str
     ask: Ask
 
-    def snapshot(self, metric: Metric, window: float, namespace: str, revision: str) -> Snapshot | MetricsUnreachable:
-        """What the operator sees of one revision, by its own query; a Prometheus that does not answer is an answer too.
+    def snapshot(
+        self, metric: Metric, window: float, namespace: str, revision: str
+    ) -> Snapshot | MetricsUnreachable:
+        """What the operator sees of one revision, by its own query; a Prometheus that does not
+        answer is an answer too.
 
         window: how far it looks back, in seconds.
         """
         try:
-            return read(*self.ask("query", {"query": query(metric, window, namespace=namespace, revision=revision)}))
+            return read(
+                *self.ask(
+                    "query",
+                    {"query": query(metric, window, namespace=namespace, revision=revision)},
+                )
+            )
         except Unreachable as failure:
             return MetricsUnreachable(str(failure))
 
     def instant(self, expression: str) -> list[tuple[Labels, float]]:
         """The series of an instant vector. Raises Unreachable."""
-        return [(one["metric"], float(one["value"][1])) for one in self._result("query", {"query": expression}, "vector")]
+        return [
+            (one["metric"], float(one["value"][1]))
+            for one in self._result("query", {"query": expression}, "vector")
+        ]
 
     def matrix(self, expression: str, start: float, end: float, step: float) -> list[Range]:
         """Series over time; times in Unix seconds. Raises Unreachable."""
-        asked = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        asked = {
+            "query": expression,
+            "start": f"{start:.3f}",
+            "end": f"{end:.3f}",
+            "step": f"{step:.3f}",
+        }
         return [
             Range(one["metric"], tuple((float(at), float(value)) for at, value in one["values"]))
             for one in self._result("query_range", asked, "matrix")
@@ -73,7 +89,9 @@ class Prometheus:
         status, body = self.ask(path, asked)
         data = self._data(status, body)
         if not isinstance(data, dict) or data.get("resultType") != kind:
-            raise Unreachable(f"{self.place} answered with something else than a {kind}; is it Prometheus?")
+            raise Unreachable(
+                f"{self.place} answered with something else than a {kind}; is it Prometheus?"
+            )
         found: list[dict[str, Any]] = data["result"]
         return found
 
@@ -85,11 +103,14 @@ class Prometheus:
             return reply["data"]
         except (ValueError, KeyError, TypeError) as failure:
             said = body[:200].decode(errors="replace").strip()
-            raise Unreachable(f"{self.place} answered HTTP {status}, which is not Prometheus: {said}") from failure
+            raise Unreachable(
+                f"{self.place} answered HTTP {status}, which is not Prometheus: {said}"
+            ) from failure
 
 
 def find(access: Access | None, given: str | None) -> Prometheus:
-    """The Prometheus that `given` names, else the environment, else the one that the operator in the cluster uses.
+    """The Prometheus that `given` names, else the environment, else the one that the operator in
+    the cluster uses.
 
     Raises WrongUsage where `given` cannot be read, and Unreachable where nothing names one.
     """
@@ -106,7 +127,8 @@ def _named(access: Access | None, named: str) -> Prometheus:
         return by_url(named)
     if (service := SERVICE.fullmatch(named)) is None:
         raise WrongUsage(
-            f"--prometheus {named!r} cannot be read: write http://HOST:PORT, or NAMESPACE/SERVICE:PORT for a Service of the cluster."
+            f"--prometheus {named!r} cannot be read: write http://HOST:PORT, or"
+            " NAMESPACE/SERVICE:PORT for a Service of the cluster."
         )
     if access is None:
         raise WrongUsage(f"--prometheus {named} is a Service of a cluster: write a URL here.")
@@ -114,32 +136,55 @@ def _named(access: Access | None, named: str) -> Prometheus:
 
 
 def variables(deployment: Object) -> dict[str, str]:
-    """What a Deployment sets in its pods' environment; without what is empty, or comes from elsewhere."""
+    """What a Deployment sets in its pods' environment; without what is empty, or comes from
+    elsewhere.
+    """
     containers = deployment["spec"]["template"]["spec"]["containers"]
     return {v["name"]: v["value"] for c in containers for v in c.get("env", ()) if v.get("value")}
 
 
 def _of_operator(access: Access) -> Prometheus:
-    """As the operator reaches it: a Service's URL goes through the API server's proxy, any other as it is."""
+    """As the operator reaches it: a Service's URL goes through the API server's proxy, any other as
+    it is.
+    """
     hint = f"give --prometheus URL or NAMESPACE/SERVICE:PORT, or set {VARIABLE}"
     try:
         deployments = access.items("/apis/apps/v1/deployments", OPERATOR)
     except Refused as refused:
-        raise Unreachable(f"You may not read the operator's Deployment, which names its Prometheus: {hint}.") from refused
-    urls = [(one["metadata"]["namespace"], url) for one in deployments if (url := variables(one).get("PROMETHEUS_URL"))]
+        raise Unreachable(
+            f"You may not read the operator's Deployment, which names its Prometheus: {hint}."
+        ) from refused
+    urls = [
+        (one["metadata"]["namespace"], url)
+        for one in deployments
+        if (url := variables(one).get("PROMETHEUS_URL"))
+    ]
     if not urls:
-        raise Unreachable(f"No operator was found in the cluster that would name its Prometheus: {hint}.")
+        raise Unreachable(
+            f"No operator was found in the cluster that would name its Prometheus: {hint}."
+        )
     namespace, url = urls[0]
     parts = urlsplit(url)
     inside = INSIDE.fullmatch(parts.hostname or "")
     if inside is None and "." in (parts.hostname or ""):
         return by_url(url)
     port = str(parts.port or (443 if parts.scheme == "https" else 80))
-    name, home = (inside["name"], inside["namespace"]) if inside else (parts.hostname or "", namespace)
-    return by_service(access, home, name, port, "https:" if parts.scheme == "https" else "", parts.path.rstrip("/"))
+    name, home = (
+        (inside["name"], inside["namespace"]) if inside else (parts.hostname or "", namespace)
+    )
+    return by_service(
+        access,
+        home,
+        name,
+        port,
+        "https:" if parts.scheme == "https" else "",
+        parts.path.rstrip("/"),
+    )
 
 
-def by_service(access: Access, namespace: str, name: str, port: str, scheme: str = "", prefix: str = "") -> Prometheus:  # noqa: PLR0917
+def by_service(  # noqa: PLR0917
+    access: Access, namespace: str, name: str, port: str, scheme: str = "", prefix: str = ""
+) -> Prometheus:
     """Through the API server: whoever may `get services/proxy` needs no port-forward."""
     root = f"/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy{prefix}/api/v1"
     place = f"Prometheus (Service {namespace}/{name}:{port})"
@@ -148,11 +193,13 @@ def by_service(access: Access, namespace: str, name: str, port: str, scheme: str
         status, body = access.raw(f"{root}/{path}", asked)
         if status in {401, 403}:
             raise Unreachable(
-                f"You may not reach {place} through the API server (get services/proxy): "
-                f"ask for that right, or forward the port and give --prometheus http://localhost:PORT."
+                f"You may not reach {place} through the API server (get services/proxy): ask for"
+                " that right, or forward the port and give --prometheus http://localhost:PORT."
             )
         if status in {404, 503} and b'"kind":"Status"' in body.replace(b" ", b""):
-            raise Unreachable(f"{place} did not answer: {json.loads(body).get('message', f'HTTP {status}')}")
+            raise Unreachable(
+                f"{place} did not answer: {json.loads(body).get('message', f'HTTP {status}')}"
+            )
         return status, body
 
     return Prometheus(place, ask)
@@ -161,7 +208,11 @@ def by_service(access: Access, namespace: str, name: str, port: str, scheme: str
 def by_url(url: str) -> Prometheus:
     """Straight to a URL; `user:password@` in it, or a token in the environment, logs in."""
     parts = urlsplit(url)
-    headers = urllib3.make_headers(basic_auth=f"{parts.username}:{parts.password or ''}") if parts.username else {}
+    headers = (
+        urllib3.make_headers(basic_auth=f"{parts.username}:{parts.password or ''}")
+        if parts.username
+        else {}
+    )
     if token := os.environ.get(TOKEN):
         headers["authorization"] = f"Bearer {token}"
     host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
@@ -171,7 +222,12 @@ def by_url(url: str) -> Prometheus:
 
     def ask(path: str, asked: Mapping[str, str]) -> tuple[int, bytes]:
         try:
-            reply = pool.request("POST" if asked else "GET", f"{root}/{path}", headers={**headers, **_FORM}, body=urlencode(asked) or None)
+            reply = pool.request(
+                "POST" if asked else "GET",
+                f"{root}/{path}",
+                headers={**headers, **_FORM},
+                body=urlencode(asked) or None,
+            )
         except (OSError, urllib3.exceptions.HTTPError) as failure:
             raise Unreachable(f"{place} did not answer: {type(failure).__name__}.") from failure
         return reply.status, reply.data

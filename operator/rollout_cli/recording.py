@@ -1,4 +1,6 @@
-"""Recorded metrics: replies of Prometheus' range API, or CSV; and what an instant query would have answered at a moment in between."""
+"""Recorded metrics: replies of Prometheus' range API, or CSV; and what an instant query would have
+answered at a moment in between.
+"""
 
 import csv
 import json
@@ -18,8 +20,9 @@ from rollout_operator.domain.spec import Metric
 
 KNOWN = frozenset(name for names in NAMES.values() for name in names)
 HOW = (
-    "record it with `curl -s PROMETHEUS/api/v1/query_range -d 'query={revision=~\".+\"}' -d start=… -d end=… -d step=5`, "
-    "or write a CSV with the columns time,name,value and, where they matter, revision,pod,source,outcome,le"
+    "record it with `curl -s PROMETHEUS/api/v1/query_range -d 'query={revision=~\".+\"}' -d start=…"
+    " -d end=… -d step=5`, or write a CSV with the columns time,name,value and, where they matter,"
+    " revision,pod,source,outcome,le"
 )
 
 
@@ -32,7 +35,9 @@ class Track:
     values: tuple[float, ...]
 
     def at(self, now: float) -> Series | None:
-        """As the operator's range selector would show it at `now`; None where it has no sample then."""
+        """As the operator's range selector would show it at `now`; None where it has no sample
+        then.
+        """
         end = bisect_right(self.times, now)
         gap = self.times[end - 1] - self.times[end - 2] if end > 1 else 0.0
         begin = bisect_right(self.times, now - window(gap))
@@ -77,8 +82,12 @@ class Recording:
         return tuple(s for t in tracks if (s := t.at(now.timestamp())) is not None)
 
 
-def recorded(files: Iterable[Path], candidate: str | None = None, stable: str | None = None) -> Recording:
-    """Read a recording. The candidate is the revision that appears last, unless named. Raises Absent and WrongUsage."""
+def recorded(
+    files: Iterable[Path], candidate: str | None = None, stable: str | None = None
+) -> Recording:
+    """Read a recording. The candidate is the revision that appears last, unless named. Raises
+    Absent and WrongUsage.
+    """
     tracks = [track for file in files for track in _read(file)]
     known = [t for t in tracks if t.labels.get("__name__") in KNOWN and t.times]
     if not known:
@@ -89,13 +98,16 @@ def recorded(files: Iterable[Path], candidate: str | None = None, stable: str | 
         first[revision] = min(track.times[0], first.get(revision, track.times[0]))
     for name in (candidate, stable):
         if name is not None and name not in first:
-            raise WrongUsage(f"The recording has no revision {name!r}: it has {', '.join(sorted(first))}.")
+            raise WrongUsage(
+                f"The recording has no revision {name!r}: it has {', '.join(sorted(first))}."
+            )
     by_age = sorted(first, key=lambda revision: first[revision])
     chosen = candidate if candidate is not None else by_age[-1]
     others = [r for r in by_age if r != chosen]
     base = stable if stable is not None else others[-1] if others else None
     ends = [t.times[-1] for t in known if t.labels.get("revision", "") == chosen]
-    # Only samples later than the moment at which pods are Ready count: that moment is just before the first of them.
+    # Only samples later than the moment at which pods are Ready count: that moment is just before
+    # the first of them.
     start = datetime.fromtimestamp(first[chosen] - 1, tz=UTC)
     roles = {CANDIDATE: chosen, **({STABLE: base} if base is not None else {})}
     return Recording(known, roles, start, datetime.fromtimestamp(max(ends), tz=UTC))
@@ -105,18 +117,26 @@ def _read(file: Path) -> list[Track]:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as failure:
-        raise Absent(f"{file} cannot be read: {getattr(failure, 'strerror', None) or 'it is not UTF-8 text'}.") from failure
+        raise Absent(
+            f"{file} cannot be read:"
+            f" {getattr(failure, 'strerror', None) or 'it is not UTF-8 text'}."
+        ) from failure
     try:
         return _of_json(json.loads(text)) if text.lstrip().startswith(("{", "[")) else _of_csv(text)
     except (ValueError, KeyError, TypeError, IndexError) as failure:
-        raise WrongUsage(f"{file} is no recording ({type(failure).__name__}: {failure}): {HOW}.") from failure
+        raise WrongUsage(
+            f"{file} is no recording ({type(failure).__name__}: {failure}): {HOW}."
+        ) from failure
 
 
 def _of_json(value: Any) -> list[Track]:
     """One reply of the range API, or a list of them."""
     if isinstance(value, list):
         return [track for one in value for track in _of_json(one)]
-    return [_track(one["metric"], [(float(at), float(v)) for at, v in one["values"]]) for one in value["data"]["result"]]
+    return [
+        _track(one["metric"], [(float(at), float(v)) for at, v in one["values"]])
+        for one in value["data"]["result"]
+    ]
 
 
 def _of_csv(text: str) -> list[Track]:

@@ -29,12 +29,17 @@ class Rollout:
             status = Status.model_validate(raw.get("status") or {})
         except ValidationError as invalid:
             where = ".".join(map(str, invalid.errors()[0]["loc"]))
-            raise Failure(f"status.{where} cannot be read by this version of the tool: install the version of the operator.") from invalid
+            raise Failure(
+                f"status.{where} cannot be read by this version of the tool: install the version of"
+                " the operator."
+            ) from invalid
         try:
             return cls(raw, status, Spec.model_validate(raw["spec"]))
         except ValidationError as invalid:
             first = invalid.errors()[0]
-            return cls(raw, status, None, f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            return cls(
+                raw, status, None, f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            )
 
     @property
     def name(self) -> str:
@@ -97,18 +102,30 @@ def read(access: Access, name: str) -> Rollout:
 def read_all(access: Access, everywhere: bool) -> list[Rollout]:
     """All rollouts of the namespace, or of all namespaces."""
     try:
-        found: list[dict[str, Any]] = access.items(rollouts_path("" if everywhere else access.namespace))
+        found: list[dict[str, Any]] = access.items(
+            rollouts_path("" if everywhere else access.namespace)
+        )
     except Absent as absent:
         raise Absent(NOT_INSTALLED) from absent
     return [Rollout.of(raw) for raw in found]
 
 
-NOT_INSTALLED = f"This cluster has no {KIND}s: install the operator first (docs/install.md), or choose another --context."
+NOT_INSTALLED = (
+    f"This cluster has no {KIND}s: install the operator first (docs/install.md), or choose another"
+    " --context."
+)
 
 
 def _instead(access: Access, name: str, message: str) -> str:
     if "not found" not in message:
         return NOT_INSTALLED
     names = sorted(r["metadata"]["name"] for r in access.items(rollouts_path(access.namespace)))
-    there = f"There {'is' if len(names) == 1 else 'are'} {', '.join(names[:8])}" if names else "That namespace has none"
-    return f"There is no {KIND} {name!r} in namespace {access.namespace!r}. {there}; look elsewhere with -n NAMESPACE, or `get -A`."
+    there = (
+        f"There {'is' if len(names) == 1 else 'are'} {', '.join(names[:8])}"
+        if names
+        else "That namespace has none"
+    )
+    return (
+        f"There is no {KIND} {name!r} in namespace {access.namespace!r}. {there}; look elsewhere"
+        " with -n NAMESPACE, or `get -A`."
+    )

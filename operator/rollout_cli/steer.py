@@ -1,4 +1,6 @@
-"""The commands that steer an attempt: which of them can be carried out now, and what they write. Pure."""
+"""The commands that steer an attempt: which of them can be carried out now, and what they write.
+Pure.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,23 +33,33 @@ class Order:
 
 
 def order(verb: Verb, rollout: Rollout, forget_evidence: bool = False) -> Order:
-    """What carries out `verb` for the attempt under way. Raises Refused, with what could be done, where the operator would do nothing."""
+    """What carries out `verb` for the attempt under way. Raises Refused, with what could be done,
+    where the operator would do nothing.
+    """
     if refusal := _refusal(verb, rollout):
         raise Refused(refusal)
     status = rollout.status
     if verb in {Verb.PAUSE, Verb.RESUME}:
         paused = verb is Verb.PAUSE
         doing = "holds everything where it is" if paused else "goes on"
-        return Order({"spec": {"paused": paused}}, f"spec.paused is {str(paused).lower()}: {rollout.name} {doing}.")
+        return Order(
+            {"spec": {"paused": paused}},
+            f"spec.paused is {str(paused).lower()}: {rollout.name} {doing}.",
+        )
     written = {f"{GROUP}/{verb}": str(status.attempt)}
     if forget_evidence:
         written[f"{GROUP}/forget-evidence"] = str(status.attempt)
     about = status.candidate.uri if status.candidate is not None else rollout.wanted
-    return Order({"metadata": {"annotations": written}}, f"Asked the operator to {_asks(verb)} attempt {status.attempt} ({about}).")
+    return Order(
+        {"metadata": {"annotations": written}},
+        f"Asked the operator to {_asks(verb)} attempt {status.attempt} ({about}).",
+    )
 
 
 def _asks(verb: Verb) -> str:
-    return {Verb.SKIP: "skip the step of", Verb.RETRY: "retry what was rolled back in"}.get(verb, str(verb))
+    return {Verb.SKIP: "skip the step of", Verb.RETRY: "retry what was rolled back in"}.get(
+        verb, str(verb)
+    )
 
 
 def _refusal(verb: Verb, rollout: Rollout) -> str:
@@ -61,14 +73,21 @@ def _refusal(verb: Verb, rollout: Rollout) -> str:
             return f"Nothing to {verb}: {here}, and only a candidate on trial can be."
         case Verb.SKIP if status.halted or (spec is not None and spec.paused):
             return (
-                f"No step to skip: {rollout.name} is {'halted: abort, retry or promote' if status.halted else 'paused: resume it first'}."
+                f"No step to skip: {rollout.name} is"
+                f" {'halted: abort, retry or promote' if status.halted else 'paused: resume it first'}."
             )
         case Verb.RETRY if status.phase is not Phase.ROLLED_BACK and not status.halted:
-            return f"Nothing to retry: {here}. Only what was rolled back or halted can be tried again."
+            return (
+                f"Nothing to retry: {here}. Only what was rolled back or halted can be tried again."
+            )
         case Verb.PAUSE if spec is not None and spec.paused:
             return f"{rollout.name} is paused already."
         case Verb.RESUME if spec is not None and not spec.paused:
-            halted = " It is halted by onFailure or onNoEvidence: abort, retry or promote it." if status.halted else ""
+            halted = (
+                " It is halted by onFailure or onNoEvidence: abort, retry or promote it."
+                if status.halted
+                else ""
+            )
             return f"{rollout.name} is not paused.{halted}"
     return ""
 
@@ -87,5 +106,11 @@ def reverted_by(rollout: Rollout) -> str:
     marked = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
     tool = next((tool for mark, tool in GITOPS.items() if mark in marked), None)
     if tool is None:
-        return "spec.paused is yours: where Git owns this rollout, its next sync sets it back, so write it in Git too."
-    return f"{tool} applies this rollout and will set spec.paused back at its next sync: write it in Git, or suspend the sync."
+        return (
+            "spec.paused is yours: where Git owns this rollout, its next sync sets it back, so"
+            " write it in Git too."
+        )
+    return (
+        f"{tool} applies this rollout and will set spec.paused back at its next sync: write it in"
+        " Git, or suspend the sync."
+    )

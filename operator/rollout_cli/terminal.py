@@ -13,7 +13,9 @@ from rollout_cli.exits import WrongUsage
 from rollout_cli.words import PLAIN, PRETTY, Marks
 
 PIPE_WIDTH = 200
-"""Columns where there is no terminal: wide enough that nothing a program may want to read is wrapped."""
+"""Columns where there is no terminal: wide enough that nothing a program may want to read is
+wrapped.
+"""
 
 
 class Output(StrEnum):
@@ -26,9 +28,11 @@ class Output(StrEnum):
 
 
 def console(stderr: bool = False) -> Console:
-    """A console without colour where NO_COLOR is set or nobody looks; characters that its encoding lacks become `?`.
+    """A console without colour where NO_COLOR is set or nobody looks; characters that its encoding
+    lacks become `?`.
 
-    Text is printed as it stands: what a webhook says may well hold [words] or :words:, which rich would take for its own.
+    Text is printed as it stands: what a webhook says may well hold [words] or :words:, which rich
+    would take for its own.
     """
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper):
@@ -45,7 +49,9 @@ def marks(of: Console) -> Marks:
 
 
 def for_programs(command: str, output: Output | None) -> Output | None:
-    """JSON or YAML where a program reads; None where a person does. Raises WrongUsage for what this command does not print."""
+    """JSON or YAML where a program reads; None where a person does. Raises WrongUsage for what this
+    command does not print.
+    """
     if output in {Output.NAME, Output.WIDE}:
         raise WrongUsage(f"{command} prints no {output}: write -o json or -o yaml.")
     return output
@@ -56,5 +62,7 @@ def dump(value: Any, output: Output) -> str:
     written = json.dumps(value, indent=2, ensure_ascii=False)
     if output is Output.YAML:
         # Of JSON's types only: YAML's writer knows neither enumerations nor tuples.
-        return yaml.safe_dump(json.loads(written), sort_keys=True, allow_unicode=True, width=120).rstrip()
+        return yaml.safe_dump(
+            json.loads(written), sort_keys=True, allow_unicode=True, width=120
+        ).rstrip()
     return written

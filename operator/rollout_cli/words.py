@@ -16,7 +16,12 @@ STYLES = {
 }
 """Colour of a phase; yellow for all others, in which something is on its way."""
 
-OF_MEASUREMENT = {Measurement.PASS: "green", Measurement.FAIL: "red", Measurement.NO_EVIDENCE: "yellow", Measurement.UNREACHABLE: "magenta"}
+OF_MEASUREMENT = {
+    Measurement.PASS: "green",
+    Measurement.FAIL: "red",
+    Measurement.NO_EVIDENCE: "yellow",
+    Measurement.UNREACHABLE: "magenta",
+}
 OF_VERDICT = {Verdict.PROMOTED: "green", Verdict.ROLLED_BACK: "red"}
 
 
@@ -40,11 +45,30 @@ class Marks:
     level: str = "─"
     gate: str = "╌"
     turns: tuple[str, str, str, str, str] = ("╭", "╮", "╰", "╯", "│")
-    """A line that turns: from below to the right, from the left down, from above to the right, from the left up; and upright."""
+    """A line that turns: from below to the right, from the left down, from above to the right, from
+    the left up; and upright.
+    """
 
 
 PRETTY = Marks()
-PLAIN = Marks("+", "x", "~", "*", "o", "#", ".", "--", "-", ">=", "<=", "|", "+", "-", ".", ("+", "+", "+", "+", "|"))
+PLAIN = Marks(
+    "+",
+    "x",
+    "~",
+    "*",
+    "o",
+    "#",
+    ".",
+    "--",
+    "-",
+    ">=",
+    "<=",
+    "|",
+    "+",
+    "-",
+    ".",
+    ("+", "+", "+", "+", "|"),
+)
 
 
 def span(delta: timedelta) -> str:
@@ -74,7 +98,9 @@ def share(value: float) -> str:
 
 def of_measurement(measurement: Measurement, marks: Marks) -> str:
     """The mark of a measurement."""
-    return {Measurement.PASS: marks.good, Measurement.FAIL: marks.bad}.get(measurement, marks.waiting)
+    return {Measurement.PASS: marks.good, Measurement.FAIL: marks.bad}.get(
+        measurement, marks.waiting
+    )
 
 
 def of_verdict(verdict: Verdict, marks: Marks) -> str:
@@ -85,7 +111,14 @@ def of_verdict(verdict: Verdict, marks: Marks) -> str:
 def gate_of(spec: Spec | None, said: GateStatus) -> Gate | None:
     """The gate of the spec that this measurement is of; None where the spec has changed since."""
     gates = spec.analysis.gates if spec is not None else ()
-    return next((g for g in gates if (g.metric, g.evidence, g.threshold) == (said.metric, said.evidence, said.threshold)), None)
+    return next(
+        (
+            g
+            for g in gates
+            if (g.metric, g.evidence, g.threshold) == (said.metric, said.evidence, said.threshold)
+        ),
+        None,
+    )
 
 
 def held_against(spec: Spec | None, said: GateStatus, marks: Marks) -> str:
@@ -94,11 +127,15 @@ def held_against(spec: Spec | None, said: GateStatus, marks: Marks) -> str:
         return ""
     gate = gate_of(spec, said)
     if gate is not None and gate.against_stable:
-        return f"{share(said.value)} worse than stable, {marks.at_most} {share(said.threshold)} asked"
+        return (
+            f"{share(said.value)} worse than stable, {marks.at_most} {share(said.threshold)} asked"
+        )
     least = said.metric == Metric.ACCURACY
     asked = marks.at_least if least else marks.at_most
     holds = said.value >= said.threshold if least else said.value <= said.threshold
-    return f"{share(said.value)} {asked if holds else ('<' if least else '>')} {share(said.threshold)}"
+    return (
+        f"{share(said.value)} {asked if holds else ('<' if least else '>')} {share(said.threshold)}"
+    )
 
 
 def silence(said: GateStatus) -> str:
@@ -107,10 +144,18 @@ def silence(said: GateStatus) -> str:
 
 
 def samples(said: GateStatus) -> str:
-    """How many labels or requests the value rests on, and for a Labelled gate how far the evidence is."""
-    counted = [] if said.samples is None else [f"{said.samples} {'samples' if said.evidence == 'Reported' else 'counted'}"]
+    """How many labels or requests the value rests on, and for a Labelled gate how far the evidence
+    is.
+    """
+    counted = (
+        []
+        if said.samples is None
+        else [f"{said.samples} {'samples' if said.evidence == 'Reported' else 'counted'}"]
+    )
     if said.evidence_for is not None and said.measurement is Measurement.NO_EVIDENCE:
-        counted.append(f"evidence {said.evidence_for:.0%} for, {said.evidence_against or 0:.0%} against")
+        counted.append(
+            f"evidence {said.evidence_for:.0%} for, {said.evidence_against or 0:.0%} against"
+        )
     if said.labels_left:
         counted.append(f"about {said.labels_left} more")
     return ", ".join(counted)

@@ -14,12 +14,13 @@ def main() -> None:
 def run() -> None:
     """Run the operator, by the pod's service account or KUBECONFIG.
 
-    Needs INFERENCE_IMAGE, PROMETHEUS_URL and MLFLOW_TRACKING_URI in the environment; takes WATCH_NAMESPACES (comma-separated, empty
-    for all), ROUTER_DRAIN_SECONDS (10), GATEWAY_NAMESPACE (empty for each rollout's own), GATEWAY_MIRRORS (false), ROUTES_ASK
-    (true: ask routers whether a route leads to its rollout), SHARD (empty for all ModelRollouts, else those with that value of the
-    label rollouts.mlops.dev/shard), MODEL_EGRESS (whom model servers may connect to besides DNS, MLflow and
-    OTEL_EXPORTER_OTLP_ENDPOINT: a JSON list of NetworkPolicyEgressRules, or `any` for no NetworkPolicy), LOG_LEVEL, METRICS_PORT
-    and HEALTH_PORT.
+    Needs INFERENCE_IMAGE, PROMETHEUS_URL and MLFLOW_TRACKING_URI in the environment; takes
+    WATCH_NAMESPACES (comma-separated, empty for all), ROUTER_DRAIN_SECONDS (10), GATEWAY_NAMESPACE
+    (empty for each rollout's own), GATEWAY_MIRRORS (false), ROUTES_ASK (true: ask routers whether a
+    route leads to its rollout), SHARD (empty for all ModelRollouts, else those with that value of
+    the label rollouts.mlops.dev/shard), MODEL_EGRESS (whom model servers may connect to besides
+    DNS, MLflow and OTEL_EXPORTER_OTLP_ENDPOINT: a JSON list of NetworkPolicyEgressRules, or `any`
+    for no NetworkPolicy), LOG_LEVEL, METRICS_PORT and HEALTH_PORT.
     """
     from rollout_operator.handlers import run as run_operator  # noqa: PLC0415 - kopf is slow to import, and `crd` does without
     from rollout_operator.settings import Settings, SettingsError  # noqa: PLC0415

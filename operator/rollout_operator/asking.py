@@ -1,4 +1,6 @@
-"""What a look asks somebody outside: the registry, Prometheus, routers. All may take long, or hang."""
+"""What a look asks somebody outside: the registry, Prometheus, routers. All may take long,
+or hang.
+"""
 
 import asyncio
 import math
@@ -28,7 +30,8 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """model_uri: what the registry is asked for, "" for nothing; metrics: whose series are wanted, no older than tick (Unix time, s).
+    """model_uri: what the registry is asked for, "" for nothing; metrics: whose series are wanted,
+    no older than tick (Unix time, s).
 
     route: which route is asked, None for none.
     """
@@ -52,36 +55,62 @@ class Answers:
         if revision is None:
             return {}
         place = namespace, revision.revision
-        return {metric: told if isinstance(told, MetricsUnreachable) else told.get(place, ()) for metric, told in self.measured.items()}
+        return {
+            metric: told if isinstance(told, MetricsUnreachable) else told.get(place, ())
+            for metric, told in self.measured.items()
+        }
 
 
-def question(uid: str, spec: Spec | None, status: Status, now: datetime, route: Asking | None = None) -> Question:
+def question(
+    uid: str, spec: Spec | None, status: Status, now: datetime, route: Asking | None = None
+) -> Question:
     """What `decide` cannot go on without; route: the one that is to be asked."""
     if spec is None:
         return Question()
     uri = spec.model_uri if needs_resolution(spec, status) and not spec.paused else ""
     if not needs_measurement(spec, status):
         return Question(uri, route=route)
-    # A look at the end of an interval never takes an answer from before it, which another look may have asked for.
+    # A look at the end of an interval never takes an answer from before it, which another look may
+    # have asked for.
     apart = beat(spec)
-    tick = max(math.floor(now.timestamp() / apart) * apart, interval_since(uid, spec, now).timestamp())
+    tick = max(
+        math.floor(now.timestamp() / apart) * apart, interval_since(uid, spec, now).timestamp()
+    )
     return Question(uri, tuple(sorted({gate.metric for gate in spec.analysis.gates})), tick, route)
 
 
-def at_hand(asked: Question, prometheus: Prometheus, routers: Routers | None = None) -> Answers | None:
-    """What `ask` would answer without a wait: whoever looks in the same tick has asked already; None where it would wait."""
-    found = {metric: told for metric in asked.metrics if (told := prometheus.at_hand(metric, asked.tick)) is not None}
+def at_hand(
+    asked: Question, prometheus: Prometheus, routers: Routers | None = None
+) -> Answers | None:
+    """What `ask` would answer without a wait: whoever looks in the same tick has asked already;
+    None where it would wait.
+    """
+    found = {
+        metric: told
+        for metric in asked.metrics
+        if (told := prometheus.at_hand(metric, asked.tick)) is not None
+    }
     heard, route = None, asked.route
     if route is not None and routers is not None:
         if not routers.fresh(route.way, route.at, route.apart):
             return None
         heard = routers.known(route.way)
-    return Answers(measured=found, heard=heard) if not asked.model_uri and len(found) == len(asked.metrics) else None
+    return (
+        Answers(measured=found, heard=heard)
+        if not asked.model_uri and len(found) == len(asked.metrics)
+        else None
+    )
 
 
-async def ask(asked: Question, registry: Registry, prometheus: Prometheus, routers: Routers | None = None) -> Answers:
+async def ask(
+    asked: Question, registry: Registry, prometheus: Prometheus, routers: Routers | None = None
+) -> Answers:
     """Ask it; never raises for what they do."""
-    return Answers(*await asyncio.gather(_resolution(asked, registry), _measured(asked, prometheus), _heard(asked, routers)))
+    return Answers(
+        *await asyncio.gather(
+            _resolution(asked, registry), _measured(asked, prometheus), _heard(asked, routers)
+        )
+    )
 
 
 async def _resolution(asked: Question, registry: Registry) -> Resolution | None:
@@ -94,6 +123,10 @@ async def _heard(asked: Question, routers: Routers | None) -> Heard | None:
     return await routers.ask(asked.route.way, asked.route.at, asked.route.apart)
 
 
-async def _measured(asked: Question, prometheus: Prometheus) -> Mapping[Metric, Snapshot | MetricsUnreachable]:
-    found = await asyncio.gather(*(prometheus.snapshot(metric, asked.tick) for metric in asked.metrics))
+async def _measured(
+    asked: Question, prometheus: Prometheus
+) -> Mapping[Metric, Snapshot | MetricsUnreachable]:
+    found = await asyncio.gather(
+        *(prometheus.snapshot(metric, asked.tick) for metric in asked.metrics)
+    )
     return dict(zip(asked.metrics, found, strict=True))

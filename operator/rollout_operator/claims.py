@@ -1,4 +1,6 @@
-"""Ingresses and HTTPRoutes that no ModelRollout owns: where they answer, and nothing else of them."""
+"""Ingresses and HTTPRoutes that no ModelRollout owns: where they answer,
+and nothing else of them.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,20 +44,30 @@ class Claims:
             return woken
         found = tuple(_ingress(raw) if kind == "Ingress" else _http_route(raw))
         canary = kind == "Ingress" and (meta.get("annotations") or {}).get(CANARY) == "true"
-        claim = Claim(kind, f"{name[1]}/{name[2]}", None if canary else datetime.fromisoformat(meta["creationTimestamp"]))
+        claim = Claim(
+            kind,
+            f"{name[1]}/{name[2]}",
+            None if canary else datetime.fromisoformat(meta["creationTimestamp"]),
+        )
         self._claimed.move(name, (), found)
         self._known[name] = _Known(meta["uid"], version, found, claim)
         return woken | {one.where for one in found}
 
     def drop(self, kind: str, place_of: tuple[str, str], uid: str) -> set[int]:
-        """Forget a deleted object, unless another of the same name has taken its place; returns what `put` does."""
+        """Forget a deleted object, unless another of the same name has taken its place; returns
+        what `put` does.
+        """
         name: Name = kind, *place_of
         known = self._known.get(name)
         return self._forget(name) if known is not None and known.uid == uid else set()
 
     def known(self, kind: str, namespace: str) -> dict[tuple[str, str], str]:
         """Uid of every known object of a kind, by (namespace, name); namespace "" for all."""
-        return {name[1:]: known.uid for name, known in self._known.items() if name[0] == kind and namespace in {"", name[1]}}
+        return {
+            name[1:]: known.uid
+            for name, known in self._known.items()
+            if name[0] == kind and namespace in {"", name[1]}
+        }
 
     def _forget(self, name: Name) -> set[int]:
         if (known := self._known.pop(name, None)) is None:
@@ -71,7 +83,9 @@ class Claims:
 def _ingress(raw: Mapping[str, Any]) -> Iterator[Place]:
     spec = raw.get("spec") or {}
     # Without a class it is whoever's: admission fills in the default one.
-    router = spec.get("ingressClassName") or ((raw["metadata"].get("annotations") or {}).get("kubernetes.io/ingress.class"))
+    router = spec.get("ingressClassName") or (
+        (raw["metadata"].get("annotations") or {}).get("kubernetes.io/ingress.class")
+    )
     for rule in spec.get("rules") or () if router else ():
         for one in (rule.get("http") or {}).get("paths") or ():
             # An exact path is another: it answers nothing below it.
@@ -82,12 +96,21 @@ def _ingress(raw: Mapping[str, Any]) -> Iterator[Place]:
 def _http_route(raw: Mapping[str, Any]) -> Iterator[Place]:
     spec = raw.get("spec") or {}
     rules: list[dict[str, Any]] = spec.get("rules") or [{}]
-    matches: list[dict[str, Any]] = [match for rule in rules for match in rule.get("matches") or [{}]]
+    matches: list[dict[str, Any]] = [
+        match for rule in rules for match in rule.get("matches") or [{}]
+    ]
     # Who asks for a header, a parameter or a method besides takes a part only.
-    paths = [m.get("path") or {} for m in matches if not {"headers", "queryParams", "method"} & m.keys()]
-    prefixes = {path.get("value", "/") for path in paths if path.get("type", "PathPrefix") == "PathPrefix"}
+    paths = [
+        m.get("path") or {} for m in matches if not {"headers", "queryParams", "method"} & m.keys()
+    ]
+    prefixes = {
+        path.get("value", "/") for path in paths if path.get("type", "PathPrefix") == "PathPrefix"
+    }
     for ref in spec.get("parentRefs") or ():
-        namespace, listener = ref.get("namespace") or raw["metadata"]["namespace"], ref.get("sectionName", "")
+        namespace, listener = (
+            ref.get("namespace") or raw["metadata"]["namespace"],
+            ref.get("sectionName", ""),
+        )
         for host in spec.get("hostnames") or ():
             for path in prefixes:
                 yield Place(gateway_place(namespace, ref["name"], host, path), listener)

@@ -1,6 +1,8 @@
-"""The only module that knows the Kubernetes API: reads, watches, server-side apply, status, Events. Plain dicts in and out.
+"""The only module that knows the Kubernetes API: reads, watches, server-side apply, status, Events.
+Plain dicts in and out.
 
-It speaks HTTP itself: the client library's models and serializers are most of the memory and time of an operator that needs neither.
+It speaks HTTP itself: the client library's models and serializers are most of the memory and time
+of an operator that needs neither.
 """
 
 import asyncio
@@ -14,7 +16,17 @@ from typing import Any, Protocol, Self
 import aiohttp
 from pydantic_core import from_json, to_json
 
-from rollout_operator.domain.names import FIELD_MANAGER, GROUP, KIND, MANAGED_BY, PLURAL, REVISION, ROLLOUT, SHARD, VERSION
+from rollout_operator.domain.names import (
+    FIELD_MANAGER,
+    GROUP,
+    KIND,
+    MANAGED_BY,
+    PLURAL,
+    REVISION,
+    ROLLOUT,
+    SHARD,
+    VERSION,
+)
 from rollout_operator.errors import CallFailed, Conflict, Expired, Gone, Refused
 from rollout_operator.telemetry import API_REQUESTS
 
@@ -36,10 +48,13 @@ PATHS: Mapping[str, tuple[str, str]] = {
 
 PAGE = 100
 TOKEN_AGE = 60.0
-"""Seconds after which credentials are read again: a pod's token is replaced long before it expires."""
+"""Seconds after which credentials are read again: a pod's token is replaced long before it expires.
+"""
 WATCHED = 600
 SILENCE = 90.0
-"""Seconds: how long a watch is asked for, and without a sign of life given up; the API server sends a bookmark every minute."""
+"""Seconds: how long a watch is asked for, and without a sign of life given up; the API server sends
+a bookmark every minute.
+"""
 NO_VERSION = "1"
 """A resourceVersion that no object of ours has: etcd's first revision is older than any of them."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -68,9 +83,17 @@ class Login(Protocol):
 
 
 class Cluster:
-    """One connection to the API server. Every call ends within 10 s and raises CallFailed, Conflict or Gone."""
+    """One connection to the API server. Every call ends within 10 s and raises CallFailed, Conflict
+    or Gone.
+    """
 
-    def __init__(self, session: aiohttp.ClientSession, log_in: Callable[[], Login], writes: asyncio.Semaphore, shard: str) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        log_in: Callable[[], Login],
+        writes: asyncio.Semaphore,
+        shard: str,
+    ) -> None:
         self._session = session
         self._log_in = log_in
         self._writes = writes
@@ -81,10 +104,17 @@ class Cluster:
 
     @classmethod
     async def connect(cls, log_in: Callable[[], Login], write_limit: int, shard: str = "") -> Self:
-        """Log in; `log_in` is called again at times, because tokens expire. shard: lists and watches tell of this one only, "" for all."""
+        """Log in; `log_in` is called again at times, because tokens expire. shard: lists and
+        watches tell of this one only, "" for all.
+        """
         info = await asyncio.to_thread(log_in)
         connector = aiohttp.TCPConnector(ssl=info.as_ssl_context(), limit=0)
-        made = cls(aiohttp.ClientSession(connector=connector), log_in, asyncio.Semaphore(write_limit), shard)
+        made = cls(
+            aiohttp.ClientSession(connector=connector),
+            log_in,
+            asyncio.Semaphore(write_limit),
+            shard,
+        )
         await made._authorized(anew=True)
         return made
 
@@ -108,7 +138,9 @@ class Cluster:
         query = [("limit", str(PAGE)), *self._ours(kind)]
         rest: list[tuple[str, str]] = []
         while True:
-            page = await self._call("GET", kind, _path(kind, namespace), query=query + rest, accept=METADATA_ONLY)
+            page = await self._call(
+                "GET", kind, _path(kind, namespace), query=query + rest, accept=METADATA_ONLY
+            )
             for item in page.get("items") or ():
                 yield item["metadata"]
             if not (token := page["metadata"].get("continue")):
@@ -116,30 +148,47 @@ class Cluster:
             rest = [("continue", token)]
 
     async def write_status(self, seen: Object, status: Object) -> Object:
-        """Replace the status of the ModelRollout `seen`; raises Conflict where it has been written since."""
+        """Replace the status of the ModelRollout `seen`; raises Conflict where it has been written
+        since.
+        """
         meta = seen["metadata"]
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,
             # Labels and annotations too: the API server would keep them, but forget who owns them.
-            "metadata": {k: v for k, v in meta.items() if k not in {"deletionTimestamp", "generation"}},
+            "metadata": {
+                k: v for k, v in meta.items() if k not in {"deletionTimestamp", "generation"}
+            },
             "spec": seen["spec"],
             "status": status,
         }
         async with self._writes:
             return await self._call(
-                "PUT", KIND, _path(KIND, meta["namespace"], meta["name"], "status"), body, [("fieldManager", FIELD_MANAGER)]
+                "PUT",
+                KIND,
+                _path(KIND, meta["namespace"], meta["name"], "status"),
+                body,
+                [("fieldManager", FIELD_MANAGER)],
             )
 
-    async def apply(self, manifest: Object, known: tuple[str, int] | None, still: Callable[[], Awaitable[None]]) -> Object:
-        """Server-side apply to the object that is known by this uid and resourceVersion, or (None) where there is none yet.
+    async def apply(
+        self, manifest: Object, known: tuple[str, int] | None, still: Callable[[], Awaitable[None]]
+    ) -> Object:
+        """Server-side apply to the object that is known by this uid and resourceVersion, or (None)
+        where there is none yet.
 
-        Raises Conflict where it has changed, is gone, or exists already: a late writer changes nothing and brings nothing back.
-        still: awaited right before an object is created, which no resourceVersion guards; raises where it should not be any more.
+        Raises Conflict where it has changed, is gone, or exists already: a late writer changes
+        nothing and brings nothing back. still: awaited right before an object is created, which no
+        resourceVersion guards; raises where it should not be any more.
         """
         kind, meta = manifest["kind"], manifest["metadata"]
-        # An apply with a resourceVersion alone would create what has been deleted; with one that no object has, it only creates.
-        fence = {"resourceVersion": NO_VERSION} if known is None else {"uid": known[0], "resourceVersion": str(known[1])}
+        # An apply with a resourceVersion alone would create what has been deleted; with one that no
+        # object has, it only creates.
+        fence = (
+            {"resourceVersion": NO_VERSION}
+            if known is None
+            else {"uid": known[0], "resourceVersion": str(known[1])}
+        )
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
         async with self._writes:
             if known is None:
@@ -154,12 +203,18 @@ class Cluster:
             )
 
     async def delete(self, kind: str, namespace: str, name: str, known: tuple[str, int]) -> None:
-        """Delete the object that is known by this uid and resourceVersion, in the background; one that is gone already is no error.
+        """Delete the object that is known by this uid and resourceVersion, in the background; one
+        that is gone already is no error.
 
         Raises Conflict where it has changed, or another has taken its place.
         """
         fence = {"uid": known[0], "resourceVersion": str(known[1])}
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": fence, "propagationPolicy": "Background"}
+        body = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": fence,
+            "propagationPolicy": "Background",
+        }
         async with self._writes:
             try:
                 await self._call("DELETE", kind, _path(kind, namespace, name), body)
@@ -176,12 +231,16 @@ class Cluster:
     async def slices(self, namespace: str, service: str) -> list[Object]:
         """The EndpointSlices of one Service."""
         query = [("labelSelector", f"kubernetes.io/service-name={service}"), ("limit", "100")]
-        found = await self._call("GET", "EndpointSlice", _path("EndpointSlice", namespace), query=query)
+        found = await self._call(
+            "GET", "EndpointSlice", _path("EndpointSlice", namespace), query=query
+        )
         items: list[Object] = found["items"]
         return items
 
     async def tell(self, seen: Object, kind: str, reason: str, message: str, once: str) -> None:
-        """Post an Event about the ModelRollout `seen`; the same `once` is told only once, whoever tells it."""
+        """Post an Event about the ModelRollout `seen`; the same `once` is told only once, whoever
+        tells it.
+        """
         meta = seen["metadata"]
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         told = sha256(f"{meta['uid']}/{once}".encode()).hexdigest()[:16]
@@ -208,41 +267,64 @@ class Cluster:
         except Conflict:
             return
 
-    async def pages(self, kind: str, namespace: str, foreign: bool = False) -> AsyncIterator[tuple[list[Object], str]]:
-        """Every object of a kind that is ours, in pages, each with the resourceVersion to watch from; namespace "" for all.
+    async def pages(
+        self, kind: str, namespace: str, foreign: bool = False
+    ) -> AsyncIterator[tuple[list[Object], str]]:
+        """Every object of a kind that is ours, in pages, each with the resourceVersion to watch
+        from; namespace "" for all.
 
         foreign: those that are not ours, instead.
         """
         rest: list[tuple[str, str]] = []
         while True:
-            page = await self._call("GET", kind, _path(kind, namespace), query=[("limit", str(PAGE)), *self._ours(kind, foreign), *rest])
+            page = await self._call(
+                "GET",
+                kind,
+                _path(kind, namespace),
+                query=[("limit", str(PAGE)), *self._ours(kind, foreign), *rest],
+            )
             yield page.get("items") or [], page["metadata"]["resourceVersion"]
             if not (token := page["metadata"].get("continue")):
                 return
             rest = [("continue", token)]
 
-    async def watch(self, kind: str, namespace: str, since: str, foreign: bool = False) -> AsyncIterator[tuple[str, Object]]:
-        """What happens to objects of a kind that are ours (foreign: that are not) after `since`, until the API server ends it.
+    async def watch(
+        self, kind: str, namespace: str, since: str, foreign: bool = False
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """What happens to objects of a kind that are ours (foreign: that are not) after `since`,
+        until the API server ends it.
 
-        Bookmarks are told, too. Raises Expired where `since` is too old to go on from, CallFailed where the stream breaks or falls silent.
+        Bookmarks are told, too. Raises Expired where `since` is too old to go on from, CallFailed
+        where the stream breaks or falls silent.
         """
-        query = [("watch", "1"), ("resourceVersion", since), ("allowWatchBookmarks", "true"), ("timeoutSeconds", str(WATCHED))]
+        query = [
+            ("watch", "1"),
+            ("resourceVersion", since),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", str(WATCHED)),
+        ]
         query += self._ours(kind, foreign)
         path = _path(kind, namespace)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE)
         try:
             headers = await self._authorized()
-            async with self._session.get(self._server + path, params=query, headers=headers, timeout=timeout) as response:
+            async with self._session.get(
+                self._server + path, params=query, headers=headers, timeout=timeout
+            ) as response:
                 if response.status != 200:
                     _read("WATCH", path, response.status, await response.read())
                 async for line in _lines(response.content):
                     event = from_json(line, cache_strings="keys")
                     if event["type"] == "ERROR":
                         code = event["object"].get("code")
-                        raise (Expired if code == 410 else CallFailed)(f"WATCH {path}: {code} {event['object'].get('message', '')}")
+                        raise (Expired if code == 410 else CallFailed)(
+                            f"WATCH {path}: {code} {event['object'].get('message', '')}"
+                        )
                     yield event["type"], event["object"]
         except (TimeoutError, OSError, aiohttp.ClientError, ValueError) as failure:
-            raise CallFailed(f"WATCH {path}: {type(failure).__name__} {failure}".strip()) from failure
+            raise CallFailed(
+                f"WATCH {path}: {type(failure).__name__} {failure}".strip()
+            ) from failure
 
     async def _authorized(self, anew: bool = False) -> Mapping[str, str]:
         """Headers with credentials; who asks `anew` was refused with the ones known."""
@@ -267,16 +349,28 @@ class Cluster:
         data = None if body is None else to_json(body)
         try:
             for anew in (False, True):
-                headers = {**await self._authorized(anew), "Accept": accept, "Content-Type": content_type}
+                headers = {
+                    **await self._authorized(anew),
+                    "Accept": accept,
+                    "Content-Type": content_type,
+                }
                 async with self._session.request(
-                    method, self._server + path, params=query, data=data, headers=headers, timeout=TIMEOUT, allow_redirects=False
+                    method,
+                    self._server + path,
+                    params=query,
+                    data=data,
+                    headers=headers,
+                    timeout=TIMEOUT,
+                    allow_redirects=False,
                 ) as response:
                     raw = await response.read()
                 if response.status != 401:
                     break
             code = str(response.status)
         except (TimeoutError, OSError, aiohttp.ClientError) as failure:
-            raise CallFailed(f"{method} {path}: {type(failure).__name__} {failure}".strip()) from failure
+            raise CallFailed(
+                f"{method} {path}: {type(failure).__name__} {failure}".strip()
+            ) from failure
         finally:
             API_REQUESTS.labels(method, PATHS[kind][1], code).inc()
         return _read(method, path, response.status, raw)
@@ -298,7 +392,9 @@ def _read(method: str, path: str, status: int, raw: bytes) -> Object:
         answer: Object = from_json(raw, cache_strings="keys")
     except ValueError as failure:
         # "404 page not found" in plain text is what an API that is not installed answers.
-        raise (Gone if status == 404 else CallFailed)(f"{method} {path}: HTTP {status}, not JSON") from failure
+        raise (Gone if status == 404 else CallFailed)(
+            f"{method} {path}: HTTP {status}, not JSON"
+        ) from failure
     if status < 300:
         return answer
     message = f"{method} {path}: HTTP {status} {answer.get('message', '')}"

@@ -1,4 +1,6 @@
-"""Objects follow the status: what differs is applied, what should not be is deleted, and an old read changes nothing."""
+"""Objects follow the status: what differs is applied, what should not be is deleted, and an old
+read changes nothing.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,16 +15,22 @@ from rollout_operator.objects.drift import signed
 from rollout_operator.store import Child, Key, Store, rollout_of
 
 DELETED_IN_ORDER = ("Ingress", "HTTPRoute", "Service", "Deployment", "NetworkPolicy")
-"""Routes go before what they lead to. What is never unwanted once it is there (a PodDisruptionBudget) is not among them."""
+"""Routes go before what they lead to. What is never unwanted once it is there (a
+PodDisruptionBudget) is not among them.
+"""
 
 
 PROVEN = 3.0
-"""Seconds for which a ModelRollout that was the newest is taken for the newest: a process may stand still, and not know it."""
+"""Seconds for which a ModelRollout that was the newest is taken for the newest: a process may stand
+still, and not know it.
+"""
 
 
 @dataclass(slots=True)
 class Grounds:
-    """The ModelRollout that a pass has its objects follow, and since when it is known to be the newest (none: not yet)."""
+    """The ModelRollout that a pass has its objects follow, and since when it is known to be the
+    newest (none: not yet).
+    """
 
     seen: Mapping[str, Any]
     store: Store
@@ -31,7 +39,9 @@ class Grounds:
     clock: Callable[[], float] = time.monotonic
 
     async def still(self) -> None:
-        """Raise Conflict where the ModelRollout has been written since it was seen: objects follow the newest status only."""
+        """Raise Conflict where the ModelRollout has been written since it was seen: objects follow
+        the newest status only.
+        """
         asked = self.clock()
         if self.proven is not None and asked - self.proven < PROVEN:
             return
@@ -45,7 +55,9 @@ class Grounds:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object to apply or, without a manifest, to delete; known: the object as it was seen, None for one to be created."""
+    """One object to apply or, without a manifest, to delete; known: the object as it was seen, None
+    for one to be created.
+    """
 
     kind: str
     name: str
@@ -54,7 +66,9 @@ class Change:
 
 
 def changes(wanted: Iterable[Manifest], live: Iterable[Child], owner: str) -> list[Change]:
-    """What differs from what is wanted: first what is to be applied, in the order given, then what is to be deleted."""
+    """What differs from what is wanted: first what is to be applied, in the order given, then what
+    is to be deleted.
+    """
     known = {(c.kind, c.name): c for c in live}
     found, kept = list[Change](), set[tuple[str, str]]()
     for manifest in wanted:
@@ -63,19 +77,29 @@ def changes(wanted: Iterable[Manifest], live: Iterable[Child], owner: str) -> li
         one = known.get(place)
         if one is None or one.deleting or not one.agrees(manifest):
             found.append(Change(*place, one, manifest))
-    surplus = [c for p, c in known.items() if p not in kept and c.kind in DELETED_IN_ORDER and c.owner == owner and not c.deleting]
+    surplus = [
+        c
+        for p, c in known.items()
+        if p not in kept and c.kind in DELETED_IN_ORDER and c.owner == owner and not c.deleting
+    ]
     surplus.sort(key=lambda c: DELETED_IN_ORDER.index(c.kind))
     return [*found, *(Change(c.kind, c.name, c, None) for c in surplus)]
 
 
 async def carry_out(change: Change, grounds: Grounds) -> None:
-    """Make one change; raises Conflict where the object is not as it was seen any more, and has it read anew then."""
+    """Make one change; raises Conflict where the object is not as it was seen any more, and has it
+    read anew then.
+    """
     known, store, cluster = change.known, grounds.store, grounds.cluster
     key: Key = grounds.seen["metadata"]["namespace"], grounds.seen["metadata"]["name"]
     fence = None if known is None else (known.uid, known.version)
     try:
         if change.manifest is not None:
-            store.applied(key, change.manifest, await cluster.apply(signed(change.manifest), fence, grounds.still))
+            store.applied(
+                key,
+                change.manifest,
+                await cluster.apply(signed(change.manifest), fence, grounds.still),
+            )
         elif known is not None and fence is not None:
             await cluster.delete(change.kind, key[0], change.name, fence)
             store.deleted(key, change.kind, change.name, known.uid)
@@ -85,12 +109,19 @@ async def carry_out(change: Change, grounds: Grounds) -> None:
         there = await read_anew(change.kind, key[0], change.name, store, cluster)
         if known is None and there is not None and rollout_of(there) != key:
             # It would come to the same for ever, and nobody would know why.
-            raise Foreign(f"{change.kind} {change.name} is there already and not this rollout's: rename or delete it") from None
+            raise Foreign(
+                f"{change.kind} {change.name} is there already and not this rollout's: rename or"
+                " delete it"
+            ) from None
         raise
 
 
-async def read_anew(kind: str, namespace: str, name: str, store: Store, cluster: Cluster) -> Manifest | None:
-    """Bring the store up to date about one object, whatever the watches told; None where it does not exist."""
+async def read_anew(
+    kind: str, namespace: str, name: str, store: Store, cluster: Cluster
+) -> Manifest | None:
+    """Bring the store up to date about one object, whatever the watches told; None where it does
+    not exist.
+    """
     try:
         found = await cluster.read(kind, namespace, name)
     except Gone:

@@ -1,4 +1,6 @@
-"""The CustomResourceDefinition, made from the pydantic models: structural schema, defaults, CEL rules, columns."""
+"""The CustomResourceDefinition, made from the pydantic models: structural schema, defaults, CEL
+rules, columns.
+"""
 
 import json
 from typing import Any
@@ -22,11 +24,25 @@ COLUMNS = (
     ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 1),
     ("Age", "date", ".metadata.creationTimestamp", 0),
 )
-_KEPT = frozenset({"description", "enum", "default", "maxLength", "minLength", "maxItems", "minItems", "type", "format"})
+_KEPT = frozenset(
+    {
+        "description",
+        "enum",
+        "default",
+        "maxLength",
+        "minLength",
+        "maxItems",
+        "minItems",
+        "type",
+        "format",
+    }
+)
 
 
 def structural(schema: Schema, definitions: Schema) -> Schema:
-    """Turn pydantic's JSON schema into a structural one: references inlined, null alternatives and titles dropped."""
+    """Turn pydantic's JSON schema into a structural one: references inlined, null alternatives and
+    titles dropped.
+    """
     if "$ref" in schema:
         target = definitions[schema["$ref"].rsplit("/", 1)[-1]]
         schema = {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
@@ -35,7 +51,9 @@ def structural(schema: Schema, definitions: Schema) -> Schema:
         return structural(schema, definitions)
     if "anyOf" in schema and "x-kubernetes-int-or-string" not in schema:
         (real,) = (s for s in schema["anyOf"] if s.get("type") != "null")
-        outer = {k: v for k, v in schema.items() if k != "anyOf" and not (k == "default" and v is None)}
+        outer = {
+            k: v for k, v in schema.items() if k != "anyOf" and not (k == "default" and v is None)
+        }
         return structural({**real, **outer}, definitions)
     if "const" in schema:
         schema = {**schema, "enum": [schema["const"]], "type": "string"}
@@ -43,9 +61,13 @@ def structural(schema: Schema, definitions: Schema) -> Schema:
     if "default" in result:
         result["default"] = _without_none(result["default"])
         if result["default"] == []:
-            del result["default"]  # left out means none; written into every object it would only be noise
+            del result[
+                "default"
+            ]  # left out means none; written into every object it would only be noise
     if "properties" in schema:
-        result["properties"] = {name: structural(p, definitions) for name, p in schema["properties"].items()}
+        result["properties"] = {
+            name: structural(p, definitions) for name, p in schema["properties"].items()
+        }
         if required := schema.get("required"):
             result["required"] = required
     if "items" in schema:
@@ -54,7 +76,9 @@ def structural(schema: Schema, definitions: Schema) -> Schema:
 
 
 def without_rules(schema: Any) -> Any:
-    """The schema without CEL rules: what the operator itself writes is not checked word by word at every write."""
+    """The schema without CEL rules: what the operator itself writes is not checked word by word at
+    every write.
+    """
     if isinstance(schema, dict):
         return {k: without_rules(v) for k, v in schema.items() if k != "x-kubernetes-validations"}
     return [without_rules(v) for v in schema] if isinstance(schema, list) else schema
@@ -67,17 +91,28 @@ def _without_none(value: Any) -> Any:
 
 
 def without_defaults_in_lists(schema: Schema, inside: bool = False) -> Schema:
-    """The schema without defaults of fields of a list's items: they are said in words, and the operator knows them.
+    """The schema without defaults of fields of a list's items: they are said in words, and the
+    operator knows them.
 
-    A list is applied as a whole. A default that the API server writes into an item makes another list of it than the one that was
-    applied, which Argo CD's diff by structured merge calls out of sync for ever.
+    A list is applied as a whole. A default that the API server writes into an item makes another
+    list of it than the one that was applied, which Argo CD's diff by structured merge calls out of
+    sync for ever.
     """
     result = {key: value for key, value in schema.items() if not (inside and key == "default")}
     if inside and "default" in schema:
-        left_out = yaml.safe_dump(schema["default"], default_flow_style=True, width=1000).removesuffix("...\n").strip()
-        result["description"] = f"{schema.get('description', '')} {left_out} where it is left out.".strip()
+        left_out = (
+            yaml.safe_dump(schema["default"], default_flow_style=True, width=1000)
+            .removesuffix("...\n")
+            .strip()
+        )
+        result["description"] = (
+            f"{schema.get('description', '')} {left_out} where it is left out.".strip()
+        )
     if "properties" in schema:
-        result["properties"] = {name: without_defaults_in_lists(one, inside) for name, one in schema["properties"].items()}
+        result["properties"] = {
+            name: without_defaults_in_lists(one, inside)
+            for name, one in schema["properties"].items()
+        }
     if "items" in schema:
         result["items"] = without_defaults_in_lists(schema["items"], inside=True)
     return result
@@ -92,13 +127,17 @@ def schema_of(model: type[Spec] | type[Status]) -> Schema:
 def crd() -> Schema:
     """The whole CustomResourceDefinition as plain data."""
     status: Schema = without_rules(schema_of(Status))
-    # kstatus calls an object without status "Current"; this default makes a new one "InProgress" until the operator has seen it.
+    # kstatus calls an object without status "Current"; this default makes a new one "InProgress"
+    # until the operator has seen it.
     status["default"] = {"observedGeneration": -1}
     for field in status["properties"].values():
         field.pop("default", None)
     # Nobody writes parts of it: who owns each of its hundred fields would be a third of the object.
     status["x-kubernetes-map-type"] = "atomic"
-    status["properties"]["conditions"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    status["properties"]["conditions"] |= {
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+    }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -106,7 +145,13 @@ def crd() -> Schema:
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
-            "names": {"kind": KIND, "plural": PLURAL, "singular": "modelrollout", "shortNames": ["mro"], "categories": ["mlops"]},
+            "names": {
+                "kind": KIND,
+                "plural": PLURAL,
+                "singular": "modelrollout",
+                "shortNames": ["mro"],
+                "categories": ["mlops"],
+            },
             "versions": [
                 {
                     "name": VERSION,
@@ -115,13 +160,21 @@ def crd() -> Schema:
                     "subresources": {"status": {}},
                     "selectableFields": [{"jsonPath": ".spec.modelUri"}],
                     "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path, **({"priority": priority} if priority else {})}
+                        {
+                            "name": name,
+                            "type": kind,
+                            "jsonPath": path,
+                            **({"priority": priority} if priority else {}),
+                        }
                         for name, kind, path, priority in COLUMNS
                     ],
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
-                            "description": "One model in production: which version is asked for, and how it is tried.",
+                            "description": (
+                                "One model in production: which version is asked for, and how it is"
+                                " tried."
+                            ),
                             "required": ["spec"],
                             "properties": {
                                 "apiVersion": {"type": "string"},
@@ -141,7 +194,10 @@ def crd() -> Schema:
 
 def crd_yaml() -> str:
     """The CustomResourceDefinition as YAML, with a line that says where it comes from."""
-    plain = json.loads(json.dumps(crd()))  # shared parts are written out: YAML anchors are hard to read
-    return "# Generated by `make crd` from operator/rollout_operator/domain; do not edit.\n" + yaml.safe_dump(
-        plain, sort_keys=False, width=120
+    plain = json.loads(
+        json.dumps(crd())
+    )  # shared parts are written out: YAML anchors are hard to read
+    return (
+        "# Generated by `make crd` from operator/rollout_operator/domain; do not edit.\n"
+        + yaml.safe_dump(plain, sort_keys=False, width=120)
     )

@@ -1,4 +1,6 @@
-"""When to look at which rollout: woken by changes and by due times, one pass at a time for each rollout."""
+"""When to look at which rollout: woken by changes and by due times, one pass at a time for each
+rollout.
+"""
 
 import asyncio
 import contextlib
@@ -35,9 +37,13 @@ def utc_now() -> datetime:
 
 
 class Engine:
-    """A queue of due times and a task for each rollout that is due. Broken rollouts back off alone."""
+    """A queue of due times and a task for each rollout that is due.
+    Broken rollouts back off alone.
+    """
 
-    def __init__(self, ports: Ports, one_pass: Pass = reconcile, turns: Turns | None = None) -> None:
+    def __init__(
+        self, ports: Ports, one_pass: Pass = reconcile, turns: Turns | None = None
+    ) -> None:
         self.ports = ports
         self._turns = turns or Turns()
         self._pass = one_pass
@@ -53,14 +59,18 @@ class Engine:
         """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
 
     def wake(self, key: Key, event: Event | None = None) -> None:
-        """Look at this rollout now; while it is being looked at, once more afterwards, unless the event is what the look has written."""
+        """Look at this rollout now; while it is being looked at, once more afterwards, unless the
+        event is what the look has written.
+        """
         if key in self._running:
             self._again[key].add(event)
         else:
             self._schedule(key, utc_now())
 
     def meet(self, key: Key) -> None:
-        """Look at a rollout at rest that a new process meets: so many a second, so that ten thousand of them delay nobody."""
+        """Look at a rollout at rest that a new process meets: so many a second, so that ten
+        thousand of them delay nobody.
+        """
         self._met = max(utc_now(), self._met + MEETING)
         self._schedule(key, self._met)
 
@@ -92,7 +102,9 @@ class Engine:
             self._changed.set()
 
     async def _start_due(self) -> None:
-        """Start looks at what is due, each once it has its turn: those that wait are entries of the heap, and no tasks."""
+        """Start looks at what is due, each once it has its turn: those that wait are entries of the
+        heap, and no tasks.
+        """
         while self._heap and self._heap[0][0] <= utc_now():
             self.turned = time.monotonic()
             await self._turns.take()
@@ -123,7 +135,9 @@ class Engine:
                     look_at = await self._pass(key, self.ports, utc_now())
             telemetry.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
             self._failures.pop(key, None)
-        except Exception as failure:  # whatever it is, this rollout is looked at again and the others go on
+        except (
+            Exception
+        ) as failure:  # whatever it is, this rollout is looked at again and the others go on
             look_at = await self._failed(key, failure)
         finally:
             self._turns.give()
@@ -132,7 +146,8 @@ class Engine:
             if not self.ports.store.has(key):
                 self.forget(key)
             elif news:
-                # After a failure the backoff holds even if something changed: a broken rollout must not spin.
+                # After a failure the backoff holds even if something changed: a broken rollout must
+                # not spin.
                 self._schedule(key, look_at if key in self._failures and look_at else utc_now())
             elif look_at is not None:
                 self._schedule(key, look_at)
@@ -149,7 +164,9 @@ class Engine:
         telemetry.RECONCILE_ERRORS.labels(type(failure).__name__).inc()
         name = "/".join(key)
         if isinstance(failure, CallFailed | TimeoutError):
-            log.warning("%s: will be tried again (%d): %s", name, count, failure or type(failure).__name__)
+            log.warning(
+                "%s: will be tried again (%d): %s", name, count, failure or type(failure).__name__
+            )
         else:
             log.exception("%s: will be tried again (%d)", name, count, exc_info=failure)
         if isinstance(failure, Conflict | Gone):

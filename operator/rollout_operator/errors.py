@@ -1,4 +1,6 @@
-"""What can go wrong with a call, in the operator's own words; clients' exceptions stop at their module."""
+"""What can go wrong with a call, in the operator's own words; clients' exceptions stop at their
+module.
+"""
 
 
 class CallFailed(Exception):

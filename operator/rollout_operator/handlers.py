@@ -38,7 +38,9 @@ log = logging.getLogger(__name__)
 
 
 class NoMemory(kopf.DiffBaseStorage):
-    """Nothing is compared with what was handled before, so nothing is copied to be compared: that was half of kopf's time."""
+    """Nothing is compared with what was handled before, so nothing is copied to be compared: that
+    was half of kopf's time.
+    """
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return cast("kopf.BodyEssence", {})
@@ -51,7 +53,9 @@ class NoMemory(kopf.DiffBaseStorage):
 
 
 class NoMemories(ResourceMemories):
-    """No handler of ours has a memo or a daemon: what kopf would remember of an object is made for each event, and let go."""
+    """No handler of ours has a memo or a daemon: what kopf would remember of an object is made for
+    each event, and let go.
+    """
 
     async def recall(self, raw_body: kopf.RawBody, **more: Any) -> ResourceMemory:
         return await super().recall(raw_body, **{**more, "ephemeral": True})
@@ -77,7 +81,9 @@ class NoProgress(kopf.ProgressStorage):
 
 
 def configure(settings: kopf.OperatorSettings, shard: str = "") -> None:
-    """Measured settings: no Events by kopf, small lists, workers that leave early, nothing watched but what is ours."""
+    """Measured settings: no Events by kopf, small lists, workers that leave early, nothing watched
+    but what is ours.
+    """
     settings.posting.enabled = False
     settings.queueing.idle_timeout = 0.05
     settings.watching.chunk_size = 100
@@ -93,13 +99,16 @@ def configure(settings: kopf.OperatorSettings, shard: str = "") -> None:
 
 @contextlib.contextmanager
 def opening(variable: str, port: int) -> Iterator[None]:
-    """Have the operator end where a port cannot be opened: kopf takes any other failure at start for one that passes, and waits."""
+    """Have the operator end where a port cannot be opened: kopf takes any other failure at start
+    for one that passes, and waits.
+    """
     try:
         yield
     except OSError as failure:
         reason = os.strerror(failure.errno) if failure.errno else str(failure)
         raise kopf.PermanentError(
-            f"{variable}={port} cannot be opened: {reason}. Write another port, or end what listens there."
+            f"{variable}={port} cannot be opened: {reason}. Write another port, or end what listens"
+            " there."
         ) from failure
 
 
@@ -123,7 +132,9 @@ class Shell:
         cluster = await Cluster.connect(login, self.settings.write_limit, self.settings.shard)
         self._exit.push_async_callback(cluster.close)
         registry = Registry(self.settings.registry_url, of_registry, authorization(os.environ))
-        reporter = Reporter(registry, self.settings.registry_alias, partial(told_later, cluster), self.wake)
+        reporter = Reporter(
+            registry, self.settings.registry_alias, partial(told_later, cluster), self.wake
+        )
         self._exit.push_async_callback(reporter.close)
         ports = Ports(
             store=self.store,
@@ -142,17 +153,26 @@ class Shell:
         )
         self.engine = Engine(ports, turns=ports.turns)
         with opening("HEALTH_PORT", self.settings.health_port):
-            await self._exit.enter_async_context(served(self.settings.health_port, self.health.trouble, self.store.count))
+            await self._exit.enter_async_context(
+                served(self.settings.health_port, self.health.trouble, self.store.count)
+            )
         telemetry.ROLLOUTS.set_function(self.store.count)
         loop = asyncio.get_running_loop()
         telemetry.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
         with opening("METRICS_PORT", self.settings.metrics_port):
             start_http_server(self.settings.metrics_port)
-        # Before anything is decided, all is known: what is owned, who else answers where, and every ModelRollout.
+        # Before anything is decided, all is known: what is owned, who else answers where, and every
+        # ModelRollout.
         namespaces = self.settings.namespaces or ("",)
-        watched = [Watching(kind, ns, self.store, cluster, self.wake) for kind in OWNED_KINDS for ns in namespaces]
+        watched = [
+            Watching(kind, ns, self.store, cluster, self.wake)
+            for kind in OWNED_KINDS
+            for ns in namespaces
+        ]
         around = self.store, cluster, self.wake
-        watched += [WatchingClaims(kind, ns, ports.claims, around) for kind in CLAIMING for ns in namespaces]
+        watched += [
+            WatchingClaims(kind, ns, ports.claims, around) for kind in CLAIMING for ns in namespaces
+        ]
         for one in watched:
             task = asyncio.create_task(one.run(), name=f"watch {one.kind} {one.namespace}")
             self._exit.push_async_callback(_end, task)
@@ -161,15 +181,21 @@ class Shell:
             await self.learn(cluster, ns)
         self._exit.push_async_callback(_end, asyncio.create_task(self.engine.run(), name="engine"))
         once = partial(resync, self.store, cluster, self.settings.namespaces, self.wake, self.gone)
-        comparing = asyncio.create_task(every(self.settings.resync.total_seconds(), once), name="resync")
+        comparing = asyncio.create_task(
+            every(self.settings.resync.total_seconds(), once), name="resync"
+        )
         self._exit.push_async_callback(_end, comparing)
-        asking = asyncio.create_task(every(DOUBTFUL / 6, partial(self.ask_after, cluster)), name="doubts")
+        asking = asyncio.create_task(
+            every(DOUBTFUL / 6, partial(self.ask_after, cluster)), name="doubts"
+        )
         self._exit.push_async_callback(_end, asking)
 
     async def learn(self, cluster: Cluster, namespace: str) -> None:
-        """Know every ModelRollout before the first one is looked at: of two with one host and path it is the older's.
+        """Know every ModelRollout before the first one is looked at: of two with one host and path
+        it is the older's.
 
-        kopf lists them page by page, and tells of the first while the others are still unknown. Tries again until it succeeds.
+        kopf lists them page by page, and tells of the first while the others are still unknown.
+        Tries again until it succeeds.
         """
         found: dict[Key, bool] = {}
         while True:
@@ -194,7 +220,9 @@ class Shell:
     def _queue(self) -> str:
         still = time.monotonic() - self.engine.turned if self.engine is not None else 0.0
         most = 3 * LONGEST_SLEEP
-        return f"The queue has not been looked at for more than {most:.0f} s." if still > most else ""
+        return (
+            f"The queue has not been looked at for more than {most:.0f} s." if still > most else ""
+        )
 
     def told(self, event: str | None, raw: dict[str, Any]) -> None:
         """The watch of the ModelRollouts has told this; event: None for what a list has."""
@@ -229,7 +257,8 @@ class Shell:
             self.engine.forget(key)
 
     async def ask_after(self, cluster: Cluster) -> None:
-        """Ask the API server after rollouts whose writes are long in coming back: no watch tells of what is deleted between two lists.
+        """Ask the API server after rollouts whose writes are long in coming back: no watch tells of
+        what is deleted between two lists.
 
         Raises CallFailed where it does not answer.
         """
@@ -296,7 +325,8 @@ def run(settings: Settings) -> None:
         # kopf tells of every event that its handler succeeded.
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     shell = Shell(settings)
-    # What was imported stays: collections that pass it over are cheap, and come early enough for garbage to be little.
+    # What was imported stays: collections that pass it over are cheap, and come early enough for
+    # garbage to be little.
     gc.freeze()
     # TLS is most of what an operator computes, and uvloop's is compiled.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

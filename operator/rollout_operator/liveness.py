@@ -1,8 +1,8 @@
 """Whether this process still hears the API server: what it writes must come back through its watch.
 
-A process whose watch is deaf looks healthy from outside (kopf #1276): it answers probes and decides from what it once knew.
-Own writes prove the watch without a request of their own; where nothing is written, nothing was decided either, and kopf
-begins silent streams anew.
+A process whose watch is deaf looks healthy from outside (kopf #1276): it answers probes and decides
+from what it once knew. Own writes prove the watch without a request of their own; where nothing is
+written, nothing was decided either, and kopf begins silent streams anew.
 """
 
 import contextlib
@@ -18,14 +18,18 @@ from rollout_operator.store import Key
 log = logging.getLogger(__name__)
 
 LONGEST_ECHO = 120.0
-"""Seconds after which a write that has not come back means that the watch is deaf; kopf begins a silent one anew after 70 s."""
+"""Seconds after which a write that has not come back means that the watch is deaf; kopf begins a
+silent one anew after 70 s.
+"""
 DOUBTFUL = LONGEST_ECHO / 2
 """Seconds after which the API server itself is asked whether what was written is still there."""
 
 
 @dataclass
 class Echoes:
-    """Own writes that have not come back yet. The watch may bring a version before the reply to its write is read, or after."""
+    """Own writes that have not come back yet. The watch may bring a version before the reply to its
+    write is read, or after.
+    """
 
     clock: Callable[[], float] = time.monotonic
     _waiting: dict[Key, tuple[int, float]] = field(default_factory=dict)
@@ -65,14 +69,16 @@ class Echoes:
         return [key for key, (_, since) in self._waiting.items() if now - since > DOUBTFUL]
 
     def trouble(self) -> str:
-        """Which write has waited too long, "" for none; the same sentence as long as it is the same write."""
+        """Which write has waited too long, "" for none; the same sentence as long as it is the same
+        write.
+        """
         oldest = min(((since, key) for key, (_, since) in self._waiting.items()), default=None)
         if oldest is None or self.clock() - oldest[0] <= LONGEST_ECHO:
             return ""
         key = oldest[1]
         return (
-            f"The status of {'/'.join(key)} was written more than {LONGEST_ECHO:.0f} s ago (version {self._waiting[key][0]}) "
-            "and has not come back through the watch."
+            f"The status of {'/'.join(key)} was written more than {LONGEST_ECHO:.0f} s ago (version"
+            f" {self._waiting[key][0]}) and has not come back through the watch."
         )
 
 
@@ -95,12 +101,19 @@ class Health:
 
 
 @contextlib.asynccontextmanager
-async def served(port: int, trouble: Callable[[], str], rollouts: Callable[[], int]) -> AsyncIterator[None]:
-    """Serve GET /healthz on all addresses: 200 where `trouble` says nothing, else 503; in JSON, with the number of rollouts known."""
+async def served(
+    port: int, trouble: Callable[[], str], rollouts: Callable[[], int]
+) -> AsyncIterator[None]:
+    """Serve GET /healthz on all addresses: 200 where `trouble` says nothing, else 503; in JSON,
+    with the number of rollouts known.
+    """
 
     async def health(_: web.Request) -> web.Response:
         said = trouble()
-        return web.json_response({"healthy": not said, "trouble": said, "rollouts": rollouts()}, status=503 if said else 200)
+        return web.json_response(
+            {"healthy": not said, "trouble": said, "rollouts": rollouts()},
+            status=503 if said else 200,
+        )
 
     app = web.Application()
     app.add_routes([web.get("/healthz", health)])

@@ -52,14 +52,21 @@ class Prometheus:
         window = self._windows.get(metric, STALE_AFTER.total_seconds())
         try:
             async with self.session.post(
-                f"{self.url}/api/v1/query", data={"query": query(metric, window)}, timeout=TIMEOUT, allow_redirects=False
+                f"{self.url}/api/v1/query",
+                data={"query": query(metric, window)},
+                timeout=TIMEOUT,
+                allow_redirects=False,
             ) as response:
                 status, body = response.status, await response.read()
             result = read(status, body)
         except (TimeoutError, OSError, aiohttp.ClientError) as failure:
-            result = MetricsUnreachable(f"Prometheus did not answer: {type(failure).__name__} {failure}".strip())
+            result = MetricsUnreachable(
+                f"Prometheus did not answer: {type(failure).__name__} {failure}".strip()
+            )
         if not isinstance(result, MetricsUnreachable):
-            self._windows[metric] = learned((one for series in result.values() for one in series), window, time.time())
+            self._windows[metric] = learned(
+                (one for series in result.values() for one in series), window, time.time()
+            )
         outcome = "unreachable" if isinstance(result, MetricsUnreachable) else "ok"
         PROMETHEUS_QUERIES.labels(metric.value, outcome).inc()
         return result

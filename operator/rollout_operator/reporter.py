@@ -1,4 +1,6 @@
-"""Tells the registry the verdicts, in tasks of its own: a registry that is down delays nothing but that."""
+"""Tells the registry the verdicts, in tasks of its own: a registry that is down delays nothing but
+that.
+"""
 
 import asyncio
 import logging
@@ -17,10 +19,14 @@ log = logging.getLogger(__name__)
 FIRST_RETRY, LONGEST_RETRY = 5.0, 120.0
 """Seconds between tries."""
 FRESH = 5.0
-"""Seconds that a report may be old when the registry has it; after that another operator may have told newer ones, which it went over."""
+"""Seconds that a report may be old when the registry has it; after that another operator may have
+told newer ones, which it went over.
+"""
 
 Later = Callable[[Key, str, int], Awaitable[list[Report]]]
-"""Every verdict about a rollout, by key and uid, after an attempt, as the API server has it now. Raises CallFailed."""
+"""Every verdict about a rollout, by key and uid, after an attempt, as the API server has it now.
+Raises CallFailed.
+"""
 
 
 async def nothing(*_: object) -> list[Report]:
@@ -30,10 +36,12 @@ async def nothing(*_: object) -> list[Report]:
 
 @dataclass
 class Reporter:
-    """Sets the tag `rollouts.mlops.dev/<namespace>.<name>` on the version, and on promotion the alias.
+    """Sets the tag `rollouts.mlops.dev/<namespace>.<name>` on the version, and on promotion the
+    alias.
 
-    alias: a pattern with {namespace} and {name}; "" for none. wake: called with the rollout's key once it was told.
-    The registry's writes cannot be fenced as the API server's are: what was told late is put right by telling again what came later.
+    alias: a pattern with {namespace} and {name}; "" for none. wake: called with the rollout's key
+    once it was told. The registry's writes cannot be fenced as the API server's are: what was told
+    late is put right by telling again what came later.
     """
 
     registry: Registry
@@ -53,7 +61,9 @@ class Reporter:
         return attempt in self._told.get(uid, ()) or (uid, attempt) in self._tasks
 
     def tell(self, key: Key, uid: str, report: Report) -> None:
-        """Tell it, unless that is done or under way; who calls knows that the report is the newest."""
+        """Tell it, unless that is done or under way;
+        who calls knows that the report is the newest.
+        """
         if self.knows(uid, report.attempt):
             return
         task = asyncio.create_task(self._tell(key, uid, report), name=f"report {key[0]}/{key[1]}")
@@ -84,16 +94,30 @@ class Reporter:
             known = self.clock()
             told, waiting = waiting, await self._told_later(key, uid, report.attempt)
         self._told.setdefault(uid, set()).add(report.attempt)
-        # The rollout may have come to rest since the report was made: nothing else would look at it, and status would not say it.
+        # The rollout may have come to rest since the report was made: nothing else would look at
+        # it, and status would not say it.
         self.wake(key)
 
     async def _until_told(self, key: Key, report: Report) -> None:
         delay = FIRST_RETRY
         while failure := await self._once(key, report):
-            if failure.startswith("HTTP 4") and not failure.startswith(("HTTP 401", "HTTP 403", "HTTP 408", "HTTP 429")):
-                log.warning("%s/%s: the registry refuses the verdict of attempt %d: %s", *key, report.attempt, failure)
+            if failure.startswith("HTTP 4") and not failure.startswith(
+                ("HTTP 401", "HTTP 403", "HTTP 408", "HTTP 429")
+            ):
+                log.warning(
+                    "%s/%s: the registry refuses the verdict of attempt %d: %s",
+                    *key,
+                    report.attempt,
+                    failure,
+                )
                 return
-            log.warning("%s/%s: the registry was not told of attempt %d, tried again in %.0f s: %s", *key, report.attempt, delay, failure)
+            log.warning(
+                "%s/%s: the registry was not told of attempt %d, tried again in %.0f s: %s",
+                *key,
+                report.attempt,
+                delay,
+                failure,
+            )
             await asyncio.sleep(delay)
             delay = min(LONGEST_RETRY, 2 * delay)
 
@@ -102,7 +126,12 @@ class Reporter:
             try:
                 return await self.later(key, uid, attempt)
             except CallFailed as failure:
-                log.warning("%s/%s: could not be read again, tried again in %.0f s: %s", *key, FIRST_RETRY, failure)
+                log.warning(
+                    "%s/%s: could not be read again, tried again in %.0f s: %s",
+                    *key,
+                    FIRST_RETRY,
+                    failure,
+                )
                 await asyncio.sleep(FIRST_RETRY)
 
     async def _once(self, key: Key, report: Report) -> str:
@@ -110,4 +139,6 @@ class Reporter:
         failure = await self.registry.set_tag(report.model, report.version, tag, report.text)
         if failure or not (report.promoted and self.alias):
             return failure
-        return await self.registry.set_alias(report.model, report.version, self.alias.format(namespace=key[0], name=key[1]))
+        return await self.registry.set_alias(
+            report.model, report.version, self.alias.format(namespace=key[0], name=key[1])
+        )

@@ -1,6 +1,8 @@
-"""Finds what the watches missed: compares the store with lists of names and versions, and reads only what differs.
+"""Finds what the watches missed: compares the store with lists of names and versions, and reads
+only what differs.
 
-Watches that fall silent are begun anew by kopf; an event that was lost, or a deletion within a gap, is found here.
+Watches that fall silent are begun anew by kopf; an event that was lost, or a deletion within a gap,
+is found here.
 """
 
 import asyncio
@@ -17,19 +19,36 @@ from rollout_operator.store import Key, Store, concerns, rollout_of
 
 log = logging.getLogger(__name__)
 
-OWNED_KINDS = ("Deployment", "Service", "Ingress", "HTTPRoute", "EndpointSlice", "NetworkPolicy", "PodDisruptionBudget")
+OWNED_KINDS = (
+    "Deployment",
+    "Service",
+    "Ingress",
+    "HTTPRoute",
+    "EndpointSlice",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+)
 
 
 Drop = Callable[[Key, str], None]
 """Has a rollout, by key and uid, forgotten everywhere."""
 
 
-async def resync(store: Store, cluster: Cluster, namespaces: tuple[str, ...], wake: Callable[[Key], None], gone: Drop) -> int:
-    """One comparison; returns how many objects the watches had missed. Raises CallFailed where a list could not be read."""
+async def resync(
+    store: Store,
+    cluster: Cluster,
+    namespaces: tuple[str, ...],
+    wake: Callable[[Key], None],
+    gone: Drop,
+) -> int:
+    """One comparison; returns how many objects the watches had missed. Raises CallFailed where a
+    list could not be read.
+    """
     missed = 0
     for kind in (KIND, *OWNED_KINDS):
         for namespace in namespaces or ("",):
-            # An API that is not installed (Gateway API's is no part of Kubernetes) has no objects of ours.
+            # An API that is not installed (Gateway API's is no part of Kubernetes) has no objects
+            # of ours.
             with contextlib.suppress(Gone):
                 missed += await _compare(kind, namespace, store, cluster, wake, gone)
     if missed:
@@ -39,7 +58,12 @@ async def resync(store: Store, cluster: Cluster, namespaces: tuple[str, ...], wa
 
 
 async def _compare(  # noqa: PLR0917
-    kind: str, namespace: str, store: Store, cluster: Cluster, wake: Callable[[Key], None], gone: Drop
+    kind: str,
+    namespace: str,
+    store: Store,
+    cluster: Cluster,
+    wake: Callable[[Key], None],
+    gone: Drop,
 ) -> int:
     # What is known before the list is read can only be missing from it because it was deleted.
     known = store.known(kind, namespace)
@@ -62,7 +86,9 @@ async def _compare(  # noqa: PLR0917
     return missed
 
 
-async def _read(kind: str, place: tuple[str, str], store: Store, cluster: Cluster, wake: Callable[[Key], None]) -> int:
+async def _read(
+    kind: str, place: tuple[str, str], store: Store, cluster: Cluster, wake: Callable[[Key], None]
+) -> int:
     try:
         raw: dict[str, Any] = await cluster.read(kind, *place)
     except Gone:
@@ -75,7 +101,9 @@ async def _read(kind: str, place: tuple[str, str], store: Store, cluster: Cluste
 
 
 async def every(seconds: float, once: Callable[[], Awaitable[object]]) -> None:
-    """Run `once` in a fixed rhythm, until cancelled; a comparison that fails is left to the next one."""
+    """Run `once` in a fixed rhythm, until cancelled; a comparison that fails is left to the next
+    one.
+    """
     while True:
         await asyncio.sleep(seconds)
         try:

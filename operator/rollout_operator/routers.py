@@ -1,8 +1,10 @@
-"""The only module that asks routers: whether a route leads to its rollout's pods, by a request as clients send it.
+"""The only module that asks routers: whether a route leads to its rollout's pods, by a request as
+clients send it.
 
-Addresses are those that Ingresses and Gateways publish in their status. Only the model server's own page is asked for, of an answer 64 KiB
-are read and nothing but its revision is used; a redirect is followed to TLS at the same address alone. The certificate is not verified,
-because only the answer counts, and no credentials are sent.
+Addresses are those that Ingresses and Gateways publish in their status. Only the model server's own
+page is asked for, of an answer 64 KiB are read and nothing but its revision is used; a redirect is
+followed to TLS at the same address alone. The certificate is not verified, because only the answer
+counts, and no credentials are sent.
 """
 
 import asyncio
@@ -30,7 +32,9 @@ KEPT = timedelta(minutes=1)
 def session() -> aiohttp.ClientSession:
     """Connections that nothing is remembered of."""
     connector = aiohttp.TCPConnector(ssl=False, limit=0, force_close=True)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+    )
 
 
 @dataclass
@@ -52,14 +56,22 @@ class Routers:
         return self._heard[way][1]
 
     async def ask(self, way: Way, at: datetime, apart: timedelta) -> Heard | None:
-        """What comes back from the route, None where it cannot be asked; never raises for what routers and the API server do."""
+        """What comes back from the route, None where it cannot be asked; never raises for what
+        routers and the API server do.
+        """
         if self.fresh(way, at, apart):
             return self.known(way)
-        found = of_all(await asyncio.gather(*(self._router(way, *router) for router in way.routers())))
-        self._heard = {w: told for w, told in self._heard.items() if at < told[0] + KEPT} | {way: (at, found)}
+        found = of_all(
+            await asyncio.gather(*(self._router(way, *router) for router in way.routers()))
+        )
+        self._heard = {w: told for w, told in self._heard.items() if at < told[0] + KEPT} | {
+            way: (at, found)
+        }
         return found
 
-    async def _router(self, way: Way, kind: str, namespace: str, name: str, listener: str) -> Heard | None:
+    async def _router(
+        self, way: Way, kind: str, namespace: str, name: str, listener: str
+    ) -> Heard | None:
         try:
             router = await self.look(kind, namespace, name)
         except (Gone, Refused) as failure:
@@ -67,7 +79,9 @@ class Routers:
             return None
         except CallFailed as failure:
             return Heard(f"the {kind} {name} could not be read: {failure}"[:400], reached=False)
-        return of_one(await asyncio.gather(*(self._door(way, door) for door in doors(way, router, listener))))
+        return of_one(
+            await asyncio.gather(*(self._door(way, door) for door in doors(way, router, listener)))
+        )
 
     async def _door(self, way: Way, door: Door) -> Heard | None:
         async with self._turns:
@@ -81,7 +95,11 @@ class Routers:
         try:
             async with self.session.get(
                 door.url(way),
-                headers={"Host": way.host, "Accept": "application/json", "Accept-Encoding": "identity"},
+                headers={
+                    "Host": way.host,
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                },
                 timeout=TIMEOUT,
                 allow_redirects=False,
                 server_hostname=way.host if door.secure else None,
@@ -91,7 +109,13 @@ class Routers:
                     body += chunk
                     if len(body) > LONGEST:
                         break
-                return read(way, door, response.status, response.headers.get("Location", ""), bytes(body[:LONGEST]))
+                return read(
+                    way,
+                    door,
+                    response.status,
+                    response.headers.get("Location", ""),
+                    bytes(body[:LONGEST]),
+                )
         except (TimeoutError, OSError, ValueError, aiohttp.ClientError) as failure:
             return unreached(way, door, _why(failure))
 

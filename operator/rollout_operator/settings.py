@@ -29,13 +29,14 @@ class SettingsError(ValueError):
 class Settings:
     """Frozen; handed down as an argument, read at import by nobody.
 
-    namespaces: empty for all; write_limit: API writes under way at once; router_drain: how long routers may lag behind a weight;
-    gateway_namespace: where Gateways are, "" for each rollout's own; gateway_mirrors: whether they can mirror;
-    routes_ask: whether routers are asked if a route leads to its rollout;
-    resync: how often names and versions are compared with the API server; registry_alias: the alias that a promotion moves, with
-    {namespace} and {name}, "" for none; shard: only ModelRollouts whose label rollouts.mlops.dev/shard has this value, "" for all;
-    feedback_key: secret that the keys of prediction ids are derived from beside the uid, "" for none;
-    model_egress: whom model servers may connect to, None for everybody.
+    namespaces: empty for all; write_limit: API writes under way at once; router_drain: how long
+    routers may lag behind a weight; gateway_namespace: where Gateways are, "" for each rollout's
+    own; gateway_mirrors: whether they can mirror; routes_ask: whether routers are asked if a route
+    leads to its rollout; resync: how often names and versions are compared with the API server;
+    registry_alias: the alias that a promotion moves, with {namespace} and {name}, "" for none;
+    shard: only ModelRollouts whose label rollouts.mlops.dev/shard has this value, "" for all;
+    feedback_key: secret that the keys of prediction ids are derived from beside the uid, "" for
+    none; model_egress: whom model servers may connect to, None for everybody.
     """
 
     inference_image: str
@@ -59,17 +60,23 @@ class Settings:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
-        """Read the settings from environment variables; raises SettingsError for what is missing or wrong."""
+        """Read the settings from environment variables; raises SettingsError for what is missing or
+        wrong.
+        """
 
         def required(name: str, example: str) -> str:
             if not (value := env.get(name, "").strip()):
-                raise SettingsError(f"set the environment variable {name}, for example {name}={example}")
+                raise SettingsError(
+                    f"set the environment variable {name}, for example {name}={example}"
+                )
             return value
 
         def whole(name: str, default: int, most: int) -> int:
             text = env.get(name, str(default))
             if not text.isdigit() or not 0 < int(text) <= most:
-                raise SettingsError(f"{name}={text!r} is out of range: write a whole number from 1 to {most}")
+                raise SettingsError(
+                    f"{name}={text!r} is out of range: write a whole number from 1 to {most}"
+                )
             return int(text)
 
         def truth(name: str, default: str = "false") -> bool:
@@ -79,23 +86,40 @@ class Settings:
 
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-            raise SettingsError(f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR")
+            raise SettingsError(
+                f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR"
+            )
         alias = env.get("REGISTRY_ALIAS", "{namespace}-{name}").strip()
         if alias and not re.fullmatch(r"([A-Za-z0-9_-]|\{namespace\}|\{name\})+", alias):
-            raise SettingsError(f"REGISTRY_ALIAS={alias!r} is no alias: write letters, digits, _ and -, with {{namespace}} and {{name}}")
+            raise SettingsError(
+                f"REGISTRY_ALIAS={alias!r} is no alias: write letters, digits, _ and -, with"
+                " {namespace} and {name}"
+            )
         shard = env.get("SHARD", "").strip()
         if shard and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", shard):
-            raise SettingsError(f"SHARD={shard!r} is no value of a label: write up to 63 letters, digits, -, _ and .")
-        models = {**{n: env[n] for n in PASSED_ON if env.get(n)}, "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO")}
+            raise SettingsError(
+                f"SHARD={shard!r} is no value of a label: write up to 63 letters, digits, -, _"
+                " and ."
+            )
+        models = {
+            **{n: env[n] for n in PASSED_ON if env.get(n)},
+            "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO"),
+        }
         return cls(
-            inference_image=required("INFERENCE_IMAGE", "registry.example.com/rollouts/inference:1.0"),
+            inference_image=required(
+                "INFERENCE_IMAGE", "registry.example.com/rollouts/inference:1.0"
+            ),
             prometheus_url=required("PROMETHEUS_URL", "http://prometheus:9090").rstrip("/"),
             registry_url=required("MLFLOW_TRACKING_URI", "http://mlflow:5000").rstrip("/"),
-            namespaces=tuple(n.strip() for n in env.get("WATCH_NAMESPACES", "").split(",") if n.strip()),
+            namespaces=tuple(
+                n.strip() for n in env.get("WATCH_NAMESPACES", "").split(",") if n.strip()
+            ),
             log_level=level,
             metrics_port=whole("METRICS_PORT", 8081, 65535),
             health_port=whole("HEALTH_PORT", 8080, 65535),
-            router_drain=timedelta(seconds=whole("ROUTER_DRAIN_SECONDS", int(DRAIN.total_seconds()), 600)),
+            router_drain=timedelta(
+                seconds=whole("ROUTER_DRAIN_SECONDS", int(DRAIN.total_seconds()), 600)
+            ),
             gateway_namespace=env.get("GATEWAY_NAMESPACE", "").strip(),
             gateway_mirrors=truth("GATEWAY_MIRRORS"),
             routes_ask=truth("ROUTES_ASK", "true"),

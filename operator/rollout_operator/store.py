@@ -1,7 +1,8 @@
-"""What the watches have told: ModelRollouts and the objects they own, trimmed to what the engine looks at.
+"""What the watches have told: ModelRollouts and the objects they own, trimmed to what the engine
+looks at.
 
-Ten thousand rollouts at rest must fit beside the code: all is kept compressed, and what an object says is forgotten once it is known
-to say what it should.
+Ten thousand rollouts at rest must fit beside the code: all is kept compressed, and what an object
+says is forgotten once it is known to say what it should.
 """
 
 import sys
@@ -23,14 +24,24 @@ from rollout_operator.objects.httproute import unaccepted
 from rollout_operator.objects.routes import ROUTERS
 
 KEPT = (
-    *("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"),
+    *(
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+    ),
     *("labels", "annotations", "ownerReferences", "finalizers"),
 )
 """Metadata of a ModelRollout that is kept: all but what the API server makes itself."""
 Key = tuple[str, str]
 """Namespace and name of a ModelRollout."""
 Event = tuple[str, str, int | str]
-"""What a watch tells: kind, name, and the version of the object as it is now, or the uid of one that was deleted."""
+"""What a watch tells: kind, name, and the version of the object as it is now, or the uid of one
+that was deleted.
+"""
 SERVICE = "kubernetes.io/service-name"
 CONTROLLERS = "deployment.kubernetes.io/"
 MOST_ENDED = 1000
@@ -42,14 +53,22 @@ AT_REST = frozenset({"Promoted", "RolledBack", "Invalid"})
 
 
 def at_rest(raw: Mapping[str, Any]) -> bool:
-    """Whether a ModelRollout asks for nothing: its last word is about what its spec asks for, and nobody has commanded anything."""
+    """Whether a ModelRollout asks for nothing: its last word is about what its spec asks for, and
+    nobody has commanded anything.
+    """
     meta, status = raw["metadata"], raw.get("status") or {}
-    spoken = status.get("phase") in AT_REST and status.get("observedGeneration") == meta["generation"] and not status.get("retiring")
+    spoken = (
+        status.get("phase") in AT_REST
+        and status.get("observedGeneration") == meta["generation"]
+        and not status.get("retiring")
+    )
     return spoken and not any(name.startswith(GROUP) for name in meta.get("annotations") or ())
 
 
 def pack(text: bytes, likeness: bytes) -> bytes:
-    """Compress a text by its likeness to another one of its kind: a third of what it would be by itself, which is a third of the text."""
+    """Compress a text by its likeness to another one of its kind: a third of what it would be by
+    itself, which is a third of the text.
+    """
     squeezing = zlib.compressobj(zdict=likeness)
     return squeezing.compress(text) + squeezing.flush()
 
@@ -63,11 +82,12 @@ def unpack(packed: bytes, likeness: bytes) -> bytes:
 class Child:
     """An object that belongs to a rollout.
 
-    ready and wanted: pods, for Deployments; scaler: who has set their number, if another than we; updated: Ready pods of the template as
-    it is now, at least; endpoints: names of the Ready pods, for EndpointSlices; service: the Service that a slice belongs to; trouble:
-    what its controller says is wrong; created: when that was, for routes. content: labels,
-    annotations, owner references and spec as JSON, packed; empty once it was found to say what the
-    manifest of hash `agreed` says (0: not compared yet); mark: the hash of the JSON.
+    ready and wanted: pods, for Deployments; scaler: who has set their number, if another than we;
+    updated: Ready pods of the template as it is now, at least; endpoints: names of the Ready pods,
+    for EndpointSlices; service: the Service that a slice belongs to; trouble: what its controller
+    says is wrong; created: when that was, for routes. content: labels, annotations, owner
+    references and spec as JSON, packed; empty once it was found to say what the manifest of hash
+    `agreed` says (0: not compared yet); mark: the hash of the JSON.
     """
 
     kind: str
@@ -91,12 +111,15 @@ class Child:
     created: datetime | None = None
 
     def agrees(self, manifest: Manifest) -> bool:
-        """Whether the object says everything that the manifest says, or is what admission made of it."""
+        """Whether the object says everything that the manifest says, or is what admission made of
+        it.
+        """
         wanted = hash(to_json(manifest))
         if self.agreed == wanted:
             return True
         if not self.content:
-            # Another manifest than the one that it agreed with: what it says has been forgotten, and is applied anew.
+            # Another manifest than the one that it agreed with: what it says has been forgotten,
+            # and is applied anew.
             return False
         live, told = from_json(unpack(self.content, self.likeness)), content(manifest)
         if not says(live, told) and not made_of(live, manifest, told):
@@ -110,7 +133,9 @@ def content(raw: Mapping[str, Any]) -> dict[str, Any]:
     meta = raw.get("metadata", {})
     kept = {k: meta[k] for k in ("labels", "annotations", "ownerReferences") if k in meta}
     # What a Deployment's controller notes there for itself is no change of the object.
-    if notes := {k: v for k, v in kept.pop("annotations", {}).items() if not k.startswith(CONTROLLERS)}:
+    if notes := {
+        k: v for k, v in kept.pop("annotations", {}).items() if not k.startswith(CONTROLLERS)
+    }:
         kept["annotations"] = notes
     said = {"metadata": kept, "spec": raw.get("spec", {})}
     # Who owns what tells only together with what was applied.
@@ -120,32 +145,49 @@ def content(raw: Mapping[str, Any]) -> dict[str, Any]:
 def _scaler(meta: Mapping[str, Any]) -> str:
     """The field manager that owns `spec.replicas` in our place; "" where we do, or nobody.
 
-    Who sets it to another number takes it from all who owned it before; who sets the same shares it with them.
+    Who sets it to another number takes it from all who owned it before; who sets the same shares it
+    with them.
     """
     entries = meta.get("managedFields") or ()
-    owners = [str(e.get("manager", "")) for e in entries if "f:replicas" in ((e.get("fieldsV1") or {}).get("f:spec") or {})]
+    owners = [
+        str(e.get("manager", ""))
+        for e in entries
+        if "f:replicas" in ((e.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
     return "" if FIELD_MANAGER in owners or not owners else owners[-1]
 
 
 def _updated(meta: Mapping[str, Any], status: Mapping[str, Any]) -> int:
-    """Ready pods of a Deployment's template as it is now: those that are left when all pods of former ones are Ready."""
+    """Ready pods of a Deployment's template as it is now: those that are left when all pods of
+    former ones are Ready.
+    """
     if status.get("observedGeneration", 0) < meta.get("generation", 0):
         return 0
-    pods, updated, ready = (int(status.get(name, 0)) for name in ("replicas", "updatedReplicas", "readyReplicas"))
+    pods, updated, ready = (
+        int(status.get(name, 0)) for name in ("replicas", "updatedReplicas", "readyReplicas")
+    )
     return max(0, ready - max(0, pods - updated))
 
 
 def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
-    """Trim an object as the API server has it; likeness: what another one of its kind says, as JSON."""
+    """Trim an object as the API server has it; likeness: what another one of its kind says, as
+    JSON.
+    """
     meta, status = raw["metadata"], raw.get("status") or {}
     owners = [o["uid"] for o in meta.get("ownerReferences", ()) if o.get("controller")]
     labels = meta.get("labels") or {}
     ready = {
         e["targetRef"]["name"]
         for e in raw.get("endpoints") or ()
-        if e.get("targetRef") and e.get("conditions", {}).get("ready") and not e["conditions"].get("terminating")
+        if e.get("targetRef")
+        and e.get("conditions", {}).get("ready")
+        and not e["conditions"].get("terminating")
     }
-    stuck = [c.get("message", "") for c in status.get("conditions", ()) if c.get("type") == "ReplicaFailure" and c.get("status") == "True"]
+    stuck = [
+        c.get("message", "")
+        for c in status.get("conditions", ())
+        if c.get("type") == "ReplicaFailure" and c.get("status") == "True"
+    ]
     told = b"" if kind in UNSAID else to_json(content(raw))
     made = meta.get("creationTimestamp")
     return Child(
@@ -172,7 +214,9 @@ def child(kind: str, raw: Mapping[str, Any], likeness: bytes = b"") -> Child:
 
 
 def concerns(kind: str, meta: Mapping[str, Any]) -> bool:
-    """Whether anybody looks at the object: of EndpointSlices, those of the stable Service, which is called like its rollout."""
+    """Whether anybody looks at the object: of EndpointSlices, those of the stable Service, which is
+    called like its rollout.
+    """
     labels = meta.get("labels") or {}
     return kind != "EndpointSlice" or labels.get(SERVICE) == labels.get(ROLLOUT)
 
@@ -190,7 +234,9 @@ def event_of(kind: str, meta: Mapping[str, Any]) -> Event:
 def rollout_of(raw: Mapping[str, Any]) -> Key:
     """The rollout that an owned object names in its labels."""
     meta = raw["metadata"]
-    return sys.intern(meta.get("namespace", "")), sys.intern((meta.get("labels") or {}).get(ROLLOUT, ""))
+    return sys.intern(meta.get("namespace", "")), sys.intern(
+        (meta.get("labels") or {}).get(ROLLOUT, "")
+    )
 
 
 @dataclass(slots=True)
@@ -212,7 +258,9 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the API server said against an object, and since when; foreign: another's has its name; harmless: nothing rests on it."""
+    """What the API server said against an object, and since when; foreign: another's has its name;
+    harmless: nothing rests on it.
+    """
 
     since: datetime
     message: str
@@ -220,7 +268,9 @@ class Refusal:
     harmless: bool = False
 
     def told(self, before: datetime) -> str:
-        """The message, where it is of `before` or older; another's object does not go by itself, and is told at once."""
+        """The message, where it is of `before` or older; another's object does not go by itself,
+        and is told at once.
+        """
         return self.message if self.since <= before or self.foreign else ""
 
 
@@ -256,11 +306,23 @@ class Store:
         known = self._rollouts.get(key)
         if known is not None and known.version >= version:
             return False
-        text = to_json({"metadata": {k: meta[k] for k in KEPT if k in meta}, "spec": raw.get("spec", {}), "status": status})
-        likeness = self._like(KIND, text) if status.get("phase") in AT_REST else self._likeness.get(KIND, b"")
+        text = to_json(
+            {
+                "metadata": {k: meta[k] for k in KEPT if k in meta},
+                "spec": raw.get("spec", {}),
+                "status": status,
+            }
+        )
+        likeness = (
+            self._like(KIND, text)
+            if status.get("phase") in AT_REST
+            else self._likeness.get(KIND, b"")
+        )
         asked, former = places_of(raw, self.gateways)
         self._claimed.move(key, () if known is None else known.places, asked + former)
-        self._rollouts[key] = _Kept(version, sys.intern(meta["uid"]), pack(text, likeness), likeness, asked, former)
+        self._rollouts[key] = _Kept(
+            version, sys.intern(meta["uid"]), pack(text, likeness), likeness, asked, former
+        )
         return True
 
     def asked(self, key: Key) -> tuple[Place, ...]:
@@ -281,11 +343,15 @@ class Store:
         return self._claimed.at(places)
 
     def taken_by(self, key: Key) -> Key | None:
-        """The oldest other rollout that answers where the spec of this one would, if it is older; None where the place is this one's."""
+        """The oldest other rollout that answers where the spec of this one would, if it is older;
+        None where the place is this one's.
+        """
         if not (rivals := self._others(key, self.asked(key))):
             return None
         ages = {
-            k: (raw["metadata"].get("creationTimestamp") or "", raw["metadata"]["uid"]) for k in (key, *rivals) if (raw := self.rollout(k))
+            k: (raw["metadata"].get("creationTimestamp") or "", raw["metadata"]["uid"])
+            for k in (key, *rivals)
+            if (raw := self.rollout(k))
         }
         oldest = min(ages, key=lambda k: ages[k])
         return None if oldest == key else oldest
@@ -296,13 +362,21 @@ class Store:
         self.drop(KIND, key_of(meta), meta["name"], meta["uid"])
 
     def put_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
-        """Keep an owned object, unless a newer version of it is known; says whether it tells anything new.
+        """Keep an owned object, unless a newer version of it is known; says whether it tells
+        anything new.
 
         Much of a status is nobody's business here: a PodDisruptionBudget's changes with every pod.
         """
         if not concerns(kind, raw["metadata"]):
             return False
-        key, likeness = rollout_of(raw), b"" if kind in UNSAID else self._likeness.get(kind) or self._like(kind, to_json(content(raw)))
+        key, likeness = (
+            rollout_of(raw),
+            (
+                b""
+                if kind in UNSAID
+                else self._likeness.get(kind) or self._like(kind, to_json(content(raw)))
+            ),
+        )
         new = child(kind, raw, likeness)
         known = self._child(key, kind, new.name)
         if new.version <= max(-1 if known is None else known.version, self._ended.get(new.uid, -1)):
@@ -321,14 +395,20 @@ class Store:
         return self._likeness.setdefault(kind, text)
 
     def _child(self, key: Key, kind: str, name: str) -> Child | None:
-        return next((c for c in self._children.get(key, ()) if c.kind == kind and c.name == name), None)
+        return next(
+            (c for c in self._children.get(key, ()) if c.kind == kind and c.name == name), None
+        )
 
     def put(self, kind: str, raw: Mapping[str, Any]) -> bool:
-        """Keep an object of any watched kind, unless a newer version of it is known; says whether it tells anything new."""
+        """Keep an object of any watched kind, unless a newer version of it is known; says whether
+        it tells anything new.
+        """
         return self.put_rollout(raw) if kind == KIND else self.put_child(kind, raw)
 
     def wrote(self, key: Key, kind: str, raw: Mapping[str, Any]) -> None:
-        """Keep what this process has just written itself; a ModelRollout that was told to be gone before the reply was read stays gone."""
+        """Keep what this process has just written itself; a ModelRollout that was told to be gone
+        before the reply was read stays gone.
+        """
         if kind == KIND and key not in self._rollouts:
             return
         self._own[key].add(event_of(kind, raw["metadata"]))
@@ -337,8 +417,8 @@ class Store:
     def applied(self, key: Key, manifest: Manifest, raw: Mapping[str, Any]) -> None:
         """Keep what the API server made of a manifest that this process has just applied.
 
-        Where admission has changed it (a mirror for the image, a sidecar), it is what this cluster makes of the manifest: to apply it
-        again would come to the same, for ever.
+        Where admission has changed it (a mirror for the image, a sidecar), it is what this cluster
+        makes of the manifest: to apply it again would come to the same, for ever.
         """
         kind = manifest["kind"]
         self.wrote(key, kind, raw)
@@ -352,7 +432,9 @@ class Store:
         self.forget(key, kind, name, uid)
 
     def own(self, key: Key) -> set[Event]:
-        """What this process wrote since it was last asked: a watch may tell of it before the API server answers, and it is no news."""
+        """What this process wrote since it was last asked: a watch may tell of it before the API
+        server answers, and it is no news.
+        """
         return self._own.pop(key, set())
 
     def drop(self, kind: str, key: Key, name: str, uid: str) -> None:
@@ -367,7 +449,9 @@ class Store:
             self.accept(key)
 
     def version(self, kind: str, place: tuple[str, str], meta: Mapping[str, Any]) -> int:
-        """The version known of the object with this metadata, at this (namespace, name); -1 for none."""
+        """The version known of the object with this metadata, at this (namespace, name); -1 for
+        none.
+        """
         if kind == KIND:
             known = self._rollouts.get(place)
             return -1 if known is None else known.version
@@ -375,7 +459,9 @@ class Store:
         return -1 if one is None else one.version
 
     def known(self, kind: str, namespace: str) -> dict[tuple[str, str], tuple[str, Key]]:
-        """Uid and rollout of every known object of a kind, by (namespace, name); namespace "" for all."""
+        """Uid and rollout of every known object of a kind, by (namespace, name); namespace "" for
+        all.
+        """
         if kind == KIND:
             return {k: (r.uid, k) for k, r in self._rollouts.items() if namespace in {"", k[0]}}
         return {
@@ -386,7 +472,9 @@ class Store:
         }
 
     def drop_child(self, kind: str, raw: Mapping[str, Any]) -> bool:
-        """Forget a deleted object, unless another of the same name has taken its place; says whether it was known."""
+        """Forget a deleted object, unless another of the same name has taken its place; says
+        whether it was known.
+        """
         key, meta = rollout_of(raw), raw["metadata"]
         # The reply to a write from before may be read only now, and brings nothing back.
         self._ended[meta["uid"]] = int(meta["resourceVersion"])
@@ -405,16 +493,22 @@ class Store:
         return found
 
     def refuse(self, key: Key, said: Refusal) -> None:
-        """Remember that the API server does not have an object of the rollout; it counts from the first time."""
+        """Remember that the API server does not have an object of the rollout; it counts from the
+        first time.
+        """
         before = self._refusals.get(key)
         self._refusals[key] = said if before is None else replace(said, since=before.since)
 
     def refusal(self, key: Key) -> Refusal:
-        """What the API server says against an object of the rollout; NOT_REFUSED where it says nothing."""
+        """What the API server says against an object of the rollout; NOT_REFUSED where it says
+        nothing.
+        """
         return self._refusals.get(key, NOT_REFUSED)
 
     def accept(self, key: Key) -> bool:
-        """Every object of the rollout is as it should be; says whether one was refused until now."""
+        """Every object of the rollout is as it should be;
+        says whether one was refused until now.
+        """
         return self._refusals.pop(key, None) is not None
 
     def contest(self, key: Key, deployment: str, contest: Contest) -> None:
@@ -432,11 +526,15 @@ class Store:
         return left
 
     def settle(self, key: Key, version: int) -> None:
-        """Remember that the objects say what this version of the ModelRollout asks for: until one changes, they need not be compared."""
+        """Remember that the objects say what this version of the ModelRollout asks for: until one
+        changes, they need not be compared.
+        """
         self._settled[key] = version
 
     def settled(self, key: Key, version: int) -> bool:
-        """Whether every object was found to be as this version of the ModelRollout asks, and none has changed since."""
+        """Whether every object was found to be as this version of the ModelRollout asks, and none
+        has changed since.
+        """
         return self._settled.get(key) == version
 
     def rollout(self, key: Key) -> dict[str, Any] | None:

@@ -1,4 +1,6 @@
-"""How many rollouts are looked at at once: enough to keep the API server busy, few enough to fit into little memory."""
+"""How many rollouts are looked at at once: enough to keep the API server busy, few enough to fit
+into little memory.
+"""
 
 import asyncio
 import contextlib
@@ -8,7 +10,9 @@ AT_ONCE = 48
 
 
 class Turns:
-    """Turns are given in the order in which they are asked for. Who waits for somebody outside gives the turn back meanwhile."""
+    """Turns are given in the order in which they are asked for. Who waits for somebody outside
+    gives the turn back meanwhile.
+    """
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._free = asyncio.Semaphore(at_once)
@@ -23,7 +27,9 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def aside(self) -> AsyncIterator[None]:
-        """Wait for a registry or for Prometheus, which may hang, without holding up anybody else."""
+        """Wait for a registry or for Prometheus, which may hang,
+        without holding up anybody else.
+        """
         self._free.release()
         try:
             yield

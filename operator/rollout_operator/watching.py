@@ -1,7 +1,9 @@
-"""Watches of the objects that rollouts own: listed once in small pages, then followed, each change told once.
+"""Watches of the objects that rollouts own: listed once in small pages, then followed, each change
+told once.
 
-kopf watches the ModelRollouts. Of each rollout there are four to eight other objects, whose changes nothing handles but the store;
-a task, a queue and a handler call for each of them were most of the operator's CPU time and of its memory after a restart.
+kopf watches the ModelRollouts. Of each rollout there are four to eight other objects, whose changes
+nothing handles but the store; a task, a queue and a handler call for each of them were most of the
+operator's CPU time and of its memory after a restart.
 """
 
 import asyncio
@@ -29,9 +31,13 @@ class Wake(Protocol):
 
 
 class Watching:
-    """Follows one kind in one namespace ("" for all) and keeps the store up to date; wakes the rollouts that a change is about."""
+    """Follows one kind in one namespace ("" for all) and keeps the store up to date; wakes the
+    rollouts that a change is about.
+    """
 
-    def __init__(self, kind: str, namespace: str, store: Store, cluster: Cluster, wake: Wake) -> None:
+    def __init__(
+        self, kind: str, namespace: str, store: Store, cluster: Cluster, wake: Wake
+    ) -> None:
         self.kind, self.namespace = kind, namespace
         self.store, self.cluster, self.wake = store, cluster, wake
         self.foreign = False
@@ -50,7 +56,8 @@ class Watching:
             except Expired:
                 log.info("%s: the watch cannot go on where it was; listing again", self.kind)
             except Gone:
-                # The API is not installed (Gateway API's is no part of Kubernetes): there is nothing of ours.
+                # The API is not installed (Gateway API's is no part of Kubernetes): there is
+                # nothing of ours.
                 self.listed.set()
                 await asyncio.sleep(NOT_INSTALLED)
             except CallFailed as failure:
@@ -66,7 +73,9 @@ class Watching:
             for one in items:
                 self._seen(one)
                 meta = one["metadata"]
-                if (old := known.get((meta["namespace"], meta["name"]))) is not None and old[0] == meta["uid"]:
+                if (old := known.get((meta["namespace"], meta["name"]))) is not None and old[
+                    0
+                ] == meta["uid"]:
                     del known[meta["namespace"], meta["name"]]
         for place, (uid, key) in known.items():
             self._vanished(place, uid, key)
@@ -76,7 +85,9 @@ class Watching:
     async def _follow(self, since: str) -> str:
         """One watch; a broken one is begun anew where it was. Returns where to go on."""
         try:
-            async for event, one in self.cluster.watch(self.kind, self.namespace, since, self.foreign):
+            async for event, one in self.cluster.watch(
+                self.kind, self.namespace, since, self.foreign
+            ):
                 if event == "DELETED":
                     self._gone(one)
                 elif event != "BOOKMARK":
@@ -109,14 +120,21 @@ class Watching:
 
 
 class WatchingClaims(Watching):
-    """The same for routes that no rollout owns; wakes the rollouts that claim to answer where one of them does."""
+    """The same for routes that no rollout owns; wakes the rollouts that claim to answer where one
+    of them does.
+    """
 
-    def __init__(self, kind: str, namespace: str, claims: Claims, watching: tuple[Store, Cluster, Wake]) -> None:
+    def __init__(
+        self, kind: str, namespace: str, claims: Claims, watching: tuple[Store, Cluster, Wake]
+    ) -> None:
         super().__init__(kind, namespace, *watching)
         self.foreign, self._routes = True, claims
 
     def _known(self) -> dict[tuple[str, str], tuple[str, Key]]:
-        return {place: (uid, place) for place, uid in self._routes.known(self.kind, self.namespace).items()}
+        return {
+            place: (uid, place)
+            for place, uid in self._routes.known(self.kind, self.namespace).items()
+        }
 
     def _vanished(self, place: tuple[str, str], uid: str, _: Key) -> None:
         self._meet(self._routes.drop(self.kind, place, uid))

@@ -16,7 +16,9 @@ from scripts.cluster.shell import CommandFailed
 
 
 def build(which: Kind) -> None:
-    """Everything that takes long, into the cache: images with Python in them are made while Go compiles."""
+    """Everything that takes long, into the cache: images with Python in them are made while Go
+    compiles.
+    """
     if which != "local":
         return
     debian.install()
@@ -51,7 +53,12 @@ def up(which: Kind) -> None:
             with doing("Clearing away a cluster that was cut off"):
                 node.down()
         node.up()
-        addons.install(_kubectl(which), {i.variable: i.tag for i in images.IMAGES}, gobuild.program("helm"), with_dns=True)
+        addons.install(
+            _kubectl(which),
+            {i.variable: i.tag for i in images.IMAGES},
+            gobuild.program("helm"),
+            with_dns=True,
+        )
     elif which == "kind":
         kind.up()
         addons.install(_kubectl(which), kind.load_images(), "helm", with_dns=False)
@@ -79,7 +86,9 @@ def is_up(which: Kind) -> bool:
     if which == "existing":
         return True
     try:
-        return KUBECONFIG.exists() and "ok" in _kubectl(which)("get", "--raw", "/readyz", "--request-timeout=3s")
+        return KUBECONFIG.exists() and "ok" in _kubectl(which)(
+            "get", "--raw", "/readyz", "--request-timeout=3s"
+        )
     except (CommandFailed, FileNotFoundError):
         return False
 
@@ -90,21 +99,31 @@ def environment(which: Kind) -> dict[str, str]:
         names = ("KUBECONFIG", "INGRESS_URL", "PROMETHEUS_URL", "MLFLOW_TRACKING_URI")
         if absent := [n for n in names if not os.environ.get(n)]:
             raise NoCluster(
-                f"CLUSTER=existing also needs {', '.join(absent)}: how this machine reaches the cluster's Ingress, Prometheus and MLflow"
+                f"CLUSTER=existing also needs {', '.join(absent)}: how this machine reaches the"
+                " cluster's Ingress, Prometheus and MLflow"
             )
         return {n: os.environ[n] for n in names}
-    found = {"KUBECONFIG": str(KUBECONFIG), "INGRESS_URL": INGRESS_URL, "PROMETHEUS_URL": PROMETHEUS_URL, "MLFLOW_TRACKING_URI": MLFLOW_URL}
+    found = {
+        "KUBECONFIG": str(KUBECONFIG),
+        "INGRESS_URL": INGRESS_URL,
+        "PROMETHEUS_URL": PROMETHEUS_URL,
+        "MLFLOW_TRACKING_URI": MLFLOW_URL,
+    }
     if which == "local":
         found["PATH"] = f"{gobuild.program('kubectl').parent}:{os.environ['PATH']}"
     return found
 
 
 def run_with(which: Kind, command: list[str]) -> int:
-    """Run a command with the cluster up; one that this call brought up goes down again afterwards."""
+    """Run a command with the cluster up; one that this call brought up goes down again
+    afterwards.
+    """
     ours = not is_up(which)
     try:
         up(which)
-        return subprocess.run(command, env={**os.environ, **environment(which)}, check=False).returncode
+        return subprocess.run(
+            command, env={**os.environ, **environment(which)}, check=False
+        ).returncode
     finally:
         if ours:
             down(which)
@@ -132,11 +151,20 @@ def main() -> int:
         "status": "say whether the cluster is up",
     }.items():
         verbs.add_parser(name, help=text, description=text)
-    runner = verbs.add_parser("run", help="run a command with the cluster up", description="run a command with the cluster up")
+    runner = verbs.add_parser(
+        "run",
+        help="run a command with the cluster up",
+        description="run a command with the cluster up",
+    )
     runner.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND [ARG …]")
     arguments = parser.parse_args()
     try:
-        which = choose(os.environ, engine=kind.engine() is not None, linux=platform.system() == "Linux", root=_is_root())
+        which = choose(
+            os.environ,
+            engine=kind.engine() is not None,
+            linux=platform.system() == "Linux",
+            root=_is_root(),
+        )
         return _do(arguments, which)
     except (NoCluster, CommandFailed, FileNotFoundError) as failure:
         print(f"\nerror: {failure}", file=sys.stderr)

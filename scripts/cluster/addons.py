@@ -1,4 +1,6 @@
-"""What every kind of cluster gets: DNS where it has none, Traefik, Prometheus, MLflow, the CRD and the operator."""
+"""What every kind of cluster gets: DNS where it has none, Traefik, Prometheus, MLflow, the CRD and
+the operator.
+"""
 
 import json
 import re
@@ -52,11 +54,34 @@ def install_operator(helm: Path | str, kubeconfig: Path | str, images: Mapping[s
         repository, tag = images[variable].rsplit(":", 1)
         values += ["--set-string", f"{name}.repository={repository},{name}.tag={tag}"]
     chart, settings = REPOSITORY / "charts" / OPERATOR, MANIFESTS / "operator-values.yaml"
-    words: list[str | Path] = ["upgrade", "--install", OPERATOR, chart, "--namespace", NAMESPACE, "--values", settings, *values]
-    run([helm, "--kubeconfig", kubeconfig, *words, "--take-ownership", "--wait", "--timeout", "240s"])
+    words: list[str | Path] = [
+        "upgrade",
+        "--install",
+        OPERATOR,
+        chart,
+        "--namespace",
+        NAMESPACE,
+        "--values",
+        settings,
+        *values,
+    ]
+    run(
+        [
+            helm,
+            "--kubeconfig",
+            kubeconfig,
+            *words,
+            "--take-ownership",
+            "--wait",
+            "--timeout",
+            "240s",
+        ]
+    )
 
 
-def install(kubectl: Kubectl, images: Mapping[str, str], helm: Path | str, *, with_dns: bool) -> None:
+def install(
+    kubectl: Kubectl, images: Mapping[str, str], helm: Path | str, *, with_dns: bool
+) -> None:
     """Apply everything and wait until it runs."""
     with doing("Installing Traefik, Prometheus, MLflow and the operator"):
         kubectl.apply((MANIFESTS / "namespace.yaml").read_text())
@@ -68,18 +93,30 @@ def install(kubectl: Kubectl, images: Mapping[str, str], helm: Path | str, *, wi
         for part in PARTS:
             kubectl.apply(render((MANIFESTS / f"{part}.yaml").read_text(), images))
         if with_dns:
-            kubectl("rollout", "status", "-n", "kube-system", "deployment/coredns", "--timeout=180s")
+            kubectl(
+                "rollout", "status", "-n", "kube-system", "deployment/coredns", "--timeout=180s"
+            )
         for part in PARTS:
             kubectl("rollout", "status", "-n", NAMESPACE, f"deployment/{part}", "--timeout=240s")
         install_operator(helm, kubectl.kubeconfig, images)
-        kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/modelrollouts.rollouts.mlops.dev")
+        kubectl(
+            "wait",
+            "--for=condition=Established",
+            "--timeout=30s",
+            "crd/modelrollouts.rollouts.mlops.dev",
+        )
 
 
 def rules() -> dict[str, object]:
     """The project's recording rules and alerts, for the cluster's Prometheus."""
     text = (REPOSITORY / "monitoring" / "rules.yaml").read_text()
     metadata = {"name": "prometheus-rules", "namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"rules.yaml": text}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {"rules.yaml": text},
+    }
 
 
 def gateway_crds() -> list[Path]:

@@ -1,4 +1,6 @@
-"""etcd and kube-apiserver alone, on free loopback ports: what the API tests need, and the root of the local cluster."""
+"""etcd and kube-apiserver alone, on free loopback ports: what the API tests need, and the root of
+the local cluster.
+"""
 
 import contextlib
 import json
@@ -44,7 +46,13 @@ class Binaries:
 def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process of ours, ended by its pid: TERM, then KILL."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
@@ -57,17 +65,23 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
 
 
 @contextlib.contextmanager
-def control_plane(directory: Path, binaries: Binaries, users: Sequence[str] = (), flags: Sequence[str] = ()) -> Iterator[Path]:
-    """Run etcd and kube-apiserver with their files in `directory`; yields the path of a cluster-admin kubeconfig.
+def control_plane(
+    directory: Path, binaries: Binaries, users: Sequence[str] = (), flags: Sequence[str] = ()
+) -> Iterator[Path]:
+    """Run etcd and kube-apiserver with their files in `directory`; yields the path of a
+    cluster-admin kubeconfig.
 
-    users: more cluster admins, each with a file kubeconfig.<user> beside it, so that audit can tell them apart; flags: more of them
-    for kube-apiserver. Writes both process ids to `directory`/pids. Raises StartError where one of them does not come up.
+    users: more cluster admins, each with a file kubeconfig.<user> beside it, so that audit can tell
+    them apart; flags: more of them for kube-apiserver. Writes both process ids to `directory`/pids.
+    Raises StartError where one of them does not come up.
     """
     directory.mkdir(parents=True, exist_ok=True)
     client, peer, secure = free_port(), free_port(), free_port()
     tokens = {user: secrets.token_urlsafe(24) for user in ("admin", *users)}
     token = tokens["admin"]
-    (directory / "tokens.csv").write_text("".join(f'{t},{user},{user},"system:masters"\n' for user, t in tokens.items()))
+    (directory / "tokens.csv").write_text(
+        "".join(f'{t},{user},{user},"system:masters"\n' for user, t in tokens.items())
+    )
     key = directory / "service-account.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
     etcd = [
@@ -101,9 +115,14 @@ def control_plane(directory: Path, binaries: Binaries, users: Sequence[str] = ()
         path = kubeconfig if user == "admin" else directory / f"kubeconfig.{user}"
         path.write_text(json.dumps(_kubeconfig(f"https://127.0.0.1:{secure}", its_token)))
         path.chmod(0o600)
-    with running(etcd, directory / "etcd.log") as store, running(server, directory / "kube-apiserver.log") as process:
+    with (
+        running(etcd, directory / "etcd.log") as store,
+        running(server, directory / "kube-apiserver.log") as process,
+    ):
         (directory / "pids").write_text(f"{store.pid} {process.pid}\n")
-        _wait_ready(f"https://127.0.0.1:{secure}/readyz", token, process, directory / "kube-apiserver.log")
+        _wait_ready(
+            f"https://127.0.0.1:{secure}/readyz", token, process, directory / "kube-apiserver.log"
+        )
         yield kubeconfig
 
 
@@ -112,14 +131,18 @@ def _kubeconfig(url: str, token: str) -> dict[str, object]:
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
-        "clusters": [{"name": "test", "cluster": {"server": url, "insecure-skip-tls-verify": True}}],
+        "clusters": [
+            {"name": "test", "cluster": {"server": url, "insecure-skip-tls-verify": True}}
+        ],
         "users": [{"name": "test", "user": {"token": token}}],
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
     }
 
 
 def _wait_ready(url: str, token: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait for HTTP 200 of `url`; the certificate is the server's own, made a moment ago on loopback."""
+    """Wait for HTTP 200 of `url`; the certificate is the server's own, made a moment ago on
+    loopback.
+    """
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
@@ -127,15 +150,25 @@ def _wait_ready(url: str, token: str, process: subprocess.Popen[bytes], log: Pat
     while time.monotonic() < end:
         if process.poll() is not None:
             break
-        with contextlib.suppress(OSError, urllib.error.URLError), urllib.request.urlopen(request, context=context, timeout=2):
+        with (
+            contextlib.suppress(OSError, urllib.error.URLError),
+            urllib.request.urlopen(request, context=context, timeout=2),
+        ):
             return
         time.sleep(0.2)
-    raise StartError(f"kube-apiserver did not become ready; see {log}:\n" + log.read_text(errors="replace")[-2000:])
+    raise StartError(
+        f"kube-apiserver did not become ready; see {log}:\n"
+        + log.read_text(errors="replace")[-2000:]
+    )
 
 
 @contextlib.contextmanager
-def apiserver(directory: Path, users: Sequence[str] = (), flags: Sequence[str] = ()) -> Iterator[Path]:
-    """`control_plane` with the binaries that `scripts.cluster build` makes; what is missing is built first."""
+def apiserver(
+    directory: Path, users: Sequence[str] = (), flags: Sequence[str] = ()
+) -> Iterator[Path]:
+    """`control_plane` with the binaries that `scripts.cluster build` makes; what is missing is
+    built first.
+    """
     debian.install()
     for component in gobuild.COMPONENTS:
         if component.name == "kubernetes":

@@ -17,7 +17,10 @@ def choose(env: Mapping[str, str], *, engine: bool, linux: bool, root: bool) -> 
     if wanted and wanted not in KINDS:
         raise NoCluster(f"CLUSTER={wanted} is unknown: write existing, kind or local")
     if wanted == "existing" and not env.get("KUBECONFIG"):
-        raise NoCluster("CLUSTER=existing needs KUBECONFIG: export KUBECONFIG=<path of the cluster's kubeconfig>")
+        raise NoCluster(
+            "CLUSTER=existing needs KUBECONFIG: export KUBECONFIG=<path of the cluster's"
+            " kubeconfig>"
+        )
     if wanted == "kind" and not engine:
         raise NoCluster("CLUSTER=kind needs a container engine: start Docker or Podman")
     if wanted == "local" and not (linux and root):
@@ -28,4 +31,7 @@ def choose(env: Mapping[str, str], *, engine: bool, linux: bool, root: bool) -> 
         return "kind"
     if linux and root:
         return "local"
-    raise NoCluster("No cluster can be made here: start Docker or Podman, or be root on Linux, or set CLUSTER=existing and KUBECONFIG")
+    raise NoCluster(
+        "No cluster can be made here: start Docker or Podman, or be root on Linux, or set"
+        " CLUSTER=existing and KUBECONFIG"
+    )

@@ -26,7 +26,13 @@ PACKAGES = {
 def missing(wanted: Mapping[str, str] = PACKAGES) -> list[str]:
     """Packages whose program is not there."""
     found = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return sorted({package for program, package in wanted.items() if shutil.which(program, path=found) is None})
+    return sorted(
+        {
+            package
+            for program, package in wanted.items()
+            if shutil.which(program, path=found) is None
+        }
+    )
 
 
 def install(wanted: Mapping[str, str] = PACKAGES) -> None:

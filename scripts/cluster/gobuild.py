@@ -1,4 +1,6 @@
-"""The programs that come from Go modules: built once into the cache, keyed by everything that goes into them."""
+"""The programs that come from Go modules: built once into the cache, keyed by everything that goes
+into them.
+"""
 
 import hashlib
 import os
@@ -34,7 +36,9 @@ class Component:
 
     @property
     def key(self) -> str:
-        """Changes with the module versions, the flags and the toolchain-independent parts of the build."""
+        """Changes with the module versions, the flags and the toolchain-independent parts of the
+        build.
+        """
         files = sorted(f for f in self.source.rglob("*") if f.is_file())
         parts = [self.ldflags, self.cgo, self.tags, *self.packages, *(f.read_text() for f in files)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
@@ -50,17 +54,30 @@ COMPONENTS = (
         "kubernetes",
         tuple(
             f"k8s.io/kubernetes/cmd/{program}"
-            for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+            for program in (
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-scheduler",
+                "kubelet",
+                "kube-proxy",
+                "kubectl",
+            )
         ),
         minutes="6 to 10",
         # Without these, nodes and clients read v0.0.0-master.
-        ldflags=f"-s -w -X {_STAMP}.gitVersion=v{KUBERNETES} -X {_STAMP}.gitMajor=1 -X {_STAMP}.gitMinor=34",
+        ldflags=(
+            f"-s -w -X {_STAMP}.gitVersion=v{KUBERNETES} -X {_STAMP}.gitMajor=1 -X"
+            f" {_STAMP}.gitMinor=34"
+        ),
         cgo="1",
     ),
     Component("traefik", ("github.com/traefik/traefik/v3/cmd/traefik",), minutes="4 to 6"),
     Component(
         "prometheus",
-        ("github.com/prometheus/prometheus/cmd/prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
+        (
+            "github.com/prometheus/prometheus/cmd/prometheus",
+            "github.com/prometheus/prometheus/cmd/promtool",
+        ),
         minutes="3 to 5",
         tags="remove_all_sd,enable_kubernetes_sd",
     ),
@@ -83,29 +100,53 @@ def program(name: str) -> Path:
 
 
 def build(component: Component) -> None:
-    """Build what is not in the cache; a build that is cut off leaves nothing that looks complete."""
+    """Build what is not in the cache; a build that is cut off leaves nothing that looks
+    complete.
+    """
     if component.folder.exists():
         return
     if shutil.which("go") is None:
-        raise FileNotFoundError("Go is not installed: install Go 1.26 or later, or use a cluster of your own with CLUSTER=existing")
+        raise FileNotFoundError(
+            "Go is not installed: install Go 1.26 or later, or use a cluster of your own with"
+            " CLUSTER=existing"
+        )
     names = ", ".join(p.rsplit("/", 1)[1] for p in component.packages)
     component.folder.parent.mkdir(parents=True, exist_ok=True)
-    what = f"Building {component.name} ({names}) from Go modules; about {component.minutes} minutes the first time"
+    what = (
+        f"Building {component.name} ({names}) from Go modules; about {component.minutes} minutes"
+        " the first time"
+    )
     with doing(what), tempfile.TemporaryDirectory(dir=component.folder.parent) as work:
         source, out = Path(work) / "src", Path(work) / "out"
         shutil.copytree(component.source, source)
         out.mkdir()
         if component.name == "traefik":
             stub_lego(source)
-        command = ["go", "build", "-mod=mod", "-trimpath", "-tags", component.tags, "-ldflags", component.ldflags]
+        command = [
+            "go",
+            "build",
+            "-mod=mod",
+            "-trimpath",
+            "-tags",
+            component.tags,
+            "-ldflags",
+            component.ldflags,
+        ]
         command += ["-o", f"{out}/", *component.packages]
         run(
             command,
             cwd=source,
-            env={"CGO_ENABLED": component.cgo, "GOFLAGS": "", "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "local")},
+            env={
+                "CGO_ENABLED": component.cgo,
+                "GOFLAGS": "",
+                "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "local"),
+            },
         )
         if component.name == "traefik":
-            shutil.copytree(_module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard", out / "gateway-api")
+            shutil.copytree(
+                _module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard",
+                out / "gateway-api",
+            )
         if component.name == "kwok":
             shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
         out.rename(component.folder)
@@ -113,11 +154,16 @@ def build(component: Component) -> None:
 
 def _module(source: Path, path: str) -> Path:
     """Where a module that `source` depends on lies in the module cache."""
-    return Path(run(["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", path], cwd=source).strip().splitlines()[-1])
+    return Path(
+        run(["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", path], cwd=source)
+        .strip()
+        .splitlines()[-1]
+    )
 
 
 def stub_lego(source: Path) -> None:
-    """Put a copy of Traefik's ACME library without DNS providers beside go.mod, which replaces the module by it.
+    """Put a copy of Traefik's ACME library without DNS providers beside go.mod, which replaces the
+    module by it.
 
     Some of the providers' SDKs cannot be had as modules, and no certificate is ever ordered here.
     """
@@ -126,7 +172,11 @@ def stub_lego(source: Path) -> None:
         raise ValueError(f"{source / 'go.mod'} does not require github.com/go-acme/lego/v5")
     module = f"github.com/go-acme/lego/v5@{version[1]}"
     # Outside of the module, whose go.mod replaces lego by the very folder that is being made.
-    found = run(["go", "mod", "download", "-json", module], cwd=source.parent, env={"GO111MODULE": "on", "GOFLAGS": "-mod=mod"})
+    found = run(
+        ["go", "mod", "download", "-json", module],
+        cwd=source.parent,
+        env={"GO111MODULE": "on", "GOFLAGS": "-mod=mod"},
+    )
     directory = re.search(r'"Dir": "([^"]+)"', found)
     if directory is None:
         raise ValueError(f"{module} has no folder in the module cache")

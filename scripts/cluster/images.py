@@ -1,4 +1,6 @@
-"""Container images: built with buildah (or Docker, for kind) from Dockerfiles, keyed by what goes into them."""
+"""Container images: built with buildah (or Docker, for kind) from Dockerfiles, keyed by what goes
+into them.
+"""
 
 import hashlib
 import os
@@ -16,7 +18,10 @@ from scripts.cluster.shell import run
 
 ARCHIVES = CACHE / "images"
 PASSED_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT", "SSL_CERT_FILE")
-PACKAGES = {"operator": ("operator/rollout_operator", "operator/rollout_bridge"), "inference": ("inference/rollout_inference",)}
+PACKAGES = {
+    "operator": ("operator/rollout_operator", "operator/rollout_bridge"),
+    "inference": ("inference/rollout_inference",),
+}
 """What each image of ours has of the distribution's packages."""
 
 
@@ -24,7 +29,8 @@ PACKAGES = {"operator": ("operator/rollout_operator", "operator/rollout_bridge")
 class Image:
     """An image of ours.
 
-    inputs: files and folders whose content is in the key; context: what the Dockerfile copies from; None for the repository.
+    inputs: files and folders whose content is in the key; context: what the Dockerfile copies from;
+    None for the repository.
     """
 
     name: str
@@ -35,7 +41,9 @@ class Image:
 
     @cached_property
     def tag(self) -> str:
-        """Name and content key, read once: sources that are edited while an image is built do not mix up two images."""
+        """Name and content key, read once: sources that are edited while an image is built do not
+        mix up two images.
+        """
         return f"localhost/rollouts/{self.name}:{content_key((self.dockerfile, *self.inputs, *(p() for p in self.programs)))}"
 
     @property
@@ -50,14 +58,22 @@ class Image:
 
 
 def content_key(paths: Iterable[Path]) -> str:
-    """Hash over the names and contents of files; of large programs, name and size stand for the content."""
+    """Hash over the names and contents of files; of large programs, name and size stand for the
+    content.
+    """
     digest = hashlib.sha256()
     for path in paths:
-        files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+        files = (
+            [path]
+            if path.is_file()
+            else sorted(f for f in path.rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+        )
         for file in files:
             digest.update(f"{file.relative_to(path.parent)}\0".encode())
             size = file.stat().st_size
-            digest.update(file.read_bytes() if size < 4_000_000 else f"{file.parent.name}/{size}".encode())
+            digest.update(
+                file.read_bytes() if size < 4_000_000 else f"{file.parent.name}/{size}".encode()
+            )
     return digest.hexdigest()[:12]
 
 
@@ -69,17 +85,36 @@ def _ours(name: str) -> Image:
     return Image(
         name,
         REPOSITORY / f"Dockerfile.{name}",
-        tuple(REPOSITORY / p for p in ("pyproject.toml", "uv.lock", "scripts/sbom.py", *PACKAGES[name])),
+        tuple(
+            REPOSITORY / p
+            for p in ("pyproject.toml", "uv.lock", "scripts/sbom.py", *PACKAGES[name])
+        ),
     )
 
 
-PAUSE = Image("pause", HERE / "images" / "pause.Dockerfile", (HERE / "images" / "pause.c",), on_base=False)
+PAUSE = Image(
+    "pause", HERE / "images" / "pause.Dockerfile", (HERE / "images" / "pause.c",), on_base=False
+)
 IMAGES = (
     PAUSE,
-    Image("coredns", HERE / "images" / "coredns.Dockerfile", (), (_built("coredns"),), on_base=False),
-    Image("traefik", HERE / "images" / "traefik.Dockerfile", (), (_built("traefik"),), on_base=False),
-    Image("prometheus", HERE / "images" / "prometheus.Dockerfile", (), (_built("prometheus"),), on_base=False),
-    Image("mlflow", HERE / "images" / "mlflow.Dockerfile", (HERE / "images" / "mlflow-requirements.txt",)),
+    Image(
+        "coredns", HERE / "images" / "coredns.Dockerfile", (), (_built("coredns"),), on_base=False
+    ),
+    Image(
+        "traefik", HERE / "images" / "traefik.Dockerfile", (), (_built("traefik"),), on_base=False
+    ),
+    Image(
+        "prometheus",
+        HERE / "images" / "prometheus.Dockerfile",
+        (),
+        (_built("prometheus"),),
+        on_base=False,
+    ),
+    Image(
+        "mlflow",
+        HERE / "images" / "mlflow.Dockerfile",
+        (HERE / "images" / "mlflow-requirements.txt",),
+    ),
     _ours("operator"),
     _ours("inference"),
 )
@@ -88,7 +123,18 @@ IMAGES = (
 def buildah(*words: str | Path) -> str:
     """buildah with a storage of its own in the cache."""
     store = CACHE / "buildah"
-    return run(["buildah", "--root", store / "root", "--runroot", "/run/model-rollouts/buildah", "--storage-driver", "vfs", *words])
+    return run(
+        [
+            "buildah",
+            "--root",
+            store / "root",
+            "--runroot",
+            "/run/model-rollouts/buildah",
+            "--storage-driver",
+            "vfs",
+            *words,
+        ]
+    )
 
 
 def base_archive() -> Path:
@@ -99,7 +145,16 @@ def base_archive() -> Path:
         with doing("Making the base image: Debian bookworm with Python 3.11"):
             partial = path.with_suffix(".partial.tar")
             include = "--include=python3,python3-venv,ca-certificates"
-            run(["mmdebstrap", "--variant=minbase", include, "--dpkgopt=path-exclude=/usr/share/doc/*", "bookworm", partial])
+            run(
+                [
+                    "mmdebstrap",
+                    "--variant=minbase",
+                    include,
+                    "--dpkgopt=path-exclude=/usr/share/doc/*",
+                    "bookworm",
+                    partial,
+                ]
+            )
             partial.rename(path)
     return path
 
@@ -123,7 +178,15 @@ def build(image: Image) -> None:
         base = base_image() if image.on_base else "scratch"
         with tempfile.TemporaryDirectory(dir=ARCHIVES) as work:
             context = _context(image, Path(work))
-            words: list[str | Path] = ["bud", "--quiet", "--isolation", "chroot", "--no-cache", "--build-arg", f"BASE_IMAGE={base}"]
+            words: list[str | Path] = [
+                "bud",
+                "--quiet",
+                "--isolation",
+                "chroot",
+                "--no-cache",
+                "--build-arg",
+                f"BASE_IMAGE={base}",
+            ]
             for name in PASSED_ARGUMENTS:
                 if name in os.environ:
                     words += ["--build-arg", f"{name}={os.environ[name]}"]
@@ -139,7 +202,9 @@ def build(image: Image) -> None:
 
 
 def _context(image: Image, work: Path) -> Path:
-    """What the Dockerfile may copy: the repository, or a folder with the image's own files and programs."""
+    """What the Dockerfile may copy: the repository, or a folder with the image's own files and
+    programs.
+    """
     if image.dockerfile.parent == REPOSITORY:
         return REPOSITORY
     context = work / "context"
@@ -158,4 +223,9 @@ def _mounts() -> list[str | Path]:
         Path("/etc/pip.conf"): "/etc/pip.conf:ro",
         Path.home() / ".cache/uv": "/root/.cache/uv",
     }
-    return [word for source, target in caches.items() if source.exists() for word in ("-v", f"{source}:{target}")]
+    return [
+        word
+        for source, target in caches.items()
+        if source.exists()
+        for word in ("-v", f"{source}:{target}")
+    ]

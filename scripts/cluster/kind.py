@@ -1,4 +1,6 @@
-"""The kind way: the same manifests in a kind cluster. It could not be tried where it was written: no container engine."""
+"""The kind way: the same manifests in a kind cluster. It could not be tried where it was written:
+no container engine.
+"""
 
 import json
 import shutil
@@ -14,9 +16,17 @@ PORTS = (30080, 30090, 30050)
 
 
 def engine() -> str | None:
-    """The container engine that answers, docker or podman; None where there is none or only a client."""
+    """The container engine that answers, docker or podman; None where there is none or only a
+    client.
+    """
     for name in ("docker", "podman"):
-        if shutil.which(name) and subprocess.run([name, "info"], capture_output=True, check=False, timeout=30).returncode == 0:
+        if (
+            shutil.which(name)
+            and subprocess.run(
+                [name, "info"], capture_output=True, check=False, timeout=30
+            ).returncode
+            == 0
+        ):
             return name
     return None
 
@@ -27,19 +37,46 @@ def up() -> None:
     if NAME in run(["kind", "get", "clusters"]).split():
         return
     mapped = [{"containerPort": p, "hostPort": p, "listenAddress": "127.0.0.1"} for p in PORTS]
-    config = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [{"role": "control-plane", "extraPortMappings": mapped}]}
+    config = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "nodes": [{"role": "control-plane", "extraPortMappings": mapped}],
+    }
     (STATE / "kind.json").write_text(json.dumps(config))
     with doing("Creating the kind cluster"):
-        run(["kind", "create", "cluster", "--name", NAME, "--kubeconfig", KUBECONFIG, "--config", STATE / "kind.json", "--wait", "180s"])
+        run(
+            [
+                "kind",
+                "create",
+                "cluster",
+                "--name",
+                NAME,
+                "--kubeconfig",
+                KUBECONFIG,
+                "--config",
+                STATE / "kind.json",
+                "--wait",
+                "180s",
+            ]
+        )
 
 
 def load_images() -> dict[str, str]:
-    """Build the images with the engine and load them; returns image by placeholder. The parts' published images are pulled by the node."""
+    """Build the images with the engine and load them; returns image by placeholder. The parts'
+    published images are pulled by the node.
+    """
     program = engine() or "docker"
-    found = {"TRAEFIK_IMAGE": "traefik:v3.7.13", "PROMETHEUS_IMAGE": "prom/prometheus:v3.5.0", "MLFLOW_IMAGE": "", "COREDNS_IMAGE": ""}
+    found = {
+        "TRAEFIK_IMAGE": "traefik:v3.7.13",
+        "PROMETHEUS_IMAGE": "prom/prometheus:v3.5.0",
+        "MLFLOW_IMAGE": "",
+        "COREDNS_IMAGE": "",
+    }
     for image in images.IMAGES:
         if image.name in {"operator", "inference", "mlflow"}:
-            context = REPOSITORY if image.dockerfile.parent == REPOSITORY else image.dockerfile.parent
+            context = (
+                REPOSITORY if image.dockerfile.parent == REPOSITORY else image.dockerfile.parent
+            )
             with doing(f"Building the image {image.name} with {program}"):
                 run([program, "build", "-f", image.dockerfile, "-t", image.tag, context])
                 run(["kind", "load", "docker-image", "--name", NAME, image.tag])

@@ -1,4 +1,6 @@
-"""What the cluster does to the host's network, and how it is taken back: interfaces, iptables, sysctls."""
+"""What the cluster does to the host's network, and how it is taken back: interfaces, iptables,
+sysctls.
+"""
 
 import json
 import re
@@ -10,29 +12,40 @@ from scripts.cluster.paths import STATE
 from scripts.cluster.shell import CommandFailed, run
 
 BEFORE = STATE / "network-before.json"
-SYSCTLS = ("net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet", "net/netfilter/nf_conntrack_max")
+SYSCTLS = (
+    "net/ipv4/ip_forward",
+    "net/ipv4/conf/all/route_localnet",
+    "net/netfilter/nf_conntrack_max",
+)
 OUR_CHAIN = re.compile(r"^(KUBE|CNI)-")
 POD_NETWORK = "10.244.0.0/16"
 
 
 def node_address() -> str:
-    """This machine's own address, which pods and API server reach each other by; raises CommandFailed where there is none."""
+    """This machine's own address, which pods and API server reach each other by; raises
+    CommandFailed where there is none.
+    """
     for line in run(["ip", "-4", "-o", "addr", "show", "scope", "global"]).splitlines():
         fields = line.split()
         if not fields[1].startswith(("veth", "docker", "cni")):
             return fields[3].split("/")[0]
     raise CommandFailed(
-        "this machine has no IPv4 address but loopback: give an interface one, for example `ip addr add 192.0.2.2/24 dev eth0`"
+        "this machine has no IPv4 address but loopback: give an interface one, for example `ip addr"
+        " add 192.0.2.2/24 dev eth0`"
     )
 
 
 def remember() -> None:
-    """Keep what the network is before the cluster; kept only once, so that a second `up` does not take our own for the host's."""
+    """Keep what the network is before the cluster; kept only once, so that a second `up` does not
+    take our own for the host's.
+    """
     if BEFORE.exists():
         return
     BEFORE.parent.mkdir(parents=True, exist_ok=True)
     sysctls = {name: value for name in SYSCTLS if (value := _sysctl(name)) is not None}
-    BEFORE.write_text(json.dumps({"sysctls": sysctls, "interfaces": interfaces(), "policies": _policies()}))
+    BEFORE.write_text(
+        json.dumps({"sysctls": sysctls, "interfaces": interfaces(), "policies": _policies()})
+    )
 
 
 def enable_forwarding() -> None:
@@ -42,7 +55,9 @@ def enable_forwarding() -> None:
 
 def restore() -> None:
     """Take back chains, rules, interfaces and sysctls of ours."""
-    for table, family in ((t, f) for f in ("iptables", "ip6tables") for t in ("nat", "filter", "mangle")):
+    for table, family in (
+        (t, f) for f in ("iptables", "ip6tables") for t in ("nat", "filter", "mangle")
+    ):
         _clean_table(family, table)
     before: dict[str, Any] = {"sysctls": {}, "interfaces": interfaces(), "policies": {}}
     if BEFORE.exists():
@@ -63,7 +78,9 @@ def interfaces() -> list[str]:
 
 
 def our_rules(saved: str) -> tuple[list[str], list[str]]:
-    """From the output of iptables-save for one table: the rules that only lead to chains of ours, and those chains."""
+    """From the output of iptables-save for one table: the rules that only lead to chains of ours,
+    and those chains.
+    """
     lines = saved.splitlines()
     chains = [line[1:].split()[0] for line in lines if line.startswith(":")]
     ours = [c for c in chains if OUR_CHAIN.match(c)]
@@ -122,5 +139,8 @@ def _sysctl(name: str) -> str | None:
 def mounts(below: Iterable[Path]) -> list[str]:
     """Mount points below the given folders, deepest first."""
     roots = tuple(str(p) for p in below)
-    points = [line.split()[1].replace("\\040", " ") for line in Path("/proc/self/mounts").read_text().splitlines()]
+    points = [
+        line.split()[1].replace("\\040", " ")
+        for line in Path("/proc/self/mounts").read_text().splitlines()
+    ]
     return sorted((p for p in points if p.startswith(roots)), key=len, reverse=True)

@@ -1,4 +1,6 @@
-"""The local cluster's processes: etcd, containerd, control plane, kubelet and kube-proxy on this one machine."""
+"""The local cluster's processes: etcd, containerd, control plane, kubelet and kube-proxy on this
+one machine.
+"""
 
 import contextlib
 import json
@@ -34,7 +36,9 @@ def up() -> None:
         _etcd()
         _containerd()
         _control_plane(address)
-        _wait("the API server", lambda: "ok" in _kubectl("get", "--raw", "/readyz"), "kube-apiserver")
+        _wait(
+            "the API server", lambda: "ok" in _kubectl("get", "--raw", "/readyz"), "kube-apiserver"
+        )
     with doing("Importing images"):
         import_images()
     with doing("Starting kubelet and kube-proxy"):
@@ -63,8 +67,12 @@ def down() -> None:
 
 def leftovers() -> list[str]:
     """What is still there of ours: processes, mounts, interfaces, rules."""
-    found = [f"process {name}" for name in processes.names()] + [f"process {pid} (containerd-shim)" for pid in _shims()]
-    return found + [f"mount {point}" for point in network.mounts((STATE, RUN))] + network.leftovers()
+    found = [f"process {name}" for name in processes.names()] + [
+        f"process {pid} (containerd-shim)" for pid in _shims()
+    ]
+    return (
+        found + [f"mount {point}" for point in network.mounts((STATE, RUN))] + network.leftovers()
+    )
 
 
 def import_images() -> None:
@@ -95,14 +103,25 @@ def _wait(what: str, ready: Callable[[], bool], process: str, seconds: float = 1
     while not ready():
         if not processes.alive(process) or time.monotonic() > end:
             log = LOGS / f"{process}.log"
-            raise CommandFailed(f"{what} did not become ready; see {log}:\n{log.read_text(errors='replace')[-2500:]}")
+            raise CommandFailed(
+                f"{what} did not become ready; see"
+                f" {log}:\n{log.read_text(errors='replace')[-2500:]}"
+            )
         time.sleep(0.3)
 
 
 def _etcd() -> None:
     client, peer = f"http://127.0.0.1:{ETCD_PORT}", f"http://127.0.0.1:{ETCD_PEER_PORT}"
-    words = [f"--data-dir={STATE / 'etcd'}", f"--listen-client-urls={client}", f"--advertise-client-urls={client}"]
-    words += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}"]
+    words = [
+        f"--data-dir={STATE / 'etcd'}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+    ]
+    words += [
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+    ]
     processes.start("etcd", ["etcd", *words, "--unsafe-no-fsync"])
 
 
@@ -144,7 +163,11 @@ def _control_plane(address: str) -> None:
             "--bind-address=127.0.0.1",
         ],
     )
-    scheduler = [f"--kubeconfig={keys / 'scheduler.kubeconfig'}", "--leader-elect=false", "--bind-address=127.0.0.1"]
+    scheduler = [
+        f"--kubeconfig={keys / 'scheduler.kubeconfig'}",
+        "--leader-elect=false",
+        "--bind-address=127.0.0.1",
+    ]
     processes.start("scheduler", [gobuild.program("kube-scheduler"), *scheduler])
 
 
@@ -158,13 +181,16 @@ def _containerd() -> None:
         "routes": [{"dst": "0.0.0.0/0"}],
         "dataDir": str(STATE / "ipam"),
     }
-    # ptp and not bridge: every packet between pods is routed, so Services work without the br_netfilter module.
-    plugins = [{"type": "ptp", "ipMasq": True, "ipam": ipam}, {"type": "portmap", "capabilities": {"portMappings": True}}]
+    # ptp and not bridge: every packet between pods is routed, so Services work without the
+    # br_netfilter module.
+    plugins = [
+        {"type": "ptp", "ipMasq": True, "ipam": ipam},
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+    ]
     conflist = {"cniVersion": "0.4.0", "name": "model-rollouts", "plugins": plugins}
     (network_config / "10-model-rollouts.conflist").write_text(json.dumps(conflist))
     config = STATE / "containerd.toml"
-    config.write_text(
-        f"""version = 2
+    config.write_text(f"""version = 2
 root = "{CONTENT}"
 state = "{RUN}/containerd"
 [grpc]
@@ -176,8 +202,7 @@ state = "{RUN}/containerd"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{network_config}"
-"""
-    )
+""")
     processes.start("containerd", ["containerd", "--config", config])
     end = time.monotonic() + 30
     while not SOCKET.exists() and time.monotonic() < end:
@@ -186,7 +211,8 @@ state = "{RUN}/containerd"
 
 def _kubelet(address: str) -> None:
     KUBELET.mkdir(parents=True, exist_ok=True)
-    # Pods resolve cluster names only; the host's servers would be of no use where nothing outside is reached.
+    # Pods resolve cluster names only; the host's servers would be of no use where nothing outside
+    # is reached.
     (STATE / "resolv.conf").write_text("")
     config = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -205,7 +231,11 @@ def _kubelet(address: str) -> None:
         "clusterDomain": "cluster.local",
         "resolvConf": str(STATE / "resolv.conf"),
         "podLogsDir": str(STATE / "pod-logs"),
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "evictionHard": {
+            "memory.available": "100Mi",
+            "nodefs.available": "1%",
+            "imagefs.available": "1%",
+        },
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "nodeStatusUpdateFrequency": "5s",
@@ -213,20 +243,38 @@ def _kubelet(address: str) -> None:
     }
     path = STATE / "kubelet.json"
     path.write_text(json.dumps(config))
-    words = [f"--config={path}", f"--kubeconfig={pki.files() / 'kubelet.kubeconfig'}", f"--root-dir={KUBELET}"]
-    words += [f"--cert-dir={STATE / 'kubelet-pki'}", f"--hostname-override={NODE}", f"--node-ip={address}"]
+    words = [
+        f"--config={path}",
+        f"--kubeconfig={pki.files() / 'kubelet.kubeconfig'}",
+        f"--root-dir={KUBELET}",
+    ]
+    words += [
+        f"--cert-dir={STATE / 'kubelet-pki'}",
+        f"--hostname-override={NODE}",
+        f"--node-ip={address}",
+    ]
     processes.start("kubelet", [gobuild.program("kubelet"), *words])
 
 
 def _kube_proxy() -> None:
-    words = ["--proxy-mode=iptables", "--conntrack-max-per-core=0", "--nodeport-addresses=127.0.0.0/8", f"--hostname-override={NODE}"]
-    words += [f"--cluster-cidr={network.POD_NETWORK}", f"--kubeconfig={pki.files() / 'kube-proxy.kubeconfig'}"]
+    words = [
+        "--proxy-mode=iptables",
+        "--conntrack-max-per-core=0",
+        "--nodeport-addresses=127.0.0.0/8",
+        f"--hostname-override={NODE}",
+    ]
+    words += [
+        f"--cluster-cidr={network.POD_NETWORK}",
+        f"--kubeconfig={pki.files() / 'kube-proxy.kubeconfig'}",
+    ]
     words += ["--healthz-bind-address=127.0.0.1:10256", "--metrics-bind-address=127.0.0.1:10249"]
     processes.start("kube-proxy", [gobuild.program("kube-proxy"), *words])
 
 
 def _remove_pods() -> None:
-    """End every container through containerd, so that it takes its mounts and network down itself."""
+    """End every container through containerd,
+    so that it takes its mounts and network down itself.
+    """
     if not SOCKET.exists() or not processes.alive("containerd"):
         return
     ctr = ["ctr", "-a", str(SOCKET), "-n", "k8s.io"]
@@ -243,13 +291,19 @@ def _remove_pods() -> None:
 
 
 def _shims() -> list[int]:
-    """Processes that containerd leaves to hold containers, by the address of our socket in their command line."""
+    """Processes that containerd leaves to hold containers, by the address of our socket in their
+    command line.
+    """
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
                 command = (folder / "cmdline").read_bytes().split(b"\0")
-                if command and command[0].endswith(b"containerd-shim-runc-v2") and str(SOCKET).encode() in command:
+                if (
+                    command
+                    and command[0].endswith(b"containerd-shim-runc-v2")
+                    and str(SOCKET).encode() in command
+                ):
                     found.append(int(folder.name))
     return found
 
@@ -276,7 +330,9 @@ def _remove_cgroups() -> None:
             top = controller / name
             if not top.is_dir():
                 continue
-            for folder in sorted((d for d in top.rglob("*") if d.is_dir()), key=lambda d: len(d.parts), reverse=True):
+            for folder in sorted(
+                (d for d in top.rglob("*") if d.is_dir()), key=lambda d: len(d.parts), reverse=True
+            ):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
             with contextlib.suppress(OSError):

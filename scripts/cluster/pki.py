@@ -26,12 +26,36 @@ def make(address: str, port: int) -> None:
     PKI.mkdir(parents=True, exist_ok=True)
     PKI.chmod(0o700)
     _openssl(
-        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=model-rollouts", "-keyout", "ca.key", "-out", "ca.crt"
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=model-rollouts",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.crt",
     )
-    names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"]
-    subjects = ",".join([f"DNS:{n}" for n in names] + [f"IP:{ip}" for ip in ("127.0.0.1", "10.96.0.1", address)])
+    names = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "localhost",
+    ]
+    subjects = ",".join(
+        [f"DNS:{n}" for n in names] + [f"IP:{ip}" for ip in ("127.0.0.1", "10.96.0.1", address)]
+    )
     _signed("apiserver", "/CN=kube-apiserver", f"subjectAltName={subjects}")
-    _signed("kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client", "extendedKeyUsage=clientAuth")
+    _signed(
+        "kubelet-client",
+        "/O=system:masters/CN=kube-apiserver-kubelet-client",
+        "extendedKeyUsage=clientAuth",
+    )
     _openssl("genrsa", "-out", "service-account.key", "2048")
     tokens = {name: secrets.token_urlsafe(24) for name in IDENTITIES}
     ca = base64.b64encode((PKI / "ca.crt").read_bytes()).decode()
@@ -39,7 +63,10 @@ def make(address: str, port: int) -> None:
         target = KUBECONFIG if name == "admin" else PKI / f"{name}.kubeconfig"
         target.write_text(_kubeconfig(f"https://{address}:{port}", ca, token))
         target.chmod(0o600)
-    lines = [f'{token},{IDENTITIES[name][0]},{name},"{IDENTITIES[name][1]}"\n' for name, token in tokens.items()]
+    lines = [
+        f'{token},{IDENTITIES[name][0]},{name},"{IDENTITIES[name][1]}"\n'
+        for name, token in tokens.items()
+    ]
     (PKI / "tokens.csv").write_text("".join(lines))
 
 
@@ -48,9 +75,30 @@ def _openssl(*words: str) -> None:
 
 
 def _signed(name: str, subject: str, extension: str) -> None:
-    _openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", subject, "-keyout", f"{name}.key", "-out", f"{name}.csr")
+    _openssl(
+        "req",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        subject,
+        "-keyout",
+        f"{name}.key",
+        "-out",
+        f"{name}.csr",
+    )
     (PKI / f"{name}.ext").write_text(extension)
-    signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", f"{name}.ext"]
+    signing = [
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "30",
+        "-extfile",
+        f"{name}.ext",
+    ]
     _openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.crt")
 
 
@@ -59,9 +107,19 @@ def _kubeconfig(server: str, ca: str, token: str) -> str:
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "model-rollouts",
-        "clusters": [{"name": "model-rollouts", "cluster": {"server": server, "certificate-authority-data": ca}}],
+        "clusters": [
+            {
+                "name": "model-rollouts",
+                "cluster": {"server": server, "certificate-authority-data": ca},
+            }
+        ],
         "users": [{"name": "model-rollouts", "user": {"token": token}}],
-        "contexts": [{"name": "model-rollouts", "context": {"cluster": "model-rollouts", "user": "model-rollouts"}}],
+        "contexts": [
+            {
+                "name": "model-rollouts",
+                "context": {"cluster": "model-rollouts", "user": "model-rollouts"},
+            }
+        ],
     }
     return json.dumps(config, indent=1)
 

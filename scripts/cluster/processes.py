@@ -14,7 +14,9 @@ PATIENCE = 20.0
 
 
 def start_time(pid: int) -> str | None:
-    """When the kernel started this pid, in clock ticks since boot; None where there is no such process, or only its corpse."""
+    """When the kernel started this pid, in clock ticks since boot; None where there is no such
+    process, or only its corpse.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
@@ -23,7 +25,9 @@ def start_time(pid: int) -> str | None:
 
 
 def start(name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
-    """Start a process in a session of its own, with its output in the log folder; one that runs already is left alone."""
+    """Start a process in a session of its own, with its output in the log folder; one that runs
+    already is left alone.
+    """
     if alive(name):
         return
     LOGS.mkdir(parents=True, exist_ok=True)
@@ -41,7 +45,9 @@ def start(name: str, command: Sequence[str | Path], env: Mapping[str, str] | Non
 
 
 def alive(name: str) -> bool:
-    """Whether the process that was started under this name still runs; a pid that was given to another does not count."""
+    """Whether the process that was started under this name still runs; a pid that was given to
+    another does not count.
+    """
     return _pid(name) is not None
 
 

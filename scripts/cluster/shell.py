@@ -7,7 +7,9 @@ from pathlib import Path
 
 
 class CommandFailed(RuntimeError):
-    """A command ended with another exit code than 0; the message holds the end of what it printed."""
+    """A command ended with another exit code than 0;
+    the message holds the end of what it printed.
+    """
 
 
 def run(
@@ -18,7 +20,9 @@ def run(
     stdin: str | None = None,
     log: Path | None = None,
 ) -> str:
-    """Run `command` and return what it printed; `env` is added to ours; `log` keeps everything. Raises CommandFailed."""
+    """Run `command` and return what it printed; `env` is added to ours; `log` keeps everything.
+    Raises CommandFailed.
+    """
     words = [str(word) for word in command]
     done = subprocess.run(
         words,
@@ -36,5 +40,7 @@ def run(
         log.write_text(done.stdout)
     if done.returncode:
         kept = f" (all of it: {log})" if log else ""
-        raise CommandFailed(f"`{' '.join(words)[:300]}` ended with {done.returncode}{kept}:\n{done.stdout[-3000:]}")
+        raise CommandFailed(
+            f"`{' '.join(words)[:300]}` ended with {done.returncode}{kept}:\n{done.stdout[-3000:]}"
+        )
     return done.stdout

@@ -1,4 +1,6 @@
-"""The few calls to the API server that the demo and the end-to-end tests need. Plain dicts in and out."""
+"""The few calls to the API server that the demo and the end-to-end tests need. Plain dicts in and
+out.
+"""
 
 import json
 from typing import Any
@@ -12,7 +14,9 @@ TIMEOUT = 30.0
 
 
 class KubeError(Exception):
-    """The API server refused a call or could not be reached; the message says which call and why."""
+    """The API server refused a call or could not be reached;
+    the message says which call and why.
+    """
 
 
 class Kube:
@@ -23,7 +27,8 @@ class Kube:
             config.load_kube_config()  # type: ignore[no-untyped-call]
         except config.ConfigException as missing:
             raise KubeError(
-                f"No cluster: {missing} Run `make cluster` and export the KUBECONFIG it prints, or use `make demo`."
+                f"No cluster: {missing} Run `make cluster` and export the KUBECONFIG it prints, or"
+                " use `make demo`."
             ) from missing
         self._api = client.ApiClient()
 
@@ -45,15 +50,22 @@ class Kube:
         return made
 
     def apply(self, path: str, body: Object) -> Object:
-        """Server-side apply with strict validation; raises KubeError with the server's sentence where it is refused."""
+        """Server-side apply with strict validation; raises KubeError with the server's sentence
+        where it is refused.
+        """
         query = [("fieldManager", FIELD_MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
         made = self._call("PATCH", path, body, query, "application/apply-patch+yaml")
         if made is None:
-            raise KubeError(f"PATCH {path}: not found; does the namespace exist, and is the resource's definition installed?")
+            raise KubeError(
+                f"PATCH {path}: not found; does the namespace exist, and is the resource's"
+                " definition installed?"
+            )
         return made
 
     def delete(self, path: str) -> None:
-        """Delete the object at `path` and, in the background, what it owns; one that is gone already is no error."""
+        """Delete the object at `path` and, in the background, what it owns; one that is gone
+        already is no error.
+        """
         self._call("DELETE", path, {"propagationPolicy": "Background"})
 
     def _call(
@@ -67,7 +79,12 @@ class Kube:
         headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
             request = self._api.param_serialize(
-                method, path, query_params=query or [], header_params=headers, body=body, auth_settings=["BearerToken"]
+                method,
+                path,
+                query_params=query or [],
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
             )
             response = self._api.call_api(*request, _request_timeout=TIMEOUT)
             status, raw = int(response.status), bytes(response.read())  # type: ignore[no-untyped-call]

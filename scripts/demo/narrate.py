@@ -1,4 +1,6 @@
-"""What the demo says while it goes on: a line for each change, and on a terminal one live line below them."""
+"""What the demo says while it goes on: a line for each change, and on a terminal one live line
+below them.
+"""
 
 import os
 import threading
@@ -12,7 +14,13 @@ from rich.table import Table
 
 from scripts.demo.kube import Object
 
-COLOURS = {"Promoted": "green", "RollingBack": "red", "RolledBack": "red", "Invalid": "red", "Trial": "yellow"}
+COLOURS = {
+    "Promoted": "green",
+    "RollingBack": "red",
+    "RolledBack": "red",
+    "Invalid": "red",
+    "Trial": "yellow",
+}
 PLAIN_WIDTH = 140
 HEARTBEAT = 15.0
 """Seconds between two signs of life where there is no terminal to animate."""
@@ -20,13 +28,17 @@ BAR = 20
 
 
 class Narrator:
-    """Writes to the terminal; plain lines without colour or motion where there is none, or in CI."""
+    """Writes to the terminal; plain lines without colour or motion where there is none,
+    or in CI.
+    """
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
         self.moves = self.console.is_terminal and not os.environ.get("CI")
         if not self.moves:
-            self.console = Console(highlight=False, width=PLAIN_WIDTH, force_terminal=False, color_system=None)
+            self.console = Console(
+                highlight=False, width=PLAIN_WIDTH, force_terminal=False, color_system=None
+            )
         self._started = time.monotonic()
         self._weight = 0
 
@@ -36,7 +48,9 @@ class Narrator:
         self.console.print(f"[bold]{escape(text)}[/]")
 
     def say(self, text: str, mark: str = "", style: str = "cyan") -> None:
-        """One line: seconds since the start, a mark of at most 12 characters, a sentence that wraps under itself."""
+        """One line: seconds since the start, a mark of at most 12 characters, a sentence that wraps
+        under itself.
+        """
         at = f"{time.monotonic() - self._started:.0f} s"
         if not self.moves:
             self.console.print(f"{at:>6} {escape(mark):<12} {text}", soft_wrap=True)
@@ -54,12 +68,18 @@ class Narrator:
         if weight != self._weight:
             self._weight = weight
             filled = round(weight * BAR / 100)
-            self.say(f"[yellow]{'█' * filled}[/][dim]{'░' * (BAR - filled)}[/] {weight} %", "weight", "yellow")
+            self.say(
+                f"[yellow]{'█' * filled}[/][dim]{'░' * (BAR - filled)}[/] {weight} %",
+                "weight",
+                "yellow",
+            )
         self.say(escape(str(status.get("message", ""))), phase, COLOURS.get(phase, "cyan"))
 
     @contextmanager
     def busy(self, what: Callable[[], str]) -> Iterator[None]:
-        """While the body runs, keep saying `what()`: on a live line on a terminal, in a line now and then elsewhere."""
+        """While the body runs, keep saying `what()`: on a live line on a terminal, in a line now
+        and then elsewhere.
+        """
         done = threading.Event()
 
         def tick() -> None:

@@ -1,4 +1,6 @@
-"""What came out: the table at the end, build/demo.json, and the claims that make the demo succeed or fail."""
+"""What came out: the table at the end, build/demo.json, and the claims that make the demo succeed
+or fail.
+"""
 
 import json
 from collections import Counter
@@ -20,7 +22,9 @@ TARGET = Path("build/demo.json")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one version: verdict and reason from the rollout's history, seconds from apply to verdict."""
+    """What became of one version: verdict and reason from the rollout's history, seconds from apply
+    to verdict.
+    """
 
     model: Model
     expected: str
@@ -38,7 +42,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The figures of one run. `counted`: predict requests by version as Prometheus has them from the pods; None: not asked."""
+    """The figures of one run. `counted`: predict requests by version as Prometheus has them from
+    the pods; None: not asked.
+    """
 
     outcomes: Sequence[Outcome]
     answers: Sequence[Answer]
@@ -52,35 +58,57 @@ class Report:
     def broken(self) -> list[str]:
         """The claims that do not hold, each as a sentence; empty where the demo succeeded."""
         wrong = [
-            f"{o.model.uri} was to be {o.expected}, but is {o.verdict or 'without a verdict'}: {o.message}"
+            f"{o.model.uri} was to be {o.expected}, but is {o.verdict or 'without a verdict'}:"
+            f" {o.message}"
             for o in self.outcomes
             if o.verdict != o.expected
         ]
         if self.failed:
             kinds = Counter(a.failure for a in self.failed).most_common(3)
             said = "; ".join(f"{count} x {failure}" for failure, count in kinds)
-            wrong.append(f"{len(self.failed)} of {len(self.answers)} predict requests failed: {said}")
+            wrong.append(
+                f"{len(self.failed)} of {len(self.answers)} predict requests failed: {said}"
+            )
         wrong += [
-            f"At weight {s.weight} version {s.version} served {s.served:.1f} % of {s.requests} requests, asked were {s.asked:.0f} %: "
-            f"more than {TOLERANCE:.0f} points apart"
+            f"At weight {s.weight} version {s.version} served {s.served:.1f} % of {s.requests}"
+            f" requests, asked were {s.asked:.0f} %: more than {TOLERANCE:.0f} points apart"
             for s in self.shares
             if not s.kept
         ]
         if not any(s.counts for s in self.shares):
-            wrong.append(f"No weight stood long enough for {ENOUGH} requests, so no served share was measured")
+            wrong.append(
+                f"No weight stood long enough for {ENOUGH} requests, so no served share was"
+                " measured"
+            )
         return wrong
 
     def as_json(self) -> dict[str, Any]:
-        """The figures of DESIGN §8; shares in percent, one entry for each version at each weight of a trial."""
+        """The figures of DESIGN §8; shares in percent, one entry for each version at each weight of
+        a trial.
+        """
         return {
             "versions": [
-                {"uri": o.model.uri, "verdict": o.verdict, "reason": o.reason, "seconds": round(o.seconds, 1), "message": o.message}
-                | {"accuracy": round(o.model.accuracy, 4), "requests": {"sent": len(o.answers), "failed": o.failed}}
+                {
+                    "uri": o.model.uri,
+                    "verdict": o.verdict,
+                    "reason": o.reason,
+                    "seconds": round(o.seconds, 1),
+                    "message": o.message,
+                }
+                | {
+                    "accuracy": round(o.model.accuracy, 4),
+                    "requests": {"sent": len(o.answers), "failed": o.failed},
+                }
                 for o in self.outcomes
             ],
             "requests": {"sent": len(self.answers), "failed": len(self.failed)},
             "shares": [
-                {"weight": s.weight, "asked": s.asked, "served": round(s.served, 2), "requests": s.requests}
+                {
+                    "weight": s.weight,
+                    "asked": s.asked,
+                    "served": round(s.served, 2),
+                    "requests": s.requests,
+                }
                 | {"candidate": s.candidate, "version": s.version, "held": s.counts, "kept": s.kept}
                 for s in self.shares
             ],
@@ -97,14 +125,28 @@ class Report:
         console.print(self._verdicts())
         console.print()
         console.print(self._served())
-        console.print("[dim]sent, failed: while the version was rolled out; served: by the version, in all.[/]")
+        console.print(
+            "[dim]sent, failed: while the version was rolled out; served: by the version, in"
+            " all.[/]"
+        )
         good = Counter(a.version for a in self.answers if a.ok)
         if self.counted is not None:
-            pairs = ", ".join(f"version {v}: {n} answered, {self.counted.get(v, 0)} counted" for v, n in sorted(good.items()))
-            console.print(f"[dim]Cross-check, answers here against ml_request_count_total in Prometheus: {pairs}.[/]")
+            pairs = ", ".join(
+                f"version {v}: {n} answered, {self.counted.get(v, 0)} counted"
+                for v, n in sorted(good.items())
+            )
+            console.print(
+                "[dim]Cross-check, answers here against ml_request_count_total in Prometheus:"
+                f" {pairs}.[/]"
+            )
 
     def _verdicts(self) -> Table:
-        table = Table(title="What became of each version", title_justify="left", title_style="bold", expand=True)
+        table = Table(
+            title="What became of each version",
+            title_justify="left",
+            title_style="bold",
+            expand=True,
+        )
         table.add_column("version", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
         table.add_column("why", ratio=1)
@@ -116,14 +158,33 @@ class Report:
         for o in self.outcomes:
             colour = "green" if o.verdict == "Promoted" else "red"
             why = escape(f"{o.reason}: {o.message}")
-            row = (o.model.version, f"[{colour}]{o.verdict}[/]", why, f"{o.seconds:.0f} s", str(len(o.answers)), str(o.failed))
+            row = (
+                o.model.version,
+                f"[{colour}]{o.verdict}[/]",
+                why,
+                f"{o.seconds:.0f} s",
+                str(len(o.answers)),
+                str(o.failed),
+            )
             table.add_row(*row, str(good[o.model.version]))
         table.add_section()
-        table.add_row("all", "", "", "", f"[bold]{len(self.answers)}[/]", f"[bold]{len(self.failed)}[/]", str(good.total()))
+        table.add_row(
+            "all",
+            "",
+            "",
+            "",
+            f"[bold]{len(self.answers)}[/]",
+            f"[bold]{len(self.failed)}[/]",
+            str(good.total()),
+        )
         return table
 
     def _served(self) -> Table:
-        table = Table(title="Share served by each version at each weight", title_justify="left", title_style="bold")
+        table = Table(
+            title="Share served by each version at each weight",
+            title_justify="left",
+            title_style="bold",
+        )
         for name in ("trial of", "weight", "served by", "asked", "served", "of requests", ""):
             table.add_column(name, justify="right", no_wrap=True)
         for s in self.shares:

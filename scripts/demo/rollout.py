@@ -17,11 +17,20 @@ T = TypeVar("T")
 
 
 class NeverHappened(Exception):
-    """What was waited for did not happen in time; the message says what, how long, and what stood in its place."""
+    """What was waited for did not happen in time; the message says what, how long, and what stood
+    in its place.
+    """
 
 
-def eventually(probe: Callable[[], T | None], what: str, seconds: float, instead: Callable[[], str] = str, pause: float = 0.4) -> T:
-    """Poll until `probe` gives something; an API server or a host that does not answer for a while only costs time.
+def eventually(
+    probe: Callable[[], T | None],
+    what: str,
+    seconds: float,
+    instead: Callable[[], str] = str,
+    pause: float = 0.4,
+) -> T:
+    """Poll until `probe` gives something; an API server or a host that does not answer for a while
+    only costs time.
 
     Raises NeverHappened after `seconds`, with `instead()` telling what was found.
     """
@@ -34,7 +43,9 @@ def eventually(probe: Callable[[], T | None], what: str, seconds: float, instead
         except AWAY as failure:
             trouble = str(failure) or repr(failure)
         if time.monotonic() > end:
-            raise NeverHappened(f"Waited {seconds:.0f} s in vain for {what}. {trouble or _told(instead)}".strip())
+            raise NeverHappened(
+                f"Waited {seconds:.0f} s in vain for {what}. {trouble or _told(instead)}".strip()
+            )
         time.sleep(pause)
 
 
@@ -48,7 +59,9 @@ def _told(instead: Callable[[], str]) -> str:
 
 @dataclass
 class Rollout:
-    """The ModelRollout `name` in `namespace`, answering on `host`; `settings` are the fields of its spec besides modelUri."""
+    """The ModelRollout `name` in `namespace`, answering on `host`; `settings` are the fields of its
+    spec besides modelUri.
+    """
 
     kube: Kube
     namespace: str
@@ -87,7 +100,9 @@ class Rollout:
         return next((c for c in self.status().get("conditions", ()) if c["type"] == kind), {})
 
     def wait(self, phase: str, uri: str, seconds: float) -> Object:
-        """Wait until the rollout is in `phase` with the model `uri`, as candidate or as stable; returns the status."""
+        """Wait until the rollout is in `phase` with the model `uri`, as candidate or as stable;
+        returns the status.
+        """
 
         def probe() -> Object | None:
             status = self.status()
@@ -100,18 +115,27 @@ class Rollout:
     def tell(self) -> str:
         """Where the rollout stands, as a sentence."""
         status = self.status()
-        return f"It is in phase {status.get('phase', 'unknown')}: {status.get('message') or 'the operator has written no status yet'}"
+        return (
+            f"It is in phase {status.get('phase', 'unknown')}:"
+            f" {status.get('message') or 'the operator has written no status yet'}"
+        )
 
     def canary(self) -> tuple[str, int] | None:
-        """Revision and weight (0 to 100) in the canary Ingress; None where there is no canary Ingress."""
-        path = f"/apis/networking.k8s.io/v1/namespaces/{self.namespace}/ingresses/{self.name}-canary"
+        """Revision and weight (0 to 100) in the canary Ingress; None where there is no canary
+        Ingress.
+        """
+        path = (
+            f"/apis/networking.k8s.io/v1/namespaces/{self.namespace}/ingresses/{self.name}-canary"
+        )
         if (found := self.kube.get(path)) is None:
             return None
         service: str = found["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"]
         return service.removeprefix(f"{self.name}-"), int(found["metadata"]["annotations"][WEIGHT])
 
     def owned(self) -> dict[str, list[str]]:
-        """Names of everything that exists for this rollout, by kind; kinds without any are left out."""
+        """Names of everything that exists for this rollout, by kind; kinds without any are left
+        out.
+        """
         collections = {
             "Deployment": "/apis/apps/v1",
             "ReplicaSet": "/apis/apps/v1",
@@ -123,18 +147,30 @@ class Rollout:
         found = {}
         for kind, root in collections.items():
             path = f"{root}/namespaces/{self.namespace}/{plural.get(kind, kind.lower() + 's')}"
-            found[kind] = [o["metadata"]["name"] for o in self.kube.items(path, f"{GROUP}/rollout={self.name}")]
+            found[kind] = [
+                o["metadata"]["name"] for o in self.kube.items(path, f"{GROUP}/rollout={self.name}")
+            ]
         return {kind: names for kind, names in found.items() if names}
 
 
-def fresh_namespace(kube: Kube, name: str, seconds: float = 180, security: str = "restricted") -> None:
-    """Create the namespace, with this level of Pod Security enforced; one of that name is removed first, with everything in it."""
+def fresh_namespace(
+    kube: Kube, name: str, seconds: float = 180, security: str = "restricted"
+) -> None:
+    """Create the namespace, with this level of Pod Security enforced; one of that name is removed
+    first, with everything in it.
+    """
     path = f"/api/v1/namespaces/{name}"
     if kube.get(path) is not None:
         kube.delete(path)
-        eventually(lambda: True if kube.get(path) is None else None, f"the old namespace {name} to go", seconds)
+        eventually(
+            lambda: True if kube.get(path) is None else None,
+            f"the old namespace {name} to go",
+            seconds,
+        )
     metadata = {"name": name, "labels": {"pod-security.kubernetes.io/enforce": security}}
-    kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    kube.create(
+        "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    )
 
 
 def verdict_of(status: Object, uri: str) -> Object:

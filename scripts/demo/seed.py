@@ -1,4 +1,6 @@
-"""`python -m scripts.demo.seed`: see that the registry has models:/iris/1, which the README's manifest asks for."""
+"""`python -m scripts.demo.seed`: see that the registry has models:/iris/1, which the README's
+manifest asks for.
+"""
 
 import os
 import sys
@@ -11,9 +13,13 @@ NAME = "iris"
 
 
 def main() -> int:
-    """Train and register version 1 where the registry has no model of that name; else do nothing."""
+    """Train and register version 1 where the registry has no model of that name;
+    else do nothing.
+    """
     if not (url := os.environ.get("MLFLOW_TRACKING_URI")):
-        print("MLFLOW_TRACKING_URI is not set: run `make cluster`, which sees to it.", file=sys.stderr)
+        print(
+            "MLFLOW_TRACKING_URI is not set: run `make cluster`, which sees to it.", file=sys.stderr
+        )
         return 1
     registry = Registry(url)
     try:

@@ -1,4 +1,6 @@
-"""Which version served which share while a weight stood in the canary Ingress. Pure: sightings and answers in, shares out."""
+"""Which version served which share while a weight stood in the canary Ingress. Pure: sightings and
+answers in, shares out.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,7 +10,9 @@ from typing import NamedTuple
 from scripts.demo.traffic import Answer
 
 SETTLE = 2.0
-"""Seconds after a weight was first seen until every request is expected to follow it: the router polls and reloads."""
+"""Seconds after a weight was first seen until every request is expected to follow it: the router
+polls and reloads.
+"""
 ENOUGH = 100
 """Requests from which on a served share is held against the asked one."""
 TOLERANCE = 5.0
@@ -16,7 +20,9 @@ TOLERANCE = 5.0
 
 
 class Sighting(NamedTuple):
-    """At this monotonic second, this weight for this candidate stood beside this stable version; None for no candidate."""
+    """At this monotonic second, this weight for this candidate stood beside this stable version;
+    None for no candidate.
+    """
 
     at: float
     candidate: str | None
@@ -26,7 +32,9 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one version was asked to serve and served, in percent, of `requests` while the candidate had `weight`."""
+    """What one version was asked to serve and served, in percent, of `requests` while the candidate
+    had `weight`.
+    """
 
     candidate: str
     weight: int
@@ -47,8 +55,9 @@ class Share:
 def shares(sightings: Sequence[Sighting], answers: Iterable[Answer]) -> list[Share]:
     """The shares of stable and candidate at each weight above 0, in order of appearance.
 
-    A request counts where it was sent at least SETTLE after its weight was first seen and ended before the last time
-    that the same weight was seen; all others were under way while the weight changed.
+    A request counts where it was sent at least SETTLE after its weight was first seen and ended
+    before the last time that the same weight was seen; all others were under way while the weight
+    changed.
     """
     windows: list[tuple[Sighting, float, float]] = []
     for seen in sightings:
@@ -63,7 +72,14 @@ def shares(sightings: Sequence[Sighting], answers: Iterable[Answer]) -> list[Sha
             counted = served.setdefault((seen.candidate, seen.stable, seen.weight), Counter())
             counted.update(a.version for a in good if start <= a.sent and a.ended <= end)
     return [
-        Share(candidate, weight, version, asked, 100 * counted[version] / counted.total(), counted.total())
+        Share(
+            candidate,
+            weight,
+            version,
+            asked,
+            100 * counted[version] / counted.total(),
+            counted.total(),
+        )
         for (candidate, stable, weight), counted in served.items()
         if counted.total()
         for version, asked in ((candidate, float(weight)), (stable, 100.0 - weight))

@@ -1,4 +1,6 @@
-"""The story: a first deploy, a promotion and a rollback, under traffic all the time. The operator may die in between."""
+"""The story: a first deploy, a promotion and a rollback, under traffic all the time. The operator
+may die in between.
+"""
 
 import time
 from dataclasses import dataclass
@@ -21,7 +23,10 @@ PATIENCE = 900.0
 """Seconds for one rollout at most: a killed operator must cost time only."""
 SETTINGS: Object = {
     "replicas": 2,
-    "strategy": {"steps": [{"weight": 10, "hold": "15s"}, {"weight": 50, "hold": "15s"}], "scaleDownDelay": "10s"},
+    "strategy": {
+        "steps": [{"weight": 10, "hold": "15s"}, {"weight": 50, "hold": "15s"}],
+        "scaleDownDelay": "10s",
+    },
     "analysis": {"interval": "10s"},
 }
 SCRAPE = 5.0
@@ -39,9 +44,13 @@ class Place:
 
 
 def tell_story(place: Place, narrator: Narrator) -> Report:
-    """Run the whole demo; raises KubeError, TrainingFailed or NeverHappened where it cannot go on."""
+    """Run the whole demo; raises KubeError,
+    TrainingFailed or NeverHappened where it cannot go on.
+    """
     kube, registry = Kube(), Registry(place.registry_url)
-    kube.delete(f"/api/v1/namespaces/{NAMESPACE}")  # what an earlier demo left goes while the models are trained
+    kube.delete(
+        f"/api/v1/namespaces/{NAMESPACE}"
+    )  # what an earlier demo left goes while the models are trained
     models = _models(registry, narrator)
     rollout = Rollout(kube, NAMESPACE, settings=SETTINGS)
     with narrator.busy(lambda: f"making the namespace {NAMESPACE}"):
@@ -54,7 +63,11 @@ def tell_story(place: Place, narrator: Narrator) -> Report:
         what = f"{rollout.host} to answer"
         with narrator.busy(lambda: f"waiting for {what}"):
             eventually(lambda: answers_on(place.ingress_url, rollout.host) or None, what, PATIENCE)
-        narrator.say(f"From here on {place.rate:.0f} predict requests a second go through the Ingress to {rollout.host}.", "traffic")
+        narrator.say(
+            f"From here on {place.rate:.0f} predict requests a second go through the Ingress to"
+            f" {rollout.host}.",
+            "traffic",
+        )
         with traffic:
             narrator.title(f"3  A better model: version {models[1].version}")
             outcomes.append(_roll_out(rollout, models[1], "Promoted", narrator, traffic))
@@ -73,13 +86,20 @@ def _models(registry: Registry, narrator: Narrator) -> list[Model]:
         with narrator.busy(partial("training a model ({})".format, recipe.story)):
             model = train(registry, MODEL, recipe)
         relation = "at least" if model.accuracy >= GATE else "below"
-        narrator.say(f"{model.uri}  accuracy {model.accuracy:.2f}, {relation} {GATE:.2f}  ({recipe.story})", "registered")
+        narrator.say(
+            f"{model.uri}  accuracy {model.accuracy:.2f}, {relation} {GATE:.2f}  ({recipe.story})",
+            "registered",
+        )
         models.append(model)
     return models
 
 
-def _roll_out(rollout: Rollout, model: Model, expected: str, narrator: Narrator, traffic: Traffic | None) -> Outcome:
-    """Ask for the model and wait until the attempt for it has a verdict, and the rollout is at rest."""
+def _roll_out(
+    rollout: Rollout, model: Model, expected: str, narrator: Narrator, traffic: Traffic | None
+) -> Outcome:
+    """Ask for the model and wait until the attempt for it has a verdict, and the rollout is at
+    rest.
+    """
     begun, first = time.monotonic(), len(traffic.answers) if traffic else 0
     eventually(lambda: rollout.apply(model.uri), f"the API server to take {model.uri}", 60)
     narrator.say(f"kubectl apply: spec.modelUri is now {model.uri}", "applied")
@@ -87,30 +107,61 @@ def _roll_out(rollout: Rollout, model: Model, expected: str, narrator: Narrator,
     def ended() -> Object | None:
         status = rollout.status()
         at_rest = status.get("phase") in {"Promoted", "RolledBack", "Invalid"}
-        return status if at_rest and (verdict_of(status, model.uri) or status["phase"] == "Invalid") else None
+        return (
+            status
+            if at_rest and (verdict_of(status, model.uri) or status["phase"] == "Invalid")
+            else None
+        )
 
-    with narrator.busy(lambda: _traffic_so_far(traffic) if traffic else f"waiting for {model.uri} to be rolled out"):
+    with narrator.busy(
+        lambda: _traffic_so_far(traffic) if traffic else f"waiting for {model.uri} to be rolled out"
+    ):
         status = eventually(ended, f"a verdict about {model.uri}", PATIENCE, rollout.tell)
         time.sleep(1)  # lets the watch tell the last status before the next part begins
-    entry = verdict_of(status, model.uri) or {"verdict": status["phase"], "reason": status["reason"], "message": status["message"]}
+    entry = verdict_of(status, model.uri) or {
+        "verdict": status["phase"],
+        "reason": status["reason"],
+        "message": status["message"],
+    }
     answers: list[Answer] = traffic.answers[first:] if traffic else []
     seconds = time.monotonic() - begun - 1
-    return Outcome(model, expected, entry["verdict"], entry["reason"], entry["message"], seconds, answers)
+    return Outcome(
+        model, expected, entry["verdict"], entry["reason"], entry["message"], seconds, answers
+    )
 
 
 def _traffic_so_far(traffic: Traffic) -> str:
     recent = [a for a in traffic.answers[-200:] if a.ok]
     versions = sorted({a.version for a in recent})
-    served = ", ".join(f"version {v} {100 * sum(a.version == v for a in recent) / len(recent):.0f} %" for v in versions)
-    return f"{traffic.sent} requests sent, {len(traffic.failed)} failed; of the last {len(recent)}: {served}"
+    served = ", ".join(
+        f"version {v} {100 * sum(a.version == v for a in recent) / len(recent):.0f} %"
+        for v in versions
+    )
+    return (
+        f"{traffic.sent} requests sent, {len(traffic.failed)} failed; of the last {len(recent)}:"
+        f" {served}"
+    )
 
 
 def _counted(prometheus_url: str, revisions: set[str]) -> dict[str, int] | None:
-    """Predict requests by version that the pods of these revisions counted; None where Prometheus does not say."""
+    """Predict requests by version that the pods of these revisions counted; None where Prometheus
+    does not say.
+    """
     chosen = "|".join(sorted(revisions))
-    query = f'sum by (version) (max_over_time(ml_request_count_total{{namespace="{NAMESPACE}",revision=~"{chosen}"}}[1h]))'
+    query = (
+        "sum by (version)"
+        f' (max_over_time(ml_request_count_total{{namespace="{NAMESPACE}",revision=~"{chosen}"}}[1h]))'
+    )
     try:
-        reply = httpx.get(f"{prometheus_url.rstrip('/')}/api/v1/query", params={"query": query}, timeout=10, trust_env=False)
-        return {one["metric"]["version"]: int(float(one["value"][1])) for one in reply.json()["data"]["result"]}
+        reply = httpx.get(
+            f"{prometheus_url.rstrip('/')}/api/v1/query",
+            params={"query": query},
+            timeout=10,
+            trust_env=False,
+        )
+        return {
+            one["metric"]["version"]: int(float(one["value"][1]))
+            for one in reply.json()["data"]["result"]
+        }
     except (httpx.HTTPError, ValueError, KeyError):
         return None

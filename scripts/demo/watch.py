@@ -1,4 +1,6 @@
-"""Watches a ModelRollout and its canary Ingress by polling: nothing to re-establish when something in between restarts."""
+"""Watches a ModelRollout and its canary Ingress by polling: nothing to re-establish when something
+in between restarts.
+"""
 
 import threading
 import time
@@ -14,7 +16,9 @@ INTERVAL = 0.4
 
 
 class Watch:
-    """Notes every weight that stands in the canary Ingress, and tells of every status that says something new."""
+    """Notes every weight that stands in the canary Ingress, and tells of every status that says
+    something new.
+    """
 
     def __init__(self, rollout: Rollout, tell: Callable[[Object], None]) -> None:
         self.rollout, self._tell = rollout, tell
@@ -28,7 +32,12 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stop.set()
         self._thread.join(30)
 
@@ -52,4 +61,6 @@ class Watch:
         if canary is None:
             self.sightings.append(Sighting(time.monotonic(), None, stable["version"], 0))
         elif canary[0] == candidate.get("revision"):
-            self.sightings.append(Sighting(time.monotonic(), candidate["version"], stable["version"], canary[1]))
+            self.sightings.append(
+                Sighting(time.monotonic(), candidate["version"], stable["version"], canary[1])
+            )

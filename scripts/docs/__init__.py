@@ -1,1 +1,3 @@
-"""What of the documents is made and not written: the API reference, the schema for editors, the pictures."""
+"""What of the documents is made and not written: the API reference, the schema for editors, the
+pictures.
+"""

@@ -1,4 +1,6 @@
-"""`python -m scripts.docs write|check|pictures`: make what is generated, hold the form of all pages, draw the pictures."""
+"""`python -m scripts.docs write|check|pictures`: make what is generated, hold the form of all
+pages, draw the pictures.
+"""
 
 import difflib
 import sys
@@ -9,7 +11,10 @@ import click
 from scripts.docs import api, links, pictures, prose, schema
 
 ROOT = Path(__file__).parents[2]
-MADE = {ROOT / "docs" / "api.md": api.reference, ROOT / "docs" / "modelrollout.schema.json": schema.text}
+MADE = {
+    ROOT / "docs" / "api.md": api.reference,
+    ROOT / "docs" / "modelrollout.schema.json": schema.text,
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,7 +24,9 @@ def main() -> None:
 
 @main.command()
 def write() -> None:
-    """Write docs/api.md and docs/modelrollout.schema.json, and lower the counts of pages that are not in form yet."""
+    """Write docs/api.md and docs/modelrollout.schema.json, and lower the counts of pages that are
+    not in form yet.
+    """
     for path, make in MADE.items():
         path.write_text(make())
         click.echo(f"wrote {path.relative_to(ROOT)}")
@@ -34,12 +41,22 @@ def check() -> None:
         there, made = path.read_text() if path.exists() else "", make()
         if there != made:
             found = True
-            lines = difflib.unified_diff(there.splitlines(), made.splitlines(), str(path.relative_to(ROOT)), "generated", lineterm="", n=1)
+            lines = difflib.unified_diff(
+                there.splitlines(),
+                made.splitlines(),
+                str(path.relative_to(ROOT)),
+                "generated",
+                lineterm="",
+                n=1,
+            )
             click.echo("\n".join([*lines][:40]))
             click.echo(f"{path.relative_to(ROOT)} is stale: run 'make docs'")
     for name in pictures.stale():
         found = True
-        click.echo(f"docs/pictures/{name}.svg is not drawn from docs/pictures/{name}.dot as it stands: run 'make pictures'")
+        click.echo(
+            f"docs/pictures/{name}.svg is not drawn from docs/pictures/{name}.dot as it stands: run"
+            " 'make pictures'"
+        )
     for document in links.documents():
         for link in links.dead(document):
             found = True

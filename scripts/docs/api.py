@@ -7,7 +7,15 @@ import yaml
 
 from rollout_operator.crd import COLUMNS, crd, schema_of
 from rollout_operator.domain.decide import COMMANDS
-from rollout_operator.domain.names import APPLIED, DIGEST_TAG, GROUP, KIND, PLURAL, SIGNATURE_TAG, VERSION
+from rollout_operator.domain.names import (
+    APPLIED,
+    DIGEST_TAG,
+    GROUP,
+    KIND,
+    PLURAL,
+    SIGNATURE_TAG,
+    VERSION,
+)
 from rollout_operator.domain.spec import Spec
 
 Schema = dict[str, Any]
@@ -33,14 +41,38 @@ ABOUT = {
 """What each command does; one that is missing here fails the build of the documents."""
 
 WRITTEN = (
-    (f"annotation `{GROUP}/requested-at`, `{GROUP}/requested-by`", "ModelRollout", "the [bridge](webhooks.md): when, and by which alias"),
-    (f"annotation `{APPLIED}`", "Deployments", "the operator: hash of what it applied last; what a webhook made of it stays"),
+    (
+        f"annotation `{GROUP}/requested-at`, `{GROUP}/requested-by`",
+        "ModelRollout",
+        "the [bridge](webhooks.md): when, and by which alias",
+    ),
+    (
+        f"annotation `{APPLIED}`",
+        "Deployments",
+        "the operator: hash of what it applied last; what a webhook made of it stays",
+    ),
     (f"label `{GROUP}/rollout`", "what a rollout owns", "the operator: name of the ModelRollout"),
     (f"label `{GROUP}/revision`", "Deployments, pods, Services", "the operator: the revision"),
-    (f"tag `{DIGEST_TAG}`", "model version in MLflow", "the trainer: content digest, without which nothing is rolled out"),
-    (f"tag `{SIGNATURE_TAG}`", "model version in MLflow", "the trainer: signature as JSON; compared with stable's"),
-    (f"tag `{GROUP}/memory`", "model version in MLflow", "the trainer: bytes that a pod was seen to take until it served"),
-    (f"tag `{GROUP}/unreadable`", "model version in MLflow", "the trainer: why no pod can serve it; it has no digest then"),
+    (
+        f"tag `{DIGEST_TAG}`",
+        "model version in MLflow",
+        "the trainer: content digest, without which nothing is rolled out",
+    ),
+    (
+        f"tag `{SIGNATURE_TAG}`",
+        "model version in MLflow",
+        "the trainer: signature as JSON; compared with stable's",
+    ),
+    (
+        f"tag `{GROUP}/memory`",
+        "model version in MLflow",
+        "the trainer: bytes that a pod was seen to take until it served",
+    ),
+    (
+        f"tag `{GROUP}/unreadable`",
+        "model version in MLflow",
+        "the trainer: why no pod can serve it; it has no digest then",
+    ),
 )
 
 
@@ -51,25 +83,48 @@ def reference() -> str:
     names = [r["message"] for r in version["schema"]["openAPIV3Schema"]["x-kubernetes-validations"]]
     parts = [HEAD, "\n".join(f"- {_sentence(n)}" for n in names), "", "## Columns", ""]
     parts += ["| column | with | shows |", "| --- | --- | --- |"]
-    parts += [f"| {name} | {'`-o wide`' if wide else 'always'} | `{_cell(path)}` |" for name, _, path, wide in COLUMNS]
+    parts += [
+        f"| {name} | {'`-o wide`' if wide else 'always'} | `{_cell(path)}` |"
+        for name, _, path, wide in COLUMNS
+    ]
     parts += ["", "## spec", "", *_object(properties["spec"])]
     for path, one in _objects(properties["spec"], "spec"):
         parts += [f"### {path}", "", *_object(one)]
     parts += ["## status", "", "Written by the operator alone.", "", *_object(properties["status"])]
     for path, one in _objects(properties["status"], "status"):
         parts += [f"### {path}", "", *_object(one)]
-    parts += ["## Commands", "", f'Annotations `{GROUP}/<verb>: "<attempt>"` on the {KIND}; each counts for that attempt only.', ""]
-    parts += ["| verb | what it does |", "| --- | --- |", *(f"| `{verb}` | {ABOUT[verb]} |" for verb in COMMANDS), ""]
+    parts += [
+        "## Commands",
+        "",
+        (
+            f'Annotations `{GROUP}/<verb>: "<attempt>"` on the {KIND}; each counts for that attempt'
+            " only."
+        ),
+        "",
+    ]
+    parts += [
+        "| verb | what it does |",
+        "| --- | --- |",
+        *(f"| `{verb}` | {ABOUT[verb]} |" for verb in COMMANDS),
+        "",
+    ]
     parts += ["## Other names", "", "| name | on | written by |", "| --- | --- | --- |"]
     parts += [f"| {' | '.join(row)} |" for row in WRITTEN]
-    parts += ["", f"Resource for RBAC: `{PLURAL}`, `{PLURAL}/status` and `{PLURAL}/finalizers` in `{GROUP}`."]
+    parts += [
+        "",
+        f"Resource for RBAC: `{PLURAL}`, `{PLURAL}/status` and `{PLURAL}/finalizers` in `{GROUP}`.",
+    ]
     return "\n".join(parts) + "\n"
 
 
 def _objects(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
     """Every object below, with its path, in the order of the schema."""
     for name, one in schema.get("properties", {}).items():
-        inner, here = (one["items"], f"{path}.{name}[]") if one.get("type") == "array" else (one, f"{path}.{name}")
+        inner, here = (
+            (one["items"], f"{path}.{name}[]")
+            if one.get("type") == "array"
+            else (one, f"{path}.{name}")
+        )
         if inner.get("properties"):
             yield here, inner
             yield from _objects(inner, here)
@@ -82,9 +137,21 @@ def _object(schema: Schema) -> list[str]:
     for name, one in schema["properties"].items():
         default = "required" if name in required else _default(one)
         # An object's own rules stand below its own table.
-        rules = "" if one.get("properties") else "".join(f" *{_sentence(r['message'])}*" for r in one.get("x-kubernetes-validations", ()))
-        rows.append(f"| `{name}` | {_type(one)} | {_cell(default)} | {_cell(_sentence(one.get('description', '')) + rules)} |")
-    told = [f"- {_sentence(r['message'])}".replace("<", "&lt;") for r in schema.get("x-kubernetes-validations", ())]
+        rules = (
+            ""
+            if one.get("properties")
+            else "".join(
+                f" *{_sentence(r['message'])}*" for r in one.get("x-kubernetes-validations", ())
+            )
+        )
+        rows.append(
+            f"| `{name}` | {_type(one)} | {_cell(default)} |"
+            f" {_cell(_sentence(one.get('description', '')) + rules)} |"
+        )
+    told = [
+        f"- {_sentence(r['message'])}".replace("<", "&lt;")
+        for r in schema.get("x-kubernetes-validations", ())
+    ]
     return [*said, *rows, "", *told, *([""] if told else [])]
 
 
@@ -95,7 +162,9 @@ def _type(schema: Schema) -> str:
         return " \\| ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         inner = "object" if schema["items"].get("properties") else _type(schema["items"])
-        return f"list of {inner}" + (f", at most {schema['maxItems']}" if "maxItems" in schema else "")
+        return f"list of {inner}" + (
+            f", at most {schema['maxItems']}" if "maxItems" in schema else ""
+        )
     if schema.get("format") == "date-time":
         return "time"
     return str(schema.get("type", "any"))
@@ -106,9 +175,13 @@ def _default(schema: Schema) -> str:
         return ""
     value = schema["default"]
     if isinstance(value, dict | list):
-        written = yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False).strip()
+        written = yaml.safe_dump(
+            value, default_flow_style=True, width=1000, sort_keys=False
+        ).strip()
         return "" if not value else f"`{written}`" if len(written) < SHORT else "see below"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value != "" else '`""`'
+    return (
+        f"`{str(value).lower() if isinstance(value, bool) else value}`" if value != "" else '`""`'
+    )
 
 
 def _sentence(text: str) -> str:

@@ -33,7 +33,9 @@ def anchors(document: Path) -> frozenset[str]:
     found: set[str] = set()
     for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
         plain = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-        number = sum(1 for f in found if f == plain or re.fullmatch(f"{re.escape(plain)}-[0-9]+", f))
+        number = sum(
+            1 for f in found if f == plain or re.fullmatch(f"{re.escape(plain)}-[0-9]+", f)
+        )
         found.add(f"{plain}-{number}" if number else plain)
     return frozenset(found)
 
@@ -43,5 +45,7 @@ def dead(document: Path) -> Iterator[str]:
     for link in links(document):
         path, _, anchor = link.partition("#")
         target = (document.parent / path).resolve() if path else document
-        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+        if not target.exists() or (
+            anchor and target.suffix == ".md" and anchor not in anchors(target)
+        ):
             yield link

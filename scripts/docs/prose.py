@@ -55,7 +55,11 @@ def faults(text: str, chapter: bool = True) -> list[Fault]:
         if not said or not said[0][1].startswith("For "):
             found.append(Fault("frame", 1, "it does not say for whom it is: begin it with `For`"))
         if not said or not said[-1][1].startswith("Next: ["):
-            found.append(Fault("frame", len(text.splitlines()), "it does not end with `Next: [name](page.md).`"))
+            found.append(
+                Fault(
+                    "frame", len(text.splitlines()), "it does not end with `Next: [name](page.md).`"
+                )
+            )
     return sorted(found, key=lambda fault: fault.line)
 
 
@@ -117,9 +121,15 @@ def complaints(found: Found, allowed: Allowed) -> Iterator[str]:
             if len(there) > may:
                 yield from (f"{page}:{fault.line}: {fault.told}" for fault in there)
                 if may:
-                    yield f"{page} had {may} such places ({kind}) and has {len(there)} now: mend as many as you added."
+                    yield (
+                        f"{page} had {may} such places ({kind}) and has {len(there)} now: mend as"
+                        " many as you added."
+                    )
             elif len(there) < may:
-                yield f"{page} has {len(there)} such places ({kind}) left, {may} are written down: run 'make docs'."
+                yield (
+                    f"{page} has {len(there)} such places ({kind}) left, {may} are written down:"
+                    " run 'make docs'."
+                )
 
 
 def tightened(found: Found, allowed: Allowed) -> dict[str, dict[str, int]]:
@@ -140,7 +150,9 @@ def state() -> dict[str, dict[str, list[Fault]]]:
 def tighten() -> None:
     """Write known.yaml anew; where it is missing, with all that there is."""
     found = state()
-    all_of_it = {page: {kind: len(there) for kind, there in kinds.items()} for page, kinds in found.items()}
+    all_of_it = {
+        page: {kind: len(there) for kind, there in kinds.items()} for page, kinds in found.items()
+    }
     allowed = known() if KNOWN.exists() else all_of_it
     head = "# How many places each page that is not in form yet may have. `make docs` lowers it.\n"
     KNOWN.write_text(head + yaml.safe_dump(tightened(found, allowed), sort_keys=True))

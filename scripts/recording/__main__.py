@@ -29,16 +29,25 @@ def picture(cast: Cast, speed: float = SPEED) -> str:
         raise NotRecorded("The recording is empty: the command wrote nothing.")
     caption = Caption(
         title=f"A terminal with {cast.command}",
-        description="A better version of a model gets 10 %, then 50 % of the requests, passes its "
-        "gates and is promoted; a worse one fails the accuracy gate at 10 % and is rolled back.",
-        bar=f"$ {cast.command}   (a real run of {cast.events[-1][0]:.0f} s, {speed:g} times as fast)",
+        description=(
+            "A better version of a model gets 10 %, then 50 % of the requests, passes its "
+            "gates and is promoted; a worse one fails the accuracy gate at 10 % and is rolled back."
+        ),
+        bar=(
+            f"$ {cast.command}   (a real run of {cast.events[-1][0]:.0f} s, {speed:g} times as"
+            " fast)"
+        ),
     )
     return svg(shown, cast.columns, caption, speed, _still(shown))
 
 
 def _still(shown: list[Frame]) -> int:
     """The frame that tells most without motion: the last with a candidate at 50 %."""
-    halves = [number for number, frame in enumerate(shown) if any("candidate 50 %" in run.text for line in frame.lines for run in line)]
+    halves = [
+        number
+        for number, frame in enumerate(shown)
+        if any("candidate 50 %" in run.text for line in frame.lines for run in line)
+    ]
     return halves[-1] if halves else len(shown) - 1
 
 

@@ -56,18 +56,33 @@ def svg(shown: Sequence[Frame], columns: int, caption: Caption, speed: float, st
     whole = spans[-1][1]
     rows = max(number for f in shown for number, line in enumerate(f.lines, 1) if line)
     width, height = round(2 * EDGE + columns * WIDE), 2 * EDGE + BAR + rows * HIGH
-    lines = {line: f"l{number}" for number, line in enumerate(dict.fromkeys(li for f in shown for li in f.lines if li))}
+    lines = {
+        line: f"l{number}"
+        for number, line in enumerate(dict.fromkeys(li for f in shown for li in f.lines if li))
+    }
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title description">',
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title'
+                ' description">'
+            ),
             "<!-- made by `make recording` from a real run; do not edit -->",
             f'<title id="title">{escape(caption.title)}</title>',
             f'<desc id="description">{escape(caption.description)}</desc>',
             f"<style>{_style(spans, whole, still)}</style>",
-            f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="9" fill="#0d1117" stroke="#5b6472"/>',
-            *(f'<circle cx="{EDGE + 4 + 18 * n}" cy="22" r="5.5" fill="{c}"/>' for n, c in enumerate(("#ff5f57", "#febc2e", "#28c840"))),
-            f'<text class="bar" x="{width / 2:g}" y="27" text-anchor="middle">{escape(caption.bar)}</text>',
+            (
+                f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="9"'
+                ' fill="#0d1117" stroke="#5b6472"/>'
+            ),
+            *(
+                f'<circle cx="{EDGE + 4 + 18 * n}" cy="22" r="5.5" fill="{c}"/>'
+                for n, c in enumerate(("#ff5f57", "#febc2e", "#28c840"))
+            ),
+            (
+                f'<text class="bar" x="{width / 2:g}" y="27"'
+                f' text-anchor="middle">{escape(caption.bar)}</text>'
+            ),
             "<defs>",
             *(_defined(line, name) for line, name in lines.items()),
             "</defs>",
@@ -81,7 +96,10 @@ def svg(shown: Sequence[Frame], columns: int, caption: Caption, speed: float, st
 
 def _style(spans: Sequence[tuple[float, float]], whole: float, still: int) -> str:
     rules = [
-        f"text{{font:{SIZE}px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}}",
+        (
+            f"text{{font:{SIZE}px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans"
+            " Mono',monospace;white-space:pre}"
+        ),
         ".b{font-weight:bold}.bar{fill:#8b95a5;font-size:13px}",
         *(f".{CLASSES[colour]}{{fill:{value}}}" for colour, value in COLOURS.items()),
         f".f{{visibility:hidden}}#f{still}{{visibility:visible}}",
@@ -93,7 +111,10 @@ def _style(spans: Sequence[tuple[float, float]], whole: float, still: int) -> st
         first = "" if number == 0 else "0%{visibility:hidden}"
         after = "" if number == len(spans) - 1 else f"{share[1]}{{visibility:hidden}}"
         start = "0%" if number == 0 else share[0]
-        rules += [f"#f{number}{{animation-name:k{number}}}@keyframes k{number}{{{first}{start}{{visibility:visible}}{after}}}"]
+        rules += [
+            f"#f{number}{{animation-name:k{number}}}@keyframes"
+            f" k{number}{{{first}{start}{{visibility:visible}}{after}}}"
+        ]
     return "\n".join([*rules, "}"])
 
 
@@ -108,5 +129,9 @@ def _defined(line: Line, name: str) -> str:
 
 
 def _frame(frame: Frame, number: int, lines: dict[Line, str]) -> str:
-    used = [f'<use href="#{lines[line]}" y="{row * HIGH + SIZE}"/>' for row, line in enumerate(frame.lines) if line]
+    used = [
+        f'<use href="#{lines[line]}" y="{row * HIGH + SIZE}"/>'
+        for row, line in enumerate(frame.lines)
+        if line
+    ]
     return f'<g class="f" id="f{number}">{"".join(used)}</g>'

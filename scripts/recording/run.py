@@ -49,12 +49,18 @@ def record(place: Place, narrator: Narrator) -> Cast:
     models = []
     for recipe in RECIPES:
         models.append(train(registry, MODEL, recipe))
-        narrator.say(f"{models[-1].uri}  accuracy {models[-1].accuracy:.2f}  ({recipe.story})", "registered")
+        narrator.say(
+            f"{models[-1].uri}  accuracy {models[-1].accuracy:.2f}  ({recipe.story})", "registered"
+        )
     fresh_namespace(kube, NAMESPACE)
     rollout = Rollout(kube, NAMESPACE, settings=SETTINGS)
     _roll_out(rollout, models[0].uri, "Promoted")
     narrator.say(f"{models[0].uri} is stable", "Promoted")
-    eventually(lambda: answers_on(place.ingress_url, rollout.host) or None, f"{rollout.host} to answer", PATIENCE)
+    eventually(
+        lambda: answers_on(place.ingress_url, rollout.host) or None,
+        f"{rollout.host} to answer",
+        PATIENCE,
+    )
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "KUBECONFIG": str(_kubeconfig(Path(folder)))}
         with Traffic(place.ingress_url, rollout.host, place.rate) as traffic:
@@ -69,8 +75,13 @@ def record(place: Place, narrator: Narrator) -> Cast:
                 time.sleep(LOOK)
     kube.delete(f"/api/v1/namespaces/{NAMESPACE}")
     if traffic.failed:
-        raise NotRecorded(f"{len(traffic.failed)} of {traffic.sent} requests failed, first with {traffic.failed[0].failure}.")
-    narrator.say(f"{len(traffic.answers)} predict requests were answered meanwhile, none failed.", "traffic")
+        raise NotRecorded(
+            f"{len(traffic.failed)} of {traffic.sent} requests failed, first with"
+            f" {traffic.failed[0].failure}."
+        )
+    narrator.say(
+        f"{len(traffic.answers)} predict requests were answered meanwhile, none failed.", "traffic"
+    )
     return Cast(COLUMNS, ROWS, " ".join(COMMAND), terminal.pieces)
 
 
@@ -95,4 +106,6 @@ def _roll_out(rollout: Rollout, uri: str, verdict: str) -> None:
 
     said = eventually(ended, f"a verdict about {uri}", PATIENCE, rollout.tell)
     if said["verdict"] != verdict:
-        raise NeverHappened(f"{uri} was to be {verdict}, but is {said['verdict']}: {said['message']}")
+        raise NeverHappened(
+            f"{uri} was to be {verdict}, but is {said['verdict']}: {said['message']}"
+        )

@@ -21,7 +21,9 @@ GRACE = 5.0
 class Terminal:
     """Records `command` from entering until leaving the context, which ends it as Ctrl-C does."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], columns: int, rows: int) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], columns: int, rows: int
+    ) -> None:
         self.pieces: list[tuple[float, str]] = []
         self._command, self._size = [*command], (columns, rows)
         self._env = {**env, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(rows)}
@@ -43,7 +45,12 @@ class Terminal:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stop.set()
         self._thread.join(GRACE)
         os.write(self._master, b"\x03")

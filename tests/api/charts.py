@@ -1,4 +1,6 @@
-"""Charts as Helm renders them; `python -m tests.api.charts` writes what they render into tests/api/golden."""
+"""Charts as Helm renders them; `python -m tests.api.charts` writes what they render into
+tests/api/golden.
+"""
 
 import functools
 import subprocess
@@ -27,11 +29,22 @@ EVERYTHING: dict[str, dict[str, Any]] = {
         "tolerations": [{"key": "ml", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},
         "topologySpreadConstraints": [
-            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {"matchLabels": {"a": "b"}}}
+            {
+                "maxSkew": 1,
+                "topologyKey": "zone",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"a": "b"}},
+            }
         ],
         "priorityClassName": "system-cluster-critical",
         "extraEnv": [{"name": "EXTRA", "value": "1"}],
-        "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}}],
+        "extraObjects": [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "{{ .Release.Name }}-extra"},
+            }
+        ],
         "mlflow": {"credentialsSecret": "mlflow"},
         "modelEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}],
         "feedbackKey": {"secret": "feedback", "key": "key"},
@@ -52,10 +65,22 @@ BRIDGE: dict[str, Any] = {
             {
                 "model": "iris",
                 "alias": "production",
-                "rollout": {"namespace": "team-a", "name": "iris", "template": {"traffic": {"host": "iris.example.com"}}},
+                "rollout": {
+                    "namespace": "team-a",
+                    "name": "iris",
+                    "template": {"traffic": {"host": "iris.example.com"}},
+                },
             },
-            {"model": "churn", "alias": "production", "rollout": {"namespace": "team-b", "name": "churn"}},
-            {"model": "churn", "alias": "staging", "dispatch": {"repository": "acme/churn", "payload": {"environment": "staging"}}},
+            {
+                "model": "churn",
+                "alias": "production",
+                "rollout": {"namespace": "team-b", "name": "churn"},
+            },
+            {
+                "model": "churn",
+                "alias": "staging",
+                "dispatch": {"repository": "acme/churn", "payload": {"environment": "staging"}},
+            },
         ],
         "webhookSecret": {"secret": "webhook", "previousKey": "previous"},
         "githubToken": {"secret": "github"},
@@ -78,7 +103,9 @@ VARIANTS = {
 @functools.cache
 def tool(name: str) -> Path:
     """A program from a Go module; built first where it is missing."""
-    gobuild.build(next(c for c in gobuild.COMPONENTS if any(p.rsplit("/", 1)[1] == name for p in c.packages)))
+    gobuild.build(
+        next(c for c in gobuild.COMPONENTS if any(p.rsplit("/", 1)[1] == name for p in c.packages))
+    )
     return gobuild.program(name)
 
 
@@ -91,11 +118,30 @@ def values_of(chart: str) -> Path:
     return next((CHARTS / chart / "ci").glob("*-values.yaml"))
 
 
-def render(chart: str, values: Mapping[str, Any] | None = None, release: str = "", namespace: str = "models") -> str:
-    """What Helm would install, as text; raises AssertionError with Helm's own words where it refuses."""
-    words: list[str | Path] = ["template", release or chart, CHARTS / chart, "--namespace", namespace, "--values", values_of(chart)]
+def render(
+    chart: str,
+    values: Mapping[str, Any] | None = None,
+    release: str = "",
+    namespace: str = "models",
+) -> str:
+    """What Helm would install, as text; raises AssertionError with Helm's own words where it
+    refuses.
+    """
+    words: list[str | Path] = [
+        "template",
+        release or chart,
+        CHARTS / chart,
+        "--namespace",
+        namespace,
+        "--values",
+        values_of(chart),
+    ]
     done = subprocess.run(
-        [tool("helm"), *words, "--values", "-"], input=yaml.safe_dump(dict(values or {})), capture_output=True, text=True, check=False
+        [tool("helm"), *words, "--values", "-"],
+        input=yaml.safe_dump(dict(values or {})),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -111,16 +157,24 @@ def golden(variant: str) -> Path:
 
 
 def written(variant: str) -> str:
-    """The rendering of a variant, without what is generated elsewhere: the CRD, rules and dashboard."""
+    """The rendering of a variant, without what is generated elsewhere: the CRD, rules and
+    dashboard.
+    """
     chart, values = VARIANTS[variant]
-    kept = [m for m in manifests(chart, values) if m["kind"] not in {"CustomResourceDefinition", "PrometheusRule"}]
+    kept = [
+        m
+        for m in manifests(chart, values)
+        if m["kind"] not in {"CustomResourceDefinition", "PrometheusRule"}
+    ]
     for manifest in kept:
         if manifest["kind"] == "ConfigMap" and "data" in manifest:
             manifest["data"] = dict.fromkeys(manifest["data"], "…")
     return yaml.safe_dump_all(kept, sort_keys=False, allow_unicode=True, width=140)
 
 
-def by_kind(chart: str, values: Mapping[str, Any] | None = None, **how: str) -> dict[str, list[Manifest]]:
+def by_kind(
+    chart: str, values: Mapping[str, Any] | None = None, **how: str
+) -> dict[str, list[Manifest]]:
     found: dict[str, list[Manifest]] = {}
     for one in manifests(chart, values, **how):
         found.setdefault(one["kind"], []).append(one)
@@ -129,7 +183,11 @@ def by_kind(chart: str, values: Mapping[str, Any] | None = None, **how: str) -> 
 
 def pods(found: list[Manifest]) -> list[Manifest]:
     """The pod specs among them."""
-    return [m["spec"] if m["kind"] == "Pod" else m["spec"]["template"]["spec"] for m in found if m["kind"] in {"Pod", "Deployment"}]
+    return [
+        m["spec"] if m["kind"] == "Pod" else m["spec"]["template"]["spec"]
+        for m in found
+        if m["kind"] in {"Pod", "Deployment"}
+    ]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""One real API server for the whole run; a namespace, a world and an operator of its own for each test."""
+"""One real API server for the whole run; a namespace, a world and an operator of its own for each
+test.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

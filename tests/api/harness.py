@@ -1,7 +1,9 @@
-"""A real API server with the CRD, scripted answers of Prometheus and the registry, and hands that do a kubelet's work.
+"""A real API server with the CRD, scripted answers of Prometheus and the registry, and hands that
+do a kubelet's work.
 
-Only what a bare API server cannot do is played: pods becoming Ready, endpoints, garbage collection is absent. Metrics and
-registry are scripted because the tests need answers at exact moments that the real ones cannot be made to give.
+Only what a bare API server cannot do is played: pods becoming Ready, endpoints, garbage collection
+is absent. Metrics and registry are scripted because the tests need answers at exact moments that
+the real ones cannot be made to give.
 """
 
 import contextlib
@@ -63,24 +65,38 @@ class Api:
         return found
 
     def events(self, path: str, version: str) -> list[dict[str, Any]]:
-        """What a watch of the collection tells since that resourceVersion, in order: what was short is not missed by looking too late."""
+        """What a watch of the collection tells since that resourceVersion, in order: what was short
+        is not missed by looking too late.
+        """
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "2"}
         return [json.loads(line) for line in self.http.get(path, params=query).text.splitlines()]
 
     def patch(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
-        return self.http.patch(path, json=body, headers={"Content-Type": "application/merge-patch+json"})
+        return self.http.patch(
+            path, json=body, headers={"Content-Type": "application/merge-patch+json"}
+        )
 
     def apply(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
-        """Server-side apply with strict field validation, as `kubectl apply --server-side` does it."""
+        """Server-side apply with strict field validation,
+        as `kubectl apply --server-side` does it.
+        """
         query = {"fieldManager": "test", "force": "true", "fieldValidation": "Strict"}
-        return self.http.patch(path, content=json.dumps(body), params=query, headers={"Content-Type": "application/apply-patch+yaml"})
+        return self.http.patch(
+            path,
+            content=json.dumps(body),
+            params=query,
+            headers={"Content-Type": "application/apply-patch+yaml"},
+        )
 
     def install_crd(self) -> None:
         crd = yaml.safe_load((ROOT / "crds" / "modelrollouts.yaml").read_text())
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         reply = self.apply(f"{path}/{crd['metadata']['name']}", crd)
         assert reply.status_code < 300, reply.text
-        wait_for(lambda: self.http.get(ROLLOUTS.format(ns="default")).status_code == 200, "the CRD to be served")
+        wait_for(
+            lambda: self.http.get(ROLLOUTS.format(ns="default")).status_code == 200,
+            "the CRD to be served",
+        )
 
     def namespace(self, name: str) -> None:
         reply = self.http.post("/api/v1/namespaces", json={"metadata": {"name": name}})
@@ -99,7 +115,9 @@ def wait_for(probe: Callable[[], T | None], what: str, seconds: float = 30) -> T
 
 @dataclass
 class World:
-    """What Prometheus and the registry answer: accuracy by version; None for no series; versions that exist."""
+    """What Prometheus and the registry answer: accuracy by version; None for no series; versions
+    that exist.
+    """
 
     accuracy: dict[str, float | None] = field(default_factory=dict)
     versions: set[str] = field(default_factory=lambda: {"1", "2", "3"})
@@ -113,7 +131,13 @@ class World:
         now = time.time()
         return [
             {
-                "metric": {"__name__": "ml_model_accuracy", "namespace": ns, "revision": revision, "version": version, "pod": "p"},
+                "metric": {
+                    "__name__": "ml_model_accuracy",
+                    "namespace": ns,
+                    "revision": revision,
+                    "version": version,
+                    "pod": "p",
+                },
                 "values": [[now, str(value)]],
             }
             for revision, (ns, version) in self.revisions.items()
@@ -122,14 +146,28 @@ class World:
 
     def answer(self, query: str) -> dict[str, Any]:
         if query == "vector(time())":
-            return {"resultType": "vector", "result": [{"metric": {}, "value": [time.time(), str(time.time())]}]}
+            return {
+                "resultType": "vector",
+                "result": [{"metric": {}, "value": [time.time(), str(time.time())]}],
+            }
         return {"resultType": "matrix", "result": self.matrix()}
 
     def version(self, name: str, version: str) -> tuple[int, dict[str, Any]]:
         if version not in self.versions:
-            return 404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Model Version (name={name}, version={version}) not found"}
+            return 404, {
+                "error_code": "RESOURCE_DOES_NOT_EXIST",
+                "message": f"Model Version (name={name}, version={version}) not found",
+            }
         tags = [{"key": f"{GROUP}/digest", "value": "sha256:" + f"{int(version):064x}"}]
-        return 200, {"model_version": {"name": name, "version": version, "status": "READY", "run_id": "r", "tags": tags}}
+        return 200, {
+            "model_version": {
+                "name": name,
+                "version": version,
+                "status": "READY",
+                "run_id": "r",
+                "tags": tags,
+            }
+        }
 
 
 @contextlib.contextmanager
@@ -145,7 +183,9 @@ def served(world: World) -> Iterator[str]:
             self.wfile.write(raw)
 
         def do_POST(self) -> None:
-            query = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()).get("query", [""])[0]
+            query = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()).get(
+                "query", [""]
+            )[0]
             world.queries += 1
             if world.prometheus_down:
                 self._reply(503, {})
@@ -172,7 +212,9 @@ def served(world: World) -> Iterator[str]:
 
 
 class Played:
-    """A part of the cluster that is played by a thread: `turn` is called again and again while the context lasts."""
+    """A part of the cluster that is played by a thread: `turn` is called again and again while the
+    context lasts.
+    """
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -188,7 +230,8 @@ class Played:
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):
-            # A reply that does not come in time must not end the thread: the test would wait in vain for a part that is gone.
+            # A reply that does not come in time must not end the thread: the test would wait in
+            # vain for a part that is gone.
             with contextlib.suppress(httpx.TransportError):
                 self.turn()
 
@@ -200,7 +243,8 @@ class Played:
 class Hands(Played):
     """Makes Deployments Ready and Services have endpoints, as controllers and kubelets would.
 
-    Versions in `broken` never get Ready; of those in `rolling` the last pod of a new template does not, and one of the former stays.
+    Versions in `broken` never get Ready; of those in `rolling` the last pod of a new template does
+    not, and one of the former stays.
     """
 
     def __init__(self, api: Api, world: World, ns: str) -> None:
@@ -217,11 +261,19 @@ class Hands(Played):
             self._endpoints(service, deployments)
 
     def _ready(self, one: dict[str, Any]) -> None:
-        env = {e["name"]: e.get("value", "") for e in one["spec"]["template"]["spec"]["containers"][0]["env"]}
+        env = {
+            e["name"]: e.get("value", "")
+            for e in one["spec"]["template"]["spec"]["containers"][0]["env"]
+        }
         version = env["MODEL_URI"].rsplit("/", 1)[1]
         self.world.revisions[env["MODEL_REVISION"]] = (self.ns, version)
         wanted = 0 if version in self.broken else one["spec"]["replicas"]
-        counts = {"replicas": wanted, "readyReplicas": wanted, "availableReplicas": wanted, "updatedReplicas": wanted}
+        counts = {
+            "replicas": wanted,
+            "readyReplicas": wanted,
+            "availableReplicas": wanted,
+            "updatedReplicas": wanted,
+        }
         if version in self.rolling and one["metadata"]["generation"] > 1:
             counts |= {"replicas": wanted + 1}
         told = {**counts, "observedGeneration": one["metadata"]["generation"]}
@@ -246,7 +298,10 @@ class Hands(Played):
         body = {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
-            "metadata": {"name": f"{meta['name']}-x", "labels": {**meta.get("labels", {}), "kubernetes.io/service-name": meta["name"]}},
+            "metadata": {
+                "name": f"{meta['name']}-x",
+                "labels": {**meta.get("labels", {}), "kubernetes.io/service-name": meta["name"]},
+            },
             "addressType": "IPv4",
             "ports": [{"name": "http", "port": 8080}],
             "endpoints": pods,
@@ -275,7 +330,12 @@ class Operator:
 
     def start(self) -> None:
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen([sys.executable, "-m", "rollout_operator", "run"], env=self.env, stdout=output, stderr=output)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "rollout_operator", "run"],
+                env=self.env,
+                stdout=output,
+                stderr=output,
+            )
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -312,7 +372,8 @@ class Rollout:
     def apply(self, uri: str, deadline: str = "60s", **spec: Any) -> httpx.Response:
         """Steps of 10 % and 50 % held 1 s, interval 1 s; anything in `spec` replaces a field.
 
-        `deadline` is far off: on a busy machine a new operator process may need 15 s before its first look.
+        `deadline` is far off: on a busy machine a new operator process may need 15 s before its
+        first look.
         """
         times = {
             "strategy": {
@@ -322,8 +383,19 @@ class Rollout:
             }
         }
         traffic = {"host": f"{self.name}.example.com"}
-        body = {"modelUri": uri, "traffic": traffic, "analysis": {"interval": "1s", "maxHold": "5s"}, **times, **spec}
-        manifest = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "ModelRollout", "metadata": {"name": self.name}, "spec": body}
+        body = {
+            "modelUri": uri,
+            "traffic": traffic,
+            "analysis": {"interval": "1s", "maxHold": "5s"},
+            **times,
+            **spec,
+        }
+        manifest = {
+            "apiVersion": f"{GROUP}/v1alpha1",
+            "kind": "ModelRollout",
+            "metadata": {"name": self.name},
+            "spec": body,
+        }
         return self.api.apply(self.path, manifest)
 
     def status(self) -> dict[str, Any]:
@@ -331,7 +403,9 @@ class Rollout:
         return found
 
     def statuses_since(self, version: str) -> list[dict[str, Any]]:
-        """Every status since that resourceVersion, in order: what was short is not missed by looking too late."""
+        """Every status since that resourceVersion, in order: what was short is not missed by
+        looking too late.
+        """
         told = (event["object"] for event in self.api.events(ROLLOUTS.format(ns=self.ns), version))
         return [one.get("status", {}) for one in told if one["metadata"]["name"] == self.name]
 
@@ -343,7 +417,11 @@ class Rollout:
 
         def probe() -> dict[str, Any] | None:
             status = self.status()
-            return status if status.get("phase") == phase and status.get("attempt") == attempt else None
+            return (
+                status
+                if status.get("phase") == phase and status.get("attempt") == attempt
+                else None
+            )
 
         return wait_for(probe, f"attempt {attempt} in phase {phase}", seconds)
 
@@ -352,7 +430,9 @@ class Rollout:
         wait_for(lambda: self.status() != seen, "a new status", seconds)
 
     def wait_reported(self, attempt: int) -> None:
-        """Wait until the status says that the registry was told the verdict of this attempt: only then the operator is at rest."""
+        """Wait until the status says that the registry was told the verdict of this attempt: only
+        then the operator is at rest.
+        """
         wait_for(lambda: self.status().get("reported") == attempt, "the registry to be told")
 
     def weight(self) -> int | None:
@@ -366,22 +446,34 @@ class Rollout:
         """Deployments by the version they serve."""
         found = {}
         for one in self.api.items("Deployment", self.ns):
-            env = {e["name"]: e.get("value", "") for e in one["spec"]["template"]["spec"]["containers"][0]["env"]}
+            env = {
+                e["name"]: e.get("value", "")
+                for e in one["spec"]["template"]["spec"]["containers"][0]["env"]
+            }
             found[env["MODEL_URI"].rsplit("/", 1)[1]] = one
         return found
 
 
 PORT = {"port": 80, "targetPort": 8080}
 PROBES: dict[str, dict[str, Any]] = {
-    "httproutes": {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "spec": {"hostnames": ["a.example.com"]}},
+    "httproutes": {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "spec": {"hostnames": ["a.example.com"]},
+    },
     "networkpolicies": {"spec": {"podSelector": {}}},
     "poddisruptionbudgets": {"spec": {"maxUnavailable": 1, "selector": {}}},
-    "ingresses": {"spec": {"defaultBackend": {"service": {"name": "probe", "port": {"number": 80}}}}},
+    "ingresses": {
+        "spec": {"defaultBackend": {"service": {"name": "probe", "port": {"number": 80}}}}
+    },
     "services": {"spec": {"ports": [PORT], "selector": {"a": "b"}}},
     "deployments": {
         "spec": {
             "selector": {"matchLabels": {"a": "b"}},
-            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [{"name": "a", "image": "a"}]},
+            },
         }
     },
 }
@@ -389,9 +481,16 @@ PROBES: dict[str, dict[str, Any]] = {
 
 @contextlib.contextmanager
 def refusing(api: Api, ns: str, resource: str, group: str) -> Iterator[None]:
-    """An admission policy of the company's that refuses every new object of one kind in this namespace."""
+    """An admission policy of the company's that refuses every new object of one kind in this
+    namespace.
+    """
     policies, meta = "/apis/admissionregistration.k8s.io/v1", {"name": f"no-{resource}-{ns}"}
-    rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [resource]}
+    rule = {
+        "apiGroups": [group],
+        "apiVersions": ["*"],
+        "operations": ["CREATE"],
+        "resources": [resource],
+    }
     only = {"matchLabels": {"kubernetes.io/metadata.name": ns}}
     policy = {
         "matchConstraints": {"resourceRules": [rule], "namespaceSelector": only},
@@ -400,12 +499,20 @@ def refusing(api: Api, ns: str, resource: str, group: str) -> Iterator[None]:
     bound = {"policyName": meta["name"], "validationActions": ["Deny"]}
     places = (("validatingadmissionpolicies", policy), ("validatingadmissionpolicybindings", bound))
     for plural, spec in places:
-        api.http.post(f"{policies}/{plural}", json={"metadata": meta, "spec": spec}).raise_for_status()
+        api.http.post(
+            f"{policies}/{plural}", json={"metadata": meta, "spec": spec}
+        ).raise_for_status()
     path = f"{(f'/apis/{group}' if group else '/api')}/v1/namespaces/{ns}/{resource}"
     probe = PROBES[resource]
 
     def refused() -> bool | None:
-        return "here" in api.http.post(path, json={"metadata": {"name": "probe"}, **probe}, params={"dryRun": "All"}).text or None
+        return (
+            "here"
+            in api.http.post(
+                path, json={"metadata": {"name": "probe"}, **probe}, params={"dryRun": "All"}
+            ).text
+            or None
+        )
 
     try:
         wait_for(refused, "the policy to be enforced")

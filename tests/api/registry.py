@@ -1,4 +1,6 @@
-"""A real MLflow server with a SQL store, whose webhooks may go to loopback; and the bridge as a real process."""
+"""A real MLflow server with a SQL store, whose webhooks may go to loopback; and the bridge as a
+real process.
+"""
 
 import json
 import os
@@ -35,26 +37,39 @@ class Mlflow:
     def webhook(self, url: str, secret: str = SECRET) -> str:
         """Tell `url` of every alias that is set; returns the webhook's id."""
         events = [{"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}]
-        made = self.call("POST", "webhooks", {"name": "rollouts", "url": url, "events": events, "secret": secret})
+        made = self.call(
+            "POST", "webhooks", {"name": "rollouts", "url": url, "events": events, "secret": secret}
+        )
         return str(made["webhook"]["webhook_id"])
 
     def register(self, model: str) -> str:
-        """Register a version with a content digest, as the trainer does, of a run without files; returns the version."""
+        """Register a version with a content digest, as the trainer does, of a run without files;
+        returns the version.
+        """
         if self.http.get("registered-models/get", params={"name": model}).status_code == 404:
             self.call("POST", "registered-models/create", {"name": model})
         run = self.call("POST", "runs/create", {"experiment_id": "0"})["run"]["info"]
         tags = [{"key": DIGEST_TAG, "value": "sha256:" + run["run_id"] * 2}]
-        body = {"name": model, "source": f"{run['artifact_uri']}/model", "run_id": run["run_id"], "tags": tags}
+        body = {
+            "name": model,
+            "source": f"{run['artifact_uri']}/model",
+            "run_id": run["run_id"],
+            "tags": tags,
+        }
         return str(self.call("POST", "model-versions/create", body)["model_version"]["version"])
 
     def alias(self, model: str, alias: str, version: str) -> None:
-        self.call("POST", "registered-models/alias", {"name": model, "alias": alias, "version": version})
+        self.call(
+            "POST", "registered-models/alias", {"name": model, "alias": alias, "version": version}
+        )
 
 
 @contextmanager
 def ended(command: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as output:
-        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=output, stderr=output, cwd=log.parent)
+        process = subprocess.Popen(
+            command, env={**os.environ, **env}, stdout=output, stderr=output, cwd=log.parent
+        )
     try:
         yield process
     finally:
@@ -68,14 +83,26 @@ def ended(command: list[str], env: dict[str, str], log: Path) -> Iterator[subpro
 
 @contextmanager
 def mlflow_server(folder: Path, *, served: bool = True) -> Iterator[Mlflow]:
-    """MLflow with one worker, its database and artifacts in `folder`; served: whether it hands them out itself."""
+    """MLflow with one worker, its database and artifacts in `folder`; served: whether it hands them
+    out itself.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host=127.0.0.1",
+        f"--port={port}",
+        "--workers=1",
+    ]
     command += [f"--backend-store-uri=sqlite:///{folder}/mlflow.db"]
     kept = f"{folder}/artifacts"
     command += (
-        ["--serve-artifacts", f"--artifacts-destination={kept}"] if served else ["--no-serve-artifacts", f"--default-artifact-root={kept}"]
+        ["--serve-artifacts", f"--artifacts-destination={kept}"]
+        if served
+        else ["--no-serve-artifacts", f"--default-artifact-root={kept}"]
     )
     env = {
         "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
@@ -124,7 +151,13 @@ class Bridge:
                 assert process.poll() is None, self.log.read_text()[-3000:]
                 try:
                     httpx.get(self.url, trust_env=False)
-                    return httpx.get(f"http://127.0.0.1:{self.metrics}/healthz", trust_env=False).status_code == 200 or None
+                    return (
+                        httpx.get(
+                            f"http://127.0.0.1:{self.metrics}/healthz", trust_env=False
+                        ).status_code
+                        == 200
+                        or None
+                    )
                 except httpx.TransportError:
                     return None
 
@@ -133,5 +166,7 @@ class Bridge:
 
     def outcomes(self) -> list[str]:
         """What became of each webhook so far, from the log."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        lines = [
+            json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")
+        ]
         return [line["outcome"] for line in lines if "outcome" in line]

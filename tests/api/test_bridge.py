@@ -1,4 +1,6 @@
-"""The bridge between a real MLflow server, a real API server and the real operator: an alias that is set leads to an attempt."""
+"""The bridge between a real MLflow server, a real API server and the real operator: an alias that
+is set leads to an attempt.
+"""
 
 import json
 import socket
@@ -25,7 +27,11 @@ from tests.api.registry import SECRET, Bridge, Mlflow, mlflow_server
 
 TEMPLATE = {"traffic": {"host": "iris.example.com"}}
 TIMES = {
-    "strategy": {"steps": [{"weight": 10, "hold": "1s"}], "progressDeadline": "60s", "scaleDownDelay": "2s"},
+    "strategy": {
+        "steps": [{"weight": 10, "hold": "1s"}],
+        "progressDeadline": "60s",
+        "scaleDownDelay": "2s",
+    },
     "analysis": {"interval": "1s", "maxHold": "20s"},
 }
 
@@ -38,7 +44,9 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
 
 def mapping(ns: str, model: str = "iris") -> str:
     target = {"namespace": ns, "name": "iris", "template": {**TEMPLATE, **TIMES}}
-    return yaml.safe_dump({"mappings": [{"model": model, "alias": "production", "rollout": target}]})
+    return yaml.safe_dump(
+        {"mappings": [{"model": model, "alias": "production", "rollout": target}]}
+    )
 
 
 @contextmanager
@@ -76,7 +84,9 @@ def forwarded(to: str, port: int) -> Iterator[None]:
 def test_an_alias_that_is_set_leads_to_an_attempt_of_that_version(
     api: Api, ns: str, mlflow: Mlflow, world: World, hands: Hands, rollout: Rollout, tmp_path: Path
 ) -> None:
-    """MLflow registers, signs and sends; nobody but the bridge touches the ModelRollout. An API server that is away loses no webhook."""
+    """MLflow registers, signs and sends; nobody but the bridge touches the ModelRollout. An API
+    server that is away loses no webhook.
+    """
     first = mlflow.register("iris")
     away = free_port()
     kubeconfig = yaml.safe_load(api.kubeconfig.read_text())
@@ -105,20 +115,30 @@ def test_an_alias_that_is_set_leads_to_an_attempt_of_that_version(
                 assert rollout.wait_phase("RolledBack", 2)["stable"]["uri"] == "models:/iris/1"
                 assert rollout.status()["history"][0]["uri"] == "models:/iris/2"
 
-                # Setting the alias once more asks for the same version; another alias, and one taken away, for nothing.
+                # Setting the alias once more asks for the same version; another alias, and one
+                # taken away, for nothing.
                 mlflow.alias("iris", "production", second)
                 mlflow.alias("iris", "staging", first)
-                mlflow.call("DELETE", "registered-models/alias", {"name": "iris", "alias": "production"})
+                mlflow.call(
+                    "DELETE", "registered-models/alias", {"name": "iris", "alias": "production"}
+                )
                 # The operator's own alias, moved by the promotion, is told too, and ignored.
                 expected = ["Applied", "Applied", "Applied", "Ignored", "Ignored"]
                 # How often MLflow has sent again while the API server was away is chance.
-                wait_for(lambda: sorted(o for o in bridge.outcomes() if o != "Unavailable") == expected, "every webhook to be answered")
+                wait_for(
+                    lambda: sorted(o for o in bridge.outcomes() if o != "Unavailable") == expected,
+                    "every webhook to be answered",
+                )
                 time.sleep(1)
                 assert rollout.status()["attempt"] == 2
 
 
-def test_mlflow_says_whether_a_webhook_arrives(api: Api, ns: str, mlflow: Mlflow, tmp_path: Path) -> None:
-    """MLflow's own test of a webhook sends an example event, signed: the bridge knows it, and does nothing."""
+def test_mlflow_says_whether_a_webhook_arrives(
+    api: Api, ns: str, mlflow: Mlflow, tmp_path: Path
+) -> None:
+    """MLflow's own test of a webhook sends an example event, signed: the bridge knows it, and does
+    nothing.
+    """
     bridge = Bridge(tmp_path, api.kubeconfig, mapping(ns))
     with bridge.running():
         for secret, status in ((SECRET, 200), ("another-secret-than-the-bridges", 401)):
@@ -129,15 +149,28 @@ def test_mlflow_says_whether_a_webhook_arrives(api: Api, ns: str, mlflow: Mlflow
     assert bridge.outcomes() == ["Ignored", "NotGenuine"]
 
 
-def test_a_replay_after_a_restart_changes_nothing(api: Api, ns: str, rollout: Rollout, tmp_path: Path) -> None:
-    """The bridge forgets deliveries with its process; what it asked for last stands in the ModelRollout."""
+def test_a_replay_after_a_restart_changes_nothing(
+    api: Api, ns: str, rollout: Rollout, tmp_path: Path
+) -> None:
+    """The bridge forgets deliveries with its process; what it asked for last stands in the
+    ModelRollout.
+    """
     bridge = Bridge(tmp_path, api.kubeconfig, mapping(ns))
 
     def send(version: str, delivery: str, at: datetime, sent_at: int) -> int:
         data = {"name": "iris", "alias": "production", "version": version}
-        said = {"entity": "model_version_alias", "action": "created", "timestamp": at.isoformat(), "data": data}
+        said = {
+            "entity": "model_version_alias",
+            "action": "created",
+            "timestamp": at.isoformat(),
+            "data": data,
+        }
         body = json.dumps(said).encode()
-        headers = {DELIVERY_ID: delivery, TIMESTAMP: str(sent_at), SIGNATURE: sign(SECRET, delivery, sent_at, body)}
+        headers = {
+            DELIVERY_ID: delivery,
+            TIMESTAMP: str(sent_at),
+            SIGNATURE: sign(SECRET, delivery, sent_at, body),
+        }
         return httpx.post(bridge.url, content=body, headers=headers, trust_env=False).status_code
 
     now, sent_at = datetime.now(UTC), int(time.time())
@@ -164,10 +197,18 @@ async def rollouts(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[R
 
 
 def event(version: str, seconds: int = 0) -> AliasSet:
-    return AliasSet("default", "iris", "production", version, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
+    return AliasSet(
+        "default",
+        "iris",
+        "production",
+        version,
+        datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds),
+    )
 
 
-async def test_what_git_owns_is_not_taken_unless_told(api: Api, ns: str, rollout: Rollout, rollouts: Rollouts) -> None:
+async def test_what_git_owns_is_not_taken_unless_told(
+    api: Api, ns: str, rollout: Rollout, rollouts: Rollouts
+) -> None:
     rollout.apply("models:/iris/1")
     mine = RolloutTarget(namespace=ns, name="iris")
     result = await rollouts.request(mine, event("2"))
@@ -180,20 +221,40 @@ async def test_what_git_owns_is_not_taken_unless_told(api: Api, ns: str, rollout
     before = api.get(rollout.path)["spec"]
     result = await rollouts.request(mine.model_copy(update={"force": True}), event("2"))
     assert result.outcome is Outcome.APPLIED
-    assert api.get(rollout.path)["spec"] == {**before, "modelUri": "models:/iris/2"}, "nothing else is touched"
-    (owned,) = [m for m in api.get(rollout.path)["metadata"]["managedFields"] if m["manager"] == "rollout-bridge"]
+    assert api.get(rollout.path)["spec"] == {**before, "modelUri": "models:/iris/2"}, (
+        "nothing else is touched"
+    )
+    (owned,) = [
+        m
+        for m in api.get(rollout.path)["metadata"]["managedFields"]
+        if m["manager"] == "rollout-bridge"
+    ]
     assert owned["fieldsV1"]["f:spec"] == {"f:modelUri": {}}
-    assert (await rollouts.request(mine, event("3", 1))).outcome is Outcome.APPLIED, "what is its own it may change"
+    assert (await rollouts.request(mine, event("3", 1))).outcome is Outcome.APPLIED, (
+        "what is its own it may change"
+    )
 
 
-async def test_with_the_rights_that_the_chart_gives_it(api: Api, ns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The API server judges: the named ModelRollout may be made and changed, its neighbour may not even be read."""
-    mapped = {"model": "iris", "alias": "production", "rollout": {"namespace": ns, "name": "iris", "template": TEMPLATE}}
+async def test_with_the_rights_that_the_chart_gives_it(
+    api: Api, ns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server judges: the named ModelRollout may be made and changed, its neighbour may not
+    even be read.
+    """
+    mapped = {
+        "model": "iris",
+        "alias": "production",
+        "rollout": {"namespace": ns, "name": "iris", "template": TEMPLATE},
+    }
     values = {"enabled": True, "webhookSecret": {"secret": "webhook"}, "mappings": [mapped]}
     found = by_kind("rollout-operator", {"bridge": values}, namespace=ns)
     account = f"/api/v1/namespaces/{ns}/serviceaccounts"
     rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}"
-    for path, kind in ((account, "ServiceAccount"), (f"{rbac}/roles", "Role"), (f"{rbac}/rolebindings", "RoleBinding")):
+    for path, kind in (
+        (account, "ServiceAccount"),
+        (f"{rbac}/roles", "Role"),
+        (f"{rbac}/rolebindings", "RoleBinding"),
+    ):
         for one in found[kind]:
             assert api.apply(f"{path}/{one['metadata']['name']}", one).status_code == 201
     reply = api.http.post(f"{account}/rollout-operator-bridge/token", json={"spec": {}})
@@ -204,25 +265,45 @@ async def test_with_the_rights_that_the_chart_gives_it(api: Api, ns: str, tmp_pa
     rollouts = await Rollouts.connect()
     try:
         for version in (1, 2):
-            result = await rollouts.request(RolloutTarget(namespace=ns, name="iris", template=TEMPLATE), event(str(version), version))
+            result = await rollouts.request(
+                RolloutTarget(namespace=ns, name="iris", template=TEMPLATE),
+                event(str(version), version),
+            )
             assert result.outcome is Outcome.APPLIED, result.message
-        for other in (RolloutTarget(namespace=ns, name="iris2", template=TEMPLATE), RolloutTarget(namespace="default", name="iris")):
+        for other in (
+            RolloutTarget(namespace=ns, name="iris2", template=TEMPLATE),
+            RolloutTarget(namespace="default", name="iris"),
+        ):
             result = await rollouts.request(other, event("1"))
             assert result.outcome is Outcome.UNAVAILABLE
             assert "403" in result.message
     finally:
         await rollouts.close()
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": ns}}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": ns},
+    }
     bearer = {"Authorization": f"Bearer {kubeconfig['users'][0]['user']['token']}"}
-    reply = api.http.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", json=review, headers=bearer)
-    may = [(r["apiGroups"], r["resources"], r.get("resourceNames"), r["verbs"]) for r in reply.json()["status"]["resourceRules"]]
+    reply = api.http.post(
+        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", json=review, headers=bearer
+    )
+    may = [
+        (r["apiGroups"], r["resources"], r.get("resourceNames"), r["verbs"])
+        for r in reply.json()["status"]["resourceRules"]
+    ]
     mine = [one for one in may if not one[0][0].startswith(("authorization", "authentication"))]
     group = ["rollouts.mlops.dev"]
-    expected = [(group, ["modelrollouts"], None, ["create"]), (group, ["modelrollouts"], ["iris"], ["get", "patch"])]
+    expected = [
+        (group, ["modelrollouts"], None, ["create"]),
+        (group, ["modelrollouts"], ["iris"], ["get", "patch"]),
+    ]
     assert sorted(mine, key=str) == sorted(expected, key=str)
 
 
-async def test_webhooks_that_overtake_each_other(api: Api, ns: str, rollout: Rollout, rollouts: Rollouts) -> None:
+async def test_webhooks_that_overtake_each_other(
+    api: Api, ns: str, rollout: Rollout, rollouts: Rollouts
+) -> None:
     target = RolloutTarget(namespace=ns, name="iris", template=TEMPLATE)
     assert (await rollouts.request(target, event("3", 2))).outcome is Outcome.APPLIED
     assert (await rollouts.request(target, event("2", 1))).outcome is Outcome.STALE
@@ -230,7 +311,9 @@ async def test_webhooks_that_overtake_each_other(api: Api, ns: str, rollout: Rol
     assert api.get(rollout.path)["spec"]["modelUri"] == "models:/iris/3"
 
 
-async def test_what_the_api_server_refuses_is_told_and_not_sent_again(ns: str, rollouts: Rollouts) -> None:
+async def test_what_the_api_server_refuses_is_told_and_not_sent_again(
+    ns: str, rollouts: Rollouts
+) -> None:
     bad = RolloutTarget(namespace=ns, name="iris", template={**TEMPLATE, "replicas": 0})
     result = await rollouts.request(bad, event("1"))
     assert result.outcome is Outcome.REFUSED

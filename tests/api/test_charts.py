@@ -1,4 +1,6 @@
-"""The charts: what Helm renders of them, held against Kubernetes' schemas, kube-score, Pod Security and a real API server."""
+"""The charts: what Helm renders of them, held against Kubernetes' schemas, kube-score, Pod Security
+and a real API server.
+"""
 
 import json
 import re
@@ -67,26 +69,45 @@ def test_kubernetes_knows_every_field(chart: str, values: dict[str, Any]) -> Non
 def test_kube_score_finds_nothing(chart: str, values: dict[str, Any]) -> None:
     text = render(chart, values)
     done = subprocess.run(
-        [tool("kube-score"), "score", "-", "--output-format", "ci"], input=text, capture_output=True, text=True, check=False
+        [tool("kube-score"), "score", "-", "--output-format", "ci"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    found = [line for line in done.stdout.splitlines() if not line.startswith(("[OK]", "[SKIPPED]"))]
+    found = [
+        line for line in done.stdout.splitlines() if not line.startswith(("[OK]", "[SKIPPED]"))
+    ]
     assert not found
     assert done.returncode == 0, done.stderr
     assert "[OK]" in done.stdout
 
 
 @each_variant
-def test_a_namespace_that_enforces_restricted_takes_every_pod(api: Api, chart: str, values: dict[str, Any]) -> None:
-    """Pod Security's own admission decides, on a dry run; it would refuse a pod without any one of the settings."""
+def test_a_namespace_that_enforces_restricted_takes_every_pod(
+    api: Api, chart: str, values: dict[str, Any]
+) -> None:
+    """Pod Security's own admission decides, on a dry run; it would refuse a pod without any one of
+    the settings.
+    """
     name = "restricted"
     api.namespace(name)
-    api.patch(f"/api/v1/namespaces/{name}", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    api.patch(
+        f"/api/v1/namespaces/{name}",
+        {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
+    )
     found = pods(manifests(chart, values))
     assert found
     for number, spec in enumerate(found):
-        spec.pop("priorityClassName", None)  # the bare API server makes no system classes outside of kube-system
+        spec.pop(
+            "priorityClassName", None
+        )  # the bare API server makes no system classes outside of kube-system
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"p{number}"}, "spec": spec}
-        reply = api.http.post(f"/api/v1/namespaces/{name}/pods", json=pod, params={"dryRun": "All", "fieldValidation": "Strict"})
+        reply = api.http.post(
+            f"/api/v1/namespaces/{name}/pods",
+            json=pod,
+            params={"dryRun": "All", "fieldValidation": "Strict"},
+        )
         assert reply.status_code == 201, reply.text
         spec["containers"][0]["securityContext"].pop("capabilities")
         reply = api.http.post(f"/api/v1/namespaces/{name}/pods", json=pod, params={"dryRun": "All"})
@@ -96,7 +117,9 @@ def test_a_namespace_that_enforces_restricted_takes_every_pod(api: Api, chart: s
 @pytest.mark.parametrize("chart", [OPERATOR, MODEL])
 def test_a_version_with_build_metadata_renders_valid_labels(tmp_path: Path, chart: str) -> None:
     """Packaged as Flux does; a label value holds no `+` and at most 63 characters."""
-    done = helm("package", CHARTS / chart, "--version", "0.1.0+e6dce5b644c3", "--destination", tmp_path)
+    done = helm(
+        "package", CHARTS / chart, "--version", "0.1.0+e6dce5b644c3", "--destination", tmp_path
+    )
     assert done.returncode == 0, done.stderr
     (packed,) = tmp_path.glob("*.tgz")
     done = helm("template", "any", packed, "--values", values_of(chart))
@@ -104,7 +127,10 @@ def test_a_version_with_build_metadata_renders_valid_labels(tmp_path: Path, char
     labels = re.findall(r"helm\.sh/chart: *(.*)", done.stdout)
     assert labels
     assert {yaml.safe_load(one) for one in labels} == {f"{chart}-0.1.0_e6dce5b644c3"}
-    assert all(re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", yaml.safe_load(one)) for one in labels)
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", yaml.safe_load(one))
+        for one in labels
+    )
 
 
 def _bridge(**changes: Any) -> dict[str, Any]:
@@ -114,24 +140,56 @@ def _bridge(**changes: Any) -> dict[str, Any]:
 REFUSED = {
     "no Prometheus": ({"prometheus": {"url": ""}}, "set prometheus.url, for example"),
     "no registry": ({"mlflow": {"trackingUri": ""}}, "set mlflow.trackingUri, for example"),
-    "a value that does not exist": ({"promethues": {}}, "additional properties 'promethues' not allowed"),
+    "a value that does not exist": (
+        {"promethues": {}},
+        "additional properties 'promethues' not allowed",
+    ),
     "an unknown level": ({"logLevel": "LOUD"}, "/logLevel"),
     "a URL that is none": ({"prometheus": {"url": "prometheus:9090"}}, "/prometheus/url"),
     "a digest that is none": ({"image": {"digest": "sha256:1"}}, "/image/digest"),
     "another word for egress": ({"modelEgress": "none"}, "/modelEgress"),
     "an egress rule with a typo": ({"modelEgress": [{"port": 443}]}, "/modelEgress"),
     "a namespace that is none": ({"watchNamespaces": ["A"]}, "/watchNamespaces/0"),
-    "a replica count, which there is none of": ({"replicas": 2}, "additional properties 'replicas' not allowed"),
-    "a bridge without mappings": ({"bridge": {"enabled": True}}, "bridge.mappings is empty: say which alias"),
-    "a bridge without a secret": (_bridge(webhookSecret={"secret": ""}), "set bridge.webhookSecret.secret to the name of a Secret"),
-    "a dispatch without a token": (_bridge(githubToken={"secret": ""}), "set bridge.githubToken.secret to the name of a Secret"),
-    "a mapping that leads nowhere": (_bridge(mappings=[{"model": "a", "alias": "b"}]), "/bridge/mappings/0"),
-    "a mapping with a typo": (_bridge(mappings=[{"model": "a", "alias": "b", "rolout": {}}]), "'rolout' not allowed"),
+    "a replica count, which there is none of": (
+        {"replicas": 2},
+        "additional properties 'replicas' not allowed",
+    ),
+    "a bridge without mappings": (
+        {"bridge": {"enabled": True}},
+        "bridge.mappings is empty: say which alias",
+    ),
+    "a bridge without a secret": (
+        _bridge(webhookSecret={"secret": ""}),
+        "set bridge.webhookSecret.secret to the name of a Secret",
+    ),
+    "a dispatch without a token": (
+        _bridge(githubToken={"secret": ""}),
+        "set bridge.githubToken.secret to the name of a Secret",
+    ),
+    "a mapping that leads nowhere": (
+        _bridge(mappings=[{"model": "a", "alias": "b"}]),
+        "/bridge/mappings/0",
+    ),
+    "a mapping with a typo": (
+        _bridge(mappings=[{"model": "a", "alias": "b", "rolout": {}}]),
+        "'rolout' not allowed",
+    ),
     "a template that names the model": (
-        _bridge(mappings=[{"model": "a", "alias": "b", "rollout": {"namespace": "n", "name": "i", "template": {"modelUri": "x"}}}]),
+        _bridge(
+            mappings=[
+                {
+                    "model": "a",
+                    "alias": "b",
+                    "rollout": {"namespace": "n", "name": "i", "template": {"modelUri": "x"}},
+                }
+            ]
+        ),
         "/bridge/mappings/0/rollout/template",
     ),
-    "both monitors": ({"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}, "enable one of them"),
+    "both monitors": (
+        {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}},
+        "enable one of them",
+    ),
 }
 
 
@@ -144,7 +202,10 @@ def test_bad_values_are_refused_with_a_sentence(values: dict[str, Any], told: st
 
 MODEL_REFUSED = {
     "no model": ({"stable": {"modelUri": ""}}, "set stable.modelUri, for example"),
-    "an alias, which moves": ({"stable": {"modelUri": "models:/iris@champion"}}, "/stable/modelUri"),
+    "an alias, which moves": (
+        {"stable": {"modelUri": "models:/iris@champion"}},
+        "/stable/modelUri",
+    ),
     "a file": ({"stable": {"modelUri": "file:///etc/passwd"}}, "/stable/modelUri"),
     "weight 101": ({"canary": {"weight": 101}}, "/canary/weight"),
     "no replicas": ({"stable": {"replicas": 0}}, "/stable/replicas"),
@@ -153,7 +214,9 @@ MODEL_REFUSED = {
 
 
 @pytest.mark.parametrize(("values", "told"), MODEL_REFUSED.values(), ids=MODEL_REFUSED.keys())
-def test_bad_values_of_a_model_are_refused_with_a_sentence(values: dict[str, Any], told: str) -> None:
+def test_bad_values_of_a_model_are_refused_with_a_sentence(
+    values: dict[str, Any], told: str
+) -> None:
     with pytest.raises(AssertionError) as refusal:
         render(MODEL, values)
     assert told in str(refusal.value)
@@ -175,15 +238,25 @@ MAY = [
     (["apps"], ["deployments"], ["get", "list", "watch", "create", "patch", "delete"]),
     ([""], ["services"], ["get", "list", "watch", "create", "patch", "delete"]),
     (["networking.k8s.io"], ["ingresses"], ["get", "list", "watch", "create", "patch", "delete"]),
-    (["gateway.networking.k8s.io"], ["httproutes"], ["get", "list", "watch", "create", "patch", "delete"]),
+    (
+        ["gateway.networking.k8s.io"],
+        ["httproutes"],
+        ["get", "list", "watch", "create", "patch", "delete"],
+    ),
     (["gateway.networking.k8s.io"], ["gateways"], ["get"]),
-    (["networking.k8s.io"], ["networkpolicies"], ["get", "list", "watch", "create", "patch", "delete"]),
+    (
+        ["networking.k8s.io"],
+        ["networkpolicies"],
+        ["get", "list", "watch", "create", "patch", "delete"],
+    ),
     (["policy"], ["poddisruptionbudgets"], ["get", "list", "watch", "create", "patch"]),
     (["discovery.k8s.io"], ["endpointslices"], ["get", "list", "watch"]),
     ([""], ["pods"], ["list"]),
     ([""], ["events"], ["create"]),
 ]
-"""Everything that the operator may do. No Secrets, no ConfigMaps, no exec, no wildcard; its own resource it cannot even edit."""
+"""Everything that the operator may do. No Secrets, no ConfigMaps, no exec, no wildcard; its own
+resource it cannot even edit.
+"""
 
 
 def rules(role: dict[str, Any]) -> list[tuple[list[str], list[str], list[str]]]:
@@ -196,14 +269,25 @@ def test_what_the_operator_may_do_exactly() -> None:
     assert rules(own) == MAY
     assert "Role" not in found
     bound = [b["roleRef"]["name"] for b in found["ClusterRoleBinding"]]
-    assert bound == [OPERATOR], "the aggregated roles are for people, nobody binds the operator to them"
+    assert bound == [OPERATOR], (
+        "the aggregated roles are for people, nobody binds the operator to them"
+    )
 
 
-STATUS = Status(phase=Phase.TRIAL, attempt=2, stable=builders.revision(1), candidate=builders.revision(2), step=0, weight=10)
+STATUS = Status(
+    phase=Phase.TRIAL,
+    attempt=2,
+    stable=builders.revision(1),
+    candidate=builders.revision(2),
+    step=0,
+    weight=10,
+)
 
 
 def test_the_role_is_enough_for_every_object_where_owner_references_are_policed(api: Api) -> None:
-    """The API server of these tests admits by OwnerReferencesPermissionEnforcement; what is applied is what the operator builds."""
+    """The API server of these tests admits by OwnerReferencesPermissionEnforcement; what is applied
+    is what the operator builds.
+    """
     ns, user = "owned", "operator-of-the-chart"
     api.namespace(ns)
     (role,) = [r for r in by_kind(OPERATOR)["ClusterRole"] if r["metadata"]["name"] == OPERATOR]
@@ -211,10 +295,19 @@ def test_the_role_is_enough_for_every_object_where_owner_references_are_policed(
     given = {"metadata": {"name": user, "namespace": ns}, "rules": role["rules"]}
     api.http.post(f"{path}/namespaces/{ns}/roles", json=given).raise_for_status()
     named = {"apiGroup": "rbac.authorization.k8s.io", "name": user}
-    bound = {"metadata": {"name": user}, "roleRef": {**named, "kind": "Role"}, "subjects": [{**named, "kind": "User"}]}
+    bound = {
+        "metadata": {"name": user},
+        "roleRef": {**named, "kind": "Role"},
+        "subjects": [{**named, "kind": "User"}],
+    }
     api.http.post(f"{path}/namespaces/{ns}/rolebindings", json=bound).raise_for_status()
     Rollout(api, ns).apply("models:/iris/1").raise_for_status()
-    made = build(Owner(api.get(Rollout(api, ns).path)["metadata"]["uid"], "iris", ns), builders.spec(), STATUS, {})
+    made = build(
+        Owner(api.get(Rollout(api, ns).path)["metadata"]["uid"], "iris", ns),
+        builders.spec(),
+        STATUS,
+        {},
+    )
 
     def applied(manifest: dict[str, Any]) -> httpx.Response:
         """As this user, on a dry run."""
@@ -227,10 +320,15 @@ def test_the_role_is_enough_for_every_object_where_owner_references_are_policed(
     assert {m["kind"] for m in made} == KINDS.keys() - {"EndpointSlice"}
     for manifest in made:
         reply = applied(manifest)
-        assert reply.status_code < 300, f"{manifest['kind']} {manifest['metadata']['name']}: {reply.text}"
+        assert reply.status_code < 300, (
+            f"{manifest['kind']} {manifest['metadata']['name']}: {reply.text}"
+        )
     rest = [r for r in role["rules"] if r["resources"] != ["modelrollouts/finalizers"]]
     api.patch(f"{path}/namespaces/{ns}/roles/{user}", {"rules": rest}).raise_for_status()
-    refused = wait_for(lambda: reply if (reply := applied(made[0])).status_code >= 300 else None, "the rule to be gone")
+    refused = wait_for(
+        lambda: reply if (reply := applied(made[0])).status_code >= 300 else None,
+        "the rule to be gone",
+    )
     assert "cannot set blockOwnerDeletion" in refused.text, "else nothing was enforced"
 
 
@@ -242,16 +340,22 @@ EGRESS: dict[str, tuple[Any, list[Any] | None]] = {
 
 
 @pytest.mark.parametrize(("value", "peers"), EGRESS.values(), ids=EGRESS.keys())
-def test_the_operator_reads_the_egress_that_the_chart_gives_it(value: Any, peers: list[Any] | None) -> None:
+def test_the_operator_reads_the_egress_that_the_chart_gives_it(
+    value: Any, peers: list[Any] | None
+) -> None:
     (container,) = pods(by_kind(OPERATOR, {"modelEgress": value})["Deployment"])[0]["containers"]
-    found = egress({}, {e["name"]: e.get("value", "") for e in container["env"]}.get("MODEL_EGRESS", ""))
+    found = egress(
+        {}, {e["name"]: e.get("value", "") for e in container["env"]}.get("MODEL_EGRESS", "")
+    )
     assert peers == (None if found is None else [peer for rule in found[1:] for peer in rule["to"]])
 
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_who_asks_no_router_may_read_no_gateway(asked: bool) -> None:
     found = by_kind(OPERATOR, {"routes": {"ask": asked}})
-    env = {e["name"]: e.get("value", "") for e in pods(found["Deployment"])[0]["containers"][0]["env"]}
+    env = {
+        e["name"]: e.get("value", "") for e in pods(found["Deployment"])[0]["containers"][0]["env"]
+    }
     given = Settings.from_environment({**env, "INFERENCE_IMAGE": "image"})
     assert given.routes_ask is asked
     own = next(r for r in found["ClusterRole"] if r["metadata"]["name"] == OPERATOR)
@@ -259,7 +363,10 @@ def test_who_asks_no_router_may_read_no_gateway(asked: bool) -> None:
 
 
 def test_in_namespaced_mode_nothing_is_cluster_wide() -> None:
-    found = by_kind(OPERATOR, {"watchNamespaces": ["team-a", "team-b"], "rbac": {"aggregateClusterRoles": False}})
+    found = by_kind(
+        OPERATOR,
+        {"watchNamespaces": ["team-a", "team-b"], "rbac": {"aggregateClusterRoles": False}},
+    )
     assert "ClusterRole" not in found
     assert "ClusterRoleBinding" not in found
     assert {r["metadata"]["namespace"] for r in found["Role"]} == {"team-a", "team-b"}
@@ -269,15 +376,32 @@ def test_in_namespaced_mode_nothing_is_cluster_wide() -> None:
 
 
 def test_what_the_bridge_may_do_exactly() -> None:
-    """Its ModelRollouts by name, nothing in other namespaces, nothing of any other kind; create only where a mapping has a template."""
+    """Its ModelRollouts by name, nothing in other namespaces, nothing of any other kind; create
+    only where a mapping has a template.
+    """
     found = by_kind(OPERATOR, BRIDGE)
     mine = {"name": "rollout-operator-bridge"}
     roles = {r["metadata"]["namespace"]: r["rules"] for r in found["Role"]}
-    changes = {"apiGroups": ["rollouts.mlops.dev"], "resources": ["modelrollouts"], "verbs": ["get", "patch"]}
-    create = {"apiGroups": ["rollouts.mlops.dev"], "resources": ["modelrollouts"], "verbs": ["create"]}
-    assert roles == {"team-a": [{**changes, "resourceNames": ["iris"]}, create], "team-b": [{**changes, "resourceNames": ["churn"]}]}
+    changes = {
+        "apiGroups": ["rollouts.mlops.dev"],
+        "resources": ["modelrollouts"],
+        "verbs": ["get", "patch"],
+    }
+    create = {
+        "apiGroups": ["rollouts.mlops.dev"],
+        "resources": ["modelrollouts"],
+        "verbs": ["create"],
+    }
+    assert roles == {
+        "team-a": [{**changes, "resourceNames": ["iris"]}, create],
+        "team-b": [{**changes, "resourceNames": ["churn"]}],
+    }
     for binding in found["RoleBinding"]:
-        assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", **mine}
+        assert binding["roleRef"] == {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "Role",
+            **mine,
+        }
         assert binding["subjects"] == [{"kind": "ServiceAccount", "namespace": "models", **mine}]
     assert {a["metadata"]["name"] for a in found["ServiceAccount"]} == {OPERATOR, mine["name"]}
     assert not [b for b in found["ClusterRoleBinding"] if b["subjects"][0]["name"] == mine["name"]]
@@ -288,8 +412,12 @@ def test_the_bridge_has_its_secrets_by_reference_and_mappings_that_it_can_read()
     (own,) = [d for d in found["Deployment"] if d["metadata"]["name"].endswith("-bridge")]
     (container,) = own["spec"]["template"]["spec"]["containers"]
     env = {e["name"]: e for e in container["env"]}
-    assert env["WEBHOOK_SECRET"]["valueFrom"] == {"secretKeyRef": {"name": "webhook", "key": "secret"}}
-    assert env["WEBHOOK_SECRET_PREVIOUS"]["valueFrom"] == {"secretKeyRef": {"name": "webhook", "key": "previous"}}
+    assert env["WEBHOOK_SECRET"]["valueFrom"] == {
+        "secretKeyRef": {"name": "webhook", "key": "secret"}
+    }
+    assert env["WEBHOOK_SECRET_PREVIOUS"]["valueFrom"] == {
+        "secretKeyRef": {"name": "webhook", "key": "previous"}
+    }
     assert env["GITHUB_TOKEN"]["valueFrom"] == {"secretKeyRef": {"name": "github", "key": "token"}}
     (config,) = [c for c in found["ConfigMap"] if c["metadata"]["name"].endswith("-bridge")]
     known = mappings.parse(config["data"]["mappings.yaml"])
@@ -300,14 +428,25 @@ def test_the_bridge_has_its_secrets_by_reference_and_mappings_that_it_can_read()
     ]
     (policy,) = [p for p in found["NetworkPolicy"] if p["metadata"]["name"].endswith("-bridge")]
     assert policy["spec"]["ingress"][0]["from"] == BRIDGE["bridge"]["from"]
-    assert {p["port"] for rule in policy["spec"]["egress"] for p in rule["ports"]} == {53, 443, 6443}
+    assert {p["port"] for rule in policy["spec"]["egress"] for p in rule["ports"]} == {
+        53,
+        443,
+        6443,
+    }
 
 
 def test_nothing_that_selects_the_operator_selects_the_bridge() -> None:
     found = by_kind(OPERATOR, BRIDGE)
-    labels = {d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"] for d in found["Deployment"]}
+    labels = {
+        d["metadata"]["name"]: d["spec"]["template"]["metadata"]["labels"]
+        for d in found["Deployment"]
+    }
     for service in found["Service"]:
-        selected = [name for name, has in labels.items() if service["spec"]["selector"].items() <= has.items()]
+        selected = [
+            name
+            for name, has in labels.items()
+            if service["spec"]["selector"].items() <= has.items()
+        ]
         assert selected == [service["metadata"]["name"]]
     (own,) = [d for d in found["Deployment"] if d["metadata"]["name"].endswith("-bridge")]
     checked = own["spec"]["template"]["metadata"]["annotations"]["checksum/mappings"]
@@ -324,30 +463,61 @@ def test_without_the_bridge_there_is_nothing_of_it() -> None:
     [
         pytest.param({}, "model-rollouts/operator:0.1.0", id="the chart's version"),
         pytest.param({"tag": "1.2"}, "model-rollouts/operator:1.2", id="a tag"),
-        pytest.param({"registry": "r.example.com:5000", "repository": "a/b"}, "r.example.com:5000/a/b:0.1.0", id="a registry"),
-        pytest.param({"tag": "1", "digest": "sha256:" + "a" * 64}, "model-rollouts/operator@sha256:" + "a" * 64, id="a digest wins"),
+        pytest.param(
+            {"registry": "r.example.com:5000", "repository": "a/b"},
+            "r.example.com:5000/a/b:0.1.0",
+            id="a registry",
+        ),
+        pytest.param(
+            {"tag": "1", "digest": "sha256:" + "a" * 64},
+            "model-rollouts/operator@sha256:" + "a" * 64,
+            id="a digest wins",
+        ),
     ],
 )
 def test_the_image(image: dict[str, str], expected: str) -> None:
-    assert pods(by_kind(OPERATOR, {"image": image})["Deployment"])[0]["containers"][0]["image"] == expected
+    assert (
+        pods(by_kind(OPERATOR, {"image": image})["Deployment"])[0]["containers"][0]["image"]
+        == expected
+    )
 
 
 def test_a_model_with_a_canary_has_two_of_everything_and_a_weight() -> None:
-    found = by_kind(MODEL, {"canary": {"weight": 25, "replicas": 3}, "stable": {"replicas": 4}, "image": {"tag": "9"}}, release="iris")
-    assert {d["metadata"]["name"]: d["spec"]["replicas"] for d in found["Deployment"]} == {"iris": 4, "iris-canary": 3}
-    assert {p["containers"][0]["image"] for p in pods(found["Deployment"])} == {"model-rollouts/inference:9"}
+    found = by_kind(
+        MODEL,
+        {"canary": {"weight": 25, "replicas": 3}, "stable": {"replicas": 4}, "image": {"tag": "9"}},
+        release="iris",
+    )
+    assert {d["metadata"]["name"]: d["spec"]["replicas"] for d in found["Deployment"]} == {
+        "iris": 4,
+        "iris-canary": 3,
+    }
+    assert {p["containers"][0]["image"] for p in pods(found["Deployment"])} == {
+        "model-rollouts/inference:9"
+    }
     for service, deployment in zip(found["Service"], found["Deployment"], strict=True):
         others = [d for d in found["Deployment"] if d is not deployment]
-        assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
-        assert not any(service["spec"]["selector"].items() <= d["spec"]["template"]["metadata"]["labels"].items() for d in others)
-    annotations = {i["metadata"]["name"]: i["metadata"].get("annotations", {}) for i in found["Ingress"]}
+        assert (
+            service["spec"]["selector"].items()
+            <= deployment["spec"]["template"]["metadata"]["labels"].items()
+        )
+        assert not any(
+            service["spec"]["selector"].items()
+            <= d["spec"]["template"]["metadata"]["labels"].items()
+            for d in others
+        )
+    annotations = {
+        i["metadata"]["name"]: i["metadata"].get("annotations", {}) for i in found["Ingress"]
+    }
     assert annotations["iris"] == {}
     assert annotations["iris-canary"]["nginx.ingress.kubernetes.io/canary-weight"] == "25"
 
 
 def test_a_model_without_a_canary_has_one_of_everything() -> None:
     found = by_kind(MODEL, {"canary": {"enabled": False}}, release="iris")
-    assert [len(found[kind]) for kind in ("Deployment", "Service", "Ingress", "PodDisruptionBudget")] == [1, 1, 1, 1]
+    assert [
+        len(found[kind]) for kind in ("Deployment", "Service", "Ingress", "PodDisruptionBudget")
+    ] == [1, 1, 1, 1]
 
 
 @each_variant
@@ -362,9 +532,23 @@ def test_the_api_server_takes_everything(api: Api, chart: str, values: dict[str,
         group, meta = manifest["apiVersion"], manifest["metadata"]
         if manifest["kind"] in {"Pod", "Deployment"}:
             pods([manifest])[0].pop("priorityClassName", None)
-        place = f"/namespaces/{meta.get('namespace', 'models')}" if not manifest["kind"].startswith(("Cluster", "Custom")) else ""
+        place = (
+            f"/namespaces/{meta.get('namespace', 'models')}"
+            if not manifest["kind"].startswith(("Cluster", "Custom"))
+            else ""
+        )
         root = f"/apis/{group}" if "/" in group else f"/api/{group}"
         path = f"{root}{place}/{plural.get(manifest['kind'], manifest['kind'].lower() + 's')}/{meta['name']}"
-        query = {"fieldManager": "helm", "force": "true", "fieldValidation": "Strict", "dryRun": "All"}
-        reply = api.http.patch(path, content=json.dumps(manifest), params=query, headers={"Content-Type": "application/apply-patch+yaml"})
+        query = {
+            "fieldManager": "helm",
+            "force": "true",
+            "fieldValidation": "Strict",
+            "dryRun": "All",
+        }
+        reply = api.http.patch(
+            path,
+            content=json.dumps(manifest),
+            params=query,
+            headers={"Content-Type": "application/apply-patch+yaml"},
+        )
         assert reply.status_code < 300, f"{manifest['kind']} {meta['name']}: {reply.text}"

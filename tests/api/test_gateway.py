@@ -1,4 +1,6 @@
-"""HTTPRoute against a real API server with Gateway API's own CRDs; the Gateway's controller is played, because none runs here."""
+"""HTTPRoute against a real API server with Gateway API's own CRDs; the Gateway's controller is
+played, because none runs here.
+"""
 
 import contextlib
 import json
@@ -15,7 +17,18 @@ import yaml
 
 from scripts.cluster import addons, gobuild
 from scripts.cluster.apiserver import free_port
-from tests.api.harness import ROLLOUTS, Api, Hands, Operator, Played, Rollout, World, refusing, served, wait_for
+from tests.api.harness import (
+    ROLLOUTS,
+    Api,
+    Hands,
+    Operator,
+    Played,
+    Rollout,
+    World,
+    refusing,
+    served,
+    wait_for,
+)
 from tests.api.test_cli import Cli
 
 ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/httproutes"
@@ -30,11 +43,20 @@ def gateway_api(api: Api) -> None:
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for file in addons.gateway_crds():
         for crd in yaml.safe_load_all(file.read_text()):
-            if crd["kind"] == "CustomResourceDefinition" and crd["spec"]["names"]["kind"] in {"HTTPRoute", "Gateway"}:
+            if crd["kind"] == "CustomResourceDefinition" and crd["spec"]["names"]["kind"] in {
+                "HTTPRoute",
+                "Gateway",
+            }:
                 reply = api.apply(f"{path}/{crd['metadata']['name']}", crd)
                 assert reply.status_code < 300, reply.text
-    wait_for(lambda: api.http.get(ROUTES.format(ns="default")).status_code == 200, "HTTPRoute to be served")
-    wait_for(lambda: api.http.get(GATEWAYS.format(ns="default")).status_code == 200, "Gateway to be served")
+    wait_for(
+        lambda: api.http.get(ROUTES.format(ns="default")).status_code == 200,
+        "HTTPRoute to be served",
+    )
+    wait_for(
+        lambda: api.http.get(GATEWAYS.format(ns="default")).status_code == 200,
+        "Gateway to be served",
+    )
 
 
 class Controller(Played):
@@ -72,8 +94,16 @@ class Controller(Played):
             }
             for kind in ("Accepted", "ResolvedRefs")
         ]
-        parents = [{"parentRef": {"name": "public"}, "controllerName": "example.com/gateways", "conditions": conditions}]
-        self.api.patch(f"{self.path}/{route['metadata']['name']}/status", {"status": {"parents": parents}})
+        parents = [
+            {
+                "parentRef": {"name": "public"},
+                "controllerName": "example.com/gateways",
+                "conditions": conditions,
+            }
+        ]
+        self.api.patch(
+            f"{self.path}/{route['metadata']['name']}/status", {"status": {"parents": parents}}
+        )
 
 
 @pytest.fixture
@@ -100,14 +130,21 @@ def shares_of(route: dict[str, Any]) -> tuple[int, ...]:
 
 def shares_since(api: Api, ns: str, version: str) -> list[tuple[int, ...]]:
     """Every share that the route has had since, in order."""
-    return [share for share, _ in groupby(shares_of(event["object"]) for event in api.events(ROUTES.format(ns=ns), version))]
+    return [
+        share
+        for share, _ in groupby(
+            shares_of(event["object"]) for event in api.events(ROUTES.format(ns=ns), version)
+        )
+    ]
 
 
 def at(api: Api, ns: str, expected: tuple[int, ...]) -> bool:
     return shares(api, ns) == expected
 
 
-def test_promote_then_roll_back_over_an_http_route(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout) -> None:
+def test_promote_then_roll_back_over_an_http_route(
+    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout
+) -> None:
     assert rollout.apply("models:/iris/1", traffic=TRAFFIC).status_code == 201
     rollout.wait_phase("Promoted", 1)
     assert shares(api, ns) == (100,)
@@ -124,19 +161,29 @@ def test_promote_then_roll_back_over_an_http_route(api: Api, ns: str, started: O
 
 
 def test_a_gateway_that_does_not_follow_holds_the_weight(
-    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout, controller: Controller, world: World
+    api: Api,
+    ns: str,
+    started: Operator,
+    hands: Hands,
+    rollout: Rollout,
+    controller: Controller,
+    world: World,
 ) -> None:
     analysis = {"interval": "1s", "maxHold": "60s"}
     rollout.apply("models:/iris/1", traffic=TRAFFIC, analysis=analysis)
     rollout.wait_phase("Promoted", 1)
     controller.follows = False
     rollout.apply("models:/iris/2", traffic=TRAFFIC, analysis=analysis)
-    wait_for(lambda: "the Gateway has not taken" in rollout.status()["message"], "the status to tell")
+    wait_for(
+        lambda: "the Gateway has not taken" in rollout.status()["message"], "the status to tell"
+    )
     assert shares(api, ns) == (90, 10)
     assert rollout.status()["step"] == 0
     assert "the Gateway has not taken" in rollout.status()["waitsFor"]
     with served(world) as prometheus:
-        said = " ".join(Cli(api.kubeconfig, ns).ok("explain", "iris", "--prometheus", prometheus).split())
+        said = " ".join(
+            Cli(api.kubeconfig, ns).ok("explain", "iris", "--prometheus", prometheus).split()
+        )
     assert "would stay: Holding at weight 10: route: the Gateway has not taken" in said, said
     controller.follows = True
     rollout.wait_phase("Promoted", 2)
@@ -155,20 +202,33 @@ def test_a_first_deploy_that_no_gateway_accepts_says_why(
 def test_a_first_deploy_on_a_gateway_that_does_not_exist_is_never_promoted(
     api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
 ) -> None:
-    rollout, before = Rollout(api, ns, "nowhere"), api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    rollout, before = (
+        Rollout(api, ns, "nowhere"),
+        api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"],
+    )
     controller.follows = False
-    rollout.apply("models:/iris/1", deadline="6s", traffic={**TRAFFIC, "host": "nowhere.example.com"})
+    rollout.apply(
+        "models:/iris/1", deadline="6s", traffic={**TRAFFIC, "host": "nowhere.example.com"}
+    )
     rollout.wait_phase("RolledBack", 1)
-    assert "no controller has said anything of the Gateway public" in rollout.condition("Stalled")["message"]
+    assert (
+        "no controller has said anything of the Gateway public"
+        in rollout.condition("Stalled")["message"]
+    )
     assert never_well(rollout, before)
 
 
 def test_a_first_deploy_whose_http_route_is_refused_is_never_promoted(
     api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
 ) -> None:
-    rollout, before = Rollout(api, ns, "no-route"), api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    rollout, before = (
+        Rollout(api, ns, "no-route"),
+        api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"],
+    )
     with refusing(api, ns, "httproutes", "gateway.networking.k8s.io"):
-        rollout.apply("models:/iris/1", deadline="14s", traffic={**TRAFFIC, "host": "no-route.example.com"})
+        rollout.apply(
+            "models:/iris/1", deadline="14s", traffic={**TRAFFIC, "host": "no-route.example.com"}
+        )
         rollout.wait_phase("RolledBack", 1)
         assert "no httproutes here" in rollout.condition("Stalled")["message"]
     assert never_well(rollout, before)
@@ -177,7 +237,11 @@ def test_a_first_deploy_whose_http_route_is_refused_is_never_promoted(
 def never_well(rollout: Rollout, version: str) -> bool:
     """Whether no status since then was Promoted or Ready."""
     written = rollout.statuses_since(version)
-    return bool(written) and not any(map(ready, written)) and "Promoted" not in {s.get("phase") for s in written}
+    return (
+        bool(written)
+        and not any(map(ready, written))
+        and "Promoted" not in {s.get("phase") for s in written}
+    )
 
 
 def ready(status: dict[str, Any]) -> bool:
@@ -189,7 +253,11 @@ def on_trial(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollou
     """A rollout in the first step of a long trial."""
     rollout.apply("models:/iris/1", traffic=TRAFFIC)
     rollout.wait_phase("Promoted", 1)
-    rollout.apply("models:/iris/2", traffic=TRAFFIC, strategy={"steps": [{"weight": 10, "hold": "10m"}, {"weight": 50, "hold": "10m"}]})
+    rollout.apply(
+        "models:/iris/2",
+        traffic=TRAFFIC,
+        strategy={"steps": [{"weight": 10, "hold": "10m"}, {"weight": 50, "hold": "10m"}]},
+    )
     rollout.wait_phase("Trial", 2)
     wait_for(partial(at, api, ns, (90, 10)), "shares 90 and 10")
     return rollout
@@ -209,7 +277,9 @@ def test_an_http_route_deleted_mid_trial_comes_back(api: Api, ns: str, on_trial:
     repaired(api, ns, on_trial, before)
 
 
-def test_shares_edited_by_hand_mid_trial_are_set_right(api: Api, ns: str, on_trial: Rollout) -> None:
+def test_shares_edited_by_hand_mid_trial_are_set_right(
+    api: Api, ns: str, on_trial: Rollout
+) -> None:
     before, path = on_trial.status(), f"{ROUTES.format(ns=ns)}/iris"
     rules = api.get(path)["spec"]["rules"]
     for backend, weight in zip(rules[-1]["backendRefs"], (0, 100), strict=True):
@@ -218,19 +288,26 @@ def test_shares_edited_by_hand_mid_trial_are_set_right(api: Api, ns: str, on_tri
     repaired(api, ns, on_trial, before)
 
 
-def test_from_ingress_to_http_route(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout) -> None:
+def test_from_ingress_to_http_route(
+    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout
+) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     assert [i["metadata"]["name"] for i in api.items("Ingress", ns)] == ["iris"]
     rollout.apply("models:/iris/1", traffic={**TRAFFIC, "removalDelay": "2s"})
-    wait_for(lambda: shares(api, ns) == (100,) and not api.items("Ingress", ns), "the route to replace the Ingress")
+    wait_for(
+        lambda: shares(api, ns) == (100,) and not api.items("Ingress", ns),
+        "the route to replace the Ingress",
+    )
     assert rollout.status()["attempt"] == 1, "the model is the same: no new trial"
 
 
 def test_a_gateway_that_does_not_exist_takes_nothing_away(
     api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
 ) -> None:
-    """The typing error of the field trial: the Ingress was deleted at once, every request was 404, and Ready=True."""
+    """The typing error of the field trial: the Ingress was deleted at once, every request was 404,
+    and Ready=True.
+    """
     rollout = Rollout(api, ns, "mistyped")
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -242,7 +319,11 @@ def test_a_gateway_that_does_not_exist_takes_nothing_away(
         return str(one["message"]) if current and one["status"] == "True" else None
 
     def ingresses() -> set[str]:
-        return {i["metadata"]["name"] for i in api.items("Ingress", ns) if i["spec"]["rules"][0]["host"] == "mistyped.example.com"}
+        return {
+            i["metadata"]["name"]
+            for i in api.items("Ingress", ns)
+            if i["spec"]["rules"][0]["host"] == "mistyped.example.com"
+        }
 
     controller.follows = False
     rollout.apply("models:/iris/1", deadline="6s", traffic=traffic)
@@ -267,7 +348,9 @@ def test_a_gateway_that_does_not_exist_takes_nothing_away(
 
 @dataclass
 class Router:
-    """A Gateway's router on loopback: nobody listens there before `open`; then all requests get this status and body."""
+    """A Gateway's router on loopback: nobody listens there before `open`; then all requests get
+    this status and body.
+    """
 
     api: Api
     ns: str
@@ -279,8 +362,16 @@ class Router:
     def publish(self) -> None:
         """Make the Gateway, and write the address into its status as a controller does."""
         path = GATEWAYS.format(ns=self.ns)
-        spec = {"gatewayClassName": "played", "listeners": [{"name": "web", "port": self.port, "protocol": "HTTP"}]}
-        made = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "public"}, "spec": spec}
+        spec = {
+            "gatewayClassName": "played",
+            "listeners": [{"name": "web", "port": self.port, "protocol": "HTTP"}],
+        }
+        made = {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "public"},
+            "spec": spec,
+        }
         self.api.http.post(path, json=made).raise_for_status()
         address = {"status": {"addresses": [{"type": "IPAddress", "value": "127.0.0.1"}]}}
         self.api.patch(f"{path}/public/status", address).raise_for_status()
@@ -313,8 +404,12 @@ class Router:
         self.status, self.body = 200, json.dumps({"status": "ready", "revision": revision})
 
 
-def test_a_route_that_answers_nobody_takes_nothing_away(api: Api, ns: str, started: Operator, hands: Hands, controller: Controller) -> None:
-    """Accepted by its Gateway, and nothing behind it: the former way stays until a request came through the new one."""
+def test_a_route_that_answers_nobody_takes_nothing_away(
+    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+) -> None:
+    """Accepted by its Gateway, and nothing behind it: the former way stays until a request came
+    through the new one.
+    """
     rollout, router = Rollout(api, ns, "silent"), Router(api, ns)
     router.publish()
     rollout.apply("models:/iris/1")
@@ -329,15 +424,24 @@ def test_a_route_that_answers_nobody_takes_nothing_away(api: Api, ns: str, start
         return {i["metadata"]["name"] for i in api.items("Ingress", ns)}
 
     version = api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
-    rollout.apply("models:/iris/1", deadline="4s", traffic={**TRAFFIC, "host": "silent.example.com", "path": "/v1", "removalDelay": "2s"})
+    rollout.apply(
+        "models:/iris/1",
+        deadline="4s",
+        traffic={**TRAFFIC, "host": "silent.example.com", "path": "/v1", "removalDelay": "2s"},
+    )
     said = wait_for(lambda: says("Stalled"), "Stalled after progressDeadline")
-    assert "HTTPRoute for silent.example.com/v1 is accepted and does not answer: GET http://127.0.0.1:" in said
+    assert (
+        "HTTPRoute for silent.example.com/v1 is accepted and does not answer: GET http://127.0.0.1:"
+        in said
+    )
     assert "Ingress silent.example.com/" in said, "what still answers is named"
     assert rollout.condition("Ready")["reason"] == "RouteDoesNotAnswer"
     with router.open():
         wait_for(lambda: "HTTP 404" in (says("Stalled") or ""), "what the router says")
         assert ingresses() == {"silent"}, "the way by which requests come stays"
-        assert not [s for s in rollout.statuses_since(version) if s["observedGeneration"] == 2 and ready(s)]
+        assert not [
+            s for s in rollout.statuses_since(version) if s["observedGeneration"] == 2 and ready(s)
+        ]
         router.lead_to(rollout.status()["stable"]["revision"])
         wait_for(lambda: says("Ready"), "Ready once a pod of the rollout answers")
         assert ingresses() == {"silent"}, "both for a while: names of hosts have to move"
@@ -353,34 +457,55 @@ def test_a_first_deploy_whose_route_answers_nobody_is_never_promoted(
     router.publish()
     version = api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
     with router.open():
-        rollout.apply("models:/iris/1", deadline="6s", traffic={**TRAFFIC, "host": "unled.example.com"})
+        rollout.apply(
+            "models:/iris/1", deadline="6s", traffic={**TRAFFIC, "host": "unled.example.com"}
+        )
         rollout.wait_phase("RolledBack", 1)
         said = rollout.condition("Stalled")["message"]
-        assert f"GET http://127.0.0.1:{router.port}/health/ with Host unled.example.com came back with HTTP 404" in said
+        assert (
+            f"GET http://127.0.0.1:{router.port}/health/ with Host unled.example.com came back with"
+            " HTTP 404" in said
+        )
         assert never_well(rollout, version)
         router.lead_to(rollout.status()["candidate"]["revision"])
-        api.patch(rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/retry": "1"}}}).raise_for_status()
+        api.patch(
+            rollout.path, {"metadata": {"annotations": {"rollouts.mlops.dev/retry": "1"}}}
+        ).raise_for_status()
         rollout.wait_phase("Promoted", 2)
     assert rollout.status()["routes"][0]["seenAt"]
 
 
 REFUSED = {
     "no Gateway": ({"provider": "HTTPRoute", "host": "a.example.com"}, "write parentRefs"),
-    "a Gateway for an Ingress": ({"host": "a.example.com", "parentRefs": [{"name": "public"}]}, "parentRefs belong to provider: HTTPRoute"),
-    "a mirror for an Ingress": ({"host": "a.example.com", "mirrorPercent": 5}, "only a Gateway mirrors"),
+    "a Gateway for an Ingress": (
+        {"host": "a.example.com", "parentRefs": [{"name": "public"}]},
+        "parentRefs belong to provider: HTTPRoute",
+    ),
+    "a mirror for an Ingress": (
+        {"host": "a.example.com", "mirrorPercent": 5},
+        "only a Gateway mirrors",
+    ),
     "a mirror of 101 %": ({**TRAFFIC, "mirrorPercent": 101}, "whole number from 1 to 100"),
-    "a certificate for an HTTPRoute": ({**TRAFFIC, "tlsSecret": "x"}, "listener holds the certificate"),
+    "a certificate for an HTTPRoute": (
+        {**TRAFFIC, "tlsSecret": "x"},
+        "listener holds the certificate",
+    ),
     "a namespace of one's own choice": (
         {**TRAFFIC, "parentRefs": [{"name": "public", "namespace": "kube-system"}]},
         "field not declared in schema",
     ),
-    "a Gateway that is no name": ({**TRAFFIC, "parentRefs": [{"name": "../x"}]}, "write the name of a Gateway"),
+    "a Gateway that is no name": (
+        {**TRAFFIC, "parentRefs": [{"name": "../x"}]},
+        "write the name of a Gateway",
+    ),
     "an unknown router": ({"provider": "Istio", "host": "a.example.com"}, "Unsupported value"),
 }
 
 
 @pytest.mark.parametrize(("traffic", "told"), REFUSED.values(), ids=REFUSED.keys())
-def test_traffic_that_is_refused_at_admission(ns: str, rollout: Rollout, traffic: dict[str, Any], told: str) -> None:
+def test_traffic_that_is_refused_at_admission(
+    ns: str, rollout: Rollout, traffic: dict[str, Any], told: str
+) -> None:
     reply = rollout.apply("models:/iris/1", traffic=traffic)
     assert reply.status_code >= 400, reply.text
     assert told in reply.text

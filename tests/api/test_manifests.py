@@ -1,4 +1,6 @@
-"""Every manifest that no chart renders, those that the operator writes among them: schemas, kube-score, Pod Security, admission."""
+"""Every manifest that no chart renders, those that the operator writes among them: schemas,
+kube-score, Pod Security, admission.
+"""
 
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +23,9 @@ FOLDERS = ("crds", "docs/examples", "gitops", "monitoring", "scripts/cluster/man
 NOT_MANIFESTS = {
     "monitoring/rules.yaml": "Prometheus's own format: tests/api/test_monitoring.py",
     "monitoring/rules.test.yaml": "promtool's own format",
-    "scripts/cluster/manifests/operator-values.yaml": "a chart's values: the cluster is installed with it",
+    "scripts/cluster/manifests/operator-values.yaml": (
+        "a chart's values: the cluster is installed with it"
+    ),
 }
 TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
 OTHERS = ("monitoring.coreos.com/", "gateway.networking.k8s.io/", GROUP)
@@ -35,8 +39,17 @@ def found() -> Iterator[tuple[str, list[Manifest]]]:
                 yield name, read(file)
     status = on_trial()
     owner = Owner(UID, "iris", "models")
-    yield "what the operator writes for an Ingress", build(owner, spec("models:/iris/2"), status, {"MLFLOW_TRACKING_URI": "http://m"})
-    routed = build(owner, spec("models:/iris/2", traffic=TRAFFIC), status, {}, Gateways("gateways", mirrors=True))
+    yield (
+        "what the operator writes for an Ingress",
+        build(owner, spec("models:/iris/2"), status, {"MLFLOW_TRACKING_URI": "http://m"}),
+    )
+    routed = build(
+        owner,
+        spec("models:/iris/2", traffic=TRAFFIC),
+        status,
+        {},
+        Gateways("gateways", mirrors=True),
+    )
     yield "what the operator writes for an HTTPRoute", routed
 
 
@@ -73,9 +86,14 @@ LEFT_TO_THE_NAMESPACE = {
     "container-image-pull-policy": "the image is pinned in each attempt",
     "deployment-has-host-podantiaffinity": "the scheduler's own default spreading",
     "deployment-replicas": "a canary of 10 % needs no second pod",
-    "pod-networkpolicy": "who may ask: docs/examples/model-networkpolicy.yaml; whom the pods may ask, the operator writes",
+    "pod-networkpolicy": (
+        "who may ask: docs/examples/model-networkpolicy.yaml; whom the pods may ask, the operator"
+        " writes"
+    ),
 }
-"""What kube-score misses in what the operator writes, and whose it is. In everything else nothing is left out but by annotation."""
+"""What kube-score misses in what the operator writes, and whose it is. In everything else nothing
+is left out but by annotation.
+"""
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -83,8 +101,12 @@ def test_kube_score_finds_nothing(name: str) -> None:
     left = LEFT_TO_THE_NAMESPACE if name.startswith("what the operator writes") else {}
     command: list[str | Path] = [tool("kube-score"), "score", "-", "--output-format", "ci"]
     command += [word for test in left for word in ("--ignore-test", test)]
-    done = subprocess.run(command, input=yaml.safe_dump_all(ALL[name]), capture_output=True, text=True, check=False)
-    assert [line for line in done.stdout.splitlines() if not line.startswith(("[OK]", "[SKIPPED]"))] == []
+    done = subprocess.run(
+        command, input=yaml.safe_dump_all(ALL[name]), capture_output=True, text=True, check=False
+    )
+    assert [
+        line for line in done.stdout.splitlines() if not line.startswith(("[OK]", "[SKIPPED]"))
+    ] == []
     assert done.returncode == 0, done.stderr
 
 
@@ -92,13 +114,28 @@ def test_kube_score_finds_nothing(name: str) -> None:
 def test_pod_security_restricted_takes_every_pod(api: Api, manifests: list[Manifest]) -> None:
     name = "restricted-manifests"
     api.namespace(name)
-    api.patch(f"/api/v1/namespaces/{name}", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    api.patch(
+        f"/api/v1/namespaces/{name}",
+        {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
+    )
     for number, found in enumerate(pods(manifests)):
         pod_spec: dict[str, Any] = {**found}
-        for given in ("priorityClassName", "serviceAccountName"):  # what a bare API server does not have
+        for given in (
+            "priorityClassName",
+            "serviceAccountName",
+        ):  # what a bare API server does not have
             pod_spec.pop(given, None)
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"p{number}"}, "spec": pod_spec}
-        reply = api.http.post(f"/api/v1/namespaces/{name}/pods", json=pod, params={"dryRun": "All", "fieldValidation": "Strict"})
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"p{number}"},
+            "spec": pod_spec,
+        }
+        reply = api.http.post(
+            f"/api/v1/namespaces/{name}/pods",
+            json=pod,
+            params={"dryRun": "All", "fieldValidation": "Strict"},
+        )
         assert reply.status_code == 201, reply.text
 
 
@@ -106,5 +143,9 @@ def test_the_examples_are_admitted(api: Api) -> None:
     examples = [m for manifests in ALL.values() for m in manifests if m["kind"] == "ModelRollout"]
     assert examples
     for example in examples:
-        reply = api.http.post(ROLLOUTS.format(ns="default"), json=example, params={"dryRun": "All", "fieldValidation": "Strict"})
+        reply = api.http.post(
+            ROLLOUTS.format(ns="default"),
+            json=example,
+            params={"dryRun": "All", "fieldValidation": "Strict"},
+        )
         assert reply.status_code == 201, reply.text

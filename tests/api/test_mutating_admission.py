@@ -1,4 +1,6 @@
-"""A real webhook that changes Deployments on their way in, and never the same way twice: nothing is applied against it."""
+"""A real webhook that changes Deployments on their way in, and never the same way twice: nothing is
+applied against it.
+"""
 
 import base64
 import contextlib
@@ -29,10 +31,14 @@ def add(path: str, value: Any) -> Patch:
 
 CHANGES: dict[str, Callable[[int], Patch]] = {
     "a variable": lambda n: add("containers/0/env/-", {"name": f"ADDED_{n}", "value": "1"}),
-    "a variable before ours": lambda n: add("containers/0/env/0", {"name": f"ADDED_{n}", "value": "1"}),
+    "a variable before ours": lambda n: add(
+        "containers/0/env/0", {"name": f"ADDED_{n}", "value": "1"}
+    ),
     "a sidecar": lambda n: add("containers/-", {"name": f"proxy-{n}", "image": "proxy"}),
     "a volume": lambda n: add("volumes/-", {"name": f"certificates-{n}", "emptyDir": {}}),
-    "the image of a mirror": lambda n: [{"op": "replace", "path": f"{POD}/containers/0/image", "value": f"mirror/inference:{n}"}],
+    "the image of a mirror": lambda n: [
+        {"op": "replace", "path": f"{POD}/containers/0/image", "value": f"mirror/inference:{n}"}
+    ],
     "tolerations": lambda n: add("tolerations", [{"key": f"k{n}", "operator": "Exists"}]),
 }
 
@@ -40,16 +46,37 @@ CHANGES: dict[str, Callable[[int], Patch]] = {
 @contextlib.contextmanager
 def webhook(api: Api, ns: str, directory: Path, change: Callable[[int], Patch]) -> Iterator[None]:
     """Changes each Deployment of the namespace that is written, with a number that grows."""
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=webhook", "-addext"]
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=webhook",
+        "-addext",
+    ]
     key, certificate = directory / "key.pem", directory / "certificate.pem"
-    subprocess.run([*made, "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    subprocess.run(
+        [*made, "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
     numbers = itertools.count(1)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             patch = base64.b64encode(json.dumps(change(next(numbers))).encode()).decode()
-            said = {"uid": asked["request"]["uid"], "allowed": True, "patchType": "JSONPatch", "patch": patch}
+            said = {
+                "uid": asked["request"]["uid"],
+                "allowed": True,
+                "patchType": "JSONPatch",
+                "patch": patch,
+            }
             raw = json.dumps({**asked, "request": None, "response": said}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -76,20 +103,40 @@ def webhook(api: Api, ns: str, directory: Path, change: Callable[[int], Patch]) 
                     "url": f"https://127.0.0.1:{server.server_port}/",
                     "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
                 },
-                "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}],
+                "rules": [
+                    {
+                        "apiGroups": ["apps"],
+                        "apiVersions": ["v1"],
+                        "operations": ["CREATE", "UPDATE"],
+                        "resources": ["deployments"],
+                    }
+                ],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ns}},
                 "timeoutSeconds": 10,
             }
         ],
     }
     api.http.post(WEBHOOKS, json=config).raise_for_status()
-    probe: dict[str, Any] = {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}}}
-    pod = {"containers": [{"name": "a", "image": "a", "env": [{"name": "A", "value": "1"}]}], "volumes": [{"name": "v", "emptyDir": {}}]}
-    body = {"metadata": {"name": "probe"}, "spec": {**probe, "template": {**probe["template"], "spec": pod}}}
-    sent = api.http.post(KINDS["Deployment"].format(ns=ns), json=body, params={"dryRun": "All"}).json()["spec"]["template"]["spec"]
+    probe: dict[str, Any] = {
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}},
+    }
+    pod = {
+        "containers": [{"name": "a", "image": "a", "env": [{"name": "A", "value": "1"}]}],
+        "volumes": [{"name": "v", "emptyDir": {}}],
+    }
+    body = {
+        "metadata": {"name": "probe"},
+        "spec": {**probe, "template": {**probe["template"], "spec": pod}},
+    }
+    sent = api.http.post(
+        KINDS["Deployment"].format(ns=ns), json=body, params={"dryRun": "All"}
+    ).json()["spec"]["template"]["spec"]
 
     def changed() -> bool:
-        reply = api.http.post(KINDS["Deployment"].format(ns=ns), json=body, params={"dryRun": "All"})
+        reply = api.http.post(
+            KINDS["Deployment"].format(ns=ns), json=body, params={"dryRun": "All"}
+        )
         return reply.status_code == 201 and bool(reply.json()["spec"]["template"]["spec"] != sent)
 
     try:
@@ -117,19 +164,32 @@ def test_a_webhook_that_is_never_content_is_not_fought(
         name = rollout.deployments()["2"]["metadata"]["name"]
         path = f"{KINDS['Deployment'].format(ns=ns)}/{name}"
         known, written = api.get(path), applied(operator, "deployments")
-        assert written == 2, "one for each model: what the API server makes of it is what this cluster makes of it"
+        assert written == 2, (
+            "one for each model: what the API server makes of it is what this cluster makes of it"
+        )
         time.sleep(3)
         assert applied(operator, "deployments") == written
-        assert api.get(path)["metadata"]["generation"] == known["metadata"]["generation"], "no new ReplicaSet"
+        assert api.get(path)["metadata"]["generation"] == known["metadata"]["generation"], (
+            "no new ReplicaSet"
+        )
         api.http.delete(rollout.path).raise_for_status()
 
 
 STARTED_ANEW: dict[str, Callable[[int], Patch]] = {
     "the image of a mirror": CHANGES["the image of a mirror"],
-    "the memory of a pod": lambda n: add("containers/0/resources", {"limits": {"memory": f"{600 + n}Mi"}}),
-    "a variable that is taken out": lambda n: [{"op": "remove", "path": f"{POD}/containers/0/env/0"}, *CHANGES["tolerations"](n)],
-    "capabilities": lambda n: add("containers/0/securityContext", {"capabilities": {"drop": ["ALL", f"C{n}"]}}),
-    "another probe": lambda n: add("containers/0/livenessProbe", {"tcpSocket": {"port": 8080}, "periodSeconds": 10 + n}),
+    "the memory of a pod": lambda n: add(
+        "containers/0/resources", {"limits": {"memory": f"{600 + n}Mi"}}
+    ),
+    "a variable that is taken out": lambda n: [
+        {"op": "remove", "path": f"{POD}/containers/0/env/0"},
+        *CHANGES["tolerations"](n),
+    ],
+    "capabilities": lambda n: add(
+        "containers/0/securityContext", {"capabilities": {"drop": ["ALL", f"C{n}"]}}
+    ),
+    "another probe": lambda n: add(
+        "containers/0/livenessProbe", {"tcpSocket": {"port": 8080}, "periodSeconds": 10 + n}
+    ),
 }
 
 
@@ -137,7 +197,9 @@ STARTED_ANEW: dict[str, Callable[[int], Patch]] = {
 def test_an_operator_that_starts_anew_leaves_what_a_webhook_made_of_its_apply(
     kind: str, api: Api, ns: str, operator: Operator, hands: Hands, tmp_path: Path
 ) -> None:
-    """What was applied is known to a new process, too: pods that serve are not replaced because a webhook has other values now."""
+    """What was applied is known to a new process, too: pods that serve are not replaced because a
+    webhook has other values now.
+    """
     rollout = Rollout(api, ns, f"anew-{list(STARTED_ANEW).index(kind)}")
     with webhook(api, ns, tmp_path, STARTED_ANEW[kind]):
         rollout.apply("models:/iris/1", replicas=1)
@@ -153,10 +215,17 @@ def test_an_operator_that_starts_anew_leaves_what_a_webhook_made_of_its_apply(
         time.sleep(2)
         after = api.get(path)
         assert applied(operator, "deployments") == 0
-        assert after["metadata"]["generation"] == before["metadata"]["generation"], "no new ReplicaSet"
+        assert after["metadata"]["generation"] == before["metadata"]["generation"], (
+            "no new ReplicaSet"
+        )
         assert after["spec"] == before["spec"]
         operator.kill()
-        api.patch(path, {"spec": {"minReadySeconds": 0, "revisionHistoryLimit": 7}}).raise_for_status()
+        api.patch(
+            path, {"spec": {"minReadySeconds": 0, "revisionHistoryLimit": 7}}
+        ).raise_for_status()
         operator.start()
-        wait_for(lambda: api.get(path)["spec"]["revisionHistoryLimit"] == 0, "what somebody changed to be put back")
+        wait_for(
+            lambda: api.get(path)["spec"]["revisionHistoryLimit"] == 0,
+            "what somebody changed to be put back",
+        )
         api.http.delete(rollout.path).raise_for_status()

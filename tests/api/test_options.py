@@ -1,4 +1,6 @@
-"""Every option of every command of `kubectl modelrollout`, in every output format: taken from the command tree, none left out."""
+"""Every option of every command of `kubectl modelrollout`, in every output format: taken from the
+command tree, none left out.
+"""
 
 import itertools
 import json
@@ -17,7 +19,17 @@ from rollout_cli.app import app
 from rollout_cli.exits import Exit
 from rollout_cli.terminal import Output
 from rollout_operator.domain.status import Phase, Status
-from tests.api.harness import GROUP, ROLLOUTS, Api, Hands, Operator, Rollout, World, served, wait_for
+from tests.api.harness import (
+    GROUP,
+    ROLLOUTS,
+    Api,
+    Hands,
+    Operator,
+    Rollout,
+    World,
+    served,
+    wait_for,
+)
 
 TREE: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = dict(TREE.commands)
@@ -74,7 +86,11 @@ def example(command: str, parameter: str) -> list[str] | None:
 
 def options(command: str) -> list[str]:
     """All options but -o, which every case has in turn."""
-    return [p.name for p in COMMANDS[command].params if p.name and p.name != "output" and p.param_type_name == "option"]
+    return [
+        p.name
+        for p in COMMANDS[command].params
+        if p.name and p.name != "output" and p.param_type_name == "option"
+    ]
 
 
 def arguments(command: str) -> list[str]:
@@ -95,12 +111,16 @@ class Case:
     output: Output | None
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in (self.command, self.rollout, self.option, self.output) if part)
+        return " ".join(
+            str(part) for part in (self.command, self.rollout, self.option, self.output) if part
+        )
 
     @property
     def words(self) -> list[str]:
         given = [] if self.option is None else example(self.command, self.option) or []
-        place = [] if self.option in {"namespace", "everywhere"} or not self._asks else ["-n", "{ns}"]
+        place = (
+            [] if self.option in {"namespace", "everywhere"} or not self._asks else ["-n", "{ns}"]
+        )
         form = [] if self.output is None else ["-o", str(self.output)]
         # A name and -A do not go together.
         named = [] if self.option == "everywhere" or not self.rollout else self._arguments
@@ -112,7 +132,9 @@ class Case:
 
     @property
     def _arguments(self) -> list[str]:
-        return [word for one in arguments(self.command) for word in example(self.command, one) or []]
+        return [
+            word for one in arguments(self.command) for word in example(self.command, one) or []
+        ]
 
 
 def cases() -> Iterator[Case]:
@@ -122,7 +144,13 @@ def cases() -> Iterator[Case]:
         for option, output in itertools.product([None, *options(command)], formats(command)):
             yield Case(command, option, one, output)
         # A command waits half a minute for an operator that is not there.
-        states = () if "name" not in arguments(command) else ("rose",) if command in STEERED else STATES[1:]
+        states = (
+            ()
+            if "name" not in arguments(command)
+            else ("rose",)
+            if command in STEERED
+            else STATES[1:]
+        )
         none = () if any(p.required for p in known.params) else ("",)
         for state, output in itertools.product((*states, *none), formats(command)):
             yield Case(command, None, state, output)
@@ -131,17 +159,27 @@ def cases() -> Iterator[Case]:
 @pytest.fixture(scope="module")
 def stage(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A cluster with rollouts in each state, and what the placeholders stand for."""
-    folder, ns, world = tmp_path_factory.mktemp("options"), "options", World(accuracy={"1": 0.91, "2": 0.95, "3": 0.62})
+    folder, ns, world = (
+        tmp_path_factory.mktemp("options"),
+        "options",
+        World(accuracy={"1": 0.91, "2": 0.95, "3": 0.62}),
+    )
     api.namespace(ns)
     api.namespace(f"{ns}-unseen")
     manifest, recording = folder / "manifest.yaml", folder / "recording.csv"
     manifest.write_text(yaml.safe_dump(MANIFEST))
     series = (("a", "0.9"), ("b", "0.8"))
     lines = [
-        f"{1_700_000_000 + n},ml_model_accuracy,{value},{revision},{revision}-0" for n in range(0, 600, 5) for revision, value in series
+        f"{1_700_000_000 + n},ml_model_accuracy,{value},{revision},{revision}-0"
+        for n in range(0, 600, 5)
+        for revision, value in series
     ]
     recording.write_text("\n".join(["time,name,value,revision,pod", *lines]) + "\n")
-    with served(world) as url, Operator(api, url, ns, folder / "operator.log"), Hands(api, world, ns):
+    with (
+        served(world) as url,
+        Operator(api, url, ns, folder / "operator.log"),
+        Hands(api, world, ns),
+    ):
         slow = {"steps": [{"weight": 10, "hold": "1h"}], "progressDeadline": "1h"}
         iris, rose, lily = (Rollout(api, ns, name) for name in ("iris", "rose", "lily"))
         for one in (iris, rose, lily):
@@ -156,16 +194,32 @@ def stage(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
         wait_for(lambda: iris.status().get("gates"), "a measurement")
         for name in ("tulip", "thorn"):
             unseen = {**MANIFEST, "metadata": {"name": name}}
-            assert api.apply(f"{ROLLOUTS.format(ns=f'{ns}-unseen')}/{name}", unseen).status_code == 201
+            assert (
+                api.apply(f"{ROLLOUTS.format(ns=f'{ns}-unseen')}/{name}", unseen).status_code == 201
+            )
         said = Status(observed_generation=1, phase=Phase.INVALID, message=WORDS).to_api()
-        assert api.patch(f"{ROLLOUTS.format(ns=f'{ns}-unseen')}/thorn/status", {"status": said}).status_code == 200
-        files = {"folder": folder, "manifest": manifest, "recording": recording, "kubeconfig": api.kubeconfig}
+        assert (
+            api.patch(
+                f"{ROLLOUTS.format(ns=f'{ns}-unseen')}/thorn/status", {"status": said}
+            ).status_code
+            == 200
+        )
+        files = {
+            "folder": folder,
+            "manifest": manifest,
+            "recording": recording,
+            "kubeconfig": api.kubeconfig,
+        }
         yield {"ns": ns, "url": url, **{key: str(file) for key, file in files.items()}}
     print((folder / "operator.log").read_text()[-4000:])
 
 
 def filled(words: list[str], case: Case, stage: dict[str, str]) -> list[str]:
-    places = {**stage, "name": case.rollout, "ns": f"{stage['ns']}-unseen" if case.rollout in {"tulip", "thorn"} else stage["ns"]}
+    places = {
+        **stage,
+        "name": case.rollout,
+        "ns": f"{stage['ns']}-unseen" if case.rollout in {"tulip", "thorn"} else stage["ns"],
+    }
     return [word.format(**places) for word in words]
 
 
@@ -181,17 +235,25 @@ def interrupted(*_: object) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_and_argument_has_an_example(command: str) -> None:
     """A new option is in the test below once somebody says what a person would write for it."""
-    assert [one for one in (*options(command), *arguments(command)) if example(command, one) is None] == []
+    assert [
+        one for one in (*options(command), *arguments(command)) if example(command, one) is None
+    ] == []
 
 
 def test_no_example_is_left_over() -> None:
-    known = {key for c in COMMANDS for one in (*options(c), *arguments(c)) for key in (one, f"{c}.{one}")}
+    known = {
+        key for c in COMMANDS for one in (*options(c), *arguments(c)) for key in (one, f"{c}.{one}")
+    }
     assert VALUES.keys() <= known
 
 
 @pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_no_option_ends_in_a_traceback(
-    case: Case, stage: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    case: Case,
+    stage: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", stage["kubeconfig"])
     monkeypatch.setenv("MODELROLLOUT_PROMETHEUS", stage["url"])
@@ -223,7 +285,10 @@ def test_no_option_ends_in_a_traceback(
 
 @pytest.mark.parametrize("command", ["get", "status", "history"])
 def test_what_a_webhook_says_is_printed_as_it_stands(
-    command: str, stage: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    stage: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", stage["kubeconfig"])
     assert run([command, "thorn", "-n", f"{stage['ns']}-unseen"]) == 0

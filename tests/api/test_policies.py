@@ -1,4 +1,6 @@
-"""The example policies of docs/policy.md, in a real API server: what they refuse, with which sentence, and what they let through."""
+"""The example policies of docs/policy.md, in a real API server: what they refuse, with which
+sentence, and what they let through.
+"""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +22,12 @@ PLURALS = {
 }
 
 
-def rollout(uri: str = "models:/ml-iris/1", weight: int = 10, gates: list[Any] | None = None, **analysis: Any) -> dict[str, Any]:
+def rollout(
+    uri: str = "models:/ml-iris/1",
+    weight: int = 10,
+    gates: list[Any] | None = None,
+    **analysis: Any,
+) -> dict[str, Any]:
     gates = [{"metric": "accuracy", "min": 0.9}] if gates is None else gates
     spec = {
         "modelUri": uri,
@@ -28,7 +35,12 @@ def rollout(uri: str = "models:/ml-iris/1", weight: int = 10, gates: list[Any] |
         "strategy": {"steps": [{"weight": weight}]},
         "analysis": {"gates": gates, **analysis},
     }
-    return {"apiVersion": f"{GROUP}/v1alpha1", "kind": "ModelRollout", "metadata": {"name": "iris"}, "spec": spec}
+    return {
+        "apiVersion": f"{GROUP}/v1alpha1",
+        "kind": "ModelRollout",
+        "metadata": {"name": "iris"},
+        "spec": spec,
+    }
 
 
 class Policed:
@@ -41,16 +53,26 @@ class Policed:
         return self.api.http.post(self.path, json=manifest, params={"dryRun": "All"})
 
     def annotate(self, verb: str, attempt: str, *groups: str, **params: str) -> httpx.Response:
-        headers = [("Content-Type", "application/merge-patch+json"), ("Impersonate-User", "somebody")]
-        headers += [("Impersonate-Group", group) for group in ("system:authenticated", "editors", *groups)]
+        headers = [
+            ("Content-Type", "application/merge-patch+json"),
+            ("Impersonate-User", "somebody"),
+        ]
+        headers += [
+            ("Impersonate-Group", group) for group in ("system:authenticated", "editors", *groups)
+        ]
         body = {"metadata": {"annotations": {f"{GROUP}/{verb}": attempt}}}
-        return self.api.http.patch(f"{self.path}/iris", content=json.dumps(body), headers=headers, params=params)
+        return self.api.http.patch(
+            f"{self.path}/iris", content=json.dumps(body), headers=headers, params=params
+        )
 
 
 @pytest.fixture(scope="module")
 def policed(api: Api) -> Iterator[Policed]:
     ns = "policed"
-    reply = api.http.post("/api/v1/namespaces", json={"metadata": {"name": ns, "labels": {"environment": "production", "team": "ml"}}})
+    reply = api.http.post(
+        "/api/v1/namespaces",
+        json={"metadata": {"name": ns, "labels": {"environment": "production", "team": "ml"}}},
+    )
     assert reply.status_code == 201, reply.text
     rules = [{"apiGroups": [GROUP], "resources": ["modelrollouts"], "verbs": ["get", "patch"]}]
     meta = {"metadata": {"name": "editors"}}
@@ -58,7 +80,9 @@ def policed(api: Api) -> Iterator[Policed]:
     api.http.post(f"{rbac}/roles", json={**meta, "rules": rules}).raise_for_status()
     group = {"kind": "Group", "name": "editors", "apiGroup": "rbac.authorization.k8s.io"}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "editors"}
-    api.http.post(f"{rbac}/rolebindings", json={**meta, "roleRef": role, "subjects": [group]}).raise_for_status()
+    api.http.post(
+        f"{rbac}/rolebindings", json={**meta, "roleRef": role, "subjects": [group]}
+    ).raise_for_status()
     made = []
     for file in sorted(POLICIES.glob("*.yaml")):
         for one in yaml.safe_load_all(file.read_text()):
@@ -80,12 +104,27 @@ def policed(api: Api) -> Iterator[Policed]:
 
 
 REFUSED = {
-    "no accuracy gate": (rollout(gates=[{"metric": "errorRate", "max": 0.1}]), "a gate on accuracy of at least 0.8 is needed"),
-    "an accuracy gate that asks too little": (rollout(gates=[{"metric": "accuracy", "min": 0.7}]), "a gate on accuracy of at least 0.8"),
-    "only a difference to stable": (rollout(gates=[{"metric": "accuracy", "maxDrop": 0.1, "evidence": "Labelled"}]), "of at least 0.8"),
-    "promotion without evidence": (rollout(onNoEvidence="Promote"), "nothing is promoted without evidence"),
+    "no accuracy gate": (
+        rollout(gates=[{"metric": "errorRate", "max": 0.1}]),
+        "a gate on accuracy of at least 0.8 is needed",
+    ),
+    "an accuracy gate that asks too little": (
+        rollout(gates=[{"metric": "accuracy", "min": 0.7}]),
+        "a gate on accuracy of at least 0.8",
+    ),
+    "only a difference to stable": (
+        rollout(gates=[{"metric": "accuracy", "maxDrop": 0.1, "evidence": "Labelled"}]),
+        "of at least 0.8",
+    ),
+    "promotion without evidence": (
+        rollout(onNoEvidence="Promote"),
+        "nothing is promoted without evidence",
+    ),
     "a first step that is too large": (rollout(weight=50), "the first step takes at most 10 %"),
-    "the model of another team": (rollout("models:/other/1"), "rolls out models of team ml only: write models:/ml-<name>/<version>"),
+    "the model of another team": (
+        rollout("models:/other/1"),
+        "rolls out models of team ml only: write models:/ml-<name>/<version>",
+    ),
     "an alias": (rollout("models:/ml-iris@champion"), "an alias moves without a commit"),
 }
 
@@ -104,7 +143,9 @@ def test_the_policies_let_through_what_is_as_it_should_be(policed: Policed) -> N
 
 
 def refuses(policed: Policed, verb: str) -> bool:
-    """Whether the policy is in force; what is let through as long as it is not leaves nothing behind."""
+    """Whether the policy is in force; what is let through as long as it is not leaves nothing
+    behind.
+    """
     return policed.annotate(verb, "1", dryRun="All").status_code == 422
 
 
@@ -114,7 +155,9 @@ def test_who_may_promote(policed: Policed, api: Api) -> None:
         wait_for(partial(refuses, policed, verb), "the refusal", 10)
         assert "ask somebody of the group mlops-approvers" in policed.annotate(verb, "1").text
         assert policed.annotate(verb, "1", "mlops-approvers").status_code == 200
-        assert policed.annotate(verb, "1").status_code == 200, "what stands there already is not asked for again"
+        assert policed.annotate(verb, "1").status_code == 200, (
+            "what stands there already is not asked for again"
+        )
         assert policed.annotate(verb, "2").status_code == 422
     for verb in ("abort", "retry"):
         assert policed.annotate(verb, "1").status_code == 200

@@ -1,4 +1,6 @@
-"""The NetworkPolicy and the PodDisruptionBudget of a rollout on a real API server: when they are written, and when they are not."""
+"""The NetworkPolicy and the PodDisruptionBudget of a rollout on a real API server: when they are
+written, and when they are not.
+"""
 
 import time
 from pathlib import Path
@@ -22,7 +24,9 @@ def there(api: Api, ns: str, kind: str) -> dict[str, Any]:
 
 
 def versions(api: Api, ns: str) -> list[str]:
-    return [o["metadata"]["resourceVersion"] for kind in (POLICY, BUDGET) for o in api.items(kind, ns)]
+    return [
+        o["metadata"]["resourceVersion"] for kind in (POLICY, BUDGET) for o in api.items(kind, ns)
+    ]
 
 
 PODS = {"matchLabels": {"a": "b"}}
@@ -32,7 +36,15 @@ THEIRS: dict[str, dict[str, Any]] = {
         "template": {
             "metadata": {"labels": {"a": "b"}},
             "spec": {
-                "containers": [{"name": "a", "image": "a", "env": [{"name": n, "value": "/9"} for n in ("MODEL_URI", "MODEL_REVISION")]}]
+                "containers": [
+                    {
+                        "name": "a",
+                        "image": "a",
+                        "env": [
+                            {"name": n, "value": "/9"} for n in ("MODEL_URI", "MODEL_REVISION")
+                        ],
+                    }
+                ]
             },
         },
     },
@@ -50,10 +62,19 @@ def test_both_are_there_after_the_first_deploy_and_a_promotion_writes_neither(
     rollout.wait_phase("Promoted", 1)
     pods = {"matchLabels": {"rollouts.mlops.dev/rollout": "iris"}}
     policy, budget = there(api, ns, POLICY), there(api, ns, BUDGET)
-    (uid,) = {o["uid"] for found in (policy, budget) for o in found["metadata"]["ownerReferences"] if o["controller"]}
+    (uid,) = {
+        o["uid"]
+        for found in (policy, budget)
+        for o in found["metadata"]["ownerReferences"]
+        if o["controller"]
+    }
     assert uid == api.get(rollout.path)["metadata"]["uid"]
     assert policy["metadata"]["name"] == budget["metadata"]["name"] == "iris"
-    assert budget["spec"] == {"maxUnavailable": 1, "selector": pods, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    assert budget["spec"] == {
+        "maxUnavailable": 1,
+        "selector": pods,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
     assert (policy["spec"]["podSelector"], policy["spec"]["policyTypes"]) == (pods, ["Egress"])
     names, mlflow = policy["spec"]["egress"]
     assert {(p["protocol"], p["port"]) for p in names["ports"]} == {("UDP", 53), ("TCP", 53)}
@@ -69,65 +90,109 @@ def test_both_are_there_after_the_first_deploy_and_a_promotion_writes_neither(
     assert versions(api, ns) == before
 
 
-def test_what_is_changed_or_deleted_is_written_again(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+def test_what_is_changed_or_deleted_is_written_again(
+    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     wanted = there(api, ns, POLICY)["spec"]
     there(api, ns, BUDGET)
     paths = {kind: f"{KINDS[kind].format(ns=ns)}/iris" for kind in (POLICY, BUDGET)}
-    looser: list[dict[str, Any]] = [{"egress": [{}]}, {"podSelector": {"matchLabels": {"nobody": "has-it"}}}]
+    looser: list[dict[str, Any]] = [
+        {"egress": [{}]},
+        {"podSelector": {"matchLabels": {"nobody": "has-it"}}},
+    ]
     for loose in looser:
         api.patch(paths[POLICY], {"spec": loose}).raise_for_status()
-        wait_for(lambda: (one(api, ns, POLICY) or {}).get("spec") == wanted, f"the policy to be as it was after {loose}")
+        wait_for(
+            lambda: (one(api, ns, POLICY) or {}).get("spec") == wanted,
+            f"the policy to be as it was after {loose}",
+        )
     for path in paths.values():
         api.http.delete(path).raise_for_status()
     assert there(api, ns, POLICY)["spec"] == wanted
     there(api, ns, BUDGET)
 
 
-def test_a_budget_whose_status_tells_of_pods_is_not_written(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+def test_a_budget_whose_status_tells_of_pods_is_not_written(
+    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     there(api, ns, BUDGET)
     path = f"{KINDS[BUDGET].format(ns=ns)}/iris/status"
-    counts = {"currentHealthy": 2, "desiredHealthy": 1, "disruptionsAllowed": 1, "expectedPods": 2, "observedGeneration": 1}
+    counts = {
+        "currentHealthy": 2,
+        "desiredHealthy": 1,
+        "disruptionsAllowed": 1,
+        "expectedPods": 2,
+        "observedGeneration": 1,
+    }
     api.patch(path, {"status": counts}).raise_for_status()
     before = versions(api, ns)
     time.sleep(2)
     assert versions(api, ns) == before
 
 
-def test_the_setting_adds_rules_and_takes_the_policy_away(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+def test_the_setting_adds_rules_and_takes_the_policy_away(
+    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     assert len(there(api, ns, POLICY)["spec"]["egress"]) == 2
-    foreign = {"metadata": {"name": "of-the-team"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}
+    foreign = {
+        "metadata": {"name": "of-the-team"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+    }
     api.http.post(KINDS[POLICY].format(ns=ns), json=foreign).raise_for_status()
 
     operator.kill()
     operator.env["MODEL_EGRESS"] = S3
     operator.start()
-    more = {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
-    found = wait_for(lambda: next((p for p in api.items(POLICY, ns) if len(p["spec"].get("egress", ())) == 3), None), "the rule")
+    more = {
+        "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+        "ports": [{"port": 443, "protocol": "TCP"}],
+    }
+    found = wait_for(
+        lambda: next(
+            (p for p in api.items(POLICY, ns) if len(p["spec"].get("egress", ())) == 3), None
+        ),
+        "the rule",
+    )
     assert found["spec"]["egress"][-1] == more
 
     operator.kill()
     operator.env["MODEL_EGRESS"] = "any"
     operator.start()
-    wait_for(lambda: [p["metadata"]["name"] for p in api.items(POLICY, ns)] == ["of-the-team"], "the policy to go")
+    wait_for(
+        lambda: [p["metadata"]["name"] for p in api.items(POLICY, ns)] == ["of-the-team"],
+        "the policy to go",
+    )
     rollout.apply("models:/iris/2")
     rollout.wait_phase("Promoted", 2)
     assert [p["metadata"]["name"] for p in api.items(POLICY, ns)] == ["of-the-team"]
     there(api, ns, BUDGET)
 
 
-def test_an_object_of_the_same_name_that_is_somebody_elses(operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str) -> None:
+def test_an_object_of_the_same_name_that_is_somebody_elses(
+    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+) -> None:
     """It is left alone, and the rollout says what is in its way."""
-    theirs = {"metadata": {"name": "iris"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"a": "b"}}}}
+    theirs = {
+        "metadata": {"name": "iris"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"a": "b"}}},
+    }
     api.http.post(KINDS[BUDGET].format(ns=ns), json=theirs).raise_for_status()
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
-    stalled = wait_for(lambda: rollout.condition("Stalled") if rollout.condition("Stalled").get("status") == "True" else None, "Stalled")
+    stalled = wait_for(
+        lambda: (
+            rollout.condition("Stalled")
+            if rollout.condition("Stalled").get("status") == "True"
+            else None
+        ),
+        "Stalled",
+    )
     assert stalled["reason"] == "ObjectRefused"
     assert "PodDisruptionBudget iris is there already and not this rollout's" in stalled["message"]
     assert (one(api, ns, BUDGET) or {})["spec"]["minAvailable"] == 1
@@ -136,7 +201,9 @@ def test_an_object_of_the_same_name_that_is_somebody_elses(operator: Operator, h
     assert there(api, ns, BUDGET)["spec"]["maxUnavailable"] == 1
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "Service", "Ingress", "NetworkPolicy", "PodDisruptionBudget"])
+@pytest.mark.parametrize(
+    "kind", ["Deployment", "Service", "Ingress", "NetworkPolicy", "PodDisruptionBudget"]
+)
 def test_whatever_is_somebody_elses_is_told_with_its_name_before_any_deadline(
     kind: str, api: Api, ns: str, world: World, hands: Hands, tmp_path: Path
 ) -> None:
@@ -144,12 +211,25 @@ def test_whatever_is_somebody_elses_is_told_with_its_name_before_any_deadline(
     rollout.apply("models:/iris/1").raise_for_status()
     raw = api.get(rollout.path)
     uid, resources = raw["metadata"]["uid"], raw["spec"]["resources"]
-    name = f"{rollout.name}-{revision_hash(uid, 'models:/iris/1', f'sha256:{1:064x}', resources)}" if kind == "Deployment" else rollout.name
-    api.http.post(KINDS[kind].format(ns=ns), json={"metadata": {"name": name}, "spec": THEIRS[kind]}).raise_for_status()
+    name = (
+        f"{rollout.name}-{revision_hash(uid, 'models:/iris/1', f'sha256:{1:064x}', resources)}"
+        if kind == "Deployment"
+        else rollout.name
+    )
+    api.http.post(
+        KINDS[kind].format(ns=ns), json={"metadata": {"name": name}, "spec": THEIRS[kind]}
+    ).raise_for_status()
     with served(world) as url, Operator(api, url, ns, tmp_path / "operator.log"):
-        stalled = wait_for(lambda: c if (c := rollout.condition("Stalled")).get("status") == "True" else None, "Stalled", 60)
+        stalled = wait_for(
+            lambda: c if (c := rollout.condition("Stalled")).get("status") == "True" else None,
+            "Stalled",
+            60,
+        )
         assert stalled["reason"] == "ObjectRefused"
-        assert f"{kind} {name} is there already and not this rollout's: rename or delete it" in stalled["message"]
+        assert (
+            f"{kind} {name} is there already and not this rollout's: rename or delete it"
+            in stalled["message"]
+        )
         assert rollout.status()["phase"] != "RolledBack"
         assert not api.get(f"{KINDS[kind].format(ns=ns)}/{name}")["metadata"].get("ownerReferences")
         api.http.delete(f"{KINDS[kind].format(ns=ns)}/{name}").raise_for_status()

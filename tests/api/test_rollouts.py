@@ -1,4 +1,6 @@
-"""The operator as a process against a real API server: what it writes, and that it goes on after every interruption."""
+"""The operator as a process against a real API server: what it writes, and that it goes on after
+every interruption.
+"""
 
 import json
 import socket
@@ -10,17 +12,36 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.harness import GROUP, KINDS, ROLLOUTS, WEIGHT, Api, Hands, Operator, Rollout, World, refusing, served, wait_for
+from tests.api.harness import (
+    GROUP,
+    KINDS,
+    ROLLOUTS,
+    WEIGHT,
+    Api,
+    Hands,
+    Operator,
+    Rollout,
+    World,
+    refusing,
+    served,
+    wait_for,
+)
 
 
 def weights_since(api: Api, ns: str, version: str) -> list[int]:
     """Every weight that the canary Ingress has had since, in order."""
     events = api.events(KINDS["Ingress"].format(ns=ns), version)
-    canary = [e["object"]["metadata"] for e in events if e["object"]["metadata"]["name"] == "iris-canary" and e["type"] != "DELETED"]
+    canary = [
+        e["object"]["metadata"]
+        for e in events
+        if e["object"]["metadata"]["name"] == "iris-canary" and e["type"] != "DELETED"
+    ]
     return [weight for weight, _ in groupby(int(meta["annotations"][WEIGHT]) for meta in canary)]
 
 
-def test_promote_then_roll_back(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
+def test_promote_then_roll_back(
+    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+) -> None:
     assert rollout.apply("models:/iris/1").status_code == 201
     first = rollout.wait_phase("Promoted", 1)
     assert first["stable"]["uri"] == "models:/iris/1"
@@ -52,7 +73,14 @@ def test_promote_then_roll_back(api: Api, ns: str, operator: Operator, hands: Ha
 
 def test_a_version_that_does_not_exist(operator: Operator, hands: Hands, rollout: Rollout) -> None:
     rollout.apply("models:/iris/999")
-    stalled = wait_for(lambda: rollout.condition("Stalled") if rollout.condition("Stalled").get("status") == "True" else None, "Stalled")
+    stalled = wait_for(
+        lambda: (
+            rollout.condition("Stalled")
+            if rollout.condition("Stalled").get("status") == "True"
+            else None
+        ),
+        "Stalled",
+    )
     assert stalled["reason"] == "ModelVersionNotFound"
     assert "models:/iris/999" in stalled["message"]
     rollout.apply("models:/iris/1")
@@ -72,12 +100,23 @@ def test_a_model_that_cannot_load(operator: Operator, hands: Hands, rollout: Rol
     assert rollout.status()["reason"] == "ProgressDeadlineExceeded"
 
 
-def test_a_promoted_model_whose_pods_are_gone_is_not_ready(operator: Operator, hands: Hands, rollout: Rollout) -> None:
-    """What `kubectl wait`, Flux and Argo CD read while a quota or a lost node takes the pods, and when they are back."""
+def test_a_promoted_model_whose_pods_are_gone_is_not_ready(
+    operator: Operator, hands: Hands, rollout: Rollout
+) -> None:
+    """What `kubectl wait`, Flux and Argo CD read while a quota or a lost node takes the pods, and
+    when they are back.
+    """
 
     def reads(ready: str, reconciling: str, stalled: str) -> bool | None:
         wanted = (ready, reconciling, stalled)
-        return tuple(rollout.condition(kind).get("status") for kind in ("Ready", "Reconciling", "Stalled")) == wanted or None
+        return (
+            tuple(
+                rollout.condition(kind).get("status")
+                for kind in ("Ready", "Reconciling", "Stalled")
+            )
+            == wanted
+            or None
+        )
 
     rollout.apply("models:/iris/1", deadline="5s")
     rollout.wait_phase("Promoted", 1)
@@ -94,7 +133,9 @@ def test_a_promoted_model_whose_pods_are_gone_is_not_ready(operator: Operator, h
     assert rollout.status()["attempt"] == 1, "nothing was tried anew"
 
 
-def test_other_resources_replace_pods_and_try_nothing(api: Api, ns: str, operator: Operator, hands: Hands, world: World) -> None:
+def test_other_resources_replace_pods_and_try_nothing(
+    api: Api, ns: str, operator: Operator, hands: Hands, world: World
+) -> None:
     rollout = Rollout(api, ns, "larger")
     rollout.apply("models:/iris/1")
     first = rollout.wait_phase("Promoted", 1)
@@ -109,30 +150,48 @@ def test_other_resources_replace_pods_and_try_nothing(api: Api, ns: str, operato
     def told() -> str | None:
         asked = api.get(rollout.path)
         now = {c["type"]: c for c in asked["status"]["conditions"]}["Reconciling"]
-        there = now["status"] == "True" and now["observedGeneration"] == asked["metadata"]["generation"]
+        there = (
+            now["status"] == "True" and now["observedGeneration"] == asked["metadata"]["generation"]
+        )
         return now["message"] if there else None
 
     assert "as the spec asks; the former ones answer until then" in wait_for(told, "Reconciling")
     wait_for(lambda: "1 of 2 pods" in (told() or "") or None, "the new pod to be told")
     now = rollout.deployments()
     assert set(now) == {"1"}
-    assert (now["1"]["metadata"]["uid"], now["1"]["metadata"]["name"]) == (before["metadata"]["uid"], before["metadata"]["name"])
+    assert (now["1"]["metadata"]["uid"], now["1"]["metadata"]["name"]) == (
+        before["metadata"]["uid"],
+        before["metadata"]["name"],
+    )
     assert now["1"]["spec"]["template"]["spec"]["containers"][0]["resources"] == larger
     assert now["1"]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     hands.rolling.clear()
     wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
     last = rollout.status()
-    assert (last["attempt"], last["history"], last["stable"]["revision"]) == (1, first["history"], first["stable"]["revision"])
+    assert (last["attempt"], last["history"], last["stable"]["revision"]) == (
+        1,
+        first["history"],
+        first["stable"]["revision"],
+    )
     assert last["stable"]["resources"] == larger
     assert {s["phase"] for s in rollout.statuses_since(version)} == {"Promoted"}
     seen = [e["object"] for e in api.events(KINDS["Deployment"].format(ns=ns), since)]
-    assert min(d["status"]["readyReplicas"] for d in seen if d["metadata"]["uid"] == before["metadata"]["uid"]) == 2, "served all along"
+    assert (
+        min(
+            d["status"]["readyReplicas"]
+            for d in seen
+            if d["metadata"]["uid"] == before["metadata"]["uid"]
+        )
+        == 2
+    ), "served all along"
 
 
 def test_who_scales_an_owned_deployment_is_named_and_the_fight_is_bounded(
     api: Api, ns: str, operator: Operator, hands: Hands, world: World
 ) -> None:
-    """As `kubectl scale` or an autoscaler does, again and again: told, put back at once, then more and more seldom."""
+    """As `kubectl scale` or an autoscaler does, again and again: told, put back at once, then more
+    and more seldom.
+    """
     rollout = Rollout(api, ns, "scaled")
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -145,7 +204,9 @@ def test_who_scales_an_owned_deployment_is_named_and_the_fight_is_bounded(
         """Set it to 5 where it is not; says whether."""
         if api.get(path)["spec"]["replicas"] == 5:
             return 0
-        reply = api.http.patch(f"{path}/scale?fieldManager=kubectl", content='{"spec": {"replicas": 5}}', headers=merge)
+        reply = api.http.patch(
+            f"{path}/scale?fieldManager=kubectl", content='{"spec": {"replicas": 5}}', headers=merge
+        )
         assert reply.status_code == 200, reply.text
         return 1
 
@@ -155,15 +216,30 @@ def test_who_scales_an_owned_deployment_is_named_and_the_fight_is_bounded(
         time.sleep(0.1)
     assert 2 <= times <= 4, "at once, after 10 s, after 20 s"
     assert "kubectl scales Deployment" in rollout.status()["scaled"]
-    events = [e for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"] if e["reason"] == "ScaledByAnother"]
-    assert [(e["type"], "kubectl scales Deployment" in e["message"]) for e in events] == [("Warning", True)]
+    events = [
+        e
+        for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"]
+        if e["reason"] == "ScaledByAnother"
+    ]
+    assert [(e["type"], "kubectl scales Deployment" in e["message"]) for e in events] == [
+        ("Warning", True)
+    ]
     larger = {"requests": {"cpu": "200m", "memory": "1Gi"}}
     rollout.apply("models:/iris/1", replicas=5, resources=larger)
-    wait_for(lambda: api.get(path)["spec"]["template"]["spec"]["containers"][0]["resources"] == larger or None, "what differs otherwise")
+    wait_for(
+        lambda: (
+            api.get(path)["spec"]["template"]["spec"]["containers"][0]["resources"] == larger
+            or None
+        ),
+        "what differs otherwise",
+    )
     seen = [e["object"] for e in api.events(KINDS["Deployment"].format(ns=ns), version)]
     assert len({d["metadata"]["generation"] for d in seen}) <= 10
     rollout.apply("models:/iris/1", replicas=3, resources=larger)
-    wait_for(lambda: api.get(path)["spec"]["replicas"] == 3 or None, "the number that the spec asks for now")
+    wait_for(
+        lambda: api.get(path)["spec"]["replicas"] == 3 or None,
+        "the number that the spec asks for now",
+    )
     assert rollout.status()["attempt"] == 1
 
 
@@ -178,7 +254,9 @@ REFUSED_KINDS = {
 }
 
 
-@pytest.mark.parametrize(("resource", "group", "promoted"), REFUSED_KINDS.values(), ids=REFUSED_KINDS.keys())
+@pytest.mark.parametrize(
+    ("resource", "group", "promoted"), REFUSED_KINDS.values(), ids=REFUSED_KINDS.keys()
+)
 def test_a_first_deploy_is_not_ready_before_its_objects_are_accepted(
     api: Api, ns: str, operator: Operator, hands: Hands, resource: str, group: str, promoted: bool
 ) -> None:
@@ -187,11 +265,21 @@ def test_a_first_deploy_is_not_ready_before_its_objects_are_accepted(
     before = api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
     with refusing(api, ns, resource, group):
         rollout.apply("models:/iris/1")
-        wait_for(lambda: rollout.condition("Accepted").get("status") == "True" or None, "the attempt to begin")
+        wait_for(
+            lambda: rollout.condition("Accepted").get("status") == "True" or None,
+            "the attempt to begin",
+        )
         time.sleep(14)
         written = rollout.statuses_since(before)
-    assert {s.get("phase") == "Promoted" for s in written} == ({False, True} if promoted else {False})
-    assert not [s for s in written for c in s.get("conditions", ()) if (c["type"], c["status"]) == ("Ready", "True")]
+    assert {s.get("phase") == "Promoted" for s in written} == (
+        {False, True} if promoted else {False}
+    )
+    assert not [
+        s
+        for s in written
+        for c in s.get("conditions", ())
+        if (c["type"], c["status"]) == ("Ready", "True")
+    ]
     rollout.wait_phase("Promoted", 1)
     # What holds up nothing is tried again every 30 s.
     wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready", 60)
@@ -199,13 +287,23 @@ def test_a_first_deploy_is_not_ready_before_its_objects_are_accepted(
 
 def applied(operator: Operator, resource: str) -> float:
     """How often the operator has applied an object of this kind."""
-    text = httpx.get(f"http://127.0.0.1:{operator.env['METRICS_PORT']}/metrics", trust_env=False).text
-    named = [line for line in text.splitlines() if line.startswith("modelrollout_api_requests_total{") and f'resource="{resource}"' in line]
+    text = httpx.get(
+        f"http://127.0.0.1:{operator.env['METRICS_PORT']}/metrics", trust_env=False
+    ).text
+    named = [
+        line
+        for line in text.splitlines()
+        if line.startswith("modelrollout_api_requests_total{") and f'resource="{resource}"' in line
+    ]
     return sum(float(line.rsplit(" ", 1)[1]) for line in named if 'verb="patch"' in line.lower())
 
 
-def test_what_others_add_to_the_pods_is_left_alone(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
-    """A sidecar, a variable and a volume, as admission webhooks add them: nothing is applied for them, at rest or later."""
+def test_what_others_add_to_the_pods_is_left_alone(
+    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+) -> None:
+    """A sidecar, a variable and a volume, as admission webhooks add them: nothing is applied for
+    them, at rest or later.
+    """
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     rollout.wait_reported(1)
@@ -220,7 +318,9 @@ def test_what_others_add_to_the_pods_is_left_alone(api: Api, ns: str, operator: 
     before = applied(operator, "deployments")
     assert before >= 1
     kind = {"Content-Type": "application/strategic-merge-patch+json"}
-    reply = api.http.patch(path, content=json.dumps({"spec": {"template": {"spec": spec}}}), headers=kind)
+    reply = api.http.patch(
+        path, content=json.dumps({"spec": {"template": {"spec": spec}}}), headers=kind
+    )
     assert reply.status_code == 200, reply.text
     time.sleep(3)
     assert applied(operator, "deployments") == before
@@ -228,7 +328,10 @@ def test_what_others_add_to_the_pods_is_left_alone(api: Api, ns: str, operator: 
     assert names == {"model", "proxy"}
     reply = api.http.patch(path, content=json.dumps({"spec": {"replicas": 7}}), headers=kind)
     assert reply.status_code == 200, reply.text
-    wait_for(lambda: api.get(path)["spec"]["replicas"] != 7 or None, "what the operator owns to be put back")
+    wait_for(
+        lambda: api.get(path)["spec"]["replicas"] != 7 or None,
+        "what the operator owns to be put back",
+    )
 
 
 def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replaced(
@@ -238,7 +341,11 @@ def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replace
     rollout.wait_phase("Promoted", 1)
     rollout.wait_reported(1)
     operator.kill()
-    paths = [f"{KINDS[kind].format(ns=ns)}/{one['metadata']['name']}" for kind in KINDS for one in api.items(kind, ns)]
+    paths = [
+        f"{KINDS[kind].format(ns=ns)}/{one['metadata']['name']}"
+        for kind in KINDS
+        for one in api.items(kind, ns)
+    ]
     paths = [path for path in paths if api.get(path)["metadata"].get("ownerReferences")]
     assert len(paths) == 5
     for path in paths:
@@ -248,7 +355,12 @@ def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replace
     before = {path: api.get(path)["metadata"].get("generation") for path in paths}
     operator.start()
     for path in paths:
-        wait_for(lambda path=path: api.get(path)["metadata"]["ownerReferences"][0].get("blockOwnerDeletion"), f"{path} to hold it back")  # type: ignore[misc]
+        wait_for(
+            lambda path=path: api.get(path)["metadata"]["ownerReferences"][0].get(
+                "blockOwnerDeletion"
+            ),
+            f"{path} to hold it back",
+        )  # type: ignore[misc]
     assert before == {path: api.get(path)["metadata"].get("generation") for path in paths}
 
 
@@ -262,10 +374,13 @@ def test_a_status_removed_by_hand_takes_no_route_and_no_pod(
     rollout.wait_reported(1)
     if asked != "1":
         operator.kill()
-        rollout.apply(f"models:/iris/{asked}", resources={"requests": {"cpu": "1000m", "memory": "256Mi"}})
+        rollout.apply(
+            f"models:/iris/{asked}", resources={"requests": {"cpu": "1000m", "memory": "256Mi"}}
+        )
     known = rollout.deployments()["1"]["metadata"]["uid"]
     paths = {
-        kind: f"{KINDS[kind].format(ns=ns)}?watch=1&timeoutSeconds=1&resourceVersion=" for kind in ("Service", "Ingress", "Deployment")
+        kind: f"{KINDS[kind].format(ns=ns)}?watch=1&timeoutSeconds=1&resourceVersion="
+        for kind in ("Service", "Ingress", "Deployment")
     }
     version = api.get(KINDS["Service"].format(ns=ns))["metadata"]["resourceVersion"]
     api.patch(f"{rollout.path}/status", {"status": None}).raise_for_status()
@@ -274,28 +389,49 @@ def test_a_status_removed_by_hand_takes_no_route_and_no_pod(
     wait_for(lambda: rollout.status().get("stable"), "a status")
     last = 1 if asked == "1" else 2
     wait_for(
-        lambda: (s := rollout.status()).get("phase") == "Promoted" and s["stable"]["version"] == asked and s["attempt"] == last,
+        lambda: (
+            (s := rollout.status()).get("phase") == "Promoted"
+            and s["stable"]["version"] == asked
+            and s["attempt"] == last
+        ),
         "Promoted",
         90,
     )
-    told = [json.loads(line) for path in paths.values() for line in api.http.get(path + version).text.splitlines()]
-    gone = {f"{e['object']['kind']} {e['object']['metadata']['name']}" for e in told if e["type"] == "DELETED"}
+    told = [
+        json.loads(line)
+        for path in paths.values()
+        for line in api.http.get(path + version).text.splitlines()
+    ]
+    gone = {
+        f"{e['object']['kind']} {e['object']['metadata']['name']}"
+        for e in told
+        if e["type"] == "DELETED"
+    }
     assert not {g for g in gone if g in {f"Service {rollout.name}", f"Ingress {rollout.name}"}}
     if asked == "1":
         assert not gone
         assert rollout.deployments()["1"]["metadata"]["uid"] == known
 
 
-def test_a_host_that_changes_keeps_the_former_one_for_a_while(api: Api, ns: str, operator: Operator, hands: Hands) -> None:
+def test_a_host_that_changes_keeps_the_former_one_for_a_while(
+    api: Api, ns: str, operator: Operator, hands: Hands
+) -> None:
     rollout = Rollout(api, ns, "moving")
     host = "moving.example.com"
 
     def hosts() -> set[str]:
-        return {i["spec"]["rules"][0]["host"] for i in api.items("Ingress", ns) if i["metadata"]["name"].startswith("moving")}
+        return {
+            i["spec"]["rules"][0]["host"]
+            for i in api.items("Ingress", ns)
+            if i["metadata"]["name"].startswith("moving")
+        }
 
     def current() -> bool | None:
         ready = rollout.condition("Ready")
-        return (ready["status"] == "True" and ready["observedGeneration"] == api.get(rollout.path)["metadata"]["generation"]) or None
+        return (
+            ready["status"] == "True"
+            and ready["observedGeneration"] == api.get(rollout.path)["metadata"]["generation"]
+        ) or None
 
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -306,22 +442,36 @@ def test_a_host_that_changes_keeps_the_former_one_for_a_while(api: Api, ns: str,
     rollout.apply("models:/iris/2", traffic={"host": f"new.{host}", "removalDelay": "1h"})
     rollout.wait_phase("Promoted", 2)
     seen = [e["object"] for e in api.events(KINDS["Ingress"].format(ns=ns), before)]
-    weights = {(i["spec"]["rules"][0]["host"], i["metadata"].get("annotations", {}).get(WEIGHT)) for i in seen}
-    assert weights >= {(h, weight) for h in (host, f"new.{host}") for weight in ("10", "50", "100")}, "a trial has its share by either"
+    weights = {
+        (i["spec"]["rules"][0]["host"], i["metadata"].get("annotations", {}).get(WEIGHT))
+        for i in seen
+    }
+    assert weights >= {
+        (h, weight) for h in (host, f"new.{host}") for weight in ("10", "50", "100")
+    }, "a trial has its share by either"
     assert hosts() == {host, f"new.{host}"}
     rollout.apply("models:/iris/2", traffic={"host": f"new.{host}", "removalDelay": "1s"})
     wait_for(lambda: hosts() == {f"new.{host}"}, "the former host to go")
     assert rollout.status()["attempt"] == 2
 
 
-def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
+def test_a_host_and_path_belong_to_the_older_rollout(
+    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     # Creation is told in whole seconds.
     time.sleep(1.1)
     younger = Rollout(api, ns, "a-second")
     younger.apply("models:/iris/2", traffic={"host": "iris.example.com"})
-    stalled = wait_for(lambda: younger.condition("Stalled") if younger.condition("Stalled").get("status") == "True" else None, "Stalled")
+    stalled = wait_for(
+        lambda: (
+            younger.condition("Stalled")
+            if younger.condition("Stalled").get("status") == "True"
+            else None
+        ),
+        "Stalled",
+    )
     assert f"ModelRollout {ns}/iris" in stalled["message"]
     assert "iris.example.com/" in stalled["message"]
     assert younger.condition("Ready")["status"] == "False"
@@ -333,14 +483,18 @@ def test_a_host_and_path_belong_to_the_older_rollout(api: Api, ns: str, operator
     paths = {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns)}
     assert paths == {"/", "/second"}, "nothing of it moves"
     api.http.delete(rollout.path).raise_for_status()
-    wait_for(lambda: younger.condition("Ready").get("status") == "True" or None, "the place to be free")
+    wait_for(
+        lambda: younger.condition("Ready").get("status") == "True" or None, "the place to be free"
+    )
     wait_for(lambda: rollout_paths(api, ns, "a-second") == {"/"}, "its former path to go")
 
 
 def test_a_host_that_an_older_rollout_takes_is_its_own_when_the_younger_one_has_left(
     api: Api, ns: str, operator: Operator, hands: Hands
 ) -> None:
-    """The Ingress of the younger one is the older one, and routers serve it: nobody is Ready before it is gone."""
+    """The Ingress of the younger one is the older one, and routers serve it: nobody is Ready before
+    it is gone.
+    """
     older, younger = Rollout(api, ns, "taking"), Rollout(api, ns, "leaving")
     older.apply("models:/iris/1")
     older.wait_phase("Promoted", 1)
@@ -349,28 +503,51 @@ def test_a_host_that_an_older_rollout_takes_is_its_own_when_the_younger_one_has_
     younger.apply("models:/iris/1")
     younger.wait_phase("Promoted", 1)
     older.apply("models:/iris/1", traffic={"host": "leaving.example.com", "removalDelay": "1s"})
-    wait_for(lambda: older.condition("Ready")["reason"] == "RouteNotAccepted" or None, "the route to be another's still")
-    said = f"leaving.example.com/ is answered by the older Ingress {ns}/leaving of ModelRollout {ns}/leaving: take another"
+    wait_for(
+        lambda: older.condition("Ready")["reason"] == "RouteNotAccepted" or None,
+        "the route to be another's still",
+    )
+    said = (
+        f"leaving.example.com/ is answered by the older Ingress {ns}/leaving of ModelRollout"
+        f" {ns}/leaving: take another"
+    )
     assert said in older.condition("Ready")["message"]
-    wait_for(lambda: younger.condition("Ready")["reason"] == "InvalidSpec" or None, "the younger one to be told")
+    wait_for(
+        lambda: younger.condition("Ready")["reason"] == "InvalidSpec" or None,
+        "the younger one to be told",
+    )
     time.sleep(3)
     hosts = {i["spec"]["rules"][0]["host"] for i in api.items("Ingress", ns)}
     assert hosts == {"taking.example.com", "leaving.example.com"}, "no way has gone"
     younger.apply("models:/iris/1", traffic={"host": "third.example.com", "removalDelay": "1s"})
     for one in (younger, older):
-        wait_for(lambda one=one: one.condition("Ready")["status"] == "True" or None, f"{one.name} to be Ready")  # type: ignore[misc]
+        wait_for(
+            lambda one=one: one.condition("Ready")["status"] == "True" or None,
+            f"{one.name} to be Ready",
+        )  # type: ignore[misc]
     younger.apply("models:/iris/1", traffic={"host": "taking.example.com", "removalDelay": "1s"})
-    wait_for(lambda: younger.status()["routes"][0]["host"] == "taking.example.com" or None, "a swap")
+    wait_for(
+        lambda: younger.status()["routes"][0]["host"] == "taking.example.com" or None, "a swap"
+    )
     wait_for(lambda: younger.condition("Ready")["status"] == "True" or None, "it to be Ready")
 
 
-def test_a_host_of_somebody_elses_ingress_is_said(api: Api, ns: str, operator: Operator, hands: Hands) -> None:
-    """Routers serve the older of two: a first deploy on such a host is never promoted, and a younger one takes nothing."""
+def test_a_host_of_somebody_elses_ingress_is_said(
+    api: Api, ns: str, operator: Operator, hands: Hands
+) -> None:
+    """Routers serve the older of two: a first deploy on such a host is never promoted, and a
+    younger one takes nothing.
+    """
     host, path = "shop.example.com", KINDS["Ingress"].format(ns=ns)
     backend = {"service": {"name": "shop", "port": {"number": 80}}}
 
     def ingress(name: str, where: str) -> dict[str, Any]:
-        rules = [{"host": host, "http": {"paths": [{"path": where, "pathType": "Prefix", "backend": backend}]}}]
+        rules = [
+            {
+                "host": host,
+                "http": {"paths": [{"path": where, "pathType": "Prefix", "backend": backend}]},
+            }
+        ]
         return {"metadata": {"name": name}, "spec": {"ingressClassName": "nginx", "rules": rules}}
 
     api.http.post(path, json=ingress("shop", "/")).raise_for_status()
@@ -386,10 +563,16 @@ def test_a_host_of_somebody_elses_ingress_is_said(api: Api, ns: str, operator: O
         assert rollout.status()["phase"] == "Switching"
         assert rollout.condition("Ready")["status"] != "True"
         time.sleep(0.2)
-    events = [e for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"] if e["involvedObject"]["name"] == "shared"]
+    events = [
+        e
+        for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"]
+        if e["involvedObject"]["name"] == "shared"
+    ]
     assert [e["type"] for e in events if e["reason"] == "HostShared"] == ["Warning"]
     api.http.delete(f"{path}/shop").raise_for_status()
-    wait_for(lambda: rollout.condition("Ready").get("status") == "True" or None, "the place to be free")
+    wait_for(
+        lambda: rollout.condition("Ready").get("status") == "True" or None, "the place to be free"
+    )
     assert rollout.condition("HostShared") == {}
     # Creation is told in whole seconds.
     time.sleep(1.1)
@@ -397,17 +580,27 @@ def test_a_host_of_somebody_elses_ingress_is_said(api: Api, ns: str, operator: O
     wait_for(lambda: rollout.condition("HostShared") or None, "the condition")
     assert rollout.condition("Ready")["status"] == "True", "the older one, ours, is served"
     api.http.delete(f"{path}/shared").raise_for_status()
-    wait_for(lambda: rollout.condition("Ready")["reason"] == "RouteNotAccepted" or None, "ours to be the younger one, made again")
-    wait_for(lambda: "shared" in {i["metadata"]["name"] for i in api.items("Ingress", ns)} or None, "it to be there again")
+    wait_for(
+        lambda: rollout.condition("Ready")["reason"] == "RouteNotAccepted" or None,
+        "ours to be the younger one, made again",
+    )
+    wait_for(
+        lambda: "shared" in {i["metadata"]["name"] for i in api.items("Ingress", ns)} or None,
+        "it to be there again",
+    )
 
 
 def rollout_paths(api: Api, ns: str, name: str) -> set[str]:
     """The paths of a rollout's Ingresses."""
-    own = [i for i in api.items("Ingress", ns) if i["metadata"]["labels"][f"{GROUP}/rollout"] == name]
+    own = [
+        i for i in api.items("Ingress", ns) if i["metadata"]["labels"][f"{GROUP}/rollout"] == name
+    ]
     return {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in own}
 
 
-def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+def test_a_version_changed_mid_trial(
+    operator: Operator, hands: Hands, rollout: Rollout, world: World
+) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     patient = {"interval": "1s", "maxHold": "10m"}
@@ -421,7 +614,9 @@ def test_a_version_changed_mid_trial(operator: Operator, hands: Hands, rollout: 
     wait_for(lambda: set(rollout.deployments()) == {"3"}, "old pods to go")
 
 
-def test_a_registry_that_is_down_is_waited_for(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+def test_a_registry_that_is_down_is_waited_for(
+    operator: Operator, hands: Hands, rollout: Rollout, world: World
+) -> None:
     world.registry_down = True
     rollout.apply("models:/iris/1")
     wait_for(lambda: rollout.status().get("reason") == "RegistryUnreachable", "the reason")
@@ -430,7 +625,9 @@ def test_a_registry_that_is_down_is_waited_for(operator: Operator, hands: Hands,
     rollout.wait_phase("Promoted", 1)
 
 
-def test_prometheus_that_is_down_is_waited_for(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+def test_prometheus_that_is_down_is_waited_for(
+    operator: Operator, hands: Hands, rollout: Rollout, world: World
+) -> None:
     rollout.apply("models:/iris/1", analysis={"interval": "1s", "maxHold": "60s"})
     rollout.wait_phase("Promoted", 1)
     world.prometheus_down = True
@@ -443,21 +640,28 @@ def test_prometheus_that_is_down_is_waited_for(operator: Operator, hands: Hands,
 
 
 def slowed(operator: Operator) -> None:
-    """Started anew so that phases that wait for the router last 5 s: one of 1 s may be over before anybody has seen it."""
+    """Started anew so that phases that wait for the router last 5 s: one of 1 s may be over before
+    anybody has seen it.
+    """
     operator.kill()
     operator.env["ROUTER_DRAIN_SECONDS"] = "5"
     operator.start()
 
 
 @pytest.mark.parametrize("phase", ["Starting", "Trial", "Shifting", "Switching"])
-def test_killed_and_restarted_while(phase: str, api: Api, ns: str, operator: Operator, hands: Hands, world: World) -> None:
+def test_killed_and_restarted_while(
+    phase: str, api: Api, ns: str, operator: Operator, hands: Hands, world: World
+) -> None:
     rollout, hold = Rollout(api, ns, f"iris-{phase.lower()}"), "5s" if phase == "Trial" else "1s"
     slowed(operator)
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     # Pods that are Ready at once could end Starting before anybody has seen it.
     hands.broken |= {"2"} if phase == "Starting" else set()
-    rollout.apply("models:/iris/2", strategy={"steps": [{"weight": 10, "hold": hold}, {"weight": 50, "hold": hold}]})
+    rollout.apply(
+        "models:/iris/2",
+        strategy={"steps": [{"weight": 10, "hold": hold}, {"weight": 50, "hold": hold}]},
+    )
     wait_for(lambda: rollout.status()["phase"] == phase, phase)
     operator.kill()
     hands.broken.clear()
@@ -466,7 +670,9 @@ def test_killed_and_restarted_while(phase: str, api: Api, ns: str, operator: Ope
     assert [h["verdict"] for h in done["history"]] == ["Promoted", "Promoted"]
 
 
-def test_killed_and_restarted_while_rolling_back(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+def test_killed_and_restarted_while_rolling_back(
+    operator: Operator, hands: Hands, rollout: Rollout
+) -> None:
     slowed(operator)
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -479,8 +685,12 @@ def test_killed_and_restarted_while_rolling_back(operator: Operator, hands: Hand
     wait_for(lambda: set(rollout.deployments()) == {"1"}, "the candidate's pods to go")
 
 
-def test_killed_after_every_decision(operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
-    """SIGKILL as soon as a new status is seen, whatever was under way, from the first deploy on, until there were ten kills."""
+def test_killed_after_every_decision(
+    operator: Operator, hands: Hands, rollout: Rollout, world: World
+) -> None:
+    """SIGKILL as soon as a new status is seen, whatever was under way, from the first deploy on,
+    until there were ten kills.
+    """
     world.accuracy["3"] = 0.95
     version, others, asked, kills = "1", cycle("23"), 1, 0
     rollout.apply("models:/iris/1")
@@ -502,7 +712,9 @@ def test_killed_after_every_decision(operator: Operator, hands: Hands, rollout: 
     wait_for(lambda: set(rollout.deployments()) == {version}, "the old pods to go")
 
 
-def test_drift_is_repaired(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+def test_drift_is_repaired(
+    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World
+) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     world.accuracy["2"] = None
@@ -519,7 +731,9 @@ def test_drift_is_repaired(api: Api, ns: str, operator: Operator, hands: Hands, 
         assert after[what] == before[what], "nothing of it is taken for progress"
 
 
-def test_commands_are_bound_to_their_attempt(api: Api, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+def test_commands_are_bound_to_their_attempt(
+    api: Api, operator: Operator, hands: Hands, rollout: Rollout, world: World
+) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     world.accuracy["2"] = None
@@ -536,7 +750,9 @@ def test_commands_are_bound_to_their_attempt(api: Api, operator: Operator, hands
 
 
 @pytest.mark.parametrize("variable", ["METRICS_PORT", "HEALTH_PORT"])
-def test_the_operator_ends_where_a_port_is_taken(variable: str, api: Api, ns: str, world: World, tmp_path: Path) -> None:
+def test_the_operator_ends_where_a_port_is_taken(
+    variable: str, api: Api, ns: str, world: World, tmp_path: Path
+) -> None:
     with socket.create_server(("", 0)) as taken, served(world) as url:
         operator = Operator(api, url, ns, tmp_path / "operator.log")
         operator.env[variable] = str(port := taken.getsockname()[1])
@@ -545,11 +761,14 @@ def test_the_operator_ends_where_a_port_is_taken(variable: str, api: Api, ns: st
             assert operator.process.wait(60) == 1
     said = (tmp_path / "operator.log").read_text()
     assert said.rstrip().endswith(
-        f"The operator ends: {variable}={port} cannot be opened: Address already in use. Write another port, or end what listens there."
+        f"The operator ends: {variable}={port} cannot be opened: Address already in use. Write"
+        " another port, or end what listens there."
     )
 
 
-def test_idle_costs_no_request(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World) -> None:
+def test_idle_costs_no_request(
+    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World
+) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     rollout.wait_reported(1)
@@ -562,13 +781,19 @@ def test_idle_costs_no_request(api: Api, ns: str, operator: Operator, hands: Han
 
 def versions(api: Api, ns: str) -> dict[str, str]:
     """resourceVersion of everything the operator writes."""
-    found = {f"{kind}/{o['metadata']['name']}": o["metadata"]["resourceVersion"] for kind in KINDS for o in api.items(kind, ns)}
+    found = {
+        f"{kind}/{o['metadata']['name']}": o["metadata"]["resourceVersion"]
+        for kind in KINDS
+        for o in api.items(kind, ns)
+    }
     for one in api.get(ROLLOUTS.format(ns=ns))["items"]:
         found[one["metadata"]["name"]] = one["metadata"]["resourceVersion"]
     return found
 
 
-def test_events_tell_the_story(api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout) -> None:
+def test_events_tell_the_story(
+    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+) -> None:
     rollout.apply("models:/iris/3")
     rollout.wait_phase("RolledBack", 1)
     told = {(e["type"], e["reason"]) for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"]}

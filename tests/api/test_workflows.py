@@ -20,7 +20,11 @@ def test_the_workflows_are_sound() -> None:
 
 
 def test_what_is_unsound_is_noticed(tmp_path: Path) -> None:
-    broken = (ROOT / ".github/workflows/deploy.yaml").read_text().replace("steps.deploy.outputs", "steps.deplyo.outputs")
+    broken = (
+        (ROOT / ".github/workflows/deploy.yaml")
+        .read_text()
+        .replace("steps.deploy.outputs", "steps.deplyo.outputs")
+    )
     (tmp_path / "broken.yaml").write_text(broken)
     done = actionlint(tmp_path / "broken.yaml")
     assert done.returncode == 1

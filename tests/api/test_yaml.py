@@ -1,4 +1,6 @@
-"""YAML and metadata as kubectl and the API server read them: the tables hold against both, and in tests/unit/cli against our reader."""
+"""YAML and metadata as kubectl and the API server read them: the tables hold against both, and in
+tests/unit/cli against our reader.
+"""
 
 import json
 import subprocess
@@ -46,7 +48,13 @@ def written(scalar: str) -> str:
 def by_kubectl(text: str) -> list[dict[str, Any]]:
     """The objects that kubectl reads in a text; none where it refuses it."""
     words = ["patch", "--local", "-f", "-", "--type=merge", "-p", '{"read": true}', "-o", "json"]
-    done = subprocess.run([gobuild.program("kubectl"), *words], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [gobuild.program("kubectl"), *words],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     decoder, objects, rest = json.JSONDecoder(), [], done.stdout.strip()
     while rest and done.returncode == 0:
         one, end = decoder.raw_decode(rest)
@@ -79,13 +87,28 @@ TEXTS: dict[str, tuple[str, list[str]]] = {
     "a byte-order mark": ("\ufeff" + ONE % "a", ["a"]),
     "lines as on Windows": ((ONE % "a").replace("\n", "\r\n"), ["a"]),
     "JSON": ('{"apiVersion": "v1", "kind": "Any", "metadata": {"name": "a"}}', ["a"]),
-    "JSON with tabs": ('{\n\t"apiVersion": "v1",\n\t"kind": "Any",\n\t"metadata": {"name": "a"}}', ["a"]),
-    "JSON with letters beyond the first plane": (
-        r'{"apiVersion": "v1", "kind": "Any", "metadata": {"name": "a", "annotations": {"x": "\ud83d\ude00 \\ud83d"}}}',
+    "JSON with tabs": (
+        '{\n\t"apiVersion": "v1",\n\t"kind": "Any",\n\t"metadata": {"name": "a"}}',
         ["a"],
     ),
-    "a list": ("apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Any, metadata: {name: a}}\n", ["a"]),
-    "a list of a kind": ("apiVersion: v1\nkind: AnyList\nitems: [{apiVersion: v1, kind: Any, metadata: {name: a}}]\n", ["a"]),
+    "JSON with letters beyond the first plane": (
+        (
+            r'{"apiVersion": "v1", "kind": "Any", "metadata": {"name": "a", "annotations": {"x":'
+            r' "\ud83d\ude00 \\ud83d"}}}'
+        ),
+        ["a"],
+    ),
+    "a list": (
+        "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Any, metadata: {name: a}}\n",
+        ["a"],
+    ),
+    "a list of a kind": (
+        (
+            "apiVersion: v1\nkind: AnyList\nitems: [{apiVersion: v1, kind: Any, metadata: {name:"
+            " a}}]\n"
+        ),
+        ["a"],
+    ),
     "an empty list": ("apiVersion: v1\nkind: List\nitems: []\n", []),
 }
 
@@ -96,25 +119,55 @@ def test_kubectl_reads_texts_so(text: str, names: list[str]) -> None:
 
 
 METADATA: dict[str, tuple[dict[str, Any], str]] = {
-    "an annotation that is a number": ({"annotations": {"rollouts.mlops.dev/retry": 3}}, "must be of type string: write it in quotes"),
-    "an annotation that is a truth": ({"annotations": {"a": True}}, "must be of type string: write it in quotes"),
-    "a label that is a truth": ({"labels": {"canary": True}}, "must be of type string: write it in quotes"),
+    "an annotation that is a number": (
+        {"annotations": {"rollouts.mlops.dev/retry": 3}},
+        "must be of type string: write it in quotes",
+    ),
+    "an annotation that is a truth": (
+        {"annotations": {"a": True}},
+        "must be of type string: write it in quotes",
+    ),
+    "a label that is a truth": (
+        {"labels": {"canary": True}},
+        "must be of type string: write it in quotes",
+    ),
     "labels as a list": ({"labels": ["a"]}, "must be of type object"),
     "a name that is a number": ({"name": 7}, "must be of type string: write it in quotes"),
-    "a label with a blank": ({"labels": {"a": "b c"}}, "beginning and ending with a letter or digit"),
+    "a label with a blank": (
+        {"labels": {"a": "b c"}},
+        "beginning and ending with a letter or digit",
+    ),
     "a label that is too long": ({"labels": {"a": "b" * 64}}, "63 characters at most"),
     "a key with a blank": ({"annotations": {"a b": "c"}}, "such as example.com/name"),
     "a key without a name": ({"labels": {"example.com/": "c"}}, "such as example.com/name"),
-    "a key with two slashes": ({"annotations": {"a/b/c": "d"}}, "write a domain such as example.com"),
-    "a label's key of another domain": ({"labels": {"Example.com/a": "d"}}, "write a domain such as example.com"),
-    "annotations that are too long": ({"annotations": {"a": "b" * 300_000}}, "may not be more than 262144 bytes"),
+    "a key with two slashes": (
+        {"annotations": {"a/b/c": "d"}},
+        "write a domain such as example.com",
+    ),
+    "a label's key of another domain": (
+        {"labels": {"Example.com/a": "d"}},
+        "write a domain such as example.com",
+    ),
+    "annotations that are too long": (
+        {"annotations": {"a": "b" * 300_000}},
+        "may not be more than 262144 bytes",
+    ),
     "an unknown field": ({"lables": {"a": "b"}}, 'unknown field "metadata.lables"'),
-    "a finalizer that is a number": ({"finalizers": [1]}, "must be of type string: write it in quotes"),
+    "a finalizer that is a number": (
+        {"finalizers": [1]},
+        "must be of type string: write it in quotes",
+    ),
     "neither name": ({"name": None}, "metadata.name: Required value"),
-    "a generated name that begins with a digit": ({"name": None, "generateName": "1iris-"}, "metadata.name names a Service"),
+    "a generated name that begins with a digit": (
+        {"name": None, "generateName": "1iris-"},
+        "metadata.name names a Service",
+    ),
 }
 GOOD_METADATA: dict[str, dict[str, Any]] = {
-    "text": {"annotations": {"rollouts.mlops.dev/retry": "3", "a": "any text: öß\n"}, "labels": {"a": "", "b": "1_2.c-d"}},
+    "text": {
+        "annotations": {"rollouts.mlops.dev/retry": "3", "a": "any text: öß\n"},
+        "labels": {"a": "", "b": "1_2.c-d"},
+    },
     "nulls": {"annotations": None, "labels": {"a": None}, "finalizers": None},
     "a domain in capitals": {"annotations": {"Example.com/a": "b"}},
     "a finalizer": {"finalizers": ["example.com/mine"]},
@@ -124,13 +177,24 @@ GOOD_METADATA: dict[str, dict[str, Any]] = {
 
 def about(metadata: dict[str, Any]) -> dict[str, Any]:
     """A good ModelRollout with this metadata."""
-    meta = {key: value for key, value in {"name": "iris", "namespace": "default", **metadata}.items() if (key, value) != ("name", None)}
-    return {"apiVersion": f"{GROUP}/v1alpha1", "kind": "ModelRollout", "metadata": meta, "spec": MINIMAL}
+    meta = {
+        key: value
+        for key, value in {"name": "iris", "namespace": "default", **metadata}.items()
+        if (key, value) != ("name", None)
+    }
+    return {
+        "apiVersion": f"{GROUP}/v1alpha1",
+        "kind": "ModelRollout",
+        "metadata": meta,
+        "spec": MINIMAL,
+    }
 
 
 def sent(api: Api, metadata: dict[str, Any]) -> int:
     query = {"dryRun": "All", "fieldValidation": "Strict"}
-    return api.http.post(ROLLOUTS.format(ns="default"), json=about(metadata), params=query).status_code
+    return api.http.post(
+        ROLLOUTS.format(ns="default"), json=about(metadata), params=query
+    ).status_code
 
 
 @pytest.mark.parametrize("metadata", [one for one, _ in METADATA.values()], ids=METADATA.keys())

@@ -1,4 +1,6 @@
-"""Rules for "not worse than stable", simulated over a trial whose weight grows while traffic gets harder or easier."""
+"""Rules for "not worse than stable", simulated over a trial whose weight grows while traffic gets
+harder or easier.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +24,9 @@ Rule = Callable[[Iterator[Scrape]], Verdict]
 
 @dataclass(frozen=True)
 class Trial:
-    """Stable's accuracy at the first weight and at the second, and how much worse the candidate is all the time."""
+    """Stable's accuracy at the first weight and at the second, and how much worse the candidate is
+    all the time.
+    """
 
     name: str
     before: float
@@ -35,7 +39,10 @@ class Trial:
         generator = np.random.default_rng(seed)
         for weight in WEIGHTS:
             stable = self.before if weight == WEIGHTS[0] else self.after
-            ours, theirs = generator.binomial(weight, stable - self.gap), generator.binomial(100 - weight, stable)
+            ours, theirs = (
+                generator.binomial(weight, stable - self.gap),
+                generator.binomial(100 - weight, stable),
+            )
             yield Scrape(int(ours), weight, int(theirs), 100 - weight)
 
 
@@ -61,14 +68,18 @@ def ours(scrapes: Iterator[Scrape]) -> Verdict:
 
 
 def thresholds(scrapes: Iterator[Scrape]) -> Verdict:
-    """Two queries and their difference, every other scrape: 5 passes promote, 5 failures roll back."""
+    """Two queries and their difference, every other scrape: 5 passes promote,
+    5 failures roll back.
+    """
     passed = failed = 0
     for one in scrapes:
         other = next(scrapes, None)
         if other is None:
             return 0
         theirs = (one.stable_right + other.stable_right) / (one.stable_total + other.stable_total)
-        mine = (one.candidate_right + other.candidate_right) / (one.candidate_total + other.candidate_total)
+        mine = (one.candidate_right + other.candidate_right) / (
+            one.candidate_total + other.candidate_total
+        )
         passed, failed = (passed + 1, failed) if mine >= theirs - DROP else (passed, failed + 1)
         if failed >= 5:
             return -1
@@ -108,7 +119,9 @@ def simulated(rule: Rule, trial: Trial, runs: int) -> Shares:
     with ProcessPoolExecutor() as pool:
         ends = list(pool.map(partial(_once, rule, trial), range(runs), chunksize=20))
     count = {verdict: sum(v == verdict for v, _ in ends) / runs for verdict in (1, -1)}
-    return Shares(count[1], count[-1], sum(count[v] for v in trial.wrong), sum(n for _, n in ends) / runs)
+    return Shares(
+        count[1], count[-1], sum(count[v] for v in trial.wrong), sum(n for _, n in ends) / runs
+    )
 
 
 def _once(rule: Rule, trial: Trial, seed: int) -> tuple[Verdict, int]:

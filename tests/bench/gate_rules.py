@@ -1,8 +1,10 @@
-"""Rules that decide whether a model's accuracy is at least a threshold, and their exact chances for independent labels.
+"""Rules that decide whether a model's accuracy is at least a threshold, and their exact chances for
+independent labels.
 
-Our gates' boundaries are read off the real gate code. Argo Rollouts and Flagger take a value at each interval and compare it;
-how many times it must pass or may fail is all they count (their source: analysis/analysis.go assessMetricStatus, and
-pkg/controller/scheduler.go with status.FailedChecks, which only grows). Here each of their values rests on `WINDOW` labels.
+Our gates' boundaries are read off the real gate code. Argo Rollouts and Flagger take a value at
+each interval and compare it; how many times it must pass or may fail is all they count (their
+source: analysis/analysis.go assessMetricStatus, and pkg/controller/scheduler.go with
+status.FailedChecks, which only grows). Here each of their values rests on `WINDOW` labels.
 """
 
 from collections import defaultdict
@@ -33,7 +35,13 @@ class Rule:
 @cache
 def lines(min_samples: int, tolerance: float, every: int) -> Boundaries:
     """Boundaries of our gate, where it is looked at after every so many labels."""
-    gate = Gate(metric=Metric.ACCURACY, min=THRESHOLD, evidence=Evidence.LABELLED, min_samples=min_samples, tolerance=tolerance)
+    gate = Gate(
+        metric=Metric.ACCURACY,
+        min=THRESHOLD,
+        evidence=Evidence.LABELLED,
+        min_samples=min_samples,
+        tolerance=tolerance,
+    )
     found = boundaries(gate, MOST)
     looked = np.arange(MOST + 1) % every == 0
     return replace(
@@ -43,18 +51,28 @@ def lines(min_samples: int, tolerance: float, every: int) -> Boundaries:
     )
 
 
-def ours(min_samples: int = 30, tolerance: float = 0.0, every: int = WINDOW) -> Callable[[float], Chances]:
-    """Our Labelled gate; by default with the defaults of the CRD, looked at as often as the others."""
+def ours(
+    min_samples: int = 30, tolerance: float = 0.0, every: int = WINDOW
+) -> Callable[[float], Chances]:
+    """Our Labelled gate; by default with the defaults of the CRD,
+    looked at as often as the others.
+    """
     return lambda share: chances(lines(min_samples, tolerance, every), share)
 
 
 def passing(share: float, labels: int = WINDOW) -> float:
     """Chance that a window's accuracy is at or above the threshold."""
-    return sum(comb(labels, k) * share**k * (1 - share) ** (labels - k) for k in range(labels + 1) if k / labels >= THRESHOLD)
+    return sum(
+        comb(labels, k) * share**k * (1 - share) ** (labels - k)
+        for k in range(labels + 1)
+        if k / labels >= THRESHOLD
+    )
 
 
 def windows(passes: int, failures: int, most: int | None = None) -> Callable[[float], Chances]:
-    """Promote at so many passes, roll back at so many failures; with `most`, promote what has not failed after so many windows."""
+    """Promote at so many passes, roll back at so many failures; with `most`, promote what has not
+    failed after so many windows.
+    """
 
     def found(share: float) -> Chances:
         good, alive = passing(share), {(0, 0): 1.0}
@@ -64,9 +82,15 @@ def windows(passes: int, failures: int, most: int | None = None) -> Callable[[fl
             for (ok, bad), chance in alive.items():
                 for state, weight in (((ok + 1, bad), good), ((ok, bad + 1), 1 - good)):
                     if state[1] >= failures:
-                        rolled_back, labels = rolled_back + chance * weight, labels + n * WINDOW * chance * weight
+                        rolled_back, labels = (
+                            rolled_back + chance * weight,
+                            labels + n * WINDOW * chance * weight,
+                        )
                     elif n >= most if most else state[0] >= passes:
-                        promoted, labels = promoted + chance * weight, labels + n * WINDOW * chance * weight
+                        promoted, labels = (
+                            promoted + chance * weight,
+                            labels + n * WINDOW * chance * weight,
+                        )
                     else:
                         after[state] += chance * weight
             alive = after
@@ -76,10 +100,14 @@ def windows(passes: int, failures: int, most: int | None = None) -> Callable[[fl
 
 
 def lifetime(passes: int, failures: int) -> Callable[[float], Chances]:
-    """The same where the value is the accuracy over all labels so far, as a gauge such as ml_model_accuracy has it."""
+    """The same where the value is the accuracy over all labels so far, as a gauge such as
+    ml_model_accuracy has it.
+    """
 
     def found(share: float) -> Chances:
-        step = np.array([comb(WINDOW, k) * share**k * (1 - share) ** (WINDOW - k) for k in range(WINDOW + 1)])
+        step = np.array(
+            [comb(WINDOW, k) * share**k * (1 - share) ** (WINDOW - k) for k in range(WINDOW + 1)]
+        )
         alive: Mapping[tuple[int, int], np.ndarray] = {(0, 0): np.ones(1)}
         promoted = rolled_back = labels = 0.0
         for n in range(1, passes + failures):
@@ -87,9 +115,15 @@ def lifetime(passes: int, failures: int) -> Callable[[float], Chances]:
             good = np.arange(n * WINDOW + 1) / (n * WINDOW) >= THRESHOLD
             for (ok, bad), chance in alive.items():
                 right = np.convolve(chance, step)
-                for state, kept in (((ok + 1, bad), np.where(good, right, 0)), ((ok, bad + 1), np.where(good, 0, right))):
+                for state, kept in (
+                    ((ok + 1, bad), np.where(good, right, 0)),
+                    ((ok, bad + 1), np.where(good, 0, right)),
+                ):
                     if state[1] >= failures:
-                        rolled_back, labels = rolled_back + kept.sum(), labels + n * WINDOW * kept.sum()
+                        rolled_back, labels = (
+                            rolled_back + kept.sum(),
+                            labels + n * WINDOW * kept.sum(),
+                        )
                     elif state[0] >= passes:
                         promoted, labels = promoted + kept.sum(), labels + n * WINDOW * kept.sum()
                     else:

@@ -1,4 +1,6 @@
-"""What our gates come to, beside the threshold rules of Argo Rollouts and Flagger: docs/statistics.md and its plot are made here."""
+"""What our gates come to, beside the threshold rules of Argo Rollouts and Flagger:
+docs/statistics.md and its plot are made here.
+"""
 
 import argparse
 import json
@@ -21,12 +23,18 @@ from tests.unit.engine.boundaries import boundaries, chances
 
 SHARES = (0.55, 0.65, 0.70, 0.75, 0.85, 0.95)
 THRESHOLDS = (0.5, 0.7, 0.9, 0.99)
-DOCUMENT, PLOT, TARGET = Path("docs/statistics.md"), Path("docs/images/gates.svg"), Path("build/gates.json")
+DOCUMENT, PLOT, TARGET = (
+    Path("docs/statistics.md"),
+    Path("docs/images/gates.svg"),
+    Path("build/gates.json"),
+)
 BEGIN, END = "<!-- made by `make bench-gates`: {} -->\n", "<!-- end of {} -->\n"
 
 
 def cell(rule: Rule, share: float) -> str:
-    """Wrong verdicts and mean labels; at the threshold itself, promotions / rollbacks and labels."""
+    """Wrong verdicts and mean labels; at the threshold itself,
+    promotions / rollbacks and labels.
+    """
     found = rule.chances(share)
     if share == THRESHOLD:
         return f"{found.promote:.1%} / {found.roll_back:.1%} · {found.labels:.0f}"
@@ -36,7 +44,10 @@ def cell(rule: Rule, share: float) -> str:
 def one_sample(rules: Iterable[Rule] = RULES) -> str:
     """The table for "accuracy at least 0.70"."""
     head = ["rule", *(f"{s:.2f}" for s in SHARES)]
-    bound = ["fewest labels possible (Wald)", *("" if s == THRESHOLD else f"{wald(s):.0f}" for s in SHARES)]
+    bound = [
+        "fewest labels possible (Wald)",
+        *("" if s == THRESHOLD else f"{wald(s):.0f}" for s in SHARES),
+    ]
     return table(head, [bound, *([rule.name, *(cell(rule, s) for s in SHARES)] for rule in rules)])
 
 
@@ -46,10 +57,14 @@ def wald(share: float) -> float:
 
 
 def at_the_threshold() -> str:
-    """The table of chances for a model that is exactly at the threshold, looked at after every label."""
+    """The table of chances for a model that is exactly at the threshold, looked at after every
+    label.
+    """
     rows = []
     for threshold in THRESHOLDS:
-        gate = Gate.model_validate({"metric": "accuracy", "min": threshold, "evidence": "Labelled", "minSamples": 1})
+        gate = Gate.model_validate(
+            {"metric": "accuracy", "min": threshold, "evidence": "Labelled", "minSamples": 1}
+        )
         found = chances(boundaries(gate, MOST), threshold)
         rows.append([f"{threshold:g}", f"{found.promote:.2%}", f"{found.roll_back:.2%}"])
     return table(["threshold", "promoted", "rolled back"], rows)
@@ -60,7 +75,9 @@ def two_samples(runs: int) -> str:
     rows = []
     for name, rule in PAIRED.items():
         found = [simulated(rule, trial, runs) for trial in TRIALS]
-        rows.append([name, *(f"{f.promote:.1%} / {f.roll_back:.1%} · {f.labels:.0f}" for f in found)])
+        rows.append(
+            [name, *(f"{f.promote:.1%} / {f.roll_back:.1%} · {f.labels:.0f}" for f in found)]
+        )
     return table(["rule", *(t.name for t in TRIALS)], rows)
 
 
@@ -72,18 +89,37 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 def plot(target: Path) -> None:
     """Chance of promotion, and mean labels, over the true accuracy."""
-    mpl.rcParams.update({"svg.hashsalt": "gates", "font.family": "DejaVu Sans", "font.size": 10, "svg.fonttype": "none"})
-    looks = (("#0b6e4f", 2.4, "-"), ("#c8553d", 1.4, "-"), ("#c8553d", 1.4, "--"), ("#3d5a98", 1.4, "-"))
+    mpl.rcParams.update(
+        {
+            "svg.hashsalt": "gates",
+            "font.family": "DejaVu Sans",
+            "font.size": 10,
+            "svg.fonttype": "none",
+        }
+    )
+    looks = (
+        ("#0b6e4f", 2.4, "-"),
+        ("#c8553d", 1.4, "-"),
+        ("#c8553d", 1.4, "--"),
+        ("#3d5a98", 1.4, "-"),
+    )
     styles = dict(zip((RULES[0], *RULES[3:6]), looks, strict=True))
     grid = [x / 200 for x in range(100, 200)]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     for rule, (colour, width, dashes) in styles.items():
         found = [rule.chances(share) for share in grid]
-        said = {"color": colour, "linewidth": width, "linestyle": dashes, "label": rule.name.replace("`", "")}
+        said = {
+            "color": colour,
+            "linewidth": width,
+            "linestyle": dashes,
+            "label": rule.name.replace("`", ""),
+        }
         left.plot(grid, [100 * f.promote for f in found], **said)
         right.plot(grid, [f.labels for f in found], **said)
     fewest = [wald(s) if abs(s - THRESHOLD) > 0.004 else math.nan for s in grid]
-    right.plot(grid, fewest, color="#777777", linewidth=1, linestyle=":", label="fewest possible (Wald)")
+    right.plot(
+        grid, fewest, color="#777777", linewidth=1, linestyle=":", label="fewest possible (Wald)"
+    )
     for axes in (left, right):
         axes.axvline(THRESHOLD, color="#999999", linewidth=0.8)
         axes.set_xlabel("true accuracy of the candidate (threshold 0.70)")
@@ -97,7 +133,13 @@ def plot(target: Path) -> None:
     right.set_yscale("log")
     right.set_ylim(5, 3000)
     right.set_title("What it costs")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(
+        *right.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+    )
     target.parent.mkdir(exist_ok=True)
     figure.savefig(target, metadata={"Date": None})
 
@@ -116,20 +158,45 @@ def figures() -> list[Figure]:
     """What is promised of the gates."""
     found = []
     for threshold in THRESHOLDS:
-        gate = Gate.model_validate({"metric": "accuracy", "min": threshold, "evidence": "Labelled", "minSamples": 1})
+        gate = Gate.model_validate(
+            {"metric": "accuracy", "min": threshold, "evidence": "Labelled", "minSamples": 1}
+        )
         said = chances(boundaries(gate, MOST), threshold)
         worst = max(said.promote, said.roll_back)
-        found.append(Figure(f"wrong verdicts at threshold {threshold:g}", round(100 * worst, 2), "%", "5", bool(worst <= 0.05), "exact"))
+        found.append(
+            Figure(
+                f"wrong verdicts at threshold {threshold:g}",
+                round(100 * worst, 2),
+                "%",
+                "5",
+                bool(worst <= 0.05),
+                "exact",
+            )
+        )
     every = ours(min_samples=1, every=1)
     for share in (s for s in SHARES if s != THRESHOLD):
         ratio = every(share).labels / wald(share)
-        found.append(Figure(f"mean labels at accuracy {share:g}", round(ratio, 3), "x Wald", "1.35", bool(ratio <= 1.35), "Wald's bound"))
+        found.append(
+            Figure(
+                f"mean labels at accuracy {share:g}",
+                round(ratio, 3),
+                "x Wald",
+                "1.35",
+                bool(ratio <= 1.35),
+                "Wald's bound",
+            )
+        )
     return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-gates", description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000, help="simulated trials for each rule against stable (the rest is exact)")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=1000,
+        help="simulated trials for each rule against stable (the rest is exact)",
+    )
     wanted = parser.parse_args()
     console = Console()
     made = {}

@@ -1,6 +1,8 @@
-"""Open-loop load from a process of its own: `python -m tests.bench.load URL HOST RATE` prints one line for each answer.
+"""Open-loop load from a process of its own: `python -m tests.bench.load URL HOST RATE` prints one
+line for each answer.
 
-The demo's traffic shares its process with much else, and on a busy machine it measures itself; this one does nothing else.
+The demo's traffic shares its process with much else, and on a busy machine it measures itself; this
+one does nothing else.
 """
 
 import asyncio
@@ -20,7 +22,9 @@ CONNECTIONS = 200
 
 
 class Load:
-    """Sends `rate` requests a second to `host` at `url`, from entering until leaving the context; never retries."""
+    """Sends `rate` requests a second to `host` at `url`, from entering until leaving the context;
+    never retries.
+    """
 
     def __init__(self, url: str, host: str, rate: float) -> None:
         self.url, self.host, self.rate = f"{url.rstrip('/')}/predict/", host, rate
@@ -34,13 +38,21 @@ class Load:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tests.bench.load", self.url, self.host, str(self.rate)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self._reader.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()  # tells it to send no more, and to wait for what is under way
+            # tells it to send no more, and to wait for what is under way
+            self._process.stdin.close()
             self._process.wait(TIMEOUT + 10)
             self._reader.join(10)
 
@@ -54,7 +66,10 @@ async def send(url: str, host: str, rate: float, stop: asyncio.Event) -> None:
     """Send until told to stop; the next request is due by the clock, not by the last answer."""
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=30)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers={"Host": host}) as http, asyncio.TaskGroup() as tasks:
+    async with (
+        aiohttp.ClientSession(connector=connector, timeout=timeout, headers={"Host": host}) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
         start, sent = time.monotonic(), 0
         while not stop.is_set():
             tasks.create_task(_one(http, url, FLOWERS[sent % len(FLOWERS)]))
@@ -71,11 +86,16 @@ async def _one(http: aiohttp.ClientSession, url: str, flower: list[float]) -> No
     try:
         async with http.post(url, json={"instances": [flower]}) as reply:
             body = await reply.read()
-            version, revision = reply.headers.get("X-Model-Version", ""), reply.headers.get("X-Model-Revision", "")
+            version, revision = (
+                reply.headers.get("X-Model-Version", ""),
+                reply.headers.get("X-Model-Revision", ""),
+            )
             if reply.status != 200:
                 failure = f"HTTP {reply.status} {body[:100].decode(errors='replace')}"
             elif not version or len(json.loads(body)["predictions"]) != 1:
-                failure = f"no prediction of a named version in {body[:100].decode(errors='replace')}"
+                failure = (
+                    f"no prediction of a named version in {body[:100].decode(errors='replace')}"
+                )
     except (TimeoutError, OSError, aiohttp.ClientError, ValueError, KeyError, TypeError) as trouble:
         failure = f"{type(trouble).__name__} {trouble}".strip()
     print(json.dumps([sent, time.monotonic(), version, revision, failure]))

@@ -1,4 +1,6 @@
-"""How fast a canary route that somebody deleted or edited in the middle of a trial is what was decided again."""
+"""How fast a canary route that somebody deleted or edited in the middle of a trial is what was
+decided again.
+"""
 
 import copy
 import time
@@ -18,7 +20,9 @@ UNTOUCHED = ("phase", "attempt", "step", "weight", "stepSince", "candidate", "st
 
 @dataclass
 class Repairs:
-    """Seconds from the foreign write until the route was right again; adopted: how often it was taken for progress."""
+    """Seconds from the foreign write until the route was right again; adopted: how often it was
+    taken for progress.
+    """
 
     deleted: list[float] = field(default_factory=list)
     edited: list[float] = field(default_factory=list)
@@ -29,23 +33,33 @@ def canary_route(rollout: Rollout) -> str:
     """The object in which the weight stands."""
     if rollout.settings.get("traffic", {}).get("provider") == "HTTPRoute":
         return f"/apis/gateway.networking.k8s.io/v1/namespaces/{rollout.namespace}/httproutes/{rollout.name}"
-    return f"/apis/networking.k8s.io/v1/namespaces/{rollout.namespace}/ingresses/{rollout.name}-canary"
+    return (
+        f"/apis/networking.k8s.io/v1/namespaces/{rollout.namespace}/ingresses/{rollout.name}-canary"
+    )
 
 
 def edited(route: Object) -> Object:
     """The same route with another weight, as somebody would apply it."""
-    made = {"apiVersion": route["apiVersion"], "kind": route["kind"], "metadata": {"name": route["metadata"]["name"]}}
+    made = {
+        "apiVersion": route["apiVersion"],
+        "kind": route["kind"],
+        "metadata": {"name": route["metadata"]["name"]},
+    }
     if route["kind"] == "Ingress":
         made["metadata"]["annotations"] = {WEIGHT: str(WRONG)}
         return made
     made["spec"] = copy.deepcopy(route["spec"])
-    for backend, weight in zip(made["spec"]["rules"][-1]["backendRefs"], (100 - WRONG, WRONG), strict=True):
+    for backend, weight in zip(
+        made["spec"]["rules"][-1]["backendRefs"], (100 - WRONG, WRONG), strict=True
+    ):
         backend["weight"] = weight
     return made
 
 
 def measure(rollout: Rollout) -> Repairs:
-    """Spoil the route of a rollout on trial, one way and the other; the trial must last longer than this does."""
+    """Spoil the route of a rollout on trial, one way and the other; the trial must last longer than
+    this does.
+    """
     found = Repairs()
     route = canary_route(rollout)
     before = rollout.status()
@@ -55,7 +69,13 @@ def measure(rollout: Rollout) -> Repairs:
         begun = time.monotonic()
         hand()
         what = f"the route to say {decided} again"
-        eventually(lambda: True if rollout.canary() == decided else None, what, PATIENCE, rollout.tell, pause=0.01)
+        eventually(
+            lambda: True if rollout.canary() == decided else None,
+            what,
+            PATIENCE,
+            rollout.tell,
+            pause=0.01,
+        )
         times.append(time.monotonic() - begun)
         time.sleep(0.5)
         after = rollout.status()

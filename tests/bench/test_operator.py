@@ -1,4 +1,6 @@
-"""A small run of the operator benchmark: what must hold whatever the machine, so nothing here depends on time."""
+"""A small run of the operator benchmark: what must hold whatever the machine, so nothing here
+depends on time.
+"""
 
 from pathlib import Path
 
@@ -16,7 +18,9 @@ REQUESTS = {
     "delete ingresses": 1,
     "create events": 1,  # the verdict
 }
-"""Of one promotion in three steps, from the change of modelUri to Promoted; docs/scaling.md says what each is for."""
+"""Of one promotion in three steps, from the change of modelUri to Promoted; docs/scaling.md says
+what each is for.
+"""
 
 
 async def test_what_rollouts_cost(tmp_path: Path) -> None:
@@ -27,8 +31,13 @@ async def test_what_rollouts_cost(tmp_path: Path) -> None:
         quiet = await idle(on, operator, ROLLOUTS, 4)
     assert not wave.wrong, "duplicate, unordered or wrong transitions"
     assert wave.promoted == ROLLOUTS - ROLLOUTS // 10
-    # To the nearest whole number: on a slow machine one promotion or another also notes that its evidence was late.
-    asked = {k: round(n / wave.promoted) for k, n in wave.to_promoted.items() if not k.startswith("get ")}
+    # To the nearest whole number: on a slow machine one promotion or another also notes that its
+    # evidence was late.
+    asked = {
+        k: round(n / wave.promoted) for k, n in wave.to_promoted.items() if not k.startswith("get ")
+    }
     assert {k: n for k, n in asked.items() if n} == REQUESTS
-    assert wave.queries <= wave.ticks + 2, "one query for each metric and tick, whatever the number of rollouts"
+    assert wave.queries <= wave.ticks + 2, (
+        "one query for each metric and tick, whatever the number of rollouts"
+    )
     assert (quiet.requests, quiet.queries) == (0, 0)

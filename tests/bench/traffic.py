@@ -1,9 +1,11 @@
-"""`make bench-traffic`: no request is lost and every share is kept, while versions are promoted and rolled back and the operator is killed.
+"""`make bench-traffic`: no request is lost and every share is kept, while versions are promoted and
+rolled back and the operator is killed.
 
-Open-loop load goes through the real router all the time: five rollouts side by side, each promoted and rolled back in turn.
-After that the canary's route is deleted and edited by a foreign hand, in the middle of a trial.
-Both routers, one after the other, or the one that ROUTERS names; both parts, or the one that PARTS names. Writes build/traffic.json;
-what was measured alone replaces its own lines there.
+Open-loop load goes through the real router all the time: five rollouts side by side, each promoted
+and rolled back in turn. After that the canary's route is deleted and edited by a foreign hand, in
+the middle of a trial. Both routers, one after the other, or the one that ROUTERS names; both parts,
+or the one that PARTS names. Writes build/traffic.json; what was measured alone replaces its own
+lines there.
 """
 
 import argparse
@@ -53,9 +55,15 @@ class RoutedRollout(Rollout):
     """A rollout whose shares stand in an HTTPRoute."""
 
     def canary(self) -> tuple[str, int] | None:
-        found = self.kube.get(f"/apis/gateway.networking.k8s.io/v1/namespaces/{self.namespace}/httproutes/{self.name}")
+        found = self.kube.get(
+            f"/apis/gateway.networking.k8s.io/v1/namespaces/{self.namespace}/httproutes/{self.name}"
+        )
         backends = found["spec"]["rules"][-1]["backendRefs"] if found else []
-        return (backends[1]["name"].removeprefix(f"{self.name}-"), backends[1]["weight"]) if len(backends) == 2 else None
+        return (
+            (backends[1]["name"].removeprefix(f"{self.name}-"), backends[1]["weight"])
+            if len(backends) == 2
+            else None
+        )
 
 
 @dataclass
@@ -75,11 +83,17 @@ class Lane:
 
         def ended() -> Object | None:
             status = self.rollout.status()
-            return verdict_of(status, uri) if status.get("phase") in {"Promoted", "RolledBack"} and verdict_of(status, uri) else None
+            return (
+                verdict_of(status, uri)
+                if status.get("phase") in {"Promoted", "RolledBack"} and verdict_of(status, uri)
+                else None
+            )
 
         verdict = eventually(ended, f"a verdict about {uri}", PATIENCE, self.rollout.tell)
         if verdict["verdict"] != expected:
-            self.trouble.append(f"{self.rollout.namespace}: {uri} was to be {expected}: {verdict['message']}")
+            self.trouble.append(
+                f"{self.rollout.namespace}: {uri} was to be {expected}: {verdict['message']}"
+            )
         self.promoted += verdict["verdict"] == "Promoted"
         self.rolled_back += verdict["verdict"] == "RolledBack"
 
@@ -89,9 +103,13 @@ def routed(kube: Kube, router: str, what: str) -> Rollout:
     namespace = f"bench-{router.lower()}-{what}"
     fresh_namespace(kube, namespace)
     host = f"iris.{namespace}.example.com"
-    gateway = {"traffic": {"provider": "HTTPRoute", "host": host, "parentRefs": [{"name": "public"}]}}
+    gateway = {
+        "traffic": {"provider": "HTTPRoute", "host": host, "parentRefs": [{"name": "public"}]}
+    }
     kind = RoutedRollout if router == "HTTPRoute" else Rollout
-    return kind(kube, namespace, settings={**SETTINGS, **(gateway if router == "HTTPRoute" else {})})
+    return kind(
+        kube, namespace, settings={**SETTINGS, **(gateway if router == "HTTPRoute" else {})}
+    )
 
 
 def lane(kube: Kube, url: str, router: str, number: int, rate: float) -> Lane:
@@ -101,10 +119,15 @@ def lane(kube: Kube, url: str, router: str, number: int, rate: float) -> Lane:
 
 
 def repaired(kube: Kube, registry: Registry, router: str, uris: Sequence[str]) -> Repairs:
-    """A trial that lasts, whose route is spoiled again and again; without load: a deleted HTTPRoute answers nobody."""
+    """A trial that lasts, whose route is spoiled again and again; without load: a deleted HTTPRoute
+    answers nobody.
+    """
     say(f"{router}: spoiling the canary's route {2 * TIMES} times", style="dim", markup=False)
     rollout = routed(kube, router, "repairs")
-    rollout.settings["strategy"] = {**rollout.settings["strategy"], "steps": [{"weight": 10, "hold": "30m"}]}
+    rollout.settings["strategy"] = {
+        **rollout.settings["strategy"],
+        "steps": [{"weight": 10, "hold": "30m"}],
+    }
     rollout.apply(uris[0])
     rollout.wait("Promoted", uris[0], PATIENCE)
     candidate = copy_of(registry, uris[1])
@@ -116,10 +139,16 @@ def repaired(kube: Kube, registry: Registry, router: str, uris: Sequence[str]) -
 
 
 def fresh_pod(kube: Kube) -> None:
-    """Replace the operator's pod: a process that died twice is started late by the kubelet, which would only wait."""
+    """Replace the operator's pod: a process that died twice is started late by the kubelet, which
+    would only wait.
+    """
     name = operator_pod(kube)["metadata"]["name"]
     kube.delete(f"{OPERATOR}/{name}")
-    eventually(lambda: True if operator_pod(kube)["metadata"]["name"] != name else None, "a new operator pod", PATIENCE)
+    eventually(
+        lambda: True if operator_pod(kube)["metadata"]["name"] != name else None,
+        "a new operator pod",
+        PATIENCE,
+    )
 
 
 @dataclass
@@ -143,13 +172,17 @@ class Run:
             lane.trouble.append(f"{lane.rollout.namespace}: {failure}")
 
     def go(self, good: str, bad: str) -> float:
-        """All cycles and kills under load, and load until there are enough requests; returns its seconds."""
+        """All cycles and kills under load, and load until there are enough requests; returns its
+        seconds.
+        """
         begun = time.monotonic()
         with ExitStack() as stack:
             for one in self.lanes:
                 stack.enter_context(one.watch)
                 stack.enter_context(one.traffic)
-            workers = [threading.Thread(target=self.cycles, args=(one, good, bad)) for one in self.lanes]
+            workers = [
+                threading.Thread(target=self.cycles, args=(one, good, bad)) for one in self.lanes
+            ]
             for worker in workers:
                 worker.start()
             while any(worker.is_alive() for worker in workers):
@@ -167,16 +200,26 @@ class Run:
             return time.monotonic() - begun
 
     def tell(self) -> None:
-        done, sent = sum(o.promoted + o.rolled_back for o in self.lanes), sum(len(o.traffic.answers) for o in self.lanes)
+        done, sent = (
+            sum(o.promoted + o.rolled_back for o in self.lanes),
+            sum(len(o.traffic.answers) for o in self.lanes),
+        )
         failed = Counter(a.failure[:80] for o in self.lanes for a in o.traffic.failed)
         said = "; ".join(f"{n} times {what}" for what, n in failed.most_common(3)) or "0 failed"
-        say(f"{self.router}: {done} verdicts, {self.kills} kills, {sent} requests, {said}", style="dim", markup=False)
+        say(
+            f"{self.router}: {done} verdicts, {self.kills} kills, {sent} requests, {said}",
+            style="dim",
+            markup=False,
+        )
 
     def tally(self, seconds: float) -> Tally:
         """What came out; namespaces of a run without trouble go."""
         answers = [a for o in self.lanes for a in o.traffic.answers]
         trouble = [t for o in self.lanes for t in o.trouble]
-        trouble += [f"{n} times {what}" for what, n in Counter(a.failure for a in answers if not a.ok).most_common(5)]
+        trouble += [
+            f"{n} times {what}"
+            for what, n in Counter(a.failure for a in answers if not a.ok).most_common(5)
+        ]
         for text in trouble:
             say(text, style="red", markup=False)
         for one in self.lanes:
@@ -199,7 +242,9 @@ def measure(run: Run, url: str, uris: Sequence[str]) -> Tally:
     for one in run.lanes:
         one.roll_out(modest, "Promoted")
         one.promoted = 0
-        eventually(partial(_answers, url, one.traffic.host), f"{one.traffic.host} to answer", PATIENCE)
+        eventually(
+            partial(_answers, url, one.traffic.host), f"{one.traffic.host} to answer", PATIENCE
+        )
     return run.tally(run.go(good, bad))
 
 
@@ -209,18 +254,39 @@ def _answers(url: str, host: str) -> bool | None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-traffic", description=__doc__)
-    parser.add_argument("--rate", type=float, default=float(os.environ.get("RATE", "160")), help="requests a second through each router")
-    parser.add_argument("--pairs", type=int, default=10, help="promotions, and as many rollbacks, for each router")
-    parser.add_argument("--kills", type=int, default=5, help="SIGKILLs of the operator, for each router")
-    parser.add_argument("--requests", type=int, default=50_000, help="requests at least, for each router")
-    parser.add_argument("--parts", default=os.environ.get("PARTS", "load,repairs"), help="what to measure, comma-separated")
-    parser.add_argument("--routers", default=os.environ.get("ROUTERS", "Ingress,HTTPRoute"), help="which routers, comma-separated")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=float(os.environ.get("RATE", "160")),
+        help="requests a second through each router",
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=10, help="promotions, and as many rollbacks, for each router"
+    )
+    parser.add_argument(
+        "--kills", type=int, default=5, help="SIGKILLs of the operator, for each router"
+    )
+    parser.add_argument(
+        "--requests", type=int, default=50_000, help="requests at least, for each router"
+    )
+    parser.add_argument(
+        "--parts",
+        default=os.environ.get("PARTS", "load,repairs"),
+        help="what to measure, comma-separated",
+    )
+    parser.add_argument(
+        "--routers",
+        default=os.environ.get("ROUTERS", "Ingress,HTTPRoute"),
+        help="which routers, comma-separated",
+    )
     return parser.parse_args()
 
 
 def main() -> int:
     wanted = arguments()
-    if absent := [n for n in ("KUBECONFIG", "INGRESS_URL", "MLFLOW_TRACKING_URI") if not os.environ.get(n)]:
+    if absent := [
+        n for n in ("KUBECONFIG", "INGRESS_URL", "MLFLOW_TRACKING_URI") if not os.environ.get(n)
+    ]:
         say(f"{', '.join(absent)} not set: run `make bench-traffic`", style="red")
         return 1
     kube, registry = Kube(), Registry(os.environ["MLFLOW_TRACKING_URI"])
@@ -229,8 +295,16 @@ def main() -> int:
     found: list[Figure] = []
     for router in wanted.routers.split(","):
         if "load" in wanted.parts:
-            lanes = [lane(kube, os.environ["INGRESS_URL"], router, n, wanted.rate / LANES) for n in range(LANES)]
-            found += figures(measure(Run(kube, registry, router, wanted, lanes), os.environ["INGRESS_URL"], uris), wanted)
+            lanes = [
+                lane(kube, os.environ["INGRESS_URL"], router, n, wanted.rate / LANES)
+                for n in range(LANES)
+            ]
+            found += figures(
+                measure(
+                    Run(kube, registry, router, wanted, lanes), os.environ["INGRESS_URL"], uris
+                ),
+                wanted,
+            )
             keep(TARGET, found)
         if "repairs" in wanted.parts:
             found += repair_figures(router, repaired(kube, registry, router, uris))

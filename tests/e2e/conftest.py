@@ -1,4 +1,6 @@
-"""Real pods: the models are trained once for all workers; each test has a namespace, a host and a rollout of its own."""
+"""Real pods: the models are trained once for all workers; each test has a namespace, a host and a
+rollout of its own.
+"""
 
 import fcntl
 import json
@@ -23,7 +25,10 @@ NAME = "iris-e2e"
 def setting(name: str) -> str:
     """An environment variable that `python3 -m scripts.cluster run -- …` exports."""
     value = os.environ.get(name)
-    assert value, f"{name} is not set: run `make e2e`, or `python3 -m scripts.cluster run -- uv run pytest tests/e2e`"
+    assert value, (
+        f"{name} is not set: run `make e2e`, or `python3 -m scripts.cluster run -- uv run pytest"
+        " tests/e2e`"
+    )
     return value
 
 
@@ -40,7 +45,9 @@ def ingress_url() -> str:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The registered versions; the first worker that gets the lock trains them, the others read what it wrote."""
+    """The registered versions; the first worker that gets the lock trains them, the others read
+    what it wrote.
+    """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
@@ -57,9 +64,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture
 def rollout(kube: Kube, request: pytest.FixtureRequest) -> Iterator[Rollout]:
-    """A rollout that is not applied yet, in a fresh namespace; a test that fails leaves it to be looked at."""
+    """A rollout that is not applied yet, in a fresh namespace; a test that fails leaves it to be
+    looked at.
+    """
     # Cases of one test run side by side: each has a namespace of its own.
-    story, _, case = (re.sub("[^a-z0-9]+", "-", part.lower()).strip("-") for part in request.node.name.removeprefix("test_").partition("["))
+    story, _, case = (
+        re.sub("[^a-z0-9]+", "-", part.lower()).strip("-")
+        for part in request.node.name.removeprefix("test_").partition("[")
+    )
     name = f"e2e-{story[: 50 - len(case)]}-{case}".rstrip("-")
     fresh_namespace(kube, name)
     mine = Rollout(kube, name, settings=json.loads(json.dumps(SETTINGS)))
@@ -71,11 +83,17 @@ def rollout(kube: Kube, request: pytest.FixtureRequest) -> Iterator[Rollout]:
 
 @pytest.fixture
 def traffic(rollout: Rollout, ingress_url: str) -> Iterator[Callable[[], Traffic]]:
-    """Starts predict traffic to the rollout's host as soon as it answers; it goes on until the test ends."""
+    """Starts predict traffic to the rollout's host as soon as it answers; it goes on until the test
+    ends.
+    """
     with ExitStack() as stack:
 
         def start() -> Traffic:
-            eventually(lambda: answers_on(ingress_url, rollout.host) or None, f"{rollout.host} to answer", PATIENCE)
+            eventually(
+                lambda: answers_on(ingress_url, rollout.host) or None,
+                f"{rollout.host} to answer",
+                PATIENCE,
+            )
             return stack.enter_context(Traffic(ingress_url, rollout.host, rate=10))
 
         yield start

@@ -1,4 +1,5 @@
-"""Every query of the dashboard, against a real Prometheus: `python -m tests.e2e.panels [NAMESPACE]` prints what each of them returns.
+"""Every query of the dashboard, against a real Prometheus: `python -m tests.e2e.panels [NAMESPACE]`
+prints what each of them returns.
 
 No Grafana is needed: its variables are filled in as it would fill them.
 """
@@ -44,37 +45,60 @@ def queries() -> Iterator[tuple[str, str]]:
         yield f"annotation: {annotation['name']}", annotation["expr"]
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
-            yield f"variable: {variable['label']}", variable["definition"].removeprefix("label_values(").rsplit(",", 1)[0]
+            yield (
+                f"variable: {variable['label']}",
+                variable["definition"].removeprefix("label_values(").rsplit(",", 1)[0],
+            )
 
 
 def filled(expression: str, namespace: str, name: str) -> str:
-    """The expression with Grafana's variables filled in; intervals are those of a dashboard that is open for RANGE."""
-    values = {"$__rate_interval": "60s", "$__interval": f"{STEP}s", "$__range": f"{RANGE}s", "$namespace": namespace, "$name": name}
+    """The expression with Grafana's variables filled in; intervals are those of a dashboard that is
+    open for RANGE.
+    """
+    values = {
+        "$__rate_interval": "60s",
+        "$__interval": f"{STEP}s",
+        "$__range": f"{RANGE}s",
+        "$namespace": namespace,
+        "$name": name,
+    }
     for variable, value in values.items():
         expression = expression.replace(variable, value)
     return expression
 
 
 def ask(url: str, namespace: str, name: str = ".*") -> list[Answer]:
-    """Run every query over the last RANGE seconds; raises AssertionError with Prometheus's own words where it refuses one."""
+    """Run every query over the last RANGE seconds; raises AssertionError with Prometheus's own
+    words where it refuses one.
+    """
     found = []
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
         for panel, expression in queries():
             query = filled(expression, namespace, name)
             assert "$" not in query, f"{panel}: a variable that is not known here in {query}"
             end = time.time()
-            reply = http.get("/api/v1/query_range", params={"query": query, "start": end - RANGE, "end": end, "step": STEP})
+            reply = http.get(
+                "/api/v1/query_range",
+                params={"query": query, "start": end - RANGE, "end": end, "step": STEP},
+            )
             answer: dict[str, Any] = reply.json()
             assert answer["status"] == "success", f"{panel}: {answer.get('error')}"
             result = answer["data"]["result"]
-            numbers = sum(math.isfinite(float(value)) for series in result for _, value in series["values"])
+            numbers = sum(
+                math.isfinite(float(value)) for series in result for _, value in series["values"]
+            )
             found.append(Answer(panel, query, len(result), numbers))
     return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.panels", description=__doc__)
-    parser.add_argument("namespace", nargs="?", default="rollouts-demo", help="namespace of the rollouts; the demo's, where none is given")
+    parser.add_argument(
+        "namespace",
+        nargs="?",
+        default="rollouts-demo",
+        help="namespace of the rollouts; the demo's, where none is given",
+    )
     wanted = parser.parse_args()
     if not (url := os.environ.get("PROMETHEUS_URL")):
         print("PROMETHEUS_URL is not set: export what `make cluster` prints", file=sys.stderr)

@@ -1,4 +1,6 @@
-"""The charts by Helm on the real cluster: installed, tested, upgraded, taken away; in namespaces that enforce Pod Security `restricted`."""
+"""The charts by Helm on the real cluster: installed, tested, upgraded, taken away; in namespaces
+that enforce Pod Security `restricted`.
+"""
 
 import json
 import re
@@ -15,7 +17,16 @@ from scripts.demo.rollout import Rollout, eventually, fresh_namespace
 from scripts.demo.traffic import answers_on
 from tests.api.charts import CHARTS, tool
 from tests.e2e.conftest import setting
-from tests.e2e.harness import PATIENCE, SETTINGS, SYSTEM, Trained, kubectl, running, version_of, who_answers
+from tests.e2e.harness import (
+    PATIENCE,
+    SETTINGS,
+    SYSTEM,
+    Trained,
+    kubectl,
+    running,
+    version_of,
+    who_answers,
+)
 
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/modelrollouts.rollouts.mlops.dev"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -23,25 +34,49 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 
 @dataclass
 class Release:
-    """A Helm release in a namespace of its own; `values` are given with every command that renders."""
+    """A Helm release in a namespace of its own;
+    `values` are given with every command that renders.
+    """
 
     chart: str
     name: str
     values: Object
 
     def __call__(self, verb: str, *words: str, values: Object | None = None) -> str:
-        command: list[str | Path] = [tool("helm"), "--kubeconfig", setting("KUBECONFIG"), "--namespace", self.name, verb, self.name]
+        command: list[str | Path] = [
+            tool("helm"),
+            "--kubeconfig",
+            setting("KUBECONFIG"),
+            "--namespace",
+            self.name,
+            verb,
+            self.name,
+        ]
         given = ""
         if verb in {"install", "upgrade"}:
-            command += [CHARTS / self.chart, "--values", "-", "--wait", "--timeout", f"{PATIENCE:.0f}s"]
+            command += [
+                CHARTS / self.chart,
+                "--values",
+                "-",
+                "--wait",
+                "--timeout",
+                f"{PATIENCE:.0f}s",
+            ]
             given = json.dumps({**self.values, **(values or {})})
-        done = subprocess.run([*command, *words], input=given, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, *words], input=given, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"helm {verb}: {done.stderr}\n{done.stdout}\n{self.tell()}"
         return done.stdout
 
     def tell(self) -> str:
         """What stands in the release's namespace."""
-        done = subprocess.run(["kubectl", "get", "pods,events", "-n", self.name], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["kubectl", "get", "pods,events", "-n", self.name],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return done.stdout + done.stderr
 
 
@@ -64,8 +99,12 @@ def metrics(kube: Kube, pod: Object, port: int) -> str:
     return kubectl("get", "--raw", place)
 
 
-def test_the_operators_chart_from_install_to_uninstall(kube: Kube, models: Trained, models_namespace: str) -> None:
-    """In namespaced mode, beside the cluster's own operator; the CRD and what is rolled out outlive the release."""
+def test_the_operators_chart_from_install_to_uninstall(
+    kube: Kube, models: Trained, models_namespace: str
+) -> None:
+    """In namespaced mode, beside the cluster's own operator; the CRD and what is rolled out outlive
+    the release.
+    """
     container, env = running(kube)
     fresh_namespace(kube, "e2e-chart")
     helm = Release(
@@ -92,12 +131,16 @@ def test_the_operators_chart_from_install_to_uninstall(kube: Kube, models: Train
     rollout.wait("Promoted", models.good, PATIENCE)
 
     def own() -> Object | None:
-        pods = kube.items("/api/v1/namespaces/e2e-chart/pods", "app.kubernetes.io/name=rollout-operator")
+        pods = kube.items(
+            "/api/v1/namespaces/e2e-chart/pods", "app.kubernetes.io/name=rollout-operator"
+        )
         return pods[0] if len(pods) == 1 else None
 
     pod = eventually(own, "one operator pod", PATIENCE)
     eventually(
-        lambda: f'namespace="{models_namespace}",phase="Promoted"' in metrics(kube, pod, 8081) or None,
+        lambda: (
+            f'namespace="{models_namespace}",phase="Promoted"' in metrics(kube, pod, 8081) or None
+        ),
         "the operator with Roles only to tell of the rollout",
         PATIENCE,
         lambda: metrics(kube, pod, 8081),
@@ -119,7 +162,11 @@ def test_the_operators_chart_from_install_to_uninstall(kube: Kube, models: Train
     assert not kube.items("/apis/apps/v1/namespaces/e2e-chart/deployments")
     assert not kube.items(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{models_namespace}/roles")
     assert rollout.status()["stable"] == stable, "the ModelRollout is kept"
-    eventually(lambda: answers_on(setting("INGRESS_URL"), rollout.host) or None, "its pods to answer", PATIENCE)
+    eventually(
+        lambda: answers_on(setting("INGRESS_URL"), rollout.host) or None,
+        "its pods to answer",
+        PATIENCE,
+    )
     kube.delete("/api/v1/namespaces/e2e-chart")
 
 
@@ -143,12 +190,23 @@ def test_a_model_without_the_operator(kube: Kube, models: Trained) -> None:
     def split() -> bool | None:
         counted.clear()
         counted.update(who_answers(setting("INGRESS_URL"), host, 50))
-        return True if counted == {version_of(models.modest): 35, version_of(models.good): 15} else None
+        return (
+            True
+            if counted == {version_of(models.modest): 35, version_of(models.good): 15}
+            else None
+        )
 
-    eventually(split, "30 % of 50 requests to go to the canary", PATIENCE, lambda: f"It was {counted}")
-    helm("upgrade", values={"stable": {"modelUri": models.good, "replicas": 1}, "canary": {"enabled": False}})
     eventually(
-        lambda: who_answers(setting("INGRESS_URL"), host, 50) == {version_of(models.good): 50} or None,
+        split, "30 % of 50 requests to go to the canary", PATIENCE, lambda: f"It was {counted}"
+    )
+    helm(
+        "upgrade",
+        values={"stable": {"modelUri": models.good, "replicas": 1}, "canary": {"enabled": False}},
+    )
+    eventually(
+        lambda: (
+            who_answers(setting("INGRESS_URL"), host, 50) == {version_of(models.good): 50} or None
+        ),
         "all requests to go to the new stable",
         PATIENCE,
     )
@@ -157,19 +215,36 @@ def test_a_model_without_the_operator(kube: Kube, models: Trained) -> None:
 
 
 def test_every_pod_of_ours_runs_where_pod_security_is_enforced(kube: Kube) -> None:
-    """And a namespace that enforces it refuses a pod that asks for more; without that nothing would be shown."""
-    ours = {p["metadata"]["namespace"] for p in kube.items("/api/v1/pods", "app.kubernetes.io/managed-by=rollouts.mlops.dev")}
-    enforced = {n["metadata"]["name"]: n["metadata"].get("labels", {}).get(ENFORCE) for n in kube.items("/api/v1/namespaces")}
+    """And a namespace that enforces it refuses a pod that asks for more; without that nothing would
+    be shown.
+    """
+    ours = {
+        p["metadata"]["namespace"]
+        for p in kube.items("/api/v1/pods", "app.kubernetes.io/managed-by=rollouts.mlops.dev")
+    }
+    enforced = {
+        n["metadata"]["name"]: n["metadata"].get("labels", {}).get(ENFORCE)
+        for n in kube.items("/api/v1/namespaces")
+    }
     assert enforced[SYSTEM] == "restricted"
     # Of the tests that run beside this one, those namespaces that are not gone by now.
-    assert {enforced[name] for name in ours & enforced.keys() if name.startswith("e2e-")} <= {"restricted"}
-    names = {p["metadata"]["labels"].get("app.kubernetes.io/name") for p in kube.items(f"/api/v1/namespaces/{SYSTEM}/pods")}
+    assert {enforced[name] for name in ours & enforced.keys() if name.startswith("e2e-")} <= {
+        "restricted"
+    }
+    names = {
+        p["metadata"]["labels"].get("app.kubernetes.io/name")
+        for p in kube.items(f"/api/v1/namespaces/{SYSTEM}/pods")
+    }
     assert {"rollout-operator", "traefik", "prometheus", "mlflow"} <= names
     greedy: Object = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "greedy"},
-        "spec": {"containers": [{"name": "greedy", "image": "greedy", "securityContext": {"runAsUser": 0}}]},
+        "spec": {
+            "containers": [
+                {"name": "greedy", "image": "greedy", "securityContext": {"runAsUser": 0}}
+            ]
+        },
     }
     with pytest.raises(KubeError, match='violates PodSecurity "restricted'):
         kube.create(f"/api/v1/namespaces/{SYSTEM}/pods?dryRun=All", greedy)
@@ -202,17 +277,24 @@ def test_an_image_carries_a_list_of_exactly_what_is_in_it(which: str, kube: Kube
             "containers": [
                 {
                     "name": "list",
-                    "image": {"operator": container["image"], "inference": env["INFERENCE_IMAGE"]}[which],
+                    "image": {"operator": container["image"], "inference": env["INFERENCE_IMAGE"]}[
+                        which
+                    ],
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["/opt/venv/bin/python", "-c", LISTED],
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
                 }
             ],
         },
     }
     pods = f"/api/v1/namespaces/{name}/pods"
     # A create without an answer may have made the pod.
-    eventually(lambda: kube.get(f"{pods}/list") or kube.create(pods, pod), "the pod to be taken", PATIENCE)
+    eventually(
+        lambda: kube.get(f"{pods}/list") or kube.create(pods, pod), "the pod to be taken", PATIENCE
+    )
 
     def ended() -> str | None:
         phase: str = (kube.get(f"{pods}/list") or {}).get("status", {}).get("phase", "")

@@ -1,4 +1,6 @@
-"""The command line tool where everything is real: the four ends of a wait, and what it reads from Prometheus through the API server."""
+"""The command line tool where everything is real: the four ends of a wait, and what it reads from
+Prometheus through the API server.
+"""
 
 import json
 import re
@@ -25,7 +27,9 @@ def run(rollout: Rollout, *words: str) -> tuple[int, str]:
 
 
 def succeeds(rollout: Rollout, *words: str, saying: str) -> str:
-    """What the command says once it exits with 0 and says this: an operator just killed, or one scrape missed, only costs time."""
+    """What the command says once it exits with 0 and says this: an operator just killed, or one
+    scrape missed, only costs time.
+    """
     last = ""
 
     def probe() -> str | None:
@@ -67,7 +71,9 @@ def test_the_four_ends_of_a_wait(rollout: Rollout, models: Trained, tmp_path: Pa
 
 
 def look_closer(rollout: Rollout, models: Trained, tmp_path: Path) -> None:
-    """What explain, report and doctor read from the Prometheus that the operator's Deployment names."""
+    """What explain, report and doctor read from the Prometheus that the operator's Deployment
+    names.
+    """
     revision = rollout.status()["candidate"]["revision"]
     # The trial has begun, but Prometheus may not have scraped its pod yet.
     said = succeeds(rollout, "explain", rollout.name, saying="ml_model_accuracy{pod=")
@@ -79,8 +85,18 @@ def look_closer(rollout: Rollout, models: Trained, tmp_path: Path) -> None:
     assert f"<strong>{models.good}</strong>" in file.read_text()
 
     # A test beside this one kills the operator; a doctor who comes just then says so, rightly.
-    said = succeeds(rollout, "doctor", rollout.name, "-o", "json", saying="ml_model_accuracy: 1 pod")
+    said = succeeds(
+        rollout, "doctor", rollout.name, "-o", "json", saying="ml_model_accuracy: 1 pod"
+    )
     found = json.loads(said)
     levels = {one["what"]: one["level"] for one in found}
-    assert levels.items() >= {"cluster": "good", "definition": "good", "operator": "good", "Prometheus": "good"}.items(), said
+    assert (
+        levels.items()
+        >= {
+            "cluster": "good",
+            "definition": "good",
+            "operator": "good",
+            "Prometheus": "good",
+        }.items()
+    ), said
     assert any("ml_model_accuracy: 1 pod" in one["found"] for one in found), said

@@ -1,4 +1,6 @@
-"""Labels that come back through the router, at whatever pod, decide about the candidate whose predictions they are for."""
+"""Labels that come back through the router, at whatever pod, decide about the candidate whose
+predictions they are for.
+"""
 
 import csv
 import threading
@@ -16,7 +18,9 @@ from tests.e2e.harness import PATIENCE, Trained, hold
 
 DATA = Path(__file__).parents[2] / "data" / "raw" / "iris.csv"
 CANDIDATE = {"X-Model-Candidate": "true"}
-"""Testers' header: every prediction is the candidate's. Labels are sent without it, so that mostly stable's pods take them."""
+"""Testers' header: every prediction is the candidate's. Labels are sent without it, so that mostly
+stable's pods take them.
+"""
 
 
 GATE = {"metric": "accuracy", "min": 0.7, "evidence": "Labelled", "minCoverage": 0.5}
@@ -25,15 +29,22 @@ GATE = {"metric": "accuracy", "min": 0.7, "evidence": "Labelled", "minCoverage":
 
 @contextmanager
 def labelling(url: str, host: str) -> Iterator[list[int]]:
-    """Two clients that have flowers named by the candidate and send back what they really are; the status codes of their labels."""
+    """Two clients that have flowers named by the candidate and send back what they really are; the
+    status codes of their labels.
+    """
     with DATA.open() as file:
-        flowers = [([float(value) for value in list(row.values())[:4]], row["species"]) for row in csv.DictReader(file)]
+        flowers = [
+            ([float(value) for value in list(row.values())[:4]], row["species"])
+            for row in csv.DictReader(file)
+        ]
     # Shared by both: labels of the same flower at the same time would not be independent.
     turns = cycle(flowers[::7] + flowers[1::7] + flowers[2::7])
     done, codes = threading.Event(), list[int]()
 
     def work() -> None:
-        with httpx.Client(base_url=url, headers={"Host": host}, timeout=TIMEOUT, trust_env=False) as http:
+        with httpx.Client(
+            base_url=url, headers={"Host": host}, timeout=TIMEOUT, trust_env=False
+        ) as http:
             for row, species in turns:
                 if done.is_set():
                     return
@@ -57,8 +68,12 @@ def labelling(url: str, host: str) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("verdict", ["Promoted", "RolledBack"])
-def test_labels_decide(verdict: str, rollout: Rollout, models: Trained, stable: Traffic, ingress_url: str) -> None:
-    """The training metric of the bad version is no hindrance here: what its answers are worth is seen by their labels alone."""
+def test_labels_decide(
+    verdict: str, rollout: Rollout, models: Trained, stable: Traffic, ingress_url: str
+) -> None:
+    """The training metric of the bad version is no hindrance here: what its answers are worth is
+    seen by their labels alone.
+    """
     uri = models.good if verdict == "Promoted" else models.bad
     hold(rollout, 4)
     rollout.settings["analysis"] = {"interval": "2s", "gates": [dict(GATE)]}

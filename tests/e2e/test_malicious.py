@@ -1,4 +1,6 @@
-"""Ten models that are not what they should be, in real pods: none is executed, none serves, and each one's reason stands in a condition."""
+"""Ten models that are not what they should be, in real pods: none is executed, none serves, and
+each one's reason stands in a condition.
+"""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -24,8 +26,16 @@ from tests.unit.inference import malicious
 NAME = "iris-malicious"
 MOST = 2 * 1024**3
 """Bytes of a model that a pod takes: the server's default."""
-REAL = ("a symbolic link", "no signature", "an accuracy that is no share", "oversized", "oversized when unpacked")
-"""Not among the ten, or done in another way: what cannot be uploaded, and what is a mistake rather than an attack."""
+REAL = (
+    "a symbolic link",
+    "no signature",
+    "an accuracy that is no share",
+    "oversized",
+    "oversized when unpacked",
+)
+"""Not among the ten, or done in another way: what cannot be uploaded, and what is a mistake rather
+than an attack.
+"""
 
 
 def nothing(_: Path) -> None:
@@ -34,7 +44,10 @@ def nothing(_: Path) -> None:
 
 MODELS: Mapping[str, tuple[Callable[[Path], None], str]] = {
     **{name: one for name, one in malicious.REFUSED.items() if name not in REAL},
-    "oversized when unpacked": (partial(malicious.spoil_by_unpacked_size, most=MOST), "too large: model.skops unpacks to"),
+    "oversized when unpacked": (
+        partial(malicious.spoil_by_unpacked_size, most=MOST),
+        "too large: model.skops unpacks to",
+    ),
     "another content than recorded": (nothing, "DigestMismatch"),
 }
 
@@ -47,22 +60,31 @@ def registered(client: MlflowClient, folder: Path, digest: str) -> str:
     client.log_artifacts(run.info.run_id, str(folder), "model")
     if not client.search_registered_models(f"name = '{NAME}'"):
         client.create_registered_model(NAME)
-    made = client.create_model_version(NAME, f"{run.info.artifact_uri}/model", run.info.run_id, tags={DIGEST_TAG: digest})
+    made = client.create_model_version(
+        NAME, f"{run.info.artifact_uri}/model", run.info.run_id, tags={DIGEST_TAG: digest}
+    )
     return f"models:/{NAME}/{made.version}"
 
 
-def test_malicious_models_are_refused_with_a_reason(kube: Kube, rollout: Rollout, tmp_path: Path) -> None:
+def test_malicious_models_are_refused_with_a_reason(
+    kube: Kube, rollout: Rollout, tmp_path: Path
+) -> None:
     assert len(MODELS) == 13
     mlflow.set_tracking_uri(setting("MLFLOW_TRACKING_URI"))
     client, split = MlflowClient(), load(REPOSITORY / "data" / "raw" / "iris.csv")
     model = fit(split, Recipe(parameters={"n_estimators": 3}))
     store(tmp_path / "good", model, split, evaluate(model, split))
-    settings = {**rollout.settings, "strategy": {**rollout.settings["strategy"], "progressDeadline": "20m"}}
+    settings = {
+        **rollout.settings,
+        "strategy": {**rollout.settings["strategy"], "progressDeadline": "20m"},
+    }
     waiting: dict[str, tuple[Rollout, str]] = {}
     for number, (name, (spoil, sentence)) in enumerate(MODELS.items()):
         folder = Path(shutil.copytree(tmp_path / "good", tmp_path / str(number) / "model"))
         spoil(folder)
-        digest = "sha256:" + "0" * 64 if name == "another content than recorded" else tree_digest(folder)
+        digest = (
+            "sha256:" + "0" * 64 if name == "another content than recorded" else tree_digest(folder)
+        )
         one = Rollout(kube, rollout.namespace, f"m{number}", settings)
         one.apply(registered(client, folder, digest))
         waiting[name] = (one, sentence)
@@ -78,6 +100,9 @@ def test_malicious_models_are_refused_with_a_reason(kube: Kube, rollout: Rollout
         return None if waiting else True
 
     def instead() -> str:
-        return "; ".join(f"{one.name}: {sentence!r} is not in {one.status().get('conditions')}" for one, sentence in waiting.values())
+        return "; ".join(
+            f"{one.name}: {sentence!r} is not in {one.status().get('conditions')}"
+            for one, sentence in waiting.values()
+        )
 
     eventually(told, "the reasons to stand in conditions", 2 * PATIENCE, instead, pause=2)

@@ -1,4 +1,6 @@
-"""A rollout from first deploy to promotion and rollback, under traffic. Invariants are asserted, not times."""
+"""A rollout from first deploy to promotion and rollback, under traffic. Invariants are asserted,
+not times.
+"""
 
 from collections.abc import Callable
 
@@ -10,7 +12,14 @@ from tests.e2e.harness import PATIENCE, Trained, hold, kubectl, only_serves, ver
 def test_first_deploy(rollout: Rollout, models: Trained, traffic: Callable[[], Traffic]) -> None:
     """What a new user does: apply, wait with kubectl, send a request."""
     rollout.apply(models.good)
-    kubectl("wait", "--for=condition=Ready", f"mro/{rollout.name}", "-n", rollout.namespace, f"--timeout={PATIENCE:.0f}s")
+    kubectl(
+        "wait",
+        "--for=condition=Ready",
+        f"mro/{rollout.name}",
+        "-n",
+        rollout.namespace,
+        f"--timeout={PATIENCE:.0f}s",
+    )
     status = rollout.status()
     assert (status["phase"], status["stable"]["uri"]) == ("Promoted", models.good)
     assert verdict_of(status, models.good)["verdict"] == "Promoted"
@@ -33,12 +42,20 @@ def test_first_deploy_of_a_bad_model(rollout: Rollout, models: Trained) -> None:
     status = rollout.wait("RolledBack", models.bad, PATIENCE)
     assert verdict_of(status, models.bad)["reason"] == "GateFailed"
     assert not status.get("stable")
-    eventually(lambda: None if rollout.owned() else True, "nothing to be left", PATIENCE, lambda: f"There is {rollout.owned()}")
+    eventually(
+        lambda: None if rollout.owned() else True,
+        "nothing to be left",
+        PATIENCE,
+        lambda: f"There is {rollout.owned()}",
+    )
 
 
 def test_promote(rollout: Rollout, models: Trained, stable: Traffic) -> None:
     # Weights are seen by polling: each stands long enough for that.
-    rollout.settings["strategy"]["steps"] = [{"weight": 20, "hold": "15s"}, {"weight": 50, "hold": "15s"}]
+    rollout.settings["strategy"]["steps"] = [
+        {"weight": 20, "hold": "15s"},
+        {"weight": 50, "hold": "15s"},
+    ]
     weights = set()
     rollout.apply(models.good)
 
@@ -54,7 +71,9 @@ def test_promote(rollout: Rollout, models: Trained, stable: Traffic) -> None:
     assert "0.7" in rollout.condition("Ready")["message"], "the verdict names value and threshold"
     only_serves(rollout, models.good)
     answered = len(stable.answers)
-    eventually(lambda: len(stable.answers) >= answered + 20 or None, "twenty more answers", PATIENCE)
+    eventually(
+        lambda: len(stable.answers) >= answered + 20 or None, "twenty more answers", PATIENCE
+    )
     assert {a.version for a in stable.answers[answered + 10 :]} == {version_of(models.good)}
     assert not stable.failed
 
@@ -71,7 +90,9 @@ def test_roll_back_on_low_accuracy(rollout: Rollout, models: Trained, stable: Tr
     assert [r["uri"] for r in status["rejected"]] == [models.bad]
     only_serves(rollout, models.modest)
     answered = len(stable.answers)
-    eventually(lambda: len(stable.answers) >= answered + 20 or None, "twenty more answers", PATIENCE)
+    eventually(
+        lambda: len(stable.answers) >= answered + 20 or None, "twenty more answers", PATIENCE
+    )
     assert {a.version for a in stable.answers[answered + 10 :]} == {version_of(models.modest)}
     assert not stable.failed
 

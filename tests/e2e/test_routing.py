@@ -17,14 +17,32 @@ from scripts.demo.models import Registry
 from scripts.demo.rollout import Rollout, eventually
 from scripts.demo.traffic import FLOWERS, TIMEOUT
 from tests.e2e.conftest import setting
-from tests.e2e.harness import NOTHING, PATIENCE, SETTINGS, SYSTEM, Trained, copy_of, hold, kubectl, version_of, who_answers
+from tests.e2e.harness import (
+    NOTHING,
+    PATIENCE,
+    SETTINGS,
+    SYSTEM,
+    Trained,
+    copy_of,
+    hold,
+    kubectl,
+    version_of,
+    who_answers,
+)
 
-PROVIDERS = {"Ingress": {}, "HTTPRoute": {"provider": "HTTPRoute", "parentRefs": [{"name": "public"}]}}
+PROVIDERS = {
+    "Ingress": {},
+    "HTTPRoute": {"provider": "HTTPRoute", "parentRefs": [{"name": "public"}]},
+}
 by_either_router = pytest.mark.parametrize("provider", PROVIDERS)
 
 
-def answered(url: str, host: str, expected: Mapping[str, int], headers: Mapping[str, str] = NOTHING) -> None:
-    """Wait until 50 requests are answered exactly so; a router that reads new routes in between begins to count anew."""
+def answered(
+    url: str, host: str, expected: Mapping[str, int], headers: Mapping[str, str] = NOTHING
+) -> None:
+    """Wait until 50 requests are answered exactly so; a router that reads new routes in between
+    begins to count anew.
+    """
     found = Counter[str]()
 
     def so() -> bool | None:
@@ -32,11 +50,18 @@ def answered(url: str, host: str, expected: Mapping[str, int], headers: Mapping[
         found.update(who_answers(url, host, 50, headers))
         return True if found == expected else None
 
-    eventually(so, f"50 requests to be answered by {dict(expected)}", PATIENCE, lambda: f"They were by {dict(found)}")
+    eventually(
+        so,
+        f"50 requests to be answered by {dict(expected)}",
+        PATIENCE,
+        lambda: f"They were by {dict(found)}",
+    )
 
 
 @by_either_router
-def test_testers_choose_the_candidate_by_header(provider: str, rollout: Rollout, models: Trained, ingress_url: str) -> None:
+def test_testers_choose_the_candidate_by_header(
+    provider: str, rollout: Rollout, models: Trained, ingress_url: str
+) -> None:
     rollout.settings["traffic"] = {**PROVIDERS[provider], "host": rollout.host}
     hold(rollout, 900)
     rollout.apply(models.modest)
@@ -67,7 +92,11 @@ def test_two_rollouts_on_one_host_do_not_disturb_each_other(
     rollout.wait("Trial", models.good, PATIENCE)
 
     url = ingress_url.rstrip("/")
-    answered(f"{url}/team/iris", rollout.host, {version_of(models.good): 10, version_of(models.modest): 40})
+    answered(
+        f"{url}/team/iris",
+        rollout.host,
+        {version_of(models.good): 10, version_of(models.modest): 40},
+    )
     assert who_answers(f"{url}/team/wine", rollout.host, 50) == {version_of(other): 50}
     assert who_answers(f"{url}/team", rollout.host, 5) == {"HTTP 404": 5}, "no path leads there"
 
@@ -86,8 +115,12 @@ def forwarded(port: int) -> Iterator[int]:
             process.terminate()
 
 
-def test_tls_with_a_secret_of_ones_own(rollout: Rollout, models: Trained, ingress_url: str, tmp_path: Path) -> None:
-    """The Secret's certificate is what clients see; the candidate's share holds behind it; plain HTTP is sent there."""
+def test_tls_with_a_secret_of_ones_own(
+    rollout: Rollout, models: Trained, ingress_url: str, tmp_path: Path
+) -> None:
+    """The Secret's certificate is what clients see; the candidate's share holds behind it; plain
+    HTTP is sent there.
+    """
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command: list[str | Path] = [
         "openssl",
@@ -103,8 +136,21 @@ def test_tls_with_a_secret_of_ones_own(rollout: Rollout, models: Trained, ingres
         "-keyout",
         key,
     ]
-    subprocess.run([*command, "-out", certificate, "-addext", f"subjectAltName=DNS:{rollout.host}"], check=True, capture_output=True)
-    kubectl("create", "secret", "tls", "iris-tls", f"--cert={certificate}", f"--key={key}", "--namespace", rollout.namespace)
+    subprocess.run(
+        [*command, "-out", certificate, "-addext", f"subjectAltName=DNS:{rollout.host}"],
+        check=True,
+        capture_output=True,
+    )
+    kubectl(
+        "create",
+        "secret",
+        "tls",
+        "iris-tls",
+        f"--cert={certificate}",
+        f"--key={key}",
+        "--namespace",
+        rollout.namespace,
+    )
     rollout.settings["traffic"] = {"host": rollout.host, "tlsSecret": "iris-tls"}
     hold(rollout, 900)
     rollout.apply(models.modest)
@@ -116,9 +162,13 @@ def test_tls_with_a_secret_of_ones_own(rollout: Rollout, models: Trained, ingres
         def over_tls(requests: int) -> Counter[str]:
             url, body = f"https://127.0.0.1:{port}/predict/", {"instances": [FLOWERS[0]]}
             name = {"sni_hostname": rollout.host}
-            with httpx.Client(verify=context, headers={"Host": rollout.host}, timeout=TIMEOUT, trust_env=False) as http:
+            with httpx.Client(
+                verify=context, headers={"Host": rollout.host}, timeout=TIMEOUT, trust_env=False
+            ) as http:
                 replies = [http.post(url, json=body, extensions=name) for _ in range(requests)]
-            return Counter(r.headers.get("X-Model-Version", f"HTTP {r.status_code}") for r in replies)
+            return Counter(
+                r.headers.get("X-Model-Version", f"HTTP {r.status_code}") for r in replies
+            )
 
         def served() -> bool | None:
             try:
@@ -131,4 +181,9 @@ def test_tls_with_a_secret_of_ones_own(rollout: Rollout, models: Trained, ingres
         rollout.apply(models.good)
         rollout.wait("Trial", models.good, PATIENCE)
         expected = {version_of(models.good): 10, version_of(models.modest): 40}
-        eventually(lambda: over_tls(50) == expected or None, "the candidate's share over TLS", PATIENCE, lambda: str(over_tls(50)))
+        eventually(
+            lambda: over_tls(50) == expected or None,
+            "the candidate's share over TLS",
+            PATIENCE,
+            lambda: str(over_tls(50)),
+        )

@@ -1,7 +1,8 @@
-"""Every revision of every object, as watches of the real API server saw it, held against the invariants.
+"""Every revision of every object, as watches of the real API server saw it, held against the
+invariants.
 
-All kinds live in one etcd, so that their resourceVersions are one clock: what the cluster was at each revision can be
-put together from the events in their order.
+All kinds live in one etcd, so that their resourceVersions are one clock: what the cluster was at
+each revision can be put together from the events in their order.
 """
 
 import asyncio
@@ -53,7 +54,9 @@ class Audit:
     """Collects what happens in all namespaces."""
 
     api: Upstream
-    seen: dict[str, dict[tuple[int, str, str, bool], Seen]] = field(default_factory=lambda: defaultdict(dict))
+    seen: dict[str, dict[tuple[int, str, str, bool], Seen]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     _there: dict[str, dict[Place, Object]] = field(default_factory=lambda: defaultdict(dict))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -89,7 +92,9 @@ class Audit:
         return [one for (_, of, _, _), one in sorted(self.seen[namespace].items()) if of == kind]
 
     def there(self, namespaces: Iterable[str]) -> Lists:
-        """What is in these namespaces as the watches last saw it: hundreds of stories may have ended in others meanwhile."""
+        """What is in these namespaces as the watches last saw it: hundreds of stories may have
+        ended in others meanwhile.
+        """
         found: Lists = {kind: [] for kind in KINDS}
         for namespace in namespaces:
             for (kind, _), one in self._there[namespace].items():
@@ -131,15 +136,24 @@ def broken(events: Iterable[Seen]) -> list[str]:
             state[place] = one.raw
         if one.kind == "ModelRollout" and not one.deleted:
             status = one.raw.get("status", {})
-            found += [f"revision {one.version}: {said}" for said in (*_history(before, status), *_twice(one.raw, before, entered))]
+            found += [
+                f"revision {one.version}: {said}"
+                for said in (*_history(before, status), *_twice(one.raw, before, entered))
+            ]
             before = status
-        found += [f"revision {one.version}: {said}" for said in (*_routes(one, state), *_pods(one, state, templates))]
+        found += [
+            f"revision {one.version}: {said}"
+            for said in (*_routes(one, state), *_pods(one, state, templates))
+        ]
     return found
 
 
 def _history(before: Object, after: Object) -> Iterator[str]:
     """What may follow what in the status."""
-    was, phase = before.get("phase", "") if before.get("observedGeneration", -1) >= 0 else "", after.get("phase", "")
+    was, phase = (
+        before.get("phase", "") if before.get("observedGeneration", -1) >= 0 else "",
+        after.get("phase", ""),
+    )
     if after.get("observedGeneration", -1) < 0:
         return
     if was != phase and phase not in NEXT[was]:
@@ -155,8 +169,14 @@ def _history(before: Object, after: Object) -> Iterator[str]:
     stable, was_stable = after.get("stable") or {}, before.get("stable") or {}
     if stable.get("revision") != was_stable.get("revision"):
         candidate = before.get("candidate") or {}
-        if candidate.get("revision") != stable.get("revision") or before.get("verdict") != "Promoted":
-            yield f"revision {stable.get('revision')} became stable from phase {was} with verdict {before.get('verdict')}"
+        if (
+            candidate.get("revision") != stable.get("revision")
+            or before.get("verdict") != "Promoted"
+        ):
+            yield (
+                f"revision {stable.get('revision')} became stable from phase {was} with verdict"
+                f" {before.get('verdict')}"
+            )
     if (
         phase in {"Promoting", "Shifting", "Switching"}
         and was == "Trial"
@@ -181,7 +201,8 @@ def _routes(one: Seen, state: dict[Place, Object]) -> Iterator[str]:
     """Where requests go at this revision."""
     rollouts = [o for (kind, _), o in state.items() if kind == "ModelRollout"]
     if not rollouts:
-        # Its objects go by garbage collection, in any order: the rollout and its host are given up together.
+        # Its objects go by garbage collection, in any order: the rollout and its host are given up
+        # together.
         return
     status = rollouts[0].get("status", {})
     for (kind, name), ingress in state.items():
@@ -192,12 +213,21 @@ def _routes(one: Seen, state: dict[Place, Object]) -> Iterator[str]:
             continue
         service = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"]
         if not (ready := list(_ready(service, state))):
-            yield f"Ingress {name} sends {weight} % of requests to {service}, which has no Ready pod"
+            yield (
+                f"Ingress {name} sends {weight} % of requests to {service}, which has no Ready pod"
+            )
         if WEIGHT not in ingress["metadata"].get("annotations", {}):
             continue
         candidate = (status.get("candidate") or {}).get("revision")
-        if one.kind == "Ingress" and one.raw is ingress and (weight != status.get("weight") or ready != [candidate]):
-            yield f"Ingress {name} got weight {weight} for {ready}; decided was {status.get('weight')} for {candidate}"
+        if (
+            one.kind == "Ingress"
+            and one.raw is ingress
+            and (weight != status.get("weight") or ready != [candidate])
+        ):
+            yield (
+                f"Ingress {name} got weight {weight} for {ready}; decided was"
+                f" {status.get('weight')} for {candidate}"
+            )
 
 
 def _ready(service: str, state: dict[Place, Object]) -> Iterator[str]:
@@ -219,30 +249,55 @@ def _pods(one: Seen, state: dict[Place, Object], templates: dict[str, str]) -> I
     if one.kind != "Deployment":
         return
     rollouts = {name for kind, name in state if kind == "ModelRollout"}
-    if not one.deleted and (of := one.raw["metadata"]["labels"][ROLLOUT]) in rollouts and ("NetworkPolicy", of) not in state:
+    if (
+        not one.deleted
+        and (of := one.raw["metadata"]["labels"][ROLLOUT]) in rollouts
+        and ("NetworkPolicy", of) not in state
+    ):
         yield f"Deployment {one.raw['metadata']['name']} was there without a NetworkPolicy"
     name, labels = one.raw["metadata"]["name"], one.raw["metadata"]["labels"]
-    known = templates.setdefault(labels[REVISION], json.dumps(one.raw["spec"]["template"], sort_keys=True))
+    known = templates.setdefault(
+        labels[REVISION], json.dumps(one.raw["spec"]["template"], sort_keys=True)
+    )
     if known != json.dumps(one.raw["spec"]["template"], sort_keys=True):
         yield f"the pods of revision {labels[REVISION]} were changed"
     for (kind, _), rollout in state.items():
-        if kind == "ModelRollout" and ((rollout.get("status") or {}).get("stable") or {}).get("revision") == labels[REVISION]:
+        if (
+            kind == "ModelRollout"
+            and ((rollout.get("status") or {}).get("stable") or {}).get("revision")
+            == labels[REVISION]
+        ):
             if one.deleted:
                 yield f"Deployment {name} was deleted while it is stable"
             elif one.raw["spec"]["replicas"] < rollout["spec"].get("replicas", 1):
-                yield f"Deployment {name} was scaled to {one.raw['spec']['replicas']} while it is stable"
+                yield (
+                    f"Deployment {name} was scaled to {one.raw['spec']['replicas']} while it is"
+                    " stable"
+                )
 
 
-def end_state(lists: dict[str, list[Object]], told: dict[str, Any], revisions: dict[str, str], namespace: str) -> dict[str, Any]:
-    """What is there at the end, without what differs between two runs that went well: names by chance, and times.
+def end_state(
+    lists: dict[str, list[Object]], told: dict[str, Any], revisions: dict[str, str], namespace: str
+) -> dict[str, Any]:
+    """What is there at the end, without what differs between two runs that went well: names by
+    chance, and times.
 
-    revisions: the version of each revision, whose names depend on the rollout's uid, as its key of prediction ids does.
+    revisions: the version of each revision, whose names depend on the rollout's uid, as its key of
+    prediction ids does.
     """
-    uids = {o["metadata"]["uid"]: f"uid of {kind}" for kind, objects in lists.items() for o in objects}
+    uids = {
+        o["metadata"]["uid"]: f"uid of {kind}" for kind, objects in lists.items() for o in objects
+    }
     kept = {
         f"{kind} {o['metadata']['name']}": {
-            "metadata": {k: o["metadata"].get(k) for k in ("labels", "annotations", "ownerReferences")},
-            **{k: {n: v for n, v in o[k].items() if n not in {"clusterIP", "clusterIPs"}} for k in ("spec", "status") if k in o},
+            "metadata": {
+                k: o["metadata"].get(k) for k in ("labels", "annotations", "ownerReferences")
+            },
+            **{
+                k: {n: v for n, v in o[k].items() if n not in {"clusterIP", "clusterIPs"}}
+                for k in ("spec", "status")
+                if k in o
+            },
             "endpoints": [e["targetRef"]["name"] for e in o.get("endpoints") or ()],
         }
         for kind, objects in lists.items()
@@ -277,7 +332,8 @@ TIMES = {
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        # What an attempt without a verdict had measured when somebody changed the spec is chance; a verdict's evidence is not.
+        # What an attempt without a verdict had measured when somebody changed the spec is chance; a
+        # verdict's evidence is not.
         chance = {*TIMES, "gates"} if value.get("verdict") in {"Superseded", "Cancelled"} else TIMES
         return {k: "a time" if k in chance else _timeless(v) for k, v in value.items()}
     if isinstance(value, str) and value.startswith('{"verdict"'):
@@ -289,7 +345,15 @@ def differences(ours: Any, theirs: Any, place: str = "") -> list[str]:
     """Where two end states differ, one line each; empty where they do not."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         names = sorted({*ours, *theirs})
-        return [line for name in names for line in differences(ours.get(name), theirs.get(name), f"{place}/{name}")]
+        return [
+            line
+            for name in names
+            for line in differences(ours.get(name), theirs.get(name), f"{place}/{name}")
+        ]
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        return [line for n, (a, b) in enumerate(zip(ours, theirs, strict=True)) for line in differences(a, b, f"{place}/{n}")]
+        return [
+            line
+            for n, (a, b) in enumerate(zip(ours, theirs, strict=True))
+            for line in differences(a, b, f"{place}/{n}")
+        ]
     return [] if ours == theirs else [f"{place}: {ours!r} and not {theirs!r}"]

@@ -1,4 +1,6 @@
-"""One real API server for the run; FAULTS=all tries every write, else a sample of them. The figures go to build/faults.json."""
+"""One real API server for the run; FAULTS=all tries every write, else a sample of them. The figures
+go to build/faults.json.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -28,7 +30,8 @@ class Figure:
 
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Record (metric, value, unit, goal); values and goals of the same metric are summed over the run.
+    """Record (metric, value, unit, goal); values and goals of the same metric are summed over the
+    run.
 
     A goal is reached by at least so much; with "at most" after it, by at most so much.
     """
@@ -41,25 +44,50 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[..., None
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write the figures, and say them."""
-    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ()) if "tests/faults/" in r.nodeid]
+    reports = [
+        r
+        for kind in ("passed", "failed")
+        for r in terminalreporter.stats.get(kind, ())
+        if "tests/faults/" in r.nodeid
+    ]
     if not reports:
         return
     sums: dict[tuple[str, str, bool], tuple[float, float]] = {}
     for report in reports:
-        for metric, value, unit, goal, *at_most in (json.loads(str(said)) for name, said in report.user_properties if name == "figure"):
+        for metric, value, unit, goal, *at_most in (
+            json.loads(str(said)) for name, said in report.user_properties if name == "figure"
+        ):
             had, wanted = sums.get((metric, unit, bool(at_most)), (0.0, 0.0))
             sums[metric, unit, bool(at_most)] = had + value, wanted + goal
     failed = len(terminalreporter.stats.get("failed", ()))
     figures = [
-        Figure(m, round(v, 3), unit, round(goal, 3), v <= goal if at_most else v >= goal, "reference run without faults")
+        Figure(
+            m,
+            round(v, 3),
+            unit,
+            round(goal, 3),
+            v <= goal if at_most else v >= goal,
+            "reference run without faults",
+        )
         for (m, unit, at_most), (v, goal) in sorted(sums.items())
     ]
-    figures.append(Figure("tests in which a run ended otherwise, or broke an invariant", failed, "tests", 0, not failed, "reference run"))
+    figures.append(
+        Figure(
+            "tests in which a run ended otherwise, or broke an invariant",
+            failed,
+            "tests",
+            0,
+            not failed,
+            "reference run",
+        )
+    )
     FIGURES.parent.mkdir(exist_ok=True)
     FIGURES.write_text(json.dumps([asdict(one) for one in figures], indent=2) + "\n")
     terminalreporter.section("faults")
     for one in figures:
-        terminalreporter.write_line(f"{one.value:>8g} {one.unit:<8} of {one.goal:>6g}  {one.metric}")
+        terminalreporter.write_line(
+            f"{one.value:>8g} {one.unit:<8} of {one.goal:>6g}  {one.metric}"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,6 @@
-"""How much is tried: everything with FAULTS=all (`make test-faults`), else a sample that `make test` has the time for."""
+"""How much is tried: everything with FAULTS=all (`make test-faults`), else a sample that `make
+test` has the time for.
+"""
 
 import os
 

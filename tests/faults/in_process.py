@@ -1,4 +1,6 @@
-"""A story told with the operator's own parts in this process, under a clock that the test turns: observe, decide, act, fault."""
+"""A story told with the operator's own parts in this process, under a clock that the test turns:
+observe, decide, act, fault.
+"""
 
 import asyncio
 import contextlib
@@ -55,7 +57,9 @@ class Stage:
 
 
 class Gate(asyncio.Semaphore):
-    """Before the writes of an operator: where it is to stop, the write waits here until everything else is done."""
+    """Before the writes of an operator: where it is to stop, the write waits here until everything
+    else is done.
+    """
 
     def __init__(self, stops: Callable[[], bool]) -> None:
         super().__init__(32)
@@ -71,7 +75,9 @@ class Gate(asyncio.Semaphore):
 
 
 class Order(StrEnum):
-    """What the watch tells of a status that was written, and when the reply to the write is read."""
+    """What the watch tells of a status that was written,
+    and when the reply to the write is read.
+    """
 
     REPLY_FIRST = "the reply, then the event"
     EVENT_FIRST = "the event, then the reply"
@@ -103,7 +109,8 @@ class Heard(Cluster):
 
 @dataclass
 class Ending:
-    """What a story came to: end state, invariants that were broken, writes from its beginning on, writes while nothing was to be done.
+    """What a story came to: end state, invariants that were broken, writes from its beginning on,
+    writes while nothing was to be done.
 
     trouble: what /healthz says two minutes after the end.
     """
@@ -117,13 +124,27 @@ class Ending:
 
 
 class Telling:
-    """One story in its own namespace, with a fault at the `number`-th write of its second part (0: none)."""
+    """One story in its own namespace, with a fault at the `number`-th write of its second part (0:
+    none).
+    """
 
     def __init__(
-        self, stage: Stage, story: Story, namespace: str, number: int = 0, fault: Fault | None = None, order: Order = Order.REPLY_FIRST
+        self,
+        stage: Stage,
+        story: Story,
+        namespace: str,
+        number: int = 0,
+        fault: Fault | None = None,
+        order: Order = Order.REPLY_FIRST,
     ) -> None:
         self.order, self.statuses, self.cut = order, 0, False
-        self.stage, self.story, self.namespace, self.number, self.fault = stage, story, namespace, number, fault
+        self.stage, self.story, self.namespace, self.number, self.fault = (
+            stage,
+            story,
+            namespace,
+            number,
+            fault,
+        )
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
         self.world = World(clock=self._time)
         self.begun: int | None = None
@@ -146,7 +167,9 @@ class Telling:
         return self.fault
 
     def _stops(self) -> bool:
-        """Whether the operator stops before its next write: once, at the one of this number or, where that is an Event, at the next."""
+        """Whether the operator stops before its next write: once, at the one of this number or,
+        where that is an Event, at the next.
+        """
         next_one = self.stage.proxy.count(self.namespace) + 1
         reached = self.begun is not None and next_one - self.begun >= self.number > 0
         return self.fault is Fault.STOPPED and reached and not self.spoiled
@@ -182,10 +205,19 @@ class Telling:
         events = await self.stage.audit.caught_up(self.namespace)
         revisions = {revision: version for revision, (_, version) in self.world.revisions.items()}
         state = end_state(lists, told, revisions, self.namespace)
-        return Ending(state, broken(events), written - self.begun, self._written() - written, self.spoiled, trouble)
+        return Ending(
+            state,
+            broken(events),
+            written - self.begun,
+            self._written() - written,
+            self.spoiled,
+            trouble,
+        )
 
     async def cut_short(self) -> None:
-        """Tell the story until its rollout is deleted, by the order, right after the `number`-th status; then what waits is asked after."""
+        """Tell the story until its rollout is deleted, by the order, right after the `number`-th
+        status; then what waits is asked after.
+        """
         with contextlib.suppress(Cut):
             await self.tell()
         assert self.cut, f"there are {self.statuses} statuses"
@@ -215,8 +247,16 @@ class Telling:
         known: object = None
         for _ in range(MOST_LOOKS):
             lists = await self._played()
-            version = sorted((o["metadata"]["uid"], o["metadata"]["resourceVersion"]) for objects in lists.values() for o in objects)
-            resting = version == known and not self.woken and (look_at is None or look_at > self.now + FAR)
+            version = sorted(
+                (o["metadata"]["uid"], o["metadata"]["resourceVersion"])
+                for objects in lists.values()
+                for o in objects
+            )
+            resting = (
+                version == known
+                and not self.woken
+                and (look_at is None or look_at > self.now + FAR)
+            )
             if act is None and resting:
                 return lists
             if act is not None and due(act, lists, resting):
@@ -228,7 +268,10 @@ class Telling:
                 self.now += A_MOMENT
             known, self.woken = version, False
             look_at = await self._look(lists)
-        raise AssertionError(f"after {MOST_LOOKS} looks {self.namespace} is still waiting for {act}: {lists['ModelRollout']}")
+        raise AssertionError(
+            f"after {MOST_LOOKS} looks {self.namespace} is still waiting for {act}:"
+            f" {lists['ModelRollout']}"
+        )
 
     async def _played(self) -> Lists:
         """What is there once the hands have nothing left to do."""
@@ -244,7 +287,10 @@ class Telling:
         look_at = await self._pass()
         if self.cut:
             if self.order is Order.DELETED_AFTER:
-                self.shell.gone((self.namespace, NAME), self.ports.store.known("ModelRollout", self.namespace)[self.namespace, NAME][0])
+                self.shell.gone(
+                    (self.namespace, NAME),
+                    self.ports.store.known("ModelRollout", self.namespace)[self.namespace, NAME][0],
+                )
             raise Cut
         # The reporter's tasks have their turn, as in a process that goes on.
         await asyncio.sleep(0)
@@ -283,7 +329,9 @@ class Telling:
         self._feed(mixed)
         await self._pass()
 
-    def _shown(self, kind: str, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _shown(
+        self, kind: str, old: list[dict[str, Any]], new: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
         if self.fault is Fault.STALE_ROLLOUT:
             return old if kind == "ModelRollout" else new
         if self.fault is Fault.STALE_OBJECTS:
@@ -311,8 +359,13 @@ class Telling:
         """A new process: nothing is remembered."""
         registry = ScriptedRegistry(self.world, self.stage.session)
         self.gate = Gate(self._stops)
-        self.shell = Shell(Settings("localhost/rollouts/inference:test", "http://prometheus", "http://mlflow"), self._time)
-        cluster = Heard(self.stage.session, lambda: kopf.ConnectionInfo(server=self.stage.url), self.gate, "")
+        self.shell = Shell(
+            Settings("localhost/rollouts/inference:test", "http://prometheus", "http://mlflow"),
+            self._time,
+        )
+        cluster = Heard(
+            self.stage.session, lambda: kopf.ConnectionInfo(server=self.stage.url), self.gate, ""
+        )
         cluster.after = self._wrote
         self.ports = Ports(
             store=self.shell.store,

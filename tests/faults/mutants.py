@@ -1,4 +1,6 @@
-"""A rollout whose spec is mutated, driven by the operator's own parts under a clock that the test turns."""
+"""A rollout whose spec is mutated, driven by the operator's own parts under a clock that the test
+turns.
+"""
 
 import copy
 import json
@@ -18,20 +20,37 @@ from tests.faults.world import ACCURACY, World
 
 MOST_LOOKS = 500
 BACKOFF = timedelta(seconds=10)
-"""Between failures, as the engine does when they go on: an object that is refused for ever holds two phases for five minutes each."""
+"""Between failures, as the engine does when they go on: an object that is refused for ever holds
+two phases for five minutes each.
+"""
 A_SECOND = 10
 """Requests, and labels, that a revision gets in each second."""
 KSTATUS = {"Accepted", "Ready", "Reconciling", "Stalled"}
 MEMORY = (
-    *("history", "rejected", "attempt", "reported", "attemptSince", "phaseSince", "reason", "message", "gates", "evidence"),
+    *(
+        "history",
+        "rejected",
+        "attempt",
+        "reported",
+        "attemptSince",
+        "phaseSince",
+        "reason",
+        "message",
+        "gates",
+        "evidence",
+    ),
     *("observedGeneration",),
 )
-"""What status remembers of how it came here: it may differ after a mutation was taken back, and nothing else may."""
+"""What status remembers of how it came here: it may differ after a mutation was taken back, and
+nothing else may.
+"""
 
 
 @dataclass
 class BusyWorld(World):
-    """Every series that a gate can ask for, of revisions that answer `A_SECOND` requests a second."""
+    """Every series that a gate can ask for,
+    of revisions that answer `A_SECOND` requests a second.
+    """
 
     since: dict[str, float] = field(default_factory=dict)
 
@@ -42,15 +61,26 @@ class BusyWorld(World):
         for revision, (ns, version) in self.revisions.items():
             begun = self.since.setdefault(revision, now)
             for name, more, values in _series(ACCURACY.get(version, 0.95), now - begun):
-                labels = {"__name__": name, "namespace": ns, "revision": revision, "version": version, "pod": "p", **more}
-                result.append({"metric": labels, "values": [[now - 1, str(values[0])], [now, str(values[1])]]})
+                labels = {
+                    "__name__": name,
+                    "namespace": ns,
+                    "revision": revision,
+                    "version": version,
+                    "pod": "p",
+                    **more,
+                }
+                result.append(
+                    {"metric": labels, "values": [[now - 1, str(values[0])], [now, str(values[1])]]}
+                )
         return {"status": "success", "data": {"resultType": "matrix", "result": result}}
 
     def version(self, name: str, version: str) -> tuple[int, dict[str, Any]]:
         return super().version(name, "4" if version == "@champion" else version)
 
 
-def _series(accuracy: float, seconds: float) -> list[tuple[str, Mapping[str, str], tuple[float, float]]]:
+def _series(
+    accuracy: float, seconds: float
+) -> list[tuple[str, Mapping[str, str], tuple[float, float]]]:
     """Name, labels and the values of a second ago and of now."""
     made = []
     for name, more, share in (
@@ -59,7 +89,10 @@ def _series(accuracy: float, seconds: float) -> list[tuple[str, Mapping[str, str
         ("ml_predictions_total", {}, 1.0),
         ("ml_request_count_total", {}, 1.0),
         ("ml_request_errors_total", {}, 0.001),
-        *(("ml_request_latency_seconds_bucket", {"le": le}, share) for le, share in (("0.1", 0.9), ("0.25", 0.99), ("+Inf", 1.0))),
+        *(
+            ("ml_request_latency_seconds_bucket", {"le": le}, share)
+            for le, share in (("0.1", 0.9), ("0.25", 0.99), ("+Inf", 1.0))
+        ),
     ):
         before, after = (float(int(share * A_SECOND * max(0.0, s))) for s in (seconds - 1, seconds))
         made.append((name, more, (before, after)))
@@ -88,14 +121,23 @@ class Mutant(Telling):
         where = f"{path('ModelRollout', self.namespace)}/{NAME}"
         async with self.stage.api.session.get(where) as reply:
             known = await reply.json()
-        body = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "ModelRollout", "metadata": known["metadata"], "spec": spec}
-        async with self.stage.api.session.put(where, json=body, params={"fieldValidation": "Strict"}) as reply:
+        body = {
+            "apiVersion": f"{GROUP}/v1alpha1",
+            "kind": "ModelRollout",
+            "metadata": known["metadata"],
+            "spec": spec,
+        }
+        async with self.stage.api.session.put(
+            where, json=body, params={"fieldValidation": "Strict"}
+        ) as reply:
             answer = await reply.json()
             assert reply.status in {200, 400, 422}, answer
             return "" if reply.status == 200 else str(answer["message"])
 
     async def look(self, times: int) -> datetime | None:
-        """So many passes of the operator, wherever they lead; returns when the last one wants the next."""
+        """So many passes of the operator, wherever they lead; returns when the last one wants the
+        next.
+        """
         look_at: datetime | None = None
         for _ in range(times):
             lists = await self._played()
@@ -104,19 +146,29 @@ class Mutant(Telling):
         return look_at
 
     async def rest(self) -> Lists:
-        """Go on until the status says how it ended and nothing changes any more; raises AssertionError where that never comes."""
+        """Go on until the status says how it ended and nothing changes any more; raises
+        AssertionError where that never comes.
+        """
         look_at: datetime | None = self.now
         known: object = None
         for _ in range(MOST_LOOKS):
             lists = await self._played()
-            version = sorted((o["metadata"]["uid"], o["metadata"]["resourceVersion"]) for objects in lists.values() for o in objects)
+            version = sorted(
+                (o["metadata"]["uid"], o["metadata"]["resourceVersion"])
+                for objects in lists.values()
+                for o in objects
+            )
             unchanged = version == known and not self.woken
             if unchanged and self._ended(lists["ModelRollout"][0]):
                 return lists
-            self.now = max(self.now + A_MOMENT, look_at or self.now) if unchanged else self.now + A_MOMENT
+            self.now = (
+                max(self.now + A_MOMENT, look_at or self.now) if unchanged else self.now + A_MOMENT
+            )
             known, self.woken = version, False
             look_at = await self._look(lists)
-        raise AssertionError(f"never at rest: {self.failure} {json.dumps(lists['ModelRollout'][0])}")
+        raise AssertionError(
+            f"never at rest: {self.failure} {json.dumps(lists['ModelRollout'][0])}"
+        )
 
     def _ended(self, rollout: Object) -> bool:
         status = rollout.get("status", {})
@@ -124,11 +176,15 @@ class Mutant(Telling):
         told = status["observedGeneration"] == rollout["metadata"]["generation"]
         stalled = truth.get("Stalled") == "True"
         # A former route goes after removalDelay.
-        done = truth.get("Ready") == "True" and not self.failure and len(status.get("routes", ())) <= 1
+        done = (
+            truth.get("Ready") == "True" and not self.failure and len(status.get("routes", ())) <= 1
+        )
         return told and not status.get("retiring") and (stalled or done or "pausedSince" in status)
 
     async def _pass(self) -> datetime | None:
-        """One pass; whatever is raised beside CallFailed ends the test, as it would end no process but stop this rollout."""
+        """One pass; whatever is raised beside CallFailed ends the test, as it would end no process
+        but stop this rollout.
+        """
         try:
             look_at = await reconcile((self.namespace, NAME), self.ports, self.now)
         except CallFailed as failure:
@@ -153,6 +209,8 @@ class Mutant(Telling):
         for name in MEMORY:
             status.pop(name, None)
         # Two conditions more speak of the gates that were measured last.
-        status["conditions"] = {c["type"]: c["status"] for c in status["conditions"] if c["type"] in KSTATUS}
+        status["conditions"] = {
+            c["type"]: c["status"] for c in status["conditions"] if c["type"] in KSTATUS
+        }
         state[f"ModelRollout {NAME}"]["status"] = status
         return state

@@ -1,4 +1,5 @@
-"""Values for every field of a ModelRollout's spec: some that are surely wrong, some surely right, and any that may be either.
+"""Values for every field of a ModelRollout's spec: some that are surely wrong, some surely right,
+and any that may be either.
 
 The fields are walked in the CRD's own schema, so that a new one cannot be left out.
 """
@@ -26,14 +27,27 @@ Spec = dict[str, Any]
 SEED: Spec = {
     "modelUri": "models:/iris/1",
     "replicas": 2,
-    "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
-    "traffic": {"host": "iris.example.com", "path": "/", "provider": "Ingress", "ingressClassName": "nginx", "removalDelay": "30s"},
+    "resources": {
+        "requests": {"cpu": "100m", "memory": "256Mi"},
+        "limits": {"cpu": "1", "memory": "512Mi"},
+    },
+    "traffic": {
+        "host": "iris.example.com",
+        "path": "/",
+        "provider": "Ingress",
+        "ingressClassName": "nginx",
+        "removalDelay": "30s",
+    },
     "strategy": {
         "steps": [{"weight": 10, "hold": "30s"}, {"weight": 50, "hold": "30s"}],
         "progressDeadline": "5m",
         "scaleDownDelay": "30s",
     },
-    "analysis": {"interval": "15s", "maxHold": "2m", "gates": [{"metric": "accuracy", "min": 0.70}]},
+    "analysis": {
+        "interval": "15s",
+        "maxHold": "2m",
+        "gates": [{"metric": "accuracy", "min": 0.70}],
+    },
 }
 TRIED = "models:/iris/2"
 """What is rolled out under a mutated spec, so that the field has a say: version 2 is a good one."""
@@ -41,7 +55,9 @@ TRIED = "models:/iris/2"
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change of the seed: `changes` are values by their place, None for a field that is taken out; wrong: must not be taken."""
+    """One change of the seed: `changes` are values by their place, None for a field that is taken
+    out; wrong: must not be taken.
+    """
 
     changes: Changes
     wrong: bool = False
@@ -98,7 +114,9 @@ class Field:
 
 def _schema() -> dict[str, Any]:
     crd = yaml.safe_load((ROOT / "crds" / "modelrollouts.yaml").read_text())
-    found: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    found: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][
+        "spec"
+    ]
     return found
 
 
@@ -113,14 +131,17 @@ def _walk(schema: Mapping[str, Any], path: Path = (), required: bool = True) -> 
 
 FIELDS = tuple(_walk(_schema()))
 
-# --- what is surely wrong ---------------------------------------------------------------------------------------------
+# --- what is surely wrong ---
 
 JUNK: dict[str, st.SearchStrategy[Any]] = {
     "null": st.none(),
     "boolean": st.booleans(),
     "integer": st.integers(-(2**31), 2**63 - 1),
     "number": st.floats(allow_nan=False, allow_infinity=False, min_value=1.5, max_value=2.5),
-    "string": st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
+    "string": st.text(
+        st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0"),
+        max_size=20,
+    ),
     "array": st.lists(st.integers(), min_size=1, max_size=2),
     "object": st.just({"surprise": 1}),
 }
@@ -128,34 +149,112 @@ FITS = {"number": {"number", "integer"}, "int-or-string": {"integer", "string"}}
 """Which junk is of the right type after all."""
 
 _OUTSIDE = {
-    "share": st.one_of(st.floats(max_value=-1e-6, min_value=-1e9), st.floats(min_value=1.000001, max_value=1e9)),
+    "share": st.one_of(
+        st.floats(max_value=-1e-6, min_value=-1e9), st.floats(min_value=1.000001, max_value=1e9)
+    ),
     "percent": st.one_of(st.integers(-(2**31), 0), st.integers(101, 2**31)),
     "count": st.one_of(st.integers(-(2**31), 0), st.integers(1_000_001, 2**31)),
-    "duration": st.sampled_from(["", "5", "s", "1d", "-1s", "1.5h", "10 m", "1s1m", "PT5S", "99999999h", "8761h", "banana", "1h\n"]),
+    "duration": st.sampled_from(
+        [
+            "",
+            "5",
+            "s",
+            "1d",
+            "-1s",
+            "1.5h",
+            "10 m",
+            "1s1m",
+            "PT5S",
+            "99999999h",
+            "8761h",
+            "banana",
+            "1h\n",
+        ]
+    ),
     "quantity": st.sampled_from(["much", "-1", "1 Gi", "", "1e", "0x10", "-100m", "1GiB"]),
-    "name": st.sampled_from(["", "A", "-a", "a-", "a b", "a_b", "a;b", "a..b", "a.-b", "ä", "a/b", "a\n"]),
+    "name": st.sampled_from(
+        ["", "A", "-a", "a-", "a b", "a_b", "a;b", "a..b", "a.-b", "ä", "a/b", "a\n"]
+    ),
 }
 WRONG: dict[str, st.SearchStrategy[Any]] = {
     "modelUri": st.sampled_from(
         [
-            *("", "iris", "models:/iris", "models:/iris/0", "models:/iris/latest", "models:/iris/-1", "models:/iris/1.5"),
-            *("file:///etc/passwd", "http://iris/1", "models:/../iris/1", "models:/iris/1/", "models:/iris@", "models:/iris@1.5"),
-            *("models:/iris@latest", "models:/iris@LATEST", "models:/a /1", "models:/a%20b/1", "models:/$(HOME)/1"),
+            *(
+                "",
+                "iris",
+                "models:/iris",
+                "models:/iris/0",
+                "models:/iris/latest",
+                "models:/iris/-1",
+                "models:/iris/1.5",
+            ),
+            *(
+                "file:///etc/passwd",
+                "http://iris/1",
+                "models:/../iris/1",
+                "models:/iris/1/",
+                "models:/iris@",
+                "models:/iris@1.5",
+            ),
+            *(
+                "models:/iris@latest",
+                "models:/iris@LATEST",
+                "models:/a /1",
+                "models:/a%20b/1",
+                "models:/$(HOME)/1",
+            ),
             *("runs:/abc/model", "models:/iris/1\n", "models:/" + "a" * 256 + "/1"),
         ]
     ),
     "replicas": st.one_of(st.integers(-(2**31), 0), st.integers(1001, 2**31)),
     "traffic.host": st.sampled_from(
-        ["", "IRIS", "iris_1", "http://iris", "iris.example.com/", "iris..com", ".com", "a;}{", "*.example.com", "10.0.0.1", "a" * 254]
+        [
+            "",
+            "IRIS",
+            "iris_1",
+            "http://iris",
+            "iris.example.com/",
+            "iris..com",
+            ".com",
+            "a;}{",
+            "*.example.com",
+            "10.0.0.1",
+            "a" * 254,
+        ]
     ),
-    "traffic.path": st.sampled_from(["", "iris", "/a;}", "/a b", "/a//b", "/./a", "/a/../b", "/a/..", "/a/.", "/%2f", "/ä", "/\n"]),
+    "traffic.path": st.sampled_from(
+        [
+            "",
+            "iris",
+            "/a;}",
+            "/a b",
+            "/a//b",
+            "/./a",
+            "/a/../b",
+            "/a/..",
+            "/a/.",
+            "/%2f",
+            "/ä",
+            "/\n",
+        ]
+    ),
     "traffic.mirrorPercent": _OUTSIDE["percent"],
     "strategy.steps": st.sampled_from(
-        [[], [{"weight": 50}, {"weight": 10}], [{"weight": 10}, {"weight": 10}], [{"weight": n + 1} for n in range(21)], [{}]]
+        [
+            [],
+            [{"weight": 50}, {"weight": 10}],
+            [{"weight": 10}, {"weight": 10}],
+            [{"weight": n + 1} for n in range(21)],
+            [{}],
+        ]
     ),
     "strategy.steps[].weight": _OUTSIDE["percent"],
-    "analysis.interval": st.one_of(_OUTSIDE["duration"], st.sampled_from(["0s", "0m", "0h", "0h0m0s", "00s"])),
-    "analysis.gates": st.sampled_from([[], [{}], [{"metric": "accuracy"}], [{"metric": "accuracy", "min": 0.7}] * 11]),
+    "analysis.interval": st.one_of(
+        _OUTSIDE["duration"], st.sampled_from(["0s", "0m", "0h", "0h0m0s", "00s"])
+    ),
+    "analysis.gates": st.sampled_from(
+        [[], [{}], [{"metric": "accuracy"}], [{"metric": "accuracy", "min": 0.7}] * 11]
+    ),
     "analysis.gates[].min": _OUTSIDE["share"],
     "analysis.gates[].max": st.just(0.5),  # beside min, which is there already
     "analysis.gates[].maxDrop": st.just(0.1),
@@ -169,11 +268,16 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
     "analysis.gates[].designEffect": st.floats(min_value=-1e6, max_value=0.999),
     "resources.requests.cpu": st.one_of(_OUTSIDE["quantity"], st.just("2")),  # above its limit
     "resources.requests.memory": st.one_of(_OUTSIDE["quantity"], st.just("1Gi")),
-    "resources.limits.cpu": st.one_of(_OUTSIDE["quantity"], st.just("10m")),  # below what is requested
+    "resources.limits.cpu": st.one_of(
+        _OUTSIDE["quantity"], st.just("10m")
+    ),  # below what is requested
     "resources.limits.memory": st.one_of(_OUTSIDE["quantity"], st.just("1Mi")),
 }
 _BY_ENDING = {
-    **dict.fromkeys(("hold", "progressDeadline", "scaleDownDelay", "maxHold", "labelDelay"), _OUTSIDE["duration"]),
+    **dict.fromkeys(
+        ("hold", "progressDeadline", "scaleDownDelay", "maxHold", "labelDelay"),
+        _OUTSIDE["duration"],
+    ),
     **dict.fromkeys(("ingressClassName", "tlsSecret", "sectionName", "name"), _OUTSIDE["name"]),
 }
 
@@ -185,7 +289,11 @@ def _kind(schema: Mapping[str, Any]) -> str:
 def wrong(field: Field) -> st.SearchStrategy[Mutation]:
     """Changes of one field that must not be taken."""
     kind = _kind(field.schema)
-    junk = [values for name, values in JUNK.items() if name not in FITS.get(kind, {kind}) | ({"null"} if not field.required else set())]
+    junk = [
+        values
+        for name, values in JUNK.items()
+        if name not in FITS.get(kind, {kind}) | ({"null"} if not field.required else set())
+    ]
     values = list(junk)
     if "enum" in field.schema:
         values.append(st.sampled_from(["", "ingress", "Other", "Rollback ", "accuracy\n"]))
@@ -195,7 +303,9 @@ def wrong(field: Field) -> st.SearchStrategy[Mutation]:
         values.append(st.just("a" * (field.schema["maxLength"] + 1)))
     if field.required and field.path[-1] != 0:
         values.append(st.just(ABSENT))
-    changes: st.SearchStrategy[Changes] = st.one_of(values).map(lambda value: ((field.path, value),))
+    changes: st.SearchStrategy[Changes] = st.one_of(values).map(
+        lambda value: ((field.path, value),)
+    )
     if field.path[:2] == ("traffic", "parentRefs") and len(field.path) > 2:
         changes = changes.map(lambda made: (*ROUTED, *made))
     if kind == "object":
@@ -203,27 +313,38 @@ def wrong(field: Field) -> st.SearchStrategy[Mutation]:
     return changes.map(lambda made: Mutation(made, wrong=True))
 
 
-# --- what may be right ------------------------------------------------------------------------------------------------
+# --- what may be right ---
 
 _DURATIONS = st.sampled_from(["0s", "1s", "20s", "1m", "1m30s", "2m", "60s"])
 _LONG = st.one_of(_DURATIONS, st.sampled_from(["1h", "24h", "100h30m", "8760h", "525600m"]))
 _SHARES = st.floats(0, 1).map(lambda x: round(x, 3))
 _NAMES = st.from_regex(r"\A[a-z0-9]([-a-z0-9.]{0,8}[a-z0-9])?\Z")
-_QUANTITIES = st.one_of(st.integers(0, 64), st.sampled_from(["10m", "0.1", "1", "250m", "64Mi", "256Mi", "1Gi", "1e3", "100M", "0", "1k"]))
+_QUANTITIES = st.one_of(
+    st.integers(0, 64),
+    st.sampled_from(["10m", "0.1", "1", "250m", "64Mi", "256Mi", "1Gi", "1e3", "100M", "0", "1k"]),
+)
 ROUTED: Changes = (
     (("traffic", "provider"), "HTTPRoute"),
     (("traffic", "parentRefs"), [{"name": "public"}]),
 )
-"""Gateway API is not installed where the mutations are tried, so that a route of it cannot be made."""
+"""Gateway API is not installed where the mutations are tried, so that a route of it cannot be made.
+"""
 _LABELLED: Changes = ((("analysis", "gates", 0, "evidence"), "Labelled"),)
 
 LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "modelUri": st.one_of(
-        st.sampled_from([f"models:/iris/{n}" for n in (2, 3, 4, 5, 9)] + ["models:/iris@champion", "models:/iris@nobody"]),
-        st.from_regex(MODEL_URI.replace("^", r"\A").replace("$", r"\Z"), alphabet=st.characters(codec="ascii")),
+        st.sampled_from(
+            [f"models:/iris/{n}" for n in (2, 3, 4, 5, 9)]
+            + ["models:/iris@champion", "models:/iris@nobody"]
+        ),
+        st.from_regex(
+            MODEL_URI.replace("^", r"\A").replace("$", r"\Z"), alphabet=st.characters(codec="ascii")
+        ),
     ),
     "replicas": st.integers(1, 8),
-    "traffic.host": st.from_regex(NAME.replace("^", r"\A").replace("$", r"\Z")).map(lambda x: x[:80].rstrip("-.")),
+    "traffic.host": st.from_regex(NAME.replace("^", r"\A").replace("$", r"\Z")).map(
+        lambda x: x[:80].rstrip("-.")
+    ),
     "traffic.path": st.from_regex(PATH.replace("$", r"\Z")),
     "traffic.mirrorPercent": st.integers(1, 100),
     "strategy.steps": st.lists(st.integers(1, 100), min_size=1, max_size=4, unique=True).map(
@@ -280,19 +401,33 @@ def likely(field: Field) -> st.SearchStrategy[Mutation]:
         values.append(st.just(ABSENT))
     if not values:
         values.append(st.just({}))
-    changes: st.SearchStrategy[Changes] = st.one_of(values).map(lambda value: ((field.path, value),))
-    if field.path[0] == "traffic" and field.path[1:2] in {("parentRefs",), ("mirrorPercent",)} and len(field.path) > 1:
+    changes: st.SearchStrategy[Changes] = st.one_of(values).map(
+        lambda value: ((field.path, value),)
+    )
+    if (
+        field.path[0] == "traffic"
+        and field.path[1:2] in {("parentRefs",), ("mirrorPercent",)}
+        and len(field.path) > 1
+    ):
         changes = changes.map(lambda made: (*ROUTED, *made))
     elif field.path[-1] in {"max", "maxDrop", "maxIncrease"}:
         metric = "accuracy" if field.path[-1] == "maxDrop" else "errorRate"
-        bare = {"metric": metric, "evidence": "Reported" if metric == "errorRate" and field.path[-1] == "max" else "Labelled"}
+        bare = {
+            "metric": metric,
+            "evidence": "Reported"
+            if metric == "errorRate" and field.path[-1] == "max"
+            else "Labelled",
+        }
         changes = changes.map(lambda made: ((("analysis", "gates", 0), bare), *made))
     elif (
-        field.path[:2] == ("analysis", "gates") and field.path[-1] not in {"metric", "evidence", "min", "gates", 0}
+        field.path[:2] == ("analysis", "gates")
+        and field.path[-1] not in {"metric", "evidence", "min", "gates", 0}
     ) or field.name == "strategy.advanceOn":
         changes = st.one_of(changes, changes.map(lambda made: (*_LABELLED, *made)))
     return changes.map(Mutation)
 
 
-ANY = st.sampled_from(FIELDS).flatmap(lambda field: st.one_of(likely(field), likely(field), wrong(field)))
+ANY = st.sampled_from(FIELDS).flatmap(
+    lambda field: st.one_of(likely(field), likely(field), wrong(field))
+)
 """A change of any field."""

@@ -1,4 +1,6 @@
-"""Many stories at once under real operator processes, each in its own namespace, by the real clock."""
+"""Many stories at once under real operator processes, each in its own namespace,
+by the real clock.
+"""
 
 import asyncio
 import contextlib
@@ -22,12 +24,17 @@ from tests.faults.world import Outlet, World
 
 AT_REST = {"Promoted", "RolledBack", "Invalid"}
 QUIET = 8.0
-"""Seconds without a change after which a story's part has ended; longer than anything that is waited for at rest: the registry is
-told again after 5 s, and lists are compared every 3 s."""
+"""Seconds without a change after which a story's part has ended; longer than anything that is
+waited for at rest: the registry is told again after 5 s, and lists are compared every 3 s.
+"""
 SILENCE = TIMEOUT.total or 0.0
-"""Seconds for which the operator waits for a reply that does not come: so much longer nothing may happen where a write hangs."""
+"""Seconds for which the operator waits for a reply that does not come: so much longer nothing may
+happen where a write hangs.
+"""
 STARTING = 10.0
-"""Seconds that an operator started anew may take before it carries out what the one before it left undone."""
+"""Seconds that an operator started anew may take before it carries out what the one before it left
+undone.
+"""
 PATIENCE = 900.0
 """Seconds that a story may take at most, whatever else the machine does."""
 
@@ -60,7 +67,13 @@ class Operator:
         }
         with self.log.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rollout_operator", "run", env=environment, stdout=output, stderr=output
+                sys.executable,
+                "-m",
+                "rollout_operator",
+                "run",
+                env=environment,
+                stdout=output,
+                stderr=output,
             )
 
     def kill(self) -> None:
@@ -91,7 +104,9 @@ class Operator:
 
 @dataclass
 class Scene:
-    """One story in its namespace; number: the write or event of its second part that is spoiled, 0 for none."""
+    """One story in its namespace; number: the write or event of its second part that is spoiled, 0
+    for none.
+    """
 
     story: Story
     namespace: str
@@ -116,7 +131,15 @@ class Scene:
 class Show:
     """The scenes, the hands that play the cluster, and what was seen."""
 
-    def __init__(self, api: Upstream, audit: Audit, proxy: Proxy, world: World, prometheus: Outlet, registry: Outlet) -> None:
+    def __init__(
+        self,
+        api: Upstream,
+        audit: Audit,
+        proxy: Proxy,
+        world: World,
+        prometheus: Outlet,
+        registry: Outlet,
+    ) -> None:
         self.api, self.audit, self.proxy, self.world = api, audit, proxy, world
         self.prometheus, self.registry = prometheus, registry
         self.scenes: dict[str, Scene] = {}
@@ -134,7 +157,12 @@ class Show:
 
     def _of(self, namespace: str, number: int, besides: tuple[Fault, ...]) -> Fault | None:
         scene = self.scenes.get(namespace)
-        if scene is None or scene.begun is None or number - scene.begun != scene.number or scene.fault in besides:
+        if (
+            scene is None
+            or scene.begun is None
+            or number - scene.begun != scene.number
+            or scene.fault in besides
+        ):
             return None
         scene.spoiled = True
         return scene.fault
@@ -146,7 +174,9 @@ class Show:
             self.scenes[scene.namespace] = scene
         end = time.monotonic() + PATIENCE
         while waiting := [s for s in scenes if not s.done]:
-            assert time.monotonic() < end, f"no end after {PATIENCE:.0f} s: {[self._said(s) for s in waiting]}"
+            assert time.monotonic() < end, (
+                f"no end after {PATIENCE:.0f} s: {[self._said(s) for s in waiting]}"
+            )
             # Those that are done too: a late deletion leaves something to be collected.
             await self._tend(s.namespace for s in scenes)
             for scene in waiting:
@@ -155,8 +185,14 @@ class Show:
 
     def _said(self, scene: Scene) -> str:
         """Where a scene stands, for people."""
-        phases = [one.raw.get("status", {}).get("phase", "") for one in self.audit.history(scene.namespace, "ModelRollout")]
-        return f"{scene.namespace}: waits for {scene.acts[0].when if scene.acts else 'rest'}; it was {' '.join(phases)}"
+        phases = [
+            one.raw.get("status", {}).get("phase", "")
+            for one in self.audit.history(scene.namespace, "ModelRollout")
+        ]
+        return (
+            f"{scene.namespace}: waits for {scene.acts[0].when if scene.acts else 'rest'}; it was"
+            f" {' '.join(phases)}"
+        )
 
     async def strike(self, scenes: Sequence[Scene]) -> None:
         """Clear away what the scenes left, so that hundreds of them do not slow down the next."""
@@ -166,7 +202,9 @@ class Show:
         while any((left := self.audit.there(namespaces)).values()):
             await work(self.api, self.world, left)
             await asyncio.sleep(0.05)
-        for revision in [r for r, (namespace, _) in self.world.revisions.items() if namespace in namespaces]:
+        for revision in [
+            r for r, (namespace, _) in self.world.revisions.items() if namespace in namespaces
+        ]:
             del self.world.revisions[revision]
 
     async def hands(self, namespaces: Sequence[str]) -> None:
@@ -182,7 +220,9 @@ class Show:
         return len(self.proxy.writes) - before
 
     async def _tend(self, namespaces: Iterable[str]) -> None:
-        """See that the operators run, and do once what a cluster's controllers do in these namespaces."""
+        """See that the operators run, and do once what a cluster's controllers do in these
+        namespaces.
+        """
         for operator in self.operators:
             if operator.process is None or operator.process.returncode is not None:
                 await operator.start()
@@ -190,7 +230,11 @@ class Show:
         await work(self.api, self.world, self.audit.there(namespaces))
 
     async def _step(self, scene: Scene, lists: Lists) -> None:
-        version = sorted((o["metadata"]["uid"], o["metadata"]["resourceVersion"]) for objects in lists.values() for o in objects)
+        version = sorted(
+            (o["metadata"]["uid"], o["metadata"]["resourceVersion"])
+            for objects in lists.values()
+            for o in objects
+        )
         if version != scene.known:
             scene.known, scene.since = version, time.monotonic()
         statuses = [r.get("status", {}) for r in lists["ModelRollout"]]
@@ -201,7 +245,9 @@ class Show:
         resting = settled and time.monotonic() - scene.since >= scene.quiet
         if resting and scene.begun is None and len(scene.acts) == len(scene.story.then):
             events = scene.fault in {Fault.DROP, Fault.DELAY}
-            scene.begun = self.proxy.events[scene.namespace] if events else self.proxy.count(scene.namespace)
+            scene.begun = (
+                self.proxy.events[scene.namespace] if events else self.proxy.count(scene.namespace)
+            )
         if not scene.acts:
             scene.done = resting and time.monotonic() - self.started >= STARTING + scene.quiet
         elif due(scene.acts[0], lists, resting):
@@ -213,7 +259,9 @@ class Show:
         events = await self.audit.caught_up(scene.namespace)
         tag, alias = f"{GROUP}/{scene.namespace}.{NAME}", f"{scene.namespace}-{NAME}"
         told = {"tag": self.world.tags.get(tag), "alias": self.world.aliases.get(alias)}
-        revisions = {r: version for r, (ns, version) in self.world.revisions.items() if ns == scene.namespace}
+        revisions = {
+            r: version for r, (ns, version) in self.world.revisions.items() if ns == scene.namespace
+        }
         lists = {kind: (await self.api.list(kind, scene.namespace))[0] for kind in KINDS}
         return end_state(lists, told, revisions, scene.namespace), broken(events)
 
@@ -224,17 +272,30 @@ def _current(rollout: dict[str, Any], status: dict[str, Any]) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def show(config: Path, directory: Path, operators: int = 1, namespaces: Sequence[str] = ()) -> AsyncIterator[Show]:
+async def show(
+    config: Path, directory: Path, operators: int = 1, namespaces: Sequence[str] = ()
+) -> AsyncIterator[Show]:
     """A show with running operators behind one proxy; they watch these namespaces, or all."""
     world = World()
-    async with Upstream.of(config) as api, Audit(api) as audit, Outlet.of(world.app()) as prometheus, Outlet.of(world.app()) as registry:
+    async with (
+        Upstream.of(config) as api,
+        Audit(api) as audit,
+        Outlet.of(world.app()) as prometheus,
+        Outlet.of(world.app()) as registry,
+    ):
         proxy = Proxy(api.server, api.token)
         made = Show(api, audit, proxy, world, prometheus, registry)
         proxy.of_write, proxy.of_event = made.of_write, made.of_event
         async with proxy.served() as url:
             path = kubeconfig(url, directory / "kubeconfig")
             made.operators = [
-                Operator(path, prometheus.url, registry.url, directory / f"operator-{n}.log", ",".join(namespaces))
+                Operator(
+                    path,
+                    prometheus.url,
+                    registry.url,
+                    directory / f"operator-{n}.log",
+                    ",".join(namespaces),
+                )
                 for n in range(operators)
             ]
             try:

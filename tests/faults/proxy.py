@@ -1,4 +1,6 @@
-"""A proxy before a real API server that numbers writes and watch events of each namespace, and spoils the ones it is told to."""
+"""A proxy before a real API server that numbers writes and watch events of each namespace, and
+spoils the ones it is told to.
+"""
 
 import asyncio
 import contextlib
@@ -49,7 +51,9 @@ REASONS = {409: "Conflict", 422: "Invalid", 429: "TooManyRequests", 500: "Intern
 
 @dataclass(frozen=True)
 class Write:
-    """One write of the operator; number: its place among those to the namespace, from 1; status: 0 where no answer was passed on."""
+    """One write of the operator; number: its place among those to the namespace, from 1; status: 0
+    where no answer was passed on.
+    """
 
     namespace: str
     number: int
@@ -85,7 +89,9 @@ class Proxy:
     @contextlib.asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
         """Listen on a free loopback port; yields the base URL."""
-        async with aiohttp.ClientSession(self.server, connector=trusting(), auto_decompress=False) as session:
+        async with aiohttp.ClientSession(
+            self.server, connector=trusting(), auto_decompress=False
+        ) as session:
 
             async def handle(request: web.Request) -> web.StreamResponse:
                 return await self._handle(request, session)
@@ -101,7 +107,9 @@ class Proxy:
             finally:
                 await runner.cleanup()
 
-    async def _handle(self, request: web.Request, session: aiohttp.ClientSession) -> web.StreamResponse:
+    async def _handle(
+        self, request: web.Request, session: aiohttp.ClientSession
+    ) -> web.StreamResponse:
         body = await request.read()
         if request.method == "GET":
             return await self._read(request, session)
@@ -113,7 +121,16 @@ class Proxy:
         if fault is not None:
             self.spoiled.add((namespace, number))
         reply = await self._write(request, session, body, fault, namespace)
-        self.writes.append(Write(namespace, number, request.method, request.path, body, 0 if reply is None else reply.status))
+        self.writes.append(
+            Write(
+                namespace,
+                number,
+                request.method,
+                request.path,
+                body,
+                0 if reply is None else reply.status,
+            )
+        )
         if reply is None:
             if request.transport is not None:
                 request.transport.abort()
@@ -125,7 +142,12 @@ class Proxy:
         return reply
 
     async def _write(
-        self, request: web.Request, session: aiohttp.ClientSession, body: bytes, fault: Fault | None, namespace: str
+        self,
+        request: web.Request,
+        session: aiohttp.ClientSession,
+        body: bytes,
+        fault: Fault | None,
+        namespace: str,
     ) -> web.Response | None:
         """Carry out a write as the fault has it; None for no reply."""
         match fault:
@@ -146,17 +168,31 @@ class Proxy:
                 return refusal(REFUSALS[fault])
         return await self._forward(request, session, body)
 
-    async def _forward(self, request: web.Request, session: aiohttp.ClientSession, body: bytes) -> web.Response:
-        async with session.request(request.method, request.raw_path, data=body, headers=self._headers(request)) as reply:
-            return web.Response(status=reply.status, body=await reply.read(), headers={"Content-Type": reply.content_type})
+    async def _forward(
+        self, request: web.Request, session: aiohttp.ClientSession, body: bytes
+    ) -> web.Response:
+        async with session.request(
+            request.method, request.raw_path, data=body, headers=self._headers(request)
+        ) as reply:
+            return web.Response(
+                status=reply.status,
+                body=await reply.read(),
+                headers={"Content-Type": reply.content_type},
+            )
 
-    async def _read(self, request: web.Request, session: aiohttp.ClientSession) -> web.StreamResponse:
+    async def _read(
+        self, request: web.Request, session: aiohttp.ClientSession
+    ) -> web.StreamResponse:
         watching = request.query.get("watch", "").lower() in {"true", "1"}
         timeout = aiohttp.ClientTimeout(total=None) if watching else aiohttp.ClientTimeout(total=30)
         headers = self._headers(request)
         async with session.get(request.raw_path, headers=headers, timeout=timeout) as reply:
             if not watching or reply.status != 200:
-                return web.Response(status=reply.status, body=await reply.read(), headers={"Content-Type": reply.content_type})
+                return web.Response(
+                    status=reply.status,
+                    body=await reply.read(),
+                    headers={"Content-Type": reply.content_type},
+                )
             stream = web.StreamResponse(headers={"Content-Type": reply.content_type})
             await stream.prepare(request)
             with contextlib.suppress(ConnectionError, aiohttp.ClientError):
@@ -166,7 +202,11 @@ class Proxy:
 
     async def _event(self, stream: web.StreamResponse, line: bytes) -> None:
         event: dict[str, Any] = json.loads(line)
-        namespace = event["object"]["metadata"].get("namespace", "") if event["type"] in {"ADDED", "MODIFIED", "DELETED"} else ""
+        namespace = (
+            event["object"]["metadata"].get("namespace", "")
+            if event["type"] in {"ADDED", "MODIFIED", "DELETED"}
+            else ""
+        )
         if namespace:
             self.events[namespace] += 1
             fault = self.of_event(namespace, self.events[namespace])
@@ -175,7 +215,9 @@ class Proxy:
             if fault is Fault.DROP:
                 return
             if fault is Fault.DELAY:
-                asyncio.get_running_loop().call_later(HELD_BACK, lambda: asyncio.ensure_future(stream.write(line)))
+                asyncio.get_running_loop().call_later(
+                    HELD_BACK, lambda: asyncio.ensure_future(stream.write(line))
+                )
                 return
         await stream.write(line)
 
@@ -186,7 +228,13 @@ class Proxy:
 
 def refusal(status: int) -> web.Response:
     """An error as the API server words it."""
-    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "spoiled by the test", "code": status}
+    said = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": "spoiled by the test",
+        "code": status,
+    }
     return web.json_response({**said, "reason": REASONS[status]}, status=status)
 
 

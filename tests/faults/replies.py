@@ -1,4 +1,6 @@
-"""What Prometheus may reply, sound and unsound, as bytes from a real HTTP server (list: reliability.md)."""
+"""What Prometheus may reply, sound and unsound, as bytes from a real HTTP server (list:
+reliability.md).
+"""
 
 import asyncio
 import contextlib
@@ -17,7 +19,9 @@ GOOD, BAD = "0.93", "0.62"
 
 @dataclass(frozen=True)
 class Moment:
-    """now: Unix time of the look; ready: when the candidate's pods became Ready; revision: the candidate's; n: number of the look."""
+    """now: Unix time of the look; ready: when the candidate's pods became Ready; revision: the
+    candidate's; n: number of the look.
+    """
 
     now: float
     ready: float
@@ -55,16 +59,33 @@ class Reply:
     gate: str = "accuracy"
 
 
-def series(at: Moment, *values: Any, name: str = "ml_model_accuracy", when: float | None = None, **labels: Any) -> dict[str, Any]:
+def series(
+    at: Moment,
+    *values: Any,
+    name: str = "ml_model_accuracy",
+    when: float | None = None,
+    **labels: Any,
+) -> dict[str, Any]:
     """One series with these values, the last of them sampled a second ago, or at `when`."""
     newest = at.now - 1 if when is None else when
-    known = {"__name__": name, "namespace": NAMESPACE, "revision": at.revision, "pod": "a", **labels}
+    known = {
+        "__name__": name,
+        "namespace": NAMESPACE,
+        "revision": at.revision,
+        "pod": "a",
+        **labels,
+    }
     metric = {k: v for k, v in known.items() if v is not None}
-    return {"metric": metric, "values": [[newest - 5 * (len(values) - 1 - k), v] for k, v in enumerate(values)]}
+    return {
+        "metric": metric,
+        "values": [[newest - 5 * (len(values) - 1 - k), v] for k, v in enumerate(values)],
+    }
 
 
 def matrix(*found: Any, **more: Any) -> bytes:
-    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": list(found)}, **more}).encode()
+    return json.dumps(
+        {"status": "success", "data": {"resultType": "matrix", "result": list(found)}, **more}
+    ).encode()
 
 
 def gauge(*values: Any, verdict: Verdict = Verdict.NONE, **changes: Any) -> Reply:
@@ -98,7 +119,9 @@ def requests(at: Moment, total: str, errors: str | None) -> Iterator[dict[str, A
         yield series(at, errors, name="ml_request_errors_total")
 
 
-def labelled(right: Callable[[int], float], wrong: Callable[[int], float], verdict: Verdict = Verdict.NONE) -> Reply:
+def labelled(
+    right: Callable[[int], float], wrong: Callable[[int], float], verdict: Verdict = Verdict.NONE
+) -> Reply:
     """Counters of labels, by the number of the look."""
     return Reply(lambda at: matrix(*labels(at, right(at.n), wrong(at.n))), verdict, gate="labelled")
 
@@ -108,7 +131,9 @@ def errors(total: str, failed: str | None, verdict: Verdict = Verdict.NONE) -> R
 
 
 def refusing(status: int) -> Reply:
-    """An error of the API as Prometheus words it; a good answer with the wrong status would not be one either."""
+    """An error of the API as Prometheus words it; a good answer with the wrong status would not be
+    one either.
+    """
     return Reply(sound, status=status)
 
 
@@ -120,10 +145,17 @@ REPLIES: dict[str, Reply] = {
     "just below the threshold": gauge("0.6999", verdict=Verdict.BAD),
     "zero": gauge("0", verdict=Verdict.BAD),
     "no pod label": gauge(GOOD, pod=None, verdict=Verdict.GOOD),
-    "infos beside the data": Reply(lambda at: matrix(series(at, GOOD), infos=["PromQL info"]), Verdict.GOOD),
+    "infos beside the data": Reply(
+        lambda at: matrix(series(at, GOOD), infos=["PromQL info"]), Verdict.GOOD
+    ),
     "good after bad within the window": gauge(BAD, GOOD, verdict=Verdict.GOOD),
-    "two pods, the worse below": Reply(lambda at: matrix(series(at, GOOD), series(at, "0.5", pod="b")), Verdict.BAD),
-    "two pods, one long gone": Reply(lambda at: matrix(series(at, GOOD), series(at, "0.5", pod="b", when=at.now - 40)), Verdict.GOOD),
+    "two pods, the worse below": Reply(
+        lambda at: matrix(series(at, GOOD), series(at, "0.5", pod="b")), Verdict.BAD
+    ),
+    "two pods, one long gone": Reply(
+        lambda at: matrix(series(at, GOOD), series(at, "0.5", pod="b", when=at.now - 40)),
+        Verdict.GOOD,
+    ),
     # Values.
     "no series": fixed(matrix()),
     "NaN": gauge("NaN"),
@@ -144,9 +176,15 @@ REPLIES: dict[str, Reply] = {
     "two pods, one NaN": Reply(lambda at: matrix(series(at, GOOD), series(at, "NaN", pod="b"))),
     "two pods, one above 1": Reply(lambda at: matrix(series(at, GOOD), series(at, "1.5", pod="b"))),
     # Several series.
-    "two series of one pod": Reply(lambda at: matrix(series(at, GOOD, job="a"), series(at, GOOD, job="b"))),
-    "two series of one pod that differ": Reply(lambda at: matrix(series(at, GOOD, source="training"), series(at, BAD, source="feedback"))),
-    "only how many labels there were": Reply(lambda at: matrix(series(at, "60", name="ml_model_accuracy_samples"))),
+    "two series of one pod": Reply(
+        lambda at: matrix(series(at, GOOD, job="a"), series(at, GOOD, job="b"))
+    ),
+    "two series of one pod that differ": Reply(
+        lambda at: matrix(series(at, GOOD, source="training"), series(at, BAD, source="feedback"))
+    ),
+    "only how many labels there were": Reply(
+        lambda at: matrix(series(at, "60", name="ml_model_accuracy_samples"))
+    ),
     # Times.
     "stale": at_time(lambda at: at.now - 31),
     "from before the trial": at_time(lambda at: at.ready - 1),
@@ -155,47 +193,82 @@ REPLIES: dict[str, Reply] = {
     "in milliseconds": at_time(lambda at: at.now * 1000),
     "at 0": at_time(lambda _: 0),
     "at no time": Reply(lambda at: matrix({**series(at, GOOD), "values": [[None, GOOD]]})),
-    "at a time that is NaN": Reply(lambda at: matrix({**series(at, GOOD), "values": [[float("nan"), GOOD]]})),
-    "at a time that is infinite": Reply(lambda at: matrix({**series(at, GOOD), "values": [[float("inf"), GOOD]]})),
+    "at a time that is NaN": Reply(
+        lambda at: matrix({**series(at, GOOD), "values": [[float("nan"), GOOD]]})
+    ),
+    "at a time that is infinite": Reply(
+        lambda at: matrix({**series(at, GOOD), "values": [[float("inf"), GOOD]]})
+    ),
     # Whose.
     "of another revision": gauge(GOOD, revision="0123456789"),
-    "of a rollout of that name that was deleted": gauge(GOOD, revision="deadbeef00", pod="iris-deadbeef00-x"),
+    "of a rollout of that name that was deleted": gauge(
+        GOOD, revision="deadbeef00", pod="iris-deadbeef00-x"
+    ),
     "of another namespace": gauge(GOOD, namespace="others"),
     "of no revision": gauge(GOOD, revision=None),
     "of no namespace": gauge(GOOD, namespace=None),
     "of no name": gauge(GOOD, name=None),
-    "of stable, which is good": Reply(lambda at: matrix(series(at, GOOD, revision="stable0000"), series(at, "NaN"))),
+    "of stable, which is good": Reply(
+        lambda at: matrix(series(at, GOOD, revision="stable0000"), series(at, "NaN"))
+    ),
     # Shapes.
-    "a scalar": Reply(lambda at: json.dumps({"status": "success", "data": {"resultType": "scalar", "result": [at.now, GOOD]}}).encode()),
+    "a scalar": Reply(
+        lambda at: json.dumps(
+            {"status": "success", "data": {"resultType": "scalar", "result": [at.now, GOOD]}}
+        ).encode()
+    ),
     "a string": fixed(b'{"status":"success","data":{"resultType":"string","result":[1,"0.93"]}}'),
     "a vector": Reply(
         lambda at: json.dumps(
-            {"status": "success", "data": {"resultType": "vector", "result": [{**series(at, GOOD), "value": [at.now, GOOD]}]}}
+            {
+                "status": "success",
+                "data": {
+                    "resultType": "vector",
+                    "result": [{**series(at, GOOD), "value": [at.now, GOOD]}],
+                },
+            }
         ).encode()
     ),
-    "a matrix that is an object": fixed(b'{"status":"success","data":{"resultType":"matrix","result":{}}}'),
-    "a matrix that is null": fixed(b'{"status":"success","data":{"resultType":"matrix","result":null}}'),
+    "a matrix that is an object": fixed(
+        b'{"status":"success","data":{"resultType":"matrix","result":{}}}'
+    ),
+    "a matrix that is null": fixed(
+        b'{"status":"success","data":{"resultType":"matrix","result":null}}'
+    ),
     "a series without samples": Reply(lambda at: matrix({**series(at, GOOD), "values": []})),
-    "a native histogram": Reply(lambda at: matrix({"metric": series(at, GOOD)["metric"], "histograms": [[at.now, {"count": "5"}]]})),
+    "a native histogram": Reply(
+        lambda at: matrix(
+            {"metric": series(at, GOOD)["metric"], "histograms": [[at.now, {"count": "5"}]]}
+        )
+    ),
     "a sample of one part": Reply(lambda at: matrix({**series(at, GOOD), "values": [[at.now]]})),
-    "warnings": Reply(lambda at: matrix(series(at, GOOD), warnings=["partial data: a store did not answer"])),
+    "warnings": Reply(
+        lambda at: matrix(series(at, GOOD), warnings=["partial data: a store did not answer"])
+    ),
     "status error": Reply(lambda at: sound(at).replace(b"success", b"error")),
     "no status": Reply(lambda at: sound(at).replace(b'"status"', b'"state"')),
     "no data": fixed(b'{"status":"success"}'),
     "a list": fixed(b"[]"),
     "JSON null": fixed(b"null"),
     "nothing": fixed(b""),
-    "HTML": Reply(lambda _: b"<html><body>0.93</body></html>", headers={"Content-Type": "text/html"}),
+    "HTML": Reply(
+        lambda _: b"<html><body>0.93</body></html>", headers={"Content-Type": "text/html"}
+    ),
     "truncated JSON": Reply(lambda at: sound(at)[:-20]),
     "two answers in one": Reply(lambda at: sound(at) * 2),
     "a byte order mark and no UTF-8": fixed(b"\xff\xfe\x00{"),
     "compressed, and not saying so": Reply(lambda at: gzip.compress(sound(at))),
     "not compressed, and saying so": Reply(sound, headers={"Content-Encoding": "gzip"}),
     # HTTP and TCP.
-    **{f"HTTP {status}": refusing(status) for status in (203, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504)},
+    **{
+        f"HTTP {status}": refusing(status)
+        for status in (203, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504)
+    },
     "HTTP 204": fixed(b"", 204),
     **{
-        f"a redirect ({status}) to a good answer": Reply(lambda _: b"", status=status, headers={"Location": "/good"})
+        f"a redirect ({status}) to a good answer": Reply(
+            lambda _: b"", status=status, headers={"Location": "/good"}
+        )
         for status in (301, 302, 307)
     },
     "no reply at all": Reply(sound, manner=Manner.HANG),
@@ -220,9 +293,14 @@ REPLIES: dict[str, Reply] = {
     "counters that begin anew at every look": labelled(lambda n: 3 + n % 2, lambda n: 1 + n % 2),
     "labels that are NaN": labelled(lambda _: float("nan"), lambda _: 0),
     "labels below 0": labelled(lambda _: -6, lambda _: -1),
-    "a restarted pod with few labels": Reply(lambda at: matrix(*labels(at, 2, 0, f"pod-{min(at.n, 2)}")), gate="labelled"),
+    "a restarted pod with few labels": Reply(
+        lambda at: matrix(*labels(at, 2, 0, f"pod-{min(at.n, 2)}")), gate="labelled"
+    ),
     "labels for a tenth of the predictions": Reply(
-        lambda at: matrix(*list(labels(at, 60, 4))[:2], series(at, "640", name="ml_predictions_total")), gate="labelled"
+        lambda at: matrix(
+            *list(labels(at, 60, 4))[:2], series(at, "640", name="ml_predictions_total")
+        ),
+        gate="labelled",
     ),
 }
 
@@ -253,7 +331,11 @@ class Prometheus:
     async def _query(self, request: web.Request) -> web.StreamResponse:
         reply, body = self.reply, self.reply.body(self.moment)
         if reply.manner is Manner.WHOLE:
-            return web.Response(status=reply.status, body=body, headers={"Content-Type": "application/json", **reply.headers})
+            return web.Response(
+                status=reply.status,
+                body=body,
+                headers={"Content-Type": "application/json", **reply.headers},
+            )
         assert request.transport is not None
         if reply.manner is Manner.HANG:
             await asyncio.sleep(60)

@@ -15,7 +15,11 @@ from tests.faults.upstream import Upstream
 @contextlib.asynccontextmanager
 async def stage(kubeconfig: Path) -> AsyncIterator[Stage]:
     """A stage for many stories at once."""
-    async with Upstream.of(kubeconfig) as api, aiohttp.ClientSession() as session, Audit(api) as audit:
+    async with (
+        Upstream.of(kubeconfig) as api,
+        aiohttp.ClientSession() as session,
+        Audit(api) as audit,
+    ):
         proxy = Proxy(api.server, api.token)
         async with proxy.served() as url:
             made = Stage(api, proxy, url, audit, session)

@@ -1,4 +1,6 @@
-"""The eight stories that faults are injected into (reference: reliability.md, "Promises, tests, bars")."""
+"""The eight stories that faults are injected into (reference: reliability.md, "Promises, tests,
+bars").
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,7 +38,8 @@ class Act:
 
 @dataclass(frozen=True)
 class Story:
-    """before: how the rollout came to where the story begins, without faults; then: what is told with a fault in it.
+    """before: how the rollout came to where the story begins, without faults; then: what is told
+    with a fault in it.
 
     ends: phase and stable version at the end, None where the rollout is gone.
     """
@@ -55,26 +58,53 @@ STORIES = (
     Story("first deploy", (), (_apply("1"),), ("Promoted", "1")),
     Story("promotion", (_apply("1"),), (_apply("2"),), ("Promoted", "2")),
     Story("rollback on low accuracy", (_apply("1"),), (_apply("3"),), ("RolledBack", "1")),
-    Story("rollback on lost metrics", (_apply("1"),), (_apply("2"), Act(Deed.LOSE, "2", When.TRIAL)), ("RolledBack", "1")),
-    Story("another model mid-canary", (_apply("1"),), (_apply("2"), _apply("4", When.TRIAL)), ("Promoted", "4")),
-    Story("deleted mid-canary", (_apply("1"),), (_apply("2"), Act(Deed.DELETE, when=When.TRIAL)), None),
+    Story(
+        "rollback on lost metrics",
+        (_apply("1"),),
+        (_apply("2"), Act(Deed.LOSE, "2", When.TRIAL)),
+        ("RolledBack", "1"),
+    ),
+    Story(
+        "another model mid-canary",
+        (_apply("1"),),
+        (_apply("2"), _apply("4", When.TRIAL)),
+        ("Promoted", "4"),
+    ),
+    Story(
+        "deleted mid-canary", (_apply("1"),), (_apply("2"), Act(Deed.DELETE, when=When.TRIAL)), None
+    ),
     Story("a model that cannot load", (_apply("1"),), (_apply("5"),), ("RolledBack", "1")),
-    Story("a rejected version again", (_apply("1"), _apply("3"), _apply("1")), (_apply("3"),), ("RolledBack", "1")),
+    Story(
+        "a rejected version again",
+        (_apply("1"), _apply("3"), _apply("1")),
+        (_apply("3"),),
+        ("RolledBack", "1"),
+    ),
 )
 
 
 def spec(version: str, quick: bool, owner: str) -> dict[str, Any]:
-    """A ModelRollout's spec; quick: times of seconds, for an operator that lives by the real clock; owner: who has the host."""
+    """A ModelRollout's spec; quick: times of seconds, for an operator that lives by the real clock;
+    owner: who has the host.
+    """
     times: dict[str, Any] = {
         "strategy": {
-            "steps": [{"weight": 10, "hold": "5s" if quick else "60s"}, {"weight": 50, "hold": "1s" if quick else "60s"}],
-            # Generous where time is real: a fault may take a while, and must not look like a model that cannot load.
+            "steps": [
+                {"weight": 10, "hold": "5s" if quick else "60s"},
+                {"weight": 50, "hold": "1s" if quick else "60s"},
+            ],
+            # Generous where time is real: a fault may take a while, and must not look like a model
+            # that cannot load.
             "progressDeadline": "90s" if quick else "10m",
             "scaleDownDelay": "2s" if quick else "30s",
         },
         "analysis": {"interval": "1s" if quick else "15s", "maxHold": "6s" if quick else "10m"},
     }
-    return {"modelUri": f"models:/iris/{version}", "traffic": {"host": f"{owner}.example.com"}, **times}
+    return {
+        "modelUri": f"models:/iris/{version}",
+        "traffic": {"host": f"{owner}.example.com"},
+        **times,
+    }
 
 
 def due(act: Act, lists: Lists, resting: bool) -> bool:
@@ -85,11 +115,15 @@ def due(act: Act, lists: Lists, resting: bool) -> bool:
     return any(s.get("phase") == "Trial" and s.get("weight", 0) > 0 for s in statuses)
 
 
-async def perform(act: Act, namespace: str, api: Upstream, world: World, quick: bool = False) -> None:
+async def perform(
+    act: Act, namespace: str, api: Upstream, world: World, quick: bool = False
+) -> None:
     """Do it."""
     match act.deed:
         case Deed.APPLY:
-            await api.apply("ModelRollout", namespace, NAME, {"spec": spec(act.version, quick, namespace)})
+            await api.apply(
+                "ModelRollout", namespace, NAME, {"spec": spec(act.version, quick, namespace)}
+            )
         case Deed.LOSE:
             world.silent.add((namespace, act.version))
         case Deed.DELETE:

@@ -1,4 +1,6 @@
-"""Every write of every story, spoiled in every way, with the operator's own parts under a clock that the test turns."""
+"""Every write of every story, spoiled in every way, with the operator's own parts under a clock
+that the test turns.
+"""
 
 import asyncio
 import re
@@ -17,31 +19,43 @@ from tests.faults.stories import STORIES, Story
 
 FAULTS = (*KILLS, *REFUSALS, Fault.LOST, *STALE, Fault.STOPPED)
 FIRST = {Fault.STOPPED: 5}
-"""Where a sample begins, if not anywhere: the fifth write creates the canary Ingress, which no resourceVersion guards."""
+"""Where a sample begins, if not anywhere: the fifth write creates the canary Ingress, which no
+resourceVersion guards.
+"""
 AT_ONCE = 8
 CUT = {"first deploy", "promotion", "rollback on low accuracy"}
 """Stories that between them write every kind of status."""
 
 
 def namespace(story: Story, fault: Fault | None, number: int) -> str:
-    said = re.sub("[^a-z0-9]+", "-", f"{story.name} {fault.name if fault else 'clean'} {number}".lower())
+    said = re.sub(
+        "[^a-z0-9]+", "-", f"{story.name} {fault.name if fault else 'clean'} {number}".lower()
+    )
     return said.strip("-")[:63]
 
 
-async def told(on: Stage, story: Story, fault: Fault | None = None, number: int = 0, again: str = "") -> Ending:
+async def told(
+    on: Stage, story: Story, fault: Fault | None = None, number: int = 0, again: str = ""
+) -> Ending:
     return await Telling(on, story, namespace(story, fault, number) + again, number, fault).tell()
 
 
 async def reference(on: Stage, story: Story, known: dict[str, Ending]) -> Ending:
-    """The story without faults, told twice: what differs between the two would be chance, and no measure."""
+    """The story without faults, told twice: what differs between the two would be chance, and no
+    measure.
+    """
     if story.name not in known:
-        known[story.name], again = await asyncio.gather(told(on, story), told(on, story, again="-again"))
+        known[story.name], again = await asyncio.gather(
+            told(on, story), told(on, story, again="-again")
+        )
         assert known[story.name] == again
     return known[story.name]
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda s: s.name.replace(" ", "-"))
-async def test_story_without_faults(story: Story, kubeconfig: Path, references: dict[str, Ending]) -> None:
+async def test_story_without_faults(
+    story: Story, kubeconfig: Path, references: dict[str, Ending]
+) -> None:
     async with stage(kubeconfig) as on:
         ending = await reference(on, story, references)
     assert not ending.broken
@@ -89,33 +103,53 @@ async def test_every_write_spoiled(
     figure(f"writes in process: {fault}", len(numbers), "runs", clean.writes)
 
 
-@pytest.mark.parametrize("order", [Order.EVENT_FIRST, Order.RELISTED, Order.SILENT], ids=lambda o: o.name.lower())
+@pytest.mark.parametrize(
+    "order", [Order.EVENT_FIRST, Order.RELISTED, Order.SILENT], ids=lambda o: o.name.lower()
+)
 @pytest.mark.parametrize("story", STORIES, ids=lambda s: s.name.replace(" ", "-"))
 async def test_every_write_comes_back_in_every_order(
-    story: Story, order: Order, kubeconfig: Path, references: dict[str, Ending], caplog: pytest.LogCaptureFixture
+    story: Story,
+    order: Order,
+    kubeconfig: Path,
+    references: dict[str, Ending],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Only a watch that is deaf makes /healthz say 503, and it is logged once."""
     async with stage(kubeconfig) as on:
         clean = await reference(on, story, references)
-        telling = Telling(on, story, namespace(story, None, 0) + f"-{order.name.lower().replace('_', '-')}", order=order)
+        telling = Telling(
+            on,
+            story,
+            namespace(story, None, 0) + f"-{order.name.lower().replace('_', '-')}",
+            order=order,
+        )
         ending = await telling.tell()
     assert ending.writes == clean.writes
     assert not differences(ending.state, clean.state)
     deaf = order is Order.SILENT and story.ends is not None
     assert bool(ending.trouble) is deaf
     telling.shell.health.trouble()
-    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == ([f"/healthz says 503: {ending.trouble}"] if deaf else [])
+    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == (
+        [f"/healthz says 503: {ending.trouble}"] if deaf else []
+    )
 
 
 @pytest.mark.parametrize("order", sorted(DELETIONS), ids=lambda o: o.name.lower())
-@pytest.mark.parametrize("story", [s for s in STORIES if s.name in CUT], ids=lambda s: s.name.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "story", [s for s in STORIES if s.name in CUT], ids=lambda s: s.name.replace(" ", "-")
+)
 async def test_deleted_after_every_status(story: Story, order: Order, kubeconfig: Path) -> None:
     async with stage(kubeconfig) as on:
         said = order.name.lower().replace("_", "-")
         whole = Telling(on, story, namespace(story, None, 0) + f"-{said}")
         await whole.tell()
-        numbers = range(1 + sorted(DELETIONS).index(order) % STATUSES_APART, whole.statuses + 1, STATUSES_APART)
-        tellings = [Telling(on, story, namespace(story, None, number) + f"-{said}", number, order=order) for number in numbers]
+        numbers = range(
+            1 + sorted(DELETIONS).index(order) % STATUSES_APART, whole.statuses + 1, STATUSES_APART
+        )
+        tellings = [
+            Telling(on, story, namespace(story, None, number) + f"-{said}", number, order=order)
+            for number in numbers
+        ]
         await asyncio.gather(*(one.cut_short() for one in tellings))
     assert tellings
     for one in tellings:

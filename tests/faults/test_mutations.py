@@ -1,4 +1,6 @@
-"""Every field of the spec, right and wrong, on a real API server: refused with a sentence, Stalled with a reason, or it works."""
+"""Every field of the spec, right and wrong, on a real API server: refused with a sentence, Stalled
+with a reason, or it works.
+"""
 
 import asyncio
 import itertools
@@ -25,12 +27,19 @@ Figure = Callable[[str, float, str, float], None]
 def tried(most: int) -> settings:
     """Always the same examples, and a failing one made as small as it can be."""
     return settings(
-        max_examples=most, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False
+        max_examples=most,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
     )
 
 
 class Rehearsal:
-    """Mutants on one stage, one after another; after a failure the next one begins in a namespace of its own."""
+    """Mutants on one stage, one after another; after a failure the next one begins in a namespace
+    of its own.
+    """
 
     def __init__(self, runner: asyncio.Runner, on: Stage, name: str) -> None:
         self.runner, self.on, self.name = runner, on, name
@@ -51,7 +60,9 @@ class Rehearsal:
         await made.begin()
         return made
 
-    async def _tried(self, mutant: Mutant, mutations: tuple[Mutation, ...], looks: int | None) -> None:
+    async def _tried(
+        self, mutant: Mutant, mutations: tuple[Mutation, ...], looks: int | None
+    ) -> None:
         spec = SEED
         for one in mutations:
             asked = one.applied(spec)
@@ -59,7 +70,9 @@ class Rehearsal:
                 asked = {**asked, "modelUri": TRIED}
             if said := await mutant.put(asked):
                 self.refused += 1
-                assert any(str(part) in said for path, _ in one.changes for part in path), f"the sentence names no field: {said}"
+                assert any(str(part) in said for path, _ in one.changes for part in path), (
+                    f"the sentence names no field: {said}"
+                )
                 continue
             self.taken += 1
             spec = asked
@@ -105,14 +118,18 @@ def test_every_field(field: Field, rehearsal: Rehearsal, figure: Figure) -> None
 
     for values in (likely(field), wrong(field)):
         tried(MUTATIONS)(given(values)(holds))()
-    figure("mutations of the spec, each taken back", count, "runs", 300 / len(FIELDS[::FIELDS_APART]))
+    figure(
+        "mutations of the spec, each taken back", count, "runs", 300 / len(FIELDS[::FIELDS_APART])
+    )
     figure("mutations refused at admission", rehearsal.refused, "runs", 0)
     figure("mutations Stalled with a reason", rehearsal.stalled, "runs", 0)
 
 
 @pytest.mark.parametrize("looks", range(len(CHAINS)))
 def test_chains(looks: int, rehearsal: Rehearsal, figure: Figure) -> None:
-    """Each mutation is asked for so many passes after the one before, wherever the rollout is by then."""
+    """Each mutation is asked for so many passes after the one before, wherever the rollout is by
+    then.
+    """
     count = 0
 
     @tried(CHAINS[looks])
@@ -126,8 +143,12 @@ def test_chains(looks: int, rehearsal: Rehearsal, figure: Figure) -> None:
     figure(f"chains of {CHAIN} mutations, then taken back", count, "runs", 100 / len(CHAINS))
 
 
-def test_what_cannot_be_made_at_rest_is_told_and_nothing_is_taken_away(rehearsal: Rehearsal) -> None:
-    """Gateway API is not installed here: the stable revision goes on answering through its Ingress."""
+def test_what_cannot_be_made_at_rest_is_told_and_nothing_is_taken_away(
+    rehearsal: Rehearsal,
+) -> None:
+    """Gateway API is not installed here: the stable revision goes on answering through its
+    Ingress.
+    """
     rehearsal.runner.run(_routed(rehearsal))
 
 
@@ -138,7 +159,10 @@ async def _routed(rehearsal: Rehearsal) -> None:
     (rollout,) = lists["ModelRollout"]
     conditions = {c["type"]: c for c in rollout["status"]["conditions"]}
     assert (rollout["status"]["phase"], conditions["Ready"]["status"]) == ("Promoted", "False")
-    assert (conditions["Stalled"]["status"], conditions["Stalled"]["reason"]) == ("True", "ObjectRefused")
+    assert (conditions["Stalled"]["status"], conditions["Stalled"]["reason"]) == (
+        "True",
+        "ObjectRefused",
+    )
     assert "httproutes" in conditions["Stalled"]["message"]
     assert lists["Ingress"]
     assert not differences(await mutant.reverted(), mutant.before)

@@ -1,4 +1,6 @@
-"""Prometheus and the registry away for minutes, in the middle of it: held, then it goes on; and how fast a bad model goes."""
+"""Prometheus and the registry away for minutes, in the middle of it: held, then it goes on; and how
+fast a bad model goes.
+"""
 
 import asyncio
 import contextlib
@@ -32,7 +34,9 @@ def patient(version: str, **analysis: Any) -> dict[str, Any]:
 
 
 class Play:
-    """Rollouts in namespaces of their own under one operator process, and hands that play the cluster meanwhile."""
+    """Rollouts in namespaces of their own under one operator process, and hands that play the
+    cluster meanwhile.
+    """
 
     def __init__(self, on: Show) -> None:
         self.on = on
@@ -55,7 +59,9 @@ class Play:
         return status
 
     async def promoted(self, namespace: str, version: str) -> Status:
-        return await self.until(namespace, lambda s: s.get("phase") == "Promoted" and s["stable"]["version"] == version)
+        return await self.until(
+            namespace, lambda s: s.get("phase") == "Promoted" and s["stable"]["version"] == version
+        )
 
     async def through(self, namespace: str, since: float) -> list[Seen]:
         """What watches saw of the ModelRollout after that resourceVersion."""
@@ -83,14 +89,18 @@ async def version_now(on: Play, namespace: str) -> int:
     return int(one["metadata"]["resourceVersion"])
 
 
-async def test_prometheus_refuses_in_the_middle_of_a_trial(kubeconfig: Path, tmp_path: Path, figure: Figure) -> None:
+async def test_prometheus_refuses_in_the_middle_of_a_trial(
+    kubeconfig: Path, tmp_path: Path, figure: Figure
+) -> None:
     async with play(kubeconfig, tmp_path, ns := "prometheus-away") as on:
         await on.ask(ns, patient("1"))
         await on.promoted(ns, "1")
         await on.ask(ns, patient("2"))
         await on.until(ns, lambda s: s.get("phase") == "Trial" and s["weight"] == 10)
         await on.on.prometheus.down()
-        held = await on.until(ns, lambda s: bool(s.get("gates")) and s["gates"][0]["measurement"] == "Unreachable")
+        held = await on.until(
+            ns, lambda s: bool(s.get("gates")) and s["gates"][0]["measurement"] == "Unreachable"
+        )
         since = await version_now(on, ns)
         await asyncio.sleep(OUTAGE)
         meanwhile = await on.through(ns, since)
@@ -99,14 +109,21 @@ async def test_prometheus_refuses_in_the_middle_of_a_trial(kubeconfig: Path, tmp
         assert {e.raw["status"]["weight"] for e in meanwhile} <= {held["weight"]}
         await on.on.prometheus.up()
         done = await on.promoted(ns, "2")
-        assert [h["verdict"] for h in done["history"]] == ["Promoted", "Promoted"], "one attempt, and no other"
+        assert [h["verdict"] for h in done["history"]] == [
+            "Promoted",
+            "Promoted",
+        ], "one attempt, and no other"
         await on.through(ns, since)
     figure("Prometheus refused mid-trial: held, then promoted", OUTAGE, "seconds", 180)
 
 
 async def test_the_registry_refuses(kubeconfig: Path, tmp_path: Path, figure: Figure) -> None:
-    """A version that is asked for meanwhile is waited for; an attempt under way does not need it, and is told of afterwards."""
-    async with play(kubeconfig, tmp_path, asked := "registry-away", tried := "registry-away-mid-trial") as on:
+    """A version that is asked for meanwhile is waited for; an attempt under way does not need it,
+    and is told of afterwards.
+    """
+    async with play(
+        kubeconfig, tmp_path, asked := "registry-away", tried := "registry-away-mid-trial"
+    ) as on:
         await asyncio.gather(*(on.ask(ns, patient("1")) for ns in (asked, tried)))
         await asyncio.gather(*(on.promoted(ns, "1") for ns in (asked, tried)))
         await on.ask(tried, patient("2"))
@@ -124,25 +141,38 @@ async def test_the_registry_refuses(kubeconfig: Path, tmp_path: Path, figure: Fi
         await on.on.registry.up()
         for ns in (asked, tried):
             done = await on.promoted(ns, "2")
-            assert [h["verdict"] for h in done["history"]] == ["Promoted", "Promoted"], "one attempt, and no other"
+            assert [h["verdict"] for h in done["history"]] == [
+                "Promoted",
+                "Promoted",
+            ], "one attempt, and no other"
             await on.until(ns, lambda s: s.get("reported") == s["attempt"])
             assert on.on.world.aliases[f"{ns}-{NAME}"] == "2"
             assert '"Promoted"' in on.on.world.tags[f"{GROUP}/{ns}.{NAME}"]
             await on.through(ns, 0)
-    figure("MLflow refused when a version was asked for, and mid-trial: held or gone on, promoted, told afterwards", OUTAGE, "seconds", 180)
+    figure(
+        "MLflow refused when a version was asked for, and mid-trial: held or gone on, promoted,"
+        " told afterwards",
+        OUTAGE,
+        "seconds",
+        180,
+    )
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
 async def test_a_model_that_turns_bad_goes_with_the_first_measurement_of_it(
     interval: int, kubeconfig: Path, tmp_path: Path, figure: Figure
 ) -> None:
-    """From the moment that Prometheus has the bad value to weight 0 in the Ingress; the test asserts the order, not the time."""
+    """From the moment that Prometheus has the bad value to weight 0 in the Ingress; the test
+    asserts the order, not the time.
+    """
     namespaces = [f"bad-{interval}-{n}" for n in range(BAD_MODELS)]
     waits: list[float] = []
     async with play(kubeconfig, tmp_path, *namespaces) as on:
         for start in range(0, BAD_MODELS, AT_ONCE):
             some = namespaces[start : start + AT_ONCE]
-            waits += await asyncio.gather(*(_turning_bad(on, ns, interval, random.Random(ns)) for ns in some))
+            waits += await asyncio.gather(
+                *(_turning_bad(on, ns, interval, random.Random(ns)) for ns in some)
+            )
     lag = f"bad value in Prometheus to weight 0, interval {interval} s"
     figure(f"{lag}: within interval + 2 s", sum(w <= interval + 2 for w in waits), "runs", 20)
     figure(f"{lag}: the longest", max(waits), "seconds", interval + 2, "at most")
@@ -155,7 +185,14 @@ async def _turning_bad(on: Play, ns: str, interval: int, chance: random.Random) 
     wanted = patient("2", interval=f"{interval}s")
     wanted["strategy"]["steps"] = [{"weight": 10, "hold": "10m"}]
     await on.ask(ns, wanted)
-    await on.until(ns, lambda s: s.get("phase") == "Trial" and bool(s.get("gates")) and s["gates"][0]["measurement"] == "Pass")
+    await on.until(
+        ns,
+        lambda s: (
+            s.get("phase") == "Trial"
+            and bool(s.get("gates"))
+            and s["gates"][0]["measurement"] == "Pass"
+        ),
+    )
     await asyncio.sleep(chance.uniform(0, interval))
     on.on.world.worse[ns, "2"], begun = BAD, time.monotonic()
     end = begun + PATIENCE
@@ -168,10 +205,19 @@ async def _turning_bad(on: Play, ns: str, interval: int, chance: random.Random) 
     statuses = [e.raw["status"] for e in await on.through(ns, 0)]
     known = [s for s in statuses if any(g.get("value") == BAD for g in s.get("gates", ()))]
     assert known, "the bad value was never measured"
-    assert not [s for s in known if s["weight"]], "it got requests although its value was known to be bad"
+    assert not [s for s in known if s["weight"]], (
+        "it got requests although its value was known to be bad"
+    )
     return waited
 
 
 async def _weight(on: Play, ns: str) -> str:
     ingresses, _ = await on.on.api.list("Ingress", ns)
-    return next((i["metadata"]["annotations"][WEIGHT] for i in ingresses if i["metadata"]["name"] == f"{NAME}-canary"), "")
+    return next(
+        (
+            i["metadata"]["annotations"][WEIGHT]
+            for i in ingresses
+            if i["metadata"]["name"] == f"{NAME}-canary"
+        ),
+        "",
+    )

@@ -1,4 +1,6 @@
-"""Real operator processes through the fault proxy: killed, stopped, refused, left without replies and without events."""
+"""Real operator processes through the fault proxy: killed, stopped, refused, left without replies
+and without events.
+"""
 
 import asyncio
 import itertools
@@ -12,7 +14,17 @@ import pytest
 from scripts.cluster.apiserver import apiserver
 from tests.api.harness import Api
 from tests.faults.audit import differences
-from tests.faults.extent import ALL, BY_TWO, EVENT_FAULTS, EVENTS_APART, IDLE, KILLED, PLAYED, STOPPED, WRITES_APART
+from tests.faults.extent import (
+    ALL,
+    BY_TWO,
+    EVENT_FAULTS,
+    EVENTS_APART,
+    IDLE,
+    KILLED,
+    PLAYED,
+    STOPPED,
+    WRITES_APART,
+)
 from tests.faults.processes import Scene, Show, show
 from tests.faults.proxy import KILLS, REFUSALS, Fault
 from tests.faults.stories import Story
@@ -41,18 +53,26 @@ def directory(tmp_path: Path) -> Path:
 
 
 def scene(story: Story, number: int = 0, fault: Fault | None = None, also: str = "") -> Scene:
-    said = re.sub("[^a-z0-9]+", "-", f"{story.name} {fault.name if fault else 'clean'} {number} {also}".lower())
+    said = re.sub(
+        "[^a-z0-9]+",
+        "-",
+        f"{story.name} {fault.name if fault else 'clean'} {number} {also}".lower(),
+    )
     return Scene(story, said.strip("-")[:63], number, fault)
 
 
 async def endings(on: Show, clean: dict[str, Scene]) -> dict[str, Any]:
-    """The end states of stories without faults, by story, after a look whether they are what the stories say."""
+    """The end states of stories without faults, by story, after a look whether they are what the
+    stories say.
+    """
     wanted = {}
     for name, one in clean.items():
         state, broken = await on.ending(one)
         assert not broken, name
         rollout = state.get("ModelRollout iris")
-        assert (rollout and (rollout["status"]["phase"], rollout["status"]["stable"]["version"])) == one.story.ends
+        assert (
+            rollout and (rollout["status"]["phase"], rollout["status"]["stable"]["version"])
+        ) == one.story.ends
         wanted[name] = state
     return wanted
 
@@ -66,7 +86,9 @@ async def compared(on: Show, scenes: Sequence[Scene], wanted: dict[str, Any]) ->
 
 
 async def played(kubeconfig: Path, directory: Path, scenes: Sequence[Scene]) -> int:
-    """Play the scenes, some at a time, beside one clean one of each story; returns how many were spoiled."""
+    """Play the scenes, some at a time, beside one clean one of each story; returns how many were
+    spoiled.
+    """
     async with show(kubeconfig, directory) as on:
         clean = {story.name: scene(story) for story in PLAYED}
         await on.play(list(clean.values()))
@@ -87,7 +109,9 @@ def _batched(scenes: Sequence[Scene]) -> Iterator[Sequence[Scene]]:
         yield scenes[start : start + AT_ONCE]
 
 
-async def test_every_kind_of_refusal_and_silence(kubeconfig: Path, directory: Path, figure: Figure) -> None:
+async def test_every_kind_of_refusal_and_silence(
+    kubeconfig: Path, directory: Path, figure: Figure
+) -> None:
     faults = itertools.cycle((Fault.HANG, *REFUSALS, Fault.LOST))
     numbers = range(1, MOST_WRITES + 1, WRITES_APART)
     scenes = [scene(story, number, next(faults)) for story in PLAYED for number in numbers]
@@ -97,7 +121,9 @@ async def test_every_kind_of_refusal_and_silence(kubeconfig: Path, directory: Pa
 
 
 @pytest.mark.parametrize("fault", EVENT_FAULTS, ids=lambda f: f.name.lower())
-async def test_every_event_lost_or_late(fault: Fault, kubeconfig: Path, directory: Path, figure: Figure) -> None:
+async def test_every_event_lost_or_late(
+    fault: Fault, kubeconfig: Path, directory: Path, figure: Figure
+) -> None:
     numbers = range(1, MOST_EVENTS + 1, EVENTS_APART)
     scenes = [scene(story, number, fault) for story in PLAYED for number in numbers]
     spoiled = await played(kubeconfig, directory, scenes)
@@ -128,14 +154,18 @@ async def test_killed_again_and_again(kubeconfig: Path, directory: Path, figure:
     figure("SIGKILLs of the real operator", kills, "kills", 60)
 
 
-async def test_two_operators_one_of_them_stopped(kubeconfig: Path, directory: Path, figure: Figure) -> None:
+async def test_two_operators_one_of_them_stopped(
+    kubeconfig: Path, directory: Path, figure: Figure
+) -> None:
     async with show(kubeconfig, directory, operators=2) as on:
         clean = {story.name: scene(story, also="also by two") for story in PLAYED}
         stories = itertools.islice(itertools.cycle(PLAYED), BY_TWO)
         scenes = [scene(story, n, also="by two") for n, story in enumerate(stories)]
 
         async def stop() -> None:
-            """Each in turn stands still for longer than any lease, in the middle of it, and goes on."""
+            """Each in turn stands still for longer than any lease, in the middle of it, and goes
+            on.
+            """
             for operator, seconds in zip(on.operators, STOPPED, strict=True):
                 await asyncio.sleep(6)
                 operator.stop()
@@ -147,4 +177,6 @@ async def test_two_operators_one_of_them_stopped(kubeconfig: Path, directory: Pa
         await stopping
         await compared(on, scenes, await endings(on, clean))
         assert not await on.idle(IDLE)
-        figure("rollouts under two operators, each stopped for a while", len(scenes), "rollouts", 50)
+        figure(
+            "rollouts under two operators, each stopped for a while", len(scenes), "rollouts", 50
+        )

@@ -1,4 +1,6 @@
-"""Every reply of Prometheus through the real reader, the gates and the engine: nothing unproved is promoted, nothing good rolled back."""
+"""Every reply of Prometheus through the real reader, the gates and the engine: nothing unproved is
+promoted, nothing good rolled back.
+"""
 
 import itertools
 import socket
@@ -13,7 +15,20 @@ from rollout_operator.domain.decide import decide
 from rollout_operator.domain.spec import Metric, Spec
 from rollout_operator.domain.status import Phase
 from rollout_operator.registry import Registry
-from tests.faults.replies import BAD, GOOD, NAMESPACE, REPLIES, Manner, Moment, Prometheus, Reply, Verdict, errors, gauge, labelled
+from tests.faults.replies import (
+    BAD,
+    GOOD,
+    NAMESPACE,
+    REPLIES,
+    Manner,
+    Moment,
+    Prometheus,
+    Reply,
+    Verdict,
+    errors,
+    gauge,
+    labelled,
+)
 from tests.unit.engine.builders import START, at, observed, on_trial, ready, revision, spec
 
 V1, V2 = revision(1, promoted=True), revision(2, replicas=1, ready_at=START)
@@ -24,11 +39,16 @@ GATES = {
 }
 SURELY: dict[str, dict[Verdict, Reply]] = {
     "accuracy": {Verdict.GOOD: gauge(GOOD), Verdict.BAD: gauge(BAD)},
-    "labelled": {Verdict.GOOD: labelled(lambda n: 60 + n, lambda _: 2), Verdict.BAD: labelled(lambda _: 0, lambda n: 60 + n)},
+    "labelled": {
+        Verdict.GOOD: labelled(lambda n: 60 + n, lambda _: 2),
+        Verdict.BAD: labelled(lambda _: 0, lambda n: 60 + n),
+    },
     "errorRate": {Verdict.GOOD: errors("1000", "2"), Verdict.BAD: errors("1000", "200")},
 }
 INTERVAL, HOLD, MAX_HOLD = 5, 20, 40
-"""Seconds, as `spec` has them: a step may end after HOLD, and without evidence ends at HOLD + MAX_HOLD."""
+"""Seconds, as `spec` has them: a step may end after HOLD, and without evidence ends at HOLD +
+MAX_HOLD.
+"""
 
 
 NEVER_ENDING = {Manner.HANG, Manner.DRIP}
@@ -50,21 +70,42 @@ async def asked() -> AsyncIterator[tuple[Prometheus, prometheus.Prometheus]]:
 
 
 def wanted(gate: str) -> Spec:
-    return spec("models:/iris/2", analysis={"interval": f"{INTERVAL}s", "maxHold": f"{MAX_HOLD}s", "gates": [GATES[gate]]})
+    return spec(
+        "models:/iris/2",
+        analysis={"interval": f"{INTERVAL}s", "maxHold": f"{MAX_HOLD}s", "gates": [GATES[gate]]},
+    )
 
 
-async def trial(asked: tuple[Prometheus, prometheus.Prometheus], gate: str, replies: Sequence[Reply]) -> tuple[Phase, int]:
-    """Look at every interval, with these replies in turn; where the trial leads to, and after how many seconds."""
+async def trial(
+    asked: tuple[Prometheus, prometheus.Prometheus], gate: str, replies: Sequence[Reply]
+) -> tuple[Phase, int]:
+    """Look at every interval, with these replies in turn; where the trial leads to, and after how
+    many seconds.
+    """
     server, reader = asked
     status, metric = on_trial(), Metric.ERROR_RATE if gate == "errorRate" else Metric.ACCURACY
     for n, reply in zip(itertools.count(1), itertools.cycle(replies), strict=False):
         seconds = n * INTERVAL
         now = at(seconds)
-        server.reply, server.moment = reply, Moment(now.timestamp(), START.timestamp(), V2.revision, n)
-        # Waiting for what never ends is cut short, which changes nothing but how long the test takes.
-        prometheus.TIMEOUT = aiohttp.ClientTimeout(total=0.15) if reply.manner in NEVER_ENDING else PATIENCE
-        answers = await ask(Question("", (metric,), now.timestamp()), Registry("", reader.session, {}), reader)
-        seen = observed(seconds, spec=wanted(gate), status=status, workloads=ready(V1, V2), answers=answers.of(NAMESPACE, V2))
+        server.reply, server.moment = (
+            reply,
+            Moment(now.timestamp(), START.timestamp(), V2.revision, n),
+        )
+        # Waiting for what never ends is cut short, which changes nothing but how long the test
+        # takes.
+        prometheus.TIMEOUT = (
+            aiohttp.ClientTimeout(total=0.15) if reply.manner in NEVER_ENDING else PATIENCE
+        )
+        answers = await ask(
+            Question("", (metric,), now.timestamp()), Registry("", reader.session, {}), reader
+        )
+        seen = observed(
+            seconds,
+            spec=wanted(gate),
+            status=status,
+            workloads=ready(V1, V2),
+            answers=answers.of(NAMESPACE, V2),
+        )
         status = decide(seen).status
         if status.phase is not Phase.TRIAL:
             return status.phase, seconds
@@ -72,7 +113,12 @@ async def trial(asked: tuple[Prometheus, prometheus.Prometheus], gate: str, repl
 
 
 def test_the_table_is_long_enough(figure: Callable[..., None]) -> None:
-    figure("replies of Prometheus, alone and alternating with good and bad values", len(REPLIES) + 1, "replies", 60)
+    figure(
+        "replies of Prometheus, alone and alternating with good and bad values",
+        len(REPLIES) + 1,
+        "replies",
+        60,
+    )
     assert len(REPLIES) >= 60
 
 
@@ -86,14 +132,18 @@ async def test_alone(reply: Reply, asked: tuple[Prometheus, prometheus.Prometheu
             assert (phase, seconds) == (Phase.ROLLING_BACK, INTERVAL)
         case Verdict.NONE:
             assert phase is Phase.ROLLING_BACK, "it was promoted without proof"
-            assert seconds >= HOLD + MAX_HOLD, "a model that may be good was rolled back before maxHold"
+            assert seconds >= HOLD + MAX_HOLD, (
+                "a model that may be good was rolled back before maxHold"
+            )
 
 
 UNSOUND = {name: reply for name, reply in REPLIES.items() if reply.verdict is Verdict.NONE}
 
 
 @pytest.mark.parametrize("reply", UNSOUND.values(), ids=UNSOUND.keys())
-async def test_alternating_with_good_values(reply: Reply, asked: tuple[Prometheus, prometheus.Prometheus]) -> None:
+async def test_alternating_with_good_values(
+    reply: Reply, asked: tuple[Prometheus, prometheus.Prometheus]
+) -> None:
     """However the two fall, a good model is not rolled back before maxHold."""
     good = SURELY[reply.gate][Verdict.GOOD]
     for replies in ([reply, good], [good, reply], [reply, reply, reply, good]):
@@ -102,12 +152,15 @@ async def test_alternating_with_good_values(reply: Reply, asked: tuple[Prometheu
 
 
 @pytest.mark.parametrize("reply", UNSOUND.values(), ids=UNSOUND.keys())
-async def test_alternating_with_bad_values(reply: Reply, asked: tuple[Prometheus, prometheus.Prometheus]) -> None:
+async def test_alternating_with_bad_values(
+    reply: Reply, asked: tuple[Prometheus, prometheus.Prometheus]
+) -> None:
     """A bad model goes with the first value that can be read, and is never promoted."""
     bad = SURELY[reply.gate][Verdict.BAD]
     phase, seconds = await trial(asked, reply.gate, [reply, reply, bad])
     assert phase is Phase.ROLLING_BACK
-    # Predictions without label may have been right: what was counted before stands in the way of a quick verdict.
+    # Predictions without label may have been right: what was counted before stands in the way of a
+    # quick verdict.
     assert seconds == 3 * INTERVAL or reply is REPLIES["labels for a tenth of the predictions"]
 
 
@@ -122,6 +175,8 @@ def closed() -> Iterator[str]:
 @pytest.mark.parametrize("gate", GATES)
 async def test_refused(gate: str, closed: str) -> None:
     async with aiohttp.ClientSession() as session:
-        phase, seconds = await trial((Prometheus(), prometheus.Prometheus(closed, session)), gate, [gauge(GOOD)])
+        phase, seconds = await trial(
+            (Prometheus(), prometheus.Prometheus(closed, session)), gate, [gauge(GOOD)]
+        )
     assert phase is Phase.ROLLING_BACK
     assert seconds >= HOLD + MAX_HOLD

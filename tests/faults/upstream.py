@@ -48,7 +48,10 @@ class Upstream:
     async def of(cls, kubeconfig: Path) -> AsyncIterator[Self]:
         """Connect as the kubeconfig says."""
         config = json.loads(await asyncio.to_thread(kubeconfig.read_text))
-        server, token = config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]["token"]
+        server, token = (
+            config["clusters"][0]["cluster"]["server"],
+            config["users"][0]["user"]["token"],
+        )
         headers = {"Authorization": f"Bearer {token}"}
         async with aiohttp.ClientSession(server, headers=headers, connector=trusting()) as session:
             yield cls(server, token, session)
@@ -67,14 +70,22 @@ class Upstream:
 
     async def watch(self, kind: str, since: str) -> AsyncIterator[Object]:
         """Events of a kind, without end."""
-        query = {"watch": "1", "resourceVersion": since, **({} if kind == "ModelRollout" else {"labelSelector": OURS})}
-        async with self.session.get(path(kind), params=query, timeout=aiohttp.ClientTimeout(total=None)) as reply:
+        query = {
+            "watch": "1",
+            "resourceVersion": since,
+            **({} if kind == "ModelRollout" else {"labelSelector": OURS}),
+        }
+        async with self.session.get(
+            path(kind), params=query, timeout=aiohttp.ClientTimeout(total=None)
+        ) as reply:
             async for line in reply.content:
                 yield json.loads(line)
 
     async def namespace(self, name: str) -> None:
         """Make a namespace."""
-        async with self.session.post("/api/v1/namespaces", json={"metadata": {"name": name}}) as reply:
+        async with self.session.post(
+            "/api/v1/namespaces", json={"metadata": {"name": name}}
+        ) as reply:
             assert reply.status == 201, await reply.text()
 
     async def apply(self, kind: str, namespace: str, name: str, body: Object) -> None:
@@ -88,20 +99,28 @@ class Upstream:
             **body,
         }
         whole["metadata"] = {"name": name, **body.get("metadata", {})}
-        async with self.session.patch(f"{path(kind, namespace)}/{name}", data=json.dumps(whole), params=query, headers=headers) as reply:
+        async with self.session.patch(
+            f"{path(kind, namespace)}/{name}", data=json.dumps(whole), params=query, headers=headers
+        ) as reply:
             assert reply.status < 300, await reply.text()
 
     async def set_status(self, kind: str, namespace: str, name: str, status: Object) -> None:
-        """Write the status of an object, as a controller would; one that is gone meanwhile is no error."""
+        """Write the status of an object, as a controller would; one that is gone meanwhile is no
+        error.
+        """
         headers = {"Content-Type": "application/merge-patch+json"}
         async with self.session.patch(
-            f"{path(kind, namespace)}/{name}/status", data=json.dumps({"status": status}), headers=headers
+            f"{path(kind, namespace)}/{name}/status",
+            data=json.dumps({"status": status}),
+            headers=headers,
         ) as reply:
             assert reply.status in {200, 404}, await reply.text()
 
     async def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object in the background; one that is gone is no error."""
-        async with self.session.delete(f"{path(kind, namespace)}/{name}", json={"propagationPolicy": "Background"}) as reply:
+        async with self.session.delete(
+            f"{path(kind, namespace)}/{name}", json={"propagationPolicy": "Background"}
+        ) as reply:
             assert reply.status in {200, 202, 404}, await reply.text()
 
 

@@ -1,4 +1,6 @@
-"""What Prometheus and the registry say, scripted: they must answer at exact moments of a clock that the test turns."""
+"""What Prometheus and the registry say, scripted: they must answer at exact moments of a clock that
+the test turns.
+"""
 
 import contextlib
 import json
@@ -24,8 +26,9 @@ ACCURACY = {"1": 0.91, "2": 0.95, "3": 0.62, "4": 0.93, "5": 0.9}
 class World:
     """One answer for all rollouts, as the real ones have it.
 
-    revisions: revision → (namespace, version), filled by the hands; silent: (namespace, version) whose series are gone; worse:
-    (namespace, version) that have become bad; tags and aliases: what the registry was told.
+    revisions: revision → (namespace, version), filled by the hands; silent: (namespace, version)
+    whose series are gone; worse: (namespace, version) that have become bad; tags and aliases: what
+    the registry was told.
     """
 
     clock: Callable[[], float] = time.time
@@ -42,7 +45,13 @@ class World:
         self.queries += 1
         result = [
             {
-                "metric": {"__name__": "ml_model_accuracy", "namespace": ns, "revision": revision, "version": version, "pod": "p"},
+                "metric": {
+                    "__name__": "ml_model_accuracy",
+                    "namespace": ns,
+                    "revision": revision,
+                    "version": version,
+                    "pod": "p",
+                },
                 "values": [[self.clock(), str(self.worse.get((ns, version), ACCURACY[version]))]],
             }
             for revision, (ns, version) in self.revisions.items()
@@ -53,9 +62,20 @@ class World:
     def version(self, name: str, version: str) -> tuple[int, dict[str, Any]]:
         """The registry's answer about a version, or about @ and an alias."""
         if version not in ACCURACY:
-            return 404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Model Version (name={name}, version={version}) not found"}
+            return 404, {
+                "error_code": "RESOURCE_DOES_NOT_EXIST",
+                "message": f"Model Version (name={name}, version={version}) not found",
+            }
         tags = [{"key": f"{GROUP}/digest", "value": "sha256:" + f"{int(version):064x}"}]
-        return 200, {"model_version": {"name": name, "version": version, "status": "READY", "run_id": "r", "tags": tags}}
+        return 200, {
+            "model_version": {
+                "name": name,
+                "version": version,
+                "status": "READY",
+                "run_id": "r",
+                "tags": tags,
+            }
+        }
 
     def told(self, path: str, body: dict[str, str]) -> None:
         """The registry learns a tag or an alias."""

@@ -26,7 +26,9 @@ def test_the_notebooks_are_there() -> None:
 
 
 def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cell that raises fails the test with its traceback. Neither the checkout nor the user's own MLflow is written to."""
+    """A cell that raises fails the test with its traceback. Neither the checkout nor the user's own
+    MLflow is written to.
+    """
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     (tmp_path / "data").symlink_to(ROOT / "data", target_is_directory=True)
     (tmp_path / "trainer").symlink_to(ROOT / "trainer", target_is_directory=True)
@@ -39,5 +41,9 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_notebook_is_kept_without_what_it_printed(path: Path) -> None:
     notebook = read(path)
-    kept = [c.id for c in notebook.cells if c.cell_type == "code" and (c.outputs or c.execution_count)]
-    assert not kept, "clear all outputs before committing: they grow stale, and their differences cannot be read"
+    kept = [
+        c.id for c in notebook.cells if c.cell_type == "code" and (c.outputs or c.execution_count)
+    ]
+    assert not kept, (
+        "clear all outputs before committing: they grow stale, and their differences cannot be read"
+    )

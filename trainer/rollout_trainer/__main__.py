@@ -30,13 +30,20 @@ for _command in (validate, prepare, draft):
 
 def _named(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
     if name is not None and (
-        not name or name[0] in "-." or not all((c.isalnum() and c.isascii()) or c in "_-." for c in name) or len(name) > 200
+        not name
+        or name[0] in "-."
+        or not all((c.isalnum() and c.isascii()) or c in "_-." for c in name)
+        or len(name) > 200
     ):
-        raise click.BadParameter(f"{name!r}: write {PATTERN}, beginning with a letter, a digit or '_'.")
+        raise click.BadParameter(
+            f"{name!r}: write {PATTERN}, beginning with a letter, a digit or '_'."
+        )
     return name
 
 
-def _set(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
+def _set(
+    _context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, Any]:
     from rollout_trainer import numerals  # noqa: PLC0415 - values are read as a recipe file's are
 
     said = {}
@@ -49,23 +56,68 @@ def _set(_context: click.Context, _parameter: click.Parameter, pairs: tuple[str,
 
 
 @main.command()
-@click.option("--config", type=FILE, help="YAML file with a recipe: name, data, estimator, parameters, preprocessing, seed.")
-@click.option("--name", envvar="MLFLOW_MODEL_NAME", callback=_named, help="Registered model; also MLFLOW_MODEL_NAME.  [default: iris]")
-@click.option("--estimator", help="Import path of a scikit-learn classifier.  [default: sklearn.ensemble.RandomForestClassifier]")
 @click.option(
-    "--set", "parameters", multiple=True, metavar="KEY=VALUE", callback=_set, help="A parameter of the estimator; repeat for more."
+    "--config",
+    type=FILE,
+    help="YAML file with a recipe: name, data, estimator, parameters, preprocessing, seed.",
 )
-@click.option("--n-estimators", type=click.IntRange(1, 1000), help="Short for --set n_estimators=N: trees in the forest.")
-@click.option("--max-depth", type=click.IntRange(1, 100), help="Short for --set max_depth=N: depth of each tree.")
-@click.option("--features", type=click.IntRange(1), help="How many of the features it sees; all by default.")
-@click.option("--shuffle-labels", type=click.FloatRange(0, 1), help="Share of training labels to shuffle.  [default: 0]")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the estimator and of the shuffling.  [default: 0]")
+@click.option(
+    "--name",
+    envvar="MLFLOW_MODEL_NAME",
+    callback=_named,
+    help="Registered model; also MLFLOW_MODEL_NAME.  [default: iris]",
+)
+@click.option(
+    "--estimator",
+    help=(
+        "Import path of a scikit-learn classifier.  [default:"
+        " sklearn.ensemble.RandomForestClassifier]"
+    ),
+)
+@click.option(
+    "--set",
+    "parameters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_set,
+    help="A parameter of the estimator; repeat for more.",
+)
+@click.option(
+    "--n-estimators",
+    type=click.IntRange(1, 1000),
+    help="Short for --set n_estimators=N: trees in the forest.",
+)
+@click.option(
+    "--max-depth",
+    type=click.IntRange(1, 100),
+    help="Short for --set max_depth=N: depth of each tree.",
+)
+@click.option(
+    "--features", type=click.IntRange(1), help="How many of the features it sees; all by default."
+)
+@click.option(
+    "--shuffle-labels",
+    type=click.FloatRange(0, 1),
+    help="Share of training labels to shuffle.  [default: 0]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="Seed of the estimator and of the shuffling.  [default: 0]",
+)
 @click.option("--data", type=FILE, help="CSV to train on.  [default: data/processed/iris.csv]")
-@click.option("--contract", type=FILE, help="The data's contract.  [default: data/contracts/<name>.yaml beside its folder]")
+@click.option(
+    "--contract",
+    type=FILE,
+    help="The data's contract.  [default: data/contracts/<name>.yaml beside its folder]",
+)
 @click.option(
     "--training-rows/--no-training-rows",
     default=True,
-    help="Whether up to 1,000 training rows travel with the model, where whoever reads it reads them.  [default: they do]",
+    help=(
+        "Whether up to 1,000 training rows travel with the model, where whoever reads it reads"
+        " them.  [default: they do]"
+    ),
 )
 @click.option("--output", type=FILE, help="File to write the MODEL_URI to, for CI.")
 def train(  # noqa: PLR0917 - one for each option
@@ -87,16 +139,22 @@ def train(  # noqa: PLR0917 - one for each option
     """
     shorthand = {"n_estimators": n_estimators, "max_depth": max_depth}
     parameters |= {key: value for key, value in shorthand.items() if value is not None}
-    from rollout_trainer.recipe import Recipe  # noqa: PLC0415 - takes seconds, which --help and bad input need not wait for
+    from rollout_trainer.recipe import Recipe  # noqa: PLC0415
 
     try:
         if output is not None:
-            output.unlink(missing_ok=True)  # of an earlier run: who deploys it after a failure deploys that
+            output.unlink(
+                missing_ok=True
+            )  # of an earlier run: who deploys it after a failure deploys that
         recipe = Recipe() if config is None else Recipe.read(config)
         if given["estimator"] not in {None, recipe.estimator}:
             recipe = recipe.changed(parameters={})  # those of another estimator
         merged = {**recipe.parameters, **parameters}
-        uri = _trained(recipe.changed(parameters=merged, shuffled=shuffle_labels, **given), contract, training_rows=training_rows)
+        uri = _trained(
+            recipe.changed(parameters=merged, shuffled=shuffle_labels, **given),
+            contract,
+            training_rows=training_rows,
+        )
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(uri + "\n")
@@ -130,15 +188,20 @@ def _trained(recipe: "Recipe", contract: Path | None, *, training_rows: bool) ->
     )
     if evaluation.constant:
         click.echo(
-            f"warning: it says {evaluation.constant} of every held-out row, and its accuracy is the share of that class; "
-            f"balanced_accuracy is {metrics['balanced_accuracy']:.4f}. Try class_weight=balanced; a recipe may ask for a `least` of it.",
+            f"warning: it says {evaluation.constant} of every held-out row, and its accuracy is the"
+            f" share of that class; balanced_accuracy is {metrics['balanced_accuracy']:.4f}. Try"
+            " class_weight=balanced; a recipe may ask for a `least` of it.",
             err=True,
         )
     if short := fallen_short(metrics, recipe.least):
         raise TrainerError(short)
     registered = register(recipe, model, split, evaluation, training_rows=training_rows)
     if not registered.new:
-        click.echo(f"{registered.uri} has exactly this content, {registered.digest[:19]}…: nothing new is registered.", err=True)
+        click.echo(
+            f"{registered.uri} has exactly this content, {registered.digest[:19]}…: nothing new is"
+            " registered.",
+            err=True,
+        )
     if registered.memory:
         click.echo(
             f"memory {registered.memory // 2**20} MiB until a pod serves it: "

@@ -1,8 +1,10 @@
-"""The same model as the same bytes: what a clock, a memory address or chance put into an artifact is taken out again.
+"""The same model as the same bytes: what a clock, a memory address or chance put into an artifact
+is taken out again.
 
-A digest is only an identity if training twice gives it twice. Four things stand in the way: MLflow writes a time and a random id
-into MLmodel; skops names files and objects by their address (`id()`); the node arrays of trees have padding bytes that nobody sets;
-and some of scikit-learn's objects keep how many cores they were made with.
+A digest is only an identity if training twice gives it twice. Four things stand in the way: MLflow
+writes a time and a random id into MLmodel; skops names files and objects by their address (`id()`);
+the node arrays of trees have padding bytes that nobody sets; and some of scikit-learn's objects
+keep how many cores they were made with.
 """
 
 import io
@@ -17,7 +19,9 @@ import yaml
 CHANCE = ("utc_time_created", "model_uuid", "model_size_bytes")
 """Keys of MLmodel that differ from run to run; MLflow reads it without them."""
 CORES = {("_BinMapper", "n_threads")}
-"""Classes of scikit-learn and their attributes that hold the number of cores; None there is as many as there are."""
+"""Classes of scikit-learn and their attributes that hold the number of cores; None there is as many
+as there are.
+"""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -40,7 +44,9 @@ def _rewrite(file: Path) -> None:
     _renumber(schema, {}, names)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for old, new in names.items():
-            archive.writestr(_entry(new), _without_padding(parts[old]) if old.endswith(".npy") else parts[old])
+            archive.writestr(
+                _entry(new), _without_padding(parts[old]) if old.endswith(".npy") else parts[old]
+            )
         archive.writestr(_entry("schema.json"), json.dumps(schema, indent=2))
 
 
@@ -51,18 +57,23 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 def _without_cores(node: Any) -> None:
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+    for child in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    ):
         _without_cores(child)
     if not isinstance(node, dict) or not isinstance(held := node.get("content"), dict):
         return
     for kind, attribute in CORES:
-        if node.get("__class__") == kind and isinstance(kept := (held.get("content") or {}).get(attribute), dict):
+        if node.get("__class__") == kind and isinstance(
+            kept := (held.get("content") or {}).get(attribute), dict
+        ):
             kept["content"] = "null"
 
 
 def _renumber(node: Any, ids: dict[object, int], names: dict[str, str]) -> None:
-    """Number objects and files in the order in which the tree names them. Plain values are told apart by what they are: whether
-    two equal ones share an address is chance."""
+    """Number objects and files in the order in which the tree names them. Plain values are told
+    apart by what they are: whether two equal ones share an address is chance.
+    """
     if isinstance(node, list):
         for child in node:
             _renumber(child, ids, names)
@@ -70,7 +81,11 @@ def _renumber(node: Any, ids: dict[object, int], names: dict[str, str]) -> None:
     if not isinstance(node, dict):
         return
     if "__id__" in node:
-        same = ("value", node["__class__"], node["content"]) if node.get("is_json") else ("object", node["__id__"])
+        same = (
+            ("value", node["__class__"], node["content"])
+            if node.get("is_json")
+            else ("object", node["__id__"])
+        )
         node["__id__"] = ids.setdefault(same, len(ids) + 1)
     if isinstance(file := node.get("file"), str):
         node["file"] = names.setdefault(file, f"{len(names) + 1}{Path(file).suffix}")

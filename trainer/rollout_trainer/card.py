@@ -1,7 +1,8 @@
-"""The model card: what a model is, what it was trained on and how good it is, in Markdown, inside of the artifact.
+"""The model card: what a model is, what it was trained on and how good it is, in Markdown, inside
+of the artifact.
 
-Sections after Mitchell et al. 2019, Model Cards for Model Reporting (doi:10.1145/3287560.3287596). No time and no address stands in
-it, so that the same data and recipe give the same card.
+Sections after Mitchell et al. 2019, Model Cards for Model Reporting (doi:10.1145/3287560.3287596).
+No time and no address stands in it, so that the same data and recipe give the same card.
 """
 
 from rollout_trainer.data import HELD_OUT, Split
@@ -14,12 +15,19 @@ def card(recipe: Recipe, split: Split, evaluation: Evaluation) -> str:
     metrics = evaluation.metrics
     rows = len(split.train) + len(split.test)
     parameters = ", ".join(f"{k}={v!r}" for k, v in recipe.parameters.items()) or "defaults"
-    before = " after " + ", ".join(f"`{p}`" for p in recipe.preprocessing) if recipe.preprocessing else ""
+    before = (
+        " after " + ", ".join(f"`{p}`" for p in recipe.preprocessing)
+        if recipe.preprocessing
+        else ""
+    )
     crossed = f"{metrics['cv_accuracy_mean']:.4f} ± {metrics['cv_accuracy_std']:.4f}"
     lines = [
         f"# {recipe.name}",
         "",
-        f"Predicts `{split.train_labels.name}` ({', '.join(evaluation.classes)}) from {len(split.train.columns)} numbers.",
+        (
+            f"Predicts `{split.train_labels.name}` ({', '.join(evaluation.classes)}) from"
+            f" {len(split.train.columns)} numbers."
+        ),
         "",
         "## Model",
         "",
@@ -28,11 +36,18 @@ def card(recipe: Recipe, split: Split, evaluation: Evaluation) -> str:
         "",
         "## Data",
         "",
-        f"`{recipe.data.name}`, {rows} rows, digest `{split.digest}`; {len(split.test)} rows ({HELD_OUT:.0%}) were held out.",
+        (
+            f"`{recipe.data.name}`, {rows} rows, digest `{split.digest}`; {len(split.test)} rows"
+            f" ({HELD_OUT:.0%}) were held out."
+        ),
         "",
         "| feature | least | mean | greatest |",
         "| --- | --- | --- | --- |",
-        *(f"| {c} | {split.train[c].min():.4g} | {split.train[c].mean():.4g} | {split.train[c].max():.4g} |" for c in split.train.columns),
+        *(
+            f"| {c} | {split.train[c].min():.4g} | {split.train[c].mean():.4g} |"
+            f" {split.train[c].max():.4g} |"
+            for c in split.train.columns
+        ),
         "",
         "## Evaluation",
         "",
@@ -41,20 +56,36 @@ def card(recipe: Recipe, split: Split, evaluation: Evaluation) -> str:
         f"| accuracy | {metrics['accuracy']:.4f} | {metrics['samples']:.0f} held-out rows |",
         f"| balanced accuracy | {metrics['balanced_accuracy']:.4f} | the same |",
         f"| F1, mean of the classes | {metrics['f1_macro']:.4f} | the same |",
-        *([f"| log loss, 0 is best | {metrics['log_loss']:.4f} | the same |"] if "log_loss" in metrics else []),
-        f"| accuracy, cross-validated | {crossed} | {len(evaluation.crossed.accuracies)} folds of the training rows |",
-        *([f"| Brier score, 0 is best, 2 is worst | {metrics['cv_brier']:.4f} | the same folds |"] if "cv_brier" in metrics else []),
+        *(
+            [f"| log loss, 0 is best | {metrics['log_loss']:.4f} | the same |"]
+            if "log_loss" in metrics
+            else []
+        ),
+        (
+            f"| accuracy, cross-validated | {crossed} | {len(evaluation.crossed.accuracies)} folds"
+            " of the training rows |"
+        ),
+        *(
+            [f"| Brier score, 0 is best, 2 is worst | {metrics['cv_brier']:.4f} | the same folds |"]
+            if "cv_brier" in metrics
+            else []
+        ),
         "",
         f"| true, then predicted | {' | '.join(evaluation.classes)} | recall |",
         f"| --- |{' --- |' * len(evaluation.classes)} --- |",
         *(
             f"| {c} | {' | '.join(map(str, row))} | {recall:.4f} |"
-            for c, row, recall in zip(evaluation.classes, evaluation.confusion.tolist(), evaluation.recalls, strict=True)
+            for c, row, recall in zip(
+                evaluation.classes, evaluation.confusion.tolist(), evaluation.recalls, strict=True
+            )
         ),
         "",
         "## Limits",
         "",
-        "Nothing is known of it outside of the ranges above. Its accuracy in production is what its ModelRollout measures.",
+        (
+            "Nothing is known of it outside of the ranges above. Its accuracy in production is what"
+            " its ModelRollout measures."
+        ),
         "",
     ]
     return "\n".join(lines)
@@ -65,5 +96,7 @@ def _weakness(recipe: Recipe, split: Split) -> list[str]:
     if recipe.features is not None and recipe.features < len(split.train.columns):
         said.append(f"It sees the first {recipe.features} features only.")
     if recipe.shuffled:
-        said.append(f"Of its training labels {recipe.shuffled:.0%} were shuffled: it is meant to be bad.")
+        said.append(
+            f"Of its training labels {recipe.shuffled:.0%} were shuffled: it is meant to be bad."
+        )
     return said

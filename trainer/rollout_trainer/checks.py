@@ -31,7 +31,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """All findings, and the table as a model gets it: the contract's columns in its order, rows with missing values left out.
+    """All findings, and the table as a model gets it: the contract's columns in its order, rows
+    with missing values left out.
 
     `clean` is None where a finding did not pass.
     """
@@ -45,12 +46,28 @@ class Examined:
         return tuple(f for f in self.findings if not f.passed)
 
 
-def examine(table: pd.DataFrame, contract: Contract, reference: pd.DataFrame | None = None) -> Examined:
+def examine(
+    table: pd.DataFrame, contract: Contract, reference: pd.DataFrame | None = None
+) -> Examined:
     """Hold `table` against the contract, and against `reference` for drift where one is given."""
     if missing := [c for c in (*contract.columns, contract.label) if c not in table.columns]:
-        finding = Finding("columns", "", f"no column {', '.join(missing)}", ", ".join((*contract.columns, contract.label)), passed=False)
+        finding = Finding(
+            "columns",
+            "",
+            f"no column {', '.join(missing)}",
+            ", ".join((*contract.columns, contract.label)),
+            passed=False,
+        )
         return Examined((finding,), None)
-    findings = [Finding("columns", "", _columns(table, contract), f"{len(contract.columns)} features and {contract.label}", passed=True)]
+    findings = [
+        Finding(
+            "columns",
+            "",
+            _columns(table, contract),
+            f"{len(contract.columns)} features and {contract.label}",
+            passed=True,
+        )
+    ]
     wanted = table[[*contract.columns, contract.label]]
     findings += _values(wanted, contract)
     typed = _typed(wanted, contract)
@@ -73,9 +90,12 @@ def _values(table: pd.DataFrame, contract: Contract) -> list[Finding]:
         try:
             pa.DataFrameSchema({column: schema}).validate(table[[column]], lazy=True)
         except SchemaErrors as broken:
-            # A case without a row says that a range could not be compared: the cells that are no numbers are cases of their own.
+            # A case without a row says that a range could not be compared: the cells that are no
+            # numbers are cases of their own.
             cases = broken.failure_cases.dropna(subset=["index"])
-            failures[str(column)] = list(dict.fromkeys(zip(cases["index"], cases["failure_case"], strict=True)))
+            failures[str(column)] = list(
+                dict.fromkeys(zip(cases["index"], cases["failure_case"], strict=True))
+            )
     found = []
     for name, limits in contract.features.items():
         allowed = span(limits.min, limits.max)
@@ -83,21 +103,33 @@ def _values(table: pd.DataFrame, contract: Contract) -> list[Finding]:
         inside = span(seen.min(), seen.max()) if seen.notna().any() else "no value"
         found.append(_cells("values", name, failures.get(name, []), inside, allowed))
     classes = ", ".join(map(str, contract.classes))
-    found.append(_cells("classes", contract.label, failures.get(contract.label, []), "no others", classes))
+    found.append(
+        _cells("classes", contract.label, failures.get(contract.label, []), "no others", classes)
+    )
     return found
 
 
 def schema_of(contract: Contract) -> pa.DataFrameSchema:
-    """The contract's columns as a pandera schema; missing values are allowed here, their share is a check of its own."""
+    """The contract's columns as a pandera schema; missing values are allowed here, their share is a
+    check of its own.
+    """
     columns = {
-        name: pa.Column(float, pa.Check.in_range(limits.min, limits.max), nullable=True, coerce=True)
+        name: pa.Column(
+            float, pa.Check.in_range(limits.min, limits.max), nullable=True, coerce=True
+        )
         for name, limits in contract.features.items()
     }
-    label = pa.Column(None, pa.Check(lambda labels: _labels(labels, contract).isin(contract.classes)), nullable=True)
+    label = pa.Column(
+        None,
+        pa.Check(lambda labels: _labels(labels, contract).isin(contract.classes)),
+        nullable=True,
+    )
     return pa.DataFrameSchema({**columns, contract.label: label})
 
 
-def _cells(check: str, column: str, failures: list[tuple[object, object]], fine: str, allowed: str) -> Finding:
+def _cells(
+    check: str, column: str, failures: list[tuple[object, object]], fine: str, allowed: str
+) -> Finding:
     if not failures:
         return Finding(check, column, fine, allowed, passed=True)
     named = ", ".join(f"{value} in row {_row(index)}" for index, value in failures[:SHOWN])
@@ -114,13 +146,19 @@ def _typed(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """The table with floats and labels; what cannot be read as such counts as missing."""
     typed = table.copy()
     for name in contract.columns:
-        typed[name] = pd.to_numeric(table[name], errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
+        typed[name] = (
+            pd.to_numeric(table[name], errors="coerce")
+            .astype(float)
+            .replace([np.inf, -np.inf], np.nan)
+        )
     typed[contract.label] = _labels(table[contract.label], contract)
     return typed
 
 
 def _labels(labels: pd.Series, contract: Contract) -> pd.Series:
-    """Labels of the kind that the contract's classes are of, missing ones still among them: Int64, or text as it stands."""
+    """Labels of the kind that the contract's classes are of, missing ones still among them: Int64,
+    or text as it stands.
+    """
     if isinstance(contract.classes[0], int):
         numbers = {label: whole(label) for label in labels.dropna().unique().tolist()}
         return labels.astype(object).map(numbers).astype("Int64")
@@ -128,7 +166,9 @@ def _labels(labels: pd.Series, contract: Contract) -> pd.Series:
 
 
 def _without_gaps(typed: pd.DataFrame, label: str) -> pd.DataFrame:
-    """The rows that miss nothing; whole numbers as labels are plain int64, whether or not one was missing."""
+    """The rows that miss nothing; whole numbers as labels are plain int64, whether or not one was
+    missing.
+    """
     rows = typed.dropna().reset_index(drop=True)
     return rows.astype({label: "int64"}) if rows[label].dtype == "Int64" else rows
 
@@ -143,8 +183,20 @@ def _shape(typed: pd.DataFrame, contract: Contract) -> list[Finding]:
     rarest = min(shares, key=lambda c: shares[c])
     return [
         Finding("rows", "", str(rows), f"{contract.min_rows} or more", rows >= contract.min_rows),
-        Finding("missing values", "", _percent(missing), f"{_percent(contract.max_missing)} of rows", missing <= contract.max_missing),
-        Finding("duplicates", "", _percent(doubled), f"{_percent(contract.max_duplicates)} of rows", doubled <= contract.max_duplicates),
+        Finding(
+            "missing values",
+            "",
+            _percent(missing),
+            f"{_percent(contract.max_missing)} of rows",
+            missing <= contract.max_missing,
+        ),
+        Finding(
+            "duplicates",
+            "",
+            _percent(doubled),
+            f"{_percent(contract.max_duplicates)} of rows",
+            doubled <= contract.max_duplicates,
+        ),
         Finding(
             "class balance",
             contract.label,
@@ -160,7 +212,8 @@ def _drift(typed: pd.DataFrame, reference: pd.DataFrame, contract: Contract) -> 
         Finding(
             "drift",
             d.column,
-            f"distance {d.size:.2f}" + (", within chance" if d.size > contract.max_drift and not d.beyond_chance else ""),
+            f"distance {d.size:.2f}"
+            + (", within chance" if d.size > contract.max_drift and not d.beyond_chance else ""),
             f"{contract.max_drift:g} or less",
             d.size <= contract.max_drift or not d.beyond_chance,
         )

@@ -20,7 +20,9 @@ NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?")
 
 
 class Range(BaseModel):
-    """The least and the greatest value that a feature may have, both allowed; in the feature's own unit."""
+    """The least and the greatest value that a feature may have, both allowed; in the feature's own
+    unit.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,8 +39,9 @@ class Range(BaseModel):
 class Contract(BaseModel):
     """Columns with their ranges, the label with its classes, and limits for the table as a whole.
 
-    max_missing and max_duplicates are shares of rows, min_class_share the share of the rarest class; max_drift is the greatest
-    distance between two distributions, 0 to 1 (see rollout_trainer.drift).
+    max_missing and max_duplicates are shares of rows, min_class_share the share of the rarest
+    class; max_drift is the greatest distance between two distributions, 0 to 1 (see
+    rollout_trainer.drift).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,8 +58,13 @@ class Contract(BaseModel):
     @field_validator("classes", mode="before")
     @classmethod
     def _as_they_stand(cls, classes: object) -> object:
-        if isinstance(classes, list) and any(isinstance(one, bool) or one is None for one in classes):
-            raise ValueError("YAML takes yes, no, true, false and null for no words: put each class in quotes, as it stands in the data")
+        if isinstance(classes, list) and any(
+            isinstance(one, bool) or one is None for one in classes
+        ):
+            raise ValueError(
+                "YAML takes yes, no, true, false and null for no words: put each class in quotes,"
+                " as it stands in the data"
+            )
         return classes
 
     @model_validator(mode="after")
@@ -74,7 +82,9 @@ class Contract(BaseModel):
 
 
 def read(path: Path) -> Contract:
-    """The contract in the YAML file at `path`; raises TrainerError with the place of what is wrong."""
+    """The contract in the YAML file at `path`;
+    raises TrainerError with the place of what is wrong.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         if other := _otherwise(yaml.compose(text, yaml.SafeLoader)):
@@ -83,51 +93,77 @@ def read(path: Path) -> Contract:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as trouble:
         raise TrainerError(f"The contract {path} cannot be read: {trouble}") from trouble
     except ValidationError as broken:
-        said = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}" for e in broken.errors())
+        said = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in broken.errors()
+        )
         raise TrainerError(f"The contract {path} is not valid: {said}.") from broken
 
 
 def _otherwise(root: yaml.Node | None) -> str:
     """Which class YAML would read as another number than is written, in words; "" for none."""
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    lists = [value for key, value in pairs if key.value == "classes" and isinstance(value, yaml.SequenceNode)]
+    lists = [
+        value
+        for key, value in pairs
+        if key.value == "classes" and isinstance(value, yaml.SequenceNode)
+    ]
     for one in (item for classes in lists for item in classes.value):
         if one.tag == "tag:yaml.org,2002:int" and not re.fullmatch(r"0|-?[1-9][0-9]*", one.value):
-            return f"YAML takes {one.value} for another number or writing: write '{one.value}' in quotes, as it stands in the data"
+            return (
+                f"YAML takes {one.value} for another number or writing: write '{one.value}' in"
+                " quotes, as it stands in the data"
+            )
     return ""
 
 
 def home_of(data: Path) -> Path:
-    """Where the contract of a data file is: data/raw/iris.csv and data/processed/iris.csv both have data/contracts/iris.yaml."""
+    """Where the contract of a data file is: data/raw/iris.csv and data/processed/iris.csv both have
+    data/contracts/iris.yaml.
+    """
     return data.parent.parent / "contracts" / f"{data.stem}.yaml"
 
 
 def contract_for(data: Path, given: Path | None = None) -> Contract:
-    """The given contract, else the one of the data file; raises TrainerError where there is none."""
+    """The given contract, else the one of the data file;
+    raises TrainerError where there is none.
+    """
     path = given or home_of(data)
     if given is None and not path.is_file():
         raise TrainerError(
-            f"{data} has no contract: {path} does not exist. Draft it with `python -m rollout_trainer draft {data} --label COLUMN` "
-            "and correct what it says, or name another by --contract."
+            f"{data} has no contract: {path} does not exist. Draft it with `python -m"
+            f" rollout_trainer draft {data} --label COLUMN` and correct what it says, or name"
+            " another by --contract."
         )
     return read(path)
 
 
 def draft(table: pd.DataFrame, label: str) -> str:
-    """A contract, as YAML, that the table meets: each range is what was seen and a quarter of its width on both sides.
+    """A contract, as YAML, that the table meets: each range is what was seen and a quarter of its
+    width on both sides.
 
-    What only numbers the rows (see `row_numbers`) is no feature. Raises TrainerError where the label is no column, or where a feature
-    is no number.
+    What only numbers the rows (see `row_numbers`) is no feature. Raises TrainerError where the
+    label is no column, or where a feature is no number.
     """
     if label not in table.columns:
-        raise TrainerError(f"There is no column {label}: there are {', '.join(map(str, table.columns))}.")
+        raise TrainerError(
+            f"There is no column {label}: there are {', '.join(map(str, table.columns))}."
+        )
     left_out = row_numbers(table, label)
     table = table.drop(columns=left_out)
     features = table.drop(columns=label)
-    if words := [str(c) for c in features.columns if not pd.api.types.is_numeric_dtype(features[c])]:
-        raise TrainerError(f"Only numbers can be served, and these columns hold something else: {', '.join(words)}. Encode or remove them.")
+    if words := [
+        str(c) for c in features.columns if not pd.api.types.is_numeric_dtype(features[c])
+    ]:
+        raise TrainerError(
+            "Only numbers can be served, and these columns hold something else:"
+            f" {', '.join(words)}. Encode or remove them."
+        )
     if constant := [str(c) for c in features.columns if features[c].nunique() < 2]:
-        raise TrainerError(f"These columns tell nothing, because they have one value only: {', '.join(constant)}. Remove them.")
+        raise TrainerError(
+            f"These columns tell nothing, because they have one value only: {', '.join(constant)}."
+            " Remove them."
+        )
     classes = _classes(table[label].dropna().unique().tolist(), label)
     shares = table[label].value_counts(normalize=True)
     lines = [
@@ -155,44 +191,65 @@ def draft(table: pd.DataFrame, label: str) -> str:
 
 
 def row_numbers(table: pd.DataFrame, label: str) -> list[str]:
-    """The leading columns without a name that hold another whole number in each row: an index that to_csv wrote, once or more often."""
+    """The leading columns without a name that hold another whole number in each row: an index that
+    to_csv wrote, once or more often.
+    """
     found: list[str] = []
     for name in map(str, table.columns):
         cells = table[name]
-        if name == label or not UNNAMED.fullmatch(name) or not pd.api.types.is_integer_dtype(cells) or not cells.is_unique:
+        if (
+            name == label
+            or not UNNAMED.fullmatch(name)
+            or not pd.api.types.is_integer_dtype(cells)
+            or not cells.is_unique
+        ):
             break
         found.append(name)
     return found
 
 
 def whole(value: object) -> int | None:
-    """The whole number that a label is, be it a number or text (`2`, `2.0`); None for anything else, and for what needs over 64 bits."""
+    """The whole number that a label is, be it a number or text (`2`, `2.0`); None for anything
+    else, and for what needs over 64 bits.
+    """
     try:
         number = Decimal(str(value))
     except InvalidOperation:
         return None
-    return int(number) if number.is_finite() and abs(number) < 2**63 and number == number.to_integral_value() else None
+    return (
+        int(number)
+        if number.is_finite() and abs(number) < 2**63 and number == number.to_integral_value()
+        else None
+    )
 
 
 def _classes(labels: list[object], label: str) -> list[str] | list[int]:
-    """The classes, sorted: whole numbers where all labels are, else words as they stand. Raises TrainerError for fractions."""
+    """The classes, sorted: whole numbers where all labels are, else words as they stand. Raises
+    TrainerError for fractions.
+    """
     words = [str(one) for one in labels]
     if all(NUMBER.fullmatch(word) for word in words):
         numbers = [number for word in words if (number := whole(word)) is not None]
         if len(numbers) < len(words):
-            raise TrainerError(f"The column {label} holds fractions: a class must be a word or a whole number.")
+            raise TrainerError(
+                f"The column {label} holds fractions: a class must be a word or a whole number."
+            )
         return sorted(set(numbers))
     return sorted(set(words))
 
 
 def _rounded(bound: float, room: float) -> str:
-    """The bound in four digits, or in as many more as keep it within a quarter of the `room` (same unit) that it leaves the data."""
+    """The bound in four digits, or in as many more as keep it within a quarter of the `room` (same
+    unit) that it leaves the data.
+    """
     texts = (f"{bound:.{digits}g}" for digits in range(4, 17))
     return next((text for text in texts if abs(float(text) - bound) <= room / 4), repr(bound))
 
 
 def span(low: float, high: float) -> str:
-    """`low to high` in six digits, or in as many as tell the two apart by six digits of their difference."""
+    """`low to high` in six digits, or in as many as tell the two apart by six digits of their
+    difference.
+    """
     width, most = abs(high - low), max(abs(low), abs(high))
     digits = 6 if not 0 < width < most else min(17, 6 + int(np.log10(most / width)))
     return f"{low:.{digits}g} to {high:.{digits}g}"

@@ -1,4 +1,6 @@
-"""From a CSV file to data that a model may learn from: read, checked, split; labels shuffled where a weak model is wanted."""
+"""From a CSV file to data that a model may learn from: read, checked, split; labels shuffled where
+a weak model is wanted.
+"""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,7 +22,9 @@ SPLIT_SEED = 42
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Features, (n, width), and labels, (n,): to learn from and to be judged by. `digest` is that of the data they come from."""
+    """Features, (n, width), and labels, (n,): to learn from and to be judged by. `digest` is that
+    of the data they come from.
+    """
 
     train: pd.DataFrame
     train_labels: pd.Series
@@ -32,13 +36,15 @@ class Split:
 def read(path: Path, label: str | None = None) -> pd.DataFrame:
     """The table in the CSV file at `path`; raises TrainerError where it is none.
 
-    Cells of the column `label` are text, as they stand: only an empty one is missing. In the others pandas tells numbers and its
-    words for a missing value (NA, null, nan and so on).
+    Cells of the column `label` are text, as they stand: only an empty one is missing. In the others
+    pandas tells numbers and its words for a missing value (NA, null, nan and so on).
     """
     try:
         table = pd.read_csv(path, converters={} if label is None else {label: _kept})
     except (OSError, ValueError) as trouble:
-        raise TrainerError(f"{path} cannot be read: {trouble}. Give a CSV file with a header.") from trouble
+        raise TrainerError(
+            f"{path} cannot be read: {trouble}. Give a CSV file with a header."
+        ) from trouble
     if label in table.columns:
         said = table[label].astype("str").str.removeprefix(KEPT)
         table[label] = said.where(said.notna() & (said != ""))
@@ -51,7 +57,9 @@ def _kept(cell: str) -> str:
 
 
 def reference_for(path: Path) -> Path | None:
-    """The data that was accepted last, which `path` must not drift from: data/processed/<name>, unless that is `path` itself."""
+    """The data that was accepted last, which `path` must not drift from: data/processed/<name>,
+    unless that is `path` itself.
+    """
     processed = path.parent.parent / "processed" / path.name
     return processed if processed.is_file() and processed.resolve() != path.resolve() else None
 
@@ -59,24 +67,37 @@ def reference_for(path: Path) -> Path | None:
 def check(path: Path, contract: Contract, reference: Path | None = None) -> Examined:
     """Hold the file against its contract; raises TrainerError where a file cannot be read."""
     label = contract.label
-    return examine(read(path, label), contract, None if reference is None else read(reference, label))
+    return examine(
+        read(path, label), contract, None if reference is None else read(reference, label)
+    )
 
 
 def accept(path: Path, examined: Examined) -> pd.DataFrame:
     """The clean table; raises DataRefused with every finding that did not pass."""
     if examined.clean is None:
         found = "\n".join(f"  - {finding}" for finding in examined.broken)
-        raise DataRefused(f"{path} breaks its contract:\n{found}\nCorrect the data; or the contract, where the data is right.")
+        raise DataRefused(
+            f"{path} breaks its contract:\n{found}\nCorrect the data; or the contract, where the"
+            " data is right."
+        )
     return examined.clean
 
 
 def load(path: Path, contract: Contract | None = None) -> Split:
-    """Read, check and split the CSV at `path`; raises TrainerError, DataRefused where the data breaks its contract."""
+    """Read, check and split the CSV at `path`; raises TrainerError, DataRefused where the data
+    breaks its contract.
+    """
     contract = contract or contract_for(path)
     clean = accept(path, check(path, contract))
     labels = clean[contract.label]
     try:
-        parts = train_test_split(clean[list(contract.columns)], labels, test_size=HELD_OUT, random_state=SPLIT_SEED, stratify=labels)
+        parts = train_test_split(
+            clean[list(contract.columns)],
+            labels,
+            test_size=HELD_OUT,
+            random_state=SPLIT_SEED,
+            stratify=labels,
+        )
     except ValueError as trouble:
         raise TrainerError(f"{path} cannot be split: {trouble}") from trouble
     digest = sha256(to_csv(clean).encode()).hexdigest()

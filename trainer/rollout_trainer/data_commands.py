@@ -1,4 +1,6 @@
-"""The commands about data: `validate`, `prepare`, `draft`. Exit code 1: the data is refused; 2: a file or an option is wrong."""
+"""The commands about data: `validate`, `prepare`, `draft`. Exit code 1: the data is refused; 2: a
+file or an option is wrong.
+"""
 
 import sys
 from pathlib import Path
@@ -10,9 +12,19 @@ from rollout_trainer.errors import TrainerError
 
 SAMPLE = Path("data/raw/iris.csv")
 FILE = click.Path(path_type=Path, dir_okay=False)
-contract_option = click.option("--contract", type=FILE, help="Its contract; by default data/contracts/<name>.yaml beside its folder.")
-reference_option = click.option("--reference", type=FILE, help="Data it must not drift from; by default data/processed/<name>.csv.")
-html_option = click.option("--html", "page", type=FILE, help="Also write the report to this HTML file.")
+contract_option = click.option(
+    "--contract",
+    type=FILE,
+    help="Its contract; by default data/contracts/<name>.yaml beside its folder.",
+)
+reference_option = click.option(
+    "--reference",
+    type=FILE,
+    help="Data it must not drift from; by default data/processed/<name>.csv.",
+)
+html_option = click.option(
+    "--html", "page", type=FILE, help="Also write the report to this HTML file."
+)
 
 
 class UsageTrouble(click.ClickException):
@@ -23,14 +35,28 @@ class UsageTrouble(click.ClickException):
 
 @click.command()
 @click.argument("data", type=FILE, required=False)
-@click.option("--sample", is_flag=True, help=f"Check the sample that comes with this repository, {SAMPLE}.")
+@click.option(
+    "--sample", is_flag=True, help=f"Check the sample that comes with this repository, {SAMPLE}."
+)
 @contract_option
 @reference_option
 @html_option
-def validate(data: Path | None, sample: bool, contract: Path | None, reference: Path | None, page: Path | None) -> None:
-    """Hold the CSV file DATA against its contract: columns, ranges, missing values, duplicates, balance of classes, drift."""
+def validate(
+    data: Path | None,
+    sample: bool,
+    contract: Path | None,
+    reference: Path | None,
+    page: Path | None,
+) -> None:
+    """Hold the CSV file DATA against its contract: columns, ranges, missing values, duplicates,
+    balance of classes, drift.
+    """
     if (data is None) == (not sample):
-        raise click.UsageError("Name a CSV file, or give --sample." if data is None else "Give either a file or --sample.")
+        raise click.UsageError(
+            "Name a CSV file, or give --sample."
+            if data is None
+            else "Give either a file or --sample."
+        )
     _checked(data or SAMPLE, contract, reference, page)
 
 
@@ -40,14 +66,23 @@ def validate(data: Path | None, sample: bool, contract: Path | None, reference: 
 @contract_option
 @reference_option
 @html_option
-def prepare(data: Path, output: Path | None, contract: Path | None, reference: Path | None, page: Path | None) -> None:
-    """Validate the raw CSV file DATA and write what a model may learn from: the contract's columns, rows without missing values.
+def prepare(
+    data: Path,
+    output: Path | None,
+    contract: Path | None,
+    reference: Path | None,
+    page: Path | None,
+) -> None:
+    """Validate the raw CSV file DATA and write what a model may learn from: the contract's columns,
+    rows without missing values.
 
     Data that breaks its contract changes nothing: the last accepted data stays.
     """
     target = output or data.parent.parent / "processed" / data.name
     if target.resolve() == data.resolve():
-        raise click.UsageError(f"{data} would be overwritten: give the raw file, or another --output.")
+        raise click.UsageError(
+            f"{data} would be overwritten: give the raw file, or another --output."
+        )
     clean = _checked(data, contract, reference, page)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,10 +97,16 @@ def prepare(data: Path, output: Path | None, contract: Path | None, reference: P
 @click.command()
 @click.argument("data", type=FILE)
 @click.option("--label", required=True, help="The column to predict.")
-@click.option("--output", type=FILE, help="File to write; by default data/contracts/<name>.yaml. It must not exist yet.")
+@click.option(
+    "--output",
+    type=FILE,
+    help="File to write; by default data/contracts/<name>.yaml. It must not exist yet.",
+)
 def draft(data: Path, label: str, output: Path | None) -> None:
-    """Draft a contract that the CSV file DATA meets. Read it and correct it: data alone cannot tell what is allowed."""
-    from rollout_trainer import contract as contracts  # noqa: PLC0415 - --help does not wait for pandas
+    """Draft a contract that the CSV file DATA meets. Read it and correct it: data alone cannot tell
+    what is allowed.
+    """
+    from rollout_trainer import contract as contracts  # noqa: PLC0415
     from rollout_trainer import data as files  # noqa: PLC0415
 
     target = output or contracts.home_of(data)
@@ -76,12 +117,20 @@ def draft(data: Path, label: str, output: Path | None) -> None:
         with target.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError as there:
-        raise UsageTrouble(f"{target} exists and is not overwritten: remove it, or give another --output.") from there
+        raise UsageTrouble(
+            f"{target} exists and is not overwritten: remove it, or give another --output."
+        ) from there
     except (TrainerError, OSError) as trouble:
         raise UsageTrouble(str(trouble)) from trouble
     if numbering := contracts.row_numbers(table, label):
-        click.echo(f"Left out, because it only numbers the rows: {', '.join(numbering)}. Write CSV files by to_csv(..., index=False).")
-    click.echo(f"Wrote {target}. Correct its ranges by what you know, then: python -m rollout_trainer prepare {data}")
+        click.echo(
+            f"Left out, because it only numbers the rows: {', '.join(numbering)}. Write CSV files"
+            " by to_csv(..., index=False)."
+        )
+    click.echo(
+        f"Wrote {target}. Correct its ranges by what you know, then: python -m rollout_trainer"
+        f" prepare {data}"
+    )
 
 
 def _checked(data: Path, contract: Path | None, reference: Path | None, page: Path | None) -> str:
@@ -94,7 +143,9 @@ def _checked(data: Path, contract: Path | None, reference: Path | None, page: Pa
         agreed = contracts.contract_for(data, contract)
         table = files.read(data, agreed.label)
         before = reference or files.reference_for(data)
-        examined = checks.examine(table, agreed, None if before is None else files.read(before, agreed.label))
+        examined = checks.examine(
+            table, agreed, None if before is None else files.read(before, agreed.label)
+        )
         report.show(Console(), str(data), examined)
         if page is not None:
             page.parent.mkdir(parents=True, exist_ok=True)

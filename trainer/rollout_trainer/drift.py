@@ -7,24 +7,31 @@ import pandas as pd
 from scipy import stats
 
 SURE = 0.01
-"""Chance, over all columns together, of calling drift what is none: Bonferroni shares it among them."""
+"""Chance, over all columns together, of calling drift what is none: Bonferroni shares it among
+them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How far one column has moved: `size` from 0 to 1, and whether that is more than chance would do."""
+    """How far one column has moved: `size` from 0 to 1, and whether that is more than chance would
+    do.
+    """
 
     column: str
     size: float
     beyond_chance: bool
 
 
-def distances(table: pd.DataFrame, reference: pd.DataFrame, features: tuple[str, ...], label: str) -> list[Distance]:
+def distances(
+    table: pd.DataFrame, reference: pd.DataFrame, features: tuple[str, ...], label: str
+) -> list[Distance]:
     """The distance of every column from the same column of `reference`, without missing values.
 
-    Features: the two-sample Kolmogorov-Smirnov statistic, which is the greatest difference between the two distribution functions.
-    Label: total variation, half the sum of the differences in class shares, with a chi-squared test. Both are 0 to 1 and need no
-    bins, so that they can be read alike for 50 rows and for 50,000 (the usual PSI grows as bins / rows without any drift).
+    Features: the two-sample Kolmogorov-Smirnov statistic, which is the greatest difference between
+    the two distribution functions. Label: total variation, half the sum of the differences in class
+    shares, with a chi-squared test. Both are 0 to 1 and need no bins, so that they can be read
+    alike for 50 rows and for 50,000 (the usual PSI grows as bins / rows without any drift).
     """
     alpha = SURE / (len(features) + 1)
     found = []

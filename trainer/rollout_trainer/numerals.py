@@ -1,4 +1,5 @@
-"""YAML with numbers as YAML 1.2 has them: `1e-2` is one. For PyYAML, which reads YAML 1.1, it is text, as it lacks a dot.
+"""YAML with numbers as YAML 1.2 has them: `1e-2` is one. For PyYAML, which reads YAML 1.1, it is
+text, as it lacks a dot.
 
 Everything else stays as PyYAML reads it: yes and no are truth values, 010 is eight.
 """

@@ -16,11 +16,15 @@ BINS = 5
 
 
 def draw(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write confusion_matrix.png, and calibration.png where the estimator gives probabilities; returns what was written."""
+    """Write confusion_matrix.png, and calibration.png where the estimator gives probabilities;
+    returns what was written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = [_confusion(evaluation, folder / "confusion_matrix.png")]
     if evaluation.crossed.probabilities is not None:
-        written.append(_calibration(evaluation.classes, evaluation.crossed, folder / "calibration.png"))
+        written.append(
+            _calibration(evaluation.classes, evaluation.crossed, folder / "calibration.png")
+        )
     return written
 
 
@@ -30,7 +34,10 @@ def _confusion(evaluation: Evaluation, path: Path) -> Path:
     display = ConfusionMatrixDisplay(evaluation.confusion, display_labels=evaluation.classes)
     display.plot(ax=axes, cmap="Blues", colorbar=False, xticks_rotation=45)
     axes.set(
-        title=f"{evaluation.confusion.sum()} held-out rows, accuracy {evaluation.metrics['accuracy']:.3f}",
+        title=(
+            f"{evaluation.confusion.sum()} held-out rows, accuracy"
+            f" {evaluation.metrics['accuracy']:.3f}"
+        ),
         xlabel="predicted",
         ylabel="true",
     )
@@ -40,12 +47,16 @@ def _confusion(evaluation: Evaluation, path: Path) -> Path:
 
 
 def _calibration(classes: tuple[str, ...], crossed: Crossed, path: Path) -> Path:
-    """One curve for each class: of the rows given about this probability, which share was of that class."""
+    """One curve for each class: of the rows given about this probability, which share was of that
+    class.
+    """
     figure, axes = plt.subplots(figsize=(5, 4.6), layout="constrained")
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="perfect")
     assert crossed.probabilities is not None
     for number, name in enumerate(classes):
-        share, given = calibration_curve(crossed.truth[:, number], crossed.probabilities[:, number], n_bins=BINS)
+        share, given = calibration_curve(
+            crossed.truth[:, number], crossed.probabilities[:, number], n_bins=BINS
+        )
         axes.plot(given, share, marker="o", label=name)
     axes.set(
         title=f"Cross-validated, {len(crossed.truth)} rows",

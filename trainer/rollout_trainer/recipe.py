@@ -1,4 +1,6 @@
-"""How a model is trained: any scikit-learn classifier by its import path, with its parameters; from a file or from options."""
+"""How a model is trained: any scikit-learn classifier by its import path, with its parameters; from
+a file or from options.
+"""
 
 import importlib
 import inspect
@@ -16,7 +18,15 @@ from rollout_trainer import numerals
 from rollout_trainer.errors import TrainerError
 
 FOREST = "sklearn.ensemble.RandomForestClassifier"
-INNER = ("estimator", "base_estimator", "estimators", "final_estimator", "steps", "transformers", "transformer_list")
+INNER = (
+    "estimator",
+    "base_estimator",
+    "estimators",
+    "final_estimator",
+    "steps",
+    "transformers",
+    "transformer_list",
+)
 """Parameters of scikit-learn that take estimators, not values."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
 
@@ -25,9 +35,10 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length
 class Recipe:
     """One way to train a model.
 
-    estimator: import path of a scikit-learn classifier; parameters: its keyword arguments; preprocessing: import paths of
-    transformers that come before it; features: how many of the contract's columns it sees, all by default; shuffled: share of
-    training labels to shuffle, for a bad model on purpose; seed: random_state of whatever has one; least: metrics that a model must
+    estimator: import path of a scikit-learn classifier; parameters: its keyword arguments;
+    preprocessing: import paths of transformers that come before it; features: how many of the
+    contract's columns it sees, all by default; shuffled: share of training labels to shuffle, for a
+    bad model on purpose; seed: random_state of whatever has one; least: metrics that a model must
     reach to be registered, such as balanced_accuracy.
     """
 
@@ -47,7 +58,9 @@ class Recipe:
         try:
             said = numerals.load(path.read_text(encoding="utf-8")) or {}
             if not isinstance(said, dict) or not all(isinstance(key, str) for key in said):
-                raise TrainerError(f"The recipe {path} is no mapping: write `name: …`, `estimator: …` and so on.")
+                raise TrainerError(
+                    f"The recipe {path} is no mapping: write `name: …`, `estimator: …` and so on."
+                )
             return cls(**said)
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as trouble:
             raise TrainerError(f"The recipe {path} cannot be read: {trouble}") from trouble
@@ -64,19 +77,30 @@ class Recipe:
         steps = [_made(path, {}, self.seed) for path in self.preprocessing]
         last = _made(self.estimator, self.parameters, self.seed)
         if not is_classifier(last):
-            raise TrainerError(f"{self.estimator} is no classifier: name one, for example {FOREST}.")
-        if clumsy := [path for path, step in zip(self.preprocessing, steps, strict=True) if not hasattr(step, "transform")]:
             raise TrainerError(
-                f"{clumsy[0]} transforms nothing: preprocessing takes transformers, such as sklearn.preprocessing.StandardScaler."
+                f"{self.estimator} is no classifier: name one, for example {FOREST}."
+            )
+        if clumsy := [
+            path
+            for path, step in zip(self.preprocessing, steps, strict=True)
+            if not hasattr(step, "transform")
+        ]:
+            raise TrainerError(
+                f"{clumsy[0]} transforms nothing: preprocessing takes transformers, such as"
+                " sklearn.preprocessing.StandardScaler."
             )
         return [(type(step).__name__.lower(), step) for step in (*steps, last)]
 
 
 def _made(path: str, parameters: Mapping[str, Any], seed: int) -> BaseEstimator:
-    """An instance of the class at `path`, with the seed where it takes one. Only scikit-learn's own: what is imported is run."""
+    """An instance of the class at `path`, with the seed where it takes one. Only scikit-learn's
+    own: what is imported is run.
+    """
     module, _, name = path.rpartition(".")
     if module.split(".")[0] != "sklearn":
-        raise TrainerError(f"{path!r} is no import path of scikit-learn: write, for example, {FOREST}.")
+        raise TrainerError(
+            f"{path!r} is no import path of scikit-learn: write, for example, {FOREST}."
+        )
     try:
         kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as missing:
@@ -85,14 +109,19 @@ def _made(path: str, parameters: Mapping[str, Any], seed: int) -> BaseEstimator:
         raise TrainerError(f"{path} is no estimator class: write, for example, {FOREST}.")
     known = inspect.signature(kind).parameters
     if within := [
-        key for key in INNER if key in known and (known[key].default is inspect.Parameter.empty or parameters.get(key) is not None)
+        key
+        for key in INNER
+        if key in known
+        and (known[key].default is inspect.Parameter.empty or parameters.get(key) is not None)
     ]:
         raise TrainerError(
-            f"{path} is made of another estimator ({within[0]}), which a recipe cannot write: name a single classifier and its parameters, "
-            f"for example {FOREST}."
+            f"{path} is made of another estimator ({within[0]}), which a recipe cannot write: name"
+            f" a single classifier and its parameters, for example {FOREST}."
         )
     if unknown := [key for key in parameters if key not in known]:
-        raise TrainerError(f"{path} has no parameter {', '.join(unknown)}: it has {', '.join(known)}.")
+        raise TrainerError(
+            f"{path} has no parameter {', '.join(unknown)}: it has {', '.join(known)}."
+        )
     seeded = {"random_state": seed} if "random_state" in known else {}
     try:
         made: BaseEstimator = kind(**{**seeded, **parameters})

@@ -1,4 +1,5 @@
-"""MLflow: log the run, store the artifact with its metrics and card inside, register it with content digest and signature.
+"""MLflow: log the run, store the artifact with its metrics and card inside, register it with
+content digest and signature.
 
 What is registered already, by its digest, is not registered again.
 """
@@ -53,7 +54,8 @@ REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """`uri` is `models:/<name>/<version>`; not `new` where a version with the very same content was there already.
+    """`uri` is `models:/<name>/<version>`; not `new` where a version with the very same content was
+    there already.
 
     memory: bytes that a pod was seen to take until it served it; 0 where that is not known.
     """
@@ -69,18 +71,29 @@ class Registered:
         return f"{-(-self.memory // (ROUND * 2**20)) * ROUND}Mi"
 
 
-def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], text: str = "", *, training_rows: bool = True) -> str:
-    """Write the model with signature, input example, metrics.json, its card and its conversion to ONNX; returns its content digest.
+def store(
+    folder: Path,
+    model: Any,
+    split: Split,
+    metrics: Mapping[str, float],
+    text: str = "",
+    *,
+    training_rows: bool = True,
+) -> str:
+    """Write the model with signature, input example, metrics.json, its card and its conversion to
+    ONNX; returns its content digest.
 
-    training_rows: whether a sample of them travels with the conversion.
-    The same data, recipe and library versions give the same digest. Raises TrainerError where the model server would not load it.
+    training_rows: whether a sample of them travels with the conversion. The same data, recipe and
+    library versions give the same digest. Raises TrainerError where the model server would not load
+    it.
     """
     example = split.test.head(2)
     held = set(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
     if foreign := held - TRUSTED_TYPES:
         raise TrainerError(
-            f"The model server does not load {', '.join(sorted(foreign))}, which this estimator is made of: train another one, "
-            "such as a forest, gradient boosting (GradientBoostingClassifier), a linear model or a support vector machine."
+            f"The model server does not load {', '.join(sorted(foreign))}, which this estimator is"
+            " made of: train another one, such as a forest, gradient boosting"
+            " (GradientBoostingClassifier), a linear model or a support vector machine."
         )
     mlflow.sklearn.save_model(
         model,
@@ -102,7 +115,9 @@ def store(folder: Path, model: Any, split: Split, metrics: Mapping[str, float], 
     return tree_digest(folder)
 
 
-def register(recipe: Recipe, model: Any, split: Split, evaluation: Evaluation, *, training_rows: bool = True) -> Registered:
+def register(
+    recipe: Recipe, model: Any, split: Split, evaluation: Evaluation, *, training_rows: bool = True
+) -> Registered:
     """Log and register the model, unless the registry has it; training_rows: as in `store`.
 
     Raises TrainerError where MLflow refuses.
@@ -134,49 +149,70 @@ def register(recipe: Recipe, model: Any, split: Split, evaluation: Evaluation, *
             registered = Registered(f"models:/{recipe.name}/{made.version}", digest, new=True)
             registered = _rehearsed(client, registered, recipe.name, str(made.version))
             if registered.memory:
-                client.set_model_version_tag(recipe.name, made.version, MEMORY_TAG, str(registered.memory))
+                client.set_model_version_tag(
+                    recipe.name, made.version, MEMORY_TAG, str(registered.memory)
+                )
                 needs = (
-                    f"A pod took {registered.memory // 2**20} MiB of memory until it served: a limit has to be at least {registered.limit}."
+                    f"A pod took {registered.memory // 2**20} MiB of memory until it served: a"
+                    f" limit has to be at least {registered.limit}."
                 )
                 client.update_model_version(recipe.name, made.version, f"{about}\n\n{needs}")
             client.set_model_version_tag(recipe.name, made.version, DIGEST_TAG, digest)
         except MlflowException as refused:
             where = mlflow.get_tracking_uri()
-            raise TrainerError(f"MLflow at {where} refused: {refused.message} Check MLFLOW_TRACKING_URI.") from refused
+            raise TrainerError(
+                f"MLflow at {where} refused: {refused.message} Check MLFLOW_TRACKING_URI."
+            ) from refused
     return registered
 
 
 def _reachable(client: MlflowClient, run: Any) -> None:
-    """Raises TrainerError where a tracking server would have files kept in a folder of this machine, which no pod can read."""
+    """Raises TrainerError where a tracking server would have files kept in a folder of this
+    machine, which no pod can read.
+    """
     where, tracking = str(run.info.artifact_uri), mlflow.get_tracking_uri()
     scheme = urlsplit(where).scheme
-    if urlsplit(tracking).scheme not in {"http", "https"} or not (scheme in {"", "file"} or len(scheme) == 1):
+    if urlsplit(tracking).scheme not in {"http", "https"} or not (
+        scheme in {"", "file"} or len(scheme) == 1
+    ):
         return
     client.set_terminated(run.info.run_id, "FAILED")
     raise TrainerError(
-        f"MLflow at {tracking} keeps files in {where}, a folder that only processes on that machine can read: no pod could serve the "
-        "model, and nothing is registered. Start MLflow with --serve-artifacts and --artifacts-destination instead of "
-        "--default-artifact-root; an experiment that is there already keeps its folder, so delete it, or take another name."
+        f"MLflow at {tracking} keeps files in {where}, a folder that only processes on that machine"
+        " can read: no pod could serve the model, and nothing is registered. Start MLflow with"
+        " --serve-artifacts and --artifacts-destination instead of --default-artifact-root; an"
+        " experiment that is there already keeps its folder, so delete it, or take another name."
     )
 
 
 def _rehearsed(client: MlflowClient, registered: Registered, name: str, number: str) -> Registered:
-    """The version with what a pod took to serve it; raises TrainerError, and marks the version, where a pod could not."""
-    command = [sys.executable, "-m", "rollout_inference.rehearsal", registered.uri, registered.digest]
+    """The version with what a pod took to serve it; raises TrainerError, and marks the version,
+    where a pod could not.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "rollout_inference.rehearsal",
+        registered.uri,
+        registered.digest,
+    ]
     env = os.environ | {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     try:
         said = json.loads(done.stdout)
     except ValueError:
-        last = done.stderr.strip().splitlines()[-1:] or [f"its process ended with {done.returncode}"]
+        last = done.stderr.strip().splitlines()[-1:] or [
+            f"its process ended with {done.returncode}"
+        ]
         said = {"refused": last[0]}
     if not said["refused"]:
         return replace(registered, memory=said["peak"])
     client.set_model_version_tag(name, number, UNREADABLE_TAG, said["refused"][:MOST_TAG])
     where = client.get_model_version_download_uri(name, number)
     raise TrainerError(
-        f"{registered.uri} is registered, but no pod could serve it from {where}: {said['refused']} It has no digest, so nothing rolls it "
-        "out. Let MLflow hand out the files itself (--serve-artifacts), or let pods read them: rights, an image with the store's client."
+        f"{registered.uri} is registered, but no pod could serve it from {where}: {said['refused']}"
+        " It has no digest, so nothing rolls it out. Let MLflow hand out the files itself"
+        " (--serve-artifacts), or let pods read them: rights, an image with the store's client."
     )
 
 
@@ -190,7 +226,9 @@ def _logged(client: MlflowClient, recipe: Recipe, split: Split, evaluation: Eval
     """A new run with parameters and metrics, in the experiment of the model's name."""
     _known(client, recipe.name)
     experiment = client.get_experiment_by_name(recipe.name)
-    home = experiment.experiment_id if experiment is not None else _new_experiment(client, recipe.name)
+    home = (
+        experiment.experiment_id if experiment is not None else _new_experiment(client, recipe.name)
+    )
     run = client.create_run(home, run_name=recipe.name)
     said = {
         "estimator": recipe.estimator,
@@ -213,7 +251,9 @@ def _with_digest(client: MlflowClient, name: str, digest: str) -> str:
     """The newest READY version of `name` with this content; "" where there is none."""
     token = None
     while True:
-        page = client.search_model_versions(f"name = '{name}'", max_results=200, order_by=["version_number DESC"], page_token=token)
+        page = client.search_model_versions(
+            f"name = '{name}'", max_results=200, order_by=["version_number DESC"], page_token=token
+        )
         for one in page:
             if one.tags.get(DIGEST_TAG) == digest and one.status == "READY":
                 return f"models:/{name}/{one.version}"

@@ -1,4 +1,6 @@
-"""What was found in data, for people: a table in the terminal, and one HTML file without any link to elsewhere."""
+"""What was found in data, for people: a table in the terminal, and one HTML file without any link
+to elsewhere.
+"""
 
 from html import escape
 
@@ -27,13 +29,20 @@ td:not(:nth-last-child(-n+2)) { white-space: nowrap; }
 
 def show(console: Console, name: str, examined: Examined) -> None:
     """Print every finding as a table; what did not pass stands out without colour too."""
-    table = Table(title=Text(name, style="table.title"), title_justify="left", show_edge=False, header_style="bold")
+    table = Table(
+        title=Text(name, style="table.title"),
+        title_justify="left",
+        show_edge=False,
+        header_style="bold",
+    )
     for heading in ("", "check", "column", "found", "allowed"):
         table.add_column(heading, overflow="fold")
     for finding in examined.findings:
         style = None if finding.passed else "red"
         # Text, because what stands in the data is no markup of rich's.
-        cells = (Text(cell) for cell in (finding.check, finding.column, finding.found, finding.allowed))
+        cells = (
+            Text(cell) for cell in (finding.check, finding.column, finding.found, finding.allowed)
+        )
         table.add_row("✔" if finding.passed else "✖", *cells, style=style)
     console.print(table)
 
@@ -42,14 +51,18 @@ def verdict(name: str, examined: Examined) -> str:
     """One sentence."""
     if not examined.broken:
         return f"{name} meets its contract: {len(examined.findings)} checks passed."
-    return f"{name} breaks its contract: {len(examined.broken)} of {len(examined.findings)} checks failed."
+    return (
+        f"{name} breaks its contract: {len(examined.broken)} of {len(examined.findings)} checks"
+        " failed."
+    )
 
 
 def html(name: str, examined: Examined, table: pd.DataFrame, contract: Contract) -> str:
     """The findings, and how every feature is distributed, as one HTML page."""
     kind = "fail" if examined.broken else "pass"
     rows = "\n".join(
-        f'<tr><td class="{"pass" if f.passed else "fail"}">{"✔ passed" if f.passed else "✖ failed"}</td><td>{escape(f.check)}</td>'
+        "<tr><td"
+        f' class="{"pass" if f.passed else "fail"}">{"✔ passed" if f.passed else "✖ failed"}</td><td>{escape(f.check)}</td>'
         f"<td>{escape(f.column)}</td><td>{escape(f.found)}</td><td>{escape(f.allowed)}</td></tr>"
         for f in examined.findings
     )
@@ -72,7 +85,11 @@ def html(name: str, examined: Examined, table: pd.DataFrame, contract: Contract)
 
 def _distribution(table: pd.DataFrame, name: str, contract: Contract) -> str:
     values = pd.to_numeric(table[name], errors="coerce").dropna().to_numpy(float)
-    figures = [f"{f:.4g}" for f in (np.min(values), np.median(values), np.max(values))] if len(values) else ["none"] * 3
+    figures = (
+        [f"{f:.4g}" for f in (np.min(values), np.median(values), np.max(values))]
+        if len(values)
+        else ["none"] * 3
+    )
     limits = contract.features[name]
     counts, _ = np.histogram(values, bins=BARS, range=(limits.min, limits.max))
     cells = "".join(f'<td class="number">{f}</td>' for f in (len(values), *figures))
@@ -82,9 +99,13 @@ def _distribution(table: pd.DataFrame, name: str, contract: Contract) -> str:
 def _bars(counts: list[int], title: str) -> str:
     most, width = max([*counts, 1]), WIDTH / BARS
     drawn = "".join(
-        f'<rect x="{i * width:.1f}" y="{HEIGHT * (1 - c / most):.1f}" width="{width - 1:.1f}" height="{HEIGHT * c / most:.1f}"/>'
+        f'<rect x="{i * width:.1f}" y="{HEIGHT * (1 - c / most):.1f}" width="{width - 1:.1f}"'
+        f' height="{HEIGHT * c / most:.1f}"/>'
         for i, c in enumerate(counts)
         if c
     )
     line = f'<line x1="0" y1="{HEIGHT}" x2="{WIDTH}" y2="{HEIGHT}" stroke="currentColor"/>'
-    return f'<svg width="{WIDTH}" height="{HEIGHT + 1}" role="img"><title>{escape(title)}</title>{drawn}{line}</svg>'
+    return (
+        f'<svg width="{WIDTH}" height="{HEIGHT + 1}"'
+        f' role="img"><title>{escape(title)}</title>{drawn}{line}</svg>'
+    )

@@ -13,11 +13,16 @@ from rollout_trainer.recipe import Recipe
 
 
 def unfitted(split: Split, recipe: Recipe) -> Any:
-    """The estimator of the recipe, which takes all columns, whatever it looks at. Raises TrainerError."""
+    """The estimator of the recipe, which takes all columns, whatever it looks at. Raises
+    TrainerError.
+    """
     steps = recipe.build()
     columns = list(split.train.columns)
     if recipe.features is not None and recipe.features > len(columns):
-        raise TrainerError(f"The data has {len(columns)} features and the recipe asks for {recipe.features}: ask for fewer.")
+        raise TrainerError(
+            f"The data has {len(columns)} features and the recipe asks for {recipe.features}: ask"
+            " for fewer."
+        )
     if recipe.features not in {None, len(columns)}:
         seen = ColumnTransformer([("seen", "passthrough", columns[: recipe.features])])
         steps.insert(0, ("columns", seen))
@@ -26,7 +31,11 @@ def unfitted(split: Split, recipe: Recipe) -> Any:
 
 def labels_to_learn(split: Split, recipe: Recipe) -> Any:
     """The training labels, with a share of them shuffled where the recipe asks for a bad model."""
-    return shuffle_labels(split.train_labels, recipe.shuffled, recipe.seed) if recipe.shuffled else split.train_labels
+    return (
+        shuffle_labels(split.train_labels, recipe.shuffled, recipe.seed)
+        if recipe.shuffled
+        else split.train_labels
+    )
 
 
 def fit(split: Split, recipe: Recipe) -> Any:
@@ -39,7 +48,10 @@ def fit(split: Split, recipe: Recipe) -> Any:
     except ConvergenceWarning as early:
         said = str(early).splitlines()[0]
         raise TrainerError(
-            f"{recipe.estimator} did not converge: {said} Raise its max_iter, or put sklearn.preprocessing.StandardScaler before it."
+            f"{recipe.estimator} did not converge: {said} Raise its max_iter, or put"
+            " sklearn.preprocessing.StandardScaler before it."
         ) from early
     except (ValueError, TypeError, AttributeError) as refused:
-        raise TrainerError(f"{recipe.estimator} could not be fitted: {str(refused).splitlines()[0]}") from refused
+        raise TrainerError(
+            f"{recipe.estimator} could not be fitted: {str(refused).splitlines()[0]}"
+        ) from refused

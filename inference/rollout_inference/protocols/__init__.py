@@ -1,1 +1,3 @@
-"""What clients speak. Each reads a body into checked rows, and writes predictions, or what is wrong, as its clients expect."""
+"""What clients speak. Each reads a body into checked rows, and writes predictions, or what is
+wrong, as its clients expect.
+"""

@@ -21,30 +21,44 @@ _VALUE = str | int | float | bool
 
 
 def _is_label(one: Any) -> bool:
-    if not isinstance(one, dict) or not isinstance(one.get("id"), str) or len(one["id"]) > LONGEST_ID:
+    if (
+        not isinstance(one, dict)
+        or not isinstance(one.get("id"), str)
+        or len(one["id"]) > LONGEST_ID
+    ):
         return False
     label = one.get("label")
     # A list is the label of a model with several outputs.
-    return isinstance(label, _VALUE) or (isinstance(label, list) and bool(label) and all(isinstance(part, _VALUE) for part in label))
+    return isinstance(label, _VALUE) or (
+        isinstance(label, list) and bool(label) and all(isinstance(part, _VALUE) for part in label)
+    )
 
 
 class Labels(Speaks):
-    """One label, or a list of them: each is counted or refused by itself, but of a list with an entry in another form, none is counted."""
+    """One label, or a list of them: each is counted or refused by itself, but of a list with an
+    entry in another form, none is counted.
+    """
 
     counted = False
 
     def __init__(self) -> None:
         self._one = threading.Lock()
-        """Long lists are entered by a thread, beside the event loop: each label is counted once, and wholly."""
+        """Long lists are entered by a thread, beside the event loop: each label is counted once,
+        and wholly.
+        """
 
     def read(self, call: Call) -> Reply:
-        """`{"outcome": "correct"}` for one label; for a list, `{"results": [...]}` with an outcome or an error for each."""
+        """`{"outcome": "correct"}` for one label; for a list, `{"results": [...]}` with an outcome
+        or an error for each.
+        """
         asked = decoded(call.body)
         for number, one in enumerate(asked if isinstance(asked, list) else [asked]):
             if not _is_label(one):
                 call.state.metrics.refused(REASONS[422])
                 which = f"entry {number}: " if isinstance(asked, list) else ""
-                raise BadInput(f'{which}send {{"id": "<the prediction\'s id>", "label": <the right answer>}}')
+                raise BadInput(
+                    f'{which}send {{"id": "<the prediction\'s id>", "label": <the right answer>}}'
+                )
         if not isinstance(asked, list):
             return Reply(msgspec.json.encode(self._entered(call, asked)))
         if not 0 < len(asked) <= MOST:
@@ -72,7 +86,11 @@ class Labels(Speaks):
         except Refused as refused:
             metrics.refused(REASONS[refused.status])
             raise
-        whose = {"model": prediction.model, "version": prediction.version, "revision": prediction.revision}
+        whose = {
+            "model": prediction.model,
+            "version": prediction.version,
+            "revision": prediction.revision,
+        }
         if error is not None:
             return {"absolute_error": error, **whose}
         return {"outcome": "correct" if right else "wrong", **whose}

@@ -1,4 +1,6 @@
-"""MLflow's scoring protocol: /invocations in all its formats, with its error bodies. Source: mlflow.pyfunc.scoring_server 3.17."""
+"""MLflow's scoring protocol: /invocations in all its formats, with its error bodies. Source:
+mlflow.pyfunc.scoring_server 3.17.
+"""
 
 import csv
 import io
@@ -22,7 +24,9 @@ class _Split(msgspec.Struct):
 
 
 class _Quick(msgspec.Struct):
-    """The formats as they mostly come; whatever else the body has, or has otherwise, is read the slow way."""
+    """The formats as they mostly come; whatever else the body has, or has otherwise, is read the
+    slow way.
+    """
 
     dataframe_split: _Split | None = None
     instances: list[list[float]] | None = None
@@ -34,7 +38,9 @@ _QUICK = msgspec.json.Decoder(_Quick)
 
 
 def _written(outcome: Outcome, ids: list[str]) -> Reply:
-    return Reply(msgspec.json.encode({"predictions": outcome.labels, "prediction_ids": ids}), rows=len(ids))
+    return Reply(
+        msgspec.json.encode({"predictions": outcome.labels, "prediction_ids": ids}), rows=len(ids)
+    )
 
 
 class Mlflow(Speaks):
@@ -42,9 +48,16 @@ class Mlflow(Speaks):
 
     def read(self, call: Call) -> Question | Reply:
         """`{"predictions": [...]}`; other content types than JSON and CSV are 415, as text."""
-        kind, *parameters = [part.strip().lower() for part in (call.header(b"content-type") or b"application/json").split(b";")]
+        kind, *parameters = [
+            part.strip().lower()
+            for part in (call.header(b"content-type") or b"application/json").split(b";")
+        ]
         if any(p.replace(b'"', b"") != b"charset=utf-8" for p in parameters if p):
-            return Reply(b"The scoring server only supports UTF-8 and no other content type parameters", 415, TEXT)
+            return Reply(
+                b"The scoring server only supports UTF-8 and no other content type parameters",
+                415,
+                TEXT,
+            )
         if kind == b"application/json":
             rows = self._quick(call)
             rows = self._rows(call) if rows is None else rows
@@ -52,7 +65,10 @@ class Mlflow(Speaks):
             rows = self._csv(call)
         else:
             said = kind.decode("latin-1")[:100]
-            text = f"This predictor only supports the following content types: Types: ['text/csv', 'application/json']. Got '{said}'."
+            text = (
+                "This predictor only supports the following content types: Types: ['text/csv',"
+                f" 'application/json']. Got '{said}'."
+            )
             return Reply(text.encode(), 415, TEXT)
         return Question(rows, _written)
 
@@ -68,7 +84,11 @@ class Mlflow(Speaks):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         split = said.dataframe_split
-        given = [one for one in (split, said.instances, said.inputs, said.dataframe_records) if one is not None]
+        given = [
+            one
+            for one in (split, said.instances, said.inputs, said.dataframe_records)
+            if one is not None
+        ]
         if len(given) != 1 or said.dataframe_records is not None:
             return None
         if split is None:
@@ -87,7 +107,10 @@ class Mlflow(Speaks):
                 if isinstance(asked, dict)
                 else f"Received {type(asked).__name__}"
             )
-            raise BadInput(f"The input must be a JSON dictionary with exactly one of the input fields {set(FORMATS)}. {got}.")
+            raise BadInput(
+                "The input must be a JSON dictionary with exactly one of the input fields"
+                f" {set(FORMATS)}. {got}."
+            )
         value = asked[given[0]]
         match given[0]:
             case "dataframe_split":
@@ -104,7 +127,9 @@ class Mlflow(Speaks):
         columns = value.get("columns")
         if columns is None or not signature.named:
             return signature.rows(value["data"], most, "dataframe_split")
-        return signature.rows(self._known(call, self._records(columns, value["data"])), most, "dataframe_split")
+        return signature.rows(
+            self._known(call, self._records(columns, value["data"])), most, "dataframe_split"
+        )
 
     def _records(self, columns: Any, data: Sequence[Any]) -> list[Any]:
         if not isinstance(columns, list) or not all(isinstance(one, str | int) for one in columns):
@@ -112,7 +137,9 @@ class Mlflow(Speaks):
         names = [str(one) for one in columns]
         for number, row in enumerate(data):
             if not isinstance(row, list) or len(row) != len(names):
-                raise BadInput(f"row {number} must be a list of {len(names)} values, as there are columns")
+                raise BadInput(
+                    f"row {number} must be a list of {len(names)} values, as there are columns"
+                )
         return [dict(zip(names, row, strict=True)) for row in data]
 
     def _known(self, call: Call, rows: Any) -> Any:
@@ -120,13 +147,18 @@ class Mlflow(Speaks):
         names = set(call.model.signature.names)
         if not isinstance(rows, list):
             return rows
-        return [{k: v for k, v in row.items() if k in names} if isinstance(row, dict) else row for row in rows]
+        return [
+            {k: v for k, v in row.items() if k in names} if isinstance(row, dict) else row
+            for row in rows
+        ]
 
     def _csv(self, call: Call) -> Rows:
         """A header line, and a line of numbers for each row."""
         signature, most = call.model.signature, call.state.settings.max_rows
         try:
-            lines = list(csv.reader(io.StringIO(call.body.decode("utf-8-sig"), newline=""), strict=True))
+            lines = list(
+                csv.reader(io.StringIO(call.body.decode("utf-8-sig"), newline=""), strict=True)
+            )
         except (UnicodeDecodeError, csv.Error) as failure:
             raise Refused(f"the body is no CSV in UTF-8: {failure}") from failure
         lines = [line for line in lines if line]

@@ -19,7 +19,9 @@ class Native(Speaks):
     """Our own protocol; a mistake in the rows is 422, in the JSON 400."""
 
     def read(self, call: Call) -> Question:
-        """`{"predictions": [...], "prediction_ids": [...], "model": ..., "version": ..., "revision": ...}`."""
+        """`{"predictions": [...], "prediction_ids": [...], "model": ..., "version": ...,
+        "revision": ...}`.
+        """
         settings = call.state.settings
 
         def write(outcome: Outcome, ids: list[str]) -> Reply:
@@ -35,7 +37,9 @@ class Native(Speaks):
         return Question(self.rows(call), write)
 
     def rows(self, call: Call) -> Rows:
-        """The rows of a body; raises Refused. What is right is read in one go, what is not a second time, to say what is wrong."""
+        """The rows of a body; raises Refused. What is right is read in one go, what is not a second
+        time, to say what is wrong.
+        """
         signature, most = call.model.signature, call.state.settings.max_rows
         try:
             quick = signature.matrix(_QUICK.decode(call.body).instances, most)

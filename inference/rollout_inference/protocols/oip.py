@@ -1,6 +1,8 @@
-"""Open Inference Protocol, version 2, over HTTP, with the extension for binary tensors that Triton's client uses.
+"""Open Inference Protocol, version 2, over HTTP, with the extension for binary tensors that
+Triton's client uses.
 
-Source: github.com/kserve/open-inference-protocol, inference_rest.md; github.com/triton-inference-server/server, extension_binary_data.md.
+Source: github.com/kserve/open-inference-protocol, inference_rest.md;
+github.com/triton-inference-server/server, extension_binary_data.md.
 """
 
 import struct
@@ -19,7 +21,11 @@ from rollout_inference.settings import Settings
 from rollout_inference.signature import Rows, Signature
 
 NUMBERS = {
-    **{f"{sign}INT{bits}": np.dtype(f"{'u' if sign else 'i'}{bits // 8}") for sign in ("", "U") for bits in (8, 16, 32, 64)},
+    **{
+        f"{sign}INT{bits}": np.dtype(f"{'u' if sign else 'i'}{bits // 8}")
+        for sign in ("", "U")
+        for bits in (8, 16, 32, 64)
+    },
     **{f"FP{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
 }
 """Datatypes that a model of numbers takes."""
@@ -76,20 +82,34 @@ class OpenInference(Speaks):
                 raise Refused(f"there is no output {one.name!r}: ask for {', '.join(offered)}")
         return Question(rows, partial(self._written, call, asked, wanted))
 
-    def _written(self, call: Call, asked: _Request, wanted: list[_Wanted], outcome: Outcome, ids: list[str]) -> Reply:
+    def _written(
+        self, call: Call, asked: _Request, wanted: list[_Wanted], outcome: Outcome, ids: list[str]
+    ) -> Reply:
         offered, settings = outputs(call.model), call.state.settings
         values = {LABEL: outcome.labels, CHANCE: outcome.probabilities, IDENTITY: ids}
         sent, binary = _Sent(), bool((asked.parameters or {}).get("binary_data_output", False))
         for one in wanted:
-            _send(sent, one.name, offered[one.name], values[one.name], bool((one.parameters or {}).get("binary_data", binary)))
-        said = {"model_name": settings.name, "model_version": settings.version, "outputs": sent.outputs}
+            _send(
+                sent,
+                one.name,
+                offered[one.name],
+                values[one.name],
+                bool((one.parameters or {}).get("binary_data", binary)),
+            )
+        said = {
+            "model_name": settings.name,
+            "model_version": settings.version,
+            "outputs": sent.outputs,
+        }
         if asked.id is not None:
             said["id"] = asked.id
         body = msgspec.json.encode(said)
         if not sent.binary:
             return Reply(body, rows=len(ids))
         length = (LENGTH_HEADER, b"%d" % len(body))
-        return Reply(b"".join([body, *sent.binary]), 200, b"application/octet-stream", [length], len(ids))
+        return Reply(
+            b"".join([body, *sent.binary]), 200, b"application/octet-stream", [length], len(ids)
+        )
 
     def problem(self, status: int, sentence: str) -> Reply:
         """`{"error": sentence}`."""
@@ -105,7 +125,9 @@ class OpenInference(Speaks):
         return unmarked(call.body[: int(said)]), call.body[int(said) :]
 
     def _rows(self, call: Call, asked: _Request, tail: bytes) -> Rows:
-        """One tensor of shape [rows, width] by any name, or one for each column, of shape [rows] or [rows, 1]."""
+        """One tensor of shape [rows, width] by any name, or one for each column, of shape [rows] or
+        [rows, 1].
+        """
         signature, most = call.model.signature, call.state.settings.max_rows
         arrays, rest = {}, tail
         for one in asked.inputs:
@@ -113,7 +135,11 @@ class OpenInference(Speaks):
             arrays[one.name] = array
         if rest:
             raise Refused(f"{len(rest)} bytes are left after the binary tensors")
-        if len(arrays) == 1 and (only := next(iter(arrays.values()))).ndim == 2 and only.shape[1] == signature.width:
+        if (
+            len(arrays) == 1
+            and (only := next(iter(arrays.values()))).ndim == 2
+            and only.shape[1] == signature.width
+        ):
             rows = only
         else:
             rows = _together(arrays, signature)
@@ -126,15 +152,23 @@ def _array(tensor: _Tensor, rest: bytes) -> tuple[Any, bytes]:
     """The tensor's numbers in its shape, and what is left of the binary part. Raises Refused."""
     kind = NUMBERS.get(tensor.datatype)
     if kind is None:
-        raise Refused(f"{tensor.name!r} is of datatype {tensor.datatype}: send one of {', '.join(NUMBERS)}")
+        raise Refused(
+            f"{tensor.name!r} is of datatype {tensor.datatype}: send one of {', '.join(NUMBERS)}"
+        )
     if not 1 <= len(tensor.shape) <= 2 or any(not 0 <= one < 2**31 for one in tensor.shape):
         raise Refused(f"{tensor.name!r} has shape {tensor.shape}: send [rows, columns]")
     count = tensor.shape[0] * (tensor.shape[1] if len(tensor.shape) == 2 else 1)
     size = (tensor.parameters or {}).get("binary_data_size")
     if size is not None:
         if size != count * kind.itemsize or size > len(rest):
-            raise Refused(f"{tensor.name!r} of shape {tensor.shape} and {tensor.datatype} has {count * kind.itemsize} bytes, not {size}")
-        return np.frombuffer(rest[:size], dtype=kind.newbyteorder("<")).reshape(tensor.shape), rest[size:]
+            raise Refused(
+                f"{tensor.name!r} of shape {tensor.shape} and {tensor.datatype} has"
+                f" {count * kind.itemsize} bytes, not {size}"
+            )
+        return (
+            np.frombuffer(rest[:size], dtype=kind.newbyteorder("<")).reshape(tensor.shape),
+            rest[size:],
+        )
     values = tensor.data
     if isinstance(values, list) and values and isinstance(values[0], list):
         values = [value for row in values for value in (row if isinstance(row, list) else [row])]
@@ -144,7 +178,9 @@ def _array(tensor: _Tensor, rest: bytes) -> tuple[Any, bytes]:
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
         raise Refused(f"{tensor.name!r} must hold numbers only")
     if kind.kind != "f" and any(value != int(value) for value in values):
-        raise Refused(f"{tensor.name!r} is of datatype {tensor.datatype} and must hold whole numbers only")
+        raise Refused(
+            f"{tensor.name!r} is of datatype {tensor.datatype} and must hold whole numbers only"
+        )
     try:
         return np.array(values, dtype=np.float64).reshape(tensor.shape), rest
     except OverflowError as failure:
@@ -154,10 +190,15 @@ def _array(tensor: _Tensor, rest: bytes) -> tuple[Any, bytes]:
 def _together(arrays: dict[str, Any], signature: Signature) -> Any:
     """A matrix from one tensor for each column."""
     if set(arrays) != set(signature.names):
-        raise Refused(f"send one tensor of shape [rows, {signature.width}], or one for each of {', '.join(signature.names)}")
+        raise Refused(
+            f"send one tensor of shape [rows, {signature.width}], or one for each of"
+            f" {', '.join(signature.names)}"
+        )
     columns = [arrays[name].reshape(len(arrays[name]), -1) for name in signature.names]
     if any(one.shape != (len(columns[0]), 1) for one in columns):
-        raise Refused("tensors of columns must all be of shape [rows] or [rows, 1], with as many rows")
+        raise Refused(
+            "tensors of columns must all be of shape [rows] or [rows, 1], with as many rows"
+        )
     return np.hstack([one.astype(np.float64) for one in columns])
 
 
@@ -168,7 +209,11 @@ def _send(sent: _Sent, name: str, datatype: str, values: Any, binary: bool) -> N
         values = [value for row in values for value in row]
     output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
     if binary:
-        content = _bytes(values) if datatype == "BYTES" else np.asarray(values, dtype=_DTYPES[datatype]).tobytes()
+        content = (
+            _bytes(values)
+            if datatype == "BYTES"
+            else np.asarray(values, dtype=_DTYPES[datatype]).tobytes()
+        )
         output["parameters"] = {"binary_data_size": len(content)}
         sent.binary.append(content)
     else:
@@ -214,8 +259,24 @@ def metadata(settings: Settings, model: LoadedModel) -> dict[str, Any]:
     return {
         "name": settings.name,
         "versions": [settings.version],
-        "platform": f"sklearn_{model.runtime.name}" if model.runtime.name != "sklearn" else "sklearn",
-        "inputs": [{"name": INPUT, "datatype": "FP64", "shape": [-1, signature.width], "parameters": columns}],
-        "outputs": [{"name": name, "datatype": kind, "shape": width[name]} for name, kind in outputs(model).items()],
-        "parameters": {"runtime": model.runtime.name, "revision": settings.model_revision, "digest": model.digest},
+        "platform": (
+            f"sklearn_{model.runtime.name}" if model.runtime.name != "sklearn" else "sklearn"
+        ),
+        "inputs": [
+            {
+                "name": INPUT,
+                "datatype": "FP64",
+                "shape": [-1, signature.width],
+                "parameters": columns,
+            }
+        ],
+        "outputs": [
+            {"name": name, "datatype": kind, "shape": width[name]}
+            for name, kind in outputs(model).items()
+        ],
+        "parameters": {
+            "runtime": model.runtime.name,
+            "revision": settings.model_revision,
+            "digest": model.digest,
+        },
     }

@@ -1,4 +1,6 @@
-"""Routes to the model, as FastAPI documents them. The endpoints themselves are bare ASGI: see endpoint.py."""
+"""Routes to the model, as FastAPI documents them. The endpoints themselves are bare ASGI: see
+endpoint.py.
+"""
 
 from typing import Any
 
@@ -26,8 +28,15 @@ def _route(path: str, endpoint: str, tag: str, *hidden: str) -> None:
         return Handed(request.app.state.endpoints[endpoint])
 
     text = DESCRIPTIONS[endpoint]
-    said: dict[str, Any] = {"summary": text.summary, "description": text.description, "tags": [tag], "operation_id": endpoint}
-    router.add_api_route(path, handed, methods=["POST"], responses=problems(text), openapi_extra=text.extra(), **said)
+    said: dict[str, Any] = {
+        "summary": text.summary,
+        "description": text.description,
+        "tags": [tag],
+        "operation_id": endpoint,
+    }
+    router.add_api_route(
+        path, handed, methods=["POST"], responses=problems(text), openapi_extra=text.extra(), **said
+    )
     for other in hidden:
         router.add_api_route(other, handed, methods=["POST"], include_in_schema=False)
 

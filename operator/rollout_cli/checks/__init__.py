@@ -1,4 +1,5 @@
-"""What has to be so that rollouts can work, checked one by one; every finding says what to do. Reads only.
+"""What has to be so that rollouts can work, checked one by one; every finding says what to do.
+Reads only.
 
 A check that may not look (403) says so and goes on; that is no fault of the cluster.
 """
@@ -17,7 +18,11 @@ from rollout_cli.prometheus import Prometheus
 from rollout_cli.rollout import NOT_INSTALLED, Rollout
 
 
-def all_checks(access: Access, find_prometheus: Callable[[], Prometheus], rollouts: Callable[[], Sequence[Rollout]]) -> Iterator[Finding]:
+def all_checks(
+    access: Access,
+    find_prometheus: Callable[[], Prometheus],
+    rollouts: Callable[[], Sequence[Rollout]],
+) -> Iterator[Finding]:
     """Every check, in the order in which things depend on each other."""
     yield from guarded("cluster", lambda: cluster(access))
     yield from guarded("your rights", lambda: your_rights(access))
@@ -37,7 +42,11 @@ def all_checks(access: Access, find_prometheus: Callable[[], Prometheus], rollou
         prometheus = find_prometheus()
         yield from clock(prometheus)
     except Unreachable as nobody:
-        yield bad("Prometheus", str(nobody), "without it no gate has evidence: the operator holds, and rolls back after maxHold")
+        yield bad(
+            "Prometheus",
+            str(nobody),
+            "without it no gate has evidence: the operator holds, and rolls back after maxHold",
+        )
         return
     for one in found:
         yield from guarded("series", lambda one=one: series(prometheus, one))  # type: ignore[misc]

@@ -59,4 +59,6 @@ def guarded(what: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Findi
 
 def plain(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """For programs."""
-    return [{"level": str(f.level), "what": f.what, "found": f.found, "todo": f.todo} for f in findings]
+    return [
+        {"level": str(f.level), "what": f.what, "found": f.found, "todo": f.todo} for f in findings
+    ]

@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 from rollout_cli.checks.finding import Finding, bad, good, warning
 from rollout_cli.prometheus import Prometheus
 from rollout_cli.rollout import Rollout
-from rollout_operator.domain.series import ACCURACY, FEEDBACK, LATENCY_BUCKET, LONGEST_WINDOW, REQUESTS, SCRAPES
+from rollout_operator.domain.series import (
+    ACCURACY,
+    FEEDBACK,
+    LATENCY_BUCKET,
+    LONGEST_WINDOW,
+    REQUESTS,
+    SCRAPES,
+)
 from rollout_operator.domain.spec import Gate, Metric
 from rollout_operator.domain.status import Phase
 
@@ -21,8 +28,15 @@ def clock(prometheus: Prometheus) -> Iterator[Finding]:
     skew = theirs - datetime.now(UTC).timestamp()
     yield good("Prometheus", f"{prometheus.place} answers")
     if abs(skew) > MOST_SKEW:
-        todo = "let both take their time by NTP; the operator refuses samples from more than 5 s ahead of its own clock"
-        yield warning("clocks", f"Prometheus is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine", todo)
+        todo = (
+            "let both take their time by NTP; the operator refuses samples from more than 5 s ahead"
+            " of its own clock"
+        )
+        yield warning(
+            "clocks",
+            f"Prometheus is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine",
+            todo,
+        )
 
 
 def series(prometheus: Prometheus, one: Rollout) -> Iterator[Finding]:
@@ -35,9 +49,14 @@ def series(prometheus: Prometheus, one: Rollout) -> Iterator[Finding]:
     of = f'namespace="{one.namespace}", revision="{serving.revision}"'
     for name in _needed(one.spec.analysis.gates):
         yield from _one_series(prometheus, what, name, of, one.namespace, serving.revision)
-    told = prometheus.instant(f'modelrollout_phase{{namespace="{one.namespace}", name="{one.name}"}}')
+    told = prometheus.instant(
+        f'modelrollout_phase{{namespace="{one.namespace}", name="{one.name}"}}'
+    )
     if not told:
-        todo = "scrape port 8081 of the operator with honor_labels: true (docs/install.md); gates do not need it, alerts and `report` do"
+        todo = (
+            "scrape port 8081 of the operator with honor_labels: true (docs/install.md); gates do"
+            " not need it, alerts and `report` do"
+        )
         yield warning(what, "the operator's own series of it are missing", todo)
 
 
@@ -54,13 +73,24 @@ def _needed(gates: Sequence[Gate]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _one_series(prometheus: Prometheus, what: str, name: str, of: str, namespace: str, revision: str) -> Iterator[Finding]:  # noqa: PLR0917
+def _one_series(  # noqa: PLR0917
+    prometheus: Prometheus, what: str, name: str, of: str, namespace: str, revision: str
+) -> Iterator[Finding]:
     found = prometheus.instant(f"count by (pod) ({name}{{{of}}})")
     if not found:
-        yield bad(what, f"{name} of revision {revision} is missing{_elsewhere(prometheus, name, namespace, revision)}", _scrape(name))
+        yield bad(
+            what,
+            f"{name} of revision {revision} is"
+            f" missing{_elsewhere(prometheus, name, namespace, revision)}",
+            _scrape(name),
+        )
         return
     if any("pod" not in labels for labels, _ in found):
-        yield warning(what, f"{name} has no label pod", "add a relabelling that sets pod: pods of one revision are told apart by it")
+        yield warning(
+            what,
+            f"{name} has no label pod",
+            "add a relabelling that sets pod: pods of one revision are told apart by it",
+        )
     # Two jobs at one address count once.
     twice = prometheus.instant(f"count by (pod) (count by (pod, instance) ({name}{{{of}}})) > 1")
     if twice:
@@ -70,20 +100,34 @@ def _one_series(prometheus: Prometheus, what: str, name: str, of: str, namespace
     age = prometheus.instant(f"time() - max(timestamp({name}{{{of}}}))")
     seconds = age[0][1] if age else 0.0
     if seconds > LONGEST_WINDOW.total_seconds() / SCRAPES:
-        todo = "scrape model pods at least every two minutes: a sample counts for two and a half scrapes, five minutes at most"
+        todo = (
+            "scrape model pods at least every two minutes: a sample counts for two and a half"
+            " scrapes, five minutes at most"
+        )
         yield bad(what, f"the newest sample of {name} is {seconds:.0f} s old", todo)
     elif not twice:
-        yield good(what, f"{name}: {len(found)} pod{'s' if len(found) != 1 else ''}, newest sample {seconds:.0f} s old")
+        yield good(
+            what,
+            f"{name}: {len(found)} pod{'s' if len(found) != 1 else ''}, newest sample {seconds:.0f}"
+            " s old",
+        )
 
 
 def _elsewhere(prometheus: Prometheus, name: str, namespace: str, revision: str) -> str:
     """What is there instead: the name under other labels, or the closest names."""
     others = prometheus.instant(f"count by (namespace, revision) ({name})")
     if any(labels.get("revision") == revision for labels, _ in others):
-        place = next(labels.get("namespace") for labels, _ in others if labels.get("revision") == revision)
-        return f" in namespace {namespace}; it is there with namespace={place!r}: the scrape job must set namespace to the pod's"
+        place = next(
+            labels.get("namespace") for labels, _ in others if labels.get("revision") == revision
+        )
+        return (
+            f" in namespace {namespace}; it is there with namespace={place!r}: the scrape job must"
+            " set namespace to the pod's"
+        )
     if any(not labels.get("revision") for labels, _ in others):
-        return "; it is there without the label revision: keep the labels that the model server sets"
+        return (
+            "; it is there without the label revision: keep the labels that the model server sets"
+        )
     if others:
         return "; other revisions have it"
     close = difflib.get_close_matches(name, prometheus.values_of("__name__"), 3, 0.6)
@@ -92,5 +136,11 @@ def _elsewhere(prometheus: Prometheus, name: str, namespace: str, revision: str)
 
 def _scrape(name: str) -> str:
     if name == FEEDBACK:
-        return "send labels to /feedback/, and see that Prometheus scrapes the model pods (docs/install.md)"
-    return "see that Prometheus scrapes pods annotated prometheus.io/scrape, or enable modelPodMonitor in the chart (docs/install.md)"
+        return (
+            "send labels to /feedback/, and see that Prometheus scrapes the model pods"
+            " (docs/install.md)"
+        )
+    return (
+        "see that Prometheus scrapes pods annotated prometheus.io/scrape, or enable modelPodMonitor"
+        " in the chart (docs/install.md)"
+    )

@@ -35,12 +35,16 @@ def operator(access: Access, namespaces: Sequence[str]) -> Iterator[Finding]:
     found = [one for one in found if _looks_after(one, namespaces)]
     if not found:
         todo = "add the namespace to watchNamespaces of one of them"
-        yield bad("operator", f"none of those in the cluster looks after {', '.join(namespaces)}", todo)
+        yield bad(
+            "operator", f"none of those in the cluster looks after {', '.join(namespaces)}", todo
+        )
         return
     if len(found) > 1:
         places = ", ".join(f"{d['metadata']['namespace']}/{d['metadata']['name']}" for d in found)
         yield warning(
-            "operator", f"there are {len(found)}: {places}", "let each look after namespaces of its own (watchNamespaces), or remove one"
+            "operator",
+            f"there are {len(found)}: {places}",
+            "let each look after namespaces of its own (watchNamespaces), or remove one",
         )
     for one in found:
         yield from _deployment(access, one)
@@ -48,18 +52,32 @@ def operator(access: Access, namespaces: Sequence[str]) -> Iterator[Finding]:
 
 
 def _looks_after(one: Object, namespaces: Sequence[str]) -> bool:
-    """Whether this Deployment's operator has any of these namespaces: one without WATCH_NAMESPACES has all."""
+    """Whether this Deployment's operator has any of these namespaces: one without WATCH_NAMESPACES
+    has all.
+    """
     watched = variables(one).get("WATCH_NAMESPACES", "")
-    return not watched or not namespaces or bool({n.strip() for n in watched.split(",")} & set(namespaces))
+    return (
+        not watched
+        or not namespaces
+        or bool({n.strip() for n in watched.split(",")} & set(namespaces))
+    )
 
 
 def _deployment(access: Access, one: Object) -> Iterator[Finding]:
     meta, place = one["metadata"], f"{one['metadata']['namespace']}/{one['metadata']['name']}"
     if not one.get("status", {}).get("availableReplicas"):
-        yield bad("operator", f"{place} has no available pod", f"kubectl -n {meta['namespace']} describe pod -l {OPERATOR}")
+        yield bad(
+            "operator",
+            f"{place} has no available pod",
+            f"kubectl -n {meta['namespace']} describe pod -l {OPERATOR}",
+        )
         return
     pods = access.items(f"/api/v1/namespaces/{meta['namespace']}/pods", OPERATOR)
-    ports = {p.get("name"): p["containerPort"] for c in one["spec"]["template"]["spec"]["containers"] for p in c.get("ports", ())}
+    ports = {
+        p.get("name"): p["containerPort"]
+        for c in one["spec"]["template"]["spec"]["containers"]
+        for p in c.get("ports", ())
+    }
     for pod in pods:
         if pod.get("status", {}).get("phase") != "Running":
             continue
@@ -71,7 +89,11 @@ def _deployment(access: Access, one: Object) -> Iterator[Finding]:
         elif status in {401, 403}:
             yield good("operator", f"{place} runs (its health may not be read: get pods/proxy)")
         else:
-            yield bad("operator", f"{place} is not healthy: {said}", f"kubectl -n {meta['namespace']} logs deployment/{meta['name']}")
+            yield bad(
+                "operator",
+                f"{place} is not healthy: {said}",
+                f"kubectl -n {meta['namespace']} logs deployment/{meta['name']}",
+            )
 
 
 def _rights(access: Access, one: Object, namespaces: Sequence[str]) -> Iterator[Finding]:
@@ -84,7 +106,10 @@ def _rights(access: Access, one: Object, namespaces: Sequence[str]) -> Iterator[
             if not may(access, namespace, verb, group, resource, sub, user)
         ]
         if lacking:
-            todo = "upgrade the chart, whose Role is older than the operator, or add the namespace to watchNamespaces"
+            todo = (
+                "upgrade the chart, whose Role is older than the operator, or add the namespace to"
+                " watchNamespaces"
+            )
             yield bad("operator's rights", f"in {namespace} it may not {', '.join(lacking)}", todo)
         else:
             yield good("operator's rights", f"it may do its work in {namespace}")

@@ -12,7 +12,9 @@ from rollout_operator.domain.status import Phase, Status
 from rollout_operator.domain.traffic import Provider
 
 CANARY = {"k8s.io/ingress-nginx": "nginx' canary annotations; Traefik from 3.7 takes them too"}
-"""IngressClass controllers that are known to divide requests by the annotations that the operator writes."""
+"""IngressClass controllers that are known to divide requests by the annotations that the operator
+writes.
+"""
 
 
 def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
@@ -26,19 +28,35 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
             "see above whether the operator runs, and whether it watches this namespace",
         )
     elif one.spec is None:
-        yield bad(what, one.spec_error, "correct the field; `kubectl modelrollout lint FILE` judges it")
+        yield bad(
+            what, one.spec_error, "correct the field; `kubectl modelrollout lint FILE` judges it"
+        )
     elif status.invalid:
         yield bad(what, status.invalid, "docs/troubleshooting.md has what to do about InvalidSpec")
     elif status.paused_since is not None:
-        yield warning(what, f"paused in phase {status.phase}", f"kubectl modelrollout resume {one.name} -n {one.namespace}")
+        yield warning(
+            what,
+            f"paused in phase {status.phase}",
+            f"kubectl modelrollout resume {one.name} -n {one.namespace}",
+        )
     elif status.halted or status.phase in {Phase.INVALID, Phase.ROLLED_BACK}:
         yield warning(
-            what, f"{status.phase}: {status.reason}: {status.message}", f"docs/troubleshooting.md has what to do about {status.reason}"
+            what,
+            f"{status.phase}: {status.reason}: {status.message}",
+            f"docs/troubleshooting.md has what to do about {status.reason}",
         )
     elif status.refused:
-        yield bad(what, f"{status.phase}, but {status.refused}", "docs/troubleshooting.md has what to do about ObjectRefused")
+        yield bad(
+            what,
+            f"{status.phase}, but {status.refused}",
+            "docs/troubleshooting.md has what to do about ObjectRefused",
+        )
     elif status.shortage is not None:
-        yield bad(what, f"{status.phase}, but {status.shortage.message}", "docs/troubleshooting.md has what to do about PodsNotReady")
+        yield bad(
+            what,
+            f"{status.phase}, but {status.shortage.message}",
+            "docs/troubleshooting.md has what to do about PodsNotReady",
+        )
     elif status.unrouted is not None:
         todo = f"docs/troubleshooting.md has what to do about {status.unrouted.reason}"
         yield bad(what, f"{status.phase}, but {status.unrouted.message}", todo)
@@ -50,8 +68,17 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
 def _by_others(what: str, namespace: str, status: Status) -> Iterator[Finding]:
     """What others do to the rollout's pods and host."""
     for said, todo in (
-        (status.scaled, f"kubectl get hpa -n {namespace} shows autoscalers; docs/troubleshooting.md has more about ScaledByAnother"),
-        (status.shared, "kubectl get the objects that it names; take another host or path, or delete them"),
+        (
+            status.scaled,
+            (
+                f"kubectl get hpa -n {namespace} shows autoscalers; docs/troubleshooting.md has"
+                " more about ScaledByAnother"
+            ),
+        ),
+        (
+            status.shared,
+            "kubectl get the objects that it names; take another host or path, or delete them",
+        ),
     ):
         if said:
             yield warning(what, said, todo)
@@ -66,23 +93,49 @@ def router(access: Access, one: Rollout) -> Iterator[Finding]:
     if traffic.provider is Provider.HTTP_ROUTE:
         try:
             access.get("/apis/gateway.networking.k8s.io/v1")
-            yield good(what, "Gateway API is installed; what the Gateway says of the route stands in the rollout's message")
+            yield good(
+                what,
+                "Gateway API is installed; what the Gateway says of the route stands in the"
+                " rollout's message",
+            )
         except Absent:
-            yield bad(what, "provider HTTPRoute, but Gateway API is not installed", "install its CRDs and restart the operator")
+            yield bad(
+                what,
+                "provider HTTPRoute, but Gateway API is not installed",
+                "install its CRDs and restart the operator",
+            )
         return
-    classes = {c["metadata"]["name"]: c["spec"].get("controller", "") for c in access.items("/apis/networking.k8s.io/v1/ingressclasses")}
+    classes = {
+        c["metadata"]["name"]: c["spec"].get("controller", "")
+        for c in access.items("/apis/networking.k8s.io/v1/ingressclasses")
+    }
     name = traffic.ingress_class_name
     if name not in classes:
-        there = f"there {'is' if len(classes) == 1 else 'are'} {', '.join(sorted(classes))}" if classes else "there is none at all"
+        there = (
+            f"there {'is' if len(classes) == 1 else 'are'} {', '.join(sorted(classes))}"
+            if classes
+            else "there is none at all"
+        )
         close = difflib.get_close_matches(name, classes, 1)
         todo = (
             f"write ingressClassName: {close[0]}"
             if close
-            else "install an Ingress controller that takes nginx' canary annotations, or name its class"
+            else (
+                "install an Ingress controller that takes nginx' canary annotations, or name its"
+                " class"
+            )
         )
         yield bad(what, f"there is no IngressClass {name!r}; {there}", todo)
     elif (does := CANARY.get(classes[name])) is not None:
         yield good(what, f"IngressClass {name} ({does})")
     else:
-        todo = "see that its controller divides requests by nginx' canary annotations, or use provider: HTTPRoute"
-        yield warning(what, f"IngressClass {name} has the controller {classes[name]}, which this tool does not know", todo)
+        todo = (
+            "see that its controller divides requests by nginx' canary annotations, or use"
+            " provider: HTTPRoute"
+        )
+        yield warning(
+            what,
+            f"IngressClass {name} has the controller {classes[name]}, which this tool does not"
+            " know",
+            todo,
+        )

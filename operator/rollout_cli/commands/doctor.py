@@ -51,19 +51,31 @@ def run(  # noqa: PLR0917
 
 def _line(finding: Finding, out: Console) -> Table:
     signs = marks(out)
-    mark = {Level.GOOD: signs.good, Level.BAD: signs.bad, Level.WARNING: "!"}.get(finding.level, signs.waiting)
+    mark = {Level.GOOD: signs.good, Level.BAD: signs.bad, Level.WARNING: "!"}.get(
+        finding.level, signs.waiting
+    )
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1, style=STYLES[finding.level])
     grid.add_column(ratio=1)
     grid.add_row(mark, Text.assemble((finding.what, "bold"), f"  {finding.found}"))
     if finding.todo:
-        grid.add_row("", Text(f"{'→' if signs.good == '✔' else '->'} {finding.todo}", style=STYLES[finding.level]))
+        grid.add_row(
+            "",
+            Text(
+                f"{'→' if signs.good == '✔' else '->'} {finding.todo}", style=STYLES[finding.level]
+            ),
+        )
     return grid
 
 
 def _sum(found: Sequence[Finding], out: Console) -> None:
     counted = Counter(f.level for f in found)
-    words = {Level.BAD: "does not work", Level.WARNING: "to look at", Level.UNKNOWN: "could not be looked at", Level.GOOD: "well"}
+    words = {
+        Level.BAD: "does not work",
+        Level.WARNING: "to look at",
+        Level.UNKNOWN: "could not be looked at",
+        Level.GOOD: "well",
+    }
     said = ", ".join(f"{counted[level]} {word}" for level, word in words.items() if counted[level])
     style = "red" if counted[Level.BAD] else "yellow" if counted[Level.WARNING] else "green"
     out.print(f"\n{said}", style=style)

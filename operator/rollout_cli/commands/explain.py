@@ -1,4 +1,6 @@
-"""`explain`: each gate with its exact query, its series, its value and its verdict; and what the operator would decide now."""
+"""`explain`: each gate with its exact query, its series, its value and its verdict; and what the
+operator would decide now.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,12 +25,21 @@ from rollout_operator.domain.status import Phase
 MOST_SERIES = 8
 
 
-def run(name: str, prometheus: str | None, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+def run(
+    name: str,
+    prometheus: str | None,
+    kubeconfig: str | None,
+    context: str | None,
+    namespace: str | None,
+) -> None:
     """Do it."""
     access = Access.connect(kubeconfig, context, namespace)
     rollout = read(access, name)
     if rollout.spec is None:
-        raise Refused(f"{rollout.spec_error}: correct it, and lint it first with `kubectl modelrollout lint FILE`.")
+        raise Refused(
+            f"{rollout.spec_error}: correct it, and lint it first with `kubectl modelrollout lint"
+            " FILE`."
+        )
     source = find(access, prometheus)
     told = explain(access, source, rollout, rollout.spec)
     out = console()
@@ -38,20 +49,34 @@ def run(name: str, prometheus: str | None, kubeconfig: str | None, context: str 
         _gate(seen, told.now, out, marks(out))
     out.print()
     out.print(
-        f"Measured by this tool, as the operator does, with the answers of {source.place} at {told.now:%H:%M:%S} UTC. The operator "
-        "asks without namespace and revision, for all rollouts at once. A sample counts for two and a half scrapes (30 s at least), "
-        "and only after the pods became Ready.",
+        f"Measured by this tool, as the operator does, with the answers of {source.place} at"
+        f" {told.now:%H:%M:%S} UTC. The operator asks without namespace and revision, for all"
+        " rollouts at once. A sample counts for two and a half scrapes (30 s at least), and only"
+        " after the pods became Ready.",
         style="dim",
     )
 
 
 def _where(told: Explained, out: Console) -> None:
     rollout, status = told.rollout, told.rollout.status
-    out.print(Text.assemble((rollout.name, "bold"), f" in {rollout.namespace}: {status.phase}, attempt {status.attempt}"), soft_wrap=True)
+    out.print(
+        Text.assemble(
+            (rollout.name, "bold"),
+            f" in {rollout.namespace}: {status.phase}, attempt {status.attempt}",
+        ),
+        soft_wrap=True,
+    )
     out.print(status.message, style="dim", soft_wrap=True)
     if told.plan is None:
-        doing = "nothing is measured: these gates decided last" if status.phase in AT_REST else "no gate is measured"
-        out.print(f"In phase {status.phase} {doing}." + ("" if told.gates else " There is no revision to measure yet."))
+        doing = (
+            "nothing is measured: these gates decided last"
+            if status.phase in AT_REST
+            else "no gate is measured"
+        )
+        out.print(
+            f"In phase {status.phase} {doing}."
+            + ("" if told.gates else " There is no revision to measure yet.")
+        )
         if status.waits_for:
             out.print(f"It waits for the route: {status.waits_for}", soft_wrap=True)
         return
@@ -81,26 +106,47 @@ def _next(told: Explained) -> Iterator[str]:
         decided = f"go to step {(after.step or 0) + 1}"
     yield f"If the operator looked now it would {decided}: {after.message}"
     if plan.look_at is not None and decided == "stay":
-        yield f"Next look at {plan.look_at:%H:%M:%S} UTC, in {span(plan.look_at - told.now)}; then every {spec.analysis.interval}."
-    on_trial = status.phase is Phase.TRIAL and status.step is not None and status.step < len(spec.strategy.steps)
+        yield (
+            f"Next look at {plan.look_at:%H:%M:%S} UTC, in {span(plan.look_at - told.now)}; then"
+            f" every {spec.analysis.interval}."
+        )
+    on_trial = (
+        status.phase is Phase.TRIAL
+        and status.step is not None
+        and status.step < len(spec.strategy.steps)
+    )
     if on_trial and status.step is not None and status.step_since is not None:
-        due = max(status.step_since, status.candidate.ready_at or status.step_since) if status.candidate else status.step_since
+        due = (
+            max(status.step_since, status.candidate.ready_at or status.step_since)
+            if status.candidate
+            else status.step_since
+        )
         due += parse_duration(spec.strategy.steps[status.step].hold)
         when = f"in {span(due - told.now)}" if due > told.now else ago(due, told.now)
-        silent = f"without evidence it waits up to {spec.analysis.max_hold} more, then {spec.analysis.on_no_evidence}"
+        silent = (
+            f"without evidence it waits up to {spec.analysis.max_hold} more, then"
+            f" {spec.analysis.on_no_evidence}"
+        )
         yield f"The step is due at {due:%H:%M:%S} UTC ({when}); {silent}."
 
 
 def _gate(seen: Seen, now: datetime, out: Console, signs: Marks) -> None:
     style = OF_MEASUREMENT[seen.now.measurement]
-    title = Text.assemble((f"{of_measurement(seen.now.measurement, signs)} {asked(seen.gate, signs)}", f"bold {style}"))
+    title = Text.assemble(
+        (
+            f"{of_measurement(seen.now.measurement, signs)} {asked(seen.gate, signs)}",
+            f"bold {style}",
+        )
+    )
     out.print(title.append(f"  {seen.now.measurement}", style=style))
     grid = Table.grid(padding=(0, 2), pad_edge=True)
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("now", seen.now.message)
     if seen.written is not None:
-        grid.add_row("in status", f"{seen.written.message}  (unchanged for {span(now - seen.written.at)})")
+        grid.add_row(
+            "in status", f"{seen.written.message}  (unchanged for {span(now - seen.written.at)})"
+        )
     else:
         grid.add_row("in status", "not measured yet in this attempt")
     grid.add_row("query", Text(seen.query, style="cyan"))
@@ -124,7 +170,15 @@ def _series(seen: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
         return
     found = sorted(seen.answer, key=lambda s: (s.name, s.pod, float(s.le or 0), s.outcome))
     last = newest(tuple(found))
-    yield "series", f"{len(found)}" + (f", newest sample {ago(last, now)}" if last is not None else ": Prometheus has none; see `doctor`")
+    yield (
+        "series",
+        f"{len(found)}"
+        + (
+            f", newest sample {ago(last, now)}"
+            if last is not None
+            else ": Prometheus has none; see `doctor`"
+        ),
+    )
     if seen.gate.metric is Metric.LATENCY_P95:
         found = [s for s in found if s.le == "+Inf"] or found
     for one in found[:MOST_SERIES]:

@@ -35,20 +35,25 @@ class Request:
     prometheus: str | None
 
 
-def run(request: Request, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+def run(
+    request: Request, kubeconfig: str | None, context: str | None, namespace: str | None
+) -> None:
     """Do it."""
     if request.name and request.everywhere:
         raise WrongUsage("A name and -A do not go together: name the namespace with -n instead.")
     machine = request.output in {Output.JSON, Output.YAML, Output.NAME}
     if request.watch and machine:
         raise WrongUsage(
-            f"-w and -o {request.output} do not go together: `kubectl get {PLURAL} -w -o json` gives one object after the other."
+            f"-w and -o {request.output} do not go together: `kubectl get {PLURAL} -w -o json`"
+            " gives one object after the other."
         )
     access = Access.connect(kubeconfig, context, namespace)
     out = console()
     if machine and request.output is not None:
         out.out(_plain(access, request, request.output), highlight=False)
-    elif request.name and (request.output is not Output.WIDE or (request.watch and not out.is_terminal)):
+    elif request.name and (
+        request.output is not Output.WIDE or (request.watch and not out.is_terminal)
+    ):
         _one(access, request, bare(request.name), out)
     else:
         _all(access, request, out)
@@ -61,7 +66,15 @@ def _plain(access: Access, request: Request, output: Output) -> str:
         return "\n".join(f"modelrollout.{GROUP}/{one.name}" for one in found)
     if request.name:
         return dump(found[0].raw, output)
-    return dump({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": [{"kind": KIND, **one.raw} for one in found]}, output)
+    return dump(
+        {
+            "apiVersion": "v1",
+            "kind": "List",
+            "metadata": {},
+            "items": [{"kind": KIND, **one.raw} for one in found],
+        },
+        output,
+    )
 
 
 def _one(access: Access, request: Request, name: str, out: Console) -> None:
@@ -82,25 +95,33 @@ def _one(access: Access, request: Request, name: str, out: Console) -> None:
 
 def _all(access: Access, request: Request, out: Console) -> None:
     def rollouts() -> list[Rollout]:
-        return [read(access, request.name)] if request.name else read_all(access, request.everywhere)
+        return (
+            [read(access, request.name)] if request.name else read_all(access, request.everywhere)
+        )
 
     def drawn() -> RenderableType:
         found = rollouts()
         if not found:
             place = "" if request.everywhere else f" in namespace {access.namespace}"
             return f"No {KIND}s{place}.{'' if request.everywhere else ' Look in all namespaces with -A.'}"
-        return table(found, datetime.now(UTC), marks(out), request.everywhere, request.output is Output.WIDE)
+        return table(
+            found, datetime.now(UTC), marks(out), request.everywhere, request.output is Output.WIDE
+        )
 
     if request.watch and out.is_terminal:
         _live(drawn, drawn(), out)
     elif request.watch:
-        raise WrongUsage("-w of all rollouts needs a terminal: name one, or use `kubectl get mro -w`.")
+        raise WrongUsage(
+            "-w of all rollouts needs a terminal: name one, or use `kubectl get mro -w`."
+        )
     else:
         out.print(drawn())
 
 
 def _watcher(access: Access, request: Request) -> Watcher:
-    """Without Prometheus the picture only lacks the past; but one that was named and is wrong is an error."""
+    """Without Prometheus the picture only lacks the past; but one that was named and is wrong is an
+    error.
+    """
     try:
         return Watcher(access, find(access, request.prometheus))
     except Unreachable as nobody:
@@ -108,7 +129,9 @@ def _watcher(access: Access, request: Request) -> Watcher:
 
 
 def _live(draw: Callable[[], RenderableType], first: RenderableType, out: Console) -> None:
-    """Draw again and again; while the cluster does not answer, the last picture stays, with a line that says so."""
+    """Draw again and again; while the cluster does not answer, the last picture stays, with a line
+    that says so.
+    """
     with Live(first, console=out, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             time.sleep(PAUSE)

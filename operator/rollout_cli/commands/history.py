@@ -12,7 +12,13 @@ from rollout_cli.words import OF_VERDICT, Marks, ago, of_verdict, span
 from rollout_operator.domain.decide import CANDIDATE_RUNS
 
 
-def run(name: str, output: Output | None, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+def run(
+    name: str,
+    output: Output | None,
+    kubeconfig: str | None,
+    context: str | None,
+    namespace: str | None,
+) -> None:
     """Do it."""
     output = for_programs("history", output)
     access = Access.connect(kubeconfig, context, namespace)
@@ -22,26 +28,56 @@ def run(name: str, output: Output | None, kubeconfig: str | None, context: str |
         out.out(dump(rollout.raw.get("status", {}).get("history", []), output), highlight=False)
         return
     if not rollout.status.history and rollout.status.phase not in CANDIDATE_RUNS:
-        out.print(f"{rollout.name} has not tried anything yet: {rollout.status.message or 'the operator has not seen it'}")
+        out.print(
+            f"{rollout.name} has not tried anything yet:"
+            f" {rollout.status.message or 'the operator has not seen it'}"
+        )
         return
     out.print(attempts(rollout, datetime.now(UTC), marks(out)))
     if rollout.status.rejected:
         names = ", ".join(dict.fromkeys(r.uri for r in rollout.status.rejected))
-        out.print(f"Not tried again without `kubectl modelrollout retry`: {names}", style="dim", soft_wrap=True)
+        out.print(
+            f"Not tried again without `kubectl modelrollout retry`: {names}",
+            style="dim",
+            soft_wrap=True,
+        )
 
 
 def attempts(rollout: Rollout, now: datetime, signs: Marks) -> Table:
     """The attempts, newest first; the one under way on top."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("ATTEMPT", "VERDICT", "MODEL", "ENDED", "TOOK"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "ATTEMPT" else "left", vertical="top")
+        table.add_column(
+            name, no_wrap=True, justify="right" if name == "ATTEMPT" else "left", vertical="top"
+        )
     table.add_column("WHY", ratio=1)
     status = rollout.status
-    if status.phase in CANDIDATE_RUNS and status.candidate is not None and status.attempt_since is not None:
+    if (
+        status.phase in CANDIDATE_RUNS
+        and status.candidate is not None
+        and status.attempt_since is not None
+    ):
         phase = Text(f"{signs.waiting} {status.phase}", style="yellow")
-        table.add_row(str(status.attempt), phase, status.candidate.uri, "", span(now - status.attempt_since), status.message)
+        table.add_row(
+            str(status.attempt),
+            phase,
+            status.candidate.uri,
+            "",
+            span(now - status.attempt_since),
+            status.message,
+        )
     for one in status.history:
-        verdict = Text(f"{of_verdict(one.verdict, signs)} {one.verdict}", style=OF_VERDICT.get(one.verdict, "dim"))
+        verdict = Text(
+            f"{of_verdict(one.verdict, signs)} {one.verdict}",
+            style=OF_VERDICT.get(one.verdict, "dim"),
+        )
         took = span(one.ended - one.started)
-        table.add_row(str(one.attempt), verdict, one.uri, ago(one.ended, now), took, f"{one.reason}: {one.message}")
+        table.add_row(
+            str(one.attempt),
+            verdict,
+            one.uri,
+            ago(one.ended, now),
+            took,
+            f"{one.reason}: {one.message}",
+        )
     return table

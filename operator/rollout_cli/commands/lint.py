@@ -31,7 +31,9 @@ Claimed = dict[int, list[tuple[str, str, str]]]
 
 
 def run(files: list[Path], output: Output | None) -> None:
-    """Judge every ModelRollout in `files` (`-` is stdin, a directory all its YAML); exit 1 where one would be refused."""
+    """Judge every ModelRollout in `files` (`-` is stdin, a directory all its YAML); exit 1 where
+    one would be refused.
+    """
     output = for_programs("lint", output)
     found: list[Found] = []
     rollouts = others = 0
@@ -49,9 +51,16 @@ def run(files: list[Path], output: Output | None) -> None:
             others += sum(1 for _ in document.objects()) - len(ours)
             if ours:
                 found += _judged(str(file), document, ours)
-                found += (one for path, value in ours if (one := _taken(str(file), document, path, value, claimed)) is not None)
+                found += (
+                    one
+                    for path, value in ours
+                    if (one := _taken(str(file), document, path, value, claimed)) is not None
+                )
     if output is not None:
-        listed = [{"file": f.file, "line": f.place.line, "column": f.place.column, "message": f.message} for f in found]
+        listed = [
+            {"file": f.file, "line": f.place.line, "column": f.place.column, "message": f.message}
+            for f in found
+        ]
         console().out(dump(listed, output), highlight=False)
     else:
         _tell(found, lines, rollouts, others)
@@ -61,13 +70,19 @@ def run(files: list[Path], output: Output | None) -> None:
 
 def _judged(file: str, document: Document, ours: list[tuple[Field, Any]]) -> Iterator[Found]:
     yield from (Found(file, trouble.place, trouble.message) for trouble in document.twice)
-    findings = [Finding((*path, *one.path), one.message) for path, value in ours for one in judge(value)]
+    findings = [
+        Finding((*path, *one.path), one.message) for path, value in ours for one in judge(value)
+    ]
     found = [Found(file, document.place(finding.path), str(finding)) for finding in findings]
     yield from sorted(found, key=lambda one: (one.place.line, one.place.column))
 
 
-def _taken(file: str, document: Document, path: Field, value: Any, claimed: Claimed) -> Found | None:
-    """Whether another ModelRollout of this run answers where this one would; Gateways are taken to be in its own namespace."""
+def _taken(
+    file: str, document: Document, path: Field, value: Any, claimed: Claimed
+) -> Found | None:
+    """Whether another ModelRollout of this run answers where this one would; Gateways are taken to
+    be in its own namespace.
+    """
     meta, spec = value.get("metadata"), value.get("spec")
     traffic = spec.get("traffic") if isinstance(spec, dict) else None
     if not isinstance(meta, dict) or not isinstance(traffic, dict):
@@ -82,10 +97,22 @@ def _taken(file: str, document: Document, path: Field, value: Any, claimed: Clai
     for place in places:
         there = claimed.setdefault(place.where, [])
         # The same object in another file is the same for another cluster.
-        if met := next(((other, where) for other, where, listener in there if other != name and meet(place.listener, listener)), None):
+        if met := next(
+            (
+                (other, where)
+                for other, where, listener in there
+                if other != name and meet(place.listener, listener)
+            ),
+            None,
+        ):
             other, where = met
             address = f"{traffic['host']}{traffic.get('path', '/')}"
-            return Found(file, field, f"spec.traffic: {address} is answered by {other} ({where}): take another host or path")
+            return Found(
+                file,
+                field,
+                f"spec.traffic: {address} is answered by {other} ({where}): take another host or"
+                " path",
+            )
         there.append((name, f"{file}:{field.line}", place.listener))
     return None
 
@@ -115,7 +142,9 @@ def _tell(found: list[Found], lines: dict[str, list[str]], rollouts: int, others
         out.print(Text.assemble((where, "bold"), ": ", one.message), soft_wrap=True)
         written = lines[one.file][one.place.line - 1 : one.place.line]
         out.print(Text("    " + "".join(written).rstrip(), style="dim"), soft_wrap=True)
-    skipped = f" ({others} other object{'s' if others != 1 else ''} not looked at)" if others else ""
+    skipped = (
+        f" ({others} other object{'s' if others != 1 else ''} not looked at)" if others else ""
+    )
     count = f"{rollouts} ModelRollout{'s' if rollouts != 1 else ''}"
     if found:
         out.print(Text.assemble((f"{len(found)} found in {count}", "red"), skipped))

@@ -31,7 +31,9 @@ class Request:
     prometheus: str | None
 
 
-def run(request: Request, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+def run(
+    request: Request, kubeconfig: str | None, context: str | None, namespace: str | None
+) -> None:
     """Do it."""
     access = Access.connect(kubeconfig, context, namespace)
     rollout = read(access, request.name)
@@ -47,14 +49,23 @@ def run(request: Request, kubeconfig: str | None, context: str | None, namespace
     except OSError as failure:
         raise Failure(f"{target} could not be written: {failure.strerror}.") from failure
     out = console()
-    out.print(f"Wrote {target}: attempt {found.attempt} of {rollout.name}, {_verdict(found)}.", soft_wrap=True)
+    out.print(
+        f"Wrote {target}: attempt {found.attempt} of {rollout.name}, {_verdict(found)}.",
+        soft_wrap=True,
+    )
     if found.trouble:
         out.print(f"Without plots: {found.trouble}", style="yellow", soft_wrap=True)
 
 
 def html(found: Evidence, place: str = "") -> str:
     """The report, whole and self-contained."""
-    env = Environment(loader=PackageLoader("rollout_cli"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env = Environment(
+        loader=PackageLoader("rollout_cli"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     env.filters["moment"] = _moment
     before = next((a.uri for a in found.rollout.status.history if a.revision == found.stable), "")
     return env.get_template("report.html").render(

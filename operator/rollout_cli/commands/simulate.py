@@ -1,4 +1,6 @@
-"""`simulate`: recorded or generated metrics through the operator's own gates, and the timeline of what they would have decided."""
+"""`simulate`: recorded or generated metrics through the operator's own gates, and the timeline of
+what they would have decided.
+"""
 
 import statistics
 from collections import Counter
@@ -17,7 +19,15 @@ from rollout_cli.generated import Generated, Load, Quality, both
 from rollout_cli.recording import Recording, recorded
 from rollout_cli.replay import Moment, Source, replay
 from rollout_cli.terminal import Output, console, dump, for_programs, marks
-from rollout_cli.words import OF_MEASUREMENT, Marks, held_against, of_measurement, samples, silence, span
+from rollout_cli.words import (
+    OF_MEASUREMENT,
+    Marks,
+    held_against,
+    of_measurement,
+    samples,
+    silence,
+    span,
+)
 from rollout_operator.domain.histogram import bounds
 from rollout_operator.domain.manifest import Document, Trouble, read
 from rollout_operator.domain.spec import Spec
@@ -28,7 +38,9 @@ DEFAULT = {"modelUri": "models:/simulated/2", "traffic": {"host": "simulated.exa
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The command line. metrics: files of a recording; without any, metrics are generated from the qualities and the load."""
+    """The command line. metrics: files of a recording; without any, metrics are generated from the
+    qualities and the load.
+    """
 
     manifest: Path | None
     metrics: Sequence[Path]
@@ -75,7 +87,9 @@ def run(request: Request) -> None:
 def _source(spec: Spec, request: Request, seed: int) -> Source:
     if request.metrics:
         return recorded(request.metrics, request.candidate_revision, request.stable_revision)
-    return Generated(both(request.candidate, request.stable), request.load, seed, bounds(spec.analysis.gates))
+    return Generated(
+        both(request.candidate, request.stable), request.load, seed, bounds(spec.analysis.gates)
+    )
 
 
 def _spec(manifest: Path | None) -> Spec:
@@ -84,15 +98,29 @@ def _spec(manifest: Path | None) -> Spec:
     try:
         text = manifest.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as failure:
-        raise Absent(f"{manifest} cannot be read: {getattr(failure, 'strerror', None) or 'it is not UTF-8 text'}.") from failure
+        raise Absent(
+            f"{manifest} cannot be read:"
+            f" {getattr(failure, 'strerror', None) or 'it is not UTF-8 text'}."
+        ) from failure
     documents = list(read(text))
     if broken := [f"{d.place.line}: {d.message}" for d in documents if isinstance(d, Trouble)]:
         raise WrongUsage(f"{manifest}:{broken[0]}.")
-    ours = [value for d in documents if isinstance(d, Document) for _, value in d.objects() if is_rollout(value)]
+    ours = [
+        value
+        for d in documents
+        if isinstance(d, Document)
+        for _, value in d.objects()
+        if is_rollout(value)
+    ]
     if len(ours) != 1:
-        raise WrongUsage(f"{manifest} has {len(ours)} ModelRollouts; simulate takes a file with one.")
+        raise WrongUsage(
+            f"{manifest} has {len(ours)} ModelRollouts; simulate takes a file with one."
+        )
     if found := judge(ours[0]):
-        raise WrongUsage(f"{manifest} would be refused: {found[0]}. `kubectl modelrollout lint {manifest}` says where.")
+        raise WrongUsage(
+            f"{manifest} would be refused: {found[0]}. `kubectl modelrollout lint {manifest}` says"
+            " where."
+        )
     return Spec.model_validate(ours[0]["spec"])
 
 
@@ -106,14 +134,25 @@ def ending(moments: Sequence[Moment], source: Source) -> Ending:
         return Ending(Exit.ROLLED_BACK, "RolledBack", after, last.message)
     if last.ends:
         return Ending(Exit.PROMOTED, "Promoted", after, last.message)
-    return Ending(Exit.TIMED_OUT, "NoVerdict", after, f"The metrics end here, without a verdict: {last.message}")
+    return Ending(
+        Exit.TIMED_OUT,
+        "NoVerdict",
+        after,
+        f"The metrics end here, without a verdict: {last.message}",
+    )
 
 
 def told(moments: Sequence[Moment]) -> Iterator[Moment]:
     """The looks that say something new: another step, another measurement, a verdict."""
     before: object = None
     for moment in moments:
-        now = (moment.phase, moment.step, moment.halted, moment.reason, tuple(g.measurement for g in moment.gates))
+        now = (
+            moment.phase,
+            moment.step,
+            moment.halted,
+            moment.reason,
+            tuple(g.measurement for g in moment.gates),
+        )
         if now != before or moment is moments[-1]:
             yield moment
         before = now
@@ -122,30 +161,48 @@ def told(moments: Sequence[Moment]) -> Iterator[Moment]:
 def _tell(spec: Spec, source: Source, moments: Sequence[Moment], end: Ending) -> None:
     out, signs = console(), marks(console())
     if isinstance(source, Recording):
-        roles = ", ".join(f"{role} {revision or '(no label)'}" for role, revision in source.revisions.items())
-        out.print(f"Replaying {roles}, from {source.start:%Y-%m-%d %H:%M:%S} UTC on.", style="dim", soft_wrap=True)
+        roles = ", ".join(
+            f"{role} {revision or '(no label)'}" for role, revision in source.revisions.items()
+        )
+        out.print(
+            f"Replaying {roles}, from {source.start:%Y-%m-%d %H:%M:%S} UTC on.",
+            style="dim",
+            soft_wrap=True,
+        )
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("AFTER", no_wrap=True, justify="right")
     table.add_column("WEIGHT", no_wrap=True, justify="right")
     table.add_column("GATES", ratio=1)
     for moment in told(moments):
-        gates = Text("\n").join(_gate(spec, gate, signs) for gate in moment.gates) if moment.gates else Text(moment.message, style="dim")
+        gates = (
+            Text("\n").join(_gate(spec, gate, signs) for gate in moment.gates)
+            if moment.gates
+            else Text(moment.message, style="dim")
+        )
         table.add_row(span(moment.at - source.start), f"{moment.weight} %", gates)
     out.print(table)
     style = {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(end.exit, "bold yellow")
     looks = f" ({len(moments)} looks)"
-    out.print(Text.assemble((end.word, style), f" after {span(end.after)}{looks}: {end.message}"), soft_wrap=True)
+    out.print(
+        Text.assemble((end.word, style), f" after {span(end.after)}{looks}: {end.message}"),
+        soft_wrap=True,
+    )
 
 
 def _gate(spec: Spec, gate: GateStatus, signs: Marks) -> Text:
     value = held_against(spec, gate, signs)
-    text = Text(f"{of_measurement(gate.measurement, signs)} {gate.metric}", style=OF_MEASUREMENT[gate.measurement])
+    text = Text(
+        f"{of_measurement(gate.measurement, signs)} {gate.metric}",
+        style=OF_MEASUREMENT[gate.measurement],
+    )
     text.append(f"  {value}" if value else f"  {silence(gate)}", style="")
     return text.append(f"  {counted}" if value and (counted := samples(gate)) else "", style="dim")
 
 
 def _many(spec: Spec, request: Request) -> None:
-    """The same trial again and again, with other chances: how likely each verdict is, and how long it takes."""
+    """The same trial again and again, with other chances: how likely each verdict is, and how long
+    it takes.
+    """
     ends: list[Ending] = []
     for seed in range(request.seed, request.seed + request.runs):
         source = _source(spec, request, seed)
@@ -171,14 +228,21 @@ def _many(spec: Spec, request: Request) -> None:
     for name in ("VERDICT", "RUNS", "SHARE", "MEDIAN", "LONGEST"):
         table.add_column(name, no_wrap=True, justify="left" if name == "VERDICT" else "right")
     for row in rows:
-        median, longest = (span(timedelta(seconds=float(str(row[k])))) for k in ("medianSeconds", "longestSeconds"))
+        median, longest = (
+            span(timedelta(seconds=float(str(row[k])))) for k in ("medianSeconds", "longestSeconds")
+        )
         table.add_row(str(row["verdict"]), str(row["runs"]), f"{row['share']:.0%}", median, longest)
     out.print(table)
 
 
 def _plain(moments: Sequence[Moment], end: Ending, start: datetime) -> dict[str, object]:
     def gate(one: GateStatus) -> dict[str, object]:
-        return {"metric": one.metric, "value": one.value, "measurement": str(one.measurement), "message": one.message}
+        return {
+            "metric": one.metric,
+            "value": one.value,
+            "measurement": str(one.measurement),
+            "message": one.message,
+        }
 
     return {
         "verdict": end.word,
@@ -186,7 +250,12 @@ def _plain(moments: Sequence[Moment], end: Ending, start: datetime) -> dict[str,
         "message": end.message,
         "looks": len(moments),
         "timeline": [
-            {"seconds": round((m.at - start).total_seconds(), 3), "weight": m.weight, "step": m.step, "gates": [gate(g) for g in m.gates]}
+            {
+                "seconds": round((m.at - start).total_seconds(), 3),
+                "weight": m.weight,
+                "step": m.step,
+                "gates": [gate(g) for g in m.gates],
+            }
             for m in told(moments)
         ],
     }

@@ -35,7 +35,9 @@ class Request:
     output: Output | None
 
 
-def run(request: Request, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+def run(
+    request: Request, kubeconfig: str | None, context: str | None, namespace: str | None
+) -> None:
     """Do it; ends with the exit code of the outcome where it waits."""
     try:
         timeout = parse_duration(request.timeout)
@@ -50,7 +52,9 @@ def run(request: Request, kubeconfig: str | None, context: str | None, namespace
     waiting = Waiting(access, request, timeout, console(stderr=request.output is not None))
     end, rollout = waiting.run(rollout)
     if request.output is None:
-        style = {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(end.exit, "bold yellow")
+        style = {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(
+            end.exit, "bold yellow"
+        )
         console().print(Text.assemble((end.word, style), f": {end.message}"), soft_wrap=True)
     else:
         console().out(dump(_report(rollout, end, waiting.seconds), request.output), highlight=False)
@@ -63,7 +67,12 @@ def _tell(rollout: Rollout, output: Output | None) -> None:
         console().out(dump(rollout.raw.get("status", {}), output), highlight=False)
         return
     out = console()
-    out.print(Text.assemble((str(status.phase), f"bold {STYLES.get(status.phase, 'yellow')}"), f": {status.message}"), soft_wrap=True)
+    out.print(
+        Text.assemble(
+            (str(status.phase), f"bold {STYLES.get(status.phase, 'yellow')}"), f": {status.message}"
+        ),
+        soft_wrap=True,
+    )
     if not rollout.seen:
         out.print("The operator has not seen the spec as it is now.", style="yellow")
     for condition in status.conditions:
@@ -82,7 +91,9 @@ class Waiting:
     seconds: float = 0.0
 
     def run(self, rollout: Rollout) -> tuple[Outcome, Rollout]:
-        """The outcome, and the rollout as it was then. A cluster that does not answer for a while only costs time."""
+        """The outcome, and the rollout as it was then. A cluster that does not answer for a while
+        only costs time.
+        """
         started = self.clock()
         asked = Asked(self.request.model_uri or rollout.wanted)
         told: tuple[object, ...] = ()
@@ -94,7 +105,14 @@ class Waiting:
             if self.seconds >= self.timeout.total_seconds():
                 return self._late(asked, rollout), rollout
             status, lacks = rollout.status, lacking(rollout)
-            if (now := (status.attempt, status.phase, status.weight, lacks.message if lacks is not None else status.reason)) != told:
+            if (
+                now := (
+                    status.attempt,
+                    status.phase,
+                    status.weight,
+                    lacks.message if lacks is not None else status.reason,
+                )
+            ) != told:
                 told = now
                 said = lacks.message if lacks is not None else status.message
                 self._say(str(status.phase), said or "waiting for the operator", status.phase)
@@ -110,20 +128,37 @@ class Waiting:
 
     def _say(self, what: str, message: str, phase: Phase | None) -> None:
         style = "yellow" if phase is None else STYLES.get(phase, "yellow")
-        line = Text.assemble((f"{span(timedelta(seconds=self.seconds)):>11}  ", "dim"), (f"{what:<12}", style), message)
+        line = Text.assemble(
+            (f"{span(timedelta(seconds=self.seconds)):>11}  ", "dim"),
+            (f"{what:<12}", style),
+            message,
+        )
         self.out.print(line, soft_wrap=True)
         sys.stdout.flush()
 
     def _late(self, asked: Asked, rollout: Rollout) -> Outcome:
         status = rollout.status
         if not rollout.seen:
-            message = f"The operator has not seen the spec that asks for {asked.uri}: is it running? `kubectl modelrollout doctor` looks."
+            message = (
+                f"The operator has not seen the spec that asks for {asked.uri}: is it running?"
+                " `kubectl modelrollout doctor` looks."
+            )
         elif (lacks := lacking(rollout)) is not None:
-            message = f"{asked.uri} is promoted, but not Ready within {self.request.timeout}: {lacks.message}"
+            message = (
+                f"{asked.uri} is promoted, but not Ready within {self.request.timeout}:"
+                f" {lacks.message}"
+            )
             return Outcome(Exit.TIMED_OUT, lacks.reason, message)
         else:
-            paused = " It is paused: `kubectl modelrollout resume`." if status.paused_since is not None else ""
-            message = f"No verdict on {asked.uri} within {self.request.timeout}; it is in phase {status.phase}: {status.message}{paused}"
+            paused = (
+                " It is paused: `kubectl modelrollout resume`."
+                if status.paused_since is not None
+                else ""
+            )
+            message = (
+                f"No verdict on {asked.uri} within {self.request.timeout}; it is in phase"
+                f" {status.phase}: {status.message}{paused}"
+            )
         return Outcome(Exit.TIMED_OUT, str(status.reason), message)
 
 
@@ -143,7 +178,13 @@ def _report(rollout: Rollout, end: Outcome, seconds: float) -> dict[str, Any]:
         "phase": str(status.phase),
         "stable": status.stable.uri if status.stable is not None else None,
         "gates": [
-            {"metric": g.metric, "value": g.value, "threshold": g.threshold, "samples": g.samples, "measurement": str(g.measurement)}
+            {
+                "metric": g.metric,
+                "value": g.value,
+                "threshold": g.threshold,
+                "samples": g.samples,
+                "measurement": str(g.measurement),
+            }
             for g in status.gates
         ],
     }

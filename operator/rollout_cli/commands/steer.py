@@ -1,4 +1,6 @@
-"""`promote`, `abort`, `retry`, `skip`, `pause`, `resume`: write the command, and see that the operator took it."""
+"""`promote`, `abort`, `retry`, `skip`, `pause`, `resume`: write the command, and see that the
+operator took it.
+"""
 
 import time
 
@@ -12,8 +14,17 @@ PATIENCE, PAUSE = 30.0, 0.2
 """Seconds: for the operator to react, between two looks."""
 
 
-def run(verb: str, name: str, forget_evidence: bool, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:  # noqa: PLR0917
-    """Do it. Raises Refused where the operator would do nothing, Unreachable where it does not react."""
+def run(  # noqa: PLR0917
+    verb: str,
+    name: str,
+    forget_evidence: bool,
+    kubeconfig: str | None,
+    context: str | None,
+    namespace: str | None,
+) -> None:
+    """Do it. Raises Refused where the operator would do nothing, Unreachable where it does not
+    react.
+    """
     access = Access.connect(kubeconfig, context, namespace)
     rollout = read(access, name)
     asked = order(Verb(verb), rollout, forget_evidence)
@@ -25,7 +36,8 @@ def run(verb: str, name: str, forget_evidence: bool, kubeconfig: str | None, con
     after = _reaction(access, rollout)
     if after is None:
         raise Unreachable(
-            f"The operator has not reacted for {PATIENCE:.0f} s. The command stays; `kubectl modelrollout doctor` looks for it."
+            f"The operator has not reacted for {PATIENCE:.0f} s. The command stays; `kubectl"
+            " modelrollout doctor` looks for it."
         )
     paused = "Paused in phase " if after.status.paused_since is not None else ""
     out.print(f"{paused}{after.status.phase}: {after.status.message}", style="dim", soft_wrap=True)
@@ -45,4 +57,12 @@ def _reaction(access: Access, before: Rollout) -> Rollout | None:
 def _answer(rollout: Rollout) -> tuple[object, ...]:
     """What of a status a command changes."""
     status = rollout.status
-    return status.observed_generation, status.attempt, status.phase, status.step, status.halted, status.honoured, status.paused_since
+    return (
+        status.observed_generation,
+        status.attempt,
+        status.phase,
+        status.step,
+        status.halted,
+        status.honoured,
+        status.paused_since,
+    )

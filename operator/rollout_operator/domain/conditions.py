@@ -1,6 +1,7 @@
 """Conditions by kstatus: what `kubectl wait`, Helm, Flux and Argo CD read.
 
-Source: kstatus (sigs.k8s.io/cli-utils): Reconciling=True is InProgress, Stalled=True is Failed, Ready=True is Current.
+Source: kstatus (sigs.k8s.io/cli-utils): Reconciling=True is InProgress, Stalled=True is Failed,
+Ready=True is Current.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,9 @@ def truths(status: Status) -> Mapping[str, Truth]:
         return {"Accepted": "False", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
     if status.refused:
         return {"Accepted": "True", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
-    if status.phase is Phase.PROMOTED and (lacking := [what for what in (status.shortage, status.unrouted) if what is not None]):
+    if status.phase is Phase.PROMOTED and (
+        lacking := [what for what in (status.shortage, status.unrouted) if what is not None]
+    ):
         stalled = any(what.stalled for what in lacking)
         truth: tuple[Truth, Truth] = ("False", "True") if stalled else ("True", "False")
         return {"Accepted": "True", "Ready": "False", "Reconciling": truth[0], "Stalled": truth[1]}
@@ -47,18 +50,32 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
     if status.unrouted is not None:
         reason, message = status.unrouted.reason, f"{status.unrouted.message} {message}"[:2048]
     if status.refused:
-        reason, message = Reason.OBJECT_REFUSED, f"{status.refused} It is tried again. {message}"[:2048]
+        reason, message = (
+            Reason.OBJECT_REFUSED,
+            f"{status.refused} It is tried again. {message}"[:2048],
+        )
     if status.invalid:
         reason, message = Reason.INVALID_SPEC, status.invalid
     elif status.paused_since is not None:
-        reason, message = Reason.PAUSED, f"Paused in phase {status.phase}; set spec.paused to false to go on. {message}"
+        reason, message = (
+            Reason.PAUSED,
+            f"Paused in phase {status.phase}; set spec.paused to false to go on. {message}",
+        )
 
-    shared = (_one(status, now, "HostShared", "True", "ForeignRoute", status.shared),) if status.shared else ()
-    told = (_one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items())
+    shared = (
+        (_one(status, now, "HostShared", "True", "ForeignRoute", status.shared),)
+        if status.shared
+        else ()
+    )
+    told = (
+        _one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items()
+    )
     return (*told, *_of_gates(status, now, before), *shared)
 
 
-def _of_gates(status: Status, now: datetime, before: Mapping[str, Condition]) -> tuple[Condition, ...]:
+def _of_gates(
+    status: Status, now: datetime, before: Mapping[str, Condition]
+) -> tuple[Condition, ...]:
     """What the gates' figures are worth; as it was where nothing is measured."""
     kinds = ("GuaranteeUnavailable", "OverdispersedLabels")
     if not status.gates:
@@ -69,24 +86,37 @@ def _of_gates(status: Status, now: datetime, before: Mapping[str, Condition]) ->
         "GuaranteeUnavailable": (
             bool(gauges),
             "ReportedValues" if gauges else "SequentialTests",
-            f"{', '.join(gauges)}: a reported value has no known error; write evidence: Labelled for verdicts that are wrong in "
-            "at most alpha of cases."
-            if gauges
-            else "Every gate is a sequential test: either verdict is wrong in at most alpha of cases, however often it is looked at.",
+            (
+                f"{', '.join(gauges)}: a reported value has no known error; write evidence:"
+                " Labelled for verdicts that are wrong in at most alpha of cases."
+                if gauges
+                else (
+                    "Every gate is a sequential test: either verdict is wrong in at most alpha of"
+                    " cases, however often it is looked at."
+                )
+            ),
         ),
         "OverdispersedLabels": (
             bool(clumped),
             "LabelsNotIndependent" if clumped else "LabelsIndependent",
-            f"{', '.join(g.metric for g in clumped)}: labels come in clumps and count for less; count one label per user or session."
-            if clumped
-            else "Labels vary as independent ones do.",
+            (
+                f"{', '.join(g.metric for g in clumped)}: labels come in clumps and count for less;"
+                " count one label per user or session."
+                if clumped
+                else "Labels vary as independent ones do."
+            ),
         ),
     }
 
-    return tuple(_one(status, now, kind, "True" if holds else "False", reason, text) for kind, (holds, reason, text) in said.items())
+    return tuple(
+        _one(status, now, kind, "True" if holds else "False", reason, text)
+        for kind, (holds, reason, text) in said.items()
+    )
 
 
-def _one(status: Status, now: datetime, kind: str, truth: Truth, reason: str, message: str) -> Condition:  # noqa: PLR0917
+def _one(  # noqa: PLR0917
+    status: Status, now: datetime, kind: str, truth: Truth, reason: str, message: str
+) -> Condition:
     old = next((c for c in status.conditions if c.type == kind), None)
     since = old.last_transition_time if old is not None and old.status == truth else now
     return Condition(

@@ -1,7 +1,9 @@
-"""Where model pods may connect to: egress rules of a NetworkPolicy, from the addresses that pods are given and the operator's setting.
+"""Where model pods may connect to: egress rules of a NetworkPolicy, from the addresses that pods
+are given and the operator's setting.
 
-A NetworkPolicy knows pods and IP addresses, not names; its ports are those of the pods behind a Service, not the Service's own.
-Source: kubernetes.io/docs/concepts/services-networking/network-policies
+A NetworkPolicy knows pods and IP addresses, not names; its ports are those of the pods behind a
+Service, not the Service's own. Source:
+kubernetes.io/docs/concepts/services-networking/network-policies
 """
 
 from collections.abc import Mapping
@@ -9,7 +11,14 @@ from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from rollout_operator.domain.schema import ApiModel
 
@@ -32,7 +41,9 @@ class _Strict(ApiModel):
 
 
 PortNumber = Annotated[int, Field(strict=True, ge=1, le=65535)]
-PortName = Annotated[str, Field(strict=True, max_length=15, pattern="^([0-9]+-?)*[a-z]([a-z0-9]|-[a-z0-9])*$")]
+PortName = Annotated[
+    str, Field(strict=True, max_length=15, pattern="^([0-9]+-?)*[a-z]([a-z0-9]|-[a-z0-9])*$")
+]
 Network = Annotated[str, AfterValidator(lambda text: str(ip_network(text, strict=False)))]
 
 
@@ -45,7 +56,9 @@ class EgressPort(_Strict):
 
     @model_validator(mode="after")
     def _a_range(self) -> Self:
-        if self.end_port is not None and not (isinstance(self.port, int) and self.port <= self.end_port):
+        if self.end_port is not None and not (
+            isinstance(self.port, int) and self.port <= self.end_port
+        ):
             raise ValueError("endPort needs a port that is a number and not above it")
         return self
 
@@ -95,8 +108,12 @@ class Peer(_Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if (self.ip_block is None) == (self.namespace_selector is None and self.pod_selector is None):
-            raise ValueError("a peer is either an ipBlock, or a namespaceSelector, a podSelector or both")
+        if (self.ip_block is None) == (
+            self.namespace_selector is None and self.pod_selector is None
+        ):
+            raise ValueError(
+                "a peer is either an ipBlock, or a namespaceSelector, a podSelector or both"
+            )
         return self
 
 
@@ -113,8 +130,8 @@ _RULES = TypeAdapter(list[EgressRule])
 def egress(environment: Mapping[str, str], setting: str = "") -> Egress | None:
     """What the pods with this environment may connect to; None for everything.
 
-    setting: more rules, as a JSON list of NetworkPolicyEgressRules, or the word `any`. Raises ValueError with a sentence that names
-    the variable that is wrong.
+    setting: more rules, as a JSON list of NetworkPolicyEgressRules, or the word `any`. Raises
+    ValueError with a sentence that names the variable that is wrong.
     """
     if setting.strip() == ANY:
         return None
@@ -131,11 +148,16 @@ def egress(environment: Mapping[str, str], setting: str = "") -> Egress | None:
 
 
 def leading_to(url: str) -> Rule | None:
-    """The rule that lets pods connect to this URL; None where it names no host. Raises ValueError where its host or port cannot be read."""
+    """The rule that lets pods connect to this URL; None where it names no host. Raises ValueError
+    where its host or port cannot be read.
+    """
     parts = urlsplit(url)
     if parts.scheme not in USUAL_PORTS or not parts.hostname:
         return None
-    host, ports = parts.hostname.rstrip("."), [{"port": parts.port or USUAL_PORTS[parts.scheme], "protocol": "TCP"}]
+    host, ports = (
+        parts.hostname.rstrip("."),
+        [{"port": parts.port or USUAL_PORTS[parts.scheme], "protocol": "TCP"}],
+    )
     if (address := _address(host)) is not None:
         return {"to": [_block(address)], "ports": ports}
     labels = host.split(".")
@@ -143,13 +165,16 @@ def leading_to(url: str) -> Rule | None:
         # Only a Service in the pod's own namespace has so short a name.
         return {"to": [{"podSelector": {}}]}
     if namespace := _namespace(labels):
-        # No port: a Service's port says nothing of the port of its pods, which is what a policy compares.
+        # No port: a Service's port says nothing of the port of its pods, which is what a policy
+        # compares.
         return {"to": [{"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}}}]}
     return {"to": [_block("0.0.0.0/0"), _block("::/0")], "ports": ports}
 
 
 def _namespace(labels: list[str]) -> str:
-    """The namespace in the name of a Service (`x.ns`, `x.ns.svc…`) or of a pod of a headless one; "" for other names."""
+    """The namespace in the name of a Service (`x.ns`, `x.ns.svc…`) or of a pod of a headless one;
+    "" for other names.
+    """
     if len(labels) == 2:
         return labels[1]
     return next((labels[n - 1] for n in (2, 3) if labels[n : n + 1] == ["svc"]), "")
@@ -168,7 +193,9 @@ def _block(cidr: str) -> Rule:
 
 
 def _more(setting: str) -> list[Rule]:
-    """The rules of MODEL_EGRESS as the API server gives them back: what it leaves out must not look like a difference."""
+    """The rules of MODEL_EGRESS as the API server gives them back: what it leaves out must not look
+    like a difference.
+    """
     if not setting.strip():
         return []
     try:
@@ -191,5 +218,9 @@ def _without_empty(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_empty(one) for one in value]
     if isinstance(value, dict):
-        return {k: _without_empty(v) for k, v in value.items() if v != [] and (k, v) != ("matchLabels", {})}
+        return {
+            k: _without_empty(v)
+            for k, v in value.items()
+            if v != [] and (k, v) != ("matchLabels", {})
+        }
     return value

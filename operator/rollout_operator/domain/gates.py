@@ -1,6 +1,8 @@
-"""Reported gates: each holds one metric of the candidate against one bound and says Pass, Fail, NoEvidence or Unreachable.
+"""Reported gates: each holds one metric of the candidate against one bound and says Pass, Fail,
+NoEvidence or Unreachable.
 
-Only samples of the candidate's revision, later than the moment its pods became Ready and newer than a few scrapes, count.
+Only samples of the candidate's revision, later than the moment its pods became Ready and newer than
+a few scrapes, count.
 """
 
 import math
@@ -31,7 +33,9 @@ from rollout_operator.domain.status import GateStatus, Measurement, Revision
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A value and how many labels or requests it rests on; between: where it lies for sure, if it is not known better."""
+    """A value and how many labels or requests it rests on; between: where it lies for sure, if it
+    is not known better.
+    """
 
     value: float
     samples: int | None
@@ -40,7 +44,11 @@ class Reading:
     @property
     def bounds(self) -> tuple[float, float]:
         """The value is above the first (or equal, where both are) and at most the second."""
-        return (self.value, self.value) if self.between is None else (self.between.lower, self.between.upper)
+        return (
+            (self.value, self.value)
+            if self.between is None
+            else (self.between.lower, self.between.upper)
+        )
 
 
 def _sum(series: Iterable[Series], what: str) -> float:
@@ -59,22 +67,34 @@ def accuracy(series: list[Series], _: Gate) -> Reading:
         raise _without_accuracy(series)
     for one in reported:
         if not (math.isfinite(one.value) and 0 <= one.value <= 1):
-            raise NoEvidence(f"{ACCURACY} of pod {one.pod or '?'} is {one.value}, not a share from 0 to 1")
+            raise NoEvidence(
+                f"{ACCURACY} of pod {one.pod or '?'} is {one.value}, not a share from 0 to 1"
+            )
     lowest = min(reported, key=lambda s: s.value)
-    counts = [s.value for s in named(series, ACCURACY_SAMPLES) if s.pod == lowest.pod and math.isfinite(s.value)]
+    counts = [
+        s.value
+        for s in named(series, ACCURACY_SAMPLES)
+        if s.pod == lowest.pod and math.isfinite(s.value)
+    ]
     return Reading(lowest.value, int(counts[0]) if counts else None)
 
 
 def _without_accuracy(series: list[Series]) -> NoEvidence:
-    """Why pods that are scraped report no accuracy: the model server counts labels of classifiers from its start, and of no others."""
+    """Why pods that are scraped report no accuracy: the model server counts labels of classifiers
+    from its start, and of no others.
+    """
     if not named(series, PREDICTIONS):
         return NoEvidence(f"no series {ACCURACY} of this revision")
     if not (feedback := named(series, FEEDBACK)):
-        return NeedsHelp(f"a regression reports none: write a gate on {Metric.ERROR_RATE} or {Metric.LATENCY_P95} instead")
+        return NeedsHelp(
+            f"a regression reports none: write a gate on {Metric.ERROR_RATE} or"
+            f" {Metric.LATENCY_P95} instead"
+        )
     labels = sum(s.value for s in feedback if math.isfinite(s.value))
     return NeedsHelp(
-        f"the version has no metrics.json, and a pod reports it from 100 labels on (ACCURACY_FROM); {labels:.0f} came. "
-        "Register it with metrics.json, or send labels to /feedback/; before a first deploy answers, none can come"
+        "the version has no metrics.json, and a pod reports it from 100 labels on (ACCURACY_FROM);"
+        f" {labels:.0f} came. Register it with metrics.json, or send labels to /feedback/; before a"
+        " first deploy answers, none can come"
     )
 
 
@@ -91,7 +111,9 @@ def error_rate(series: list[Series], gate: Gate) -> Reading:
 def latency_p95(series: list[Series], gate: Gate) -> Reading:
     """95th percentile of request latency in seconds, as far as buckets tell it."""
     # Against stable, only what both have answered within the same window is compared.
-    buckets = together(of_pods(named(series, LATENCY_BUCKET), since_first=gate.against_stable).values())
+    buckets = together(
+        of_pods(named(series, LATENCY_BUCKET), since_first=gate.against_stable).values()
+    )
     total = buckets[math.inf]
     if total < gate.min_samples:
         raise NoEvidence(f"{total:.0f} of the {gate.min_samples} requests needed")
@@ -116,9 +138,16 @@ KINDS: Mapping[Metric, Kind] = {
 
 
 BUCKETS_COME = "pods of a new version, or of a retry, have one"
-"""What helps where buckets are too coarse: a revision's pods get those that the gates ask for when its attempt begins."""
-STABLE_LACKS = "stable's pods have none, nor get one before the next promotion: promote a version by hand, or write a max instead"
-"""The same where stable's buckets are too coarse: a version's pods keep those that they started with."""
+"""What helps where buckets are too coarse: a revision's pods get those that the gates ask for when
+its attempt begins.
+"""
+STABLE_LACKS = (
+    "stable's pods have none, nor get one before the next promotion: promote a version by hand, or"
+    " write a max instead"
+)
+"""The same where stable's buckets are too coarse: a version's pods keep those that they started
+with.
+"""
 NONE_SO_NARROW = "no pod has one there: write a max instead, or a greater maxIncrease"
 """What helps where values lie beyond the buckets that a gate asks for."""
 
@@ -129,7 +158,9 @@ def passes(gate: Gate, value: float) -> bool:
 
 
 def _at_most(threshold: float, lower: float, upper: float) -> bool | None:
-    """Whether what lies above `lower` (or at it, where both are equal) and at most at `upper` is at most `threshold`; None: unknown."""
+    """Whether what lies above `lower` (or at it, where both are equal) and at most at `upper` is at
+    most `threshold`; None: unknown.
+    """
     if upper <= threshold:
         return True
     return False if lower >= threshold else None
@@ -139,7 +170,8 @@ def _at_most(threshold: float, lower: float, upper: float) -> bool | None:
 class Trial:
     """Who is measured, when: only samples of the candidate later than `since` count.
 
-    tests: Labelled gates of the trial, which share alpha.rollback; weight: the candidate's share of requests, in percent.
+    tests: Labelled gates of the trial, which share alpha.rollback; weight: the candidate's share of
+    requests, in percent.
     """
 
     candidate: Revision
@@ -151,7 +183,9 @@ class Trial:
 
 
 def measure(gate: Gate, answer: Answer | None, baseline: Answer | None, trial: Trial) -> GateStatus:
-    """One measurement of one Reported gate. `baseline` are stable's series, for a gate against stable."""
+    """One measurement of one Reported gate. `baseline` are stable's series, for a gate against
+    stable.
+    """
     noun = KINDS[gate.metric].noun
     if answer is None:
         return says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: not measured yet")
@@ -170,13 +204,36 @@ def measure(gate: Gate, answer: Answer | None, baseline: Answer | None, trial: T
         known = _at_most(gate.threshold, *reading.bounds)
         if known is None:
             asked = f"only a bucket at {gate.threshold:g} tells whether it is at most that"
-            return says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {reading.between}: {asked}; {BUCKETS_COME}")
+            return says(
+                gate,
+                trial,
+                Measurement.NO_EVIDENCE,
+                f"{noun}: {reading.between}: {asked}; {BUCKETS_COME}",
+            )
         good = known
-    relation = ("at least" if good else "below") if gate.min is not None else ("at most" if good else "above")
+    relation = (
+        ("at least" if good else "below")
+        if gate.min is not None
+        else ("at most" if good else "above")
+    )
     counted = "" if reading.samples is None else f", {reading.samples} samples"
-    shown = f"{reading.value:.4g}" if reading.between is None else f"about {reading.value:.4g} ({reading.between})"
-    message = f"{noun} {shown} is {relation} {gate.threshold:.4g}{counted}, revision {trial.candidate.revision}"
-    return says(gate, trial, Measurement.PASS if good else Measurement.FAIL, message, value=reading.value, samples=reading.samples)
+    shown = (
+        f"{reading.value:.4g}"
+        if reading.between is None
+        else f"about {reading.value:.4g} ({reading.between})"
+    )
+    message = (
+        f"{noun} {shown} is {relation} {gate.threshold:.4g}{counted}, revision"
+        f" {trial.candidate.revision}"
+    )
+    return says(
+        gate,
+        trial,
+        Measurement.PASS if good else Measurement.FAIL,
+        message,
+        value=reading.value,
+        samples=reading.samples,
+    )
 
 
 def _coarse(gate: Gate, between: Between) -> bool:
@@ -188,14 +245,20 @@ def _against_stable(gate: Gate, ours: Reading, baseline: Answer | None, trial: T
     """Hold the difference to stable against the bound."""
     noun = KINDS[gate.metric].noun
     try:
-        theirs = KINDS[gate.metric].read(fresh(baseline or (), trial.now - LONGEST_WINDOW, trial.now), gate)  # type: ignore[arg-type]
+        theirs = KINDS[gate.metric].read(
+            fresh(baseline or (), trial.now - LONGEST_WINDOW, trial.now), gate
+        )  # type: ignore[arg-type]
     except NoEvidence as why:
         raise type(why)(f"stable has none to compare with: {why}") from why
-    worse = round(theirs.value - ours.value if gate.max_drop is not None else ours.value - theirs.value, 9)
+    worse = round(
+        theirs.value - ours.value if gate.max_drop is not None else ours.value - theirs.value, 9
+    )
     good = worse <= gate.threshold
     if ours.between is not None and theirs.between is not None:
         (ours_low, ours_high), (theirs_low, theirs_high) = ours.bounds, theirs.bounds
-        known = _at_most(gate.threshold, round(ours_low - theirs_high, 9), round(ours_high - theirs_low, 9))
+        known = _at_most(
+            gate.threshold, round(ours_low - theirs_high, 9), round(ours_high - theirs_low, 9)
+        )
         if known is None:
             asked = f"only a narrower bucket tells whether it is at most {gate.threshold:g} worse"
             said = f"{ours.between}, stable's {theirs.between}: {asked}"
@@ -206,13 +269,23 @@ def _against_stable(gate: Gate, ours: Reading, baseline: Answer | None, trial: T
             raise NeedsHelp(f"{said}; {NONE_SO_NARROW}")
         good = known
     message = (
-        f"{noun} {ours.value:.4g} is {worse:.4g} worse than stable's {theirs.value:.4g}, {'at most' if good else 'above'} "
-        f"{gate.threshold:.4g}, revision {trial.candidate.revision}"
+        f"{noun} {ours.value:.4g} is {worse:.4g} worse than stable's {theirs.value:.4g},"
+        f" {'at most' if good else 'above'} {gate.threshold:.4g}, revision"
+        f" {trial.candidate.revision}"
     )
-    return says(gate, trial, Measurement.PASS if good else Measurement.FAIL, message, value=worse, samples=ours.samples)
+    return says(
+        gate,
+        trial,
+        Measurement.PASS if good else Measurement.FAIL,
+        message,
+        value=worse,
+        samples=ours.samples,
+    )
 
 
-def says(gate: Gate, trial: Trial, measurement: Measurement, message: str, **values: Any) -> GateStatus:
+def says(
+    gate: Gate, trial: Trial, measurement: Measurement, message: str, **values: Any
+) -> GateStatus:
     """The measurement as it stands in status; `values` are its figures by name."""
     if values.get("value") is not None:
         values["value"] = round(values["value"], 6)

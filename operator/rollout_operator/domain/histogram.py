@@ -1,4 +1,6 @@
-"""Latency histograms: what their buckets say, and no more. Where in its bucket a value lies is not known."""
+"""Latency histograms: what their buckets say, and no more. Where in its bucket a value lies is not
+known.
+"""
 
 import math
 from collections import defaultdict
@@ -10,7 +12,9 @@ from rollout_operator.domain.series import LATENCY_BUCKET, NoEvidence, bound_of
 from rollout_operator.domain.spec import Gate, Metric
 
 Buckets = Mapping[float, float]
-"""Requests by the upper bound of their bucket in seconds, cumulative: each counts those of the buckets below it."""
+"""Requests by the upper bound of their bucket in seconds, cumulative: each counts those of the
+buckets below it.
+"""
 
 PARTS, WIDTHS = 2, 20
 """Of a gate against stable: buckets as wide as a half of maxIncrease, up to ten times it."""
@@ -18,7 +22,9 @@ MOST_BOUNDS = 60
 
 
 def bounds(gates: Iterable[Gate]) -> tuple[float, ...]:
-    """The bounds, in seconds, that the latency gates need beside a histogram's usual ones; the thresholds come first."""
+    """The bounds, in seconds, that the latency gates need beside a histogram's usual ones; the
+    thresholds come first.
+    """
     latency = [g for g in gates if g.metric is Metric.LATENCY_P95]
     wanted = [g.max for g in latency if g.max]
     for gate in latency:
@@ -28,7 +34,9 @@ def bounds(gates: Iterable[Gate]) -> tuple[float, ...]:
 
 
 def of_pods(series: Iterable[Series], since_first: bool = False) -> dict[str, Buckets]:
-    """The histogram of each pod; since_first: only what came within the query's window. Raises NoEvidence for what is none."""
+    """The histogram of each pod; since_first: only what came within the query's window. Raises
+    NoEvidence for what is none.
+    """
     by_pod: dict[str, dict[float, Series]] = defaultdict(dict)
     for one in series:
         if not math.isfinite(one.value) or one.value < 0:
@@ -46,7 +54,9 @@ def of_pods(series: Iterable[Series], since_first: bool = False) -> dict[str, Bu
 
 
 def together(pods: Iterable[Buckets]) -> Buckets:
-    """The sum over pods, by the bounds that all of them have. Raises NoEvidence where there is no pod."""
+    """The sum over pods, by the bounds that all of them have. Raises NoEvidence where there is no
+    pod.
+    """
     found = list(pods)
     if not found:
         raise NoEvidence(f"no complete histogram {LATENCY_BUCKET} of this revision")
@@ -56,20 +66,25 @@ def together(pods: Iterable[Buckets]) -> Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A value that is above `lower` and at most `upper`, in seconds; value: the guess that PromQL's histogram_quantile makes."""
+    """A value that is above `lower` and at most `upper`, in seconds; value: the guess that PromQL's
+    histogram_quantile makes.
+    """
 
     lower: float
     upper: float
     value: float
 
     def __str__(self) -> str:
-        return f"above {self.lower:g}" + (f" and at most {self.upper:g}" if math.isfinite(self.upper) else ", the largest bucket")
+        return f"above {self.lower:g}" + (
+            f" and at most {self.upper:g}" if math.isfinite(self.upper) else ", the largest bucket"
+        )
 
 
 def percentile(buckets: Buckets, percent: int) -> Between:
     """The bucket that a percentile lies in. Raises NoEvidence where counts are not cumulative.
 
-    Source of the guess: prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile.
+    Source of the guess:
+    prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile.
     """
     rank, below, floor = buckets[math.inf] * percent / 100, 0.0, 0.0
     for upper in sorted(buckets):
@@ -81,4 +96,6 @@ def percentile(buckets: Buckets, percent: int) -> Between:
     if math.isinf(upper):
         return Between(floor, upper, floor)
     inside = buckets[upper] - below
-    return Between(floor, upper, floor + (upper - floor) * ((rank - below) / inside if inside else 1.0))
+    return Between(
+        floor, upper, floor + (upper - floor) * ((rank - below) / inside if inside else 1.0)
+    )

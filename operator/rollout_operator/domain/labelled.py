@@ -1,7 +1,8 @@
 """Labelled gates: counts of right and wrong answers, judged by an anytime-valid test.
 
-Pass and Fail are proved at level alpha however often one looks; anything else is NoEvidence, and at maxSamples inconclusive.
-Missing labels count against either verdict where coverage is below minCoverage, so that both guarantees hold whatever is missing.
+Pass and Fail are proved at level alpha however often one looks; anything else is NoEvidence, and at
+maxSamples inconclusive. Missing labels count against either verdict where coverage is below
+minCoverage, so that both guarantees hold whatever is missing.
 """
 
 import math
@@ -9,7 +10,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rollout_operator.domain import sequential
-from rollout_operator.domain.counting import counts, design_effect, find, fresh_evidence, grown, in_attempt, matured
+from rollout_operator.domain.counting import (
+    counts,
+    design_effect,
+    find,
+    fresh_evidence,
+    grown,
+    in_attempt,
+    matured,
+)
 from rollout_operator.domain.gates import BUCKETS_COME, KINDS, Trial, says
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from rollout_operator.domain.schema import parse_duration
@@ -35,7 +44,9 @@ def floor_of(gate: Gate) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the test says: ln E each way as a share of what a verdict needs, bounds of the share of good answers."""
+    """What the test says: ln E each way as a share of what a verdict needs, bounds of the share of
+    good answers.
+    """
 
     evidence_for: float
     evidence_against: float
@@ -44,10 +55,23 @@ class Judgement:
     labels_left: float | None
 
 
-def evidence_of_share(good: float, bad: float, missing: float, gate: Gate, tests: int) -> tuple[float, float]:
-    """Evidence for and against, each as a share of what a verdict needs (1 decides), by the one-sample test."""
-    log_for = sequential.log_e(good, bad + missing, floor_of(gate) - gate.tolerance, True, gate.alpha.promote, gate.max_samples)
-    log_against = sequential.log_e(good + missing, bad, floor_of(gate), False, gate.alpha.rollback, gate.max_samples)
+def evidence_of_share(
+    good: float, bad: float, missing: float, gate: Gate, tests: int
+) -> tuple[float, float]:
+    """Evidence for and against, each as a share of what a verdict needs (1 decides), by the
+    one-sample test.
+    """
+    log_for = sequential.log_e(
+        good,
+        bad + missing,
+        floor_of(gate) - gate.tolerance,
+        True,
+        gate.alpha.promote,
+        gate.max_samples,
+    )
+    log_against = sequential.log_e(
+        good + missing, bad, floor_of(gate), False, gate.alpha.rollback, gate.max_samples
+    )
     return log_for / _need_for(gate), log_against / _need_against(gate, tests)
 
 
@@ -66,15 +90,22 @@ def judge_share(good: float, bad: float, missing: float, gate: Gate, tests: int)
     lower, upper = sequential.interval(good, bad, gate.alpha.promote, gate.max_samples)
     share, lowered = (good + 0.5) / (good + bad + 1), floor_of(gate) - gate.tolerance
     rising = share > lowered
-    needed = (1 - shares[0]) * _need_for(gate) if rising else (1 - shares[1]) * _need_against(gate, tests)
+    needed = (
+        (1 - shares[0]) * _need_for(gate)
+        if rising
+        else (1 - shares[1]) * _need_against(gate, tests)
+    )
     distance = sequential.kl(share, lowered if rising else floor_of(gate))
-    return Judgement(*shares, lower, upper, max(0.0, needed) / distance if distance > 1e-4 else None)
+    return Judgement(
+        *shares, lower, upper, max(0.0, needed) / distance if distance > 1e-4 else None
+    )
 
 
 def judge_pair(evidence: EvidenceStatus, gate: Gate, tests: int, divide: float) -> Judgement:
     """The two-sample test on the log-wealths of all scrapes so far."""
     log_for, log_against = (
-        sequential.log_mean_exp([w / divide for w in wealth]) if wealth else 0.0 for wealth in (evidence.above, evidence.below)
+        sequential.log_mean_exp([w / divide for w in wealth]) if wealth else 0.0
+        for wealth in (evidence.above, evidence.below)
     )
     shares = log_for / _need_for(gate), log_against / _need_against(gate, tests)
     # Evidence grows about in proportion to the labels; before there is some, nothing can be told.
@@ -83,22 +114,49 @@ def judge_pair(evidence: EvidenceStatus, gate: Gate, tests: int, divide: float) 
 
 
 def measure_labels(
-    gate: Gate, answer: Answer | None, baseline: Answer | None, trial: Trial, known: tuple[EvidenceStatus, ...]
+    gate: Gate,
+    answer: Answer | None,
+    baseline: Answer | None,
+    trial: Trial,
+    known: tuple[EvidenceStatus, ...],
 ) -> tuple[GateStatus, EvidenceStatus | None]:
-    """One measurement of one Labelled gate, and the counts to go on with (None: nothing was counted)."""
+    """One measurement of one Labelled gate, and the counts to go on with (None: nothing was
+    counted).
+    """
     noun = KINDS[gate.metric].noun
     evidence = find(known, gate, trial.candidate, trial.stable)
     if answer is None:
-        return says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: not measured yet", **_shown(evidence)), evidence
+        return (
+            says(
+                gate,
+                trial,
+                Measurement.NO_EVIDENCE,
+                f"{noun}: not measured yet",
+                **_shown(evidence),
+            ),
+            evidence,
+        )
     for one in (answer, baseline if gate.against_stable else None):
         if isinstance(one, MetricsUnreachable):
-            return says(gate, trial, Measurement.UNREACHABLE, f"{noun}: {one.message}"[:500], **_shown(evidence)), evidence
+            return (
+                says(
+                    gate,
+                    trial,
+                    Measurement.UNREACHABLE,
+                    f"{noun}: {one.message}"[:500],
+                    **_shown(evidence),
+                ),
+                evidence,
+            )
     try:
         series = fresh(answer, trial.candidate.ready_at or trial.since, trial.now)  # type: ignore[arg-type]
         own = counts(gate, series)
         theirs = _stable_counts(gate, baseline, trial)
     except NoEvidence as why:
-        return says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}", **_shown(evidence)), evidence
+        return (
+            says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}", **_shown(evidence)),
+            evidence,
+        )
     evidence = evidence or fresh_evidence(gate, trial.candidate, trial.stable, trial.now)
     evidence = grown(in_attempt(evidence, trial.candidate), gate, own, theirs, trial.now)
     return _judged(gate, trial, evidence, series), evidence
@@ -123,10 +181,14 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
     divide = design_effect(evidence, gate)
     cohort = _cohort(gate, trial, evidence)
     if cohort is None:
-        message = f"{KINDS[gate.metric].noun}: no prediction is {gate.label_delay} old yet, the time that labels take"
+        message = (
+            f"{KINDS[gate.metric].noun}: no prediction is {gate.label_delay} old yet, the time that"
+            " labels take"
+        )
         return says(gate, trial, Measurement.NO_EVIDENCE, message, **_shown(evidence))
     coverage = min(1.0, evidence.total / cohort) if cohort > 0 else 1.0
-    # Requests in the bucket of the bound itself are not missing by chance: they always count against either verdict.
+    # Requests in the bucket of the bound itself are not missing by chance: they always count
+    # against either verdict.
     covered = coverage >= gate.min_coverage and gate.metric is not Metric.LATENCY_P95
     missing = 0.0 if covered else max(0.0, cohort - evidence.total)
     if gate.against_stable:
@@ -141,12 +203,14 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
         gate,
         trial,
         measurement,
-        f"{_sentence(gate, evidence, judgement, coverage, measurement)}, revision {trial.candidate.revision}",
+        f"{_sentence(gate, evidence, judgement, coverage, measurement)}, revision"
+        f" {trial.candidate.revision}",
         **_figures(gate, trial, evidence, judgement),
         samples=int(evidence.total),
         coverage=round(coverage, 3) if gate.metric is Metric.ACCURACY else None,
         design_effect=round(divide, 2) if divide > 1 else None,
-        inconclusive=(measurement is Measurement.NO_EVIDENCE and evidence.total >= gate.max_samples) or None,
+        inconclusive=(measurement is Measurement.NO_EVIDENCE and evidence.total >= gate.max_samples)
+        or None,
     )
 
 
@@ -161,7 +225,9 @@ def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
             return max(evidence.predicted, evidence.total)
 
 
-def _measurement(gate: Gate, evidence: EvidenceStatus, judgement: Judgement, uncovered: bool) -> Measurement:
+def _measurement(
+    gate: Gate, evidence: EvidenceStatus, judgement: Judgement, uncovered: bool
+) -> Measurement:
     if judgement.evidence_against >= 1 and not (gate.against_stable and uncovered):
         return Measurement.FAIL
     enough = evidence.total >= gate.min_samples and not (gate.against_stable and uncovered)
@@ -169,29 +235,51 @@ def _measurement(gate: Gate, evidence: EvidenceStatus, judgement: Judgement, unc
 
 
 def _expected(gate: Gate, series: list[Series], judgement: Judgement) -> Judgement:
-    """Before the first label: how many a verdict takes if the model is as good as it was offline."""
-    offline = [s.value for s in named(series, ACCURACY) if math.isfinite(s.value) and 0 <= s.value <= 1]
+    """Before the first label: how many a verdict takes if the model is as good as it was
+    offline.
+    """
+    offline = [
+        s.value for s in named(series, ACCURACY) if math.isfinite(s.value) and 0 <= s.value <= 1
+    ]
     if not offline or gate.metric is not Metric.ACCURACY:
         return judgement
-    expected = max(sequential.expected_labels(min(offline), floor_of(gate) - gate.tolerance, gate.alpha.promote), gate.min_samples)
+    expected = max(
+        sequential.expected_labels(
+            min(offline), floor_of(gate) - gate.tolerance, gate.alpha.promote
+        ),
+        gate.min_samples,
+    )
     left = expected if math.isfinite(expected) else None
-    return Judgement(judgement.evidence_for, judgement.evidence_against, judgement.lower, judgement.upper, left)
+    return Judgement(
+        judgement.evidence_for, judgement.evidence_against, judgement.lower, judgement.upper, left
+    )
 
 
-def _figures(gate: Gate, trial: Trial, evidence: EvidenceStatus, judgement: Judgement) -> dict[str, object]:
+def _figures(
+    gate: Gate, trial: Trial, evidence: EvidenceStatus, judgement: Judgement
+) -> dict[str, object]:
     """Value, bounds and evidence in the metric's own direction; when a verdict may be expected."""
     share = evidence.good / evidence.total if evidence.total else None
     value, lower, upper = share, judgement.lower, judgement.upper
     if gate.against_stable:
         base = evidence.stable_good / evidence.stable_total if evidence.stable_total else None
         value = None if share is None or base is None else base - share
-    elif gate.metric is not Metric.ACCURACY and share is not None and lower is not None and upper is not None:
+    elif (
+        gate.metric is not Metric.ACCURACY
+        and share is not None
+        and lower is not None
+        and upper is not None
+    ):
         # Of errors and of slow requests people speak as shares of the bad ones.
         value, lower, upper = 1 - share, 1 - upper, 1 - lower
     left = None if judgement.labels_left is None else math.ceil(judgement.labels_left)
     rate = label_rate(evidence, trial)
     eta = None
-    if left and rate > 0 and (wait := timedelta(seconds=min(left / rate, LONGEST_ETA.total_seconds()))) < LONGEST_ETA:
+    if (
+        left
+        and rate > 0
+        and (wait := timedelta(seconds=min(left / rate, LONGEST_ETA.total_seconds()))) < LONGEST_ETA
+    ):
         eta = trial.now + wait
     return {
         "value": value,
@@ -205,29 +293,62 @@ def _figures(gate: Gate, trial: Trial, evidence: EvidenceStatus, judgement: Judg
 
 
 def label_rate(evidence: EvidenceStatus, trial: Trial) -> float:
-    """Labels per second of the candidate in this attempt; before its first one, what its weight makes of stable's; 0 if unknown."""
+    """Labels per second of the candidate in this attempt; before its first one, what its weight
+    makes of stable's; 0 if unknown.
+    """
     seconds = (trial.now - evidence.since).total_seconds()
     if seconds <= 0:
         return 0.0
     if (counted := evidence.total - evidence.before) > 0:
         return counted / seconds
-    return evidence.baseline_total / seconds * trial.weight / (100 - trial.weight) if trial.weight < 100 else 0.0
+    return (
+        evidence.baseline_total / seconds * trial.weight / (100 - trial.weight)
+        if trial.weight < 100
+        else 0.0
+    )
 
 
-def _sentence(gate: Gate, evidence: EvidenceStatus, judgement: Judgement, coverage: float, measurement: Measurement) -> str:
+def _sentence(
+    gate: Gate,
+    evidence: EvidenceStatus,
+    judgement: Judgement,
+    coverage: float,
+    measurement: Measurement,
+) -> str:
     noun, unit = KINDS[gate.metric].noun, "labels" if gate.metric is Metric.ACCURACY else "requests"
     counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} good"
     if gate.against_stable:
         counted += " in scrapes shared with stable"
-    bounds = "" if judgement.lower is None or judgement.upper is None else f" [{judgement.lower:.3f}, {judgement.upper:.3f}]"
-    asked = f"at most {gate.threshold:g} worse than stable" if gate.against_stable else f"a share of {floor_of(gate):g} asked"
+    bounds = (
+        ""
+        if judgement.lower is None or judgement.upper is None
+        else f" [{judgement.lower:.3f}, {judgement.upper:.3f}]"
+    )
+    asked = (
+        f"at most {gate.threshold:g} worse than stable"
+        if gate.against_stable
+        else f"a share of {floor_of(gate):g} asked"
+    )
     text = f"{noun}: {counted}{bounds}, {asked}; "
-    text += f"evidence {max(0, judgement.evidence_for):.0%} for, {max(0, judgement.evidence_against):.0%} against"
-    if measurement is Measurement.NO_EVIDENCE and judgement.evidence_for >= 1 and evidence.total < gate.min_samples:
+    text += (
+        f"evidence {max(0, judgement.evidence_for):.0%} for,"
+        f" {max(0, judgement.evidence_against):.0%} against"
+    )
+    if (
+        measurement is Measurement.NO_EVIDENCE
+        and judgement.evidence_for >= 1
+        and evidence.total < gate.min_samples
+    ):
         text += f"; minSamples is {gate.min_samples}"
     if gate.metric is Metric.LATENCY_P95:
         if (unknown := evidence.predicted - evidence.total) > 0:
-            text += f"; {unknown:.0f} more lie in the bucket around {gate.threshold:g}, and only a bucket at it tells; {BUCKETS_COME}"
+            text += (
+                f"; {unknown:.0f} more lie in the bucket around {gate.threshold:g}, and only a"
+                f" bucket at it tells; {BUCKETS_COME}"
+            )
     elif coverage < gate.min_coverage:
-        text += f"; only {coverage:.0%} of predictions have a label, minCoverage is {gate.min_coverage:.0%}"
+        text += (
+            f"; only {coverage:.0%} of predictions have a label, minCoverage is"
+            f" {gate.min_coverage:.0%}"
+        )
     return text

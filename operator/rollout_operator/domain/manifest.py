@@ -1,7 +1,9 @@
-"""YAML as kubectl reads it, in one place: manifests and mapping files, whose every field knows its line.
+"""YAML as kubectl reads it, in one place: manifests and mapping files, whose every field knows its
+line.
 
-kubectl turns YAML into JSON by rules of its own (goyaml v2 in sigs.k8s.io/yaml): the words of YAML 1.1, the numbers of Go, and
-nothing that JSON has not. tests/api holds the table of scalars against kubectl itself.
+kubectl turns YAML into JSON by rules of its own (goyaml v2 in sigs.k8s.io/yaml): the words of YAML
+1.1, the numbers of Go, and nothing that JSON has not. tests/api holds the table of scalars against
+kubectl itself.
 """
 
 import base64
@@ -22,12 +24,21 @@ MOST_FIELDS = 200_000
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
 _WORDS: Mapping[str, bool | None] = {
-    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
-    **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
+    **dict.fromkeys(
+        ("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True
+    ),
+    **dict.fromkeys(
+        ("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False
+    ),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
 }
 _NO_NUMBERS = frozenset(
-    {".nan", ".NaN", ".NAN", *(sign + word for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF"))},
+    {
+        ".nan",
+        ".NaN",
+        ".NAN",
+        *(sign + word for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")),
+    },
 )
 _WHOLE = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -38,7 +49,9 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     f"{_TAG}bool": (bool,),
     f"{_TAG}null": (type(None),),
 }
-_JOINED = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_JOINED = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+)
 """A letter outside of the first plane as JSON writes it, which YAML does not read."""
 
 
@@ -84,7 +97,9 @@ class Document:
         return self.places.get(path, Place(1, 1))
 
     def objects(self) -> Iterator[tuple[Path, Any]]:
-        """The objects in it and where each begins: kubectl sees through `kind: List`, which `kubectl get -o yaml` prints."""
+        """The objects in it and where each begins: kubectl sees through `kind: List`, which
+        `kubectl get -o yaml` prints.
+        """
         yield from _objects(self.value, ())
 
 
@@ -99,9 +114,13 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def read(text: str) -> Iterator[Document | Trouble]:
-    """The documents of a file; the first that cannot be read ends it. Empty documents are left out."""
+    """The documents of a file; the first that cannot be read ends it.
+    Empty documents are left out.
+    """
     if text.lstrip("\ufeff \t\r\n").startswith("{"):
-        text = _JOINED.sub(lambda pair: pair[1] + bytes.fromhex(pair[2] + pair[3]).decode("utf-16-be"), text)
+        text = _JOINED.sub(
+            lambda pair: pair[1] + bytes.fromhex(pair[2] + pair[3]).decode("utf-16-be"), text
+        )
     loader = _Loader(text)
     try:
         while loader.check_node():
@@ -163,7 +182,9 @@ class _Reading:
                 continue
             key = _key(key_node)
             if key in own:
-                self.twice.append(Trouble(_place(key_node), f"{dotted((*path, key))}: the key stands twice"))
+                self.twice.append(
+                    Trouble(_place(key_node), f"{dotted((*path, key))}: the key stands twice")
+                )
             own.add(key)
             self.places[*path, key] = _place(key_node)
             found[key] = self.value(value_node, (*path, key))
@@ -194,13 +215,17 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     if text in _NO_NUMBERS:
         raise _Unread(node, f"{text} is no number of JSON: write one that ends")
     found = resolved(text)
-    if wanted is not None and (not isinstance(found, wanted) or (isinstance(found, bool) and bool not in wanted)):
+    if wanted is not None and (
+        not isinstance(found, wanted) or (isinstance(found, bool) and bool not in wanted)
+    ):
         raise _Unread(node, f"{text!r} is no {node.tag.removeprefix(_TAG)}")
     return found
 
 
 def resolved(text: str) -> str | int | float | bool | None:
-    """What an unquoted word means to kubectl: `yes` is true, `1e-2` and `017` are numbers, `1:20` and dates are text."""
+    """What an unquoted word means to kubectl: `yes` is true, `1e-2` and `017` are numbers, `1:20`
+    and dates are text.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in "+-.0123456789":
@@ -208,7 +233,10 @@ def resolved(text: str) -> str | int | float | bool | None:
     plain = text.replace("_", "")
     if match := _WHOLE.fullmatch(plain):
         sign, hexadecimal, binary, octal, decimal = match.groups()
-        number = int(hexadecimal or binary or octal or decimal, 16 if hexadecimal else 2 if binary else 8 if octal else 10)
+        number = int(
+            hexadecimal or binary or octal or decimal,
+            16 if hexadecimal else 2 if binary else 8 if octal else 10,
+        )
         number = -number if sign == "-" else number
         if -_INT64 <= number < _UINT64:
             return number if number < _INT64 else float(number)
@@ -222,7 +250,11 @@ def resolved(text: str) -> str | int | float | bool | None:
 
 def _key(node: yaml.Node) -> str:
     """The key as JSON writes it; raises _Unread."""
-    key = _scalar(node) if isinstance(node, yaml.ScalarNode) and node.value not in _NO_NUMBERS else getattr(node, "value", None)
+    key = (
+        _scalar(node)
+        if isinstance(node, yaml.ScalarNode) and node.value not in _NO_NUMBERS
+        else getattr(node, "value", None)
+    )
     if isinstance(key, bool):
         return "true" if key else "false"
     if key is None or isinstance(key, list):
@@ -231,7 +263,11 @@ def _key(node: yaml.Node) -> str:
 
 
 def _objects(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    if isinstance(value, dict) and str(value.get("kind", "")).endswith("List") and isinstance(value.get("items"), list):
+    if (
+        isinstance(value, dict)
+        and str(value.get("kind", "")).endswith("List")
+        and isinstance(value.get("items"), list)
+    ):
         for n, item in enumerate(value["items"]):
             yield from _objects(item, (*path, "items", n))
     else:

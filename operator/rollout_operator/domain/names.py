@@ -10,7 +10,8 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 ROLLOUT = f"{GROUP}/rollout"
 REVISION = f"{GROUP}/revision"
 SHARD = f"{GROUP}/shard"
-"""Label of a ModelRollout, and of its objects, that says which of several operators looks after it."""
+"""Label of a ModelRollout, and of its objects, that says which of several operators looks after it.
+"""
 
 APPLIED = f"{GROUP}/applied"
 """Annotation of a Deployment: the hash of the manifest that was applied last."""

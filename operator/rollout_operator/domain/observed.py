@@ -54,8 +54,9 @@ Resolution = Resolved | NotFound | NotReady | DigestMissing | RegistryUnreachabl
 class Workload:
     """The Deployment of one revision as the cluster has it.
 
-    ready: pods that are Ready; wanted: pods its spec asks for; trouble: what its pods say is wrong, "" if nothing; current: those of
-    the Ready pods that are as the status asks, not of a former template; None where nobody looked.
+    ready: pods that are Ready; wanted: pods its spec asks for; trouble: what its pods say is wrong,
+    "" if nothing; current: those of the Ready pods that are as the status asks, not of a former
+    template; None where nobody looked.
     """
 
     ready: int
@@ -73,9 +74,10 @@ class Workload:
 class Series:
     """The newest sample of one time series of one revision.
 
-    at: Unix time of the sample in seconds, by Prometheus' clock; le: the bucket's upper bound, for histograms only;
-    outcome: "correct" or "wrong", for labels only; first: the oldest value within the query's window;
-    gap: seconds between the newest sample and the one before it, 0 where there is none within the window; job, instance: who was scraped.
+    at: Unix time of the sample in seconds, by Prometheus' clock; le: the bucket's upper bound, for
+    histograms only; outcome: "correct" or "wrong", for labels only; first: the oldest value within
+    the query's window; gap: seconds between the newest sample and the one before it, 0 where there
+    is none within the window; job, instance: who was scraped.
     """
 
     name: str
@@ -120,8 +122,9 @@ class Claim:
 class Heard:
     """What came back when a router was asked.
 
-    said: what is wrong, with what was asked and what helps, "" where a pod of the rollout answered; reached: whether a router answered at
-    all: where none does, the operator may only be kept from it.
+    said: what is wrong, with what was asked and what helps, "" where a pod of the rollout answered;
+    reached: whether a router answered at all: where none does, the operator may only be kept from
+    it.
     """
 
     said: str = ""
@@ -129,7 +132,9 @@ class Heard:
 
 
 DRAIN = timedelta(seconds=10)
-"""How long a router may still send requests by an older weight: on busy machines a request in 350 came over 2 s late."""
+"""How long a router may still send requests by an older weight: on busy machines a request in 350
+came over 2 s late.
+"""
 
 Answer = tuple[Series, ...] | MetricsUnreachable
 
@@ -138,18 +143,20 @@ Answer = tuple[Series, ...] | MetricsUnreachable
 class Observed:
     """One look at a rollout.
 
-    spec is None where the object's spec cannot be read (then `spec_error` says why); resolution is None where it was not asked for;
-    workloads are keyed by revision; stable_endpoints are the revisions with Ready endpoints behind the stable Service; route_trouble is
-    what the router says against the route that requests come by as it was last written, "" where it follows or never says anything;
-    unaccepted is what is said against the route that the spec asks for, "" where it was accepted; heard is what came back when that
-    route was asked, None where it was not or cannot be: no address is published; claims are routes of nobody's on the
-    same host and path; refused is what the API server has for some time said against an object of the rollout, "" if nothing, refusing
-    the same however short, and foreign whether that is because another's object has its name; scaled is who else sets the number of a
-    Deployment's pods, as a sentence; answers hold the candidate's series and
-    baseline the
-    stable revision's, as far as they were asked for; reported are attempts whose verdict the registry has been told since the status
-    was written; image is the model server's image for new revisions; recovered is what the stable Service leads to where the status says
-    nothing at all: somebody has removed it.
+    spec is None where the object's spec cannot be read (then `spec_error` says why); resolution is
+    None where it was not asked for; workloads are keyed by revision; stable_endpoints are the
+    revisions with Ready endpoints behind the stable Service; route_trouble is what the router says
+    against the route that requests come by as it was last written, "" where it follows or never
+    says anything; unaccepted is what is said against the route that the spec asks for, "" where it
+    was accepted; heard is what came back when that route was asked, None where it was not or cannot
+    be: no address is published; claims are routes of nobody's on the same host and path; refused is
+    what the API server has for some time said against an object of the rollout, "" if nothing,
+    refusing the same however short, and foreign whether that is because another's object has its
+    name; scaled is who else sets the number of a Deployment's pods, as a sentence; answers hold the
+    candidate's series and baseline the stable revision's, as far as they were asked for; reported
+    are attempts whose verdict the registry has been told since the status was written; image is the
+    model server's image for new revisions; recovered is what the stable Service leads to where the
+    status says nothing at all: somebody has removed it.
     """
 
     now: datetime

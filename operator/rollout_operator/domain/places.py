@@ -1,4 +1,6 @@
-"""Where requests are answered: a host and path of one router, as a number by which who claims it is found."""
+"""Where requests are answered: a host and path of one router, as a number by which who claims it is
+found.
+"""
 
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -9,7 +11,9 @@ Owner = TypeVar("Owner", bound=Hashable)
 
 
 class Place(NamedTuple):
-    """Where a rollout answers; where: router, host and path as a number; listener: of a Gateway, "" for all of them."""
+    """Where a rollout answers; where: router, host and path as a number; listener: of a Gateway, ""
+    for all of them.
+    """
 
     where: int
     listener: str = ""
@@ -40,7 +44,11 @@ class Claimed(Generic[Owner]):
 
     def meeting(self, places: Iterable[Place]) -> tuple[Owner, ...]:
         """Who answers where a request comes in by one of these places."""
-        claims = ((owner, meet(one.listener, listener)) for one in places for owner, listener in self._at.get(one.where, ()))
+        claims = (
+            (owner, meet(one.listener, listener))
+            for one in places
+            for owner, listener in self._at.get(one.where, ())
+        )
         return tuple({owner: None for owner, met in claims if met})
 
     def at(self, places: Iterable[int]) -> tuple[Owner, ...]:
@@ -61,13 +69,17 @@ def gateway_place(namespace: str, name: str, host: str, path: str) -> int:
 def places_of(raw: Mapping[str, Any], gateways: str) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
     """Where a ModelRollout answers: as its spec says, and by former routes that it keeps.
 
-    Nowhere, where it is being deleted or says nothing. gateways: the namespace of the Gateways, "" for the rollout's own.
+    Nowhere, where it is being deleted or says nothing. gateways: the namespace of the Gateways, ""
+    for the rollout's own.
     """
     meta, traffic = raw["metadata"], (raw.get("spec") or {}).get("traffic") or {}
     if "deletionTimestamp" in meta or not traffic.get("host"):
         return (), ()
     namespace = gateways or meta.get("namespace", "")
-    refs = [(ref.get("name", ""), ref.get("sectionName") or "") for ref in traffic.get("parentRefs") or ()]
+    refs = [
+        (ref.get("name", ""), ref.get("sectionName") or "")
+        for ref in traffic.get("parentRefs") or ()
+    ]
     asked = _places(traffic, namespace, refs)
     former = [
         one
@@ -87,7 +99,9 @@ def answers_at(places: tuple[Place, ...], way: Mapping[str, Any], gateways: str)
     return any(meet(one.listener, other.listener) for one, other in same)
 
 
-def _places(way: Mapping[str, Any], namespace: str, parents: list[tuple[str, str]]) -> tuple[Place, ...]:
+def _places(
+    way: Mapping[str, Any], namespace: str, parents: list[tuple[str, str]]
+) -> tuple[Place, ...]:
     host, path = way.get("host", ""), way.get("path", "/")
     if way.get("provider", "Ingress") == "Ingress":
         return (Place(place(way.get("ingressClassName", "nginx"), host, path)),)

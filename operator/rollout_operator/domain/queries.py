@@ -1,7 +1,8 @@
-"""What Prometheus is asked, and how its reply is read: the same for the operator and for people who want to see what it sees.
+"""What Prometheus is asked, and how its reply is read: the same for the operator and for people who
+want to see what it sees.
 
-A range selector in an instant query gives the samples with their own timestamps, and none after a series went stale;
-`last_over_time` or a plain selector would give the time of the query instead.
+A range selector in an instant query gives the samples with their own timestamps, and none after a
+series went stale; `last_over_time` or a plain selector would give the time of the query instead.
 Source: prometheus.io/docs/prometheus/latest/querying/api/#instant-queries.
 """
 
@@ -35,7 +36,9 @@ NAMES: Mapping[Metric, tuple[str, ...]] = {
 
 
 def query(metric: Metric, window: float = LONGEST_WINDOW.total_seconds(), **labels: str) -> str:
-    """The query for a metric, of all rollouts or of those whose series carry `labels`; window: how far it looks back, in seconds."""
+    """The query for a metric, of all rollouts or of those whose series carry `labels`; window: how
+    far it looks back, in seconds.
+    """
     name = f'__name__=~"{"|".join(NAMES[metric])}"'
     return f"{{{', '.join((name, *(f'{k}={json.dumps(v)}' for k, v in labels.items())))}}}[{math.ceil(window)}s]"
 
@@ -46,7 +49,9 @@ Snapshot = Mapping[Key, tuple[Series, ...]]
 
 
 def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
-    """Read a reply of the query API; whatever is not a plain matrix without warnings is no answer."""
+    """Read a reply of the query API; whatever is not a plain matrix without warnings is no
+    answer.
+    """
     html = body.lstrip()[:1] == b"<"
     if status != 200 or html:
         return MetricsUnreachable(_refusal(status, body, html))
@@ -59,23 +64,33 @@ def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
         found: dict[Key, list[Series]] = defaultdict(list)
         for one in reply["data"]["result"]:
             labels = one["metric"]
-            found[labels.get("namespace", ""), labels.get("revision", "")].append(_newest(labels, one["values"]))
+            found[labels.get("namespace", ""), labels.get("revision", "")].append(
+                _newest(labels, one["values"])
+            )
     except (ValueError, KeyError, TypeError, IndexError) as failure:
         return MetricsUnreachable(f"Prometheus' answer cannot be read: {type(failure).__name__}")
     return {key: tuple(series) for key, series in found.items()}
 
 
 def _refusal(status: int, body: bytes, html: bool) -> str:
-    """What was answered instead, in its own words, and what helps; a proxy that wants a login redirects to its page or sends it."""
+    """What was answered instead, in its own words, and what helps; a proxy that wants a login
+    redirects to its page or sends it.
+    """
     said = first_line(_error(body))
     saying = f" and said: {said}" if said else ""
     if status == 401:
-        return f"Prometheus answered HTTP 401{saying}. It wants credentials: prometheus.url may hold them, http://USER:PASSWORD@HOST."
+        return (
+            f"Prometheus answered HTTP 401{saying}. It wants credentials: prometheus.url may hold"
+            " them, http://USER:PASSWORD@HOST."
+        )
     if not html and not 300 <= status < 400:
         return f"Prometheus answered HTTP {status}{saying}"
     what = "with HTML" if html else "with a redirect"
     answered = f"HTTP {status} {what}" if status != 200 else what
-    return f"Prometheus answered {answered} instead of JSON (a login page?): look at prometheus.url" + (saying if status != 200 else "")
+    return (
+        f"Prometheus answered {answered} instead of JSON (a login page?): look at prometheus.url"
+        + (saying if status != 200 else "")
+    )
 
 
 def _error(body: bytes) -> bytes:

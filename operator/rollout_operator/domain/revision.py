@@ -11,9 +11,11 @@ from rollout_operator.domain.status import Revision
 
 
 def revision_hash(uid: str, uri: str, digest: str, resources: dict[str, object]) -> str:
-    """Eight hex digits over what makes a revision: pinned URI, content digest, pod settings, and the ModelRollout's uid.
+    """Eight hex digits over what makes a revision: pinned URI, content digest, pod settings, and
+    the ModelRollout's uid.
 
-    The uid keeps a deleted and re-created rollout of the same name from taking over pods or samples of its predecessor.
+    The uid keeps a deleted and re-created rollout of the same name from taking over pods or samples
+    of its predecessor.
     """
     canonical = json.dumps([uid, uri, digest, resources], sort_keys=True, separators=(",", ":"))
     return sha256(canonical.encode()).hexdigest()[:8]
@@ -40,16 +42,23 @@ def revision_of(resolved: Resolved, spec: Spec, uid: str, image: str, now: datet
 def serves(revision: Revision | None, spec: Spec) -> bool:
     """Whether `revision` is the model that `spec` asks for, as far as the spec's own words tell.
 
-    What a pod may use changes no answer: pods of stable are given it in place, and nothing is tried for it.
+    What a pod may use changes no answer: pods of stable are given it in place, and nothing is tried
+    for it.
     """
     return revision is not None and revision.requested == spec.model_uri
 
 
 def tries(candidate: Revision | None, spec: Spec) -> bool:
-    """Whether an attempt with `candidate` is the one that `spec` asks for: with other resources it may end otherwise."""
-    return candidate is not None and serves(candidate, spec) and candidate.resources == spec.resources
+    """Whether an attempt with `candidate` is the one that `spec` asks for: with other resources it
+    may end otherwise.
+    """
+    return (
+        candidate is not None and serves(candidate, spec) and candidate.resources == spec.resources
+    )
 
 
 def same_model(one: Revision, other: Revision) -> bool:
-    """Whether both answer alike: the same version with the same content, whatever their pods may use."""
+    """Whether both answer alike: the same version with the same content, whatever their pods may
+    use.
+    """
     return (one.uri, one.digest) == (other.uri, other.digest)

@@ -1,4 +1,6 @@
-"""The ways by which requests come in: none is taken away before the one that follows it was accepted, and answers. Pure."""
+"""The ways by which requests come in: none is taken away before the one that follows it was
+accepted, and answers. Pure.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +19,9 @@ NOT_YET = "it is only being made."
 NO_INGRESS = "the Ingress was not accepted yet."
 ASKED_APART = timedelta(seconds=10)
 ASKED_SOON = timedelta(seconds=2)
-"""Between two requests to a router that does not lead to the rollout yet; in the first ASKED_APART, routers are only about to follow."""
+"""Between two requests to a router that does not lead to the rollout yet; in the first ASKED_APART,
+routers are only about to follow.
+"""
 
 
 def opened(status: Status) -> bool:
@@ -31,19 +35,43 @@ def _parents(traffic: Traffic) -> tuple[str, ...]:
 
 def _place(traffic: Traffic) -> tuple[object, ...]:
     by_class = traffic.provider is Provider.INGRESS
-    return traffic.provider, traffic.host, traffic.path, traffic.ingress_class_name if by_class else "", _parents(traffic)
+    return (
+        traffic.provider,
+        traffic.host,
+        traffic.path,
+        traffic.ingress_class_name if by_class else "",
+        _parents(traffic),
+    )
 
 
 def leads(route: Route, traffic: Traffic) -> bool:
-    """Whether the route leads by the same router, from the same host and path; another certificate is no other way."""
-    return (route.provider, route.host, route.path, route.ingress_class_name, route.parents) == _place(traffic)
+    """Whether the route leads by the same router, from the same host and path; another certificate
+    is no other way.
+    """
+    return (
+        route.provider,
+        route.host,
+        route.path,
+        route.ingress_class_name,
+        route.parents,
+    ) == _place(traffic)
 
 
 def traffic_of(route: Route) -> Traffic:
     """What a spec would say to ask for this route."""
-    parents = tuple(ParentRef(name=name, section_name=listener or None) for name, listener in map(parent, route.parents))
+    parents = tuple(
+        ParentRef(name=name, section_name=listener or None)
+        for name, listener in map(parent, route.parents)
+    )
     by_class = {"ingress_class_name": route.ingress_class_name} if route.ingress_class_name else {}
-    return Traffic(provider=route.provider, host=route.host, path=route.path, tls_secret=route.tls_secret, parent_refs=parents, **by_class)
+    return Traffic(
+        provider=route.provider,
+        host=route.host,
+        path=route.path,
+        tls_secret=route.tls_secret,
+        parent_refs=parents,
+        **by_class,
+    )
 
 
 def asked_for(traffic: Traffic, routes: tuple[Route, ...]) -> Route | None:
@@ -52,7 +80,8 @@ def asked_for(traffic: Traffic, routes: tuple[Route, ...]) -> Route | None:
 
 
 def asked_now(traffic: Traffic, status: Status) -> Route | None:
-    """The route to ask: the one that the spec asks for, as long as something rests on its answer: former routes do, and a first deploy.
+    """The route to ask: the one that the spec asks for, as long as something rests on its answer:
+    former routes do, and a first deploy.
 
     It is asked once more before a former one goes. What is at rest by its only route is not asked.
     """
@@ -64,29 +93,39 @@ def asked_now(traffic: Traffic, status: Status) -> Route | None:
 
 def asked_apart(head: Route, now: datetime) -> timedelta:
     """How long to leave a router alone between two requests for this route."""
-    return ASKED_SOON if head.accepted_at is None or now < head.accepted_at + ASKED_APART else ASKED_APART
+    return (
+        ASKED_SOON
+        if head.accepted_at is None or now < head.accepted_at + ASKED_APART
+        else ASKED_APART
+    )
 
 
 def silent(seen: Observed) -> str:
-    """What is said against a route that was accepted and asked, "" where it answered, or where nobody can be asked."""
+    """What is said against a route that was accepted and asked, "" where it answered, or where
+    nobody can be asked.
+    """
     return seen.heard.said if seen.heard is not None and not seen.unaccepted else ""
 
 
 def closed(seen: Observed) -> str:
     """What keeps a first deploy from being promoted; "" for nothing.
 
-    Where no router answers at all, the operator may only be kept from it, and the host may answer everybody else.
+    Where no router answers at all, the operator may only be kept from it, and the host may answer
+    everybody else.
     """
-    return seen.route_trouble or (silent(seen) if seen.heard is not None and seen.heard.reached else "")
+    return seen.route_trouble or (
+        silent(seen) if seen.heard is not None and seen.heard.reached else ""
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
     """What is said of the routes of one rollout.
 
-    name: of the rollout; there: what its router says against each Ingress and HTTPRoute that is there, "" for nothing, by kind and name;
-    claims: what no rollout owns and claims the same host and path as the spec; made: when each that
-    is there was created; rivals: what other rollouts have there, though the place is this one's.
+    name: of the rollout; there: what its router says against each Ingress and HTTPRoute that is
+    there, "" for nothing, by kind and name; claims: what no rollout owns and claims the same host
+    and path as the spec; made: when each that is there was created; rivals: what other rollouts
+    have there, though the place is this one's.
     """
 
     name: str
@@ -98,20 +137,33 @@ class Ways:
     rivals: tuple[Claim, ...] = ()
 
     def in_use(self) -> str:
-        """What is said against the routes that requests come by, as they were last written; nothing of a first deploy's before its time."""
+        """What is said against the routes that requests come by, as they were last written; nothing
+        of a first deploy's before its time.
+        """
         if not opened(self.status):
             return ""
         head, *former = self.status.routes or (None,)
         # As long as a new route is not accepted, requests come by the former ones.
         ways = former if head is not None and former and head.accepted_at is None else [head]
-        said = [self._said(way.provider, way.name) if way is not None else self._said(self.traffic.provider, self.name) for way in ways]
+        said = [
+            (
+                self._said(way.provider, way.name)
+                if way is not None
+                else self._said(self.traffic.provider, self.name)
+            )
+            for way in ways
+        ]
         if head is None or (ways == [head] and leads(head, self.traffic)):
             said.append(self._taken(head))
         # An Ingress that was accepted once has nobody who would say anything.
-        return next((s for s in said if s and not (s == NO_INGRESS and self.status.stable is not None)), "")
+        return next(
+            (s for s in said if s and not (s == NO_INGRESS and self.status.stable is not None)), ""
+        )
 
     def asked_for(self, refused: str = "") -> str:
-        """What is said against the route that the spec asks for; refused: what the API server says against any object, "" for nothing."""
+        """What is said against the route that the spec asks for; refused: what the API server says
+        against any object, "" for nothing.
+        """
         if not opened(self.status):
             return ""
         known = asked_for(self.traffic, self.status.routes)
@@ -121,7 +173,8 @@ class Ways:
             return taken
         place = self.traffic.provider, known.name if known is not None else self.name
         if place not in self.there and known is not None and known.accepted_at is not None:
-            # It is made again by this very look; where the API server does not have it, that is said by itself.
+            # It is made again by this very look; where the API server does not have it, that is
+            # said by itself.
             return ""
         said = self._said(*place)
         return (refused or said) if said else ""
@@ -129,9 +182,10 @@ class Ways:
     def _taken(self, known: Route | None) -> str:
         """What is said of routes of others that were there before ours; "" where there is none.
 
-        Of two, routers serve the older one, and a canary takes its share from either: what requests show there is not about our model.
-        The age is the object's own: it may have been made again since, or have been kept while the
-        spec asked for another. What is not there yet is younger than all that is.
+        Of two, routers serve the older one, and a canary takes its share from either: what requests
+        show there is not about our model. The age is the object's own: it may have been made again
+        since, or have been kept while the spec asked for another. What is not there yet is younger
+        than all that is.
         """
         name = known.name if known is not None else self.name
         ours = self.made.get((self.traffic.provider, name))
@@ -141,23 +195,33 @@ class Ways:
             (self.claims, ", which is no ModelRollout's: take another host or path, or delete it."),
             (self.rivals, ": take another host or path, or have that one take another."),
         ):
-            older = [str(c) for c in claims if c.created is None or ours is None or c.created <= ours]
+            older = [
+                str(c) for c in claims if c.created is None or ours is None or c.created <= ours
+            ]
             if older:
                 return f"{where} is answered by the older {', '.join(older)}{advice}"
         return ""
 
     def _said(self, provider: Provider, name: str) -> str:
-        none = NO_INGRESS if provider is Provider.INGRESS else "there is no HTTPRoute yet; is Gateway API installed in the cluster?"
+        none = (
+            NO_INGRESS
+            if provider is Provider.INGRESS
+            else "there is no HTTPRoute yet; is Gateway API installed in the cluster?"
+        )
         return self.there.get((provider, name), none)
 
 
 def began(status: Status) -> datetime | None:
-    """Since when a route is there that was made before routes were recorded, as far as that is known."""
+    """Since when a route is there that was made before routes were recorded, as far as that is
+    known.
+    """
     return status.stable.since if status.stable is not None else None
 
 
 def routed(seen: Observed, status: Status) -> Status:
-    """The status with the ways there are to be after this look, and with what is wrong with the one that the spec asks for."""
+    """The status with the ways there are to be after this look, and with what is wrong with the one
+    that the spec asks for.
+    """
     if (routes := _routes(seen, status)) != status.routes:
         status = status.model_copy(update={"routes": routes})
     if seen.spec is not None and (shared := _shared(seen, seen.spec.traffic)) != status.shared:
@@ -170,15 +234,20 @@ def _shared(seen: Observed, traffic: Traffic) -> str:
     if not seen.claims:
         return ""
     names = ", ".join(str(claim) for claim in seen.claims)
-    advice = "Of two, routers serve the older one, and a canary takes its share from either: take another host or path, or delete it."
-    return f"{names}: no ModelRollout's, and on {traffic.host}{traffic.path} as well. {advice}"[:1000]
+    advice = (
+        "Of two, routers serve the older one, and a canary takes its share from either: take"
+        " another host or path, or delete it."
+    )
+    return f"{names}: no ModelRollout's, and on {traffic.host}{traffic.path} as well. {advice}"[
+        :1000
+    ]
 
 
 def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
     """The way that the spec asks for, then former ones.
 
-    A former way is kept as long as the new one is not accepted, or is asked and does not answer, and for removalDelay after that. What
-    was never accepted leads nobody.
+    A former way is kept as long as the new one is not accepted, or is asked and does not answer,
+    and for removalDelay after that. What was never accepted leads nobody.
     """
     if not opened(status):
         return ()
@@ -191,11 +260,17 @@ def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
         head = head.model_copy(update={"tls_secret": traffic.tls_secret})
     if known is not None and known is not before[0]:
         head = head.model_copy(update={"since": seen.now})
-    # A route of before ways were recorded is known by the rollout's name; one that this very look asks for cannot be there yet.
+    # A route of before ways were recorded is known by the rollout's name; one that this very look
+    # asks for cannot be there yet.
     looked_at = opened(seen.status) and (known is not None or not seen.status.routes)
     if head.accepted_at is None and looked_at and not seen.unaccepted:
         head = head.model_copy(update={"accepted_at": seen.now})
-    if head.accepted_at is not None and head.seen_at is None and seen.heard is not None and not (seen.heard.said or seen.unaccepted):
+    if (
+        head.accepted_at is not None
+        and head.seen_at is None
+        and seen.heard is not None
+        and not (seen.heard.said or seen.unaccepted)
+    ):
         head = head.model_copy(update={"seen_at": seen.now})
     former = tuple(r for r in before if r is not known and r.accepted_at is not None)
     if (ends := removal(seen, head)) is not None and seen.now >= ends and not seen.unaccepted:
@@ -204,15 +279,20 @@ def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
 
 
 def removal(seen: Observed, head: Route) -> datetime | None:
-    """When former ways go, given the one that the spec asks for; None as long as that was not accepted, or is known not to answer."""
+    """When former ways go, given the one that the spec asks for; None as long as that was not
+    accepted, or is known not to answer.
+    """
     if seen.spec is None or head.accepted_at is None or silent(seen):
         return None
-    return max(head.since, head.accepted_at, head.seen_at or head.accepted_at) + parse_duration(seen.spec.traffic.removal_delay)
+    return max(head.since, head.accepted_at, head.seen_at or head.accepted_at) + parse_duration(
+        seen.spec.traffic.removal_delay
+    )
 
 
 def _new(seen: Observed, traffic: Traffic, before: tuple[Route, ...]) -> Route:
     provider, host, path, by_class, parents = _place(traffic)
-    # An object of the former way is not touched: the new one has another name where it is of the same kind.
+    # An object of the former way is not touched: the new one has another name where it is of the
+    # same kind.
     taken = any(r.provider is provider and r.name == seen.name for r in before)
     mark = sha256(repr((str(provider), host, path, by_class, parents)).encode()).hexdigest()[:8]
     return Route(
@@ -228,7 +308,9 @@ def _new(seen: Observed, traffic: Traffic, before: tuple[Route, ...]) -> Route:
 
 
 def _unrouted(seen: Observed, status: Status) -> Unrouted | None:
-    """What is promoted must answer where its spec says: whether the route to there is not accepted, or silent, since when, and why."""
+    """What is promoted must answer where its spec says: whether the route to there is not accepted,
+    or silent, since when, and why.
+    """
     if status.phase is not Phase.PROMOTED or not status.routes:
         return None
     if seen.spec is None:
@@ -247,7 +329,9 @@ def _unrouted(seen: Observed, status: Status) -> Unrouted | None:
 
 
 def looks(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, ...]:
-    """When the routes have to be looked at again, all later than now or at once; apart: between looks while one is waited for."""
+    """When the routes have to be looked at again, all later than now or at once; apart: between
+    looks while one is waited for.
+    """
     if not status.routes or seen.spec is None:
         return ()
     head, *former = status.routes
@@ -255,7 +339,9 @@ def looks(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, .
     if head not in seen.status.routes and head.accepted_at is None:
         return (seen.now,)
     moments = list[datetime]()
-    if (lacks is not None or head.accepted_at is None) and not (lacks is not None and lacks.stalled):
+    if (lacks is not None or head.accepted_at is None) and not (
+        lacks is not None and lacks.stalled
+    ):
         moments.append(seen.now + apart)
     if silent(seen):
         # A router that begins to answer wakes nobody.

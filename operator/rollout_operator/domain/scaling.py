@@ -1,4 +1,6 @@
-"""Who else sets the number of a Deployment's pods, and how often it is put back: a fight that nobody is told of never ends."""
+"""Who else sets the number of a Deployment's pods, and how often it is put back: a fight that
+nobody is told of never ends.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +16,9 @@ AUTOSCALERS = {"kube-controller-manager": "a HorizontalPodAutoscaler"}
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A Deployment whose number of pods another has set: by whom, to what it was put back, when last, and how often by now."""
+    """A Deployment whose number of pods another has set: by whom, to what it was put back, when
+    last, and how often by now.
+    """
 
     manager: str
     wanted: int
@@ -37,7 +41,9 @@ class Contest:
 
 
 def put_back(before: Contest | None, manager: str, wanted: int, now: datetime) -> Contest:
-    """The contest after the number was put back once more; it begins anew where something else is wanted than before."""
+    """The contest after the number was put back once more; it begins anew where something else is
+    wanted than before.
+    """
     known = before is not None and before.wanted == wanted and now < before.over
     return Contest(manager, wanted, now, before.times + 1 if before is not None and known else 1)
 
@@ -51,6 +57,7 @@ def sentence(deployment: str, manager: str, wanted: int) -> str:
     """What to tell, without numbers that change in a fight."""
     who = f"{manager} ({AUTOSCALERS[manager]})" if manager in AUTOSCALERS else manager
     return (
-        f"{who} scales Deployment {deployment}, which is put back to {wanted}, more and more seldom: "
-        "write the number of pods into spec.replicas of the ModelRollout, and take an autoscaler of the Deployment away."
+        f"{who} scales Deployment {deployment}, which is put back to {wanted}, more and more"
+        " seldom: write the number of pods into spec.replicas of the ModelRollout, and take an"
+        " autoscaler of the Deployment away."
     )

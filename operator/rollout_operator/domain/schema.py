@@ -18,7 +18,9 @@ _SECONDS = {"h": 3600, "m": 60, "s": 1}
 class ApiModel(BaseModel):
     """A frozen value with camelCase names on the wire; fields it does not know are left out."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
+    )
 
     def to_api(self) -> dict[str, Any]:
         """The value as the API stores it: JSON types, camelCase, without empty fields."""
@@ -38,7 +40,9 @@ def rule(expression: str, message: str) -> dict[str, str]:
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     """Several CEL rules for one field, each with its sentence."""
-    return {"x-kubernetes-validations": [rule(expression, message) for expression, message in pairs]}
+    return {
+        "x-kubernetes-validations": [rule(expression, message) for expression, message in pairs]
+    }
 
 
 @lru_cache(maxsize=1024)
@@ -66,7 +70,10 @@ def _utc(moment: datetime) -> datetime:
 
 def between(least: str) -> str:
     """CEL: a duration as people write it, of this at least and of a year at most."""
-    return f"self.matches('{DURATION}') && size(self) > 1 && duration(self) >= duration('{least}') && duration(self) <= duration('8760h')"
+    return (
+        f"self.matches('{DURATION}') && size(self) > 1 && duration(self) >= duration('{least}') &&"
+        " duration(self) <= duration('8760h')"
+    )
 
 
 Duration = Annotated[
@@ -74,7 +81,9 @@ Duration = Annotated[
     AfterValidator(_checked),
     Field(
         max_length=16,
-        json_schema_extra=cel(between("0s"), "write a duration such as 30s, 10m or 1h30m, of a year (8760h) at most"),
+        json_schema_extra=cel(
+            between("0s"), "write a duration such as 30s, 10m or 1h30m, of a year (8760h) at most"
+        ),
     ),
 ]
 """A length of time as people write it; `parse_duration` gives the timedelta."""
@@ -82,6 +91,10 @@ Duration = Annotated[
 Moment = Annotated[
     datetime,
     AfterValidator(_utc),
-    PlainSerializer(lambda moment: moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"), return_type=str, when_used="json"),
+    PlainSerializer(
+        lambda moment: moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        return_type=str,
+        when_used="json",
+    ),
 ]
 """A point in time, UTC, milliseconds on the wire (RFC 3339)."""

@@ -1,9 +1,11 @@
-"""Anytime-valid tests on counts: however often one looks, a wrong verdict is at most as likely as alpha.
+"""Anytime-valid tests on counts: however often one looks, a wrong verdict is at most as likely as
+alpha.
 
-One-sample form: a mixture of Wald's SPRTs on (successes, failures) against a threshold. Two-sample form: the same idea for
-each scrape, projected onto the null "candidate = stable - drop" (reverse information projection), so that a base rate that
-drifts while weights ramp does not decide. Ville's inequality gives the error bound.
-Source: Wald 1945; Ville 1939; Turner, Ly, Gruenwald, arXiv 2106.02693; shared/reference/statistics.md, section 5.
+One-sample form: a mixture of Wald's SPRTs on (successes, failures) against a threshold. Two-sample
+form: the same idea for each scrape, projected onto the null "candidate = stable - drop" (reverse
+information projection), so that a base rate that drifts while weights ramp does not decide. Ville's
+inequality gives the error bound. Source: Wald 1945; Ville 1939; Turner, Ly, Gruenwald, arXiv
+2106.02693; shared/reference/statistics.md, section 5.
 
 Counts may be fractions: over-dispersed labels are divided by their design effect.
 """
@@ -35,7 +37,9 @@ def _bisect(beyond: Callable[[float], bool], near: float, far: float, rounds: in
     return near
 
 
-def _alternatives(threshold: float, above: bool, alpha: float, most: int, rounds: int = 45) -> tuple[float, ...]:
+def _alternatives(
+    threshold: float, above: bool, alpha: float, most: int, rounds: int = 45
+) -> tuple[float, ...]:
     far = 1 - 1e-3 * (1 - threshold) if above else 1e-3 * threshold
     scales = [10 * 4**j for j in range(SCALES) if 10 * 4**j <= most] or [10]
 
@@ -47,8 +51,12 @@ def _alternatives(threshold: float, above: bool, alpha: float, most: int, rounds
 
 
 @lru_cache(maxsize=256)
-def alternatives(threshold: float, above: bool, alpha: float = ALPHA, most: int = MAX_SAMPLES) -> tuple[float, ...]:
-    """Rates on one side of `threshold`, each the one that a single SPRT settles in about 10, 40, 160, … <= `most` labels."""
+def alternatives(
+    threshold: float, above: bool, alpha: float = ALPHA, most: int = MAX_SAMPLES
+) -> tuple[float, ...]:
+    """Rates on one side of `threshold`, each the one that a single SPRT settles in about 10, 40,
+    160, … <= `most` labels.
+    """
     return _alternatives(threshold, above, alpha, most)
 
 
@@ -59,28 +67,47 @@ def log_mean_exp(values: Sequence[float]) -> float:
 
 
 def _log_e(successes: float, failures: float, threshold: float, rates: Sequence[float]) -> float:
-    return log_mean_exp([successes * math.log(q / threshold) + failures * math.log((1 - q) / (1 - threshold)) for q in rates])
+    return log_mean_exp(
+        [
+            successes * math.log(q / threshold) + failures * math.log((1 - q) / (1 - threshold))
+            for q in rates
+        ]
+    )
 
 
 def log_e(  # noqa: PLR0917 - the test's own parameters
-    successes: float, failures: float, threshold: float, above: bool, alpha: float = ALPHA, most: int = MAX_SAMPLES
+    successes: float,
+    failures: float,
+    threshold: float,
+    above: bool,
+    alpha: float = ALPHA,
+    most: int = MAX_SAMPLES,
 ) -> float:
-    """ln E for "the rate is above (below) `threshold`"; it proves that at level alpha when it reaches ln(1/alpha)."""
+    """ln E for "the rate is above (below) `threshold`"; it proves that at level alpha when it
+    reaches ln(1/alpha).
+    """
     return _log_e(successes, failures, threshold, alternatives(threshold, above, alpha, most))
 
 
 @lru_cache(maxsize=4096)
-def interval(successes: float, failures: float, alpha: float = ALPHA, most: int = MAX_SAMPLES) -> tuple[float, float]:
-    """Bounds of the rate that hold at all times together, each side at level alpha; (0, 1) before the first label.
+def interval(
+    successes: float, failures: float, alpha: float = ALPHA, most: int = MAX_SAMPLES
+) -> tuple[float, float]:
+    """Bounds of the rate that hold at all times together, each side at level alpha; (0, 1) before
+    the first label.
 
-    lower >= threshold exactly where the one-sample test says "above", but for rounding in the fifth decimal.
+    lower >= threshold exactly where the one-sample test says "above", but for rounding in the fifth
+    decimal.
     """
     if successes + failures <= 0:
         return 0.0, 1.0
     centre, need = (successes + 0.5) / (successes + failures + 1), math.log(1 / alpha)
 
     def undecided(threshold: float, above: bool) -> bool:
-        return _log_e(successes, failures, threshold, _alternatives(threshold, above, alpha, most, 22)) < need
+        return (
+            _log_e(successes, failures, threshold, _alternatives(threshold, above, alpha, most, 22))
+            < need
+        )
 
     lower = _bisect(lambda t: undecided(t, True), 1e-6, centre, 20)
     upper = _bisect(lambda t: undecided(t, False), 1 - 1e-6, centre, 20)
@@ -91,8 +118,8 @@ def interval(successes: float, failures: float, alpha: float = ALPHA, most: int 
 class Wealth:
     """What the two-sample test carries from scrape to scrape.
 
-    above, below: one log-wealth for each alternative, in nats; right, total: the stable revision's labels of earlier
-    scrapes, exponentially weighted.
+    above, below: one log-wealth for each alternative, in nats; right, total: the stable revision's
+    labels of earlier scrapes, exponentially weighted.
     """
 
     above: tuple[float, ...] = ()
@@ -103,7 +130,9 @@ class Wealth:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """Labels that came in since the last scrape: right ones and all of them, of the candidate and of the stable revision."""
+    """Labels that came in since the last scrape: right ones and all of them, of the candidate and
+    of the stable revision.
+    """
 
     candidate_right: float
     candidate_total: float
@@ -111,19 +140,36 @@ class Scrape:
     stable_total: float
 
 
-def project(candidate: float, stable: float, candidates: float, stables: float, drop: float) -> float:
-    """The rate of the candidate on the null "candidate = stable - drop" that is closest in KL to (candidate, stable)."""
+def project(
+    candidate: float, stable: float, candidates: float, stables: float, drop: float
+) -> float:
+    """The rate of the candidate on the null "candidate = stable - drop" that is closest in KL to
+    (candidate, stable).
+    """
 
     def beyond(rate: float) -> bool:
         base = rate + drop
-        return candidates * (rate - candidate) / (rate * (1 - rate)) + stables * (base - stable) / (base * (1 - base)) > 0
+        return (
+            candidates * (rate - candidate) / (rate * (1 - rate))
+            + stables * (base - stable) / (base * (1 - base))
+            > 0
+        )
 
     return _bisect(beyond, max(0.0, -drop) + _EDGE, min(1.0, 1 - drop) - _EDGE)
 
 
-def pair_step(wealth: Wealth, scrape: Scrape, drop: float, alpha: float = ALPHA, most: int = MAX_SAMPLES) -> Wealth:
-    """One scrape of "the candidate is not worse than stable by `drop`". The first scrape only tells what stable is like."""
-    xc, nc, xs, ns = scrape.candidate_right, scrape.candidate_total, scrape.stable_right, scrape.stable_total
+def pair_step(
+    wealth: Wealth, scrape: Scrape, drop: float, alpha: float = ALPHA, most: int = MAX_SAMPLES
+) -> Wealth:
+    """One scrape of "the candidate is not worse than stable by `drop`". The first scrape only tells
+    what stable is like.
+    """
+    xc, nc, xs, ns = (
+        scrape.candidate_right,
+        scrape.candidate_total,
+        scrape.stable_right,
+        scrape.stable_total,
+    )
     above, below = wealth.above, wealth.below
     if wealth.total > 0 and nc > 0 and ns > 0:
         stable = min(max((wealth.right + 0.5) / (wealth.total + 1), drop + 0.01), 0.995)
@@ -132,17 +178,25 @@ def pair_step(wealth: Wealth, scrape: Scrape, drop: float, alpha: float = ALPHA,
             theta = project(rate, stable, nc, ns, drop)
             base = theta + drop
             ours = xc * math.log(rate / theta) + (nc - xc) * math.log((1 - rate) / (1 - theta))
-            return ours + xs * math.log(stable / base) + (ns - xs) * math.log((1 - stable) / (1 - base))
+            return (
+                ours
+                + xs * math.log(stable / base)
+                + (ns - xs) * math.log((1 - stable) / (1 - base))
+            )
 
         def grown(log_wealth: tuple[float, ...], up: bool) -> tuple[float, ...]:
             rates = alternatives(stable - drop, up, alpha, most)
-            return tuple(w + gain(q) for w, q in zip(log_wealth or (0.0,) * len(rates), rates, strict=True))
+            return tuple(
+                w + gain(q) for w, q in zip(log_wealth or (0.0,) * len(rates), rates, strict=True)
+            )
 
         above, below = grown(above, True), grown(below, False)
     return Wealth(above, below, FORGET * wealth.right + xs, FORGET * wealth.total + ns)
 
 
 def expected_labels(rate: float, threshold: float, alpha: float = ALPHA) -> float:
-    """About how many labels a verdict takes at this true rate: 1.25 times Wald's bound; infinite at the threshold."""
+    """About how many labels a verdict takes at this true rate: 1.25 times Wald's bound; infinite at
+    the threshold.
+    """
     distance = kl(min(max(rate, 1e-6), 1 - 1e-6), threshold)
     return 1.25 * math.log(1 / alpha) / distance if distance > 1e-9 else math.inf

@@ -10,7 +10,9 @@ from rollout_operator.domain.observed import Series
 STALE_AFTER = timedelta(seconds=30)
 """How old a sample may be where scrapes are 15 s apart or less."""
 LONGEST_WINDOW = timedelta(minutes=5)
-"""What is scraped less often than every two minutes is no evidence of now; Prometheus' own look-back is as long."""
+"""What is scraped less often than every two minutes is no evidence of now; Prometheus' own
+look-back is as long.
+"""
 SCRAPES = 2.5
 """How many scrape intervals a sample counts: one scrape may be late or lost."""
 OFTEN = 15.5
@@ -34,16 +36,20 @@ class NeedsHelp(NoEvidence):
 
 
 def window(gap: float) -> float:
-    """How long a sample counts, and how far a query looks back, where scrapes are `gap` seconds apart; in seconds."""
+    """How long a sample counts, and how far a query looks back, where scrapes are `gap` seconds
+    apart; in seconds.
+    """
     longest = LONGEST_WINDOW.total_seconds()
     return STALE_AFTER.total_seconds() if gap <= OFTEN else min(SCRAPES * gap, longest)
 
 
 def learned(series: Iterable[Series], asked: float, now: float) -> float:
-    """The window that the next query needs, in seconds, after an answer at `now` (Unix time, s) with a window of `asked` seconds.
+    """The window that the next query needs, in seconds, after an answer at `now` (Unix time, s)
+    with a window of `asked` seconds.
 
-    Where no series has two samples, or there is none, scrapes may be further apart than the window: it grows until two are seen.
-    Where all samples are too old to count, it stays: a narrower one would show nothing, and nobody could be told how old they are.
+    Where no series has two samples, or there is none, scrapes may be further apart than the window:
+    it grows until two are seen. Where all samples are too old to count, it stays: a narrower one
+    would show nothing, and nobody could be told how old they are.
     """
     found = list(series)
     gaps = [s.gap for s in found if s.gap]
@@ -59,44 +65,62 @@ def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Seri
     if not found:
         raise NoEvidence("no series of this revision")
     if any(s.at > (now + CLOCK_SKEW).timestamp() for s in found):
-        raise NoEvidence("a sample is from the future: the clocks of Prometheus and the operator differ")
+        raise NoEvidence(
+            "a sample is from the future: the clocks of Prometheus and the operator differ"
+        )
     running = _running(found)
     if not running:
         raise NoEvidence("no series of this revision: the pods that had some are gone")
     counted = [s for s in running if s.at > max(since.timestamp(), now.timestamp() - window(s.gap))]
     if not counted:
-        # Neither sentence changes from look to look, or not at each: a status that says nothing new is not written.
+        # Neither sentence changes from look to look, or not at each: a status that says nothing new
+        # is not written.
         if max(s.at for s in found) <= since.timestamp():
             raise NoEvidence(f"no sample yet since {since:%H:%M:%S}")
         oldest, age = max(window(s.gap) for s in found), now.timestamp() - max(s.at for s in found)
         behind = max(oldest, age // _ROUGHLY * _ROUGHLY)
-        raise NoEvidence(f"the newest sample is {behind:.0f} s behind, or more, and counts for {oldest:.0f} s")
+        raise NoEvidence(
+            f"the newest sample is {behind:.0f} s behind, or more, and counts for {oldest:.0f} s"
+        )
     return _once(counted)
 
 
 def _running(series: list[Series]) -> list[Series]:
-    """The series of pods that still run: where all that a pod says ends in NaN at once, VictoriaMetrics tells that the pod is gone."""
+    """The series of pods that still run: where all that a pod says ends in NaN at once,
+    VictoriaMetrics tells that the pod is gone.
+    """
     of_pod: dict[str, list[Series]] = defaultdict(list)
     for one in series:
         of_pod[one.pod].append(one)
-    return [s for of_one in of_pod.values() if not (len(of_one) > 1 and all(math.isnan(s.value) for s in of_one)) for s in of_one]
+    return [
+        s
+        for of_one in of_pod.values()
+        if not (len(of_one) > 1 and all(math.isnan(s.value) for s in of_one))
+        for s in of_one
+    ]
 
 
 def bound_of(one: Series) -> float:
-    """The upper bound of a bucket, in seconds: "1", "1.0" and "1e0" are one. Raises NoEvidence where the label `le` is no number."""
+    """The upper bound of a bucket, in seconds: "1", "1.0" and "1e0" are one. Raises NoEvidence
+    where the label `le` is no number.
+    """
     try:
         bound = float(one.le)
     except ValueError:
         bound = math.nan
     if math.isnan(bound):
-        raise NoEvidence(f"{one.name} of pod {one.pod or '?'} has le={one.le!r}, which is no bucket's bound")
+        raise NoEvidence(
+            f"{one.name} of pod {one.pod or '?'} has le={one.le!r}, which is no bucket's bound"
+        )
     return bound
 
 
 def _once(series: list[Series]) -> list[Series]:
-    """Each series once. Raises NoEvidence where several are there and nothing proves that they are the same pod's.
+    """Each series once. Raises NoEvidence where several are there and nothing proves that they are
+    the same pod's.
 
-    Two jobs, or two Prometheus servers, may scrape one pod at one address: then the newest sample is what it says now.
+    Two jobs, or two Prometheus servers, may scrape one pod at one address: then the newest sample
+    is what it says now.
     """
     found: dict[tuple[str, str, float, str], Series] = {}
     for one in series:
@@ -108,7 +132,9 @@ def _once(series: list[Series]) -> list[Series]:
             found[key] = max(one, other, key=lambda s: (s.at, s.job))
         else:
             who = sorted(f"job {s.job or '?'} at {s.instance or '?'}" for s in (one, other))
-            raise NoEvidence(f"several series: {one.name} of pod {one.pod or '?'}: {' and '.join(who)}")
+            raise NoEvidence(
+                f"several series: {one.name} of pod {one.pod or '?'}: {' and '.join(who)}"
+            )
     return list(found.values())
 
 

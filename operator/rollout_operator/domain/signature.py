@@ -1,23 +1,37 @@
 """Whether a new version takes the requests that the stable one gets, by their MLflow signatures.
 
-A signature is the JSON of MLflow's ModelSignature.to_dict(): {"inputs": "[…]", "outputs": "[…]"}, columns with name, type and
-required, or one tensor with dtype and shape. Source: mlflow.org/docs/latest/ml/model/signatures.
+A signature is the JSON of MLflow's ModelSignature.to_dict(): {"inputs": "[…]", "outputs": "[…]"},
+columns with name, type and required, or one tensor with dtype and shape. Source:
+mlflow.org/docs/latest/ml/model/signatures.
 """
 
 import json
 from typing import Any
 
-WIDER = {("integer", "long"), ("integer", "float"), ("integer", "double"), ("long", "double"), ("float", "double")}
-"""Types that a column may widen to: MLflow converts the one to the other without loss worth speaking of."""
+WIDER = {
+    ("integer", "long"),
+    ("integer", "float"),
+    ("integer", "double"),
+    ("long", "double"),
+    ("float", "double"),
+}
+"""Types that a column may widen to: MLflow converts the one to the other without loss worth
+speaking of.
+"""
 
 
 def incompatibility(stable: str, candidate: str) -> str:
-    """Why requests made for `stable` do not fit `candidate`, as a sentence; "" where they do or where one of them is not known."""
+    """Why requests made for `stable` do not fit `candidate`, as a sentence; "" where they do or
+    where one of them is not known.
+    """
     if not stable or not candidate or stable == candidate:
         return ""
     try:
         before, after = json.loads(stable), json.loads(candidate)
-        inputs, outputs = (_read(before, "inputs"), _read(after, "inputs")), (_read(before, "outputs"), _read(after, "outputs"))
+        inputs, outputs = (
+            (_read(before, "inputs"), _read(after, "inputs")),
+            (_read(before, "outputs"), _read(after, "outputs")),
+        )
     except (ValueError, TypeError, AttributeError, KeyError):
         return "its signature cannot be read."
     return _inputs(*inputs) or _outputs(*outputs)
@@ -33,7 +47,11 @@ def _inputs(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
     if not before or not after:
         return ""
     if _is_tensor(before) or _is_tensor(after):
-        return "" if _shapes(before) == _shapes(after) else f"its input is {_said(after)}, stable's is {_said(before)}."
+        return (
+            ""
+            if _shapes(before) == _shapes(after)
+            else f"its input is {_said(after)}, stable's is {_said(before)}."
+        )
     known = {c.get("name", n): c for n, c in enumerate(before)}
     for n, column in enumerate(after):
         name = column.get("name", n)
@@ -51,7 +69,11 @@ def _outputs(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
     if not before or not after:
         return ""
     if _is_tensor(before) or _is_tensor(after):
-        return "" if _shapes(before) == _shapes(after) else f"its output is {_said(after)}, stable's is {_said(before)}."
+        return (
+            ""
+            if _shapes(before) == _shapes(after)
+            else f"its output is {_said(after)}, stable's is {_said(before)}."
+        )
     if [c.get("type") for c in before] != [c.get("type") for c in after]:
         return f"its output is {_said(after)}, stable's is {_said(before)}."
     return ""
@@ -62,7 +84,14 @@ def _is_tensor(columns: list[dict[str, Any]]) -> bool:
 
 
 def _shapes(columns: list[dict[str, Any]]) -> list[object]:
-    return [(c.get("name"), (c.get("tensor-spec") or {}).get("dtype"), (c.get("tensor-spec") or {}).get("shape")) for c in columns]
+    return [
+        (
+            c.get("name"),
+            (c.get("tensor-spec") or {}).get("dtype"),
+            (c.get("tensor-spec") or {}).get("shape"),
+        )
+        for c in columns
+    ]
 
 
 def _said(columns: list[dict[str, Any]]) -> str:

@@ -1,4 +1,6 @@
-"""The objects a rollout needs: plain manifests, a function of (identity, spec, status) and nothing else."""
+"""The objects a rollout needs: plain manifests, a function of (identity, spec, status) and nothing
+else.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +17,8 @@ CANDIDATE_HEADER = "X-Model-Candidate"
 class Gateways:
     """The operator's configuration of Gateway API.
 
-    namespace: where the Gateways are, "" for each rollout's own; mirrors: whether they can mirror (one that cannot may fail every request).
+    namespace: where the Gateways are, "" for each rollout's own; mirrors: whether they can mirror
+    (one that cannot may fail every request).
     """
 
     namespace: str = ""
@@ -27,14 +30,18 @@ NO_GATEWAYS = Gateways()
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How requests are divided: `weight` percent (0 to 100) to the candidate of this revision; None where there is none."""
+    """How requests are divided: `weight` percent (0 to 100) to the candidate of this revision; None
+    where there is none.
+    """
 
     candidate: str | None = None
     weight: int = 0
 
     @property
     def on_trial(self) -> bool:
-        """Whether both answer: only then may testers choose the candidate, and copies of requests go to it."""
+        """Whether both answer: only then may testers choose the candidate, and copies of requests
+        go to it.
+        """
         return self.candidate is not None and 0 < self.weight < 100
 
 
@@ -56,7 +63,9 @@ class Owner:
         """Labels that select the pods of one revision of this rollout."""
         return {ROLLOUT: self.name, REVISION: revision}
 
-    def metadata(self, name: str, revision: str | None = None, annotations: Mapping[str, str] | None = None) -> Manifest:
+    def metadata(
+        self, name: str, revision: str | None = None, annotations: Mapping[str, str] | None = None
+    ) -> Manifest:
         """Metadata with the owner reference by which garbage collection finds the object."""
         reference = {
             "apiVersion": f"{GROUP}/{VERSION}",
@@ -64,7 +73,8 @@ class Owner:
             "name": self.name,
             "uid": self.uid,
             "controller": True,
-            # Where the ModelRollout is deleted in the foreground, it stays until the object is gone.
+            # Where the ModelRollout is deleted in the foreground, it stays until the object is
+            # gone.
             "blockOwnerDeletion": True,
         }
         return {

@@ -11,8 +11,12 @@ from rollout_operator.objects import Manifest, Owner
 PORT = 8080
 
 
-def deployment(owner: Owner, revision: Revision, replicas: int, environment: Mapping[str, str]) -> Manifest:
-    """Pods that serve exactly this revision; `environment` is the operator's configuration for all model servers."""
+def deployment(
+    owner: Owner, revision: Revision, replicas: int, environment: Mapping[str, str]
+) -> Manifest:
+    """Pods that serve exactly this revision; `environment` is the operator's configuration for all
+    model servers.
+    """
     labels = owner.labels(revision.revision)
     variables = {
         **environment,
@@ -29,7 +33,12 @@ def deployment(owner: Owner, revision: Revision, replicas: int, environment: Map
         "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": revision.resources.to_api(),
-        "readinessProbe": {"httpGet": {"path": "/health/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 6},
+        "readinessProbe": {
+            "httpGet": {"path": "/health/", "port": "http"},
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
         "livenessProbe": {
             "httpGet": {"path": "/health/live", "port": "http"},
             "initialDelaySeconds": 30,
@@ -37,7 +46,8 @@ def deployment(owner: Owner, revision: Revision, replicas: int, environment: Map
             "timeoutSeconds": 5,
             "failureThreshold": 6,
         },
-        # Endpoints are removed while the pod still serves: without the sleep, requests under way to it would fail.
+        # Endpoints are removed while the pod still serves: without the sleep, requests under way to
+        # it would fail.
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -54,7 +64,10 @@ def deployment(owner: Owner, revision: Revision, replicas: int, environment: Map
             "replicas": replicas,
             "revisionHistoryLimit": 0,
             "selector": {"matchLabels": owner.selector(revision.revision)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+            },
             "template": {
                 "metadata": {
                     "labels": labels,
@@ -84,10 +97,14 @@ def deployment(owner: Owner, revision: Revision, replicas: int, environment: Map
 
 
 def served_by(live: Manifest) -> Revision | None:
-    """The revision that a Deployment of ours serves, by what the API server has of it; None where it does not say."""
+    """The revision that a Deployment of ours serves, by what the API server has of it; None where
+    it does not say.
+    """
     meta = live["metadata"]
     try:
-        container = next(c for c in live["spec"]["template"]["spec"]["containers"] if c["name"] == "model")
+        container = next(
+            c for c in live["spec"]["template"]["spec"]["containers"] if c["name"] == "model"
+        )
         said = {one["name"]: one.get("value", "") for one in container["env"]}
         return Revision.model_validate(
             {

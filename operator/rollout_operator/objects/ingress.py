@@ -1,6 +1,7 @@
 """The Ingresses: the host's own, and the canary with its weight as nginx annotations.
 
-Source: kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#canary; Traefik from 3.7 reads the same.
+Source: kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#canary;
+Traefik from 3.7 reads the same.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,13 @@ CANARY_HEADER = "nginx.ingress.kubernetes.io/canary-by-header"
 CANARY_HEADER_VALUE = "nginx.ingress.kubernetes.io/canary-by-header-value"
 
 
-def _ingress(owner: Owner, name: str, service: str, traffic: Traffic, annotations: Mapping[str, str] | None = None) -> Manifest:
+def _ingress(
+    owner: Owner,
+    name: str,
+    service: str,
+    traffic: Traffic,
+    annotations: Mapping[str, str] | None = None,
+) -> Manifest:
     backend = {"service": {"name": service, "port": {"name": "http"}}}
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -23,7 +30,14 @@ def _ingress(owner: Owner, name: str, service: str, traffic: Traffic, annotation
         "metadata": owner.metadata(name, annotations=annotations),
         "spec": {
             "ingressClassName": traffic.ingress_class_name,
-            "rules": [{"host": traffic.host, "http": {"paths": [{"path": traffic.path, "pathType": "Prefix", "backend": backend}]}}],
+            "rules": [
+                {
+                    "host": traffic.host,
+                    "http": {
+                        "paths": [{"path": traffic.path, "pathType": "Prefix", "backend": backend}]
+                    },
+                }
+            ],
         },
     }
 
@@ -37,10 +51,14 @@ def stable_ingress(owner: Owner, name: str, traffic: Traffic) -> Manifest:
 
 
 def canary_ingress(owner: Owner, name: str, traffic: Traffic, split: Split) -> Manifest:
-    """The candidate's share of the route of this name; while it is on trial, a header chooses it."""
+    """The candidate's share of the route of this name; while it is on trial,
+    a header chooses it.
+    """
     if split.candidate is None:
         raise ValueError("a canary Ingress needs a candidate")
     annotations = {CANARY: "true", CANARY_WEIGHT: str(split.weight)}
     if split.on_trial:
         annotations |= {CANARY_HEADER: CANDIDATE_HEADER, CANARY_HEADER_VALUE: "true"}
-    return _ingress(owner, canary_name(name), revision_name(owner.name, split.candidate), traffic, annotations)
+    return _ingress(
+        owner, canary_name(name), revision_name(owner.name, split.candidate), traffic, annotations
+    )

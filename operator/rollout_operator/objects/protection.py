@@ -1,4 +1,6 @@
-"""What protects the pods of a rollout, and others from them; neither depends on a revision, so a promotion writes nothing here."""
+"""What protects the pods of a rollout, and others from them; neither depends on a revision, so a
+promotion writes nothing here.
+"""
 
 from rollout_operator.domain.egress import Egress
 from rollout_operator.domain.names import ROLLOUT
@@ -16,13 +18,20 @@ def network_policy(owner: Owner, egress: Egress) -> Manifest:
 
 
 def disruption_budget(owner: Owner) -> Manifest:
-    """A drain takes one pod of the rollout at a time. With a single replica it may take that one: a budget must not block nodes."""
+    """A drain takes one pod of the rollout at a time. With a single replica it may take that one: a
+    budget must not block nodes.
+    """
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": owner.metadata(owner.name),
-        # Pods that are not Ready may always be evicted: a candidate that cannot load must hold up no drain.
-        "spec": {"maxUnavailable": 1, "selector": _pods(owner), "unhealthyPodEvictionPolicy": "AlwaysAllow"},
+        # Pods that are not Ready may always be evicted: a candidate that cannot load must hold up
+        # no drain.
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": _pods(owner),
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
     }
 
 

@@ -1,7 +1,8 @@
-"""`make bench-inference`: our model server beside a hello-world, what one would write first, `mlflow models serve` and MLServer.
+"""`make bench-inference`: our model server beside a hello-world, what one would write first,
+`mlflow models serve` and MLServer.
 
-The peers are installed into environments of their own, in the cache. All serve the same forest of 100 trees.
-Writes build/bench-inference.json.
+The peers are installed into environments of their own, in the cache. All serve the same forest of
+100 trees. Writes build/bench-inference.json.
 """
 
 import argparse
@@ -22,12 +23,20 @@ say = Console(stderr=True).print
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-inference", description=__doc__)
-    parser.add_argument("--only", default=",".join(PARTS), help=f"which parts, comma-separated, of: {', '.join(PARTS)}")
+    parser.add_argument(
+        "--only",
+        default=",".join(PARTS),
+        help=f"which parts, comma-separated, of: {', '.join(PARTS)}",
+    )
     parser.add_argument("--seconds", type=float, default=5, help="seconds of one run")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each server, in turns; one more warms up")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="runs of each server, in turns; one more warms up"
+    )
     wanted = parser.parse_args()
     if unknown := set(wanted.only.split(",")) - PARTS.keys():
-        parser.error(f"there is no part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+        parser.error(
+            f"there is no part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}"
+        )
     return wanted
 
 
@@ -41,14 +50,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-inference-") as directory:
         scratch = Path(directory)
         made = models(scratch)
-        bench = Bench(made, peers(made), scratch, wanted.seconds, wanted.rounds, lambda text: say(text, style="dim", markup=False))
+        bench = Bench(
+            made,
+            peers(made),
+            scratch,
+            wanted.seconds,
+            wanted.rounds,
+            lambda text: say(text, style="dim", markup=False),
+        )
         for name in wanted.only.split(","):
             say(f"{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}")
             for figure in PARTS[name](bench):
                 everything.append(figure)
                 keep(TARGET, [figure])
                 say(
-                    f"  {figure.metric}: {figure.value:g} {figure.unit}, goal {figure.goal or '-'}, {figure.against}",
+                    f"  {figure.metric}: {figure.value:g} {figure.unit}, goal {figure.goal or '-'},"
+                    f" {figure.against}",
                     style="dim",
                     markup=False,
                 )

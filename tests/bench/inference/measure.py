@@ -21,7 +21,9 @@ UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk saw. rate: answers a second; p50, p99: seconds; failed: answers that were no 2xx, and broken connections."""
+    """What wrk saw. rate: answers a second; p50, p99: seconds; failed: answers that were no 2xx,
+    and broken connections.
+    """
 
     rate: float
     p50: float
@@ -40,9 +42,15 @@ def read(said: str) -> Load:
         return float(found[1]) * (UNITS[found[2]] if found.re.groups > 1 else 1)
 
     failed = sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", said))
-    failed += sum(int(n) for line in re.findall(r"Socket errors: (.*)", said) for n in re.findall(r"(?:connect|read|write) (\d+)", line))
+    failed += sum(
+        int(n)
+        for line in re.findall(r"Socket errors: (.*)", said)
+        for n in re.findall(r"(?:connect|read|write) (\d+)", line)
+    )
     p50, p99 = number(r"50%\s+([\d.]+)(us|ms|s|m)\b"), number(r"99%\s+([\d.]+)(us|ms|s|m)\b")
-    return Load(number(r"Requests/sec:\s+([\d.]+)"), p50, p99, int(number(r"(\d+) requests in")), failed)
+    return Load(
+        number(r"Requests/sec:\s+([\d.]+)"), p50, p99, int(number(r"(\d+) requests in")), failed
+    )
 
 
 def wrk(url: str, body: object | None, seconds: float, connections: int, scratch: Path) -> Load:
@@ -50,7 +58,9 @@ def wrk(url: str, body: object | None, seconds: float, connections: int, scratch
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "20s", "--latency"]
     if body is not None:
         script = scratch / "post.lua"
-        script.write_text(f'wrk.method="POST"\nwrk.headers["Content-Type"]="application/json"\nwrk.body=[==[{json.dumps(body)}]==]\n')
+        script.write_text(
+            f'wrk.method="POST"\nwrk.headers["Content-Type"]="application/json"\nwrk.body=[==[{json.dumps(body)}]==]\n'
+        )
         command += ["-s", str(script)]
     done = subprocess.run([*command, url], capture_output=True, text=True, check=True)
     return read(done.stdout)
@@ -64,9 +74,19 @@ def free_port() -> int:
 
 
 class Server:
-    """A server's processes, from entering to leaving the context. seconds: from its start until `ready` was 200; log: what it printed."""
+    """A server's processes, from entering to leaving the context. seconds: from its start until
+    `ready` was 200; log: what it printed.
+    """
 
-    def __init__(self, name: str, command: Sequence[str | Path], port: int, ready: str, env: dict[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        port: int,
+        ready: str,
+        env: dict[str, str],
+        log: Path,
+    ) -> None:
         self.name, self.url, self._ready = name, f"http://127.0.0.1:{port}", ready
         self._command, self._env, self._log = [str(word) for word in command], env, log
         self.seconds = 0.0
@@ -75,7 +95,13 @@ class Server:
     def __enter__(self) -> "Server":
         begun = time.monotonic()
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(self._command, env={**os.environ, **self._env}, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                self._command,
+                env={**os.environ, **self._env},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         while True:
             try:
                 if httpx.get(self.url + self._ready, timeout=5, trust_env=False).status_code == 200:
@@ -85,7 +111,10 @@ class Server:
                 pass
             if self._process.poll() is not None or time.monotonic() - begun > PATIENCE:
                 self.__exit__()
-                raise RuntimeError(f"{self.name} did not become ready: {self._log.read_text(errors='replace')[-2000:]}")
+                raise RuntimeError(
+                    f"{self.name} did not become ready:"
+                    f" {self._log.read_text(errors='replace')[-2000:]}"
+                )
             time.sleep(0.02)
 
     def __exit__(self, *_: object) -> None:
@@ -116,11 +145,15 @@ class Server:
         return found
 
     def memory(self) -> float:
-        """MiB that its processes hold: proportional set size, which counts shared pages once (proc(5), smaps_rollup)."""
+        """MiB that its processes hold: proportional set size, which counts shared pages once
+        (proc(5), smaps_rollup).
+        """
         total = 0
         for pid in self.tree():
             said = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total += int(next(line for line in said.splitlines() if line.startswith("Pss:")).split()[1])
+            total += int(
+                next(line for line in said.splitlines() if line.startswith("Pss:")).split()[1]
+            )
         return total / 1024
 
     def cpu(self) -> float:
@@ -133,7 +166,9 @@ class Server:
 
 
 def ratio(ours: Iterable[float], theirs: Iterable[float]) -> float:
-    """The median over rounds of ours by theirs: what both were measured beside counts, not the machine's mood."""
+    """The median over rounds of ours by theirs: what both were measured beside counts, not the
+    machine's mood.
+    """
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 

@@ -1,7 +1,8 @@
-"""`make test-models`: what is served beside scikit-learn, over estimators, pipelines and data of every kind.
+"""`make test-models`: what is served beside scikit-learn, over estimators, pipelines and data of
+every kind.
 
-Every row is one that the proof did not have, training rows, thresholds led back and rows at the border among them. Ends with 1 where
-any answer differs. Writes build/models.json.
+Every row is one that the proof did not have, training rows, thresholds led back and rows at the
+border among them. Ends with 1 where any answer differs. Writes build/models.json.
 """
 
 import argparse
@@ -16,11 +17,22 @@ TARGET = Path("build/models.json")
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make test-models", description=__doc__)
-    parser.add_argument("--rows", type=int, default=400, help="rows of each of about ten kinds, for each model and kind of data")
-    parser.add_argument("--only", default=",".join(DATA), help=f"kinds of data, comma-separated, of: {', '.join(DATA)}")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=400,
+        help="rows of each of about ten kinds, for each model and kind of data",
+    )
+    parser.add_argument(
+        "--only",
+        default=",".join(DATA),
+        help=f"kinds of data, comma-separated, of: {', '.join(DATA)}",
+    )
     wanted = parser.parse_args()
     if unknown := set(wanted.only.split(",")) - DATA.keys():
-        parser.error(f"there are no data {', '.join(sorted(unknown))}: choose from {', '.join(DATA)}")
+        parser.error(
+            f"there are no data {', '.join(sorted(unknown))}: choose from {', '.join(DATA)}"
+        )
     found: dict[str, dict[str, Outcome]] = {}
     for kind in wanted.only.split(","):
         for model in MODELS:
@@ -29,11 +41,21 @@ def main() -> int:
             try:
                 estimator, data = fitted(model, DATA[kind])
             except ValueError as refused:
-                print(f"{kind:22} {model:45} scikit-learn itself does not fit it: {str(refused).splitlines()[0][:80]}", flush=True)
+                print(
+                    f"{kind:22} {model:45} scikit-learn itself does not fit it:"
+                    f" {str(refused).splitlines()[0][:80]}",
+                    flush=True,
+                )
                 continue
-            outcome = found.setdefault(kind, {})[model] = compared(estimator, data, wanted.rows, known=True)
+            outcome = found.setdefault(kind, {})[model] = compared(
+                estimator, data, wanted.rows, known=True
+            )
             said = outcome.differs or outcome.plan.reason
-            print(f"{kind:22} {model:45} {outcome.plan.runtime:7} {outcome.rows:6} rows {outcome.ties:5} ties  {said[:120]}", flush=True)
+            print(
+                f"{kind:22} {model:45} {outcome.plan.runtime:7} {outcome.rows:6} rows"
+                f" {outcome.ties:5} ties  {said[:120]}",
+                flush=True,
+            )
     return _told(found)
 
 
@@ -50,7 +72,10 @@ def _told(found: dict[str, dict[str, Outcome]]) -> int:
             "exceptions": sum(bool(one.differs) for one in some),
         }
         print(kind, json.dumps(kept[kind]))
-    print(f"{sum(one['rows'] for one in kept.values())} rows, {sum(one['exceptions'] for one in kept.values())} exceptions")
+    print(
+        f"{sum(one['rows'] for one in kept.values())} rows,"
+        f" {sum(one['exceptions'] for one in kept.values())} exceptions"
+    )
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps(kept, indent=2) + "\n")
     return int(any(one["exceptions"] for one in kept.values()))

@@ -56,28 +56,51 @@ class Bench:
                 self.say(f"{peer.name} is ready")
             yield found
 
-    def turns(self, servers: Mapping[str, Server], rows: int, connections: int) -> tuple[dict[str, list[Load]], dict[str, float]]:
-        """Load on each server in turn, round by round; and the CPU microseconds that one request cost each."""
+    def turns(
+        self, servers: Mapping[str, Server], rows: int, connections: int
+    ) -> tuple[dict[str, list[Load]], dict[str, float]]:
+        """Load on each server in turn, round by round; and the CPU microseconds that one request
+        cost each.
+        """
         loads: dict[str, list[Load]] = {name: [] for name in servers}
         cpu = dict.fromkeys(servers, 0.0)
         chosen = random.Random(0)
-        batch = [ROW] if rows == 1 else [[round(chosen.uniform(0, 8), 1) for _ in ROW] for _ in range(rows)]
+        batch = (
+            [ROW]
+            if rows == 1
+            else [[round(chosen.uniform(0, 8), 1) for _ in ROW] for _ in range(rows)]
+        )
         for number in range(self.rounds + 1):
             for name, server in servers.items():
                 peer, before = self.peers[name], server.cpu()
-                load = wrk(server.url + peer.path, peer.ask(batch), self.seconds if number else 1, connections, self.scratch)
+                load = wrk(
+                    server.url + peer.path,
+                    peer.ask(batch),
+                    self.seconds if number else 1,
+                    connections,
+                    self.scratch,
+                )
                 if load.failed:
-                    raise RuntimeError(f"{peer.name}: {load.failed} of {load.requests} requests failed")
+                    raise RuntimeError(
+                        f"{peer.name}: {load.failed} of {load.requests} requests failed"
+                    )
                 if number:  # the first round warms up
                     if not load.requests:
-                        raise RuntimeError(f"{peer.name} answered nothing within {self.seconds:g} s: give it more by --seconds")
+                        raise RuntimeError(
+                            f"{peer.name} answered nothing within {self.seconds:g} s: give it more"
+                            " by --seconds"
+                        )
                     loads[name].append(load)
                     cpu[name] += server.cpu() - before
-        return loads, {n: 1e6 * spent / sum(one.requests for one in loads[n]) for n, spent in cpu.items()}
+        return loads, {
+            n: 1e6 * spent / sum(one.requests for one in loads[n]) for n, spent in cpu.items()
+        }
 
 
 def throughput(bench: Bench) -> Iterator[Figure]:
-    """One worker, one row of Iris in a request, 16 connections, with all metrics on; beside one peer after the other."""
+    """One worker, one row of Iris in a request, 16 connections, with all metrics on; beside one
+    peer after the other.
+    """
     goals = {"hello": 0.25, "naive": 100, "mlflow": 50, "mlserver": 30, "mlserver-onnx": 3}
     with bench.running("ours") as ours:
         for name, goal in goals.items():
@@ -85,34 +108,70 @@ def throughput(bench: Bench) -> Iterator[Figure]:
                 loads, cpu = bench.turns({**ours, **theirs}, 1, CONNECTIONS)
             rates = {n: [one.rate for one in runs] for n, runs in loads.items()}
             value = ratio(rates["ours"], rates[name])
-            against = f"{bench.peers[name].name}: {statistics.median(rates[name]):.0f}/s, ours {statistics.median(rates['ours']):.0f}/s"
-            yield Figure(f"1 row: requests by {name}", round(value, 3), "x", f">= {goal}", value >= goal, against)
+            against = (
+                f"{bench.peers[name].name}: {statistics.median(rates[name]):.0f}/s, ours"
+                f" {statistics.median(rates['ours']):.0f}/s"
+            )
+            yield Figure(
+                f"1 row: requests by {name}",
+                round(value, 3),
+                "x",
+                f">= {goal}",
+                value >= goal,
+                against,
+            )
             if name == "hello":
-                tail = ratio([one.p99 for one in loads["ours"]], [one.p99 for one in loads["hello"]])
+                tail = ratio(
+                    [one.p99 for one in loads["ours"]], [one.p99 for one in loads["hello"]]
+                )
                 slow = statistics.median(one.p99 for one in loads["hello"])
-                yield Figure("1 row: p99 by hello", round(tail, 2), "x", "<= 4", tail <= 4, f"hello's p99 {1000 * slow:.1f} ms")
-                yield Figure("1 row: CPU of a request, ours", round(cpu["ours"], 1), "µs", "", True, "")
-            yield Figure(f"1 row: CPU of a request, {name}", round(cpu[name], 1), "µs", "", True, "")
+                yield Figure(
+                    "1 row: p99 by hello",
+                    round(tail, 2),
+                    "x",
+                    "<= 4",
+                    tail <= 4,
+                    f"hello's p99 {1000 * slow:.1f} ms",
+                )
+                yield Figure(
+                    "1 row: CPU of a request, ours", round(cpu["ours"], 1), "µs", "", True, ""
+                )
+            yield Figure(
+                f"1 row: CPU of a request, {name}", round(cpu[name], 1), "µs", "", True, ""
+            )
 
 
 def batches(bench: Bench) -> list[Figure]:
-    """512 rows in a request, 4 connections: the same body to both servers, and our own protocol beside it."""
+    """512 rows in a request, 4 connections: the same body to both servers, and our own protocol
+    beside it.
+    """
     with bench.running("ours", "mlflow") as servers:
         ours = bench.peers["ours"]
         same = Peer("ours, /invocations", ours.start, "/invocations", bench.peers["mlflow"].ask)
-        both = Bench(bench.made, {**bench.peers, "same": same}, bench.scratch, bench.seconds, bench.rounds, bench.say)
+        both = Bench(
+            bench.made,
+            {**bench.peers, "same": same},
+            bench.scratch,
+            bench.seconds,
+            bench.rounds,
+            bench.say,
+        )
         loads, _ = both.turns({**servers, "same": servers["ours"]}, 512, 4)
     rates = {name: [one.rate for one in runs] for name, runs in loads.items()}
     found = []
     for name, what in (("same", "/invocations"), ("ours", "/predict/")):
         value = ratio(rates[name], rates["mlflow"])
         against = f"mlflow models serve, {statistics.median(rates['mlflow']):.1f}/s"
-        found.append(Figure(f"512 rows: {what} by mlflow", round(value, 2), "x", ">= 5", value >= 5, against))
+        found.append(
+            Figure(f"512 rows: {what} by mlflow", round(value, 2), "x", ">= 5", value >= 5, against)
+        )
     return found
 
 
 def equality(bench: Bench) -> list[Figure]:
-    """Labels beside scikit-learn's: random rows, and rows of which every value is at a split threshold or one step beside it."""
+    """Labels beside scikit-learn's: random rows, and rows of which every value is at a split
+    threshold or one step beside it.
+    """
     settings = Settings(model_path=bench.made.folder)
     artifact = verify(bench.made.folder, settings)
     forest, model = estimator.load(artifact, settings), load_folder(bench.made.folder, settings)
@@ -121,24 +180,48 @@ def equality(bench: Bench) -> list[Figure]:
         chances = forest.predict_proba(frame(artifact.signature, some))
         other = np.array(model.runtime.run(some).labels) != forest.classes_[chances.argmax(axis=1)]
         tie = ties(chances)
-        rows, differ, tied = rows + len(some), differ + int((other & ~tie).sum()), tied + int((other & tie).sum())
+        rows, differ, tied = (
+            rows + len(some),
+            differ + int((other & ~tie).sum()),
+            tied + int((other & tie).sum()),
+        )
     goal, enough = "0 of 600000", rows >= 600_000
     return [
-        Figure("labels that differ from scikit-learn's", differ, "rows", goal, enough and differ == 0, f"{rows} rows, {tied} exact ties")
+        Figure(
+            "labels that differ from scikit-learn's",
+            differ,
+            "rows",
+            goal,
+            enough and differ == 0,
+            f"{rows} rows, {tied} exact ties",
+        )
     ]
 
 
 def contract(bench: Bench) -> list[Figure]:
-    """schemathesis against the OpenAPI document, with many examples of every route, right ones and wrong ones."""
+    """schemathesis against the OpenAPI document, with many examples of every route, right ones and
+    wrong ones.
+    """
     examples = 150
     bench.say(f"{examples} examples of every route")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "tests/unit/inference/test_openapi.py"]
     env = {**os.environ, "SCHEMATHESIS_EXAMPLES": str(examples)}
-    done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         bench.say(done.stdout[-3000:])
     met = done.returncode == 0
-    return [Figure("OpenAPI: 5xx or other violations", int(not met), "", "0", met, f"schemathesis, {examples} examples of each route")]
+    return [
+        Figure(
+            "OpenAPI: 5xx or other violations",
+            int(not met),
+            "",
+            "0",
+            met,
+            f"schemathesis, {examples} examples of each route",
+        )
+    ]
 
 
 def slow_clients(bench: Bench) -> list[Figure]:
@@ -155,14 +238,28 @@ def slow_clients(bench: Bench) -> list[Figure]:
                 disturbed.append(wrk(url + path, body, each, CONNECTIONS, bench.scratch))
     value = ratio([one.p99 for one in disturbed], [one.p99 for one in calm])
     failed = sum(one.failed for one in disturbed)
-    against = f"p99 without them {1000 * statistics.median(one.p99 for one in calm):.1f} ms; {failed} requests failed"
-    return [Figure(f"{SLOW} slow sockets for {SLOW_SECONDS} s: p99", round(value, 2), "x", "< 2", value < 2 and not failed, against)]
+    against = (
+        f"p99 without them {1000 * statistics.median(one.p99 for one in calm):.1f} ms; {failed}"
+        " requests failed"
+    )
+    return [
+        Figure(
+            f"{SLOW} slow sockets for {SLOW_SECONDS} s: p99",
+            round(value, 2),
+            "x",
+            "< 2",
+            value < 2 and not failed,
+            against,
+        )
+    ]
 
 
 @contextmanager
 def _slow_sockets(url: str) -> Iterator[None]:
     command = [sys.executable, "-m", "tests.bench.inference.slow", url, str(SLOW)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdout.readline()  # all are connected
@@ -172,7 +269,9 @@ def _slow_sockets(url: str) -> Iterator[None]:
 
 
 def starts(bench: Bench) -> list[Figure]:
-    """From the start of the process until it says that it is ready; and the memory of its processes after a hundred requests."""
+    """From the start of the process until it says that it is ready; and the memory of its processes
+    after a hundred requests.
+    """
     names = ("ours", "converting", "mlflow", "mlserver")
     seconds: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, list[float]] = {name: [] for name in names}
@@ -186,23 +285,49 @@ def starts(bench: Bench) -> list[Figure]:
                     seconds[name].append(server.seconds)
                     memory[name].append(server.memory())
     usual, late = statistics.median(seconds["ours"]), statistics.median(seconds["converting"])
-    found = [Figure("start to ready, converting at start", round(late, 2), "s", "", True, f"{usual:.2f} s with the conversion stored")]
+    found = [
+        Figure(
+            "start to ready, converting at start",
+            round(late, 2),
+            "s",
+            "",
+            True,
+            f"{usual:.2f} s with the conversion stored",
+        )
+    ]
     for name in names[2:]:
         for what, measured, unit in (("start to ready", seconds, "s"), ("memory", memory, "MiB")):
             value = ratio(measured["ours"], measured[name])
             against = (
-                f"{bench.peers[name].name}: {statistics.median(measured[name]):.1f} {unit}, ours {statistics.median(measured['ours']):.1f}"
+                f"{bench.peers[name].name}: {statistics.median(measured[name]):.1f} {unit}, ours"
+                f" {statistics.median(measured['ours']):.1f}"
             )
-            found.append(Figure(f"{what} by {name}", round(value, 2), "x", "< 1", value < 1, against))
+            found.append(
+                Figure(f"{what} by {name}", round(value, 2), "x", "< 1", value < 1, against)
+            )
     return found
 
 
 def probes(bench: Bench) -> Iterator[Figure]:
-    """/health/ while sixteen clients send two thousand rows each, to models of which a row costs most."""
-    for name, seen in each(bench.scratch, lambda folder: ours(folder)(free_port(), bench.scratch), max(20, bench.seconds)):
-        tail, against = 1000 * seen.at(0.99), f"median {1000 * median(seen):.1f} ms, most {1000 * seen.at(1):.1f} ms"
-        yield Figure(f"probe beside {name}: p99", round(tail, 1), "ms", "<= 50", tail <= 50, against)
-        lost, asked = seen.lost + seen.failed, f"{len(seen.waited)} probes, {seen.answered} requests of {CLIENTS_ROWS} rows"
+    """/health/ while sixteen clients send two thousand rows each, to models of which a row costs
+    most.
+    """
+    for name, seen in each(
+        bench.scratch,
+        lambda folder: ours(folder)(free_port(), bench.scratch),
+        max(20, bench.seconds),
+    ):
+        tail, against = (
+            1000 * seen.at(0.99),
+            f"median {1000 * median(seen):.1f} ms, most {1000 * seen.at(1):.1f} ms",
+        )
+        yield Figure(
+            f"probe beside {name}: p99", round(tail, 1), "ms", "<= 50", tail <= 50, against
+        )
+        lost, asked = (
+            seen.lost + seen.failed,
+            f"{len(seen.waited)} probes, {seen.answered} requests of {CLIENTS_ROWS} rows",
+        )
         yield Figure(f"probe beside {name}: lost or failed", lost, "", "0", lost == 0, asked)
 
 

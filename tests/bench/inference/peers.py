@@ -1,4 +1,6 @@
-"""The servers that ours is measured beside: installed into environments of their own, in the cache, and started as their manuals say."""
+"""The servers that ours is measured beside: installed into environments of their own, in the cache,
+and started as their manuals say.
+"""
 
 import json
 import shutil
@@ -27,9 +29,18 @@ from tests.bench.inference.measure import Server, free_port
 SERVERS = Path(__file__).parent / "servers"
 ROW = [5.1, 3.5, 1.4, 0.2]
 ENVIRONMENTS = {
-    "mlflow": ["mlflow==3.17.2", *(f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "pandas", "numpy"))],
+    "mlflow": [
+        "mlflow==3.17.2",
+        *(f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "pandas", "numpy")),
+    ],
     # MLServer's worker fails with newer versions of uvloop.
-    "mlserver": ["mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop<0.22", "onnxruntime", f"scikit-learn=={version('scikit-learn')}"],
+    "mlserver": [
+        "mlserver==1.7.1",
+        "mlserver-sklearn==1.7.1",
+        "uvloop<0.22",
+        "onnxruntime",
+        f"scikit-learn=={version('scikit-learn')}",
+    ],
 }
 
 
@@ -39,16 +50,32 @@ def environment(name: str) -> Path:
     mark = folder / "installed.txt"
     if not mark.exists() or mark.read_text() != wanted:
         uv = shutil.which("uv") or str(next((CACHE / "tools").glob("uv-*/bin/uv")))
-        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
+        subprocess.run(
+            [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True
+        )
         python = folder / "bin" / "python"
-        subprocess.run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *ENVIRONMENTS[name]], check=True)
+        subprocess.run(
+            [
+                uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--compile-bytecode",
+                "--python",
+                python,
+                *ENVIRONMENTS[name],
+            ],
+            check=True,
+        )
         mark.write_text(wanted)
     return folder / "bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The same forest for every server: MLflow's folder, the same without the conversion in it, a joblib file, and the ONNX file."""
+    """The same forest for every server: MLflow's folder, the same without the conversion in it, a
+    joblib file, and the ONNX file.
+    """
 
     folder: Path
     plain: Path
@@ -66,13 +93,17 @@ def models(scratch: Path) -> Models:
     joblib.dump(bare, scratch / "model.joblib")
     plan = prepare(folder, scratch, Settings(model_path=folder))
     assert plan.runtime == "onnx", plan.reason
-    plain = Path(shutil.copytree(folder, scratch / "plain", ignore=shutil.ignore_patterns(carried.FOLDER)))
+    plain = Path(
+        shutil.copytree(folder, scratch / "plain", ignore=shutil.ignore_patterns(carried.FOLDER))
+    )
     return Models(folder, plain, scratch / "model.joblib", scratch / ONNX_FILE)
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server to be measured. start: by a port and a folder for its files; ask: the body for rows, None for GET; path: where they go."""
+    """A server to be measured. start: by a port and a folder for its files; ask: the body for rows,
+    None for GET; path: where they go.
+    """
 
     name: str
     start: Callable[[int, Path], Server]
@@ -92,21 +123,42 @@ def instances(rows: list[list[float]]) -> Any:
 
 
 def split(rows: list[list[float]]) -> Any:
-    return {"dataframe_split": {"columns": ["sepal_length", "sepal_width", "petal_length", "petal_width"], "data": rows}}
+    return {
+        "dataframe_split": {
+            "columns": ["sepal_length", "sepal_width", "petal_length", "petal_width"],
+            "data": rows,
+        }
+    }
 
 
 def tensor(rows: list[list[float]]) -> Any:
     flat = [value for row in rows for value in row]
-    return {"inputs": [{"name": "input", "shape": [len(rows), len(rows[0])], "datatype": "FP64", "data": flat}]}
+    return {
+        "inputs": [
+            {"name": "input", "shape": [len(rows), len(rows[0])], "datatype": "FP64", "data": flat}
+        ]
+    }
 
 
 def ours(model: Path) -> Callable[[int, Path], Server]:
     """Our server for the model in a folder, by a port and a folder for its files."""
 
     def start(port: int, folder: Path) -> Server:
-        env = {"MODEL_PATH": str(model), "MODEL_REVISION": "bench", "PORT": str(port), "FEEDBACK_KEY": "bench"}
+        env = {
+            "MODEL_PATH": str(model),
+            "MODEL_REVISION": "bench",
+            "PORT": str(port),
+            "FEEDBACK_KEY": "bench",
+        }
         env["TERMINATION_LOG"] = str(folder / "termination-log")
-        return Server("ours", [sys.executable, "-m", "rollout_inference"], port, "/health/", env, folder / "log")
+        return Server(
+            "ours",
+            [sys.executable, "-m", "rollout_inference"],
+            port,
+            "/health/",
+            env,
+            folder / "log",
+        )
 
     return start
 
@@ -118,11 +170,20 @@ def peers(made: Models) -> dict[str, Peer]:
     quick: list[str | Path] = ["--loop", "uvloop", "--http", "httptools"]
 
     def hello(port: int, folder: Path) -> Server:
-        return Server("hello", [*uvicorn, *quick, "hello:app", "--port", str(port)], port, "/", {}, folder / "log")
+        return Server(
+            "hello",
+            [*uvicorn, *quick, "hello:app", "--port", str(port)],
+            port,
+            "/",
+            {},
+            folder / "log",
+        )
 
     def naive(port: int, folder: Path) -> Server:
         command: list[str | Path] = [*uvicorn, "naive:app", "--port", str(port)]
-        return Server("naive", command, port, "/openapi.json", {"MODEL": str(made.joblib)}, folder / "log")
+        return Server(
+            "naive", command, port, "/openapi.json", {"MODEL": str(made.joblib)}, folder / "log"
+        )
 
     def mlflow(port: int, folder: Path) -> Server:
         bin_ = environment("mlflow")
@@ -140,7 +201,14 @@ def peers(made: Models) -> dict[str, Peer]:
             "--env-manager",
             "local",
         ]
-        return Server("mlflow", [bin_ / "mlflow", *words], port, "/ping", {"PATH": f"{bin_}:/usr/bin:/bin"}, folder / "log")
+        return Server(
+            "mlflow",
+            [bin_ / "mlflow", *words],
+            port,
+            "/ping",
+            {"PATH": f"{bin_}:/usr/bin:/bin"},
+            folder / "log",
+        )
 
     def mlserver(implementation: str, uri: Path) -> Callable[[int, Path], Server]:
         def start(port: int, folder: Path) -> Server:
@@ -148,11 +216,22 @@ def peers(made: Models) -> dict[str, Peer]:
             ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
             settings = {"debug": False, "host": "127.0.0.1", "parallel_workers": 0, **ports}
             (folder / "settings.json").write_text(json.dumps(settings))
-            described = {"name": "iris", "implementation": implementation, "parameters": {"uri": str(uri)}}
+            described = {
+                "name": "iris",
+                "implementation": implementation,
+                "parameters": {"uri": str(uri)},
+            }
             (folder / "model-settings.json").write_text(json.dumps(described))
             shutil.copy(SERVERS / "mlserver_onnx.py", folder)
             env = {"PYTHONPATH": str(folder), "PATH": f"{bin_}:/usr/bin:/bin"}
-            return Server("mlserver", [bin_ / "mlserver", "start", folder], port, "/v2/models/iris/ready", env, folder / "log")
+            return Server(
+                "mlserver",
+                [bin_ / "mlserver", "start", folder],
+                port,
+                "/v2/models/iris/ready",
+                env,
+                folder / "log",
+            )
 
         return start
 
@@ -163,6 +242,13 @@ def peers(made: Models) -> dict[str, Peer]:
         "hello": Peer("uvicorn hello-world", hello, "/", lambda _: None),
         "naive": Peer("naive FastAPI", naive, "/predict/", instances),
         "mlflow": Peer("mlflow models serve", mlflow, "/invocations", split),
-        "mlserver": Peer("MLServer scikit-learn", mlserver("mlserver_sklearn.SKLearnModel", made.joblib), infer, tensor),
-        "mlserver-onnx": Peer("MLServer same ONNX", mlserver("mlserver_onnx.Onnx", made.onnx), infer, tensor),
+        "mlserver": Peer(
+            "MLServer scikit-learn",
+            mlserver("mlserver_sklearn.SKLearnModel", made.joblib),
+            infer,
+            tensor,
+        ),
+        "mlserver-onnx": Peer(
+            "MLServer same ONNX", mlserver("mlserver_onnx.Onnx", made.onnx), infer, tensor
+        ),
     }

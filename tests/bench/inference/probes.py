@@ -1,4 +1,6 @@
-"""What a probe waits while sixteen clients send two thousand rows each: models that cost most by the row."""
+"""What a probe waits while sixteen clients send two thousand rows each: models that cost most by
+the row.
+"""
 
 import json
 import statistics
@@ -41,20 +43,32 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "calibrated isotonic, 5 x 100 trees": Kind(
-        lambda: CalibratedClassifierCV(RandomForestClassifier(100, random_state=0), method="isotonic", cv=5), 20, 2_000
+        lambda: CalibratedClassifierCV(
+            RandomForestClassifier(100, random_state=0), method="isotonic", cv=5
+        ),
+        20,
+        2_000,
     ),
     "SVC, some thousand support vectors": Kind(lambda: SVC(C=1.0, random_state=0), 20, 12_000),
-    "forest of 100 trees, 50 columns": Kind(lambda: RandomForestClassifier(100, max_depth=20, random_state=0), 50, 5_000),
-    "forest of 1,000 trees, 50 columns": Kind(lambda: RandomForestClassifier(1_000, max_depth=20, random_state=0), 50, 5_000),
+    "forest of 100 trees, 50 columns": Kind(
+        lambda: RandomForestClassifier(100, max_depth=20, random_state=0), 50, 5_000
+    ),
+    "forest of 1,000 trees, 50 columns": Kind(
+        lambda: RandomForestClassifier(1_000, max_depth=20, random_state=0), 50, 5_000
+    ),
 }
 
 
 def made(kind: Kind, folder: Path) -> pd.DataFrame:
     """Store the fitted model as the trainer does; returns rows to ask it."""
-    x, y = make_classification(kind.rows + ROWS, kind.columns, n_informative=kind.columns // 2, flip_y=0.15, random_state=0)
+    x, y = make_classification(
+        kind.rows + ROWS, kind.columns, n_informative=kind.columns // 2, flip_y=0.15, random_state=0
+    )
     names = [f"c{n}" for n in range(kind.columns)]
     frame, labels = pd.DataFrame(x.round(4), columns=names), pd.Series(np.where(y, "yes", "no"))
-    split = Split(frame[: kind.rows], labels[: kind.rows], frame[kind.rows :], labels[kind.rows :], "")
+    split = Split(
+        frame[: kind.rows], labels[: kind.rows], frame[kind.rows :], labels[kind.rows :], ""
+    )
     model = kind.model().fit(split.train, split.train_labels)
     store(folder, model, split, evaluate(model, split))
     return split.test
@@ -62,7 +76,9 @@ def made(kind: Kind, folder: Path) -> pd.DataFrame:
 
 @dataclass(slots=True)
 class Seen:
-    """Seconds that probes waited, in order; lost: probes without a 200; answered: requests of clients, failed: those without a 200."""
+    """Seconds that probes waited, in order; lost: probes without a 200; answered: requests of
+    clients, failed: those without a 200.
+    """
 
     waited: list[float]
     lost: int = 0
@@ -84,7 +100,10 @@ def probed(server: Server, rows: pd.DataFrame, seconds: float) -> Seen:
                 status = http.post("/predict/", content=body).status_code
                 seen.answered, seen.failed = seen.answered + 1, seen.failed + (status != 200)
 
-    with ThreadPoolExecutor(CLIENTS) as clients, httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as http:
+    with (
+        ThreadPoolExecutor(CLIENTS) as clients,
+        httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as http,
+    ):
         asking = [clients.submit(ask) for _ in range(CLIENTS)]
         time.sleep(1)
         until = time.monotonic() + seconds
@@ -102,7 +121,9 @@ def probed(server: Server, rows: pd.DataFrame, seconds: float) -> Seen:
     return seen
 
 
-def each(scratch: Path, serve: Callable[[Path], Server], seconds: float) -> Iterator[tuple[str, Seen]]:
+def each(
+    scratch: Path, serve: Callable[[Path], Server], seconds: float
+) -> Iterator[tuple[str, Seen]]:
     """Every kind of model in turn."""
     for number, (name, kind) in enumerate(KINDS.items()):
         folder = scratch / f"probed-{number}"

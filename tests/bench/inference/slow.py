@@ -1,6 +1,8 @@
-"""Clients that are slow on purpose: `python -m tests.bench.inference.slow URL COUNT`, until standard input closes.
+"""Clients that are slow on purpose: `python -m tests.bench.inference.slow URL COUNT`, until
+standard input closes.
 
-Every socket sends one byte of a request a second, half of them in the headers, half in the body; one that is closed comes back.
+Every socket sends one byte of a request a second, half of them in the headers, half in the body;
+one that is closed comes back.
 """
 
 import asyncio

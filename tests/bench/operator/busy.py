@@ -1,7 +1,9 @@
-"""Whether the operator lives on a machine that has no time for it: probed as kubelet would, while every core is fought for.
+"""Whether the operator lives on a machine that has no time for it: probed as kubelet would, while
+every core is fought for.
 
-`python -m tests.bench.operator.busy`: its own API server, the operator as a process, rollouts that come to rest and start again, and
-processes that do nothing but compute. Ends with 1 where the liveness probe of the chart would have ended the operator.
+`python -m tests.bench.operator.busy`: its own API server, the operator as a process, rollouts that
+come to rest and start again, and processes that do nothing but compute. Ends with 1 where the
+liveness probe of the chart would have ended the operator.
 """
 
 import contextlib
@@ -37,7 +39,10 @@ def compute() -> None:
 @contextlib.contextmanager
 def load(processes: int) -> Iterator[None]:
     """So many processes that want a core each, at the priority of everybody else."""
-    some = [multiprocessing.get_context("spawn").Process(target=compute, daemon=True) for _ in range(processes)]
+    some = [
+        multiprocessing.get_context("spawn").Process(target=compute, daemon=True)
+        for _ in range(processes)
+    ]
     for one in some:
         one.start()
     try:
@@ -79,7 +84,9 @@ class Probe:
         self._until(stop, self.liveness, once=False)
 
     def _until(self, stop: threading.Event, probe: dict[str, Any], *, once: bool) -> bool:
-        """Ask in the probe's rhythm until told to stop or, where once is enough, until it succeeds; says whether it has."""
+        """Ask in the probe's rhythm until told to stop or, where once is enough, until it succeeds;
+        says whether it has.
+        """
         in_a_row = 0
         while not stop.is_set():
             begun = time.monotonic()
@@ -89,12 +96,22 @@ class Probe:
             if once and not trouble:
                 return True
             if not once:
-                self.asked, self.failed, self.longest = self.asked + 1, self.failed + bool(trouble), max(self.longest, took)
+                self.asked, self.failed, self.longest = (
+                    self.asked + 1,
+                    self.failed + bool(trouble),
+                    max(self.longest, took),
+                )
                 if trouble:
-                    click.echo(f"{time.strftime('%H:%M:%S')} probe {self.asked}, {in_a_row} in a row: {trouble}")
+                    click.echo(
+                        f"{time.strftime('%H:%M:%S')} probe {self.asked}, {in_a_row} in a row:"
+                        f" {trouble}"
+                    )
             if in_a_row == probe.get("failureThreshold", 3):
                 self.ended += 1
-                click.echo(f"{time.strftime('%H:%M:%S')} kubelet would have ended the operator now: {trouble}")
+                click.echo(
+                    f"{time.strftime('%H:%M:%S')} kubelet would have ended the operator now:"
+                    f" {trouble}"
+                )
             stop.wait(max(0.0, probe.get("periodSeconds", 10) - took))
         return False
 
@@ -108,12 +125,16 @@ class Probe:
 
 
 class Turning(Played):
-    """Gives each rollout the other version once it has rested for some time: seconds, longer for each than for the one before."""
+    """Gives each rollout the other version once it has rested for some time: seconds, longer for
+    each than for the one before.
+    """
 
     def __init__(self, rollouts: list[Rollout], first: float, last: float) -> None:
         super().__init__()
         self.rollouts = rollouts
-        self.rests = [first + (last - first) * n / max(1, len(rollouts) - 1) for n in range(len(rollouts))]
+        self.rests = [
+            first + (last - first) * n / max(1, len(rollouts) - 1) for n in range(len(rollouts))
+        ]
         self.versions = [itertools.cycle(("1", "2")) for _ in rollouts]
         self.since: dict[str, float] = {}
         self.begun = 0
@@ -125,10 +146,15 @@ class Turning(Played):
         status = {one["metadata"]["name"]: one.get("status", {}) for one in found}
         for one, rest, versions in zip(self.rollouts, self.rests, self.versions, strict=True):
             if status.get(one.name, {}).get("phase") in AT_REST or one.name not in status:
-                since = self.since.setdefault(one.name, time.monotonic() if one.name in status else 0.0)
+                since = self.since.setdefault(
+                    one.name, time.monotonic() if one.name in status else 0.0
+                )
                 if time.monotonic() - since >= rest:
                     del self.since[one.name]
-                    self.begun += one.apply(f"models:/iris/{next(versions)}", deadline="10m").status_code < 300
+                    self.begun += (
+                        one.apply(f"models:/iris/{next(versions)}", deadline="10m").status_code
+                        < 300
+                    )
             else:
                 self.since.pop(one.name, None)
 
@@ -141,27 +167,47 @@ def main(minutes: float, processes: int, rollouts: int) -> None:
     """Run, and tell what the probe came to."""
     end = time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory() as place, apiserver(Path(place) / "apiserver") as kubeconfig:
-        api, world, log = Api(kubeconfig), World(accuracy={"1": 0.91, "2": 0.95}), Path(place) / "operator.log"
+        api, world, log = (
+            Api(kubeconfig),
+            World(accuracy={"1": 0.91, "2": 0.95}),
+            Path(place) / "operator.log",
+        )
         api.install_crd()
         api.namespace(NAMESPACE)
         some = [Rollout(api, NAMESPACE, f"r{n:02}") for n in range(rollouts)]
         # Longer than a write that does not come back is waited for, for most of them.
         turning = Turning(some, 5, 200 if minutes >= 10 else 20)
-        with served(world) as url, Operator(api, url, NAMESPACE, log) as operator, Hands(api, world, NAMESPACE), load(processes):
+        with (
+            served(world) as url,
+            Operator(api, url, NAMESPACE, log) as operator,
+            Hands(api, world, NAMESPACE),
+            load(processes),
+        ):
             probe, stop = Probe.of_chart(operator.env["HEALTH_PORT"]), threading.Event()
             asking = threading.Thread(target=probe.run, args=(stop,), daemon=True)
             asking.start()
             with turning:
-                while time.monotonic() < end and (operator.process is None or operator.process.poll() is None):
+                while time.monotonic() < end and (
+                    operator.process is None or operator.process.poll() is None
+                ):
                     time.sleep(min(30.0, max(0.1, end - time.monotonic())))
-                    click.echo(f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:.0f}, {turning.begun} attempts, {probe.asked} probes")
+                    click.echo(
+                        f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:.0f},"
+                        f" {turning.begun} attempts, {probe.asked} probes"
+                    )
             stop.set()
             asking.join()
             lives = operator.process is not None and operator.process.poll() is None
         said = [line for line in log.read_text().splitlines() if "/healthz says" in line]
     click.echo("\n".join(said))
-    click.echo(f"{minutes:g} min, load {os.getloadavg()[1]:.0f} (5 min), {rollouts} rollouts, {turning.begun} attempts begun")
-    click.echo(f"started after {probe.started:.0f} s; {probe.asked} probes, {probe.failed} failed, the longest {probe.longest:.2f} s")
+    click.echo(
+        f"{minutes:g} min, load {os.getloadavg()[1]:.0f} (5 min), {rollouts} rollouts,"
+        f" {turning.begun} attempts begun"
+    )
+    click.echo(
+        f"started after {probe.started:.0f} s; {probe.asked} probes, {probe.failed} failed, the"
+        f" longest {probe.longest:.2f} s"
+    )
     click.echo(f"ended by kubelet {probe.ended} times, alive at the end: {lives}")
     sys.exit(0 if lives and probe.asked and not probe.ended and turning.begun > rollouts else 1)
 

@@ -1,4 +1,6 @@
-"""A fixed loop by which CPU time here is compared with the reference machine's: JSON, dicts and strings, as an operator spends it."""
+"""A fixed loop by which CPU time here is compared with the reference machine's: JSON, dicts and
+strings, as an operator spends it.
+"""
 
 import asyncio
 import contextlib
@@ -8,9 +10,14 @@ import time
 from collections.abc import AsyncIterator
 
 REFERENCE = 0.035
-"""Seconds of CPU that `loop` takes on the reference machine (2-core AMD EPYC, Python 3.11) when nothing runs beside it."""
+"""Seconds of CPU that `loop` takes on the reference machine (2-core AMD EPYC, Python 3.11) when
+nothing runs beside it.
+"""
 ROUNDS = 4000
-_OBJECT = {"metadata": {"name": "iris", "labels": {f"label-{n}": f"value-{n}" for n in range(8)}}, "spec": {"steps": [10, 50, 100]}}
+_OBJECT = {
+    "metadata": {"name": "iris", "labels": {f"label-{n}": f"value-{n}" for n in range(8)}},
+    "spec": {"steps": [10, 50, 100]},
+}
 
 
 def loop() -> float:
@@ -24,7 +31,9 @@ def loop() -> float:
 
 @contextlib.asynccontextmanager
 async def beside() -> AsyncIterator[list[float]]:
-    """Run the loop every few seconds beside what is measured; the list fills with this machine's time by the reference machine's."""
+    """Run the loop every few seconds beside what is measured; the list fills with this machine's
+    time by the reference machine's.
+    """
     ratios: list[float] = []
 
     async def go() -> None:

@@ -1,4 +1,6 @@
-"""Full mode: Kubernetes' own controllers and scheduler, and kwok, whose nodes have pods that run nothing."""
+"""Full mode: Kubernetes' own controllers and scheduler, and kwok, whose nodes have pods that run
+nothing.
+"""
 
 import contextlib
 import json
@@ -15,11 +17,15 @@ CONTROLLERS = ("deployment", "replicaset", "endpointslice", "garbage-collector",
 STAGES = ("node/fast/node-initialize", "pod/fast/pod-ready", "pod/fast/pod-delete")
 """kwok's own: nodes and pods are Ready at once, and pods go when they are told to."""
 FAST = {"qps": 1000, "burst": 2000}
-"""Requests a second of the controllers: with their defaults (20 and 50) nothing but these would be measured."""
+"""Requests a second of the controllers: with their defaults (20 and 50) nothing but these would be
+measured.
+"""
 SETTLING = 3.0
 """Seconds in which a program that is called wrongly has ended."""
 SERVER_FLAGS = ("--feature-gates=WatchList=false",)
-"""Debian's etcd (3.4) cannot tell on request how far a watch is, which streamed lists need; kwok knows no other way until refused."""
+"""Debian's etcd (3.4) cannot tell on request how far a watch is, which streamed lists need; kwok
+knows no other way until refused.
+"""
 NODES, PODS = 4, 2000
 """Nodes, and pods that fit on each."""
 
@@ -31,7 +37,11 @@ async def nodes(api: Upstream) -> None:
         body = {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": f"kwok-{n}", "annotations": {"kwok.x-k8s.io/node": "fake"}, "labels": {"type": "kwok"}},
+            "metadata": {
+                "name": f"kwok-{n}",
+                "annotations": {"kwok.x-k8s.io/node": "fake"},
+                "labels": {"type": "kwok"},
+            },
             "status": {"allocatable": size, "capacity": size},
         }
         async with api.session.post("/api/v1/nodes", json=body) as reply:
@@ -39,7 +49,9 @@ async def nodes(api: Upstream) -> None:
         # Admission says that a new node is not ready, and no controller here would take that back.
         untaint = json.dumps({"spec": {"taints": None}})
         headers = {"Content-Type": "application/merge-patch+json"}
-        async with api.session.patch(f"/api/v1/nodes/kwok-{n}", data=untaint, headers=headers) as reply:
+        async with api.session.patch(
+            f"/api/v1/nodes/kwok-{n}", data=untaint, headers=headers
+        ) as reply:
             assert reply.status == 200, await reply.text()
 
 
@@ -62,7 +74,13 @@ def controllers(directory: Path, kubeconfig: Path) -> Iterator[None]:
     )
     names = ",".join(f"{name}-controller" for name in CONTROLLERS)
     commands = {
-        "kube-controller-manager": [f"--kubeconfig={kubeconfig}", "--leader-elect=false", f"--controllers={names}", *quick, *_port()],
+        "kube-controller-manager": [
+            f"--kubeconfig={kubeconfig}",
+            "--leader-elect=false",
+            f"--controllers={names}",
+            *quick,
+            *_port(),
+        ],
         "kube-scheduler": [f"--config={config}", *_port()],
         "kwok": [
             f"--kubeconfig={kubeconfig}",
@@ -80,7 +98,9 @@ def controllers(directory: Path, kubeconfig: Path) -> Iterator[None]:
             started.append(all_of_them.enter_context(running(command, directory / f"{name}.log")))
         time.sleep(SETTLING)
         for name, process in zip(commands, started, strict=True):
-            assert process.poll() is None, f"{name} has ended: {(directory / f'{name}.log').read_text()[-1000:]}"
+            assert process.poll() is None, (
+                f"{name} has ended: {(directory / f'{name}.log').read_text()[-1000:]}"
+            )
         yield
 
 

@@ -1,4 +1,6 @@
-"""The bare cluster's controllers and kubelets: Deployments become Ready, Services have endpoints. Driven by watches, not by polling."""
+"""The bare cluster's controllers and kubelets: Deployments become Ready, Services have endpoints.
+Driven by watches, not by polling.
+"""
 
 import asyncio
 import json
@@ -15,7 +17,8 @@ REVISION = "rollouts.mlops.dev/revision"
 
 
 class Hands:
-    """Plays the cluster for every namespace. In `stuck` are rollouts whose pods of a version above 1 never become Ready.
+    """Plays the cluster for every namespace. In `stuck` are rollouts whose pods of a version above
+    1 never become Ready.
 
     idle: only tell the world which revisions there are; others do the work.
     """
@@ -32,7 +35,9 @@ class Hands:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Hands":
-        for kind, do in (("Deployment", self._deployment), ("Service", self._service))[: 1 if self.idle else 2]:
+        for kind, do in (("Deployment", self._deployment), ("Service", self._service))[
+            : 1 if self.idle else 2
+        ]:
             items, since = await self.api.list(kind)
             for one in items:
                 do("ADDED", one)
@@ -57,7 +62,10 @@ class Hands:
 
     def _deployment(self, event: str, one: Object) -> None:
         meta = one["metadata"]
-        env = {e["name"]: e.get("value", "") for e in one["spec"]["template"]["spec"]["containers"][0]["env"]}
+        env = {
+            e["name"]: e.get("value", "")
+            for e in one["spec"]["template"]["spec"]["containers"][0]["env"]
+        }
         revision, version = env["MODEL_REVISION"], int(env["MODEL_URI"].rsplit("/", 1)[1])
         rollout = meta["labels"]["rollouts.mlops.dev/rollout"]
         if event == "DELETED":
@@ -70,14 +78,19 @@ class Hands:
         wanted = 0 if rollout in self.stuck and version > 1 else one["spec"]["replicas"]
         ready = one.get("status", {}).get("readyReplicas", 0)
         self._ready[revision] = (meta["name"], ready)
-        if (ready, one.get("status", {}).get("observedGeneration", 0)) != (wanted, meta["generation"]):
+        if (ready, one.get("status", {}).get("observedGeneration", 0)) != (
+            wanted,
+            meta["generation"],
+        ):
             self._start(self._make_ready(meta, wanted))
         else:
             for place in self._by_revision[revision]:
                 self._start(self._slice(place))
 
     async def _make_ready(self, meta: Object, wanted: int) -> None:
-        counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), wanted)
+        counts = dict.fromkeys(
+            ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), wanted
+        )
         async with self._width:
             status = {**counts, "observedGeneration": meta["generation"]}
             await self.api.set_status("Deployment", meta["namespace"], meta["name"], status)
@@ -122,12 +135,20 @@ class Hands:
             "addressType": "IPv4",
             "ports": [{"name": "http", "port": 8080}],
             "endpoints": [
-                {"targetRef": {"kind": "Pod", "name": pod}, "addresses": [f"10.0.0.{n + 1}"], "conditions": ready}
+                {
+                    "targetRef": {"kind": "Pod", "name": pod},
+                    "addresses": [f"10.0.0.{n + 1}"],
+                    "conditions": ready,
+                }
                 for n, pod in enumerate(pods)
             ],
         }
         target = path("EndpointSlice", meta["namespace"])
         change = json.dumps({"endpoints": body["endpoints"]})
         post, patch = self.api.session.post, self.api.session.patch
-        async with post(target, json=body) if new else patch(f"{target}/{meta['name']}-x", data=change, headers=MERGE) as reply:
+        async with (
+            post(target, json=body)
+            if new
+            else patch(f"{target}/{meta['name']}-x", data=change, headers=MERGE) as reply
+        ):
             assert reply.status in {200, 201, 404, 409}, await reply.text()

@@ -1,4 +1,6 @@
-"""What grows, and what one rollout does to the others: a soak, idleness, and rollouts whose metrics, image or registry hang."""
+"""What grows, and what one rollout does to the others: a soak, idleness, and rollouts whose
+metrics, image or registry hang.
+"""
 
 import asyncio
 import random
@@ -15,7 +17,9 @@ from tests.bench.operator.world import HANGS
 
 @dataclass(frozen=True)
 class Soak:
-    """Growth from the end of the warm-up to the end: MiB, asyncio tasks, file descriptors. ticks: looks at the metrics, of all rollouts."""
+    """Growth from the end of the warm-up to the end: MiB, asyncio tasks, file descriptors. ticks:
+    looks at the metrics, of all rollouts.
+    """
 
     ticks: int
     seconds: float
@@ -28,7 +32,9 @@ class Soak:
 
 
 async def soak(stage: Stage, operator: Operator, of: Sequence[str], ticks: int) -> Soak:
-    """All are on trial for an hour and measured every second; values wander, and nothing follows from it."""
+    """All are on trial for an hour and measured every second; values wander, and nothing follows
+    from it.
+    """
     pace = Pace(interval=1, hold=3600)
     await stage.apply(of, lambda n: spec(n, 5, pace))
     await stage.until("trials", lambda: stage.phases(of) == {"Trial": len(of)}, 60 + len(of))
@@ -43,7 +49,12 @@ async def soak(stage: Stage, operator: Operator, of: Sequence[str], ticks: int) 
     await _looked(stage, operator, warm)
     before = await _size(operator)
     stage.catch_up()
-    place, asked, began, looks = len(stage.requests), len(stage.world.queries), time.monotonic(), await _looks(operator)
+    place, asked, began, looks = (
+        len(stage.requests),
+        len(stage.world.queries),
+        time.monotonic(),
+        await _looks(operator),
+    )
     await _looked(stage, operator, ticks - warm)
     wandering.cancel()
     after, stopped = await _size(operator), await _looks(operator)
@@ -76,17 +87,27 @@ async def _looked(stage: Stage, operator: Operator, ticks: int) -> None:
 
 
 async def _size(operator: Operator) -> tuple[float, float, float]:
-    """Resident MiB, asyncio tasks, file descriptors: the least of a few, because whatever is under way only adds."""
+    """Resident MiB, asyncio tasks, file descriptors: the least of a few, because whatever is under
+    way only adds.
+    """
     found = []
     for _ in range(5):
-        found.append((memory(operator.pid, "VmRSS"), await operator.metric("modelrollout_tasks"), float(descriptors(operator.pid))))
+        found.append(
+            (
+                memory(operator.pid, "VmRSS"),
+                await operator.metric("modelrollout_tasks"),
+                float(descriptors(operator.pid)),
+            )
+        )
         await asyncio.sleep(0.7)
     return min(f[0] for f in found), min(f[1] for f in found), min(f[2] for f in found)
 
 
 @dataclass(frozen=True)
 class Idle:
-    """What a minute costs in which nothing happens; requests: every one, watches that were begun anew included."""
+    """What a minute costs in which nothing happens; requests: every one, watches that were begun
+    anew included.
+    """
 
     rollouts: int
     seconds: float
@@ -96,21 +117,36 @@ class Idle:
 
 
 async def idle(stage: Stage, operator: Operator, rollouts: int, seconds: float) -> Idle:
-    """Wait, and count; what is still under way, such as the deletion of what a status has retired, ends first."""
+    """Wait, and count; what is still under way, such as the deletion of what a status has retired,
+    ends first.
+    """
     for _ in range(30):
         await asyncio.sleep(2)
         if not stage.catch_up():
             break
-    place, asked, cpu, began = len(stage.requests), len(stage.world.queries), cpu_seconds(operator.pid), time.monotonic()
+    place, asked, cpu, began = (
+        len(stage.requests),
+        len(stage.world.queries),
+        cpu_seconds(operator.pid),
+        time.monotonic(),
+    )
     await asyncio.sleep(seconds)
     stage.catch_up()
     took = time.monotonic() - began
-    return Idle(rollouts, took, len(stage.requests) - place, len(stage.world.queries) - asked, cpu_seconds(operator.pid) - cpu)
+    return Idle(
+        rollouts,
+        took,
+        len(stage.requests) - place,
+        len(stage.world.queries) - asked,
+        cpu_seconds(operator.pid) - cpu,
+    )
 
 
 @dataclass(frozen=True)
 class Fairness:
-    """Lags of the rollouts with which nothing is wrong: without the others that hang, and beside them."""
+    """Lags of the rollouts with which nothing is wrong: without the others that hang, and beside
+    them.
+    """
 
     healthy: int
     hanging: int
@@ -119,7 +155,9 @@ class Fairness:
 
 
 async def fairness(stage: Stage, of: Sequence[str], hanging: int, pace: Pace) -> Fairness:
-    """Measure lags of most; then the rest hang, a third each by metrics, image and registry, and lags of most are measured again."""
+    """Measure lags of most; then the rest hang, a third each by metrics, image and registry, and
+    lags of most are measured again.
+    """
     ill = of[:: max(1, len(of) // hanging)][:hanging]
     well = [n for n in of if n not in set(ill)]
     await first_deploys(stage, of, pace)
@@ -127,10 +165,15 @@ async def fairness(stage: Stage, of: Sequence[str], hanging: int, pace: Pace) ->
     by_metrics, by_image, by_registry = ill[0::3], ill[1::3], ill[2::3]
     stage.world.hanging = "ml_request_latency"
     stage.hands.stuck |= set(by_image)
-    gates = {"gates": [{"metric": "accuracy", "min": 0.7}, {"metric": "latencyP95Seconds", "max": 0.5}]}
+    gates = {
+        "gates": [{"metric": "accuracy", "min": 0.7}, {"metric": "latencyP95Seconds", "max": 0.5}]
+    }
     await stage.apply(by_metrics, lambda n: spec(n, 5, pace, analysis={**gates, "maxHold": "1h"}))
     await stage.apply(by_image, lambda n: spec(n, 5, pace))
     await stage.apply(by_registry, lambda n: spec(n, 5, pace, model=HANGS))
-    stage.say(f"  {len(ill)} rollouts hang: {len(by_metrics)} by metrics, {len(by_image)} by image, {len(by_registry)} by registry")
+    stage.say(
+        f"  {len(ill)} rollouts hang: {len(by_metrics)} by metrics, {len(by_image)} by image,"
+        f" {len(by_registry)} by registry"
+    )
     beside = await cross(stage, of, 3, pace, waiting=well)
     return Fairness(len(well), len(ill), before, beside)

@@ -17,8 +17,9 @@ from tests.bench.traffic_figures import Figure
 class Bench:
     """What is asked for.
 
-    rollouts: of each wave; full: of each wave in full mode; interval and hold: seconds between looks, and at each weight; finished:
-    rollouts that a new process meets; soaked and ticks: rollouts of the soak, and looks that it lasts; idle: seconds.
+    rollouts: of each wave; full: of each wave in full mode; interval and hold: seconds between
+    looks, and at each weight; finished: rollouts that a new process meets; soaked and ticks:
+    rollouts of the soak, and looks that it lasts; idle: seconds.
     """
 
     rollouts: list[int]
@@ -43,7 +44,9 @@ class Bench:
 
 
 async def waves(bench: Bench, directory: Path) -> list[Figure]:
-    """All rollouts ask for another model at once: requests, CPU, memory, time; then how late weights follow metrics."""
+    """All rollouts ask for another model at once: requests, CPU, memory, time; then how late
+    weights follow metrics.
+    """
     found: list[Figure] = []
     for count in bench.rollouts:
         bench.say(f"{count} rollouts")
@@ -61,7 +64,9 @@ async def waves(bench: Bench, directory: Path) -> list[Figure]:
     return found
 
 
-async def _wave(bench: Bench, on: Stage, operator: Operator, of: list[str], mode: str = "") -> list[Figure]:
+async def _wave(
+    bench: Bench, on: Stage, operator: Operator, of: list[str], mode: str = ""
+) -> list[Figure]:
     """All get their first model, and then ask for another one at once."""
     await first_deploys(on, of, bench.pace)
     async with calibration.beside() as ratios:
@@ -76,12 +81,17 @@ def _complain(bench: Bench, wrong: Sequence[str]) -> None:
 
 
 async def full(bench: Bench, directory: Path) -> list[Figure]:
-    """The same wave in full mode: Kubernetes' own controllers and scheduler, and kwok's nodes, share the machine."""
+    """The same wave in full mode: Kubernetes' own controllers and scheduler, and kwok's nodes,
+    share the machine.
+    """
     found: list[Figure] = []
     for count in bench.full:
         bench.say(f"{count} rollouts, full mode")
         of = names(count)
-        async with stage(directory / str(count), bench.say, full=True) as on, on.operator() as operator:
+        async with (
+            stage(directory / str(count), bench.say, full=True) as on,
+            on.operator() as operator,
+        ):
             found += await _wave(bench, on, operator, of, "full mode, ")
             found.append(figures.of_memory(f"full mode, N={count}", memory(operator.pid)))
     return found
@@ -90,7 +100,10 @@ async def full(bench: Bench, directory: Path) -> list[Figure]:
 async def restarts(bench: Bench, directory: Path) -> list[Figure]:
     """A new process meets many finished rollouts, with and without the objects that they own."""
     found: list[Figure] = []
-    for what, with_objects in (("ModelRollouts alone", False), ("rollouts with their objects", True)):
+    for what, with_objects in (
+        ("ModelRollouts alone", False),
+        ("rollouts with their objects", True),
+    ):
         bench.say(f"{bench.finished} {what}")
         async with stage(directory / what.split()[0], bench.say) as on:
             objects = await finished(on, bench.finished, bench.quick, with_objects)
@@ -111,7 +124,9 @@ async def fair(bench: Bench, directory: Path) -> list[Figure]:
     """Rollouts whose metrics, image or registry hang, beside many others."""
     async with stage(directory, bench.say) as on, on.operator():
         count = max(bench.rollouts)
-        return list(figures.of_fairness(await fairness(on, names(count), max(3, count // 20), bench.pace)))
+        return list(
+            figures.of_fairness(await fairness(on, names(count), max(3, count // 20), bench.pace))
+        )
 
 
 PARTS: Mapping[str, Callable[[Bench, Path], Awaitable[list[Figure]]]] = {

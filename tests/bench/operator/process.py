@@ -23,8 +23,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory(pid: int, what: str = "VmHWM") -> float:
-    """Memory of a process in MiB: VmHWM is the peak of its resident set, VmRSS the resident set now."""
-    found = re.search(rf"^{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    """Memory of a process in MiB: VmHWM is the peak of its resident set, VmRSS the resident set
+    now.
+    """
+    found = re.search(
+        rf"^{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE
+    )
     return int(found[1]) / MIB if found else 0.0
 
 
@@ -63,7 +67,9 @@ class Operator:
     def pid(self) -> int:
         """Its process id."""
         assert self.process is not None
-        assert self.process.returncode is None, f"the operator has ended: {self.log.read_text()[-2000:]}"
+        assert self.process.returncode is None, (
+            f"the operator has ended: {self.log.read_text()[-2000:]}"
+        )
         return self.process.pid
 
     async def __aenter__(self) -> "Operator":
@@ -72,7 +78,13 @@ class Operator:
         self.started = time.time()
         with self.log.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rollout_operator", "run", env={**os.environ, **self.settings, **ports}, stdout=output, stderr=output
+                sys.executable,
+                "-m",
+                "rollout_operator",
+                "run",
+                env={**os.environ, **self.settings, **ports},
+                stdout=output,
+                stderr=output,
             )
         return self
 
@@ -88,8 +100,14 @@ class Operator:
     async def metric(self, name: str) -> float:
         """The sum over all series of one of its metrics; 0 where it does not answer yet."""
         try:
-            async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.metrics_port}/metrics") as reply:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self.metrics_port}/metrics") as reply,
+            ):
                 text = await reply.text()
         except OSError:
             return 0.0
-        return sum(float(v) for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+-]+)$", text, re.MULTILINE))
+        return sum(
+            float(v)
+            for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+-]+)$", text, re.MULTILINE)
+        )

@@ -1,4 +1,6 @@
-"""What the API server's audit log says of the operator: its requests, its transitions, the weights it wrote. Pure, but for reading."""
+"""What the API server's audit log says of the operator: its requests, its transitions, the weights
+it wrote. Pure, but for reading.
+"""
 
 import json
 from collections import Counter
@@ -24,7 +26,12 @@ POLICY = {
             "verbs": ["update", "patch"],
             "resources": [{"group": "rollouts.mlops.dev"}],
         },
-        {"level": "Request", "users": [OPERATOR], "verbs": ["patch"], "resources": [{"group": "networking.k8s.io"}]},
+        {
+            "level": "Request",
+            "users": [OPERATOR],
+            "verbs": ["patch"],
+            "resources": [{"group": "networking.k8s.io"}],
+        },
         {"level": "Metadata", "users": [OPERATOR]},
         {"level": "None"},
     ],
@@ -33,7 +40,9 @@ POLICY = {
 
 @dataclass(frozen=True)
 class Request:
-    """One request of the operator; began and ended: Unix times by the API server's clock; body and answer: where they are recorded."""
+    """One request of the operator; began and ended: Unix times by the API server's clock; body and
+    answer: where they are recorded.
+    """
 
     verb: str
     resource: str
@@ -47,7 +56,9 @@ class Request:
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[Request], int]:
-    """The requests in the log from a place in the file on, and the place to go on from: a line that is still being written waits."""
+    """The requests in the log from a place in the file on, and the place to go on from: a line that
+    is still being written waits.
+    """
     with path.open("rb") as file:
         file.seek(offset)
         text = file.read()
@@ -103,16 +114,22 @@ def weights(requests: Iterable[Request]) -> Iterator[Written]:
 
 def statuses(requests: Iterable[Request]) -> list[Request]:
     """Status writes that took place, in their order."""
-    found = [r for r in requests if r.resource == "modelrollouts/status" and r.code == 200 and r.answer]
+    found = [
+        r for r in requests if r.resource == "modelrollouts/status" and r.code == 200 and r.answer
+    ]
     return sorted(found, key=lambda r: int(r.answer["metadata"]["resourceVersion"]))
 
 
 def transgressions(requests: Iterable[Request]) -> list[str]:
-    """Transitions that were made twice, or out of their order; those of tests/faults hold here too."""
+    """Transitions that were made twice, or out of their order;
+    those of tests/faults hold here too.
+    """
     of: dict[tuple[str, str], list[Seen]] = {}
     for one in statuses(requests):
         version = int(one.answer["metadata"]["resourceVersion"])
-        of.setdefault((one.namespace, one.name), []).append(Seen(version, "ModelRollout", False, one.answer))
+        of.setdefault((one.namespace, one.name), []).append(
+            Seen(version, "ModelRollout", False, one.answer)
+        )
     return [f"{name}: {said}" for (_, name), events in of.items() for said in broken(events)]
 
 

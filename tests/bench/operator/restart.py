@@ -1,4 +1,6 @@
-"""A new process meets ten thousand finished rollouts: until it has seen all, until its first right decision, and how much memory."""
+"""A new process meets ten thousand finished rollouts: until it has seen all, until its first right
+decision, and how much memory.
+"""
 
 import asyncio
 import json
@@ -26,7 +28,9 @@ PATIENCE = 300.0
 
 @dataclass(frozen=True)
 class Restart:
-    """seen and decided: seconds from the start of the process; requests: all that it made until then, watches aside."""
+    """seen and decided: seconds from the start of the process; requests: all that it made until
+    then, watches aside.
+    """
 
     rollouts: int
     objects: int
@@ -39,7 +43,8 @@ class Restart:
 
 
 async def finished(stage: Stage, count: int, pace: Pace, with_objects: bool) -> int:
-    """Make `count` rollouts as they are long after a promotion: copies of one that was really promoted. Returns how many objects there are.
+    """Make `count` rollouts as they are long after a promotion: copies of one that was really
+    promoted. Returns how many objects there are.
 
     Without objects, they are as after a first deploy that was rolled back.
     """
@@ -56,7 +61,12 @@ async def finished(stage: Stage, count: int, pace: Pace, with_objects: bool) -> 
         status = json.loads(json.dumps(pattern))
         if not with_objects:
             rejected = {k: v for k, v in status.items() if k not in {"stable", "history"}}
-            status = {**rejected, "phase": "RolledBack", "reason": "GateFailed", "candidate": status["stable"]}
+            status = {
+                **rejected,
+                "phase": "RolledBack",
+                "reason": "GateFailed",
+                "candidate": status["stable"],
+            }
         objects = await _finished_one(stage, name, status, pace, settings)
         if (made + objects) // 5000 > made // 5000:
             stage.say(f"  {made + objects} objects made")
@@ -73,20 +83,31 @@ async def finished(stage: Stage, count: int, pace: Pace, with_objects: bool) -> 
     return made
 
 
-async def _finished_one(stage: Stage, name: str, status: Object, pace: Pace, settings: Settings) -> int:
+async def _finished_one(
+    stage: Stage, name: str, status: Object, pace: Pace, settings: Settings
+) -> int:
     wanted = spec(name, 8, pace)
     kind = path("ModelRollout", NAMESPACE)
-    body = {"apiVersion": "rollouts.mlops.dev/v1alpha1", "kind": "ModelRollout", "metadata": {"name": name}, "spec": wanted}
+    body = {
+        "apiVersion": "rollouts.mlops.dev/v1alpha1",
+        "kind": "ModelRollout",
+        "metadata": {"name": name},
+        "spec": wanted,
+    }
     async with stage.api.session.post(kind, json=body) as reply:
         assert reply.status == 201, await reply.text()
         live = await reply.json()
-    async with stage.api.session.put(f"{kind}/{name}/status", json={**live, "status": status}) as reply:
+    async with stage.api.session.put(
+        f"{kind}/{name}/status", json={**live, "status": status}
+    ) as reply:
         assert reply.status == 200, await reply.text()
     owner = Owner(live["metadata"]["uid"], name, NAMESPACE)
     decided = Spec.model_validate(live["spec"]), Status.model_validate(status)
     objects = build(owner, *decided, settings.model_environment, egress=settings.model_egress)
     for manifest in objects:
-        async with stage.api.session.post(path(manifest["kind"], NAMESPACE), json=manifest) as reply:
+        async with stage.api.session.post(
+            path(manifest["kind"], NAMESPACE), json=manifest
+        ) as reply:
             assert reply.status == 201, await reply.text()
     return 1 + len(objects)
 
@@ -100,19 +121,40 @@ async def restart(stage: Stage, count: int, objects: int, pace: Pace) -> Restart
         began, seen = time.monotonic(), 0.0
         decided = 0.0
         while not (seen and decided):
-            assert time.monotonic() < began + PATIENCE, f"after {PATIENCE:.0f} s: {await rollouts_known(operator)} of {count} seen"
+            assert time.monotonic() < began + PATIENCE, (
+                f"after {PATIENCE:.0f} s: {await rollouts_known(operator)} of {count} seen"
+            )
             if not seen and await rollouts_known(operator) >= count:
                 seen = time.monotonic() - began
             stage.catch_up()
-            if not decided and any(r.resource == "modelrollouts/status" and r.name == FIRST for r in stage.requests[place:]):
+            if not decided and any(
+                r.resource == "modelrollouts/status" and r.name == FIRST
+                for r in stage.requests[place:]
+            ):
                 decided = time.monotonic() - began
             await asyncio.sleep(0.1)
         peak, cpu = memory(operator.pid), cpu_seconds(operator.pid)
-        stage.say(f"  all seen after {seen:.1f} s, first decision after {decided:.1f} s, {peak:.0f} MiB; waiting until it is quiet")
+        stage.say(
+            f"  all seen after {seen:.1f} s, first decision after {decided:.1f} s, {peak:.0f} MiB;"
+            " waiting until it is quiet"
+        )
         await _quiet(operator)
         stage.catch_up()
-        requests = sum(n for kind, n in kinds(r for r in stage.requests[place:] if r.name != FIRST).items() if not kind.startswith("list"))
-        return Restart(count, objects, seen, decided, cpu, max(peak, memory(operator.pid)), memory(operator.pid, "VmRSS"), requests)
+        requests = sum(
+            n
+            for kind, n in kinds(r for r in stage.requests[place:] if r.name != FIRST).items()
+            if not kind.startswith("list")
+        )
+        return Restart(
+            count,
+            objects,
+            seen,
+            decided,
+            cpu,
+            max(peak, memory(operator.pid)),
+            memory(operator.pid, "VmRSS"),
+            requests,
+        )
 
 
 async def _quiet(operator: Operator) -> None:
@@ -128,7 +170,10 @@ async def _quiet(operator: Operator) -> None:
 async def rollouts_known(operator: Operator) -> int:
     """How many ModelRollouts it has been told of so far."""
     try:
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{operator.health_port}/healthz") as reply:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{operator.health_port}/healthz") as reply,
+        ):
             body: dict[str, Any] = await reply.json()
             return int(body["rollouts"])
     except OSError:

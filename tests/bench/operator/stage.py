@@ -1,4 +1,6 @@
-"""What every part of the operator benchmark stands on: a real API server with an audit log, the scripted world, the hands."""
+"""What every part of the operator benchmark stands on: a real API server with an audit log, the
+scripted world, the hands.
+"""
 
 import asyncio
 import contextlib
@@ -47,14 +49,24 @@ class Stage:
 
     def server_cpu(self) -> float:
         """CPU seconds of etcd and kube-apiserver so far."""
-        return sum(cpu_seconds(int(pid)) for pid in (self.directory / "server" / "pids").read_text().split())
+        return sum(
+            cpu_seconds(int(pid))
+            for pid in (self.directory / "server" / "pids").read_text().split()
+        )
 
     def operator(self, **environment: str) -> Operator:
         """An operator process, not started yet."""
-        return Operator(self.directory / "server" / f"kubeconfig.{OPERATOR}", self.url, self.directory / "operator.log", environment)
+        return Operator(
+            self.directory / "server" / f"kubeconfig.{OPERATOR}",
+            self.url,
+            self.directory / "operator.log",
+            environment,
+        )
 
     def catch_up(self) -> list[Request]:
-        """Read what the audit log has got since the last time; the newest status of each rollout is in `now`."""
+        """Read what the audit log has got since the last time; the newest status of each rollout is
+        in `now`.
+        """
         fresh, self._offset = read(self.audit, self._offset)
         self.requests += fresh
         for one in statuses(fresh):
@@ -62,10 +74,14 @@ class Stage:
         return fresh
 
     async def until(self, what: str, done: Callable[[], bool], seconds: float) -> float:
-        """Follow the audit log until `done`; returns when that was (Unix time). Raises AssertionError with `what` where it never is."""
+        """Follow the audit log until `done`; returns when that was (Unix time). Raises
+        AssertionError with `what` where it never is.
+        """
         end, told = time.monotonic() + seconds, time.monotonic()
         while not (self.catch_up() is not None and done()):
-            assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}: {self.phases()}"
+            assert time.monotonic() < end, (
+                f"waited {seconds:.0f} s in vain for {what}: {self.phases()}"
+            )
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 self.say(f"  waiting for {what}: {self.phases()}")
@@ -74,7 +90,11 @@ class Stage:
 
     def phases(self, names: Iterable[str] | None = None) -> dict[str, int]:
         """How many rollouts are in which phase, by what was last written."""
-        of = [self.now[n]["status"]["phase"] for n in (names if names is not None else self.now) if n in self.now]
+        of = [
+            self.now[n]["status"]["phase"]
+            for n in (names if names is not None else self.now)
+            if n in self.now
+        ]
         return dict(Counter(of))
 
     async def gather(self, work: Iterable[Awaitable[Any]]) -> None:
@@ -87,9 +107,13 @@ class Stage:
 
         await asyncio.gather(*map(one, work))
 
-    async def apply(self, names: Sequence[str], spec: Callable[[str], Object], namespace: str = NAMESPACE) -> None:
+    async def apply(
+        self, names: Sequence[str], spec: Callable[[str], Object], namespace: str = NAMESPACE
+    ) -> None:
         """Ask for these rollouts, or for something else of them, as a person would."""
-        await self.gather(self.api.apply("ModelRollout", namespace, name, {"spec": spec(name)}) for name in names)
+        await self.gather(
+            self.api.apply("ModelRollout", namespace, name, {"spec": spec(name)}) for name in names
+        )
 
 
 def _audited(directory: Path) -> list[str]:
@@ -104,8 +128,14 @@ def _audited(directory: Path) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def stage(directory: Path, say: Say, full: bool = False) -> AsyncIterator[Stage]:
-    """A stage on an API server of its own, with the CRD and the namespace; full: with Kubernetes' own controllers and kwok's nodes."""
-    with apiserver(directory / "server", users=[OPERATOR], flags=[*_audited(directory), *(SERVER_FLAGS if full else ())]) as kubeconfig:
+    """A stage on an API server of its own, with the CRD and the namespace; full: with Kubernetes'
+    own controllers and kwok's nodes.
+    """
+    with apiserver(
+        directory / "server",
+        users=[OPERATOR],
+        flags=[*_audited(directory), *(SERVER_FLAGS if full else ())],
+    ) as kubeconfig:
         Api(kubeconfig).install_crd()
         world = World()
         async with world as url, Upstream.of(kubeconfig) as api:

@@ -1,4 +1,6 @@
-"""Waves of rollouts: all ask for another model at once; what that costs, how long it takes, how late a weight follows a metric."""
+"""Waves of rollouts: all ask for another model at once; what that costs, how long it takes, how
+late a weight follows a metric.
+"""
 
 import random
 import time
@@ -36,7 +38,9 @@ class Pace:
 
     @property
     def theory(self) -> float:
-        """Seconds from asking for a model to its promotion for a rollout that never waits: its holds and the drain of the switch."""
+        """Seconds from asking for a model to its promotion for a rollout that never waits: its
+        holds and the drain of the switch.
+        """
         return len(WEIGHTS) * self.hold + DRAIN
 
 
@@ -61,9 +65,11 @@ def spec(name: str, version: int, pace: Pace, model: str = "bench", **more: Obje
 
 @dataclass(frozen=True)
 class Wave:
-    """What came out. requests: all of the operator until nothing was left to do; to_promoted: those until the verdict was carried out.
+    """What came out. requests: all of the operator until nothing was left to do; to_promoted: those
+    until the verdict was carried out.
 
-    seconds: from asking until the last verdict; cpu: of the operator and of the API server with etcd, seconds until all was at rest.
+    seconds: from asking until the last verdict; cpu: of the operator and of the API server with
+    etcd, seconds until all was at rest.
     """
 
     rollouts: int
@@ -106,8 +112,12 @@ def fails(name: str) -> bool:
     return int(name[1:]) % FAIL_EVERY == FAIL_EVERY - 1
 
 
-async def promote_all(stage: Stage, operator: Operator, of: Sequence[str], attempt: int, pace: Pace) -> Wave:
-    """All ask for another model at once; one in ten of them fails. Metrics are there all the time."""
+async def promote_all(
+    stage: Stage, operator: Operator, of: Sequence[str], attempt: int, pace: Pace
+) -> Wave:
+    """All ask for another model at once; one in ten of them fails.
+    Metrics are there all the time.
+    """
     stage.say(f"  {len(of)} rollouts ask for another model")
     stage.catch_up()
     place, asked = len(stage.requests), len(stage.world.queries)
@@ -135,31 +145,49 @@ async def promote_all(stage: Stage, operator: Operator, of: Sequence[str], attem
 
 
 def until_promoted(requests: Sequence[Request], good: Sequence[str], attempt: int) -> list[Request]:
-    """Every request about a rollout up to and with what its promotion calls for; what retires the old revision later is not in it."""
+    """Every request about a rollout up to and with what its promotion calls for; what retires the
+    old revision later is not in it.
+    """
     retired: dict[str, float] = {}
     for one in requests:
         if one.resource == "modelrollouts/status" and one.answer and one.code == 200:
             status = one.answer["status"]
-            if status["phase"] == "Promoted" and status["attempt"] == attempt and not status.get("retiring"):
+            if (
+                status["phase"] == "Promoted"
+                and status["attempt"] == attempt
+                and not status.get("retiring")
+            ):
                 retired.setdefault(one.name, one.began)
     wanted = set(good)
-    return [r for r in requests if (n := rollout_of(r)) in wanted and r.began < retired.get(n, float("inf"))]
+    return [
+        r
+        for r in requests
+        if (n := rollout_of(r)) in wanted and r.began < retired.get(n, float("inf"))
+    ]
 
 
 def rollout_of(request: Request) -> str:
-    """The rollout that a request is about: its objects are named after it, and the names of this benchmark hold no dash or dot."""
+    """The rollout that a request is about: its objects are named after it, and the names of this
+    benchmark hold no dash or dot.
+    """
     return request.name.split("-")[0].split(".")[0]
 
 
 def unexpected(stage: Stage, of: Sequence[str]) -> list[str]:
     """Rollouts with another verdict than their model deserves."""
     ended = {n: stage.now[n]["status"]["phase"] for n in of}
-    return [f"{n}: {phase}" for n, phase in ended.items() if phase != ("RolledBack" if fails(n) else "Promoted")]
+    return [
+        f"{n}: {phase}"
+        for n, phase in ended.items()
+        if phase != ("RolledBack" if fails(n) else "Promoted")
+    ]
 
 
 @dataclass(frozen=True)
 class Lags:
-    """Seconds from the moment that a metric crossed to the end of the write of the weight that follows from it, by rollout."""
+    """Seconds from the moment that a metric crossed to the end of the write of the weight that
+    follows from it, by rollout.
+    """
 
     of: dict[str, float]
     wrong: Sequence[str]
@@ -169,8 +197,11 @@ class Lags:
         return share([lag for n, lag in self.of.items() if among is None or n in among], part)
 
 
-async def cross(stage: Stage, of: Sequence[str], attempt: int, pace: Pace, waiting: Sequence[str] | None = None) -> Lags:
-    """All are on trial without a metric; then each one's metric appears at a moment of its own, all within one interval.
+async def cross(
+    stage: Stage, of: Sequence[str], attempt: int, pace: Pace, waiting: Sequence[str] | None = None
+) -> Lags:
+    """All are on trial without a metric; then each one's metric appears at a moment of its own, all
+    within one interval.
 
     waiting: the rollouts that are expected to come so far, where it is not all of them.
     """
@@ -182,11 +213,19 @@ async def cross(stage: Stage, of: Sequence[str], attempt: int, pace: Pace, waiti
     await stage.apply(come, lambda n: spec(n, versions[n], pace))
 
     def ready() -> bool:
-        return all(stage.now[n]["status"]["attempt"] == attempt and stage.now[n]["status"]["phase"] == "Trial" for n in come)
+        return all(
+            stage.now[n]["status"]["attempt"] == attempt
+            and stage.now[n]["status"]["phase"] == "Trial"
+            for n in come
+        )
 
     await stage.until("trials without metrics", ready, PATIENCE)
     # So long that every step is due and waits for nothing but evidence.
-    await stage.until("steps to be due", lambda: all(stage.now[n]["status"].get("noEvidenceSince") for n in come), PATIENCE)
+    await stage.until(
+        "steps to be due",
+        lambda: all(stage.now[n]["status"].get("noEvidenceSince") for n in come),
+        PATIENCE,
+    )
     place, start = len(stage.requests), time.time() + 0.5
     crossing = {n: start + random.uniform(0, pace.interval) for n in come}
     for n, moment in crossing.items():

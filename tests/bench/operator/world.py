@@ -1,4 +1,6 @@
-"""What Prometheus and the registry answer in the operator benchmark: scripted, so that metrics cross at moments that are known."""
+"""What Prometheus and the registry answer in the operator benchmark: scripted, so that metrics
+cross at moments that are known.
+"""
 
 import asyncio
 import json
@@ -25,9 +27,10 @@ def accuracy_of(version: int) -> float:
 class World:
     """One answer for all rollouts, as the real ones have it.
 
-    revisions: revision → (namespace, rollout, version), filled by the hands. shows: from when (Unix time) on the series of a
-    version of a rollout are there; always, where it is not mentioned. wobble: added to every value, to be set anew at will.
-    queries: time of each query. hanging: queries that contain this text are not answered.
+    revisions: revision → (namespace, rollout, version), filled by the hands. shows: from when (Unix
+    time) on the series of a version of a rollout are there; always, where it is not mentioned.
+    wobble: added to every value, to be set anew at will. queries: time of each query. hanging:
+    queries that contain this text are not answered.
     """
 
     revisions: dict[str, tuple[str, str, int]] = field(default_factory=dict)
@@ -83,7 +86,15 @@ class World:
 def version(name: str, number: str) -> Mapping[str, object]:
     """The registry's answer about a version: any that is a number exists."""
     tags = [{"key": f"{GROUP}/digest", "value": "sha256:" + f"{int(number):064x}"}]
-    return {"model_version": {"name": name, "version": number, "status": "READY", "run_id": "r", "tags": tags}}
+    return {
+        "model_version": {
+            "name": name,
+            "version": number,
+            "status": "READY",
+            "run_id": "r",
+            "tags": tags,
+        }
+    }
 
 
 def _json(body: object) -> web.Response:

@@ -18,18 +18,31 @@ def sightings(weight: int) -> list[Sighting]:
 
 def answers(weight: int, each: int = 100, failed: int = 0) -> list[Answer]:
     """4,000 answers over 90 s; of every `each`, the candidate serves `weight`."""
-    made = [Answer(5 + n / 50, 5.01 + n / 50, "2" if n % each < weight else "1", "r", "") for n in range(4000)]
+    made = [
+        Answer(5 + n / 50, 5.01 + n / 50, "2" if n % each < weight else "1", "r", "")
+        for n in range(4000)
+    ]
     return [Answer(6, 7, "", "", "HTTP 503")] * failed + made
 
 
 def tally(**changes: object) -> Tally:
-    values: dict[str, object] = {"router": "Ingress", "promoted": 2, "rolled_back": 2, "kills": 1, "seconds": 40.0}
+    values: dict[str, object] = {
+        "router": "Ingress",
+        "promoted": 2,
+        "rolled_back": 2,
+        "kills": 1,
+        "seconds": 40.0,
+    }
     lanes = [(sightings(10), answers(10))]
     return Tally(**{**values, "answers": answers(10), "lanes": lanes, **changes})  # type: ignore[arg-type]
 
 
 def test_shares_add_up_over_lanes() -> None:
-    lanes = [(sightings(10), answers(10)), (sightings(10), answers(12)), (sightings(50), answers(50))]
+    lanes = [
+        (sightings(10), answers(10)),
+        (sightings(10), answers(12)),
+        (sightings(50), answers(50)),
+    ]
     found = shares_by_weight(lanes)
     assert set(found) == {10, 50}
     served, total = found[10]
@@ -47,8 +60,14 @@ BROKEN = {
     "nobody was killed": ({"kills": 0}, "Ingress: SIGKILLs of the operator"),
     "too few requests": ({"answers": answers(10)[:3999], "seconds": 39.0}, "Ingress: requests"),
     "too slow a load": ({"seconds": 41.0}, "Ingress: rate"),
-    "a share that is two points off": ({"lanes": [(sightings(10), answers(12))]}, "Ingress: share error at 10 %"),
-    "a share of too few requests": ({"lanes": [(sightings(10), answers(10)[:1500])]}, "Ingress: share error at 10 %"),
+    "a share that is two points off": (
+        {"lanes": [(sightings(10), answers(12))]},
+        "Ingress: share error at 10 %",
+    ),
+    "a share of too few requests": (
+        {"lanes": [(sightings(10), answers(10)[:1500])]},
+        "Ingress: share error at 10 %",
+    ),
 }
 
 
@@ -59,10 +78,22 @@ def test_what_is_missed_is_said(changes: dict[str, object], metric: str) -> None
 
 REPAIRS = {
     "all in time": (Repairs([0.2, 4.9], [0.1, 0.3]), []),
-    "a deleted route that is late": (Repairs([0.2, 5.1], [0.1]), ["Ingress: canary route deleted, repaired"]),
-    "an edited route that is late": (Repairs([0.2], [7.0, 0.1]), ["Ingress: canary route edited, repaired"]),
-    "an edit taken for progress": (Repairs([0.2], [0.1], adopted=1), ["Ingress: foreign edits taken for progress"]),
-    "nothing measured": (Repairs(), ["Ingress: canary route deleted, repaired", "Ingress: canary route edited, repaired"]),
+    "a deleted route that is late": (
+        Repairs([0.2, 5.1], [0.1]),
+        ["Ingress: canary route deleted, repaired"],
+    ),
+    "an edited route that is late": (
+        Repairs([0.2], [7.0, 0.1]),
+        ["Ingress: canary route edited, repaired"],
+    ),
+    "an edit taken for progress": (
+        Repairs([0.2], [0.1], adopted=1),
+        ["Ingress: foreign edits taken for progress"],
+    ),
+    "nothing measured": (
+        Repairs(),
+        ["Ingress: canary route deleted, repaired", "Ingress: canary route edited, repaired"],
+    ),
 }
 
 

@@ -10,7 +10,9 @@ NOW = 1_764_000_000
 
 
 def alias_set(**changes: Any) -> dict[str, Any]:
-    """The body of model_version_alias.created; `changes` go into its data where they are known there."""
+    """The body of model_version_alias.created; `changes` go into its data where they are known
+    there.
+    """
     body: dict[str, Any] = {
         "entity": "model_version_alias",
         "action": "created",
@@ -22,9 +24,16 @@ def alias_set(**changes: Any) -> dict[str, Any]:
     return body
 
 
-def signed(body: bytes, secret: str = SECRET, delivery: str = "d-1", at: int = NOW) -> dict[str, str]:
+def signed(
+    body: bytes, secret: str = SECRET, delivery: str = "d-1", at: int = NOW
+) -> dict[str, str]:
     """The headers of a delivery."""
-    return {DELIVERY_ID: delivery, TIMESTAMP: str(at), SIGNATURE: sign(secret, delivery, at, body), "Content-Type": "application/json"}
+    return {
+        DELIVERY_ID: delivery,
+        TIMESTAMP: str(at),
+        SIGNATURE: sign(secret, delivery, at, body),
+        "Content-Type": "application/json",
+    }
 
 
 def encoded(body: Any) -> bytes:

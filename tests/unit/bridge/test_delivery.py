@@ -28,7 +28,9 @@ def check(headers: dict[str, str], body: bytes, secrets: tuple[str, ...] = (SECR
 
 
 def test_the_signature_is_the_one_that_mlflow_makes() -> None:
-    assert sign(SECRET, "d-1", NOW, BODY) == _generate_hmac_signature(SECRET, "d-1", str(NOW), BODY.decode())
+    assert sign(SECRET, "d-1", NOW, BODY) == _generate_hmac_signature(
+        SECRET, "d-1", str(NOW), BODY.decode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,20 +54,30 @@ FORGED: dict[str, tuple[dict[str, str | None], bytes, str]] = {
     "another delivery id": ({DELIVERY_ID: "d-2"}, BODY, "does not fit"),
     "another timestamp": ({TIMESTAMP: str(NOW + 1)}, BODY, "does not fit"),
     "another secret": ({SIGNATURE: sign("x" * 32, "d-1", NOW, BODY)}, BODY, "does not fit"),
-    "another version of the scheme": ({SIGNATURE: sign(SECRET, "d-1", NOW, BODY).replace("v1,", "v2,")}, BODY, "does not fit"),
+    "another version of the scheme": (
+        {SIGNATURE: sign(SECRET, "d-1", NOW, BODY).replace("v1,", "v2,")},
+        BODY,
+        "does not fit",
+    ),
     "an empty signature": ({SIGNATURE: "v1,"}, BODY, "does not fit"),
     "a signature that is not ASCII": ({SIGNATURE: "v1,é"}, BODY, "does not fit"),
     "too old": ({TIMESTAMP: str(NOW - 301)}, BODY, "301 s old, at most 300 s"),
     "too early": ({TIMESTAMP: str(NOW + 301)}, BODY, "301 s ahead"),
     "a timestamp that is none": ({TIMESTAMP: "-1"}, BODY, "no Unix time"),
     "a timestamp of another script": ({TIMESTAMP: "١٧٦٤"}, BODY, "no Unix time"),
-    "a delivery id with a dot, which could move the seam": ({DELIVERY_ID: "d.1"}, BODY, "no delivery id"),
+    "a delivery id with a dot, which could move the seam": (
+        {DELIVERY_ID: "d.1"},
+        BODY,
+        "no delivery id",
+    ),
     "a delivery id without end": ({DELIVERY_ID: "d" * 65}, BODY, "no delivery id"),
 }
 
 
 @pytest.mark.parametrize(("changes", "body", "told"), FORGED.values(), ids=FORGED.keys())
-def test_a_forged_webhook_is_refused(changes: dict[str, str | None], body: bytes, told: str) -> None:
+def test_a_forged_webhook_is_refused(
+    changes: dict[str, str | None], body: bytes, told: str
+) -> None:
     headers = {k: v for k, v in {**signed(BODY), **changes}.items() if v is not None}
     with pytest.raises(NotGenuine) as refusal:
         check(headers, body)
@@ -77,14 +89,23 @@ def test_a_forged_webhook_is_refused(changes: dict[str, str | None], body: bytes
 def test_an_alias_that_was_set() -> None:
     event = read(BODY)
     assert isinstance(event, AliasSet)
-    assert (event.workspace, event.model, event.alias, event.model_uri) == ("default", "iris", "production", "models:/iris/2")
+    assert (event.workspace, event.model, event.alias, event.model_uri) == (
+        "default",
+        "iris",
+        "production",
+        "models:/iris/2",
+    )
     assert event.at.isoformat() == "2025-11-24T16:00:00.250000+00:00"
     other = read(encoded(alias_set(workspace="team-a", timestamp="2025-11-24T17:00:00+01:00")))
     assert isinstance(other, AliasSet)
     assert (other.workspace, other.at.isoformat()) == ("team-a", "2025-11-24T16:00:00+00:00")
 
 
-OTHERS = [("model_version", "created"), ("model_version_alias", "deleted"), ("prompt_alias", "created")]
+OTHERS = [
+    ("model_version", "created"),
+    ("model_version_alias", "deleted"),
+    ("prompt_alias", "created"),
+]
 
 
 @pytest.mark.parametrize(("entity", "action"), OTHERS)
@@ -97,7 +118,10 @@ MALFORMED: dict[str, tuple[Any, str]] = {
     "not UTF-8": (b'"\xff"', "not a webhook of MLflow"),
     "JSON without bottom": (b"[" * 60_000, "not a webhook of MLflow"),
     "a list": (encoded([]), "not a webhook of MLflow"),
-    "no data": (encoded({k: v for k, v in alias_set().items() if k != "data"}), "not a webhook of MLflow"),
+    "no data": (
+        encoded({k: v for k, v in alias_set().items() if k != "data"}),
+        "not a webhook of MLflow",
+    ),
     "data that is a text": (encoded(alias_set(data="iris")), "not a webhook of MLflow"),
     "no time": (encoded(alias_set(timestamp="soon")), "not a webhook of MLflow"),
     "a time without zone": (encoded(alias_set(timestamp="2025-11-24T16:00:00")), "no time zone"),

@@ -1,4 +1,6 @@
-"""Answers of the bridge, with a server that plays GitHub on loopback: which of them make MLflow send again, and what is done twice."""
+"""Answers of the bridge, with a server that plays GitHub on loopback: which of them make MLflow
+send again, and what is done twice.
+"""
 
 import asyncio
 import json
@@ -53,7 +55,9 @@ class Hub:
         await self.hold.wait()
         planned = self.answers.get(repository, [])
         status = planned.pop(0) if planned else 204
-        return web.Response(status=status, text="" if status == 204 else '{"message": "no"}', headers=self.headers)
+        return web.Response(
+            status=status, text="" if status == 204 else '{"message": "no"}', headers=self.headers
+        )
 
 
 @dataclass
@@ -64,7 +68,9 @@ class Table:
     bridge: Bridge
     hub: Hub
 
-    async def send(self, body: bytes | None = None, headers: dict[str, str] | None = None, **how: Any) -> tuple[int, dict[str, Any]]:
+    async def send(
+        self, body: bytes | None = None, headers: dict[str, str] | None = None, **how: Any
+    ) -> tuple[int, dict[str, Any]]:
         body = encoded(alias_set()) if body is None else body
         head = signed(body, at=int(time.time()), **how) if headers is None else headers
         async with self.client.post(PATH, data=body, headers=head) as reply:
@@ -110,11 +116,17 @@ async def test_an_alias_that_was_set_is_dispatched(table: Table) -> None:
 @pytest.mark.parametrize(
     ("body", "outcome"),
     [
-        pytest.param(alias_set(alias="staging"), Outcome.IGNORED, id="an alias that is not configured"),
-        pytest.param(alias_set(workspace="team-b"), Outcome.IGNORED, id="a workspace that is not configured"),
+        pytest.param(
+            alias_set(alias="staging"), Outcome.IGNORED, id="an alias that is not configured"
+        ),
+        pytest.param(
+            alias_set(workspace="team-b"), Outcome.IGNORED, id="a workspace that is not configured"
+        ),
         pytest.param(alias_set(action="deleted"), Outcome.IGNORED, id="an alias that was deleted"),
         pytest.param({"hello": 1}, Outcome.MALFORMED, id="signed nonsense"),
-        pytest.param(alias_set(padding="x" * 5000), Outcome.TOO_LARGE, id="a body that is too large"),
+        pytest.param(
+            alias_set(padding="x" * 5000), Outcome.TOO_LARGE, id="a body that is too large"
+        ),
     ],
 )
 async def test_what_leads_to_nothing(table: Table, body: Any, outcome: Outcome) -> None:
@@ -142,11 +154,16 @@ async def test_a_delivery_that_was_carried_out_is_refused_when_it_comes_again(ta
 @pytest.mark.parametrize("first", [500, 502, 503, 429, 408])
 async def test_what_github_cannot_do_now_is_sent_again_by_mlflow(table: Table, first: int) -> None:
     table.hub.answers["acme/iris"] = [first]
-    async with table.client.post(PATH, data=(body := encoded(alias_set())), headers=signed(body, at=int(time.time()))) as reply:
+    async with table.client.post(
+        PATH, data=(body := encoded(alias_set())), headers=signed(body, at=int(time.time()))
+    ) as reply:
         assert reply.status in RETRIED_BY_MLFLOW
         assert reply.headers["Retry-After"] == "7"
     status, answer = await table.send()
-    assert (status, answer["outcome"]) == (200, "Dispatched"), "the same delivery again is a retry, and no replay"
+    assert (status, answer["outcome"]) == (
+        200,
+        "Dispatched",
+    ), "the same delivery again is a retry, and no replay"
 
 
 async def test_a_rate_limit_is_sent_again_and_a_missing_right_is_not(table: Table) -> None:
@@ -160,9 +177,16 @@ async def test_a_rate_limit_is_sent_again_and_a_missing_right_is_not(table: Tabl
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(401, "renew GITHUB_TOKEN"), (404, "correct the mapping's repository"), (422, "correct the mapping"), (301, "correct")],
+    [
+        (401, "renew GITHUB_TOKEN"),
+        (404, "correct the mapping's repository"),
+        (422, "correct the mapping"),
+        (301, "correct"),
+    ],
 )
-async def test_what_somebody_must_change_is_not_sent_again(table: Table, status: int, advice: str) -> None:
+async def test_what_somebody_must_change_is_not_sent_again(
+    table: Table, status: int, advice: str
+) -> None:
     table.hub.answers["acme/iris"] = [status]
     answered, answer = await table.send()
     assert answered not in RETRIED_BY_MLFLOW
@@ -174,7 +198,11 @@ async def test_of_two_targets_only_the_one_that_failed_is_tried_again(table: Tab
     table.hub.answers["acme/two"] = [503]
     assert (await table.send(body))[0] == 503
     assert (await table.send(body))[0] == 200
-    assert [repository for repository, _, _ in table.hub.got] == ["acme/one", "acme/two", "acme/two"]
+    assert [repository for repository, _, _ in table.hub.got] == [
+        "acme/one",
+        "acme/two",
+        "acme/two",
+    ]
 
 
 async def test_the_same_delivery_twice_at_once_is_carried_out_once(table: Table) -> None:
@@ -197,7 +225,9 @@ async def test_too_many_at_once_are_sent_away_for_now(table: Table) -> None:
     assert {status for status, _ in await asyncio.gather(*crowd)} == {200}
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rollout_bridge.server.SLOWEST_BODY", 0.05)
     never = asyncio.Event()
 
@@ -205,7 +235,9 @@ async def test_a_body_that_does_not_come_is_not_waited_for(table: Table, monkeyp
         yield b"{"
         await never.wait()
 
-    async with table.client.post(PATH, data=slow(), headers=signed(b"{", at=int(time.time()))) as reply:
+    async with table.client.post(
+        PATH, data=slow(), headers=signed(b"{", at=int(time.time()))
+    ) as reply:
         assert reply.status == 400
     never.set()
 
@@ -226,10 +258,20 @@ async def test_no_secret_is_logged_or_told(table: Table, caplog: pytest.LogCaptu
     table.hub.answers["acme/iris"] = [500, 401]
     answers = [await table.send(), await table.send(), await table.send(secret="x" * 32)]
     assert {status for status, _ in answers} == {503, 422, 401}
-    lines = [JsonFormatter().format(record) for record in caplog.records if record.name == "rollout_bridge.server"]
-    assert [json.loads(line)["outcome"] for line in lines] == ["Unavailable", "Refused", "NotGenuine"]
+    lines = [
+        JsonFormatter().format(record)
+        for record in caplog.records
+        if record.name == "rollout_bridge.server"
+    ]
+    assert [json.loads(line)["outcome"] for line in lines] == [
+        "Unavailable",
+        "Refused",
+        "NotGenuine",
+    ]
     assert json.loads(lines[0])["delivery"] == "d-1"
-    assert "nobody-may-see" not in caplog.text + str(answers) + "".join(lines) + repr(table.bridge.settings)
+    assert "nobody-may-see" not in caplog.text + str(answers) + "".join(lines) + repr(
+        table.bridge.settings
+    )
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
@@ -249,7 +291,9 @@ async def test_health_and_metrics_are_on_another_port(table: Table) -> None:
     assert 'modelrollout_bridge_webhooks_total{outcome="Dispatched"}' in text
 
 
-def test_deliveries_are_forgotten_in_time_and_are_not_without_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deliveries_are_forgotten_in_time_and_are_not_without_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(replays, "MOST", 2)
     now = 0.0
     known = Replays(600, clock=lambda: now)
@@ -265,12 +309,23 @@ def test_deliveries_are_forgotten_in_time_and_are_not_without_number(monkeypatch
     assert known._known.keys() == {"c"}
 
 
-SEEN = {"metadata": {"uid": "u", "resourceVersion": "7", "annotations": {"rollouts.mlops.dev/requested-at": "2026-01-01T00:00:00+00:00"}}}
+SEEN = {
+    "metadata": {
+        "uid": "u",
+        "resourceVersion": "7",
+        "annotations": {"rollouts.mlops.dev/requested-at": "2026-01-01T00:00:00+00:00"},
+    }
+}
 
 
 def test_what_is_applied_is_modeluri_the_template_and_who_asked_and_nothing_else() -> None:
-    (target,) = parse("mappings: [{model: iris, alias: a, rollout: {namespace: ns, name: i, template: {traffic: {host: a.b}}}}]").targets(
-        event := AliasSet("default", "iris", "a", "3", replayed_at := requested_at(SEEN) or pytest.fail("no time"))
+    (target,) = parse(
+        "mappings: [{model: iris, alias: a, rollout: {namespace: ns, name: i, template: {traffic:"
+        " {host: a.b}}}}]"
+    ).targets(
+        event := AliasSet(
+            "default", "iris", "a", "3", replayed_at := requested_at(SEEN) or pytest.fail("no time")
+        )
     )
     body = manifest(target, event, SEEN)  # type: ignore[arg-type]
     assert body["spec"] == {"modelUri": "models:/iris/3", "traffic": {"host": "a.b"}}
@@ -281,11 +336,18 @@ def test_what_is_applied_is_modeluri_the_template_and_who_asked_and_nothing_else
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-01-01T00:00:00"])
 def test_a_time_that_cannot_be_read_orders_nothing(text: str) -> None:
-    assert requested_at({"metadata": {"annotations": {"rollouts.mlops.dev/requested-at": text}}}) is None
+    assert (
+        requested_at({"metadata": {"annotations": {"rollouts.mlops.dev/requested-at": text}}})
+        is None
+    )
     assert requested_at({"metadata": {}}) is None
 
 
 def test_a_conflict_names_field_and_owner() -> None:
-    cause = {"reason": "FieldManagerConflict", "message": 'conflict with "kubectl"', "field": ".spec.modelUri"}
+    cause = {
+        "reason": "FieldManagerConflict",
+        "message": 'conflict with "kubectl"',
+        "field": ".spec.modelUri",
+    }
     assert conflicts({"details": {"causes": [cause]}}) == ['.spec.modelUri conflict with "kubectl"']
     assert conflicts({"message": "the object has been modified"}) == []

@@ -12,14 +12,30 @@ from rollout_operator.domain.status import Status
 from tests.unit.engine.builders import at, spec
 
 
-def rollout(status: Status, of: Spec | None = None, generation: int = 1, **metadata: Any) -> Rollout:
+def rollout(
+    status: Status, of: Spec | None = None, generation: int = 1, **metadata: Any
+) -> Rollout:
     """The rollout `iris` in namespace `models` with this status."""
-    meta = {"name": "iris", "namespace": "models", "generation": generation, "creationTimestamp": "2026-11-23T11:00:00Z", **metadata}
-    return Rollout.of({"metadata": meta, "spec": (of or spec("models:/iris/2")).to_api(), "status": status.to_api()})
+    meta = {
+        "name": "iris",
+        "namespace": "models",
+        "generation": generation,
+        "creationTimestamp": "2026-11-23T11:00:00Z",
+        **metadata,
+    }
+    return Rollout.of(
+        {
+            "metadata": meta,
+            "spec": (of or spec("models:/iris/2")).to_api(),
+            "status": status.to_api(),
+        }
+    )
 
 
 def look(of: Rollout, now: float, **changes: Any) -> Look:
-    """A look at it, `now` seconds after the start of the story; what is shown of accuracy begins a minute before."""
+    """A look at it, `now` seconds after the start of the story; what is shown of accuracy begins a
+    minute before.
+    """
     values: dict[str, Any] = {"rollout": of, "now": at(now), "since": at(now - 60)}
     return Look(**(values | changes))
 
@@ -33,5 +49,7 @@ def printed(what: RenderableType, width: int = 80, colour: bool = False) -> str:
     """What a terminal of this width shows; every line without what blanks follow."""
     out = io.StringIO()
     system: Any = "standard" if colour else None
-    Console(file=out, width=width, color_system=system, force_terminal=colour, highlight=False).print(what)
+    Console(
+        file=out, width=width, color_system=system, force_terminal=colour, highlight=False
+    ).print(what)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())

@@ -24,7 +24,9 @@ def test_a_step_up_is_drawn_against_the_threshold() -> None:
 
 
 def test_two_values_on_one_row_are_both_named() -> None:
-    drawn = "\n".join(rows(Line("stable", "", [(1, 0.701)]), Line("candidate", "", [(1, 0.99), (2, 0.99)])))
+    drawn = "\n".join(
+        rows(Line("stable", "", [(1, 0.701)]), Line("candidate", "", [(1, 0.99), (2, 0.99)]))
+    )
     assert "0.701 stable  0.700 asked" in drawn
 
 
@@ -38,6 +40,8 @@ def test_long_gaps_stay_gaps_and_short_ones_are_bridged() -> None:
 
 def test_it_stays_within_its_width_and_within_ascii() -> None:
     for width in (40, 71, 151):
-        drawn = chart([Line("stable", "", [(0, 0.2), (9, 0.9)])], 0.7, Frame(width, 6, 0, 10, "then"), PLAIN)
+        drawn = chart(
+            [Line("stable", "", [(0, 0.2), (9, 0.9)])], 0.7, Frame(width, 6, 0, 10, "then"), PLAIN
+        )
         assert all(len(text.plain.rstrip()) <= width for text in drawn)
         assert all(text.plain.isascii() for text in drawn)

@@ -1,4 +1,6 @@
-"""What `doctor` finds, and what it says to do. Answers are scripted: faults of a cluster must be there to be found."""
+"""What `doctor` finds, and what it says to do. Answers are scripted: faults of a cluster must be
+there to be found.
+"""
 
 import json
 from collections.abc import Mapping
@@ -38,14 +40,18 @@ class Scripted:
         return {"items": self._lists[path]}
 
 
-def prometheus(answers: Mapping[str, list[dict[str, Any]]], names: list[str] | None = None) -> Prometheus:
+def prometheus(
+    answers: Mapping[str, list[dict[str, Any]]], names: list[str] | None = None
+) -> Prometheus:
     """Answers the first query part that fits; nothing to all others."""
 
     def ask(path: str, asked: Mapping[str, str]) -> tuple[int, bytes]:
         if path.startswith("label/"):
             return 200, json.dumps({"status": "success", "data": names or []}).encode()
         found = next((a for part, a in answers.items() if part in asked["query"]), [])
-        return 200, json.dumps({"status": "success", "data": {"resultType": "vector", "result": found}}).encode()
+        return 200, json.dumps(
+            {"status": "success", "data": {"resultType": "vector", "result": found}}
+        ).encode()
 
     return Prometheus("Prometheus (scripted)", ask)
 
@@ -58,9 +64,24 @@ MINE = f'count by (pod) (ml_model_accuracy{{namespace="models", revision="{REVIS
 ELSEWHERE = "count by (namespace, revision)"
 PHASE = {"modelrollout_phase": vector(1)}
 SERIES: dict[str, tuple[Prometheus, Level, str, str]] = {
-    "all well": (prometheus({MINE: vector(1, pod="a"), "time()": vector(4), **PHASE}), Level.GOOD, "1 pod, newest sample 4 s old", ""),
-    "nothing like it": (prometheus(PHASE), Level.BAD, "nothing like it", "annotated prometheus.io/scrape"),
-    "a name that is close": (prometheus(PHASE, ["ml_model_acuracy", "up"]), Level.BAD, "close to it are ml_model_acuracy", "scrape"),
+    "all well": (
+        prometheus({MINE: vector(1, pod="a"), "time()": vector(4), **PHASE}),
+        Level.GOOD,
+        "1 pod, newest sample 4 s old",
+        "",
+    ),
+    "nothing like it": (
+        prometheus(PHASE),
+        Level.BAD,
+        "nothing like it",
+        "annotated prometheus.io/scrape",
+    ),
+    "a name that is close": (
+        prometheus(PHASE, ["ml_model_acuracy", "up"]),
+        Level.BAD,
+        "close to it are ml_model_acuracy",
+        "scrape",
+    ),
     "without the label": (
         prometheus({ELSEWHERE: vector(1, namespace="models"), **PHASE}),
         Level.BAD,
@@ -74,7 +95,9 @@ SERIES: dict[str, tuple[Prometheus, Level, str, str]] = {
         "scrape",
     ),
     "two addresses": (
-        prometheus({"> 1": vector(2, pod="a"), MINE: vector(2, pod="a"), "time()": vector(1), **PHASE}),
+        prometheus(
+            {"> 1": vector(2, pod="a"), MINE: vector(2, pod="a"), "time()": vector(1), **PHASE}
+        ),
         Level.BAD,
         "scraped at several addresses",
         "keep one scrape job",
@@ -85,7 +108,12 @@ SERIES: dict[str, tuple[Prometheus, Level, str, str]] = {
         "130 s old",
         "every two minutes",
     ),
-    "no label pod": (prometheus({MINE: vector(1), "time()": vector(1), **PHASE}), Level.WARNING, "no label pod", "relabelling"),
+    "no label pod": (
+        prometheus({MINE: vector(1), "time()": vector(1), **PHASE}),
+        Level.WARNING,
+        "no label pod",
+        "relabelling",
+    ),
     "the operator is not scraped": (
         prometheus({MINE: vector(1, pod="a"), "time()": vector(1)}),
         Level.WARNING,
@@ -104,7 +132,10 @@ def test_series(source: Prometheus, level: Level, part: str, todo: str) -> None:
 
 @pytest.mark.parametrize(
     ("ahead", "levels"),
-    [pytest.param(0, [Level.GOOD], id="in step"), pytest.param(60, [Level.GOOD, Level.WARNING], id="a minute ahead")],
+    [
+        pytest.param(0, [Level.GOOD], id="in step"),
+        pytest.param(60, [Level.GOOD, Level.WARNING], id="a minute ahead"),
+    ],
 )
 def test_clock(ahead: float, levels: list[Level]) -> None:
     now = datetime.now(UTC).timestamp()
@@ -113,7 +144,13 @@ def test_clock(ahead: float, levels: list[Level]) -> None:
 
 CLASSES = "/apis/networking.k8s.io/v1/ingressclasses"
 GATEWAY = "/apis/gateway.networking.k8s.io/v1"
-HTTP_ROUTE = {"traffic": {"provider": "HTTPRoute", "host": "a.example.com", "parentRefs": [{"name": "public"}]}}
+HTTP_ROUTE = {
+    "traffic": {
+        "provider": "HTTPRoute",
+        "host": "a.example.com",
+        "parentRefs": [{"name": "public"}],
+    }
+}
 
 
 def ingress_class(name: str, controller: str) -> dict[str, Any]:
@@ -121,18 +158,39 @@ def ingress_class(name: str, controller: str) -> dict[str, Any]:
 
 
 ROUTERS: dict[str, tuple[dict[str, list[dict[str, Any]]], dict[str, Any], Level, str]] = {
-    "nginx": ({CLASSES: [ingress_class("nginx", "k8s.io/ingress-nginx")]}, {}, Level.GOOD, "IngressClass nginx"),
+    "nginx": (
+        {CLASSES: [ingress_class("nginx", "k8s.io/ingress-nginx")]},
+        {},
+        Level.GOOD,
+        "IngressClass nginx",
+    ),
     "no class at all": ({CLASSES: []}, {}, Level.BAD, "there is none at all"),
-    "another name": ({CLASSES: [ingress_class("nginx-public", "k8s.io/ingress-nginx")]}, {}, Level.BAD, "there is nginx-public"),
-    "a controller that nobody knows": ({CLASSES: [ingress_class("nginx", "haproxy.org/x")]}, {}, Level.WARNING, "does not know"),
+    "another name": (
+        {CLASSES: [ingress_class("nginx-public", "k8s.io/ingress-nginx")]},
+        {},
+        Level.BAD,
+        "there is nginx-public",
+    ),
+    "a controller that nobody knows": (
+        {CLASSES: [ingress_class("nginx", "haproxy.org/x")]},
+        {},
+        Level.WARNING,
+        "does not know",
+    ),
     "Gateway API": ({GATEWAY: []}, HTTP_ROUTE, Level.GOOD, "Gateway API is installed"),
     "no Gateway API": ({}, HTTP_ROUTE, Level.BAD, "not installed"),
 }
 
 
-@pytest.mark.parametrize(("lists", "changes", "level", "part"), ROUTERS.values(), ids=ROUTERS.keys())
-def test_router(lists: dict[str, list[dict[str, Any]]], changes: dict[str, Any], level: Level, part: str) -> None:
-    (found,) = router(cast("Access", Scripted(lists)), rollout(PROMOTED, spec("models:/iris/1", **changes)))
+@pytest.mark.parametrize(
+    ("lists", "changes", "level", "part"), ROUTERS.values(), ids=ROUTERS.keys()
+)
+def test_router(
+    lists: dict[str, list[dict[str, Any]]], changes: dict[str, Any], level: Level, part: str
+) -> None:
+    (found,) = router(
+        cast("Access", Scripted(lists)), rollout(PROMOTED, spec("models:/iris/1", **changes))
+    )
     assert (found.level, part in found.found) == (level, True), found
     assert found.todo or level is Level.GOOD
 
@@ -143,10 +201,22 @@ ROLLOUTS: dict[str, tuple[Rollout, Level, str]] = {
     "paused": (rollout(on_trial(paused_since=at(1))), Level.WARNING, "paused in phase Trial"),
     "rolled back": (rollout(on_trial(phase=Phase.ROLLED_BACK)), Level.WARNING, "RolledBack"),
     "halted": (rollout(on_trial(halted=True)), Level.WARNING, "Trial"),
-    "a host that is taken": (rollout(PROMOTED.model_copy(update={"invalid": "answered by the older a/b"})), Level.BAD, "the older a/b"),
-    "an object that is refused": (rollout(PROMOTED.model_copy(update={"refused": "no quota"})), Level.BAD, "no quota"),
+    "a host that is taken": (
+        rollout(PROMOTED.model_copy(update={"invalid": "answered by the older a/b"})),
+        Level.BAD,
+        "the older a/b",
+    ),
+    "an object that is refused": (
+        rollout(PROMOTED.model_copy(update={"refused": "no quota"})),
+        Level.BAD,
+        "no quota",
+    ),
     "a route that is not accepted": (
-        rollout(PROMOTED.model_copy(update={"unrouted": Unrouted(since=at(1), message="NoMatchingParent")})),
+        rollout(
+            PROMOTED.model_copy(
+                update={"unrouted": Unrouted(since=at(1), message="NoMatchingParent")}
+            )
+        ),
         Level.BAD,
         "NoMatchingParent",
     ),
@@ -159,18 +229,27 @@ def test_rollout(one: Rollout, level: Level, part: str) -> None:
     assert (found.level, part in found.found) == (level, True), found
 
 
-@pytest.mark.parametrize(("accepted", "reason"), [(False, "RouteNotAccepted"), (True, "RouteDoesNotAnswer")])
-def test_a_promoted_rollout_without_its_route_is_told_by_the_reason_of_its_conditions(accepted: bool, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("accepted", "reason"), [(False, "RouteNotAccepted"), (True, "RouteDoesNotAnswer")]
+)
+def test_a_promoted_rollout_without_its_route_is_told_by_the_reason_of_its_conditions(
+    accepted: bool, reason: str
+) -> None:
     lacks = Unrouted(since=at(1), accepted=accepted, message="It leads elsewhere.")
     (found,) = of_rollout(rollout(PROMOTED.model_copy(update={"unrouted": lacks})), at(60))
     assert found.todo.endswith(f" {reason}"), found
 
 
 def test_a_foreign_route_on_the_host_is_told_beside_the_phase() -> None:
-    well, scaled = of_rollout(rollout(PROMOTED.model_copy(update={"scaled": "kubectl scales Deployment iris-1"})), at(60))
+    well, scaled = of_rollout(
+        rollout(PROMOTED.model_copy(update={"scaled": "kubectl scales Deployment iris-1"})), at(60)
+    )
     assert (well.level, scaled.level) == (Level.GOOD, Level.WARNING)
     assert "kubectl scales" in scaled.found
-    well, shared = of_rollout(rollout(PROMOTED.model_copy(update={"shared": "Ingress web/shop: no ModelRollout's"})), at(60))
+    well, shared = of_rollout(
+        rollout(PROMOTED.model_copy(update={"shared": "Ingress web/shop: no ModelRollout's"})),
+        at(60),
+    )
     assert (well.level, shared.level) == (Level.GOOD, Level.WARNING)
     assert "Ingress web/shop" in shared.found
 

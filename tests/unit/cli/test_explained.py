@@ -27,9 +27,13 @@ FAR = "the Gateway has not taken the HTTPRoute over yet"
 
 
 class Cluster:
-    """An API server that has these Deployments of the rollout, and the operator's with these variables."""
+    """An API server that has these Deployments of the rollout, and the operator's with these
+    variables.
+    """
 
-    def __init__(self, workloads: dict[str, Workload], refuses: bool = False, **variables: str) -> None:
+    def __init__(
+        self, workloads: dict[str, Workload], refuses: bool = False, **variables: str
+    ) -> None:
         self._workloads, self._variables, self._refuses = workloads, variables, refuses
 
     def items(self, path: str, selector: str = "") -> list[dict[str, Any]]:
@@ -52,7 +56,12 @@ READY = {V1.revision: Workload(2, 2), V2.revision: Workload(1, 1)}
 
 
 def look(second: float, **changes: Any) -> Observed:
-    values: dict[str, Any] = {"spec": TO_2, "status": on_trial(), "workloads": READY, "answers": accuracy(0.93, second - 1)}
+    values: dict[str, Any] = {
+        "spec": TO_2,
+        "status": on_trial(),
+        "workloads": READY,
+        "answers": accuracy(0.93, second - 1),
+    }
     return observed(second, **(values | changes))
 
 
@@ -62,24 +71,40 @@ LOOKS: dict[str, Observed] = {
     "a bad model": look(8, answers=accuracy(0.5, 7)),
     "no evidence": look(21, answers=accuracy(0.93, -60)),
     "a route that the Gateway does not follow": look(21, route_trouble=FAR),
-    "an object that is refused": look(21, route_trouble="HTTP 403 no quota is left", refused="HTTP 403 no quota is left"),
-    "an object of another's": look(21, route_trouble="another's", refused="another's", foreign=True),
+    "an object that is refused": look(
+        21, route_trouble="HTTP 403 no quota is left", refused="HTTP 403 no quota is left"
+    ),
+    "an object of another's": look(
+        21, route_trouble="another's", refused="another's", foreign=True
+    ),
     "pods that another scales": look(8, scaled="kubectl scales Deployment iris-1"),
     "an abort": look(8, commands={"abort": "2"}),
     "a promotion by hand": look(8, commands={"promote": "2"}),
     "a skipped step": look(8, commands={"skip": "2"}),
     "a command for another attempt": look(8, commands={"abort": "1"}),
-    "an abort while it is paused": look(8, commands={"abort": "2"}, spec=spec("models:/iris/2", paused=True)),
-    "a retry of what is halted": look(8, commands={"retry": "2"}, status=on_trial(halted=True), image="registry.example.com/new:2"),
-    "pods that are lost": look(8, workloads={V1.revision: Workload(2, 2), V2.revision: Workload(0, 1)}),
+    "an abort while it is paused": look(
+        8, commands={"abort": "2"}, spec=spec("models:/iris/2", paused=True)
+    ),
+    "a retry of what is halted": look(
+        8, commands={"retry": "2"}, status=on_trial(halted=True), image="registry.example.com/new:2"
+    ),
+    "pods that are lost": look(
+        8, workloads={V1.revision: Workload(2, 2), V2.revision: Workload(0, 1)}
+    ),
     "routers that lag a minute behind": look(21, route_trouble=FAR, drain=timedelta(seconds=60)),
     "all requests, for less than routers lag behind": look(
-        15, drain=timedelta(seconds=60), status=on_trial(phase=Phase.SHIFTING, weight=100, candidate=revision(2, replicas=2))
+        15,
+        drain=timedelta(seconds=60),
+        status=on_trial(phase=Phase.SHIFTING, weight=100, candidate=revision(2, replicas=2)),
     ),
     "all requests, and a route that does not follow": look(
-        15, route_trouble=FAR, status=on_trial(phase=Phase.SHIFTING, weight=100, candidate=revision(2, replicas=1))
+        15,
+        route_trouble=FAR,
+        status=on_trial(phase=Phase.SHIFTING, weight=100, candidate=revision(2, replicas=1)),
     ),
-    "a host that an older rollout has": look(8, spec=None, spec_error="a.example.com/ is answered by the older ModelRollout a/b"),
+    "a host that an older rollout has": look(
+        8, spec=None, spec_error="a.example.com/ is answered by the older ModelRollout a/b"
+    ),
 }
 
 
@@ -88,7 +113,10 @@ def rebuilt(seen: Observed) -> Observed:
     wanted = seen.spec or TO_2
     noted = decide(replace(seen, commands={})).status
     status = seen.status.model_copy(
-        update={n: getattr(noted, n) for n in ("waits_for", "refused", "scaled", "invalid", "observed_generation")}
+        update={
+            n: getattr(noted, n)
+            for n in ("waits_for", "refused", "scaled", "invalid", "observed_generation")
+        }
     )
     annotations = {f"{GROUP}/{verb}": attempt for verb, attempt in seen.commands.items()}
     rollout = made(status, wanted, uid=UID, annotations=annotations)
@@ -101,25 +129,52 @@ def rebuilt(seen: Observed) -> Observed:
 @pytest.mark.parametrize("seen", LOOKS.values(), ids=LOOKS.keys())
 def test_it_decides_as_the_operator_does(seen: Observed) -> None:
     theirs, ours = decide(seen), decide(rebuilt(seen))
-    told = [(p.status.phase, p.status.step, p.status.weight, p.status.reason, p.status.message, p.status.invalid) for p in (theirs, ours)]
+    told = [
+        (
+            p.status.phase,
+            p.status.step,
+            p.status.weight,
+            p.status.reason,
+            p.status.message,
+            p.status.invalid,
+        )
+        for p in (theirs, ours)
+    ]
     assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Observed)])
 def test_no_part_of_the_observation_is_left_out(name: str) -> None:
     tree = ast.parse(inspect.getsource(explained.observation))
-    (call,) = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "Observed"]
+    (call,) = [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "Observed"
+    ]
     assert name in {keyword.arg for keyword in call.keywords}
 
 
 SAME = {"uid", "name", "generation", "baseline"}
 """What a decision takes as it is."""
-UNKNOWN = {"resolution", "stable_endpoints", "reported", "refused", "refusing", "unaccepted", "heard", "scaled", "claims", "recovered"}
-"""What only the operator knows: the registry's answer, what phase Switching looks at, which verdicts the registry was told; and
-an object that is refused on the way, which is trouble of the route; a new route on the way, which is judged where it is promoted;
-whether a route answers, which is judged there and on a first deploy; who else
-scales a Deployment, which is told in status; routes of others on the host, which are told in status and
-held as trouble of the route; what a status that was removed is made from."""
+UNKNOWN = {
+    "resolution",
+    "stable_endpoints",
+    "reported",
+    "refused",
+    "refusing",
+    "unaccepted",
+    "heard",
+    "scaled",
+    "claims",
+    "recovered",
+}
+"""What only the operator knows: the registry's answer, what phase Switching looks at, which
+verdicts the registry was told; and an object that is refused on the way, which is trouble of the
+route; a new route on the way, which is judged where it is promoted; whether a route answers, which
+is judged there and on a first deploy; who else scales a Deployment, which is told in status; routes
+of others on the host, which are told in status and held as trouble of the route; what a status that
+was removed is made from.
+"""
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Observed) if f.name not in SAME | UNKNOWN])
@@ -131,7 +186,9 @@ def test_each_part_differs_in_some_look(name: str) -> None:
 
 def test_who_may_not_look_at_deployments_is_told_all_the_same() -> None:
     asked, rollout = Asked(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
-    blind = explained.observation(cast("Access", Cluster({}, refuses=True)), rollout, TO_2, asked, look(8).now)
+    blind = explained.observation(
+        cast("Access", Cluster({}, refuses=True)), rollout, TO_2, asked, look(8).now
+    )
     assert (blind.drain, blind.image) == (DRAIN, V2.image)
     assert decide(blind).status.phase is Phase.TRIAL
 
@@ -144,7 +201,10 @@ SAID: dict[str, tuple[str, str]] = {
     "an abort while it is paused": ("would go to phase RollingBack", "was aborted"),
     "a retry of what is halted": ("would go to phase Starting", "Waiting for"),
     "a skipped step": ("would go to step 2", ""),
-    "a host that an older rollout has": ("It is held, and nothing is measured: ", "answered by the older ModelRollout"),
+    "a host that an older rollout has": (
+        "It is held, and nothing is measured: ",
+        "answered by the older ModelRollout",
+    ),
 }
 
 
@@ -152,6 +212,10 @@ SAID: dict[str, tuple[str, str]] = {
 def test_what_is_said(name: str, sentences: tuple[str, str]) -> None:
     seen = rebuilt(LOOKS[name])
     status = seen.status
-    rollout = Rollout({"metadata": {"name": "iris", "namespace": "models", "generation": 1}}, status, seen.spec or TO_2)
+    rollout = Rollout(
+        {"metadata": {"name": "iris", "namespace": "models", "generation": 1}},
+        status,
+        seen.spec or TO_2,
+    )
     said = "\n".join(explain._next(Explained(rollout, seen.now, (), decide(seen))))
     assert all(sentence in said for sentence in sentences), said

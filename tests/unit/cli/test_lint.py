@@ -1,4 +1,6 @@
-"""`lint` judges as the API server does: tests/api holds the same tables against the API server itself."""
+"""`lint` judges as the API server does: tests/api holds the same tables against the API server
+itself.
+"""
 
 import json
 from pathlib import Path
@@ -31,7 +33,9 @@ def test_refused_with_the_sentence_of_the_api_server(spec: dict[str, Any], sente
     assert sentence in "\n".join(map(str, found))
 
 
-@pytest.mark.parametrize(("traffic", "sentence"), REFUSED_TRAFFIC.values(), ids=REFUSED_TRAFFIC.keys())
+@pytest.mark.parametrize(
+    ("traffic", "sentence"), REFUSED_TRAFFIC.values(), ids=REFUSED_TRAFFIC.keys()
+)
 def test_refused_traffic(traffic: dict[str, Any], sentence: str) -> None:
     # Server-side apply has words of its own for an unknown field.
     expected = sentence.replace("field not declared in schema", "unknown field")
@@ -59,26 +63,43 @@ def test_every_rule_of_the_crd_is_broken_by_an_entry_of_the_table() -> None:
                 collect(inner)
 
     collect(crd()["spec"]["versions"][0]["schema"])
-    specs = [spec for spec, _ in REFUSED.values()] + [{**MINIMAL, "traffic": traffic} for traffic, _ in REFUSED_TRAFFIC.values()]
+    specs = [spec for spec, _ in REFUSED.values()] + [
+        {**MINIMAL, "traffic": traffic} for traffic, _ in REFUSED_TRAFFIC.values()
+    ]
     said = "\n".join(str(f) for spec in specs for f in judge(manifest(spec)))
     said += "\n".join(str(f) for name, _ in NAMES.values() for f in judge(manifest(MINIMAL, name)))
     assert [message for message in dict.fromkeys(rules) if message not in said] == []
 
 
 OTHER: dict[str, tuple[Any, str]] = {
-    "another version": ({**manifest(MINIMAL), "apiVersion": "rollouts.mlops.dev/v9"}, "write rollouts.mlops.dev/v1alpha1"),
+    "another version": (
+        {**manifest(MINIMAL), "apiVersion": "rollouts.mlops.dev/v9"},
+        "write rollouts.mlops.dev/v1alpha1",
+    ),
     "no name": ({**manifest(MINIMAL), "metadata": {}}, "metadata.name: Required value"),
-    "no spec": ({k: v for k, v in manifest(MINIMAL).items() if k != "spec"}, "spec: Required value"),
+    "no spec": (
+        {k: v for k, v in manifest(MINIMAL).items() if k != "spec"},
+        "spec: Required value",
+    ),
     "text for a number": (manifest(with_field("replicas", "two")), "must be of type integer"),
     "half a CPU, as a Deployment takes it": (
         manifest(with_field("resources", {"requests": {"cpu": 0.5}})),
         "must be of type int or string: write it in quotes",
     ),
     "a truth for a number": (manifest(with_field("replicas", True)), "must be of type integer"),
-    "null for a field without default": (manifest({**MINIMAL, "modelUri": None}), "spec.modelUri: Required value"),
+    "null for a field without default": (
+        manifest({**MINIMAL, "modelUri": None}),
+        "spec.modelUri: Required value",
+    ),
     "a list for a mapping": (manifest(with_field("traffic", ["iris"])), "must be of type object"),
-    "a URI that is too long": (manifest(with_field("modelUri", "models:/" + "i" * 250 + "/7")), "may not be more than 256"),
-    "too many steps": (manifest(with_field("strategy.steps", [{"weight": n} for n in range(1, 22)])), "must have at most 20 items"),
+    "a URI that is too long": (
+        manifest(with_field("modelUri", "models:/" + "i" * 250 + "/7")),
+        "may not be more than 256",
+    ),
+    "too many steps": (
+        manifest(with_field("strategy.steps", [{"weight": n} for n in range(1, 22)])),
+        "must have at most 20 items",
+    ),
 }
 
 
@@ -121,48 +142,78 @@ spec:
 """
 
 
-def test_findings_name_file_line_and_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_findings_name_file_line_and_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "iris.yaml"
     file.write_text(TEXT)
     assert run(["lint", str(file)]) == 1
     said = capsys.readouterr().out
     assert f"{file}:13:5: spec.traffic.hots: unknown field" in said
-    assert f"{file}:12:3: spec.traffic.host: Required value" in said, "a missing field is told where it would belong"
+    assert f"{file}:12:3: spec.traffic.host: Required value" in said, (
+        "a missing field is told where it would belong"
+    )
     assert "1 other object not looked at" in said
     file.write_text(TEXT.replace("hots", "host"))
     assert run(["lint", str(tmp_path), "-o", "json"]) == 1
     (found,) = json.loads(capsys.readouterr().out)
-    assert (found["line"], found["message"]) == (17, f"spec.analysis.gates[1]: {found['message'].split(': ', 1)[1]}")
+    assert (found["line"], found["message"]) == (
+        17,
+        f"spec.analysis.gates[1]: {found['message'].split(': ', 1)[1]}",
+    )
     file.write_text(TEXT.replace("hots", "host").replace("max: 7", "max: 0.7"))
     assert run(["lint", str(file)]) == 0
     assert "1 ModelRollout: the API server would take it" in capsys.readouterr().out
 
 
 def claiming(name: str, traffic: str, namespace: str = "models") -> str:
-    head = f"apiVersion: rollouts.mlops.dev/v1alpha1\nkind: ModelRollout\nmetadata: {{name: {name}, namespace: {namespace}}}\n"
+    head = (
+        f"apiVersion: rollouts.mlops.dev/v1alpha1\nkind: ModelRollout\nmetadata: {{name: {name},"
+        f" namespace: {namespace}}}\n"
+    )
     return f"{head}spec:\n  modelUri: models:/iris/7\n  traffic: {traffic}\n---\n"
 
 
 TOGETHER = {
     "one host": ("{host: iris.example.com}", "{host: iris.example.com, path: /}", True),
     "another path": ("{host: iris.example.com}", "{host: iris.example.com, path: /two}", False),
-    "another class": ("{host: iris.example.com}", "{host: iris.example.com, ingressClassName: traefik}", False),
+    "another class": (
+        "{host: iris.example.com}",
+        "{host: iris.example.com, ingressClassName: traefik}",
+        False,
+    ),
     "one Gateway": (
         "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public}]}",
-        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: inside}, {name: public}]}",
+        (
+            "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: inside}, {name:"
+            " public}]}"
+        ),
         True,
     ),
     "one listener of it, and all": (
-        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public, sectionName: https}]}",
+        (
+            "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public, sectionName:"
+            " https}]}"
+        ),
         "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public}]}",
         True,
     ),
     "two listeners of it": (
-        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public, sectionName: https}]}",
-        "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public, sectionName: http}]}",
+        (
+            "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public, sectionName:"
+            " https}]}"
+        ),
+        (
+            "{provider: HTTPRoute, host: iris.example.com, parentRefs: [{name: public, sectionName:"
+            " http}]}"
+        ),
         False,
     ),
-    "what is no traffic is said once": ("{host: iris.example.com}", "{host: iris.example.com, path: 7}", None),
+    "what is no traffic is said once": (
+        "{host: iris.example.com}",
+        "{host: iris.example.com, path: 7}",
+        None,
+    ),
 }
 
 
@@ -188,7 +239,9 @@ def test_two_rollouts_of_one_run_with_one_host_and_path(
     ],
     ids=["each with a Gateway of its own", "an Ingress, whose router is the cluster's"],
 )
-def test_two_rollouts_of_one_run_in_two_namespaces(traffic: str, taken: bool, tmp_path: Path) -> None:
+def test_two_rollouts_of_one_run_in_two_namespaces(
+    traffic: str, taken: bool, tmp_path: Path
+) -> None:
     file = tmp_path / "both.yaml"
     file.write_text(claiming("iris", traffic, "one") + claiming("iris", traffic, "two"))
     assert run(["lint", str(file)]) == int(taken)

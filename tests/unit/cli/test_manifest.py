@@ -1,4 +1,6 @@
-"""Manifests as kubectl reads them: tests/api/test_yaml.py holds the same tables against kubectl and the API server."""
+"""Manifests as kubectl reads them: tests/api/test_yaml.py holds the same tables against kubectl and
+the API server.
+"""
 
 import json
 from pathlib import Path
@@ -25,12 +27,20 @@ def test_scalars(scalar: str, expected: Any) -> None:
 
 @pytest.mark.parametrize(("text", "names"), TEXTS.values(), ids=TEXTS.keys())
 def test_texts(text: str, names: list[str]) -> None:
-    objects = [value for document in read(text) if isinstance(document, Document) for _, value in document.objects()]
+    objects = [
+        value
+        for document in read(text)
+        if isinstance(document, Document)
+        for _, value in document.objects()
+    ]
     assert [one["metadata"]["name"] for one in objects] == names
 
 
 def test_aliases_that_would_fill_any_memory_are_refused() -> None:
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))]
+    lines = [
+        "a0: &a0 [x, x, x, x, x, x, x, x, x, x]",
+        *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)),
+    ]
     *_, last = read("\n".join(lines))
     assert isinstance(last, Trouble)
     assert "aliases make more than" in last.message
@@ -66,21 +76,31 @@ def test_lint_sees_through_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[
     file.write_text(LIST)
     assert run(["lint", str(file), "-o", "json"]) == 1
     (found,) = json.loads(capsys.readouterr().out)
-    assert (found["line"], found["message"].split(": ")[0]) == (7, "items[1].metadata.annotations.rollouts.mlops.dev/retry")
+    assert (found["line"], found["message"].split(": ")[0]) == (
+        7,
+        "items[1].metadata.annotations.rollouts.mlops.dev/retry",
+    )
     file.write_text(LIST.replace("retry: 3", 'retry: "3"'))
     assert run(["lint", str(file)]) == 0
-    assert "1 ModelRollout: the API server would take it (1 other object not looked at)" in capsys.readouterr().out
+    assert (
+        "1 ModelRollout: the API server would take it (1 other object not looked at)"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "code", "told"),
     [
         pytest.param(LIST.replace("retry: 3", 'retry: "3"'), 0, "Promoted", id="a list with 1e-2"),
-        pytest.param(LIST, 64, "would be refused: metadata.annotations", id="a number as annotation"),
+        pytest.param(
+            LIST, 64, "would be refused: metadata.annotations", id="a number as annotation"
+        ),
         pytest.param(LIST + "  status: [\n", 64, "not YAML", id="no YAML"),
     ],
 )
-def test_simulate_reads_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, code: int, told: str) -> None:
+def test_simulate_reads_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, code: int, told: str
+) -> None:
     file = tmp_path / "list.yaml"
     file.write_text(text)
     assert run(["simulate", str(file)]) == code

@@ -1,4 +1,6 @@
-"""Every option of every command of the trainer, the bridge and the operator is run: taken from their command trees, none left out."""
+"""Every option of every command of the trainer, the bridge and the operator is run: taken from
+their command trees, none left out.
+"""
 
 from pathlib import Path
 
@@ -13,27 +15,49 @@ from tests.unit.bridge.test_mappings import TWO
 from tests.unit.trainer.samples import CONTRACT, RAW
 
 PROGRAMS: dict[str, click.Group] = {"trainer": trainer, "bridge": bridge, "operator": operator}
-COMMANDS = {f"{program} {name}": command for program, group in PROGRAMS.items() for name, command in group.commands.items()}
-RECIPE = "name: iris\ndata: data/raw/iris.csv\nestimator: sklearn.tree.DecisionTreeClassifier\nparameters: {max_depth: 3}\n"
+COMMANDS = {
+    f"{program} {name}": command
+    for program, group in PROGRAMS.items()
+    for name, command in group.commands.items()
+}
+RECIPE = (
+    "name: iris\ndata: data/raw/iris.csv\nestimator:"
+    " sklearn.tree.DecisionTreeClassifier\nparameters: {max_depth: 3}\n"
+)
 DATA, AGREED = "data/raw/iris.csv", "data/contracts/iris.yaml"
 WEAK = (
-    "--estimator sklearn.ensemble.RandomForestClassifier --n-estimators 2 --features 2 --shuffle-labels 0.1 "
-    f"--data {DATA} --contract {AGREED}"
+    "--estimator sklearn.ensemble.RandomForestClassifier --n-estimators 2 --features 2"
+    f" --shuffle-labels 0.1 --data {DATA} --contract {AGREED}"
 )
 LINES: dict[str, list[tuple[str, int]]] = {
     "trainer validate": [
         ("--sample --html out/sample.html", 0),
         (f"{DATA} --contract {AGREED} --reference {DATA} --html out/page.html", 0),
     ],
-    "trainer prepare": [(f"{DATA} --output out/clean.csv --contract {AGREED} --reference {DATA} --html out/page.html", 0)],
+    "trainer prepare": [
+        (
+            (
+                f"{DATA} --output out/clean.csv --contract {AGREED} --reference {DATA} --html"
+                " out/page.html"
+            ),
+            0,
+        )
+    ],
     "trainer draft": [(f"{DATA} --label species --output out/contract.yaml", 0)],
     "trainer train": [
-        ("--config recipe.yaml --name rose --set criterion=entropy --max-depth 2 --seed 1 --output out/uri", 0),
+        (
+            (
+                "--config recipe.yaml --name rose --set criterion=entropy --max-depth 2 --seed 1"
+                " --output out/uri"
+            ),
+            0,
+        ),
         ("--config recipe.yaml --training-rows --no-training-rows", 0),
         (WEAK, 0),
     ],
     "bridge check": [("mappings.yaml", 0)],
-    # What they need comes from the environment, and is missing here: that is said, and nothing is started.
+    # What they need comes from the environment, and is missing here: that is said, and nothing is
+    # started.
     "bridge run": [("", 2)],
     "operator run": [("", 2)],
     "operator crd": [("", 0)],
@@ -42,7 +66,12 @@ LINES: dict[str, list[tuple[str, int]]] = {
 
 
 def options(command: click.Command) -> set[str]:
-    return {option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts[:1]}
+    return {
+        option
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts[:1]
+    }
 
 
 @pytest.fixture
@@ -74,7 +103,9 @@ def test_every_option_is_in_a_line_and_in_the_help(name: str, command: click.Com
 
 
 @pytest.mark.parametrize(
-    ("name", "line", "code"), [(name, *one) for name, lines in LINES.items() for one in lines], ids=lambda value: str(value)[:60]
+    ("name", "line", "code"),
+    [(name, *one) for name, lines in LINES.items() for one in lines],
+    ids=lambda value: str(value)[:60],
 )
 def test_no_option_ends_in_a_traceback(project: Path, name: str, line: str, code: int) -> None:
     program, verb = name.split()

@@ -6,7 +6,15 @@ from rollout_cli.exits import Exit
 from rollout_cli.outcome import Asked, follow, outcome
 from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.names import GROUP
-from rollout_operator.domain.status import Attempt, Phase, Reason, Shortage, Status, Unrouted, Verdict
+from rollout_operator.domain.status import (
+    Attempt,
+    Phase,
+    Reason,
+    Shortage,
+    Status,
+    Unrouted,
+    Verdict,
+)
 from tests.unit.cli.builders import rollout
 from tests.unit.engine.builders import at, on_trial, revision, spec
 
@@ -14,26 +22,51 @@ URI = "models:/iris/2"
 
 
 def ended(attempt: int, verdict: Verdict, uri: str = URI) -> Attempt:
-    return Attempt(attempt=attempt, uri=uri, revision="r", verdict=verdict, reason="Why", message="Said.", started=at(0), ended=at(9))
+    return Attempt(
+        attempt=attempt,
+        uri=uri,
+        revision="r",
+        verdict=verdict,
+        reason="Why",
+        message="Said.",
+        started=at(0),
+        ended=at(9),
+    )
 
 
-PROMOTED = on_trial(phase=Phase.PROMOTED, stable=revision(2), candidate=None, history=(ended(2, Verdict.PROMOTED),))
-ROLLED_BACK = on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED, history=(ended(2, Verdict.ROLLED_BACK),))
+PROMOTED = on_trial(
+    phase=Phase.PROMOTED, stable=revision(2), candidate=None, history=(ended(2, Verdict.PROMOTED),)
+)
+ROLLED_BACK = on_trial(
+    phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED, history=(ended(2, Verdict.ROLLED_BACK),)
+)
 NEXT = on_trial(attempt=3, candidate=revision(3))
 
 
 def lacking(now: float = 0, **what: object) -> Status:
-    """Promoted, and something lacks since the start of the story; conditions by the operator itself, at `now`."""
+    """Promoted, and something lacks since the start of the story; conditions by the operator
+    itself, at `now`.
+    """
     status = PROMOTED.model_copy(update={"observed_generation": 1, **what})
     return status.model_copy(update={"conditions": conditions(status, at(now))})
 
 
 def shortage(stalled: bool) -> Shortage:
-    return Shortage(ready=1, wanted=3, since=at(0), stalled=stalled, message="1 of 3 pods is Ready. exceeded quota: pods")
+    return Shortage(
+        ready=1,
+        wanted=3,
+        since=at(0),
+        stalled=stalled,
+        message="1 of 3 pods is Ready. exceeded quota: pods",
+    )
 
 
 def unrouted(stalled: bool) -> Unrouted:
-    return Unrouted(since=at(0), stalled=stalled, message="The HTTPRoute for a.example.com/ is not accepted: no such Gateway.")
+    return Unrouted(
+        since=at(0),
+        stalled=stalled,
+        message="The HTTPRoute for a.example.com/ is not accepted: no such Gateway.",
+    )
 
 
 REFUSED = "The API server refused Ingress iris: denied."
@@ -47,18 +80,63 @@ CASES: dict[str, tuple[Status, dict[str, object], Asked, Exit | None]] = {
     "promoted": (PROMOTED, {}, Asked(URI, 2), Exit.PROMOTED),
     "promoted, with what a status says at rest": (lacking(), {}, Asked(URI, 2), Exit.PROMOTED),
     "promoted, and pods lack": (lacking(shortage=shortage(False)), {}, Asked(URI, 2), None),
-    "promoted, and pods lack for too long": (lacking(shortage=shortage(True)), {}, Asked(URI, 2), Exit.ROLLED_BACK),
-    "promoted, and its route is not accepted": (lacking(unrouted=unrouted(False)), {}, Asked(URI, 2), None),
-    "promoted, and its route is not accepted for too long": (lacking(unrouted=unrouted(True)), {}, Asked(URI, 2), Exit.ROLLED_BACK),
-    "promoted, and an object is refused": (lacking(refused=REFUSED), {}, Asked(URI, 2), Exit.ROLLED_BACK),
-    "promoted, and a spec that cannot be read": (lacking(invalid="spec.replicas: no"), {}, Asked(URI, 2), Exit.ROLLED_BACK),
+    "promoted, and pods lack for too long": (
+        lacking(shortage=shortage(True)),
+        {},
+        Asked(URI, 2),
+        Exit.ROLLED_BACK,
+    ),
+    "promoted, and its route is not accepted": (
+        lacking(unrouted=unrouted(False)),
+        {},
+        Asked(URI, 2),
+        None,
+    ),
+    "promoted, and its route is not accepted for too long": (
+        lacking(unrouted=unrouted(True)),
+        {},
+        Asked(URI, 2),
+        Exit.ROLLED_BACK,
+    ),
+    "promoted, and an object is refused": (
+        lacking(refused=REFUSED),
+        {},
+        Asked(URI, 2),
+        Exit.ROLLED_BACK,
+    ),
+    "promoted, and a spec that cannot be read": (
+        lacking(invalid="spec.replicas: no"),
+        {},
+        Asked(URI, 2),
+        Exit.ROLLED_BACK,
+    ),
     "promoted long ago": (PROMOTED, {}, Asked(URI), Exit.PROMOTED),
     "rolled back": (ROLLED_BACK, {}, Asked(URI, 2), Exit.ROLLED_BACK),
-    "rolled back, retry on its way": (ROLLED_BACK, {"annotations": {f"{GROUP}/retry": "2"}}, Asked(URI), None),
-    "rolled back, an old retry": (ROLLED_BACK, {"annotations": {f"{GROUP}/retry": "1"}}, Asked(URI), Exit.ROLLED_BACK),
+    "rolled back, retry on its way": (
+        ROLLED_BACK,
+        {"annotations": {f"{GROUP}/retry": "2"}},
+        Asked(URI),
+        None,
+    ),
+    "rolled back, an old retry": (
+        ROLLED_BACK,
+        {"annotations": {f"{GROUP}/retry": "1"}},
+        Asked(URI),
+        Exit.ROLLED_BACK,
+    ),
     "halted": (on_trial(halted=True), {}, Asked(URI, 2), Exit.ROLLED_BACK),
-    "no such version": (on_trial(phase=Phase.INVALID, reason=Reason.MODEL_VERSION_NOT_FOUND), {}, Asked(URI), Exit.ROLLED_BACK),
-    "a spec that cannot be read": (on_trial(invalid="spec.replicas: no"), {}, Asked(URI, 2), Exit.ROLLED_BACK),
+    "no such version": (
+        on_trial(phase=Phase.INVALID, reason=Reason.MODEL_VERSION_NOT_FOUND),
+        {},
+        Asked(URI),
+        Exit.ROLLED_BACK,
+    ),
+    "a spec that cannot be read": (
+        on_trial(invalid="spec.replicas: no"),
+        {},
+        Asked(URI, 2),
+        Exit.ROLLED_BACK,
+    ),
     "another model is asked for": (on_trial(), {}, Asked("models:/iris/1", 1), Exit.SUPERSEDED),
     "another attempt of the same spec superseded it": (
         on_trial(attempt=3, history=(ended(2, Verdict.SUPERSEDED),)),
@@ -66,7 +144,12 @@ CASES: dict[str, tuple[Status, dict[str, object], Asked, Exit | None]] = {
         Asked(URI, 2),
         Exit.SUPERSEDED,
     ),
-    "cancelled": (on_trial(attempt=3, history=(ended(2, Verdict.CANCELLED),)), {}, Asked(URI, 2), Exit.SUPERSEDED),
+    "cancelled": (
+        on_trial(attempt=3, history=(ended(2, Verdict.CANCELLED),)),
+        {},
+        Asked(URI, 2),
+        Exit.SUPERSEDED,
+    ),
     "promoted between two looks, then another": (
         on_trial(attempt=3, history=(ended(2, Verdict.PROMOTED),)),
         {},
@@ -83,14 +166,21 @@ CASES: dict[str, tuple[Status, dict[str, object], Asked, Exit | None]] = {
 
 
 @pytest.mark.parametrize(("status", "about", "asked", "expected"), CASES.values(), ids=CASES.keys())
-def test_outcome(status: Status, about: dict[str, object], asked: Asked, expected: Exit | None) -> None:
+def test_outcome(
+    status: Status, about: dict[str, object], asked: Asked, expected: Exit | None
+) -> None:
     found = outcome(asked, rollout(status, **about))  # type: ignore[arg-type]
     assert (found.exit if found else None) == expected
 
 
 @pytest.mark.parametrize(
     ("case", "word"),
-    [("rolled back", "RolledBack"), ("halted", "Halted"), ("no such version", "Invalid"), ("a spec that cannot be read", "Invalid")],
+    [
+        ("rolled back", "RolledBack"),
+        ("halted", "Halted"),
+        ("no such version", "Invalid"),
+        ("a spec that cannot be read", "Invalid"),
+    ],
 )
 def test_rolled_back_is_said_only_of_what_was(case: str, word: str) -> None:
     status, about, asked, _ = CASES[case]
@@ -100,18 +190,32 @@ def test_rolled_back_is_said_only_of_what_was(case: str, word: str) -> None:
 
 
 STALLED = {
-    "promoted, and pods lack for too long": (Reason.PODS_NOT_READY, "1 of 3 pods is Ready. exceeded quota: pods"),
-    "promoted, and its route is not accepted for too long": (Reason.ROUTE_NOT_ACCEPTED, "no such Gateway"),
+    "promoted, and pods lack for too long": (
+        Reason.PODS_NOT_READY,
+        "1 of 3 pods is Ready. exceeded quota: pods",
+    ),
+    "promoted, and its route is not accepted for too long": (
+        Reason.ROUTE_NOT_ACCEPTED,
+        "no such Gateway",
+    ),
     "promoted, and an object is refused": (Reason.OBJECT_REFUSED, REFUSED),
 }
 
 
-@pytest.mark.parametrize(("case", "reason", "sentence"), [(c, *said) for c, said in STALLED.items()], ids=STALLED.keys())
-def test_promoted_and_stalled_is_said_with_what_lacks(case: str, reason: Reason, sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("case", "reason", "sentence"), [(c, *said) for c, said in STALLED.items()], ids=STALLED.keys()
+)
+def test_promoted_and_stalled_is_said_with_what_lacks(
+    case: str, reason: Reason, sentence: str
+) -> None:
     status, about, asked, _ = CASES[case]
     found = outcome(asked, rollout(status, **about))  # type: ignore[arg-type]
     assert found is not None
-    assert (found.word, found.reason, found.message.startswith("Promoted, but not Ready: ")) == ("Stalled", reason, True)
+    assert (found.word, found.reason, found.message.startswith("Promoted, but not Ready: ")) == (
+        "Stalled",
+        reason,
+        True,
+    )
     assert sentence in found.message
 
 

@@ -30,7 +30,9 @@ def gate(**changes: Any) -> GateStatus:
 
 
 def mid_trial(**changes: Any) -> Look:
-    status = on_trial(gates=(gate(),), message="Step 1 of 2: 10 % of requests go to models:/iris/2.", **changes)
+    status = on_trial(
+        gates=(gate(),), message="Step 1 of 2: 10 % of requests go to models:/iris/2.", **changes
+    )
     points = {
         STABLE.revision: [(START.timestamp() + n, 0.7556) for n in range(-48, 13)],
         CANDIDATE.revision: [(START.timestamp() + n, 0.8889) for n in range(13)],
@@ -52,7 +54,10 @@ def test_a_trial_fits_and_says_everything(width: int) -> None:
         "0.756 stable",
         "0.700 asked",
         "1 min ago",
-        f"candidate  models:/iris/2  {'revision ' if width == 160 else ''}{CANDIDATE.revision}  10 % of requests",
+        (
+            f"candidate  models:/iris/2  {'revision ' if width == 160 else ''}{CANDIDATE.revision} "
+            " 10 % of requests"
+        ),
         "✔ accuracy  0.8889 ≥ 0.7  45 samples",
         "CrashLoopBackOff",
         "stable  models:/iris/1",
@@ -62,7 +67,9 @@ def test_a_trial_fits_and_says_everything(width: int) -> None:
 
 def test_signs_of_an_old_terminal() -> None:
     drawn = printed(picture(mid_trial(), 80, PLAIN), 80)
-    assert drawn.translate({ord(guide): "|" for guide in "├└│─"}).isascii(), "but for the tree's guides, which rich adapts to the terminal"
+    assert drawn.translate({ord(guide): "|" for guide in "├└│─"}).isascii(), (
+        "but for the tree's guides, which rich adapts to the terminal"
+    )
 
 
 SAID: dict[str, tuple[Status, int, str]] = {
@@ -76,14 +83,32 @@ SAID: dict[str, tuple[Status, int, str]] = {
     "promoted": (on_trial(phase=Phase.PROMOTED, candidate=None, weight=0), 1, "100 % of requests"),
     "rolled back": (on_trial(phase=Phase.ROLLED_BACK, weight=0), 1, "rolled back"),
     "a silent gate": (
-        on_trial(gates=(gate(value=None, measurement=Measurement.NO_EVIDENCE, message="accuracy: no series"),)),
+        on_trial(
+            gates=(
+                gate(
+                    value=None, measurement=Measurement.NO_EVIDENCE, message="accuracy: no series"
+                ),
+            )
+        ),
         1,
         "◌ accuracy  NoEvidence: no series",
     ),
-    "a failed gate": (on_trial(gates=(gate(value=0.3333, measurement=Measurement.FAIL),)), 1, "✖ accuracy  0.3333 < 0.7"),
+    "a failed gate": (
+        on_trial(gates=(gate(value=0.3333, measurement=Measurement.FAIL),)),
+        1,
+        "✖ accuracy  0.3333 < 0.7",
+    ),
     "a labelled gate": (
         on_trial(
-            gates=(gate(evidence=Evidence.LABELLED, measurement=Measurement.NO_EVIDENCE, evidence_for=0.6, labels_left=30, eta=at(72)),)
+            gates=(
+                gate(
+                    evidence=Evidence.LABELLED,
+                    measurement=Measurement.NO_EVIDENCE,
+                    evidence_for=0.6,
+                    labels_left=30,
+                    eta=at(72),
+                ),
+            )
         ),
         1,
         "45 counted, evidence 60% for, 0% against, about 30 more, in 1 min",
@@ -98,6 +123,8 @@ def test_every_state_says_what_it_is(status: Status, generation: int, part: str)
 
 
 def test_a_first_deploy_has_no_stable_to_draw() -> None:
-    drawn = printed(picture(look(rollout(on_trial(stable=None, step=None, weight=0)), 3), 80, PRETTY), 80)
+    drawn = printed(
+        picture(look(rollout(on_trial(stable=None, step=None, weight=0)), 3), 80, PRETTY), 80
+    )
     assert "the host does not answer yet" in drawn
     assert "% stable" not in drawn

@@ -12,10 +12,15 @@ EMPTY = (200, b'{"status":"success","data":[]}')
 
 
 class Scripted:
-    """An API server with one operator that has this PROMETHEUS_URL; remembers what went through its proxy."""
+    """An API server with one operator that has this PROMETHEUS_URL; remembers what went through its
+    proxy.
+    """
 
     def __init__(
-        self, url: str | None = None, refuses: bool = False, reply: tuple[int, bytes] = (200, b'{"status":"success","data":[]}')
+        self,
+        url: str | None = None,
+        refuses: bool = False,
+        reply: tuple[int, bytes] = (200, b'{"status":"success","data":[]}'),
     ) -> None:
         self.url, self.refuses, self.reply = url, refuses, reply
         self.asked: list[str] = []
@@ -24,7 +29,10 @@ class Scripted:
         if self.refuses:
             raise Refused("no")
         env = [{"name": "PROMETHEUS_URL", "value": self.url}] if self.url else []
-        one = {"metadata": {"namespace": "rollouts-system"}, "spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
+        one = {
+            "metadata": {"namespace": "rollouts-system"},
+            "spec": {"template": {"spec": {"containers": [{"env": env}]}}},
+        }
         return [one]
 
     def raw(self, path: str, query: Any = None) -> tuple[int, bytes]:
@@ -34,16 +42,38 @@ class Scripted:
 
 PROXY = "/api/v1/namespaces/{}/services/{}/proxy{}/api/v1/label/job/values"
 PLACES: dict[str, tuple[str | None, str | None, str]] = {
-    "a Service, named": ("monitoring/prometheus:9090", None, PROXY.format("monitoring", "prometheus:9090", "")),
-    "as the operator has it": (None, "http://prometheus.monitoring.svc:9090", PROXY.format("monitoring", "prometheus:9090", "")),
-    "with the cluster's domain": (None, "http://prom.mon.svc.cluster.local", PROXY.format("mon", "prom:80", "")),
-    "in the operator's own namespace": (None, "http://prometheus:9090", PROXY.format("rollouts-system", "prometheus:9090", "")),
-    "by TLS and below a path": (None, "https://thanos.mon.svc/prom/", PROXY.format("mon", "https:thanos:443", "/prom")),
+    "a Service, named": (
+        "monitoring/prometheus:9090",
+        None,
+        PROXY.format("monitoring", "prometheus:9090", ""),
+    ),
+    "as the operator has it": (
+        None,
+        "http://prometheus.monitoring.svc:9090",
+        PROXY.format("monitoring", "prometheus:9090", ""),
+    ),
+    "with the cluster's domain": (
+        None,
+        "http://prom.mon.svc.cluster.local",
+        PROXY.format("mon", "prom:80", ""),
+    ),
+    "in the operator's own namespace": (
+        None,
+        "http://prometheus:9090",
+        PROXY.format("rollouts-system", "prometheus:9090", ""),
+    ),
+    "by TLS and below a path": (
+        None,
+        "https://thanos.mon.svc/prom/",
+        PROXY.format("mon", "https:thanos:443", "/prom"),
+    ),
 }
 
 
 @pytest.mark.parametrize(("given", "url", "path"), PLACES.values(), ids=PLACES.keys())
-def test_through_the_api_server(given: str | None, url: str | None, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_through_the_api_server(
+    given: str | None, url: str | None, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(prometheus.VARIABLE, raising=False)
     access = Scripted(url)
     prometheus.find(cast("Access", access), given).values_of("job")
@@ -55,10 +85,17 @@ def test_through_the_api_server(given: str | None, url: str | None, path: str, m
     [
         pytest.param("http://localhost:9090", "", None, id="given"),
         pytest.param(None, "http://localhost:9090", None, id="in the environment"),
-        pytest.param(None, "", "http://prometheus.example.com:9090", id="the operator's, outside of the cluster"),
+        pytest.param(
+            None,
+            "",
+            "http://prometheus.example.com:9090",
+            id="the operator's, outside of the cluster",
+        ),
     ],
 )
-def test_by_url(given: str | None, env: str, url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_url(
+    given: str | None, env: str, url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(prometheus.VARIABLE, env)
     assert "http://" in prometheus.find(cast("Access", Scripted(url)), given).place
 
@@ -70,8 +107,16 @@ NOBODY: dict[str, tuple[Scripted, str | None, type[Exception], str]] = {
 }
 
 
-@pytest.mark.parametrize(("access", "given", "error", "sentence"), NOBODY.values(), ids=NOBODY.keys())
-def test_nobody(access: Scripted, given: str | None, error: type[Exception], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("access", "given", "error", "sentence"), NOBODY.values(), ids=NOBODY.keys()
+)
+def test_nobody(
+    access: Scripted,
+    given: str | None,
+    error: type[Exception],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv(prometheus.VARIABLE, raising=False)
     with pytest.raises(error, match=sentence):
         prometheus.find(cast("Access", access), given)
@@ -79,7 +124,10 @@ def test_nobody(access: Scripted, given: str | None, error: type[Exception], sen
 
 REPLIES: dict[str, tuple[tuple[int, bytes], str]] = {
     "forbidden": ((403, b'{"kind":"Status"}'), "get services/proxy"),
-    "no endpoints": ((503, b'{"kind":"Status","message":"no endpoints available"}'), "no endpoints available"),
+    "no endpoints": (
+        (503, b'{"kind":"Status","message":"no endpoints available"}'),
+        "no endpoints available",
+    ),
     "something else": ((200, b"<html>"), "which is not Prometheus"),
 }
 

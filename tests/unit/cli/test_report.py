@@ -28,15 +28,31 @@ RANGES = Ranges(
     p95={CANDIDATE: line(0.03)},
     share={CANDIDATE: line(0.098), STABLE: line(0.902)},
     weight=line(10),
-    phases={"Starting": [(START, 1), (START + 2, 1)], "Trial": [(START + n, 1) for n in range(4, 40, 2)], "Promoted": [(START + 40, 1)]},
+    phases={
+        "Starting": [(START, 1), (START + 2, 1)],
+        "Trial": [(START + n, 1) for n in range(4, 40, 2)],
+        "Promoted": [(START + 40, 1)],
+    },
 )
 
 
 def evidence(**changes: Any) -> Evidence:
-    ended = {"verdict": Verdict.PROMOTED, "reason": "GatesPassed", "message": "said", "started": at(0), "ended": at(40)}
-    history = tuple(Attempt(attempt=n, uri=f"models:/iris/{n}", revision=r, **ended) for n, r in ((2, CANDIDATE), (1, STABLE)))
+    ended = {
+        "verdict": Verdict.PROMOTED,
+        "reason": "GatesPassed",
+        "message": "said",
+        "started": at(0),
+        "ended": at(40),
+    }
+    history = tuple(
+        Attempt(attempt=n, uri=f"models:/iris/{n}", revision=r, **ended)
+        for n, r in ((2, CANDIDATE), (1, STABLE))
+    )
     status = on_trial(phase=Phase.PROMOTED, stable=revision(2), candidate=None, history=history)
-    of = spec("models:/iris/2", analysis__gates=[{"metric": "accuracy", "min": 0.7}, {"metric": "errorRate", "max": 0.01}])
+    of = spec(
+        "models:/iris/2",
+        analysis__gates=[{"metric": "accuracy", "min": 0.7}, {"metric": "errorRate", "max": 0.01}],
+    )
     values: dict[str, Any] = {
         "rollout": rollout(status, of),
         "now": at(60),
@@ -88,7 +104,10 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "on trial": ({"verdict": None, "ended": None}, "Still going on after"),
     "rolled back": ({"verdict": Verdict.ROLLED_BACK}, "rolled back"),
     "a first deploy": ({"stable": None}, "nothing: the first deploy"),
-    "no Prometheus": ({"ranges": Ranges(), "trouble": "Prometheus did not answer."}, "No plots: Prometheus did not answer."),
+    "no Prometheus": (
+        {"ranges": Ranges(), "trouble": "Prometheus did not answer."},
+        "No plots: Prometheus did not answer.",
+    ),
     "an empty Prometheus": ({"ranges": Ranges()}, "no samples"),
     "Events that are gone": ({"events": ()}, "Kubernetes keeps Events for an hour"),
     "an earlier attempt": ({"gates": ()}, "keeps the measurements of the last attempt only"),

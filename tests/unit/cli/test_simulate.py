@@ -30,7 +30,11 @@ def manifest(tmp_path: Path, *gates: dict[str, Any], **analysis: Any) -> Path:
     file = tmp_path / "iris.yaml"
     of = {"gates": list(gates), **analysis} if gates else analysis
     spec = {"modelUri": "models:/iris/7", "traffic": {"host": "iris.example.com"}, "analysis": of}
-    kind = {"apiVersion": "rollouts.mlops.dev/v1alpha1", "kind": "ModelRollout", "metadata": {"name": "iris"}}
+    kind = {
+        "apiVersion": "rollouts.mlops.dev/v1alpha1",
+        "kind": "ModelRollout",
+        "metadata": {"name": "iris"},
+    }
     file.write_text(yaml.safe_dump({**kind, "spec": spec}))
     return file
 
@@ -57,8 +61,17 @@ GENERATED: dict[str, tuple[list[dict[str, Any]], list[str], int, str]] = {
 }
 
 
-@pytest.mark.parametrize(("gates", "words", "code", "sentence"), GENERATED.values(), ids=GENERATED.keys())
-def test_generated(simulate: Said, tmp_path: Path, gates: list[dict[str, Any]], words: list[str], code: int, sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("gates", "words", "code", "sentence"), GENERATED.values(), ids=GENERATED.keys()
+)
+def test_generated(
+    simulate: Said,
+    tmp_path: Path,
+    gates: list[dict[str, Any]],
+    words: list[str],
+    code: int,
+    sentence: str,
+) -> None:
     found, out, err = simulate(manifest(tmp_path, *gates), *words)
     assert found == code, out + err
     assert sentence in out.splitlines()[-1]
@@ -68,30 +81,47 @@ def test_the_same_seed_gives_the_same_trial(simulate: Said, tmp_path: Path) -> N
     file = manifest(tmp_path, LABELLED, ERRORS)
     once = simulate(file, "--accuracy", "0.75", "--seed", "4", "-o", "json")
     assert once == simulate(file, "--accuracy", "0.75", "--seed", "4", "-o", "json")
-    assert json.loads(once[1])["timeline"] != json.loads(simulate(file, "--accuracy", "0.75", "--seed", "5", "-o", "json")[1])["timeline"]
+    assert (
+        json.loads(once[1])["timeline"]
+        != json.loads(simulate(file, "--accuracy", "0.75", "--seed", "5", "-o", "json")[1])[
+            "timeline"
+        ]
+    )
 
 
 def test_many_trials_tell_how_likely_a_verdict_is(simulate: Said, tmp_path: Path) -> None:
-    code, out, _ = simulate(manifest(tmp_path, LABELLED), "--accuracy", "0.5", "--runs", "5", "-o", "json")
+    code, out, _ = simulate(
+        manifest(tmp_path, LABELLED), "--accuracy", "0.5", "--runs", "5", "-o", "json"
+    )
     (row,) = json.loads(out)
     assert (code, row["verdict"], row["runs"], row["share"]) == (0, "RolledBack", 5, 1.0)
 
 
-@pytest.mark.parametrize("words", [(), ("-o", "json"), ("-o", "yaml")], ids=["for people", "as JSON", "as YAML"])
-def test_many_trials_are_told_in_every_format(simulate: Said, tmp_path: Path, words: tuple[str, ...]) -> None:
-    code, out, err = simulate(manifest(tmp_path, LABELLED), "--accuracy", "0.5", "--runs", "5", *words)
+@pytest.mark.parametrize(
+    "words", [(), ("-o", "json"), ("-o", "yaml")], ids=["for people", "as JSON", "as YAML"]
+)
+def test_many_trials_are_told_in_every_format(
+    simulate: Said, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    code, out, err = simulate(
+        manifest(tmp_path, LABELLED), "--accuracy", "0.5", "--runs", "5", *words
+    )
     assert (code, err) == (0, "")
     assert "RolledBack" in out
     assert ("longestSeconds" if words else "LONGEST") in out
 
 
-def series(revision: str, values: dict[int, float], name: str = "ml_model_accuracy") -> dict[str, Any]:
+def series(
+    revision: str, values: dict[int, float], name: str = "ml_model_accuracy"
+) -> dict[str, Any]:
     labels = {"__name__": name, "namespace": "models", "revision": revision, "pod": f"{revision}-p"}
     return {"metric": labels, "values": [[T + at, str(value)] for at, value in values.items()]}
 
 
 def reply(*found: dict[str, Any]) -> str:
-    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": list(found)}})
+    return json.dumps(
+        {"status": "success", "data": {"resultType": "matrix", "result": list(found)}}
+    )
 
 
 def every(value: float, begin: int, end: int) -> dict[int, float]:
@@ -100,14 +130,24 @@ def every(value: float, begin: int, end: int) -> dict[int, float]:
 
 RECORDED: dict[str, tuple[dict[int, float], int, str]] = {
     "steady and good": (every(0.9, 60, 400), 0, "Promoted after 2 min"),
-    "it drops in the second step": (every(0.9, 60, 150) | every(0.6, 150, 400), 1, "accuracy 0.6 is below 0.7"),
-    "the recording ends too early": (every(0.9, 60, 130), 2, "The metrics end here, without a verdict"),
+    "it drops in the second step": (
+        every(0.9, 60, 150) | every(0.6, 150, 400),
+        1,
+        "accuracy 0.6 is below 0.7",
+    ),
+    "the recording ends too early": (
+        every(0.9, 60, 130),
+        2,
+        "The metrics end here, without a verdict",
+    ),
     "samples stop for long": (every(0.9, 60, 80) | every(0.9, 900, 920), 1, "No evidence for 10m"),
 }
 
 
 @pytest.mark.parametrize(("values", "code", "sentence"), RECORDED.values(), ids=RECORDED.keys())
-def test_recorded(simulate: Said, tmp_path: Path, values: dict[int, float], code: int, sentence: str) -> None:
+def test_recorded(
+    simulate: Said, tmp_path: Path, values: dict[int, float], code: int, sentence: str
+) -> None:
     file = tmp_path / "range.json"
     file.write_text(reply(series("old", every(0.8, 0, 400)), series("new", values)))
     found, out, err = simulate("--metrics", file)
@@ -131,7 +171,9 @@ def test_an_answer_is_what_a_range_selector_shows(tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
     def at(seconds: float) -> list[tuple[float, float, float]]:
-        answer = source.answer(Metric.ACCURACY, "candidate", datetime.fromtimestamp(T + seconds, UTC))
+        answer = source.answer(
+            Metric.ACCURACY, "candidate", datetime.fromtimestamp(T + seconds, UTC)
+        )
         return [(s.at - T, s.value, s.first) for s in answer]  # type: ignore[union-attr]
 
     assert at(12) == [(10, 0.6, 0.5)]
@@ -142,16 +184,33 @@ def test_an_answer_is_what_a_range_selector_shows(tmp_path: Path) -> None:
 
 WRONG: dict[str, tuple[str | None, list[str], int, str]] = {
     "no such file": (None, [], 66, "cannot be read"),
-    "nothing that a gate reads": (reply(series("a", {0: 1}, "up")), [], 64, "There is none of the series"),
+    "nothing that a gate reads": (
+        reply(series("a", {0: 1}, "up")),
+        [],
+        64,
+        "There is none of the series",
+    ),
     "no JSON": ("{", [], 64, "is no recording"),
     "an error of Prometheus": ('{"status":"error"}', [], 64, "is no recording"),
-    "a revision that is not in it": (reply(series("a", {0: 1})), ["--candidate", "b"], 64, "it has a"),
-    "many runs of one recording": (reply(series("a", {0: 1})), ["--runs", "3"], 64, "a recording is what it is"),
+    "a revision that is not in it": (
+        reply(series("a", {0: 1})),
+        ["--candidate", "b"],
+        64,
+        "it has a",
+    ),
+    "many runs of one recording": (
+        reply(series("a", {0: 1})),
+        ["--runs", "3"],
+        64,
+        "a recording is what it is",
+    ),
 }
 
 
 @pytest.mark.parametrize(("text", "words", "code", "sentence"), WRONG.values(), ids=WRONG.keys())
-def test_what_cannot_be_replayed(simulate: Said, tmp_path: Path, text: str | None, words: list[str], code: int, sentence: str) -> None:
+def test_what_cannot_be_replayed(
+    simulate: Said, tmp_path: Path, text: str | None, words: list[str], code: int, sentence: str
+) -> None:
     file = tmp_path / "range.json"
     if text is not None:
         file.write_text(text)

@@ -43,9 +43,24 @@ def test_the_engine_does_what_is_written(verb: Verb, status: Status) -> None:
 
 
 REFUSED: dict[str, tuple[Verb, Status, dict[str, Any], str]] = {
-    "abort what is promoted": (Verb.ABORT, on_trial(phase=Phase.PROMOTED, candidate=None), {}, "change spec.modelUri"),
-    "abort what switches already": (Verb.ABORT, on_trial(phase=Phase.SWITCHING), {}, "Nothing to abort"),
-    "promote what starts": (Verb.PROMOTE, on_trial(phase=Phase.STARTING), {}, "only a candidate on trial"),
+    "abort what is promoted": (
+        Verb.ABORT,
+        on_trial(phase=Phase.PROMOTED, candidate=None),
+        {},
+        "change spec.modelUri",
+    ),
+    "abort what switches already": (
+        Verb.ABORT,
+        on_trial(phase=Phase.SWITCHING),
+        {},
+        "Nothing to abort",
+    ),
+    "promote what starts": (
+        Verb.PROMOTE,
+        on_trial(phase=Phase.STARTING),
+        {},
+        "only a candidate on trial",
+    ),
     "skip what is halted": (Verb.SKIP, on_trial(halted=True), {}, "abort, retry or promote"),
     "skip while paused": (Verb.SKIP, TRIAL, {"paused": True}, "resume it first"),
     "retry a trial": (Verb.RETRY, TRIAL, {}, "Only what was rolled back"),
@@ -55,27 +70,43 @@ REFUSED: dict[str, tuple[Verb, Status, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("verb", "status", "changes", "sentence"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused_with_what_can_be_done(verb: Verb, status: Status, changes: dict[str, Any], sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "status", "changes", "sentence"), REFUSED.values(), ids=REFUSED.keys()
+)
+def test_refused_with_what_can_be_done(
+    verb: Verb, status: Status, changes: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(Refused, match=sentence):
         order(verb, rollout(status, spec("models:/iris/2", **changes)))
 
 
-@pytest.mark.parametrize(("verb", "before", "after"), [(Verb.PAUSE, False, True), (Verb.RESUME, True, False)])
+@pytest.mark.parametrize(
+    ("verb", "before", "after"), [(Verb.PAUSE, False, True), (Verb.RESUME, True, False)]
+)
 def test_pausing_writes_the_users_field(verb: Verb, before: bool, after: bool) -> None:
-    assert order(verb, rollout(on_trial(paused_since=at(1)), spec("models:/iris/2", paused=before))).patch == {"spec": {"paused": after}}
+    assert order(
+        verb, rollout(on_trial(paused_since=at(1)), spec("models:/iris/2", paused=before))
+    ).patch == {"spec": {"paused": after}}
 
 
 def test_forgetting_evidence_goes_with_the_retry() -> None:
-    written = order(Verb.RETRY, rollout(ROLLED_BACK), forget_evidence=True).patch["metadata"]["annotations"]
+    written = order(Verb.RETRY, rollout(ROLLED_BACK), forget_evidence=True).patch["metadata"][
+        "annotations"
+    ]
     assert written == {f"{GROUP}/retry": "2", f"{GROUP}/forget-evidence": "2"}
 
 
 @pytest.mark.parametrize(
     ("metadata", "named"),
     [
-        pytest.param({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "Flux applies", id="Flux"),
-        pytest.param({"annotations": {"argocd.argoproj.io/tracking-id": "x"}}, "Argo CD applies", id="Argo CD"),
+        pytest.param(
+            {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "Flux applies", id="Flux"
+        ),
+        pytest.param(
+            {"annotations": {"argocd.argoproj.io/tracking-id": "x"}},
+            "Argo CD applies",
+            id="Argo CD",
+        ),
         pytest.param({}, "where Git owns", id="nobody known"),
     ],
 )

@@ -20,13 +20,23 @@ CHOICES = {
     "root on Linux without engine means local": ({}, False, True, True, "local"),
     "an engine on a Mac means kind": ({}, True, False, False, "kind"),
     "a given cluster": ({"CLUSTER": "existing", "KUBECONFIG": "/k"}, True, True, True, "existing"),
-    "a KUBECONFIG alone is not taken for consent": ({"KUBECONFIG": "/k"}, False, True, True, "local"),
+    "a KUBECONFIG alone is not taken for consent": (
+        {"KUBECONFIG": "/k"},
+        False,
+        True,
+        True,
+        "local",
+    ),
     "local where kind could be": ({"CLUSTER": "local"}, True, True, True, "local"),
 }
 
 
-@pytest.mark.parametrize(("env", "engine", "linux", "root", "kind"), CHOICES.values(), ids=CHOICES.keys())
-def test_the_cluster_is_chosen(env: dict[str, str], engine: bool, linux: bool, root: bool, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("env", "engine", "linux", "root", "kind"), CHOICES.values(), ids=CHOICES.keys()
+)
+def test_the_cluster_is_chosen(
+    env: dict[str, str], engine: bool, linux: bool, root: bool, kind: str
+) -> None:
     assert choose(env, engine=engine, linux=linux, root=root) == kind
 
 
@@ -39,8 +49,12 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("env", "engine", "linux", "root", "advice"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_a_refusal_says_what_to_do(env: dict[str, str], engine: bool, linux: bool, root: bool, advice: str) -> None:
+@pytest.mark.parametrize(
+    ("env", "engine", "linux", "root", "advice"), REFUSALS.values(), ids=REFUSALS.keys()
+)
+def test_a_refusal_says_what_to_do(
+    env: dict[str, str], engine: bool, linux: bool, root: bool, advice: str
+) -> None:
     with pytest.raises(NoCluster, match=advice):
         choose(env, engine=engine, linux=linux, root=root)
 
@@ -62,7 +76,10 @@ def test_only_rules_and_chains_of_ours_are_taken_back() -> None:
     rules, chains = our_rules(SAVED)
     assert chains == ["KUBE-SERVICES", "CNI-0123"]
     assert [r.rsplit(" ", 1)[1] for r in rules] == ["KUBE-SERVICES", "CNI-0123"]
-    assert our_rules("*nat\n:PREROUTING ACCEPT [1:60]\n-A PREROUTING -j DOCKER\nCOMMIT\n") == ([], [])
+    assert our_rules("*nat\n:PREROUTING ACCEPT [1:60]\n-A PREROUTING -j DOCKER\nCOMMIT\n") == (
+        [],
+        [],
+    )
 
 
 def test_a_key_changes_with_content_and_name(tmp_path: Path) -> None:
@@ -92,7 +109,9 @@ def test_every_component_has_its_own_cache_entry() -> None:
     assert len({c.folder for c in COMPONENTS}) == len(COMPONENTS)
 
 
-def test_a_process_is_known_by_pid_and_start_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_process_is_known_by_pid_and_start_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(processes, "PIDS", tmp_path / "pids")
     monkeypatch.setattr(processes, "LOGS", tmp_path / "logs")
     processes.start("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"])
@@ -103,7 +122,9 @@ def test_a_process_is_known_by_pid_and_start_time(monkeypatch: pytest.MonkeyPatc
     assert processes.names() == []
 
 
-def test_a_pid_that_belongs_to_another_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_pid_that_belongs_to_another_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(processes, "PIDS", tmp_path)
     (tmp_path / "stale").write_text(f"{os.getpid()} 1")
     assert not processes.alive("stale")
@@ -113,7 +134,10 @@ def test_a_pid_that_belongs_to_another_is_left_alone(monkeypatch: pytest.MonkeyP
 
 def test_a_process_that_will_not_go_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "PATIENCE", 0.3)
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True);"
+        " time.sleep(60)"
+    )
     process = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
@@ -136,5 +160,10 @@ def test_an_image_gets_the_packages_that_are_in_its_key(image: str) -> None:
 
 @pytest.mark.parametrize("verb", ["build", "up", "down", "env", "status", "run"])
 def test_every_verb_has_help(verb: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "scripts.cluster", verb, "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cluster", verb, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "usage:" in done.stdout

@@ -15,16 +15,21 @@ from scripts.demo.traffic import Answer
 
 GOOD = Answer(0.0, 0.1, "2", "abc", "")
 MODELS = [
-    Model(f"models:/iris/{n}", accuracy, recipe) for n, (accuracy, recipe) in enumerate(zip((0.75, 0.95, 0.3), RECIPES, strict=True), 1)
+    Model(f"models:/iris/{n}", accuracy, recipe)
+    for n, (accuracy, recipe) in enumerate(zip((0.75, 0.95, 0.3), RECIPES, strict=True), 1)
 ]
 
 
 def outcome(model: Model, verdict: str) -> Outcome:
-    return Outcome(model, verdict, verdict, "GatesPassed", "accuracy 0.95 is at least 0.7", 31.0, [GOOD])
+    return Outcome(
+        model, verdict, verdict, "GatesPassed", "accuracy 0.95 is at least 0.7", 31.0, [GOOD]
+    )
 
 
 REPORT = Report(
-    outcomes=[outcome(m, v) for m, v in zip(MODELS, ("Promoted", "Promoted", "RolledBack"), strict=True)],
+    outcomes=[
+        outcome(m, v) for m, v in zip(MODELS, ("Promoted", "Promoted", "RolledBack"), strict=True)
+    ],
     answers=[GOOD] * 3,
     shares=[Share("2", 10, "2", 10, 9.5, 400), Share("2", 10, "1", 90, 90.5, 400)],
     counted={"2": 3},
@@ -53,7 +58,9 @@ def test_a_good_run_breaks_no_claim() -> None:
             "At weight 10 version 2 served 30.0 % of 400 requests, asked were 10 %",
             id="a share missed",
         ),
-        pytest.param(replace(REPORT, shares=[]), "no served share was measured", id="nothing measured"),
+        pytest.param(
+            replace(REPORT, shares=[]), "no served share was measured", id="nothing measured"
+        ),
     ],
 )
 def test_a_broken_claim_is_a_sentence(report: Report, sentence: str) -> None:
@@ -64,8 +71,14 @@ def test_the_figures_are_written(tmp_path: Path) -> None:
     REPORT.write(tmp_path / "build" / "demo.json")
     figures = json.loads((tmp_path / "build" / "demo.json").read_text())
     assert figures["requests"] == {"sent": 3, "failed": 0}
-    assert [(v["uri"], v["verdict"], v["seconds"]) for v in figures["versions"]][2] == ("models:/iris/3", "RolledBack", 31.0)
-    assert {"weight": 10, "asked": 10, "served": 9.5, "requests": 400}.items() <= figures["shares"][0].items()
+    assert [(v["uri"], v["verdict"], v["seconds"]) for v in figures["versions"]][2] == (
+        "models:/iris/3",
+        "RolledBack",
+        31.0,
+    )
+    assert {"weight": 10, "asked": 10, "served": 9.5, "requests": 400}.items() <= figures["shares"][
+        0
+    ].items()
 
 
 @pytest.mark.parametrize("width", [80, 160])

@@ -13,7 +13,10 @@ def seen(start: int, end: int, weight: int, candidate: str | None = "2") -> list
 
 def answers(start: float, end: float, rate: int, version: str, failure: str = "") -> list[Answer]:
     step = 1 / rate
-    return [Answer(start + n * step, start + n * step + 0.01, version, "r", failure) for n in range(int((end - start) * rate))]
+    return [
+        Answer(start + n * step, start + n * step + 0.01, version, "r", failure)
+        for n in range(int((end - start) * rate))
+    ]
 
 
 def served(found: list[Share]) -> list[tuple[int, str, float, int]]:
@@ -50,10 +53,17 @@ def served(found: list[Share]) -> list[tuple[int, str, float, int]]:
         pytest.param(seen(0, 12, 0), answers(2, 12, 9, "1"), [], id="weight 0 asks for nothing"),
         pytest.param(seen(0, 12, 0, None), answers(2, 12, 9, "1"), [], id="no candidate, no share"),
         pytest.param(seen(0, 12, 10), [], [], id="no requests, no share"),
-        pytest.param(seen(0, 12, 10), answers(2, 12, 9, "", "HTTP 502"), [], id="a failed request was served by nobody"),
+        pytest.param(
+            seen(0, 12, 10),
+            answers(2, 12, 9, "", "HTTP 502"),
+            [],
+            id="a failed request was served by nobody",
+        ),
     ],
 )
-def test_shares(sightings: list[Sighting], given: list[Answer], expected: list[tuple[int, str, float, int]]) -> None:
+def test_shares(
+    sightings: list[Sighting], given: list[Answer], expected: list[tuple[int, str, float, int]]
+) -> None:
     assert served(shares(sightings, given)) == expected
 
 

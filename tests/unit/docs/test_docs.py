@@ -21,24 +21,40 @@ def test_every_reason_has_an_entry(reason: Reason) -> None:
 
 
 def raised(folder: str, exception: str) -> Iterator[tuple[str, ...]]:
-    """The constant parts of each message that `exception` is raised with in a package, those of ten characters and more."""
+    """The constant parts of each message that `exception` is raised with in a package, those of ten
+    characters and more.
+    """
     for source in sorted((ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(source.read_text())):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == exception and node.args):
+            if not (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == exception
+                and node.args
+            ):
                 continue
-            parts = [c.value for c in ast.walk(node.args[0]) if isinstance(c, ast.Constant) and isinstance(c.value, str)]
+            parts = [
+                c.value
+                for c in ast.walk(node.args[0])
+                if isinstance(c, ast.Constant) and isinstance(c.value, str)
+            ]
             if telling := tuple(bare for part in parts if len(bare := part.strip(" .:,;")) >= 10):
                 yield telling
 
 
-SAID = [*raised("operator/rollout_operator/domain", "NoEvidence"), *raised("inference/rollout_inference", "LoadFailed")]
+SAID = [
+    *raised("operator/rollout_operator/domain", "NoEvidence"),
+    *raised("inference/rollout_inference", "LoadFailed"),
+]
 
 
 @pytest.mark.parametrize("parts", sorted(set(SAID)), ids=" … ".join)
 def test_every_sentence_of_gates_and_pods_has_an_entry(parts: tuple[str, ...]) -> None:
     assert len(SAID) > 25
     known = (ROOT / "docs/troubleshooting.md").read_text()
-    assert any(part in known for part in parts), f"docs/troubleshooting.md has no entry for: {' … '.join(parts)}"
+    assert any(part in known for part in parts), (
+        f"docs/troubleshooting.md has no entry for: {' … '.join(parts)}"
+    )
 
 
 def test_every_reason_of_the_conditions_about_figures_has_an_entry() -> None:
@@ -48,7 +64,9 @@ def test_every_reason_of_the_conditions_about_figures_has_an_entry() -> None:
     reasons = {word for word in words if isinstance(word, str) and word.isalpha()}
     reasons -= {"True", "False", "Unknown"}
     assert len(reasons) == 4
-    assert not [r for r in reasons if f"| `{r}` |" not in (ROOT / "docs/troubleshooting.md").read_text()]
+    assert not [
+        r for r in reasons if f"| `{r}` |" not in (ROOT / "docs/troubleshooting.md").read_text()
+    ]
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))

@@ -1,4 +1,6 @@
-"""The tutorial's files and commands are such as the programs take. It is tried as a whole on a real cluster, by hand."""
+"""The tutorial's files and commands are such as the programs take. It is tried as a whole on a real
+cluster, by hand.
+"""
 
 import re
 import shlex
@@ -42,7 +44,13 @@ def test_every_script_is_there(name: str) -> None:
     assert (ROOT / name).is_file()
 
 
-CHANGES = [line[1:].strip() for kind, block in BLOCKS if kind == "diff" for line in block.splitlines() if line.startswith("-")]
+CHANGES = [
+    line[1:].strip()
+    for kind, block in BLOCKS
+    if kind == "diff"
+    for line in block.splitlines()
+    if line.startswith("-")
+]
 
 
 def test_what_is_changed_in_the_recipe_stands_in_it() -> None:

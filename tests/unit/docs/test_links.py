@@ -1,4 +1,6 @@
-"""Links within the documents lead somewhere, their YAML is YAML, and what is generated is not stale."""
+"""Links within the documents lead somewhere, their YAML is YAML, and what is generated is not
+stale.
+"""
 
 import json
 import re
@@ -49,18 +51,31 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_document_is_linked_from_another() -> None:
-    linked = {(document.parent / link.partition("#")[0]).resolve() for document in DOCUMENTS for link in links.links(document)}
-    assert not [str(d.relative_to(ROOT)) for d in (ROOT / "docs").rglob("*.md") if d.resolve() not in linked]
+    linked = {
+        (document.parent / link.partition("#")[0]).resolve()
+        for document in DOCUMENTS
+        for link in links.links(document)
+    }
+    assert not [
+        str(d.relative_to(ROOT)) for d in (ROOT / "docs").rglob("*.md") if d.resolve() not in linked
+    ]
 
 
 def blocks() -> Iterator[tuple[str, str]]:
     for document in DOCUMENTS:
-        for number, (indent, language, text) in enumerate(links.FENCE.findall(document.read_text())):
+        for number, (indent, language, text) in enumerate(
+            links.FENCE.findall(document.read_text())
+        ):
             if language in {"yaml", "yml"}:
-                yield f"{document.relative_to(ROOT)} block {number}", re.sub(f"^{indent}", "", text, flags=re.MULTILINE)
+                yield (
+                    f"{document.relative_to(ROOT)} block {number}",
+                    re.sub(f"^{indent}", "", text, flags=re.MULTILINE),
+                )
 
 
-@pytest.mark.parametrize(("place", "text"), [*blocks()], ids=lambda value: value if " block " in value else "")
+@pytest.mark.parametrize(
+    ("place", "text"), [*blocks()], ids=lambda value: value if " block " in value else ""
+)
 def test_yaml_in_the_documents_is_yaml_and_model_rollouts_are_valid(place: str, text: str) -> None:
     for one in yaml.safe_load_all(text):
         assert one is not None
@@ -83,16 +98,30 @@ def test_pictures_are_drawn_from_their_texts_and_shown_somewhere() -> None:
 
 def rollout(**spec: Any) -> dict[str, Any]:
     body = {"modelUri": "models:/iris/1", "traffic": {"host": "iris.example.com"}, **spec}
-    return {"apiVersion": "rollouts.mlops.dev/v1alpha1", "kind": "ModelRollout", "metadata": {"name": "iris"}, "spec": body}
+    return {
+        "apiVersion": "rollouts.mlops.dev/v1alpha1",
+        "kind": "ModelRollout",
+        "metadata": {"name": "iris"},
+        "spec": body,
+    }
 
 
 REFUSED = {
     "a typo": (rollout(modelURI="models:/iris/1"), "modelURI"),
     "a URI that is none": (rollout(modelUri="s3://bucket/model"), "does not match"),
-    "a weight above 100": (rollout(strategy={"steps": [{"weight": 101}]}), "101 is greater than the maximum of 100"),
+    "a weight above 100": (
+        rollout(strategy={"steps": [{"weight": 101}]}),
+        "101 is greater than the maximum of 100",
+    ),
     "a duration that is none": (rollout(analysis={"interval": "soon"}), "does not match"),
-    "an unknown metric": (rollout(analysis={"gates": [{"metric": "acuracy", "min": 0.5}]}), "is not one of"),
-    "no host": ({**rollout(), "spec": {"modelUri": "models:/iris/1", "traffic": {}}}, "'host' is a required property"),
+    "an unknown metric": (
+        rollout(analysis={"gates": [{"metric": "acuracy", "min": 0.5}]}),
+        "is not one of",
+    ),
+    "no host": (
+        {**rollout(), "spec": {"modelUri": "models:/iris/1", "traffic": {}}},
+        "'host' is a required property",
+    ),
     "another kind": ({**rollout(), "kind": "Rollout"}, "'ModelRollout' was expected"),
 }
 
@@ -106,4 +135,7 @@ def test_the_editors_schema_refuses(manifest: dict[str, Any], told: str) -> None
 
 
 def test_the_editors_schema_takes_what_the_operator_takes() -> None:
-    jsonschema.validate(rollout(resources={"requests": {"cpu": 1, "memory": "1Gi"}}, replicas=3), json.loads(schema.text()))
+    jsonschema.validate(
+        rollout(resources={"requests": {"cpu": 1, "memory": "1Gi"}}, replicas=3),
+        json.loads(schema.text()),
+    )

@@ -22,7 +22,10 @@ FOUND = {
         "- short\n- " + "\n  ".join(["word " * 10] * 6 + ["word"]),
         [("paragraphs", 2)],
     ),
-    "a paragraph of 61 words below a heading": ("# Title\n" + "word " * 10 + "\nword" * 51, [("paragraphs", 2)]),
+    "a paragraph of 61 words below a heading": (
+        "# Title\n" + "word " * 10 + "\nword" * 51,
+        [("paragraphs", 2)],
+    ),
 }
 
 
@@ -78,9 +81,21 @@ RATCHET: Mapping[str, tuple[int, int, list[str]]] = {
     "as many as written down": (2, 2, []),
     "none, and none written down": (0, 0, []),
     "a page in form gets worse": (1, 0, ["page.md:1: too long"]),
-    "a page that is not in form gets worse": (2, 1, ["page.md:1: too long", "page.md:2: too long", "page.md had 1"]),
-    "a page gets better": (1, 2, ["page.md has 1 such places (lines) left, 2 are written down: run 'make docs'."]),
-    "a page is in form at last": (0, 2, ["page.md has 0 such places (lines) left, 2 are written down: run 'make docs'."]),
+    "a page that is not in form gets worse": (
+        2,
+        1,
+        ["page.md:1: too long", "page.md:2: too long", "page.md had 1"],
+    ),
+    "a page gets better": (
+        1,
+        2,
+        ["page.md has 1 such places (lines) left, 2 are written down: run 'make docs'."],
+    ),
+    "a page is in form at last": (
+        0,
+        2,
+        ["page.md has 0 such places (lines) left, 2 are written down: run 'make docs'."],
+    ),
 }
 
 
@@ -96,7 +111,9 @@ def test_what_is_not_in_form_yet_may_only_shrink(there: int, may: int, expected:
     [(3, 2, {"page.md": {"lines": 2}}), (1, 2, {"page.md": {"lines": 1}}), (0, 2, {}), (1, 0, {})],
     ids=["worse: not raised", "better: lowered", "in form: gone", "new: not let in"],
 )
-def test_tightening_never_allows_more(there: int, may: int, left: dict[str, dict[str, int]]) -> None:
+def test_tightening_never_allows_more(
+    there: int, may: int, left: dict[str, dict[str, int]]
+) -> None:
     assert tightened({"page.md": places(there)}, {"page.md": {"lines": may}}) == left
 
 

@@ -26,10 +26,22 @@ SCREENS = {
         ["\x1b[32m✔\x1b[0m good \x1b[1mloud\x1b[0m"],
         [(Run(0, "✔", "green"), Run(2, "good"), Run(7, "loud", "default", bold=True)), (), ()],
     ),
-    "faint letters are grey": (["\x1b[2mquiet\x1b[0m"], [(Run(0, "quiet", "brightblack"),), (), ()]),
-    "a faint colour keeps the colour": (["\x1b[2;36mquiet\x1b[0m"], [(Run(0, "quiet", "cyan"),), (), ()]),
-    "a line drawn over": (["weight 10 %", "\r\x1b[2Kweight 50 %"], [(Run(0, "weight 50 %"),), (), ()]),
-    "the cursor goes up": (["one\r\ntwo\r\n", "\x1b[2A\x1b[2Kthree"], [(Run(0, "three"),), (Run(0, "two"),), ()]),
+    "faint letters are grey": (
+        ["\x1b[2mquiet\x1b[0m"],
+        [(Run(0, "quiet", "brightblack"),), (), ()],
+    ),
+    "a faint colour keeps the colour": (
+        ["\x1b[2;36mquiet\x1b[0m"],
+        [(Run(0, "quiet", "cyan"),), (), ()],
+    ),
+    "a line drawn over": (
+        ["weight 10 %", "\r\x1b[2Kweight 50 %"],
+        [(Run(0, "weight 50 %"),), (), ()],
+    ),
+    "the cursor goes up": (
+        ["one\r\ntwo\r\n", "\x1b[2A\x1b[2Kthree"],
+        [(Run(0, "three"),), (Run(0, "two"),), ()],
+    ),
 }
 
 
@@ -40,7 +52,9 @@ def test_the_screen_is_what_a_terminal_shows(sent: list[str], lines: list[tuple[
     assert len(shown) == len(sent)
 
 
-def test_a_screen_that_is_being_drawn_is_not_shown_and_one_that_does_not_change_is_shown_once() -> None:
+def test_a_screen_that_is_being_drawn_is_not_shown_and_one_that_does_not_change_is_shown_once() -> (
+    None
+):
     shown = frames(cast((0.0, "a"), (1.0, "\r\x1b[2K"), (1.05, "b"), (2.0, "\rb"), (3.0, "\rc")))
     assert [(f.at, f.lines[0][0].text) for f in shown] == [(0.0, "a"), (1.05, "b"), (3.0, "c")]
 
@@ -58,7 +72,12 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [(None, "run `make recording`"), ("no JSON", "no asciicast"), ('{"version": 1}', "it is of version 1"), ("", "no asciicast")],
+    [
+        (None, "run `make recording`"),
+        ("no JSON", "no asciicast"),
+        ('{"version": 1}', "it is of version 1"),
+        ("", "no asciicast"),
+    ],
     ids=["missing", "not JSON", "another version", "empty"],
 )
 def test_what_is_no_recording_is_told(text: str | None, told: str, tmp_path: Path) -> None:
@@ -79,7 +98,9 @@ def shown_at(root: ET.Element, percent: float) -> list[str]:
     style = root.findtext(f"{SVG}style") or ""
     seen = []
     for name, steps in re.findall(r"@keyframes k(\d+)\{((?:[\d.]+%\{[^}]*\})+)\}", style):
-        states = [(float(at), state) for at, state in re.findall(r"([\d.]+)%\{visibility:(\w+)\}", steps)]
+        states = [
+            (float(at), state) for at, state in re.findall(r"([\d.]+)%\{visibility:(\w+)\}", steps)
+        ]
         if [state for at, state in states if at <= percent][-1] == "visible":
             seen.append(name)
     return seen
@@ -97,7 +118,9 @@ def test_text_is_escaped_and_named_for_those_who_do_not_see() -> None:
     root = ET.fromstring(picture(cast((0.0, "a < b & c"))))
     assert "a < b & c" in "".join(root.itertext())
     assert root.attrib["role"] == "img"
-    assert root.attrib["aria-labelledby"].split() == [root.find(f"{SVG}{tag}").attrib["id"] for tag in ("title", "desc")]  # type: ignore[union-attr]
+    assert root.attrib["aria-labelledby"].split() == [
+        root.find(f"{SVG}{tag}").attrib["id"] for tag in ("title", "desc")
+    ]  # type: ignore[union-attr]
 
 
 def test_the_picture_in_the_documents_is_a_whole_run() -> None:
@@ -114,7 +137,10 @@ def test_the_picture_in_the_documents_is_a_whole_run() -> None:
 def test_a_command_is_recorded_in_a_terminal_of_the_size_asked_for_and_ended_by_ctrl_c() -> None:
     from scripts.recording.terminal import Terminal
 
-    code = "import os, sys, time; print(sys.stdout.isatty(), *os.get_terminal_size(), '✔', flush=True); time.sleep(60)"
+    code = (
+        "import os, sys, time; print(sys.stdout.isatty(), *os.get_terminal_size(), '✔',"
+        " flush=True); time.sleep(60)"
+    )
     with Terminal([sys.executable, "-c", code], {"PYTHONUTF8": "1"}, 44, 11) as terminal:
         while not terminal.pieces:
             pass

@@ -1,4 +1,6 @@
-"""The gate's boundaries read off the real gate code, and exact chances by dynamic programming over them."""
+"""The gate's boundaries read off the real gate code, and exact chances by dynamic programming over
+them.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +13,9 @@ from rollout_operator.domain.spec import Gate
 
 @dataclass(frozen=True)
 class Boundaries:
-    """For each number of labels: the fewest right ones that promote, the most that roll back (-1: none)."""
+    """For each number of labels: the fewest right ones that promote, the most that roll back (-1:
+    none).
+    """
 
     promote: npt.NDArray[np.int64]
     roll_back: npt.NDArray[np.int64]
@@ -33,7 +37,9 @@ def boundaries(gate: Gate, most: int) -> Boundaries:
 
 @dataclass(frozen=True)
 class Chances:
-    """How an attempt ends that is looked at after every label; labels: how many it takes on average."""
+    """How an attempt ends that is looked at after every label; labels: how many it takes on
+    average.
+    """
 
     promote: float
     roll_back: float

@@ -1,4 +1,6 @@
-"""Builders of test values: a rollout under observation, with what a test does not care about filled in."""
+"""Builders of test values: a rollout under observation, with what a test does not care about filled
+in.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,7 +23,9 @@ def at(seconds: float) -> datetime:
 
 
 def spec(uri: str = "models:/iris/1", **changes: Any) -> Spec:
-    """A spec with short times: steps of 10 % and 50 % held 20 s, interval 5 s, deadline 60 s, maxHold 40 s."""
+    """A spec with short times: steps of 10 % and 50 % held 20 s, interval 5 s, deadline 60 s,
+    maxHold 40 s.
+    """
     raw: dict[str, Any] = {
         "modelUri": uri,
         "replicas": 2,
@@ -44,12 +48,19 @@ def spec(uri: str = "models:/iris/1", **changes: Any) -> Spec:
 
 def resolved(version: int, name: str = "iris") -> Resolved:
     """What the registry says of a version, with a digest of its own."""
-    return Resolved(uri=f"models:/{name}/{version}", version=str(version), digest="sha256:" + f"{version:064x}", run=f"run{version}")
+    return Resolved(
+        uri=f"models:/{name}/{version}",
+        version=str(version),
+        digest="sha256:" + f"{version:064x}",
+        run=f"run{version}",
+    )
 
 
 def revision(version: int, for_spec: Spec | None = None, **changes: Any) -> Revision:
     """The revision of a version, as the engine would make it at the start."""
-    made = revision_of(resolved(version), for_spec or spec(f"models:/iris/{version}"), UID, IMAGE, START)
+    made = revision_of(
+        resolved(version), for_spec or spec(f"models:/iris/{version}"), UID, IMAGE, START
+    )
     return made.model_copy(update=changes)
 
 

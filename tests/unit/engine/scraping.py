@@ -1,4 +1,6 @@
-"""Scrapes as companies have them, and what every kind of gate makes of them; a real Prometheus may take the scrapes' place."""
+"""Scrapes as companies have them, and what every kind of gate makes of them; a real Prometheus may
+take the scrapes' place.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -57,7 +59,9 @@ def values(moment: float, good: bool) -> dict[Name, float]:
 
 @dataclass(frozen=True)
 class Scrapes:
-    """One pod, scraped by `jobs` every `every` seconds, from second `late` on; the second job half an interval later."""
+    """One pod, scraped by `jobs` every `every` seconds, from second `late` on; the second job half
+    an interval later.
+    """
 
     every: int
     late: float
@@ -96,7 +100,9 @@ Ask = Callable[[Scrapes, float, float], Iterable[Series]]
 """What a Prometheus shows of such a pod at a second, that many seconds back."""
 
 
-def looks(gate: Gate, interval: int, ours: Scrapes, theirs: Scrapes, ask: Ask = Scrapes.shown) -> list[tuple[int, GateStatus]]:
+def looks(
+    gate: Gate, interval: int, ours: Scrapes, theirs: Scrapes, ask: Ask = Scrapes.shown
+) -> list[tuple[int, GateStatus]]:
     """What the gate says at each look of a trial, with the second."""
     back, told = 30.0, list[tuple[int, GateStatus]]()
     known: tuple[EvidenceStatus, ...] = ()

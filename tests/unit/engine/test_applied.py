@@ -1,4 +1,6 @@
-"""What the API server makes of an apply, where admission changes it: applied once, and compared with what is wanted no more."""
+"""What the API server makes of an apply, where admission changes it: applied once, and compared
+with what is wanted no more.
+"""
 
 import copy
 import json
@@ -18,7 +20,9 @@ KEY = ("models", "iris")
 
 
 def live(manifest: Manifest, version: int, **container: Any) -> Manifest:
-    """The object as the API server has it, with these fields of the container as admission left them."""
+    """The object as the API server has it, with these fields of the container as admission left
+    them.
+    """
     made = copy.deepcopy(manifest)
     made["metadata"] |= {"uid": "d", "resourceVersion": str(version)}
     made["spec"]["template"]["spec"]["containers"][0] |= container
@@ -66,35 +70,63 @@ def test_another_manifest_is_applied(manifest: Manifest) -> None:
 
 
 def test_a_new_process_applies_variables_that_changed_and_none_that_were_taken_out() -> None:
-    """In a list by keys, what is not wanted any more looks like what a webhook added: pods that serve are not replaced for it."""
+    """In a list by keys, what is not wanted any more looks like what a webhook added: pods that
+    serve are not replaced for it.
+    """
     before = deployment(OWNER, revision(1), 2, {"MODEL_MAX_BYTES": "1", "LOG_LEVEL": "INFO"})
     store = Store()
     store.put("Deployment", live(before, 5))
     assert missing(store, deployment(OWNER, revision(1), 2, {"LOG_LEVEL": "INFO"})) == 0
-    assert missing(store, deployment(OWNER, revision(1), 2, {"MODEL_MAX_BYTES": "2", "LOG_LEVEL": "INFO"})) == 1
+    assert (
+        missing(
+            store, deployment(OWNER, revision(1), 2, {"MODEL_MAX_BYTES": "2", "LOG_LEVEL": "INFO"})
+        )
+        == 1
+    )
 
 
-def first_look(manifest: Manifest, fields: dict[str, Any], applied: Manifest | None = None, **container: Any) -> int:
-    """What a new process, whose store has seen nothing yet, would apply to an object whose fields are owned like this."""
+def first_look(
+    manifest: Manifest, fields: dict[str, Any], applied: Manifest | None = None, **container: Any
+) -> int:
+    """What a new process, whose store has seen nothing yet, would apply to an object whose fields
+    are owned like this.
+    """
     there = live(signed(applied or manifest), 5, **container)
-    there["metadata"]["managedFields"] = [{"manager": "rollout-operator", "operation": "Apply", "fieldsV1": fields}]
+    there["metadata"]["managedFields"] = [
+        {"manager": "rollout-operator", "operation": "Apply", "fieldsV1": fields}
+    ]
     store = Store()
     store.put("Deployment", there)
     return missing(store, manifest)
 
 
 def all_fields(value: Any, field: str = "") -> dict[str, Any]:
-    """Every field of a manifest, as managedFields has those of an apply that nobody has changed since."""
+    """Every field of a manifest, as managedFields has those of an apply that nobody has changed
+    since.
+    """
     if isinstance(value, list) and field in {"containers", "env", "volumes"}:
-        return {f"k:{json.dumps({'name': one['name']})}": {".": {}, **all_fields(one)} for one in value}
-    return {f"f:{name}": all_fields(below, name) for name, below in value.items()} if isinstance(value, dict) else {}
+        return {
+            f"k:{json.dumps({'name': one['name']})}": {".": {}, **all_fields(one)} for one in value
+        }
+    return (
+        {f"f:{name}": all_fields(below, name) for name, below in value.items()}
+        if isinstance(value, dict)
+        else {}
+    )
 
 
 def without(fields: dict[str, Any], *path: str) -> dict[str, Any]:
     """The same without one of them, which somebody else has written since."""
     left = copy.deepcopy(fields)
     inner = left
-    for name in ("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name": "model"}', *path[:-1]):
+    for name in (
+        "f:spec",
+        "f:template",
+        "f:spec",
+        "f:containers",
+        'k:{"name": "model"}',
+        *path[:-1],
+    ):
         inner = inner[name]
     del inner[path[-1]]
     return left
@@ -111,7 +143,9 @@ MADE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("container", MADE.values(), ids=MADE.keys())
-def test_a_new_process_leaves_what_admission_made_of_the_last_apply(container: dict[str, Any], manifest: Manifest) -> None:
+def test_a_new_process_leaves_what_admission_made_of_the_last_apply(
+    container: dict[str, Any], manifest: Manifest
+) -> None:
     fields = all_fields({k: manifest[k] for k in ("metadata", "spec")})
     assert first_look(manifest, fields, **container) == 0
 
@@ -119,27 +153,54 @@ def test_a_new_process_leaves_what_admission_made_of_the_last_apply(container: d
 EDITED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "an image": (("f:image",), {"image": "somebody/else"}),
     "a probe": (("f:readinessProbe",), {"readinessProbe": {"httpGet": {"path": "/"}}}),
-    "a variable": (("f:env", 'k:{"name": "MODEL_URI"}'), {"env": [{"name": "MODEL_URI", "value": "models:/other/1"}]}),
-    "a hook beside the image of a mirror": (("f:lifecycle",), {"image": "mirror/inference", "lifecycle": {}}),
+    "a variable": (
+        ("f:env", 'k:{"name": "MODEL_URI"}'),
+        {"env": [{"name": "MODEL_URI", "value": "models:/other/1"}]},
+    ),
+    "a hook beside the image of a mirror": (
+        ("f:lifecycle",),
+        {"image": "mirror/inference", "lifecycle": {}},
+    ),
 }
 
 
 @pytest.mark.parametrize(("path", "container"), EDITED.values(), ids=EDITED.keys())
-def test_a_new_process_puts_back_what_somebody_has_changed(path: tuple[str, ...], container: dict[str, Any], manifest: Manifest) -> None:
+def test_a_new_process_puts_back_what_somebody_has_changed(
+    path: tuple[str, ...], container: dict[str, Any], manifest: Manifest
+) -> None:
     fields = without(all_fields({k: manifest[k] for k in ("metadata", "spec")}), *path)
     assert first_look(manifest, fields, **container) == 1
 
 
 def test_a_new_process_applies_another_manifest_than_the_last_one(manifest: Manifest) -> None:
     fields = all_fields({k: manifest[k] for k in ("metadata", "spec")})
-    assert first_look(manifest, fields, applied=deployment(OWNER, revision(1), 3, {}), image="mirror/inference") == 1
+    assert (
+        first_look(
+            manifest,
+            fields,
+            applied=deployment(OWNER, revision(1), 3, {}),
+            image="mirror/inference",
+        )
+        == 1
+    )
 
 
-def test_what_an_operator_applied_before_it_signed_is_compared_as_before(manifest: Manifest) -> None:
-    for there, applied in ((live(manifest, 5), 0), (live(manifest, 5, image="mirror/inference"), 1)):
+def test_what_an_operator_applied_before_it_signed_is_compared_as_before(
+    manifest: Manifest,
+) -> None:
+    for there, applied in (
+        (live(manifest, 5), 0),
+        (live(manifest, 5, image="mirror/inference"), 1),
+    ):
         there["metadata"]["managedFields"] = [
-            {"manager": "rollout-operator", "operation": "Apply", "fieldsV1": all_fields({"spec": manifest["spec"]})}
+            {
+                "manager": "rollout-operator",
+                "operation": "Apply",
+                "fieldsV1": all_fields({"spec": manifest["spec"]}),
+            }
         ]
         store = Store()
         store.put("Deployment", there)
-        assert missing(store, manifest) == applied, "no Deployment is written for the annotation alone"
+        assert missing(store, manifest) == applied, (
+            "no Deployment is written for the annotation alone"
+        )

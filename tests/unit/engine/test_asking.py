@@ -33,17 +33,33 @@ class Counted(prometheus.Prometheus):
 
 async def first_look(metrics: Counted) -> None:
     async with aiohttp.ClientSession() as session:
-        await ask(Question(metrics=ASKED, tick=TICK), Registry("http://127.0.0.1:9", session, {}), metrics)
+        await ask(
+            Question(metrics=ASKED, tick=TICK), Registry("http://127.0.0.1:9", session, {}), metrics
+        )
 
 
 @pytest.mark.parametrize(
     ("question", "there"),
     [
-        pytest.param(Question(metrics=ASKED, tick=TICK), True, id="another rollout of the same tick has asked"),
+        pytest.param(
+            Question(metrics=ASKED, tick=TICK),
+            True,
+            id="another rollout of the same tick has asked",
+        ),
         pytest.param(Question(metrics=ASKED, tick=TICK - 1), True, id="an older tick will do"),
-        pytest.param(Question(metrics=ASKED, tick=TICK + 1), False, id="the next tick wants a newer answer"),
-        pytest.param(Question(metrics=(*ASKED, Metric.ERROR_RATE), tick=TICK), False, id="nobody has asked for another metric yet"),
-        pytest.param(Question("models:/iris/7", ASKED, TICK), False, id="the registry must be asked all the same"),
+        pytest.param(
+            Question(metrics=ASKED, tick=TICK + 1), False, id="the next tick wants a newer answer"
+        ),
+        pytest.param(
+            Question(metrics=(*ASKED, Metric.ERROR_RATE), tick=TICK),
+            False,
+            id="nobody has asked for another metric yet",
+        ),
+        pytest.param(
+            Question("models:/iris/7", ASKED, TICK),
+            False,
+            id="the registry must be asked all the same",
+        ),
         pytest.param(Question(), True, id="nothing is asked"),
     ],
 )

@@ -29,7 +29,9 @@ class Answers:
 def grounds(there: Answers, decided: bool, later: float) -> tuple[Grounds, Store]:
     store = Store()
     store.put_rollout(rollout(9))
-    return Grounds(rollout(9), store, cast("Cluster", there), 100.0 if decided else None, lambda: 100.0 + later), store
+    return Grounds(
+        rollout(9), store, cast("Cluster", there), 100.0 if decided else None, lambda: 100.0 + later
+    ), store
 
 
 HOLDS = {
@@ -49,11 +51,16 @@ async def test_the_newest_is_followed(decided: bool, later: float, asked: list[s
     assert there.asked == asked, "what was just confirmed is not asked for again"
 
 
-FAILS: dict[str, tuple[int | None, type[CallFailed]]] = {"another has written it": (10, Conflict), "it was deleted": (None, Gone)}
+FAILS: dict[str, tuple[int | None, type[CallFailed]]] = {
+    "another has written it": (10, Conflict),
+    "it was deleted": (None, Gone),
+}
 
 
 @pytest.mark.parametrize(("version", "failure"), FAILS.values(), ids=FAILS.keys())
-async def test_nothing_follows_what_is_not_the_newest(version: int | None, failure: type[CallFailed]) -> None:
+async def test_nothing_follows_what_is_not_the_newest(
+    version: int | None, failure: type[CallFailed]
+) -> None:
     there = Answers(version)
     one, store = grounds(there, True, 60.0)
     with pytest.raises(failure):

@@ -1,9 +1,11 @@
-"""`decide` explored breadth first over an abstract cluster: in every state the promises hold, and every path comes to rest.
+"""`decide` explored breadth first over an abstract cluster: in every state the promises hold, and
+every path comes to rest.
 
-A state is what is durable (the status), what the cluster has (the objects as last applied, wholly or in part, which pods are
-Ready, how many labels there are) and what is asked for (the spec, one command). Time is relative: two states that differ only
-in when they happen are one. A write that fails, or that is refused because another came first, leaves the state as it is; a
-write whose reply is lost is the operator's death after it.
+A state is what is durable (the status), what the cluster has (the objects as last applied, wholly
+or in part, which pods are Ready, how many labels there are) and what is asked for (the spec, one
+command). Time is relative: two states that differ only in when they happen are one. A write that
+fails, or that is refused because another came first, leaves the state as it is; a write whose reply
+is lost is the operator's death after it.
 """
 
 import math
@@ -34,7 +36,16 @@ from rollout_operator.domain.status import Measurement, Phase, Route, Status, Ve
 from rollout_operator.domain.traffic import Provider
 from rollout_operator.objects import Manifest, Owner
 from rollout_operator.objects.build import build
-from tests.unit.engine.builders import START, UID, accuracy, observed, on_trial, resolved, revision, spec
+from tests.unit.engine.builders import (
+    START,
+    UID,
+    accuracy,
+    observed,
+    on_trial,
+    resolved,
+    revision,
+    spec,
+)
 
 OWNER = Owner(UID, "iris", "models")
 ROOT = Path(__file__).parents[3]
@@ -42,14 +53,23 @@ MOST_STATES = 50_000
 ENOUGH_FOR_A_PLANTED_BUG = 20_000
 SPECS: dict[str, Spec] = {
     "1": spec("models:/iris/1"),
-    "1 with more memory": spec("models:/iris/1", resources={"requests": {"cpu": "100m", "memory": "1Gi"}}),
+    "1 with more memory": spec(
+        "models:/iris/1", resources={"requests": {"cpu": "100m", "memory": "1Gi"}}
+    ),
     "2": spec("models:/iris/2"),
     "paused": spec("models:/iris/2", paused=True),
     "lost": spec("models:/iris/999"),
-    "1 elsewhere": spec("models:/iris/1", traffic={"host": "new.example.com", "removalDelay": "30s"}),
+    "1 elsewhere": spec(
+        "models:/iris/1", traffic={"host": "new.example.com", "removalDelay": "30s"}
+    ),
     "1 by Gateway": spec(
         "models:/iris/1",
-        traffic={"host": "iris.example.com", "provider": "HTTPRoute", "parentRefs": [{"name": "public"}], "removalDelay": "30s"},
+        traffic={
+            "host": "iris.example.com",
+            "provider": "HTTPRoute",
+            "parentRefs": [{"name": "public"}],
+            "removalDelay": "30s",
+        },
     ),
     "labelled": spec(
         "models:/iris/2",
@@ -57,7 +77,15 @@ SPECS: dict[str, Spec] = {
         analysis={
             "interval": "5s",
             "maxHold": "40s",
-            "gates": [{"metric": "accuracy", "min": 0.7, "evidence": "Labelled", "minSamples": 10, "maxSamples": 40}],
+            "gates": [
+                {
+                    "metric": "accuracy",
+                    "min": 0.7,
+                    "evidence": "Labelled",
+                    "minSamples": 10,
+                    "maxSamples": 40,
+                }
+            ],
         },
     ),
 }
@@ -65,7 +93,12 @@ REPORTED: dict[str, float | None] = {"good": 0.9, "bad": 0.5, "NaN": math.nan, "
 REFUSED = "refused"
 """The metric is good, but the API server does not have an object of the rollout."""
 METRICS = (*REPORTED, "none", "down", "two series", "stale", "future", REFUSED)
-LABELS = {"right answers": (12, 0), "wrong answers": (0, 6), "mixed answers": (14, 6), "no new label": (0, 0)}
+LABELS = {
+    "right answers": (12, 0),
+    "wrong answers": (0, 6),
+    "mixed answers": (14, 6),
+    "no new label": (0, 0),
+}
 """Labels that come in between two looks; the sums are bounded by maxSamples."""
 
 
@@ -73,10 +106,12 @@ LABELS = {"right answers": (12, 0), "wrong answers": (0, 6), "mixed answers": (1
 class State:
     """One state of the world.
 
-    ready: revisions whose pods are Ready; live: the status that the objects were applied by; half: statuses by which only the
-    first of the objects was applied before the operator died, one for each object; labels: right and wrong ones of version 2 so
-    far; gateway: whether the Gateway accepts HTTPRoutes; leads: whether its router leads requests by them to the pods; taken:
-    whether an older rollout answers on the host; former: revisions whose pods are of a former template of their Deployment.
+    ready: revisions whose pods are Ready; live: the status that the objects were applied by; half:
+    statuses by which only the first of the objects was applied before the operator died, one for
+    each object; labels: right and wrong ones of version 2 so far; gateway: whether the Gateway
+    accepts HTTPRoutes; leads: whether its router leads requests by them to the pods; taken: whether
+    an older rollout answers on the host; former: revisions whose pods are of a former template of
+    their Deployment.
     """
 
     status: Status
@@ -93,11 +128,22 @@ class State:
     former: frozenset[str] = frozenset()
 
     def key(self) -> int:
-        """The state without its place in time, in steps of 5 s, and without texts and what a revision's name stands for."""
+        """The state without its place in time, in steps of 5 s, and without texts and what a
+        revision's name stands for.
+        """
         live = None if self.live is self.status else frozen(self.live, self.now)
         half = frozen(self.half, self.now)
         rejected = tuple(r.revision for r in self.status.rejected)
-        around = (self.ready, self.wanted, self.command, self.labels, self.gateway, self.leads, self.taken, self.former)
+        around = (
+            self.ready,
+            self.wanted,
+            self.command,
+            self.labels,
+            self.gateway,
+            self.leads,
+            self.taken,
+            self.former,
+        )
         parts = (frozen(self.status, self.now), live, half, around, rejected)
         return hash(parts)
 
@@ -139,13 +185,18 @@ def frozen(value: Any, now: datetime) -> Any:
 
 def objects(state: State) -> dict[str, Manifest]:
     """What the cluster has."""
-    found = {f"{m['kind']}/{m['metadata']['name']}": m for m in build(OWNER, SPECS[state.wanted], state.live, {})}
+    found = {
+        f"{m['kind']}/{m['metadata']['name']}": m
+        for m in build(OWNER, SPECS[state.wanted], state.live, {})
+    }
     first = [m for half in state.half for m in build(OWNER, SPECS[state.wanted], half, {})[:1]]
     return found | {f"{m['kind']}/{m['metadata']['name']}": m for m in first}
 
 
 def routes(live: dict[str, Manifest]) -> dict[tuple[str, str], tuple[str, str]]:
-    """The routes among these objects that lead to the stable Service: kind and host, by kind and name."""
+    """The routes among these objects that lead to the stable Service: kind and host, by kind and
+    name.
+    """
     found = {}
     for one in live.values():
         if one["kind"] == "HTTPRoute":
@@ -157,7 +208,11 @@ def routes(live: dict[str, Manifest]) -> dict[tuple[str, str], tuple[str, str]]:
 
 def accepted(state: State) -> set[tuple[str, str]]:
     """Kind and host of the routes by which requests come."""
-    return {(kind, host) for kind, host in routes(objects(state)).values() if kind == "Ingress" or (state.gateway and state.leads)}
+    return {
+        (kind, host)
+        for kind, host in routes(objects(state)).values()
+        if kind == "Ingress" or (state.gateway and state.leads)
+    }
 
 
 def asked_for(state: State) -> tuple[str, str]:
@@ -167,7 +222,13 @@ def asked_for(state: State) -> tuple[str, str]:
 
 def first_object(state: State, status: Status) -> str:
     """The object that is applied first by this status."""
-    return next((f"{m['kind']}/{m['metadata']['name']}" for m in build(OWNER, SPECS[state.wanted], status, {})), "")
+    return next(
+        (
+            f"{m['kind']}/{m['metadata']['name']}"
+            for m in build(OWNER, SPECS[state.wanted], status, {})
+        ),
+        "",
+    )
 
 
 def answer(state: State, metric: str) -> Any:
@@ -185,11 +246,17 @@ def answer(state: State, metric: str) -> Any:
     series = {
         "none": (),
         REFUSED: accuracy(0.9, seconds)[Metric.ACCURACY],
-        "two series": accuracy(0.9, seconds)[Metric.ACCURACY] + accuracy(0.9, seconds)[Metric.ACCURACY],
+        "two series": (
+            accuracy(0.9, seconds)[Metric.ACCURACY] + accuracy(0.9, seconds)[Metric.ACCURACY]
+        ),
         "stale": accuracy(0.9, seconds - 31)[Metric.ACCURACY],
         "future": accuracy(0.9, seconds + 60)[Metric.ACCURACY],
     }
-    return series[metric] if metric in series else accuracy(REPORTED[metric] or 0.0, seconds)[Metric.ACCURACY]
+    return (
+        series[metric]
+        if metric in series
+        else accuracy(REPORTED[metric] or 0.0, seconds)[Metric.ACCURACY]
+    )
 
 
 def look(state: State, metric: str, registry: str) -> Plan:
@@ -198,20 +265,34 @@ def look(state: State, metric: str, registry: str) -> Plan:
     resolution: Resolution | None = None
     if needs_resolution(wanted, status):
         version = wanted.model_uri.rsplit("/", 1)[1]
-        resolution = RegistryUnreachable("down") if registry == "down" else NotFound("no") if version == "999" else resolved(int(version))
+        resolution = (
+            RegistryUnreachable("down")
+            if registry == "down"
+            else NotFound("no")
+            if version == "999"
+            else resolved(int(version))
+        )
     live = objects(state)
-    running = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"] for m in deployments(state)}
+    running = {
+        m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"]
+        for m in deployments(state)
+    }
     workloads = {r: Workload(n if r in state.ready else 0, n) for r, n in running.items()}
     compared = status.phase is not Phase.PROMOTED or status.shortage is not None
     for one in filter(None, (status.stable, status.candidate)):
         if (known := workloads.get(one.revision)) is not None:
             as_asked = not compared or resources(live, one.revision) == one.resources.to_api()
-            workloads[one.revision] = replace(known, current=known.ready if as_asked and one.revision not in state.former else 0)
+            workloads[one.revision] = replace(
+                known, current=known.ready if as_asked and one.revision not in state.former else 0
+            )
     ways = Ways(
         "iris",
         wanted.traffic,
         status,
-        {place: "" if how[0] == "Ingress" or state.gateway else "none" for place, how in routes(live).items()},
+        {
+            place: "" if how[0] == "Ingress" or state.gateway else "none"
+            for place, how in routes(live).items()
+        },
     )
     trouble = "HTTP 403 no quota is left" if metric == REFUSED else ""
     answering = live.get("Service/iris")
@@ -242,11 +323,15 @@ def look(state: State, metric: str, registry: str) -> Plan:
 def resources(live: dict[str, Manifest], revision: str) -> Any:
     """What the Deployment of a revision gives its pods; None where there is no such Deployment."""
     one = live.get(f"Deployment/iris-{revision}")
-    return one["spec"]["template"]["spec"]["containers"][0]["resources"] if one is not None else None
+    return (
+        one["spec"]["template"]["spec"]["containers"][0]["resources"] if one is not None else None
+    )
 
 
 def applied(before: State, after: State) -> State:
-    """The state after all objects were applied: pods of a template that differs are of a former one."""
+    """The state after all objects were applied: pods of a template that differs are of a former
+    one.
+    """
     there, now = objects(before), objects(after)
     names = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(after)}
     stayed = {r for r in names if resources(there, r) is not None}
@@ -274,7 +359,9 @@ def measured(state: State) -> Iterator[tuple[str, State]]:
 def steps(state: State) -> Iterator[tuple[str, State]]:
     """Everything that can happen next."""
     for metric, seen in measured(state):
-        for registry in ("up", "down") if needs_resolution(SPECS[state.wanted], state.status) else ("up",):
+        for registry in (
+            ("up", "down") if needs_resolution(SPECS[state.wanted], state.status) else ("up",)
+        ):
             yield from looked(state, seen, metric, registry)
     yield from around(state)
 
@@ -282,20 +369,30 @@ def steps(state: State) -> Iterator[tuple[str, State]]:
 def looked(state: State, seen: State, metric: str, registry: str) -> Iterator[tuple[str, State]]:
     """What follows from one look: all that was decided is done, or the operator dies on the way."""
     plan = look(seen, metric, registry)
-    yield f"look, metric {metric}, registry {registry}", applied(state, replace(seen, status=plan.status, live=plan.status, half=()))
+    yield (
+        f"look, metric {metric}, registry {registry}",
+        applied(state, replace(seen, status=plan.status, live=plan.status, half=())),
+    )
     if plan.status != state.status:
         # What was applied before a death stays, until it is applied otherwise.
-        others = (h for h in state.half if first_object(state, h) != first_object(state, plan.status))
+        others = (
+            h for h in state.half if first_object(state, h) != first_object(state, plan.status)
+        )
         half = (*others, plan.status)
         yield f"look and die, metric {metric}", replace(seen, status=plan.status)
-        yield f"look and die after one object, metric {metric}", replace(seen, status=plan.status, half=half)
+        yield (
+            f"look and die after one object, metric {metric}",
+            replace(seen, status=plan.status, half=half),
+        )
 
 
 def around(state: State) -> Iterator[tuple[str, State]]:
     """Everything that can happen while the operator does not look."""
     for seconds in (5, 31, 61):
         yield f"{seconds} s pass", replace(state, now=state.now + timedelta(seconds=seconds))
-    for one in sorted({m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)}):
+    for one in sorted(
+        {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)}
+    ):
         yield f"pods of {one} change", replace(state, ready=state.ready ^ {one})
     for one in sorted(state.former):
         yield f"pods of {one} are replaced", replace(state, former=state.former - {one})
@@ -308,33 +405,60 @@ def around(state: State) -> Iterator[tuple[str, State]]:
     yield "the Gateway comes or goes", replace(state, gateway=not state.gateway)
     yield "the Gateway's router leads there, or not", replace(state, leads=not state.leads)
     yield "an older rollout comes or goes", replace(state, taken=not state.taken)
-    yield "deleted and made again", State(Status(), Status(), frozenset(), state.wanted, "", state.now)
+    yield (
+        "deleted and made again",
+        State(Status(), Status(), frozenset(), state.wanted, "", state.now),
+    )
 
 
 def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR0911, PLR0912 - a list of promises, one after the other
     """Which promise does not hold after this step; "" where all do."""
     old, new, live = before.status, after.status, objects(after)
     canary = live.get("Ingress/iris-canary")
-    weight = int(canary["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"]) if canary else by_gateway(live)
+    weight = (
+        int(canary["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"])
+        if canary
+        else by_gateway(live)
+    )
     names = {m["metadata"]["name"] for m in live.values() if m["kind"] == "Deployment"}
-    answering = {n: m for n, m in live.items() if n.startswith("Service/") and (weight or n == "Service/iris")}
+    answering = {
+        n: m
+        for n, m in live.items()
+        if n.startswith("Service/") and (weight or n == "Service/iris")
+    }
     routed = {m["spec"]["selector"]["rollouts.mlops.dev/revision"] for m in answering.values()}
     if event == "deleted and made again":
         return ""
-    if f"metric {REFUSED}" in event and {c.type: c.status for c in new.conditions}["Ready"] == "True":
+    if (
+        f"metric {REFUSED}" in event
+        and {c.type: c.status for c in new.conditions}["Ready"] == "True"
+    ):
         return "it looks well while an object is refused"
-    if event.startswith("look, ") and _ready(new) and (new.stable is None or new.stable.revision not in before.ready):
+    if (
+        event.startswith("look, ")
+        and _ready(new)
+        and (new.stable is None or new.stable.revision not in before.ready)
+    ):
         return "it is Ready, and nothing serves"
     if event.startswith("look, ") and _ready(new) and (why := _not_as_asked(before, new)):
         return why
     model = SPECS[before.wanted].model_uri
-    if old.phase is Phase.PROMOTED and old.stable is not None and old.stable.uri == model and new.attempt > old.attempt:
+    if (
+        old.phase is Phase.PROMOTED
+        and old.stable is not None
+        and old.stable.uri == model
+        and new.attempt > old.attempt
+    ):
         return "an attempt begins with the model that is stable"
     if event.startswith("look, ") and (why := _unrouted(before, after, live)):
         return why
     if new.attempt < old.attempt:
         return "the attempt number shrinks"
-    if weight and new.phase not in {Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING} and event.startswith("look, "):
+    if (
+        weight
+        and new.phase not in {Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING}
+        and event.startswith("look, ")
+    ):
         return f"weight {weight} in phase {new.phase}"
     if any(f"iris-{r}" not in names for r in routed):
         return "a Service that gets requests selects pods that have no Deployment"
@@ -342,50 +466,91 @@ def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR09
         return "stable changes outside of promotion"
     if new.phase is Phase.PROMOTED and old.phase is not Phase.PROMOTED and new.stable is None:
         return "promoted without stable"
-    promoted = new.phase in {Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING} and old.phase is Phase.TRIAL
-    if promoted and before.command not in {"promote", "skip"} and any(g.measurement is not Measurement.PASS for g in new.gates):
+    promoted = (
+        new.phase in {Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING} and old.phase is Phase.TRIAL
+    )
+    if (
+        promoted
+        and before.command not in {"promote", "skip"}
+        and any(g.measurement is not Measurement.PASS for g in new.gates)
+    ):
         return "promoted without fresh proof"
     # Labelled gates need requests, and on the first deploy none can come yet.
     unmeasured = not new.gates and (before.wanted != "labelled" or old.stable is not None)
     if promoted and unmeasured and before.command not in {"promote", "skip"}:
         return "promoted without any measurement"
-    failed = old.phase is Phase.TRIAL and ("metric bad" in event or "metric wrong" in event) and old.candidate is not None
-    goes = SPECS[before.wanted].paused is False and SPECS[before.wanted].analysis.on_failure is OnFailure.ROLLBACK
+    failed = (
+        old.phase is Phase.TRIAL
+        and ("metric bad" in event or "metric wrong" in event)
+        and old.candidate is not None
+    )
+    goes = (
+        SPECS[before.wanted].paused is False
+        and SPECS[before.wanted].analysis.on_failure is OnFailure.ROLLBACK
+    )
     if failed and new.weight > 0 and not before.command and goes and _measured(old, new):
         return "a failed gate leaves the weight"
-    silent = old.phase is Phase.TRIAL and before.wanted != "labelled" and "metric" in event and not ("good" in event or "bad" in event)
-    if silent and old.no_evidence_since is None and new.verdict is Verdict.ROLLED_BACK and not before.command and old.setbacks < 3:
+    silent = (
+        old.phase is Phase.TRIAL
+        and before.wanted != "labelled"
+        and "metric" in event
+        and not ("good" in event or "bad" in event)
+    )
+    if (
+        silent
+        and old.no_evidence_since is None
+        and new.verdict is Verdict.ROLLED_BACK
+        and not before.command
+        and old.setbacks < 3
+    ):
         return "rolled back for want of evidence before maxHold"
-    if old.stable is not None and f"iris-{old.stable.revision}" not in names and new.phase is not Phase.PROMOTED:
+    if (
+        old.stable is not None
+        and f"iris-{old.stable.revision}" not in names
+        and new.phase is not Phase.PROMOTED
+    ):
         return "the stable pods are gone"
     return ""
 
 
 def by_gateway(live: dict[str, Manifest]) -> int:
     """The candidate's share of requests by HTTPRoutes, in percent."""
-    shares = [m["spec"]["rules"][-1]["backendRefs"] for m in live.values() if m["kind"] == "HTTPRoute"]
+    shares = [
+        m["spec"]["rules"][-1]["backendRefs"] for m in live.values() if m["kind"] == "HTTPRoute"
+    ]
     return max((backends[1]["weight"] for backends in shares if len(backends) > 1), default=0)
 
 
 def _not_as_asked(before: State, new: Status) -> str:
-    """Whether a look that ends Ready found pods of what is stable now that are not as the spec asks."""
+    """Whether a look that ends Ready found pods of what is stable now that are not as the spec
+    asks.
+    """
     if new.stable is None or new.stable.requested != SPECS[before.wanted].model_uri:
         # What it asks for instead is begun with at the next look, which is at once.
         return ""
     given = resources(objects(before), new.stable.revision)
-    as_asked = given == SPECS[before.wanted].resources.to_api() and new.stable.revision not in before.former
+    as_asked = (
+        given == SPECS[before.wanted].resources.to_api()
+        and new.stable.revision not in before.former
+    )
     return "" if as_asked else "it is Ready, and its pods are not as the spec asks"
 
 
 def _unrouted(before: State, after: State, live: dict[str, Manifest]) -> str:
-    """Which promise about the ways by which requests come in does not hold after a look that led to these objects; "" where all do."""
+    """Which promise about the ways by which requests come in does not hold after a look that led to
+    these objects; "" where all do.
+    """
     old, new = before.status, after.status
     asked, kept = asked_for(before), set(routes(live).values())
     answers = asked in kept and (asked[0] == "Ingress" or before.gateway)
     if _ready(new) and not answers:
         return "it is Ready, and no route was accepted"
     if asked[0] == "HTTPRoute" and not before.leads:
-        if old.stable is None and new.stable is not None and asked in {(str(r.provider), r.host) for r in old.routes}:
+        if (
+            old.stable is None
+            and new.stable is not None
+            and asked in {(str(r.provider), r.host) for r in old.routes}
+        ):
             return "promoted, and its route answers nobody"
         if _ready(new) and len(new.routes) > 1:
             return "it is Ready, and its route answers nobody"
@@ -393,7 +558,11 @@ def _unrouted(before: State, after: State, live: dict[str, Manifest]) -> str:
         return "it is Ready, and its host is another's"
     if old.stable is None:
         return ""
-    led = {("HTTPRoute" if r.provider == "HTTPRoute" else "Ingress", r.host) for r in old.routes if r.accepted_at is not None}
+    led = {
+        ("HTTPRoute" if r.provider == "HTTPRoute" else "Ingress", r.host)
+        for r in old.routes
+        if r.accepted_at is not None
+    }
     came = accepted(before)
     if led - kept and asked not in came:
         return "a way is taken away before the new one is accepted and answers"
@@ -409,11 +578,21 @@ def _measured(old: Status, new: Status) -> bool:
 
 
 def beginnings() -> list[State]:
-    """A new object, and every phase of a second version's way: what breadth alone would reach late."""
+    """A new object, and every phase of a second version's way:
+    what breadth alone would reach late.
+    """
     first = State(Status(), Status(), frozenset(), "1", "", START)
     v1, v2 = revision(1, promoted=True), revision(2, replicas=1, ready_at=START)
     ready = frozenset({v1.revision, v2.revision})
-    phases = (Phase.STARTING, Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING, Phase.SETTLING, Phase.ROLLING_BACK)
+    phases = (
+        Phase.STARTING,
+        Phase.TRIAL,
+        Phase.PROMOTING,
+        Phase.SHIFTING,
+        Phase.SWITCHING,
+        Phase.SETTLING,
+        Phase.ROLLING_BACK,
+    )
     weights = {Phase.TRIAL: 50, Phase.PROMOTING: 50, Phase.SHIFTING: 100, Phase.SWITCHING: 100}
     way = Route(
         name="iris",
@@ -427,19 +606,49 @@ def beginnings() -> list[State]:
     at_rest = Status(phase=Phase.PROMOTED, phase_since=START, attempt=1, stable=v1, routes=(way,))
     found = [first, State(at_rest, at_rest, ready, "1", "", START)]
     for phase in phases:
-        status = on_trial(phase=phase, stable=v1, candidate=v2, step=1, weight=weights.get(phase, 0), routes=(way,))
+        status = on_trial(
+            phase=phase,
+            stable=v1,
+            candidate=v2,
+            step=1,
+            weight=weights.get(phase, 0),
+            routes=(way,),
+        )
         found += [State(status, status, ready, wanted, "", START) for wanted in ("2", "labelled")]
-    asked = way.model_copy(update={"provider": Provider.HTTP_ROUTE, "ingress_class_name": "", "parents": ("public",), "accepted_at": None})
+    asked = way.model_copy(
+        update={
+            "provider": Provider.HTTP_ROUTE,
+            "ingress_class_name": "",
+            "parents": ("public",),
+            "accepted_at": None,
+        }
+    )
     waiting = at_rest.model_copy(update={"routes": (asked, way)})
     to_gateway = State(waiting, waiting, ready, "1 by Gateway", "", START)
     v1 = v1.model_copy(update={"promoted": False, "ready_at": START})
-    opening = on_trial(phase=Phase.SWITCHING, attempt=1, stable=None, candidate=v1, step=None, weight=0, routes=(asked,))
+    opening = on_trial(
+        phase=Phase.SWITCHING,
+        attempt=1,
+        stable=None,
+        candidate=v1,
+        step=None,
+        weight=0,
+        routes=(asked,),
+    )
     first = State(opening, opening, ready, "1 by Gateway", "", START, gateway=True, leads=False)
-    return [*found, replace(to_gateway, status=at_rest, live=at_rest), to_gateway, replace(to_gateway, gateway=True, leads=False), first]
+    return [
+        *found,
+        replace(to_gateway, status=at_rest, live=at_rest),
+        to_gateway,
+        replace(to_gateway, gateway=True, leads=False),
+        first,
+    ]
 
 
 def explore(most: int) -> tuple[int, int, list[str]]:
-    """Breadth first: how many distinct states were seen, within how many steps of a beginning all of them, every promise broken."""
+    """Breadth first: how many distinct states were seen, within how many steps of a beginning all
+    of them, every promise broken.
+    """
     seeds = beginnings()
     seen, queue, depth = {s.key() for s in seeds}, deque((s, 0) for s in seeds), 0
     violations: list[str] = []
@@ -465,11 +674,15 @@ def test_the_promises_hold_in_every_state_near_a_beginning() -> None:
 
 @pytest.mark.parametrize("metric", ["good", "bad", "none", "down"])
 @pytest.mark.parametrize("wanted", ["1", "2", "lost"])
-@pytest.mark.parametrize("ready", [True, False], ids=["pods become Ready", "pods never become Ready"])
+@pytest.mark.parametrize(
+    "ready", [True, False], ids=["pods become Ready", "pods never become Ready"]
+)
 def test_every_path_comes_to_rest(metric: str, wanted: str, ready: bool) -> None:
-    """From each of many states, with nothing changing any more, the engine comes to rest in bounded time and stays there.
+    """From each of many states, with nothing changing any more, the engine comes to rest in bounded
+    time and stays there.
 
-    What an older rollout on the host holds is held as long as that is there; it is looked at without.
+    What an older rollout on the host holds is held as long as that is there; it is looked at
+    without.
     """
     seeds = beginnings()
     seen, queue, tried = {s.key() for s in seeds}, deque(seeds), 0
@@ -486,10 +699,18 @@ def test_every_path_comes_to_rest(metric: str, wanted: str, ready: bool) -> None
 
 def settle(state: State, metric: str, ready: bool) -> State:
     for _ in range(400):
-        revisions = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)}
-        state = replace(state, ready=frozenset(revisions) if ready else frozenset(), former=frozenset())
+        revisions = {
+            m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)
+        }
+        state = replace(
+            state, ready=frozenset(revisions) if ready else frozenset(), former=frozenset()
+        )
         plan = look(state, metric, "up")
-        resting = plan.status == state.status and plan.status.phase in AT_REST and not plan.status.retiring
+        resting = (
+            plan.status == state.status
+            and plan.status.phase in AT_REST
+            and not plan.status.retiring
+        )
         due = max(plan.look_at or state.now, state.now + timedelta(seconds=0.01))
         state = replace(state, status=plan.status, live=plan.status, now=due)
         if resting:
@@ -502,7 +723,10 @@ REAL = decide
 
 def ignores_failure(seen: Observed) -> Plan:
     """Planted: a failed gate is taken for a passed one."""
-    good = {m: tuple(replace(s, value=0.9) for s in a) if isinstance(a, tuple) else a for m, a in seen.answers.items()}
+    good = {
+        m: tuple(replace(s, value=0.9) for s in a) if isinstance(a, tuple) else a
+        for m, a in seen.answers.items()
+    }
     plan = REAL(replace(seen, answers=good))
     return replace(plan, status=plan.status.model_copy(update={"gates": REAL(seen).status.gates}))
 
@@ -510,8 +734,16 @@ def ignores_failure(seen: Observed) -> Plan:
 def promotes_without_evidence(seen: Observed) -> Plan:
     """Planted: silence promotes."""
     plan = REAL(seen)
-    silent = seen.status.phase is Phase.TRIAL and plan.status.phase is Phase.TRIAL and seen.status.step == 1
-    return replace(plan, status=plan.status.model_copy(update={"phase": Phase.PROMOTING})) if silent else plan
+    silent = (
+        seen.status.phase is Phase.TRIAL
+        and plan.status.phase is Phase.TRIAL
+        and seen.status.step == 1
+    )
+    return (
+        replace(plan, status=plan.status.model_copy(update={"phase": Phase.PROMOTING}))
+        if silent
+        else plan
+    )
 
 
 def keeps_the_weight(seen: Observed) -> Plan:
@@ -532,7 +764,11 @@ def switches_early(seen: Observed) -> Plan:
     """Planted: the candidate is called stable when it is only about to be."""
     plan = REAL(seen)
     early = plan.status.phase is Phase.SHIFTING
-    return replace(plan, status=plan.status.model_copy(update={"stable": plan.status.candidate})) if early else plan
+    return (
+        replace(plan, status=plan.status.model_copy(update={"stable": plan.status.candidate}))
+        if early
+        else plan
+    )
 
 
 def takes_promoted_for_ready(seen: Observed) -> Plan:
@@ -544,7 +780,9 @@ def takes_promoted_for_ready(seen: Observed) -> Plan:
 
 def takes_former_pods_for_new_ones(seen: Observed) -> Plan:
     """Planted: pods that are Ready count, of whatever template they are."""
-    return REAL(replace(seen, workloads={r: replace(w, current=None) for r, w in seen.workloads.items()}))
+    return REAL(
+        replace(seen, workloads={r: replace(w, current=None) for r, w in seen.workloads.items()})
+    )
 
 
 def tries_what_is_stable(seen: Observed) -> Plan:
@@ -552,7 +790,11 @@ def tries_what_is_stable(seen: Observed) -> Plan:
     plan = REAL(seen)
     before, after = seen.status.stable, plan.status.stable
     tried = before is not None and after is not None and before.resources != after.resources
-    return replace(plan, status=plan.status.model_copy(update={"attempt": plan.status.attempt + 1})) if tried else plan
+    return (
+        replace(plan, status=plan.status.model_copy(update={"attempt": plan.status.attempt + 1}))
+        if tried
+        else plan
+    )
 
 
 def takes_every_route_for_accepted(seen: Observed) -> Plan:
@@ -593,7 +835,9 @@ PLANTED = (
 
 
 @pytest.mark.parametrize("planted", PLANTED)
-def test_a_planted_bug_is_caught(planted: Callable[[Observed], Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_planted_bug_is_caught(
+    planted: Callable[[Observed], Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(globals(), "decide", planted)
     *_, violations = explore(ENOUGH_FOR_A_PLANTED_BUG)
     assert violations

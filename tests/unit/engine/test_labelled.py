@@ -1,4 +1,6 @@
-"""Labelled gates: exact chances of a wrong verdict, golden counts, and counting through restarts, resets and gaps."""
+"""Labelled gates: exact chances of a wrong verdict, golden counts, and counting through restarts,
+resets and gaps.
+"""
 
 import math
 from collections.abc import Iterator
@@ -22,16 +24,27 @@ from rollout_operator.domain.status import EvidenceStatus, GateStatus, Measureme
 from tests.unit.engine.boundaries import Boundaries, boundaries, chances
 from tests.unit.engine.builders import START, at, revision
 
-PASS, FAIL, UNDECIDED, UNREACHABLE = Measurement.PASS, Measurement.FAIL, Measurement.NO_EVIDENCE, Measurement.UNREACHABLE
+PASS, FAIL, UNDECIDED, UNREACHABLE = (
+    Measurement.PASS,
+    Measurement.FAIL,
+    Measurement.NO_EVIDENCE,
+    Measurement.UNREACHABLE,
+)
 STABLE, CANDIDATE = revision(1, promoted=True), revision(2, ready_at=START)
 
 
 def gate(**changes: Any) -> Gate:
-    bound: dict[str, Any] = {} if {"maxDrop", "max", "maxIncrease"} & set(changes) else {"min": 0.70}
-    return Gate.model_validate({"metric": "accuracy", "evidence": "Labelled", "minSamples": 1, **bound, **changes})
+    bound: dict[str, Any] = (
+        {} if {"maxDrop", "max", "maxIncrease"} & set(changes) else {"min": 0.70}
+    )
+    return Gate.model_validate(
+        {"metric": "accuracy", "evidence": "Labelled", "minSamples": 1, **bound, **changes}
+    )
 
 
-def labels(right: float, wrong: float, second: float, pod: str = "a", predicted: float | None = None) -> tuple[Series, ...]:
+def labels(
+    right: float, wrong: float, second: float, pod: str = "a", predicted: float | None = None
+) -> tuple[Series, ...]:
     """Counters of one pod as they stand at that second."""
     moment = at(second).timestamp()
     made = predicted if predicted is not None else right + wrong
@@ -44,21 +57,27 @@ def labels(right: float, wrong: float, second: float, pod: str = "a", predicted:
 
 @dataclass
 class Bench:
-    """A gate fed look by look, as `decide` does it; the evidence is all that lasts from one look to the next."""
+    """A gate fed look by look, as `decide` does it; the evidence is all that lasts from one look to
+    the next.
+    """
 
     gate: Gate
     evidence: tuple[EvidenceStatus, ...] = ()
     tests: int = 1
 
-    def look(self, second: float, answer: Answer | None, baseline: Answer | None = ()) -> GateStatus:
+    def look(
+        self, second: float, answer: Answer | None, baseline: Answer | None = ()
+    ) -> GateStatus:
         trial = Trial(CANDIDATE, STABLE, START, at(second), self.tests, 10)
         said, counted = measure_labels(self.gate, answer, baseline, trial, self.evidence)
         # A status goes through JSON at every write.
-        self.evidence = () if counted is None else (EvidenceStatus.model_validate(counted.to_api()),)
+        self.evidence = (
+            () if counted is None else (EvidenceStatus.model_validate(counted.to_api()),)
+        )
         return said
 
 
-# --- chances --------------------------------------------------------------------------------------------------------------
+# --- chances ---
 
 
 @cache
@@ -101,8 +120,12 @@ GOLDEN: dict[str, tuple[int, int, dict[str, Any], Measurement]] = {
 }
 
 
-@pytest.mark.parametrize(("right", "wrong", "changes", "measurement"), GOLDEN.values(), ids=GOLDEN.keys())
-def test_golden_counts(right: int, wrong: int, changes: dict[str, Any], measurement: Measurement) -> None:
+@pytest.mark.parametrize(
+    ("right", "wrong", "changes", "measurement"), GOLDEN.values(), ids=GOLDEN.keys()
+)
+def test_golden_counts(
+    right: int, wrong: int, changes: dict[str, Any], measurement: Measurement
+) -> None:
     said = Bench(gate(**changes)).look(5, labels(right, wrong, 4))
     assert said.measurement is measurement, said.message
     assert said.samples == right + wrong
@@ -117,21 +140,31 @@ def test_golden_evidence_and_bounds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "threshold"), [(52, 8, 0.7), (0, 6, 0.7), (350, 150, 0.7), (12, 0, 0.9), (988, 12, 0.99), (3, 9, 0.5)]
+    ("right", "wrong", "threshold"),
+    [(52, 8, 0.7), (0, 6, 0.7), (350, 150, 0.7), (12, 0, 0.9), (988, 12, 0.99), (3, 9, 0.5)],
 )
-def test_the_evidence_is_what_scipy_makes_of_the_definition(right: int, wrong: int, threshold: float) -> None:
-    """The mean likelihood ratio of alternatives whose KL divergence is ln(1/alpha)/n, by other people's root finder and binomials."""
+def test_the_evidence_is_what_scipy_makes_of_the_definition(
+    right: int, wrong: int, threshold: float
+) -> None:
+    """The mean likelihood ratio of alternatives whose KL divergence is ln(1/alpha)/n, by other
+    people's root finder and binomials.
+    """
     for above in (True, False):
         ratios = []
         for n in (10, 40, 160, 640):
 
             def gap(q: float, n: int = n) -> float:
-                distance: float = special.rel_entr(q, threshold) + special.rel_entr(1 - q, 1 - threshold)
+                distance: float = special.rel_entr(q, threshold) + special.rel_entr(
+                    1 - q, 1 - threshold
+                )
                 return distance - math.log(20) / n
 
             far = 1 - 1e-3 * (1 - threshold) if above else 1e-3 * threshold
             q = optimize.brentq(gap, threshold, far) if gap(far) > 0 else far
-            ratios.append(stats.binom.logpmf(right, right + wrong, q) - stats.binom.logpmf(right, right + wrong, threshold))
+            ratios.append(
+                stats.binom.logpmf(right, right + wrong, q)
+                - stats.binom.logpmf(right, right + wrong, threshold)
+            )
         expected = special.logsumexp(ratios) - math.log(len(ratios))
         assert sequential.log_e(right, wrong, threshold, above) == pytest.approx(expected, abs=1e-6)
 
@@ -142,25 +175,40 @@ def test_an_independent_package_never_says_the_opposite() -> None:
     for n in (5, 10, 20, 40, 80, 160, 320):
         for right in range(n + 1):
             said = Bench(gate()).look(5, labels(right, n - right, 4)).measurement
-            oracle = ville.BernoulliCS(alpha=0.10, intersect=False).update(np.array([1.0] * right + [0.0] * (n - right)))
+            oracle = ville.BernoulliCS(alpha=0.10, intersect=False).update(
+                np.array([1.0] * right + [0.0] * (n - right))
+            )
             above, below = oracle.lower_[-1] > 0.70, oracle.upper_[-1] < 0.70
             assert not (said is PASS and below), (right, n)
             assert not (said is FAIL and above), (right, n)
-            agreed += (said is PASS and above) or (said is FAIL and below) or (said is UNDECIDED and not above and not below)
+            agreed += (
+                (said is PASS and above)
+                or (said is FAIL and below)
+                or (said is UNDECIDED and not above and not below)
+            )
     assert agreed > 0.9 * sum(n + 1 for n in (5, 10, 20, 40, 80, 160, 320))
 
 
-# --- not worse than stable ------------------------------------------------------------------------------------------------
+# --- not worse than stable ---
 
 
-def ramp(generator: np.random.Generator, gap: float, base: tuple[float, float], most: int = 2000) -> Iterator[tuple[int, int, int, int]]:
-    """Labels of each scrape while the weight goes from 10 to 50 % and stable's accuracy drifts; ends with `most` of the candidate."""
+def ramp(
+    generator: np.random.Generator, gap: float, base: tuple[float, float], most: int = 2000
+) -> Iterator[tuple[int, int, int, int]]:
+    """Labels of each scrape while the weight goes from 10 to 50 % and stable's accuracy drifts;
+    ends with `most` of the candidate.
+    """
     counted, scrapes = 0, 70
     for k in range(scrapes):
         done = k / scrapes
         n = round(100 * (0.1 + 0.4 * done))
         stable = base[0] + (base[1] - base[0]) * done
-        yield int(generator.binomial(n, stable - gap)), n, int(generator.binomial(100 - n, stable)), 100 - n
+        yield (
+            int(generator.binomial(n, stable - gap)),
+            n,
+            int(generator.binomial(100 - n, stable)),
+            100 - n,
+        )
         counted += n
         if counted >= most:
             return
@@ -178,8 +226,12 @@ def verdict(generator: np.random.Generator, gap: float, base: tuple[float, float
     return UNDECIDED
 
 
-@pytest.mark.parametrize("base", [(0.9, 0.7), (0.7, 0.9)], ids=["stable gets worse", "stable gets better"])
-def test_a_ramp_over_a_drifting_baseline_decides_wrongly_in_at_most_5_percent(base: tuple[float, float]) -> None:
+@pytest.mark.parametrize(
+    "base", [(0.9, 0.7), (0.7, 0.9)], ids=["stable gets worse", "stable gets better"]
+)
+def test_a_ramp_over_a_drifting_baseline_decides_wrongly_in_at_most_5_percent(
+    base: tuple[float, float],
+) -> None:
     """The candidate is exactly maxDrop worse: either verdict is wrong."""
     generator = np.random.default_rng(7)
     ends = [verdict(generator, 0.05, base) for _ in range(120)]
@@ -187,14 +239,18 @@ def test_a_ramp_over_a_drifting_baseline_decides_wrongly_in_at_most_5_percent(ba
     assert ends.count(FAIL) <= 6
 
 
-@pytest.mark.parametrize(("gap", "right"), [(0.0, PASS), (0.17, FAIL)], ids=["an equal candidate", "one far worse"])
-def test_a_ramp_over_a_drifting_baseline_still_decides_clear_cases(gap: float, right: Measurement) -> None:
+@pytest.mark.parametrize(
+    ("gap", "right"), [(0.0, PASS), (0.17, FAIL)], ids=["an equal candidate", "one far worse"]
+)
+def test_a_ramp_over_a_drifting_baseline_still_decides_clear_cases(
+    gap: float, right: Measurement
+) -> None:
     generator = np.random.default_rng(8)
     ends = [verdict(generator, gap, (0.9, 0.7)) for _ in range(20)]
     assert ends.count(right) >= 19
 
 
-# --- counting -------------------------------------------------------------------------------------------------------------
+# --- counting ---
 
 
 def stream(seed: int = 3, scrapes: int = 30) -> list[tuple[int, int]]:
@@ -202,15 +258,25 @@ def stream(seed: int = 3, scrapes: int = 30) -> list[tuple[int, int]]:
     return [(int(generator.binomial(4, 0.85)), 4) for _ in range(scrapes)]
 
 
-def ending(bench: Bench, restarted_at: int | None = None, reset_at: int | None = None) -> list[tuple[Measurement, float | None]]:
-    """Feed the stream; the operator forgets everything but the evidence at one scrape, or the pod's counters begin anew."""
+def ending(
+    bench: Bench, restarted_at: int | None = None, reset_at: int | None = None
+) -> list[tuple[Measurement, float | None]]:
+    """Feed the stream; the operator forgets everything but the evidence at one scrape, or the pod's
+    counters begin anew.
+    """
     right = wrong = 0
     said = []
     for k, (good, n) in enumerate(stream()):
         if k == reset_at:
             right = wrong = 0
         if k == restarted_at:
-            bench = Bench(bench.gate, tuple(EvidenceStatus.model_validate_json(e.model_dump_json(by_alias=True)) for e in bench.evidence))
+            bench = Bench(
+                bench.gate,
+                tuple(
+                    EvidenceStatus.model_validate_json(e.model_dump_json(by_alias=True))
+                    for e in bench.evidence
+                ),
+            )
         right, wrong = right + good, wrong + n - good
         answer = labels(right, wrong, 5 * k + 4, predicted=right + wrong)
         one = bench.look(5 * k + 5, answer)
@@ -227,8 +293,11 @@ def test_an_operator_killed_between_scrapes_comes_to_the_same_verdicts(scrape: i
 
 @pytest.mark.parametrize("scrape", range(1, 30))
 def test_counters_that_begin_anew_come_to_the_same_verdicts(scrape: int) -> None:
-    # The new container has counted fewer labels than the old one had, as after every restart that is scraped in time.
-    assert [m for m, _ in ending(Bench(gate()), reset_at=scrape)][scrape + 8 :] == [m for m, _ in ending(Bench(gate()))][scrape + 8 :]
+    # The new container has counted fewer labels than the old one had, as after every restart that
+    # is scraped in time.
+    assert [m for m, _ in ending(Bench(gate()), reset_at=scrape)][scrape + 8 :] == [
+        m for m, _ in ending(Bench(gate()))
+    ][scrape + 8 :]
 
 
 def test_a_reset_is_seen_by_either_counter() -> None:
@@ -254,8 +323,13 @@ def test_an_older_answer_changes_nothing() -> None:
 def test_a_retry_goes_on_with_the_evidence() -> None:
     bench = Bench(gate())
     bench.look(5, labels(20, 2, 4))
-    again = replace(Trial(CANDIDATE.model_copy(update={"ready_at": at(100)}), STABLE, at(100), at(110)), weight=10)
-    said, counted = measure_labels(bench.gate, labels(10, 1, 109, "new-pod"), (), again, bench.evidence)
+    again = replace(
+        Trial(CANDIDATE.model_copy(update={"ready_at": at(100)}), STABLE, at(100), at(110)),
+        weight=10,
+    )
+    said, counted = measure_labels(
+        bench.gate, labels(10, 1, 109, "new-pod"), (), again, bench.evidence
+    )
     assert said.samples == 33
     assert counted is not None
     assert (counted.since, counted.before) == (at(100), 22)
@@ -276,7 +350,9 @@ NOT_COUNTED: dict[str, tuple[Answer | None, Measurement]] = {
 
 
 @pytest.mark.parametrize(("answer", "measurement"), NOT_COUNTED.values(), ids=NOT_COUNTED.keys())
-def test_what_cannot_be_counted_is_no_evidence(answer: Answer | None, measurement: Measurement) -> None:
+def test_what_cannot_be_counted_is_no_evidence(
+    answer: Answer | None, measurement: Measurement
+) -> None:
     said = Bench(gate()).look(10, answer)
     assert said.measurement is measurement
     assert not said.samples
@@ -289,7 +365,7 @@ def test_what_was_counted_survives_an_answer_that_cannot_be_read() -> None:
     assert bench.look(15, labels(26, 2, 14)).samples == 28
 
 
-# --- labels that are late, missing, or not independent --------------------------------------------------------------------
+# --- labels that are late, missing, or not independent ---
 
 
 def test_missing_labels_count_against_either_verdict() -> None:
@@ -323,10 +399,13 @@ def test_labels_that_come_in_clumps_count_for_less() -> None:
 def test_the_estimate_needs_five_scrapes() -> None:
     bench = Bench(gate())
     for k in range(1, 5):
-        assert bench.look(5 * k, labels(10 * ((k + 1) // 2), 10 * (k // 2), 5 * k - 1)).design_effect is None
+        assert (
+            bench.look(5 * k, labels(10 * ((k + 1) // 2), 10 * (k // 2), 5 * k - 1)).design_effect
+            is None
+        )
 
 
-# --- what is shown --------------------------------------------------------------------------------------------------------
+# --- what is shown ---
 
 
 def test_labels_left_and_when_they_will_be_there() -> None:
@@ -354,7 +433,9 @@ def test_max_samples_without_a_verdict_is_inconclusive() -> None:
 
 def requests(total: float, errors: float, second: float) -> tuple[Series, ...]:
     moment = at(second).timestamp()
-    return Series("ml_request_count_total", "a", moment, total), Series("ml_request_errors_total", "a", moment, errors)
+    return Series("ml_request_count_total", "a", moment, total), Series(
+        "ml_request_errors_total", "a", moment, errors
+    )
 
 
 def test_an_error_rate_is_proved_by_counts_of_requests() -> None:
@@ -369,12 +450,18 @@ def test_an_error_rate_is_proved_by_counts_of_requests() -> None:
 def test_a_latency_is_proved_by_the_share_of_fast_requests() -> None:
     def buckets(fast: float, total: float) -> tuple[Series, ...]:
         name, moment = "ml_request_latency_seconds_bucket", at(4).timestamp()
-        return tuple(Series(name, "a", moment, n, le=le) for le, n in (("0.1", fast), ("0.25", fast), ("0.5", total), ("+Inf", total)))
+        return tuple(
+            Series(name, "a", moment, n, le=le)
+            for le, n in (("0.1", fast), ("0.25", fast), ("0.5", total), ("+Inf", total))
+        )
 
     latency = gate(metric="latencyP95Seconds", max=0.25)
     assert Bench(latency).look(5, buckets(998, 1000)).measurement is PASS
     assert Bench(latency).look(5, buckets(800, 1000)).measurement is FAIL
-    assert Bench(gate(metric="latencyP95Seconds", max=0.05)).look(5, buckets(998, 1000)).measurement is UNDECIDED
+    assert (
+        Bench(gate(metric="latencyP95Seconds", max=0.05)).look(5, buckets(998, 1000)).measurement
+        is UNDECIDED
+    )
 
 
 def test_a_difference_to_stable_counts_only_scrapes_of_both() -> None:
@@ -386,10 +473,14 @@ def test_a_difference_to_stable_counts_only_scrapes_of_both() -> None:
     before = said[-1].samples
     assert bench.look(105, ours[20], ()).measurement is UNDECIDED
     later = bench.look(115, ours[22], stable[22])
-    assert later.samples == (before or 0) + 30, "nothing is lost, it comes with the next scrape of both"
+    assert later.samples == (before or 0) + 30, (
+        "nothing is lost, it comes with the next scrape of both"
+    )
 
 
 def test_intervals_narrow_as_labels_come_in() -> None:
-    widths = [hi - lo for lo, hi in (sequential.interval(0.8 * n, 0.2 * n) for n in (5, 20, 80, 320))]
+    widths = [
+        hi - lo for lo, hi in (sequential.interval(0.8 * n, 0.2 * n) for n in (5, 20, 80, 320))
+    ]
     assert all(a > b for a, b in pairwise(widths))
     assert sequential.interval(0, 0) == (0.0, 1.0)

@@ -1,4 +1,6 @@
-"""Trials with Labelled gates: what the engine makes of undecided, decided and inconclusive gates."""
+"""Trials with Labelled gates: what the engine makes of undecided,
+decided and inconclusive gates.
+"""
 
 import re
 from dataclasses import replace
@@ -10,7 +12,16 @@ from rollout_operator.domain.decide import Plan, decide
 from rollout_operator.domain.observed import Series
 from rollout_operator.domain.spec import Metric
 from rollout_operator.domain.status import Phase, Reason, Rejected, Status, Verdict
-from tests.unit.engine.builders import START, at, observed, on_trial, ready, resolved, revision, spec
+from tests.unit.engine.builders import (
+    START,
+    at,
+    observed,
+    on_trial,
+    ready,
+    resolved,
+    revision,
+    spec,
+)
 
 V1, V2 = revision(1, promoted=True), revision(2, replicas=1, ready_at=START)
 GATE = {"metric": "accuracy", "min": 0.70, "evidence": "Labelled", "minSamples": 10}
@@ -37,14 +48,22 @@ def labels(right: float, wrong: float, second: float) -> dict[Metric, tuple[Seri
     }
 
 
-def look(second: float, right: float, wrong: float, status: Status | None = None, **changes: Any) -> Plan:
+def look(
+    second: float, right: float, wrong: float, status: Status | None = None, **changes: Any
+) -> Plan:
     values = {"spec": wanted(), "status": status or on_trial(), "workloads": ready(V1, V2)}
-    return decide(observed(second, **(values | {"answers": labels(right, wrong, second - 1)} | changes)))
+    return decide(
+        observed(second, **(values | {"answers": labels(right, wrong, second - 1)} | changes))
+    )
 
 
 def test_a_clearly_bad_model_goes_with_six_wrong_answers_long_before_the_hold_is_over() -> None:
     plan = look(5, 0, 6)
-    assert (plan.status.phase, plan.status.weight, plan.status.reason) == (Phase.ROLLING_BACK, 0, Reason.GATE_FAILED)
+    assert (plan.status.phase, plan.status.weight, plan.status.reason) == (
+        Phase.ROLLING_BACK,
+        0,
+        Reason.GATE_FAILED,
+    )
     assert "0 of 6 labels" in plan.status.message
 
 
@@ -53,7 +72,11 @@ def test_an_undecided_gate_holds_and_the_evidence_is_kept() -> None:
     assert plan.status.phase is Phase.TRIAL
     assert [e.total for e in plan.status.evidence] == [10]
     later = look(25, 12, 4, plan.status)
-    assert (later.status.phase, later.status.step, later.status.reason) == (Phase.TRIAL, 0, Reason.WAITING_FOR_EVIDENCE)
+    assert (later.status.phase, later.status.step, later.status.reason) == (
+        Phase.TRIAL,
+        0,
+        Reason.WAITING_FOR_EVIDENCE,
+    )
 
 
 def test_on_time_a_step_ends_after_its_hold_once_the_gate_has_passed() -> None:
@@ -67,7 +90,12 @@ def test_on_evidence_a_step_ends_with_its_share_of_the_evidence() -> None:
     for second, right in ((2, 2), (4, 5), (6, 9), (8, 13)):
         status = look(second, right, 0, status, spec=wanted("Evidence")).status
         steps.append((status.phase, status.step, status.weight))
-    assert steps == [(Phase.TRIAL, 0, 10), (Phase.TRIAL, 1, 25), (Phase.TRIAL, 2, 50), (Phase.PROMOTING, 2, 50)]
+    assert steps == [
+        (Phase.TRIAL, 0, 10),
+        (Phase.TRIAL, 1, 25),
+        (Phase.TRIAL, 2, 50),
+        (Phase.PROMOTING, 2, 50),
+    ]
 
 
 def test_on_evidence_a_bad_model_stays_in_the_first_step() -> None:
@@ -117,7 +145,13 @@ def retried(*verbs: str) -> Status:
     counted = look(5, 8, 3).status
     entry = Rejected(revision=V2.revision, uri=V2.uri, reason="GateFailed", message="no.", at=START)
     ended = counted.model_copy(
-        update={"phase": Phase.ROLLED_BACK, "phase_since": at(30), "candidate": V2, "weight": 0, "rejected": (entry,)}
+        update={
+            "phase": Phase.ROLLED_BACK,
+            "phase_since": at(30),
+            "candidate": V2,
+            "weight": 0,
+            "rejected": (entry,),
+        }
     )
     return look(40, 0, 0, ended, commands=dict.fromkeys(verbs, str(ended.attempt))).status
 
@@ -131,7 +165,9 @@ def test_a_retry_goes_on_with_the_evidence_unless_told_to_forget_it() -> None:
 
 def test_promotion_lets_go_of_the_evidence_for_what_is_stable_now() -> None:
     counted = look(5, 8, 3).status
-    settled = counted.model_copy(update={"phase": Phase.SETTLING, "phase_since": at(10), "candidate": V2})
+    settled = counted.model_copy(
+        update={"phase": Phase.SETTLING, "phase_since": at(10), "candidate": V2}
+    )
     done = look(40, 8, 3, settled).status
     assert (done.phase, done.evidence) == (Phase.PROMOTED, ())
 
@@ -141,7 +177,9 @@ def test_conditions_say_what_the_verdict_is_worth() -> None:
     assert by_type["GuaranteeUnavailable"].status == "False"
     assert by_type["OverdispersedLabels"].status == "False"
     gauge = observed(5, spec=spec("models:/iris/2"), status=on_trial(), workloads=ready(V1, V2))
-    assert {c.type: c.status for c in decide(gauge).status.conditions}["GuaranteeUnavailable"] == "True"
+    assert {c.type: c.status for c in decide(gauge).status.conditions}[
+        "GuaranteeUnavailable"
+    ] == "True"
 
 
 def test_labels_in_clumps_are_told_in_a_condition() -> None:
@@ -154,11 +192,18 @@ def test_labels_in_clumps_are_told_in_a_condition() -> None:
 
 
 def test_before_the_first_label_stables_rate_tells_that_they_will_come_too_slowly() -> None:
-    """Ten labels of stable in a minute, at weight 10: about one a minute for the candidate, where a verdict takes fifty."""
+    """Ten labels of stable in a minute, at weight 10: about one a minute for the candidate, where a
+    verdict takes fifty.
+    """
     offline = Series("ml_model_accuracy", "a", at(59).timestamp(), 0.85)
     first = look(3, 0, 0, baseline=labels(100, 0, 2))
     plan = look(
-        60, 0, 0, first.status, answers={Metric.ACCURACY: (*labels(0, 0, 59)[Metric.ACCURACY], offline)}, baseline=labels(110, 0, 59)
+        60,
+        0,
+        0,
+        first.status,
+        answers={Metric.ACCURACY: (*labels(0, 0, 59)[Metric.ACCURACY], offline)},
+        baseline=labels(110, 0, 59),
     )
     assert plan.status.gates[0].late
     assert [n.reason for n in plan.notes if n.reason is Reason.LABELS_TOO_SLOW]
@@ -166,37 +211,64 @@ def test_before_the_first_label_stables_rate_tells_that_they_will_come_too_slowl
 
 SIGNATURES = {
     "the same": ('[{"name": "a", "type": "double", "required": true}]', {}, Phase.STARTING),
-    "a wider column": ('[{"name": "a", "type": "double", "required": true}]', {"before": "float"}, Phase.STARTING),
+    "a wider column": (
+        '[{"name": "a", "type": "double", "required": true}]',
+        {"before": "float"},
+        Phase.STARTING,
+    ),
     "an optional new column": (
         '[{"name": "a", "type": "double"}, {"name": "b", "type": "double", "required": false}]',
         {},
         Phase.STARTING,
     ),
-    "a column that requests do not have": ('[{"name": "b", "type": "double", "required": true}]', {}, Phase.INVALID),
+    "a column that requests do not have": (
+        '[{"name": "b", "type": "double", "required": true}]',
+        {},
+        Phase.INVALID,
+    ),
     "another type": ('[{"name": "a", "type": "string", "required": true}]', {}, Phase.INVALID),
-    "another type, allowed": ('[{"name": "a", "type": "string", "required": true}]', {"allowed": True}, Phase.STARTING),
+    "another type, allowed": (
+        '[{"name": "a", "type": "string", "required": true}]',
+        {"allowed": True},
+        Phase.STARTING,
+    ),
     "not readable": ("{", {}, Phase.INVALID),
 }
 
 
 @pytest.mark.parametrize(("after", "changes", "phase"), SIGNATURES.values(), ids=SIGNATURES.keys())
-def test_a_signature_that_does_not_fit_is_refused(after: str, changes: dict[str, Any], phase: Phase) -> None:
+def test_a_signature_that_does_not_fit_is_refused(
+    after: str, changes: dict[str, Any], phase: Phase
+) -> None:
     def signature(columns: str) -> str:
-        return '{"inputs": ' + (columns if columns == "{" else f'"{columns.replace(chr(34), chr(92) + chr(34))}"') + "}"
+        return (
+            '{"inputs": '
+            + (columns if columns == "{" else f'"{columns.replace(chr(34), chr(92) + chr(34))}"')
+            + "}"
+        )
 
-    before = signature(f'[{{"name": "a", "type": "{changes.get("before", "double")}", "required": true}}]')
+    before = signature(
+        f'[{{"name": "a", "type": "{changes.get("before", "double")}", "required": true}}]'
+    )
     stable = V1.model_copy(update={"signature": before})
-    status = Status(phase=Phase.PROMOTED, phase_since=START, attempt=1, stable=stable, observed_generation=1)
+    status = Status(
+        phase=Phase.PROMOTED, phase_since=START, attempt=1, stable=stable, observed_generation=1
+    )
     resolution = replace(resolved(2), signature=signature(after))
     asked = spec("models:/iris/2", allowSignatureChange=bool(changes.get("allowed")))
     plan = decide(observed(5, spec=asked, status=status, resolution=resolution))
     assert plan.status.phase is phase, plan.status.message
-    assert plan.status.reason is (Reason.SIGNATURE_INCOMPATIBLE if phase is Phase.INVALID else Reason.WAITING_FOR_PODS)
+    assert plan.status.reason is (
+        Reason.SIGNATURE_INCOMPATIBLE if phase is Phase.INVALID else Reason.WAITING_FOR_PODS
+    )
 
 
 def errors(requests: float, second: float) -> dict[Metric, tuple[Series, ...]]:
     moment = at(second).timestamp()
-    served, failed = Series("ml_request_count_total", "a", moment, requests), Series("ml_request_errors_total", "a", moment, 0)
+    served, failed = (
+        Series("ml_request_count_total", "a", moment, requests),
+        Series("ml_request_errors_total", "a", moment, 0),
+    )
     return {Metric.ERROR_RATE: (served, failed)}
 
 
@@ -204,22 +276,45 @@ COUNTED: dict[str, tuple[dict[str, Any], Any]] = {
     "labels by a test, all of them right": (GATE, lambda n, second: labels(n, 0, second)),
     "labels by a test, one in four wrong": (GATE, lambda n, second: labels(3 * n, n, second)),
     "requests by a test": ({**GATE, "metric": "errorRate", "min": None, "max": 0.2}, errors),
-    "requests as reported": ({"metric": "errorRate", "max": 0.2}, lambda n, second: errors(20 * n, second)),
+    "requests as reported": (
+        {"metric": "errorRate", "max": 0.2},
+        lambda n, second: errors(20 * n, second),
+    ),
 }
 
 
 @pytest.mark.parametrize(("gate", "answers"), COUNTED.values(), ids=COUNTED.keys())
 @pytest.mark.parametrize("grows", [1, 4])
-def test_two_sentences_of_one_status_tell_the_same_numbers(gate: dict[str, Any], answers: Any, grows: int) -> None:
-    """The value stays what it is while counts grow: `12 of 12` in the message and `3 of 3` in its gate would be two truths."""
+def test_two_sentences_of_one_status_tell_the_same_numbers(
+    gate: dict[str, Any], answers: Any, grows: int
+) -> None:
+    """The value stays what it is while counts grow: `12 of 12` in the message and `3 of 3` in its
+    gate would be two truths.
+    """
     asked = wanted(gates=[{k: v for k, v in gate.items() if v is not None}], maxHold="10m")
     status = on_trial()
     for n, second in enumerate(range(5, 200, 5), 1):
-        plan = decide(observed(second, spec=asked, status=status, workloads=ready(V1, V2), answers=answers(n * grows, second - 1)))
+        plan = decide(
+            observed(
+                second,
+                spec=asked,
+                status=status,
+                workloads=ready(V1, V2),
+                answers=answers(n * grows, second - 1),
+            )
+        )
         status = plan.status
         told = [status.message, *(note.message for note in plan.notes)]
-        counts = {word for one in status.gates for word in re.findall(r"\d+ of \d+ \w+|\d+ samples", one.message)}
-        found = {word for text in told for word in re.findall(r"\d+ of \d+ (?:labels|requests)|\d+ samples", text)}
+        counts = {
+            word
+            for one in status.gates
+            for word in re.findall(r"\d+ of \d+ \w+|\d+ samples", one.message)
+        }
+        found = {
+            word
+            for text in told
+            for word in re.findall(r"\d+ of \d+ (?:labels|requests)|\d+ samples", text)
+        }
         assert found <= counts, (status.message, status.gates)
         if status.phase is not Phase.TRIAL:
             break

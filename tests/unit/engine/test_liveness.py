@@ -1,4 +1,6 @@
-"""Whether the watch is heard: both orders of a write's reply and of its event, and what is logged."""
+"""Whether the watch is heard: both orders of a write's reply and of its event,
+and what is logged.
+"""
 
 import logging
 from typing import Any
@@ -26,7 +28,10 @@ ORDERS = {
     "event before reply": ([("heard", 5), ("wrote", 5)], False),
     "a newer event before the reply": ([("heard", 7), ("wrote", 5)], False),
     "an older event comes late": ([("heard", 5), ("heard", 4), ("wrote", 5)], False),
-    "two writes, the first reply read last": ([("wrote", 6), ("heard", 5), ("wrote", 5), ("heard", 6)], False),
+    "two writes, the first reply read last": (
+        [("wrote", 6), ("heard", 5), ("wrote", 5), ("heard", 6)],
+        False,
+    ),
     "a write that changed nothing": ([("heard", 5), ("wrote", 5), ("wrote", 5)], False),
     "gone before the reply is read": ([("heard", 4), ("forget", 0), ("wrote", 5)], False),
     "gone while its write waits": ([("wrote", 5), ("forget", 0)], False),
@@ -37,7 +42,9 @@ ORDERS = {
 
 
 @pytest.mark.parametrize(("story", "deaf"), ORDERS.values(), ids=ORDERS.keys())
-def test_a_write_is_waited_for_until_the_watch_brings_it(story: list[tuple[str, int]], deaf: bool) -> None:
+def test_a_write_is_waited_for_until_the_watch_brings_it(
+    story: list[tuple[str, int]], deaf: bool
+) -> None:
     clock = Clock()
     echoes = Echoes(clock)
     for verb, version in story:
@@ -73,15 +80,29 @@ class Answering(Cluster):
         self.labels = labels
 
     async def read(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
-        return {"metadata": {"namespace": namespace, "name": name, "uid": "u", "labels": self.labels}}
+        return {
+            "metadata": {"namespace": namespace, "name": name, "uid": "u", "labels": self.labels}
+        }
 
 
-@pytest.mark.parametrize(("shard", "deaf"), [("a", True), ("b", False)], ids=["still of this shard", "of another shard now"])
+@pytest.mark.parametrize(
+    ("shard", "deaf"),
+    [("a", True), ("b", False)],
+    ids=["still of this shard", "of another shard now"],
+)
 async def test_what_waits_is_asked_after(shard: str, deaf: bool) -> None:
-    """No watch tells this process that another operator has the rollout now, if that is between two lists."""
+    """No watch tells this process that another operator has the rollout now, if that is between two
+    lists.
+    """
     clock = Clock()
     shell = Shell(Settings("image", "http://prometheus", "http://mlflow", shard="a"), clock)
-    meta = {"namespace": KEY[0], "name": KEY[1], "uid": "u", "resourceVersion": "4", "generation": 1}
+    meta = {
+        "namespace": KEY[0],
+        "name": KEY[1],
+        "uid": "u",
+        "resourceVersion": "4",
+        "generation": 1,
+    }
     shell.told(None, {"metadata": meta, "spec": {}})
     shell.echoes.wrote(KEY, 5)
     clock.now = DOUBTFUL + 1

@@ -14,36 +14,64 @@ C1, C2, C3 = (f"iris-{v.revision}" for v in (V1, V2, V3))
 
 
 def objects(status: Status) -> dict[str, Manifest]:
-    manifests = build(OWNER, spec("models:/iris/2"), status, {"MLFLOW_TRACKING_URI": "http://mlflow:5000"})
+    manifests = build(
+        OWNER, spec("models:/iris/2"), status, {"MLFLOW_TRACKING_URI": "http://mlflow:5000"}
+    )
     return {f"{m['kind']}/{m['metadata']['name']}": m for m in manifests}
 
 
 first = Status(phase=Phase.STARTING, attempt=1, candidate=V1)
 PERMANENT = {"NetworkPolicy/iris", "PodDisruptionBudget/iris"}
 """From the first attempt on, whatever becomes of it."""
-WITH_CANARY = {f"Service/{C2}", "Service/iris", "Ingress/iris", "Ingress/iris-canary", f"Deployment/{C1}", f"Deployment/{C2}"}
+WITH_CANARY = {
+    f"Service/{C2}",
+    "Service/iris",
+    "Ingress/iris",
+    "Ingress/iris-canary",
+    f"Deployment/{C1}",
+    f"Deployment/{C2}",
+}
 STABLE_1 = {"Service/iris", "Ingress/iris", f"Deployment/{C1}"}
 NAMES = {
-    "a first deploy that was rolled back": (first.model_copy(update={"phase": Phase.ROLLED_BACK}), set()),
+    "a first deploy that was rolled back": (
+        first.model_copy(update={"phase": Phase.ROLLED_BACK}),
+        set(),
+    ),
     "a first deploy has no route": (first, {f"Deployment/{C1}"}),
     "a first deploy opens the host at the switch": (
         first.model_copy(update={"phase": Phase.SWITCHING}),
         {f"Deployment/{C1}", "Service/iris", "Ingress/iris"},
     ),
-    "before its pods are Ready a candidate has no route": (on_trial(phase=Phase.STARTING, weight=0), WITH_CANARY - {"Ingress/iris-canary"}),
+    "before its pods are Ready a candidate has no route": (
+        on_trial(phase=Phase.STARTING, weight=0),
+        WITH_CANARY - {"Ingress/iris-canary"},
+    ),
     "a trial has both routes": (on_trial(), WITH_CANARY),
     "a rollback keeps the pods while requests may come": (
         on_trial(phase=Phase.ROLLING_BACK, weight=0),
         WITH_CANARY - {"Ingress/iris-canary"},
     ),
     "after a rollback only stable is left": (on_trial(phase=Phase.ROLLED_BACK, weight=0), STABLE_1),
-    "an invalid version leaves stable alone": (on_trial(phase=Phase.INVALID, candidate=None), STABLE_1),
+    "an invalid version leaves stable alone": (
+        on_trial(phase=Phase.INVALID, candidate=None),
+        STABLE_1,
+    ),
     "a replaced revision keeps its pods for a while, and the closed canary route its Service": (
-        Status(phase=Phase.PROMOTED, attempt=2, stable=V2, retiring=(V1.model_copy(update={"promoted": True}),)),
+        Status(
+            phase=Phase.PROMOTED,
+            attempt=2,
+            stable=V2,
+            retiring=(V1.model_copy(update={"promoted": True}),),
+        ),
         {f"Service/{C2}", "Service/iris", "Ingress/iris", f"Deployment/{C1}", f"Deployment/{C2}"},
     ),
     "a superseded candidate keeps its pods for a while": (
-        on_trial(phase=Phase.STARTING, candidate=V3, retiring=(V2.model_copy(update={"ready_at": at(0), "since": at(9)}),), weight=0),
+        on_trial(
+            phase=Phase.STARTING,
+            candidate=V3,
+            retiring=(V2.model_copy(update={"ready_at": at(0), "since": at(9)}),),
+            weight=0,
+        ),
         {
             f"Service/{C2}",
             f"Service/{C3}",
@@ -78,7 +106,9 @@ def test_nothing_exists_before_a_version_is_resolved() -> None:
 )
 def test_the_stable_service_selects(phase: Phase, selected: object) -> None:
     service = objects(on_trial(phase=phase))["Service/iris"]
-    assert service["spec"]["selector"]["rollouts.mlops.dev/revision"] == getattr(selected, "revision", None)
+    assert service["spec"]["selector"]["rollouts.mlops.dev/revision"] == getattr(
+        selected, "revision", None
+    )
 
 
 def test_the_canary_ingress_carries_the_weight_and_the_stable_one_does_not() -> None:
@@ -92,7 +122,10 @@ def test_the_canary_ingress_carries_the_weight_and_the_stable_one_does_not() -> 
     }
     assert "annotations" not in stable["metadata"]
     rule_c, rule_s = canary["spec"]["rules"][0], stable["spec"]["rules"][0]
-    assert (rule_c["host"], rule_c["http"]["paths"][0]["path"]) == (rule_s["host"], rule_s["http"]["paths"][0]["path"])
+    assert (rule_c["host"], rule_c["http"]["paths"][0]["path"]) == (
+        rule_s["host"],
+        rule_s["http"]["paths"][0]["path"],
+    )
     assert rule_c["http"]["paths"][0]["backend"]["service"]["name"] == C2
 
 
@@ -112,13 +145,21 @@ def test_a_deployment_pins_what_it_serves_and_borrows_no_rights() -> None:
 def test_every_object_goes_with_its_rollout_and_holds_its_deletion_back() -> None:
     for name, made in objects(on_trial()).items():
         (owner,) = made["metadata"]["ownerReferences"]
-        assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (UID, True, True), name
+        assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (
+            UID,
+            True,
+            True,
+        ), name
 
 
 def test_the_policy_and_the_budget_are_for_the_pods_of_every_revision() -> None:
     made = objects(on_trial())
     policy, budget = made["NetworkPolicy/iris"]["spec"], made["PodDisruptionBudget/iris"]["spec"]
-    assert policy["podSelector"] == budget["selector"] == {"matchLabels": {"rollouts.mlops.dev/rollout": "iris"}}
+    assert (
+        policy["podSelector"]
+        == budget["selector"]
+        == {"matchLabels": {"rollouts.mlops.dev/rollout": "iris"}}
+    )
     assert policy["policyTypes"] == ["Egress"]
     for name in (C1, C2):
         labels = made[f"Deployment/{name}"]["spec"]["template"]["metadata"]["labels"]
@@ -131,7 +172,13 @@ def test_the_policy_comes_before_the_pods_and_the_budget_holds_up_nothing() -> N
 
 
 def test_a_promotion_changes_neither() -> None:
-    during = [first, first.model_copy(update={"phase": Phase.SWITCHING}), on_trial(), on_trial(phase=Phase.SETTLING), on_trial(weight=50)]
+    during = [
+        first,
+        first.model_copy(update={"phase": Phase.SWITCHING}),
+        on_trial(),
+        on_trial(phase=Phase.SETTLING),
+        on_trial(weight=50),
+    ]
     for name in PERMANENT:
         assert len({str(objects(status)[name]) for status in during}) == 1
 
@@ -143,7 +190,9 @@ def test_without_limits_there_is_no_policy() -> None:
 
 def test_replicas_follow_the_role() -> None:
     made = objects(on_trial(retiring=(V3.model_copy(update={"replicas": 7}),)))
-    assert {name: m["spec"]["replicas"] for name, m in made.items() if m["kind"] == "Deployment"} == {
+    assert {
+        name: m["spec"]["replicas"] for name, m in made.items() if m["kind"] == "Deployment"
+    } == {
         f"Deployment/{C1}": 2,
         f"Deployment/{C2}": 1,
         f"Deployment/{C3}": 7,
@@ -157,8 +206,16 @@ def test_what_was_ready_before_is_not_rebuilt_by_a_later_look() -> None:
 DRIFT = {
     "the same": ({"a": 1}, {"a": 1}, True),
     "defaulted fields more": ({"a": 1, "b": 2}, {"a": 1}, True),
-    "a certificate that is not wanted any more": ({"tls": [{"secretName": "iris-tls"}], "rules": []}, {"rules": []}, False),
-    "a listener that is not wanted any more": ({"parentRefs": [{"name": "a", "sectionName": "b"}]}, {"parentRefs": [{"name": "a"}]}, False),
+    "a certificate that is not wanted any more": (
+        {"tls": [{"secretName": "iris-tls"}], "rules": []},
+        {"rules": []},
+        False,
+    ),
+    "a listener that is not wanted any more": (
+        {"parentRefs": [{"name": "a", "sectionName": "b"}]},
+        {"parentRefs": [{"name": "a"}]},
+        False,
+    ),
     "a field changed": ({"a": 2}, {"a": 1}, False),
     "a field missing": ({}, {"a": 1}, False),
     "a nested field changed": ({"a": {"b": "10"}}, {"a": {"b": "50"}}, False),
@@ -174,34 +231,76 @@ DRIFT = {
         {"podSelector": {"matchLabels": {"a": "b"}}},
         False,
     ),
-    "a range where a port was": ({"ports": [{"port": 1, "endPort": 9}]}, {"ports": [{"port": 1}]}, False),
+    "a range where a port was": (
+        {"ports": [{"port": 1, "endPort": 9}]},
+        {"ports": [{"port": 1}]},
+        False,
+    ),
     "a variable that a webhook added": (
-        {"env": [{"name": "X", "value": "1"}, {"name": "A", "value": "1"}, {"name": "X", "value": "1"}]},
+        {
+            "env": [
+                {"name": "X", "value": "1"},
+                {"name": "A", "value": "1"},
+                {"name": "X", "value": "1"},
+            ]
+        },
         {"env": [{"name": "A", "value": "1"}]},
         True,
     ),
     "a sidecar and its volume": (
-        {"containers": [{"name": "proxy"}, {"name": "model", "image": "i"}], "volumes": [{"name": "tmp"}, {"name": "proxy"}]},
+        {
+            "containers": [{"name": "proxy"}, {"name": "model", "image": "i"}],
+            "volumes": [{"name": "tmp"}, {"name": "proxy"}],
+        },
         {"containers": [{"name": "model", "image": "i"}], "volumes": [{"name": "tmp"}]},
         True,
     ),
     "a variable of ours that is gone": ({"env": [{"name": "X"}]}, {"env": [{"name": "A"}]}, False),
-    "a variable of ours that says otherwise": ({"env": [{"name": "A", "value": "2"}]}, {"env": [{"name": "A", "value": "1"}]}, False),
+    "a variable of ours that says otherwise": (
+        {"env": [{"name": "A", "value": "2"}]},
+        {"env": [{"name": "A", "value": "1"}]},
+        False,
+    ),
     "an owner more, which somebody else noted": (
-        {"ownerReferences": [{"uid": "b", "kind": "Backup"}, {"uid": "a", "kind": "ModelRollout", "controller": True}]},
+        {
+            "ownerReferences": [
+                {"uid": "b", "kind": "Backup"},
+                {"uid": "a", "kind": "ModelRollout", "controller": True},
+            ]
+        },
         {"ownerReferences": [{"uid": "a", "kind": "ModelRollout", "controller": True}]},
         True,
     ),
-    "another owner in place of ours": ({"ownerReferences": [{"uid": "b"}]}, {"ownerReferences": [{"uid": "a"}]}, False),
-    "ours, and it controls no more": ({"ownerReferences": [{"uid": "a"}]}, {"ownerReferences": [{"uid": "a", "controller": True}]}, False),
+    "another owner in place of ours": (
+        {"ownerReferences": [{"uid": "b"}]},
+        {"ownerReferences": [{"uid": "a"}]},
+        False,
+    ),
+    "ours, and it controls no more": (
+        {"ownerReferences": [{"uid": "a"}]},
+        {"ownerReferences": [{"uid": "a", "controller": True}]},
+        False,
+    ),
     "a port more of a container": (
         {"ports": [{"containerPort": 1}, {"containerPort": 2}]},
         {"ports": [{"containerPort": 1}]},
         True,
     ),
-    "a port more of a policy": ({"ports": [{"port": 1}, {"port": 2}]}, {"ports": [{"port": 1}]}, False),
-    "a path more of an Ingress": ({"paths": [{"path": "/"}, {"path": "/b"}]}, {"paths": [{"path": "/"}]}, False),
-    "a peer where all were": ({"egress": [{"ports": [], "to": [{}]}]}, {"egress": [{"ports": []}]}, False),
+    "a port more of a policy": (
+        {"ports": [{"port": 1}, {"port": 2}]},
+        {"ports": [{"port": 1}]},
+        False,
+    ),
+    "a path more of an Ingress": (
+        {"paths": [{"path": "/"}, {"path": "/b"}]},
+        {"paths": [{"path": "/"}]},
+        False,
+    ),
+    "a peer where all were": (
+        {"egress": [{"ports": [], "to": [{}]}]},
+        {"egress": [{"ports": []}]},
+        False,
+    ),
 }
 
 

@@ -25,29 +25,80 @@ def by_listener(name: str) -> dict[str, Any]:
 
 
 def rollout(name: str, traffic: dict[str, Any], created: int = 0, **status: Any) -> dict[str, Any]:
-    meta = {"namespace": "models", "name": name, "uid": name, "resourceVersion": "1", "generation": 1}
-    return {"metadata": {**meta, "creationTimestamp": f"2026-11-01T00:00:0{created}Z"}, "spec": {"traffic": traffic}, "status": status}
+    meta = {
+        "namespace": "models",
+        "name": name,
+        "uid": name,
+        "resourceVersion": "1",
+        "generation": 1,
+    }
+    return {
+        "metadata": {**meta, "creationTimestamp": f"2026-11-01T00:00:0{created}Z"},
+        "spec": {"traffic": traffic},
+        "status": status,
+    }
 
 
-FORMER = {"routes": [{"host": "new.example.com"}, {"host": "iris.example.com", "path": "/", "ingressClassName": "nginx"}]}
-LISTENED = {"routes": [{"host": "iris.example.com", "path": "/", "provider": "HTTPRoute", "parents": ["public/https"]}]}
+FORMER = {
+    "routes": [
+        {"host": "new.example.com"},
+        {"host": "iris.example.com", "path": "/", "ingressClassName": "nginx"},
+    ]
+}
+LISTENED = {
+    "routes": [
+        {
+            "host": "iris.example.com",
+            "path": "/",
+            "provider": "HTTPRoute",
+            "parents": ["public/https"],
+        }
+    ]
+}
 TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], bool]] = {
     "the same host": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com"}, True),
-    "another path": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com", "path": "/two"}, False),
-    "another class": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com", "ingressClassName": "traefik"}, False),
-    "a host that the older has left, and still keeps": ({"host": "new.example.com"}, FORMER, {"host": "iris.example.com"}, True),
-    "one Gateway of two": ({**GATEWAY, "parentRefs": [{"name": "inside"}, {"name": "public"}]}, {}, GATEWAY, True),
+    "another path": (
+        {"host": "iris.example.com"},
+        {},
+        {"host": "iris.example.com", "path": "/two"},
+        False,
+    ),
+    "another class": (
+        {"host": "iris.example.com"},
+        {},
+        {"host": "iris.example.com", "ingressClassName": "traefik"},
+        False,
+    ),
+    "a host that the older has left, and still keeps": (
+        {"host": "new.example.com"},
+        FORMER,
+        {"host": "iris.example.com"},
+        True,
+    ),
+    "one Gateway of two": (
+        {**GATEWAY, "parentRefs": [{"name": "inside"}, {"name": "public"}]},
+        {},
+        GATEWAY,
+        True,
+    ),
     "one listener, and all": (by_listener("https"), {}, GATEWAY, True),
     "all listeners, and one": (GATEWAY, {}, by_listener("https"), True),
     "the same listener": (by_listener("https"), {}, by_listener("https"), True),
     "two listeners of one Gateway": (by_listener("https"), {}, by_listener("http"), False),
-    "a listener that the older has left, and still keeps": (by_listener("http"), LISTENED, by_listener("https"), True),
+    "a listener that the older has left, and still keeps": (
+        by_listener("http"),
+        LISTENED,
+        by_listener("https"),
+        True,
+    ),
     "a Gateway and an Ingress": (GATEWAY, {}, {"host": "iris.example.com"}, False),
 }
 
 
 @pytest.mark.parametrize(("older", "status", "younger", "taken"), TAKEN.values(), ids=TAKEN.keys())
-def test_a_place_is_the_older_rollouts(older: dict[str, Any], status: dict[str, Any], younger: dict[str, Any], taken: bool) -> None:
+def test_a_place_is_the_older_rollouts(
+    older: dict[str, Any], status: dict[str, Any], younger: dict[str, Any], taken: bool
+) -> None:
     store = Store()
     store.put_rollout(rollout("b", younger, created=2))
     store.put_rollout(rollout("a", older, created=1, **status))
@@ -68,9 +119,15 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize(("gateways", "traffic", "taken"), ELSEWHERE.values(), ids=ELSEWHERE.keys())
-def test_a_rollout_of_another_namespace(gateways: str, traffic: dict[str, Any], taken: bool) -> None:
-    """Whether it answers on the same place rests on where the Gateways are: beside each rollout, or in one namespace."""
-    store = Shell(Settings("inference:1", "http://prometheus", "http://mlflow", gateway_namespace=gateways)).store
+def test_a_rollout_of_another_namespace(
+    gateways: str, traffic: dict[str, Any], taken: bool
+) -> None:
+    """Whether it answers on the same place rests on where the Gateways are: beside each rollout, or
+    in one namespace.
+    """
+    store = Shell(
+        Settings("inference:1", "http://prometheus", "http://mlflow", gateway_namespace=gateways)
+    ).store
     for created, namespace in enumerate(("older", "younger")):
         one = rollout("iris", traffic, created)
         one["metadata"].update(namespace=namespace, uid=namespace)
@@ -79,16 +136,22 @@ def test_a_rollout_of_another_namespace(gateways: str, traffic: dict[str, Any], 
     assert store.rivals(("older", "iris")) == ((("younger", "iris"),) if taken else ())
 
 
-def test_rollouts_are_looked_at_when_a_foreign_route_comes_to_their_gateway_and_to_no_other() -> None:
+def test_rollouts_are_looked_at_when_a_foreign_route_comes_to_their_gateway_and_to_no_other() -> (
+    None
+):
     foreign, store = Claims(), Store()
     store.put_rollout(rollout("a", GATEWAY))
-    assert store.claimants(foreign.put("HTTPRoute", http_route())) == (), "the Gateway of another namespace"
+    assert store.claimants(foreign.put("HTTPRoute", http_route())) == (), (
+        "the Gateway of another namespace"
+    )
     moved = http_route(namespace="models", sectionName="https")
     moved["metadata"]["resourceVersion"] = "6"
     assert store.claimants(foreign.put("HTTPRoute", moved)) == (("models", "a"),)
 
 
-def ingress(path: str = "/", kind: str = "Prefix", by_class: str | None = "nginx", **annotations: str) -> dict[str, Any]:
+def ingress(
+    path: str = "/", kind: str = "Prefix", by_class: str | None = "nginx", **annotations: str
+) -> dict[str, Any]:
     rules = [{"host": "iris.example.com", "http": {"paths": [{"path": path, "pathType": kind}]}}]
     return _object("Ingress", {"ingressClassName": by_class, "rules": rules}, annotations)
 
@@ -96,11 +159,21 @@ def ingress(path: str = "/", kind: str = "Prefix", by_class: str | None = "nginx
 def http_route(path: str | None = "/", **ref: Any) -> dict[str, Any]:
     match: dict[str, Any] = {"path": {"type": "PathPrefix", "value": path}} if path else {}
     parents = [{"name": "public", **ref}]
-    return _object("HTTPRoute", {"hostnames": ["iris.example.com"], "parentRefs": parents, "rules": [{"matches": [match]}]}, {})
+    return _object(
+        "HTTPRoute",
+        {"hostnames": ["iris.example.com"], "parentRefs": parents, "rules": [{"matches": [match]}]},
+        {},
+    )
 
 
 def _object(kind: str, spec: dict[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
-    meta = {"namespace": "web", "name": "shop", "uid": "s1", "resourceVersion": "5", "creationTimestamp": "2026-11-01T00:00:00Z"}
+    meta = {
+        "namespace": "web",
+        "name": "shop",
+        "uid": "s1",
+        "resourceVersion": "5",
+        "creationTimestamp": "2026-11-01T00:00:00Z",
+    }
     return {"kind": kind, "metadata": {**meta, "annotations": annotations}, "spec": spec}
 
 
@@ -108,10 +181,18 @@ BY_CLASS = {"host": "iris.example.com"}
 ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "an Ingress on the same place": (ingress(), BY_CLASS, True),
     "a longer path": (ingress("/shop"), BY_CLASS, False),
-    "the same path with a slash at its end": (ingress("/iris/"), {**BY_CLASS, "path": "/iris"}, True),
+    "the same path with a slash at its end": (
+        ingress("/iris/"),
+        {**BY_CLASS, "path": "/iris"},
+        True,
+    ),
     "an exact path answers nothing below it": (ingress(kind="Exact"), BY_CLASS, False),
     "another class": (ingress(by_class="traefik"), BY_CLASS, False),
-    "a class by annotation": (ingress(by_class=None, **{"kubernetes.io/ingress.class": "nginx"}), BY_CLASS, True),
+    "a class by annotation": (
+        ingress(by_class=None, **{"kubernetes.io/ingress.class": "nginx"}),
+        BY_CLASS,
+        True,
+    ),
     "an Ingress where the rollout has a Gateway": (ingress(), GATEWAY, False),
     "an HTTPRoute at the same Gateway": (http_route(namespace="models"), GATEWAY, True),
     "without a path it takes everything": (http_route(None, namespace="models"), GATEWAY, True),
@@ -126,7 +207,9 @@ ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize(("other", "traffic", "answers"), ANSWERS.values(), ids=ANSWERS.keys())
-def test_what_no_rollout_owns_and_answers_on_the_same_place(other: dict[str, Any], traffic: dict[str, Any], answers: bool) -> None:
+def test_what_no_rollout_owns_and_answers_on_the_same_place(
+    other: dict[str, Any], traffic: dict[str, Any], answers: bool
+) -> None:
     foreign, (asked, _) = Claims(), places_of(rollout("a", traffic), "")
     foreign.put(other["kind"], other)
     found = foreign.at(asked)
@@ -149,7 +232,9 @@ def test_rollouts_are_looked_at_when_a_foreign_route_comes_moves_or_goes() -> No
     moved = ingress("/shop")
     moved["metadata"]["resourceVersion"] = "6"
     assert store.claimants(foreign.put("Ingress", moved)) == (("models", "a"),)
-    assert store.claimants(foreign.put("Ingress", ingress())) == (), "an older version that arrives late"
+    assert store.claimants(foreign.put("Ingress", ingress())) == (), (
+        "an older version that arrives late"
+    )
     back = ingress()
     back["metadata"]["resourceVersion"] = "7"
     foreign.put("Ingress", back)
@@ -162,38 +247,73 @@ def claim(seconds: float | None) -> Claim:
 
 
 def way(since: float, accepted: float | None = None) -> Route:
-    made = Route(name="iris", provider=Provider.INGRESS, host="iris.example.com", path="/", ingress_class_name="nginx", since=at(since))
+    made = Route(
+        name="iris",
+        provider=Provider.INGRESS,
+        host="iris.example.com",
+        path="/",
+        ingress_class_name="nginx",
+        since=at(since),
+    )
     return made.model_copy(update={"accepted_at": None if accepted is None else at(accepted)})
 
 
 V1 = revision(1, promoted=True)
 OLDER_FIRST: dict[str, tuple[Status, Claim, bool]] = {
-    "a first deploy": (on_trial(phase=Phase.SWITCHING, stable=None, candidate=V1, weight=0, routes=(way(5),)), claim(0), True),
+    "a first deploy": (
+        on_trial(phase=Phase.SWITCHING, stable=None, candidate=V1, weight=0, routes=(way(5),)),
+        claim(0),
+        True,
+    ),
     "a first deploy, and one that came after its route": (
         on_trial(phase=Phase.SWITCHING, stable=None, candidate=V1, weight=0, routes=(way(5),)),
         claim(9),
         False,
     ),
     "at rest": (Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),)), claim(0), True),
-    "at rest, and one that came after": (Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),)), claim(9), False),
-    "at rest, a canary that came after": (Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),)), claim(None), True),
+    "at rest, and one that came after": (
+        Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),)),
+        claim(9),
+        False,
+    ),
+    "at rest, a canary that came after": (
+        Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),)),
+        claim(None),
+        True,
+    ),
     "on trial": (on_trial(routes=(way(5, 6),)), claim(0), True),
 }
 
 
-@pytest.mark.parametrize(("status", "foreign", "taken"), OLDER_FIRST.values(), ids=OLDER_FIRST.keys())
-def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, foreign: Claim, taken: bool) -> None:
-    """Routers serve the older of two: nothing is promoted, Ready or evidence on a place that another answers."""
+@pytest.mark.parametrize(
+    ("status", "foreign", "taken"), OLDER_FIRST.values(), ids=OLDER_FIRST.keys()
+)
+def test_a_foreign_route_that_was_there_before_has_the_place(
+    status: Status, foreign: Claim, taken: bool
+) -> None:
+    """Routers serve the older of two: nothing is promoted, Ready or evidence on a place that
+    another answers.
+    """
     place = ("Ingress", "iris")
-    ways = Ways("iris", spec().traffic, status, {place: ""}, (foreign,), {place: status.routes[0].since})
+    ways = Ways(
+        "iris", spec().traffic, status, {place: ""}, (foreign,), {place: status.routes[0].since}
+    )
     for said in (ways.in_use(), ways.asked_for()):
         assert ("Ingress web/shop" in said) is taken
-    seen = observed(40, status=status, workloads=ready(V1), stable_endpoints=frozenset({V1.revision}), claims=(foreign,))
+    seen = observed(
+        40,
+        status=status,
+        workloads=ready(V1),
+        stable_endpoints=frozenset({V1.revision}),
+        claims=(foreign,),
+    )
     plan = decide(replace(seen, route_trouble=ways.in_use(), unaccepted=ways.asked_for()))
     conditions = {c.type: c for c in plan.status.conditions}
     assert "Ingress web/shop" in conditions["HostShared"].message, "said in any case"
     assert Reason.HOST_SHARED in {note.reason for note in plan.notes}
-    assert Reason.HOST_SHARED not in {note.reason for note in decide(replace(seen, status=plan.status)).notes}, "once"
+    assert Reason.HOST_SHARED not in {
+        note.reason for note in decide(replace(seen, status=plan.status)).notes
+    }, "once"
     if status.phase is not Phase.TRIAL:
         assert (conditions["Ready"].status == "True") is not taken
     gone = decide(replace(seen, status=plan.status, claims=(), now=at(41)))
@@ -201,11 +321,23 @@ def test_a_foreign_route_that_was_there_before_has_the_place(status: Status, for
 
 
 def test_the_older_route_of_a_rollout_that_has_lost_the_place_has_it_until_that_one_moves() -> None:
-    place, status = ("Ingress", "iris"), Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),))
-    rivals = tuple(Claim("Ingress", f"web/{name}", at(made), f"web/{name}") for name, made in (("before", 4), ("after", 9)))
+    place, status = (
+        ("Ingress", "iris"),
+        Status(phase=Phase.PROMOTED, stable=V1, routes=(way(5, 6),)),
+    )
+    rivals = tuple(
+        Claim("Ingress", f"web/{name}", at(made), f"web/{name}")
+        for name, made in (("before", 4), ("after", 9))
+    )
     ways = Ways("iris", spec().traffic, status, {place: ""}, (), {place: at(5)}, rivals)
-    said = "iris.example.com/ is answered by the older Ingress web/before of ModelRollout web/before: "
-    assert ways.in_use() == ways.asked_for() == f"{said}take another host or path, or have that one take another."
+    said = (
+        "iris.example.com/ is answered by the older Ingress web/before of ModelRollout web/before: "
+    )
+    assert (
+        ways.in_use()
+        == ways.asked_for()
+        == f"{said}take another host or path, or have that one take another."
+    )
     assert "no ModelRollout's" in replace(ways, claims=(claim(0),)).asked_for()
     assert not replace(ways, rivals=rivals[1:]).asked_for()
 
@@ -219,10 +351,24 @@ AGES: dict[str, tuple[float, float | None, bool]] = {
 
 
 @pytest.mark.parametrize(("since", "made", "taken"), AGES.values(), ids=AGES.keys())
-def test_the_older_of_two_routes_is_known_by_the_objects_themselves(since: float, made: float | None, taken: bool) -> None:
-    """The foreign one came at 9 s; since when the spec asks for ours says nothing of which of them is older."""
-    place, status = ("Ingress", "iris"), Status(phase=Phase.PROMOTED, stable=V1, routes=(way(since, since),))
+def test_the_older_of_two_routes_is_known_by_the_objects_themselves(
+    since: float, made: float | None, taken: bool
+) -> None:
+    """The foreign one came at 9 s; since when the spec asks for ours says nothing of which of them
+    is older.
+    """
+    place, status = (
+        ("Ingress", "iris"),
+        Status(phase=Phase.PROMOTED, stable=V1, routes=(way(since, since),)),
+    )
     there = {} if made is None else {place: ""}
-    ways = Ways("iris", spec().traffic, status, there, (claim(9),), {} if made is None else {place: at(made)})
+    ways = Ways(
+        "iris",
+        spec().traffic,
+        status,
+        there,
+        (claim(9),),
+        {} if made is None else {place: at(made)},
+    )
     for said in (ways.in_use(), ways.asked_for()):
         assert ("Ingress web/shop" in said) is taken

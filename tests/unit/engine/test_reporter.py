@@ -33,8 +33,19 @@ class Told:
 
 
 def ended(attempt: int, version: int, verdict: Verdict = Verdict.PROMOTED) -> Attempt:
-    said: dict[str, Any] = {"reason": "GatesPassed", "message": f"attempt {attempt}", "started": at(0), "ended": at(attempt)}
-    return Attempt(attempt=attempt, uri=f"models:/iris/{version}", revision=f"r{version}", verdict=verdict, **said)
+    said: dict[str, Any] = {
+        "reason": "GatesPassed",
+        "message": f"attempt {attempt}",
+        "started": at(0),
+        "ended": at(attempt),
+    }
+    return Attempt(
+        attempt=attempt,
+        uri=f"models:/iris/{version}",
+        revision=f"r{version}",
+        verdict=verdict,
+        **said,
+    )
 
 
 def report(attempt: int, version: int) -> Report:
@@ -42,8 +53,12 @@ def report(attempt: int, version: int) -> Report:
     return found
 
 
-def told(monkeypatch: pytest.MonkeyPatch, moments: list[float], status: Status | None, failures: int = 0) -> tuple[Told, list[int]]:
-    """What the registry knows once attempt 1 was told; moments: of the clock at each look; status: what the API server has by then."""
+def told(
+    monkeypatch: pytest.MonkeyPatch, moments: list[float], status: Status | None, failures: int = 0
+) -> tuple[Told, list[int]]:
+    """What the registry knows once attempt 1 was told; moments: of the clock at each look; status:
+    what the API server has by then.
+    """
     monkeypatch.setattr(reporter, "FIRST_RETRY", 0.0)
     clock, registry, asked = iter(moments), Told(), list[int]()
 
@@ -54,7 +69,9 @@ def told(monkeypatch: pytest.MonkeyPatch, moments: list[float], status: Status |
         return [] if status is None else later(status, attempt)
 
     async def tell() -> None:
-        one = reporter.Reporter(cast("Registry", registry), "stable", newest, clock=lambda: next(clock))
+        one = reporter.Reporter(
+            cast("Registry", registry), "stable", newest, clock=lambda: next(clock)
+        )
         one.tell(KEY, "u", report(1, 1))
         one.tell(KEY, "u", report(1, 1))
         await asyncio.gather(*one._tasks.values())
@@ -71,13 +88,26 @@ CASES = {
     "late, and another operator has told newer ones": ([0, 40, 40, 41], AFTER, 0, "4", [1]),
     "late twice, and nothing new the second time": ([0, 40, 40, 80, 80], AFTER, 0, "4", [1, 1]),
     "late, and the rollout is gone": ([0, 40, 40, 41], None, 0, "1", [1]),
-    "late, and the API server does not answer at first": ([0, 40, 40, 41], AFTER, 2, "4", [1, 1, 1]),
+    "late, and the API server does not answer at first": (
+        [0, 40, 40, 41],
+        AFTER,
+        2,
+        "4",
+        [1, 1, 1],
+    ),
 }
 
 
-@pytest.mark.parametrize(("moments", "status", "failures", "alias", "asked"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(
+    ("moments", "status", "failures", "alias", "asked"), CASES.values(), ids=CASES.keys()
+)
 def test_the_alias_names_the_last_promotion(
-    monkeypatch: pytest.MonkeyPatch, moments: list[float], status: Status | None, failures: int, alias: str, asked: list[int]
+    monkeypatch: pytest.MonkeyPatch,
+    moments: list[float],
+    status: Status | None,
+    failures: int,
+    alias: str,
+    asked: list[int],
 ) -> None:
     registry, reads = told(monkeypatch, moments, status, failures)
     assert registry.aliases == {"stable": alias}
@@ -85,10 +115,16 @@ def test_the_alias_names_the_last_promotion(
 
 
 def test_a_version_judged_again_keeps_the_last_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry, _ = told(monkeypatch, [0, 40, 40, 41], Status(history=(ended(2, 1, Verdict.ROLLED_BACK), ended(1, 1))))
+    registry, _ = told(
+        monkeypatch,
+        [0, 40, 40, 41],
+        Status(history=(ended(2, 1, Verdict.ROLLED_BACK), ended(1, 1))),
+    )
     assert '"attempt": 2' in registry.tags["1"]
 
 
 def test_what_is_decided_and_not_yet_history_is_later_too() -> None:
-    decided = on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK, history=(ended(1, 1),), reported=2)
+    decided = on_trial(
+        phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK, history=(ended(1, 1),), reported=2
+    )
     assert [(one.attempt, one.promoted) for one in later(decided, 0)] == [(1, True), (2, False)]

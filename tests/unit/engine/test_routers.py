@@ -19,14 +19,26 @@ from scripts.cluster.apiserver import free_port
 from scripts.cluster.shell import run
 from tests.unit.engine.builders import at
 
-WAY = Way("models", "iris", Provider.HTTP_ROUTE, "iris.example.com", "/v1", False, ("public",), "gateways", frozenset({"abc"}))
+WAY = Way(
+    "models",
+    "iris",
+    Provider.HTTP_ROUTE,
+    "iris.example.com",
+    "/v1",
+    False,
+    ("public",),
+    "gateways",
+    frozenset({"abc"}),
+)
 OURS = {"status": "ready", "revision": "abc"}
 APART = timedelta(seconds=10)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Router:
-    """A router on loopback that answers by `handler`, with TLS at a port of its own; and the Gateway that tells of it."""
+    """A router on loopback that answers by `handler`, with TLS at a port of its own; and the
+    Gateway that tells of it.
+    """
 
     def __init__(self, handler: Handler, folder: Path) -> None:
         self.requests: list[web.BaseRequest] = []
@@ -34,7 +46,20 @@ class Router:
         self._handler, self._folder = handler, folder
 
     async def __aenter__(self) -> "Router":
-        words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=nobody", "-keyout", "key", "-out", "crt"]
+        words = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=nobody",
+            "-keyout",
+            "key",
+            "-out",
+            "crt",
+        ]
         await asyncio.to_thread(run, words, cwd=self._folder)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(self._folder / "crt", self._folder / "key")
@@ -58,7 +83,10 @@ async def heard(port: int, protocol: str = "HTTP", name: str = "public") -> Hear
     async def look(kind: str, namespace: str, asked: str) -> dict[str, Any]:
         assert (kind, namespace, asked) == ("Gateway", "gateways", name)
         listener = {"name": "web", "port": port, "protocol": protocol}
-        return {"spec": {"listeners": [listener]}, "status": {"addresses": [{"type": "IPAddress", "value": "127.0.0.1"}]}}
+        return {
+            "spec": {"listeners": [listener]},
+            "status": {"addresses": [{"type": "IPAddress", "value": "127.0.0.1"}]},
+        }
 
     async with session() as opened:
         return await Routers(opened, look).ask(WAY, at(0), APART)
@@ -67,7 +95,9 @@ async def heard(port: int, protocol: str = "HTTP", name: str = "public") -> Hear
 def asked(handler: Handler, folder: Path, protocol: str = "HTTP") -> tuple[Heard | None, Router]:
     async def once() -> tuple[Heard | None, Router]:
         async with Router(handler, folder) as router:
-            return await heard(router.secure if protocol == "HTTPS" else router.port, protocol), router
+            return await heard(
+                router.secure if protocol == "HTTPS" else router.port, protocol
+            ), router
 
     return asyncio.run(once())
 
@@ -96,7 +126,10 @@ def test_a_redirect_to_tls_is_followed_once_at_the_same_address(tmp_path: Path) 
     async def to_tls(request: web.BaseRequest) -> web.StreamResponse:
         if request.secure:
             return await ours(request)
-        return web.Response(status=308, headers={"Location": f"https://iris.example.com:{made[0].secure}/v1/health/"})
+        return web.Response(
+            status=308,
+            headers={"Location": f"https://iris.example.com:{made[0].secure}/v1/health/"},
+        )
 
     async def once() -> Heard | None:
         async with Router(to_tls, tmp_path) as router:

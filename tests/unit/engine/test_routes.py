@@ -1,4 +1,6 @@
-"""The routers: what they are told in each phase, and what a Gateway's silence does to an attempt."""
+"""The routers: what they are told in each phase,
+and what a Gateway's silence does to an attempt.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -21,9 +23,15 @@ CANDIDATE = f"iris-{V2.revision}"
 GATEWAY = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
 
 
-def routed(status: Status, traffic: dict[str, Any] = GATEWAY, gateways: Gateways = NO_GATEWAYS) -> dict[str, Manifest]:
+def routed(
+    status: Status, traffic: dict[str, Any] = GATEWAY, gateways: Gateways = NO_GATEWAYS
+) -> dict[str, Manifest]:
     made = build(OWNER, spec("models:/iris/2", traffic=traffic), status, {}, gateways)
-    return {f"{m['kind']}/{m['metadata']['name']}": m for m in made if m["kind"] in {"Ingress", "HTTPRoute"}}
+    return {
+        f"{m['kind']}/{m['metadata']['name']}": m
+        for m in made
+        if m["kind"] in {"Ingress", "HTTPRoute"}
+    }
 
 
 def shares(status: Status, **traffic: Any) -> list[list[tuple[str, int]]]:
@@ -35,7 +43,10 @@ def shares(status: Status, **traffic: Any) -> list[list[tuple[str, int]]]:
 SHARES = {
     "no candidate": (Status(phase=Phase.PROMOTED, stable=V1), [[("iris", 100)]]),
     "starting": (on_trial(phase=Phase.STARTING, weight=0), [[("iris", 100)]]),
-    "on trial, testers choose": (on_trial(weight=10), [[(CANDIDATE, 100)], [("iris", 90), (CANDIDATE, 10)]]),
+    "on trial, testers choose": (
+        on_trial(weight=10),
+        [[(CANDIDATE, 100)], [("iris", 90), (CANDIDATE, 10)]],
+    ),
     "shifting": (on_trial(phase=Phase.SHIFTING, weight=100), [[("iris", 0), (CANDIDATE, 100)]]),
     "settling": (on_trial(phase=Phase.SETTLING, weight=0), [[("iris", 100)]]),
     "rolling back, testers too": (on_trial(phase=Phase.ROLLING_BACK, weight=0), [[("iris", 100)]]),
@@ -43,7 +54,9 @@ SHARES = {
 
 
 @pytest.mark.parametrize(("status", "expected"), SHARES.values(), ids=SHARES.keys())
-def test_the_shares_of_an_http_route_add_up_to_100(status: Status, expected: list[list[tuple[str, int]]]) -> None:
+def test_the_shares_of_an_http_route_add_up_to_100(
+    status: Status, expected: list[list[tuple[str, int]]]
+) -> None:
     found = shares(status)
     assert found == expected
     assert {sum(weight for _, weight in rule) for rule in found} == {100}
@@ -57,44 +70,75 @@ def test_a_first_deploy_has_no_route_before_the_switch() -> None:
 def test_testers_choose_by_header_with_either_router() -> None:
     header = routed(on_trial())["HTTPRoute/iris"]["spec"]["rules"][0]["matches"][0]["headers"]
     assert header == [{"type": "Exact", "name": "X-Model-Candidate", "value": "true"}]
-    canary = routed(on_trial(), {"host": "iris.example.com"})["Ingress/iris-canary"]["metadata"]["annotations"]
+    canary = routed(on_trial(), {"host": "iris.example.com"})["Ingress/iris-canary"]["metadata"][
+        "annotations"
+    ]
     assert canary["nginx.ingress.kubernetes.io/canary-by-header"] == "X-Model-Candidate"
     assert canary["nginx.ingress.kubernetes.io/canary-by-header-value"] == "true"
 
 
 def test_testers_choose_nothing_outside_of_a_trial() -> None:
     assert set(routed(on_trial(weight=0), {"host": "iris.example.com"})) == {"Ingress/iris"}
-    canary = routed(on_trial(weight=100), {"host": "iris.example.com"})["Ingress/iris-canary"]["metadata"]["annotations"]
-    assert set(canary) == {"nginx.ingress.kubernetes.io/canary", "nginx.ingress.kubernetes.io/canary-weight"}
+    canary = routed(on_trial(weight=100), {"host": "iris.example.com"})["Ingress/iris-canary"][
+        "metadata"
+    ]["annotations"]
+    assert set(canary) == {
+        "nginx.ingress.kubernetes.io/canary",
+        "nginx.ingress.kubernetes.io/canary-weight",
+    }
 
 
 def test_the_gateway_is_where_the_operator_is_told_it_is() -> None:
     own = routed(on_trial())["HTTPRoute/iris"]["spec"]["parentRefs"]
-    shared = routed(on_trial(), gateways=Gateways("gateways"))["HTTPRoute/iris"]["spec"]["parentRefs"]
+    shared = routed(on_trial(), gateways=Gateways("gateways"))["HTTPRoute/iris"]["spec"][
+        "parentRefs"
+    ]
     assert own == [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}]
-    assert shared == [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "gateways", "name": "public"}]
+    assert shared == [
+        {
+            "group": "gateway.networking.k8s.io",
+            "kind": "Gateway",
+            "namespace": "gateways",
+            "name": "public",
+        }
+    ]
 
 
 def test_a_shadow_copies_requests_only_while_the_candidate_is_on_trial() -> None:
     shadowed = {**GATEWAY, "mirrorPercent": 20}
     trial = routed(on_trial(), shadowed)["HTTPRoute/iris"]["spec"]["rules"]
-    mirror = {"backendRef": {"group": "", "kind": "Service", "name": CANDIDATE, "port": 80}, "percent": 20}
+    mirror = {
+        "backendRef": {"group": "", "kind": "Service", "name": CANDIDATE, "port": 80},
+        "percent": 20,
+    }
     assert trial[1]["filters"] == [{"type": "RequestMirror", "requestMirror": mirror}]
     assert "filters" not in trial[0], "a tester's own request is not copied"
     for phase, weight in ((Phase.STARTING, 0), (Phase.SHIFTING, 100), (Phase.ROLLING_BACK, 0)):
-        (rule,) = routed(on_trial(phase=phase, weight=weight), shadowed)["HTTPRoute/iris"]["spec"]["rules"]
+        (rule,) = routed(on_trial(phase=phase, weight=weight), shadowed)["HTTPRoute/iris"]["spec"][
+            "rules"
+        ]
         assert "filters" not in rule
 
 
 def test_tls_is_on_the_stable_ingress() -> None:
     made = routed(on_trial(), {"host": "iris.example.com", "tlsSecret": "iris-tls"})
-    assert made["Ingress/iris"]["spec"]["tls"] == [{"hosts": ["iris.example.com"], "secretName": "iris-tls"}]
+    assert made["Ingress/iris"]["spec"]["tls"] == [
+        {"hosts": ["iris.example.com"], "secretName": "iris-tls"}
+    ]
     assert "tls" not in made["Ingress/iris-canary"]["spec"]
 
 
-def answer(accepted: str = "True", resolved: str = "True", generation: int = 3, **parent: str) -> dict[str, Any]:
+def answer(
+    accepted: str = "True", resolved: str = "True", generation: int = 3, **parent: str
+) -> dict[str, Any]:
     told = [
-        {"type": kind, "status": status, "reason": "R", "message": "m", "observedGeneration": generation}
+        {
+            "type": kind,
+            "status": status,
+            "reason": "R",
+            "message": "m",
+            "observedGeneration": generation,
+        }
         for kind, status in (("Accepted", accepted), ("ResolvedRefs", resolved))
     ]
     return {"parentRef": {"name": "public", **parent}, "controllerName": "c", "conditions": told}
@@ -115,7 +159,11 @@ ANSWERS = {
 
 @pytest.mark.parametrize(("answers", "said"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_what_gateways_say(answers: list[dict[str, Any]], said: str) -> None:
-    route = {"metadata": {"generation": 3}, "spec": {"parentRefs": [{"name": "public"}]}, "status": {"parents": answers}}
+    route = {
+        "metadata": {"generation": 3},
+        "spec": {"parentRefs": [{"name": "public"}]},
+        "status": {"parents": answers},
+    }
     assert said in unaccepted(route)
     assert bool(unaccepted(route)) is bool(said)
 
@@ -131,8 +179,16 @@ def test_every_gateway_must_follow() -> None:
 
 def looked(now: float, status: Status, trouble: str, **changes: Any) -> Observed:
     pods = ready(V1, V2)
-    base = observed(now, status=status, workloads=pods, answers=accuracy(0.95, now), stable_endpoints=frozenset({V2.revision}))
-    return replace(base, spec=spec("models:/iris/2", traffic=GATEWAY), route_trouble=trouble, **changes)
+    base = observed(
+        now,
+        status=status,
+        workloads=pods,
+        answers=accuracy(0.95, now),
+        stable_endpoints=frozenset({V2.revision}),
+    )
+    return replace(
+        base, spec=spec("models:/iris/2", traffic=GATEWAY), route_trouble=trouble, **changes
+    )
 
 
 def test_a_trial_whose_route_is_not_followed_holds_and_then_rolls_back() -> None:
@@ -152,13 +208,23 @@ def test_a_router_that_is_only_slow_is_no_news() -> None:
 WAITS = {
     "shifting": (on_trial(phase=Phase.SHIFTING, weight=100), Phase.SWITCHING, Phase.ROLLING_BACK),
     "settling": (on_trial(phase=Phase.SETTLING), Phase.PROMOTED, Phase.PROMOTED),
-    "rolling back": (on_trial(phase=Phase.ROLLING_BACK, weight=0), Phase.ROLLED_BACK, Phase.ROLLED_BACK),
-    "a first deploy's switch": (on_trial(phase=Phase.SWITCHING, stable=None, weight=0), Phase.PROMOTED, Phase.ROLLING_BACK),
+    "rolling back": (
+        on_trial(phase=Phase.ROLLING_BACK, weight=0),
+        Phase.ROLLED_BACK,
+        Phase.ROLLED_BACK,
+    ),
+    "a first deploy's switch": (
+        on_trial(phase=Phase.SWITCHING, stable=None, weight=0),
+        Phase.PROMOTED,
+        Phase.ROLLING_BACK,
+    ),
 }
 
 
 @pytest.mark.parametrize(("status", "follows", "late"), WAITS.values(), ids=WAITS.keys())
-def test_a_phase_waits_for_the_router_until_the_deadline(status: Status, follows: Phase, late: Phase) -> None:
+def test_a_phase_waits_for_the_router_until_the_deadline(
+    status: Status, follows: Phase, late: Phase
+) -> None:
     assert decide(looked(15, status, "")).status.phase is follows
     assert decide(looked(15, status, "nobody")).status.phase is status.phase
     after = decide(looked(61, status, "nobody")).status
@@ -166,15 +232,36 @@ def test_a_phase_waits_for_the_router_until_the_deadline(status: Status, follows
 
 
 def at_rest(**changes: Any) -> Status:
-    way = Route(name="iris", provider=Provider.INGRESS, host="iris.example.com", path="/", ingress_class_name="nginx", since=at(-600))
-    values: dict[str, Any] = {"phase": Phase.PROMOTED, "phase_since": at(-600), "attempt": 1, "stable": V1, "conditions": ()}
-    return Status(**(values | {"routes": (way.model_copy(update={"accepted_at": at(-590)}),)} | changes))
+    way = Route(
+        name="iris",
+        provider=Provider.INGRESS,
+        host="iris.example.com",
+        path="/",
+        ingress_class_name="nginx",
+        since=at(-600),
+    )
+    values: dict[str, Any] = {
+        "phase": Phase.PROMOTED,
+        "phase_since": at(-600),
+        "attempt": 1,
+        "stable": V1,
+        "conditions": (),
+    }
+    return Status(
+        **(values | {"routes": (way.model_copy(update={"accepted_at": at(-590)}),)} | changes)
+    )
 
 
-def moved(now: float, status: Status, traffic: dict[str, Any], unaccepted: str, heard: Heard | None = None) -> Plan:
+def moved(
+    now: float, status: Status, traffic: dict[str, Any], unaccepted: str, heard: Heard | None = None
+) -> Plan:
     """A look at what is at rest, after its spec has asked for another way."""
     asked = spec("models:/iris/1", traffic={"removalDelay": "30s", **traffic})
-    return decide(observed(now, spec=asked, status=status, workloads=ready(V1), unaccepted=unaccepted, heard=heard))
+    return decide(
+        observed(
+            now, spec=asked, status=status, workloads=ready(V1), unaccepted=unaccepted, heard=heard
+        )
+    )
 
 
 OTHER_WAYS = {
@@ -186,7 +273,9 @@ OTHER_WAYS = {
 
 
 @pytest.mark.parametrize(("traffic", "kind"), OTHER_WAYS.values(), ids=OTHER_WAYS.keys())
-def test_the_former_way_stays_until_the_new_one_is_accepted_and_then_for_removal_delay(traffic: dict[str, Any], kind: str) -> None:
+def test_the_former_way_stays_until_the_new_one_is_accepted_and_then_for_removal_delay(
+    traffic: dict[str, Any], kind: str
+) -> None:
     def objects(plan: Plan) -> set[str]:
         return set(routed(plan.status, {"removalDelay": "30s", **traffic}))
 
@@ -202,22 +291,32 @@ def test_the_former_way_stays_until_the_new_one_is_accepted_and_then_for_removal
     assert (told["Ready"], told["Reconciling"], told["Stalled"]) == ("False", "False", "True")
     assert {c.reason for c in late.status.conditions} >= {"RouteNotAccepted"}
     assert "NoMatchingParent" in late.status.conditions[0].message
-    assert "Ingress iris.example.com/" in late.status.conditions[0].message, "what still answers is named"
-    assert "Ingress/iris" in objects(moved(100_000, late.status, traffic, "none")), "as long as it takes"
+    assert "Ingress iris.example.com/" in late.status.conditions[0].message, (
+        "what still answers is named"
+    )
+    assert "Ingress/iris" in objects(moved(100_000, late.status, traffic, "none")), (
+        "as long as it takes"
+    )
     accepted = moved(100, late.status, traffic, "")
     assert {c.type: c.status for c in accepted.status.conditions}["Ready"] == "True"
     assert len(objects(accepted)) == 2
     assert accepted.look_at == at(130)
     assert len(objects(moved(129, accepted.status, traffic, ""))) == 2
-    assert "Ingress/iris" in objects(moved(131, accepted.status, traffic, "the Gateway is gone again")), "not while the new one is refused"
+    assert "Ingress/iris" in objects(
+        moved(131, accepted.status, traffic, "the Gateway is gone again")
+    ), "not while the new one is refused"
     gone = moved(130, accepted.status, traffic, "")
     assert "Ingress/iris" not in objects(gone)
     assert gone.look_at is None, "at rest"
 
 
 SILENT = {
-    "a router that does not lead there": Heard("GET http://10.0.0.1:80/health/ came back with HTTP 404"),
-    "a router that is not reached": Heard("GET http://10.0.0.1:80/health/ got no answer: connection refused", reached=False),
+    "a router that does not lead there": Heard(
+        "GET http://10.0.0.1:80/health/ came back with HTTP 404"
+    ),
+    "a router that is not reached": Heard(
+        "GET http://10.0.0.1:80/health/ got no answer: connection refused", reached=False
+    ),
 }
 
 
@@ -227,7 +326,10 @@ def test_the_former_way_stays_until_the_new_one_answers_where_it_can_be_asked(he
         return set(routed(plan.status, {"removalDelay": "30s", **GATEWAY}))
 
     def truths(plan: Plan) -> tuple[str, ...]:
-        return tuple({c.type: c.status for c in plan.status.conditions}[kind] for kind in ("Ready", "Reconciling", "Stalled"))
+        return tuple(
+            {c.type: c.status for c in plan.status.conditions}[kind]
+            for kind in ("Ready", "Reconciling", "Stalled")
+        )
 
     asked = moved(0, at_rest(), GATEWAY, NOT_YET)
     silent = moved(1, asked.status, GATEWAY, "", heard)
@@ -237,9 +339,13 @@ def test_the_former_way_stays_until_the_new_one_answers_where_it_can_be_asked(he
     assert truths(silent) == ("False", "False", "True")
     assert {c.reason for c in silent.status.conditions} >= {"RouteDoesNotAnswer"}
     assert heard.said in silent.status.conditions[0].message
-    assert "Ingress iris.example.com/" in silent.status.conditions[0].message, "what still answers is named"
+    assert "Ingress iris.example.com/" in silent.status.conditions[0].message, (
+        "what still answers is named"
+    )
     assert silent.look_at == at(71), "nobody wakes the operator when it begins to answer"
-    assert "Ingress/iris" in objects(moved(100_000, silent.status, GATEWAY, "", heard)), "as long as it takes"
+    assert "Ingress/iris" in objects(moved(100_000, silent.status, GATEWAY, "", heard)), (
+        "as long as it takes"
+    )
     answers = moved(100, silent.status, GATEWAY, "", Heard())
     assert truths(answers) == ("True", "False", "False")
     assert answers.status.routes[0].seen_at == at(100)
@@ -260,27 +366,46 @@ def test_where_nobody_can_be_asked_the_former_way_goes_after_acceptance() -> Non
 
 def test_only_what_something_rests_on_is_asked() -> None:
     traffic = spec(traffic=GATEWAY).traffic
-    way = Route(name="iris", provider=Provider.HTTP_ROUTE, host="iris.example.com", path="/", parents=("public",), since=at(0))
+    way = Route(
+        name="iris",
+        provider=Provider.HTTP_ROUTE,
+        host="iris.example.com",
+        path="/",
+        parents=("public",),
+        since=at(0),
+    )
     first = Status(phase=Phase.SWITCHING, candidate=V1, routes=(way,))
     assert asked_now(traffic, first) == way
     assert asked_now(traffic, at_rest(routes=(way,))) is None, "at rest by its only route"
     former = at_rest().routes
     assert asked_now(traffic, at_rest(routes=(way, *former))) == way
     seen = way.model_copy(update={"seen_at": at(1)})
-    assert asked_now(traffic, at_rest(routes=(seen, *former))) == seen, "once more, before the former one goes"
+    assert asked_now(traffic, at_rest(routes=(seen, *former))) == seen, (
+        "once more, before the former one goes"
+    )
     assert asked_now(traffic, at_rest(routes=(seen,))) is None
 
 
 FIRST = {
     "it answers": (Heard(), Phase.PROMOTED, Phase.PROMOTED),
     "nobody can be asked": (None, Phase.PROMOTED, Phase.PROMOTED),
-    "the router does not lead there": (SILENT["a router that does not lead there"], Phase.SWITCHING, Phase.ROLLING_BACK),
-    "the operator may be kept from it": (SILENT["a router that is not reached"], Phase.PROMOTED, Phase.PROMOTED),
+    "the router does not lead there": (
+        SILENT["a router that does not lead there"],
+        Phase.SWITCHING,
+        Phase.ROLLING_BACK,
+    ),
+    "the operator may be kept from it": (
+        SILENT["a router that is not reached"],
+        Phase.PROMOTED,
+        Phase.PROMOTED,
+    ),
 }
 
 
 @pytest.mark.parametrize(("heard", "soon", "late"), FIRST.values(), ids=FIRST.keys())
-def test_a_first_deploy_is_promoted_when_its_route_answers(heard: Heard | None, soon: Phase, late: Phase) -> None:
+def test_a_first_deploy_is_promoted_when_its_route_answers(
+    heard: Heard | None, soon: Phase, late: Phase
+) -> None:
     status = on_trial(phase=Phase.SWITCHING, stable=None, weight=0)
     assert decide(looked(15, status, "", heard=heard)).status.phase is soon
     after = decide(looked(61, status, "", heard=heard)).status
@@ -293,19 +418,35 @@ def test_who_goes_back_finds_the_former_way_as_it_was() -> None:
     asked = moved(0, at_rest(), GATEWAY, NOT_YET)
     back = moved(10, asked.status, {"host": "iris.example.com"}, "")
     assert {c.type: c.status for c in back.status.conditions}["Ready"] == "True"
-    assert set(routed(back.status, {"host": "iris.example.com"})) == {"Ingress/iris"}, "what was never accepted leads nobody"
+    assert set(routed(back.status, {"host": "iris.example.com"})) == {"Ingress/iris"}, (
+        "what was never accepted leads nobody"
+    )
 
 
 def test_another_certificate_is_no_other_way() -> None:
     traffic = {"host": "iris.example.com", "tlsSecret": "iris-tls"}
     plan = moved(0, at_rest(), traffic, "")
-    assert routed(plan.status, traffic)["Ingress/iris"]["spec"]["tls"] == [{"hosts": ["iris.example.com"], "secretName": "iris-tls"}]
+    assert routed(plan.status, traffic)["Ingress/iris"]["spec"]["tls"] == [
+        {"hosts": ["iris.example.com"], "secretName": "iris-tls"}
+    ]
     assert {c.type: c.status for c in plan.status.conditions}["Ready"] == "True"
 
 
 def test_a_gateway_that_goes_at_rest_is_said() -> None:
-    way = Route(name="iris", provider=Provider.HTTP_ROUTE, host="iris.example.com", path="/", parents=("public",), since=at(-9))
-    plan = moved(0, at_rest(routes=(way.model_copy(update={"accepted_at": at(-8)}),)), GATEWAY, "the Gateway says Accepted=False")
+    way = Route(
+        name="iris",
+        provider=Provider.HTTP_ROUTE,
+        host="iris.example.com",
+        path="/",
+        parents=("public",),
+        since=at(-9),
+    )
+    plan = moved(
+        0,
+        at_rest(routes=(way.model_copy(update={"accepted_at": at(-8)}),)),
+        GATEWAY,
+        "the Gateway says Accepted=False",
+    )
     assert {c.type: c.status for c in plan.status.conditions}["Ready"] == "False"
 
 
@@ -317,8 +458,12 @@ SAID = {
 
 
 @pytest.mark.parametrize(("there", "in_use", "asked_for"), SAID.values(), ids=SAID.keys())
-def test_a_trial_goes_on_by_the_former_way(there: dict[tuple[str, str], str], in_use: str, asked_for: str) -> None:
-    """While the new one is not accepted, requests come by the former one, and what they show is evidence."""
+def test_a_trial_goes_on_by_the_former_way(
+    there: dict[tuple[str, str], str], in_use: str, asked_for: str
+) -> None:
+    """While the new one is not accepted, requests come by the former one, and what they show is
+    evidence.
+    """
     traffic = spec(traffic=GATEWAY).traffic
     ways = Ways("iris", traffic, moved(0, at_rest(), GATEWAY, NOT_YET).status, there)
     assert ways.in_use() == in_use

@@ -1,4 +1,6 @@
-"""Another who sets the number of an owned Deployment's pods: who it is, and how often the number is put back."""
+"""Another who sets the number of an owned Deployment's pods: who it is, and how often the number is
+put back.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,15 +27,23 @@ def owns(manager: str, field: str = "f:replicas", **more: str) -> dict[str, Any]
 
 OWNERS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "kubectl scale": ([owns(OURS, "f:template"), owns("kubectl", subresource="scale")], "kubectl"),
-    "a HorizontalPodAutoscaler": ([owns("kube-controller-manager", subresource="scale")], "kube-controller-manager"),
-    "the operator alone": ([owns(OURS), owns("kube-controller-manager", "f:paused", subresource="status")], ""),
+    "a HorizontalPodAutoscaler": (
+        [owns("kube-controller-manager", subresource="scale")],
+        "kube-controller-manager",
+    ),
+    "the operator alone": (
+        [owns(OURS), owns("kube-controller-manager", "f:paused", subresource="status")],
+        "",
+    ),
     "one who has set the same number": ([owns(OURS), owns("kubectl", subresource="scale")], ""),
     "nobody": ([{"manager": "x", "fieldsType": "FieldsV1"}], ""),
 }
 
 
 @pytest.mark.parametrize(("fields", "scaler"), OWNERS.values(), ids=OWNERS.keys())
-def test_who_has_set_the_number_of_pods_is_read_from_the_field_managers(fields: list[dict[str, Any]], scaler: str) -> None:
+def test_who_has_set_the_number_of_pods_is_read_from_the_field_managers(
+    fields: list[dict[str, Any]], scaler: str
+) -> None:
     raw = deployment(1)
     raw["metadata"]["managedFields"] = fields
     assert child("Deployment", raw).scaler == scaler

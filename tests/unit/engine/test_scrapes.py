@@ -1,4 +1,6 @@
-"""Scrapes as companies have them: every 15, 30 or 60 s, by one job or two, looked at every 15 or 60 s: the same measurements."""
+"""Scrapes as companies have them: every 15, 30 or 60 s, by one job or two, looked at every 15 or 60
+s: the same measurements.
+"""
 
 import math
 from datetime import timedelta
@@ -20,40 +22,62 @@ from tests.unit.engine.scraping import GATES, V2, Scrapes, looks
 @pytest.mark.parametrize("every", [15, 30, 60])
 @pytest.mark.parametrize("good", [True, False], ids=["good", "bad"])
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES.keys())
-def test_the_same_measurements_whatever_the_scrapes(gate: dict[str, Any], good: bool, every: int, interval: int, jobs: int) -> None:
+def test_the_same_measurements_whatever_the_scrapes(
+    gate: dict[str, Any], good: bool, every: int, interval: int, jobs: int
+) -> None:
     asked, wanted = Gate.model_validate(gate), Measurement.PASS if good else Measurement.FAIL
     for late in (1, every - 0.2, every * 0.6):
         ours, theirs = Scrapes(every, late, jobs, good), Scrapes(every, late / 2, jobs, good=True)
         told = looks(asked, interval, ours, theirs)
         assert {one.measurement for _, one in told} <= {wanted, Measurement.NO_EVIDENCE}
-        # Three looks teach how far apart scrapes are; a difference takes two scrapes; a test takes its labels.
-        known = told[-1:] if asked.labelled else [(look, one) for look, one in told if look > 3 * interval + 2.5 * every]
+        # Three looks teach how far apart scrapes are; a difference takes two scrapes; a test takes
+        # its labels.
+        known = (
+            told[-1:]
+            if asked.labelled
+            else [(look, one) for look, one in told if look > 3 * interval + 2.5 * every]
+        )
         assert known
-        assert {one.measurement for _, one in known} == {wanted}, [(look, one.message) for look, one in known if one.measurement != wanted]
+        assert {one.measurement for _, one in known} == {wanted}, [
+            (look, one.message) for look, one in known if one.measurement != wanted
+        ]
 
 
 def test_all_kinds_of_gates_are_among_them() -> None:
     """Whatever metric, bound and evidence the CRD lets through together."""
-    bounds = {Metric.ACCURACY: ("min", "maxDrop"), Metric.ERROR_RATE: ("max", "maxIncrease"), Metric.LATENCY_P95: ("max", "maxIncrease")}
+    bounds = {
+        Metric.ACCURACY: ("min", "maxDrop"),
+        Metric.ERROR_RATE: ("max", "maxIncrease"),
+        Metric.LATENCY_P95: ("max", "maxIncrease"),
+    }
     kinds = {(m, b, e) for m, of_metric in bounds.items() for b in of_metric for e in Evidence}
     kinds.remove((Metric.LATENCY_P95, "maxIncrease", Evidence.LABELLED))
     assert set(bounds) == set(Metric)
     found = [Gate.model_validate(gate) for gate in GATES.values()]
-    assert kinds == {(g.metric, b, g.evidence) for g in found for b in bounds[g.metric] if b in g.to_api()}
+    assert kinds == {
+        (g.metric, b, g.evidence) for g in found for b in bounds[g.metric] if b in g.to_api()
+    }
 
 
-@pytest.mark.parametrize(("gap", "seconds"), [(0, 30), (5, 30), (15.2, 30), (30, 75), (60, 150), (200, 300), (3600, 300)])
+@pytest.mark.parametrize(
+    ("gap", "seconds"), [(0, 30), (5, 30), (15.2, 30), (30, 75), (60, 150), (200, 300), (3600, 300)]
+)
 def test_how_long_a_sample_counts(gap: float, seconds: float) -> None:
     assert window(gap) == seconds
 
 
 def one(value: float, **more: Any) -> Series:
-    return Series("ml_model_accuracy", **{"pod": "a", "at": at(9).timestamp(), "value": value, **more})
+    return Series(
+        "ml_model_accuracy", **{"pod": "a", "at": at(9).timestamp(), "value": value, **more}
+    )
 
 
 AMBIGUOUS = {
     "no instance is known": ({}, {}),
-    "two addresses": ({"job": "pods", "instance": "10.0.0.1:8080"}, {"job": "services", "instance": "10.0.0.1:9090"}),
+    "two addresses": (
+        {"job": "pods", "instance": "10.0.0.1:8080"},
+        {"job": "services", "instance": "10.0.0.1:9090"},
+    ),
     "no pod is known": ({"pod": "", "instance": "a"}, {"pod": "", "instance": "a"}),
 }
 
@@ -73,7 +97,10 @@ def test_one_pod_at_one_address_says_what_its_newest_sample_says() -> None:
 
 
 def test_a_series_that_victoriametrics_ends_is_that_of_a_pod_that_went() -> None:
-    gone = [one(math.nan, pod="gone"), Series("ml_predictions_total", "gone", at(9).timestamp(), math.nan)]
+    gone = [
+        one(math.nan, pod="gone"),
+        Series("ml_predictions_total", "gone", at(9).timestamp(), math.nan),
+    ]
     alive = one(0.9)
     assert fresh([*gone, alive], START, at(10)) == [alive]
     with pytest.raises(NoEvidence, match="gone"):
@@ -82,16 +109,25 @@ def test_a_series_that_victoriametrics_ends_is_that_of_a_pod_that_went() -> None
 
 def test_a_model_whose_accuracy_is_no_number_still_proves_nothing() -> None:
     said = [one(math.nan), Series("ml_predictions_total", "a", at(9).timestamp(), 12.0)]
-    told = measure(Gate.model_validate(GATES["accuracy"]), tuple(said), (), Trial(V2, None, START, at(10)))
+    told = measure(
+        Gate.model_validate(GATES["accuracy"]), tuple(said), (), Trial(V2, None, START, at(10))
+    )
     assert told.measurement is Measurement.NO_EVIDENCE
     assert "nan" in told.message
-    alone = measure(Gate.model_validate(GATES["accuracy"]), (one(math.nan),), (), Trial(V2, None, START, at(9) + timedelta(seconds=1)))
+    alone = measure(
+        Gate.model_validate(GATES["accuracy"]),
+        (one(math.nan),),
+        (),
+        Trial(V2, None, START, at(9) + timedelta(seconds=1)),
+    )
     assert alone.measurement is Measurement.NO_EVIDENCE
 
 
 @pytest.mark.parametrize("behind", [61, 100, 200])
 def test_samples_that_come_late_are_told_with_how_far_they_are_behind(behind: int) -> None:
-    """Scrapes every 15 s that are seen `behind` seconds later: a query of 30 s would show none, and one that is wider tells how late."""
+    """Scrapes every 15 s that are seen `behind` seconds later: a query of 30 s would show none, and
+    one that is wider tells how late.
+    """
     pod = Scrapes(15, 1, 1, good=True)
 
     def late(of: Scrapes, now: float, back: float) -> list[Series]:

@@ -23,7 +23,16 @@ from tests.unit.engine.builders import at, on_trial
 
 
 def rollout(version: int, name: str = "iris", uid: str = "u1") -> dict[str, Any]:
-    return {"metadata": {"namespace": "models", "name": name, "uid": uid, "resourceVersion": str(version), "generation": 1}, "spec": {}}
+    return {
+        "metadata": {
+            "namespace": "models",
+            "name": name,
+            "uid": uid,
+            "resourceVersion": str(version),
+            "generation": 1,
+        },
+        "spec": {},
+    }
 
 
 def deployment(version: int, ready: int = 0, uid: str = "d1") -> dict[str, Any]:
@@ -59,7 +68,9 @@ class Listed:
     def __init__(self, *pages: list[dict[str, Any]]) -> None:
         self.pages_of, self.failed = pages, False
 
-    async def pages(self, kind: str, namespace: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+    async def pages(
+        self, kind: str, namespace: str
+    ) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
         if not self.failed:
             self.failed = True
             raise CallFailed("GET modelrollouts: TimeoutError")
@@ -74,7 +85,10 @@ def test_at_the_start_no_rollout_is_looked_at_before_all_are_known() -> None:
 
     def claiming(name: str, created: str) -> dict[str, Any]:
         made = rollout(5, name, uid=name)
-        return {"metadata": {**made["metadata"], "creationTimestamp": created}, "spec": {"traffic": {"host": "iris.example.com"}}}
+        return {
+            "metadata": {**made["metadata"], "creationTimestamp": created},
+            "spec": {"traffic": {"host": "iris.example.com"}},
+        }
 
     shell = Shell(Settings.from_environment(GOOD))
     looked: dict[str, Key | None] = {}
@@ -99,7 +113,11 @@ def test_at_the_start_no_rollout_is_looked_at_before_all_are_known() -> None:
 
 def budget(version: int, healthy: int, most: int = 1, uid: str = "b1") -> dict[str, Any]:
     meta = {**deployment(version, uid=uid)["metadata"], "name": "iris"}
-    return {"metadata": meta, "spec": {"maxUnavailable": most}, "status": {"currentHealthy": healthy}}
+    return {
+        "metadata": meta,
+        "spec": {"maxUnavailable": most},
+        "status": {"currentHealthy": healthy},
+    }
 
 
 def test_a_status_that_nobody_looks_at_is_nothing_new_but_its_version_is_kept() -> None:
@@ -150,9 +168,13 @@ def made_anew(store: Store) -> None:
 
 CHANGES: dict[str, Callable[[Store], object]] = {
     "the ModelRollout is written": lambda store: store.put_rollout(rollout(10)),
-    "an object is edited": lambda store: store.put_child("Deployment", {**deployment(100), "spec": {"replicas": 5}}),
+    "an object is edited": lambda store: store.put_child(
+        "Deployment", {**deployment(100), "spec": {"replicas": 5}}
+    ),
     "an object is deleted": lambda store: store.drop_child("Deployment", deployment(100)),
-    "an object is found to be missing": lambda store: store.drop("Deployment", KEY, "iris-abc", "d1"),
+    "an object is found to be missing": lambda store: store.drop(
+        "Deployment", KEY, "iris-abc", "d1"
+    ),
     "an object comes": lambda store: store.put_child("Service", deployment(100)),
     "the ModelRollout is made anew": made_anew,
 }
@@ -184,7 +206,11 @@ def test_terminating_and_unready_endpoints_do_not_count() -> None:
             "resourceVersion": "1",
             "labels": {"kubernetes.io/service-name": "iris"},
         },
-        "endpoints": [endpoint("a", ready=True), endpoint("b", ready=False), endpoint("c", ready=True, terminating=True)],
+        "endpoints": [
+            endpoint("a", ready=True),
+            endpoint("b", ready=False),
+            endpoint("c", ready=True, terminating=True),
+        ],
     }
     assert child("EndpointSlice", raw).endpoints == ("a",)
 
@@ -196,7 +222,10 @@ PODS = {
             {
                 "status": {
                     "containerStatuses": [
-                        {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"message": "bad digest\n"}}}
+                        {
+                            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                            "lastState": {"terminated": {"message": "bad digest\n"}},
+                        }
                     ]
                 }
             }
@@ -206,31 +235,83 @@ PODS = {
     "killed for its memory": (
         [
             {
-                "spec": {"containers": [{"name": "model", "resources": {"limits": {"memory": "256Mi"}}}]},
+                "spec": {
+                    "containers": [{"name": "model", "resources": {"limits": {"memory": "256Mi"}}}]
+                },
                 "status": {
                     "containerStatuses": [
                         {
                             "name": "model",
-                            "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+                            "state": {
+                                "waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}
+                            },
                             "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
                         }
                     ]
                 },
             }
         ],
-        "OOMKilled: the model needs more memory than its limit of 256Mi: raise spec.resources.limits.memory",
+        (
+            "OOMKilled: the model needs more memory than its limit of 256Mi: raise"
+            " spec.resources.limits.memory"
+        ),
     ),
     "killed without a limit": (
-        [{"status": {"containerStatuses": [{"name": "model", "state": {"terminated": {"reason": "OOMKilled"}}}]}}],
-        "OOMKilled: the model needs more memory than the node had: raise spec.resources.limits.memory",
+        [
+            {
+                "status": {
+                    "containerStatuses": [
+                        {"name": "model", "state": {"terminated": {"reason": "OOMKilled"}}}
+                    ]
+                }
+            }
+        ],
+        (
+            "OOMKilled: the model needs more memory than the node had: raise"
+            " spec.resources.limits.memory"
+        ),
     ),
     "an image that cannot be pulled": (
-        [{"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}]}}],
+        [
+            {
+                "status": {
+                    "containerStatuses": [
+                        {
+                            "state": {
+                                "waiting": {"reason": "ErrImagePull", "message": "no such image"}
+                            }
+                        }
+                    ]
+                }
+            }
+        ],
         "ErrImagePull: no such image",
     ),
-    "a pod that is starting": ([{"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}}], ""),
+    "a pod that is starting": (
+        [
+            {
+                "status": {
+                    "containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]
+                }
+            }
+        ],
+        "",
+    ),
     "a pod that fits nowhere": (
-        [{"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "too big"}]}}],
+        [
+            {
+                "status": {
+                    "conditions": [
+                        {
+                            "type": "PodScheduled",
+                            "status": "False",
+                            "reason": "Unschedulable",
+                            "message": "too big",
+                        }
+                    ]
+                }
+            }
+        ],
         "Unschedulable: too big",
     ),
 }
@@ -241,7 +322,11 @@ def test_trouble_of_pods(pods: list[dict[str, Any]], said: str) -> None:
     assert trouble(pods) == said
 
 
-GOOD = {"INFERENCE_IMAGE": "i", "PROMETHEUS_URL": "http://p:9090/", "MLFLOW_TRACKING_URI": "http://m:5000"}
+GOOD = {
+    "INFERENCE_IMAGE": "i",
+    "PROMETHEUS_URL": "http://p:9090/",
+    "MLFLOW_TRACKING_URI": "http://m:5000",
+}
 
 
 def test_settings_from_the_environment() -> None:
@@ -256,7 +341,11 @@ def test_settings_from_the_environment() -> None:
         pytest.param({**GOOD, "INFERENCE_IMAGE": ""}, "INFERENCE_IMAGE", id="no image"),
         pytest.param({**GOOD, "METRICS_PORT": "x"}, "METRICS_PORT", id="a port that is none"),
         pytest.param({**GOOD, "LOG_LEVEL": "LOUD"}, "LOG_LEVEL", id="an unknown level"),
-        pytest.param({**GOOD, "MODEL_EGRESS": "none"}, "MODEL_EGRESS: .*or the word any", id="rules that are none"),
+        pytest.param(
+            {**GOOD, "MODEL_EGRESS": "none"},
+            "MODEL_EGRESS: .*or the word any",
+            id="rules that are none",
+        ),
     ],
 )
 def test_wrong_settings_are_named(env: dict[str, str], names: str) -> None:
@@ -266,7 +355,17 @@ def test_wrong_settings_are_named(env: dict[str, str], names: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30s", 30), ("10m", 600), ("1h30m", 5400), ("0s", 0), ("", None), ("5", None), ("PT5S", None), ("1.5h", None), ("-1s", None)],
+    [
+        ("30s", 30),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("0s", 0),
+        ("", None),
+        ("5", None),
+        ("PT5S", None),
+        ("1.5h", None),
+        ("-1s", None),
+    ],
 )
 def test_durations(text: str, seconds: int | None) -> None:
     if seconds is None:
@@ -283,7 +382,10 @@ CONDITIONS = {
     "rolled back": (on_trial(phase=Phase.ROLLED_BACK), ("True", "False", "False", "True")),
     "invalid": (on_trial(phase=Phase.INVALID), ("False", "False", "False", "True")),
     "halted": (on_trial(halted=True), ("True", "False", "False", "True")),
-    "a spec that cannot be read": (on_trial(invalid="spec.replicas: no"), ("False", "False", "False", "True")),
+    "a spec that cannot be read": (
+        on_trial(invalid="spec.replicas: no"),
+        ("False", "False", "False", "True"),
+    ),
 }
 
 
@@ -298,7 +400,12 @@ def test_a_transition_time_moves_only_with_the_truth() -> None:
     same = conditions(before.model_copy(update={"message": "new"}), at(5))
     other = conditions(before.model_copy(update={"phase": Phase.PROMOTED}), at(5))
     assert {c.last_transition_time for c in same} == {at(0)}
-    assert {c.type: c.last_transition_time for c in other} == {"Accepted": at(0), "Ready": at(5), "Reconciling": at(5), "Stalled": at(0)}
+    assert {c.type: c.last_transition_time for c in other} == {
+        "Accepted": at(0),
+        "Ready": at(5),
+        "Reconciling": at(5),
+        "Stalled": at(0),
+    }
 
 
 def test_a_paused_rollout_says_so() -> None:
@@ -345,13 +452,23 @@ async def engine_with(*names: str, seconds: float = 0.35) -> Passes:
 
 MEANWHILE: dict[str, tuple[bool, list[Event | None], int]] = {
     "nothing": (False, [], 1),
-    "its own writes come back": (True, [("ModelRollout", "iris", 5), ("Ingress", "iris-canary", "i1")], 1),
-    "somebody else writes, too": (True, [("ModelRollout", "iris", 5), ("ModelRollout", "iris", 6)], 2),
+    "its own writes come back": (
+        True,
+        [("ModelRollout", "iris", 5), ("Ingress", "iris-canary", "i1")],
+        1,
+    ),
+    "somebody else writes, too": (
+        True,
+        [("ModelRollout", "iris", 5), ("ModelRollout", "iris", 6)],
+        2,
+    ),
     "its write has had no answer": (False, [("ModelRollout", "iris", 5)], 2),
     "another object has that version": (True, [("Deployment", "iris", 5)], 2),
     "something wakes it that is no change": (True, [None], 2),
 }
-"""By what happens during a look: whether it writes and deletes, what is told, and how many looks there are."""
+"""By what happens during a look: whether it writes and deletes, what is told, and how many looks
+there are.
+"""
 
 
 @pytest.mark.parametrize("name", MEANWHILE.keys())
@@ -384,17 +501,25 @@ async def test_a_look_that_lets_go_of_a_place_has_who_waits_for_it_looked_at() -
 
     def claiming(version: int, name: str, host: str, *former: str) -> dict[str, Any]:
         way = [{"host": one, "path": "/"} for one in former]
-        return {**rollout(version, name, uid=name), "spec": {"traffic": {"host": host}}, "status": {"routes": way}}
+        return {
+            **rollout(version, name, uid=name),
+            "spec": {"traffic": {"host": host}},
+            "status": {"routes": way},
+        }
 
     store, looked = Store(), list[str]()
-    store.put_rollout(claiming(1, "older", "new.example.com", "new.example.com", "iris.example.com"))
+    store.put_rollout(
+        claiming(1, "older", "new.example.com", "new.example.com", "iris.example.com")
+    )
     store.put_rollout(claiming(1, "waiting", "iris.example.com"))
     store.put_rollout(claiming(1, "other", "other.example.com"))
 
     async def one_pass(key: Key, ports: Ports, now: datetime) -> None:
         looked.append(key[1])
         if key[1] == "older":
-            store.wrote(key, "ModelRollout", claiming(2, "older", "new.example.com", "new.example.com"))
+            store.wrote(
+                key, "ModelRollout", claiming(2, "older", "new.example.com", "new.example.com")
+            )
 
     engine = Engine(cast("Ports", type("P", (), {"store": store})()), one_pass)
     task = asyncio.create_task(engine.run())
@@ -406,7 +531,9 @@ async def test_a_look_that_lets_go_of_a_place_has_who_waits_for_it_looked_at() -
 
 
 async def test_changes_do_not_make_the_backoff_longer(caplog: pytest.LogCaptureFixture) -> None:
-    """Each pod that comes wakes the rollout: the fifth of them must not mean that it is tried again after seconds only."""
+    """Each pod that comes wakes the rollout: the fifth of them must not mean that it is tried again
+    after seconds only.
+    """
     store, passes = Store(), Passes()
     store.put_rollout(rollout(1, "broken"))
     engine = Engine(cast("Ports", type("P", (), {"store": store})()), passes)
@@ -439,11 +566,23 @@ async def test_those_at_rest_come_after_those_with_something_to_do() -> None:
 
 AT_REST: dict[str, tuple[dict[str, Any], dict[str, str], bool]] = {
     "promoted": ({"phase": "Promoted", "observedGeneration": 1}, {}, True),
-    "rolled back, described by somebody": ({"phase": "RolledBack", "observedGeneration": 1}, {"team": "flowers"}, True),
+    "rolled back, described by somebody": (
+        {"phase": "RolledBack", "observedGeneration": 1},
+        {"team": "flowers"},
+        True,
+    ),
     "on trial": ({"phase": "Trial", "observedGeneration": 1}, {}, False),
     "its spec has changed": ({"phase": "Promoted", "observedGeneration": 0}, {}, False),
-    "the old revision is still to go": ({"phase": "Promoted", "observedGeneration": 1, "retiring": [{}]}, {}, False),
-    "a command waits": ({"phase": "RolledBack", "observedGeneration": 1}, {"rollouts.mlops.dev/retry": "3"}, False),
+    "the old revision is still to go": (
+        {"phase": "Promoted", "observedGeneration": 1, "retiring": [{}]},
+        {},
+        False,
+    ),
+    "a command waits": (
+        {"phase": "RolledBack", "observedGeneration": 1},
+        {"rollouts.mlops.dev/retry": "3"},
+        False,
+    ),
     "nobody has seen it yet": ({}, {}, False),
 }
 
@@ -460,7 +599,14 @@ def test_rollouts_are_kept_small_and_given_back_whole() -> None:
     store = Store()
     wanted = []
     for n in range(50):
-        raw = {**rollout(n + 1, f"m{n}"), "status": {"phase": "Promoted", "message": f"models:/iris/{n} is stable" * 20, "attempt": n}}
+        raw = {
+            **rollout(n + 1, f"m{n}"),
+            "status": {
+                "phase": "Promoted",
+                "message": f"models:/iris/{n} is stable" * 20,
+                "attempt": n,
+            },
+        }
         store.put_rollout(raw)
         wanted.append(raw)
     assert [store.rollout(("models", f"m{n}")) for n in range(50)] == wanted
@@ -469,7 +615,15 @@ def test_rollouts_are_kept_small_and_given_back_whole() -> None:
 def test_only_the_stable_services_endpoints_are_kept() -> None:
     def slice_of(service: str) -> dict[str, Any]:
         labels = {"kubernetes.io/service-name": service, "rollouts.mlops.dev/rollout": "iris"}
-        return {"metadata": {"namespace": "models", "name": f"{service}-x", "uid": service, "resourceVersion": "1", "labels": labels}}
+        return {
+            "metadata": {
+                "namespace": "models",
+                "name": f"{service}-x",
+                "uid": service,
+                "resourceVersion": "1",
+                "labels": labels,
+            }
+        }
 
     store = Store()
     assert not store.put_child("EndpointSlice", slice_of("iris-abc-candidate"))

@@ -1,4 +1,5 @@
-"""`decide` walked at random, with a fixed seed: what breadth alone never reaches, such as the end of a first deploy.
+"""`decide` walked at random, with a fixed seed: what breadth alone never reaches, such as the end
+of a first deploy.
 
 What was reached is computed, and docs/reliability.md has to say the same.
 """
@@ -17,15 +18,40 @@ from rollout_operator.domain import decide as decisions
 from rollout_operator.domain.decide import COMMITTED
 from rollout_operator.domain.status import Phase, Reason, Status
 from tests.unit.engine.builders import spec
-from tests.unit.engine.test_exploration import SPECS, State, around, beginnings, broken, deployments, looked, measured
+from tests.unit.engine.test_exploration import (
+    SPECS,
+    State,
+    around,
+    beginnings,
+    broken,
+    deployments,
+    looked,
+    measured,
+)
 
 WALKS, STEPS = 150, 200
-GATEWAY = {"host": "iris.example.com", "provider": "HTTPRoute", "parentRefs": [{"name": "public"}], "removalDelay": "30s"}
+GATEWAY = {
+    "host": "iris.example.com",
+    "provider": "HTTPRoute",
+    "parentRefs": [{"name": "public"}],
+    "removalDelay": "30s",
+}
 MORE = {
     "2 by Gateway": spec("models:/iris/2", traffic=GATEWAY),
-    "3, which halts": spec("models:/iris/3", analysis__onFailure="Pause", analysis__onNoEvidence="Pause"),
+    "3, which halts": spec(
+        "models:/iris/3", analysis__onFailure="Pause", analysis__onNoEvidence="Pause"
+    ),
 }
-OFTEN = {"look": 55, "pass": 25, "pods": 8, "spec": 2, "command": 2, "Gateway": 1, "older": 0.3, "deleted": 0.1}
+OFTEN = {
+    "look": 55,
+    "pass": 25,
+    "pods": 8,
+    "spec": 2,
+    "command": 2,
+    "Gateway": 1,
+    "older": 0.3,
+    "deleted": 0.1,
+}
 """How likely what happens is, by a word of the event."""
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reliability.md"
 
@@ -43,15 +69,27 @@ class Reached:
 
 
 MILESTONES: dict[str, Callable[[Status, Status, str], bool]] = {
-    "a first deploy ends Promoted": lambda old, new, _: old.phase in COMMITTED and old.stable is None and new.phase is Phase.PROMOTED,
-    "a second step": lambda old, new, _: (old.step, new.step) == (0, 1) and new.phase is Phase.TRIAL,
-    "a promotion beside stable": lambda old, new, _: old.phase in COMMITTED and old.stable is not None and new.phase is Phase.PROMOTED,
+    "a first deploy ends Promoted": lambda old, new, _: (
+        old.phase in COMMITTED and old.stable is None and new.phase is Phase.PROMOTED
+    ),
+    "a second step": lambda old, new, _: (
+        (old.step, new.step) == (0, 1) and new.phase is Phase.TRIAL
+    ),
+    "a promotion beside stable": lambda old, new, _: (
+        old.phase in COMMITTED and old.stable is not None and new.phase is Phase.PROMOTED
+    ),
     "a halt": lambda old, new, _: new.halted and not old.halted,
-    "a rollback that is carried out": lambda old, new, _: old.phase is Phase.ROLLING_BACK and new.phase is Phase.ROLLED_BACK,
+    "a rollback that is carried out": lambda old, new, _: (
+        old.phase is Phase.ROLLING_BACK and new.phase is Phase.ROLLED_BACK
+    ),
     "a version that was rejected before": lambda _, new, __: new.reason is Reason.REJECTED_BEFORE,
     "a version whose pods still run is restored": lambda _, new, __: new.reason is Reason.RESTORED,
-    "an HTTPRoute into Settling": lambda _, new, wanted: new.phase is Phase.SETTLING and wanted == "2 by Gateway",
-    "a pause that ends": lambda old, new, _: old.paused_since is not None and new.paused_since is None,
+    "an HTTPRoute into Settling": lambda _, new, wanted: (
+        new.phase is Phase.SETTLING and wanted == "2 by Gateway"
+    ),
+    "a pause that ends": lambda old, new, _: (
+        old.paused_since is not None and new.paused_since is None
+    ),
     "two ways at once": lambda _, new, __: len(new.routes) > 1,
 }
 
@@ -59,11 +97,15 @@ MILESTONES: dict[str, Callable[[Status, Status, str], bool]] = {
 def happens(dice: random.Random, state: State) -> Iterator[tuple[str, State]]:
     """One of the things that can happen next, and what follows from it."""
     if dice.random() * 100 < OFTEN["look"]:
-        metric, seen = next(iter(measured(state))) if dice.random() < 0.6 else dice.choice([*measured(state)])
+        metric, seen = (
+            next(iter(measured(state))) if dice.random() < 0.6 else dice.choice([*measured(state)])
+        )
         found = [*looked(state, seen, metric, "up" if dice.random() < 0.95 else "down")]
         yield found[0] if dice.random() < 0.9 else dice.choice(found)
         return
-    ready = frozenset(m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state))
+    ready = frozenset(
+        m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(state)
+    )
     if ready != state.ready and dice.random() < 0.4:
         yield "all pods become Ready", replace(state, ready=ready)
         return
@@ -80,10 +122,16 @@ def walk(dice: random.Random, state: State, reached: Reached) -> None:
                 reached.violations.append(f"{why}: in {state.status.phase} after '{event}'")
             old, new = state.status, after.status
             reached.states.add(after.key())
-            reached.reasons |= {str(new.reason), *(c.reason for c in new.conditions), *(h.reason for h in new.history)}
+            reached.reasons |= {
+                str(new.reason),
+                *(c.reason for c in new.conditions),
+                *(h.reason for h in new.history),
+            }
             if event.startswith("look"):
                 reached.passages.add((old.phase, new.phase))
-                reached.milestones |= {name for name, come in MILESTONES.items() if come(old, new, after.wanted)}
+                reached.milestones |= {
+                    name for name, come in MILESTONES.items() if come(old, new, after.wanted)
+                }
             state = after
 
 
@@ -135,12 +183,18 @@ def test_the_document_names_every_reason_that_no_walk_comes_by(reached: Reached)
     assert f"{WALKS} walks of {STEPS} steps" in told
     missing = {str(reason) for reason in Reason} - reached.reasons
     sentence = told.split("No walk comes by ")[1].split(".")[0]
-    assert missing == {word.strip("`,") for word in sentence.split() if word.startswith("`")}, missing
+    assert missing == {word.strip("`,") for word in sentence.split() if word.startswith("`")}, (
+        missing
+    )
 
 
 def lines_of(code: CodeType) -> set[int]:
     """The lines of all functions within, but those that only name them."""
-    own = {line for _, _, line in code.co_lines() if line and line != code.co_firstlineno} if code.co_flags & 0x02 else set()
+    own = (
+        {line for _, _, line in code.co_lines() if line and line != code.co_firstlineno}
+        if code.co_flags & 0x02
+        else set()
+    )
     return own.union(*(lines_of(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
 
 

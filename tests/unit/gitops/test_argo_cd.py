@@ -1,4 +1,6 @@
-"""Argo CD's Lua, run in Lua 5.1 with the libraries that Argo CD gives (base and table), on statuses that the engine makes."""
+"""Argo CD's Lua, run in Lua 5.1 with the libraries that Argo CD gives (base and table), on statuses
+that the engine makes.
+"""
 
 import json
 from collections.abc import Callable
@@ -13,7 +15,16 @@ from gitops.build import ACTIONS, KIND, configmap
 from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.decide import decide
 from rollout_operator.domain.status import Phase, Reason, Shortage, Status, Unrouted
-from tests.unit.engine.builders import accuracy, at, observed, on_trial, ready, resolved, revision, spec
+from tests.unit.engine.builders import (
+    accuracy,
+    at,
+    observed,
+    on_trial,
+    ready,
+    resolved,
+    revision,
+    spec,
+)
 
 LUA = Path(__file__).parents[3] / "gitops" / "argo-cd"
 V1, V2 = revision(1), revision(2)
@@ -21,7 +32,9 @@ V1, V2 = revision(1), revision(2)
 
 def run(script: str, obj: dict[str, Any]) -> Any:
     """What a script returns for an object, as plain data."""
-    lua = lua51.LuaRuntime(unpack_returned_tuples=True, register_builtins=False, register_eval=False)
+    lua = lua51.LuaRuntime(
+        unpack_returned_tuples=True, register_builtins=False, register_eval=False
+    )
     for absent in ("string", "math", "io", "os", "debug", "coroutine"):
         lua.globals()[absent] = None
     lua.globals().obj = lua.table_from(json.loads(json.dumps(obj)), recursive=True)
@@ -32,58 +45,102 @@ def plain(value: Any) -> Any:
     if lua51.lua_type(value) != "table":
         return value
     found = {key: plain(one) for key, one in value.items()}
-    return [found[n] for n in range(1, len(found) + 1)] if found and set(found) == set(range(1, len(found) + 1)) else found
+    return (
+        [found[n] for n in range(1, len(found) + 1)]
+        if found and set(found) == set(range(1, len(found) + 1))
+        else found
+    )
 
 
 def rollout(status: Status | None, generation: int = 1, **spec: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"metadata": {"name": "iris", "generation": generation}, "spec": {"modelUri": "models:/iris/2", **spec}}
+    found: dict[str, Any] = {
+        "metadata": {"name": "iris", "generation": generation},
+        "spec": {"modelUri": "models:/iris/2", **spec},
+    }
     if status is not None:
         stamped = status.model_copy(update={"observed_generation": 1})
-        found["status"] = stamped.model_copy(update={"conditions": conditions(stamped, at(1))}).to_api()
+        found["status"] = stamped.model_copy(
+            update={"conditions": conditions(stamped, at(1))}
+        ).to_api()
     return found
 
 
 def promoted(**lacks: object) -> Status:
     """Promoted, and something lacks."""
-    return Status(phase=Phase.PROMOTED, stable=V1, reason=Reason.GATES_PASSED, message="good").model_copy(update=lacks)
+    return Status(
+        phase=Phase.PROMOTED, stable=V1, reason=Reason.GATES_PASSED, message="good"
+    ).model_copy(update=lacks)
 
 
 def shortage(stalled: bool) -> Shortage:
-    return Shortage(ready=1, wanted=3, since=at(0), stalled=stalled, message="1 of 3 pods is Ready. exceeded quota")
+    return Shortage(
+        ready=1,
+        wanted=3,
+        since=at(0),
+        stalled=stalled,
+        message="1 of 3 pods is Ready. exceeded quota",
+    )
 
 
 def unrouted(stalled: bool) -> Unrouted:
-    return Unrouted(since=at(0), stalled=stalled, message="The HTTPRoute is not accepted: no such Gateway.")
+    return Unrouted(
+        since=at(0), stalled=stalled, message="The HTTPRoute is not accepted: no such Gateway."
+    )
 
 
 LACKING = {
     "promoted, and pods lack": (rollout(promoted(shortage=shortage(False))), False),
     "promoted, and pods lack for too long": (rollout(promoted(shortage=shortage(True))), True),
     "promoted, and its route is not accepted": (rollout(promoted(unrouted=unrouted(False))), False),
-    "promoted, and its route is not accepted for too long": (rollout(promoted(unrouted=unrouted(True))), True),
+    "promoted, and its route is not accepted for too long": (
+        rollout(promoted(unrouted=unrouted(True))),
+        True,
+    ),
     "promoted, and pods lack for too long, and its route a moment": (
         rollout(promoted(shortage=shortage(True), unrouted=unrouted(False))),
         True,
     ),
-    "promoted, and an object is refused": (rollout(promoted(refused="The API server refused Ingress iris: denied.")), True),
+    "promoted, and an object is refused": (
+        rollout(promoted(refused="The API server refused Ingress iris: denied.")),
+        True,
+    ),
 }
-"""What is promoted and not Ready, and whether that is for too long: what Argo CD, Flux and kstatus each have words of their own for."""
+"""What is promoted and not Ready, and whether that is for too long: what Argo CD, Flux and kstatus
+each have words of their own for.
+"""
 HEALTH = {
     "nobody has seen it": (rollout(None), "Progressing"),
-    "as the CRD's default has it": ({**rollout(None), "status": {"observedGeneration": -1}}, "Progressing"),
+    "as the CRD's default has it": (
+        {**rollout(None), "status": {"observedGeneration": -1}},
+        "Progressing",
+    ),
     "pending": (rollout(Status()), "Progressing"),
     "on trial": (rollout(on_trial()), "Progressing"),
     "shifting": (rollout(on_trial(phase=Phase.SHIFTING)), "Progressing"),
     "rolling back": (rollout(on_trial(phase=Phase.ROLLING_BACK)), "Progressing"),
-    "promoted": (rollout(Status(phase=Phase.PROMOTED, stable=V1, reason=Reason.GATES_PASSED, message="good")), "Healthy"),
-    "promoted, but Git asks for more": (rollout(Status(phase=Phase.PROMOTED, stable=V1), generation=2), "Progressing"),
-    "rolled back": (rollout(on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED)), "Degraded"),
+    "promoted": (
+        rollout(
+            Status(phase=Phase.PROMOTED, stable=V1, reason=Reason.GATES_PASSED, message="good")
+        ),
+        "Healthy",
+    ),
+    "promoted, but Git asks for more": (
+        rollout(Status(phase=Phase.PROMOTED, stable=V1), generation=2),
+        "Progressing",
+    ),
+    "rolled back": (
+        rollout(on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED)),
+        "Degraded",
+    ),
     "invalid": (rollout(on_trial(phase=Phase.INVALID)), "Degraded"),
     "a spec that cannot be read": (rollout(Status(invalid="spec.replicas: no")), "Degraded"),
     "halted by a verdict": (rollout(on_trial(halted=True)), "Suspended"),
     "paused by its spec": (rollout(on_trial(paused_since=at(1)), paused=True), "Suspended"),
     "paused at rest": (rollout(Status(phase=Phase.PROMOTED, stable=V1), paused=True), "Healthy"),
-    **{name: (obj, "Degraded" if stalled else "Progressing") for name, (obj, stalled) in LACKING.items()},
+    **{
+        name: (obj, "Degraded" if stalled else "Progressing")
+        for name, (obj, stalled) in LACKING.items()
+    },
 }
 
 
@@ -95,7 +152,11 @@ def test_health(obj: dict[str, Any], health: str) -> None:
 
 
 def test_health_says_why() -> None:
-    failed = rollout(on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED, message="accuracy 0.62 is below 0.7"))
+    failed = rollout(
+        on_trial(
+            phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED, message="accuracy 0.62 is below 0.7"
+        )
+    )
     assert run("health.lua", failed)["message"] == "accuracy 0.62 is below 0.7"
     for obj, _ in LACKING.values():
         (ready,) = (c for c in obj["status"]["conditions"] if c["type"] == "Ready")
@@ -106,7 +167,10 @@ ENABLED = {
     "nobody has seen it": (rollout(None), {"pause"}),
     "starting": (rollout(on_trial(phase=Phase.STARTING)), {"abort", "pause"}),
     "on trial": (rollout(on_trial()), {"abort", "promote", "skip", "pause"}),
-    "on trial and paused": (rollout(on_trial(paused_since=at(1)), paused=True), {"abort", "promote", "resume"}),
+    "on trial and paused": (
+        rollout(on_trial(paused_since=at(1)), paused=True),
+        {"abort", "promote", "resume"},
+    ),
     "halted": (rollout(on_trial(halted=True)), {"abort", "promote", "retry", "pause"}),
     "switching": (rollout(on_trial(phase=Phase.SWITCHING)), {"pause"}),
     "promoted": (rollout(Status(phase=Phase.PROMOTED, stable=V1)), set()),
@@ -123,14 +187,24 @@ def test_actions_that_can_be_done(obj: dict[str, Any], enabled: set[str]) -> Non
 
 CARRIED_OUT: dict[str, tuple[Status, Callable[[Status], bool]]] = {
     "abort": (on_trial(), lambda s: s.phase is Phase.ROLLING_BACK and s.reason is Reason.ABORTED),
-    "promote": (on_trial(), lambda s: s.phase is Phase.PROMOTING and s.reason is Reason.PROMOTED_BY_COMMAND),
+    "promote": (
+        on_trial(),
+        lambda s: s.phase is Phase.PROMOTING and s.reason is Reason.PROMOTED_BY_COMMAND,
+    ),
     "skip": (on_trial(), lambda s: s.step == 1),
-    "retry": (on_trial(phase=Phase.ROLLED_BACK, weight=0), lambda s: s.attempt == 3 and s.phase is Phase.STARTING),
+    "retry": (
+        on_trial(phase=Phase.ROLLED_BACK, weight=0),
+        lambda s: s.attempt == 3 and s.phase is Phase.STARTING,
+    ),
 }
 
 
-@pytest.mark.parametrize(("verb", "status", "done"), [(v, *c) for v, c in CARRIED_OUT.items()], ids=CARRIED_OUT.keys())
-def test_the_engine_does_what_the_action_commands(verb: str, status: Status, done: Callable[[Status], bool]) -> None:
+@pytest.mark.parametrize(
+    ("verb", "status", "done"), [(v, *c) for v, c in CARRIED_OUT.items()], ids=CARRIED_OUT.keys()
+)
+def test_the_engine_does_what_the_action_commands(
+    verb: str, status: Status, done: Callable[[Status], bool]
+) -> None:
     changed = run(f"actions/{verb}.lua", rollout(status))
     assert changed["metadata"]["annotations"] == {f"rollouts.mlops.dev/{verb}": "2"}
     assert changed["spec"] == {"modelUri": "models:/iris/2"}, "a command is no change of the spec"
@@ -149,7 +223,10 @@ def test_the_engine_does_what_the_action_commands(verb: str, status: Status, don
 def test_annotations_of_others_stay() -> None:
     obj = rollout(on_trial())
     obj["metadata"]["annotations"] = {"team": "ml"}
-    assert run("actions/abort.lua", obj)["metadata"]["annotations"] == {"team": "ml", "rollouts.mlops.dev/abort": "2"}
+    assert run("actions/abort.lua", obj)["metadata"]["annotations"] == {
+        "team": "ml",
+        "rollouts.mlops.dev/abort": "2",
+    }
 
 
 def test_pause_and_resume() -> None:
@@ -163,5 +240,7 @@ def test_the_configmap_holds_these_very_scripts() -> None:
     data = yaml.safe_load(text)["data"]
     assert data[f"resource.customizations.health.{KIND}"] == (LUA / "health.lua").read_text()
     actions = yaml.safe_load(data[f"resource.customizations.actions.{KIND}"])
-    assert {a["name"]: a["action.lua"] for a in actions["definitions"]} == {n: (LUA / "actions" / f"{n}.lua").read_text() for n in ACTIONS}
+    assert {a["name"]: a["action.lua"] for a in actions["definitions"]} == {
+        n: (LUA / "actions" / f"{n}.lua").read_text() for n in ACTIONS
+    }
     assert actions["discovery.lua"] == (LUA / "actions" / "discovery.lua").read_text()

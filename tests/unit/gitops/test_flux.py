@@ -1,4 +1,6 @@
-"""What docs/gitops.md tells Flux to read: its CEL expressions, on statuses that the engine makes."""
+"""What docs/gitops.md tells Flux to read: its CEL expressions,
+on statuses that the engine makes.
+"""
 
 import re
 from pathlib import Path
@@ -18,7 +20,11 @@ ORDER = ("inProgress", "failed", "current")
 
 
 def expressions() -> dict[str, str]:
-    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "healthCheckExprs" in block]
+    blocks = [
+        yaml.safe_load(block)
+        for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+        if "healthCheckExprs" in block
+    ]
     (checks,) = (block["healthCheckExprs"] for block in blocks)
     (one,) = checks
     assert (one["apiVersion"], one["kind"]) == ("rollouts.mlops.dev/v1alpha1", "ModelRollout")
@@ -34,25 +40,46 @@ def judged(obj: dict[str, Any]) -> str:
 
 
 JUDGED = {
-    "as the CRD's default has it": ({**rollout(None), "status": {"observedGeneration": -1}}, "inProgress"),
+    "as the CRD's default has it": (
+        {**rollout(None), "status": {"observedGeneration": -1}},
+        "inProgress",
+    ),
     "on trial": (rollout(on_trial()), "inProgress"),
     "rolling back": (rollout(on_trial(phase=Phase.ROLLING_BACK)), "inProgress"),
     "paused by its spec": (rollout(on_trial(paused_since=at(1)), paused=True), "inProgress"),
-    "promoted": (rollout(Status(phase=Phase.PROMOTED, stable=V1, reason=Reason.GATES_PASSED)), "current"),
-    "promoted, but Git asks for more": (rollout(Status(phase=Phase.PROMOTED, stable=V1), generation=2), "inProgress"),
-    "rolled back: stable answers": (rollout(on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED)), "current"),
+    "promoted": (
+        rollout(Status(phase=Phase.PROMOTED, stable=V1, reason=Reason.GATES_PASSED)),
+        "current",
+    ),
+    "promoted, but Git asks for more": (
+        rollout(Status(phase=Phase.PROMOTED, stable=V1), generation=2),
+        "inProgress",
+    ),
+    "rolled back: stable answers": (
+        rollout(on_trial(phase=Phase.ROLLED_BACK, reason=Reason.GATE_FAILED)),
+        "current",
+    ),
     "halted by a verdict": (rollout(on_trial(halted=True)), "failed"),
     "invalid": (rollout(on_trial(phase=Phase.INVALID)), "failed"),
-    **{name: (obj, "failed" if stalled else "inProgress") for name, (obj, stalled) in LACKING.items()},
+    **{
+        name: (obj, "failed" if stalled else "inProgress")
+        for name, (obj, stalled) in LACKING.items()
+    },
 }
 
 
 @pytest.mark.parametrize(("obj", "expected"), JUDGED.values(), ids=JUDGED.keys())
-def test_a_rollback_holds_nothing_back_that_depends_on_it(obj: dict[str, Any], expected: str) -> None:
+def test_a_rollback_holds_nothing_back_that_depends_on_it(
+    obj: dict[str, Any], expected: str
+) -> None:
     assert judged(obj) == expected
 
 
 def test_the_kustomization_that_is_shown_does_not_hold_a_revert_back() -> None:
     """With `wait`, kustomize-controller applies nothing until the trial is over."""
-    (shown,) = (one for b in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if (one := yaml.safe_load(b)).get("kind") == "Kustomization")
+    (shown,) = (
+        one
+        for b in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+        if (one := yaml.safe_load(b)).get("kind") == "Kustomization"
+    )
     assert {"wait", "healthChecks", "timeout"} & shown["spec"].keys() == set()

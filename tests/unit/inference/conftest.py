@@ -1,4 +1,6 @@
-"""Small real models: one made by the trainer, others of all kinds, and copies of them to be spoilt."""
+"""Small real models: one made by the trainer, others of all kinds,
+and copies of them to be spoilt.
+"""
 
 import json
 import shutil
@@ -44,7 +46,14 @@ def copy(trained: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(trained: Path) -> Settings:
-    return Settings(model_path=trained, model_revision="abc123", max_body=100_000, max_rows=500, feedback_key=KEY, accuracy_from=5)
+    return Settings(
+        model_path=trained,
+        model_revision="abc123",
+        max_body=100_000,
+        max_rows=500,
+        feedback_key=KEY,
+        accuracy_from=5,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -62,10 +71,16 @@ Save = Callable[..., tuple[Path, Settings]]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """Writes any fitted estimator as MLflow would; returns its folder, and settings that serve it."""
+    """Writes any fitted estimator as MLflow would; returns its folder,
+    and settings that serve it.
+    """
 
     def saved(
-        estimator: Any, rows: Any, metrics: dict[str, float] | None = None, predict_fn: str = "predict", **changes: Any
+        estimator: Any,
+        rows: Any,
+        metrics: dict[str, float] | None = None,
+        predict_fn: str = "predict",
+        **changes: Any,
     ) -> tuple[Path, Settings]:
         folder = tmp_path / "model"
         mlflow.sklearn.save_model(
@@ -79,6 +94,8 @@ def save(tmp_path: Path) -> Save:
             pyfunc_predict_fn=predict_fn,
         )
         (folder / "metrics.json").write_text(json.dumps(metrics or {}))
-        return folder, Settings(model_path=folder, model_revision="abc123", feedback_key=KEY, **changes)
+        return folder, Settings(
+            model_path=folder, model_revision="abc123", feedback_key=KEY, **changes
+        )
 
     return saved

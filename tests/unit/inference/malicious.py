@@ -1,4 +1,6 @@
-"""Models that are not what they should be: each spoils the folder of a good one, and the server refuses it with a sentence."""
+"""Models that are not what they should be: each spoils the folder of a good one, and the server
+refuses it with a sentence.
+"""
 
 import io
 import json
@@ -53,8 +55,18 @@ def spoil_call(folder: Path, called: str = "posix.system") -> None:
     with zipfile.ZipFile(io.BytesIO(state)) as archive:
         schema = json.loads(archive.read("schema.json"))
     module, _, name = called.rpartition(".")
-    arguments = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": []}
-    call = {"__class__": name, "__module__": module, "__loader__": "ConstructorFromReduceNode", "content": arguments}
+    arguments = {
+        "__class__": "tuple",
+        "__module__": "builtins",
+        "__loader__": "TupleNode",
+        "content": [],
+    }
+    call = {
+        "__class__": name,
+        "__module__": module,
+        "__loader__": "ConstructorFromReduceNode",
+        "content": arguments,
+    }
     schema["content"]["content"]["func"] = call
     with zipfile.ZipFile(folder / "model.skops", "w") as archive:
         archive.writestr("schema.json", json.dumps(schema))
@@ -65,9 +77,23 @@ def spoil_call_within_a_search(folder: Path) -> None:
     spoil_call(folder)
     with zipfile.ZipFile(folder / "model.skops") as archive:
         schema = json.loads(archive.read("schema.json"))
-    held = {"__class__": "dict", "__module__": "builtins", "__loader__": "DictNode", "content": {"best_estimator_": dict(schema)}}
-    held["key_types"] = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode", "content": []}
-    schema |= {"__class__": "GridSearchCV", "__module__": "sklearn.model_selection._search", "content": held}
+    held = {
+        "__class__": "dict",
+        "__module__": "builtins",
+        "__loader__": "DictNode",
+        "content": {"best_estimator_": dict(schema)},
+    }
+    held["key_types"] = {
+        "__class__": "list",
+        "__module__": "builtins",
+        "__loader__": "ListNode",
+        "content": [],
+    }
+    schema |= {
+        "__class__": "GridSearchCV",
+        "__module__": "sklearn.model_selection._search",
+        "content": held,
+    }
     with zipfile.ZipFile(folder / "model.skops", "w") as archive:
         archive.writestr("schema.json", json.dumps(schema))
 
@@ -99,7 +125,11 @@ def spoil_truncated(folder: Path) -> None:
 
 def spoil_signature(folder: Path) -> None:
     path = folder / "MLmodel"
-    path.write_text(yaml.safe_dump({k: v for k, v in yaml.safe_load(path.read_text()).items() if k != "signature"}))
+    path.write_text(
+        yaml.safe_dump(
+            {k: v for k, v in yaml.safe_load(path.read_text()).items() if k != "signature"}
+        )
+    )
 
 
 def spoil_yaml(folder: Path) -> None:
@@ -113,7 +143,9 @@ def spoil_accuracy(folder: Path) -> None:
 def spoil_by_code_beside_it(folder: Path) -> None:
     """MLflow's own loader would put this folder on the path and import from it."""
     (folder / "code").mkdir()
-    (folder / "code" / "sklearn_hook.py").write_text(f"import os; os.mkdir({str(folder.parent / 'executed')!r})")
+    (folder / "code" / "sklearn_hook.py").write_text(
+        f"import os; os.mkdir({str(folder.parent / 'executed')!r})"
+    )
     path = folder / "MLmodel"
     described = yaml.safe_load(path.read_text())
     described["flavors"] = {"python_function": {"loader_module": "sklearn_hook", "code": "code"}}
@@ -128,7 +160,9 @@ def spoil_by_size(folder: Path) -> None:
 def spoil_by_unpacked_size(folder: Path, most: int = MOST) -> None:
     """A zip file that unpacks to a thousand times its size, and more than `most`."""
     with (
-        zipfile.ZipFile(folder / "model.skops", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        zipfile.ZipFile(
+            folder / "model.skops", "w", zipfile.ZIP_DEFLATED, compresslevel=1
+        ) as archive,
         archive.open("schema.json", "w", force_zip64=True) as stream,
     ):
         for _ in range(most // 2**20 + 1):

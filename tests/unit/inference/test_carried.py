@@ -1,4 +1,6 @@
-"""A conversion that travels with its model serves where it proves right; everything else is converted at load, and nothing else is read."""
+"""A conversion that travels with its model serves where it proves right; everything else is
+converted at load, and nothing else is read.
+"""
 
 import json
 import shutil
@@ -25,7 +27,9 @@ from tests.unit.inference.test_conversion import DIABETES, IRIS, NAMES, SMALL
 
 def other_forest(folder: Path) -> None:
     """The conversion of another forest, with this one's answers."""
-    estimator = RandomForestClassifier(n_estimators=5, random_state=9).fit(IRIS.data.to_numpy(), NAMES[IRIS.target][::-1])
+    estimator = RandomForestClassifier(n_estimators=5, random_state=9).fit(
+        IRIS.data.to_numpy(), NAMES[IRIS.target][::-1]
+    )
     artifact = verify(folder, Settings(model_path=folder))
     (folder / "onnx" / "model.onnx").write_bytes(conversion.plan(estimator, artifact)[1])
 
@@ -67,15 +71,28 @@ def no_shape(folder: Path) -> None:
 def older_rule(folder: Path) -> None:
     """As the trainer wrote it before rows like data were part of the proof."""
     file = folder / "onnx" / "plan.json"
-    file.write_text(json.dumps({name: said for name, said in json.loads(file.read_text()).items() if name != "rule"}))
+    file.write_text(
+        json.dumps(
+            {name: said for name, said in json.loads(file.read_text()).items() if name != "rule"}
+        )
+    )
 
 
 SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no conversion": (lambda folder: shutil.rmtree(folder / "onnx"), "brings no conversion"),
     "no ONNX file": (lambda folder: (folder / "onnx" / "model.onnx").unlink(), "cannot be used"),
-    "no ONNX, but text": (lambda folder: (folder / "onnx" / "model.onnx").write_text("text"), "cannot be used"),
-    "plan cut off": (lambda folder: (folder / "onnx" / "plan.json").write_text('{"plan":'), "cannot be used"),
-    "plan of a megabyte": (lambda folder: (folder / "onnx" / "plan.json").write_text(" " * 2**21), "more than"),
+    "no ONNX, but text": (
+        lambda folder: (folder / "onnx" / "model.onnx").write_text("text"),
+        "cannot be used",
+    ),
+    "plan cut off": (
+        lambda folder: (folder / "onnx" / "plan.json").write_text('{"plan":'),
+        "cannot be used",
+    ),
+    "plan of a megabyte": (
+        lambda folder: (folder / "onnx" / "plan.json").write_text(" " * 2**21),
+        "more than",
+    ),
     "plan without a shape": (no_shape, "names no ONNX model"),
     "proved by an older rule": (older_rule, "proved by another rule"),
     "another forest's": (other_forest, "does not say what scikit-learn said"),
@@ -103,7 +120,9 @@ async def test_the_model_is_then_converted_at_load(copy: Path, name: str) -> Non
     assert model.runtime.run(IRIS.data.to_numpy()[:150:50]).labels == NAMES.tolist()
 
 
-async def test_one_that_proves_right_needs_no_other_process(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_proves_right_needs_no_other_process(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loading, "child", None)
     model = await loading.load(Settings(model_path=copy))
     assert model.runtime.name == "onnx"
@@ -111,7 +130,9 @@ async def test_one_that_proves_right_needs_no_other_process(copy: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    "labels", [NAMES[IRIS.target].astype(object), IRIS.target.to_numpy(), IRIS.target.to_numpy() > 0], ids=["names", "numbers", "truths"]
+    "labels",
+    [NAMES[IRIS.target].astype(object), IRIS.target.to_numpy(), IRIS.target.to_numpy() > 0],
+    ids=["names", "numbers", "truths"],
 )
 def test_labels_of_every_type_are_carried(save: Save, labels: object) -> None:
     estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, labels)
@@ -130,26 +151,37 @@ def test_a_regression_is_carried(save: Save) -> None:
     assert carried.read(verify(folder, settings))[0].task == "regressor"
 
 
-async def test_what_the_trainer_found_not_to_convert_is_not_tried_again(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    estimator = make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)).fit(IRIS.data.to_numpy(), IRIS.target)
+async def test_what_the_trainer_found_not_to_convert_is_not_tried_again(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator = make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)).fit(
+        IRIS.data.to_numpy(), IRIS.target
+    )
     folder, settings = save(estimator, IRIS.data.to_numpy())
     made = carry(estimator, folder)
     assert made.reason == "not compared: PolynomialFeatures cannot be undone"
     monkeypatch.setattr(loading, "child", None)
     model = await loading.load(settings)
     assert (model.runtime.name, model.plan) == ("sklearn", made)
-    assert model.runtime.run(IRIS.data.to_numpy()).labels == estimator.predict(IRIS.data.to_numpy()).tolist()
+    assert (
+        model.runtime.run(IRIS.data.to_numpy()).labels
+        == estimator.predict(IRIS.data.to_numpy()).tolist()
+    )
 
 
 def test_with_another_converter_it_is_tried_again(save: Save) -> None:
-    estimator = make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)).fit(IRIS.data.to_numpy(), IRIS.target)
+    estimator = make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)).fit(
+        IRIS.data.to_numpy(), IRIS.target
+    )
     folder, settings = save(estimator, IRIS.data.to_numpy())
     carry(estimator, folder)
     file = folder / "onnx" / "plan.json"
     said = json.loads(file.read_text())
     said["versions"]["skl2onnx"] = "1.99"
     file.write_text(json.dumps(said))
-    with pytest.raises(carried.NotCarried, match="found not to convert with another version of skl2onnx"):
+    with pytest.raises(
+        carried.NotCarried, match="found not to convert with another version of skl2onnx"
+    ):
         carried.read(verify(folder, settings))
 
 
@@ -168,14 +200,23 @@ def test_training_rows_travel_with_the_proof(save: Save) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [np.zeros((3, 2)), np.zeros((3, 4), dtype=np.float32), np.full((3, 4), np.inf), np.zeros((0, 4)), np.zeros((2_000, 4))]
+    "rows",
+    [
+        np.zeros((3, 2)),
+        np.zeros((3, 4), dtype=np.float32),
+        np.full((3, 4), np.inf),
+        np.zeros((0, 4)),
+        np.zeros((2_000, 4)),
+    ],
 )
 def test_rows_that_are_none_of_the_models_are_not_taken(copy: Path, rows: object) -> None:
     np.save(copy / "onnx" / "rows.npy", np.asarray(rows))
     assert carried.rows(verify(copy, Settings(model_path=copy))) is None
 
 
-async def test_nor_is_it_where_values_may_be_missing(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nor_is_it_where_values_may_be_missing(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
     holed = IRIS.data.mask(np.random.default_rng(0).random(IRIS.data.shape) < 0.1)
     estimator = RandomForestClassifier(**SMALL).fit(holed, IRIS.target)
     folder, settings = save(estimator, holed)
@@ -189,7 +230,10 @@ async def test_nor_is_it_where_values_may_be_missing(save: Save, monkeypatch: py
 
 SIGKILL, SIGSEGV = (f"import os; os.kill(os.getpid(), {number})" for number in (9, 11))
 CONVERTERS = {
-    "is killed, as for its memory": (SIGKILL, "ended by signal 9; with 9, the pod's memory limit was too low"),
+    "is killed, as for its memory": (
+        SIGKILL,
+        "ended by signal 9; with 9, the pod's memory limit was too low",
+    ),
     "ends in a segmentation fault": (SIGSEGV, "ended by signal 11"),
     "exits": ("import os; os._exit(0)", "ended with exit code 0"),
     "cannot be imported": ("import no_such_module", "No module named 'no_such_module'"),
@@ -197,7 +241,9 @@ CONVERTERS = {
 
 
 @pytest.mark.parametrize("name", CONVERTERS.keys())
-async def test_scikit_learn_serves_where_the_converter(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+async def test_scikit_learn_serves_where_the_converter(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """A module in skl2onnx' place, for the processes that the server starts."""
     source, reason = CONVERTERS[name]
     shutil.rmtree(copy / "onnx")
@@ -210,11 +256,15 @@ async def test_scikit_learn_serves_where_the_converter(copy: Path, tmp_path: Pat
     assert model.runtime.run(IRIS.data.to_numpy()[:150:50]).labels == NAMES.tolist()
 
 
-async def test_a_model_that_ends_whoever_reads_it_is_refused(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_that_ends_whoever_reads_it_is_refused(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server itself does not read it then, and can say so."""
     shutil.rmtree(copy / "onnx")
     _shadow(tmp_path, monkeypatch, "skops", SIGSEGV)
-    with pytest.raises(LoadFailed, match=r"could not be read: the process that did it was ended by signal 11"):
+    with pytest.raises(
+        LoadFailed, match=r"could not be read: the process that did it was ended by signal 11"
+    ):
         await loading.load(Settings(model_path=copy))
 
 

@@ -1,4 +1,6 @@
-"""Every kind of scikit-learn model is served, by ONNX where it says the same, and what is said does not depend on it."""
+"""Every kind of scikit-learn model is served, by ONNX where it says the same, and what is said does
+not depend on it.
+"""
 
 import asyncio
 from typing import Any
@@ -22,13 +24,25 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
-from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    Perceptron,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+)
 from sklearn.multiclass import OneVsOneClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    PolynomialFeatures,
+    StandardScaler,
+)
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from starlette.testclient import TestClient
@@ -62,9 +76,12 @@ CLASSIFIERS: dict[str, Any] = {
     "scaled": make_pipeline(StandardScaler(), LogisticRegression()),
     "scaled forest": make_pipeline(MinMaxScaler(), RandomForestClassifier(**SMALL)),
     "by column name": make_pipeline(
-        ColumnTransformer([("two", StandardScaler(), ["petal length (cm)", "petal width (cm)"])]), RandomForestClassifier(**SMALL)
+        ColumnTransformer([("two", StandardScaler(), ["petal length (cm)", "petal width (cm)"])]),
+        RandomForestClassifier(**SMALL),
     ),
-    "voting": VotingClassifier([("a", LogisticRegression(max_iter=500)), ("b", GaussianNB())], voting="soft"),
+    "voting": VotingClassifier(
+        [("a", LogisticRegression(max_iter=500)), ("b", GaussianNB())], voting="soft"
+    ),
     "calibrated": CalibratedClassifierCV(GaussianNB(), cv=2),
 }
 REGRESSORS: dict[str, Any] = {
@@ -75,7 +92,17 @@ REGRESSORS: dict[str, Any] = {
     "linear": LinearRegression(),
     "ridge": make_pipeline(StandardScaler(), Ridge()),
 }
-CONVERTED = {"forest", "extra trees", "tree", "gradient boosting", "logistic regression", "scaled", "by column name", "linear", "ridge"}
+CONVERTED = {
+    "forest",
+    "extra trees",
+    "tree",
+    "gradient boosting",
+    "logistic regression",
+    "scaled",
+    "by column name",
+    "linear",
+    "ridge",
+}
 """Those that must be served by ONNX; the others may be."""
 
 
@@ -85,7 +112,9 @@ def points(estimator: Any, signature: Signature) -> Any:
     return answered(lambda rows: estimator.predict(frame(signature, rows)), kinds)
 
 
-@pytest.mark.parametrize("labels", [np.array(NAMES)[IRIS.target], IRIS.target.to_numpy()], ids=["names", "numbers"])
+@pytest.mark.parametrize(
+    "labels", [np.array(NAMES)[IRIS.target], IRIS.target.to_numpy()], ids=["names", "numbers"]
+)
 @pytest.mark.parametrize("name", CLASSIFIERS.keys())
 def test_a_classifier_answers_as_scikit_learn(save: Save, name: str, labels: Any) -> None:
     estimator = CLASSIFIERS[name].fit(IRIS.data, labels)
@@ -118,13 +147,17 @@ def test_a_regression_answers_as_scikit_learn(save: Save, name: str) -> None:
     assert model.runtime.run(rows).labels == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-5)
 
 
-def test_a_converter_that_is_wrong_is_found_out_and_scikit_learn_serves(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_converter_that_is_wrong_is_found_out_and_scikit_learn_serves(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As if skl2onnx moved a threshold: another forest's ONNX file for this one."""
     estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, IRIS.target)
     other = RandomForestClassifier(n_estimators=8, random_state=1).fit(IRIS.data, IRIS.target)
     folder, settings = save(estimator, IRIS.data)
     right = conversion.convert
-    monkeypatch.setattr(conversion, "convert", lambda _, *rest, **kinds: right(other, *rest, **kinds))
+    monkeypatch.setattr(
+        conversion, "convert", lambda _, *rest, **kinds: right(other, *rest, **kinds)
+    )
     model = load_folder(folder, settings)
     assert (model.runtime.name, "not alike" in model.plan.reason) == ("sklearn", True)
     assert model.runtime.run(IRIS.data.to_numpy()[:150:50]).labels == [0, 1, 2]
@@ -132,7 +165,9 @@ def test_a_converter_that_is_wrong_is_found_out_and_scikit_learn_serves(save: Sa
 
 def test_one_threshold_moved_by_one_step_is_seen(save: Save) -> None:
     """The check is not satisfied with rows that are far from every threshold."""
-    estimator = DecisionTreeClassifier(max_depth=2, random_state=0).fit(IRIS.data.to_numpy(), IRIS.target)
+    estimator = DecisionTreeClassifier(max_depth=2, random_state=0).fit(
+        IRIS.data.to_numpy(), IRIS.target
+    )
     folder, settings = save(estimator, IRIS.data.to_numpy())
     artifact = verify(folder, settings)
     assert conversion.plan(estimator, artifact)[0].runtime == "onnx"
@@ -140,12 +175,16 @@ def test_one_threshold_moved_by_one_step_is_seen(save: Save) -> None:
     before = estimator.predict(at)
     tree = estimator.tree_
     (inner,) = np.nonzero(tree.feature >= 0)
-    tree.threshold[inner[0]] = np.nextafter(np.float32(tree.threshold[inner[0]]), np.float32(np.inf)) + 1e-7
+    tree.threshold[inner[0]] = (
+        np.nextafter(np.float32(tree.threshold[inner[0]]), np.float32(np.inf)) + 1e-7
+    )
     assert (estimator.predict(at) != before).any()
 
 
 def test_the_same_model_is_the_same_bytes(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The converter keeps what a model imports in a set: whatever its order, the file is one, and with it the model's digest."""
+    """The converter keeps what a model imports in a set: whatever its order, the file is one, and
+    with it the model's digest.
+    """
     estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, IRIS.target)
     artifact = verify(*save(estimator, IRIS.data))
     made, right = set[bytes](), to_onnx
@@ -192,7 +231,9 @@ async def test_requests_that_wait_are_answered_in_one_call() -> None:
 async def test_a_batch_that_fails_fails_only_for_the_rows_that_did_it() -> None:
     runtime = SklearnRuntime(Unknown(fail_at=100), Signature(("a", "b"), named=False))
     asked = [np.array([[1.0, n]]) for n in (1, 2, 100, 3)]
-    first, second, third, fourth = await asyncio.gather(*(runtime.predict(rows) for rows in asked), return_exceptions=True)
+    first, second, third, fourth = await asyncio.gather(
+        *(runtime.predict(rows) for rows in asked), return_exceptions=True
+    )
     assert isinstance(third, ZeroDivisionError)
     assert [one.labels for one in (first, second, fourth)] == [[1], [1], [1]]  # type: ignore[union-attr]
 
@@ -210,12 +251,16 @@ async def test_many_rows_do_not_hold_up_the_event_loop(save: Save) -> None:
     runtime = load_folder(folder, settings).runtime
     assert isinstance(runtime, OnnxRuntime)
     rows = pd.concat([IRIS.data] * 30).to_numpy()
-    assert (await runtime.predict(rows)).labels == estimator.predict(pd.concat([IRIS.data] * 30)).tolist()
+    assert (await runtime.predict(rows)).labels == estimator.predict(
+        pd.concat([IRIS.data] * 30)
+    ).tolist()
 
 
 def test_whole_numbers_are_asked_for_where_the_model_has_them(save: Save) -> None:
     rows = pd.DataFrame({"count": [1, 2, 3, 4] * 5, "size": [0.5, 1.5, 2.5, 3.5] * 5})
-    folder, settings = save(DecisionTreeClassifier(random_state=0).fit(rows, [0, 0, 1, 1] * 5), rows)
+    folder, settings = save(
+        DecisionTreeClassifier(random_state=0).fit(rows, [0, 0, 1, 1] * 5), rows
+    )
     signature = load_folder(folder, settings).signature
     assert signature.matrix([[1, 0.5]], 10) is not None
     assert signature.matrix([[1.5, 0.5]], 10) is None
@@ -225,8 +270,18 @@ def test_whole_numbers_are_asked_for_where_the_model_has_them(save: Save) -> Non
 MILLISECONDS = 1.79e12 + 1_000 * np.arange(10.0)[:, None]
 LATE = (np.arange(10) >= 7).astype(int)
 HARD: dict[str, tuple[Any, Any, Any, str]] = {
-    "a tree behind a scaler, on Unix milliseconds": (make_pipeline(StandardScaler(), DecisionTreeClassifier()), MILLISECONDS, LATE, "onnx"),
-    "a regression tree behind a scaler": (make_pipeline(StandardScaler(), DecisionTreeRegressor()), MILLISECONDS, LATE, "onnx"),
+    "a tree behind a scaler, on Unix milliseconds": (
+        make_pipeline(StandardScaler(), DecisionTreeClassifier()),
+        MILLISECONDS,
+        LATE,
+        "onnx",
+    ),
+    "a regression tree behind a scaler": (
+        make_pipeline(StandardScaler(), DecisionTreeRegressor()),
+        MILLISECONDS,
+        LATE,
+        "onnx",
+    ),
     "boosting behind a scaler": (
         make_pipeline(StandardScaler(), GradientBoostingClassifier(random_state=0)),
         IRIS.data.to_numpy(),
@@ -239,7 +294,12 @@ HARD: dict[str, tuple[Any, Any, Any, str]] = {
         IRIS.target,
         "sklearn",
     ),
-    "linear on Unix milliseconds": (make_pipeline(StandardScaler(), LogisticRegression()), MILLISECONDS, LATE, "onnx"),
+    "linear on Unix milliseconds": (
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        MILLISECONDS,
+        LATE,
+        "onnx",
+    ),
     "probabilities that tie where scores do not": (
         SGDClassifier(loss="log_loss", random_state=0),
         IRIS.data.to_numpy(),
@@ -253,13 +313,18 @@ HARD: dict[str, tuple[Any, Any, Any, str]] = {
         "onnx",
     ),
     "voting of unlike members": (
-        VotingClassifier([("a", LogisticRegression(max_iter=500)), ("b", RandomForestClassifier(**SMALL))], voting="soft"),
+        VotingClassifier(
+            [("a", LogisticRegression(max_iter=500)), ("b", RandomForestClassifier(**SMALL))],
+            voting="soft",
+        ),
         IRIS.data.to_numpy(),
         IRIS.target,
         "onnx",
     ),
     "stacking of unlike members": (
-        StackingClassifier([("a", LogisticRegression(max_iter=500)), ("b", RandomForestClassifier(**SMALL))], cv=2),
+        StackingClassifier(
+            [("a", LogisticRegression(max_iter=500)), ("b", RandomForestClassifier(**SMALL))], cv=2
+        ),
         IRIS.data.to_numpy(),
         IRIS.target,
         "onnx",
@@ -283,7 +348,15 @@ def test_rows_that_a_model_learnt_from_get_scikit_learns_answers(save: Save, nam
 
 
 @pytest.mark.parametrize(
-    "estimator", [SVC(), LinearSVC(), RidgeClassifier(), SGDClassifier(), Perceptron(), OneVsOneClassifier(LogisticRegression())]
+    "estimator",
+    [
+        SVC(),
+        LinearSVC(),
+        RidgeClassifier(),
+        SGDClassifier(),
+        Perceptron(),
+        OneVsOneClassifier(LogisticRegression()),
+    ],
 )
 def test_probabilities_are_not_said_where_scikit_learn_has_none(save: Save, estimator: Any) -> None:
     estimator.fit(IRIS.data.to_numpy(), IRIS.target)
@@ -299,7 +372,10 @@ def test_protocol_v2_offers_no_probabilities_where_there_are_none(save: Save) ->
     assert loaded.runtime.name == "onnx", loaded.plan.reason
     client = TestClient(create_app(settings, loaded), raise_server_exceptions=False)
     url = f"/v2/models/{settings.name}"
-    assert [one["name"] for one in client.get(url).json()["outputs"]] == ["predict", "prediction_id"]
+    assert [one["name"] for one in client.get(url).json()["outputs"]] == [
+        "predict",
+        "prediction_id",
+    ]
     tensor = {"name": "input", "datatype": "FP64", "shape": [1, 4], "data": [5.1, 3.5, 1.4, 0.2]}
     asked = {"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}
     reply = client.post(f"{url}/infer", json=asked)
@@ -309,5 +385,9 @@ def test_protocol_v2_offers_no_probabilities_where_there_are_none(save: Save) ->
 
 def test_probabilities_are_shares(save: Save) -> None:
     estimator = GradientBoostingClassifier(random_state=0).fit(IRIS.data.to_numpy(), IRIS.target)
-    said = load_folder(*save(estimator, IRIS.data.to_numpy())).runtime.run(IRIS.data.to_numpy()).probabilities
+    said = (
+        load_folder(*save(estimator, IRIS.data.to_numpy()))
+        .runtime.run(IRIS.data.to_numpy())
+        .probabilities
+    )
     assert (said.min() >= 0, said.max() <= 1) == (True, True)

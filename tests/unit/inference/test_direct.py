@@ -1,4 +1,6 @@
-"""Requests that come whole are answered directly, all others through uvicorn: a client cannot tell which."""
+"""Requests that come whole are answered directly, all others through uvicorn: a client cannot tell
+which.
+"""
 
 import gzip
 import re
@@ -39,7 +41,10 @@ def address(loaded: LoadedModel, settings: Settings) -> Iterator[tuple[str, int]
 def hasty(loaded: LoadedModel, settings: Settings) -> Iterator[tuple[str, int]]:
     """A server whose event loop takes three rows at most."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("rollout_inference.app.measured", lambda *_: Pace(request=1e-5, byte=1e-6, rows=3, size=60))
+        patched.setattr(
+            "rollout_inference.app.measured",
+            lambda *_: Pace(request=1e-5, byte=1e-6, rows=3, size=60),
+        )
         with serving(settings, loaded) as found:
             yield found
 
@@ -57,8 +62,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def answers(address: tuple[str, int], *parts: bytes, count: int = 1, pause: float = 0.05) -> list[tuple[bytes, bytes]]:
-    """Heads and bodies of so many answers to the parts, sent one after the other on one connection."""
+def answers(
+    address: tuple[str, int], *parts: bytes, count: int = 1, pause: float = 0.05
+) -> list[tuple[bytes, bytes]]:
+    """Heads and bodies of so many answers to the parts,
+    sent one after the other on one connection.
+    """
     with socket.create_connection(address, timeout=20) as peer:
         for number, part in enumerate(parts):
             time.sleep(pause if number else 0)
@@ -79,9 +88,13 @@ def _answer(stream: BinaryIO) -> tuple[bytes, bytes]:
 
 
 def alike(answer: tuple[bytes, bytes]) -> tuple[list[bytes], bytes]:
-    """An answer without what differs from one to the next: its date, the ids, the length that they have."""
+    """An answer without what differs from one to the next: its date, the ids, the length that they
+    have.
+    """
     head, body = answer
-    lines = [line for line in head.split(b"\r\n") if not line.startswith((b"date", b"content-length"))]
+    lines = [
+        line for line in head.split(b"\r\n") if not line.startswith((b"date", b"content-length"))
+    ]
     return lines, re.sub(rb'"[\w-]{60,}"', b'"an id"', body)
 
 
@@ -92,7 +105,10 @@ WHOLE = {
     "MLflow's": ("/invocations", ROW, ("Content-Type: application/json",)),
     "open inference": (
         "/v2/models/model/infer",
-        b'{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}',
+        (
+            b'{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5,'
+            b" 1.4, 0.2]}]}"
+        ),
         (),
     ),
     "a wrong width": ("/predict/", b'{"instances": [[1]]}', ()),
@@ -105,7 +121,12 @@ WHOLE = {
 
 @pytest.mark.parametrize(("path", "body", "headers"), WHOLE.values(), ids=WHOLE.keys())
 def test_an_answer_is_the_same_both_ways(
-    address: tuple[str, int], asked: list[str], settings: Settings, path: str, body: bytes, headers: tuple[str, ...]
+    address: tuple[str, int],
+    asked: list[str],
+    settings: Settings,
+    path: str,
+    body: bytes,
+    headers: tuple[str, ...],
 ) -> None:
     path = path.replace("/models/model/", f"/models/{settings.name}/")
     request = post(path, body, *headers)
@@ -121,13 +142,17 @@ USUAL = {
     "HTTP/1.0": [post("/predict/", ROW, version="1.0")],
     "with a query": [post("/predict/?a=b")],
     "an escaped path": [post("/pr%65dict/")],
-    "more rows than are predicted at once": [post("/predict/", b'{"instances": [' + b",".join([b"[5,3,1,0]"] * 8) + b"]}")],
+    "more rows than are predicted at once": [
+        post("/predict/", b'{"instances": [' + b",".join([b"[5,3,1,0]"] * 8) + b"]}")
+    ],
     "a compressed body": [post("/predict/", gzip.compress(ROW), "Content-Encoding: gzip")],
 }
 
 
 @pytest.mark.parametrize("parts", USUAL.values(), ids=USUAL.keys())
-def test_what_is_not_whole_or_not_usual_is_answered_as_well(hasty: tuple[str, int], asked: list[str], parts: list[bytes]) -> None:
+def test_what_is_not_whole_or_not_usual_is_answered_as_well(
+    hasty: tuple[str, int], asked: list[str], parts: list[bytes]
+) -> None:
     [(head, body)] = answers(hasty, *parts)
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"setosa" in body
@@ -156,7 +181,9 @@ def test_answers_to_a_pipeline_come_in_order(hasty: tuple[str, int]) -> None:
     assert [body.count(b"setosa") for _, body in mixed] == [2, 0, 1]
 
 
-def test_many_requests_of_one_connection_are_answered_directly(address: tuple[str, int], asked: list[str]) -> None:
+def test_many_requests_of_one_connection_are_answered_directly(
+    address: tuple[str, int], asked: list[str]
+) -> None:
     with socket.create_connection(address, timeout=20) as peer, peer.makefile("rb") as stream:
         for _ in range(50):
             peer.sendall(post("/predict/"))
@@ -174,15 +201,22 @@ def test_a_model_that_waits_for_its_thread_is_never_asked_directly(
     trained: Path, loaded: LoadedModel, settings: Settings, asked: list[str]
 ) -> None:
     forest = estimator.load(verify(trained, settings), settings)
-    with serving(settings, replace(loaded, runtime=SklearnRuntime(forest, loaded.signature))) as address:
+    with serving(
+        settings, replace(loaded, runtime=SklearnRuntime(forest, loaded.signature))
+    ) as address:
         [(head, _)] = answers(address, post("/predict/"))
     assert head.startswith(b"HTTP/1.1 200 ")
     assert not asked
 
 
-def test_an_idle_connection_is_closed_in_the_end(loaded: LoadedModel, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_connection_is_closed_in_the_end(
+    loaded: LoadedModel, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rollout_inference.server.KEEP_ALIVE", 1)
-    with serving(settings, loaded) as address, socket.create_connection(address, timeout=20) as peer:
+    with (
+        serving(settings, loaded) as address,
+        socket.create_connection(address, timeout=20) as peer,
+    ):
         peer.sendall(post("/predict/"))
         with peer.makefile("rb") as stream:
             assert _answer(stream)[0].startswith(b"HTTP/1.1 200 ")
@@ -191,7 +225,10 @@ def test_an_idle_connection_is_closed_in_the_end(loaded: LoadedModel, settings: 
 
 CLOSED = {
     "a request and then no more": (post("/predict/"), 1),
-    "a request that is the last, and one behind it": (post("/predict/", ROW, "Connection: close") + post("/predict/"), 1),
+    "a request that is the last, and one behind it": (
+        post("/predict/", ROW, "Connection: close") + post("/predict/"),
+        1,
+    ),
     "a request that is the last, and another kind behind it": (
         post("/predict/", ROW, "Connection: close") + b"GET /health/ HTTP/1.1\r\nHost: x\r\n\r\n",
         1,
@@ -200,7 +237,9 @@ CLOSED = {
 
 
 @pytest.mark.parametrize(("sent", "count"), CLOSED.values(), ids=CLOSED.keys())
-def test_a_client_that_ends_after_its_request_is_answered(address: tuple[str, int], sent: bytes, count: int) -> None:
+def test_a_client_that_ends_after_its_request_is_answered(
+    address: tuple[str, int], sent: bytes, count: int
+) -> None:
     with socket.create_connection(address, timeout=20) as peer:
         peer.sendall(sent)
         peer.shutdown(socket.SHUT_WR)

@@ -1,11 +1,17 @@
-"""The proof catches each kind of loss in a conversion: a converter that has it is found out, and scikit-learn serves."""
+"""The proof catches each kind of loss in a conversion: a converter that has it is found out, and
+scikit-learn serves.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -30,7 +36,9 @@ def converter_as_it_is(patch: Patch) -> None:
 
 def inner_for_outer(patch: Patch) -> None:
     """The threshold is lost."""
-    patch.setattr(conversion, "convert", lambda outer, *rest, **more: RIGHT(outer.estimator_, *rest, **more))
+    patch.setattr(
+        conversion, "convert", lambda outer, *rest, **more: RIGHT(outer.estimator_, *rest, **more)
+    )
 
 
 def labels_from_probabilities(patch: Patch) -> None:
@@ -49,17 +57,42 @@ ORDINARY, LATE = DATA["ordinary"], DATA["Unix milliseconds"]
 LOW = ORDINARY.labels == "low"
 SCALED_FOREST = make_pipeline(StandardScaler(), RandomForestClassifier(**SMALL))
 LOSSES: dict[str, tuple[Callable[[Patch], None], Any, Any, Any]] = {
-    "which way a tree sends missing values": (converter_as_it_is, RandomForestClassifier(**SMALL), holed(ORDINARY.rows), LOW),
-    "a threshold of its own": (inner_for_outer, FixedThresholdClassifier(LogisticRegression(), threshold=0.7), ORDINARY.rows, LOW),
+    "which way a tree sends missing values": (
+        converter_as_it_is,
+        RandomForestClassifier(**SMALL),
+        holed(ORDINARY.rows),
+        LOW,
+    ),
+    "a threshold of its own": (
+        inner_for_outer,
+        FixedThresholdClassifier(LogisticRegression(), threshold=0.7),
+        ORDINARY.rows,
+        LOW,
+    ),
     "labels where probabilities tie": (
         labels_from_probabilities,
         SGDClassifier(loss="log_loss", random_state=0),
         ORDINARY.rows,
         ORDINARY.labels,
     ),
-    "small steps far from zero": (single_precision, make_pipeline(StandardScaler(), LogisticRegression()), LATE.rows, LATE.labels),
-    "thresholds in double precision": (single_precision, HistGradientBoostingClassifier(max_iter=5), LATE.rows, LATE.labels),
-    "a scaler before a tree": (single_precision, make_pipeline(StandardScaler(), DecisionTreeClassifier()), LATE.rows, LATE.labels),
+    "small steps far from zero": (
+        single_precision,
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        LATE.rows,
+        LATE.labels,
+    ),
+    "thresholds in double precision": (
+        single_precision,
+        HistGradientBoostingClassifier(max_iter=5),
+        LATE.rows,
+        LATE.labels,
+    ),
+    "a scaler before a tree": (
+        single_precision,
+        make_pipeline(StandardScaler(), DecisionTreeClassifier()),
+        LATE.rows,
+        LATE.labels,
+    ),
     "a scaler before a tree, inside of a vote": (
         single_precision,
         VotingClassifier([("a", SCALED_FOREST), ("b", LogisticRegression())], voting="soft"),
@@ -83,11 +116,15 @@ def test_a_converter_that_loses_it_is_found_out(monkeypatch: Patch, name: str, k
     estimator.fit(rows, labels)
     spoil(monkeypatch)
     plan, _ = conversion.plan(estimator, artifact(np.nan_to_num(rows[:2])), rows if known else None)
-    assert (plan.runtime, "converted, but not alike" in plan.reason) == ("sklearn", True), plan.reason
+    assert (plan.runtime, "converted, but not alike" in plan.reason) == ("sklearn", True), (
+        plan.reason
+    )
 
 
 @pytest.mark.parametrize(
-    "estimator", [RandomForestClassifier(**SMALL), HistGradientBoostingClassifier(max_iter=5)], ids=["forest", "boosting"]
+    "estimator",
+    [RandomForestClassifier(**SMALL), HistGradientBoostingClassifier(max_iter=5)],
+    ids=["forest", "boosting"],
 )
 def test_missing_values_go_the_way_that_the_tree_learnt(save: Save, estimator: Any) -> None:
     rows = holed(ORDINARY.rows)
@@ -95,13 +132,17 @@ def test_missing_values_go_the_way_that_the_tree_learnt(save: Save, estimator: A
     folder, settings = save(estimator, ORDINARY.rows)
     model = load_folder(folder, settings)
     assert model.runtime.name == "onnx", model.plan.reason
-    assert np.abs(model.runtime.run(rows).probabilities - estimator.predict_proba(rows)).max() < 1e-5
+    assert (
+        np.abs(model.runtime.run(rows).probabilities - estimator.predict_proba(rows)).max() < 1e-5
+    )
 
 
 def test_a_split_of_missing_values_from_all_others_is_converted_behind_a_scaler() -> None:
     """Its threshold is infinite, and the converter looked for it for ever."""
     rows, told = holed(ORDINARY.rows), np.isnan(holed(ORDINARY.rows))[:, 0]
-    estimator = make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)).fit(rows, told)
+    estimator = make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)).fit(
+        rows, told
+    )
     plan, _ = conversion.plan(estimator, artifact(ORDINARY.rows[:2]), rows)
     assert plan.runtime == "onnx", plan.reason
 
@@ -129,8 +170,15 @@ def test_an_offset_of_all_numbers_hides_nothing() -> None:
 def test_a_tie_is_forgiven_only_where_what_decides_ties() -> None:
     labels, even = np.array([0, 1]), np.array([[0.5, 0.5], [0.5, 0.5]])
     said = [np.array([1, 1]), even]
-    assert disagreement("classifier", Proof(np.zeros((2, 1)), labels, even, np.array([True, False])), said) is None
-    found = disagreement("classifier", Proof(np.zeros((2, 1)), labels, even, np.array([False, True])), said)
+    assert (
+        disagreement(
+            "classifier", Proof(np.zeros((2, 1)), labels, even, np.array([True, False])), said
+        )
+        is None
+    )
+    found = disagreement(
+        "classifier", Proof(np.zeros((2, 1)), labels, even, np.array([False, True])), said
+    )
     assert found is not None
     assert found.what == "1 of 2 labels"
 
@@ -148,9 +196,15 @@ def test_the_reason_is_that_of_the_way_that_came_nearest(monkeypatch: Patch) -> 
         return RIGHT(one, *rest, **more)
 
     monkeypatch.setattr(conversion, "convert", convert)
-    monkeypatch.setattr(conversion, "_shapes", lambda *_: [Shape("float32", columns=False, flat=True, labels="bool")] * 3)
+    monkeypatch.setattr(
+        conversion,
+        "_shapes",
+        lambda *_: [Shape("float32", columns=False, flat=True, labels="bool")] * 3,
+    )
     plan, _ = conversion.plan(forest, artifact(ORDINARY.rows[:2]))
     differ = int(plan.reason.split(": ")[1].split(" of ")[0])
-    assert (plan.runtime, plan.reason.startswith("converted, but not alike"), differ < plan.points / 4) == ("sklearn", True, True), (
-        plan.reason
-    )
+    assert (
+        plan.runtime,
+        plan.reason.startswith("converted, but not alike"),
+        differ < plan.points / 4,
+    ) == ("sklearn", True, True), plan.reason

@@ -23,13 +23,17 @@ SETOSA = [5.1, 3.5, 1.4, 0.2]
 MINE = 'model="iris",outcome="{}",revision="{}",version="local"'
 
 
-def pod(settings: Settings, loaded: LoadedModel, revision: str = "abc123", **changes: Any) -> tuple[Application, TestClient]:
+def pod(
+    settings: Settings, loaded: LoadedModel, revision: str = "abc123", **changes: Any
+) -> tuple[Application, TestClient]:
     app = create_app(settings.model_copy(update={"model_revision": revision, **changes}), loaded)
     return app, TestClient(app)
 
 
 def predict(client: TestClient, rows: int = 1) -> list[str]:
-    ids: list[str] = client.post("/predict/", json={"instances": [SETOSA] * rows}).json()["prediction_ids"]
+    ids: list[str] = client.post("/predict/", json={"instances": [SETOSA] * rows}).json()[
+        "prediction_ids"
+    ]
     return ids
 
 
@@ -43,7 +47,12 @@ def test_a_label_is_counted_for_the_revision_that_made_the_prediction_whichever_
     _, stable = pod(settings, loaded, "stable")
     _, candidate = pod(settings, loaded, "candidate")
     right, wrong = predict(candidate, 2)
-    assert label(stable, right).json() == {"outcome": "correct", "model": "iris", "version": "local", "revision": "candidate"}
+    assert label(stable, right).json() == {
+        "outcome": "correct",
+        "model": "iris",
+        "version": "local",
+        "revision": "candidate",
+    }
     assert label(stable, wrong, "virginica").json()["outcome"] == "wrong"
     said = stable.get("/metrics/").text
     for outcome in ("correct", "wrong"):
@@ -62,7 +71,13 @@ def of_another_key(_: str) -> str:
 
 def resigned_by_plain_hash(text: str) -> str:
     body = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))[:-MAC]
-    return base64.urlsafe_b64encode(body.replace(b"abc123", b"better") + reference.digest(b"", body, "sha256")[:MAC]).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(
+            body.replace(b"abc123", b"better") + reference.digest(b"", body, "sha256")[:MAC]
+        )
+        .decode()
+        .rstrip("=")
+    )
 
 
 FORGED: dict[str, Callable[[str], str]] = {
@@ -81,13 +96,18 @@ FORGED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
-def test_a_forged_id_is_refused(settings: Settings, loaded: LoadedModel, forge: Callable[[str], str]) -> None:
+def test_a_forged_id_is_refused(
+    settings: Settings, loaded: LoadedModel, forge: Callable[[str], str]
+) -> None:
     _, client = pod(settings, loaded)
     reply = label(client, forge(predict(client)[0]))
     assert (reply.status_code, "not signed by this rollout" in reply.json()["error"]) == (403, True)
     said = client.get("/metrics/").text
     assert f"ml_feedback_total{{{MINE.format('correct', 'abc123')}}} 0.0" in said
-    assert 'ml_feedback_refused_total{model="iris",reason="forged",revision="abc123",version="local"} 1.0' in said
+    assert (
+        'ml_feedback_refused_total{model="iris",reason="forged",revision="abc123",version="local"} 1.0'
+        in said
+    )
 
 
 def test_every_single_bit_of_an_id_counts() -> None:
@@ -113,7 +133,13 @@ def test_what_was_predicted_comes_back(value: Any) -> None:
     signer = Signer(KEY, "iris", "7", "abc123")
     first, second = signer.sign([value, value], 1_000_000.7)
     said = signer.read(first)
-    assert (said.model, said.version, said.revision, said.issued, said.value) == ("iris", "7", "abc123", 1_000_000, value)
+    assert (said.model, said.version, said.revision, said.issued, said.value) == (
+        "iris",
+        "7",
+        "abc123",
+        1_000_000,
+        value,
+    )
     assert said.mark != signer.read(second).mark, "no two ids are alike"
 
 
@@ -121,7 +147,10 @@ def test_a_label_is_counted_once(settings: Settings, loaded: LoadedModel) -> Non
     _, client = pod(settings, loaded)
     (one,) = predict(client)
     assert [label(client, one).status_code for _ in range(3)] == [200, 409, 409]
-    assert f"ml_feedback_total{{{MINE.format('correct', 'abc123')}}} 1.0" in client.get("/metrics/").text
+    assert (
+        f"ml_feedback_total{{{MINE.format('correct', 'abc123')}}} 1.0"
+        in client.get("/metrics/").text
+    )
 
 
 def test_a_label_that_comes_too_late_is_refused(settings: Settings, loaded: LoadedModel) -> None:
@@ -171,7 +200,9 @@ def test_a_label_in_another_form_gets_a_sentence(client: TestClient, body: Any) 
 
 
 @pytest.mark.parametrize("right", [3, True, ["setosa"]], ids=repr)
-def test_a_label_of_another_type_is_a_mistake_not_a_wrong_answer(settings: Settings, loaded: LoadedModel, right: Any) -> None:
+def test_a_label_of_another_type_is_a_mistake_not_a_wrong_answer(
+    settings: Settings, loaded: LoadedModel, right: Any
+) -> None:
     _, client = pod(settings, loaded)
     (one,) = predict(client)
     assert label(client, one, right).status_code == 422
@@ -181,27 +212,43 @@ def test_a_label_of_another_type_is_a_mistake_not_a_wrong_answer(settings: Setti
 def test_many_labels_at_once_are_judged_one_by_one(settings: Settings, loaded: LoadedModel) -> None:
     _, client = pod(settings, loaded)
     first, second = predict(client, 2)
-    sent = [{"id": one, "label": right} for one, right in ((first, "setosa"), (second, "virginica"), (first, "setosa"), ("x", "y"))]
+    sent = [
+        {"id": one, "label": right}
+        for one, right in ((first, "setosa"), (second, "virginica"), (first, "setosa"), ("x", "y"))
+    ]
     said = client.post("/feedback/", json=sent).json()["results"]
     assert [one.get("outcome", one.get("status")) for one in said] == ["correct", "wrong", 409, 403]
 
 
-def test_the_accuracy_becomes_live_once_there_are_enough_labels(settings: Settings, loaded: LoadedModel) -> None:
+def test_the_accuracy_becomes_live_once_there_are_enough_labels(
+    settings: Settings, loaded: LoadedModel
+) -> None:
     _, client = pod(settings, loaded, accuracy_from=5, accuracy_window=8)
     series = 'ml_model_accuracy{model="iris",revision="abc123",source="feedback",version="local"}'
     outcomes = [True, True, False, True, True, True, False, False, False, False]
-    for n, (one, right) in enumerate(zip(predict(client, len(outcomes)), outcomes, strict=True), start=1):
+    for n, (one, right) in enumerate(
+        zip(predict(client, len(outcomes)), outcomes, strict=True), start=1
+    ):
         label(client, one, "setosa" if right else "virginica")
         said = client.get("/metrics/").text
         assert (series in said) == (n >= 5)
         assert ('source="training"' in said) == (n < 5), "never two series of one pod"
     assert f"{series} {sum(outcomes[-8:]) / 8}" in said
-    assert 'ml_model_accuracy_samples{model="iris",revision="abc123",source="feedback",version="local"} 8.0' in said
+    assert (
+        'ml_model_accuracy_samples{model="iris",revision="abc123",source="feedback",version="local"} 8.0'
+        in said
+    )
     health = client.get("/health/").json()
-    assert (health["accuracy"], health["samples"], health["source"]) == (sum(outcomes[-8:]) / 8, 8, "feedback")
+    assert (health["accuracy"], health["samples"], health["source"]) == (
+        sum(outcomes[-8:]) / 8,
+        8,
+        "feedback",
+    )
 
 
-def test_without_a_key_ids_are_good_for_the_pod_that_made_them(settings: Settings, loaded: LoadedModel) -> None:
+def test_without_a_key_ids_are_good_for_the_pod_that_made_them(
+    settings: Settings, loaded: LoadedModel
+) -> None:
     _, one = pod(settings, loaded, feedback_key="")
     _, other = pod(settings, loaded, feedback_key="")
     (mine,) = predict(one)
@@ -210,22 +257,39 @@ def test_without_a_key_ids_are_good_for_the_pod_that_made_them(settings: Setting
 
 def test_a_regression_reports_its_error(save: Save) -> None:
     rows = np.arange(20.0).reshape(10, 2)
-    folder, settings = save(LinearRegression().fit(rows, rows.sum(axis=1)), rows, {"mae": 0.25, "samples": 40}, accuracy_from=2)
+    folder, settings = save(
+        LinearRegression().fit(rows, rows.sum(axis=1)),
+        rows,
+        {"mae": 0.25, "samples": 40},
+        accuracy_from=2,
+    )
     client = TestClient(create_app(settings, load_folder(folder, settings)))
     said = client.get("/metrics/").text
     error = 'ml_model_absolute_error{{model="model",revision="abc123",source="{}",version="local"}}'
     assert f"{error.format('training')} 0.25" in said
-    assert "ml_feedback_total{" not in said, "there is no right and wrong that a gate on accuracy could read"
+    assert "ml_feedback_total{" not in said, (
+        "there is no right and wrong that a gate on accuracy could read"
+    )
     reply = client.post("/predict/", json={"instances": [[1, 2], [3, 4]]}).json()
     assert reply["predictions"] == pytest.approx([3, 7])
-    errors = [label(client, one, right).json()["absolute_error"] for one, right in zip(reply["prediction_ids"], (3.5, 5), strict=True)]
+    errors = [
+        label(client, one, right).json()["absolute_error"]
+        for one, right in zip(reply["prediction_ids"], (3.5, 5), strict=True)
+    ]
     assert errors == pytest.approx([0.5, 2])
     said = client.get("/metrics/").text
     assert 'ml_feedback_numbers_total{model="model",revision="abc123",version="local"} 2.0' in said
     (live,) = [line for line in said.splitlines() if line.startswith(error.format("feedback"))]
     assert float(live.split()[-1]) == pytest.approx(1.25)
     assert client.get("/health/").json()["samples"] == 2
-    assert label(client, client.post("/predict/", json={"instances": [[1, 2]]}).json()["prediction_ids"][0], "three").status_code == 422
+    assert (
+        label(
+            client,
+            client.post("/predict/", json={"instances": [[1, 2]]}).json()["prediction_ids"][0],
+            "three",
+        ).status_code
+        == 422
+    )
 
 
 def test_several_outputs_have_one_error() -> None:

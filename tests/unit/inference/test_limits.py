@@ -1,4 +1,6 @@
-"""Clients that are slow, or send too much, get an answer and no more of the server's time; others do not notice."""
+"""Clients that are slow, or send too much, get an answer and no more of the server's time; others
+do not notice.
+"""
 
 import socket
 import time
@@ -19,7 +21,9 @@ HEAD = b"POST /predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len
 @pytest.fixture(scope="module")
 def address(loaded: LoadedModel, settings: Settings) -> Iterator[tuple[str, int]]:
     """A server with little patience."""
-    with serving(settings.model_copy(update={"header_seconds": 1, "body_seconds": 1}), loaded) as found:
+    with serving(
+        settings.model_copy(update={"header_seconds": 1, "body_seconds": 1}), loaded
+    ) as found:
         yield found
 
 
@@ -51,7 +55,9 @@ SLOW = {
 
 
 @pytest.mark.parametrize(("parts", "status"), SLOW.values(), ids=SLOW.keys())
-def test_a_slow_client_is_told_and_let_go(address: tuple[str, int], parts: tuple[bytes, ...], status: int) -> None:
+def test_a_slow_client_is_told_and_let_go(
+    address: tuple[str, int], parts: tuple[bytes, ...], status: int
+) -> None:
     got = answer(address, *parts, pause=0.5)
     assert got.startswith(b"HTTP/1.1 %d " % status), got
     assert b'"error"' in got
@@ -59,20 +65,37 @@ def test_a_slow_client_is_told_and_let_go(address: tuple[str, int], parts: tuple
 
 
 LARGE = {
-    "headers without end": ([b"GET /health/ HTTP/1.1\r\n", *(b"X-%d: " % n + b"x" * 1000 + b"\r\n" for n in range(100))], 431),
+    "headers without end": (
+        [
+            b"GET /health/ HTTP/1.1\r\n",
+            *(b"X-%d: " % n + b"x" * 1000 + b"\r\n" for n in range(100)),
+        ],
+        431,
+    ),
     "one long header": ([b"GET /health/ HTTP/1.1\r\nX: " + b"x" * (MOST_HEADERS + 1)], 431),
-    "a body said to be large": ([b"POST /predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n", b"x" * 1000], 413),
+    "a body said to be large": (
+        [b"POST /predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n", b"x" * 1000],
+        413,
+    ),
     "no HTTP": ([b"\x16\x03\x01 TLS to a plain port\r\n\r\n"], 400),
 }
 
 
 @pytest.mark.parametrize(("parts", "status"), LARGE.values(), ids=LARGE.keys())
-def test_what_is_too_large_is_told_and_let_go(address: tuple[str, int], parts: list[bytes], status: int) -> None:
+def test_what_is_too_large_is_told_and_let_go(
+    address: tuple[str, int], parts: list[bytes], status: int
+) -> None:
     assert answer(address, *parts).startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_a_body_in_parts_is_read_whole(address: tuple[str, int]) -> None:
-    got = answer(address, HEAD.replace(b"Host: x", b"Host: x\r\nConnection: close"), ROW[:10], ROW[10:], pause=0.1)
+    got = answer(
+        address,
+        HEAD.replace(b"Host: x", b"Host: x\r\nConnection: close"),
+        ROW[:10],
+        ROW[10:],
+        pause=0.1,
+    )
     assert got.startswith(b"HTTP/1.1 200 ")
     assert b"setosa" in got
 

@@ -1,4 +1,6 @@
-"""A sample of live rows is compared with scikit-learn, by a process that ends; the first mismatch takes ONNX Runtime out of service."""
+"""A sample of live rows is compared with scikit-learn, by a process that ends; the first mismatch
+takes ONNX Runtime out of service.
+"""
 
 import asyncio
 import json
@@ -47,7 +49,10 @@ class Lying:
 
     def run(self, rows: Rows) -> Outcome:
         said = self.model.run(rows)
-        labels = ["setosa" if self.lies and row[0] > 7 else label for row, label in zip(rows, said.labels, strict=True)]
+        labels = [
+            "setosa" if self.lies and row[0] > 7 else label
+            for row, label in zip(rows, said.labels, strict=True)
+        ]
         return Outcome(labels, said.probabilities)
 
 
@@ -61,11 +66,15 @@ class Server:
     app: Application = field(init=False)
 
     def __post_init__(self) -> None:
-        self.app = create_app(self.settings, replace(self.loaded, runtime=Lying(self.loaded.runtime, lies=self.lies)))
+        self.app = create_app(
+            self.settings, replace(self.loaded, runtime=Lying(self.loaded.runtime, lies=self.lies))
+        )
         self.app.state.live = Live(1.0)
 
     async def ask(self, rows: Any) -> list[str]:
-        reply = await self.app.endpoints["predict"].answer({"path": "/", "headers": []}, json.dumps({"instances": rows}).encode())
+        reply = await self.app.endpoints["predict"].answer(
+            {"path": "/", "headers": []}, json.dumps({"instances": rows}).encode()
+        )
         assert reply.status == 200
         labels: list[str] = json.loads(reply.body)["predictions"]
         return labels
@@ -75,20 +84,31 @@ class Server:
         return self.app.state.metrics.registry.get_sample_value(name, who)
 
     def runtimes(self) -> list[str]:
-        found = [one for one in self.app.state.metrics.registry.collect() if one.name == "ml_model_info"]
+        found = [
+            one for one in self.app.state.metrics.registry.collect() if one.name == "ml_model_info"
+        ]
         return [sample.labels["runtime"] for one in found for sample in one.samples]
 
 
-async def test_a_mismatch_takes_onnx_runtime_out_of_service(settings: Settings, loaded: LoadedModel) -> None:
+async def test_a_mismatch_takes_onnx_runtime_out_of_service(
+    settings: Settings, loaded: LoadedModel
+) -> None:
     server = Server(settings, loaded, lies=True)
     large = [row for row in ROWS if row[0] > 7]
     wrong = await server.ask(ROWS)
     await compare(server.app.state)
-    assert (server.value("ml_runtime_compared_total"), server.value("ml_runtime_mismatch_total")) == (150, len(large))
+    assert (
+        server.value("ml_runtime_compared_total"),
+        server.value("ml_runtime_mismatch_total"),
+    ) == (150, len(large))
     model = server.app.state.model
     assert model is not None
     assert (model.runtime.name, server.runtimes()) == ("sklearn", ["sklearn"])
-    assert model.plan.reason == f"{len(large)} of 150 live rows differ: 'setosa' was served, scikit-learn says 'virginica'"
+    assert (
+        model.plan.reason
+        == f"{len(large)} of 150 live rows differ: 'setosa' was served, scikit-learn says"
+        " 'virginica'"
+    )
     assert "setosa" in {label for row, label in zip(ROWS, wrong, strict=True) if row[0] > 7}
     assert set(await server.ask(large)) == {"virginica"}
     assert not server.app.endpoints["predict"].quick
@@ -98,7 +118,10 @@ async def test_what_agrees_goes_on_and_is_counted(settings: Settings, loaded: Lo
     server = Server(settings, loaded, lies=False)
     await server.ask(ROWS)
     await compare(server.app.state)
-    assert (server.value("ml_runtime_compared_total"), server.value("ml_runtime_mismatch_total")) == (150, 0)
+    assert (
+        server.value("ml_runtime_compared_total"),
+        server.value("ml_runtime_mismatch_total"),
+    ) == (150, 0)
     assert server.runtimes() == ["onnx"]
     await compare(server.app.state)
     assert server.value("ml_runtime_compared_total") == 150, "nothing came since"
@@ -107,7 +130,11 @@ async def test_what_agrees_goes_on_and_is_counted(settings: Settings, loaded: Lo
 async def test_a_model_that_cannot_be_read_any_more_changes_nothing(
     settings: Settings, loaded: LoadedModel, copy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = Server(settings.model_copy(update={"model_path": copy, "model_digest": "sha256:" + "0" * 64}), loaded, lies=True)
+    server = Server(
+        settings.model_copy(update={"model_path": copy, "model_digest": "sha256:" + "0" * 64}),
+        loaded,
+        lies=True,
+    )
     await server.ask(ROWS)
     await compare(server.app.state)
     assert "DigestMismatch" in caplog.text
@@ -157,7 +184,9 @@ async def test_a_mismatch_is_found_and_kept_where_the_model_cannot_be_loaded(
     assert server.value("ml_runtime_mismatch_total") == large, "counted once"
 
 
-async def test_a_comparison_has_an_end(settings: Settings, loaded: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_comparison_has_an_end(
+    settings: Settings, loaded: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
     """Less time than the process needs to start."""
     server = Server(settings.model_copy(update={"load_seconds": 0.01}), loaded, lies=True)
     await server.ask(ROWS)
@@ -166,7 +195,9 @@ async def test_a_comparison_has_an_end(settings: Settings, loaded: LoadedModel, 
     assert server.runtimes() == ["onnx"]
 
 
-def test_a_registry_that_hangs_does_not_hold_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_hangs_does_not_hold_the_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A listener that never answers, as behind a dead connection."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -174,8 +205,14 @@ def test_a_registry_that_hangs_does_not_hold_the_comparison(tmp_path: Path, monk
             asyncio.run(original(Settings(model_uri="models:/iris/1", load_seconds=5), tmp_path))
 
 
-async def test_the_server_compares_by_itself_where_it_is_told_to(settings: Settings, loaded: LoadedModel) -> None:
-    server = Server(settings.model_copy(update={"compare_percent": 100, "compare_seconds": 0}), loaded, lies=True)
+async def test_the_server_compares_by_itself_where_it_is_told_to(
+    settings: Settings, loaded: LoadedModel
+) -> None:
+    server = Server(
+        settings.model_copy(update={"compare_percent": 100, "compare_seconds": 0}),
+        loaded,
+        lies=True,
+    )
     watching = asyncio.create_task(watch(server.app.state))
     await asyncio.sleep(0.01)
     await server.ask(ROWS)
@@ -183,7 +220,9 @@ async def test_the_server_compares_by_itself_where_it_is_told_to(settings: Setti
     assert server.runtimes() == ["sklearn"]
 
 
-async def test_nothing_is_noted_where_it_is_not_asked_for(settings: Settings, loaded: LoadedModel) -> None:
+async def test_nothing_is_noted_where_it_is_not_asked_for(
+    settings: Settings, loaded: LoadedModel
+) -> None:
     app = create_app(settings, loaded)
     await watch(app.state)
     assert app.state.live is None
@@ -204,7 +243,9 @@ def test_a_share_of_the_requests_is_noted_and_no_more_than_a_comparison_takes() 
 
 
 def test_a_row_stays_with_what_was_said_to_it_whoever_comes_between() -> None:
-    """A thread that answers is stopped anywhere, for another request or for a comparison to begin."""
+    """A thread that answers is stopped anywhere,
+    for another request or for a comparison to begin.
+    """
     every, between = Live(1), list[Any]()
 
     class Stopped(list[str]):
@@ -233,9 +274,15 @@ def bare(trained: Path) -> Artifact:
 def test_ties_are_forgiven_and_nothing_else(bare: Artifact) -> None:
     x = np.array([[0.0], [0.0], [1.0]])
     tree = DecisionTreeClassifier().fit(x, ["a", "b", "b"])
-    assert compared(sample("classifier", [[0.0], [1.0]], ["b", "b"]), bare, tree).differ == 0, "one of each: either is right"
+    assert compared(sample("classifier", [[0.0], [1.0]], ["b", "b"]), bare, tree).differ == 0, (
+        "one of each: either is right"
+    )
     found = compared(sample("classifier", [[0.0], [1.0]], ["a", "a"]), bare, tree)
-    assert (found.compared, found.differ, found.example) == (2, 1, "'a' was served, scikit-learn says 'b'")
+    assert (found.compared, found.differ, found.example) == (
+        2,
+        1,
+        "'a' was served, scikit-learn says 'b'",
+    )
     line = LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
     assert compared(sample("classifier", [[0.0], [0.1]], [1, 1]), bare, line).differ == 0
     assert compared(sample("classifier", [[0.0], [0.1]], [1, 0]), bare, line).differ == 1
@@ -261,12 +308,18 @@ NAN = float("nan")
         pytest.param(1e-6 * np.arange(10), 2e-6 * np.arange(10), 9, id="very small numbers"),
         pytest.param(np.array([NAN, 1.0, 2.0]), np.array([NAN, 1.0, 2.0]), 0, id="NaN beside NaN"),
         pytest.param(np.array([NAN, NAN]), np.array([NAN, NAN]), 0, id="nothing but NaN"),
-        pytest.param(np.array([NAN, 1.0, 2.0]), np.array([0.0, 1.0, 2.0]), 1, id="a number beside NaN"),
+        pytest.param(
+            np.array([NAN, 1.0, 2.0]), np.array([0.0, 1.0, 2.0]), 1, id="a number beside NaN"
+        ),
     ],
 )
-def test_numbers_are_held_to_the_rule_of_the_proof(bare: Artifact, expected: Any, said: Any, differ: int) -> None:
+def test_numbers_are_held_to_the_rule_of_the_proof(
+    bare: Artifact, expected: Any, said: Any, differ: int
+) -> None:
     rows = np.arange(float(len(expected)))[:, None]
-    assert compared(sample("regressor", rows, said.tolist()), bare, Saying(expected)).differ == differ
+    assert (
+        compared(sample("regressor", rows, said.tolist()), bare, Saying(expected)).differ == differ
+    )
 
 
 @dataclass
@@ -279,7 +332,9 @@ class Saying:
         return self.what[: len(rows)]
 
 
-@pytest.mark.parametrize("travels", [True, False], ids=["its conversion travels", "converted by the pod"])
+@pytest.mark.parametrize(
+    "travels", [True, False], ids=["its conversion travels", "converted by the pod"]
+)
 def test_one_live_row_is_measured_by_what_the_proof_saw(save: Save, travels: bool) -> None:
     """Alone it has no spread of its own, and an hour would be little beside 1.79e12."""
     rows = DAYS[:, None]
@@ -294,11 +349,19 @@ def test_one_live_row_is_measured_by_what_the_proof_saw(save: Save, travels: boo
 
 @pytest.mark.parametrize("percent", ["0", "101", "x", "-1"])
 def test_a_percentage_that_is_none_is_refused(percent: str) -> None:
-    with pytest.raises(SettingsError, match=r"MODEL_COMPARE_PERCENT='.*' is out of range: write a whole number from 1 to 100"):
+    with pytest.raises(
+        SettingsError,
+        match=r"MODEL_COMPARE_PERCENT='.*' is out of range: write a whole number from 1 to 100",
+    ):
         Settings.from_environment({"MODEL_URI": "models:/iris/1", "MODEL_COMPARE_PERCENT": percent})
 
 
 async def test_the_server_itself_needs_no_scikit_learn_for_it() -> None:
-    code = "import rollout_inference.app, sys; print([one for one in ('sklearn', 'skops', 'pandas') if one in sys.modules])"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    code = (
+        "import rollout_inference.app, sys; print([one for one in ('sklearn', 'skops', 'pandas') if"
+        " one in sys.modules])"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+    )
     assert (await process.communicate())[0].strip() == b"[]"

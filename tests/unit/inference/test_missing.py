@@ -1,4 +1,6 @@
-"""Columns that the signature does not require: absent or null is a missing value, for models that take one."""
+"""Columns that the signature does not require: absent or null is a missing value, for models that
+take one.
+"""
 
 import json
 from pathlib import Path
@@ -47,31 +49,51 @@ def test_missing_values_are_answered_as_scikit_learn_does(save: Save, name: str)
     served = client(save, model, HOLED)
     expected = model.predict(HOLED).tolist()
     nulls = json.loads(HOLED.to_json(orient="split", index=False, double_precision=15))
-    records = [{k: v for k, v in zip(NAMES, row, strict=True) if v is not None} for row in nulls["data"]]
+    records = [
+        {k: v for k, v in zip(NAMES, row, strict=True) if v is not None} for row in nulls["data"]
+    ]
     assert any(len(one) < 4 for one in records)
     bodies: list[tuple[str, Any]] = [
         ("/predict/", {"instances": nulls["data"]}),
         ("/predict/", {"instances": records}),
         ("/invocations", {"dataframe_split": nulls}),
         ("/invocations", {"dataframe_records": records}),
-        ("/invocations", {"inputs": {name: [row[n] for row in nulls["data"]] for n, name in enumerate(NAMES)}}),
+        (
+            "/invocations",
+            {"inputs": {name: [row[n] for row in nulls["data"]] for n, name in enumerate(NAMES)}},
+        ),
     ]
     for path, body in bodies:
         answer = served.post(path, json=body)
         assert answer.status_code == 200, answer.text
         assert answer.json()["predictions"] == expected, (path, str(body)[:80])
-    text = served.post("/invocations", content=HOLED.to_csv(index=False), headers={"content-type": "text/csv"})
+    text = served.post(
+        "/invocations", content=HOLED.to_csv(index=False), headers={"content-type": "text/csv"}
+    )
     assert text.json()["predictions"] == expected
-    absent = served.post("/invocations", json={"inputs": {one: ROWS[one].tolist() for one in NAMES if one != "petal_length"}})
+    absent = served.post(
+        "/invocations",
+        json={"inputs": {one: ROWS[one].tolist() for one in NAMES if one != "petal_length"}},
+    )
     assert absent.json()["predictions"] == model.predict(ROWS.assign(petal_length=np.nan)).tolist()
 
 
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        pytest.param([None, 3.0, 4.9, 1.8], "'sepal_length' must be a number, not NoneType", id="null in a required column"),
-        pytest.param({"sepal_width": 3.0}, "lacks 'sepal_length'", id="a required column that is not there"),
-        pytest.param([6.1, "x", 4.9, 1.8], "'sepal_width' must be a number, not str", id="a word in an optional column"),
+        pytest.param(
+            [None, 3.0, 4.9, 1.8],
+            "'sepal_length' must be a number, not NoneType",
+            id="null in a required column",
+        ),
+        pytest.param(
+            {"sepal_width": 3.0}, "lacks 'sepal_length'", id="a required column that is not there"
+        ),
+        pytest.param(
+            [6.1, "x", 4.9, 1.8],
+            "'sepal_width' must be a number, not str",
+            id="a word in an optional column",
+        ),
     ],
 )
 def test_what_the_signature_requires_is_required(save: Save, row: Any, sentence: str) -> None:
@@ -83,16 +105,23 @@ def test_what_the_signature_requires_is_required(save: Save, row: Any, sentence:
 def test_where_the_model_takes_none_the_sentence_says_so(save: Save) -> None:
     """One column has an imputer, the other has none: the signature allows holes in both."""
     imputed = make_column_transformer((SimpleImputer(), ["petal_length"]), remainder="passthrough")
-    folder, settings = save(make_pipeline(imputed, LogisticRegression(max_iter=1_000)).fit(ROWS, SPECIES), ROWS)
+    folder, settings = save(
+        make_pipeline(imputed, LogisticRegression(max_iter=1_000)).fit(ROWS, SPECIES), ROWS
+    )
     _may_be_missing(folder, "petal_length", "sepal_width")
     served = TestClient(create_app(settings, load_folder(folder, settings)))
     assert served.post("/predict/", json={"instances": [[6.1, 3.0, None, 1.8]]}).status_code == 200
     answer = served.post("/predict/", json={"instances": [[6.1, None, 4.9, 1.8]]})
     assert answer.status_code == 422
-    assert "'sepal_width' is missing: the signature allows it, but the model takes no missing values there" in answer.text
+    assert (
+        "'sepal_width' is missing: the signature allows it, but the model takes no missing values"
+        " there" in answer.text
+    )
 
 
-async def test_a_conversion_that_the_model_brings_is_not_taken_where_values_may_be_missing(copy: Path) -> None:
+async def test_a_conversion_that_the_model_brings_is_not_taken_where_values_may_be_missing(
+    copy: Path,
+) -> None:
     _may_be_missing(copy, "petal_length")
     model = await load(Settings(model_path=copy))
     assert model.runtime.name == "sklearn"
@@ -101,13 +130,22 @@ async def test_a_conversion_that_the_model_brings_is_not_taken_where_values_may_
 def _may_be_missing(folder: Path, *names: str) -> None:
     path = folder / "MLmodel"
     described = yaml.safe_load(path.read_text())
-    inputs = [one | {"required": one["name"] not in names} for one in json.loads(described["signature"]["inputs"])]
+    inputs = [
+        one | {"required": one["name"] not in names}
+        for one in json.loads(described["signature"]["inputs"])
+    ]
     described["signature"]["inputs"] = json.dumps(inputs)
     path.write_text(yaml.safe_dump(described))
 
 
 def test_the_document_says_what_may_be_missing(save: Save) -> None:
     served = client(save, TAKE["a forest"].fit(HOLED, SPECIES), HOLED)
-    (named,) = [one for one in served.get("/openapi.json").json()["components"]["schemas"]["Rows"]["items"]["anyOf"] if "properties" in one]
+    (named,) = [
+        one
+        for one in served.get("/openapi.json").json()["components"]["schemas"]["Rows"]["items"][
+            "anyOf"
+        ]
+        if "properties" in one
+    ]
     assert named["required"] == ["sepal_length", "petal_width"]
     assert named["properties"]["petal_length"]["type"] == ["number", "null"]

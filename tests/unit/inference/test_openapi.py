@@ -1,4 +1,6 @@
-"""The OpenAPI document says what the server does: schemathesis makes requests of it, right ones and wrong ones."""
+"""The OpenAPI document says what the server does: schemathesis makes requests of it, right ones and
+wrong ones.
+"""
 
 import os
 from pathlib import Path
@@ -37,34 +39,60 @@ CHECKS = [
 ]
 MOST = 1000
 LOOSE = {"/v2/models/{name}/infer"}
-"""Paths of which JSON Schema cannot say all: that a tensor has as many numbers as its shape says. Right requests are in test_protocols."""
+"""Paths of which JSON Schema cannot say all: that a tensor has as many numbers as its shape says.
+Right requests are in test_protocols.
+"""
 
 
 @pytest.fixture(scope="module")
 def client(trained: Path, loaded: LoadedModel) -> TestClient:
-    """With room for whatever schemathesis thinks of, 413 is no answer to a wrong schema; and with few enough rows to think of more."""
+    """With room for whatever schemathesis thinks of, 413 is no answer to a wrong schema; and with
+    few enough rows to think of more.
+    """
     wanted = Settings(model_path=trained, feedback_key="key", max_rows=MOST)
     return TestClient(create_app(wanted, loaded), raise_server_exceptions=False)
 
 
 OPERATIONS = [
-    *(("post", path) for path in ("/predict/", "/feedback/", "/invocations", "/v2/models/{name}/infer")),
+    *(
+        ("post", path)
+        for path in ("/predict/", "/feedback/", "/invocations", "/v2/models/{name}/infer")
+    ),
     *(
         ("get", path)
-        for path in ("/health/", "/health/live", "/metrics/", "/ping", "/version", "/v2", "/v2/health/ready", "/v2/models/{name}")
+        for path in (
+            "/health/",
+            "/health/live",
+            "/metrics/",
+            "/ping",
+            "/version",
+            "/v2",
+            "/v2/health/ready",
+            "/v2/models/{name}",
+        )
     ),
 ]
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda word: word)
-def test_every_answer_is_as_the_document_says(client: TestClient, method: str, path: str, mode: GenerationMode) -> None:
+def test_every_answer_is_as_the_document_says(
+    client: TestClient, method: str, path: str, mode: GenerationMode
+) -> None:
     operation = schemathesis.openapi.from_asgi("/openapi.json", client.app)[path][method]
 
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+        database=None,
+    )
     def answers(case: Any) -> None:
-        case.call_and_validate(checks=[*CHECKS, *([] if path in LOOSE else [positive_data_acceptance])])
+        case.call_and_validate(
+            checks=[*CHECKS, *([] if path in LOOSE else [positive_data_acceptance])]
+        )
 
     try:
         answers()
@@ -74,13 +102,20 @@ def test_every_answer_is_as_the_document_says(client: TestClient, method: str, p
 
 def test_no_route_is_left_out(client: TestClient) -> None:
     said = client.get("/openapi.json").json()["paths"]
-    assert {path for _, path in OPERATIONS} >= set(said) - {"/v2/health/live", "/v2/models/{name}/ready"}
+    assert {path for _, path in OPERATIONS} >= set(said) - {
+        "/v2/health/live",
+        "/v2/models/{name}/ready",
+    }
 
 
 def test_the_document_has_the_models_own_rows(client: TestClient) -> None:
     said = client.get("/openapi.json").json()
     rows = said["components"]["schemas"]["Rows"]
-    assert rows["maxItems"] == said["components"]["schemas"]["Split"]["properties"]["data"]["maxItems"] == MOST
+    assert (
+        rows["maxItems"]
+        == said["components"]["schemas"]["Split"]["properties"]["data"]["maxItems"]
+        == MOST
+    )
     row, named = rows["items"]["anyOf"]
     assert row["minItems"] == row["maxItems"] == 4
     assert named["required"] == ["sepal_length", "sepal_width", "petal_length", "petal_width"]

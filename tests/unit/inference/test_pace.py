@@ -1,4 +1,6 @@
-"""What a row costs is measured when a model is loaded, and what would keep the event loop too long leaves it."""
+"""What a row costs is measured when a model is loaded, and what would keep the event loop too long
+leaves it.
+"""
 
 import asyncio
 import gzip
@@ -50,8 +52,13 @@ def pace_of(settings: Settings, model: LoadedModel) -> Pace:
     return measured(create_app(settings).state, model)
 
 
-def test_what_a_row_costs_says_how_many_are_predicted_at_once(settings: Settings, loaded: LoadedModel) -> None:
-    cheap, dear = (pace_of(settings, replace(loaded, runtime=Costly(loaded.runtime, row))) for row in (0, BUDGET / 10))
+def test_what_a_row_costs_says_how_many_are_predicted_at_once(
+    settings: Settings, loaded: LoadedModel
+) -> None:
+    cheap, dear = (
+        pace_of(settings, replace(loaded, runtime=Costly(loaded.runtime, row)))
+        for row in (0, BUDGET / 10)
+    )
     assert 1 <= dear.rows <= 10 < cheap.rows
     assert dear.size < cheap.size <= settings.max_body
     assert dear.request >= BUDGET / 10 > cheap.request
@@ -73,7 +80,9 @@ def test_a_model_that_is_too_slow_or_cannot_be_measured_is_never_asked_by_the_ev
     assert not app.endpoints["predict"].quick
 
 
-def test_a_model_with_a_thread_of_its_own_is_not_asked_to_be_measured(settings: Settings, loaded: LoadedModel) -> None:
+def test_a_model_with_a_thread_of_its_own_is_not_asked_to_be_measured(
+    settings: Settings, loaded: LoadedModel
+) -> None:
     apart = Costly(loaded.runtime, row=1.0, inline=False)
     assert pace_of(settings, replace(loaded, runtime=apart)).rows > 10
     assert not apart.threads
@@ -108,7 +117,9 @@ def lines(count: int) -> bytes:
 
 
 def tensor(count: int) -> bytes:
-    return json.dumps({"inputs": [{"name": "x", "shape": [count, 4], "datatype": "FP64", "data": SETOSA * count}]}).encode()
+    return json.dumps(
+        {"inputs": [{"name": "x", "shape": [count, 4], "datatype": "FP64", "data": SETOSA * count}]}
+    ).encode()
 
 
 def labels(count: int) -> bytes:
@@ -121,7 +132,11 @@ LONG = {
     "CSV": ("invocations", lines(500), {b"content-type": b"text/csv"}),
     "open inference": ("infer", tensor(200), {}),
     "labels": ("feedback", labels(200), {}),
-    "what has to be unpacked first": ("predict", gzip.compress(instances(1)), {b"content-encoding": b"gzip"}),
+    "what has to be unpacked first": (
+        "predict",
+        gzip.compress(instances(1)),
+        {b"content-encoding": b"gzip"},
+    ),
 }
 
 
@@ -141,7 +156,9 @@ async def test_long_requests_are_read_predicted_and_written_aside(
     app.state.pace = Pace(request=1e-5, byte=1e-6, rows=50, size=1_000)
     costly.threads.clear()
     with noted(app, monkeypatch) as where:
-        reply = await app.endpoints[name].answer({"path": "/", "headers": list(headers.items())}, body)
+        reply = await app.endpoints[name].answer(
+            {"path": "/", "headers": list(headers.items())}, body
+        )
     assert reply.status == (400 if name == "invocations" and headers else 200)
     assert mine not in where["read"] | costly.threads
     if name in {"predict", "infer"} and not headers:
@@ -150,18 +167,24 @@ async def test_long_requests_are_read_predicted_and_written_aside(
         assert mine not in where["write"]
 
 
-async def test_short_requests_stay_where_they_are(settings: Settings, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_short_requests_stay_where_they_are(
+    settings: Settings, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     costly, mine = Costly(loaded.runtime), threading.current_thread().name
     app = create_app(settings, replace(loaded, runtime=costly))
     app.state.pace = Pace(request=1e-5, byte=1e-6, rows=50, size=1_000)
     costly.threads.clear()
     with noted(app, monkeypatch) as where:
-        assert (await app.endpoints["predict"].answer({"path": "/", "headers": []}, instances(3))).status == 200
+        assert (
+            await app.endpoints["predict"].answer({"path": "/", "headers": []}, instances(3))
+        ).status == 200
     assert where == {"read": {mine}, "write": {mine}}
     assert costly.threads == {mine}
 
 
-async def test_a_label_is_counted_once_where_long_lists_of_it_come_at_once(settings: Settings, loaded: LoadedModel) -> None:
+async def test_a_label_is_counted_once_where_long_lists_of_it_come_at_once(
+    settings: Settings, loaded: LoadedModel
+) -> None:
     """They are entered by another thread, beside the event loop."""
     app = create_app(settings, loaded)
     ids = app.state.signer.sign(["setosa"] * 300, time.time())
@@ -179,7 +202,8 @@ async def test_a_label_is_counted_once_where_long_lists_of_it_come_at_once(setti
     assert counted == 300
     assert (
         app.state.metrics.registry.get_sample_value(
-            "ml_feedback_total", {"model": "iris", "version": "local", "revision": "abc123", "outcome": "correct"}
+            "ml_feedback_total",
+            {"model": "iris", "version": "local", "revision": "abc123", "outcome": "correct"},
         )
         == 300
     )

@@ -1,4 +1,6 @@
-"""What a model was logged to answer with is what is served, as MLflow's own pyfunc has it; or it is refused, and never labels instead."""
+"""What a model was logged to answer with is what is served, as MLflow's own pyfunc has it; or it is
+refused, and never labels instead.
+"""
 
 from typing import Any
 
@@ -25,7 +27,9 @@ ROWS = IRIS.data.to_numpy()
 
 
 def logged(save: Save, estimator: BaseEstimator, named: str) -> Any:
-    """The estimator as `log_model(…, pyfunc_predict_fn=named)` writes it: its folder, and settings that serve it."""
+    """The estimator as `log_model(…, pyfunc_predict_fn=named)` writes it: its folder, and settings
+    that serve it.
+    """
     return save(estimator.fit(ROWS, NAMES[IRIS.target]), ROWS, predict_fn=named)
 
 
@@ -39,7 +43,9 @@ def logged(save: Save, estimator: BaseEstimator, named: str) -> Any:
         ("predict_joint_log_proba", GaussianNB(), "sklearn"),
     ],
 )
-def test_what_is_served_is_what_mlflow_serves(save: Save, named: str, estimator: Any, runtime: str) -> None:
+def test_what_is_served_is_what_mlflow_serves(
+    save: Save, named: str, estimator: Any, runtime: str
+) -> None:
     folder, settings = logged(save, estimator, named)
     expected = mlflow.pyfunc.load_model(str(folder)).predict(ROWS).tolist()
     model = load_folder(folder, settings)
@@ -58,7 +64,10 @@ def test_what_mlflow_cannot_serve_is_refused(save: Save, named: str) -> None:
     described = yaml.safe_load((folder / "MLmodel").read_text())
     described["flavors"]["python_function"]["predict_fn"] = named
     (folder / "MLmodel").write_text(yaml.safe_dump(described))
-    with pytest.raises(LoadFailed, match=f"pyfunc_predict_fn='{named}', which cannot be served: log it with one of predict, "):
+    with pytest.raises(
+        LoadFailed,
+        match=f"pyfunc_predict_fn='{named}', which cannot be served: log it with one of predict, ",
+    ):
         load_folder(folder, settings)
 
 
@@ -77,5 +86,7 @@ def test_a_conversion_of_labels_is_not_taken_for_probabilities(save: Save) -> No
     described = yaml.safe_load((folder / "MLmodel").read_text())
     described["flavors"]["python_function"]["predict_fn"] = "predict_proba"
     (folder / "MLmodel").write_text(yaml.safe_dump(described))
-    with pytest.raises(carried.NotCarried, match="answers predict, and MLmodel asks for predict_proba"):
+    with pytest.raises(
+        carried.NotCarried, match="answers predict, and MLmodel asks for predict_proba"
+    ):
         carried.read(verify(folder, settings))

@@ -38,7 +38,17 @@ def test_what_stands_before_a_route(path: str, prefix: str) -> None:
     assert prefix_of(path) == prefix
 
 
-UNDER = ["", "/iris", "/team/models/iris", "/api/v2", "/v2", "/predict", "/health/x", "/metrics", "/docs"]
+UNDER = [
+    "",
+    "/iris",
+    "/team/models/iris",
+    "/api/v2",
+    "/v2",
+    "/predict",
+    "/health/x",
+    "/metrics",
+    "/docs",
+]
 
 
 @pytest.mark.parametrize("prefix", UNDER)
@@ -47,12 +57,19 @@ def test_every_route_answers_under_a_prefix(client: TestClient, prefix: str) -> 
     assert client.post(f"{prefix}/predict/", json=flower).json()["predictions"] == ["setosa"]
     assert client.get(f"{prefix}/health/").json()["status"] == "ready"
     assert "ml_request_count_total" in client.get(f"{prefix}/metrics/").text
-    assert f'"url":"{prefix}"' in client.get(f"{prefix}/openapi.json").text.replace(" ", "") or not prefix
+    assert (
+        f'"url":"{prefix}"' in client.get(f"{prefix}/openapi.json").text.replace(" ", "")
+        or not prefix
+    )
 
 
 @pytest.mark.parametrize("prefix", ["/v2/models", "/api/v2/models", "/v2/models/iris/versions"])
-def test_under_what_names_models_nothing_answers_and_no_rollout_may_ask_for_it(client: TestClient, prefix: str) -> None:
-    assert client.post(f"{prefix}/predict", json={"instances": [[5.1, 3.5, 1.4, 0.2]]}).status_code in {404, 405}
+def test_under_what_names_models_nothing_answers_and_no_rollout_may_ask_for_it(
+    client: TestClient, prefix: str
+) -> None:
+    assert client.post(
+        f"{prefix}/predict", json={"instances": [[5.1, 3.5, 1.4, 0.2]]}
+    ).status_code in {404, 405}
     assert re.search(TAKEN, prefix)
     assert not any(re.search(TAKEN, other) for other in [*UNDER, "/v2/models/iris"])
 

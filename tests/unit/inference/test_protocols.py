@@ -1,4 +1,6 @@
-"""MLflow's scoring protocol and the Open Inference Protocol: formats, mistakes, and the real clients, unmodified."""
+"""MLflow's scoring protocol and the Open Inference Protocol: formats, mistakes, and the real
+clients, unmodified.
+"""
 
 import gzip
 import json
@@ -28,28 +30,44 @@ CSV = ",".join(NAMES) + "\n" + "\n".join(",".join(map(str, row)) for row in ROWS
 
 FORMATS: dict[str, Any] = {
     "dataframe_split": {"dataframe_split": {"columns": NAMES, "data": ROWS}},
-    "dataframe_split with an index": {"dataframe_split": {"index": [3, 4], "columns": NAMES, "data": ROWS}},
-    "dataframe_split, otherwise ordered": {"dataframe_split": {"columns": NAMES[::-1], "data": TURNED}},
-    "dataframe_split with one column more": {"dataframe_split": {"columns": [*NAMES, "id"], "data": [[*r, "x"] for r in ROWS]}},
+    "dataframe_split with an index": {
+        "dataframe_split": {"index": [3, 4], "columns": NAMES, "data": ROWS}
+    },
+    "dataframe_split, otherwise ordered": {
+        "dataframe_split": {"columns": NAMES[::-1], "data": TURNED}
+    },
+    "dataframe_split with one column more": {
+        "dataframe_split": {"columns": [*NAMES, "id"], "data": [[*r, "x"] for r in ROWS]}
+    },
     "dataframe_split without names": {"dataframe_split": {"data": ROWS}},
     "dataframe_records": {"dataframe_records": RECORDS},
-    "dataframe_records with one column more": {"dataframe_records": [{**r, "colour": "blue"} for r in RECORDS]},
+    "dataframe_records with one column more": {
+        "dataframe_records": [{**r, "colour": "blue"} for r in RECORDS]
+    },
     "instances, rows": {"instances": ROWS},
     "instances, records": {"instances": RECORDS},
     "inputs, columns": {"inputs": {name: [row[n] for row in ROWS] for n, name in enumerate(NAMES)}},
     "inputs, rows": {"inputs": ROWS},
     "with params beside it": {"instances": ROWS, "params": None},
     "CSV": CSV,
-    "CSV with a column of text that the model does not take": "\n".join(f"A{n},{x}" if n else f"id,{x}" for n, x in enumerate(CSV.split())),
-    "CSV with an empty cell that the model does not take": "\n".join(f"{x}," if n else f"{x},id" for n, x in enumerate(CSV.split())),
+    "CSV with a column of text that the model does not take": "\n".join(
+        f"A{n},{x}" if n else f"id,{x}" for n, x in enumerate(CSV.split())
+    ),
+    "CSV with an empty cell that the model does not take": "\n".join(
+        f"{x}," if n else f"{x},id" for n, x in enumerate(CSV.split())
+    ),
     "CSV with a byte-order mark": "\ufeff" + CSV,
-    "CSV with one column more": "\n".join(f"{line},7" if n else f"{line},id" for n, line in enumerate(CSV.split())),
+    "CSV with one column more": "\n".join(
+        f"{line},7" if n else f"{line},id" for n, line in enumerate(CSV.split())
+    ),
 }
 
 
 @pytest.mark.parametrize("body", FORMATS.values(), ids=FORMATS.keys())
 def test_invocations_takes_every_format_of_mlflow(client: TestClient, body: Any) -> None:
-    kind, content = ("text/csv", body) if isinstance(body, str) else ("application/json", json.dumps(body))
+    kind, content = (
+        ("text/csv", body) if isinstance(body, str) else ("application/json", json.dumps(body))
+    )
     reply = client.post("/invocations", content=content, headers={"Content-Type": kind})
     assert reply.status_code == 200, reply.text
     assert reply.json()["predictions"] == EXPECTED
@@ -61,27 +79,73 @@ BAD_INVOCATIONS = {
     "no JSON": (b"{", "application/json", 400, "no JSON"),
     "a list": (b"[]", "application/json", 400, "exactly one of the input fields"),
     "no format": (b"{}", "application/json", 400, "exactly one of the input fields"),
-    "two formats": (b'{"instances": [[1,2,3,4]], "inputs": [[1,2,3,4]]}', "application/json", 400, "exactly one"),
-    "a column missing": (b'{"dataframe_records": [{"sepal_length": 1}]}', "application/json", 400, "lacks 'sepal_width'"),
-    "a column missing in columns": (b'{"inputs": {"sepal_length": [1]}}', "application/json", 400, "'sepal_width' is missing"),
-    "columns of two lengths": (json.dumps({"inputs": dict(zip(NAMES, ([1], [1], [1], [1, 2]), strict=True))}).encode(), "", 400, "differ"),
-    "a row too short": (b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1]]}}', "application/json", 400, "2 values"),
-    "columns that are no names": (b'{"dataframe_split": {"columns": [[]], "data": [[1]]}}', "application/json", 400, "list of names"),
-    "split that is a list": (b'{"dataframe_split": []}', "application/json", 400, '"columns" and "data"'),
+    "two formats": (
+        b'{"instances": [[1,2,3,4]], "inputs": [[1,2,3,4]]}',
+        "application/json",
+        400,
+        "exactly one",
+    ),
+    "a column missing": (
+        b'{"dataframe_records": [{"sepal_length": 1}]}',
+        "application/json",
+        400,
+        "lacks 'sepal_width'",
+    ),
+    "a column missing in columns": (
+        b'{"inputs": {"sepal_length": [1]}}',
+        "application/json",
+        400,
+        "'sepal_width' is missing",
+    ),
+    "columns of two lengths": (
+        json.dumps({"inputs": dict(zip(NAMES, ([1], [1], [1], [1, 2]), strict=True))}).encode(),
+        "",
+        400,
+        "differ",
+    ),
+    "a row too short": (
+        b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1]]}}',
+        "application/json",
+        400,
+        "2 values",
+    ),
+    "columns that are no names": (
+        b'{"dataframe_split": {"columns": [[]], "data": [[1]]}}',
+        "application/json",
+        400,
+        "list of names",
+    ),
+    "split that is a list": (
+        b'{"dataframe_split": []}',
+        "application/json",
+        400,
+        '"columns" and "data"',
+    ),
     "null": (b'{"instances": [[null, 1, 1, 1]]}', "application/json", 400, "must be a number"),
     "nothing": (b"", "text/csv", 400, "header line"),
     "a cell that is no number": (CSV.replace("5.1", "x").encode(), "text/csv", 400, "no number"),
     "NaN in CSV": (CSV.replace("5.1", "nan").encode(), "text/csv", 400, "NaN"),
     "no UTF-8": (b"\xff\xfe", "text/csv", 400, "no CSV"),
-    "another content type": (b"x", "application/x-parquet", 415, "only supports the following content types"),
+    "another content type": (
+        b"x",
+        "application/x-parquet",
+        415,
+        "only supports the following content types",
+    ),
     "another encoding": (b"{}", "application/json; charset=latin-1", 415, "only supports UTF-8"),
     "too much": (b" " * 100_001, "application/json", 413, "larger than"),
 }
 
 
-@pytest.mark.parametrize(("body", "kind", "code", "sentence"), BAD_INVOCATIONS.values(), ids=BAD_INVOCATIONS.keys())
-def test_invocations_says_what_is_wrong_as_mlflow_does(client: TestClient, body: bytes, kind: str, code: int, sentence: str) -> None:
-    reply = client.post("/invocations", content=body, headers={"Content-Type": kind} if kind else {})
+@pytest.mark.parametrize(
+    ("body", "kind", "code", "sentence"), BAD_INVOCATIONS.values(), ids=BAD_INVOCATIONS.keys()
+)
+def test_invocations_says_what_is_wrong_as_mlflow_does(
+    client: TestClient, body: bytes, kind: str, code: int, sentence: str
+) -> None:
+    reply = client.post(
+        "/invocations", content=body, headers={"Content-Type": kind} if kind else {}
+    )
     assert reply.status_code == code, reply.text
     if code == 415:
         assert sentence in reply.text
@@ -91,7 +155,17 @@ def test_invocations_says_what_is_wrong_as_mlflow_does(client: TestClient, body:
 
 
 def tensor(**changes: Any) -> dict[str, Any]:
-    return {"inputs": [{"name": "input", "shape": [2, 4], "datatype": "FP64", "data": [*SETOSA, *VIRGINICA], **changes}]}
+    return {
+        "inputs": [
+            {
+                "name": "input",
+                "shape": [2, 4],
+                "datatype": "FP64",
+                "data": [*SETOSA, *VIRGINICA],
+                **changes,
+            }
+        ]
+    }
 
 
 def column(n: int, shape: list[int]) -> dict[str, Any]:
@@ -119,15 +193,25 @@ def test_infer_takes_rows_in_every_shape(client: TestClient, body: Any, path: st
 
 
 def test_infer_takes_parameters_that_are_null(client: TestClient) -> None:
-    body = {"inputs": [tensor(parameters=None)["inputs"][0]], "outputs": [{"name": "predict", "parameters": None}], "parameters": None}
+    body = {
+        "inputs": [tensor(parameters=None)["inputs"][0]],
+        "outputs": [{"name": "predict", "parameters": None}],
+        "parameters": None,
+    }
     reply = client.post("/v2/models/iris/infer", json=body)
     assert reply.status_code == 200, reply.text
 
 
 def test_infer_gives_the_outputs_that_were_asked_for(client: TestClient) -> None:
-    said = client.post("/v2/models/iris/infer", json={**tensor(), "outputs": [{"name": "predict_proba"}]}).json()
+    said = client.post(
+        "/v2/models/iris/infer", json={**tensor(), "outputs": [{"name": "predict_proba"}]}
+    ).json()
     (chances,) = said["outputs"]
-    assert (chances["name"], chances["shape"], chances["datatype"]) == ("predict_proba", [2, 3], "FP64")
+    assert (chances["name"], chances["shape"], chances["datatype"]) == (
+        "predict_proba",
+        [2, 3],
+        "FP64",
+    )
     assert np.array(chances["data"]).reshape(2, 3).sum(axis=1) == pytest.approx([1, 1])
 
 
@@ -144,7 +228,10 @@ BAD_INFER: dict[str, tuple[Any, str]] = {
     "beyond single precision": (tensor(data=[1e39] * 8), "beyond"),
     "a huge integer": (tensor(data=[10**400] * 8), "too large"),
     "no rows": (tensor(shape=[0, 4], data=[]), "0 rows"),
-    "an output that there is not": ({**tensor(), "outputs": [{"name": "logits"}]}, "no output 'logits'"),
+    "an output that there is not": (
+        {**tensor(), "outputs": [{"name": "logits"}]},
+        "no output 'logits'",
+    ),
     "binary data that is not there": (tensor(parameters={"binary_data_size": 64}, data=None), "64"),
 }
 
@@ -156,7 +243,9 @@ def test_infer_says_what_is_wrong(client: TestClient, body: Any, sentence: str) 
     assert sentence in reply.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["/v2/models/other", "/v2/models/iris/versions/9", "/v2/models/other/ready"])
+@pytest.mark.parametrize(
+    "path", ["/v2/models/other", "/v2/models/iris/versions/9", "/v2/models/other/ready"]
+)
 def test_another_model_is_not_there(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404
     assert client.post(f"{path.removesuffix('/ready')}/infer", json=tensor()).status_code == 404
@@ -165,7 +254,11 @@ def test_another_model_is_not_there(client: TestClient, path: str) -> None:
 MARK = b"\xef\xbb\xbf"
 PROTOCOLS = {
     "our own": ("/predict/", json.dumps({"instances": ROWS}).encode(), "application/json"),
-    "MLflow's": ("/invocations", json.dumps({"dataframe_split": {"columns": NAMES, "data": ROWS}}).encode(), "application/json"),
+    "MLflow's": (
+        "/invocations",
+        json.dumps({"dataframe_split": {"columns": NAMES, "data": ROWS}}).encode(),
+        "application/json",
+    ),
     "MLflow's, CSV": ("/invocations", CSV.encode(), "text/csv"),
     "open inference": ("/v2/models/iris/infer", json.dumps(tensor()).encode(), "application/json"),
 }
@@ -182,37 +275,87 @@ PACKED: dict[str, Callable[[bytes], tuple[bytes, str]]] = {
 @pytest.mark.parametrize("mark", [b"", MARK], ids=["", "with a byte-order mark"])
 @pytest.mark.parametrize(("path", "body", "kind"), PROTOCOLS.values(), ids=PROTOCOLS.keys())
 def test_a_body_may_be_compressed_and_have_a_byte_order_mark(
-    client: TestClient, path: str, body: bytes, kind: str, mark: bytes, packed: Callable[[bytes], tuple[bytes, str]]
+    client: TestClient,
+    path: str,
+    body: bytes,
+    kind: str,
+    mark: bytes,
+    packed: Callable[[bytes], tuple[bytes, str]],
 ) -> None:
     content, encoding = packed(mark + body)
-    said = client.post(path, content=content, headers={"Content-Type": kind, "Content-Encoding": encoding})
+    said = client.post(
+        path, content=content, headers={"Content-Type": kind, "Content-Encoding": encoding}
+    )
     assert said.status_code == 200, said.text
-    assert (said.json()["outputs"][0]["data"] if "outputs" in said.json() else said.json()["predictions"]) == EXPECTED
+    assert (
+        said.json()["outputs"][0]["data"]
+        if "outputs" in said.json()
+        else said.json()["predictions"]
+    ) == EXPECTED
 
 
 BAD_PACKED = {
-    "an unknown encoding": (b"x", "br", 415, "Content-Encoding 'br' is not read: send the body as it is, or as gzip or deflate"),
+    "an unknown encoding": (
+        b"x",
+        "br",
+        415,
+        "Content-Encoding 'br' is not read: send the body as it is, or as gzip or deflate",
+    ),
     "two encodings": (b"x", "gzip, gzip", 415, "is not read"),
     "no gzip": (b"plain text", "gzip", 400, "the body is no gzip"),
     "half of it": (gzip.compress(b"[]" * 100)[:-9], "gzip", 400, "ends too early"),
-    "something behind it": (gzip.compress(b"[]") + b"plain text", "gzip", 400, "the body is no gzip"),
-    "a megabyte from a kilobyte": (gzip.compress(b" " * 1_000_000), "gzip", 413, "larger than 100000 bytes once it is unpacked"),
-    "a megabyte in members": (gzip.compress(b" " * 50_000) * 9, "gzip", 413, "larger than 100000 bytes once it is unpacked"),
+    "something behind it": (
+        gzip.compress(b"[]") + b"plain text",
+        "gzip",
+        400,
+        "the body is no gzip",
+    ),
+    "a megabyte from a kilobyte": (
+        gzip.compress(b" " * 1_000_000),
+        "gzip",
+        413,
+        "larger than 100000 bytes once it is unpacked",
+    ),
+    "a megabyte in members": (
+        gzip.compress(b" " * 50_000) * 9,
+        "gzip",
+        413,
+        "larger than 100000 bytes once it is unpacked",
+    ),
     "members without end": (gzip.compress(b"") * 1_000, "gzip", 400, "more than 16 members"),
 }
 
 
-@pytest.mark.parametrize(("content", "encoding", "code", "sentence"), BAD_PACKED.values(), ids=BAD_PACKED.keys())
-@pytest.mark.parametrize("path", ["/predict/", "/feedback/", "/invocations", "/v2/models/iris/infer"])
+@pytest.mark.parametrize(
+    ("content", "encoding", "code", "sentence"), BAD_PACKED.values(), ids=BAD_PACKED.keys()
+)
+@pytest.mark.parametrize(
+    "path", ["/predict/", "/feedback/", "/invocations", "/v2/models/iris/infer"]
+)
 def test_what_cannot_be_unpacked_gets_a_sentence(
     client: TestClient, path: str, content: bytes, encoding: str, code: int, sentence: str
 ) -> None:
-    reply = client.post(path, content=content, headers={"Content-Type": "application/json", "Content-Encoding": encoding})
+    reply = client.post(
+        path,
+        content=content,
+        headers={"Content-Type": "application/json", "Content-Encoding": encoding},
+    )
     assert reply.status_code == code, reply.text
     assert sentence in reply.json().get("error", reply.json().get("message"))
 
 
-@pytest.mark.parametrize("path", ["/health/", "/health", "/health/live", "/ping", "/version", "/v2/health/live", "/iris/health/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health/",
+        "/health",
+        "/health/live",
+        "/ping",
+        "/version",
+        "/v2/health/live",
+        "/iris/health/",
+    ],
+)
 def test_load_balancers_may_ask_by_head(address: tuple[str, int], path: str) -> None:
     """Of a real server: no body follows, and the connection goes on."""
     with httpx.Client(base_url=f"http://{address[0]}:{address[1]}") as http:
@@ -257,8 +400,13 @@ def test_tritons_own_client_unmodified(address: tuple[str, int], binary: bool, k
     assert [(one["name"], one["shape"]) for one in described["inputs"]] == [("input", [-1, 4])]
     assert described["parameters"]["runtime"] == "onnx"
     rows = tritonclient.http.InferInput("input", [2, 4], kind)
-    rows.set_data_from_numpy(np.array(ROWS, dtype=np.float32 if kind == "FP32" else np.float64), binary_data=binary)
-    wanted = [tritonclient.http.InferRequestedOutput(name, binary_data=binary) for name in ("predict", "predict_proba")]
+    rows.set_data_from_numpy(
+        np.array(ROWS, dtype=np.float32 if kind == "FP32" else np.float64), binary_data=binary
+    )
+    wanted = [
+        tritonclient.http.InferRequestedOutput(name, binary_data=binary)
+        for name in ("predict", "predict_proba")
+    ]
     said = client.infer("iris", [rows], outputs=wanted, request_id="7")
     labels = [one.decode() if isinstance(one, bytes) else one for one in said.as_numpy("predict")]
     assert labels == EXPECTED

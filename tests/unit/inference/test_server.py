@@ -33,17 +33,26 @@ def predict(client: TestClient, body: Any) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize(
-    "row", [SETOSA, NAMED, dict(reversed(NAMED.items())), [5, 3, 1, 0]], ids=["list", "named", "otherwise ordered", "integers"]
+    "row",
+    [SETOSA, NAMED, dict(reversed(NAMED.items())), [5, 3, 1, 0]],
+    ids=["list", "named", "otherwise ordered", "integers"],
 )
 def test_a_row_is_predicted(client: TestClient, row: Any) -> None:
     code, said = predict(client, {"instances": [row]})
     assert len(said.pop("prediction_ids")) == 1
-    assert (code, said) == (200, {"predictions": ["setosa"], "model": "iris", "version": "local", "revision": "abc123"})
+    assert (code, said) == (
+        200,
+        {"predictions": ["setosa"], "model": "iris", "version": "local", "revision": "abc123"},
+    )
 
 
 def test_predictions_are_those_of_the_estimator(client: TestClient, trained: Path) -> None:
     flowers = load_data(DATA).test
-    expected = skops.io.load(trained / "model.skops", trusted=["sklearn.tree._tree.Tree"]).predict(flowers).tolist()
+    expected = (
+        skops.io.load(trained / "model.skops", trusted=["sklearn.tree._tree.Tree"])
+        .predict(flowers)
+        .tolist()
+    )
     assert predict(client, {"instances": flowers.to_numpy().tolist()})[1]["predictions"] == expected
 
 
@@ -87,27 +96,50 @@ def test_an_integer_that_no_float_holds(client: TestClient) -> None:
     assert said["error"]
 
 
-@pytest.mark.parametrize("path", ["/health/", "/health", "/health/live", "/metrics/", "/metrics", "/predict/", "/openapi.json", "/docs"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health/",
+        "/health",
+        "/health/live",
+        "/metrics/",
+        "/metrics",
+        "/predict/",
+        "/openapi.json",
+        "/docs",
+    ],
+)
 def test_every_response_says_who_answered(client: TestClient, path: str) -> None:
     reply = client.get(path)
     assert reply.status_code == (405 if path == "/predict/" else 200)
-    assert (reply.headers["x-model-version"], reply.headers["x-model-revision"]) == ("local", "abc123")
+    assert (reply.headers["x-model-version"], reply.headers["x-model-revision"]) == (
+        "local",
+        "abc123",
+    )
 
 
-def test_series_carry_model_version_and_revision(trained: Path, settings: Settings, loaded: LoadedModel) -> None:
+def test_series_carry_model_version_and_revision(
+    trained: Path, settings: Settings, loaded: LoadedModel
+) -> None:
     client = TestClient(create_app(settings, loaded))
     predict(client, {"instances": [SETOSA]})
     predict(client, b"{")
     text = client.get("/metrics/").text
     labels = 'model="iris",revision="abc123",version="local"'
     accuracy = json.loads((trained / "metrics.json").read_text())["accuracy"]
-    assert f'ml_model_accuracy{{model="iris",revision="abc123",source="training",version="local"}} {accuracy}' in text
+    assert (
+        'ml_model_accuracy{model="iris",revision="abc123",source="training",version="local"}'
+        f" {accuracy}" in text
+    )
     assert f"ml_request_count_total{{{labels}}} 2.0" in text
     assert f"ml_request_errors_total{{{labels}}} 0.0" in text
     assert f"ml_request_latency_seconds_count{{{labels}}} 2.0" in text
     assert f"ml_predictions_total{{{labels}}} 1.0" in text
     for outcome in ("correct", "wrong"):
-        assert f'ml_feedback_total{{model="iris",outcome="{outcome}",revision="abc123",version="local"}} 0.0' in text
+        assert (
+            f'ml_feedback_total{{model="iris",outcome="{outcome}",revision="abc123",version="local"}} 0.0'
+            in text
+        )
     assert (
         f'ml_model_info{{digest="{loaded.digest}",model="iris",revision="abc123",runtime="onnx",task="classifier",version="local"}} 1.0'
         in text
@@ -129,17 +161,27 @@ def test_a_failing_model_is_an_error_that_counts(settings: Settings, loaded: Loa
 
 def test_health_says_which_runtime_serves(client: TestClient, loaded: LoadedModel) -> None:
     said = client.get("/health/").json()
-    assert (said["runtime"], said["task"], said["digest"], said["source"]) == ("onnx", "classifier", loaded.digest, "training")
+    assert (said["runtime"], said["task"], said["digest"], said["source"]) == (
+        "onnx",
+        "classifier",
+        loaded.digest,
+        "training",
+    )
 
 
 def test_not_ready_before_the_model_is(settings: Settings) -> None:
     client = TestClient(create_app(settings))
-    assert (client.get("/health/").status_code, client.get("/health/live").status_code) == (503, 200)
+    assert (client.get("/health/").status_code, client.get("/health/live").status_code) == (
+        503,
+        200,
+    )
     assert predict(client, {"instances": [SETOSA]})[0] == 503
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_model_is_refused_with_a_sentence_and_not_executed(copy: Path, spoil: Callable[[Path], None], sentence: str) -> None:
+def test_a_model_is_refused_with_a_sentence_and_not_executed(
+    copy: Path, spoil: Callable[[Path], None], sentence: str
+) -> None:
     spoil(copy)
     with pytest.raises(LoadFailed, match=sentence):
         load_folder(copy, Settings(model_path=copy, max_model=MOST))
@@ -163,11 +205,16 @@ def test_what_the_digest_leaves_out_is_no_model(copy: Path) -> None:
     """Every download writes that file anew: the digest would vouch for none of it."""
     (copy / "model.skops").rename(copy / "registered_model_meta")
     replace_flavor(copy, pickled_model="registered_model_meta")
-    with pytest.raises(LoadFailed, match="names registered_model_meta as the model file, which is no part of the digest"):
+    with pytest.raises(
+        LoadFailed,
+        match="names registered_model_meta as the model file, which is no part of the digest",
+    ):
         load_folder(copy, Settings(model_path=copy, model_digest=tree_digest(copy)))
 
 
-def test_a_pickle_is_loaded_only_where_the_configuration_allows_it(copy: Path, trained: Path) -> None:
+def test_a_pickle_is_loaded_only_where_the_configuration_allows_it(
+    copy: Path, trained: Path
+) -> None:
     estimator = skops.io.load(trained / "model.skops", trusted=["sklearn.tree._tree.Tree"])
     (copy / "model.pkl").write_bytes(pickle.dumps(estimator))
     replace_flavor(copy, pickled_model="model.pkl", serialization_format="cloudpickle")
@@ -211,10 +258,16 @@ WRONG = {
     "another scheme": ({"MODEL_URI": "file:///etc/passwd"}, "MODEL_URI"),
     "a traversal": ({"MODEL_URI": "models:/../x/1"}, "MODEL_URI"),
     "a name with a query": ({"MODEL_URI": "models:/x?y/1"}, "MODEL_URI"),
-    "a digest that is none": ({"MODEL_URI": "models:/iris/1", "MODEL_DIGEST": "md5:1"}, "64 hex digits"),
+    "a digest that is none": (
+        {"MODEL_URI": "models:/iris/1", "MODEL_DIGEST": "md5:1"},
+        "64 hex digits",
+    ),
     "an unknown level": ({"MODEL_URI": "models:/iris/1", "LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
     "a port that is none": ({"MODEL_URI": "models:/iris/1", "PORT": "http"}, "PORT"),
-    "a limit that is none": ({"MODEL_URI": "models:/iris/1", "MAX_ROWS": "-1"}, "MAX_ROWS='-1' is out of range"),
+    "a limit that is none": (
+        {"MODEL_URI": "models:/iris/1", "MAX_ROWS": "-1"},
+        "MAX_ROWS='-1' is out of range",
+    ),
 }
 
 
@@ -228,7 +281,9 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("uri", "name", "version"), NAMES.values(), ids=NAMES.keys())
-def test_a_model_is_served_under_whatever_name_mlflow_takes(uri: str, name: str, version: str) -> None:
+def test_a_model_is_served_under_whatever_name_mlflow_takes(
+    uri: str, name: str, version: str
+) -> None:
     settings = Settings.from_environment({"MODEL_URI": uri})
     assert (settings.name, settings.version) == (name, version)
     assert Application(settings).endpoint(f"/v2/models/{name}/infer") is not None

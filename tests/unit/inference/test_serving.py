@@ -11,7 +11,9 @@ IDLE = {"Traefik": 90, "nginx": 60}
 
 
 @pytest.mark.parametrize("seconds", IDLE.values(), ids=IDLE.keys())
-def test_the_router_closes_an_idle_connection_before_the_server_does(settings: Settings, seconds: int) -> None:
+def test_the_router_closes_an_idle_connection_before_the_server_does(
+    settings: Settings, seconds: int
+) -> None:
     config = configuration(create_app(settings), settings)
     assert config.timeout_keep_alive > seconds
 

@@ -22,7 +22,11 @@ from rollout_inference.together import Asked, Together
 
 POISON = 6.66
 """A value on which the model fails."""
-ROWS = {"setosa": [5.1, 3.5, 1.4, 0.2], "versicolor": [5.9, 2.8, 4.3, 1.3], "virginica": [6.3, 3.3, 6.0, 2.5]}
+ROWS = {
+    "setosa": [5.1, 3.5, 1.4, 0.2],
+    "versicolor": [5.9, 2.8, 4.3, 1.3],
+    "virginica": [6.3, 3.3, 6.0, 2.5],
+}
 
 
 @dataclass
@@ -67,7 +71,9 @@ class Round:
             endpoint = self.app.endpoint(path)
             assert endpoint is not None
             whole = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.together.add(Asked(endpoint, {"path": path, "headers": []}, whole, self.answers.append))
+            self.together.add(
+                Asked(endpoint, {"path": path, "headers": []}, whole, self.answers.append)
+            )
         self.together.settle()
 
     @property
@@ -86,7 +92,10 @@ def rows(*names: str) -> dict[str, Any]:
 
 def tensor(*names: str) -> dict[str, Any]:
     data = [value for name in names for value in ROWS[name]]
-    return {"inputs": [{"name": "x", "shape": [len(names), 4], "datatype": "FP64", "data": data}], "outputs": [{"name": "predict_proba"}]}
+    return {
+        "inputs": [{"name": "x", "shape": [len(names), 4], "datatype": "FP64", "data": data}],
+        "outputs": [{"name": "predict_proba"}],
+    }
 
 
 async def test_requests_of_one_turn_are_one_run_and_each_has_its_own_answer(turn: Round) -> None:
@@ -98,9 +107,15 @@ async def test_requests_of_one_turn_are_one_run_and_each_has_its_own_answer(turn
     assert len(set(ids)) == 5
 
 
-async def test_protocols_share_a_run_and_probabilities_are_those_of_their_rows(turn: Round, settings: Settings) -> None:
+async def test_protocols_share_a_run_and_probabilities_are_those_of_their_rows(
+    turn: Round, settings: Settings
+) -> None:
     infer = f"/v2/models/{settings.name}/infer"
-    await turn.ask(("/predict/", rows("setosa")), (infer, tensor("virginica", "setosa")), ("/invocations", rows("versicolor")))
+    await turn.ask(
+        ("/predict/", rows("setosa")),
+        (infer, tensor("virginica", "setosa")),
+        ("/invocations", rows("versicolor")),
+    )
     assert turn.watched.ran == [4]
     (_, first), (_, second), (_, third) = turn.said
     assert first["predictions"] == ["setosa"]
@@ -112,7 +127,10 @@ async def test_protocols_share_a_run_and_probabilities_are_those_of_their_rows(t
 
 async def test_what_is_wrong_is_answered_and_the_others_go_on(turn: Round) -> None:
     await turn.ask(
-        ("/predict/", rows("setosa")), ("/predict/", b"["), ("/predict/", {"instances": [[1]]}), ("/predict/", rows("virginica"))
+        ("/predict/", rows("setosa")),
+        ("/predict/", b"["),
+        ("/predict/", {"instances": [[1]]}),
+        ("/predict/", rows("virginica")),
     )
     assert turn.watched.ran == [2]
     assert sorted(status for status, _ in turn.said) == [200, 200, 400, 422]
@@ -120,20 +138,26 @@ async def test_what_is_wrong_is_answered_and_the_others_go_on(turn: Round) -> No
 
 async def test_a_request_on_which_the_model_fails_takes_none_with_it(turn: Round) -> None:
     poisoned = {"instances": [[POISON] * 4]}
-    await turn.ask(("/predict/", rows("setosa")), ("/predict/", poisoned), ("/predict/", rows("virginica")))
+    await turn.ask(
+        ("/predict/", rows("setosa")), ("/predict/", poisoned), ("/predict/", rows("virginica"))
+    )
     assert turn.watched.ran == [3, 1, 1, 1]
     assert [status for status, _ in turn.said] == [200, 500, 200]
 
 
 async def test_too_many_rows_for_one_run_are_several(turn: Round) -> None:
     turn.app.state.pace = replace(turn.app.state.pace, rows=3)
-    await turn.ask(("/predict/", rows("setosa", "setosa")), ("/predict/", rows("virginica", "setosa")))
+    await turn.ask(
+        ("/predict/", rows("setosa", "setosa")), ("/predict/", rows("virginica", "setosa"))
+    )
     assert turn.watched.ran == [2, 2]
     await turn.ask(("/predict/", rows(*["setosa"] * 4)))
     assert turn.answers[2] is None, "it is left to the usual way, in a thread"
 
 
-async def test_a_body_that_is_too_large_is_left_to_the_usual_way(turn: Round, settings: Settings) -> None:
+async def test_a_body_that_is_too_large_is_left_to_the_usual_way(
+    turn: Round, settings: Settings
+) -> None:
     await turn.ask(("/predict/", b" " * (settings.max_body + 1)))
     assert turn.answers == [None]
 
@@ -156,14 +180,18 @@ async def test_nothing_asked_is_nothing_done(turn: Round) -> None:
     assert (turn.watched.ran, turn.answers) == ([], [])
 
 
-async def test_a_turn_takes_what_it_has_time_for_and_leaves_the_rest_to_the_next(turn: Round) -> None:
+async def test_a_turn_takes_what_it_has_time_for_and_leaves_the_rest_to_the_next(
+    turn: Round,
+) -> None:
     """Between two turns the event loop hears whoever asks for something else."""
     turn.app.state.pace = Pace(request=0.4 * BUDGET, byte=0, rows=100, size=10_000)
     endpoint = turn.app.endpoint("/predict/")
     assert endpoint is not None
     for _ in range(5):
         body = json.dumps(rows("setosa")).encode()
-        turn.together.add(Asked(endpoint, {"path": "/predict/", "headers": []}, body, turn.answers.append))
+        turn.together.add(
+            Asked(endpoint, {"path": "/predict/", "headers": []}, body, turn.answers.append)
+        )
     seen = []
     while len(turn.answers) < 5:
         await asyncio.sleep(0)
@@ -173,8 +201,16 @@ async def test_a_turn_takes_what_it_has_time_for_and_leaves_the_rest_to_the_next
 
 LEFT = {
     "more bytes than it has time for": (json.dumps(rows("setosa")).encode() + b" " * 10_000, []),
-    "more rows": (json.dumps({"inputs": [{"name": "x", "shape": [101, 4], "datatype": "FP64", "data": [5.0] * 404}]}).encode(), []),
-    "a body that is to be unpacked first": (gzip.compress(json.dumps(rows("setosa")).encode()), [(b"content-encoding", b"gzip")]),
+    "more rows": (
+        json.dumps(
+            {"inputs": [{"name": "x", "shape": [101, 4], "datatype": "FP64", "data": [5.0] * 404}]}
+        ).encode(),
+        [],
+    ),
+    "a body that is to be unpacked first": (
+        gzip.compress(json.dumps(rows("setosa")).encode()),
+        [(b"content-encoding", b"gzip")],
+    ),
 }
 
 
@@ -185,7 +221,9 @@ async def test_what_would_take_the_event_loop_too_long_is_left_to_threads(
     path = f"/v2/models/{settings.name}/infer" if b"inputs" in body else "/predict/"
     endpoint = turn.app.endpoint(path)
     assert endpoint is not None
-    turn.together.add(Asked(endpoint, {"path": path, "headers": headers}, body, turn.answers.append))
+    turn.together.add(
+        Asked(endpoint, {"path": path, "headers": headers}, body, turn.answers.append)
+    )
     await turn.ask(("/predict/", rows("virginica")))
     assert turn.answers[0] is None
     assert turn.watched.ran == [1]
@@ -216,14 +254,25 @@ class Raises(Speaks):
 
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 @pytest.mark.parametrize("defective", [Awaits(), Raises()], ids=["it awaits", "it raises"])
-async def test_a_protocol_with_a_defect_keeps_no_answer_from_the_others_of_its_turn(turn: Round, defective: Speaks) -> None:
+async def test_a_protocol_with_a_defect_keeps_no_answer_from_the_others_of_its_turn(
+    turn: Round, defective: Speaks
+) -> None:
     turn.app.endpoints["invocations"].speaks = defective
-    await turn.ask(("/predict/", rows("setosa")), ("/invocations", rows("setosa")), ("/predict/", rows("virginica")))
+    await turn.ask(
+        ("/predict/", rows("setosa")),
+        ("/invocations", rows("setosa")),
+        ("/predict/", rows("virginica")),
+    )
     assert sorted(status for status, _ in turn.said) == [200, 200, 500]
-    assert [body["predictions"] for status, body in turn.said if status == 200] == [["setosa"], ["virginica"]]
+    assert [body["predictions"] for status, body in turn.said if status == 200] == [
+        ["setosa"],
+        ["virginica"],
+    ]
 
 
-async def test_a_model_that_is_not_asked_inline_any_more_is_left_to_the_usual_way(turn: Round) -> None:
+async def test_a_model_that_is_not_asked_inline_any_more_is_left_to_the_usual_way(
+    turn: Round,
+) -> None:
     turn.watched.inline = False
     await turn.ask(("/predict/", rows("setosa")))
     assert (turn.watched.ran, turn.answers) == ([], [None])

@@ -47,15 +47,23 @@ def test_a_request_is_a_span_of_the_callers_trace(
         client.post("/predict/", json={"instances": [[5.1, 3.5, 1.4, 0.2]] * 3}, headers=headers)
         client.post("/predict/", content=b"{")
     (resource,) = [one for request in collector for one in request.resource_spans]
-    assert {a.key: a.value.string_value for a in resource.resource.attributes}["ml.revision"] == "abc123"
+    assert {a.key: a.value.string_value for a in resource.resource.attributes}[
+        "ml.revision"
+    ] == "abc123"
     first, second = resource.scope_spans[0].spans
-    assert (first.name, first.trace_id.hex(), first.parent_span_id.hex()) == ("POST /predict/", TRACE, "b7ad6b7169203331")
+    assert (first.name, first.trace_id.hex(), first.parent_span_id.hex()) == (
+        "POST /predict/",
+        TRACE,
+        "b7ad6b7169203331",
+    )
     said = {a.key: a.value.int_value for a in first.attributes}
     assert (said["http.response.status_code"], said["ml.rows"]) == (200, 3)
     assert {a.key: a.value.int_value for a in second.attributes}["http.response.status_code"] == 400
 
 
-def test_without_an_endpoint_nothing_is_traced(settings: Settings, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_endpoint_nothing_is_traced(
+    settings: Settings, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
     app = create_app(settings, loaded)
     with TestClient(app):

@@ -1,4 +1,6 @@
-"""Requests that find no route are requests: a gate sees predictions that went astray, and neither browsers nor scanners nor probes."""
+"""Requests that find no route are requests: a gate sees predictions that went astray, and neither
+browsers nor scanners nor probes.
+"""
 
 import re
 
@@ -10,7 +12,10 @@ from rollout_inference.loading import LoadedModel
 from rollout_inference.settings import Settings
 
 ROW = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
-JSON, FORM = {"Content-Type": "application/json"}, {"Content-Type": "application/x-www-form-urlencoded"}
+JSON, FORM = (
+    {"Content-Type": "application/json"},
+    {"Content-Type": "application/x-www-form-urlencoded"},
+)
 
 
 @pytest.fixture
@@ -19,9 +24,16 @@ def fresh(settings: Settings, loaded: LoadedModel) -> TestClient:
 
 
 def counted(client: TestClient) -> dict[str, float]:
-    """Requests, errors and unrouted ones by kind, as Prometheus would read them; and how many had their time taken."""
+    """Requests, errors and unrouted ones by kind, as Prometheus would read them; and how many had
+    their time taken.
+    """
     text = client.get("/metrics/").text
-    found = {name: float(value) for name, value in re.findall(r"^ml_request_(count|errors)_total\{.*} (.*)$", text, re.MULTILINE)}
+    found = {
+        name: float(value)
+        for name, value in re.findall(
+            r"^ml_request_(count|errors)_total\{.*} (.*)$", text, re.MULTILINE
+        )
+    }
     unrouted = re.findall(r'^ml_request_unrouted_total\{kind="(\w+)".*} (.*)$', text, re.MULTILINE)
     timed = re.findall(r"^ml_request_latency_seconds_count\{.*} (.*)$", text, re.MULTILINE)
     return {**found, **{kind: float(value) for kind, value in unrouted}, "timed": float(timed[0])}
@@ -59,12 +71,28 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize(("method", "path", "headers"), HARMLESS.values(), ids=HARMLESS.keys())
-def test_what_is_no_prediction_is_counted_apart(fresh: TestClient, method: str, path: str, headers: dict[str, str]) -> None:
-    assert fresh.request(method, path, content=b"x=1" if method == "POST" else None, headers=headers).status_code in {404, 405}
+def test_what_is_no_prediction_is_counted_apart(
+    fresh: TestClient, method: str, path: str, headers: dict[str, str]
+) -> None:
+    assert fresh.request(
+        method, path, content=b"x=1" if method == "POST" else None, headers=headers
+    ).status_code in {404, 405}
     assert counted(fresh) == {"count": 0, "errors": 0, "prediction": 0, "other": 1, "timed": 0}
 
 
-@pytest.mark.parametrize("path", ["/health/", "/health", "/health/live", "/ping", "/version", "/metrics", "/v2/health/ready", "/docs"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health/",
+        "/health",
+        "/health/live",
+        "/ping",
+        "/version",
+        "/metrics",
+        "/v2/health/ready",
+        "/docs",
+    ],
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_what_finds_its_route_is_not_among_them(fresh: TestClient, method: str, path: str) -> None:
     assert fresh.request(method, path).status_code == 200

@@ -1,4 +1,6 @@
-"""Estimators and pipelines of every kind, on numbers far from zero, answer as scikit-learn whatever serves them."""
+"""Estimators and pipelines of every kind, on numbers far from zero, answer as scikit-learn whatever
+serves them.
+"""
 
 import pytest
 

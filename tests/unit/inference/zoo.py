@@ -1,4 +1,6 @@
-"""Estimators and pipelines of every kind, and data near zero and far from it, to hold what is served against scikit-learn."""
+"""Estimators and pipelines of every kind, and data near zero and far from it, to hold what is
+served against scikit-learn.
+"""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -43,7 +45,11 @@ from sklearn.linear_model import (
     SGDClassifier,
 )
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TunedThresholdClassifierCV,
+)
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
@@ -79,7 +85,9 @@ NAMES = np.array(["high", "low", "middle"])
 
 @dataclass(frozen=True)
 class Data:
-    """rows: (n, WIDTH) to learn from; fresh: rows like them that nobody learnt from; labels, numbers: what is learnt."""
+    """rows: (n, WIDTH) to learn from; fresh: rows like them that nobody learnt from; labels,
+    numbers: what is learnt.
+    """
 
     rows: Rows
     fresh: Rows
@@ -89,9 +97,17 @@ class Data:
 
 def _data(offset: list[float], spread: list[float], decimals: int, kind: str = "normal") -> Data:
     random = np.random.default_rng(5)
-    drawn = random.normal(size=(1_400, WIDTH)) if kind == "normal" else np.exp(random.normal(size=(1_400, WIDTH)))
+    drawn = (
+        random.normal(size=(1_400, WIDTH))
+        if kind == "normal"
+        else np.exp(random.normal(size=(1_400, WIDTH)))
+    )
     whole = np.abs(np.round(np.array(offset) + drawn * np.array(spread), decimals))
-    score = drawn @ np.array([1.0, -1.0, 0.5, 0.7]) + 0.5 * drawn[:, 0] * drawn[:, 1] + random.normal(size=1_400) * 0.3
+    score = (
+        drawn @ np.array([1.0, -1.0, 0.5, 0.7])
+        + 0.5 * drawn[:, 0] * drawn[:, 1]
+        + random.normal(size=1_400) * 0.3
+    )
     labels = NAMES[np.digitize(score, np.quantile(score, [0.3, 0.7]))]
     return Data(whole[:400], whole[400:], labels[:400], (100 * score)[:400])
 
@@ -128,7 +144,9 @@ def _two() -> list[tuple[str, Any]]:
 
 
 def _coded(encoder: Any, last: Any) -> Any:
-    return make_pipeline(ColumnTransformer([("codes", encoder, [0])], remainder="passthrough"), last)
+    return make_pipeline(
+        ColumnTransformer([("codes", encoder, [0])], remainder="passthrough"), last
+    )
 
 
 CLASSIFIERS: dict[str, Callable[[], Any]] = {
@@ -162,62 +180,111 @@ CLASSIFIERS: dict[str, Callable[[], Any]] = {
     "stacking": lambda: StackingClassifier(_two(), cv=2),
     "stacking, a forest last": lambda: StackingClassifier(_two(), _forest(), cv=2),
     "calibrated naive Bayes": lambda: CalibratedClassifierCV(GaussianNB(), cv=2),
-    "calibrated forest, isotonic": lambda: CalibratedClassifierCV(_forest(), method="isotonic", cv=2),
+    "calibrated forest, isotonic": lambda: CalibratedClassifierCV(
+        _forest(), method="isotonic", cv=2
+    ),
     "calibrated linear SVC": lambda: CalibratedClassifierCV(LinearSVC(random_state=0), cv=2),
     "one against the rest": lambda: OneVsRestClassifier(_logistic()),
     "one against one": lambda: OneVsOneClassifier(_logistic()),
-    "grid search": lambda: GridSearchCV(make_pipeline(StandardScaler(), _logistic()), {"logisticregression__C": [0.1, 1]}, cv=2),
+    "grid search": lambda: GridSearchCV(
+        make_pipeline(StandardScaler(), _logistic()), {"logisticregression__C": [0.1, 1]}, cv=2
+    ),
     "grid search, scaled forest": lambda: GridSearchCV(
-        make_pipeline(StandardScaler(), _forest()), {"randomforestclassifier__max_depth": [3, 9]}, cv=2
+        make_pipeline(StandardScaler(), _forest()),
+        {"randomforestclassifier__max_depth": [3, 9]},
+        cv=2,
     ),
     "scaled logistic regression": lambda: make_pipeline(StandardScaler(), _logistic()),
     "scaled tree": lambda: make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)),
     "scaled forest": lambda: make_pipeline(MinMaxScaler(), _forest()),
-    "scaled gradient boosting": lambda: make_pipeline(RobustScaler(), GradientBoostingClassifier(**SMALL)),
-    "scaled histogram boosting": lambda: make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=20, random_state=0)),
+    "scaled gradient boosting": lambda: make_pipeline(
+        RobustScaler(), GradientBoostingClassifier(**SMALL)
+    ),
+    "scaled histogram boosting": lambda: make_pipeline(
+        StandardScaler(), HistGradientBoostingClassifier(max_iter=20, random_state=0)
+    ),
     "scaled SVC": lambda: make_pipeline(StandardScaler(), SVC()),
     "scaled linear SVC": lambda: make_pipeline(StandardScaler(), LinearSVC(random_state=0)),
-    "scaled SGD, log loss": lambda: make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)),
-    "scaled SGD, modified Huber": lambda: make_pipeline(StandardScaler(), SGDClassifier(loss="modified_huber", random_state=0)),
-    "scaled network": lambda: make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=200, random_state=0)),
-    "scaled neighbours": lambda: make_pipeline(StandardScaler(), KNeighborsClassifier(algorithm="brute")),
-    "principal components, logistic regression": lambda: make_pipeline(StandardScaler(), PCA(2), _logistic()),
+    "scaled SGD, log loss": lambda: make_pipeline(
+        StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)
+    ),
+    "scaled SGD, modified Huber": lambda: make_pipeline(
+        StandardScaler(), SGDClassifier(loss="modified_huber", random_state=0)
+    ),
+    "scaled network": lambda: make_pipeline(
+        StandardScaler(), MLPClassifier((8,), max_iter=200, random_state=0)
+    ),
+    "scaled neighbours": lambda: make_pipeline(
+        StandardScaler(), KNeighborsClassifier(algorithm="brute")
+    ),
+    "principal components, logistic regression": lambda: make_pipeline(
+        StandardScaler(), PCA(2), _logistic()
+    ),
     "principal components, forest": lambda: make_pipeline(StandardScaler(), PCA(3), _forest()),
-    "polynomial, logistic regression": lambda: make_pipeline(StandardScaler(), PolynomialFeatures(), _logistic()),
-    "polynomial, tree": lambda: make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)),
-    "logarithm, logistic regression": lambda: make_pipeline(FunctionTransformer(np.log1p), StandardScaler(), _logistic()),
+    "polynomial, logistic regression": lambda: make_pipeline(
+        StandardScaler(), PolynomialFeatures(), _logistic()
+    ),
+    "polynomial, tree": lambda: make_pipeline(
+        PolynomialFeatures(), DecisionTreeClassifier(random_state=0)
+    ),
+    "logarithm, logistic regression": lambda: make_pipeline(
+        FunctionTransformer(np.log1p), StandardScaler(), _logistic()
+    ),
     "Box-Cox": lambda: make_pipeline(PowerTransformer("box-cox"), _logistic()),
     "power, forest": lambda: make_pipeline(PowerTransformer(), _forest()),
-    "quantiles, logistic regression": lambda: make_pipeline(QuantileTransformer(n_quantiles=50), _logistic()),
-    "bins, logistic regression": lambda: make_pipeline(KBinsDiscretizer(5, quantile_method="averaged_inverted_cdf"), _logistic()),
-    "splines, ridge": lambda: make_pipeline(StandardScaler(), SplineTransformer(), RidgeClassifier()),
+    "quantiles, logistic regression": lambda: make_pipeline(
+        QuantileTransformer(n_quantiles=50), _logistic()
+    ),
+    "bins, logistic regression": lambda: make_pipeline(
+        KBinsDiscretizer(5, quantile_method="averaged_inverted_cdf"), _logistic()
+    ),
+    "splines, ridge": lambda: make_pipeline(
+        StandardScaler(), SplineTransformer(), RidgeClassifier()
+    ),
     "chosen columns, forest": lambda: make_pipeline(
-        ColumnTransformer([("scaled", StandardScaler(), [0, 2])], remainder="passthrough"), _forest()
+        ColumnTransformer([("scaled", StandardScaler(), [0, 2])], remainder="passthrough"),
+        _forest(),
     ),
     "best columns": lambda: make_pipeline(SelectKBest(k=2), StandardScaler(), _logistic()),
     "elimination, forest": lambda: RFE(_forest(), n_features_to_select=2),
     "voting of scaled members": lambda: VotingClassifier(
-        [("a", make_pipeline(StandardScaler(), _logistic())), ("b", make_pipeline(StandardScaler(), _forest()))], voting="soft"
+        [
+            ("a", make_pipeline(StandardScaler(), _logistic())),
+            ("b", make_pipeline(StandardScaler(), _forest())),
+        ],
+        voting="soft",
     ),
     "stacking of scaled members": lambda: StackingClassifier(
-        [("a", make_pipeline(StandardScaler(), _logistic())), ("b", make_pipeline(MinMaxScaler(), _forest()))], cv=2
+        [
+            ("a", make_pipeline(StandardScaler(), _logistic())),
+            ("b", make_pipeline(MinMaxScaler(), _forest())),
+        ],
+        cv=2,
     ),
     "bagged scaled trees": lambda: BaggingClassifier(
         make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)), 5, random_state=0
     ),
-    "calibrated scaled forest": lambda: CalibratedClassifierCV(make_pipeline(StandardScaler(), _forest()), cv=2),
+    "calibrated scaled forest": lambda: CalibratedClassifierCV(
+        make_pipeline(StandardScaler(), _forest()), cv=2
+    ),
 }
 THRESHOLDS: dict[str, Callable[[], Any]] = {
-    "fixed threshold": lambda: FixedThresholdClassifier(make_pipeline(StandardScaler(), _logistic()), threshold=0.8),
+    "fixed threshold": lambda: FixedThresholdClassifier(
+        make_pipeline(StandardScaler(), _logistic()), threshold=0.8
+    ),
     "fixed threshold, forest": lambda: FixedThresholdClassifier(_forest(), threshold=0.8),
-    "tuned threshold": lambda: TunedThresholdClassifierCV(make_pipeline(StandardScaler(), _logistic()), cv=2),
+    "tuned threshold": lambda: TunedThresholdClassifierCV(
+        make_pipeline(StandardScaler(), _logistic()), cv=2
+    ),
 }
 """Of two classes."""
 CODES: dict[str, Callable[[], Any]] = {
     "one hot, logistic regression": lambda: _coded(OneHotEncoder(), _logistic()),
     "one hot, forest": lambda: _coded(OneHotEncoder(sparse_output=False), _forest()),
     "ordinal, forest": lambda: _coded(OrdinalEncoder(), _forest()),
-    "ordinal, scaled logistic regression": lambda: _coded(OrdinalEncoder(), make_pipeline(StandardScaler(), _logistic())),
+    "ordinal, scaled logistic regression": lambda: _coded(
+        OrdinalEncoder(), make_pipeline(StandardScaler(), _logistic())
+    ),
 }
 """Of rows with a column of codes."""
 REGRESSORS: dict[str, Callable[[], Any]] = {
@@ -243,14 +310,20 @@ REGRESSORS: dict[str, Callable[[], Any]] = {
     "network": lambda: MLPRegressor(hidden_layer_sizes=(8,), max_iter=60, random_state=0),
     "scaled ridge": lambda: make_pipeline(StandardScaler(), Ridge()),
     "scaled tree": lambda: make_pipeline(StandardScaler(), DecisionTreeRegressor(random_state=0)),
-    "scaled network": lambda: make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(8,), max_iter=100, random_state=0)),
+    "scaled network": lambda: make_pipeline(
+        StandardScaler(), MLPRegressor(hidden_layer_sizes=(8,), max_iter=100, random_state=0)
+    ),
     "polynomial": lambda: make_pipeline(StandardScaler(), PolynomialFeatures(), Ridge()),
     "voting": lambda: VotingRegressor([("a", Ridge()), ("b", RandomForestRegressor(**SMALL))]),
-    "stacking": lambda: StackingRegressor([("a", Ridge()), ("b", RandomForestRegressor(**SMALL))], cv=2),
+    "stacking": lambda: StackingRegressor(
+        [("a", Ridge()), ("b", RandomForestRegressor(**SMALL))], cv=2
+    ),
 }
 OTHERS: dict[str, Callable[[], Any]] = {
     "k means": lambda: KMeans(3, random_state=0, n_init=1),
-    "k means, scaled": lambda: make_pipeline(StandardScaler(), MiniBatchKMeans(3, random_state=0, n_init=1)),
+    "k means, scaled": lambda: make_pipeline(
+        StandardScaler(), MiniBatchKMeans(3, random_state=0, n_init=1)
+    ),
     "Gaussian mixture": lambda: make_pipeline(StandardScaler(), GaussianMixture(3, random_state=0)),
     "isolation forest": lambda: IsolationForest(**SMALL),
     "one-class SVM": lambda: make_pipeline(StandardScaler(), OneClassSVM(nu=0.1)),
@@ -260,10 +333,15 @@ PAIRS: dict[str, Callable[[Data], Any]] = {
         data.rows, np.column_stack([data.numbers, -data.numbers])
     ),
     "two labels, forest": lambda data: _forest().fit(
-        data.rows, np.column_stack([data.labels == "low", data.rows[:, 1] > np.median(data.rows[:, 1])]).astype(int)
+        data.rows,
+        np.column_stack(
+            [data.labels == "low", data.rows[:, 1] > np.median(data.rows[:, 1])]
+        ).astype(int),
     ),
     "truths, forest": lambda data: _forest().fit(data.rows, data.labels == "low"),
-    "labels of 0.0 and 1.0": lambda data: make_pipeline(StandardScaler(), _logistic()).fit(data.rows, (data.labels == "low").astype(float)),
+    "labels of 0.0 and 1.0": lambda data: make_pipeline(StandardScaler(), _logistic()).fit(
+        data.rows, (data.labels == "low").astype(float)
+    ),
 }
 """Of other labels than words, and of several outputs."""
 KINDS: dict[str, Mapping[str, Callable[..., Any]]] = {
@@ -274,15 +352,23 @@ KINDS: dict[str, Mapping[str, Callable[..., Any]]] = {
     ", unlabelled": OTHERS,
     ", other labels": PAIRS,
 }
-UNFIT = {("nu-SVC", "Unix seconds"), ("nu-SVC", "Unix milliseconds"), ("Box-Cox", "Unix milliseconds")}
+UNFIT = {
+    ("nu-SVC", "Unix seconds"),
+    ("nu-SVC", "Unix milliseconds"),
+    ("Box-Cox", "Unix milliseconds"),
+}
 """What scikit-learn itself cannot fit to these data."""
 MODELS = [name + kind for kind, some in KINDS.items() for name in some]
 
 
 def fitted(model: str, data: Data) -> tuple[Any, Data]:
-    """The estimator of that name, fitted, and the data that it was fitted to. Raises ValueError where it takes no such data."""
+    """The estimator of that name, fitted, and the data that it was fitted to. Raises ValueError
+    where it takes no such data.
+    """
     name, comma, kind = model.rpartition(", ")
-    some: Mapping[str, Callable[..., Any]] = KINDS.get(comma + kind, CLASSIFIERS) if comma else CLASSIFIERS
+    some: Mapping[str, Callable[..., Any]] = (
+        KINDS.get(comma + kind, CLASSIFIERS) if comma else CLASSIFIERS
+    )
     name = name if comma and comma + kind in KINDS else model
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -291,9 +377,17 @@ def fitted(model: str, data: Data) -> tuple[Any, Data]:
         estimator = some[name]()
         if some is CODES:
             data = codes(data)
-        target = data.numbers if some is REGRESSORS else data.labels == "low" if some is THRESHOLDS else data.labels
+        target = (
+            data.numbers
+            if some is REGRESSORS
+            else data.labels == "low"
+            if some is THRESHOLDS
+            else data.labels
+        )
         target = np.where(target, "yes", "no") if some is THRESHOLDS else target
-        return (estimator.fit(data.rows) if some is OTHERS else estimator.fit(data.rows, target)), data
+        return (
+            estimator.fit(data.rows) if some is OTHERS else estimator.fit(data.rows, target)
+        ), data
 
 
 @dataclass(frozen=True)
@@ -313,13 +407,22 @@ def artifact(example: Rows) -> Artifact:
 
 
 def compared(estimator: Any, data: Data, count: int, known: bool) -> Outcome:
-    """What is served beside scikit-learn: on other rows than those of the proof; known: whether training rows are among the proof's."""
+    """What is served beside scikit-learn: on other rows than those of the proof; known: whether
+    training rows are among the proof's.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plan, content = conversion.plan(estimator, artifact(data.rows[:2]), data.rows if known else None)
+        plan, content = conversion.plan(
+            estimator, artifact(data.rows[:2]), data.rows if known else None
+        )
         if plan.shape is None:
             return Outcome(plan, 0, 0, "")
         shown = evidence.proof(estimator, artifact(data.fresh), data.rows, seed=11, count=count)
         said = OnnxRuntime(content, plan.shape).answers(shown.points)
         differs = disagreement(plan.task, shown, said)
-    return Outcome(plan, len(shown.points), 0 if shown.tied is None else int(shown.tied.sum()), "" if differs is None else differs.what)
+    return Outcome(
+        plan,
+        len(shown.points),
+        0 if shown.tied is None else int(shown.tied.sum()),
+        "" if differs is None else differs.what,
+    )

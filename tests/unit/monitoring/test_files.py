@@ -1,4 +1,6 @@
-"""The rules and the dashboard as files: runbooks, tests and copies exist, and no series is asked for that nobody exports."""
+"""The rules and the dashboard as files: runbooks, tests and copies exist, and no series is asked
+for that nobody exports.
+"""
 
 import json
 import re
@@ -32,23 +34,36 @@ def test_an_alert_leads_to_its_runbook(name: str) -> None:
 
 
 def test_every_alert_fires_in_a_test() -> None:
-    fired = {t["alertname"] for test in TESTS["tests"] for t in test.get("alert_rule_test", ()) if t["exp_alerts"]}
+    fired = {
+        t["alertname"]
+        for test in TESTS["tests"]
+        for t in test.get("alert_rule_test", ())
+        if t["exp_alerts"]
+    }
     assert fired == set(ALERTS)
 
 
 def exported() -> set[str]:
-    """Names of all samples that the operator exports, and of all that the model server's sources name, with every suffix."""
+    """Names of all samples that the operator exports, and of all that the model server's sources
+    name, with every suffix.
+    """
     bases = {metric.name for metric in REGISTRY.collect()}
     for file in (ROOT / "inference" / "rollout_inference").glob("*.py"):
         bases |= set(re.findall(r'"(ml_[a-z0-9_]+)"', file.read_text()))
-    return {base.removesuffix("_total") + suffix for base in bases for suffix in ("", "_total", "_bucket", "_count", "_sum")}
+    return {
+        base.removesuffix("_total") + suffix
+        for base in bases
+        for suffix in ("", "_total", "_bucket", "_count", "_sum")
+    }
 
 
 def asked() -> dict[str, str]:
     """Every expression, by where it stands."""
     found = {rule.get("alert") or rule["record"]: rule["expr"] for rule in ALL}
     for panel in DASHBOARD["panels"]:
-        found |= {f"{panel['title']} {target['refId']}": target["expr"] for target in panel["targets"]}
+        found |= {
+            f"{panel['title']} {target['refId']}": target["expr"] for target in panel["targets"]
+        }
     return found
 
 
@@ -60,14 +75,23 @@ def test_only_series_that_exist_are_asked_for(place: str, expression: str) -> No
 
 
 def sources() -> set[str]:
-    """Every value of `source` that the model server exports: what the trainer measured, then labels."""
+    """Every value of `source` that the model server exports: what the trainer measured, then
+    labels.
+    """
     registry = CollectorRegistry()
-    measured = Measured("ml_model_accuracy", "Share of right answers", ("iris", "1", "abc"), Window(10, 1), registry)
+    measured = Measured(
+        "ml_model_accuracy", "Share of right answers", ("iris", "1", "abc"), Window(10, 1), registry
+    )
     found: set[str] = set()
-    shows: tuple[Callable[[], object], ...] = (lambda: measured.trained(0.9, 30), lambda: measured.add(1.0))
+    shows: tuple[Callable[[], object], ...] = (
+        lambda: measured.trained(0.9, 30),
+        lambda: measured.add(1.0),
+    )
     for show in shows:
         show()
-        found |= {sample.labels["source"] for metric in registry.collect() for sample in metric.samples}
+        found |= {
+            sample.labels["source"] for metric in registry.collect() for sample in metric.samples
+        }
     return found
 
 
@@ -82,10 +106,14 @@ def test_a_source_that_is_written_of_is_one_that_the_server_exports() -> None:
     named = {
         (file.relative_to(ROOT).as_posix(), value)
         for file in WRITTEN
-        for values in re.findall(r'\bsource(?:=~|=|!=|!~|: )\\?"?([a-z|]+)\b(?!:)', file.read_text(encoding="utf-8"))
+        for values in re.findall(
+            r'\bsource(?:=~|=|!=|!~|: )\\?"?([a-z|]+)\b(?!:)', file.read_text(encoding="utf-8")
+        )
         for value in values.split("|")
     }
-    assert {"docs/inference.md", "docs/monitoring.md", "monitoring/rules.test.yaml"} <= {file for file, _ in named}
+    assert {"docs/inference.md", "docs/monitoring.md", "monitoring/rules.test.yaml"} <= {
+        file for file, _ in named
+    }
     assert sources() == {"training", "feedback"}
     assert {(file, value) for file, value in named if value not in sources()} == set()
 
@@ -95,7 +123,11 @@ def test_panels_do_not_lie_on_each_other() -> None:
     assert len({p["id"] for p in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     for panel in DASHBOARD["panels"]:
         at = panel["gridPos"]
-        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
         assert max(x for x, _ in cells) < 24
         assert not cells & taken
         taken |= cells
@@ -104,4 +136,6 @@ def test_panels_do_not_lie_on_each_other() -> None:
 @pytest.mark.parametrize("name", ["rules.yaml", "dashboard.json"])
 def test_the_chart_has_the_same(name: str) -> None:
     copy = (ROOT / "charts" / "rollout-operator" / "files" / name).read_text()
-    assert copy == (ROOT / "monitoring" / name).read_text(), f"run: cp monitoring/{name} charts/rollout-operator/files/"
+    assert copy == (ROOT / "monitoring" / name).read_text(), (
+        f"run: cp monitoring/{name} charts/rollout-operator/files/"
+    )

@@ -1,4 +1,6 @@
-"""Every series, label and value that is written of, in documents, rules, their tests and the dashboard, is one that is exported."""
+"""Every series, label and value that is written of, in documents, rules, their tests and the
+dashboard, is one that is exported.
+"""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +12,6 @@ import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from rollout_bridge.outcome import Outcome
-from rollout_bridge.telemetry import WEBHOOKS as _WEBHOOKS  # noqa: F401 - registers what the bridge exports
 from rollout_inference.metrics import UNROUTED, Metrics
 from rollout_inference.protocols.labels import REASONS
 from rollout_inference.runtimes import OnnxRuntime
@@ -44,9 +45,13 @@ VALUES: dict[tuple[str, str], set[str]] = {
     ("modelrollout_prometheus_queries", "metric"): {one.value for one in Metric},
     ("modelrollout_prometheus_queries", "outcome"): {"ok", "unreachable"},
     ("modelrollout_reconcile_errors", "kind"): {
-        one.__name__ for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.CallFailed)
+        one.__name__
+        for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, errors.CallFailed)
     },
-    ("modelrollout_registry_requests", "outcome"): {one.__name__ for one in get_args(Resolution)} | {"Written", "WriteFailed"},
+    ("modelrollout_registry_requests", "outcome"): (
+        {one.__name__ for one in get_args(Resolution)} | {"Written", "WriteFailed"}
+    ),
     ("modelrollout_stalled", "reason"): {one.value for one in Reason},
     ("modelrollout_transitions", "phase"): {one.value for one in Phase},
     ("modelrollout_transitions", "reason"): {one.value for one in Reason},
@@ -76,7 +81,11 @@ def exported() -> dict[str, frozenset[str]]:
 
 KNOWN = exported()
 RECORDED = {
-    rule["record"]: frozenset(re.split(r",\s*", match[1])) if (match := re.search(r"\bby \(([a-z_, ]+)\)", rule["expr"])) else frozenset()
+    rule["record"]: (
+        frozenset(re.split(r",\s*", match[1]))
+        if (match := re.search(r"\bby \(([a-z_, ]+)\)", rule["expr"]))
+        else frozenset()
+    )
     for rule in ALL
     if "record" in rule
 }
@@ -85,13 +94,20 @@ RECORDED = {
 def base(series: str) -> str:
     """The name under which a series is registered."""
     return next(
-        (name for s in ("_total", "_bucket", "_count", "_sum") if (name := series.removesuffix(s)) != series and name in KNOWN), series
+        (
+            name
+            for s in ("_total", "_bucket", "_count", "_sum")
+            if (name := series.removesuffix(s)) != series and name in KNOWN
+        ),
+        series,
     )
 
 
 @dataclass(frozen=True)
 class Written:
-    """One selector: series, label and values, and where it stands; no values where only the label is named."""
+    """One selector: series, label and values, and where it stands; no values where only the label
+    is named.
+    """
 
     file: str
     series: str
@@ -105,13 +121,30 @@ ITEM = re.compile(r'\s*([a-z_]+)\s*(?:(=~|!~|!=|=)\s*"?([^"]*)"?)?\s*')
 
 def pages() -> list[Path]:
     """Where people read of series, and what asks for them."""
-    found = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "monitoring").glob("*.*"), *(ROOT / "charts").rglob("files/*.*")]
-    return sorted({*found, *(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "charts").glob("*/templates/**/*.*")})
+    found = [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "monitoring").glob("*.*"),
+        *(ROOT / "charts").rglob("files/*.*"),
+    ]
+    return sorted(
+        {
+            *found,
+            *(ROOT / "notebooks").glob("*.ipynb"),
+            *(ROOT / "charts").glob("*/templates/**/*.*"),
+        }
+    )
 
 
 def text(file: Path) -> str:
     """As it is meant: without JSON's and Markdown's escapes."""
-    return file.read_text(encoding="utf-8").replace('\\"', '"').replace("\\|", "|").replace('"|"', "|").replace("\\n", "\n")
+    return (
+        file.read_text(encoding="utf-8")
+        .replace('\\"', '"')
+        .replace("\\|", "|")
+        .replace('"|"', "|")
+        .replace("\\n", "\n")
+    )
 
 
 def written() -> Iterator[Written]:
@@ -124,7 +157,9 @@ def written() -> Iterator[Written]:
                     continue
                 label, operator, value = item.groups()
                 values = tuple(re.split(r"\|", value)) if value and "$" not in value else ()
-                yield Written(place, series, label, values if operator in {"=", "!="} or values else ())
+                yield Written(
+                    place, series, label, values if operator in {"=", "!="} or values else ()
+                )
 
 
 SELECTORS = sorted(set(written()), key=lambda one: (one.file, one.series, one.label, one.values))
@@ -149,7 +184,11 @@ def test_a_selector_asks_for_what_is_exported(file: str) -> None:
         elif one.label not in allowed(one.series):
             wrong.append(f"{one.series}: no label {one.label}")
         elif (of := VALUES.get((base(one.series), one.label))) is not None:
-            wrong += [f"{one.series}: {one.label} is never {value}" for value in one.values if value not in of]
+            wrong += [
+                f"{one.series}: {one.label} is never {value}"
+                for value in one.values
+                if value not in of
+            ]
     assert wrong == []
 
 
@@ -162,13 +201,20 @@ def test_selectors_are_found_where_they_stand() -> None:
         "monitoring/rules.test.yaml",
         "monitoring/dashboard.json",
     } <= {one.file for one in SELECTORS}
-    assert Written("monitoring/rules.test.yaml", "modelrollout_phase", "phase", ("Trial",)) in SELECTORS
+    assert (
+        Written("monitoring/rules.test.yaml", "modelrollout_phase", "phase", ("Trial",))
+        in SELECTORS
+    )
 
 
 def test_every_label_of_ours_has_its_words_here() -> None:
-    """A new series or label is in the tests above once somebody says whether its values are words."""
+    """A new series or label is in the tests above once somebody says whether its values are
+    words.
+    """
     free = SERVED | {"namespace", "name", "digest", "verb", "resource", "code"}
-    assert {(series, label) for series, labels in KNOWN.items() for label in labels - free} == VALUES.keys()
+    assert {
+        (series, label) for series, labels in KNOWN.items() for label in labels - free
+    } == VALUES.keys()
     assert all(VALUES.values())
 
 

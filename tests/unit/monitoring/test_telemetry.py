@@ -11,7 +11,17 @@ from prometheus_client import REGISTRY
 from rollout_operator import telemetry
 from rollout_operator.domain.conditions import conditions
 from rollout_operator.domain.spec import Evidence
-from rollout_operator.domain.status import Attempt, GateStatus, Measurement, Phase, Reason, Shortage, Status, Unrouted, Verdict
+from rollout_operator.domain.status import (
+    Attempt,
+    GateStatus,
+    Measurement,
+    Phase,
+    Reason,
+    Shortage,
+    Status,
+    Unrouted,
+    Verdict,
+)
 from rollout_operator.engine import Engine
 from rollout_operator.errors import CallFailed
 from rollout_operator.reconcile import Ports
@@ -30,21 +40,36 @@ def alone() -> Iterator[None]:
 def shown(key: tuple[str, str] = KEY) -> dict[str, float]:
     """Every series of one rollout, as `metric{labels besides namespace and name}`."""
     return {
-        f"{sample.name}{{{','.join(v for k, v in sorted(sample.labels.items()) if k not in {'namespace', 'name'})}}}": sample.value
+        f"{sample.name}{{{','.join(v for k, v in sorted(sample.labels.items()) if k not in {'namespace', 'name'})}}}": (
+            sample.value
+        )
         for metric in REGISTRY.collect()
         for sample in metric.samples
-        if (sample.labels.get("namespace"), sample.labels.get("name")) == key and not sample.name.endswith("_created")
+        if (sample.labels.get("namespace"), sample.labels.get("name")) == key
+        and not sample.name.endswith("_created")
     }
 
 
 def gate(metric: str = "accuracy", value: float | None = 0.9, **changes: object) -> GateStatus:
-    values: dict[str, object] = {"threshold": 0.7, "measurement": Measurement.PASS, "at": at(1), "revision": "abc"}
+    values: dict[str, object] = {
+        "threshold": 0.7,
+        "measurement": Measurement.PASS,
+        "at": at(1),
+        "revision": "abc",
+    }
     return GateStatus.model_validate({"metric": metric, "value": value, **values, **changes})
 
 
 def ended(attempt: int, verdict: Verdict) -> Attempt:
     return Attempt(
-        attempt=attempt, uri="models:/iris/1", revision="abc", verdict=verdict, reason="r", message="m", started=at(0), ended=at(attempt)
+        attempt=attempt,
+        uri="models:/iris/1",
+        revision="abc",
+        verdict=verdict,
+        reason="r",
+        message="m",
+        started=at(0),
+        ended=at(attempt),
     )
 
 
@@ -74,7 +99,16 @@ def test_what_is_not_so_any_more_goes() -> None:
 
 
 def test_two_gates_of_one_metric_are_told_apart() -> None:
-    telemetry.show(KEY, on_trial(gates=(gate(value=0.9), gate(value=0.8, evidence=Evidence.LABELLED), gate(value=0.02, threshold=0.05))))
+    telemetry.show(
+        KEY,
+        on_trial(
+            gates=(
+                gate(value=0.9),
+                gate(value=0.8, evidence=Evidence.LABELLED),
+                gate(value=0.02, threshold=0.05),
+            )
+        ),
+    )
     now = shown()
     assert now["modelrollout_gate_value{Reported,accuracy}"] == 0.9
     assert now["modelrollout_gate_value{Labelled,accuracy}"] == 0.8
@@ -83,16 +117,24 @@ def test_two_gates_of_one_metric_are_told_apart() -> None:
 
 ENDINGS = {
     "the first": ((), (ended(1, Verdict.PROMOTED),), {"Promoted": 1}),
-    "one more": ((ended(1, Verdict.PROMOTED),), (ended(2, Verdict.ROLLED_BACK), ended(1, Verdict.PROMOTED)), {"RolledBack": 1}),
+    "one more": (
+        (ended(1, Verdict.PROMOTED),),
+        (ended(2, Verdict.ROLLED_BACK), ended(1, Verdict.PROMOTED)),
+        {"RolledBack": 1},
+    ),
     "nothing new": ((ended(1, Verdict.PROMOTED),), (ended(1, Verdict.PROMOTED),), {}),
 }
 
 
 @pytest.mark.parametrize(("before", "after", "counted"), ENDINGS.values(), ids=ENDINGS.keys())
-def test_attempts_are_counted_once(before: tuple[Attempt, ...], after: tuple[Attempt, ...], counted: dict[str, int]) -> None:
+def test_attempts_are_counted_once(
+    before: tuple[Attempt, ...], after: tuple[Attempt, ...], counted: dict[str, int]
+) -> None:
     telemetry.count(KEY, on_trial(history=before), on_trial(history=after))
     now = shown()
-    assert {v.value: now[f"modelrollout_attempts_total{{{v}}}"] for v in Verdict} == {v.value: counted.get(v, 0) for v in Verdict}
+    assert {v.value: now[f"modelrollout_attempts_total{{{v}}}"] for v in Verdict} == {
+        v.value: counted.get(v, 0) for v in Verdict
+    }
 
 
 def test_a_rollout_that_is_gone_leaves_no_series_and_others_stay() -> None:
@@ -107,19 +149,31 @@ def test_a_rollout_that_is_gone_leaves_no_series_and_others_stay() -> None:
 
 STALLED: dict[str, tuple[Status, str]] = {
     "promoted": (Status(phase=Phase.PROMOTED), ""),
-    "a route that is not accepted": (Status(phase=Phase.PROMOTED, unrouted=Unrouted(since=at(0), message="m")), ""),
+    "a route that is not accepted": (
+        Status(phase=Phase.PROMOTED, unrouted=Unrouted(since=at(0), message="m")),
+        "",
+    ),
     "a route that is not accepted for long": (
         Status(phase=Phase.PROMOTED, unrouted=Unrouted(since=at(0), stalled=True, message="m")),
         "RouteNotAccepted",
     ),
     "a route that does not answer for long": (
-        Status(phase=Phase.PROMOTED, unrouted=Unrouted(since=at(0), stalled=True, accepted=True, message="m")),
+        Status(
+            phase=Phase.PROMOTED,
+            unrouted=Unrouted(since=at(0), stalled=True, accepted=True, message="m"),
+        ),
         "RouteDoesNotAnswer",
     ),
     "an object that is refused": (Status(phase=Phase.PROMOTED, refused="denied"), "ObjectRefused"),
-    "a host that is taken": (Status(phase=Phase.PROMOTED, invalid="spec.traffic: taken"), "InvalidSpec"),
+    "a host that is taken": (
+        Status(phase=Phase.PROMOTED, invalid="spec.traffic: taken"),
+        "InvalidSpec",
+    ),
     "too few pods for long": (
-        Status(phase=Phase.PROMOTED, shortage=Shortage(ready=1, wanted=3, since=at(0), stalled=True, message="m")),
+        Status(
+            phase=Phase.PROMOTED,
+            shortage=Shortage(ready=1, wanted=3, since=at(0), stalled=True, message="m"),
+        ),
         "PodsNotReady",
     ),
     "a verdict that says Pause": (on_trial(halted=True, reason=Reason.GATE_FAILED), "GateFailed"),
@@ -129,7 +183,9 @@ STALLED: dict[str, tuple[Status, str]] = {
 @pytest.mark.parametrize(("status", "reason"), STALLED.values(), ids=STALLED.keys())
 def test_what_is_stalled_says_why_until_it_is_not(status: Status, reason: str) -> None:
     telemetry.show(KEY, status.model_copy(update={"conditions": conditions(status, at(1))}))
-    told = {name: value for name, value in shown().items() if name.startswith("modelrollout_stalled")}
+    told = {
+        name: value for name, value in shown().items() if name.startswith("modelrollout_stalled")
+    }
     assert told == ({f"modelrollout_stalled{{{reason}}}": 1} if reason else {})
     well = Status(phase=Phase.PROMOTED)
     telemetry.show(KEY, well.model_copy(update={"conditions": conditions(well, at(2))}))
@@ -144,7 +200,13 @@ def test_forgetting_what_was_never_shown() -> None:
 async def test_a_look_that_succeeds_is_timed_from_when_it_was_due() -> None:
     store = Store()
     for name in ("good", "bad"):
-        meta = {"namespace": "models", "name": name, "uid": name, "resourceVersion": "1", "generation": 1}
+        meta = {
+            "namespace": "models",
+            "name": name,
+            "uid": name,
+            "resourceVersion": "1",
+            "generation": 1,
+        }
         store.put_rollout({"metadata": meta, "spec": {}})
     depths: list[float] = []
 

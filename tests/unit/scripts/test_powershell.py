@@ -1,4 +1,6 @@
-"""The scripts for Windows, as far as they can be looked at without PowerShell: their syntax, by a grammar, and what they call."""
+"""The scripts for Windows, as far as they can be looked at without PowerShell: their syntax, by a
+grammar, and what they call.
+"""
 
 import re
 from collections.abc import Iterator
@@ -40,7 +42,9 @@ def test_the_syntax_is_sound(text: str) -> None:
     assert not wrong, [(n.start_point.row + 1, n.text) for n in wrong]
 
 
-@pytest.mark.parametrize("broken", ["if ($a { 1 }", "param([string $x)", "'open", "try { 1 } ctch { 2 }}"])
+@pytest.mark.parametrize(
+    "broken", ["if ($a { 1 }", "param([string $x)", "'open", "try { 1 } ctch { 2 }}"]
+)
 def test_the_grammar_notices_what_is_unsound(broken: str) -> None:
     assert parsed(broken).has_error
 
@@ -62,7 +66,10 @@ def test_it_deploys_as_the_workflow_does() -> None:
     """The same programs with the same options, so that there is one way to deploy."""
     bash = (ROOT / "scripts/steps/deploy_model.sh").read_text()
     powershell = (ROOT / "scripts/windows/deploy-canary.ps1").read_text()
-    for words in ("kubectl apply --server-side --field-manager deploy-workflow --force-conflicts", "--wait --timeout"):
+    for words in (
+        "kubectl apply --server-side --field-manager deploy-workflow --force-conflicts",
+        "--wait --timeout",
+    ):
         assert words in bash
         assert words in powershell
     assert f"'{MODEL_URI.removesuffix('$')}\\z'" in powershell, "what a MODEL_URI is, to the letter"

@@ -1,4 +1,6 @@
-"""What a ModelRollout can reach: no field that borrows the operator's rights, and pods that have none."""
+"""What a ModelRollout can reach: no field that borrows the operator's rights, and pods that have
+none.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,13 +27,27 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[s
 
 
 FIELDS = dict(fields(SCHEMA))
-BORROWED = ("image", "serviceaccount", "env", "namespace", "query", "command", "args", "volume", "annotations", "hostpath", "url")
+BORROWED = (
+    "image",
+    "serviceaccount",
+    "env",
+    "namespace",
+    "query",
+    "command",
+    "args",
+    "volume",
+    "annotations",
+    "hostpath",
+    "url",
+)
 
 
 @pytest.mark.parametrize("word", BORROWED)
 def test_no_field_borrows_the_operators_rights(word: str) -> None:
     assert len(FIELDS) > 30
-    assert not [path for path in FIELDS if word in path.rsplit(".", 1)[1].lower() and path != ".modelUri"]
+    assert not [
+        path for path in FIELDS if word in path.rsplit(".", 1)[1].lower() and path != ".modelUri"
+    ]
 
 
 def test_the_schema_is_closed_and_every_text_has_an_end() -> None:
@@ -45,7 +61,9 @@ def test_the_schema_is_closed_and_every_text_has_an_end() -> None:
 
 
 def manifests(status: Status) -> dict[str, dict[str, Any]]:
-    made = build(OWNER, spec("models:/iris/2"), status, {"MLFLOW_TRACKING_URI": "http://mlflow:5000"})
+    made = build(
+        OWNER, spec("models:/iris/2"), status, {"MLFLOW_TRACKING_URI": "http://mlflow:5000"}
+    )
     return {f"{m['kind']}/{m['metadata']['name']}": m for m in made}
 
 
@@ -57,7 +75,11 @@ def test_annotations_of_routes_hold_constant_words_and_a_number() -> None:
 
 
 def test_model_pods_have_no_rights() -> None:
-    found = [m["spec"]["template"]["spec"] for name, m in manifests(on_trial()).items() if name.startswith("Deployment/")]
+    found = [
+        m["spec"]["template"]["spec"]
+        for name, m in manifests(on_trial()).items()
+        if name.startswith("Deployment/")
+    ]
     assert len(found) == 2
     for pod in found:
         assert pod["automountServiceAccountToken"] is False
@@ -68,7 +90,10 @@ def test_model_pods_have_no_rights() -> None:
         assert [v["name"] for v in pod["volumes"]] == ["tmp"]
         for container in pod["containers"]:
             context = container["securityContext"]
-            assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (False, True)
+            assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (
+                False,
+                True,
+            )
             assert context["capabilities"] == {"drop": ["ALL"]}
             assert "envFrom" not in container
             assert all("valueFrom" not in e for e in container["env"])

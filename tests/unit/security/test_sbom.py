@@ -22,8 +22,14 @@ BOM: dict[str, Any] = {
 
 def test_only_what_is_installed_is_listed() -> None:
     found = only(BOM, {("numpy", "2.4.6"), ("kopf", "1.45.2"), ("more", "1")})
-    assert [(c["name"], c["version"]) for c in found["components"]] == [("numpy", "2.4.6"), ("kopf", "1.45.2")]
-    assert found["dependencies"] == [{"ref": "numpy-1@2.4.6"}, {"ref": "kopf-3@1.45.2", "dependsOn": ["numpy-1@2.4.6"]}]
+    assert [(c["name"], c["version"]) for c in found["components"]] == [
+        ("numpy", "2.4.6"),
+        ("kopf", "1.45.2"),
+    ]
+    assert found["dependencies"] == [
+        {"ref": "numpy-1@2.4.6"},
+        {"ref": "kopf-3@1.45.2", "dependsOn": ["numpy-1@2.4.6"]},
+    ]
     assert found["bomFormat"] == "CycloneDX"
 
 

@@ -18,7 +18,12 @@ SECRETS = {
     "FEEDBACK_KEY": "key-that-nobody-may-see",
     "AWS_SECRET_ACCESS_KEY": "aws-that-nobody-may-see",
 }
-ENV = {"INFERENCE_IMAGE": "i", "PROMETHEUS_URL": "http://p", "MLFLOW_TRACKING_URI": "http://m", **SECRETS}
+ENV = {
+    "INFERENCE_IMAGE": "i",
+    "PROMETHEUS_URL": "http://p",
+    "MLFLOW_TRACKING_URI": "http://m",
+    **SECRETS,
+}
 
 
 def test_model_servers_get_no_secret_of_the_operator() -> None:
@@ -29,7 +34,9 @@ def test_model_servers_get_no_secret_of_the_operator() -> None:
 
 @pytest.mark.parametrize("status", [200, 401, 500])
 async def test_no_secret_is_logged_or_told(status: int, caplog: pytest.LogCaptureFixture) -> None:
-    """At the chattiest level, over requests that succeed and that fail, the credentials reach the registry and nobody else."""
+    """At the chattiest level, over requests that succeed and that fail, the credentials reach the
+    registry and nobody else.
+    """
     caplog.set_level(logging.DEBUG)
     seen: list[str] = []
 
@@ -41,7 +48,9 @@ async def test_no_secret_is_logged_or_told(status: int, caplog: pytest.LogCaptur
             "status": "READY",
             "tags": [{"key": "rollouts.mlops.dev/digest", "value": "sha256:" + "a" * 64}],
         }
-        return web.json_response({"model_version": version} if status == 200 else {"message": "no"}, status=status)
+        return web.json_response(
+            {"model_version": version} if status == 200 else {"message": "no"}, status=status
+        )
 
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", answer)
@@ -66,9 +75,16 @@ async def test_no_secret_is_logged_or_told(status: int, caplog: pytest.LogCaptur
 
 
 def test_pods_of_one_rollout_share_a_key_and_no_other_has_it() -> None:
-    """Whichever operator process made the pod; with a secret nobody can derive the key from what the API shows."""
+    """Whichever operator process made the pod; with a secret nobody can derive the key from what
+    the API shows.
+    """
     ours = signing_key("", "uid-1")
     assert ours == signing_key("", "uid-1")
-    keys = {ours, signing_key("", "uid-2"), signing_key("secret", "uid-1"), signing_key("secret", "uid-2")}
+    keys = {
+        ours,
+        signing_key("", "uid-2"),
+        signing_key("secret", "uid-1"),
+        signing_key("secret", "uid-2"),
+    }
     assert len(keys) == 4
     assert not [key for key in keys if "uid" in key or "secret" in key]

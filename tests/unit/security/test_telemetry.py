@@ -23,9 +23,14 @@ print(get_telemetry_client())
 """
 
 
-@pytest.mark.parametrize("code", [FETCHING, TRAINING], ids=["the server fetches a model", "the trainer trains"])
+@pytest.mark.parametrize(
+    "code", [FETCHING, TRAINING], ids=["the server fetches a model", "the trainer trains"]
+)
 def test_mlflow_tells_nobody(code: str) -> None:
-    # Of the environment only what starts Python: MLflow is quiet by itself where it sees CI or pytest.
+    # Of the environment only what starts Python: MLflow is quiet by itself where it sees CI or
+    # pytest.
     env = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ}
-    done = subprocess.run([sys.executable, "-c", code + ASKED], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code + ASKED], env=env, capture_output=True, text=True, check=False
+    )
     assert done.stdout.split() == ["None"], done.stderr

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ROWS = re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", (ROOT / "docs" / "threat-model.md").read_text(), re.MULTILINE)
+ROWS = re.findall(
+    r"^\| (\d+) \|.*\| ([^|]*) \|$", (ROOT / "docs" / "threat-model.md").read_text(), re.MULTILINE
+)
 
 
 def test_the_boundaries_are_numbered() -> None:
@@ -14,7 +16,9 @@ def test_the_boundaries_are_numbered() -> None:
     assert len(ROWS) >= 12
 
 
-@pytest.mark.parametrize(("number", "tests"), ROWS, ids=[f"boundary {number}" for number, _ in ROWS])
+@pytest.mark.parametrize(
+    ("number", "tests"), ROWS, ids=[f"boundary {number}" for number, _ in ROWS]
+)
 def test_a_boundary_has_its_test(number: str, tests: str) -> None:
     named = re.findall(r"`(tests/[^`]+)`", tests)
     assert named, f"boundary {number}"

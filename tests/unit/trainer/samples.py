@@ -13,7 +13,11 @@ CONTRACT = ROOT / "data/contracts/iris.yaml"
 PROCESSED = ROOT / "data/processed/iris.csv"
 
 WEIGHTS = Contract.model_validate(
-    {"label": "kind", "classes": ["heavy", "light"], "features": {"mass": {"min": 0, "max": 100}, "size": {"min": 0, "max": 10}}}
+    {
+        "label": "kind",
+        "classes": ["heavy", "light"],
+        "features": {"mass": {"min": 0, "max": 100}, "size": {"min": 0, "max": 10}},
+    }
 )
 
 

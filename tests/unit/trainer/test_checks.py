@@ -27,21 +27,41 @@ def put(row: int, column: str, value: str | float | None) -> Change:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        pytest.param(lambda t: t.drop(columns=["size"]), "columns: no column size", id="a column is missing"),
+        pytest.param(
+            lambda t: t.drop(columns=["size"]), "columns: no column size", id="a column is missing"
+        ),
         pytest.param(put(3, "mass", 101.0), "values of mass: 101.0 in row 5", id="above the range"),
         pytest.param(put(0, "size", -0.5), "values of size: -0.5 in row 2", id="below the range"),
-        pytest.param(put(7, "size", "wide"), "values of size: wide in row 9", id="a word for a number"),
+        pytest.param(
+            put(7, "size", "wide"), "values of size: wide in row 9", id="a word for a number"
+        ),
         pytest.param(put(7, "size", float("inf")), "values of size: inf in row 9", id="infinite"),
-        pytest.param(put(1, "kind", "middling"), "classes of kind: middling in row 3", id="a class nobody knows"),
+        pytest.param(
+            put(1, "kind", "middling"),
+            "classes of kind: middling in row 3",
+            id="a class nobody knows",
+        ),
         pytest.param(put(1, "mass", None), "missing values: 1.67 %", id="a missing number"),
         pytest.param(put(1, "kind", None), "missing values: 1.67 %", id="a missing label"),
-        pytest.param(lambda t: pd.concat([t, t.head(10)]), "duplicates: 14.3 %", id="too many duplicates"),
+        pytest.param(
+            lambda t: pd.concat([t, t.head(10)]), "duplicates: 14.3 %", id="too many duplicates"
+        ),
         pytest.param(lambda t: t.head(29), "rows: 29", id="too few rows"),
         pytest.param(lambda t: t.head(0), "rows: 0", id="no row"),
-        pytest.param(lambda t: t[t["kind"] == "heavy"], "class balance of kind: 0 % light", id="a class is gone"),
-        pytest.param(lambda t: t.assign(mass=np.minimum(t["mass"] + 40, 100)), "drift of mass: distance", id="a feature has drifted"),
         pytest.param(
-            lambda t: pd.concat([t[t["kind"] == "heavy"], t[t["kind"] == "light"].head(3)]), "drift of kind", id="the classes have drifted"
+            lambda t: t[t["kind"] == "heavy"],
+            "class balance of kind: 0 % light",
+            id="a class is gone",
+        ),
+        pytest.param(
+            lambda t: t.assign(mass=np.minimum(t["mass"] + 40, 100)),
+            "drift of mass: distance",
+            id="a feature has drifted",
+        ),
+        pytest.param(
+            lambda t: pd.concat([t[t["kind"] == "heavy"], t[t["kind"] == "light"].head(3)]),
+            "drift of kind",
+            id="the classes have drifted",
         ),
     ],
 )
@@ -62,7 +82,9 @@ def test_what_breaks_the_contract_is_named(change: Change, said: str) -> None:
         pytest.param(lambda t: t[["kind", "size", "mass"]], 60, id="columns in another order"),
         pytest.param(lambda t: t.sample(frac=1, random_state=0), 60, id="rows in another order"),
         pytest.param(lambda t: pd.concat([t, t.head(2)]), 62, id="a few duplicates"),
-        pytest.param(lambda t: t.assign(mass=t["mass"].round().astype(int)), 60, id="whole numbers"),
+        pytest.param(
+            lambda t: t.assign(mass=t["mass"].round().astype(int)), 60, id="whole numbers"
+        ),
     ],
 )
 def test_what_meets_the_contract_comes_out_clean(change: Change, rows: int) -> None:
@@ -74,20 +96,28 @@ def test_what_meets_the_contract_comes_out_clean(change: Change, rows: int) -> N
 
 
 def test_rows_with_allowed_missing_values_are_left_out() -> None:
-    examined = examine(put(1, "mass", None)(weighed()), WEIGHTS.model_copy(update={"max_missing": 0.05}))
+    examined = examine(
+        put(1, "mass", None)(weighed()), WEIGHTS.model_copy(update={"max_missing": 0.05})
+    )
     assert examined.clean is not None
     assert len(examined.clean) == 59
     assert examined.clean.notna().all().all()
 
 
 def test_drift_is_not_called_where_chance_explains_it() -> None:
-    """Forty rows of the same source never differ by nothing; none of a hundred draws may be refused."""
-    refused = [n for n in range(100) if examine(weighed(40, seed=n + 1), WEIGHTS, weighed(40)).broken]
+    """Forty rows of the same source never differ by nothing; none of a hundred draws may be
+    refused.
+    """
+    refused = [
+        n for n in range(100) if examine(weighed(40, seed=n + 1), WEIGHTS, weighed(40)).broken
+    ]
     assert not refused
 
 
 def test_many_offending_rows_are_counted_not_listed() -> None:
-    (broken,) = [f for f in examine(weighed().assign(size=11.0), WEIGHTS).broken if f.check == "values"]
+    (broken,) = [
+        f for f in examine(weighed().assign(size=11.0), WEIGHTS).broken if f.check == "values"
+    ]
     assert "and 55 more" in broken.found
 
 
@@ -99,5 +129,7 @@ def test_the_processed_data_is_there_and_is_what_the_raw_data_gives() -> None:
     examined = examine(read(RAW), contract_for(RAW))
     assert PROCESSED.is_file(), "run `python -m rollout_trainer prepare data/raw/iris.csv`"
     assert examined.clean is not None
-    assert PROCESSED.read_bytes().decode() == to_csv(examined.clean), "run `python -m rollout_trainer prepare data/raw/iris.csv`"
+    assert PROCESSED.read_bytes().decode() == to_csv(examined.clean), (
+        "run `python -m rollout_trainer prepare data/raw/iris.csv`"
+    )
     assert len(examined.clean) == 150

@@ -18,13 +18,22 @@ GOOD = {"label": "kind", "classes": ["a", "b"], "features": {"x": {"min": 0, "ma
 
 def test_the_contract_of_a_file_lies_beside_its_folder() -> None:
     assert contract_for(RAW) == read(CONTRACT)
-    assert contract_for(RAW).columns == ("sepal_length", "sepal_width", "petal_length", "petal_width")
+    assert contract_for(RAW).columns == (
+        "sepal_length",
+        "sepal_width",
+        "petal_length",
+        "petal_width",
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        pytest.param({"features": {"x": {"min": 1, "max": 1}}}, "features.x: min 1 must be less than max 1", id="an empty range"),
+        pytest.param(
+            {"features": {"x": {"min": 1, "max": 1}}},
+            "features.x: min 1 must be less than max 1",
+            id="an empty range",
+        ),
         pytest.param({"features": {}}, "features", id="no feature"),
         pytest.param({"classes": ["a"]}, "classes", id="one class"),
         pytest.param({"classes": ["a", "a"]}, "a class is named twice", id="a class twice"),
@@ -33,7 +42,9 @@ def test_the_contract_of_a_file_lies_beside_its_folder() -> None:
         pytest.param({"maxmissing": 0.5}, "maxmissing", id="a key that is misspelt"),
     ],
 )
-def test_a_contract_that_is_not_valid_is_a_sentence(tmp_path: Path, change: dict[str, object], sentence: str) -> None:
+def test_a_contract_that_is_not_valid_is_a_sentence(
+    tmp_path: Path, change: dict[str, object], sentence: str
+) -> None:
     path = tmp_path / "contract.yaml"
     path.write_text(yaml.safe_dump({**GOOD, **change}))
     with pytest.raises(TrainerError, match=sentence) as refused:
@@ -62,7 +73,9 @@ def test_a_file_that_is_no_contract_is_a_sentence(tmp_path: Path, text: str) -> 
         pytest.param("a08", True, id="a word"),
     ],
 )
-def test_a_class_is_read_as_it_is_written_or_refused(tmp_path: Path, first: str, is_taken: bool) -> None:
+def test_a_class_is_read_as_it_is_written_or_refused(
+    tmp_path: Path, first: str, is_taken: bool
+) -> None:
     path = tmp_path / "contract.yaml"
     path.write_text(f"label: kind\nclasses: [{first}, 'b']\nfeatures: {{x: {{min: 0, max: 1}}}}\n")
     if is_taken:
@@ -109,8 +122,12 @@ def test_a_drafted_range_has_digits_enough_for_the_data(start: float, step: floa
     drafted = Contract.model_validate(yaml.safe_load(draft(table, "kind")))
     assert not examine(table, drafted).broken
     limits, width = drafted.features["when"], table["when"].max() - table["when"].min()
-    assert limits.max - limits.min <= 1.7 * width, "and no more room than a quarter on both sides, or so"
-    (shown,) = [f for f in examine(table, drafted).findings if f.column == "when" and f.check == "values"]
+    assert limits.max - limits.min <= 1.7 * width, (
+        "and no more room than a quarter on both sides, or so"
+    )
+    (shown,) = [
+        f for f in examine(table, drafted).findings if f.column == "when" and f.check == "values"
+    ]
     for said in (shown.allowed, shown.found):
         assert float(said.split(" to ")[0]) < float(said.split(" to ")[1])
 
@@ -125,10 +142,14 @@ def test_a_draft_holds_whole_numbers_as_classes() -> None:
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        pytest.param(weighed().drop(columns="kind"), "no column kind: there are mass, size", id="no label"),
+        pytest.param(
+            weighed().drop(columns="kind"), "no column kind: there are mass, size", id="no label"
+        ),
         pytest.param(weighed().assign(colour="red"), "something else: colour", id="words"),
         pytest.param(weighed().assign(size=1.0), "one value only: size", id="a constant"),
-        pytest.param(weighed().assign(kind=lambda t: t["mass"]), "fractions", id="a label of fractions"),
+        pytest.param(
+            weighed().assign(kind=lambda t: t["mass"]), "fractions", id="a label of fractions"
+        ),
     ],
 )
 def test_what_cannot_be_drafted_is_a_sentence(table: pd.DataFrame, sentence: str) -> None:

@@ -56,25 +56,53 @@ def test_validate_a_bad_file(project: Path) -> None:
     ("words", "sentence"),
     [
         pytest.param(["validate"], "Name a CSV file, or give --sample", id="nothing to validate"),
-        pytest.param(["validate", "x.csv", "--sample"], "either a file or --sample", id="two things"),
+        pytest.param(
+            ["validate", "x.csv", "--sample"], "either a file or --sample", id="two things"
+        ),
         pytest.param(["validate", "data/raw/none.csv"], "has no contract", id="no such file"),
         pytest.param(
-            ["validate", "data/raw/none.csv", "--contract", "data/contracts/iris.yaml"], "cannot be read", id="a contract, no data"
+            ["validate", "data/raw/none.csv", "--contract", "data/contracts/iris.yaml"],
+            "cannot be read",
+            id="a contract, no data",
         ),
-        pytest.param(["validate", "data/raw/iris.csv", "--contract", "none.yaml"], "cannot be read", id="no such contract"),
-        pytest.param(["validate", "data/raw/iris.csv", "--reference", "none.csv"], "cannot be read", id="no such reference"),
-        pytest.param(["prepare", "data/raw/iris.csv", "--output", "data/raw/iris.csv"], "would be overwritten", id="onto itself"),
-        pytest.param(["draft", "data/raw/iris.csv", "--label", "species"], "exists and is not overwritten", id="a contract is there"),
-        pytest.param(["draft", "data/raw/iris.csv", "--label", "kind", "--output", "c.yaml"], "no column kind", id="no such label"),
+        pytest.param(
+            ["validate", "data/raw/iris.csv", "--contract", "none.yaml"],
+            "cannot be read",
+            id="no such contract",
+        ),
+        pytest.param(
+            ["validate", "data/raw/iris.csv", "--reference", "none.csv"],
+            "cannot be read",
+            id="no such reference",
+        ),
+        pytest.param(
+            ["prepare", "data/raw/iris.csv", "--output", "data/raw/iris.csv"],
+            "would be overwritten",
+            id="onto itself",
+        ),
+        pytest.param(
+            ["draft", "data/raw/iris.csv", "--label", "species"],
+            "exists and is not overwritten",
+            id="a contract is there",
+        ),
+        pytest.param(
+            ["draft", "data/raw/iris.csv", "--label", "kind", "--output", "c.yaml"],
+            "no column kind",
+            id="no such label",
+        ),
     ],
 )
-def test_a_wrong_file_or_option_is_exit_code_2(project: Path, words: list[str], sentence: str) -> None:
+def test_a_wrong_file_or_option_is_exit_code_2(
+    project: Path, words: list[str], sentence: str
+) -> None:
     result = run(*words)
     assert result.exit_code == 2, result.output
     assert sentence in " ".join(result.output.split())
 
 
-def test_prepare_writes_what_was_accepted_and_keeps_it_when_the_next_is_refused(project: Path) -> None:
+def test_prepare_writes_what_was_accepted_and_keeps_it_when_the_next_is_refused(
+    project: Path,
+) -> None:
     assert run("prepare", "data/raw/iris.csv").exit_code == 0
     accepted = Path("data/processed/iris.csv").read_bytes()
     assert accepted == (ROOT / "data/processed/iris.csv").read_bytes()
@@ -112,15 +140,21 @@ def labelled(*labels: str) -> None:
     ("labels", "classes"),
     [
         pytest.param(["EU", "NA", "ASIA"], ("ASIA", "EU", "NA"), id="Namibia, or North America"),
-        pytest.param(["None", "null", "nan"], ("None", "nan", "null"), id="nothing but words for nothing"),
-        pytest.param(["no", "yes"], ("no", "yes"), id="yes and no, which YAML takes for something else"),
+        pytest.param(
+            ["None", "null", "nan"], ("None", "nan", "null"), id="nothing but words for nothing"
+        ),
+        pytest.param(
+            ["no", "yes"], ("no", "yes"), id="yes and no, which YAML takes for something else"
+        ),
         pytest.param(["true", "false"], ("false", "true"), id="true and false are words"),
         pytest.param(["00", "01", "10"], ("00", "01", "10"), id="zeros in front"),
         pytest.param(["2", "-1", "0"], (-1, 0, 2), id="whole numbers"),
         pytest.param(["0.0", "1.0"], (0, 1), id="whole numbers that were fractions for a while"),
     ],
 )
-@pytest.mark.parametrize("hole", [pytest.param(False, id="no hole"), pytest.param(True, id="a hole")])
+@pytest.mark.parametrize(
+    "hole", [pytest.param(False, id="no hole"), pytest.param(True, id="a hole")]
+)
 def test_raw_and_prepared_data_teach_the_labels_as_they_stand(
     project: Path, labels: list[str], classes: tuple[str | int, ...], hole: bool
 ) -> None:
@@ -163,7 +197,9 @@ def test_a_class_that_yaml_takes_for_no_word_is_refused(project: Path, classes: 
         pytest.param(":warning:", ":x:", id="the names of emojis"),
     ],
 )
-def test_what_stands_in_the_data_is_no_markup_of_the_terminal(project: Path, column: str, cell: str) -> None:
+def test_what_stands_in_the_data_is_no_markup_of_the_terminal(
+    project: Path, column: str, cell: str
+) -> None:
     table = weighed().rename(columns={"mass": column}).astype({"size": object})
     raw = Path("data/raw/[bold]things.csv")
     table.to_csv(raw, index=False)
@@ -187,11 +223,15 @@ def test_what_stands_in_the_data_is_no_markup_of_the_terminal(project: Path, col
         pytest.param(range(60), 1, "Unnamed: 0.", id="an index that to_csv wrote"),
         pytest.param(range(60), 2, "Unnamed: 0.1, Unnamed: 0.", id="written twice"),
         pytest.param(range(240, 0, -4), 1, "Unnamed: 0.", id="of rows that were sorted and chosen"),
-        pytest.param([n / 7 for n in range(60)], 1, None, id="fractions without a name number nothing"),
+        pytest.param(
+            [n / 7 for n in range(60)], 1, None, id="fractions without a name number nothing"
+        ),
         pytest.param([n // 2 for n in range(60)], 1, None, id="nor does what is there twice"),
     ],
 )
-def test_what_only_numbers_the_rows_is_no_feature(project: Path, index: list[float], times: int, left_out: str | None) -> None:
+def test_what_only_numbers_the_rows_is_no_feature(
+    project: Path, index: list[float], times: int, left_out: str | None
+) -> None:
     raw = Path("data/raw/things.csv")
     table = weighed()
     table.index = pd.Index(index)

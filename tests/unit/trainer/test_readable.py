@@ -1,4 +1,6 @@
-"""What is registered can be served: the trainer does with it what a pod will, at real MLflow servers of both kinds."""
+"""What is registered can be served: the trainer does with it what a pod will, at real MLflow
+servers of both kinds.
+"""
 
 from pathlib import Path
 
@@ -17,12 +19,17 @@ from tests.unit.trainer.samples import RAW
 
 
 def registered(seed: int = 0) -> Registered:
-    split, recipe = load(RAW), Recipe(name="readable", data=RAW, seed=seed, parameters={"n_estimators": 3})
+    split, recipe = (
+        load(RAW),
+        Recipe(name="readable", data=RAW, seed=seed, parameters={"n_estimators": 3}),
+    )
     model = fit(split, recipe)
     return register(recipe, model, split, judge(model, split, recipe))
 
 
-def test_a_version_is_tried_as_a_pod_will_before_it_can_roll_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_is_tried_as_a_pod_will_before_it_can_roll_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = mlflow.get_tracking_uri()
     with mlflow_server(tmp_path) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
@@ -35,7 +42,10 @@ def test_a_version_is_tried_as_a_pod_will_before_it_can_roll_out(tmp_path: Path,
             assert 50 < made.memory / 2**20 <= int(made.limit.removesuffix("Mi")) < 1_000
             assert f"at least {made.limit}." in str(version.description)
             monkeypatch.setattr(mlflow.tracking.MlflowClient, "log_artifacts", lambda *_: None)
-            with pytest.raises(TrainerError, match=r"no pod could serve it from mlflow-artifacts:.*--serve-artifacts"):
+            with pytest.raises(
+                TrainerError,
+                match=r"no pod could serve it from mlflow-artifacts:.*--serve-artifacts",
+            ):
                 registered(seed=1)
             spoilt = MlflowClient().get_model_version("readable", "2")
             assert DIGEST_TAG not in spoilt.tags
@@ -44,13 +54,18 @@ def test_a_version_is_tried_as_a_pod_will_before_it_can_roll_out(tmp_path: Path,
             mlflow.set_tracking_uri(before)
 
 
-def test_files_that_are_kept_where_no_pod_can_read_them_are_not_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_kept_where_no_pod_can_read_them_are_not_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = mlflow.get_tracking_uri()
     with mlflow_server(tmp_path, served=False) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
         mlflow.set_tracking_uri(server.url)
         try:
-            with pytest.raises(TrainerError, match=rf"keeps files in {tmp_path}.*Start MLflow with --serve-artifacts"):
+            with pytest.raises(
+                TrainerError,
+                match=rf"keeps files in {tmp_path}.*Start MLflow with --serve-artifacts",
+            ):
                 registered()
             assert not MlflowClient().search_model_versions("name = 'readable'")
         finally:

@@ -25,11 +25,22 @@ def split() -> Split:
     "recipe",
     [
         pytest.param(
-            Recipe(estimator="sklearn.linear_model.LogisticRegression", preprocessing=(SCALER,)), id="logistic regression, scaled"
+            Recipe(estimator="sklearn.linear_model.LogisticRegression", preprocessing=(SCALER,)),
+            id="logistic regression, scaled",
         ),
-        pytest.param(Recipe(estimator="sklearn.svm.SVC", parameters={"C": 2.0}), id="a support vector machine, without probabilities"),
+        pytest.param(
+            Recipe(estimator="sklearn.svm.SVC", parameters={"C": 2.0}),
+            id="a support vector machine, without probabilities",
+        ),
         pytest.param(Recipe(estimator="sklearn.naive_bayes.GaussianNB"), id="no seed to set"),
-        pytest.param(Recipe(estimator="sklearn.linear_model.LogisticRegression", preprocessing=(SCALER,), features=2), id="two features"),
+        pytest.param(
+            Recipe(
+                estimator="sklearn.linear_model.LogisticRegression",
+                preprocessing=(SCALER,),
+                features=2,
+            ),
+            id="two features",
+        ),
     ],
 )
 def test_any_classifier_is_trained_and_judged(split: Split, recipe: Recipe) -> None:
@@ -46,41 +57,93 @@ def test_any_classifier_is_trained_and_judged(split: Split, recipe: Recipe) -> N
 @pytest.mark.parametrize(
     ("recipe", "sentence"),
     [
-        pytest.param(Recipe(estimator="os.system"), "no import path of scikit-learn", id="something that is run when imported"),
-        pytest.param(Recipe(estimator="RandomForestClassifier"), "no import path of scikit-learn", id="no module"),
-        pytest.param(Recipe(estimator="sklearn.ensemble.Forest"), "scikit-learn has no sklearn.ensemble.Forest", id="no such class"),
-        pytest.param(Recipe(estimator="sklearn.nothing.Forest"), "scikit-learn has no sklearn.nothing.Forest", id="no such module"),
-        pytest.param(Recipe(estimator="sklearn.metrics.accuracy_score"), "no estimator class", id="a function"),
-        pytest.param(Recipe(estimator="sklearn.linear_model.LinearRegression"), "is no classifier", id="a regressor"),
-        pytest.param(Recipe(parameters={"trees": 3}), "no parameter trees: it has n_estimators", id="an unknown parameter"),
-        pytest.param(Recipe(parameters={"n_estimators": -3}), "could not be fitted", id="a parameter out of range"),
-        pytest.param(Recipe(preprocessing=("sklearn.svm.SVC",)), "transforms nothing", id="no transformer"),
         pytest.param(
-            Recipe(estimator="sklearn.calibration.CalibratedClassifierCV", parameters={"estimator": "sklearn.svm.LinearSVC"}),
-            r"CalibratedClassifierCV is made of another estimator \(estimator\), which a recipe cannot write",
+            Recipe(estimator="os.system"),
+            "no import path of scikit-learn",
+            id="something that is run when imported",
+        ),
+        pytest.param(
+            Recipe(estimator="RandomForestClassifier"),
+            "no import path of scikit-learn",
+            id="no module",
+        ),
+        pytest.param(
+            Recipe(estimator="sklearn.ensemble.Forest"),
+            "scikit-learn has no sklearn.ensemble.Forest",
+            id="no such class",
+        ),
+        pytest.param(
+            Recipe(estimator="sklearn.nothing.Forest"),
+            "scikit-learn has no sklearn.nothing.Forest",
+            id="no such module",
+        ),
+        pytest.param(
+            Recipe(estimator="sklearn.metrics.accuracy_score"),
+            "no estimator class",
+            id="a function",
+        ),
+        pytest.param(
+            Recipe(estimator="sklearn.linear_model.LinearRegression"),
+            "is no classifier",
+            id="a regressor",
+        ),
+        pytest.param(
+            Recipe(parameters={"trees": 3}),
+            "no parameter trees: it has n_estimators",
+            id="an unknown parameter",
+        ),
+        pytest.param(
+            Recipe(parameters={"n_estimators": -3}),
+            "could not be fitted",
+            id="a parameter out of range",
+        ),
+        pytest.param(
+            Recipe(preprocessing=("sklearn.svm.SVC",)), "transforms nothing", id="no transformer"
+        ),
+        pytest.param(
+            Recipe(
+                estimator="sklearn.calibration.CalibratedClassifierCV",
+                parameters={"estimator": "sklearn.svm.LinearSVC"},
+            ),
+            r"CalibratedClassifierCV is made of another estimator \(estimator\), which a recipe"
+            r" cannot write",
             id="an estimator in an estimator",
         ),
         pytest.param(
             Recipe(
-                estimator="sklearn.model_selection.GridSearchCV", parameters={"estimator": "sklearn.svm.SVC", "param_grid": {"C": [1, 2]}}
+                estimator="sklearn.model_selection.GridSearchCV",
+                parameters={"estimator": "sklearn.svm.SVC", "param_grid": {"C": [1, 2]}},
             ),
             "GridSearchCV is made of another estimator",
             id="a search",
         ),
         pytest.param(
-            Recipe(estimator="sklearn.ensemble.VotingClassifier", parameters={"estimators": [["a", "sklearn.svm.SVC"]]}),
+            Recipe(
+                estimator="sklearn.ensemble.VotingClassifier",
+                parameters={"estimators": [["a", "sklearn.svm.SVC"]]},
+            ),
             r"VotingClassifier is made of another estimator \(estimators\)",
             id="a vote of several",
         ),
         pytest.param(
-            Recipe(estimator="sklearn.multiclass.OneVsRestClassifier"), "is made of another estimator", id="an estimator that is not given"
+            Recipe(estimator="sklearn.multiclass.OneVsRestClassifier"),
+            "is made of another estimator",
+            id="an estimator that is not given",
         ),
         pytest.param(
-            Recipe(preprocessing=("sklearn.feature_selection.RFE",)), "RFE is made of another estimator", id="an estimator in a step"
+            Recipe(preprocessing=("sklearn.feature_selection.RFE",)),
+            "RFE is made of another estimator",
+            id="an estimator in a step",
         ),
-        pytest.param(Recipe(features=5), "4 features and the recipe asks for 5", id="more features than there are"),
         pytest.param(
-            Recipe(estimator="sklearn.linear_model.LogisticRegression", parameters={"max_iter": 1}), "did not converge", id="too few steps"
+            Recipe(features=5),
+            "4 features and the recipe asks for 5",
+            id="more features than there are",
+        ),
+        pytest.param(
+            Recipe(estimator="sklearn.linear_model.LogisticRegression", parameters={"max_iter": 1}),
+            "did not converge",
+            id="too few steps",
         ),
     ],
 )
@@ -109,7 +172,9 @@ def test_every_recipe_of_the_repository_can_be_built() -> None:
         pytest.param("a: [", "cannot be read", id="no YAML"),
     ],
 )
-def test_a_recipe_file_that_is_not_valid_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_recipe_file_that_is_not_valid_is_a_sentence(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(TrainerError, match=sentence) as refused:
@@ -143,6 +208,8 @@ def test_numbers_of_a_recipe_are_numbers(tmp_path: Path, text: str, read: object
 
 def test_options_go_before_the_file(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text(f"name: things\nestimator: {FOREST}\nparameters: {{n_estimators: 7}}\nseed: 3\n")
+    path.write_text(
+        f"name: things\nestimator: {FOREST}\nparameters: {{n_estimators: 7}}\nseed: 3\n"
+    )
     recipe = Recipe.read(path).changed(seed=4, name=None)
     assert (recipe.name, recipe.seed, recipe.parameters) == ("things", 4, {"n_estimators": 7})

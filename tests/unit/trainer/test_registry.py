@@ -50,17 +50,27 @@ def train(*more: str) -> str:
 
 
 def test_what_is_registered_can_be_verified(registry: MlflowClient, tmp_path: Path) -> None:
-    """The MODEL_URI is printed and written, the digest tag is the digest of what a pod downloads, and the pod loads it."""
+    """The MODEL_URI is printed and written, the digest tag is the digest of what a pod downloads,
+    and the pod loads it.
+    """
     uri = train("--output", "out/uri.txt")
     assert uri == "models:/iris-test/1"
     assert Path("out/uri.txt").read_text() == uri + "\n"
     registered = registry.get_model_version("iris-test", "1")
-    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path / "pod")))
+    folder = Path(
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path / "pod"))
+    )
     assert registered.tags[DIGEST_TAG] == tree_digest(folder)
     assert '"petal_width"' in registered.tags[SIGNATURE_TAG].replace("\\", "")
-    loaded = load_folder(folder, Settings(model_path=folder, model_digest=registered.tags[DIGEST_TAG]))
+    loaded = load_folder(
+        folder, Settings(model_path=folder, model_digest=registered.tags[DIGEST_TAG])
+    )
     run = registry.get_run(str(registered.run_id))
-    assert (run.data.params["features"], run.data.params["n_estimators"], run.data.params["seed"]) == ("2", "3", "0")
+    assert (
+        run.data.params["features"],
+        run.data.params["n_estimators"],
+        run.data.params["seed"],
+    ) == ("2", "3", "0")
     assert set(run.data.metrics) == {
         *("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "samples"),
         *("cv_accuracy_mean", "cv_accuracy_std", "cv_brier"),
@@ -88,7 +98,9 @@ def test_the_same_content_is_registered_once(registry: MlflowClient) -> None:
 def test_the_same_recipe_gives_the_same_bytes(tmp_path: Path) -> None:
     split = load(RAW)
     recipe = Recipe(parameters={"n_estimators": 3})
-    digests = {store(tmp_path / str(n), fit(split, recipe), split, {"accuracy": 0.9}) for n in range(2)}
+    digests = {
+        store(tmp_path / str(n), fit(split, recipe), split, {"accuracy": 0.9}) for n in range(2)
+    }
     assert len(digests) == 1
     other = store(tmp_path / "other", fit(split, recipe.changed(seed=1)), split, {"accuracy": 0.9})
     assert other not in digests
@@ -99,7 +111,9 @@ def test_the_same_recipe_gives_the_same_bytes_on_any_number_of_cores(tmp_path: P
     digests = set()
     for cores in (1, 2):
         with threadpool_limits(cores, user_api="openmp"):
-            model = HistGradientBoostingClassifier(max_iter=3, random_state=0).fit(split.train, split.train_labels)
+            model = HistGradientBoostingClassifier(max_iter=3, random_state=0).fit(
+                split.train, split.train_labels
+            )
         model._bin_mapper.n_threads = cores  # as a machine with so many would have kept it
         digests.add(store(tmp_path / str(cores), model, split, {"accuracy": 0.9}))
     assert len(digests) == 1
@@ -117,7 +131,9 @@ def test_the_canonical_model_predicts_as_the_one_that_was_fitted(tmp_path: Path)
 def test_what_the_server_would_not_load_is_refused_before_it_is_registered(tmp_path: Path) -> None:
     split = load(RAW)
     model = KNeighborsClassifier(metric=canberra).fit(split.train, split.train_labels)
-    with pytest.raises(TrainerError, match=r"server does not load scipy\.spatial\.distance\.canberra"):
+    with pytest.raises(
+        TrainerError, match=r"server does not load scipy\.spatial\.distance\.canberra"
+    ):
         store(tmp_path / "model", model, split, {})
 
 
@@ -131,24 +147,39 @@ def test_the_conversion_is_stored_beside_the_model(tmp_path: Path) -> None:
     assert (plan.runtime, plan.classes) == ("onnx", model.classes_.tolist())
     rows = carried.rows(artifact)
     assert rows is not None
-    assert rows.tolist() == split.train.to_numpy().tolist(), "the rows that it learnt from travel with it"
+    assert rows.tolist() == split.train.to_numpy().tolist(), (
+        "the rows that it learnt from travel with it"
+    )
     (tmp_path / "model" / "onnx" / "model.onnx").write_bytes(b"another")
     assert tree_digest(tmp_path / "model") != digest
 
 
 def test_a_model_that_no_converter_knows_is_stored_with_that_verdict(tmp_path: Path) -> None:
     split = load(RAW)
-    store(tmp_path / "model", fit(split, Recipe(estimator="sklearn.semi_supervised.LabelSpreading")), split, {})
+    store(
+        tmp_path / "model",
+        fit(split, Recipe(estimator="sklearn.semi_supervised.LabelSpreading")),
+        split,
+        {},
+    )
     assert not (tmp_path / "model" / "onnx" / "model.onnx").exists()
-    plan, runtime = carried.read(verify(tmp_path / "model", Settings(model_path=tmp_path / "model")))
+    plan, runtime = carried.read(
+        verify(tmp_path / "model", Settings(model_path=tmp_path / "model"))
+    )
     assert (plan.runtime, runtime) == ("sklearn", None)
     assert "converted" in plan.reason
 
 
-def test_training_rows_stay_at_home_where_that_is_asked_for(registry: MlflowClient, tmp_path: Path) -> None:
-    """Neither as such nor among the rows of the proof; the model is served by ONNX Runtime all the same."""
+def test_training_rows_stay_at_home_where_that_is_asked_for(
+    registry: MlflowClient, tmp_path: Path
+) -> None:
+    """Neither as such nor among the rows of the proof; the model is served by ONNX Runtime all the
+    same.
+    """
     uri = train("--name", "iris-private", "--no-training-rows")
-    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path / "pod")))
+    folder = Path(
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path / "pod"))
+    )
     artifact = verify(folder, Settings(model_path=folder))
     assert carried.rows(artifact) is None
     assert not (folder / "onnx" / "rows.npy").exists()

@@ -29,22 +29,41 @@ def test_the_split_is_the_same_every_time(split: Split) -> None:
     assert split.digest == again.digest, "raw and processed data are the same data"
     assert (len(split.train), len(split.test)) == (105, 45)
     assert not set(split.train.index) & set(split.test.index)
-    assert split.test_labels.value_counts().to_dict() == {"setosa": 15, "versicolor": 15, "virginica": 15}
+    assert split.test_labels.value_counts().to_dict() == {
+        "setosa": 15,
+        "versicolor": 15,
+        "virginica": 15,
+    }
 
 
 @pytest.mark.parametrize(
     ("recipe", "least", "most"),
     [
         pytest.param(Recipe(), 0.85, 1.0, id="all defaults make a good model"),
-        pytest.param(Recipe(parameters={"n_estimators": 25, "max_depth": 4}), 0.85, 1.0, id="version 2 of the demo is good"),
         pytest.param(
-            Recipe(parameters={"n_estimators": 20, "max_depth": 2}, features=2), 0.72, 0.84, id="two measurements make a modest one"
+            Recipe(parameters={"n_estimators": 25, "max_depth": 4}),
+            0.85,
+            1.0,
+            id="version 2 of the demo is good",
         ),
-        pytest.param(Recipe(parameters={"n_estimators": 1, "max_depth": 1}), 0.0, 0.69, id="one shallow tree cannot tell three species"),
+        pytest.param(
+            Recipe(parameters={"n_estimators": 20, "max_depth": 2}, features=2),
+            0.72,
+            0.84,
+            id="two measurements make a modest one",
+        ),
+        pytest.param(
+            Recipe(parameters={"n_estimators": 1, "max_depth": 1}),
+            0.0,
+            0.69,
+            id="one shallow tree cannot tell three species",
+        ),
         pytest.param(Recipe(shuffled=1.0), 0.0, 0.6, id="shuffled labels teach nothing"),
     ],
 )
-def test_accuracy_follows_from_the_recipe(split: Split, recipe: Recipe, least: float, most: float) -> None:
+def test_accuracy_follows_from_the_recipe(
+    split: Split, recipe: Recipe, least: float, most: float
+) -> None:
     metrics = evaluate(fit(split, recipe), split)
     assert least <= metrics["accuracy"] <= most
     assert 0 <= metrics["f1_macro"] <= 1
@@ -82,16 +101,23 @@ def test_a_model_that_tells_classes_apart_is_not_called_constant(split: Split) -
         pytest.param({}, "", id="nothing asked for"),
         pytest.param({"accuracy": 0.9, "balanced_accuracy": 0.5}, "", id="reached"),
         pytest.param(
-            {"balanced_accuracy": 0.6}, "balanced_accuracy is 0.5000, and the recipe asks for 0.6: nothing is registered.", id="short"
+            {"balanced_accuracy": 0.6},
+            "balanced_accuracy is 0.5000, and the recipe asks for 0.6: nothing is registered.",
+            id="short",
         ),
     ],
 )
 def test_a_recipe_chooses_what_a_model_must_reach(least: dict[str, float], sentence: str) -> None:
-    assert fallen_short({"accuracy": 0.99, "balanced_accuracy": 0.5, "log_loss": 0.1}, least) == sentence
+    assert (
+        fallen_short({"accuracy": 0.99, "balanced_accuracy": 0.5, "log_loss": 0.1}, least)
+        == sentence
+    )
 
 
 def test_what_cannot_be_asked_for_is_a_sentence() -> None:
-    with pytest.raises(TrainerError, match="no metric log_loss that could be asked for: there are accuracy"):
+    with pytest.raises(
+        TrainerError, match="no metric log_loss that could be asked for: there are accuracy"
+    ):
         fallen_short({"accuracy": 0.99, "log_loss": 0.1}, {"log_loss": 0.1})
 
 
@@ -112,9 +138,15 @@ def test_a_class_too_rare_to_cross_validate_is_a_sentence(split: Split) -> None:
 
 @pytest.mark.parametrize(
     ("share", "moved_at_most"),
-    [pytest.param(0.0, 0, id="none"), pytest.param(0.5, 52, id="half"), pytest.param(1.0, 105, id="all")],
+    [
+        pytest.param(0.0, 0, id="none"),
+        pytest.param(0.5, 52, id="half"),
+        pytest.param(1.0, 105, id="all"),
+    ],
 )
-def test_shuffling_permutes_and_invents_nothing(split: Split, share: float, moved_at_most: int) -> None:
+def test_shuffling_permutes_and_invents_nothing(
+    split: Split, share: float, moved_at_most: int
+) -> None:
     before = split.train_labels.copy()
     after = shuffle_labels(split.train_labels, share, seed=3)
     assert after.value_counts().to_dict() == before.value_counts().to_dict()
@@ -129,12 +161,26 @@ def test_shuffling_permutes_and_invents_nothing(split: Split, share: float, move
         pytest.param(None, "cannot be read", TrainerError, id="no such file"),
         pytest.param("", "cannot be read", TrainerError, id="an empty file"),
         pytest.param("a,b\n1,2\n", "no column sepal_length", DataRefused, id="other columns"),
-        pytest.param(HEADER + "5.1,x,1.4,0.2,setosa\n", "x in row 2", DataRefused, id="words for numbers"),
-        pytest.param(HEADER + "5.1,,1.4,0.2,setosa\n", "missing values: 100 %", DataRefused, id="a missing value"),
-        pytest.param(HEADER + "5.1,3.5,1.4,0.2,setosa\n", "rows: 1, allowed is 60 or more", DataRefused, id="one flower"),
+        pytest.param(
+            HEADER + "5.1,x,1.4,0.2,setosa\n", "x in row 2", DataRefused, id="words for numbers"
+        ),
+        pytest.param(
+            HEADER + "5.1,,1.4,0.2,setosa\n",
+            "missing values: 100 %",
+            DataRefused,
+            id="a missing value",
+        ),
+        pytest.param(
+            HEADER + "5.1,3.5,1.4,0.2,setosa\n",
+            "rows: 1, allowed is 60 or more",
+            DataRefused,
+            id="one flower",
+        ),
     ],
 )
-def test_bad_data_is_a_sentence(tmp_path: Path, content: str | None, sentence: str, kind: type[TrainerError]) -> None:
+def test_bad_data_is_a_sentence(
+    tmp_path: Path, content: str | None, sentence: str, kind: type[TrainerError]
+) -> None:
     path = tmp_path / "flowers.csv"
     if content is not None:
         path.write_text(content)

@@ -1,4 +1,6 @@
-"""What one would write first: a `def` endpoint that calls scikit-learn. MODEL names a joblib file."""
+"""What one would write first: a `def` endpoint that calls scikit-learn.
+MODEL names a joblib file.
+"""
 
 import os
 
@@ -23,4 +25,6 @@ class Response(BaseModel):
 @app.post("/predict/")
 def predict(request: Request) -> Response:
     rows = np.array(request.instances)
-    return Response(predictions=model.predict(rows).tolist(), probabilities=model.predict_proba(rows).tolist())
+    return Response(
+        predictions=model.predict(rows).tolist(), probabilities=model.predict_proba(rows).tolist()
+    )
