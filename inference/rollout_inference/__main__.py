@@ -46,7 +46,7 @@ def main() -> int:
 
     from rollout_inference.app import create_app  # noqa: PLC0415
     from rollout_inference.logs import configure  # noqa: PLC0415
-    from rollout_inference.server import SWITCH, configuration  # noqa: PLC0415
+    from rollout_inference.server.uvicorn_config import SWITCH, configuration  # noqa: PLC0415
     from rollout_inference.settings import Settings, SettingsError  # noqa: PLC0415
 
     try:

@@ -15,22 +15,22 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from rollout_inference.endpoint import Endpoint, Receive, Scope, Send, header
-from rollout_inference.errors import LoadFailed
-from rollout_inference.live import watch
-from rollout_inference.loading import LoadedModel, load
+from rollout_inference.api.endpoint import Endpoint, Receive, Scope, Send, header
+from rollout_inference.api.openapi import OVERVIEW, TITLE, for_model
+from rollout_inference.api.prefix import prefixes
+from rollout_inference.api.protocols.feedback import Labels
+from rollout_inference.api.protocols.mlflow import Mlflow
+from rollout_inference.api.protocols.native import Native
+from rollout_inference.api.protocols.open_inference_v2 import OpenInference
+from rollout_inference.api.routers import health, metrics, model
+from rollout_inference.live_comparison.sampling import watch
+from rollout_inference.loading.loader import LoadedModel, load
 from rollout_inference.metrics import OTHER, PREDICTION
-from rollout_inference.openapi import OVERVIEW, TITLE, for_model
 from rollout_inference.pace import measured
-from rollout_inference.prefix import prefixes
-from rollout_inference.protocols.labels import Labels
-from rollout_inference.protocols.mlflow import Mlflow
-from rollout_inference.protocols.native import Native
-from rollout_inference.protocols.oip import OpenInference
-from rollout_inference.routers import health, metrics, model
 from rollout_inference.settings import Settings
 from rollout_inference.state import State
 from rollout_inference.tracing import tracing
+from rollout_model.errors import LoadFailed
 
 log = logging.getLogger(__name__)
 ROUTERS = (model.router, health.router, metrics.router)

@@ -4,9 +4,9 @@ each name, one series for each pod.
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from rollout_inference.feedback import Window
-from rollout_inference.identity import Prediction
-from rollout_inference.loading import LoadedModel
+from rollout_inference.feedback.ledger import Window
+from rollout_inference.feedback.prediction_id import Prediction
+from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

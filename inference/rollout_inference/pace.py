@@ -11,13 +11,13 @@ import time
 import msgspec
 import numpy as np
 
-from rollout_inference.endpoint import Call, Question
-from rollout_inference.identity import Signer
-from rollout_inference.loading import LoadedModel
-from rollout_inference.protocols.native import Native
-from rollout_inference.runtimes import Outcome
-from rollout_inference.signature import LARGEST, Rows
+from rollout_inference.api.endpoint import Call, Question
+from rollout_inference.api.protocols.native import Native
+from rollout_inference.feedback.prediction_id import Signer
+from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.state import BUDGET, Pace, State
+from rollout_model.runtimes import Outcome
+from rollout_model.signature import LARGEST, Rows
 
 log = logging.getLogger(__name__)
 TRIED, TIMES = 64, 3

@@ -3,10 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from rollout_inference.feedback import Ledger
-from rollout_inference.identity import Signer
-from rollout_inference.live import Live
-from rollout_inference.loading import LoadedModel
+from rollout_inference.feedback.ledger import Ledger
+from rollout_inference.feedback.prediction_id import Signer
+from rollout_inference.live_comparison.sampling import Live
+from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings
 from rollout_inference.tracing import NO_TRACING, Tracing

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from rollout_bridge import mappings
-from rollout_bridge.delivery import DEFAULT_WORKSPACE
 from rollout_bridge.logs import configure
 from rollout_bridge.settings import Settings, SettingsError
+from rollout_bridge.webhook import DEFAULT_WORKSPACE
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

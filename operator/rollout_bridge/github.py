@@ -12,9 +12,9 @@ from typing import Any
 
 import aiohttp
 
-from rollout_bridge.delivery import AliasSet
 from rollout_bridge.mappings import DispatchTarget
 from rollout_bridge.outcome import Outcome, Result
+from rollout_bridge.webhook import AliasSet
 
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 

@@ -17,9 +17,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from rollout_bridge.delivery import DEFAULT_WORKSPACE, AliasSet
-from rollout_operator.domain import manifest
-from rollout_operator.domain.spec import MAX_NAME, MODEL_ALIAS, MODEL_NAME, Spec
+from rollout_bridge.webhook import DEFAULT_WORKSPACE, AliasSet
+from rollout_operator.domain.api import manifest
+from rollout_operator.domain.api.spec import MAX_NAME, MODEL_ALIAS, MODEL_NAME, Spec
 
 FIXED_PAYLOAD = (
     "model_uri",

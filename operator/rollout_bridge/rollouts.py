@@ -14,10 +14,10 @@ from typing import Any, Self
 import aiohttp
 from kubernetes.aio import client, config
 
-from rollout_bridge.delivery import AliasSet
 from rollout_bridge.mappings import RolloutTarget
 from rollout_bridge.outcome import Outcome, Result
-from rollout_operator.domain.names import GROUP, KIND, PLURAL, VERSION
+from rollout_bridge.webhook import AliasSet
+from rollout_operator.domain.api.names import GROUP, KIND, PLURAL, VERSION
 
 FIELD_MANAGER = "rollout-bridge"
 REQUESTED_AT = f"{GROUP}/requested-at"

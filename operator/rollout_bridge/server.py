@@ -13,7 +13,14 @@ import aiohttp
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from rollout_bridge.delivery import (
+from rollout_bridge.github import GitHub
+from rollout_bridge.mappings import DispatchTarget, Mappings, RolloutTarget, Target
+from rollout_bridge.metrics import LAST_APPLIED, SECONDS, WEBHOOKS
+from rollout_bridge.outcome import STATUS, Outcome, Result, whole
+from rollout_bridge.replay_guard import Busy, Replayed, Replays
+from rollout_bridge.rollouts import Rollouts
+from rollout_bridge.settings import Settings
+from rollout_bridge.webhook import (
     AliasSet,
     Envelope,
     Event,
@@ -23,13 +30,6 @@ from rollout_bridge.delivery import (
     read,
     verify,
 )
-from rollout_bridge.github import GitHub
-from rollout_bridge.mappings import DispatchTarget, Mappings, RolloutTarget, Target
-from rollout_bridge.outcome import STATUS, Outcome, Result, whole
-from rollout_bridge.replays import Busy, Replayed, Replays
-from rollout_bridge.rollouts import Rollouts
-from rollout_bridge.settings import Settings
-from rollout_bridge.telemetry import LAST_APPLIED, SECONDS, WEBHOOKS
 
 PATH = "/webhooks/mlflow"
 SLOWEST_BODY = 10.0

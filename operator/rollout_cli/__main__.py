@@ -7,7 +7,7 @@ import traceback
 import typer
 from typer.exceptions import TyperException
 
-from rollout_cli.exits import Exit, Failure
+from rollout_cli.exit_codes import Exit, Failure
 
 
 def main() -> None:

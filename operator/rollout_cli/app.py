@@ -262,7 +262,7 @@ def simulate(
     Exit 0 promoted, 1 rolled back or halted, 2 no verdict.
     """
     from rollout_cli.commands import simulate as command
-    from rollout_cli.generated import Load, Quality
+    from rollout_cli.offline.synthetic_metrics import Load, Quality
 
     ours, theirs = Quality(accuracy, errors, latency), Quality(stable_accuracy)
     command.run(

@@ -41,9 +41,9 @@ def candidates(words: list[str]) -> list[str]:
 
 def rollout_names() -> list[str]:
     """Names of the rollouts in the namespace that the words typed so far ask about."""
-    from rollout_cli.access import Access  # noqa: PLC0415
-    from rollout_cli.exits import Failure  # noqa: PLC0415
-    from rollout_cli.rollout import read_all  # noqa: PLC0415
+    from rollout_cli.cluster.kube_client import Access  # noqa: PLC0415
+    from rollout_cli.cluster.rollout import read_all  # noqa: PLC0415
+    from rollout_cli.exit_codes import Failure  # noqa: PLC0415
 
     typed = shlex.split(
         os.environ.get("COMP_WORDS", "") or os.environ.get("_TYPER_COMPLETE_ARGS", "")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollout_cli.terminal import Output
+from rollout_cli.view.terminal import Output
 
 
 def names(incomplete: str) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from rollout_operator.domain.names import GROUP, KIND, PLURAL, VERSION
-from rollout_operator.domain.spec import NAME_RULES, Spec
-from rollout_operator.domain.status import Status
+from rollout_operator.domain.api.names import GROUP, KIND, PLURAL, VERSION
+from rollout_operator.domain.api.spec import NAME_RULES, Spec
+from rollout_operator.domain.api.status import Status
 
 Schema = dict[str, Any]
 

@@ -14,25 +14,25 @@ import aiohttp
 import uvloop
 from prometheus_client import start_http_server
 
-from rollout_operator import telemetry
-from rollout_operator.claims import KINDS as CLAIMING
-from rollout_operator.cluster import Cluster
-from rollout_operator.domain.names import GROUP, KIND, PLURAL, SHARD, VERSION
-from rollout_operator.engine import LONGEST_SLEEP, Engine
+from rollout_operator import metrics
+from rollout_operator.adapters.kubernetes_api import Cluster
+from rollout_operator.adapters.login import login
+from rollout_operator.adapters.model_registry import Registry, authorization
+from rollout_operator.adapters.prometheus import Prometheus
+from rollout_operator.adapters.router_probe import Routers, session
+from rollout_operator.controller.cache import Event, Key, Store, at_rest, event_of, key_of
+from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
+from rollout_operator.controller.informer import Watching, WatchingClaims
+from rollout_operator.controller.reconcile import Ports, told_later
+from rollout_operator.controller.resync import OWNED_KINDS, every, resync
+from rollout_operator.controller.verdict_writeback import Reporter
+from rollout_operator.controller.watch_health import DOUBTFUL, Echoes, Health, served
+from rollout_operator.controller.workqueue import LONGEST_SLEEP, Engine
+from rollout_operator.desired.common import Gateways
+from rollout_operator.domain.api.names import GROUP, KIND, PLURAL, SHARD, VERSION
 from rollout_operator.errors import CallFailed, Gone
-from rollout_operator.lean import ActivityError, ResourceMemories, ResourceMemory, kopf
-from rollout_operator.liveness import DOUBTFUL, Echoes, Health, served
-from rollout_operator.login import login
-from rollout_operator.objects import Gateways
-from rollout_operator.prometheus import Prometheus
-from rollout_operator.reconcile import Ports, told_later
-from rollout_operator.registry import Registry, authorization
-from rollout_operator.reporter import Reporter
-from rollout_operator.resync import OWNED_KINDS, every, resync
-from rollout_operator.routers import Routers, session
+from rollout_operator.kopf_compat import ActivityError, ResourceMemories, ResourceMemory, kopf
 from rollout_operator.settings import Settings
-from rollout_operator.store import Event, Key, Store, at_rest, event_of, key_of
-from rollout_operator.watching import Watching, WatchingClaims
 
 log = logging.getLogger(__name__)
 
@@ -156,9 +156,9 @@ class Shell:
             await self._exit.enter_async_context(
                 served(self.settings.health_port, self.health.trouble, self.store.count)
             )
-        telemetry.ROLLOUTS.set_function(self.store.count)
+        metrics.ROLLOUTS.set_function(self.store.count)
         loop = asyncio.get_running_loop()
-        telemetry.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
+        metrics.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
         with opening("METRICS_PORT", self.settings.metrics_port):
             start_http_server(self.settings.metrics_port)
         # Before anything is decided, all is known: what is owned, who else answers where, and every

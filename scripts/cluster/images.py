@@ -20,7 +20,7 @@ ARCHIVES = CACHE / "images"
 PASSED_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT", "SSL_CERT_FILE")
 PACKAGES = {
     "operator": ("operator/rollout_operator", "operator/rollout_bridge"),
-    "inference": ("inference/rollout_inference",),
+    "inference": ("inference/rollout_inference", "inference/rollout_model"),
 }
 """What each image of ours has of the distribution's packages."""
 

@@ -6,8 +6,7 @@ from typing import Any
 import yaml
 
 from rollout_operator.crd import COLUMNS, crd, schema_of
-from rollout_operator.domain.decide import COMMANDS
-from rollout_operator.domain.names import (
+from rollout_operator.domain.api.names import (
     APPLIED,
     DIGEST_TAG,
     GROUP,
@@ -16,7 +15,8 @@ from rollout_operator.domain.names import (
     SIGNATURE_TAG,
     VERSION,
 )
-from rollout_operator.domain.spec import Spec
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.machine.decide import COMMANDS
 
 Schema = dict[str, Any]
 SHORT = 60

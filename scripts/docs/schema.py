@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from rollout_operator.crd import crd, schema_of
-from rollout_operator.domain.names import GROUP, KIND, VERSION
-from rollout_operator.domain.spec import Spec
+from rollout_operator.domain.api.names import GROUP, KIND, VERSION
+from rollout_operator.domain.api.spec import Spec
 
 Schema = dict[str, Any]
 _MATCHES = re.compile(r"(?:[^|?]+ && )?self\.matches\('([^']+)'\)(?: && [^|?]+)?")

@@ -10,7 +10,7 @@ manifest=${1:-} model_uri=${2:-} timeout=${3:-30m}
 [[ -n $manifest && -n $model_uri ]] || fail 64 "usage: scripts/steps/deploy_model.sh MANIFEST MODEL_URI [TIMEOUT]"
 # What is given may come from outside (a dispatch), so that it is read as what it must be and as nothing else.
 # What a MODEL_URI is stands in one place: a shell's classes of characters are other ones in each locale.
-python -c 'import re, sys; from rollout_operator.domain.spec import MODEL_URI; sys.exit(not re.fullmatch(MODEL_URI, sys.argv[1]))' "$model_uri" ||
+python -c 'import re, sys; from rollout_operator.domain.api.spec import MODEL_URI; sys.exit(not re.fullmatch(MODEL_URI, sys.argv[1]))' "$model_uri" ||
   fail 64 "'$model_uri' is no MODEL_URI: write models:/NAME/VERSION or models:/NAME@ALIAS."
 [[ $timeout =~ ^([0-9]+[smh])+$ ]] || fail 64 "'$timeout' is no duration: write, for example, 30m."
 [[ $manifest != /* && $manifest != *..* && $manifest != -* && -f $manifest ]] || fail 64 "'$manifest' is no file of this repository."

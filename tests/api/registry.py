@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from cryptography.fernet import Fernet
 
-from rollout_operator.domain.names import DIGEST_TAG
+from rollout_operator.domain.api.names import DIGEST_TAG
 from scripts.cluster.apiserver import free_port
 from tests.api.harness import wait_for
 

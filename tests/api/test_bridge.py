@@ -16,10 +16,10 @@ import httpx
 import pytest
 import yaml
 
-from rollout_bridge.delivery import DELIVERY_ID, SIGNATURE, TIMESTAMP, AliasSet, sign
 from rollout_bridge.mappings import RolloutTarget
 from rollout_bridge.outcome import Outcome
 from rollout_bridge.rollouts import Rollouts
+from rollout_bridge.webhook import DELIVERY_ID, SIGNATURE, TIMESTAMP, AliasSet, sign
 from scripts.cluster.apiserver import free_port
 from tests.api.charts import by_kind
 from tests.api.harness import GROUP, Api, Hands, Operator, Rollout, World, served, wait_for

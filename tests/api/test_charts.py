@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from rollout_bridge import mappings
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import Owner
+from rollout_operator.domain.api.status import Phase, Status
 from rollout_operator.domain.egress import egress
-from rollout_operator.domain.status import Phase, Status
-from rollout_operator.objects import Owner
-from rollout_operator.objects.build import build
 from rollout_operator.settings import Settings
 from tests.api.charts import (
     BRIDGE,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.spec import Gate
+from rollout_operator.domain.api.spec import Gate
 from tests.api.harness import GROUP, ROLLOUTS, Api, Hands, Operator, Rollout, wait_for
 from tests.api.test_admission import ACCEPTED, MINIMAL, with_field
 

@@ -11,8 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from rollout_operator.objects import Gateways, Owner
-from rollout_operator.objects.build import build
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import Gateways, Owner
 from scripts.cluster import addons
 from scripts.cluster.images import IMAGES
 from tests.api.charts import ROOT, Manifest, pods, tool

@@ -355,12 +355,11 @@ def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replace
     before = {path: api.get(path)["metadata"].get("generation") for path in paths}
     operator.start()
     for path in paths:
-        wait_for(
-            lambda path=path: api.get(path)["metadata"]["ownerReferences"][0].get(
-                "blockOwnerDeletion"
-            ),
-            f"{path} to hold it back",
-        )  # type: ignore[misc]
+
+        def held(path: str = path) -> Any:
+            return api.get(path)["metadata"]["ownerReferences"][0].get("blockOwnerDeletion")
+
+        wait_for(held, f"{path} to hold it back")
     assert before == {path: api.get(path)["metadata"].get("generation") for path in paths}
 
 
@@ -521,10 +520,11 @@ def test_a_host_that_an_older_rollout_takes_is_its_own_when_the_younger_one_has_
     assert hosts == {"taking.example.com", "leaving.example.com"}, "no way has gone"
     younger.apply("models:/iris/1", traffic={"host": "third.example.com", "removalDelay": "1s"})
     for one in (younger, older):
-        wait_for(
-            lambda one=one: one.condition("Ready")["status"] == "True" or None,
-            f"{one.name} to be Ready",
-        )  # type: ignore[misc]
+
+        def ready(one: Rollout = one) -> bool | None:
+            return one.condition("Ready")["status"] == "True" or None
+
+        wait_for(ready, f"{one.name} to be Ready")
     younger.apply("models:/iris/1", traffic={"host": "taking.example.com", "removalDelay": "1s"})
     wait_for(
         lambda: younger.status()["routes"][0]["host"] == "taking.example.com" or None, "a swap"

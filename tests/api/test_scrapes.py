@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from rollout_operator.domain import queries
+from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.gates import promql
 from rollout_operator.domain.observed import MetricsUnreachable, Series
-from rollout_operator.domain.spec import Gate, Metric
 from scripts.cluster.apiserver import free_port
 from tests.api.charts import tool
 from tests.unit.engine.builders import START
@@ -115,13 +115,13 @@ def test_a_real_prometheus_gives_the_same_verdicts(prometheus: str, gate: dict[s
     @cache
     def ask(one: Scrapes, now: float, back: float) -> tuple[Series, ...]:
         fields = {
-            "query": queries.query(Metric(asked.metric), back, revision=REVISIONS[one]),
+            "query": promql.query(Metric(asked.metric), back, revision=REVISIONS[one]),
             "time": f"{START.timestamp() + now:.3f}",
         }
         reply = pool.request(
             "POST", f"{prometheus}/api/v1/query", fields=fields, encode_multipart=False
         )
-        found = queries.read(reply.status, reply.data)
+        found = promql.read(reply.status, reply.data)
         assert not isinstance(found, MetricsUnreachable), found
         return found.get(("models", REVISIONS[one]), ())
 

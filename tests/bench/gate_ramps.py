@@ -10,7 +10,12 @@ from math import log, sqrt
 
 import numpy as np
 
-from rollout_operator.domain.sequential import Scrape, Wealth, log_mean_exp, pair_step
+from rollout_operator.domain.gates.sequential_test import (
+    Scrape,
+    Wealth,
+    log_mean_exp,
+    pair_step,
+)
 
 DROP = 0.05
 ALPHA = 0.05

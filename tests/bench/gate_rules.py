@@ -15,7 +15,7 @@ from math import comb
 
 import numpy as np
 
-from rollout_operator.domain.spec import Evidence, Gate, Metric
+from rollout_operator.domain.api.spec import Evidence, Gate, Metric
 from tests.unit.engine.boundaries import Boundaries, Chances, boundaries, chances
 
 THRESHOLD = 0.70

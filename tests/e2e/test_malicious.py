@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 from mlflow.tracking import MlflowClient
 
-from rollout_inference.digest import tree_digest
+from rollout_model.digest import tree_digest
 from rollout_trainer.data import load
 from rollout_trainer.evaluate import evaluate
 from rollout_trainer.recipe import Recipe

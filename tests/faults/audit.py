@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout_operator.domain.names import APPLIED
-from rollout_operator.reconcile import signing_key
+from rollout_operator.controller.reconcile import signing_key
+from rollout_operator.domain.api.names import APPLIED
 from tests.faults.upstream import KINDS, Lists, Object, Upstream
 
 Place = tuple[str, str]

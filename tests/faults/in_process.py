@@ -14,12 +14,12 @@ from typing import Any, Literal
 import aiohttp
 import kopf
 
-from rollout_operator.cluster import Cluster
+from rollout_operator.adapters.kubernetes_api import Cluster
+from rollout_operator.controller.reconcile import Ports, reconcile
+from rollout_operator.controller.verdict_writeback import Reporter
+from rollout_operator.controller.watch_health import DOUBTFUL, LONGEST_ECHO
 from rollout_operator.errors import CallFailed
 from rollout_operator.handlers import Shell
-from rollout_operator.liveness import DOUBTFUL, LONGEST_ECHO
-from rollout_operator.reconcile import Ports, reconcile
-from rollout_operator.reporter import Reporter
 from rollout_operator.settings import Settings
 from tests.faults.audit import Audit, broken, end_state
 from tests.faults.hands import work

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from rollout_operator.controller.reconcile import reconcile
 from rollout_operator.errors import CallFailed
-from rollout_operator.reconcile import reconcile
 from tests.faults.audit import end_state
 from tests.faults.in_process import A_MOMENT, Stage, Telling
 from tests.faults.mutations import SEED, Spec

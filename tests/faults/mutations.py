@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from rollout_operator.domain.schema import NAME
-from rollout_operator.domain.spec import MODEL_URI
-from rollout_operator.domain.traffic import PATH
+from rollout_operator.domain.api.api_types import NAME
+from rollout_operator.domain.api.spec import MODEL_URI
+from rollout_operator.domain.api.traffic import PATH
 from tests.api.harness import ROOT
 
 Path = tuple[str | int, ...]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout_operator import converge
+from rollout_operator.controller import apply
 from tests.faults.audit import differences
 from tests.faults.extent import STATUSES_APART, STRIDE
 from tests.faults.in_process import DELETIONS, Ending, Order, Stage, Telling
@@ -81,7 +81,7 @@ async def test_every_write_spoiled(
 ) -> None:
     if fault is Fault.STOPPED:
         # Standing still takes no time here.
-        monkeypatch.setattr(converge, "PROVEN", 0.0)
+        monkeypatch.setattr(apply, "PROVEN", 0.0)
     async with stage(kubeconfig) as on:
         clean = await reference(on, story, references)
         first = 1 if STRIDE == 1 else FIRST.get(fault, 1 + FAULTS.index(fault) % STRIDE)

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 import aiohttp
 import pytest
 
-from rollout_operator import prometheus
-from rollout_operator.asking import Question, ask
-from rollout_operator.domain.decide import decide
-from rollout_operator.domain.spec import Metric, Spec
-from rollout_operator.domain.status import Phase
-from rollout_operator.registry import Registry
+from rollout_operator.adapters import prometheus
+from rollout_operator.adapters.model_registry import Registry
+from rollout_operator.controller.external_queries import Question, ask
+from rollout_operator.domain.api.spec import Metric, Spec
+from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.machine.decide import decide
 from tests.faults.replies import (
     BAD,
     GOOD,

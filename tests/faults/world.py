@@ -12,10 +12,10 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from rollout_operator import prometheus, registry
-from rollout_operator.domain import queries
+from rollout_operator.adapters import model_registry, prometheus
+from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.gates import promql
 from rollout_operator.domain.observed import MetricsUnreachable, Resolution
-from rollout_operator.domain.spec import Metric
 from tests.faults.upstream import GROUP
 
 ACCURACY = {"1": 0.91, "2": 0.95, "3": 0.62, "4": 0.93, "5": 0.9}
@@ -152,11 +152,11 @@ class ScriptedPrometheus(prometheus.Prometheus):
         super().__init__("", session)
         self._world = world
 
-    async def _query(self, metric: Metric) -> queries.Snapshot | MetricsUnreachable:
-        return queries.read(200, json.dumps(self._world.matrix()).encode())
+    async def _query(self, metric: Metric) -> promql.Snapshot | MetricsUnreachable:
+        return promql.read(200, json.dumps(self._world.matrix()).encode())
 
 
-class ScriptedRegistry(registry.Registry):
+class ScriptedRegistry(model_registry.Registry):
     """Reads and tells the world as it would MLflow."""
 
     def __init__(self, world: World, session: aiohttp.ClientSession) -> None:
@@ -166,7 +166,7 @@ class ScriptedRegistry(registry.Registry):
     async def resolve(self, model_uri: str) -> Resolution:
         name, version = model_uri.removeprefix("models:/").replace("@", "/@").rsplit("/", 1)
         status, body = self._world.version(name, version)
-        return registry.read(model_uri, status, json.dumps(body).encode())
+        return model_registry.read(model_uri, status, json.dumps(body).encode())
 
     async def _write(self, path: str, body: dict[str, str]) -> str:
         self._world.told(path, body)

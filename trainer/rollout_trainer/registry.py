@@ -25,15 +25,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
-from rollout_inference.conversion import carry
-from rollout_inference.digest import tree_digest
-from rollout_inference.errors import LoadFailed
-from rollout_inference.trusted import TRUSTED_TYPES
+from rollout_model.digest import tree_digest
+from rollout_model.errors import LoadFailed
+from rollout_model.onnx_conversion import carry
+from rollout_model.trusted_types import TRUSTED_TYPES
 from rollout_trainer.canonical import canonicalise
-from rollout_trainer.card import card
 from rollout_trainer.data import Split
 from rollout_trainer.errors import TrainerError
 from rollout_trainer.evaluate import Evaluation
+from rollout_trainer.model_card import card
 from rollout_trainer.plots import draw
 from rollout_trainer.recipe import Recipe
 
@@ -192,7 +192,7 @@ def _rehearsed(client: MlflowClient, registered: Registered, name: str, number: 
     command = [
         sys.executable,
         "-m",
-        "rollout_inference.rehearsal",
+        "rollout_inference.loading.rehearsal",
         registered.uri,
         registered.digest,
     ]

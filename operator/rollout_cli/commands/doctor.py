@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rollout_cli.access import Access
-from rollout_cli.checks import all_checks
-from rollout_cli.checks.finding import Finding, Level, plain
-from rollout_cli.exits import Exit
-from rollout_cli.prometheus import find
-from rollout_cli.rollout import Rollout, read, read_all
-from rollout_cli.terminal import Output, console, dump, for_programs, marks
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.cluster.prometheus import find
+from rollout_cli.cluster.rollout import Rollout, read, read_all
+from rollout_cli.doctor import all_checks
+from rollout_cli.doctor.finding import Finding, Level, plain
+from rollout_cli.exit_codes import Exit
+from rollout_cli.view.terminal import Output, console, dump, for_programs, marks
 
 STYLES = {Level.GOOD: "green", Level.UNKNOWN: "dim", Level.WARNING: "yellow", Level.BAD: "red"}
 

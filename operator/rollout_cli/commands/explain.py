@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rollout_cli.access import Access
-from rollout_cli.exits import Refused
-from rollout_cli.explained import Explained, Seen, explain, newest
-from rollout_cli.prometheus import find
-from rollout_cli.rollout import read
-from rollout_cli.terminal import console, marks
-from rollout_cli.words import OF_MEASUREMENT, Marks, ago, of_measurement, share, span
-from rollout_operator.domain.decide import AT_REST
+from rollout_cli.cluster.explanation import Explained, Seen, explain, newest
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.cluster.prometheus import find
+from rollout_cli.cluster.rollout import read
+from rollout_cli.exit_codes import Refused
+from rollout_cli.view.formatting import OF_MEASUREMENT, Marks, ago, of_measurement, share, span
+from rollout_cli.view.terminal import console, marks
+from rollout_operator.domain.api.api_types import parse_duration
+from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.machine.decide import AT_REST
 from rollout_operator.domain.observed import MetricsUnreachable, Series
-from rollout_operator.domain.schema import parse_duration
-from rollout_operator.domain.spec import Gate, Metric
-from rollout_operator.domain.status import Phase
 
 MOST_SERIES = 8
 

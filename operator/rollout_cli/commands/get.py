@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from rollout_cli.access import Access
-from rollout_cli.exits import Unreachable, WrongUsage
-from rollout_cli.look import Look, Watcher
-from rollout_cli.prometheus import find
-from rollout_cli.rollout import Rollout, bare, read, read_all
-from rollout_cli.table import table
-from rollout_cli.terminal import Output, console, dump, marks
-from rollout_cli.tree import picture, said
-from rollout_operator.domain.names import GROUP, KIND, PLURAL
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.cluster.prometheus import find
+from rollout_cli.cluster.rollout import Rollout, bare, read, read_all
+from rollout_cli.cluster.snapshot import Look, Watcher
+from rollout_cli.exit_codes import Unreachable, WrongUsage
+from rollout_cli.view.rollout_view import picture, said
+from rollout_cli.view.table import table
+from rollout_cli.view.terminal import Output, console, dump, marks
+from rollout_operator.domain.api.names import GROUP, KIND, PLURAL
 
 PAUSE = 1.0
 """Seconds between two looks."""

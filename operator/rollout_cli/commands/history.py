@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
-from rollout_cli.access import Access
-from rollout_cli.rollout import Rollout, read
-from rollout_cli.terminal import Output, console, dump, for_programs, marks
-from rollout_cli.words import OF_VERDICT, Marks, ago, of_verdict, span
-from rollout_operator.domain.decide import CANDIDATE_RUNS
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.cluster.rollout import Rollout, read
+from rollout_cli.view.formatting import OF_VERDICT, Marks, ago, of_verdict, span
+from rollout_cli.view.terminal import Output, console, dump, for_programs, marks
+from rollout_operator.domain.machine.decide import CANDIDATE_RUNS
 
 
 def run(

@@ -9,11 +9,11 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from rollout_cli.admission import is_rollout, judge
-from rollout_cli.exits import Absent, Exit
-from rollout_cli.terminal import Output, console, dump, for_programs
-from rollout_operator.domain.manifest import Document, Finding, Place, Trouble, read
-from rollout_operator.domain.manifest import Path as Field
+from rollout_cli.exit_codes import Absent, Exit
+from rollout_cli.offline.crd_validation import is_rollout, judge
+from rollout_cli.view.terminal import Output, console, dump, for_programs
+from rollout_operator.domain.api.manifest import Document, Finding, Place, Trouble, read
+from rollout_operator.domain.api.manifest import Path as Field
 from rollout_operator.domain.places import meet, places_of
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from rollout_cli.access import Access
-from rollout_cli.evidence import Evidence, gather
-from rollout_cli.exits import Failure, Unreachable
-from rollout_cli.plots import svg
-from rollout_cli.prometheus import find
-from rollout_cli.rollout import read
-from rollout_cli.terminal import console
-from rollout_cli.words import PRETTY, gate_of, share, span
-from rollout_operator.domain.status import GateStatus, Verdict
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.cluster.prometheus import find
+from rollout_cli.cluster.rollout import read
+from rollout_cli.exit_codes import Failure, Unreachable
+from rollout_cli.report.attempt_record import Evidence, gather
+from rollout_cli.report.svg_plots import svg
+from rollout_cli.view.formatting import PRETTY, gate_of, share, span
+from rollout_cli.view.terminal import console
+from rollout_operator.domain.api.status import GateStatus, Verdict
 
 TONES = {Verdict.PROMOTED: "good", Verdict.ROLLED_BACK: "bad", None: "open"}
 OF_GATE = {"Pass": "good", "Fail": "bad"}

@@ -13,13 +13,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from rollout_cli.admission import is_rollout, judge
-from rollout_cli.exits import Absent, Exit, WrongUsage
-from rollout_cli.generated import Generated, Load, Quality, both
-from rollout_cli.recording import Recording, recorded
-from rollout_cli.replay import Moment, Source, replay
-from rollout_cli.terminal import Output, console, dump, for_programs, marks
-from rollout_cli.words import (
+from rollout_cli.exit_codes import Absent, Exit, WrongUsage
+from rollout_cli.offline.crd_validation import is_rollout, judge
+from rollout_cli.offline.recorded_metrics import Recording, recorded
+from rollout_cli.offline.simulator import Moment, Source, replay
+from rollout_cli.offline.synthetic_metrics import Generated, Load, Quality, both
+from rollout_cli.view.formatting import (
     OF_MEASUREMENT,
     Marks,
     held_against,
@@ -28,10 +27,11 @@ from rollout_cli.words import (
     silence,
     span,
 )
-from rollout_operator.domain.histogram import bounds
-from rollout_operator.domain.manifest import Document, Trouble, read
-from rollout_operator.domain.spec import Spec
-from rollout_operator.domain.status import GateStatus, Phase
+from rollout_cli.view.terminal import Output, console, dump, for_programs, marks
+from rollout_operator.domain.api.manifest import Document, Trouble, read
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import GateStatus, Phase
+from rollout_operator.domain.gates.histogram import bounds
 
 DEFAULT = {"modelUri": "models:/simulated/2", "traffic": {"host": "simulated.example.com"}}
 

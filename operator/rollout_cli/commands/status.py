@@ -11,14 +11,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from rollout_cli.access import Access
-from rollout_cli.exits import Exit, Unreachable, WrongUsage
-from rollout_cli.outcome import Asked, Outcome, follow, lacking, outcome
-from rollout_cli.rollout import Rollout, read
-from rollout_cli.terminal import Output, console, dump, for_programs
-from rollout_cli.words import STYLES, span
-from rollout_operator.domain.schema import parse_duration
-from rollout_operator.domain.status import Phase
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.cluster.rollout import Rollout, read
+from rollout_cli.cluster.wait_result import Asked, Outcome, follow, lacking, outcome
+from rollout_cli.exit_codes import Exit, Unreachable, WrongUsage
+from rollout_cli.view.formatting import STYLES, span
+from rollout_cli.view.terminal import Output, console, dump, for_programs
+from rollout_operator.domain.api.api_types import parse_duration
+from rollout_operator.domain.api.status import Phase
 
 PAUSE = 1.0
 """Seconds between two looks."""

@@ -4,11 +4,11 @@ operator took it.
 
 import time
 
-from rollout_cli.access import Access, rollouts_path
-from rollout_cli.exits import Unreachable
-from rollout_cli.rollout import Rollout, read
-from rollout_cli.steer import Verb, order, reverted_by
-from rollout_cli.terminal import console
+from rollout_cli.cluster.commands_patch import Verb, order, reverted_by
+from rollout_cli.cluster.kube_client import Access, rollouts_path
+from rollout_cli.cluster.rollout import Rollout, read
+from rollout_cli.exit_codes import Unreachable
+from rollout_cli.view.terminal import console
 
 PATIENCE, PAUSE = 30.0, 0.2
 """Seconds: for the operator to react, between two looks."""

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from rollout_operator.domain.schema import ApiModel
+from rollout_operator.domain.api.api_types import ApiModel
 
 Rule = dict[str, Any]
 Egress = tuple[Rule, ...]

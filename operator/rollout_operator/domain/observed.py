@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rollout_operator.domain.spec import Metric, Spec
-from rollout_operator.domain.status import Revision, Status
+from rollout_operator.domain.api.spec import Metric, Spec
+from rollout_operator.domain.api.status import Revision, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ found.
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from rollout_operator.domain.traffic import parent
+from rollout_operator.domain.api.traffic import parent
 
 Owner = TypeVar("Owner", bound=Hashable)
 

@@ -4,10 +4,10 @@ import json
 from datetime import datetime
 from hashlib import sha256
 
-from rollout_operator.domain.histogram import bounds
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.gates.histogram import bounds
 from rollout_operator.domain.observed import Resolved
-from rollout_operator.domain.spec import Spec
-from rollout_operator.domain.status import Revision
 
 
 def revision_hash(uid: str, uri: str, digest: str, resources: dict[str, object]) -> str:

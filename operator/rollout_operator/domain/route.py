@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from rollout_operator.domain.api.api_types import parse_duration
+from rollout_operator.domain.api.status import Phase, Route, Status, Unrouted
+from rollout_operator.domain.api.traffic import ParentRef, Provider, Traffic, parent
 from rollout_operator.domain.observed import Claim, Observed
-from rollout_operator.domain.schema import parse_duration
-from rollout_operator.domain.status import Phase, Route, Status, Unrouted
-from rollout_operator.domain.traffic import ParentRef, Provider, Traffic, parent
 
 MOST = 10
 OPENING = frozenset({Phase.SWITCHING, Phase.SETTLING})

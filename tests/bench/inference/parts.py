@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rollout_inference import estimator
-from rollout_inference.agreement import ties
-from rollout_inference.artifact import verify
-from rollout_inference.evidence import trial_points
-from rollout_inference.loading import load_folder
+from rollout_inference.loading.loader import load_folder
 from rollout_inference.settings import Settings
-from rollout_inference.signature import frame
+from rollout_model import estimator
+from rollout_model.artifact import verify
+from rollout_model.parity import ties
+from rollout_model.proof_rows import trial_points
+from rollout_model.signature import frame
 from scripts.cluster.paths import REPOSITORY
 from tests.bench.inference.measure import Load, Server, answer, free_port, ratio, wrk
 from tests.bench.inference.peers import ROW, Models, Peer, ours

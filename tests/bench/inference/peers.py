@@ -14,10 +14,10 @@ from typing import Any
 
 import joblib
 
-from rollout_inference import carried
-from rollout_inference.plan import ONNX_FILE
-from rollout_inference.preparing import prepare
+from rollout_inference.loading.prepare_worker import prepare
 from rollout_inference.settings import Settings
+from rollout_model import onnx_bundle
+from rollout_model.serving_plan import ONNX_FILE
 from rollout_trainer.data import load
 from rollout_trainer.evaluate import evaluate
 from rollout_trainer.recipe import Recipe
@@ -94,7 +94,9 @@ def models(scratch: Path) -> Models:
     plan = prepare(folder, scratch, Settings(model_path=folder))
     assert plan.runtime == "onnx", plan.reason
     plain = Path(
-        shutil.copytree(folder, scratch / "plain", ignore=shutil.ignore_patterns(carried.FOLDER))
+        shutil.copytree(
+            folder, scratch / "plain", ignore=shutil.ignore_patterns(onnx_bundle.FOLDER)
+        )
     )
     return Models(folder, plain, scratch / "model.joblib", scratch / ONNX_FILE)
 

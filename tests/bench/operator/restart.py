@@ -10,10 +10,10 @@ from typing import Any
 
 import aiohttp
 
-from rollout_operator.domain.spec import Spec
-from rollout_operator.domain.status import Status
-from rollout_operator.objects import Owner
-from rollout_operator.objects.build import build
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import Owner
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Status
 from rollout_operator.settings import Settings
 from tests.bench.operator.process import Operator, cpu_seconds, memory
 from tests.bench.operator.record import kinds

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from rollout_bridge.delivery import DELIVERY_ID, SIGNATURE, TIMESTAMP, sign
+from rollout_bridge.webhook import DELIVERY_ID, SIGNATURE, TIMESTAMP, sign
 
 SECRET = "a-secret-of-the-webhook-that-nobody-may-see"
 NOW = 1_764_000_000

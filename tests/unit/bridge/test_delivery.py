@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
-from rollout_bridge.delivery import (
+from rollout_bridge.webhook import (
     DELIVERY_ID,
     SIGNATURE,
     TIMESTAMP,

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from rollout_bridge.__main__ import main
-from rollout_bridge.delivery import AliasSet
 from rollout_bridge.mappings import MappingsError, parse
+from rollout_bridge.webhook import AliasSet
 
 TWO = """
 mappings:

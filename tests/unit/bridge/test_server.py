@@ -16,16 +16,16 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from rollout_bridge import replays
-from rollout_bridge.delivery import AliasSet
+from rollout_bridge import replay_guard
 from rollout_bridge.github import GitHub
 from rollout_bridge.logs import JsonFormatter
 from rollout_bridge.mappings import parse
 from rollout_bridge.outcome import STATUS, Outcome
-from rollout_bridge.replays import Replays
+from rollout_bridge.replay_guard import Replays
 from rollout_bridge.rollouts import conflicts, manifest, requested_at
 from rollout_bridge.server import MOST_AT_ONCE, PATH, Bridge, application, inner
 from rollout_bridge.settings import Settings
+from rollout_bridge.webhook import AliasSet
 from tests.unit.bridge.builders import SECRET, alias_set, encoded, signed
 
 TOKEN = "ghp_token-that-nobody-may-see"
@@ -294,15 +294,15 @@ async def test_health_and_metrics_are_on_another_port(table: Table) -> None:
 def test_deliveries_are_forgotten_in_time_and_are_not_without_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replays, "MOST", 2)
+    monkeypatch.setattr(replay_guard, "MOST", 2)
     now = 0.0
     known = Replays(600, clock=lambda: now)
     for delivery in ("a", "b"):
         known.begin(delivery)
         known.end(delivery, over=True)
-    with pytest.raises(replays.Busy):
+    with pytest.raises(replay_guard.Busy):
         known.begin("c")
-    with pytest.raises(replays.Replayed):
+    with pytest.raises(replay_guard.Replayed):
         known.begin("a")
     now = 600.0
     known.begin("c")

@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from rollout_cli.look import Look, Pod
-from rollout_cli.rollout import Rollout
-from rollout_operator.domain.spec import Spec
-from rollout_operator.domain.status import Status
+from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.cluster.snapshot import Look, Pod
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Status
 from tests.unit.engine.builders import at, spec
 
 

@@ -1,7 +1,7 @@
 """The chart of a few rows."""
 
-from rollout_cli.chart import Frame, Line, chart
-from rollout_cli.words import PLAIN, PRETTY
+from rollout_cli.view.formatting import PLAIN, PRETTY
+from rollout_cli.view.line_chart import Frame, Line, chart
 
 FRAME = Frame(width=48, height=6, start=0, end=20, since="20 s ago")
 

@@ -9,15 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from rollout_cli.access import Access
-from rollout_cli.checks.finding import Level, guarded
-from rollout_cli.checks.metrics import clock, series
-from rollout_cli.checks.rollouts import rollout as of_rollout
-from rollout_cli.checks.rollouts import router
-from rollout_cli.exits import Absent, Refused
-from rollout_cli.prometheus import Prometheus
-from rollout_cli.rollout import Rollout
-from rollout_operator.domain.status import Phase, Unrouted
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.cluster.prometheus import Prometheus
+from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.doctor.finding import Level, guarded
+from rollout_cli.doctor.metrics import clock, series
+from rollout_cli.doctor.rollouts import rollout as of_rollout
+from rollout_cli.doctor.rollouts import router
+from rollout_cli.exit_codes import Absent, Refused
+from rollout_operator.domain.api.status import Phase, Unrouted
 from tests.unit.cli.builders import rollout
 from tests.unit.engine.builders import at, on_trial, revision, spec
 

@@ -8,16 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from rollout_cli import explained
-from rollout_cli.access import Access
+from rollout_cli.cluster import explanation
+from rollout_cli.cluster.explanation import Asked, Explained
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.cluster.rollout import Rollout
 from rollout_cli.commands import explain
-from rollout_cli.exits import Refused
-from rollout_cli.explained import Asked, Explained
-from rollout_cli.rollout import Rollout
-from rollout_operator.domain.decide import decide
-from rollout_operator.domain.names import GROUP, REVISION
+from rollout_cli.exit_codes import Refused
+from rollout_operator.domain.api.names import GROUP, REVISION
+from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import DRAIN, Observed, Workload
-from rollout_operator.domain.status import Phase
 from tests.unit.cli.builders import rollout as made
 from tests.unit.engine.builders import UID, accuracy, observed, on_trial, revision, spec
 
@@ -123,7 +123,7 @@ def rebuilt(seen: Observed) -> Observed:
     drain = str(int(seen.drain.total_seconds()))
     cluster = Cluster(dict(seen.workloads), ROUTER_DRAIN_SECONDS=drain, INFERENCE_IMAGE=seen.image)
     asked = Asked(seen.answers, seen.baseline, {})
-    return explained.observation(cast("Access", cluster), rollout, wanted, asked, seen.now)
+    return explanation.observation(cast("Access", cluster), rollout, wanted, asked, seen.now)
 
 
 @pytest.mark.parametrize("seen", LOOKS.values(), ids=LOOKS.keys())
@@ -145,7 +145,7 @@ def test_it_decides_as_the_operator_does(seen: Observed) -> None:
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Observed)])
 def test_no_part_of_the_observation_is_left_out(name: str) -> None:
-    tree = ast.parse(inspect.getsource(explained.observation))
+    tree = ast.parse(inspect.getsource(explanation.observation))
     (call,) = [
         n
         for n in ast.walk(tree)
@@ -186,7 +186,7 @@ def test_each_part_differs_in_some_look(name: str) -> None:
 
 def test_who_may_not_look_at_deployments_is_told_all_the_same() -> None:
     asked, rollout = Asked(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
-    blind = explained.observation(
+    blind = explanation.observation(
         cast("Access", Cluster({}, refuses=True)), rollout, TO_2, asked, look(8).now
     )
     assert (blind.drain, blind.image) == (DRAIN, V2.image)

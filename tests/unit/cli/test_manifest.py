@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rollout_cli.__main__ import run
-from rollout_cli.admission import judge
-from rollout_operator.domain.manifest import Document, Trouble, read
+from rollout_cli.offline.crd_validation import judge
+from rollout_operator.domain.api.manifest import Document, Trouble, read
 from tests.api.test_yaml import GOOD_METADATA, METADATA, NONE, SCALARS, TEXTS, about, same, written
 
 

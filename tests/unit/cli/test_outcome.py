@@ -2,11 +2,11 @@
 
 import pytest
 
-from rollout_cli.exits import Exit
-from rollout_cli.outcome import Asked, follow, outcome
-from rollout_operator.domain.conditions import conditions
-from rollout_operator.domain.names import GROUP
-from rollout_operator.domain.status import (
+from rollout_cli.cluster.wait_result import Asked, follow, outcome
+from rollout_cli.exit_codes import Exit
+from rollout_operator.domain.api.conditions import conditions
+from rollout_operator.domain.api.names import GROUP
+from rollout_operator.domain.api.status import (
     Attempt,
     Phase,
     Reason,

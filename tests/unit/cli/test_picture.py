@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from rollout_cli.look import Look
-from rollout_cli.tree import picture
-from rollout_cli.words import PLAIN, PRETTY
-from rollout_operator.domain.spec import Evidence
-from rollout_operator.domain.status import GateStatus, Measurement, Phase, Status
+from rollout_cli.cluster.snapshot import Look
+from rollout_cli.view.formatting import PLAIN, PRETTY
+from rollout_cli.view.rollout_view import picture
+from rollout_operator.domain.api.spec import Evidence
+from rollout_operator.domain.api.status import GateStatus, Measurement, Phase, Status
 from tests.unit.cli.builders import look, pod, printed, rollout
 from tests.unit.engine.builders import START, at, on_trial, revision, spec
 

@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from rollout_cli import prometheus
-from rollout_cli.access import Access
-from rollout_cli.exits import Refused, Unreachable, WrongUsage
+from rollout_cli.cluster import prometheus
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.exit_codes import Refused, Unreachable, WrongUsage
 
 EMPTY = (200, b'{"status":"success","data":[]}')
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from rollout_cli.commands.report import html
-from rollout_cli.evidence import Evidence, Ranges, Told
-from rollout_cli.plots import bands
-from rollout_operator.domain.status import Attempt, Phase, Verdict
+from rollout_cli.report.attempt_record import Evidence, Ranges, Told
+from rollout_cli.report.svg_plots import bands
+from rollout_operator.domain.api.status import Attempt, Phase, Verdict
 from tests.unit.cli.builders import rollout
 from tests.unit.cli.test_picture import gate
 from tests.unit.engine.builders import at, on_trial, revision, spec

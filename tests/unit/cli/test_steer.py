@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from rollout_cli.exits import Refused
-from rollout_cli.steer import Verb, order, reverted_by
-from rollout_operator.domain.decide import decide
-from rollout_operator.domain.names import GROUP
-from rollout_operator.domain.status import Phase, Status
+from rollout_cli.cluster.commands_patch import Verb, order, reverted_by
+from rollout_cli.exit_codes import Refused
+from rollout_operator.domain.api.names import GROUP
+from rollout_operator.domain.api.status import Phase, Status
+from rollout_operator.domain.machine.decide import decide
 from tests.unit.cli.builders import rollout
 from tests.unit.engine.builders import at, observed, on_trial, ready, resolved, revision, spec
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from rollout_bridge.outcome import Outcome
-from rollout_operator.domain.spec import Spec
-from rollout_operator.domain.status import Phase, Reason
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Phase, Reason
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = (ROOT / "docs/examples/iris.yaml").read_text()
@@ -45,6 +45,7 @@ def raised(folder: str, exception: str) -> Iterator[tuple[str, ...]]:
 SAID = [
     *raised("operator/rollout_operator/domain", "NoEvidence"),
     *raised("inference/rollout_inference", "LoadFailed"),
+    *raised("inference/rollout_model", "LoadFailed"),
 ]
 
 
@@ -58,7 +59,7 @@ def test_every_sentence_of_gates_and_pods_has_an_entry(parts: tuple[str, ...]) -
 
 
 def test_every_reason_of_the_conditions_about_figures_has_an_entry() -> None:
-    source = ast.parse((ROOT / "operator/rollout_operator/domain/conditions.py").read_text())
+    source = ast.parse((ROOT / "operator/rollout_operator/domain/api/conditions.py").read_text())
     choices = [n for n in ast.walk(source) if isinstance(n, ast.IfExp)]
     words = [c.value for n in choices for c in (n.body, n.orelse) if isinstance(c, ast.Constant)]
     reasons = {word for word in words if isinstance(word, str) and word.isalpha()}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollout_operator.domain.spec import Spec
+from rollout_operator.domain.api.spec import Spec
 from rollout_trainer.__main__ import main
 from rollout_trainer.recipe import Recipe
 

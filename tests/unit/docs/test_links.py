@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from rollout_operator.domain.spec import Spec
+from rollout_operator.domain.api.spec import Spec
 from scripts.docs import api, links, pictures, schema
 
 ROOT = Path(__file__).parents[3]

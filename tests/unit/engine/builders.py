@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rollout_operator.domain.api.spec import Metric, Spec
+from rollout_operator.domain.api.status import Phase, Revision, Status
 from rollout_operator.domain.observed import Observed, Resolution, Resolved, Series, Workload
 from rollout_operator.domain.revision import revision_of
-from rollout_operator.domain.spec import Metric, Spec
-from rollout_operator.domain.status import Phase, Revision, Status
 
 START = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 UID = "11111111-2222-3333-4444-555555555555"

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rollout_operator.domain.gates import Trial, measure
-from rollout_operator.domain.labelled import measure_labels
+from rollout_operator.domain.api.spec import Gate
+from rollout_operator.domain.api.status import EvidenceStatus, GateStatus
+from rollout_operator.domain.gates.labelled_gate import measure_labels
+from rollout_operator.domain.gates.reported_gate import Trial, measure
+from rollout_operator.domain.gates.samples import learned
 from rollout_operator.domain.observed import Series
-from rollout_operator.domain.series import learned
-from rollout_operator.domain.spec import Gate
-from rollout_operator.domain.status import EvidenceStatus, GateStatus
 from tests.unit.engine.builders import START, at, revision
 
 V1, V2 = revision(1), revision(2)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.converge import changes
-from rollout_operator.objects import Manifest, Owner
-from rollout_operator.objects.deployment import deployment
-from rollout_operator.objects.drift import signed
-from rollout_operator.store import Store
+from rollout_operator.controller.apply import changes
+from rollout_operator.controller.cache import Store
+from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.desired.deployment import deployment
+from rollout_operator.desired.diff import signed
 from tests.unit.engine.builders import UID, revision
 
 OWNER = Owner(UID, "iris", "models")

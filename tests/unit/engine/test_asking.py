@@ -5,12 +5,12 @@ import asyncio
 import aiohttp
 import pytest
 
-from rollout_operator import prometheus
-from rollout_operator.asking import Question, ask, at_hand
+from rollout_operator.adapters import prometheus
+from rollout_operator.adapters.model_registry import Registry
+from rollout_operator.controller.external_queries import Question, ask, at_hand
+from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.gates.promql import Snapshot
 from rollout_operator.domain.observed import MetricsUnreachable
-from rollout_operator.domain.queries import Snapshot
-from rollout_operator.domain.spec import Metric
-from rollout_operator.registry import Registry
 
 TICK = 100.0
 ASKED = (Metric.ACCURACY,)

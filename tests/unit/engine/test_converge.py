@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from rollout_operator.cluster import Cluster
-from rollout_operator.converge import PROVEN, Grounds
+from rollout_operator.adapters.kubernetes_api import Cluster
+from rollout_operator.controller.apply import PROVEN, Grounds
+from rollout_operator.controller.cache import Store
 from rollout_operator.errors import CallFailed, Conflict, Gone
-from rollout_operator.store import Store
 from tests.unit.engine.test_shell import KEY, rollout
 
 

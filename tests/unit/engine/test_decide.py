@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.decide import MAX_SETBACKS, Plan, beat, decide, trial_replicas
+from rollout_operator.domain.api.spec import Amounts, Metric, Resources
+from rollout_operator.domain.api.status import (
+    Attempt,
+    Measurement,
+    Phase,
+    Reason,
+    Rejected,
+    Revision,
+    Status,
+    Verdict,
+)
+from rollout_operator.domain.machine.decide import MAX_SETBACKS, Plan, beat, decide, trial_replicas
 from rollout_operator.domain.observed import (
     DRAIN,
     DigestMissing,
@@ -18,17 +29,6 @@ from rollout_operator.domain.observed import (
     Resolved,
     Series,
     Workload,
-)
-from rollout_operator.domain.spec import Amounts, Metric, Resources
-from rollout_operator.domain.status import (
-    Attempt,
-    Measurement,
-    Phase,
-    Reason,
-    Rejected,
-    Revision,
-    Status,
-    Verdict,
 )
 from tests.unit.engine.builders import (
     START,

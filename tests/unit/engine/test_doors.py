@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.doors import Door, Way, doors, of_all, of_one, read
+from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.observed import Heard
-from rollout_operator.domain.traffic import Provider
+from rollout_operator.domain.route_probe import Door, Way, doors, of_all, of_one, read
 
 INGRESS = Way(
     "models",

@@ -18,7 +18,13 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.decide import AT_REST, Plan, decide, needs_resolution
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.domain.api.api_types import ApiModel
+from rollout_operator.domain.api.spec import Metric, OnFailure, Spec
+from rollout_operator.domain.api.status import Measurement, Phase, Route, Status, Verdict
+from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.machine.decide import AT_REST, Plan, decide, needs_resolution
 from rollout_operator.domain.observed import (
     Heard,
     MetricsUnreachable,
@@ -30,12 +36,6 @@ from rollout_operator.domain.observed import (
     Workload,
 )
 from rollout_operator.domain.route import Ways, asked_now
-from rollout_operator.domain.schema import ApiModel
-from rollout_operator.domain.spec import Metric, OnFailure, Spec
-from rollout_operator.domain.status import Measurement, Phase, Route, Status, Verdict
-from rollout_operator.domain.traffic import Provider
-from rollout_operator.objects import Manifest, Owner
-from rollout_operator.objects.build import build
 from tests.unit.engine.builders import (
     START,
     UID,

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from rollout_operator.domain.gates import Trial, measure
+from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.status import Measurement
+from rollout_operator.domain.gates.reported_gate import Trial, measure
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
-from rollout_operator.domain.spec import Gate, Metric
-from rollout_operator.domain.status import Measurement
 from tests.unit.engine.builders import START, at, revision
 
 PASS, FAIL, NO_EVIDENCE, UNREACHABLE = (

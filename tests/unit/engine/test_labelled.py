@@ -15,12 +15,12 @@ import pytest
 import ville
 from scipy import optimize, special, stats
 
-from rollout_operator.domain import sequential
-from rollout_operator.domain.gates import Trial
-from rollout_operator.domain.labelled import measure_labels
+from rollout_operator.domain.api.spec import Gate
+from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement
+from rollout_operator.domain.gates import sequential_test
+from rollout_operator.domain.gates.labelled_gate import measure_labels
+from rollout_operator.domain.gates.reported_gate import Trial
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
-from rollout_operator.domain.spec import Gate
-from rollout_operator.domain.status import EvidenceStatus, GateStatus, Measurement
 from tests.unit.engine.boundaries import Boundaries, boundaries, chances
 from tests.unit.engine.builders import START, at, revision
 
@@ -96,7 +96,7 @@ def test_at_the_threshold_each_verdict_is_at_most_as_likely_as_alpha(threshold: 
 @pytest.mark.parametrize("share", [0.55, 0.65, 0.75, 0.85, 0.95])
 def test_a_verdict_takes_little_more_than_the_fewest_labels_possible(share: float) -> None:
     found = chances(lines(0.70), share)
-    assert found.labels <= 1.35 * math.log(20) / sequential.kl(share, 0.70)
+    assert found.labels <= 1.35 * math.log(20) / sequential_test.kl(share, 0.70)
     assert (found.promote if share > 0.70 else found.roll_back) > 0.96
 
 
@@ -166,7 +166,9 @@ def test_the_evidence_is_what_scipy_makes_of_the_definition(
                 - stats.binom.logpmf(right, right + wrong, threshold)
             )
         expected = special.logsumexp(ratios) - math.log(len(ratios))
-        assert sequential.log_e(right, wrong, threshold, above) == pytest.approx(expected, abs=1e-6)
+        assert sequential_test.log_e(right, wrong, threshold, above) == pytest.approx(
+            expected, abs=1e-6
+        )
 
 
 def test_an_independent_package_never_says_the_opposite() -> None:
@@ -216,12 +218,12 @@ def ramp(
 
 def verdict(generator: np.random.Generator, gap: float, base: tuple[float, float]) -> Measurement:
     """How a gate of maxDrop 0.05 ends over such a ramp, through the real gate code."""
-    wealth, need = sequential.Wealth(), math.log(20)
+    wealth, need = sequential_test.Wealth(), math.log(20)
     for xc, nc, xs, ns in ramp(generator, gap, base):
-        wealth = sequential.pair_step(wealth, sequential.Scrape(xc, nc, xs, ns), 0.05)
-        if wealth.above and sequential.log_mean_exp(wealth.above) >= need:
+        wealth = sequential_test.pair_step(wealth, sequential_test.Scrape(xc, nc, xs, ns), 0.05)
+        if wealth.above and sequential_test.log_mean_exp(wealth.above) >= need:
             return PASS
-        if wealth.below and sequential.log_mean_exp(wealth.below) >= need:
+        if wealth.below and sequential_test.log_mean_exp(wealth.below) >= need:
             return FAIL
     return UNDECIDED
 
@@ -417,7 +419,7 @@ def test_labels_left_and_when_they_will_be_there() -> None:
 def test_before_the_first_label_the_offline_accuracy_tells_how_many_it_takes() -> None:
     offline = Series("ml_model_accuracy", "a", at(4).timestamp(), 0.85)
     said = Bench(gate()).look(5, (*labels(0, 0, 4), offline))
-    assert said.labels_left == math.ceil(1.25 * math.log(20) / sequential.kl(0.85, 0.70))
+    assert said.labels_left == math.ceil(1.25 * math.log(20) / sequential_test.kl(0.85, 0.70))
 
 
 def test_at_the_threshold_no_end_is_promised() -> None:
@@ -480,7 +482,7 @@ def test_a_difference_to_stable_counts_only_scrapes_of_both() -> None:
 
 def test_intervals_narrow_as_labels_come_in() -> None:
     widths = [
-        hi - lo for lo, hi in (sequential.interval(0.8 * n, 0.2 * n) for n in (5, 20, 80, 320))
+        hi - lo for lo, hi in (sequential_test.interval(0.8 * n, 0.2 * n) for n in (5, 20, 80, 320))
     ]
     assert all(a > b for a, b in pairwise(widths))
-    assert sequential.interval(0, 0) == (0.0, 1.0)
+    assert sequential_test.interval(0, 0) == (0.0, 1.0)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.decide import Plan, decide
+from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.status import Phase, Reason, Rejected, Status, Verdict
+from rollout_operator.domain.machine.decide import Plan, decide
 from rollout_operator.domain.observed import Series
-from rollout_operator.domain.spec import Metric
-from rollout_operator.domain.status import Phase, Reason, Rejected, Status, Verdict
 from tests.unit.engine.builders import (
     START,
     at,

@@ -12,16 +12,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings, SettingsError
-from rollout_operator.domain import queries
-from rollout_operator.domain.decide import decide
-from rollout_operator.domain.gates import Trial, measure
-from rollout_operator.domain.histogram import bounds
-from rollout_operator.domain.labelled import measure_labels
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import Owner
+from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.status import GateStatus, Measurement
+from rollout_operator.domain.gates import promql
+from rollout_operator.domain.gates.histogram import bounds
+from rollout_operator.domain.gates.labelled_gate import measure_labels
+from rollout_operator.domain.gates.reported_gate import Trial, measure
+from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import MetricsUnreachable, Series, Workload
-from rollout_operator.domain.spec import Gate, Metric
-from rollout_operator.domain.status import GateStatus, Measurement
-from rollout_operator.objects import Owner
-from rollout_operator.objects.build import build
 from tests.unit.engine.builders import START, UID, at, observed, on_trial, revision, spec
 
 PASS, FAIL, NO_EVIDENCE = Measurement.PASS, Measurement.FAIL, Measurement.NO_EVIDENCE
@@ -57,7 +57,7 @@ def served(
         for s in family.samples
         if s.name.endswith("latency_seconds_bucket")
     ]
-    read = queries.read(
+    read = promql.read(
         200,
         json.dumps(
             {"status": "success", "data": {"resultType": "matrix", "result": result}}

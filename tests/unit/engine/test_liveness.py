@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.cluster import Cluster
+from rollout_operator.adapters.kubernetes_api import Cluster
+from rollout_operator.controller.watch_health import DOUBTFUL, LONGEST_ECHO, Echoes, Health
 from rollout_operator.handlers import Shell
-from rollout_operator.liveness import DOUBTFUL, LONGEST_ECHO, Echoes, Health
 from rollout_operator.settings import Settings
 
 KEY = ("ns", "iris")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from rollout_operator.domain.status import Phase, Status
-from rollout_operator.objects import Manifest, Owner
-from rollout_operator.objects.build import build
-from rollout_operator.objects.drift import says
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.desired.diff import says
+from rollout_operator.domain.api.status import Phase, Status
 from tests.unit.engine.builders import IMAGE, UID, at, on_trial, revision, spec
 
 OWNER = Owner(UID, "iris", "models")

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.claims import Claims
-from rollout_operator.domain.decide import decide
+from rollout_operator.controller.cache import Store
+from rollout_operator.controller.foreign_routes import Claims
+from rollout_operator.domain.api.status import Phase, Reason, Route, Status
+from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.places import answers_at, places_of
 from rollout_operator.domain.route import Ways
-from rollout_operator.domain.status import Phase, Reason, Route, Status
-from rollout_operator.domain.traffic import Provider
 from rollout_operator.handlers import Shell
 from rollout_operator.settings import Settings
-from rollout_operator.store import Store
 from tests.unit.engine.builders import at, observed, on_trial, ready, revision, spec
 
 GATEWAY = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from rollout_operator import registry
-from rollout_operator.domain import queries
+from rollout_operator.adapters import model_registry
+from rollout_operator.adapters.model_registry import authorization
+from rollout_operator.domain.gates import promql
 from rollout_operator.domain.observed import (
     DigestMissing,
     MetricsUnreachable,
@@ -16,7 +17,6 @@ from rollout_operator.domain.observed import (
     Resolved,
     Series,
 )
-from rollout_operator.registry import authorization
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -65,7 +65,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("status", "body"), UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_is_no_answer_of_prometheus(status: int, body: bytes) -> None:
-    assert isinstance(queries.read(status, body), MetricsUnreachable)
+    assert isinstance(promql.read(status, body), MetricsUnreachable)
 
 
 TOO_MANY = {
@@ -109,7 +109,7 @@ HELP: dict[str, tuple[int, bytes, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("status", "body", "sentences"), HELP.values(), ids=HELP.keys())
 def test_what_helps_is_said(status: int, body: bytes, sentences: tuple[str, ...]) -> None:
-    said = queries.read(status, body)
+    said = promql.read(status, body)
     assert isinstance(said, MetricsUnreachable)
     assert all(sentence in said.message for sentence in sentences), said.message
     assert len(said.message) < 400
@@ -117,7 +117,7 @@ def test_what_helps_is_said(status: int, body: bytes, sentences: tuple[str, ...]
 
 
 def test_the_newest_sample_counts_and_keeps_its_time() -> None:
-    answer = queries.read(200, matrix(one(source="training"), one(revision="def")))
+    answer = promql.read(200, matrix(one(source="training"), one(revision="def")))
     assert not isinstance(answer, MetricsUnreachable)
     assert answer["models", "abc"] == (
         Series("ml_model_accuracy", "p", 2.5, 0.9, "training", first=0.5, gap=1.5),
@@ -126,7 +126,7 @@ def test_the_newest_sample_counts_and_keeps_its_time() -> None:
 
 
 def test_an_empty_matrix_is_an_answer() -> None:
-    assert queries.read(200, matrix()) == {}
+    assert promql.read(200, matrix()) == {}
 
 
 def version(**changes: Any) -> bytes:
@@ -178,7 +178,7 @@ REGISTRY = {
 
 @pytest.mark.parametrize(("status", "body", "expected"), REGISTRY.values(), ids=REGISTRY.keys())
 def test_what_the_registry_says(status: int, body: bytes, expected: object) -> None:
-    said = registry.read("models:/iris/7", status, body)
+    said = model_registry.read("models:/iris/7", status, body)
     assert isinstance(said, expected) if isinstance(expected, type) else said == expected
     if not isinstance(said, Resolved):
         assert said.message.strip()
@@ -223,7 +223,7 @@ REFUSALS: dict[str, tuple[int, bytes, tuple[str, ...]]] = {
 def test_a_refusal_of_the_registry_is_told_in_its_words(
     status: int, body: bytes, sentences: tuple[str, ...]
 ) -> None:
-    said = registry.read("models:/iris/7", status, body)
+    said = model_registry.read("models:/iris/7", status, body)
     assert isinstance(said, RegistryUnreachable)
     assert all(sentence in said.message for sentence in sentences), said.message
     assert len(said.message) < 400

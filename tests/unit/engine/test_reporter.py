@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import pytest
 
-from rollout_operator import reporter
-from rollout_operator.domain.report import Report, later
-from rollout_operator.domain.status import Attempt, Phase, Status, Verdict
+from rollout_operator.adapters.model_registry import Registry
+from rollout_operator.controller import verdict_writeback
+from rollout_operator.domain.api.status import Attempt, Phase, Status, Verdict
+from rollout_operator.domain.verdicts import Report, later
 from rollout_operator.errors import CallFailed
-from rollout_operator.registry import Registry
 from tests.unit.engine.builders import at, on_trial
 
 KEY = ("default", "iris")
@@ -59,7 +59,7 @@ def told(
     """What the registry knows once attempt 1 was told; moments: of the clock at each look; status:
     what the API server has by then.
     """
-    monkeypatch.setattr(reporter, "FIRST_RETRY", 0.0)
+    monkeypatch.setattr(verdict_writeback, "FIRST_RETRY", 0.0)
     clock, registry, asked = iter(moments), Told(), list[int]()
 
     async def newest(_: object, __: str, attempt: int) -> list[Report]:
@@ -69,7 +69,7 @@ def told(
         return [] if status is None else later(status, attempt)
 
     async def tell() -> None:
-        one = reporter.Reporter(
+        one = verdict_writeback.Reporter(
             cast("Registry", registry), "stable", newest, clock=lambda: next(clock)
         )
         one.tell(KEY, "u", report(1, 1))

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from rollout_operator.domain.doors import LONGEST, Way
+from rollout_operator.adapters.router_probe import Routers, session
+from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.observed import Heard
-from rollout_operator.domain.traffic import Provider
+from rollout_operator.domain.route_probe import LONGEST, Way
 from rollout_operator.errors import CallFailed, Gone, Refused
-from rollout_operator.routers import Routers, session
 from scripts.cluster.apiserver import free_port
 from scripts.cluster.shell import run
 from tests.unit.engine.builders import at

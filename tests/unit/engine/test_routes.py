@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.decide import Plan, decide
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import NO_GATEWAYS, Gateways, Manifest, Owner
+from rollout_operator.desired.http_route import unaccepted
+from rollout_operator.domain.api.status import Phase, Route, Status
+from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.machine.decide import Plan, decide
 from rollout_operator.domain.observed import Heard, Observed
 from rollout_operator.domain.route import NOT_YET, Ways, asked_now
-from rollout_operator.domain.status import Phase, Route, Status
-from rollout_operator.domain.traffic import Provider
-from rollout_operator.objects import NO_GATEWAYS, Gateways, Manifest, Owner
-from rollout_operator.objects.build import build
-from rollout_operator.objects.httproute import unaccepted
 from tests.unit.engine.builders import UID, accuracy, at, observed, on_trial, ready, revision, spec
 
 OWNER = Owner(UID, "iris", "models")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.decide import decide
+from rollout_operator.controller.cache import child
+from rollout_operator.domain.api.status import Reason
+from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.scaling import Contest, put_back, sentence, waits
-from rollout_operator.domain.status import Reason
-from rollout_operator.store import child
 from tests.unit.engine.builders import at, observed, ready, revision, spec
 from tests.unit.engine.test_decide import promoted_1
 from tests.unit.engine.test_shell import deployment

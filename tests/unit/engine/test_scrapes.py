@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.gates import Trial, measure
+from rollout_operator.domain.api.spec import Evidence, Gate, Metric
+from rollout_operator.domain.api.status import Measurement
+from rollout_operator.domain.gates.reported_gate import Trial, measure
+from rollout_operator.domain.gates.samples import NoEvidence, fresh, window
 from rollout_operator.domain.observed import Series
-from rollout_operator.domain.series import NoEvidence, fresh, window
-from rollout_operator.domain.spec import Evidence, Gate, Metric
-from rollout_operator.domain.status import Measurement
 from tests.unit.engine.builders import START, at
 from tests.unit.engine.scraping import GATES, V2, Scrapes, looks
 

@@ -8,17 +8,17 @@ from typing import Any, cast
 
 import pytest
 
-from rollout_operator.cluster import Cluster
-from rollout_operator.domain.conditions import conditions, truths
-from rollout_operator.domain.schema import parse_duration
-from rollout_operator.domain.status import Phase, Status
-from rollout_operator.engine import Engine, utc_now
+from rollout_operator.adapters.kubernetes_api import Cluster
+from rollout_operator.controller.cache import Event, Key, Store, at_rest, child
+from rollout_operator.controller.concurrency import Turns
+from rollout_operator.controller.reconcile import Ports, trouble
+from rollout_operator.controller.workqueue import Engine, utc_now
+from rollout_operator.domain.api.api_types import parse_duration
+from rollout_operator.domain.api.conditions import conditions, truths
+from rollout_operator.domain.api.status import Phase, Status
 from rollout_operator.errors import CallFailed
 from rollout_operator.handlers import Shell
-from rollout_operator.reconcile import Ports, trouble
 from rollout_operator.settings import Settings, SettingsError
-from rollout_operator.store import Event, Key, Store, at_rest, child
-from rollout_operator.turns import Turns
 from tests.unit.engine.builders import at, on_trial
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain import decide as decisions
-from rollout_operator.domain.decide import COMMITTED
-from rollout_operator.domain.status import Phase, Reason, Status
+from rollout_operator.domain.api.status import Phase, Reason, Status
+from rollout_operator.domain.machine import decide as decisions
+from rollout_operator.domain.machine.decide import COMMITTED
 from tests.unit.engine.builders import spec
 from tests.unit.engine.test_exploration import (
     SPECS,

@@ -12,9 +12,9 @@ import yaml
 from lupa import lua51
 
 from gitops.build import ACTIONS, KIND, configmap
-from rollout_operator.domain.conditions import conditions
-from rollout_operator.domain.decide import decide
-from rollout_operator.domain.status import Phase, Reason, Shortage, Status, Unrouted
+from rollout_operator.domain.api.conditions import conditions
+from rollout_operator.domain.api.status import Phase, Reason, Shortage, Status, Unrouted
+from rollout_operator.domain.machine.decide import decide
 from tests.unit.engine.builders import (
     accuracy,
     at,

@@ -10,7 +10,7 @@ import cel
 import pytest
 import yaml
 
-from rollout_operator.domain.status import Phase, Reason, Status
+from rollout_operator.domain.api.status import Phase, Reason, Status
 from tests.unit.engine.builders import at, on_trial
 from tests.unit.gitops.test_argo_cd import LACKING, V1, rollout
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.status import Phase, Status
+from rollout_operator.domain.api.status import Phase, Status
 from tests.unit.engine.builders import on_trial, revision
 from tests.unit.gitops.test_argo_cd import LACKING, rollout
 

@@ -16,7 +16,7 @@ from mlflow.models import infer_signature
 from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
-from rollout_inference.loading import LoadedModel, load_folder
+from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings
 from rollout_trainer.data import load
 from rollout_trainer.evaluate import evaluate

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import uvicorn
 
 from rollout_inference.app import create_app
-from rollout_inference.loading import LoadedModel
-from rollout_inference.server import configuration
+from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.server.uvicorn_config import configuration
 from rollout_inference.settings import Settings
 
 

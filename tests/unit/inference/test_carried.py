@@ -16,11 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 from sklearn.tree import DecisionTreeClassifier
 
-from rollout_inference import carried, conversion, loading
-from rollout_inference.artifact import verify
-from rollout_inference.conversion import carry
-from rollout_inference.errors import LoadFailed
+from rollout_inference.loading import loader
 from rollout_inference.settings import Settings
+from rollout_model import onnx_bundle, onnx_conversion
+from rollout_model.artifact import verify
+from rollout_model.errors import LoadFailed
+from rollout_model.onnx_conversion import carry
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.test_conversion import DIABETES, IRIS, NAMES, SMALL
 
@@ -31,7 +32,7 @@ def other_forest(folder: Path) -> None:
         IRIS.data.to_numpy(), NAMES[IRIS.target][::-1]
     )
     artifact = verify(folder, Settings(model_path=folder))
-    (folder / "onnx" / "model.onnx").write_bytes(conversion.plan(estimator, artifact)[1])
+    (folder / "onnx" / "model.onnx").write_bytes(onnx_conversion.plan(estimator, artifact)[1])
 
 
 def other_answers(folder: Path) -> None:
@@ -108,14 +109,14 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_conversion_that_does_not_prove_right_is_not_taken(copy: Path, name: str) -> None:
     spoil, reason = SPOILT[name]
     spoil(copy)
-    with pytest.raises(carried.NotCarried, match=reason):
-        carried.read(verify(copy, Settings(model_path=copy)))
+    with pytest.raises(onnx_bundle.NotCarried, match=reason):
+        onnx_bundle.read(verify(copy, Settings(model_path=copy)))
 
 
 @pytest.mark.parametrize("name", ["no conversion", "another forest's"])
 async def test_the_model_is_then_converted_at_load(copy: Path, name: str) -> None:
     SPOILT[name][0](copy)
-    model = await loading.load(Settings(model_path=copy))
+    model = await loader.load(Settings(model_path=copy))
     assert model.runtime.name == "onnx"
     assert model.runtime.run(IRIS.data.to_numpy()[:150:50]).labels == NAMES.tolist()
 
@@ -123,8 +124,8 @@ async def test_the_model_is_then_converted_at_load(copy: Path, name: str) -> Non
 async def test_one_that_proves_right_needs_no_other_process(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "child", None)
-    model = await loading.load(Settings(model_path=copy))
+    monkeypatch.setattr(loader, "child", None)
+    model = await loader.load(Settings(model_path=copy))
     assert model.runtime.name == "onnx"
     assert model.runtime.run(IRIS.data.to_numpy()[:150:50]).labels == NAMES.tolist()
 
@@ -139,7 +140,7 @@ def test_labels_of_every_type_are_carried(save: Save, labels: object) -> None:
     folder, settings = save(estimator, IRIS.data)
     made = carry(estimator, folder)
     if made.runtime == "onnx":
-        assert carried.read(verify(folder, settings))[0] == made
+        assert onnx_bundle.read(verify(folder, settings))[0] == made
     else:
         assert not (folder / "onnx").exists()
 
@@ -148,7 +149,7 @@ def test_a_regression_is_carried(save: Save) -> None:
     estimator = GradientBoostingRegressor(**SMALL).fit(DIABETES.data, DIABETES.target)
     folder, settings = save(estimator, DIABETES.data)
     assert carry(estimator, folder).runtime == "onnx"
-    assert carried.read(verify(folder, settings))[0].task == "regressor"
+    assert onnx_bundle.read(verify(folder, settings))[0].task == "regressor"
 
 
 async def test_what_the_trainer_found_not_to_convert_is_not_tried_again(
@@ -160,8 +161,8 @@ async def test_what_the_trainer_found_not_to_convert_is_not_tried_again(
     folder, settings = save(estimator, IRIS.data.to_numpy())
     made = carry(estimator, folder)
     assert made.reason == "not compared: PolynomialFeatures cannot be undone"
-    monkeypatch.setattr(loading, "child", None)
-    model = await loading.load(settings)
+    monkeypatch.setattr(loader, "child", None)
+    model = await loader.load(settings)
     assert (model.runtime.name, model.plan) == ("sklearn", made)
     assert (
         model.runtime.run(IRIS.data.to_numpy()).labels
@@ -180,9 +181,9 @@ def test_with_another_converter_it_is_tried_again(save: Save) -> None:
     said["versions"]["skl2onnx"] = "1.99"
     file.write_text(json.dumps(said))
     with pytest.raises(
-        carried.NotCarried, match="found not to convert with another version of skl2onnx"
+        onnx_bundle.NotCarried, match="found not to convert with another version of skl2onnx"
     ):
-        carried.read(verify(folder, settings))
+        onnx_bundle.read(verify(folder, settings))
 
 
 def test_training_rows_travel_with_the_proof(save: Save) -> None:
@@ -190,9 +191,9 @@ def test_training_rows_travel_with_the_proof(save: Save) -> None:
     estimator = RandomForestClassifier(**SMALL).fit(rows, np.tile(IRIS.target, 20))
     folder, settings = save(estimator, rows)
     assert carry(estimator, folder, rows).runtime == "onnx"
-    kept = carried.rows(verify(folder, settings))
+    kept = onnx_bundle.rows(verify(folder, settings))
     assert kept is not None
-    assert len(kept) == carried.MOST_ROWS
+    assert len(kept) == onnx_bundle.MOST_ROWS
     known = {tuple(one) for one in rows.tolist()}
     assert all(tuple(one) in known for one in kept.tolist())
     proved = {tuple(one) for one in np.load(folder / "onnx" / "points.npy").tolist()}
@@ -211,7 +212,7 @@ def test_training_rows_travel_with_the_proof(save: Save) -> None:
 )
 def test_rows_that_are_none_of_the_models_are_not_taken(copy: Path, rows: object) -> None:
     np.save(copy / "onnx" / "rows.npy", np.asarray(rows))
-    assert carried.rows(verify(copy, Settings(model_path=copy))) is None
+    assert onnx_bundle.rows(verify(copy, Settings(model_path=copy))) is None
 
 
 async def test_nor_is_it_where_values_may_be_missing(
@@ -222,8 +223,8 @@ async def test_nor_is_it_where_values_may_be_missing(
     folder, settings = save(estimator, holed)
     made = carry(estimator, folder)
     assert "columns may be missing" in made.reason
-    monkeypatch.setattr(loading, "child", None)
-    model = await loading.load(settings)
+    monkeypatch.setattr(loader, "child", None)
+    model = await loader.load(settings)
     assert (model.runtime.name, model.plan) == ("sklearn", made)
     assert model.runtime.run(holed.to_numpy()).labels == estimator.predict(holed).tolist()
 
@@ -248,7 +249,7 @@ async def test_scikit_learn_serves_where_the_converter(
     source, reason = CONVERTERS[name]
     shutil.rmtree(copy / "onnx")
     _shadow(tmp_path, monkeypatch, "skl2onnx", source)
-    model = await loading.load(Settings(model_path=copy))
+    model = await loader.load(Settings(model_path=copy))
     assert model.runtime.name == model.plan.runtime == "sklearn"
     assert model.plan.reason.startswith("not converted: ")
     assert reason in model.plan.reason
@@ -265,7 +266,7 @@ async def test_a_model_that_ends_whoever_reads_it_is_refused(
     with pytest.raises(
         LoadFailed, match=r"could not be read: the process that did it was ended by signal 11"
     ):
-        await loading.load(Settings(model_path=copy))
+        await loader.load(Settings(model_path=copy))
 
 
 def _shadow(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str) -> None:

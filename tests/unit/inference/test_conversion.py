@@ -47,14 +47,14 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from starlette.testclient import TestClient
 
-from rollout_inference import conversion
-from rollout_inference.agreement import ties
 from rollout_inference.app import create_app
-from rollout_inference.artifact import verify
-from rollout_inference.evidence import answered, trial_points
-from rollout_inference.loading import load_folder
-from rollout_inference.runtimes import OnnxRuntime, SklearnRuntime
-from rollout_inference.signature import Signature, frame
+from rollout_inference.loading.loader import load_folder
+from rollout_model import onnx_conversion
+from rollout_model.artifact import verify
+from rollout_model.parity import ties
+from rollout_model.proof_rows import answered, trial_points
+from rollout_model.runtimes import OnnxRuntime, SklearnRuntime
+from rollout_model.signature import Signature, frame
 from tests.unit.inference.conftest import Save
 
 IRIS, DIABETES = load_iris(as_frame=True), load_diabetes(as_frame=True)
@@ -154,9 +154,9 @@ def test_a_converter_that_is_wrong_is_found_out_and_scikit_learn_serves(
     estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, IRIS.target)
     other = RandomForestClassifier(n_estimators=8, random_state=1).fit(IRIS.data, IRIS.target)
     folder, settings = save(estimator, IRIS.data)
-    right = conversion.convert
+    right = onnx_conversion.convert
     monkeypatch.setattr(
-        conversion, "convert", lambda _, *rest, **kinds: right(other, *rest, **kinds)
+        onnx_conversion, "convert", lambda _, *rest, **kinds: right(other, *rest, **kinds)
     )
     model = load_folder(folder, settings)
     assert (model.runtime.name, "not alike" in model.plan.reason) == ("sklearn", True)
@@ -170,7 +170,7 @@ def test_one_threshold_moved_by_one_step_is_seen(save: Save) -> None:
     )
     folder, settings = save(estimator, IRIS.data.to_numpy())
     artifact = verify(folder, settings)
-    assert conversion.plan(estimator, artifact)[0].runtime == "onnx"
+    assert onnx_conversion.plan(estimator, artifact)[0].runtime == "onnx"
     at = np.vstack(list(trial_points(estimator, artifact.signature, artifact.example)))
     before = estimator.predict(at)
     tree = estimator.tree_
@@ -197,8 +197,8 @@ def test_the_same_model_is_the_same_bytes(save: Save, monkeypatch: pytest.Monkey
             model.opset_import.extend(domains)
             return model
 
-        monkeypatch.setattr(conversion, "to_onnx", turned)
-        made.add(conversion.plan(estimator, artifact)[1])
+        monkeypatch.setattr(onnx_conversion, "to_onnx", turned)
+        made.add(onnx_conversion.plan(estimator, artifact)[1])
     assert len(made) == 1
 
 

@@ -13,14 +13,14 @@ from typing import BinaryIO
 
 import pytest
 
-from rollout_inference import estimator
-from rollout_inference.artifact import verify
-from rollout_inference.direct import Direct
-from rollout_inference.endpoint import Headers, Reply
-from rollout_inference.loading import LoadedModel
-from rollout_inference.runtimes import SklearnRuntime
+from rollout_inference.api.endpoint import Headers, Reply
+from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.server.fast_path import Direct
 from rollout_inference.settings import Settings
 from rollout_inference.state import Pace
+from rollout_model import estimator
+from rollout_model.artifact import verify
+from rollout_model.runtimes import SklearnRuntime
 from tests.unit.inference.serving import serving
 
 ROW = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -212,7 +212,7 @@ def test_a_model_that_waits_for_its_thread_is_never_asked_directly(
 def test_an_idle_connection_is_closed_in_the_end(
     loaded: LoadedModel, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rollout_inference.server.KEEP_ALIVE", 1)
+    monkeypatch.setattr("rollout_inference.server.uvicorn_config.KEEP_ALIVE", 1)
     with (
         serving(settings, loaded) as address,
         socket.create_connection(address, timeout=20) as peer,

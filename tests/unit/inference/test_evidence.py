@@ -18,35 +18,39 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from rollout_inference import conversion, corrections
-from rollout_inference.agreement import Proof, disagreement
-from rollout_inference.loading import load_folder
-from rollout_inference.plan import Shape
+from rollout_inference.loading.loader import load_folder
+from rollout_model import onnx_conversion, threshold_corrections
+from rollout_model.parity import Proof, disagreement
+from rollout_model.serving_plan import Shape
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.test_conversion import SMALL
 from tests.unit.inference.zoo import DATA, artifact
 
 Patch = pytest.MonkeyPatch
-RIGHT = conversion.convert
+RIGHT = onnx_conversion.convert
 
 
 def converter_as_it_is(patch: Patch) -> None:
-    patch.setattr(corrections, "_single", lambda right: right)
+    patch.setattr(threshold_corrections, "_single", lambda right: right)
 
 
 def inner_for_outer(patch: Patch) -> None:
     """The threshold is lost."""
     patch.setattr(
-        conversion, "convert", lambda outer, *rest, **more: RIGHT(outer.estimator_, *rest, **more)
+        onnx_conversion,
+        "convert",
+        lambda outer, *rest, **more: RIGHT(outer.estimator_, *rest, **more),
     )
 
 
 def labels_from_probabilities(patch: Patch) -> None:
-    patch.setattr(conversion, "_of_labels", lambda estimator: estimator)
+    patch.setattr(onnx_conversion, "_of_labels", lambda estimator: estimator)
 
 
 def single_precision(patch: Patch) -> None:
-    patch.setattr(conversion, "_shapes", lambda *_: [Shape("float32", columns=False, flat=True)])
+    patch.setattr(
+        onnx_conversion, "_shapes", lambda *_: [Shape("float32", columns=False, flat=True)]
+    )
 
 
 def holed(rows: Any) -> Any:
@@ -115,7 +119,9 @@ def test_a_converter_that_loses_it_is_found_out(monkeypatch: Patch, name: str, k
     spoil, estimator, rows, labels = LOSSES[name]
     estimator.fit(rows, labels)
     spoil(monkeypatch)
-    plan, _ = conversion.plan(estimator, artifact(np.nan_to_num(rows[:2])), rows if known else None)
+    plan, _ = onnx_conversion.plan(
+        estimator, artifact(np.nan_to_num(rows[:2])), rows if known else None
+    )
     assert (plan.runtime, "converted, but not alike" in plan.reason) == ("sklearn", True), (
         plan.reason
     )
@@ -143,7 +149,7 @@ def test_a_split_of_missing_values_from_all_others_is_converted_behind_a_scaler(
     estimator = make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)).fit(
         rows, told
     )
-    plan, _ = conversion.plan(estimator, artifact(ORDINARY.rows[:2]), rows)
+    plan, _ = onnx_conversion.plan(estimator, artifact(ORDINARY.rows[:2]), rows)
     assert plan.runtime == "onnx", plan.reason
 
 
@@ -161,10 +167,13 @@ def test_an_offset_of_all_numbers_hides_nothing() -> None:
     """A relative 1e-5 of Unix milliseconds is five hours."""
     numbers = LATE.rows[:, 0]
     tree = DecisionTreeRegressor(random_state=0).fit(ORDINARY.rows, numbers)
-    plan, _ = conversion.plan(tree, artifact(ORDINARY.rows[:2]), ORDINARY.rows)
+    plan, _ = onnx_conversion.plan(tree, artifact(ORDINARY.rows[:2]), ORDINARY.rows)
     assert (plan.runtime, "predictions" in plan.reason) == ("sklearn", True), plan.reason
     linear = LinearRegression().fit(ORDINARY.rows, numbers)
-    assert conversion.plan(linear, artifact(ORDINARY.rows[:2]), ORDINARY.rows)[0].runtime == "onnx"
+    assert (
+        onnx_conversion.plan(linear, artifact(ORDINARY.rows[:2]), ORDINARY.rows)[0].runtime
+        == "onnx"
+    )
 
 
 def test_a_tie_is_forgiven_only_where_what_decides_ties() -> None:
@@ -195,13 +204,13 @@ def test_the_reason_is_that_of_the_way_that_came_nearest(monkeypatch: Patch) -> 
             raise ValueError("no such operator")
         return RIGHT(one, *rest, **more)
 
-    monkeypatch.setattr(conversion, "convert", convert)
+    monkeypatch.setattr(onnx_conversion, "convert", convert)
     monkeypatch.setattr(
-        conversion,
+        onnx_conversion,
         "_shapes",
         lambda *_: [Shape("float32", columns=False, flat=True, labels="bool")] * 3,
     )
-    plan, _ = conversion.plan(forest, artifact(ORDINARY.rows[:2]))
+    plan, _ = onnx_conversion.plan(forest, artifact(ORDINARY.rows[:2]))
     differ = int(plan.reason.split(": ")[1].split(" of ")[0])
     assert (
         plan.runtime,

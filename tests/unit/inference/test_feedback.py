@@ -12,11 +12,11 @@ from sklearn.linear_model import LinearRegression
 from starlette.testclient import TestClient
 
 from rollout_inference.app import Application, create_app
-from rollout_inference.errors import Refused
-from rollout_inference.feedback import Ledger, Window, absolute_error
-from rollout_inference.identity import MAC, Prediction, Signer
-from rollout_inference.loading import LoadedModel, load_folder
+from rollout_inference.feedback.ledger import Ledger, Window, absolute_error
+from rollout_inference.feedback.prediction_id import MAC, Prediction, Signer
+from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings
+from rollout_model.errors import Refused
 from tests.unit.inference.conftest import KEY, Save
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from rollout_inference.deadlines import MOST_HEADERS
-from rollout_inference.loading import LoadedModel
+from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.server.connection_limits import MOST_HEADERS
 from rollout_inference.settings import Settings
 from tests.unit.inference.serving import serving
 

@@ -17,17 +17,17 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from rollout_inference import live
 from rollout_inference.app import Application, create_app
-from rollout_inference.artifact import Artifact, verify
-from rollout_inference.comparing import Sample, compared, original
-from rollout_inference.conversion import carry
-from rollout_inference.errors import LoadFailed
-from rollout_inference.live import MOST, Live, compare, watch
-from rollout_inference.loading import LoadedModel
-from rollout_inference.runtimes import Outcome, Runtime
+from rollout_inference.live_comparison import sampling
+from rollout_inference.live_comparison.sampling import MOST, Live, compare, watch
+from rollout_inference.live_comparison.worker import Sample, compared, original
+from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings, SettingsError
-from rollout_inference.signature import Rows
+from rollout_model.artifact import Artifact, verify
+from rollout_model.errors import LoadFailed
+from rollout_model.onnx_conversion import carry
+from rollout_model.runtimes import Outcome, Runtime
+from rollout_model.signature import Rows
 from tests.unit.inference.conftest import Save
 
 ROWS = load_iris().data.tolist()
@@ -175,7 +175,7 @@ async def test_a_mismatch_is_found_and_kept_where_the_model_cannot_be_loaded(
             raise MemoryError
         return right(settings, scratch)
 
-    monkeypatch.setattr(live, "original", once)
+    monkeypatch.setattr(sampling, "original", once)
     await compare(server.app.state)
     assert server.runtimes() == ["onnx"]
     await compare(server.app.state)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rollout_inference import loading, memory
-from rollout_inference.artifact import verify
-from rollout_inference.errors import LoadFailed
+from rollout_inference.loading import loader, memory
 from rollout_inference.settings import Settings
+from rollout_model.artifact import verify
+from rollout_model.errors import LoadFailed
 from tests.unit.inference.test_conversion import IRIS, NAMES
 
 MIB = memory.MIB
@@ -77,7 +77,7 @@ def test_a_model_of_iris_fits_into_what_is_requested_where_nothing_else_is_said(
 async def test_a_conversion_that_does_not_fit_is_not_tried(copy: Path, tmp_path: Path) -> None:
     """205 MiB: scikit-learn fits, the converter does not."""
     shutil.rmtree(copy / "onnx")
-    model = await loading.load(_limited(copy, tmp_path, 205))
+    model = await loader.load(_limited(copy, tmp_path, 205))
     assert (model.runtime.name, model.plan.points) == ("sklearn", 0)
     assert model.plan.reason.startswith("not converted: that needs about 2")
     assert model.plan.reason.endswith(
@@ -98,20 +98,20 @@ async def test_a_model_that_does_not_fit_says_what_it_needs(
 ) -> None:
     if not carried:
         shutil.rmtree(copy / "onnx")
-    monkeypatch.setattr(loading, "child", None)
+    monkeypatch.setattr(loader, "child", None)
     sentence = (
         rf"^The model needs about 1\d\d MiB, and the limit is {limit} MiB: raise"
         r" spec\.resources\.limits\.memory\.$"
     )
     with pytest.raises(LoadFailed, match=sentence):
-        await loading.load(_limited(copy, tmp_path, limit))
+        await loader.load(_limited(copy, tmp_path, limit))
 
 
 async def test_a_conversion_that_is_there_needs_less(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "child", None)
-    assert (await loading.load(_limited(copy, tmp_path, 100))).runtime.name == "onnx"
+    monkeypatch.setattr(loader, "child", None)
+    assert (await loader.load(_limited(copy, tmp_path, 100))).runtime.name == "onnx"
 
 
 def _limited(model: Path, folder: Path, mib: int) -> Settings:

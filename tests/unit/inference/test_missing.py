@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
-from rollout_inference.loading import load, load_folder
+from rollout_inference.loading.loader import load, load_folder
 from rollout_inference.settings import Settings
 from tests.unit.inference.conftest import Save
 

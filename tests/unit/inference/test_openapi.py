@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
-from rollout_inference.loading import LoadedModel
+from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
+from rollout_inference.api.endpoint import Endpoint
 from rollout_inference.app import Application, create_app
-from rollout_inference.endpoint import Endpoint
-from rollout_inference.loading import LoadedModel
+from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.pace import measured
-from rollout_inference.runtimes import Outcome, Runtime
 from rollout_inference.settings import Settings
-from rollout_inference.signature import Rows
 from rollout_inference.state import BUDGET, Pace
+from rollout_model.runtimes import Outcome, Runtime
+from rollout_model.signature import Rows
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]
 

@@ -14,12 +14,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from starlette.testclient import TestClient
 
-from rollout_inference import carried
 from rollout_inference.app import create_app
-from rollout_inference.artifact import verify
-from rollout_inference.conversion import carry
-from rollout_inference.errors import LoadFailed
-from rollout_inference.loading import load_folder
+from rollout_inference.loading.loader import load_folder
+from rollout_model import onnx_bundle
+from rollout_model.artifact import verify
+from rollout_model.errors import LoadFailed
+from rollout_model.onnx_conversion import carry
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.test_conversion import IRIS, NAMES, SMALL
 
@@ -87,6 +87,6 @@ def test_a_conversion_of_labels_is_not_taken_for_probabilities(save: Save) -> No
     described["flavors"]["python_function"]["predict_fn"] = "predict_proba"
     (folder / "MLmodel").write_text(yaml.safe_dump(described))
     with pytest.raises(
-        carried.NotCarried, match="answers predict, and MLmodel asks for predict_proba"
+        onnx_bundle.NotCarried, match="answers predict, and MLmodel asks for predict_proba"
     ):
-        carried.read(verify(folder, settings))
+        onnx_bundle.read(verify(folder, settings))

@@ -6,8 +6,8 @@ import pytest
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from rollout_inference.prefix import prefixes
-from rollout_operator.domain.traffic import TAKEN
+from rollout_inference.api.prefix import prefixes
+from rollout_operator.domain.api.traffic import TAKEN
 
 
 def answer() -> None: ...

@@ -17,7 +17,7 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from starlette.testclient import TestClient
 from tritonclient.utils import InferenceServerException
 
-from rollout_inference.loading import LoadedModel
+from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 from tests.unit.inference.serving import serving
 

@@ -13,10 +13,10 @@ import skops.io
 from starlette.testclient import TestClient
 
 from rollout_inference.app import Application, create_app
-from rollout_inference.digest import tree_digest
-from rollout_inference.errors import LoadFailed
-from rollout_inference.loading import LoadedModel, load, load_folder
+from rollout_inference.loading.loader import LoadedModel, load, load_folder
 from rollout_inference.settings import Settings, SettingsError
+from rollout_model.digest import tree_digest
+from rollout_model.errors import LoadFailed
 from rollout_trainer.data import load as load_data
 from tests.unit.inference.conftest import DATA
 from tests.unit.inference.malicious import MOST, REFUSED, replace_flavor, spoil_foreign_type

@@ -3,7 +3,7 @@
 import pytest
 
 from rollout_inference.app import create_app
-from rollout_inference.server import configuration
+from rollout_inference.server.uvicorn_config import configuration
 from rollout_inference.settings import Settings
 
 IDLE = {"Traefik": 90, "nginx": 60}

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rollout_inference.api.endpoint import Headers, Question, Reply, Speaks
 from rollout_inference.app import create_app
-from rollout_inference.endpoint import Headers, Question, Reply, Speaks
-from rollout_inference.loading import LoadedModel
-from rollout_inference.runtimes import Outcome, Runtime
+from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.server.request_batching import Asked, Together
 from rollout_inference.settings import Settings
-from rollout_inference.signature import Rows
 from rollout_inference.state import BUDGET, Pace
-from rollout_inference.together import Asked, Together
+from rollout_model.runtimes import Outcome, Runtime
+from rollout_model.signature import Rows
 
 POISON = 6.66
 """A value on which the model fails."""

@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
-from rollout_inference.loading import LoadedModel
+from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

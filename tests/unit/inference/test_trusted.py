@@ -48,12 +48,12 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeClassifier
 
-from rollout_inference import estimator
-from rollout_inference.artifact import verify
-from rollout_inference.errors import LoadFailed
-from rollout_inference.loading import load_folder
+from rollout_inference.loading.loader import load_folder
 from rollout_inference.settings import Settings
-from rollout_inference.trusted import TRUSTED_TYPES
+from rollout_model import estimator
+from rollout_model.artifact import verify
+from rollout_model.errors import LoadFailed
+from rollout_model.trusted_types import TRUSTED_TYPES
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.malicious import replace_flavor
 

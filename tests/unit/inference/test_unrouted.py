@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
-from rollout_inference.loading import LoadedModel
+from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 
 ROW = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'

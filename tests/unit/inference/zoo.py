@@ -71,12 +71,12 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, SVR, LinearSVC, NuSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from rollout_inference import conversion, evidence
-from rollout_inference.agreement import disagreement
-from rollout_inference.artifact import Artifact
-from rollout_inference.plan import Plan
-from rollout_inference.runtimes import OnnxRuntime
-from rollout_inference.signature import Rows, Signature
+from rollout_model import onnx_conversion, proof_rows
+from rollout_model.artifact import Artifact
+from rollout_model.parity import disagreement
+from rollout_model.runtimes import OnnxRuntime
+from rollout_model.serving_plan import Plan
+from rollout_model.signature import Rows, Signature
 
 WIDTH = 4
 SMALL = {"n_estimators": 20, "random_state": 0}
@@ -412,12 +412,12 @@ def compared(estimator: Any, data: Data, count: int, known: bool) -> Outcome:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plan, content = conversion.plan(
+        plan, content = onnx_conversion.plan(
             estimator, artifact(data.rows[:2]), data.rows if known else None
         )
         if plan.shape is None:
             return Outcome(plan, 0, 0, "")
-        shown = evidence.proof(estimator, artifact(data.fresh), data.rows, seed=11, count=count)
+        shown = proof_rows.proof(estimator, artifact(data.fresh), data.rows, seed=11, count=count)
         said = OnnxRuntime(content, plan.shape).answers(shown.points)
         differs = disagreement(plan.task, shown, said)
     return Outcome(

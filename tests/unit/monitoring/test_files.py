@@ -12,8 +12,8 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from rollout_bridge.telemetry import WEBHOOKS as _WEBHOOKS  # noqa: F401 - registers what the bridge exports
-from rollout_inference.feedback import Window
+from rollout_bridge.metrics import WEBHOOKS as _WEBHOOKS  # noqa: F401 - registers what the bridge exports
+from rollout_inference.feedback.ledger import Window
 from rollout_inference.metrics import Measured
 
 ROOT = Path(__file__).parents[3]
@@ -48,7 +48,7 @@ def exported() -> set[str]:
     name, with every suffix.
     """
     bases = {metric.name for metric in REGISTRY.collect()}
-    for file in (ROOT / "inference" / "rollout_inference").glob("*.py"):
+    for file in (ROOT / "inference").rglob("*.py"):
         bases |= set(re.findall(r'"(ml_[a-z0-9_]+)"', file.read_text()))
     return {
         base.removesuffix("_total") + suffix

@@ -12,14 +12,14 @@ import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from rollout_bridge.outcome import Outcome
+from rollout_inference.api.protocols.feedback import REASONS
 from rollout_inference.metrics import UNROUTED, Metrics
-from rollout_inference.protocols.labels import REASONS
-from rollout_inference.runtimes import OnnxRuntime
 from rollout_inference.settings import Settings
-from rollout_operator import errors, telemetry
+from rollout_model.runtimes import OnnxRuntime
+from rollout_operator import errors, metrics
+from rollout_operator.domain.api.spec import Evidence, Metric
+from rollout_operator.domain.api.status import Phase, Reason, Verdict
 from rollout_operator.domain.observed import Resolution
-from rollout_operator.domain.spec import Evidence, Metric
-from rollout_operator.domain.status import Phase, Reason, Verdict
 from tests.unit.monitoring.test_files import ALL, ROOT, sources
 
 SCRAPED = frozenset({"namespace", "pod", "job", "instance", "service", "container", "node"})
@@ -71,7 +71,7 @@ def wrapped(registry: CollectorRegistry) -> dict[str, frozenset[str]]:
 def exported() -> dict[str, frozenset[str]]:
     """The same of the operator, the bridge and the model server; `le` of histograms aside."""
     known = wrapped(REGISTRY)
-    for family in telemetry.FAMILIES:
+    for family in metrics.FAMILIES:
         samples: Any = family.samples
         known[family.name] = frozenset({"namespace", "name", *samples.labels})
     served = wrapped(Metrics(Settings(model_path=Path("/model"))).registry)

@@ -8,10 +8,13 @@ from typing import cast
 import pytest
 from prometheus_client import REGISTRY
 
-from rollout_operator import telemetry
-from rollout_operator.domain.conditions import conditions
-from rollout_operator.domain.spec import Evidence
-from rollout_operator.domain.status import (
+from rollout_operator import metrics
+from rollout_operator.controller.cache import Store
+from rollout_operator.controller.reconcile import Ports
+from rollout_operator.controller.workqueue import Engine
+from rollout_operator.domain.api.conditions import conditions
+from rollout_operator.domain.api.spec import Evidence
+from rollout_operator.domain.api.status import (
     Attempt,
     GateStatus,
     Measurement,
@@ -22,10 +25,7 @@ from rollout_operator.domain.status import (
     Unrouted,
     Verdict,
 )
-from rollout_operator.engine import Engine
 from rollout_operator.errors import CallFailed
-from rollout_operator.reconcile import Ports
-from rollout_operator.store import Store
 from tests.unit.engine.builders import at, on_trial
 
 KEY = ("models", "iris")
@@ -34,7 +34,7 @@ KEY = ("models", "iris")
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
     yield
-    telemetry.forget(KEY)
+    metrics.forget(KEY)
 
 
 def shown(key: tuple[str, str] = KEY) -> dict[str, float]:
@@ -74,7 +74,7 @@ def ended(attempt: int, verdict: Verdict) -> Attempt:
 
 
 def test_a_rollout_on_trial() -> None:
-    telemetry.show(KEY, on_trial(gates=(gate(), gate("errorRate", 0.002, threshold=0.01))))
+    metrics.show(KEY, on_trial(gates=(gate(), gate("errorRate", 0.002, threshold=0.01))))
     assert shown() == {
         "modelrollout_phase{Trial}": 1,
         "modelrollout_weight{}": 10,
@@ -87,8 +87,8 @@ def test_a_rollout_on_trial() -> None:
 
 
 def test_what_is_not_so_any_more_goes() -> None:
-    telemetry.show(KEY, on_trial(gates=(gate(), gate("errorRate", 0.002))))
-    telemetry.show(KEY, on_trial(phase=Phase.SHIFTING, weight=100, gates=(gate(value=None),)))
+    metrics.show(KEY, on_trial(gates=(gate(), gate("errorRate", 0.002))))
+    metrics.show(KEY, on_trial(phase=Phase.SHIFTING, weight=100, gates=(gate(value=None),)))
     now = shown()
     assert now["modelrollout_phase{Shifting}"] == 1
     assert "modelrollout_phase{Trial}" not in now
@@ -99,7 +99,7 @@ def test_what_is_not_so_any_more_goes() -> None:
 
 
 def test_two_gates_of_one_metric_are_told_apart() -> None:
-    telemetry.show(
+    metrics.show(
         KEY,
         on_trial(
             gates=(
@@ -130,7 +130,7 @@ ENDINGS = {
 def test_attempts_are_counted_once(
     before: tuple[Attempt, ...], after: tuple[Attempt, ...], counted: dict[str, int]
 ) -> None:
-    telemetry.count(KEY, on_trial(history=before), on_trial(history=after))
+    metrics.count(KEY, on_trial(history=before), on_trial(history=after))
     now = shown()
     assert {v.value: now[f"modelrollout_attempts_total{{{v}}}"] for v in Verdict} == {
         v.value: counted.get(v, 0) for v in Verdict
@@ -139,12 +139,12 @@ def test_attempts_are_counted_once(
 
 def test_a_rollout_that_is_gone_leaves_no_series_and_others_stay() -> None:
     other = ("models", "wine")
-    telemetry.count(KEY, Status(), on_trial(gates=(gate(),), history=(ended(1, Verdict.PROMOTED),)))
-    telemetry.show(other, Status(reason=Reason.RESOLVING))
-    telemetry.forget(KEY)
+    metrics.count(KEY, Status(), on_trial(gates=(gate(),), history=(ended(1, Verdict.PROMOTED),)))
+    metrics.show(other, Status(reason=Reason.RESOLVING))
+    metrics.forget(KEY)
     assert shown() == {}
     assert "modelrollout_phase{Pending}" in shown(other)
-    telemetry.forget(other)
+    metrics.forget(other)
 
 
 STALLED: dict[str, tuple[Status, str]] = {
@@ -182,18 +182,18 @@ STALLED: dict[str, tuple[Status, str]] = {
 
 @pytest.mark.parametrize(("status", "reason"), STALLED.values(), ids=STALLED.keys())
 def test_what_is_stalled_says_why_until_it_is_not(status: Status, reason: str) -> None:
-    telemetry.show(KEY, status.model_copy(update={"conditions": conditions(status, at(1))}))
+    metrics.show(KEY, status.model_copy(update={"conditions": conditions(status, at(1))}))
     told = {
         name: value for name, value in shown().items() if name.startswith("modelrollout_stalled")
     }
     assert told == ({f"modelrollout_stalled{{{reason}}}": 1} if reason else {})
     well = Status(phase=Phase.PROMOTED)
-    telemetry.show(KEY, well.model_copy(update={"conditions": conditions(well, at(2))}))
+    metrics.show(KEY, well.model_copy(update={"conditions": conditions(well, at(2))}))
     assert not [name for name in shown() if name.startswith("modelrollout_stalled")]
 
 
 def test_forgetting_what_was_never_shown() -> None:
-    telemetry.forget(("nowhere", "nothing"))
+    metrics.forget(("nowhere", "nothing"))
     assert shown(("nowhere", "nothing")) == {}
 
 

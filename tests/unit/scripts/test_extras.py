@@ -17,6 +17,7 @@ FOLDERS = {
     "rollout_bridge": "operator",
     "rollout_cli": "operator",
     "rollout_inference": "inference",
+    "rollout_model": "inference",
     "rollout_trainer": "trainer",
 }
 EXTRAS = {
@@ -24,6 +25,7 @@ EXTRAS = {
     "rollout_bridge": "operator",
     "rollout_cli": "cli",
     "rollout_inference": "inference",
+    "rollout_model": "inference",
     "rollout_trainer": "trainer",
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -10,7 +10,7 @@ import pytest
 import tree_sitter_powershell
 from tree_sitter import Language, Node, Parser
 
-from rollout_operator.domain.spec import MODEL_URI
+from rollout_operator.domain.api.spec import MODEL_URI
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = sorted((ROOT / "scripts/windows").glob("*.ps1"))

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from rollout_operator.crd import crd
-from rollout_operator.domain.status import Status
-from rollout_operator.objects import Owner
-from rollout_operator.objects.build import build
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import Owner
+from rollout_operator.domain.api.status import Status
 from tests.unit.engine.builders import UID, on_trial, spec
 
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]

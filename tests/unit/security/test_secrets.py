@@ -6,9 +6,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from rollout_operator.adapters.model_registry import Registry, authorization
+from rollout_operator.controller.reconcile import signing_key
 from rollout_operator.domain.observed import Resolved
-from rollout_operator.reconcile import signing_key
-from rollout_operator.registry import Registry, authorization
 from rollout_operator.settings import Settings
 
 SECRETS = {

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-FETCHING = "import rollout_inference.fetching"
+FETCHING = "import rollout_inference.loading.download_worker"
 TRAINING = """
 import click
 from rollout_trainer.__main__ import main

@@ -14,11 +14,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
-from rollout_inference import carried, estimator
-from rollout_inference.artifact import verify
-from rollout_inference.digest import tree_digest
-from rollout_inference.loading import load_folder
+from rollout_inference.loading.loader import load_folder
 from rollout_inference.settings import Settings
+from rollout_model import estimator, onnx_bundle
+from rollout_model.artifact import verify
+from rollout_model.digest import tree_digest
 from rollout_trainer.__main__ import main
 from rollout_trainer.data import load
 from rollout_trainer.errors import TrainerError
@@ -143,9 +143,9 @@ def test_the_conversion_is_stored_beside_the_model(tmp_path: Path) -> None:
     model = fit(split, Recipe(parameters={"n_estimators": 5}))
     digest = store(tmp_path / "model", model, split, {"accuracy": 0.9})
     artifact = verify(tmp_path / "model", Settings(model_path=tmp_path / "model"))
-    plan, _ = carried.read(artifact)
+    plan, _ = onnx_bundle.read(artifact)
     assert (plan.runtime, plan.classes) == ("onnx", model.classes_.tolist())
-    rows = carried.rows(artifact)
+    rows = onnx_bundle.rows(artifact)
     assert rows is not None
     assert rows.tolist() == split.train.to_numpy().tolist(), (
         "the rows that it learnt from travel with it"
@@ -163,7 +163,7 @@ def test_a_model_that_no_converter_knows_is_stored_with_that_verdict(tmp_path: P
         {},
     )
     assert not (tmp_path / "model" / "onnx" / "model.onnx").exists()
-    plan, runtime = carried.read(
+    plan, runtime = onnx_bundle.read(
         verify(tmp_path / "model", Settings(model_path=tmp_path / "model"))
     )
     assert (plan.runtime, runtime) == ("sklearn", None)
@@ -181,9 +181,9 @@ def test_training_rows_stay_at_home_where_that_is_asked_for(
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path / "pod"))
     )
     artifact = verify(folder, Settings(model_path=folder))
-    assert carried.rows(artifact) is None
+    assert onnx_bundle.rows(artifact) is None
     assert not (folder / "onnx" / "rows.npy").exists()
-    assert carried.read(artifact)[0].runtime == "onnx"
+    assert onnx_bundle.read(artifact)[0].runtime == "onnx"
     learnt = {tuple(row) for row in load(RAW).train.iloc[:, :2].to_numpy().tolist()}
     shown = {tuple(row) for row in artifact.example}
     points = {tuple(row) for row in np.load(folder / "onnx" / "points.npy").tolist()}

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rollout_trainer.card import card
 from rollout_trainer.contract import read as read_contract
 from rollout_trainer.data import Split, load, shuffle_labels
 from rollout_trainer.errors import DataRefused, TrainerError
 from rollout_trainer.evaluate import evaluate, fallen_short, judge
+from rollout_trainer.model_card import card
 from rollout_trainer.recipe import Recipe
 from rollout_trainer.train import fit
 from tests.unit.trainer.samples import CONTRACT, PROCESSED, RAW

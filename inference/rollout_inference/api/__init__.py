@@ -1,0 +1,1 @@
+"""The HTTP API: protocols, routes and their description."""

@@ -1,0 +1,287 @@
+"""The OpenAPI document: what a person reads, and what tools check answers against. The rows in it
+are those of the model that is served.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollout_inference.api.protocols.feedback import LONGEST_ID
+from rollout_inference.api.protocols.mlflow import FORMATS
+from rollout_model.signature import LARGEST, Signature
+
+Schema = dict[str, Any]
+
+TITLE = "Model server"
+OVERVIEW = """Serves one version of one model. `/predict/` is its own protocol; clients of MLflow and of the Open Inference Protocol
+(KServe, Triton, Seldon) work unchanged. Every answer says who gave it, in the headers `X-Model-Version` and `X-Model-Revision`.
+
+Send the right answer to `/feedback/` as soon as you know it: what is promoted and what is rolled back is decided by it."""
+
+_NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
+_WHOLE: Schema = {"type": "integer", "minimum": -(2**53), "maximum": 2**53}
+_VALUE: Schema = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean")]}
+_LABEL_VALUE: Schema = {
+    "anyOf": [*_VALUE["anyOf"], {"type": "array", "items": _VALUE, "minItems": 1}]
+}
+_PREDICTIONS: Schema = {
+    "type": "array",
+    "items": {**_VALUE, "anyOf": [*_VALUE["anyOf"], {"type": "array"}]},
+}
+_IDS: Schema = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "One for each row; send it with the right answer to /feedback/.",
+}
+_ERROR: Schema = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}},
+}
+_MLFLOW_ERROR: Schema = {
+    "type": "object",
+    "required": ["error_code", "message"],
+    "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
+}
+_CODES = {
+    400: "The body is no JSON, or not what the protocol asks for",
+    403: "The id was not signed by this rollout",
+    404: "Another model, or another version",
+    408: "The body did not arrive in time",
+    409: "The prediction has its label already",
+    410: "The label comes too late",
+    413: "The body is too large",
+    415: "Another content type or encoding",
+    422: "The rows do not fit the model",
+    500: "The model failed",
+    503: "The model is not loaded yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """How one route is described. body, answer: schemas; both may hold the word "rows", which
+    stands for the model's own rows.
+    """
+
+    summary: str
+    description: str
+    body: Schema
+    answer: Schema
+    codes: tuple[int, ...]
+    error: Schema = field(default_factory=lambda: _ERROR)
+    kinds: tuple[str, ...] = ("application/json",)
+
+    def extra(self) -> Schema:
+        """What FastAPI does not know of the route."""
+        content = {
+            kind: {"schema": self.body if kind == "application/json" else {"type": "string"}}
+            for kind in self.kinds
+        }
+        return {"requestBody": {"required": True, "content": content}}
+
+
+def problems(text: Text) -> dict[int | str, Schema]:
+    """Answers by status."""
+    found: dict[int | str, Schema] = {
+        200: {"description": "Answered", "content": {"application/json": {"schema": text.answer}}}
+    }
+    for code in text.codes:
+        found[code] = {
+            "description": _CODES[code],
+            "content": {"application/json": {"schema": text.error}},
+        }
+        if code == 415 and text.error is _MLFLOW_ERROR:
+            found[code]["content"] |= {"text/plain": {"schema": {"type": "string"}}}
+    return found
+
+
+_ROWS: Schema = {"$ref": "#/components/schemas/Rows"}
+_LABEL: Schema = {
+    "type": "object",
+    "required": ["id", "label"],
+    "properties": {"id": {"type": "string", "maxLength": LONGEST_ID}, "label": _LABEL_VALUE},
+    "example": {"id": "YwANk6RpcmlzoTemYWJjMTIz…", "label": "setosa"},
+}
+_CREDIT: Schema = {
+    "type": "object",
+    "properties": {
+        "outcome": {"enum": ["correct", "wrong"]},
+        "absolute_error": {"type": "number"},
+        "model": {"type": "string"},
+        "version": {"type": "string"},
+        "revision": {"type": "string"},
+        "status": {"type": "integer"},
+        "error": {"type": "string"},
+    },
+}
+_TENSOR: Schema = {
+    "type": "object",
+    "required": ["name", "shape", "datatype"],
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "datatype": {"type": "string"},
+        "data": {"type": "array"},
+        "parameters": {"type": "object"},
+    },
+}
+
+DESCRIPTIONS: Mapping[str, Text] = {
+    "predict": Text(
+        "Predict rows",
+        "Rows are lists of numbers in the order of the model's columns, or objects by column name.",
+        {"type": "object", "required": ["instances"], "properties": {"instances": _ROWS}},
+        {
+            "type": "object",
+            "required": ["predictions", "prediction_ids", "model", "version", "revision"],
+            "properties": {
+                "predictions": _PREDICTIONS,
+                "prediction_ids": _IDS,
+                "model": {"type": "string"},
+                "version": {"type": "string"},
+                "revision": {"type": "string"},
+            },
+        },
+        (400, 408, 413, 415, 422, 500, 503),
+    ),
+    "feedback": Text(
+        "Say what would have been right",
+        "One label, or a list of up to 10,000. It is credited to the revision that made the"
+        " prediction, whichever pod gets it. An id takes one label, within a week; of a list, each"
+        " label is counted or refused by itself. Of a list with an entry in another form, none is"
+        " counted.",
+        {"anyOf": [_LABEL, {"type": "array", "items": _LABEL, "minItems": 1, "maxItems": 10_000}]},
+        {
+            "anyOf": [
+                _CREDIT,
+                {
+                    "type": "object",
+                    "required": ["results"],
+                    "properties": {"results": {"type": "array", "items": _CREDIT}},
+                },
+            ]
+        },
+        (400, 403, 408, 409, 410, 413, 415, 422, 500, 503),
+    ),
+    "invocations": Text(
+        "Predict, by MLflow's scoring protocol",
+        "Exactly one of `dataframe_split`, `dataframe_records`, `instances` and `inputs`; or CSV"
+        " with a header line.",
+        {
+            "type": "object",
+            "properties": {
+                **dict.fromkeys(FORMATS, _ROWS),
+                "dataframe_split": {"$ref": "#/components/schemas/Split"},
+            },
+            "oneOf": [{"required": [one]} for one in FORMATS],
+        },
+        {
+            "type": "object",
+            "required": ["predictions"],
+            "properties": {"predictions": _PREDICTIONS, "prediction_ids": _IDS},
+        },
+        (400, 408, 413, 415, 500, 503),
+        error=_MLFLOW_ERROR,
+    ),
+    "infer": Text(
+        "Predict, by the Open Inference Protocol",
+        "One tensor of shape [rows, columns] by any name, or one for each column. Outputs:"
+        " `predict`, `prediction_id`, and `predict_proba` where the model has probabilities. Binary"
+        " tensors as in Triton's extension.",
+        {
+            "type": "object",
+            "required": ["inputs"],
+            "properties": {
+                "id": {"type": "string"},
+                "inputs": {"type": "array", "items": _TENSOR, "minItems": 1},
+                "outputs": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["name"],
+                        "properties": {"name": {"type": "string"}},
+                    },
+                },
+                "parameters": {"type": "object"},
+            },
+        },
+        {
+            "type": "object",
+            "required": ["model_name", "outputs"],
+            "properties": {
+                "model_name": {"type": "string"},
+                "model_version": {"type": "string"},
+                "outputs": {"type": "array", "items": _TENSOR},
+            },
+        },
+        (400, 404, 408, 413, 415, 500, 503),
+    ),
+}
+
+
+def _value(signature: Signature, column: int) -> Schema:
+    """A value of the column; null where it may be missing."""
+    kind = _WHOLE if column in signature.whole else _NUMBER
+    open_ = column in signature.optional and column not in signature.closed
+    return {**kind, "type": [kind["type"], "null"]} if open_ else kind
+
+
+def for_model(
+    document: Schema, signature: Signature | None, example: list[float], most: int
+) -> Schema:
+    """The document with the served model's own rows, of which a request may have `most`; any rows
+    while none is served.
+    """
+    number = [_value(signature, n) for n in range(signature.width)] if signature is not None else []
+    flat: Schema = {"type": "array", "items": _NUMBER}
+    rows: Schema = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
+    columns: Schema = {"type": "array", "items": {"type": "string"}}
+    if signature is not None:
+        mixed = any(one != number[0] for one in number)
+        same = _NUMBER if mixed else number[0]
+        flat = {
+            "type": "array",
+            "items": same,
+            "minItems": signature.width,
+            "maxItems": signature.width,
+            "example": example,
+        }
+        kinds = [] if mixed else [flat]
+        if signature.named:
+            properties = dict(zip(signature.names, number, strict=True))
+            named = {
+                "type": "object",
+                "required": list(signature.demanded),
+                "properties": properties,
+                "additionalProperties": False,
+            }
+            kinds.append({**named, "example": dict(zip(signature.names, example, strict=True))})
+            columns = {"const": list(signature.names)}
+        rows = {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": most,
+            "items": {"anyOf": kinds or [flat]},
+            "example": [example],
+        }
+    split: Schema = {"type": "object", "required": ["data"], "properties": {"columns": columns}}
+    split["properties"]["data"] = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= {"Rows": rows, "Split": split}
+    return document
+
+
+def curl(method: str, path: str, body: Any = None) -> str:
+    """The command that a reader can paste."""
+    if body is None:
+        return (
+            f"curl -X {method} http://localhost:8080{path}"
+            if method != "GET"
+            else f"curl http://localhost:8080{path}"
+        )
+    return (
+        f"curl http://localhost:8080{path} -H 'Content-Type: application/json' -d"
+        f" '{json.dumps(body)}'"
+    )

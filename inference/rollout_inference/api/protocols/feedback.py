@@ -1,0 +1,96 @@
+"""/feedback/: the right answer for an earlier prediction, as soon as it is known."""
+
+import threading
+import time
+from typing import Any
+
+import msgspec
+
+from rollout_inference.api.endpoint import Call, Reply, Speaks, decoded
+from rollout_inference.feedback.ledger import absolute_error, correct
+from rollout_model.errors import BadInput, Refused
+
+REASONS = {403: "forged", 409: "replayed", 410: "late", 422: "malformed"}
+MOST = 10_000
+"""Labels of one request."""
+LONGEST_ID = 4096
+"""Characters of a prediction id; none of ours is near."""
+
+
+_VALUE = str | int | float | bool
+
+
+def _is_label(one: Any) -> bool:
+    if (
+        not isinstance(one, dict)
+        or not isinstance(one.get("id"), str)
+        or len(one["id"]) > LONGEST_ID
+    ):
+        return False
+    label = one.get("label")
+    # A list is the label of a model with several outputs.
+    return isinstance(label, _VALUE) or (
+        isinstance(label, list) and bool(label) and all(isinstance(part, _VALUE) for part in label)
+    )
+
+
+class Labels(Speaks):
+    """One label, or a list of them: each is counted or refused by itself, but of a list with an
+    entry in another form, none is counted.
+    """
+
+    counted = False
+
+    def __init__(self) -> None:
+        self._one = threading.Lock()
+        """Long lists are entered by a thread, beside the event loop: each label is counted once,
+        and wholly.
+        """
+
+    def read(self, call: Call) -> Reply:
+        """`{"outcome": "correct"}` for one label; for a list, `{"results": [...]}` with an outcome
+        or an error for each.
+        """
+        asked = decoded(call.body)
+        for number, one in enumerate(asked if isinstance(asked, list) else [asked]):
+            if not _is_label(one):
+                call.state.metrics.refused(REASONS[422])
+                which = f"entry {number}: " if isinstance(asked, list) else ""
+                raise BadInput(
+                    f'{which}send {{"id": "<the prediction\'s id>", "label": <the right answer>}}'
+                )
+        if not isinstance(asked, list):
+            return Reply(msgspec.json.encode(self._entered(call, asked)))
+        if not 0 < len(asked) <= MOST:
+            raise BadInput(f"send from 1 to {MOST} labels in one request")
+        return Reply(msgspec.json.encode({"results": [self._tried(call, one) for one in asked]}))
+
+    def _tried(self, call: Call, one: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._entered(call, one)
+        except Refused as refused:
+            return {"status": refused.status, "error": str(refused)}
+
+    def _entered(self, call: Call, one: dict[str, Any]) -> dict[str, Any]:
+        metrics = call.state.metrics
+        try:
+            prediction = call.state.signer.read(one["id"])
+            error = absolute_error(prediction, one["label"]) if prediction.numeric else None
+            right = correct(prediction, one["label"]) if error is None else None
+            with self._one:
+                call.state.ledger.enter(prediction, time.time())
+                if error is not None:
+                    metrics.off_by(prediction, error)
+                else:
+                    metrics.labelled(prediction, bool(right))
+        except Refused as refused:
+            metrics.refused(REASONS[refused.status])
+            raise
+        whose = {
+            "model": prediction.model,
+            "version": prediction.version,
+            "revision": prediction.revision,
+        }
+        if error is not None:
+            return {"absolute_error": error, **whose}
+        return {"outcome": "correct" if right else "wrong", **whose}

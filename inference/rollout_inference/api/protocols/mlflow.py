@@ -1,0 +1,179 @@
+"""MLflow's scoring protocol: /invocations in all its formats, with its error bodies. Source:
+mlflow.pyfunc.scoring_server 3.17.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from rollout_inference.api.endpoint import TEXT, Call, Question, Reply, Speaks, decoded
+from rollout_model.errors import BadInput, Refused
+from rollout_model.runtimes import Outcome
+from rollout_model.signature import Rows
+
+FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+_CODES = {503: "TEMPORARILY_UNAVAILABLE", 500: "INTERNAL_ERROR"}
+
+
+class _Split(msgspec.Struct):
+    data: list[list[float]]
+    columns: list[str] | None = None
+
+
+class _Quick(msgspec.Struct):
+    """The formats as they mostly come; whatever else the body has, or has otherwise, is read the
+    slow way.
+    """
+
+    dataframe_split: _Split | None = None
+    instances: list[list[float]] | None = None
+    inputs: list[list[float]] | None = None
+    dataframe_records: msgspec.Raw | None = None
+
+
+_QUICK = msgspec.json.Decoder(_Quick)
+
+
+def _written(outcome: Outcome, ids: list[str]) -> Reply:
+    return Reply(
+        msgspec.json.encode({"predictions": outcome.labels, "prediction_ids": ids}), rows=len(ids)
+    )
+
+
+class Mlflow(Speaks):
+    """What `mlflow models serve` answers, and the ids for labels beside it."""
+
+    def read(self, call: Call) -> Question | Reply:
+        """`{"predictions": [...]}`; other content types than JSON and CSV are 415, as text."""
+        kind, *parameters = [
+            part.strip().lower()
+            for part in (call.header(b"content-type") or b"application/json").split(b";")
+        ]
+        if any(p.replace(b'"', b"") != b"charset=utf-8" for p in parameters if p):
+            return Reply(
+                b"The scoring server only supports UTF-8 and no other content type parameters",
+                415,
+                TEXT,
+            )
+        if kind == b"application/json":
+            rows = self._quick(call)
+            rows = self._rows(call) if rows is None else rows
+        elif kind == b"text/csv":
+            rows = self._csv(call)
+        else:
+            said = kind.decode("latin-1")[:100]
+            text = (
+                "This predictor only supports the following content types: Types: ['text/csv',"
+                f" 'application/json']. Got '{said}'."
+            )
+            return Reply(text.encode(), 415, TEXT)
+        return Question(rows, _written)
+
+    def problem(self, status: int, sentence: str) -> Reply:
+        """MLflow's clients know one code for every mistake in the input."""
+        said = {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": sentence}
+        return Reply(msgspec.json.encode(said), 400 if status == 422 else status)
+
+    def _quick(self, call: Call) -> Rows | None:
+        signature, most = call.model.signature, call.state.settings.max_rows
+        try:
+            said = _QUICK.decode(call.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        split = said.dataframe_split
+        given = [
+            one
+            for one in (split, said.instances, said.inputs, said.dataframe_records)
+            if one is not None
+        ]
+        if len(given) != 1 or said.dataframe_records is not None:
+            return None
+        if split is None:
+            return signature.matrix(said.instances or said.inputs or [], most)
+        if split.columns is not None and tuple(split.columns) != signature.names:
+            return None
+        return signature.matrix(split.data, most)
+
+    def _rows(self, call: Call) -> Rows:
+        signature, most = call.model.signature, call.state.settings.max_rows
+        asked = decoded(call.body)
+        given = [name for name in FORMATS if isinstance(asked, dict) and name in asked]
+        if len(given) != 1:
+            got = (
+                f"Received dictionary with input fields: {list(asked)[:10]}"
+                if isinstance(asked, dict)
+                else f"Received {type(asked).__name__}"
+            )
+            raise BadInput(
+                "The input must be a JSON dictionary with exactly one of the input fields"
+                f" {set(FORMATS)}. {got}."
+            )
+        value = asked[given[0]]
+        match given[0]:
+            case "dataframe_split":
+                return self._split(call, value)
+            case "inputs" if isinstance(value, dict):
+                return signature.columns(value, most)
+            case _:
+                return signature.rows(self._known(call, value), most, given[0])
+
+    def _split(self, call: Call, value: Any) -> Rows:
+        signature, most = call.model.signature, call.state.settings.max_rows
+        if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+            raise BadInput('dataframe_split must be an object with "columns" and "data"')
+        columns = value.get("columns")
+        if columns is None or not signature.named:
+            return signature.rows(value["data"], most, "dataframe_split")
+        return signature.rows(
+            self._known(call, self._records(columns, value["data"])), most, "dataframe_split"
+        )
+
+    def _records(self, columns: Any, data: Sequence[Any]) -> list[Any]:
+        if not isinstance(columns, list) or not all(isinstance(one, str | int) for one in columns):
+            raise BadInput('"columns" must be a list of names')
+        names = [str(one) for one in columns]
+        for number, row in enumerate(data):
+            if not isinstance(row, list) or len(row) != len(names):
+                raise BadInput(
+                    f"row {number} must be a list of {len(names)} values, as there are columns"
+                )
+        return [dict(zip(names, row, strict=True)) for row in data]
+
+    def _known(self, call: Call, rows: Any) -> Any:
+        """Rows without the columns that the model does not take: MLflow drops them."""
+        names = set(call.model.signature.names)
+        if not isinstance(rows, list):
+            return rows
+        return [
+            {k: v for k, v in row.items() if k in names} if isinstance(row, dict) else row
+            for row in rows
+        ]
+
+    def _csv(self, call: Call) -> Rows:
+        """A header line, and a line of numbers for each row."""
+        signature, most = call.model.signature, call.state.settings.max_rows
+        try:
+            lines = list(
+                csv.reader(io.StringIO(call.body.decode("utf-8-sig"), newline=""), strict=True)
+            )
+        except (UnicodeDecodeError, csv.Error) as failure:
+            raise Refused(f"the body is no CSV in UTF-8: {failure}") from failure
+        lines = [line for line in lines if line]
+        if not lines:
+            raise BadInput("send a header line with the columns' names, and at least one row")
+        if not signature.named:
+            return signature.rows([self._numbers(line) for line in lines[1:]], most, "the CSV")
+        # Columns are chosen before cells are read: what the model does not take may hold anything.
+        chosen = self._known(call, self._records(lines[0], lines[1:]))
+        data = [dict(zip(row, self._numbers(row.values()), strict=True)) for row in chosen]
+        return signature.rows(data, most, "the CSV")
+
+    def _numbers(self, cells: Iterable[str]) -> list[float | None]:
+        """An empty cell is a missing value, as for MLflow."""
+        try:
+            return [float(cell) if cell else None for cell in cells]
+        except ValueError as failure:
+            raise BadInput(f"a cell is no number: {failure}") from failure

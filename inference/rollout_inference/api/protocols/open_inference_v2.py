@@ -1,0 +1,282 @@
+"""Open Inference Protocol, version 2, over HTTP, with the extension for binary tensors that
+Triton's client uses.
+
+Source: github.com/kserve/open-inference-protocol, inference_rest.md;
+github.com/triton-inference-server/server, extension_binary_data.md.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from rollout_inference.api.endpoint import Call, Question, Reply, Speaks, unmarked
+from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.settings import Settings
+from rollout_model.errors import Refused
+from rollout_model.runtimes import Outcome
+from rollout_model.signature import Rows, Signature
+
+NUMBERS = {
+    **{
+        f"{sign}INT{bits}": np.dtype(f"{'u' if sign else 'i'}{bits // 8}")
+        for sign in ("", "U")
+        for bits in (8, 16, 32, 64)
+    },
+    **{f"FP{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
+}
+"""Datatypes that a model of numbers takes."""
+INPUT, LABEL, CHANCE, IDENTITY = "input", "predict", "predict_proba", "prediction_id"
+LENGTH_HEADER = b"inference-header-content-length"
+
+
+class _Tensor(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: Any = None
+    parameters: dict[str, Any] | None = None
+
+
+class _Wanted(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class _Request(msgspec.Struct):
+    inputs: list[_Tensor]
+    id: str | None = None
+    outputs: list[_Wanted] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+_REQUEST = msgspec.json.Decoder(_Request)
+
+
+@dataclass(slots=True)
+class _Sent:
+    """Tensors of the answer, and the bytes of those that were asked for as binary."""
+
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    binary: list[bytes] = field(default_factory=list)
+
+
+class OpenInference(Speaks):
+    """/v2/models/<name>/infer."""
+
+    def read(self, call: Call) -> Question:
+        """The outputs that were asked for, else predictions and their ids."""
+        head, tail = self._parts(call)
+        try:
+            asked = _REQUEST.decode(head)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as failure:
+            raise Refused(f"the body is no inference request: {failure}") from failure
+        rows = self._rows(call, asked, tail)
+        wanted = asked.outputs or [_Wanted(LABEL), _Wanted(IDENTITY)]
+        offered = outputs(call.model)
+        for one in wanted:
+            if one.name not in offered:
+                raise Refused(f"there is no output {one.name!r}: ask for {', '.join(offered)}")
+        return Question(rows, partial(self._written, call, asked, wanted))
+
+    def _written(
+        self, call: Call, asked: _Request, wanted: list[_Wanted], outcome: Outcome, ids: list[str]
+    ) -> Reply:
+        offered, settings = outputs(call.model), call.state.settings
+        values = {LABEL: outcome.labels, CHANCE: outcome.probabilities, IDENTITY: ids}
+        sent, binary = _Sent(), bool((asked.parameters or {}).get("binary_data_output", False))
+        for one in wanted:
+            _send(
+                sent,
+                one.name,
+                offered[one.name],
+                values[one.name],
+                bool((one.parameters or {}).get("binary_data", binary)),
+            )
+        said = {
+            "model_name": settings.name,
+            "model_version": settings.version,
+            "outputs": sent.outputs,
+        }
+        if asked.id is not None:
+            said["id"] = asked.id
+        body = msgspec.json.encode(said)
+        if not sent.binary:
+            return Reply(body, rows=len(ids))
+        length = (LENGTH_HEADER, b"%d" % len(body))
+        return Reply(
+            b"".join([body, *sent.binary]), 200, b"application/octet-stream", [length], len(ids)
+        )
+
+    def problem(self, status: int, sentence: str) -> Reply:
+        """`{"error": sentence}`."""
+        return Reply(msgspec.json.encode({"error": sentence}), 400 if status == 422 else status)
+
+    def _parts(self, call: Call) -> tuple[bytes, bytes]:
+        """JSON, and the binary tensors behind it."""
+        said = call.header(LENGTH_HEADER)
+        if not said:
+            return unmarked(call.body), b""
+        if not said.isdigit() or int(said) > len(call.body):
+            raise Refused("Inference-Header-Content-Length is no length within the body")
+        return unmarked(call.body[: int(said)]), call.body[int(said) :]
+
+    def _rows(self, call: Call, asked: _Request, tail: bytes) -> Rows:
+        """One tensor of shape [rows, width] by any name, or one for each column, of shape [rows] or
+        [rows, 1].
+        """
+        signature, most = call.model.signature, call.state.settings.max_rows
+        arrays, rest = {}, tail
+        for one in asked.inputs:
+            array, rest = _array(one, rest)
+            arrays[one.name] = array
+        if rest:
+            raise Refused(f"{len(rest)} bytes are left after the binary tensors")
+        if (
+            len(arrays) == 1
+            and (only := next(iter(arrays.values()))).ndim == 2
+            and only.shape[1] == signature.width
+        ):
+            rows = only
+        else:
+            rows = _together(arrays, signature)
+        if not 0 < len(rows) <= most:
+            raise Refused(f"{len(rows)} rows: send from 1 to {most} in one request")
+        return signature.checked(rows.astype(np.float64))
+
+
+def _array(tensor: _Tensor, rest: bytes) -> tuple[Any, bytes]:
+    """The tensor's numbers in its shape, and what is left of the binary part. Raises Refused."""
+    kind = NUMBERS.get(tensor.datatype)
+    if kind is None:
+        raise Refused(
+            f"{tensor.name!r} is of datatype {tensor.datatype}: send one of {', '.join(NUMBERS)}"
+        )
+    if not 1 <= len(tensor.shape) <= 2 or any(not 0 <= one < 2**31 for one in tensor.shape):
+        raise Refused(f"{tensor.name!r} has shape {tensor.shape}: send [rows, columns]")
+    count = tensor.shape[0] * (tensor.shape[1] if len(tensor.shape) == 2 else 1)
+    size = (tensor.parameters or {}).get("binary_data_size")
+    if size is not None:
+        if size != count * kind.itemsize or size > len(rest):
+            raise Refused(
+                f"{tensor.name!r} of shape {tensor.shape} and {tensor.datatype} has"
+                f" {count * kind.itemsize} bytes, not {size}"
+            )
+        return (
+            np.frombuffer(rest[:size], dtype=kind.newbyteorder("<")).reshape(tensor.shape),
+            rest[size:],
+        )
+    values = tensor.data
+    if isinstance(values, list) and values and isinstance(values[0], list):
+        values = [value for row in values for value in (row if isinstance(row, list) else [row])]
+    if not isinstance(values, list) or len(values) != count:
+        got = len(values) if isinstance(values, list) else type(values).__name__
+        raise Refused(f"{tensor.name!r} has {got} values: its shape {tensor.shape} says {count}")
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        raise Refused(f"{tensor.name!r} must hold numbers only")
+    if kind.kind != "f" and any(value != int(value) for value in values):
+        raise Refused(
+            f"{tensor.name!r} is of datatype {tensor.datatype} and must hold whole numbers only"
+        )
+    try:
+        return np.array(values, dtype=np.float64).reshape(tensor.shape), rest
+    except OverflowError as failure:
+        raise Refused(f"{tensor.name!r} has an integer that is too large") from failure
+
+
+def _together(arrays: dict[str, Any], signature: Signature) -> Any:
+    """A matrix from one tensor for each column."""
+    if set(arrays) != set(signature.names):
+        raise Refused(
+            f"send one tensor of shape [rows, {signature.width}], or one for each of"
+            f" {', '.join(signature.names)}"
+        )
+    columns = [arrays[name].reshape(len(arrays[name]), -1) for name in signature.names]
+    if any(one.shape != (len(columns[0]), 1) for one in columns):
+        raise Refused(
+            "tensors of columns must all be of shape [rows] or [rows, 1], with as many rows"
+        )
+    return np.hstack([one.astype(np.float64) for one in columns])
+
+
+def _send(sent: _Sent, name: str, datatype: str, values: Any, binary: bool) -> None:
+    shape = [len(values)] if isinstance(values, list) else list(values.shape)
+    if isinstance(values, list) and values and isinstance(values[0], list):
+        shape.append(len(values[0]))
+        values = [value for row in values for value in row]
+    output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
+    if binary:
+        content = (
+            _bytes(values)
+            if datatype == "BYTES"
+            else np.asarray(values, dtype=_DTYPES[datatype]).tobytes()
+        )
+        output["parameters"] = {"binary_data_size": len(content)}
+        sent.binary.append(content)
+    else:
+        output["data"] = values if isinstance(values, list) else values.ravel().tolist()
+    sent.outputs.append(output)
+
+
+_DTYPES = {"FP64": np.dtype("<f8"), "INT64": np.dtype("<i8"), "BOOL": np.dtype("?")}
+
+
+def _bytes(values: list[str]) -> bytes:
+    encoded = [str(value).encode() for value in values]
+    return b"".join(struct.pack("<I", len(one)) + one for one in encoded)
+
+
+def outputs(model: LoadedModel) -> dict[str, str]:
+    """Names of the outputs, and their datatypes."""
+    said = {LABEL: _datatype(model), IDENTITY: "BYTES"}
+    if model.runtime.probable and model.plan.classes:
+        said[CHANCE] = "FP64"
+    return said
+
+
+def _datatype(model: LoadedModel) -> str:
+    if model.plan.task == "regressor":
+        return "FP64"
+    match model.plan.classes[:1]:
+        case [bool()]:
+            return "BOOL"
+        case [int()]:
+            return "INT64"
+        case [float()]:
+            return "FP64"
+        case _:
+            return "BYTES"
+
+
+def metadata(settings: Settings, model: LoadedModel) -> dict[str, Any]:
+    """What the model takes and gives."""
+    signature = model.signature
+    width = {LABEL: [-1], IDENTITY: [-1], CHANCE: [-1, len(model.plan.classes)]}
+    columns = {"columns": ",".join(signature.names)} if signature.named else {}
+    return {
+        "name": settings.name,
+        "versions": [settings.version],
+        "platform": (
+            f"sklearn_{model.runtime.name}" if model.runtime.name != "sklearn" else "sklearn"
+        ),
+        "inputs": [
+            {
+                "name": INPUT,
+                "datatype": "FP64",
+                "shape": [-1, signature.width],
+                "parameters": columns,
+            }
+        ],
+        "outputs": [
+            {"name": name, "datatype": kind, "shape": width[name]}
+            for name, kind in outputs(model).items()
+        ],
+        "parameters": {
+            "runtime": model.runtime.name,
+            "revision": settings.model_revision,
+            "digest": model.digest,
+        },
+    }

@@ -1,0 +1,22 @@
+"""The series for Prometheus."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from rollout_inference.api.routers.health import state_of
+
+router = APIRouter(tags=["metrics"])
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Series", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/metrics/", summary="Series in Prometheus' text format", responses=_TEXT)
+@router.get("/metrics", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """Every series of this model."""
+    return Response(
+        generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST
+    )

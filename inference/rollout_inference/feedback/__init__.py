@@ -1,0 +1,1 @@
+"""Labels: which prediction they belong to, and what they count."""

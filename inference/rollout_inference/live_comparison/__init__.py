@@ -1,0 +1,1 @@
+"""Live answers beside scikit-learn's."""

@@ -1,0 +1,1 @@
+"""From MODEL_URI to a model that answers."""

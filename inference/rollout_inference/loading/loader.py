@@ -1,0 +1,277 @@
+"""From MODEL_URI to a model that answers: fetch, verify the digest, and only then have a process of
+its own read what could run code.
+"""
+
+import asyncio
+import logging
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from rollout_inference.loading import memory
+from rollout_inference.settings import Settings
+from rollout_model import onnx_bundle
+from rollout_model.artifact import Artifact, verify
+from rollout_model.errors import LoadFailed, first_line
+from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
+from rollout_model.serving_plan import ONNX_FILE, Order, Plan, Reply
+from rollout_model.signature import Signature
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that is ready to be asked; figures as in Artifact. example: one row that it takes."""
+
+    runtime: Runtime
+    signature: Signature
+    plan: Plan
+    digest: str
+    example: list[float]
+    accuracy: float | None = None
+    absolute_error: float | None = None
+    samples: int | None = None
+
+
+async def load(settings: Settings) -> LoadedModel:
+    """Fetch, verify, prepare and warm up; raises LoadFailed."""
+    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+        try:
+            async with asyncio.timeout(settings.load_seconds):
+                folder = settings.model_path or await fetched(settings, scratch)
+                artifact = await asyncio.to_thread(verify, folder, settings)
+                plan, onnx = await _conversion(artifact, scratch, settings)
+        except TimeoutError:
+            raise LoadFailed(
+                f"The model was not loaded within {settings.load_seconds:g} s."
+            ) from None
+        return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings)
+
+
+def load_folder(folder: Path, settings: Settings) -> LoadedModel:
+    """The same in this process, for a folder; raises LoadFailed."""
+    from rollout_inference.loading.prepare_worker import prepare  # noqa: PLC0415 - what it needs takes 150 MiB
+
+    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+        plan = prepare(folder, Path(scratch), settings)
+        return _assembled(verify(folder, settings), plan, _onnx(plan, scratch), settings)
+
+
+@asynccontextmanager
+async def child(module: str, *arguments: str) -> AsyncIterator[Process]:
+    """A process of this package, which does not outlive the context."""
+    command = [sys.executable, "-m", f"rollout_inference.{module}", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def fetched(settings: Settings, scratch: str) -> Path:
+    """The folder with the files of the model's URI, by a process that ends; raises LoadFailed."""
+    async with child(
+        "loading.download_worker", settings.model_uri, f"{scratch}/fetched", str(settings.max_model)
+    ) as process:
+        said = (await process.communicate())[0].decode(errors="replace").strip()
+    if process.returncode != 0:
+        raise LoadFailed(said or f"{settings.model_uri} could not be fetched: {ended(process)}")
+    return Path(said.splitlines()[-1])
+
+
+async def _conversion(
+    artifact: Artifact, scratch: str, settings: Settings
+) -> tuple[Plan, OnnxRuntime | None]:
+    """The one that the model brings along, where it proves right; else one that is made now, which
+    takes seconds.
+
+    What does not fit into the pod's memory is not tried. Raises LoadFailed.
+    """
+    limit = memory.limit(settings.cgroups)
+    why = _too_large(artifact, limit)
+    if not why:
+        try:
+            plan, onnx = await asyncio.to_thread(onnx_bundle.read, artifact)
+            if onnx is None or not artifact.signature.optional:
+                return plan, onnx
+            log.info(
+                "the model is not served as converted: columns may be missing, and converters lose"
+                " which way such rows go"
+            )
+        except onnx_bundle.NotCarried as failure:
+            log.info("the model is converted here: %s", failure)
+        why = _too_large_to_convert(artifact, limit)
+    plan = await _made(Order(str(artifact.folder), scratch, settings.model_dump_json(), why))
+    return plan, await asyncio.to_thread(_onnx, plan, scratch)
+
+
+def _too_large(artifact: Artifact, limit: int | None) -> str:
+    """Why the conversion that the model brings is not even read; "" where it may be. Raises
+    LoadFailed where scikit-learn cannot serve.
+    """
+    if limit is None:
+        return ""
+    converted = artifact.folder / onnx_bundle.FOLDER / ONNX_FILE
+    by_sklearn = memory.reading(artifact)
+    if not converted.is_file():
+        _may_be_read(by_sklearn, limit)
+        return ""
+    needs = memory.serving(converted)
+    if needs.least <= limit:
+        return ""
+    _may_be_read(by_sklearn, limit)
+    return (
+        f"its conversion needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB:"
+        " raise spec.resources.limits.memory"
+    )
+
+
+def _too_large_to_convert(artifact: Artifact, limit: int | None) -> str:
+    """Why no conversion is tried; "" where it may be. Raises LoadFailed where scikit-learn cannot
+    serve either.
+    """
+    if limit is None:
+        return ""
+    _may_be_read(memory.reading(artifact), limit)
+    needed = memory.converting(artifact).usual
+    if needed <= limit:
+        return ""
+    return (
+        f"not converted: that needs about {_mib(needed)} MiB, and the limit is {_mib(limit)} MiB:"
+        " raise spec.resources.limits.memory"
+    )
+
+
+def _may_be_read(needs: memory.Need, limit: int) -> None:
+    if needs.least > limit:
+        raise LoadFailed(
+            f"The model needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB:"
+            " raise spec.resources.limits.memory."
+        )
+
+
+def _mib(size: int) -> int:
+    return size // memory.MIB
+
+
+async def _made(order: Order) -> Plan:
+    """A plan by a process that converts; where that may not be or dies, by one that only reads the
+    model. Raises LoadFailed.
+    """
+    if not order.unconverted:
+        try:
+            return await _prepared(order)
+        except _Died as died:
+            order = msgspec.structs.replace(order, unconverted=f"not converted: {died}")
+    log.warning("scikit-learn is to serve: %s", order.unconverted)
+    try:
+        return await _prepared(order)
+    except _Died as died:
+        raise LoadFailed(f"The model could not be read: {died}") from died
+
+
+class _Died(Exception):
+    """A process ended without an answer, and how."""
+
+
+async def _prepared(order: Order) -> Plan:
+    """Raises _Died, and LoadFailed where the model itself is what is wrong."""
+    async with child("loading.prepare_worker") as process:
+        said, _ = await process.communicate(msgspec.json.encode(order) + b"\n")
+    if not said:
+        raise _Died(ended(process))
+    reply = msgspec.json.decode(said, type=Reply)
+    if reply.plan is None:
+        raise LoadFailed(reply.refused)
+    return reply.plan
+
+
+def ended(process: Process) -> str:
+    """How a process ended that gave no answer, in words."""
+    if (code := process.returncode or 0) < 0:
+        return (
+            f"the process that did it was ended by signal {-code}; with 9, the pod's memory limit"
+            " was too low."
+        )
+    return f"the process that did it ended with exit code {code}; the pod's log has the reason."
+
+
+def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
+    return (
+        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.shape)
+        if plan.shape is not None
+        else None
+    )
+
+
+def _assembled(
+    artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, settings: Settings
+) -> LoadedModel:
+    if onnx is not None:
+        runtime: Runtime = onnx
+    else:
+        from rollout_model import estimator  # noqa: PLC0415
+
+        runtime = SklearnRuntime(
+            estimator.load(artifact, settings), artifact.signature, method=artifact.method
+        )
+    example = (artifact.example or [[0.0] * artifact.signature.width])[0]
+    signature = _closed(artifact.signature, runtime, example)
+    figures = {
+        "accuracy": artifact.accuracy,
+        "absolute_error": artifact.absolute_error,
+        "samples": artifact.samples,
+    }
+    model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
+    warm_up(model)
+    return model
+
+
+def _closed(signature: Signature, runtime: Runtime, example: list[float]) -> Signature:
+    """The signature, with those optional columns as closed where the model refuses a missing value
+    in the example row.
+    """
+
+    def refuses(column: int) -> bool:
+        row = np.array([example])
+        row[0, column] = np.nan
+        try:
+            runtime.run(row)
+        # whatever a model's own step says: closed, clients get a sentence, and otherwise a failure
+        except Exception as failure:
+            log.info("%s cannot be missing: %s", signature.names[column], first_line(failure))
+            return True
+        return False
+
+    return replace(signature, closed=tuple(filter(refuses, signature.optional)))
+
+
+def warm_up(model: LoadedModel) -> None:
+    """A few predictions, so that the first request is as fast as the next; raises LoadFailed where
+    the model cannot even do that.
+
+    What scikit-learn refuses, as it may a row of zeros where the model brings no example, is no
+    reason not to serve.
+    """
+    try:
+        for _ in range(3):
+            model.runtime.run(np.array([model.example]))
+    except ValueError as failure:
+        log.warning(
+            "the model was not warmed up, it refuses %s: %s", model.example, first_line(failure)
+        )
+    except Exception as failure:
+        raise LoadFailed(
+            f"The model fails on a row that its signature allows, {model.example}:"
+            f" {first_line(failure)}"
+        ) from failure

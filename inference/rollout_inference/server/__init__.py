@@ -1,0 +1,1 @@
+"""How bytes become requests: uvicorn, and what bends it."""

@@ -1,0 +1,208 @@
+"""A model's folder as it came from the registry: its size, its content digest, and what its MLmodel
+file says. Nothing here runs code.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rollout_inference.settings import Settings
+from rollout_model.digest import digest_of, file_digests
+from rollout_model.errors import LoadFailed, first_line
+from rollout_model.signature import Signature
+
+MLMODEL = "MLmodel"
+METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
+PYFUNC = "python_function"
+MOST_FILES = 10_000
+MOST_TEXT = 1024 * 1024
+"""Bytes of each file of a model that is read as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A verified folder.
+
+    serialization: "skops" or a pickle's; method: of the estimator, which MLflow's own server would
+    ask; made_with: scikit-learn's version there, "" where MLmodel does not say; code: the folder of
+    its code_paths; file_digest: the hex sha256 of `file`; example: rows of the input example, empty
+    where there is none; accuracy: share of right answers on held-out data, 0 to 1; absolute_error:
+    mean absolute error there; samples: answers behind either; None where metrics.json has none.
+    """
+
+    folder: Path
+    file: Path
+    serialization: str
+    signature: Signature
+    digest: str
+    example: list[list[float]]
+    accuracy: float | None = None
+    absolute_error: float | None = None
+    samples: int | None = None
+    method: str = "predict"
+    made_with: str = ""
+    code: Path | None = None
+    file_digest: str = ""
+
+
+def verify(folder: Path, settings: Settings) -> Artifact:
+    """Size, then digest, and only then a look into any file; raises LoadFailed."""
+    if not (folder / MLMODEL).is_file():
+        raise LoadFailed(f"{folder} has no {MLMODEL} file, so it is no MLflow model.")
+    _weigh(folder, settings.max_model)
+    try:
+        digests = file_digests(folder)
+    except ValueError as failure:
+        raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
+    digest = digest_of(digests)
+    if settings.model_digest and digest != settings.model_digest:
+        raise LoadFailed(
+            f"DigestMismatch: the files of {settings.model_uri or folder} are {digest}, but"
+            f" {settings.model_digest} was recorded."
+        )
+    try:
+        described = _mlmodel(folder)
+        signature = Signature.of(described.get("signature"))
+        flavors = described.get("flavors") or {}
+        flavor, method = _flavor(flavors), _method(flavors)
+        file = within(folder, flavor.get("pickled_model", ""))
+        if (of_file := digests.get(file.relative_to(folder.resolve()).as_posix())) is None:
+            raise LoadFailed(
+                f"MLmodel names {file.name} as the model file, which is no part of the digest."
+            )
+        code = within(folder, flavor["code"], folders=True) if flavor.get("code") else None
+        measured = _measured(folder / "metrics.json")
+        example = _example(folder, described, signature)
+    except LoadFailed:
+        raise
+    except Exception as failure:  # a file of unknown content can fail in any way
+        raise LoadFailed(f"The model cannot be loaded: {first_line(failure)}") from failure
+    made: dict[str, Any] = {
+        "method": method,
+        "made_with": str(flavor.get("sklearn_version") or ""),
+        "code": code,
+        "file_digest": of_file,
+    }
+    return Artifact(
+        folder,
+        file,
+        str(flavor.get("serialization_format", "")),
+        signature,
+        digest,
+        example,
+        **measured,
+        **made,
+    )
+
+
+def _weigh(folder: Path, most: int) -> None:
+    sizes = [
+        path.lstat().st_size for path in folder.rglob("*") if path.is_symlink() or path.is_file()
+    ]
+    if len(sizes) > MOST_FILES or sum(sizes) > most:
+        raise LoadFailed(
+            f"The model is too large: {len(sizes)} files of {sum(sizes)} bytes, and {most} bytes in"
+            f" {MOST_FILES} files are the most. The operator's MODEL_MAX_BYTES sets it."
+        )
+
+
+def text(path: Path) -> str:
+    """A small file of a model; raises LoadFailed where it is none."""
+    if path.stat().st_size > MOST_TEXT:
+        raise LoadFailed(f"{path.name} has more than {MOST_TEXT} bytes.")
+    return path.read_text()
+
+
+def _mlmodel(folder: Path) -> dict[str, Any]:
+    described = yaml.safe_load(text(folder / MLMODEL))
+    if not isinstance(described, dict):
+        raise LoadFailed(f"{MLMODEL} is no mapping, so it is none of MLflow's.")
+    return described
+
+
+def _method(flavors: dict[str, Any]) -> str:
+    """What MLflow's own server would ask the estimator (`pyfunc_predict_fn`); raises LoadFailed
+    where that cannot be served.
+
+    Source: mlflow.sklearn._SklearnModelWrapper.
+    """
+    if PYFUNC not in flavors:
+        raise LoadFailed(
+            "MLmodel has no python_function flavor, so MLflow does not serve the model either: log"
+            " it with a pyfunc_predict_fn that it has."
+        )
+    named = (flavors[PYFUNC] or {}).get("predict_fn", "predict")
+    if named not in METHODS:
+        raise LoadFailed(
+            f"The model was logged with pyfunc_predict_fn={named!r}, which cannot be served: log it"
+            f" with one of {', '.join(METHODS)}."
+        )
+    return str(named)
+
+
+def _flavor(flavors: dict[str, Any]) -> dict[str, Any]:
+    """MLmodel's part about scikit-learn; raises LoadFailed with the flavours that it has
+    instead.
+    """
+    if isinstance(found := flavors.get("sklearn"), dict):
+        return found
+    others = sorted(set(map(str, flavors)) - {PYFUNC}) or [
+        f"{PYFUNC} (a model of one's own)" if flavors else "none"
+    ]
+    raise LoadFailed(
+        f"The model is of MLflow's flavour {', '.join(others)}, and sklearn is the one that is"
+        " served: log it with mlflow.sklearn.log_model (a class with its interface, such as"
+        " XGBClassifier: as a pickle that MODEL_ALLOW_PICKLE allows)."
+    )
+
+
+def within(folder: Path, name: object, *, folders: bool = False) -> Path:
+    """The file, or the folder, that MLmodel names; it may lead nowhere out of the model's. Raises
+    LoadFailed.
+    """
+    path = (folder / str(name)).resolve()
+    there = path.is_dir() if folders else path.is_file()
+    if not name or not path.is_relative_to(folder.resolve()) or not there:
+        raise LoadFailed(f"MLmodel names no scikit-learn model file within the model: {name!r}.")
+    return path
+
+
+def _measured(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    said = json.loads(text(path))
+    accuracy, samples = said.get("accuracy"), said.get("samples")
+    error = said.get("mean_absolute_error", said.get("mae"))
+    if accuracy is not None and not (_number(accuracy) and 0 <= accuracy <= 1):
+        raise LoadFailed(f"metrics.json says accuracy {accuracy!r}, which is no share from 0 to 1.")
+    if error is not None and not (_number(error) and error >= 0):
+        raise LoadFailed(f"metrics.json says a mean absolute error of {error!r}, which is none.")
+    return {
+        "accuracy": None if accuracy is None else float(accuracy),
+        "absolute_error": None if error is None else float(error),
+        "samples": samples if isinstance(samples, int) else None,
+    }
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _example(folder: Path, described: dict[str, Any], signature: Signature) -> list[list[float]]:
+    """Rows of MLflow's input example, as far as they are rows of this signature: a check is made
+    with them, nothing rests on it.
+    """
+    name = (described.get("saved_input_example_info") or {}).get("artifact_path", "")
+    if not name:
+        return []
+    said = json.loads(text(within(folder, name)))
+    rows = said.get("data", []) if isinstance(said, dict) else said
+    return [
+        row
+        for row in rows[:100]
+        if isinstance(row, list) and len(row) == signature.width and all(_number(v) for v in row)
+    ]

@@ -1,0 +1,180 @@
+"""The conversion that travels with a model: made and proved when the model was stored, and proved
+again by every pod before it serves.
+
+`onnx/` in the model's folder, under its content digest like every other file: the ONNX file, the
+plan, and what scikit-learn said to a few hundred rows, some of training among them. A pod that
+holds ONNX Runtime against these needs no scikit-learn, whose imports are most of a start. Where
+scikit-learn serves, the plan says so alone, and no pod tries again what cannot be converted.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from rollout_model.artifact import Artifact, text
+from rollout_model.errors import first_line
+from rollout_model.parity import Proof, disagreement
+from rollout_model.runtimes import OnnxRuntime
+from rollout_model.serving_plan import ONNX_FILE, Plan
+from rollout_model.signature import Rows
+
+FOLDER = "onnx"
+DESCRIBED = "plan.json"
+ROWS, POINTS, LABELS, PROBABILITIES, TIED = (
+    "rows.npy",
+    "points.npy",
+    "labels.npy",
+    "probabilities.npy",
+    "tied.npy",
+)
+MOST_ROWS = 1_000
+"""Training rows that travel with a model."""
+RULE = 2
+"""Which rule the proof is by; what was proved by another is converted anew."""
+DECIDING = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime")
+"""Packages whose versions decide whether a model can be converted."""
+OUTSIDE = b"\x0a\x08location"
+"""How a tensor says that its values are in another file (onnx.proto, TensorProto.external_data): no
+model may read other files.
+"""
+
+
+class NotCarried(Exception):
+    """The folder has no conversion that can serve, and why; the model is then converted at load."""
+
+
+class Described(msgspec.Struct, frozen=True):
+    """How the model is to be served.
+
+    made_from: sha256 of the model file that was converted, as hex; rule: as RULE, 0 where none was
+    written; versions: of DECIDING, where the plan was made.
+    """
+
+    plan: Plan
+    made_from: str
+    rule: int = 0
+    versions: dict[str, str] = {}
+
+
+def write(
+    artifact: Artifact, plan: Plan, content: bytes, proof: Proof | None, rows: Rows | None = None
+) -> None:
+    """Put a plan, and where ONNX serves the conversion with its proof, beside its model.
+
+    The same arguments give the same bytes. rows: of training, at most MOST_ROWS, for whoever has to
+    convert it again.
+    """
+    folder = artifact.folder / FOLDER
+    folder.mkdir()
+    described = Described(plan, artifact.file_digest, RULE, _versions())
+    (folder / DESCRIBED).write_bytes(
+        msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
+    )
+    arrays = {ROWS: rows}
+    if plan.shape is not None and proof is not None:
+        (folder / ONNX_FILE).write_bytes(content)
+        expected = proof.expected
+        labels = expected.astype(str) if expected.dtype.kind == "O" else expected
+        arrays |= {
+            POINTS: proof.points,
+            LABELS: labels,
+            PROBABILITIES: proof.probable,
+            TIED: proof.tied,
+        }
+    for name, array in arrays.items():
+        if array is not None:
+            np.save(folder / name, array, allow_pickle=False)
+
+
+def read(artifact: Artifact) -> tuple[Plan, OnnxRuntime | None]:
+    """The plan, and the model ready to answer, once ONNX Runtime has said to the stored rows what
+    scikit-learn did.
+
+    None where the trainer found, with these versions, that scikit-learn has to serve. Raises
+    NotCarried.
+    """
+    folder = artifact.folder / FOLDER
+    if not (folder / DESCRIBED).is_file():
+        raise NotCarried("it brings no conversion")
+    try:
+        return _proved(artifact, folder)
+    except NotCarried:
+        raise
+    except Exception as failure:  # a file of unknown content can fail in any way
+        raise NotCarried(f"its conversion cannot be used: {first_line(failure)}") from failure
+
+
+def rows(artifact: Artifact) -> Rows | None:
+    """The training rows that travel with the model; None where there are none, or none of its
+    signature.
+    """
+    try:
+        found: Rows = _array(artifact.folder / FOLDER / ROWS)
+    except (OSError, ValueError):
+        return None
+    fits = (
+        found.dtype == np.float64 and found.ndim == 2 and found.shape[1] == artifact.signature.width
+    )
+    return found if fits and 0 < len(found) <= MOST_ROWS and not np.isinf(found).any() else None
+
+
+def numbers(artifact: Artifact) -> Any:
+    """What scikit-learn said to the rows of the proof, where that is numbers: (rows,) or (rows,
+    outputs); None where it is not there.
+    """
+    try:
+        found = _array(artifact.folder / FOLDER / LABELS)
+    except (OSError, ValueError):
+        return None
+    return found if found.dtype.kind == "f" and found.ndim and len(found) else None
+
+
+def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, OnnxRuntime | None]:
+    described = msgspec.json.decode(text(folder / DESCRIBED), type=Described)
+    if described.made_from != artifact.file_digest:
+        raise NotCarried("its conversion was made from another model file")
+    if described.rule != RULE:
+        raise NotCarried("its conversion was proved by another rule than this server's")
+    plan = described.plan
+    if plan.runtime == "sklearn":
+        if described.versions != (here := _versions()):
+            other = [name for name in here if described.versions.get(name) != here[name]]
+            raise NotCarried(
+                f"it was found not to convert with another version of {', '.join(other)}"
+            )
+        return plan, None
+    content = (folder / ONNX_FILE).read_bytes()
+    if plan.shape is None or OUTSIDE in content:
+        raise NotCarried("its conversion names no ONNX model, or one that reads other files")
+    if plan.method != artifact.method:
+        raise NotCarried(
+            f"its conversion answers {plan.method}, and MLmodel asks for {artifact.method}"
+        )
+    points, expected = _array(folder / POINTS), _array(folder / LABELS)
+    probable, tied = (
+        _array(path) if (path := folder / name).is_file() else None
+        for name in (PROBABILITIES, TIED)
+    )
+    if points.ndim != 2 or points.shape[1] != artifact.signature.width or not len(points):
+        raise NotCarried(f"its conversion was tried on rows of another shape: {points.shape}")
+    runtime = OnnxRuntime(content, plan.shape)
+    if probable is None and runtime.probable:
+        raise NotCarried(
+            "its conversion says probabilities, and none of scikit-learn's are with it"
+        )
+    if differs := disagreement(
+        plan.task, Proof(points, expected, probable, tied), runtime.answers(points)
+    ):
+        raise NotCarried(f"its conversion does not say what scikit-learn said: {differs.what}")
+    return plan, runtime
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in DECIDING}
+
+
+def _array(path: Path) -> Any:
+    return np.load(path, allow_pickle=False)

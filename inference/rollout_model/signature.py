@@ -1,0 +1,207 @@
+"""What the model takes, and whether a request has it: every mismatch is a sentence, not a crash."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rollout_model.errors import BadInput
+
+Rows = npt.NDArray[np.float64]
+"""Checked rows of a request: (rows, width), every value within what single precision holds; NaN for
+one that may be missing and is.
+"""
+
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest magnitude that is accepted: scikit-learn's trees, and ONNX, count in single precision and
+fail beyond it.
+"""
+AT_ONCE = 500
+"""Rows that become an array by one call, for which no other thread of Python runs."""
+NUMBERS = frozenset({"double", "float", "long", "integer"})
+_WHOLE = frozenset({"long", "integer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The model's inputs: names of its numeric columns, in order; unnamed where the model was
+    trained on bare arrays.
+
+    whole: positions of the columns that hold whole numbers only; optional: of those that the
+    signature does not require (`required: false`, which MLflow infers of data with holes); closed:
+    those of them that the model itself cannot do without.
+    """
+
+    names: tuple[str, ...]
+    named: bool
+    whole: tuple[int, ...] = field(default=())
+    optional: tuple[int, ...] = field(default=())
+    closed: tuple[int, ...] = field(default=())
+
+    @property
+    def width(self) -> int:
+        """Numbers in one row."""
+        return len(self.names)
+
+    @classmethod
+    def of(cls, signature: object) -> Self:
+        """From the signature of an MLmodel file; raises ValueError where there is none or it takes
+        something else than rows of numbers.
+
+        Source of the format: mlflow.models.ModelSignature.to_dict.
+        """
+        inputs = (
+            json.loads(signature["inputs"])
+            if isinstance(signature, Mapping) and signature.get("inputs")
+            else None
+        )
+        if not isinstance(inputs, list) or not inputs:
+            raise ValueError(
+                "the model has no signature: log it with one, so that requests can be checked"
+            )
+        if "tensor-spec" in inputs[0]:
+            shape = inputs[0]["tensor-spec"]["shape"]
+            if len(inputs) != 1 or len(shape) != 2 or shape[1] < 1:
+                raise ValueError(f"the model takes tensors of shape {shape}, not rows of numbers")
+            whole = tuple(range(shape[1])) if "int" in inputs[0]["tensor-spec"]["dtype"] else ()
+            return cls(tuple(str(n) for n in range(shape[1])), named=False, whole=whole)
+        kinds = [str(one.get("type")) for one in inputs]
+        if foreign := set(kinds) - NUMBERS:
+            raise ValueError(
+                f"the model takes columns of {', '.join(sorted(foreign))}, and only numbers can be"
+                " served"
+            )
+        whole = tuple(n for n, kind in enumerate(kinds) if kind in _WHOLE)
+        named = all("name" in one for one in inputs)
+        optional = tuple(n for n, one in enumerate(inputs) if one.get("required") is False)
+        return cls(
+            tuple(str(one.get("name", n)) for n, one in enumerate(inputs)),
+            named=named,
+            whole=whole,
+            optional=optional,
+        )
+
+    @property
+    def demanded(self) -> tuple[str, ...]:
+        """Names of the columns that a row must have."""
+        return tuple(name for n, name in enumerate(self.names) if n not in self.optional)
+
+    def matrix(self, rows: Sequence[Sequence[float]], most: int) -> Rows | None:
+        """Rows that are known to be lists of numbers, as an array; None where `rows` has to say
+        what is wrong with them.
+        """
+        if (
+            len(rows) == 1
+        ):  # a comparison in Python is quicker than one in NumPy for the few numbers of a row
+            if len(row := rows[0]) != self.width or not (
+                min(row) >= -LARGEST and max(row) <= LARGEST
+            ):
+                return None
+            return self._checked_whole(np.array(rows, dtype=np.float64))
+        if not 0 < len(rows) <= most or any(len(row) != self.width for row in rows):
+            return None
+        array = np.empty((len(rows), self.width))
+        for start in range(0, len(rows), AT_ONCE):
+            array[start : start + AT_ONCE] = rows[start : start + AT_ONCE]
+        return self._checked_whole(array) if float(np.abs(array).max()) <= LARGEST else None
+
+    def _checked_whole(self, array: Rows) -> Rows | None:
+        return None if self.whole and (array[:, self.whole] % 1).any() else array
+
+    def rows(self, instances: object, most: int, what: str = '"instances"') -> Rows:
+        """Check the rows of a request, lists or objects by column name; raises BadInput with what
+        to send instead.
+        """
+        if not isinstance(instances, list) or not instances:
+            raise BadInput(f"{what} must be a list of at least one row")
+        if len(instances) > most:
+            raise BadInput(
+                f"{len(instances)} rows are too many: send at most {most} in one request"
+            )
+        array = np.empty((len(instances), self.width))
+        for number, row in enumerate(instances):
+            array[number] = self._row(number, row)
+        return self.checked(array)
+
+    def checked(self, array: Rows) -> Rows:
+        """The array, where its values can be served; raises BadInput."""
+        missing = np.isnan(array) if self.optional else np.zeros((1, self.width), dtype=bool)
+        if not (
+            np.isfinite(array) | (missing & np.isin(np.arange(self.width), self.optional))
+        ).all():
+            raise BadInput("NaN and infinite values are not accepted")
+        if self.closed and (without := missing[:, self.closed].any(axis=0)).any():
+            name = self.names[self.closed[int(without.argmax())]]
+            raise BadInput(
+                f"{name!r} is missing: the signature allows it, but the model takes no missing"
+                " values there. Send a number"
+            )
+        if (np.abs(array) > LARGEST).any():
+            raise BadInput(f"a value is beyond ±{LARGEST:.4g}, the largest that is accepted")
+        for column in self.whole:
+            if (np.nan_to_num(array[:, column]) % 1).any():
+                raise BadInput(f"{self.names[column]!r} must be a whole number")
+        return array
+
+    def columns(self, named: Mapping[str, object], most: int) -> Rows:
+        """Rows from lists of values by column name; other columns are ignored, as MLflow does.
+        Raises BadInput.
+        """
+        if absent := [name for name in self.demanded if name not in named]:
+            raise BadInput(
+                f"the column {absent[0]!r} is missing: send {', '.join(map(repr, self.names))}"
+            )
+        given = {
+            name: one if isinstance(one := named[name], list) else [one]
+            for name in self.names
+            if name in named
+        }
+        hole = [None] * max((len(one) for one in given.values()), default=0)
+        lists = [given.get(name, hole) for name in self.names]
+        if len({len(one) for one in lists}) != 1:
+            raise BadInput("the columns differ in length")
+        return self.rows([list(row) for row in zip(*lists, strict=True)], most, "each column")
+
+    def _row(self, number: int, row: object) -> list[float]:
+        if isinstance(row, dict):
+            absent, foreign = (
+                [n for n in self.demanded if n not in row],
+                [n for n in row if n not in self.names],
+            )
+            if absent or foreign:
+                named = f"lacks {absent[0]!r}" if absent else f"has the unknown {foreign[0]!r}"
+                raise BadInput(f"row {number} {named}: send {', '.join(map(repr, self.names))}")
+            row = [row.get(name) for name in self.names]
+        if not isinstance(row, list) or len(row) != self.width:
+            got = f"{len(row)} values" if isinstance(row, list) else type(row).__name__
+            raise BadInput(
+                f"row {number} has {got}: send {self.width} numbers ({', '.join(self.names)})"
+            )
+        for column, (name, value) in enumerate(zip(self.names, row, strict=True)):
+            if value is None and column in self.optional:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise BadInput(
+                    f"row {number}: {name!r} must be a number, not {type(value).__name__}"
+                )
+        return [math.nan if value is None else _float(number, value) for value in row]
+
+
+def frame(signature: Signature, rows: Rows) -> Any:
+    """The rows as the estimator was trained: with column names where it had them."""
+    if not signature.named:
+        return rows
+    import pandas as pd  # noqa: PLC0415 - 50 MiB that a server of ONNX does without
+
+    return pd.DataFrame(rows, columns=list(signature.names))
+
+
+def _float(number: int, value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError as failure:
+        raise BadInput(f"row {number} has an integer that is too large") from failure

@@ -1,0 +1,1 @@
+"""What is read from a cluster, and written to it."""

@@ -1,0 +1,188 @@
+"""The only module that knows the Kubernetes client: kubeconfig with all its ways to log in, and a
+few calls. Plain dicts in and out.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+
+from rollout_cli.exit_codes import Absent, Refused, Unreachable, WrongUsage
+from rollout_operator.domain.api.names import GROUP, PLURAL, VERSION
+
+TIMEOUT = 10.0
+FIELD_MANAGER = "kubectl-modelrollout"
+SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+# A kubeconfig that says insecure-skip-tls-verify has been asked about it once; kubectl does not nag
+# either.
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+Object = dict[str, Any]
+Query = Mapping[str, str]
+
+
+class Access:
+    """One connection to an API server, as the user of a kubeconfig or as a pod's service account.
+
+    Every call ends within 10 s and raises Absent (404), Refused (401, 403 and other 4xx) or
+    Unreachable.
+    """
+
+    def __init__(self, api: client.ApiClient, namespace: str) -> None:
+        self._api, self.namespace = api, namespace
+
+    @classmethod
+    def connect(
+        cls, kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None
+    ) -> "Access":
+        """Log in by `kubeconfig` (else KUBECONFIG, else ~/.kube/config, else as the pod that this
+        runs in); exec plugins included.
+        """
+        # The client reads KUBECONFIG when it is imported, and never again.
+        file = kubeconfig or os.environ.get("KUBECONFIG") or None
+        try:
+            contexts, active = config.list_kube_config_contexts(config_file=file)  # type: ignore[no-untyped-call]
+        except config.ConfigException as missing:
+            if kubeconfig is None and context is None and SERVICE_ACCOUNT_NAMESPACE.exists():
+                return cls._in_cluster(namespace)
+            raise WrongUsage(
+                f"No cluster: {_said(missing)}. Set KUBECONFIG, or give --kubeconfig FILE."
+            ) from missing
+        if context is not None:
+            known = {c["name"]: c for c in contexts}
+            if context not in known:
+                raise WrongUsage(
+                    f"There is no context {context!r}: write one of {', '.join(sorted(known))}."
+                )
+            active = known[context]
+        settings = client.Configuration()
+        # Set before logging in: what a kubeconfig says wins.
+        settings.retries = False
+        try:
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=file,
+                context=context,
+                client_configuration=settings,
+                persist_config=False,
+            )
+        except (config.ConfigException, OSError, KeyError) as failure:
+            raise Refused(
+                f"Could not log in to the cluster of context {active['name']!r}: {_said(failure)}."
+            ) from failure
+        return cls(
+            client.ApiClient(settings), namespace or active["context"].get("namespace") or "default"
+        )
+
+    @classmethod
+    def _in_cluster(cls, namespace: str | None) -> "Access":
+        settings = client.Configuration()
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        return cls(
+            client.ApiClient(settings), namespace or SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
+        )
+
+    def get(self, path: str, query: Query | None = None) -> Object:
+        """The object or list at `path`."""
+        return self._object("GET", path, query=query)
+
+    def items(self, path: str, selector: str = "") -> list[Object]:
+        """The objects of a collection that carry the labels `selector`."""
+        found: list[Object] = self.get(path, {"labelSelector": selector} if selector else None)[
+            "items"
+        ]
+        return found
+
+    def create(self, path: str, body: Object) -> Object:
+        """POST `body`: for access reviews, which are questions."""
+        return self._object("POST", path, body)
+
+    def patch(self, path: str, body: Object) -> Object:
+        """A JSON merge patch."""
+        return self._object(
+            "PATCH", path, body, {"fieldManager": FIELD_MANAGER}, "application/merge-patch+json"
+        )
+
+    def raw(self, path: str, query: Query | None = None) -> tuple[int, bytes]:
+        """Status and body of a GET, whatever they are:
+        for what is behind the API server's proxy.
+        """
+        return self._call("GET", path, None, query, "application/json")
+
+    def _object(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: Query | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        status, raw = self._call(method, path, body, query, content_type)
+        try:
+            answer: Object = json.loads(raw)
+        except ValueError as failure:
+            if status == 404:
+                # Plain text is what an API that is not installed answers.
+                raise Absent(f"The cluster has no {path}.") from failure
+            raise Unreachable(
+                f"The cluster answered HTTP {status} with something else than JSON; is it a"
+                " Kubernetes API?"
+            ) from failure
+        if status < 300:
+            return answer
+        message = str(answer.get("message") or f"HTTP {status}")
+        match status:
+            case 404:
+                raise Absent(message)
+            case 401:
+                raise Refused(
+                    f"The cluster does not know you: {message}. Log in again, or choose another"
+                    " --context."
+                )
+            case 403:
+                raise Refused(f"You may not do that: {message}")
+        raise (Refused if status < 500 else Unreachable)(
+            f"The cluster answered HTTP {status}: {message}"
+        )
+
+    def _call(
+        self, method: str, path: str, body: Object | None, query: Query | None, content_type: str
+    ) -> tuple[int, bytes]:
+        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
+        try:
+            request = self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = self._api.call_api(*request, _request_timeout=TIMEOUT)
+            return int(response.status), bytes(response.read())  # type: ignore[no-untyped-call]
+        except (OSError, urllib3.exceptions.HTTPError, client.ApiException) as failure:
+            raise Unreachable(
+                f"The cluster {self._api.configuration.host} did not answer: {_said(failure)}."
+            ) from failure
+
+
+def rollouts_path(namespace: str = "", name: str = "") -> str:
+    """Where ModelRollouts live in the API; namespace "" for all."""
+    place = (
+        f"/apis/{GROUP}/{VERSION}"
+        + (f"/namespaces/{namespace}" if namespace else "")
+        + f"/{PLURAL}"
+    )
+    return f"{place}/{name}" if name else place
+
+
+def _said(failure: BaseException) -> str:
+    reason = getattr(failure, "reason", None)
+    return (
+        str(reason if isinstance(reason, Exception) else failure).strip().rstrip(".")[:400]
+        or type(failure).__name__
+    )

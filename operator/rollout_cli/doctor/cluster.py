@@ -1,0 +1,100 @@
+"""The API server, the definition of ModelRollouts in it, and what the user of this tool may do."""
+
+import json
+from collections.abc import Iterator
+
+from rollout_cli.cluster.kube_client import Access, Object
+from rollout_cli.doctor.finding import Finding, bad, good, warning
+from rollout_cli.exit_codes import Absent
+from rollout_operator.crd import crd
+from rollout_operator.domain.api.names import GROUP, KIND, PLURAL, VERSION
+
+
+def cluster(access: Access) -> Iterator[Finding]:
+    """The API server and the definition of ModelRollouts in it."""
+    version = access.get("/version")
+    yield good("cluster", f"Kubernetes {version.get('gitVersion', '?')} answers")
+    try:
+        access.get(f"/apis/{GROUP}/{VERSION}")
+    except Absent:
+        yield bad(
+            "definition",
+            f"the cluster does not know {KIND}s",
+            "install the operator's chart, or `kubectl apply -f crds/`",
+        )
+        return
+    installed = access.get(
+        f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
+    )
+    ours = json.loads(json.dumps(crd()))["spec"]["versions"][0]["schema"]
+    theirs: Object = next(
+        (v["schema"] for v in installed["spec"]["versions"] if v["name"] == VERSION), {}
+    )
+    if ours == theirs:
+        yield good("definition", f"{KIND} {VERSION} is the one that this tool knows")
+    else:
+        todo = (
+            "install the same version of chart and tool; until then `lint` and the API server may"
+            " judge differently"
+        )
+        yield warning(
+            "definition",
+            f"{KIND} {VERSION} in the cluster differs from the one that this tool knows",
+            todo,
+        )
+
+
+def your_rights(access: Access) -> Iterator[Finding]:
+    """What the user of this tool may do."""
+    asked = [
+        ("see rollouts", "list", GROUP, PLURAL, ""),
+        ("steer rollouts", "patch", GROUP, PLURAL, ""),
+        ("see pods", "list", "", "pods", ""),
+        ("see Events", "list", "", "events", ""),
+        ("reach Prometheus through the API server", "get", "", "services", "proxy"),
+    ]
+    lacking = [
+        name for name, *attributes in asked if not may(access, access.namespace, *attributes)
+    ]
+    if lacking:
+        todo = (
+            f"ask for the role edit in {access.namespace}; for Prometheus, for get services/proxy,"
+            " or give --prometheus URL"
+        )
+        yield warning(
+            "your rights", f"you may not {', '.join(lacking)} in namespace {access.namespace}", todo
+        )
+    else:
+        yield good("your rights", f"you may see and steer rollouts in namespace {access.namespace}")
+
+
+def may(  # noqa: PLR0917
+    access: Access,
+    namespace: str,
+    verb: str,
+    group: str,
+    resource: str,
+    subresource: str,
+    user: str = "",
+) -> bool:
+    """Whether `user`, else the user of this tool, may do this in the namespace."""
+    kind = "SubjectAccessReview" if user else "SelfSubjectAccessReview"
+    attributes = {
+        "namespace": namespace,
+        "verb": verb,
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+    }
+    body: Object = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": kind,
+        "spec": {"resourceAttributes": attributes},
+    }
+    if user:
+        body["spec"]["user"] = user
+    return bool(
+        access.create(f"/apis/authorization.k8s.io/v1/{kind.lower()}s", body)["status"].get(
+            "allowed"
+        )
+    )

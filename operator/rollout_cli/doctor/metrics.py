@@ -1,0 +1,146 @@
+"""Prometheus, and the series that the gates of a rollout read."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from rollout_cli.cluster.prometheus import Prometheus
+from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.doctor.finding import Finding, bad, good, warning
+from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.gates.samples import (
+    ACCURACY,
+    FEEDBACK,
+    LATENCY_BUCKET,
+    LONGEST_WINDOW,
+    REQUESTS,
+    SCRAPES,
+)
+
+MOST_SKEW = 5.0
+"""Seconds between two clocks from which on samples seem to come from the future."""
+
+
+def clock(prometheus: Prometheus) -> Iterator[Finding]:
+    """Whether Prometheus answers, and its clock."""
+    theirs = prometheus.instant("vector(time())")[0][1]
+    skew = theirs - datetime.now(UTC).timestamp()
+    yield good("Prometheus", f"{prometheus.place} answers")
+    if abs(skew) > MOST_SKEW:
+        todo = (
+            "let both take their time by NTP; the operator refuses samples from more than 5 s ahead"
+            " of its own clock"
+        )
+        yield warning(
+            "clocks",
+            f"Prometheus is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine",
+            todo,
+        )
+
+
+def series(prometheus: Prometheus, one: Rollout) -> Iterator[Finding]:
+    """The series that the gates of a rollout read: there, labelled, fresh and single."""
+    status = one.status
+    serving = status.candidate if status.phase in {Phase.TRIAL, Phase.SHIFTING} else status.stable
+    if serving is None or one.spec is None:
+        return
+    what = f"series of {one.namespace}/{one.name}"
+    of = f'namespace="{one.namespace}", revision="{serving.revision}"'
+    for name in _needed(one.spec.analysis.gates):
+        yield from _one_series(prometheus, what, name, of, one.namespace, serving.revision)
+    told = prometheus.instant(
+        f'modelrollout_phase{{namespace="{one.namespace}", name="{one.name}"}}'
+    )
+    if not told:
+        todo = (
+            "scrape port 8081 of the operator with honor_labels: true (docs/install.md); gates do"
+            " not need it, alerts and `report` do"
+        )
+        yield warning(what, "the operator's own series of it are missing", todo)
+
+
+def _needed(gates: Sequence[Gate]) -> list[str]:
+    names: list[str] = []
+    for gate in gates:
+        match gate.metric:
+            case Metric.ACCURACY:
+                names.append(FEEDBACK if gate.labelled else ACCURACY)
+            case Metric.ERROR_RATE:
+                names.append(REQUESTS)
+            case Metric.LATENCY_P95:
+                names.append(LATENCY_BUCKET)
+    return list(dict.fromkeys(names))
+
+
+def _one_series(  # noqa: PLR0917
+    prometheus: Prometheus, what: str, name: str, of: str, namespace: str, revision: str
+) -> Iterator[Finding]:
+    found = prometheus.instant(f"count by (pod) ({name}{{{of}}})")
+    if not found:
+        yield bad(
+            what,
+            f"{name} of revision {revision} is"
+            f" missing{_elsewhere(prometheus, name, namespace, revision)}",
+            _scrape(name),
+        )
+        return
+    if any("pod" not in labels for labels, _ in found):
+        yield warning(
+            what,
+            f"{name} has no label pod",
+            "add a relabelling that sets pod: pods of one revision are told apart by it",
+        )
+    # Two jobs at one address count once.
+    twice = prometheus.instant(f"count by (pod) (count by (pod, instance) ({name}{{{of}}})) > 1")
+    if twice:
+        pods = ", ".join(sorted(labels.get("pod", "?") for labels, _ in twice))
+        todo = "keep one scrape job for model pods: the gates refuse to choose"
+        yield bad(what, f"{name} of {pods} is scraped at several addresses", todo)
+    age = prometheus.instant(f"time() - max(timestamp({name}{{{of}}}))")
+    seconds = age[0][1] if age else 0.0
+    if seconds > LONGEST_WINDOW.total_seconds() / SCRAPES:
+        todo = (
+            "scrape model pods at least every two minutes: a sample counts for two and a half"
+            " scrapes, five minutes at most"
+        )
+        yield bad(what, f"the newest sample of {name} is {seconds:.0f} s old", todo)
+    elif not twice:
+        yield good(
+            what,
+            f"{name}: {len(found)} pod{'s' if len(found) != 1 else ''}, newest sample {seconds:.0f}"
+            " s old",
+        )
+
+
+def _elsewhere(prometheus: Prometheus, name: str, namespace: str, revision: str) -> str:
+    """What is there instead: the name under other labels, or the closest names."""
+    others = prometheus.instant(f"count by (namespace, revision) ({name})")
+    if any(labels.get("revision") == revision for labels, _ in others):
+        place = next(
+            labels.get("namespace") for labels, _ in others if labels.get("revision") == revision
+        )
+        return (
+            f" in namespace {namespace}; it is there with namespace={place!r}: the scrape job must"
+            " set namespace to the pod's"
+        )
+    if any(not labels.get("revision") for labels, _ in others):
+        return (
+            "; it is there without the label revision: keep the labels that the model server sets"
+        )
+    if others:
+        return "; other revisions have it"
+    close = difflib.get_close_matches(name, prometheus.values_of("__name__"), 3, 0.6)
+    return f"; close to it are {', '.join(close)}" if close else "; Prometheus has nothing like it"
+
+
+def _scrape(name: str) -> str:
+    if name == FEEDBACK:
+        return (
+            "send labels to /feedback/, and see that Prometheus scrapes the model pods"
+            " (docs/install.md)"
+        )
+    return (
+        "see that Prometheus scrapes pods annotated prometheus.io/scrape, or enable modelPodMonitor"
+        " in the chart (docs/install.md)"
+    )

@@ -1,0 +1,115 @@
+"""The operator: there, healthy, and allowed to do its work."""
+
+from collections.abc import Iterator, Sequence
+
+from rollout_cli.cluster.kube_client import Access, Object
+from rollout_cli.cluster.prometheus import OPERATOR, variables
+from rollout_cli.doctor.cluster import may
+from rollout_cli.doctor.finding import Finding, bad, good, guarded, warning
+from rollout_operator.domain.api.names import GROUP, PLURAL
+
+NEEDED = (
+    ("list", GROUP, PLURAL, ""),
+    ("update", GROUP, PLURAL, "status"),
+    ("create", "apps", "deployments", ""),
+    ("patch", "apps", "deployments", ""),
+    ("delete", "apps", "deployments", ""),
+    ("patch", "", "services", ""),
+    ("patch", "networking.k8s.io", "ingresses", ""),
+    ("patch", "networking.k8s.io", "networkpolicies", ""),
+    ("patch", "policy", "poddisruptionbudgets", ""),
+    ("list", "discovery.k8s.io", "endpointslices", ""),
+    ("list", "", "pods", ""),
+    ("create", "", "events", ""),
+)
+"""A sample of what the operator does, enough to notice a Role that is missing or old."""
+
+
+def operator(access: Access, namespaces: Sequence[str]) -> Iterator[Finding]:
+    """The operator's Deployment, its health, and its rights in these namespaces."""
+    found = access.items("/apis/apps/v1/deployments", OPERATOR)
+    if not found:
+        todo = "install it (docs/install.md); where it runs outside of the cluster, all is well"
+        yield warning("operator", f"no Deployment with the label {OPERATOR}", todo)
+        return
+    found = [one for one in found if _looks_after(one, namespaces)]
+    if not found:
+        todo = "add the namespace to watchNamespaces of one of them"
+        yield bad(
+            "operator", f"none of those in the cluster looks after {', '.join(namespaces)}", todo
+        )
+        return
+    if len(found) > 1:
+        places = ", ".join(f"{d['metadata']['namespace']}/{d['metadata']['name']}" for d in found)
+        yield warning(
+            "operator",
+            f"there are {len(found)}: {places}",
+            "let each look after namespaces of its own (watchNamespaces), or remove one",
+        )
+    for one in found:
+        yield from _deployment(access, one)
+        yield from guarded("operator's rights", lambda one=one: _rights(access, one, namespaces))  # type: ignore[misc]
+
+
+def _looks_after(one: Object, namespaces: Sequence[str]) -> bool:
+    """Whether this Deployment's operator has any of these namespaces: one without WATCH_NAMESPACES
+    has all.
+    """
+    watched = variables(one).get("WATCH_NAMESPACES", "")
+    return (
+        not watched
+        or not namespaces
+        or bool({n.strip() for n in watched.split(",")} & set(namespaces))
+    )
+
+
+def _deployment(access: Access, one: Object) -> Iterator[Finding]:
+    meta, place = one["metadata"], f"{one['metadata']['namespace']}/{one['metadata']['name']}"
+    if not one.get("status", {}).get("availableReplicas"):
+        yield bad(
+            "operator",
+            f"{place} has no available pod",
+            f"kubectl -n {meta['namespace']} describe pod -l {OPERATOR}",
+        )
+        return
+    pods = access.items(f"/api/v1/namespaces/{meta['namespace']}/pods", OPERATOR)
+    ports = {
+        p.get("name"): p["containerPort"]
+        for c in one["spec"]["template"]["spec"]["containers"]
+        for p in c.get("ports", ())
+    }
+    for pod in pods:
+        if pod.get("status", {}).get("phase") != "Running":
+            continue
+        health = f"/api/v1/namespaces/{meta['namespace']}/pods/{pod['metadata']['name']}:{ports.get('health', 8080)}/proxy/healthz"
+        status, body = access.raw(health)
+        said = body[:200].decode(errors="replace").strip()
+        if status == 200:
+            yield good("operator", f"{place} runs and is healthy")
+        elif status in {401, 403}:
+            yield good("operator", f"{place} runs (its health may not be read: get pods/proxy)")
+        else:
+            yield bad(
+                "operator",
+                f"{place} is not healthy: {said}",
+                f"kubectl -n {meta['namespace']} logs deployment/{meta['name']}",
+            )
+
+
+def _rights(access: Access, one: Object, namespaces: Sequence[str]) -> Iterator[Finding]:
+    account = one["spec"]["template"]["spec"].get("serviceAccountName", "default")
+    user = f"system:serviceaccount:{one['metadata']['namespace']}:{account}"
+    for namespace in namespaces:
+        lacking = [
+            f"{verb} {resource}{'/' + sub if sub else ''}"
+            for verb, group, resource, sub in NEEDED
+            if not may(access, namespace, verb, group, resource, sub, user)
+        ]
+        if lacking:
+            todo = (
+                "upgrade the chart, whose Role is older than the operator, or add the namespace to"
+                " watchNamespaces"
+            )
+            yield bad("operator's rights", f"in {namespace} it may not {', '.join(lacking)}", todo)
+        else:
+            yield good("operator's rights", f"it may do its work in {namespace}")

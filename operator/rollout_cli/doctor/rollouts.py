@@ -1,0 +1,141 @@
+"""Rollouts themselves, and the router that each of them needs."""
+
+import difflib
+from collections.abc import Iterator
+from datetime import datetime
+
+from rollout_cli.cluster.kube_client import Access
+from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.doctor.finding import Finding, bad, good, warning
+from rollout_cli.exit_codes import Absent
+from rollout_operator.domain.api.status import Phase, Status
+from rollout_operator.domain.api.traffic import Provider
+
+CANARY = {"k8s.io/ingress-nginx": "nginx' canary annotations; Traefik from 3.7 takes them too"}
+"""IngressClass controllers that are known to divide requests by the annotations that the operator
+writes.
+"""
+
+
+def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
+    """Whether the operator follows, and what it says where it is stuck."""
+    what = f"{one.namespace}/{one.name}"
+    status = one.status
+    if not one.seen and (now - one.created).total_seconds() > 15:
+        yield bad(
+            what,
+            "the operator has not seen the spec as it is now",
+            "see above whether the operator runs, and whether it watches this namespace",
+        )
+    elif one.spec is None:
+        yield bad(
+            what, one.spec_error, "correct the field; `kubectl modelrollout lint FILE` judges it"
+        )
+    elif status.invalid:
+        yield bad(what, status.invalid, "docs/troubleshooting.md has what to do about InvalidSpec")
+    elif status.paused_since is not None:
+        yield warning(
+            what,
+            f"paused in phase {status.phase}",
+            f"kubectl modelrollout resume {one.name} -n {one.namespace}",
+        )
+    elif status.halted or status.phase in {Phase.INVALID, Phase.ROLLED_BACK}:
+        yield warning(
+            what,
+            f"{status.phase}: {status.reason}: {status.message}",
+            f"docs/troubleshooting.md has what to do about {status.reason}",
+        )
+    elif status.refused:
+        yield bad(
+            what,
+            f"{status.phase}, but {status.refused}",
+            "docs/troubleshooting.md has what to do about ObjectRefused",
+        )
+    elif status.shortage is not None:
+        yield bad(
+            what,
+            f"{status.phase}, but {status.shortage.message}",
+            "docs/troubleshooting.md has what to do about PodsNotReady",
+        )
+    elif status.unrouted is not None:
+        todo = f"docs/troubleshooting.md has what to do about {status.unrouted.reason}"
+        yield bad(what, f"{status.phase}, but {status.unrouted.message}", todo)
+    else:
+        yield good(what, f"{status.phase}: {status.message}")
+    yield from _by_others(what, one.namespace, status)
+
+
+def _by_others(what: str, namespace: str, status: Status) -> Iterator[Finding]:
+    """What others do to the rollout's pods and host."""
+    for said, todo in (
+        (
+            status.scaled,
+            (
+                f"kubectl get hpa -n {namespace} shows autoscalers; docs/troubleshooting.md has"
+                " more about ScaledByAnother"
+            ),
+        ),
+        (
+            status.shared,
+            "kubectl get the objects that it names; take another host or path, or delete them",
+        ),
+    ):
+        if said:
+            yield warning(what, said, todo)
+
+
+def router(access: Access, one: Rollout) -> Iterator[Finding]:
+    """The IngressClass or the Gateway API that the rollout's traffic needs."""
+    if one.spec is None:
+        return
+    traffic = one.spec.traffic
+    what = f"router of {one.namespace}/{one.name}"
+    if traffic.provider is Provider.HTTP_ROUTE:
+        try:
+            access.get("/apis/gateway.networking.k8s.io/v1")
+            yield good(
+                what,
+                "Gateway API is installed; what the Gateway says of the route stands in the"
+                " rollout's message",
+            )
+        except Absent:
+            yield bad(
+                what,
+                "provider HTTPRoute, but Gateway API is not installed",
+                "install its CRDs and restart the operator",
+            )
+        return
+    classes = {
+        c["metadata"]["name"]: c["spec"].get("controller", "")
+        for c in access.items("/apis/networking.k8s.io/v1/ingressclasses")
+    }
+    name = traffic.ingress_class_name
+    if name not in classes:
+        there = (
+            f"there {'is' if len(classes) == 1 else 'are'} {', '.join(sorted(classes))}"
+            if classes
+            else "there is none at all"
+        )
+        close = difflib.get_close_matches(name, classes, 1)
+        todo = (
+            f"write ingressClassName: {close[0]}"
+            if close
+            else (
+                "install an Ingress controller that takes nginx' canary annotations, or name its"
+                " class"
+            )
+        )
+        yield bad(what, f"there is no IngressClass {name!r}; {there}", todo)
+    elif (does := CANARY.get(classes[name])) is not None:
+        yield good(what, f"IngressClass {name} ({does})")
+    else:
+        todo = (
+            "see that its controller divides requests by nginx' canary annotations, or use"
+            " provider: HTTPRoute"
+        )
+        yield warning(
+            what,
+            f"IngressClass {name} has the controller {classes[name]}, which this tool does not"
+            " know",
+            todo,
+        )

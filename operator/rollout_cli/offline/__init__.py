@@ -1,0 +1,1 @@
+"""What needs no cluster: checks of manifests, and simulation."""

@@ -1,0 +1,128 @@
+"""A trial replayed: metrics of any origin go through the operator's own decisions, by a clock of
+its own. Nothing is waited for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from rollout_operator.domain.api.spec import Metric, Spec
+from rollout_operator.domain.api.status import GateStatus, Phase, Reason, Revision, Status
+from rollout_operator.domain.machine.decide import decide, trial_replicas
+from rollout_operator.domain.observed import Answer, Observed, Workload
+
+CANDIDATE, STABLE = "candidate", "stable"
+LONGEST = timedelta(days=2)
+
+
+class Source(Protocol):
+    """Where metrics come from. start: when the candidate's pods are Ready; end: after it there is
+    nothing, None for never.
+    """
+
+    start: datetime
+    end: datetime | None
+
+    def advance(self, now: datetime, weight: int) -> None:
+        """It is `now`, and since the last call the candidate got `weight` percent of the
+        requests.
+        """
+
+    def answer(self, metric: Metric, role: str, now: datetime) -> Answer:
+        """What Prometheus would have answered about candidate or stable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One look: when, what was decided, and what every gate said."""
+
+    at: datetime
+    phase: Phase
+    step: int | None
+    weight: int
+    gates: tuple[GateStatus, ...]
+    reason: Reason
+    message: str
+    halted: bool
+
+    @property
+    def ends(self) -> bool:
+        """Whether the trial is over with it."""
+        return self.phase not in {Phase.STARTING, Phase.TRIAL} or self.halted
+
+
+def replay(spec: Spec, source: Source, first_deploy: bool = False) -> Iterator[Moment]:
+    """Every look of a trial until a verdict, or until the source has nothing more."""
+    now, status = source.start, _begun(spec, source.start, first_deploy)
+    while True:
+        source.advance(now, status.weight)
+        plan = decide(_observed(spec, status, source, now))
+        status = plan.status
+        moment = Moment(
+            now,
+            status.phase,
+            status.step,
+            status.weight,
+            status.gates,
+            status.reason,
+            status.message,
+            status.halted,
+        )
+        yield moment
+        later = plan.look_at or now
+        over = source.end is not None and later > source.end
+        if moment.ends or over or later > source.start + LONGEST:
+            return
+        now = max(later, now + timedelta(milliseconds=1))
+
+
+def _begun(spec: Spec, start: datetime, first_deploy: bool) -> Status:
+    stable = (
+        None
+        if first_deploy
+        else _revision(STABLE, "models:/simulated/1", spec, start - timedelta(hours=1))
+    )
+    candidate = _revision(CANDIDATE, spec.model_uri, spec, start).model_copy(
+        update={"replicas": trial_replicas(spec, stable is not None)}
+    )
+    begun = {
+        "attempt": 2 if stable else 1,
+        "attempt_since": start,
+        "phase": Phase.STARTING,
+        "phase_since": start,
+    }
+    return Status(observed_generation=1, stable=stable, candidate=candidate, **begun)
+
+
+def _revision(role: str, uri: str, spec: Spec, since: datetime) -> Revision:
+    digest = "sha256:" + role.encode().hex().ljust(64, "0")
+    who = {
+        "revision": role,
+        "requested": uri,
+        "uri": uri,
+        "version": "0",
+        "digest": digest,
+        "image": "simulated",
+    }
+    return Revision(
+        **who, resources=spec.resources, replicas=spec.replicas, since=since, ready_at=since
+    )
+
+
+def _observed(spec: Spec, status: Status, source: Source, now: datetime) -> Observed:
+    metrics = {gate.metric for gate in spec.analysis.gates}
+    return Observed(
+        now=now,
+        uid="simulated",
+        name="simulated",
+        generation=1,
+        spec=spec.model_copy(update={"paused": False}),
+        status=status,
+        image="simulated",
+        workloads={role: Workload(spec.replicas, spec.replicas) for role in (CANDIDATE, STABLE)},
+        answers={m: source.answer(m, CANDIDATE, now) for m in metrics},
+        baseline=(
+            {m: source.answer(m, STABLE, now) for m in metrics} if status.stable is not None else {}
+        ),
+    )

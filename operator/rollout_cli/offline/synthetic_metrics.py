@@ -1,0 +1,180 @@
+"""Generated metrics: what model servers of a given quality would export under a given load. Seeded:
+the same seed, the same trial.
+"""
+
+import math
+import random
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+
+from rollout_cli.offline.simulator import CANDIDATE, STABLE
+from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.gates.promql import NAMES
+from rollout_operator.domain.gates.samples import (
+    ACCURACY,
+    ACCURACY_SAMPLES,
+    ERRORS,
+    FEEDBACK,
+    LATENCY_BUCKET,
+    PREDICTIONS,
+    REQUESTS,
+    window,
+)
+from rollout_operator.domain.observed import Answer, Series
+
+START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
+"""Buckets of the model server's histogram, in seconds; those that gates ask for come in beside
+them.
+"""
+LIVE_AFTER = 30
+"""Labels after which a reported accuracy is that of the labels and not that of the training any
+more.
+"""
+SPREAD = 0.5
+"""Of latencies: standard deviation of their natural logarithm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A model and its pods: share of right answers, share of server errors, median latency in
+    seconds.
+    """
+
+    accuracy: float = 0.85
+    errors: float = 0.0
+    latency: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests per second to the host, share of predictions that get a label, seconds between two
+    scrapes.
+    """
+
+    rps: float = 20.0
+    labels: float = 0.9
+    scrape: float = 5.0
+
+
+@dataclass
+class _Counted:
+    """Counters of one revision since its pods started."""
+
+    requests: int = 0
+    errors: int = 0
+    right: int = 0
+    labels: int = 0
+    buckets: Counter[float] = field(default_factory=Counter)
+
+
+class Generated:
+    """A source for a replay: both revisions are one pod each, scraped together."""
+
+    def __init__(
+        self,
+        qualities: Mapping[str, Quality],
+        load: Load,
+        seed: int = 0,
+        bounds: Iterable[float] = (),
+    ) -> None:
+        self.start: datetime = START
+        self.end: datetime | None = None
+        self._qualities, self._load = qualities, load
+        self._random = random.Random(seed)  # noqa: S311 - a simulation, no secret
+        self._bounds = sorted({*BOUNDS, *bounds})
+        self._counted = {role: _Counted() for role in qualities}
+        self._scraped: dict[str, list[tuple[float, tuple[Series, ...]]]] = {
+            role: [] for role in qualities
+        }
+        self._next = START.timestamp() + load.scrape
+
+    def advance(self, now: datetime, weight: int) -> None:
+        """Answer requests and be scraped, up to `now`."""
+        while self._next <= now.timestamp():
+            for role in self._qualities:
+                part = weight if role == CANDIDATE else 100 - weight
+                self._serve(role, self._poisson(self._load.rps * part / 100 * self._load.scrape))
+                kept = [
+                    s for s in self._scraped[role] if s[0] > self._next - window(self._load.scrape)
+                ]
+                self._scraped[role] = [*kept, (self._next, self._series(role, self._next))]
+            self._next += self._load.scrape
+
+    def answer(self, metric: Metric, role: str, now: datetime) -> Answer:
+        """The newest scrape, with what counters were at the beginning of the query's window."""
+        oldest = (now - timedelta(seconds=window(self._load.scrape))).timestamp()
+        scrapes = [
+            series for at, series in self._scraped.get(role, ()) if oldest < at <= now.timestamp()
+        ]
+        if not scrapes:
+            return ()
+        gap = self._load.scrape if len(scrapes) > 1 else 0.0
+        first = {(s.name, s.le, s.outcome): s.value for s in scrapes[0]}
+        return tuple(
+            Series(
+                s.name,
+                s.pod,
+                s.at,
+                s.value,
+                s.source,
+                s.le,
+                s.outcome,
+                first[s.name, s.le, s.outcome],
+                gap,
+            )
+            for s in scrapes[-1]
+            if s.name in NAMES[metric]
+        )
+
+    def _poisson(self, mean: float) -> int:
+        if mean > 50:
+            return max(0, round(self._random.gauss(mean, math.sqrt(mean))))
+        limit, product, count = math.exp(-mean), self._random.random(), 0
+        while product > limit:
+            product *= self._random.random()
+            count += 1
+        return count
+
+    def _serve(self, role: str, requests: int) -> None:
+        quality, counted, chance = self._qualities[role], self._counted[role], self._random.random
+        for _ in range(requests):
+            counted.requests += 1
+            latency = self._random.lognormvariate(math.log(quality.latency), SPREAD)
+            counted.buckets[self._bounds[bisect_left(self._bounds, latency)]] += 1
+            if chance() < quality.errors:
+                counted.errors += 1
+            elif chance() < self._load.labels:
+                counted.labels += 1
+                counted.right += chance() < quality.accuracy
+
+    def _series(self, role: str, at: float) -> tuple[Series, ...]:
+        counted, pod = self._counted[role], f"{role}-pod"
+        live = counted.labels >= LIVE_AFTER
+        value = counted.right / counted.labels if live else self._qualities[role].accuracy
+        plain = {
+            ACCURACY: value,
+            ACCURACY_SAMPLES: counted.labels if live else LIVE_AFTER,
+            REQUESTS: counted.requests,
+            ERRORS: counted.errors,
+            PREDICTIONS: counted.requests - counted.errors,
+        }
+        outcomes = {"correct": counted.right, "wrong": counted.labels - counted.right}
+        below = zip(self._bounds, accumulate(counted.buckets[b] for b in self._bounds), strict=True)
+        return (
+            *(Series(name, pod, at, v) for name, v in plain.items()),
+            *(Series(FEEDBACK, pod, at, n, outcome=outcome) for outcome, n in outcomes.items()),
+            *(
+                Series(LATENCY_BUCKET, pod, at, n, le="+Inf" if b == math.inf else repr(b))
+                for b, n in below
+            ),
+        )
+
+
+def both(candidate: Quality, stable: Quality) -> dict[str, Quality]:
+    """The qualities by role."""
+    return {CANDIDATE: candidate, STABLE: stable}

@@ -1,0 +1,1 @@
+"""One attempt as a page or as JSON."""

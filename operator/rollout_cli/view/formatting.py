@@ -1,0 +1,161 @@
+"""How things are said on a terminal: spans of time, values against thresholds, marks."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rollout_operator.domain.api.spec import Gate, Metric, Spec
+from rollout_operator.domain.api.status import GateStatus, Measurement, Phase, Verdict
+
+STYLES = {
+    Phase.PROMOTED: "green",
+    Phase.ROLLING_BACK: "red",
+    Phase.ROLLED_BACK: "red",
+    Phase.INVALID: "red",
+    Phase.PENDING: "cyan",
+    Phase.STARTING: "cyan",
+}
+"""Colour of a phase; yellow for all others, in which something is on its way."""
+
+OF_MEASUREMENT = {
+    Measurement.PASS: "green",
+    Measurement.FAIL: "red",
+    Measurement.NO_EVIDENCE: "yellow",
+    Measurement.UNREACHABLE: "magenta",
+}
+OF_VERDICT = {Verdict.PROMOTED: "green", Verdict.ROLLED_BACK: "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The signs that a terminal can show."""
+
+    good: str = "✔"
+    bad: str = "✖"
+    waiting: str = "◌"
+    here: str = "●"
+    ahead: str = "○"
+    full: str = "█"
+    empty: str = "░"
+    join: str = "──"
+    dot: str = "·"
+    at_least: str = "≥"
+    at_most: str = "≤"
+    axis: str = "┤"
+    corner: str = "└"
+    level: str = "─"
+    gate: str = "╌"
+    turns: tuple[str, str, str, str, str] = ("╭", "╮", "╰", "╯", "│")
+    """A line that turns: from below to the right, from the left down, from above to the right, from
+    the left up; and upright.
+    """
+
+
+PRETTY = Marks()
+PLAIN = Marks(
+    "+",
+    "x",
+    "~",
+    "*",
+    "o",
+    "#",
+    ".",
+    "--",
+    "-",
+    ">=",
+    "<=",
+    "|",
+    "+",
+    "-",
+    ".",
+    ("+", "+", "+", "+", "|"),
+)
+
+
+def span(delta: timedelta) -> str:
+    """A length of time, in at most two units."""
+    seconds = max(0, int(delta.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min" + (f" {seconds} s" if seconds and minutes < 10 else "")
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h" + (f" {minutes} min" if minutes else "")
+    days, hours = divmod(hours, 24)
+    return f"{days} d" + (f" {hours} h" if hours and days < 10 else "")
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """How long ago."""
+    return "" if moment is None else f"{span(now - moment)} ago"
+
+
+def share(value: float) -> str:
+    """A share or a value in seconds, with the digits that matter."""
+    return f"{value:.4g}"
+
+
+def of_measurement(measurement: Measurement, marks: Marks) -> str:
+    """The mark of a measurement."""
+    return {Measurement.PASS: marks.good, Measurement.FAIL: marks.bad}.get(
+        measurement, marks.waiting
+    )
+
+
+def of_verdict(verdict: Verdict, marks: Marks) -> str:
+    """The mark of a verdict."""
+    return {Verdict.PROMOTED: marks.good, Verdict.ROLLED_BACK: marks.bad}.get(verdict, marks.dot)
+
+
+def gate_of(spec: Spec | None, said: GateStatus) -> Gate | None:
+    """The gate of the spec that this measurement is of; None where the spec has changed since."""
+    gates = spec.analysis.gates if spec is not None else ()
+    return next(
+        (
+            g
+            for g in gates
+            if (g.metric, g.evidence, g.threshold) == (said.metric, said.evidence, said.threshold)
+        ),
+        None,
+    )
+
+
+def held_against(spec: Spec | None, said: GateStatus, marks: Marks) -> str:
+    """Value and threshold of a measurement: `0.8889 ≥ 0.7`; "" where it has no value."""
+    if said.value is None:
+        return ""
+    gate = gate_of(spec, said)
+    if gate is not None and gate.against_stable:
+        return (
+            f"{share(said.value)} worse than stable, {marks.at_most} {share(said.threshold)} asked"
+        )
+    least = said.metric == Metric.ACCURACY
+    asked = marks.at_least if least else marks.at_most
+    holds = said.value >= said.threshold if least else said.value <= said.threshold
+    return (
+        f"{share(said.value)} {asked if holds else ('<' if least else '>')} {share(said.threshold)}"
+    )
+
+
+def silence(said: GateStatus) -> str:
+    """What a measurement says where it has no value, without the metric's name."""
+    return said.message.split(": ", 1)[-1]
+
+
+def samples(said: GateStatus) -> str:
+    """How many labels or requests the value rests on, and for a Labelled gate how far the evidence
+    is.
+    """
+    counted = (
+        []
+        if said.samples is None
+        else [f"{said.samples} {'samples' if said.evidence == 'Reported' else 'counted'}"]
+    )
+    if said.evidence_for is not None and said.measurement is Measurement.NO_EVIDENCE:
+        counted.append(
+            f"evidence {said.evidence_for:.0%} for, {said.evidence_against or 0:.0%} against"
+        )
+    if said.labels_left:
+        counted.append(f"about {said.labels_left} more")
+    return ", ".join(counted)

@@ -1,0 +1,68 @@
+"""All rollouts as a table, with the columns that `kubectl get` prints."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.view.formatting import STYLES, Marks, held_against, share, span
+from rollout_operator.domain.api.status import GateStatus
+
+
+def table(
+    rollouts: Iterable[Rollout], now: datetime, marks: Marks, namespaces: bool, wide: bool
+) -> Table:
+    """One line for each rollout; `wide` adds samples, reason and what is asked for."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    names = [
+        *(["NAMESPACE"] if namespaces else []),
+        "NAME",
+        "PHASE",
+        "STABLE",
+        "CANDIDATE",
+        "WEIGHT",
+        "ACCURACY",
+    ]
+    for name in [*names, *(["SAMPLES", "REASON", "ASKED FOR"] if wide else []), "AGE"]:
+        made.add_column(
+            name, no_wrap=True, justify="right" if name in {"WEIGHT", "SAMPLES"} else "left"
+        )
+    for one in rollouts:
+        made.add_row(*_row(one, now, marks, namespaces, wide))
+    return made
+
+
+def _row(
+    one: Rollout, now: datetime, marks: Marks, namespaces: bool, wide: bool
+) -> list[str | Text]:
+    status = one.status
+    accuracy = next((g for g in status.gates if g.metric == "accuracy"), None)
+    phase = Text(str(status.phase), style=STYLES.get(status.phase, "yellow"))
+    phase.append(
+        " (paused)" if status.paused_since else " (halted)" if status.halted else "",
+        style="magenta",
+    )
+    cells: list[str | Text] = [one.namespace] if namespaces else []
+    cells += [
+        one.name,
+        phase,
+        status.stable.uri if status.stable else "",
+        status.candidate.uri if status.candidate else "",
+    ]
+    cells += [f"{status.weight} %", _accuracy(one, accuracy, marks)]
+    if wide:
+        counted = "" if accuracy is None or accuracy.samples is None else str(accuracy.samples)
+        cells += [counted, str(status.reason), one.wanted]
+    return [*cells, span(now - one.created)]
+
+
+def _accuracy(one: Rollout, gate: GateStatus | None, marks: Marks) -> str:
+    if gate is None:
+        return ""
+    return (
+        held_against(one.spec, gate, marks)
+        if gate.value is not None
+        else f"? {marks.at_least} {share(gate.threshold)}"
+    )

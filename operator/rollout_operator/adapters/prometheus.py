@@ -1,0 +1,72 @@
+"""The only module that knows Prometheus: one query for each metric and tick serves all rollouts."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.gates.promql import Snapshot, query, read
+from rollout_operator.domain.gates.samples import STALE_AFTER, learned
+from rollout_operator.domain.observed import MetricsUnreachable
+from rollout_operator.metrics import PROMETHEUS_QUERIES
+
+TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+
+@dataclass
+class _Asked:
+    tick: float
+    answer: asyncio.Task[Snapshot | MetricsUnreachable]
+
+
+@dataclass
+class Prometheus:
+    """Asks Prometheus, at most once for each metric and tick."""
+
+    url: str
+    session: aiohttp.ClientSession
+    _asked: dict[Metric, _Asked] = field(default_factory=dict)
+    _windows: dict[Metric, float] = field(default_factory=dict)
+    """How far back each query looks, in seconds: it follows the scrapes that the answers show."""
+
+    def at_hand(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable | None:
+        """What `snapshot` would answer without a wait; None where it would wait."""
+        asked = self._since(metric, tick)
+        return asked.answer.result() if asked is not None and asked.answer.done() else None
+
+    async def snapshot(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable:
+        """The series of all revisions, no older than `tick` (Unix time, seconds)."""
+        asked = self._since(metric, tick)
+        if asked is None:
+            asked = self._asked[metric] = _Asked(tick, asyncio.create_task(self._query(metric)))
+        return await asyncio.shield(asked.answer)
+
+    def _since(self, metric: Metric, tick: float) -> _Asked | None:
+        """What was asked at `tick` or later."""
+        asked = self._asked.get(metric)
+        return asked if asked is not None and asked.tick >= tick else None
+
+    async def _query(self, metric: Metric) -> Snapshot | MetricsUnreachable:
+        window = self._windows.get(metric, STALE_AFTER.total_seconds())
+        try:
+            async with self.session.post(
+                f"{self.url}/api/v1/query",
+                data={"query": query(metric, window)},
+                timeout=TIMEOUT,
+                allow_redirects=False,
+            ) as response:
+                status, body = response.status, await response.read()
+            result = read(status, body)
+        except (TimeoutError, OSError, aiohttp.ClientError) as failure:
+            result = MetricsUnreachable(
+                f"Prometheus did not answer: {type(failure).__name__} {failure}".strip()
+            )
+        if not isinstance(result, MetricsUnreachable):
+            self._windows[metric] = learned(
+                (one for series in result.values() for one in series), window, time.time()
+            )
+        outcome = "unreachable" if isinstance(result, MetricsUnreachable) else "ok"
+        PROMETHEUS_QUERIES.labels(metric.value, outcome).inc()
+        return result

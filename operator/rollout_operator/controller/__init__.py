@@ -1,0 +1,1 @@
+"""The control loop: watch, queue, observe, act."""

@@ -1,0 +1,137 @@
+"""What a look asks somebody outside: the registry, Prometheus, routers. All may take long,
+or hang.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from rollout_operator.adapters.model_registry import Registry
+from rollout_operator.adapters.prometheus import Prometheus
+from rollout_operator.adapters.router_probe import Routers
+from rollout_operator.domain.api.spec import Metric, Spec
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.gates.promql import Snapshot
+from rollout_operator.domain.machine.decide import (
+    beat,
+    interval_since,
+    needs_measurement,
+    needs_resolution,
+)
+from rollout_operator.domain.observed import Answer, Heard, MetricsUnreachable, Resolution
+from rollout_operator.domain.route_probe import Way
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The way that is asked at this moment, unless it was less than `apart` before."""
+
+    way: Way
+    at: datetime
+    apart: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """model_uri: what the registry is asked for, "" for nothing; metrics: whose series are wanted,
+    no older than tick (Unix time, s).
+
+    route: which route is asked, None for none.
+    """
+
+    model_uri: str = ""
+    metrics: tuple[Metric, ...] = ()
+    tick: float = 0.0
+    route: Asking | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What they answered."""
+
+    resolution: Resolution | None = None
+    measured: Mapping[Metric, Snapshot | MetricsUnreachable] = field(default_factory=dict)
+    heard: Heard | None = None
+
+    def of(self, namespace: str, revision: Revision | None) -> dict[Metric, Answer]:
+        """The series of one revision for every metric; nothing of none."""
+        if revision is None:
+            return {}
+        place = namespace, revision.revision
+        return {
+            metric: told if isinstance(told, MetricsUnreachable) else told.get(place, ())
+            for metric, told in self.measured.items()
+        }
+
+
+def question(
+    uid: str, spec: Spec | None, status: Status, now: datetime, route: Asking | None = None
+) -> Question:
+    """What `decide` cannot go on without; route: the one that is to be asked."""
+    if spec is None:
+        return Question()
+    uri = spec.model_uri if needs_resolution(spec, status) and not spec.paused else ""
+    if not needs_measurement(spec, status):
+        return Question(uri, route=route)
+    # A look at the end of an interval never takes an answer from before it, which another look may
+    # have asked for.
+    apart = beat(spec)
+    tick = max(
+        math.floor(now.timestamp() / apart) * apart, interval_since(uid, spec, now).timestamp()
+    )
+    return Question(uri, tuple(sorted({gate.metric for gate in spec.analysis.gates})), tick, route)
+
+
+def at_hand(
+    asked: Question, prometheus: Prometheus, routers: Routers | None = None
+) -> Answers | None:
+    """What `ask` would answer without a wait: whoever looks in the same tick has asked already;
+    None where it would wait.
+    """
+    found = {
+        metric: told
+        for metric in asked.metrics
+        if (told := prometheus.at_hand(metric, asked.tick)) is not None
+    }
+    heard, route = None, asked.route
+    if route is not None and routers is not None:
+        if not routers.fresh(route.way, route.at, route.apart):
+            return None
+        heard = routers.known(route.way)
+    return (
+        Answers(measured=found, heard=heard)
+        if not asked.model_uri and len(found) == len(asked.metrics)
+        else None
+    )
+
+
+async def ask(
+    asked: Question, registry: Registry, prometheus: Prometheus, routers: Routers | None = None
+) -> Answers:
+    """Ask it; never raises for what they do."""
+    return Answers(
+        *await asyncio.gather(
+            _resolution(asked, registry), _measured(asked, prometheus), _heard(asked, routers)
+        )
+    )
+
+
+async def _resolution(asked: Question, registry: Registry) -> Resolution | None:
+    return await registry.resolve(asked.model_uri) if asked.model_uri else None
+
+
+async def _heard(asked: Question, routers: Routers | None) -> Heard | None:
+    if asked.route is None or routers is None:
+        return None
+    return await routers.ask(asked.route.way, asked.route.at, asked.route.apart)
+
+
+async def _measured(
+    asked: Question, prometheus: Prometheus
+) -> Mapping[Metric, Snapshot | MetricsUnreachable]:
+    found = await asyncio.gather(
+        *(prometheus.snapshot(metric, asked.tick) for metric in asked.metrics)
+    )
+    return dict(zip(asked.metrics, found, strict=True))

@@ -1,0 +1,144 @@
+"""Tells the registry the verdicts, in tasks of its own: a registry that is down delays nothing but
+that.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from rollout_operator.adapters.model_registry import Registry
+from rollout_operator.controller.cache import Key
+from rollout_operator.domain.api.names import GROUP
+from rollout_operator.domain.verdicts import Report
+from rollout_operator.errors import CallFailed
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY, LONGEST_RETRY = 5.0, 120.0
+"""Seconds between tries."""
+FRESH = 5.0
+"""Seconds that a report may be old when the registry has it; after that another operator may have
+told newer ones, which it went over.
+"""
+
+Later = Callable[[Key, str, int], Awaitable[list[Report]]]
+"""Every verdict about a rollout, by key and uid, after an attempt, as the API server has it now.
+Raises CallFailed.
+"""
+
+
+async def nothing(*_: object) -> list[Report]:
+    """For where there is nobody else who would tell the registry anything."""
+    return []
+
+
+@dataclass
+class Reporter:
+    """Sets the tag `rollouts.mlops.dev/<namespace>.<name>` on the version, and on promotion the
+    alias.
+
+    alias: a pattern with {namespace} and {name}; "" for none. wake: called with the rollout's key
+    once it was told. The registry's writes cannot be fenced as the API server's are: what was told
+    late is put right by telling again what came later.
+    """
+
+    registry: Registry
+    alias: str = ""
+    later: Later = nothing
+    wake: Callable[[Key], None] = lambda _: None
+    clock: Callable[[], float] = time.monotonic
+    _told: dict[str, set[int]] = field(default_factory=dict)
+    _tasks: dict[tuple[str, int], asyncio.Task[None]] = field(default_factory=dict)
+
+    def told(self, uid: str) -> frozenset[int]:
+        """Attempts of this rollout that the registry was told by this process."""
+        return frozenset(self._told.get(uid, ()))
+
+    def knows(self, uid: str, attempt: int) -> bool:
+        """Whether the verdict of this attempt was told, or is being told."""
+        return attempt in self._told.get(uid, ()) or (uid, attempt) in self._tasks
+
+    def tell(self, key: Key, uid: str, report: Report) -> None:
+        """Tell it, unless that is done or under way;
+        who calls knows that the report is the newest.
+        """
+        if self.knows(uid, report.attempt):
+            return
+        task = asyncio.create_task(self._tell(key, uid, report), name=f"report {key[0]}/{key[1]}")
+        self._tasks[uid, report.attempt] = task
+        task.add_done_callback(lambda _: self._tasks.pop((uid, report.attempt), None))
+
+    def forget(self, uid: str) -> None:
+        """The rollout is gone."""
+        self._told.pop(uid, None)
+        for (of, _), task in list(self._tasks.items()):
+            if of == uid:
+                task.cancel()
+
+    async def close(self) -> None:
+        """End what is under way; the next process tells it again."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _tell(self, key: Key, uid: str, report: Report) -> None:
+        known, told, waiting = self.clock(), list[Report](), [report]
+        while waiting and waiting != told:
+            for one in waiting:
+                await self._until_told(key, one)
+            if self.clock() - known <= FRESH:
+                break
+            known = self.clock()
+            told, waiting = waiting, await self._told_later(key, uid, report.attempt)
+        self._told.setdefault(uid, set()).add(report.attempt)
+        # The rollout may have come to rest since the report was made: nothing else would look at
+        # it, and status would not say it.
+        self.wake(key)
+
+    async def _until_told(self, key: Key, report: Report) -> None:
+        delay = FIRST_RETRY
+        while failure := await self._once(key, report):
+            if failure.startswith("HTTP 4") and not failure.startswith(
+                ("HTTP 401", "HTTP 403", "HTTP 408", "HTTP 429")
+            ):
+                log.warning(
+                    "%s/%s: the registry refuses the verdict of attempt %d: %s",
+                    *key,
+                    report.attempt,
+                    failure,
+                )
+                return
+            log.warning(
+                "%s/%s: the registry was not told of attempt %d, tried again in %.0f s: %s",
+                *key,
+                report.attempt,
+                delay,
+                failure,
+            )
+            await asyncio.sleep(delay)
+            delay = min(LONGEST_RETRY, 2 * delay)
+
+    async def _told_later(self, key: Key, uid: str, attempt: int) -> list[Report]:
+        while True:
+            try:
+                return await self.later(key, uid, attempt)
+            except CallFailed as failure:
+                log.warning(
+                    "%s/%s: could not be read again, tried again in %.0f s: %s",
+                    *key,
+                    FIRST_RETRY,
+                    failure,
+                )
+                await asyncio.sleep(FIRST_RETRY)
+
+    async def _once(self, key: Key, report: Report) -> str:
+        tag = f"{GROUP}/{key[0]}.{key[1]}"
+        failure = await self.registry.set_tag(report.model, report.version, tag, report.text)
+        if failure or not (report.promoted and self.alias):
+            return failure
+        return await self.registry.set_alias(
+            report.model, report.version, self.alias.format(namespace=key[0], name=key[1])
+        )

@@ -1,0 +1,188 @@
+"""When to look at which rollout: woken by changes and by due times, one pass at a time for each
+rollout.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from rollout_operator import metrics
+from rollout_operator.controller.cache import Event, Key
+from rollout_operator.controller.concurrency import Turns
+from rollout_operator.controller.reconcile import Ports, reconcile
+from rollout_operator.domain.api.names import KIND
+from rollout_operator.errors import CallFailed, Conflict, Gone
+
+log = logging.getLogger(__name__)
+
+LONGEST_SLEEP = 30.0
+"""Seconds; bounds what a jump of the wall clock can do to due times."""
+PASS_TIMEOUT = 60.0
+MAX_BACKOFF = 30.0
+MEETING = timedelta(milliseconds=2)
+"""Between first looks at rollouts at rest."""
+
+Pass = Callable[[Key, Ports, datetime], Awaitable[datetime | None]]
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class Engine:
+    """A queue of due times and a task for each rollout that is due.
+    Broken rollouts back off alone.
+    """
+
+    def __init__(
+        self, ports: Ports, one_pass: Pass = reconcile, turns: Turns | None = None
+    ) -> None:
+        self.ports = ports
+        self._turns = turns or Turns()
+        self._pass = one_pass
+        self._due: dict[Key, datetime] = {}
+        self._heap: list[tuple[datetime, Key]] = []
+        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._again: dict[Key, set[Event | None]] = defaultdict(set)
+        self._failures: dict[Key, tuple[int, datetime]] = {}
+        """How often in a row each broken rollout has failed, and until when it backs off."""
+        self._changed = asyncio.Event()
+        self._met = utc_now()
+        self.turned = time.monotonic()
+        """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
+
+    def wake(self, key: Key, event: Event | None = None) -> None:
+        """Look at this rollout now; while it is being looked at, once more afterwards, unless the
+        event is what the look has written.
+        """
+        if key in self._running:
+            self._again[key].add(event)
+        else:
+            self._schedule(key, utc_now())
+
+    def meet(self, key: Key) -> None:
+        """Look at a rollout at rest that a new process meets: so many a second, so that ten
+        thousand of them delay nobody.
+        """
+        self._met = max(utc_now(), self._met + MEETING)
+        self._schedule(key, self._met)
+
+    def forget(self, key: Key) -> None:
+        """The rollout is gone."""
+        self._due.pop(key, None)
+        self._failures.pop(key, None)
+        self._again.pop(key, None)
+        metrics.forget(key)
+
+    async def run(self) -> None:
+        """Start passes as they become due, until cancelled."""
+        metrics.QUEUE_DEPTH.set_function(self._depth)
+        try:
+            while True:
+                self._changed.clear()
+                await self._start_due()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), self._sleep())
+        finally:
+            for task in self._running.values():
+                task.cancel()
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def _schedule(self, key: Key, at: datetime) -> None:
+        if (known := self._due.get(key)) is None or at < known:
+            self._due[key] = at
+            heapq.heappush(self._heap, (at, key))
+            self._changed.set()
+
+    async def _start_due(self) -> None:
+        """Start looks at what is due, each once it has its turn: those that wait are entries of the
+        heap, and no tasks.
+        """
+        while self._heap and self._heap[0][0] <= utc_now():
+            self.turned = time.monotonic()
+            await self._turns.take()
+            at, key = heapq.heappop(self._heap)
+            if self._due.get(key) != at or key in self._running:
+                self._turns.give()
+                continue
+            del self._due[key]
+            self._running[key] = asyncio.create_task(self._look(key, at), name=f"{key[0]}/{key[1]}")
+        self.turned = time.monotonic()
+
+    def _depth(self) -> int:
+        """Rollouts that are due and whose look has not ended."""
+        now = utc_now()
+        return len(self._running) + sum(at <= now for at in self._due.values())
+
+    def _sleep(self) -> float:
+        if not self._heap:
+            return LONGEST_SLEEP
+        return min(LONGEST_SLEEP, max(0.0, (self._heap[0][0] - utc_now()).total_seconds()))
+
+    async def _look(self, key: Key, due: datetime) -> None:
+        look_at: datetime | None = None
+        rivals = self.ports.store.rivals(key)
+        try:
+            async with asyncio.timeout(PASS_TIMEOUT):
+                with metrics.RECONCILE_SECONDS.time():
+                    look_at = await self._pass(key, self.ports, utc_now())
+            metrics.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
+            self._failures.pop(key, None)
+        except (
+            Exception
+        ) as failure:  # whatever it is, this rollout is looked at again and the others go on
+            look_at = await self._failed(key, failure)
+        finally:
+            self._turns.give()
+            del self._running[key]
+            news = self._again.pop(key, set()) - self.ports.store.own(key)
+            if not self.ports.store.has(key):
+                self.forget(key)
+            elif news:
+                # After a failure the backoff holds even if something changed: a broken rollout must
+                # not spin.
+                self._schedule(key, look_at if key in self._failures and look_at else utc_now())
+            elif look_at is not None:
+                self._schedule(key, look_at)
+            # A former way that has gone frees its place for another, whom no watch tells: this
+            # process has written the status itself.
+            for one in {*rivals} ^ {*self.ports.store.rivals(key)}:
+                self.wake(one)
+
+    async def _failed(self, key: Key, failure: Exception) -> datetime:
+        """When to try again; after a conflict, with the object as it is now."""
+        count, until = self._failures.get(key, (0, utc_now()))
+        # A look that a change called for, before its time, does not make the backoff longer.
+        count += until <= utc_now() or not count
+        metrics.RECONCILE_ERRORS.labels(type(failure).__name__).inc()
+        name = "/".join(key)
+        if isinstance(failure, CallFailed | TimeoutError):
+            log.warning(
+                "%s: will be tried again (%d): %s", name, count, failure or type(failure).__name__
+            )
+        else:
+            log.exception("%s: will be tried again (%d)", name, count, exc_info=failure)
+        if isinstance(failure, Conflict | Gone):
+            await self._read_again(key)
+        delay = min(MAX_BACKOFF, 0.1 * 2**count) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, no secret
+        self._failures[key] = count, utc_now() + timedelta(seconds=delay)
+        return self._failures[key][1]
+
+    async def _read_again(self, key: Key) -> None:
+        try:
+            self.ports.store.put_rollout(await self.ports.cluster.read(KIND, *key))
+        except Gone:
+            if (known := self.ports.store.rollout(key)) is not None:
+                rivals = self.ports.store.rivals(key)
+                self.ports.store.drop_rollout(known)
+                for one in rivals:
+                    self.wake(one)
+        except CallFailed as failure:
+            log.warning("%s: could not be read again: %s", "/".join(key), failure)

@@ -1,0 +1,1 @@
+"""The objects that a rollout asks for, one file a kind."""

@@ -1,0 +1,95 @@
+"""The objects a rollout needs: plain manifests, a function of (identity, spec, status) and nothing
+else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollout_operator.domain.api.names import (
+    GROUP,
+    KIND,
+    MANAGED_BY,
+    REVISION,
+    ROLLOUT,
+    SHARD,
+    VERSION,
+)
+
+Manifest = dict[str, Any]
+CANDIDATE_HEADER = "X-Model-Candidate"
+"""With the value `true`, a tester's request goes to the candidate on trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """The operator's configuration of Gateway API.
+
+    namespace: where the Gateways are, "" for each rollout's own; mirrors: whether they can mirror
+    (one that cannot may fail every request).
+    """
+
+    namespace: str = ""
+    mirrors: bool = False
+
+
+NO_GATEWAYS = Gateways()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How requests are divided: `weight` percent (0 to 100) to the candidate of this revision; None
+    where there is none.
+    """
+
+    candidate: str | None = None
+    weight: int = 0
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether both answer: only then may testers choose the candidate, and copies of requests
+        go to it.
+        """
+        return self.candidate is not None and 0 < self.weight < 100
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The ModelRollout that the objects belong to."""
+
+    uid: str
+    name: str
+    namespace: str
+    shard: str = ""
+
+    def labels(self, revision: str | None = None) -> dict[str, str]:
+        """Labels of every object; with the revision where it belongs to one."""
+        common = {MANAGED_BY: GROUP, ROLLOUT: self.name}
+        return common if revision is None else {**common, REVISION: revision}
+
+    def selector(self, revision: str) -> dict[str, str]:
+        """Labels that select the pods of one revision of this rollout."""
+        return {ROLLOUT: self.name, REVISION: revision}
+
+    def metadata(
+        self, name: str, revision: str | None = None, annotations: Mapping[str, str] | None = None
+    ) -> Manifest:
+        """Metadata with the owner reference by which garbage collection finds the object."""
+        reference = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            # Where the ModelRollout is deleted in the foreground, it stays until the object is
+            # gone.
+            "blockOwnerDeletion": True,
+        }
+        return {
+            "name": name,
+            "namespace": self.namespace,
+            # On the object, not on its pods: a rollout that moves to another operator keeps them.
+            "labels": {**self.labels(revision), **({SHARD: self.shard} if self.shard else {})},
+            **({"annotations": dict(annotations)} if annotations else {}),
+            "ownerReferences": [reference],
+        }

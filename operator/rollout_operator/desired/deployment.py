@@ -1,0 +1,124 @@
+"""The Deployment of one revision."""
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.domain.api.names import revision_name
+from rollout_operator.domain.api.status import Revision
+
+PORT = 8080
+
+
+def deployment(
+    owner: Owner, revision: Revision, replicas: int, environment: Mapping[str, str]
+) -> Manifest:
+    """Pods that serve exactly this revision; `environment` is the operator's configuration for all
+    model servers.
+    """
+    labels = owner.labels(revision.revision)
+    variables = {
+        **environment,
+        "MODEL_URI": revision.uri,
+        "MODEL_DIGEST": revision.digest,
+        "MODEL_REVISION": revision.revision,
+        **({"LATENCY_BUCKETS": ",".join(map(repr, revision.buckets))} if revision.buckets else {}),
+        "HOME": "/tmp",  # noqa: S108 - the pod's own emptyDir, the only writable place
+    }
+    container = {
+        "name": "model",
+        "image": revision.image,
+        "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
+        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": revision.resources.to_api(),
+        "readinessProbe": {
+            "httpGet": {"path": "/health/", "port": "http"},
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": "/health/live", "port": "http"},
+            "initialDelaySeconds": 30,
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        # Endpoints are removed while the pod still serves: without the sleep, requests under way to
+        # it would fail.
+        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": owner.metadata(revision_name(owner.name, revision.revision), revision.revision),
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 0,
+            "selector": {"matchLabels": owner.selector(revision.revision)},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+            },
+            "template": {
+                "metadata": {
+                    "labels": labels,
+                    "annotations": {
+                        "prometheus.io/scrape": "true",
+                        "prometheus.io/port": str(PORT),
+                        "prometheus.io/path": "/metrics/",
+                    },
+                },
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": 30,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": 65532,
+                        "runAsGroup": 65532,
+                        "fsGroup": 65532,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [container],
+                    "volumes": [{"name": "tmp", "emptyDir": {}}],
+                },
+            },
+        },
+    }
+
+
+def served_by(live: Manifest) -> Revision | None:
+    """The revision that a Deployment of ours serves, by what the API server has of it; None where
+    it does not say.
+    """
+    meta = live["metadata"]
+    try:
+        container = next(
+            c for c in live["spec"]["template"]["spec"]["containers"] if c["name"] == "model"
+        )
+        said = {one["name"]: one.get("value", "") for one in container["env"]}
+        return Revision.model_validate(
+            {
+                "revision": said["MODEL_REVISION"],
+                "requested": said["MODEL_URI"],
+                "uri": said["MODEL_URI"],
+                "version": said["MODEL_URI"].rsplit("/", 1)[-1],
+                "digest": said["MODEL_DIGEST"],
+                "image": container["image"],
+                "resources": container.get("resources") or {},
+                "replicas": live["spec"]["replicas"],
+                "since": meta["creationTimestamp"],
+                "promoted": True,
+            }
+        )
+    except (KeyError, StopIteration, ValidationError):
+        return None

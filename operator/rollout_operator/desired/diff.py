@@ -1,0 +1,187 @@
+"""Whether a live object still says what its manifest says."""
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+from rollout_operator.desired.common import Manifest
+from rollout_operator.domain.api.names import APPLIED, FIELD_MANAGER
+
+_SUFFIXES = {
+    "n": "1e-9",
+    "u": "1e-6",
+    "m": "1e-3",
+    "": "1",
+    "k": "1e3",
+    "M": "1e6",
+    "G": "1e9",
+    "T": "1e12",
+    "P": "1e15",
+    "E": "1e18",
+}
+_BINARY = {
+    suffix: str(1024**power)
+    for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)
+}
+LEFT_OVER = frozenset(
+    (
+        *("tls", "filters", "sectionName"),
+        *("to", "ports", "endPort", "except", "namespaceSelector", "podSelector"),
+        *(f"nginx.ingress.kubernetes.io/canary-by-header{more}" for more in ("", "-value")),
+    )
+)
+"""What manifests have only sometimes, and nobody else fills in: it must go where it is not wanted
+any more.
+"""
+EXACT = frozenset(("selector", "podSelector", "namespaceSelector"))
+"""Selectors: each label more would select less."""
+MERGED = {
+    "containers": "name",
+    "env": "name",
+    "volumes": "name",
+    "volumeMounts": "mountPath",
+    "ownerReferences": "uid",
+}
+"""Lists that server-side apply merges by a key: what others add to them, such as a webhook's
+sidecar, stays beside ours.
+
+Source: the `x-kubernetes-list-map-keys` of Kubernetes' OpenAPI document. All other lists are
+somebody's as a whole.
+"""
+_QUANTITY = re.compile(r"([0-9.]+)([numkMGTPE]|[KMGTPE]i)?")
+
+
+def _amount(value: object) -> Decimal | None:
+    """A Kubernetes quantity as a number; the API server rewrites 1000m as 1, which is no drift."""
+    match = _QUANTITY.fullmatch(str(value))
+    if match is None:
+        return None
+    suffix = match[2] or ""
+    try:
+        return Decimal(match[1]) * Decimal((_SUFFIXES | _BINARY)[suffix])
+    except ArithmeticError:
+        return None
+
+
+def _key(field: str, wanted: list[Any]) -> str:
+    """By which key the items of this list are merged; "" where they are not."""
+    if field == "ports":
+        first = wanted[0] if wanted and isinstance(wanted[0], dict) else {}
+        # Those of a container and of a Service; a NetworkPolicy's are a list as a whole.
+        return (
+            "containerPort" if "containerPort" in first else "port" if "targetPort" in first else ""
+        )
+    return MERGED.get(field, "")
+
+
+def says(live: Any, wanted: Any, field: str = "") -> bool:
+    """Whether `live` holds everything in `wanted` and nothing left over; fields that others or
+    defaulting added do not matter.
+
+    field: the name of the field that holds the two, by which lists that are merged are known.
+    """
+    if isinstance(wanted, dict):
+        if not isinstance(live, dict) or LEFT_OVER & (live.keys() - wanted.keys()):
+            return False
+        return all(
+            name in live
+            and (live[name] == value if name in EXACT else says(live[name], value, name))
+            for name, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        if not isinstance(live, list):
+            return False
+        if key := _key(field, wanted):
+            there = {one.get(key): one for one in reversed(live) if isinstance(one, dict)}
+            return all(says(there.get(one[key]), one) for one in wanted)
+        return len(live) == len(wanted) and all(
+            says(a, b) for a, b in zip(live, wanted, strict=True)
+        )
+    return bool(live == wanted) or (
+        _amount(wanted) is not None and _amount(live) == _amount(wanted)
+    )
+
+
+def signed(manifest: Manifest) -> Manifest:
+    """The manifest with its own hash as an annotation: which one was applied is known to a later
+    process, too.
+
+    Of Deployments only: nothing else has pods, which a change of its template replaces.
+    """
+    if manifest["kind"] != "Deployment":
+        return manifest
+    meta = manifest["metadata"]
+    return {
+        **manifest,
+        "metadata": {
+            **meta,
+            "annotations": {**meta.get("annotations", {}), APPLIED: _hash(manifest)},
+        },
+    }
+
+
+def _hash(manifest: Manifest) -> str:
+    return sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def owned(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a live object that nobody has changed since our last apply, as managedFields
+    have them.
+    """
+    entries = raw.get("metadata", {}).get("managedFields") or ()
+    found = (
+        e.get("fieldsV1")
+        for e in entries
+        if e.get("manager") == FIELD_MANAGER and e.get("operation") == "Apply"
+    )
+    return next(found, None) or {}
+
+
+def made_of(live: Mapping[str, Any], manifest: Manifest, wanted: Mapping[str, Any]) -> bool:
+    """Whether a live object is what admission made of this manifest when it was applied: what
+    differs was changed by nobody since.
+
+    The API server leaves a field that a webhook changes with whoever applied it, and takes from
+    them one that somebody else writes. live: with its fields that are `owned`; wanted: the part of
+    the manifest that it is compared with.
+    """
+    fields: dict[str, Any] = live.get("owned", {})
+    return (
+        bool(fields)
+        and live["metadata"]["annotations"][APPLIED] == _hash(manifest)
+        and _untouched(live, wanted, fields)
+    )
+
+
+def _untouched(live: Any, wanted: Any, fields: Mapping[str, Any], field: str = "") -> bool:
+    """Whether all that differs is still among `fields`; an empty one is a field that is owned as a
+    whole.
+    """
+    if not fields:
+        return True
+    if isinstance(wanted, dict):
+        there = live if isinstance(live, dict) else {}
+        return all(
+            says(there.get(name), value, name)
+            or (
+                f"f:{name}" in fields
+                and _untouched(there.get(name), value, fields[f"f:{name}"], name)
+            )
+            for name, value in wanted.items()
+        )
+    if not isinstance(wanted, list) or not (key := _key(field, wanted)):
+        return False
+    items = {one.get(key): one for one in live or () if isinstance(one, dict)}
+    ours = {
+        json.loads(name[2:]).get(key): below
+        for name, below in fields.items()
+        if name.startswith("k:")
+    }
+    return all(
+        says(items.get(one[key]), one)
+        or (one[key] in ours and _untouched(items.get(one[key]), one, ours[one[key]]))
+        for one in wanted
+    )

@@ -1,0 +1,107 @@
+"""The HTTPRoute: both Services with their shares, and what its Gateways say of it.
+
+Source: gateway-api.sigs.k8s.io/reference/spec (HTTPRoute, v1). A Gateway answers 503 for the share
+of a Service without endpoints, so a weight above 0 is written only for a candidate that is Ready.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rollout_operator.desired.common import CANDIDATE_HEADER, Gateways, Manifest, Owner, Split
+from rollout_operator.desired.service import HTTP_PORT
+from rollout_operator.domain.api.names import revision_name
+from rollout_operator.domain.api.traffic import Traffic
+
+API = "gateway.networking.k8s.io"
+
+
+def http_route(
+    owner: Owner, name: str, traffic: Traffic, split: Split, gateways: Gateways
+) -> Manifest:
+    """The host's route to the stable Service and, while there is one, the candidate's; shares add
+    up to 100.
+    """
+    path = {"type": "PathPrefix", "value": traffic.path}
+    backends = [_backend(owner.name, 100 - split.weight)]
+    rule: Manifest = {"matches": [{"path": path}], "backendRefs": backends}
+    rules = [rule]
+    if split.candidate is not None:
+        candidate = revision_name(owner.name, split.candidate)
+        backends.append(_backend(candidate, split.weight))
+        if split.on_trial:
+            header = {"type": "Exact", "name": CANDIDATE_HEADER, "value": "true"}
+            rules.insert(
+                0,
+                {
+                    "matches": [{"path": path, "headers": [header]}],
+                    "backendRefs": [_backend(candidate, 100)],
+                },
+            )
+            if traffic.mirror_percent is not None:
+                mirror = {"backendRef": _service(candidate), "percent": traffic.mirror_percent}
+                rule["filters"] = [{"type": "RequestMirror", "requestMirror": mirror}]
+    return {
+        "apiVersion": f"{API}/v1",
+        "kind": "HTTPRoute",
+        "metadata": owner.metadata(name),
+        "spec": {
+            "parentRefs": [_parent(ref.to_api(), gateways) for ref in traffic.parent_refs],
+            "hostnames": [traffic.host],
+            "rules": rules,
+        },
+    }
+
+
+def _service(name: str) -> Manifest:
+    return {"group": "", "kind": "Service", "name": name, "port": HTTP_PORT}
+
+
+def _backend(name: str, weight: int) -> Manifest:
+    return {**_service(name), "weight": weight}
+
+
+def _parent(ref: Manifest, gateways: Gateways) -> Manifest:
+    place = {"namespace": gateways.namespace} if gateways.namespace else {}
+    return {"group": API, "kind": "Gateway", **place, **ref}
+
+
+def unaccepted(route: Mapping[str, Any]) -> str:
+    """What the Gateways say against an HTTPRoute as the API server has it; "" where all have taken
+    it over as it is now.
+    """
+    generation = route["metadata"].get("generation", 0)
+    answers = (route.get("status") or {}).get("parents") or ()
+    for wanted in route.get("spec", {}).get("parentRefs") or ():
+        said = [
+            _said(a.get("conditions") or (), generation)
+            for a in answers
+            if _same(a.get("parentRef") or {}, wanted)
+        ]
+        if "" not in said:
+            told = next(iter(said), "")
+            return (
+                told
+                or f"no controller has said anything of the Gateway {wanted['name']}; does the Gateway exist, and its class?"
+            )
+    return ""
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one.get(k) == other.get(k) for k in ("name", "sectionName")) and one.get(
+        "namespace"
+    ) in {other.get("namespace"), None}
+
+
+def _said(conditions: Any, generation: int) -> str:
+    """What one Gateway's conditions say against this generation of the route."""
+    known = {c["type"]: c for c in conditions}
+    for kind in ("Accepted", "ResolvedRefs"):
+        if (one := known.get(kind)) is None or one.get(
+            "observedGeneration", generation
+        ) != generation:
+            return "the Gateway has not taken the HTTPRoute over yet"
+        if one.get("status") != "True":
+            return f"the Gateway says {kind}={one.get('status')}: {one.get('reason', '')} {one.get('message', '')}".strip()[
+                :400
+            ]
+    return ""

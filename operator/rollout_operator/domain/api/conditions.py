@@ -1,0 +1,129 @@
+"""Conditions by kstatus: what `kubectl wait`, Helm, Flux and Argo CD read.
+
+Source: kstatus (sigs.k8s.io/cli-utils): Reconciling=True is InProgress, Stalled=True is Failed,
+Ready=True is Current.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from rollout_operator.domain.api.spec import Evidence
+from rollout_operator.domain.api.status import Condition, Phase, Reason, Status
+
+OVERDISPERSED = 1.5
+"""Design effect above which labels are called not independent."""
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+def truths(status: Status) -> Mapping[str, Truth]:
+    """The four conditions of a status, by type."""
+    if status.invalid:
+        return {"Accepted": "False", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
+    if status.refused:
+        return {"Accepted": "True", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
+    if status.phase is Phase.PROMOTED and (
+        lacking := [what for what in (status.shortage, status.unrouted) if what is not None]
+    ):
+        stalled = any(what.stalled for what in lacking)
+        truth: tuple[Truth, Truth] = ("False", "True") if stalled else ("True", "False")
+        return {"Accepted": "True", "Ready": "False", "Reconciling": truth[0], "Stalled": truth[1]}
+    if status.phase is Phase.PROMOTED and status.paused_since is not None:
+        return {"Accepted": "True", "Ready": "False", "Reconciling": "True", "Stalled": "False"}
+    if status.phase is Phase.PROMOTED:
+        return {"Accepted": "True", "Ready": "True", "Reconciling": "False", "Stalled": "False"}
+    if status.phase is Phase.ROLLED_BACK or status.halted:
+        return {"Accepted": "True", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
+    if status.phase is Phase.INVALID:
+        return {"Accepted": "False", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
+    accepted: Truth = "Unknown" if status.phase is Phase.PENDING else "True"
+    return {"Accepted": accepted, "Ready": "Unknown", "Reconciling": "True", "Stalled": "False"}
+
+
+def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
+    """The conditions of `status`; a transition time moves only where the truth changes."""
+    before = {c.type: c for c in status.conditions}
+    reason, message = status.reason, status.message
+    if status.shortage is not None:
+        reason, message = Reason.PODS_NOT_READY, f"{status.shortage.message} {message}"[:2048]
+    if status.unrouted is not None:
+        reason, message = status.unrouted.reason, f"{status.unrouted.message} {message}"[:2048]
+    if status.refused:
+        reason, message = (
+            Reason.OBJECT_REFUSED,
+            f"{status.refused} It is tried again. {message}"[:2048],
+        )
+    if status.invalid:
+        reason, message = Reason.INVALID_SPEC, status.invalid
+    elif status.paused_since is not None:
+        reason, message = (
+            Reason.PAUSED,
+            f"Paused in phase {status.phase}; set spec.paused to false to go on. {message}",
+        )
+
+    shared = (
+        (_one(status, now, "HostShared", "True", "ForeignRoute", status.shared),)
+        if status.shared
+        else ()
+    )
+    told = (
+        _one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items()
+    )
+    return (*told, *_of_gates(status, now, before), *shared)
+
+
+def _of_gates(
+    status: Status, now: datetime, before: Mapping[str, Condition]
+) -> tuple[Condition, ...]:
+    """What the gates' figures are worth; as it was where nothing is measured."""
+    kinds = ("GuaranteeUnavailable", "OverdispersedLabels")
+    if not status.gates:
+        return tuple(before[kind] for kind in kinds if kind in before)
+    gauges = sorted({g.metric for g in status.gates if g.evidence is Evidence.REPORTED})
+    clumped = [g for g in status.gates if (g.design_effect or 1) > OVERDISPERSED]
+    said: dict[str, tuple[bool, str, str]] = {
+        "GuaranteeUnavailable": (
+            bool(gauges),
+            "ReportedValues" if gauges else "SequentialTests",
+            (
+                f"{', '.join(gauges)}: a reported value has no known error; write evidence:"
+                " Labelled for verdicts that are wrong in at most alpha of cases."
+                if gauges
+                else (
+                    "Every gate is a sequential test: either verdict is wrong in at most alpha of"
+                    " cases, however often it is looked at."
+                )
+            ),
+        ),
+        "OverdispersedLabels": (
+            bool(clumped),
+            "LabelsNotIndependent" if clumped else "LabelsIndependent",
+            (
+                f"{', '.join(g.metric for g in clumped)}: labels come in clumps and count for less;"
+                " count one label per user or session."
+                if clumped
+                else "Labels vary as independent ones do."
+            ),
+        ),
+    }
+
+    return tuple(
+        _one(status, now, kind, "True" if holds else "False", reason, text)
+        for kind, (holds, reason, text) in said.items()
+    )
+
+
+def _one(  # noqa: PLR0917
+    status: Status, now: datetime, kind: str, truth: Truth, reason: str, message: str
+) -> Condition:
+    old = next((c for c in status.conditions if c.type == kind), None)
+    since = old.last_transition_time if old is not None and old.status == truth else now
+    return Condition(
+        type=kind,
+        status=truth,
+        reason=reason,
+        message=message,
+        observed_generation=status.observed_generation,
+        last_transition_time=since,
+    )

@@ -1,0 +1,158 @@
+"""Where requests for a model come in: the part of the spec that routers are made from."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from rollout_operator.domain.api.api_types import NAME, ApiModel, Duration, cel, rule, rules
+
+PATH = "^/[A-Za-z0-9._~/-]*$"
+TAKEN = "/v2/models(/[^/]+/versions)?/?$"
+"""Ends of paths below which the model server takes any next segment for a model or a version
+(rollout_inference.api.prefix).
+"""
+
+
+class Provider(StrEnum):
+    """What kind of router splits the requests."""
+
+    INGRESS = "Ingress"
+    HTTP_ROUTE = "HTTPRoute"
+
+
+class ParentRef(ApiModel):
+    """A Gateway that the HTTPRoute attaches to, in the namespace that the operator's configuration
+    names (else the rollout's own).
+    """
+
+    name: str = Field(
+        max_length=253,
+        description="The Gateway's name.",
+        json_schema_extra=cel(
+            f"self.matches('{NAME}')", "write the name of a Gateway, such as public"
+        ),
+    )
+    section_name: str | None = Field(
+        None,
+        max_length=253,
+        description="One listener of the Gateway; all of them where it is left out.",
+        json_schema_extra=cel(
+            f"self.matches('{NAME}')", "write the name of a listener of the Gateway, such as https"
+        ),
+    )
+
+    @property
+    def said(self) -> str:
+        """As status has it: name, or name/listener."""
+        return f"{self.name}/{self.section_name}" if self.section_name else self.name
+
+
+def parent(said: str) -> tuple[str, str]:
+    """Name and listener ("" for all) of the Gateway that `said` is of."""
+    name, _, listener = said.partition("/")
+    return name, listener
+
+
+TRAFFIC_RULES = [
+    rule(
+        "self.provider != 'HTTPRoute' || (has(self.parentRefs) && size(self.parentRefs) > 0)",
+        "provider: HTTPRoute needs the Gateway that it attaches to: write parentRefs: [{name:"
+        " <gateway>}]",
+    ),
+    rule(
+        "self.provider == 'HTTPRoute' || !has(self.parentRefs) || size(self.parentRefs) == 0",
+        "parentRefs belong to provider: HTTPRoute: leave them out, or write provider: HTTPRoute",
+    ),
+    rule(
+        "self.provider == 'HTTPRoute' || !has(self.mirrorPercent)",
+        "only a Gateway mirrors requests: leave mirrorPercent out, or write provider: HTTPRoute",
+    ),
+    rule(
+        "self.provider == 'Ingress' || !has(self.tlsSecret)",
+        "the Gateway's listener holds the certificate of an HTTPRoute: leave tlsSecret out and set"
+        " tls on the Gateway",
+    ),
+]
+
+
+class Traffic(ApiModel, json_schema_extra={"x-kubernetes-validations": TRAFFIC_RULES}):
+    """Where requests for the model come in."""
+
+    provider: Provider = Field(
+        Provider.INGRESS,
+        description="The router: Ingress (nginx canary annotations) or HTTPRoute (Gateway API).",
+    )
+    host: str = Field(
+        max_length=253,
+        description="The host name that the model answers on.",
+        json_schema_extra=rules(
+            (f"self.matches('{NAME}')", "write a lower-case host name such as iris.example.com"),
+            (
+                "!self.matches('^[0-9.]+$')",
+                "an Ingress takes no address: write a host name such as iris.example.com",
+            ),
+        ),
+    )
+    path: str = Field(
+        "/",
+        max_length=256,
+        description="The path prefix that the model answers on.",
+        json_schema_extra=rules(
+            (
+                f"self.matches('{PATH}')",
+                "write a path that starts with / and holds letters, digits and . _ ~ / - only",
+            ),
+            (
+                "!self.matches('//|/[.][.]?(/|$)')",
+                "write a path without // and without segments . or ..",
+            ),
+            (
+                f"!self.matches('{TAKEN}')",
+                (
+                    "below /v2/models the model server names models, and finds no route: write"
+                    " another path"
+                ),
+            ),
+        ),
+    )
+    ingress_class_name: str = Field(
+        "nginx",
+        max_length=63,
+        description="The IngressClass of both Ingresses.",
+        json_schema_extra=cel(
+            f"self.matches('{NAME}')", "write the name of an IngressClass, such as nginx"
+        ),
+    )
+    tls_secret: str | None = Field(
+        None,
+        max_length=253,
+        description=(
+            "Ingress: Secret of type kubernetes.io/tls, beside the rollout, with the host's"
+            " certificate."
+        ),
+        json_schema_extra=cel(
+            f"self.matches('{NAME}')",
+            "write the name of a Secret in this namespace, such as iris-tls",
+        ),
+    )
+    parent_refs: tuple[ParentRef, ...] = Field(
+        (), max_length=8, description="HTTPRoute: the Gateways that it attaches to."
+    )
+    mirror_percent: int | None = Field(
+        None,
+        description=(
+            "HTTPRoute: share of the requests of which the candidate on trial also gets a copy,"
+            " whose answer is thrown away."
+        ),
+        json_schema_extra=cel(
+            "self >= 1 && self <= 100",
+            "mirrorPercent is a percentage: write a whole number from 1 to 100",
+        ),
+    )
+    removal_delay: Duration = Field(
+        "5m",
+        description=(
+            "Where host, path, class or provider change: how long the former route is kept after"
+            " the new one was accepted."
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Gates: what was measured, and what follows from it."""

@@ -1,0 +1,281 @@
+"""Counts behind Labelled gates: raw counters of pods become sums that survive restarts of pods and
+of the operator.
+
+A counter that falls was reset: what it shows now came since. `increase()` is not used: it
+extrapolates to fractions. Both counters of a pod are taken together, because they restart together.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rollout_operator.domain.api.api_types import parse_duration
+from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.status import Cohort, EvidenceStatus, PodCounts, Revision
+from rollout_operator.domain.gates.histogram import of_pods
+from rollout_operator.domain.gates.samples import (
+    ERRORS,
+    FEEDBACK,
+    LATENCY_BUCKET,
+    PREDICTIONS,
+    REQUESTS,
+    NoEvidence,
+    named,
+)
+from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
+from rollout_operator.domain.observed import Series
+
+MOST_COHORTS = 40
+MOST_PODS = 200
+
+
+def gate_key(gate: Gate, stable: Revision | None) -> str:
+    """Which counts a gate goes on with: those of its metric and bound, and for a difference, of the
+    same stable version.
+    """
+    if gate.against_stable:
+        return f"{gate.metric}/stable/{stable.revision if stable else ''}"
+    return f"{gate.metric}/{gate.max:g}s" if gate.metric is Metric.LATENCY_P95 else str(gate.metric)
+
+
+def subject_of(gate: Gate, candidate: Revision) -> str:
+    """What is counted: labels judge the model version whatever its pods are like; errors and
+    latency judge the revision.
+    """
+    return (
+        f"{candidate.uri} {candidate.digest}"
+        if gate.metric is Metric.ACCURACY
+        else candidate.revision
+    )
+
+
+def find(
+    evidence: Iterable[EvidenceStatus], gate: Gate, candidate: Revision, stable: Revision | None
+) -> EvidenceStatus | None:
+    """The counts that a gate goes on with."""
+    key, subject = gate_key(gate, stable), subject_of(gate, candidate)
+    return next((e for e in evidence if e.gate == key and e.subject == subject), None)
+
+
+def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
+    """Good answers and all answers of each pod, as its counters have them now. Raises NoEvidence
+    where they cannot be read.
+    """
+    at: dict[str, float] = {}
+    for one in series:
+        if not (math.isfinite(one.value) and one.value >= 0):
+            raise NoEvidence(f"{one.name} of pod {one.pod or '?'} is {one.value}, not a count")
+        at[one.pod] = min(one.at, at.get(one.pod, math.inf))
+    total, good, predicted = _sums(gate, series)
+    if not total:
+        raise NoEvidence(f"no counters of {gate.metric} of this revision")
+    pods = sorted(set(total) | set(predicted))
+    if wrong := [p for p in pods if not 0 <= good[p] <= total[p]]:
+        raise NoEvidence(
+            f"{good[wrong[0]]:.0f} good of {total[wrong[0]]:.0f} in pod {wrong[0] or '?'} cannot be"
+        )
+    return tuple(
+        PodCounts(pod=p, good=good[p], total=total[p], predicted=predicted[p], at=at[p])
+        for p in pods
+    )
+
+
+def _sums(
+    gate: Gate, series: list[Series]
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """All answers that are known to be good or not, good answers, and predictions, by pod; of
+    latencies, all requests are predictions.
+    """
+    match gate.metric:
+        case Metric.ACCURACY:
+            feedback = named(series, FEEDBACK)
+            right = [s for s in feedback if s.outcome == "correct"]
+            return _by_pod(feedback), _by_pod(right), _by_pod(named(series, PREDICTIONS))
+        case Metric.ERROR_RATE:
+            requests, errors = _by_pod(named(series, REQUESTS)), _by_pod(named(series, ERRORS))
+            return (
+                requests,
+                defaultdict(float, {p: n - errors[p] for p, n in requests.items()}),
+                _by_pod(()),
+            )
+        case Metric.LATENCY_P95:
+            return _within(gate, named(series, LATENCY_BUCKET))
+
+
+def _within(
+    gate: Gate, series: list[Series]
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """Requests known to be within the bound or not, those within it, and all, by pod: what lies in
+    the bound's own bucket is unknown.
+    """
+    known, fast, served = _by_pod(()), _by_pod(()), _by_pod(())
+    for pod, buckets in of_pods(series).items():
+        within = max((b for b in buckets if b <= gate.threshold), default=0.0)
+        beyond = min(b for b in buckets if b >= gate.threshold)
+        fast[pod], served[pod] = buckets.get(within, 0.0), buckets[math.inf]
+        known[pod] = fast[pod] + served[pod] - buckets[beyond]
+    return known, fast, served
+
+
+def _by_pod(series: Iterable[Series]) -> dict[str, float]:
+    sums: dict[str, float] = defaultdict(float)
+    for one in series:
+        sums[one.pod] += one.value
+    return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What came in since the last reading, and the counters that the next one is compared with."""
+
+    good: float
+    total: float
+    predicted: float
+    pods: tuple[PodCounts, ...]
+
+
+def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: bool) -> Gain:
+    """What came in between two readings.
+
+    A sample that is not newer than the one known says nothing; a pod that is not read now keeps its
+    last counts; what a pod seen for the first time has counted so far is taken where
+    `first_counts`.
+    """
+    known = {p.pod: p for p in before}
+    good = total = predicted = 0.0
+    for one in now:
+        old = known.get(one.pod)
+        if old is not None and one.at <= old.at:
+            continue
+        known[one.pod] = one
+        if old is None and not first_counts:
+            continue
+        base = _NOTHING if old is None or _was_reset(old, one) else old
+        good += one.good - base.good
+        total += one.total - base.total
+        predicted += one.predicted - base.predicted
+    newest = sorted(known.values(), key=lambda p: -p.at)[:MOST_PODS]
+    return Gain(good, total, predicted, tuple(sorted(newest, key=lambda p: p.pod)))
+
+
+_NOTHING = PodCounts(pod="", good=0, total=0, at=0)
+
+
+def _was_reset(old: PodCounts, new: PodCounts) -> bool:
+    return (
+        new.good < old.good
+        or new.total - new.good < old.total - old.good
+        or new.predicted < old.predicted
+    )
+
+
+def fresh_evidence(
+    gate: Gate, candidate: Revision, stable: Revision | None, now: datetime
+) -> EvidenceStatus:
+    """No counts yet."""
+    return EvidenceStatus(
+        gate=gate_key(gate, stable),
+        subject=subject_of(gate, candidate),
+        since=candidate.ready_at or now,
+    )
+
+
+def in_attempt(known: EvidenceStatus, candidate: Revision) -> EvidenceStatus:
+    """The evidence, its clock set to this attempt."""
+    if candidate.ready_at is None or candidate.ready_at <= known.since:
+        return known
+    return known.model_copy(update={"since": candidate.ready_at, "before": known.total})
+
+
+def grown(
+    known: EvidenceStatus,
+    gate: Gate,
+    own: tuple[PodCounts, ...],
+    baseline: tuple[PodCounts, ...],
+    now: datetime,
+) -> EvidenceStatus:
+    """The evidence with one more scrape in it; equal to `known` where nothing came in."""
+    # Candidates are counted from their pods' start. Stable's counters, and both for a difference,
+    # hold a past of any length.
+    mine = gained(known.pods, own, first_counts=not gate.against_stable or bool(known.pods))
+    stable = gained(known.stable_pods, baseline, first_counts=False)
+    predicted = known.predicted + mine.predicted
+    changes: dict[str, object] = {}
+    if {p.pod for p in stable.pods} != {p.pod for p in known.stable_pods}:
+        changes["stable_pods"] = stable.pods
+    if gate.against_stable and not known.pods:
+        return known.model_copy(update={**changes, "pods": mine.pods})
+    if gate.against_stable and not (mine.total > 0 and stable.total > 0):
+        # A scrape counts for both or for none: nothing is lost, it comes with the next one.
+        return _with_cohort(known.model_copy(update=changes), gate, predicted, now)
+    if mine.total > 0:
+        changes |= {
+            "good": known.good + mine.good,
+            "total": known.total + mine.total,
+            "scrapes": known.scrapes + 1,
+        }
+        changes["squares"] = round(known.squares + mine.good * mine.good / mine.total, 6)
+    if mine.total > 0 or mine.predicted > 0:
+        changes |= {"pods": mine.pods, "predicted": predicted}
+    if stable.total > 0:
+        changes |= {
+            "stable_pods": stable.pods,
+            "baseline_total": known.baseline_total + stable.total,
+        }
+    if gate.against_stable:
+        changes |= _paired(known, gate, Scrape(mine.good, mine.total, stable.good, stable.total))
+    return _with_cohort(known.model_copy(update=changes), gate, predicted, now)
+
+
+def _paired(known: EvidenceStatus, gate: Gate, scrape: Scrape) -> dict[str, object]:
+    wealth = Wealth(known.above, known.below, known.stable_good, known.stable_total)
+    after = pair_step(wealth, scrape, gate.threshold, gate.alpha.promote, gate.max_samples)
+    return {
+        "above": after.above,
+        "below": after.below,
+        "stable_good": after.right,
+        "stable_total": after.total,
+    }
+
+
+def _with_cohort(
+    known: EvidenceStatus, gate: Gate, predicted: float, now: datetime
+) -> EvidenceStatus:
+    """Note how many predictions there were, as often as the label delay needs it; forget what is
+    older than it.
+    """
+    delay = parse_duration(gate.label_delay)
+    if not delay or gate.metric is not Metric.ACCURACY:
+        return known
+    moment, spacing = now.timestamp(), delay.total_seconds() / (MOST_COHORTS - 4)
+    if known.cohorts and moment - known.cohorts[-1].at < spacing:
+        return known
+    kept = [*known.cohorts, Cohort(at=round(moment, 3), predicted=predicted)]
+    ripe = [c for c in kept if c.at <= moment - delay.total_seconds()]
+    young = [c for c in kept if c.at > moment - delay.total_seconds()]
+    return known.model_copy(update={"cohorts": tuple([*ripe[-1:], *young][-MOST_COHORTS:])})
+
+
+def matured(evidence: EvidenceStatus, delay: timedelta, now: datetime) -> float | None:
+    """Predictions old enough to have a label; None before the first of them are."""
+    if not delay:
+        return evidence.predicted
+    ripe = [c.predicted for c in evidence.cohorts if c.at <= (now - delay).timestamp()]
+    return ripe[-1] if ripe and ripe[-1] > 0 else None
+
+
+def design_effect(evidence: EvidenceStatus, gate: Gate) -> float:
+    """What counts are divided by: as given, else Pearson's chi-squared by its degrees of freedom,
+    from the fifth scrape on.
+    """
+    if gate.design_effect is not None:
+        return gate.design_effect
+    share = evidence.good / evidence.total if evidence.total else 0.0
+    if evidence.scrapes < 5 or not 0 < share < 1:
+        return 1.0
+    squared = (evidence.squares - 2 * share * evidence.good + share * share * evidence.total) / (
+        share * (1 - share)
+    )
+    return max(1.0, squared / (evidence.scrapes - 1))

@@ -1,0 +1,365 @@
+"""Labelled gates: counts of right and wrong answers, judged by an anytime-valid test.
+
+Pass and Fail are proved at level alpha however often one looks; anything else is NoEvidence, and at
+maxSamples inconclusive. Missing labels count against either verdict where coverage is below
+minCoverage, so that both guarantees hold whatever is missing.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rollout_operator.domain.api.api_types import parse_duration
+from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement, PodCounts
+from rollout_operator.domain.gates import sequential_test
+from rollout_operator.domain.gates.label_counters import (
+    counts,
+    design_effect,
+    find,
+    fresh_evidence,
+    grown,
+    in_attempt,
+    matured,
+)
+from rollout_operator.domain.gates.reported_gate import (
+    BUCKETS_COME,
+    KINDS,
+    Trial,
+    says,
+)
+from rollout_operator.domain.gates.samples import (
+    ACCURACY,
+    LONGEST_WINDOW,
+    NoEvidence,
+    fresh,
+    named,
+)
+from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
+
+LATENCY_SHARE = 0.95
+"""A p95 of at most `max` says that at least this share of requests is answered within it."""
+LONGEST_ETA = timedelta(days=365)
+
+
+def floor_of(gate: Gate) -> float:
+    """The share of good answers that the gate asks for."""
+    match gate.metric:
+        case Metric.ACCURACY:
+            return gate.threshold
+        case Metric.ERROR_RATE:
+            return 1 - gate.threshold
+        case Metric.LATENCY_P95:
+            return LATENCY_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the test says: ln E each way as a share of what a verdict needs, bounds of the share of
+    good answers.
+    """
+
+    evidence_for: float
+    evidence_against: float
+    lower: float | None
+    upper: float | None
+    labels_left: float | None
+
+
+def evidence_of_share(
+    good: float, bad: float, missing: float, gate: Gate, tests: int
+) -> tuple[float, float]:
+    """Evidence for and against, each as a share of what a verdict needs (1 decides), by the
+    one-sample test.
+    """
+    log_for = sequential_test.log_e(
+        good,
+        bad + missing,
+        floor_of(gate) - gate.tolerance,
+        True,
+        gate.alpha.promote,
+        gate.max_samples,
+    )
+    log_against = sequential_test.log_e(
+        good + missing, bad, floor_of(gate), False, gate.alpha.rollback, gate.max_samples
+    )
+    return log_for / _need_for(gate), log_against / _need_against(gate, tests)
+
+
+def _need_for(gate: Gate) -> float:
+    return math.log(1 / gate.alpha.promote)
+
+
+def _need_against(gate: Gate, tests: int) -> float:
+    """Any of several gates can roll back: they share the chance of a wrong verdict."""
+    return math.log(tests / gate.alpha.rollback)
+
+
+def judge_share(good: float, bad: float, missing: float, gate: Gate, tests: int) -> Judgement:
+    """The one-sample test on counts (already divided by the design effect)."""
+    shares = evidence_of_share(good, bad, missing, gate, tests)
+    lower, upper = sequential_test.interval(good, bad, gate.alpha.promote, gate.max_samples)
+    share, lowered = (good + 0.5) / (good + bad + 1), floor_of(gate) - gate.tolerance
+    rising = share > lowered
+    needed = (
+        (1 - shares[0]) * _need_for(gate)
+        if rising
+        else (1 - shares[1]) * _need_against(gate, tests)
+    )
+    distance = sequential_test.kl(share, lowered if rising else floor_of(gate))
+    return Judgement(
+        *shares, lower, upper, max(0.0, needed) / distance if distance > 1e-4 else None
+    )
+
+
+def judge_pair(evidence: EvidenceStatus, gate: Gate, tests: int, divide: float) -> Judgement:
+    """The two-sample test on the log-wealths of all scrapes so far."""
+    log_for, log_against = (
+        sequential_test.log_mean_exp([w / divide for w in wealth]) if wealth else 0.0
+        for wealth in (evidence.above, evidence.below)
+    )
+    shares = log_for / _need_for(gate), log_against / _need_against(gate, tests)
+    # Evidence grows about in proportion to the labels; before there is some, nothing can be told.
+    left = max(0.0, evidence.total * (1 / max(shares) - 1)) if max(shares) > 0.05 else None
+    return Judgement(*shares, None, None, left)
+
+
+def measure_labels(
+    gate: Gate,
+    answer: Answer | None,
+    baseline: Answer | None,
+    trial: Trial,
+    known: tuple[EvidenceStatus, ...],
+) -> tuple[GateStatus, EvidenceStatus | None]:
+    """One measurement of one Labelled gate, and the counts to go on with (None: nothing was
+    counted).
+    """
+    noun = KINDS[gate.metric].noun
+    evidence = find(known, gate, trial.candidate, trial.stable)
+    if answer is None:
+        return (
+            says(
+                gate,
+                trial,
+                Measurement.NO_EVIDENCE,
+                f"{noun}: not measured yet",
+                **_shown(evidence),
+            ),
+            evidence,
+        )
+    for one in (answer, baseline if gate.against_stable else None):
+        if isinstance(one, MetricsUnreachable):
+            return (
+                says(
+                    gate,
+                    trial,
+                    Measurement.UNREACHABLE,
+                    f"{noun}: {one.message}"[:500],
+                    **_shown(evidence),
+                ),
+                evidence,
+            )
+    try:
+        series = fresh(answer, trial.candidate.ready_at or trial.since, trial.now)  # type: ignore[arg-type]
+        own = counts(gate, series)
+        theirs = _stable_counts(gate, baseline, trial)
+    except NoEvidence as why:
+        return (
+            says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}", **_shown(evidence)),
+            evidence,
+        )
+    evidence = evidence or fresh_evidence(gate, trial.candidate, trial.stable, trial.now)
+    evidence = grown(in_attempt(evidence, trial.candidate), gate, own, theirs, trial.now)
+    return _judged(gate, trial, evidence, series), evidence
+
+
+def _stable_counts(gate: Gate, baseline: Answer | None, trial: Trial) -> tuple[PodCounts, ...]:
+    if baseline is None or isinstance(baseline, MetricsUnreachable):
+        return ()
+    try:
+        return counts(gate, fresh(baseline, trial.now - LONGEST_WINDOW, trial.now))
+    except NoEvidence as why:
+        if gate.against_stable:
+            raise NoEvidence(f"stable has none to compare with: {why}") from why
+        return ()
+
+
+def _shown(evidence: EvidenceStatus | None) -> dict[str, int]:
+    return {} if evidence is None else {"samples": int(evidence.total)}
+
+
+def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Series]) -> GateStatus:
+    divide = design_effect(evidence, gate)
+    cohort = _cohort(gate, trial, evidence)
+    if cohort is None:
+        message = (
+            f"{KINDS[gate.metric].noun}: no prediction is {gate.label_delay} old yet, the time that"
+            " labels take"
+        )
+        return says(gate, trial, Measurement.NO_EVIDENCE, message, **_shown(evidence))
+    coverage = min(1.0, evidence.total / cohort) if cohort > 0 else 1.0
+    # Requests in the bucket of the bound itself are not missing by chance: they always count
+    # against either verdict.
+    covered = coverage >= gate.min_coverage and gate.metric is not Metric.LATENCY_P95
+    missing = 0.0 if covered else max(0.0, cohort - evidence.total)
+    if gate.against_stable:
+        judgement = judge_pair(evidence, gate, trial.tests, divide)
+    else:
+        good, bad = evidence.good / divide, (evidence.total - evidence.good) / divide
+        judgement = judge_share(good, bad, missing / divide, gate, trial.tests)
+    measurement = _measurement(gate, evidence, judgement, uncovered=missing > 0)
+    if evidence.total == 0 and not gate.against_stable:
+        judgement = _expected(gate, series, judgement)
+    return says(
+        gate,
+        trial,
+        measurement,
+        f"{_sentence(gate, evidence, judgement, coverage, measurement)}, revision"
+        f" {trial.candidate.revision}",
+        **_figures(gate, trial, evidence, judgement),
+        samples=int(evidence.total),
+        coverage=round(coverage, 3) if gate.metric is Metric.ACCURACY else None,
+        design_effect=round(divide, 2) if divide > 1 else None,
+        inconclusive=(measurement is Measurement.NO_EVIDENCE and evidence.total >= gate.max_samples)
+        or None,
+    )
+
+
+def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
+    """How many answers should be known to be good or not; None: labels are not due yet."""
+    match gate.metric:
+        case Metric.ACCURACY:
+            return matured(evidence, parse_duration(gate.label_delay), trial.now)
+        case Metric.ERROR_RATE:
+            return evidence.total
+        case Metric.LATENCY_P95:
+            return max(evidence.predicted, evidence.total)
+
+
+def _measurement(
+    gate: Gate, evidence: EvidenceStatus, judgement: Judgement, uncovered: bool
+) -> Measurement:
+    if judgement.evidence_against >= 1 and not (gate.against_stable and uncovered):
+        return Measurement.FAIL
+    enough = evidence.total >= gate.min_samples and not (gate.against_stable and uncovered)
+    return Measurement.PASS if judgement.evidence_for >= 1 and enough else Measurement.NO_EVIDENCE
+
+
+def _expected(gate: Gate, series: list[Series], judgement: Judgement) -> Judgement:
+    """Before the first label: how many a verdict takes if the model is as good as it was
+    offline.
+    """
+    offline = [
+        s.value for s in named(series, ACCURACY) if math.isfinite(s.value) and 0 <= s.value <= 1
+    ]
+    if not offline or gate.metric is not Metric.ACCURACY:
+        return judgement
+    expected = max(
+        sequential_test.expected_labels(
+            min(offline), floor_of(gate) - gate.tolerance, gate.alpha.promote
+        ),
+        gate.min_samples,
+    )
+    left = expected if math.isfinite(expected) else None
+    return Judgement(
+        judgement.evidence_for, judgement.evidence_against, judgement.lower, judgement.upper, left
+    )
+
+
+def _figures(
+    gate: Gate, trial: Trial, evidence: EvidenceStatus, judgement: Judgement
+) -> dict[str, object]:
+    """Value, bounds and evidence in the metric's own direction; when a verdict may be expected."""
+    share = evidence.good / evidence.total if evidence.total else None
+    value, lower, upper = share, judgement.lower, judgement.upper
+    if gate.against_stable:
+        base = evidence.stable_good / evidence.stable_total if evidence.stable_total else None
+        value = None if share is None or base is None else base - share
+    elif (
+        gate.metric is not Metric.ACCURACY
+        and share is not None
+        and lower is not None
+        and upper is not None
+    ):
+        # Of errors and of slow requests people speak as shares of the bad ones.
+        value, lower, upper = 1 - share, 1 - upper, 1 - lower
+    left = None if judgement.labels_left is None else math.ceil(judgement.labels_left)
+    rate = label_rate(evidence, trial)
+    eta = None
+    if (
+        left
+        and rate > 0
+        and (wait := timedelta(seconds=min(left / rate, LONGEST_ETA.total_seconds()))) < LONGEST_ETA
+    ):
+        eta = trial.now + wait
+    return {
+        "value": value,
+        "lower": None if lower is None else round(lower, 4),
+        "upper": None if upper is None else round(upper, 4),
+        "evidence_for": round(max(0.0, judgement.evidence_for), 3),
+        "evidence_against": round(max(0.0, judgement.evidence_against), 3),
+        "labels_left": left,
+        "eta": eta,
+    }
+
+
+def label_rate(evidence: EvidenceStatus, trial: Trial) -> float:
+    """Labels per second of the candidate in this attempt; before its first one, what its weight
+    makes of stable's; 0 if unknown.
+    """
+    seconds = (trial.now - evidence.since).total_seconds()
+    if seconds <= 0:
+        return 0.0
+    if (counted := evidence.total - evidence.before) > 0:
+        return counted / seconds
+    return (
+        evidence.baseline_total / seconds * trial.weight / (100 - trial.weight)
+        if trial.weight < 100
+        else 0.0
+    )
+
+
+def _sentence(
+    gate: Gate,
+    evidence: EvidenceStatus,
+    judgement: Judgement,
+    coverage: float,
+    measurement: Measurement,
+) -> str:
+    noun, unit = KINDS[gate.metric].noun, "labels" if gate.metric is Metric.ACCURACY else "requests"
+    counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} good"
+    if gate.against_stable:
+        counted += " in scrapes shared with stable"
+    bounds = (
+        ""
+        if judgement.lower is None or judgement.upper is None
+        else f" [{judgement.lower:.3f}, {judgement.upper:.3f}]"
+    )
+    asked = (
+        f"at most {gate.threshold:g} worse than stable"
+        if gate.against_stable
+        else f"a share of {floor_of(gate):g} asked"
+    )
+    text = f"{noun}: {counted}{bounds}, {asked}; "
+    text += (
+        f"evidence {max(0, judgement.evidence_for):.0%} for,"
+        f" {max(0, judgement.evidence_against):.0%} against"
+    )
+    if (
+        measurement is Measurement.NO_EVIDENCE
+        and judgement.evidence_for >= 1
+        and evidence.total < gate.min_samples
+    ):
+        text += f"; minSamples is {gate.min_samples}"
+    if gate.metric is Metric.LATENCY_P95:
+        if (unknown := evidence.predicted - evidence.total) > 0:
+            text += (
+                f"; {unknown:.0f} more lie in the bucket around {gate.threshold:g}, and only a"
+                f" bucket at it tells; {BUCKETS_COME}"
+            )
+    elif coverage < gate.min_coverage:
+        text += (
+            f"; only {coverage:.0%} of predictions have a label, minCoverage is"
+            f" {gate.min_coverage:.0%}"
+        )
+    return text

@@ -1,0 +1,120 @@
+"""What Prometheus is asked, and how its reply is read: the same for the operator and for people who
+want to see what it sees.
+
+A range selector in an instant query gives the samples with their own timestamps, and none after a
+series went stale; `last_over_time` or a plain selector would give the time of the query instead.
+Source: prometheus.io/docs/prometheus/latest/querying/api/#instant-queries.
+"""
+
+import json
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.gates.samples import (
+    ACCURACY,
+    ACCURACY_SAMPLES,
+    ERRORS,
+    FEEDBACK,
+    LATENCY_BUCKET,
+    LONGEST_WINDOW,
+    PREDICTIONS,
+    REQUESTS,
+)
+from rollout_operator.domain.observed import MetricsUnreachable, Series
+from rollout_operator.domain.replies import first_line
+
+NAMES: Mapping[Metric, tuple[str, ...]] = {
+    Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, PREDICTIONS),
+    Metric.ERROR_RATE: (REQUESTS, ERRORS),
+    Metric.LATENCY_P95: (LATENCY_BUCKET,),
+}
+"""The series behind each metric."""
+
+
+def query(metric: Metric, window: float = LONGEST_WINDOW.total_seconds(), **labels: str) -> str:
+    """The query for a metric, of all rollouts or of those whose series carry `labels`; window: how
+    far it looks back, in seconds.
+    """
+    name = f'__name__=~"{"|".join(NAMES[metric])}"'
+    return f"{{{', '.join((name, *(f'{k}={json.dumps(v)}' for k, v in labels.items())))}}}[{math.ceil(window)}s]"
+
+
+Key = tuple[str, str]
+"""Namespace and revision."""
+Snapshot = Mapping[Key, tuple[Series, ...]]
+
+
+def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
+    """Read a reply of the query API; whatever is not a plain matrix without warnings is no
+    answer.
+    """
+    html = body.lstrip()[:1] == b"<"
+    if status != 200 or html:
+        return MetricsUnreachable(_refusal(status, body, html))
+    try:
+        reply = json.loads(body)
+        if reply["status"] != "success" or reply["data"]["resultType"] != "matrix":
+            return MetricsUnreachable("Prometheus answered with something else than a matrix")
+        if reply.get("warnings"):
+            return MetricsUnreachable(f"Prometheus warns: {reply['warnings'][0]}")
+        found: dict[Key, list[Series]] = defaultdict(list)
+        for one in reply["data"]["result"]:
+            labels = one["metric"]
+            found[labels.get("namespace", ""), labels.get("revision", "")].append(
+                _newest(labels, one["values"])
+            )
+    except (ValueError, KeyError, TypeError, IndexError) as failure:
+        return MetricsUnreachable(f"Prometheus' answer cannot be read: {type(failure).__name__}")
+    return {key: tuple(series) for key, series in found.items()}
+
+
+def _refusal(status: int, body: bytes, html: bool) -> str:
+    """What was answered instead, in its own words, and what helps; a proxy that wants a login
+    redirects to its page or sends it.
+    """
+    said = first_line(_error(body))
+    saying = f" and said: {said}" if said else ""
+    if status == 401:
+        return (
+            f"Prometheus answered HTTP 401{saying}. It wants credentials: prometheus.url may hold"
+            " them, http://USER:PASSWORD@HOST."
+        )
+    if not html and not 300 <= status < 400:
+        return f"Prometheus answered HTTP {status}{saying}"
+    what = "with HTML" if html else "with a redirect"
+    answered = f"HTTP {status} {what}" if status != 200 else what
+    return (
+        f"Prometheus answered {answered} instead of JSON (a login page?): look at prometheus.url"
+        + (saying if status != 200 else "")
+    )
+
+
+def _error(body: bytes) -> bytes:
+    """The text of Prometheus' own refusal, which is JSON; any other body as it is."""
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        return body
+    return str(reply.get("error", "")).encode() if isinstance(reply, dict) else b""
+
+
+def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
+    at, value = values[-1]
+    gap = float(at) - float(values[-2][0]) if len(values) > 1 else 0.0
+    return Series(
+        name=labels["__name__"],
+        pod=labels.get("pod", ""),
+        at=float(at) if math.isfinite(float(at)) else 0.0,
+        value=float(value),
+        source=labels.get("source", ""),
+        le=labels.get("le", ""),
+        outcome=labels.get("outcome", ""),
+        first=float(values[0][1]),
+        gap=gap if math.isfinite(gap) and gap > 0 else 0.0,
+        job=sys.intern(labels.get("job", "")),
+        instance=sys.intern(labels.get("instance", "")),
+    )

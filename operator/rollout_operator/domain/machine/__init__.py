@@ -1,0 +1,1 @@
+"""The state machine: what a rollout does next, and why."""

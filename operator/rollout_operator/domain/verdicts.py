@@ -1,0 +1,130 @@
+"""What the registry is to be told of a rollout: the verdict of each attempt, once it cannot change
+any more.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from rollout_operator.domain.api.status import Attempt, Evidence, Phase, Revision, Status, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One verdict for the registry.
+
+    model and version as the registry knows them; text: the tag's value, JSON; promoted: whether the
+    alias moves here.
+    """
+
+    attempt: int
+    model: str
+    version: str
+    text: str
+    promoted: bool
+
+
+def due(status: Status) -> Report | None:
+    """The oldest verdict that the registry has not been told; None where it knows all."""
+    for ended in reversed(status.history):
+        if ended.attempt > status.reported:
+            return _report(ended)
+    decided = {
+        Phase.SETTLING: Verdict.PROMOTED,
+        Phase.ROLLING_BACK: status.verdict or Verdict.ROLLED_BACK,
+    }.get(status.phase)
+    if decided is None or status.candidate is None or status.attempt <= status.reported:
+        return None
+    since = status.phase_since or status.candidate.since
+    # The verdict in the words that history will have, whichever of the two the registry is told
+    # from.
+    message = promotion(status) if decided is Verdict.PROMOTED else status.message
+    return _report(
+        ended_attempt(status, status.candidate, decided, status.reason, message, at=since)
+    )
+
+
+def later(status: Status, attempt: int) -> list[Report]:
+    """Every verdict after this attempt, told or not, oldest first."""
+    decided = due(
+        status.model_copy(update={"reported": max((h.attempt for h in status.history), default=0)})
+    )
+    found = [_report(ended) for ended in reversed(status.history)] + (
+        [decided] if decided is not None else []
+    )
+    return [report for report in found if report.attempt > attempt]
+
+
+def ended_attempt(
+    status: Status,
+    candidate: Revision,
+    verdict: Verdict,
+    reason: str,
+    message: str,
+    *,
+    at: datetime,
+) -> Attempt:
+    """The attempt under way as history has it once it ends at `at`."""
+    return Attempt(
+        attempt=status.attempt,
+        uri=candidate.uri,
+        revision=candidate.revision,
+        verdict=verdict,
+        reason=reason,
+        message=message,
+        started=status.attempt_since or at,
+        ended=at,
+        gates=weighed(status),
+    )
+
+
+def promotion(status: Status) -> str:
+    """The sentence that says why the candidate is promoted."""
+    said = "; ".join(g.message for g in status.gates)
+    return (
+        f"{status.candidate.uri if status.candidate else 'Nothing'} is"
+        f" stable{': ' + said if said else ''}."
+    )
+
+
+def weighed(status: Status) -> tuple[Evidence, ...]:
+    """The gates of the attempt under way as they were last measured, short."""
+    return tuple(
+        Evidence(
+            metric=g.metric,
+            value=g.value,
+            threshold=g.threshold,
+            samples=g.samples,
+            measurement=g.measurement,
+        )
+        for g in status.gates
+    )
+
+
+def _report(ended: Attempt) -> Report:
+    model, version = ended.uri.removeprefix("models:/").rsplit("/", 1)
+    evidence = [
+        {
+            "metric": g.metric,
+            "value": g.value,
+            "threshold": g.threshold,
+            "samples": g.samples,
+            "measurement": g.measurement,
+        }
+        for g in ended.gates
+    ]
+    at = ended.ended.isoformat(timespec="seconds")
+    said = {
+        "verdict": ended.verdict,
+        "reason": ended.reason,
+        "message": ended.message,
+        "attempt": ended.attempt,
+        "at": at,
+    }
+    return Report(
+        ended.attempt,
+        model,
+        version,
+        json.dumps({**said, "gates": evidence}),
+        ended.verdict is Verdict.PROMOTED,
+    )

@@ -1,0 +1,219 @@
+"""The operator's own metrics: what it did, and where each rollout stands."""
+
+from collections import Counter as Counts
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from rollout_operator.domain.api.status import GateStatus, Status, Verdict
+
+Key = tuple[str, str]
+"""Namespace and name of a ModelRollout."""
+
+API_REQUESTS = Counter(
+    "modelrollout_api_requests",
+    "Requests to the API server, watches aside",
+    ["verb", "resource", "code"],
+)
+PROMETHEUS_QUERIES = Counter(
+    "modelrollout_prometheus_queries", "Queries to Prometheus", ["metric", "outcome"]
+)
+REGISTRY_REQUESTS = Counter(
+    "modelrollout_registry_requests", "Requests to the model registry", ["outcome"]
+)
+RECONCILE_SECONDS = Histogram("modelrollout_reconcile_seconds", "Time of one observe, decide, act")
+RECONCILE_ERRORS = Counter(
+    "modelrollout_reconcile_errors", "Reconciles that failed and are repeated", ["kind"]
+)
+DECISION_LAG = Histogram(
+    "modelrollout_decision_lag_seconds",
+    "From when a rollout was due for a look until what the look decided was carried out",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+QUEUE_DEPTH = Gauge(
+    "modelrollout_queue_depth", "Rollouts that are due and whose look has not ended"
+)
+MISSED_EVENTS = Counter(
+    "modelrollout_missed_events",
+    "Changes that the watches had missed and a comparison with the API server found",
+)
+ROLLOUTS = Gauge("modelrollout_rollouts", "ModelRollouts that the watch has told of")
+TASKS = Gauge("modelrollout_tasks", "asyncio tasks of the process")
+TRANSITIONS = Counter("modelrollout_transitions", "Phases entered", ["phase", "reason"])
+
+
+@dataclass(slots=True)
+class _Shown:
+    """Where one rollout stands; gates: name, evidence, value and threshold; attempts: ended ones,
+    in the order of Verdict.
+
+    missing: pods that a promoted rollout lacks; stalled: the reason of the condition Stalled, ""
+    where it is not True.
+    """
+
+    phase: str
+    weight: int
+    gates: tuple[tuple[str, str, float | None, float], ...]
+    attempts: tuple[int, ...] = (0,) * len(Verdict)
+    missing: int = 0
+    stalled: str = ""
+
+
+_shown: dict[Key, _Shown] = {}
+_Values = Callable[[_Shown], Iterable[tuple[tuple[str, ...], float]]]
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """The samples of one metric of all rollouts, made while they are read: there may be a hundred
+    thousand.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    values: _Values
+
+    def __iter__(self) -> Iterator[Sample]:
+        names = ("namespace", "name", *self.labels)
+        for key, one in list(_shown.items()):
+            for labels, value in self.values(one):
+                yield Sample(
+                    self.name, dict(zip(names, (*key, *labels), strict=True)), float(value)
+                )
+
+
+def _family(
+    name: str, documentation: str, kind: str, labels: tuple[str, ...], values: _Values
+) -> Metric:
+    family = Metric(name, documentation, kind)
+    family.samples = cast(
+        "list[Sample]", _Samples(f"{name}_total" if kind == "counter" else name, labels, values)
+    )
+    return family
+
+
+_VERDICTS = [(verdict.value,) for verdict in Verdict]
+"""A counter that is born with its first increment shows none: rate() needs the 0 before, so all are
+there from the start.
+"""
+_GATE = ("gate", "evidence")
+FAMILIES = (
+    _family(
+        "modelrollout_attempts",
+        "Attempts ended",
+        "counter",
+        ("verdict",),
+        lambda one: zip(_VERDICTS, one.attempts, strict=True),
+    ),
+    _family(
+        "modelrollout_phase",
+        "1 for the phase that a rollout is in",
+        "gauge",
+        ("phase",),
+        lambda one: [((one.phase,), 1)],
+    ),
+    _family(
+        "modelrollout_pods_missing",
+        "Pods that a promoted rollout asks for and that are not Ready; no series where none is"
+        " missing",
+        "gauge",
+        (),
+        lambda one: [((), one.missing)] if one.missing else [],
+    ),
+    _family(
+        "modelrollout_stalled",
+        "1 for the reason for which a rollout is Stalled; no series where it is not",
+        "gauge",
+        ("reason",),
+        lambda one: [((one.stalled,), 1)] if one.stalled else [],
+    ),
+    _family(
+        "modelrollout_weight",
+        "Share of requests that goes to the candidate, in percent",
+        "gauge",
+        (),
+        lambda one: [((), one.weight)],
+    ),
+    _family(
+        "modelrollout_gate_value",
+        "Last measured value of a gate; no series where it has none",
+        "gauge",
+        _GATE,
+        lambda one: [
+            ((name, evidence), value) for name, evidence, value, _ in one.gates if value is not None
+        ],
+    ),
+    _family(
+        "modelrollout_gate_threshold",
+        "What the value of a gate is held against",
+        "gauge",
+        _GATE,
+        lambda one: [((name, evidence), threshold) for name, evidence, _, threshold in one.gates],
+    ),
+)
+
+
+class _Rollouts(Collector):
+    def collect(self) -> Iterable[Metric]:
+        return FAMILIES
+
+
+REGISTRY.register(_Rollouts())
+
+
+def show(key: Key, status: Status) -> None:
+    """Make the gauges say where this rollout stands; what they said of it before and is not so any
+    more goes.
+    """
+    gates = tuple(
+        (name, evidence, g.value, g.threshold)
+        for (name, evidence), g in _named(status.gates).items()
+    )
+    before = _shown.get(key)
+    now = _Shown(status.phase.value, status.weight, gates)
+    if status.shortage is not None:
+        now.missing = status.shortage.wanted - status.shortage.ready
+    now.stalled = next(
+        (c.reason for c in status.conditions if c.type == "Stalled" and c.status == "True"), ""
+    )
+    if before is not None:
+        now.attempts = before.attempts
+    _shown[key] = now
+
+
+def count(key: Key, before: Status, after: Status) -> None:
+    """Count what a written status has decided: a phase entered, an attempt ended."""
+    show(key, after)
+    if before.phase is not after.phase or before.phase_since is None:
+        TRANSITIONS.labels(after.phase, after.reason).inc()
+    known = before.history[0].attempt if before.history else 0
+    ended = Counts(one.verdict for one in after.history if one.attempt > known)
+    if ended:
+        _shown[key].attempts = tuple(
+            n + ended[verdict] for n, verdict in zip(_shown[key].attempts, Verdict, strict=True)
+        )
+
+
+def forget(key: Key) -> None:
+    """The rollout is gone, and so are its series."""
+    _shown.pop(key, None)
+
+
+def _named(gates: tuple[GateStatus, ...]) -> Mapping[tuple[str, str], GateStatus]:
+    """The gates by name: the metric, numbered from the second one of the same metric and evidence
+    on.
+    """
+    seen = Counts[tuple[str, str]]()
+    named: dict[tuple[str, str], GateStatus] = {}
+    for gate in gates:
+        kind = (gate.metric, gate.evidence.value)
+        seen[kind] += 1
+        named[
+            gate.metric if seen[kind] == 1 else f"{gate.metric}-{seen[kind]}", gate.evidence.value
+        ] = gate
+    return named
