@@ -130,7 +130,7 @@ async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
     news = await act(rollout.raw, seen, plan, ports)
     contests = ports.store.contests(key, now).values()
     looks = (
-        plan.look_at,
+        plan.requeue_at,
         *(moment for c in contests for moment in (c.due, c.over) if moment > now),
     )
     return now if news else min(filter(None, looks), default=None)

@@ -711,7 +711,7 @@ def settle(state: State, metric: str, ready: bool) -> State:
             and plan.status.phase in AT_REST
             and not plan.status.retiring
         )
-        due = max(plan.look_at or state.now, state.now + timedelta(seconds=0.01))
+        due = max(plan.requeue_at or state.now, state.now + timedelta(seconds=0.01))
         state = replace(state, status=plan.status, live=plan.status, now=due)
         if resting:
             break
