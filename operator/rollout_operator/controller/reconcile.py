@@ -395,11 +395,11 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
 
 async def _tell(raw: dict[str, Any], plan: Plan, ports: Ports) -> None:
     key = key_of(raw["metadata"])
-    for note in plan.notes:
-        log.info("%s/%s: %s: %s", *key, note.reason, note.message)
-        once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{note.reason}/{plan.status.phase_since}"
+    for event in plan.events:
+        log.info("%s/%s: %s: %s", *key, event.reason, event.message)
+        once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{event.reason}/{plan.status.phase_since}"
         try:
-            await ports.cluster.tell(raw, note.kind, note.reason, note.message, once)
+            await ports.cluster.tell(raw, event.kind, event.reason, event.message, once)
         except CallFailed as failure:
             log.warning("%s: Event not posted: %s", key[1], failure)
 

@@ -597,11 +597,11 @@ def test_a_command_that_comes_too_late_says_once_what_helps(
     )
     assert (plan.status.phase, plan.status.attempt) == (status.phase, 2)
     assert told in plan.status.message
-    assert [(n.kind, told in n.message) for n in plan.notes] == [("Warning", True)]
+    assert [(n.kind, told in n.message) for n in plan.events] == [("Warning", True)]
     again = decide(
         observed(100, spec=TO_2, status=plan.status, commands={verb: "2"}, workloads=ready(V1, V2))
     )
-    assert (again.status, again.notes) == (plan.status, ())
+    assert (again.status, again.events) == (plan.status, ())
 
 
 def test_anothers_object_in_the_way_is_told_at_once_and_goes_on_when_it_is_gone() -> None:
@@ -1087,7 +1087,7 @@ def test_a_version_without_metrics_json_is_told_by_an_event_once_its_step_is_due
             for o in ("correct", "wrong")
         )
         plan = decide(trial(second, status=status, answers={Metric.ACCURACY: (*answer, *served)}))
-        told += [(second, note.reason) for note in plan.notes if "no metrics.json" in note.message]
+        told += [(second, note.reason) for note in plan.events if "no metrics.json" in note.message]
         status = plan.status
     assert [reason for _, reason in told] == [Reason.LABELS_TOO_SLOW]
     assert told[0][0] <= 30

@@ -84,7 +84,7 @@ def commanded(annotations: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class EventToPost:
     """Something worth an Event: a transition and its reason."""
 
     kind: Literal["Normal", "Warning"]
@@ -99,7 +99,7 @@ class Plan:
     """
 
     status: Status
-    notes: tuple[Note, ...] = ()
+    events: tuple[EventToPost, ...] = ()
     requeue_at: datetime | None = None
 
 
@@ -118,7 +118,7 @@ def decide(seen: Observed) -> Plan:
         seen = replace(seen, status=seen.status.model_copy(update=known))
     plan = _in_place(seen, _next(seen))
     return _finish(
-        seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status, notes=())
+        seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status, events=())
     )
 
 
@@ -474,7 +474,10 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
         plan = _weigh(_with_figures(seen, gates, evidence), spec, (*gates, *more), since)
     return replace(
         plan,
-        notes=(*plan.notes, *(Note("Warning", Reason.LABELS_TOO_SLOW, g.message) for g in late)),
+        events=(
+            *plan.events,
+            *(EventToPost("Warning", Reason.LABELS_TOO_SLOW, g.message) for g in late),
+        ),
     )
 
 
@@ -893,7 +896,9 @@ def _unheeded(seen: Observed, verb: str, instead: str) -> Plan:
     message = _clip(f"{status.message} {instead}".strip())
     said = status.model_copy(update={"message": message, "honoured": (*status.honoured, verb)})
     return Plan(
-        said, (Note("Warning", status.reason, f"{verb} comes too late. {message}"),), seen.now
+        said,
+        (EventToPost("Warning", status.reason, f"{verb} comes too late. {message}"),),
+        seen.now,
     )
 
 
@@ -987,11 +992,11 @@ def _enter(
     }
     if entered:
         update["phase_since"] = now
-    note = Note("Warning" if warns else "Normal", reason, _clip(message))
+    event = EventToPost("Warning" if warns else "Normal", reason, _clip(message))
     resting = phase in AT_REST and requeue_at is None
     return Plan(
         status.model_copy(update=update),
-        (note,) if told else (),
+        (event,) if told else (),
         requeue_at if requeue_at or resting else now,
     )
 
@@ -1170,11 +1175,11 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
         (Reason.SCALED_BY_ANOTHER, status.scaled, seen.status.scaled),
     )
     news = (
-        Note("Warning", reason, said)
+        EventToPost("Warning", reason, said)
         for reason, said, before in by_others
         if said and said != before
     )
-    return replace(plan, status=status, requeue_at=requeue_at, notes=(*plan.notes, *news))
+    return replace(plan, status=status, requeue_at=requeue_at, events=(*plan.events, *news))
 
 
 def _refused(seen: Observed, status: Status) -> str:
