@@ -399,8 +399,11 @@ class Status(ApiModel):
     halted: bool = Field(
         False, description="A verdict said Pause; abort, retry or promote goes on."
     )
-    honoured: tuple[str, ...] = Field(
-        (), max_length=10, description="Commands already carried out in this attempt."
+    handled_commands: tuple[str, ...] = Field(
+        (),
+        alias="honoured",
+        max_length=10,
+        description="Commands already carried out in this attempt.",
     )
     verdict: Verdict | None = Field(None, description="The verdict that is being carried out.")
     reason: Reason = Field(Reason.RESOLVING, description="Why the rollout stands where it does.")

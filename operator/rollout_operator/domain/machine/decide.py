@@ -281,7 +281,7 @@ _BLANK: dict[str, Any] = {
     "gates": (),
     "no_evidence_since": None,
     "halted": False,
-    "honoured": (),
+    "handled_commands": (),
     "verdict": None,
 }
 """What an attempt leaves behind nothing of."""
@@ -848,7 +848,7 @@ def _command(seen: Observed, spec: Spec) -> Plan | None:
         for v in COMMANDS
         if seen.commands.get(v) == str(status.attempt)
         and status.attempt
-        and v not in status.honoured
+        and v not in status.handled_commands
     ]
     tried = status.phase is Phase.TRIAL
     for verb in given:
@@ -861,7 +861,10 @@ def _command(seen: Observed, spec: Spec) -> Plan | None:
             return _promote(seen, spec, Reason.PROMOTED_BY_COMMAND, message)
         if verb == "skip" and tried and not status.halted and not spec.paused:
             skipped = replace(
-                seen, status=status.model_copy(update={"honoured": (*status.honoured, "skip")})
+                seen,
+                status=status.model_copy(
+                    update={"handled_commands": (*status.handled_commands, "skip")}
+                ),
             )
             return _advance(
                 skipped, spec, Reason.PROMOTED_BY_COMMAND, "the step was skipped by annotation"
@@ -894,7 +897,9 @@ def _unheeded(seen: Observed, verb: str, instead: str) -> Plan:
     """Say once that a command comes too late, and what helps."""
     status = seen.status
     message = _clip(f"{status.message} {instead}".strip())
-    said = status.model_copy(update={"message": message, "honoured": (*status.honoured, verb)})
+    said = status.model_copy(
+        update={"message": message, "handled_commands": (*status.handled_commands, verb)}
+    )
     return Plan(
         said,
         (EventToPost("Warning", status.reason, f"{verb} comes too late. {message}"),),
