@@ -34,7 +34,7 @@ class Kind(StrEnum):
 
 
 _NUMBERS = frozenset({Kind.DOUBLE, Kind.FLOAT, Kind.LONG, Kind.INTEGER})
-_WHOLE = {Kind.LONG: np.dtype("int64"), Kind.INTEGER: np.dtype("int32")}
+_WHOLE: dict[Kind, np.dtype[Any]] = {Kind.LONG: np.dtype("int64"), Kind.INTEGER: np.dtype("int32")}
 _SAID = {
     Kind.DOUBLE: "a number",
     Kind.FLOAT: "a number",

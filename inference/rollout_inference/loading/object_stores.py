@@ -17,13 +17,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from rollout_model.errors import LoadFailed, first_line
+
+if TYPE_CHECKING:
+    from obstore.store import AzureConfig, ClientConfig, GCSConfig, S3Config
 
 CHUNK = 4 * 1024 * 1024
 MOST_FILES = 10_000
@@ -68,7 +71,7 @@ def location(source: str) -> Location | None:
 
 def store(place: Location, env: Mapping[str, str]) -> ObjectStore:
     """A client of the place. Raises LoadFailed where what `env` says cannot be used."""
-    client: dict[str, Any] = {"timeout": TIMEOUT}
+    client: ClientConfig = {"timeout": TIMEOUT}
     if authority := _authority(place, env):
         client["root_certificate"] = authority
     try:
@@ -95,8 +98,8 @@ def _authority(place: Location, env: Mapping[str, str]) -> bytes:
     return b""
 
 
-def _s3(place: Location, env: Mapping[str, str], client: dict[str, Any]) -> ObjectStore:
-    config: dict[str, Any] = {}
+def _s3(place: Location, env: Mapping[str, str], client: "ClientConfig") -> ObjectStore:
+    config: S3Config = {}
     named = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     if endpoint := next((env[name] for name in named if env.get(name)), ""):
         config["endpoint"] = endpoint.rstrip("/")
@@ -108,8 +111,8 @@ def _s3(place: Location, env: Mapping[str, str], client: dict[str, Any]) -> Obje
     return S3Store(place.bucket, prefix=place.prefix or None, config=config, client_options=client)
 
 
-def _gcs(place: Location, env: Mapping[str, str], client: dict[str, Any]) -> ObjectStore:
-    config: dict[str, Any] = {}
+def _gcs(place: Location, env: Mapping[str, str], client: "ClientConfig") -> ObjectStore:
+    config: GCSConfig = {}
     if path := env.get("GOOGLE_APPLICATION_CREDENTIALS"):
         config["application_credentials"] = path
     if host := env.get("STORAGE_EMULATOR_HOST"):
@@ -119,8 +122,8 @@ def _gcs(place: Location, env: Mapping[str, str], client: dict[str, Any]) -> Obj
     return GCSStore(place.bucket, prefix=place.prefix or None, config=config, client_options=client)
 
 
-def _azure(place: Location, env: Mapping[str, str], client: dict[str, Any]) -> ObjectStore:
-    config: dict[str, Any] = {"account_name": place.account}
+def _azure(place: Location, env: Mapping[str, str], client: "ClientConfig") -> ObjectStore:
+    config: AzureConfig = {"account_name": place.account}
     if text := env.get("AZURE_STORAGE_CONNECTION_STRING"):
         said = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
         config["account_name"] = said.get("AccountName", place.account)
