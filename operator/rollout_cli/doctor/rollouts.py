@@ -45,10 +45,10 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
             f"{status.phase}: {status.reason}: {status.message}",
             f"docs/troubleshooting.md has what to do about {status.reason}",
         )
-    elif status.refused:
+    elif status.api_rejection:
         yield bad(
             what,
-            f"{status.phase}, but {status.refused}",
+            f"{status.phase}, but {status.api_rejection}",
             "docs/troubleshooting.md has what to do about ObjectRefused",
         )
     elif status.shortage is not None:

@@ -164,7 +164,10 @@ STALLED: dict[str, tuple[Status, str]] = {
         ),
         "RouteDoesNotAnswer",
     ),
-    "an object that is refused": (Status(phase=Phase.PROMOTED, refused="denied"), "ObjectRefused"),
+    "an object that is refused": (
+        Status(phase=Phase.PROMOTED, api_rejection="denied"),
+        "ObjectRefused",
+    ),
     "a host that is taken": (
         Status(phase=Phase.PROMOTED, invalid="spec.traffic: taken"),
         "InvalidSpec",

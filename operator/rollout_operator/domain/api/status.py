@@ -413,8 +413,9 @@ class Status(ApiModel):
         max_length=1024,
         description="What is wrong with the spec, which holds everything where it is.",
     )
-    refused: str = Field(
+    api_rejection: str = Field(
         "",
+        alias="refused",
         max_length=1024,
         description="What the API server says against an object that should be there.",
     )
