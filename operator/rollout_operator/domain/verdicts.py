@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_operator.domain.api.status import Attempt, Evidence, Phase, Revision, Status, Verdict
+from rollout_operator.domain.api.status import Attempt, GateResult, Phase, Revision, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ def promotion(status: Status) -> str:
     )
 
 
-def weighed(status: Status) -> tuple[Evidence, ...]:
+def weighed(status: Status) -> tuple[GateResult, ...]:
     """The gates of the attempt under way as they were last measured, short."""
     return tuple(
-        Evidence(
+        GateResult(
             metric=g.metric,
             value=g.value,
             threshold=g.threshold,

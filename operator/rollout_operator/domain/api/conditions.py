@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from rollout_operator.domain.api.spec import Evidence
+from rollout_operator.domain.api.spec import EvidenceKind
 from rollout_operator.domain.api.status import Condition, Phase, Reason, Status
 
 OVERDISPERSED = 1.5
@@ -80,7 +80,7 @@ def _of_gates(
     kinds = ("GuaranteeUnavailable", "OverdispersedLabels")
     if not status.gates:
         return tuple(before[kind] for kind in kinds if kind in before)
-    gauges = sorted({g.metric for g in status.gates if g.evidence is Evidence.REPORTED})
+    gauges = sorted({g.metric for g in status.gates if g.evidence is EvidenceKind.REPORTED})
     clumped = [g for g in status.gates if (g.design_effect or 1) > OVERDISPERSED]
     said: dict[str, tuple[bool, str, str]] = {
         "GuaranteeUnavailable": (
