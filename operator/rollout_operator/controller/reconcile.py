@@ -44,7 +44,7 @@ from rollout_operator.domain.places import answers_at
 from rollout_operator.domain.route import Ways, asked_apart, asked_now
 from rollout_operator.domain.route_probe import Way
 from rollout_operator.domain.scaling import put_back, sentence, waits
-from rollout_operator.domain.verdicts import Report, due, later
+from rollout_operator.domain.verdicts import Report, after, pending
 from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 
 log = logging.getLogger(__name__)
@@ -274,9 +274,9 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         unaccepted=ways.asked_for(held_up) if ways is not None else "",
         heard=answers.heard,
         claims=ways.claims if ways is not None else (),
-        refused=refusal.told(now - REFUSED_AFTER),
-        refusing=refusal.message,
-        foreign=refusal.foreign,
+        api_rejection=refusal.told(now - REFUSED_AFTER),
+        api_rejection_now=refusal.message,
+        name_taken=refusal.foreign,
         scaled=_scaled(key, rollout, children, ports, now),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
@@ -376,7 +376,7 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
         # A new process has shown nothing yet of a rollout at rest.
         metrics.show(key, plan.status)
     grounds = Grounds(raw, ports.store, ports.cluster, proven=asked if decided else None)
-    if (report := due(plan.status)) is not None and not ports.reporter.knows(
+    if (report := pending(plan.status)) is not None and not ports.reporter.knows(
         seen.uid, report.attempt
     ):
         await grounds.still()
@@ -507,7 +507,7 @@ async def told_later(cluster: Cluster, key: Key, uid: str, attempt: int) -> list
     except Gone:
         return []
     return (
-        later(Status.model_validate(raw["status"]), attempt)
+        after(Status.model_validate(raw["status"]), attempt)
         if raw["metadata"]["uid"] == uid
         else []
     )
