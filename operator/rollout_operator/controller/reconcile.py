@@ -130,7 +130,7 @@ async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
     news = await act(rollout.raw, seen, plan, ports)
     contests = ports.store.contests(key, now).values()
     looks = (
-        plan.look_at,
+        plan.requeue_at,
         *(moment for c in contests for moment in (c.due, c.over) if moment > now),
     )
     return now if news else min(filter(None, looks), default=None)
@@ -395,11 +395,11 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
 
 async def _tell(raw: dict[str, Any], plan: Plan, ports: Ports) -> None:
     key = key_of(raw["metadata"])
-    for note in plan.notes:
-        log.info("%s/%s: %s: %s", *key, note.reason, note.message)
-        once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{note.reason}/{plan.status.phase_since}"
+    for event in plan.events:
+        log.info("%s/%s: %s: %s", *key, event.reason, event.message)
+        once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{event.reason}/{plan.status.phase_since}"
         try:
-            await ports.cluster.post_event(raw, note.kind, note.reason, note.message, once)
+            await ports.cluster.post_event(raw, event.kind, event.reason, event.message, once)
         except CallFailed as failure:
             log.warning("%s: Event not posted: %s", key[1], failure)
 

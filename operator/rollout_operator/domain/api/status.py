@@ -59,8 +59,8 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why, in one word: the reasons of conditions, Events and history; docs/troubleshooting.md has
-    an entry for each.
+    """Why, in one word: the reasons of conditions, Events and history; docs/reference/reasons.md
+    has an entry for each.
     """
 
     RESOLVING = "Resolving"
@@ -399,8 +399,11 @@ class Status(ApiModel):
     halted: bool = Field(
         False, description="A verdict said Pause; abort, retry or promote goes on."
     )
-    honoured: tuple[str, ...] = Field(
-        (), max_length=10, description="Commands already carried out in this attempt."
+    handled_commands: tuple[str, ...] = Field(
+        (),
+        alias="honoured",
+        max_length=10,
+        description="Commands already carried out in this attempt.",
     )
     verdict: Verdict | None = Field(None, description="The verdict that is being carried out.")
     reason: Reason = Field(Reason.RESOLVING, description="Why the rollout stands where it does.")
