@@ -32,29 +32,34 @@ from rollout_operator.domain.observed import (
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One gate: what status has of it (None: nothing yet), what it says now, the query and the
-    series that it rests on.
-    """
+class GateExplanation:
+    """One gate, and what it rests on."""
 
     gate: Gate
     written: GateStatus | None
-    now: GateStatus
+    """What status has of it; None where it was not measured in this attempt."""
+    measured: GateStatus
+    """What it says now."""
     query: str
+    """The operator's query, for this revision."""
     answer: Answer
+    """Its series."""
     stable_query: str = ""
+    """The same of stable; "" where the gate does not compare with it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
-    """plan: what the operator would decide now, with what it noted down when it last looked; None
-    at rest, and where that is not known.
-    """
+class Explanation:
+    """Why a rollout stands where it does."""
 
     rollout: Rollout
     now: datetime
-    gates: tuple[Seen, ...]
+    """By Prometheus' clock."""
+    gates: tuple[GateExplanation, ...]
     plan: Plan | None
+    """What the operator would decide now, with what it noted down when it last looked; None at
+    rest, and where that is not known.
+    """
 
 
 DECIDED = frozenset({Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING})
@@ -63,7 +68,7 @@ status says of the route.
 """
 
 
-def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec) -> Explained:
+def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec) -> Explanation:
     """Measure every gate now, for the candidate, or where there is none, for stable. Raises
     Unreachable without Prometheus.
     """
@@ -72,31 +77,32 @@ def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec)
     now = datetime.fromtimestamp(prometheus.instant("vector(time())")[0][1], tz=UTC)
     subject = status.candidate or status.stable
     if subject is None:
-        return Explained(rollout, now, (), None)
-    asked = _asked(prometheus, rollout, spec, subject, now)
+        return Explanation(rollout, now, (), None)
+    answers = _query(prometheus, rollout, spec, subject, now)
     plan = None
     if status.phase in DECIDED and status.candidate is not None:
-        plan = decide(observation(kube, rollout, spec, asked, now))
+        plan = decide(observation(kube, rollout, spec, answers, now))
     trial = Trial(
         subject, status.stable, subject.ready_at or subject.since, now, _tests(spec), status.weight
     )
-    seen = tuple(_seen(gate, rollout, trial, asked) for gate in spec.analysis.gates)
-    return Explained(rollout, now, seen, plan)
+    gates = tuple(_explain_gate(gate, rollout, trial, answers) for gate in spec.analysis.gates)
+    return Explanation(rollout, now, gates, plan)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What Prometheus said of candidate and stable, and how far the queries looked back, in
-    seconds, by metric.
-    """
+class MetricAnswers:
+    """What Prometheus said, by metric."""
 
     answers: Mapping[Metric, Answer]
+    """Of the candidate."""
     baseline: Mapping[Metric, Answer]
+    """Of stable."""
     windows: Mapping[Metric, float]
+    """How far the queries looked back, in seconds."""
 
 
 def observation(
-    kube: KubeApi, rollout: Rollout, spec: Spec, asked: Asked, now: datetime
+    kube: KubeApi, rollout: Rollout, spec: Spec, answers: MetricAnswers, now: datetime
 ) -> Observed:
     """All that the operator's look has, from the object, its Deployments, Prometheus, and what the
     operator noted in status.
@@ -105,7 +111,7 @@ def observation(
     candidate = status.candidate or status.stable
     # What the operator holds against the spec as it stands is not all in the spec: another rollout
     # may have its host.
-    invalid = status.invalid if rollout.seen else ""
+    invalid = status.invalid if rollout.is_observed else ""
     return Observed(
         now=now,
         uid=rollout.raw["metadata"]["uid"],
@@ -135,8 +141,8 @@ def observation(
         # On the way it stands in status only where another's object has a name.
         name_taken=bool(status.api_rejection) and status.phase not in AT_REST,
         scaled=status.scaled,
-        answers=asked.answers,
-        baseline=asked.baseline,
+        answers=answers.answers,
+        baseline=answers.baseline,
         # Verdicts told to the registry: a number in status, and no decision.
         reported=frozenset(),
         drain=_drain(operator),
@@ -159,9 +165,9 @@ def _drain(operator: Mapping[str, str]) -> timedelta:
     return timedelta(seconds=int(text)) if text.isdigit() else DRAIN
 
 
-def _asked(
+def _query(
     prometheus: Prometheus, rollout: Rollout, spec: Spec, subject: Revision, now: datetime
-) -> Asked:
+) -> MetricAnswers:
     """Ask twice: how far scrapes are apart decides how far the operator looks back."""
     answers, baseline, windows = (
         dict[Metric, Answer](),
@@ -185,18 +191,20 @@ def _asked(
             if (needed := learned(found, window, now.timestamp())) == window:
                 break
             window = needed
-    return Asked(answers, baseline, windows)
+    return MetricAnswers(answers, baseline, windows)
 
 
 def _tests(spec: Spec) -> int:
     return max(1, sum(gate.labelled for gate in spec.analysis.gates))
 
 
-def _seen(gate: Gate, rollout: Rollout, trial: Trial, asked: Asked) -> Seen:
+def _explain_gate(
+    gate: Gate, rollout: Rollout, trial: Trial, answers: MetricAnswers
+) -> GateExplanation:
     answer, baseline, window = (
-        asked.answers[gate.metric],
-        asked.baseline.get(gate.metric),
-        asked.windows[gate.metric],
+        answers.answers[gate.metric],
+        answers.baseline.get(gate.metric),
+        answers.windows[gate.metric],
     )
     if gate.labelled:
         now, _ = measure_labels(gate, answer, baseline, trial, rollout.status.evidence)
@@ -223,7 +231,7 @@ def _seen(gate: Gate, rollout: Rollout, trial: Trial, asked: Asked) -> Seen:
         if against and trial.stable
         else ""
     )
-    return Seen(gate, written, now, ours, answer, theirs)
+    return GateExplanation(gate, written, now, ours, answer, theirs)
 
 
 def _answer(

@@ -11,7 +11,7 @@ import pytest
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.cluster import explanation
-from rollout_cli.cluster.explanation import Asked, Explained
+from rollout_cli.cluster.explanation import Explanation, MetricAnswers
 from rollout_cli.commands import explain
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP, REVISION
@@ -122,7 +122,7 @@ def rebuilt(seen: Observed) -> Observed:
     rollout = made(status, wanted, uid=UID, annotations=annotations)
     drain = str(int(seen.drain.total_seconds()))
     cluster = Cluster(dict(seen.workloads), ROUTER_DRAIN_SECONDS=drain, INFERENCE_IMAGE=seen.image)
-    asked = Asked(seen.answers, seen.baseline, {})
+    asked = MetricAnswers(seen.answers, seen.baseline, {})
     return explanation.observation(cast("KubeApi", cluster), rollout, wanted, asked, seen.now)
 
 
@@ -185,7 +185,7 @@ def test_each_part_differs_in_some_look(name: str) -> None:
 
 
 def test_who_may_not_look_at_deployments_is_told_all_the_same() -> None:
-    asked, rollout = Asked(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
+    asked, rollout = MetricAnswers(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
     blind = explanation.observation(
         cast("KubeApi", Cluster({}, refuses=True)), rollout, TO_2, asked, look(8).now
     )
@@ -217,5 +217,5 @@ def test_what_is_said(name: str, sentences: tuple[str, str]) -> None:
         status,
         seen.spec or TO_2,
     )
-    said = "\n".join(explain._next(Explained(rollout, seen.now, (), decide(seen))))
+    said = "\n".join(explain._next_step(Explanation(rollout, seen.now, (), decide(seen))))
     assert all(sentence in said for sentence in sentences), said
