@@ -57,6 +57,8 @@ class Settings(BaseModel):
 
     model_uri: str = ""
     model_path: Path | None = None
+    model_folder: Path | None = None
+    """Where another step of the pod has left the files of model_uri; None: they are fetched here."""
     model_digest: str = ""
     model_revision: str = ""
     log_level: str = "INFO"
@@ -78,6 +80,11 @@ class Settings(BaseModel):
     allow_pickle: bool = False
     termination_log: Path = Path("/dev/termination-log")
     cgroups: Path = Path("/sys/fs/cgroup")
+
+    @property
+    def files(self) -> Path | None:
+        """The model's files, where they need not be fetched."""
+        return self.model_path or self.model_folder
 
     @cached_property
     def name(self) -> str:
@@ -105,6 +112,7 @@ class Settings(BaseModel):
                 f"MODEL_URI={uri!r} is none: write models:/<name>/<version> or"
                 " models:/<name>@<alias>"
             )
+        folder = env.get("MODEL_FOLDER", "").strip()
         digest = env.get("MODEL_DIGEST", "").strip()
         if digest and not _DIGEST.fullmatch(digest):
             raise SettingsError(f"MODEL_DIGEST={digest!r} is none: write sha256: and 64 hex digits")
@@ -125,6 +133,7 @@ class Settings(BaseModel):
         return cls(
             model_uri=uri,
             model_path=Path(path) if path else None,
+            model_folder=Path(folder) if uri and folder else None,
             model_digest=digest,
             model_revision=env.get("MODEL_REVISION", ""),
             log_level=level,

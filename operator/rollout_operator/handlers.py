@@ -148,6 +148,7 @@ class Shell:
             drain=self.settings.router_drain,
             gateways=Gateways(self.settings.gateway_namespace, self.settings.gateway_mirrors),
             egress=self.settings.model_egress,
+            credentials=self.settings.model_credentials,
             feedback_key=self.settings.feedback_key,
             routers=Routers(of_routers, cluster.read) if self.settings.routes_ask else None,
         )

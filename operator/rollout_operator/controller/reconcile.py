@@ -37,6 +37,7 @@ from rollout_operator.desired.routes import ROUTERS
 from rollout_operator.domain.api.names import KIND, REVISION, SHARD, revision_name
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Phase, Revision, Status
+from rollout_operator.domain.credentials import Credentials, of_namespace
 from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.machine.decide import READINESS_LOOK, Plan, commanded, decide
 from rollout_operator.domain.observed import Claim, Observed, Workload
@@ -84,6 +85,7 @@ class Ports:
     turns: Turns = field(default_factory=Turns)
     claims: Claims = field(default_factory=Claims)
     routers: Routers | None = None
+    credentials: tuple[Credentials, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +307,9 @@ def _look_at_templates(
         found = [c for c in children if (c.kind, c.name) == ("Deployment", name) and not c.deleting]
         if compared:
             # Of whatever number of pods: how many there are is counted.
-            manifest = deployment(owner, revision, known.wanted, _environment(owner, ports))
+            given = of_namespace(ports.credentials, owner.namespace)
+            environment = _environment(owner, ports)
+            manifest = deployment(owner, revision, known.wanted, environment, given)
             found = [c for c in found if c.agrees(manifest)]
         workloads[revision.revision] = replace(known, current=next((c.updated for c in found), 0))
 
@@ -483,7 +487,13 @@ def _put_back(change: ObjectChange, key: Key, now: datetime, ports: Ports) -> No
 def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[ObjectChange]:
     owner = _owner(raw)
     manifests = build(
-        owner, spec, status, _environment(owner, ports), ports.gateways, egress=ports.egress
+        owner,
+        spec,
+        status,
+        _environment(owner, ports),
+        ports.gateways,
+        egress=ports.egress,
+        credentials=of_namespace(ports.credentials, owner.namespace),
     )
     return changes(manifests, ports.store.children((owner.namespace, owner.name)), owner.uid)
 
