@@ -607,7 +607,8 @@ def trouble(pods: list[dict[str, Any]]) -> str:
     said: list[str] = []
     for pod in pods:
         status = pod.get("status", {})
-        for container in status.get("containerStatuses", ()):
+        steps = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+        for container in steps:
             for state in (container.get("state", {}), container.get("lastState", {})):
                 ended = state.get("terminated") or {}
                 if ended.get("message"):
@@ -630,9 +631,9 @@ def trouble(pods: list[dict[str, Any]]) -> str:
 
 def _limit(pod: Mapping[str, Any], container: Mapping[str, Any]) -> str:
     """What a container may take of memory, in words."""
-    found = (
-        c for c in pod.get("spec", {}).get("containers", ()) if c["name"] == container.get("name")
-    )
+    spec = pod.get("spec", {})
+    steps = (*spec.get("initContainers", ()), *spec.get("containers", ()))
+    found = (c for c in steps if c["name"] == container.get("name"))
     limit = next((c.get("resources", {}).get("limits", {}).get("memory") for c in found), None)
     return f"its limit of {limit}" if limit else "the node had"
 
