@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, assert_never
 from zlib import crc32
 
-from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.spec import AdvanceOn, Gate, OnFailure, OnNoEvidence, Spec
@@ -558,9 +557,7 @@ def _needs_traffic(gate: Gate) -> bool:
 
 def _timed(seen: Observed, spec: Spec, gate: GateStatus, since: datetime) -> GateStatus:
     """The measurement, marked where labels come too slowly for a verdict before maxHold is over."""
-    ends = (seen.status.no_evidence_since or _due(seen, spec, since)) + parse_duration(
-        spec.analysis.max_hold
-    )
+    ends = (seen.status.no_evidence_since or _due(seen, spec, since)) + spec.analysis.max_hold
     slow = gate.eta is not None and gate.eta > ends and gate.measurement is Measurement.NO_EVIDENCE
     return gate.model_copy(update={"late": True}) if slow else gate
 
@@ -639,7 +636,7 @@ def _without_evidence(seen: Observed, spec: Spec, due: datetime, silent: list[Ga
             no_evidence_since=None,
         )
     waiting_since = seen.status.no_evidence_since or seen.now
-    give_up = waiting_since + parse_duration(spec.analysis.max_hold)
+    give_up = waiting_since + spec.analysis.max_hold
     if seen.now < give_up:
         message = f"Holding at weight {seen.status.weight}: {said}."
         requeue_at = min(give_up, _tick(seen, spec))
@@ -1132,7 +1129,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     """
     status, now, requeue_at = plan.status, seen.now, plan.requeue_at
     if seen.spec is not None:
-        delay = max(parse_duration(seen.spec.strategy.scale_down_delay), seen.drain)
+        delay = max(seen.spec.strategy.scale_down_delay, seen.drain)
         retiring = tuple(r for r in status.retiring if now < r.since + delay)[:20]
         follow = (
             (seen.now + ALIAS_RETRY,)
@@ -1168,7 +1165,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     if shortage is not None and seen.spec is not None and not shortage.stalled:
         moments = (
             shortage.since + READINESS_LOOK,
-            shortage.since + parse_duration(seen.spec.strategy.progress_deadline),
+            shortage.since + seen.spec.strategy.progress_deadline,
         )
         requeue_at = min(filter(None, (requeue_at, *(m for m in moments if m > now))), default=None)
     status = routed(seen, status)
@@ -1258,7 +1255,7 @@ def _shortage(seen: Observed, status: Status) -> Shortage | None:
     )
     before = None if resized else status.shortage
     since = before.since if before is not None else seen.now
-    stalled = seen.now >= since + parse_duration(seen.spec.strategy.progress_deadline)
+    stalled = seen.now >= since + seen.spec.strategy.progress_deadline
     trouble = workload.trouble or seen.api_rejection
     message = _clip(
         f"{count} of {_pods(wanted)} of {status.stable.uri} {'is' if wanted == 1 else 'are'}"
@@ -1325,7 +1322,7 @@ def _is_news(seen: Observed, plan: Plan) -> bool:
         return True
     if _said(after) == _said(before):
         return False
-    interval = parse_duration(seen.spec.analysis.interval)
+    interval = seen.spec.analysis.interval
     soon = (
         before.step_since is not None
         and _due(seen, seen.spec, before.step_since) - seen.now <= 2 * interval
@@ -1366,11 +1363,11 @@ def _since(seen: Observed) -> datetime:
 
 
 def _deadline(seen: Observed, spec: Spec) -> datetime:
-    return _since(seen) + parse_duration(spec.strategy.progress_deadline)
+    return _since(seen) + spec.strategy.progress_deadline
 
 
 def _hold(spec: Spec, step: int) -> timedelta:
-    return parse_duration(spec.strategy.steps[min(step, len(spec.strategy.steps) - 1)].hold)
+    return spec.strategy.steps[min(step, len(spec.strategy.steps) - 1)].hold
 
 
 def beat(spec: Spec) -> float:
@@ -1380,13 +1377,13 @@ def beat(spec: Spec) -> float:
     Rollouts of one group are measured together, by one query, and those of all intervals share a
     beat. All rollouts at once would make a thousand writes at the same moment.
     """
-    interval = parse_duration(spec.analysis.interval).total_seconds()
+    interval = spec.analysis.interval.total_seconds()
     return float(min(8, 2 ** math.floor(math.log2(max(1.0, interval / 4)))))
 
 
 def interval_since(uid: str, spec: Spec, now: datetime) -> datetime:
     """When the present interval of the rollout with this uid began: uids fall into groups."""
-    interval, apart = parse_duration(spec.analysis.interval).total_seconds(), beat(spec)
+    interval, apart = spec.analysis.interval.total_seconds(), beat(spec)
     own = apart * (crc32(uid.encode()) % int(interval // apart))
     return datetime.fromtimestamp(
         math.floor((now.timestamp() - own) / interval) * interval + own, tz=UTC
@@ -1395,7 +1392,7 @@ def interval_since(uid: str, spec: Spec, now: datetime) -> datetime:
 
 def _tick(seen: Observed, spec: Spec) -> datetime:
     """The next look at the metrics."""
-    return interval_since(seen.uid, spec, seen.now) + parse_duration(spec.analysis.interval)
+    return interval_since(seen.uid, spec, seen.now) + spec.analysis.interval
 
 
 def _pods(count: int) -> str:
