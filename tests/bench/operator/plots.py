@@ -1,5 +1,6 @@
-"""Pictures of build/operator.json for docs/scaling.md: cost against the number of rollouts. `python
--m tests.bench.operator.plots`.
+"""Pictures of build/operator.json for docs/guides/many-rollouts.md: cost against the number of rollouts.
+
+`python -m tests.bench.operator.plots`
 """
 
 import json

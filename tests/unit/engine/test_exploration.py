@@ -667,7 +667,7 @@ def test_the_promises_hold_in_every_state_near_a_beginning() -> None:
     states, depth, violations = explore(MOST_STATES)
     assert violations == []
     assert states >= MOST_STATES
-    told = " ".join((ROOT / "docs" / "reliability.md").read_text().split())
+    told = " ".join((ROOT / "docs" / "operations" / "reliability.md").read_text().split())
     assert f"{MOST_STATES:,} distinct states" in told
     assert f"all within {depth} steps of {len(beginnings())} beginnings" in told
 

@@ -1,7 +1,7 @@
 """`decide` walked at random, with a fixed seed: what breadth alone never reaches, such as the end
 of a first deploy.
 
-What was reached is computed, and docs/reliability.md has to say the same.
+What was reached is computed, and docs/operations/reliability.md has to say the same.
 """
 
 import ast
@@ -54,7 +54,7 @@ OFTEN = {
     "deleted": 0.1,
 }
 """How likely what happens is, by a word of the event."""
-DOCUMENT = Path(__file__).parents[3] / "docs" / "reliability.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "reliability.md"
 
 
 @dataclass

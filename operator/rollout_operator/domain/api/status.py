@@ -58,8 +58,8 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why, in one word: the reasons of conditions, Events and history; docs/troubleshooting.md has
-    an entry for each.
+    """Why, in one word: the reasons of conditions, Events and history; docs/reference/reasons.md
+    has an entry for each.
     """
 
     RESOLVING = "Resolving"
