@@ -18,7 +18,7 @@ from rollout_cli.view.formatting import OF_MEASUREMENT, Marks, ago, of_measureme
 from rollout_cli.view.terminal import console, marks
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import Phase
-from rollout_operator.domain.machine.decide import AT_REST
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import MetricsUnreachable, Series
 
 MOST_SERIES = 8

@@ -28,7 +28,7 @@ from rollout_cli.view.formatting import (
 from rollout_cli.view.line_chart import Frame, Line, chart
 from rollout_operator.domain.api.spec import Metric
 from rollout_operator.domain.api.status import GateStatus, Measurement, Phase, Revision, Status
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS, COMMITTED
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 
 CHART_ROWS, TALL_CHART_ROWS = 6, 9
 WIDE = 120

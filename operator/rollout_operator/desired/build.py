@@ -10,7 +10,7 @@ from rollout_operator.desired.service import candidate_service, stable_service
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.egress import DNS, Egress
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS, COMMITTED
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 from rollout_operator.domain.route import leads, traffic_of
 
 

@@ -328,7 +328,7 @@ def _unrouted(seen: Observed, status: Status) -> Unrouted | None:
     return Unrouted(since=since, stalled=stalled, accepted=not unaccepted, message=message[:1000])
 
 
-def looks(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, ...]:
+def requeue_times(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, ...]:
     """When the routes have to be looked at again, all later than now or at once; apart: between
     looks while one is waited for.
     """
