@@ -16,7 +16,7 @@ from rollout_operator.domain.api.names import (
     VERSION,
 )
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.machine.decide import COMMANDS
+from rollout_operator.domain.machine.commands import COMMANDS
 
 Schema = dict[str, Any]
 SHORT = 60

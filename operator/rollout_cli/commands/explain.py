@@ -16,10 +16,9 @@ from rollout_cli.cluster.rollout import read
 from rollout_cli.exit_codes import Refused
 from rollout_cli.view.formatting import OF_MEASUREMENT, Marks, ago, of_measurement, share, span
 from rollout_cli.view.terminal import console, marks
-from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import Phase
-from rollout_operator.domain.machine.decide import AT_REST
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import MetricsUnreachable, Series
 
 MOST_SERIES = 8
@@ -107,8 +106,8 @@ def _next(told: Explained) -> Iterator[str]:
     yield f"If the operator looked now it would {decided}: {after.message}"
     if plan.requeue_at is not None and decided == "stay":
         yield (
-            f"Next look at {plan.requeue_at:%H:%M:%S} UTC, in {span(plan.requeue_at - told.now)}; then"
-            f" every {spec.analysis.interval}."
+            f"Next look at {plan.requeue_at:%H:%M:%S} UTC, in {span(plan.requeue_at - told.now)};"
+            f" then every {spec.analysis.interval}."
         )
     on_trial = (
         status.phase is Phase.TRIAL
@@ -121,7 +120,7 @@ def _next(told: Explained) -> Iterator[str]:
             if status.candidate
             else status.step_since
         )
-        due += parse_duration(spec.strategy.steps[status.step].hold)
+        due += spec.strategy.steps[status.step].hold
         when = f"in {span(due - told.now)}" if due > told.now else ago(due, told.now)
         silent = (
             f"without evidence it waits up to {spec.analysis.max_hold} more, then"

@@ -9,7 +9,7 @@ from rollout_cli.cluster.kube_client import Access
 from rollout_cli.cluster.rollout import Rollout, read
 from rollout_cli.view.formatting import OF_VERDICT, Marks, ago, of_verdict, span
 from rollout_cli.view.terminal import Output, console, dump, for_programs, marks
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS
 
 
 def run(

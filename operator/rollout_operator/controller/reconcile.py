@@ -39,7 +39,10 @@ from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Phase, Revision, Status
 from rollout_operator.domain.credentials import Credentials, of_namespace
 from rollout_operator.domain.egress import DNS, Egress
-from rollout_operator.domain.machine.decide import READINESS_LOOK, Plan, commanded, decide
+from rollout_operator.domain.machine.commands import commanded
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
+from rollout_operator.domain.machine.schedule import READINESS_LOOK
 from rollout_operator.domain.observed import Claim, Observed, Workload
 from rollout_operator.domain.places import answers_at
 from rollout_operator.domain.route import Ways, asked_apart, asked_now

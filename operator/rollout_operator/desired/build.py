@@ -11,7 +11,7 @@ from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS, COMMITTED
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 from rollout_operator.domain.route import leads, traffic_of
 
 
