@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.explanation import Explained, Seen, explain, newest
-from rollout_cli.cluster.kube_client import Access
 from rollout_cli.cluster.prometheus import find
-from rollout_cli.cluster.rollout import read
+from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Refused
 from rollout_cli.view.formatting import OF_MEASUREMENT, Marks, ago, of_measurement, share, span
 from rollout_cli.view.terminal import console, marks
@@ -24,23 +24,17 @@ from rollout_operator.domain.observed import MetricsUnreachable, Series
 MOST_SERIES = 8
 
 
-def run(
-    name: str,
-    prometheus: str | None,
-    kubeconfig: str | None,
-    context: str | None,
-    namespace: str | None,
-) -> None:
+def run(connection: Connection, name: str, prometheus: str | None) -> None:
     """Do it."""
-    access = Access.connect(kubeconfig, context, namespace)
-    rollout = read(access, name)
+    kube = connection.open()
+    rollout = read(kube, name)
     if rollout.spec is None:
         raise Refused(
             f"{rollout.spec_error}: correct it, and lint it first with `kubectl modelrollout lint"
             " FILE`."
         )
-    source = find(access, prometheus)
-    told = explain(access, source, rollout, rollout.spec)
+    source = find(kube, prometheus)
+    told = explain(kube, source, rollout, rollout.spec)
     out = console()
     _where(told, out)
     for seen in told.gates:
@@ -106,8 +100,8 @@ def _next(told: Explained) -> Iterator[str]:
     yield f"If the operator looked now it would {decided}: {after.message}"
     if plan.requeue_at is not None and decided == "stay":
         yield (
-            f"Next look at {plan.requeue_at:%H:%M:%S} UTC, in {span(plan.requeue_at - told.now)};"
-            f" then every {spec.analysis.interval}."
+            f"Next look at {plan.requeue_at:%H:%M:%S} UTC, in"
+            f" {span(plan.requeue_at - told.now)}; then every {spec.analysis.interval}."
         )
     on_trial = (
         status.phase is Phase.TRIAL

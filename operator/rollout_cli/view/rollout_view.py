@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from rollout_cli.cluster.snapshot import Look, Pod
+from rollout_cli.api.snapshot import Pod, Snapshot
 from rollout_cli.view.formatting import (
     OF_MEASUREMENT,
     OF_VERDICT,
@@ -37,12 +37,12 @@ MOST_HISTORY = 4
 STABLE_STYLE, CANDIDATE_STYLE = "blue", "yellow"
 
 
-def picture(look: Look, width: int, marks: Marks) -> RenderableType:
+def picture(look: Snapshot, width: int, marks: Marks) -> RenderableType:
     """Everything, `width` columns wide."""
     return _Picture(look, width, marks).all()
 
 
-def said(look: Look) -> str:
+def said(look: Snapshot) -> str:
     """The sentence that says why the rollout stands where it does."""
     rollout, status = look.rollout, look.rollout.status
     if status.observed_generation < 0:
@@ -61,7 +61,7 @@ def said(look: Look) -> str:
 class _Picture:
     """The parts of a picture of one look."""
 
-    look: Look
+    look: Snapshot
     width: int
     marks: Marks
 

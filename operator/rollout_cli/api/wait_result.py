@@ -4,7 +4,7 @@ is there.
 
 from dataclasses import dataclass
 
-from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Exit
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.status import Attempt, Condition, Phase, Reason, Status, Verdict

@@ -4,14 +4,15 @@ from typing import Annotated
 
 import typer
 
-from rollout_cli.view.terminal import Output
+from rollout_cli.output_format import Output
 
 
 def names(incomplete: str) -> list[str]:
     """Completion: rollouts of the namespace that a shell would ask about; none where the cluster
     does not answer.
     """
-    from rollout_cli.complete import rollout_names  # noqa: PLC0415
+    # Deferred: it asks the cluster, and only completion of a name needs that.
+    from rollout_cli.cluster.completers import rollout_names  # noqa: PLC0415
 
     return [name for name in rollout_names() if name.startswith(incomplete)]
 

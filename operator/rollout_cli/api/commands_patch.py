@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.status import Phase
@@ -72,10 +72,8 @@ def _refusal(verb: Verb, rollout: Rollout) -> str:
         case Verb.PROMOTE | Verb.SKIP if status.phase is not Phase.TRIAL:
             return f"Nothing to {verb}: {here}, and only a candidate on trial can be."
         case Verb.SKIP if status.halted or (spec is not None and spec.paused):
-            return (
-                f"No step to skip: {rollout.name} is"
-                f" {'halted: abort, retry or promote' if status.halted else 'paused: resume it first'}."
-            )
+            held = "halted: abort, retry or promote" if status.halted else "paused: resume it first"
+            return f"No step to skip: {rollout.name} is {held}."
         case Verb.RETRY if status.phase is not Phase.ROLLED_BACK and not status.halted:
             return (
                 f"Nothing to retry: {here}. Only what was rolled back or halted can be tried again."

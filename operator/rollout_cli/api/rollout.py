@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from pydantic import ValidationError
 
-from rollout_cli.cluster.kube_client import Access, Object, rollouts_path
-from rollout_cli.exit_codes import Absent, Failure
+from rollout_cli.api.kubernetes import Object
+from rollout_cli.exit_codes import Failure
 from rollout_operator.domain.api.names import KIND
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Condition, Status
@@ -91,41 +91,7 @@ def bare(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
-def read(access: Access, name: str) -> Rollout:
-    """The rollout of this name; raises Absent with what there is instead."""
-    try:
-        return Rollout.of(access.get(rollouts_path(access.namespace, bare(name))))
-    except Absent as absent:
-        raise Absent(_instead(access, bare(name), str(absent))) from absent
-
-
-def read_all(access: Access, everywhere: bool) -> list[Rollout]:
-    """All rollouts of the namespace, or of all namespaces."""
-    try:
-        found: list[dict[str, Any]] = access.items(
-            rollouts_path("" if everywhere else access.namespace)
-        )
-    except Absent as absent:
-        raise Absent(NOT_INSTALLED) from absent
-    return [Rollout.of(raw) for raw in found]
-
-
 NOT_INSTALLED = (
     f"This cluster has no {KIND}s: install the operator first (docs/guides/install.md), or choose"
     " another --context."
 )
-
-
-def _instead(access: Access, name: str, message: str) -> str:
-    if "not found" not in message:
-        return NOT_INSTALLED
-    names = sorted(r["metadata"]["name"] for r in access.items(rollouts_path(access.namespace)))
-    there = (
-        f"There {'is' if len(names) == 1 else 'are'} {', '.join(names[:8])}"
-        if names
-        else "That namespace has none"
-    )
-    return (
-        f"There is no {KIND} {name!r} in namespace {access.namespace!r}. {there}; look elsewhere"
-        " with -n NAMESPACE, or `get -A`."
-    )
