@@ -9,6 +9,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rollout_model.load_policy import LoadPolicy
+
 _LETTERS = (
     r"A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff"
 )
@@ -66,7 +68,7 @@ class Settings(BaseModel):
     port: int = 8080
     max_body: int = 8 * 1024 * 1024
     max_rows: int = 100_000
-    max_model: int = 2 * 1024**3
+    max_model: int = LoadPolicy().max_bytes
     load_seconds: float = 600
     header_seconds: float = 10
     body_seconds: float = 30
@@ -97,6 +99,11 @@ class Settings(BaseModel):
     def version(self) -> str:
         """The version in the registry; "local" for a path."""
         return "local" if self.model_path is not None else re.sub(r"^.*[/@]", "", self.model_uri)
+
+    @property
+    def load_policy(self) -> LoadPolicy:
+        """What of it counts where a model is loaded, whoever loads it."""
+        return LoadPolicy(self.max_model, self.allow_pickle, self.model_digest, self.model_uri)
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
