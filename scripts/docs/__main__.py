@@ -12,8 +12,8 @@ from scripts.docs import api, links, pictures, prose, schema
 
 ROOT = Path(__file__).parents[2]
 MADE = {
-    ROOT / "docs" / "api.md": api.reference,
-    ROOT / "docs" / "modelrollout.schema.json": schema.text,
+    ROOT / "docs" / "reference" / "modelrollout.md": api.reference,
+    ROOT / "docs" / "reference" / "modelrollout.schema.json": schema.text,
 }
 
 
@@ -24,9 +24,7 @@ def main() -> None:
 
 @main.command()
 def write() -> None:
-    """Write docs/api.md and docs/modelrollout.schema.json, and lower the counts of pages that are
-    not in form yet.
-    """
+    """Write what is generated, and lower the counts of pages that are not in form yet."""
     for path, make in MADE.items():
         path.write_text(make())
         click.echo(f"wrote {path.relative_to(ROOT)}")

@@ -13,7 +13,7 @@ COLUMNS, WORDS = 100, 60
 """What a line and a paragraph may have at most."""
 ALONE = frozenset({"README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/README.md"})
 """Pages that are no chapter: they need not say for whom they are, nor what comes next."""
-APART = frozenset({"CHANGELOG.md", "docs/api.md"})
+APART = frozenset({"CHANGELOG.md", "docs/reference/modelrollout.md"})
 """Pages that are not held: entries that are merged as they come, and what is generated."""
 
 FENCE = re.compile(r"^\s*(```|~~~)")

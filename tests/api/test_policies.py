@@ -1,4 +1,4 @@
-"""The example policies of docs/policy.md, in a real API server: what they refuse, with which
+"""The example policies of docs/guides/policy.md, in a real API server: what they refuse, with which
 sentence, and what they let through.
 """
 

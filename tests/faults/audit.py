@@ -37,7 +37,7 @@ NEXT: dict[str, set[str]] = {
     "RolledBack": {"Pending", "Starting", "Promoting", "Promoted"},
     "Promoted": {"Pending", "Starting", "Promoting", "RolledBack", "Invalid"},
 }
-"""Which phase may follow which (docs/architecture.md)."""
+"""Which phase may follow which (docs/contributing/architecture.md)."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import kopf
 
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.controller.reconcile import Ports, reconcile
-from rollout_operator.controller.verdict_writeback import Reporter
-from rollout_operator.controller.watch_health import DOUBTFUL, LONGEST_ECHO
+from rollout_operator.controller.verdict_writeback import VerdictWriteback
+from rollout_operator.controller.watch_health import LONGEST_UNSEEN, OVERDUE
 from rollout_operator.errors import CallFailed
 from rollout_operator.handlers import Shell
 from rollout_operator.settings import Settings
@@ -222,12 +222,12 @@ class Telling:
         with contextlib.suppress(Cut):
             await self.tell()
         assert self.cut, f"there are {self.statuses} statuses"
-        self.now += timedelta(seconds=DOUBTFUL + 1)
+        self.now += timedelta(seconds=OVERDUE + 1)
         await self.shell.ask_after(self.ports.cluster)
 
     def trouble_later(self) -> str:
         """What /healthz says once every write must have come back."""
-        self.now += timedelta(seconds=LONGEST_ECHO + 1)
+        self.now += timedelta(seconds=LONGEST_UNSEEN + 1)
         return self.shell.health.trouble()
 
     async def _wrote(self, made: dict[str, Any]) -> None:
@@ -244,7 +244,7 @@ class Telling:
 
     async def _until(self, act: Act | None) -> Lists:
         """Go on until the act is due, and do it; for None, until nothing changes any more."""
-        look_at: datetime | None = self.now
+        requeue_at: datetime | None = self.now
         known: object = None
         for _ in range(MOST_LOOKS):
             lists = await self._played()
@@ -252,19 +252,19 @@ class Telling:
             resting = (
                 version == known
                 and not self.woken
-                and (look_at is None or look_at > self.now + FAR)
+                and (requeue_at is None or requeue_at > self.now + FAR)
             )
             if act is None and resting:
                 return lists
             if act is not None and due(act, lists, resting):
                 await perform(act, self.namespace, self.stage.api, self.world)
                 return lists
-            if version == known and look_at is not None and not self.woken:
-                self.now = max(self.now + A_MOMENT, look_at)
+            if version == known and requeue_at is not None and not self.woken:
+                self.now = max(self.now + A_MOMENT, requeue_at)
             else:
                 self.now += A_MOMENT
             known, self.woken = version, False
-            look_at = await self._look(lists)
+            requeue_at = await self._look(lists)
         raise AssertionError(
             f"after {MOST_LOOKS} looks {self.namespace} is still waiting for {act}:"
             f" {lists['ModelRollout']}"
@@ -281,7 +281,7 @@ class Telling:
         """One pass of the operator; after a kill the next process begins with what it reads."""
         self._feed(lists)
         self.past.append(lists)
-        look_at = await self._pass()
+        requeue_at = await self._pass()
         if self.cut:
             if self.order is Order.DELETED_AFTER:
                 self.shell.gone(
@@ -289,17 +289,17 @@ class Telling:
                     self.ports.store.known("ModelRollout", self.namespace)[self.namespace, NAME][0],
                 )
             raise Cut
-        # The reporter's tasks have their turn, as in a process that goes on.
+        # The writeback's tasks have their turn, as in a process that goes on.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         if self.killed:
             self.killed = False
-            await self.ports.reporter.close()
+            await self.ports.writeback.close()
             self._start()
             if self.fault in STALE:
                 await self._look_back()
             return self.now
-        return look_at
+        return requeue_at
 
     async def _pass(self) -> datetime | None:
         self.pass_ = asyncio.create_task(reconcile((self.namespace, NAME), self.ports, self.now))
@@ -369,9 +369,9 @@ class Telling:
             cluster=cluster,
             prometheus=ScriptedPrometheus(self.world, self.stage.session),
             registry=registry,
-            reporter=Reporter(registry, "{namespace}-{name}", wake=self._wake),
+            writeback=VerdictWriteback(registry, "{namespace}-{name}", wake=self._wake),
             image="localhost/rollouts/inference:test",
-            echoes=self.shell.echoes,
+            unseen_writes=self.shell.unseen_writes,
             environment={"LOG_LEVEL": "INFO"},
             drain=DRAIN,
         )

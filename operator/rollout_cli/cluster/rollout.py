@@ -111,8 +111,8 @@ def read_all(access: Access, everywhere: bool) -> list[Rollout]:
 
 
 NOT_INSTALLED = (
-    f"This cluster has no {KIND}s: install the operator first (docs/install.md), or choose another"
-    " --context."
+    f"This cluster has no {KIND}s: install the operator first (docs/guides/install.md), or choose"
+    " another --context."
 )
 
 

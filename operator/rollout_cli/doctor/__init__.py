@@ -30,7 +30,7 @@ def all_checks(
     try:
         found = rollouts()
     except Absent:
-        yield bad("rollouts", NOT_INSTALLED, "install the operator (docs/install.md)")
+        yield bad("rollouts", NOT_INSTALLED, "install the operator (docs/guides/install.md)")
     except Refused as refused:
         yield unknown("rollouts", str(refused))
     namespaces = sorted({one.namespace for one in found}) or [access.namespace]

@@ -54,8 +54,8 @@ def series(prometheus: Prometheus, one: Rollout) -> Iterator[Finding]:
     )
     if not told:
         todo = (
-            "scrape port 8081 of the operator with honor_labels: true (docs/install.md); gates do"
-            " not need it, alerts and `report` do"
+            "scrape port 8081 of the operator with honor_labels: true (docs/guides/install.md);"
+            " gates do not need it, alerts and `report` do"
         )
         yield warning(what, "the operator's own series of it are missing", todo)
 
@@ -138,9 +138,9 @@ def _scrape(name: str) -> str:
     if name == FEEDBACK:
         return (
             "send labels to /feedback/, and see that Prometheus scrapes the model pods"
-            " (docs/install.md)"
+            " (docs/guides/install.md)"
         )
     return (
         "see that Prometheus scrapes pods annotated prometheus.io/scrape, or enable modelPodMonitor"
-        " in the chart (docs/install.md)"
+        " in the chart (docs/guides/install.md)"
     )

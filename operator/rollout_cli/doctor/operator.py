@@ -29,7 +29,9 @@ def operator(access: Access, namespaces: Sequence[str]) -> Iterator[Finding]:
     """The operator's Deployment, its health, and its rights in these namespaces."""
     found = access.items("/apis/apps/v1/deployments", OPERATOR)
     if not found:
-        todo = "install it (docs/install.md); where it runs outside of the cluster, all is well"
+        todo = (
+            "install it (docs/guides/install.md); where it runs outside of the cluster, all is well"
+        )
         yield warning("operator", f"no Deployment with the label {OPERATOR}", todo)
         return
     found = [one for one in found if _looks_after(one, namespaces)]

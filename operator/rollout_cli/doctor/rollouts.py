@@ -32,7 +32,9 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
             what, one.spec_error, "correct the field; `kubectl modelrollout lint FILE` judges it"
         )
     elif status.invalid:
-        yield bad(what, status.invalid, "docs/troubleshooting.md has what to do about InvalidSpec")
+        yield bad(
+            what, status.invalid, "docs/reference/reasons.md has what to do about InvalidSpec"
+        )
     elif status.paused_since is not None:
         yield warning(
             what,
@@ -43,22 +45,22 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
         yield warning(
             what,
             f"{status.phase}: {status.reason}: {status.message}",
-            f"docs/troubleshooting.md has what to do about {status.reason}",
+            f"docs/reference/reasons.md has what to do about {status.reason}",
         )
-    elif status.refused:
+    elif status.api_rejection:
         yield bad(
             what,
-            f"{status.phase}, but {status.refused}",
-            "docs/troubleshooting.md has what to do about ObjectRefused",
+            f"{status.phase}, but {status.api_rejection}",
+            "docs/reference/reasons.md has what to do about ObjectRefused",
         )
     elif status.shortage is not None:
         yield bad(
             what,
             f"{status.phase}, but {status.shortage.message}",
-            "docs/troubleshooting.md has what to do about PodsNotReady",
+            "docs/reference/reasons.md has what to do about PodsNotReady",
         )
     elif status.unrouted is not None:
-        todo = f"docs/troubleshooting.md has what to do about {status.unrouted.reason}"
+        todo = f"docs/reference/reasons.md has what to do about {status.unrouted.reason}"
         yield bad(what, f"{status.phase}, but {status.unrouted.message}", todo)
     else:
         yield good(what, f"{status.phase}: {status.message}")
@@ -71,7 +73,7 @@ def _by_others(what: str, namespace: str, status: Status) -> Iterator[Finding]:
         (
             status.scaled,
             (
-                f"kubectl get hpa -n {namespace} shows autoscalers; docs/troubleshooting.md has"
+                f"kubectl get hpa -n {namespace} shows autoscalers; docs/reference/reasons.md has"
                 " more about ScaledByAnother"
             ),
         ),

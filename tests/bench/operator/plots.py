@@ -1,5 +1,7 @@
-"""Pictures of build/operator.json for docs/scaling.md: cost against the number of rollouts. `python
--m tests.bench.operator.plots`.
+"""Pictures of build/operator.json: cost against the number of rollouts.
+
+They stand in docs/guides/many-rollouts.md.
+`python -m tests.bench.operator.plots`
 """
 
 import json

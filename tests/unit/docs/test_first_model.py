@@ -14,7 +14,7 @@ from rollout_trainer.__main__ import main
 from rollout_trainer.recipe import Recipe
 
 ROOT = Path(__file__).parents[3]
-TEXT = (ROOT / "docs/first-model.md").read_text()
+TEXT = (ROOT / "docs/getting-started/first-model.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
 RECIPE, MANIFEST = (yaml.safe_load(block) for kind, block in BLOCKS if kind == "yaml")
 COMMANDS = [line for kind, block in BLOCKS if not kind for line in block.splitlines()]

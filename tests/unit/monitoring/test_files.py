@@ -27,8 +27,11 @@ RECORDED = {rule["record"] for rule in ALL if "record" in rule}
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_leads_to_its_runbook(name: str) -> None:
-    assert ALERTS[name]["annotations"]["runbook_url"] == f"docs/monitoring.md#{name.lower()}"
-    assert f"### {name}\n" in (ROOT / "docs" / "monitoring.md").read_text()
+    assert (
+        ALERTS[name]["annotations"]["runbook_url"]
+        == f"docs/operations/monitoring.md#{name.lower()}"
+    )
+    assert f"### {name}\n" in (ROOT / "docs" / "operations" / "monitoring.md").read_text()
     assert {"summary", "description"} <= ALERTS[name]["annotations"].keys()
     assert ALERTS[name]["labels"]["severity"] in {"info", "warning", "critical"}
 
@@ -111,9 +114,11 @@ def test_a_source_that_is_written_of_is_one_that_the_server_exports() -> None:
         )
         for value in values.split("|")
     }
-    assert {"docs/inference.md", "docs/monitoring.md", "monitoring/rules.test.yaml"} <= {
-        file for file, _ in named
-    }
+    assert {
+        "docs/reference/http-api.md",
+        "docs/operations/monitoring.md",
+        "monitoring/rules.test.yaml",
+    } <= {file for file, _ in named}
     assert sources() == {"training", "feedback"}
     assert {(file, value) for file, value in named if value not in sources()} == set()
 
