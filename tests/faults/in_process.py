@@ -243,7 +243,7 @@ class Telling:
 
     async def _until(self, act: Act | None) -> Lists:
         """Go on until the act is due, and do it; for None, until nothing changes any more."""
-        look_at: datetime | None = self.now
+        requeue_at: datetime | None = self.now
         known: object = None
         for _ in range(MOST_LOOKS):
             lists = await self._played()
@@ -255,19 +255,19 @@ class Telling:
             resting = (
                 version == known
                 and not self.woken
-                and (look_at is None or look_at > self.now + FAR)
+                and (requeue_at is None or requeue_at > self.now + FAR)
             )
             if act is None and resting:
                 return lists
             if act is not None and due(act, lists, resting):
                 await perform(act, self.namespace, self.stage.api, self.world)
                 return lists
-            if version == known and look_at is not None and not self.woken:
-                self.now = max(self.now + A_MOMENT, look_at)
+            if version == known and requeue_at is not None and not self.woken:
+                self.now = max(self.now + A_MOMENT, requeue_at)
             else:
                 self.now += A_MOMENT
             known, self.woken = version, False
-            look_at = await self._look(lists)
+            requeue_at = await self._look(lists)
         raise AssertionError(
             f"after {MOST_LOOKS} looks {self.namespace} is still waiting for {act}:"
             f" {lists['ModelRollout']}"
@@ -284,7 +284,7 @@ class Telling:
         """One pass of the operator; after a kill the next process begins with what it reads."""
         self._feed(lists)
         self.past.append(lists)
-        look_at = await self._pass()
+        requeue_at = await self._pass()
         if self.cut:
             if self.order is Order.DELETED_AFTER:
                 self.shell.gone(
@@ -302,7 +302,7 @@ class Telling:
             if self.fault in STALE:
                 await self._look_back()
             return self.now
-        return look_at
+        return requeue_at
 
     async def _pass(self) -> datetime | None:
         self.pass_ = asyncio.create_task(reconcile((self.namespace, NAME), self.ports, self.now))

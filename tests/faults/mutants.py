@@ -138,18 +138,18 @@ class Mutant(Telling):
         """So many passes of the operator, wherever they lead; returns when the last one wants the
         next.
         """
-        look_at: datetime | None = None
+        requeue_at: datetime | None = None
         for _ in range(times):
             lists = await self._played()
             self.now += timedelta(seconds=15)
-            look_at = await self._look(lists)
-        return look_at
+            requeue_at = await self._look(lists)
+        return requeue_at
 
     async def rest(self) -> Lists:
         """Go on until the status says how it ended and nothing changes any more; raises
         AssertionError where that never comes.
         """
-        look_at: datetime | None = self.now
+        requeue_at: datetime | None = self.now
         known: object = None
         for _ in range(MOST_LOOKS):
             lists = await self._played()
@@ -162,10 +162,12 @@ class Mutant(Telling):
             if unchanged and self._ended(lists["ModelRollout"][0]):
                 return lists
             self.now = (
-                max(self.now + A_MOMENT, look_at or self.now) if unchanged else self.now + A_MOMENT
+                max(self.now + A_MOMENT, requeue_at or self.now)
+                if unchanged
+                else self.now + A_MOMENT
             )
             known, self.woken = version, False
-            look_at = await self._look(lists)
+            requeue_at = await self._look(lists)
         raise AssertionError(
             f"never at rest: {self.failure} {json.dumps(lists['ModelRollout'][0])}"
         )
@@ -186,12 +188,12 @@ class Mutant(Telling):
         but stop this rollout.
         """
         try:
-            look_at = await reconcile((self.namespace, NAME), self.ports, self.now)
+            requeue_at = await reconcile((self.namespace, NAME), self.ports, self.now)
         except CallFailed as failure:
             self.failure = str(failure)
             return self.now + BACKOFF
         self.failure = ""
-        return look_at
+        return requeue_at
 
     async def reverted(self) -> Object:
         """Go back to the seed; what the cluster is then."""

@@ -105,9 +105,9 @@ def _next(told: Explained) -> Iterator[str]:
     if after.phase is Phase.TRIAL and after.step != status.step:
         decided = f"go to step {(after.step or 0) + 1}"
     yield f"If the operator looked now it would {decided}: {after.message}"
-    if plan.look_at is not None and decided == "stay":
+    if plan.requeue_at is not None and decided == "stay":
         yield (
-            f"Next look at {plan.look_at:%H:%M:%S} UTC, in {span(plan.look_at - told.now)}; then"
+            f"Next look at {plan.requeue_at:%H:%M:%S} UTC, in {span(plan.requeue_at - told.now)}; then"
             f" every {spec.analysis.interval}."
         )
     on_trial = (

@@ -63,6 +63,6 @@ def _answer(rollout: Rollout) -> tuple[object, ...]:
         status.phase,
         status.step,
         status.halted,
-        status.honoured,
+        status.handled_commands,
         status.paused_since,
     )

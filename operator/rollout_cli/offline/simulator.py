@@ -70,7 +70,7 @@ def replay(spec: Spec, source: Source, first_deploy: bool = False) -> Iterator[M
             status.halted,
         )
         yield moment
-        later = plan.look_at or now
+        later = plan.requeue_at or now
         over = source.end is not None and later > source.end
         if moment.ends or over or later > source.start + LONGEST:
             return

@@ -44,7 +44,7 @@ from rollout_operator.domain.places import answers_at
 from rollout_operator.domain.route import Ways, asked_apart, asked_now
 from rollout_operator.domain.route_probe import Way
 from rollout_operator.domain.scaling import put_back, sentence, waits
-from rollout_operator.domain.verdicts import Report, due, later
+from rollout_operator.domain.verdicts import Report, after, pending
 from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
     news = await act(rollout.raw, seen, plan, ports)
     contests = ports.store.contests(key, now).values()
     looks = (
-        plan.look_at,
+        plan.requeue_at,
         *(moment for c in contests for moment in (c.due, c.over) if moment > now),
     )
     return now if news else min(filter(None, looks), default=None)
@@ -274,9 +274,9 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         unaccepted=ways.asked_for(held_up) if ways is not None else "",
         heard=answers.heard,
         claims=ways.claims if ways is not None else (),
-        refused=refusal.told(now - REFUSED_AFTER),
-        refusing=refusal.message,
-        foreign=refusal.foreign,
+        api_rejection=refusal.told(now - REFUSED_AFTER),
+        api_rejection_now=refusal.message,
+        name_taken=refusal.foreign,
         scaled=_scaled(key, rollout, children, ports, now),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
@@ -376,7 +376,7 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
         # A new process has shown nothing yet of a rollout at rest.
         metrics.show(key, plan.status)
     grounds = Grounds(raw, ports.store, ports.cluster, proven=asked if decided else None)
-    if (report := due(plan.status)) is not None and not ports.reporter.knows(
+    if (report := pending(plan.status)) is not None and not ports.reporter.knows(
         seen.uid, report.attempt
     ):
         await grounds.still()
@@ -395,11 +395,11 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
 
 async def _tell(raw: dict[str, Any], plan: Plan, ports: Ports) -> None:
     key = key_of(raw["metadata"])
-    for note in plan.notes:
-        log.info("%s/%s: %s: %s", *key, note.reason, note.message)
-        once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{note.reason}/{plan.status.phase_since}"
+    for event in plan.events:
+        log.info("%s/%s: %s: %s", *key, event.reason, event.message)
+        once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{event.reason}/{plan.status.phase_since}"
         try:
-            await ports.cluster.tell(raw, note.kind, note.reason, note.message, once)
+            await ports.cluster.tell(raw, event.kind, event.reason, event.message, once)
         except CallFailed as failure:
             log.warning("%s: Event not posted: %s", key[1], failure)
 
@@ -507,7 +507,7 @@ async def told_later(cluster: Cluster, key: Key, uid: str, attempt: int) -> list
     except Gone:
         return []
     return (
-        later(Status.model_validate(raw["status"]), attempt)
+        after(Status.model_validate(raw["status"]), attempt)
         if raw["metadata"]["uid"] == uid
         else []
     )

@@ -127,18 +127,18 @@ class Engine:
         return min(LONGEST_SLEEP, max(0.0, (self._heap[0][0] - utc_now()).total_seconds()))
 
     async def _look(self, key: Key, due: datetime) -> None:
-        look_at: datetime | None = None
+        requeue_at: datetime | None = None
         rivals = self.ports.store.rivals(key)
         try:
             async with asyncio.timeout(PASS_TIMEOUT):
                 with metrics.RECONCILE_SECONDS.time():
-                    look_at = await self._pass(key, self.ports, utc_now())
+                    requeue_at = await self._pass(key, self.ports, utc_now())
             metrics.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
             self._failures.pop(key, None)
         except (
             Exception
         ) as failure:  # whatever it is, this rollout is looked at again and the others go on
-            look_at = await self._failed(key, failure)
+            requeue_at = await self._failed(key, failure)
         finally:
             self._turns.give()
             del self._running[key]
@@ -148,9 +148,11 @@ class Engine:
             elif news:
                 # After a failure the backoff holds even if something changed: a broken rollout must
                 # not spin.
-                self._schedule(key, look_at if key in self._failures and look_at else utc_now())
-            elif look_at is not None:
-                self._schedule(key, look_at)
+                self._schedule(
+                    key, requeue_at if key in self._failures and requeue_at else utc_now()
+                )
+            elif requeue_at is not None:
+                self._schedule(key, requeue_at)
             # A former way that has gone frees its place for another, whom no watch tells: this
             # process has written the status itself.
             for one in {*rivals} ^ {*self.ports.store.rivals(key)}:

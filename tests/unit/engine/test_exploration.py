@@ -312,7 +312,7 @@ def look(state: State, metric: str, registry: str) -> Plan:
             workloads=workloads,
             stable_endpoints=frozenset({selected} & state.ready),
             answers={Metric.ACCURACY: answer(state, metric)},
-            refused=trouble,
+            api_rejection=trouble,
             route_trouble=trouble or ways.in_use(),
             unaccepted=refused,
             heard=(Heard() if state.leads else Heard("HTTP 404")) if asked else None,
@@ -711,7 +711,7 @@ def settle(state: State, metric: str, ready: bool) -> State:
             and plan.status.phase in AT_REST
             and not plan.status.retiring
         )
-        due = max(plan.look_at or state.now, state.now + timedelta(seconds=0.01))
+        due = max(plan.requeue_at or state.now, state.now + timedelta(seconds=0.01))
         state = replace(state, status=plan.status, live=plan.status, now=due)
         if resting:
             break

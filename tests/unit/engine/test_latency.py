@@ -184,7 +184,7 @@ def test_a_stable_without_the_bucket_is_told_by_one_event() -> None:
                 baseline=baseline,
             )
         )
-        told += [note.message for note in plan.notes if BY_HAND in note.message]
+        told += [note.message for note in plan.events if BY_HAND in note.message]
         status = plan.status
     assert len(told) == 1
 

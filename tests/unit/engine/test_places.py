@@ -310,9 +310,9 @@ def test_a_foreign_route_that_was_there_before_has_the_place(
     plan = decide(replace(seen, route_trouble=ways.in_use(), unaccepted=ways.asked_for()))
     conditions = {c.type: c for c in plan.status.conditions}
     assert "Ingress web/shop" in conditions["HostShared"].message, "said in any case"
-    assert Reason.HOST_SHARED in {note.reason for note in plan.notes}
+    assert Reason.HOST_SHARED in {note.reason for note in plan.events}
     assert Reason.HOST_SHARED not in {
-        note.reason for note in decide(replace(seen, status=plan.status)).notes
+        note.reason for note in decide(replace(seen, status=plan.status)).events
     }, "once"
     if status.phase is not Phase.TRIAL:
         assert (conditions["Ready"].status == "True") is not taken

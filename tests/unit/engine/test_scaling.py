@@ -91,11 +91,11 @@ def test_who_scales_is_told_once_and_forgotten() -> None:
     assert "spec.replicas of the ModelRollout" in said
     look = observed(5, spec=spec(), status=promoted_1(), workloads=ready(revision(1)), scaled=said)
     plan = decide(look)
-    assert (plan.status.scaled, [(n.kind, n.reason, n.message) for n in plan.notes]) == (
+    assert (plan.status.scaled, [(n.kind, n.reason, n.message) for n in plan.events]) == (
         said,
         [("Warning", Reason.SCALED_BY_ANOTHER, said)],
     )
     again = decide(replace(look, now=at(9), status=plan.status))
-    assert (again.status, again.notes) == (plan.status, ())
+    assert (again.status, again.events) == (plan.status, ())
     over = decide(replace(look, now=at(99), status=plan.status, scaled=""))
-    assert (over.status.scaled, over.notes) == ("", ())
+    assert (over.status.scaled, over.events) == ("", ())

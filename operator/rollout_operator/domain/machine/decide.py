@@ -84,7 +84,7 @@ def commanded(annotations: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class EventToPost:
     """Something worth an Event: a transition and its reason."""
 
     kind: Literal["Normal", "Warning"]
@@ -99,8 +99,8 @@ class Plan:
     """
 
     status: Status
-    notes: tuple[Note, ...] = ()
-    look_at: datetime | None = None
+    events: tuple[EventToPost, ...] = ()
+    requeue_at: datetime | None = None
 
 
 def decide(seen: Observed) -> Plan:
@@ -118,7 +118,7 @@ def decide(seen: Observed) -> Plan:
         seen = replace(seen, status=seen.status.model_copy(update=known))
     plan = _in_place(seen, _next(seen))
     return _finish(
-        seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status, notes=())
+        seen, plan if _is_news(seen, plan) else replace(plan, status=seen.status, events=())
     )
 
 
@@ -281,7 +281,7 @@ _BLANK: dict[str, Any] = {
     "gates": (),
     "no_evidence_since": None,
     "halted": False,
-    "honoured": (),
+    "handled_commands": (),
     "verdict": None,
 }
 """What an attempt leaves behind nothing of."""
@@ -303,7 +303,7 @@ def _resolve(seen: Observed, spec: Spec) -> Plan:
                 Phase.PENDING,
                 Reason.RESOLVING,
                 f"Resolving {spec.model_uri}.",
-                look_at=seen.now,
+                requeue_at=seen.now,
             )
         case RegistryUnreachable(message):
             return _enter(
@@ -311,7 +311,7 @@ def _resolve(seen: Observed, spec: Spec) -> Plan:
                 Phase.PENDING,
                 Reason.REGISTRY_UNREACHABLE,
                 message,
-                look_at=seen.now + REGISTRY_RETRY,
+                requeue_at=seen.now + REGISTRY_RETRY,
             )
         case NotFound(message):
             return _invalid(seen, Reason.MODEL_VERSION_NOT_FOUND, message)
@@ -335,7 +335,7 @@ def _resolve(seen: Observed, spec: Spec) -> Plan:
 
 
 def _invalid(seen: Observed, reason: Reason, message: str) -> Plan:
-    return _enter(seen, Phase.INVALID, reason, message, look_at=seen.now + INVALID_RETRY)
+    return _enter(seen, Phase.INVALID, reason, message, requeue_at=seen.now + INVALID_RETRY)
 
 
 def _begin(seen: Observed, spec: Spec, candidate: Revision) -> Plan:
@@ -474,7 +474,10 @@ def _trial(seen: Observed, spec: Spec) -> Plan:
         plan = _weigh(_with_figures(seen, gates, evidence), spec, (*gates, *more), since)
     return replace(
         plan,
-        notes=(*plan.notes, *(Note("Warning", Reason.LABELS_TOO_SLOW, g.message) for g in late)),
+        events=(
+            *plan.events,
+            *(EventToPost("Warning", Reason.LABELS_TOO_SLOW, g.message) for g in late),
+        ),
     )
 
 
@@ -588,7 +591,7 @@ def _weigh(seen: Observed, spec: Spec, gates: tuple[GateStatus, ...], since: dat
             seen,
             Reason.MEASURING,
             _step_message(seen, spec, gates),
-            look_at=min(due, _tick(seen, spec)),
+            requeue_at=min(due, _tick(seen, spec)),
             no_evidence_since=None,
         )
     return _advance(
@@ -632,19 +635,19 @@ def _without_evidence(seen: Observed, spec: Spec, due: datetime, silent: list[Ga
             seen,
             Reason.MEASURING,
             f"Measuring: {said}.",
-            look_at=min(due, _tick(seen, spec)),
+            requeue_at=min(due, _tick(seen, spec)),
             no_evidence_since=None,
         )
     waiting_since = seen.status.no_evidence_since or seen.now
     give_up = waiting_since + parse_duration(spec.analysis.max_hold)
     if seen.now < give_up:
         message = f"Holding at weight {seen.status.weight}: {said}."
-        look_at = min(give_up, _tick(seen, spec))
+        requeue_at = min(give_up, _tick(seen, spec))
         return _stay(
             seen,
             Reason.WAITING_FOR_EVIDENCE,
             message,
-            look_at=look_at,
+            requeue_at=requeue_at,
             no_evidence_since=waiting_since,
         )
     reason = (
@@ -734,7 +737,7 @@ def _shifting(seen: Observed, spec: Spec) -> Plan:
             seen, Reason.UNSTABLE, f"The pods of {candidate.uri} were lost while it took over."
         )
     if seen.now < (drained := _since(seen) + seen.drain):
-        return _stay(seen, look_at=drained)
+        return _stay(seen, requeue_at=drained)
     if _workload(seen, candidate).ready < candidate.replicas or seen.route_trouble:
         return _overdue(seen, spec) or _wait(seen, spec)
     return _enter(
@@ -754,7 +757,7 @@ def _switching(seen: Observed, spec: Spec) -> Plan:
     if seen.status.stable is None:
         return _promoted(seen)
     if seen.now < (drained := _since(seen) + seen.drain):
-        return _stay(seen, look_at=drained)
+        return _stay(seen, requeue_at=drained)
     if spec.traffic.provider is Provider.INGRESS:
         # Nobody tells when a canary Ingress is closed: its Service is kept until the old pods go,
         # and that is long enough.
@@ -770,7 +773,7 @@ def _switching(seen: Observed, spec: Spec) -> Plan:
 
 def _settling(seen: Observed, spec: Spec) -> Plan:
     follows = _router_follows(seen, spec)
-    return _stay(seen, look_at=follows) if seen.now < follows else _promoted(seen)
+    return _stay(seen, requeue_at=follows) if seen.now < follows else _promoted(seen)
 
 
 def _router_follows(seen: Observed, spec: Spec) -> datetime:
@@ -812,7 +815,7 @@ def _rolling_back(seen: Observed, spec: Spec) -> Plan:
     """Keep the candidate's pods until no request can reach them; then they go."""
     status, candidate = seen.status, _candidate(seen)
     if seen.now < (follows := _router_follows(seen, spec)):
-        return _stay(seen, look_at=follows)
+        return _stay(seen, requeue_at=follows)
     if status.verdict is Verdict.CANCELLED:
         closed = _closed(status, seen.now, Verdict.CANCELLED, status.reason, status.message)
         return _enter(
@@ -845,7 +848,7 @@ def _command(seen: Observed, spec: Spec) -> Plan | None:
         for v in COMMANDS
         if seen.commands.get(v) == str(status.attempt)
         and status.attempt
-        and v not in status.honoured
+        and v not in status.handled_commands
     ]
     tried = status.phase is Phase.TRIAL
     for verb in given:
@@ -858,7 +861,10 @@ def _command(seen: Observed, spec: Spec) -> Plan | None:
             return _promote(seen, spec, Reason.PROMOTED_BY_COMMAND, message)
         if verb == "skip" and tried and not status.halted and not spec.paused:
             skipped = replace(
-                seen, status=status.model_copy(update={"honoured": (*status.honoured, "skip")})
+                seen,
+                status=status.model_copy(
+                    update={"handled_commands": (*status.handled_commands, "skip")}
+                ),
             )
             return _advance(
                 skipped, spec, Reason.PROMOTED_BY_COMMAND, "the step was skipped by annotation"
@@ -891,9 +897,13 @@ def _unheeded(seen: Observed, verb: str, instead: str) -> Plan:
     """Say once that a command comes too late, and what helps."""
     status = seen.status
     message = _clip(f"{status.message} {instead}".strip())
-    said = status.model_copy(update={"message": message, "honoured": (*status.honoured, verb)})
+    said = status.model_copy(
+        update={"message": message, "handled_commands": (*status.handled_commands, verb)}
+    )
     return Plan(
-        said, (Note("Warning", status.reason, f"{verb} comes too late. {message}"),), seen.now
+        said,
+        (EventToPost("Warning", status.reason, f"{verb} comes too late. {message}"),),
+        seen.now,
     )
 
 
@@ -954,7 +964,7 @@ def _resume(seen: Observed) -> Plan:
     moved: dict[str, Any] = {
         name: clock + slept if clock is not None else None for name, clock in clocks.items()
     }
-    return _stay(seen, look_at=seen.now, paused_since=None, **moved)
+    return _stay(seen, requeue_at=seen.now, paused_since=None, **moved)
 
 
 # --- small parts ---
@@ -966,7 +976,7 @@ def _enter(
     reason: Reason,
     message: str,
     *,
-    look_at: datetime | None = None,
+    requeue_at: datetime | None = None,
     kind: str = "",
     **changes: Any,
 ) -> Plan:
@@ -987,12 +997,12 @@ def _enter(
     }
     if entered:
         update["phase_since"] = now
-    note = Note("Warning" if warns else "Normal", reason, _clip(message))
-    resting = phase in AT_REST and look_at is None
+    event = EventToPost("Warning" if warns else "Normal", reason, _clip(message))
+    resting = phase in AT_REST and requeue_at is None
     return Plan(
         status.model_copy(update=update),
-        (note,) if told else (),
-        look_at if look_at or resting else now,
+        (event,) if told else (),
+        requeue_at if requeue_at or resting else now,
     )
 
 
@@ -1033,7 +1043,7 @@ def _enter_step(seen: Observed, spec: Spec, step: int | None, **changes: Any) ->
         Phase.TRIAL,
         Reason.MEASURING,
         message,
-        look_at=min(_tick(seen, spec), _due(moved, spec, seen.now)),
+        requeue_at=min(_tick(seen, spec), _due(moved, spec, seen.now)),
         **entered,
     )
 
@@ -1056,18 +1066,18 @@ def _stay(
     reason: Reason | None = None,
     message: str = "",
     *,
-    look_at: datetime | None = None,
+    requeue_at: datetime | None = None,
     **changes: Any,
 ) -> Plan:
     if reason is not None:
         changes |= {"reason": reason, "message": _clip(message)}
-    return Plan(seen.status.model_copy(update=changes), (), look_at)
+    return Plan(seen.status.model_copy(update=changes), (), requeue_at)
 
 
 def _wait(seen: Observed, spec: Spec, reason: Reason | None = None, message: str = "") -> Plan:
     """Wait for pods or endpoints; look at times, because an event may have been lost."""
     return _stay(
-        seen, reason, message, look_at=min(_deadline(seen, spec), seen.now + READINESS_LOOK)
+        seen, reason, message, requeue_at=min(_deadline(seen, spec), seen.now + READINESS_LOOK)
     )
 
 
@@ -1120,7 +1130,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     """Let go of revisions whose time is over, stamp generation and conditions, and see that nothing
     is looked at too late.
     """
-    status, now, look_at = plan.status, seen.now, plan.look_at
+    status, now, requeue_at = plan.status, seen.now, plan.requeue_at
     if seen.spec is not None:
         delay = max(parse_duration(seen.spec.strategy.scale_down_delay), seen.drain)
         retiring = tuple(r for r in status.retiring if now < r.since + delay)[:20]
@@ -1129,8 +1139,8 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
             if "@" in seen.spec.model_uri and status.phase in AT_REST
             else ()
         )
-        look_at = min(
-            filter(None, (look_at, *follow, *(r.since + delay for r in retiring))), default=None
+        requeue_at = min(
+            filter(None, (requeue_at, *follow, *(r.since + delay for r in retiring))), default=None
         )
         if retiring != status.retiring:
             status = status.model_copy(update={"retiring": retiring})
@@ -1142,7 +1152,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     # the spec is right again.
     told_of = {
         "invalid": _clip(seen.spec_error),
-        "refused": _refused(seen, status),
+        "api_rejection": _api_rejection(seen, status),
         "scaled": _clip(seen.scaled),
     }
     status = status.model_copy(update={k: v for k, v in told_of.items() if v != getattr(status, k)})
@@ -1151,8 +1161,8 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
         and (waits_for := _waits_for(seen, status)) != status.waits_for
     ):
         status = status.model_copy(update={"waits_for": waits_for})
-    if seen.refused or seen.refusing:
-        look_at = min(filter(None, (look_at, now + INVALID_RETRY)))
+    if seen.api_rejection or seen.api_rejection_now:
+        requeue_at = min(filter(None, (requeue_at, now + INVALID_RETRY)))
     if (shortage := _shortage(seen, status)) != status.shortage:
         status = status.model_copy(update={"shortage": shortage})
     if shortage is not None and seen.spec is not None and not shortage.stalled:
@@ -1160,9 +1170,9 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
             shortage.since + READINESS_LOOK,
             shortage.since + parse_duration(seen.spec.strategy.progress_deadline),
         )
-        look_at = min(filter(None, (look_at, *(m for m in moments if m > now))), default=None)
+        requeue_at = min(filter(None, (requeue_at, *(m for m in moments if m > now))), default=None)
     status = routed(seen, status)
-    look_at = min(filter(None, (look_at, *looks(seen, status, READINESS_LOOK))), default=None)
+    requeue_at = min(filter(None, (requeue_at, *looks(seen, status, READINESS_LOOK))), default=None)
     status = status.model_copy(update={"observed_generation": seen.generation})
     status = status.model_copy(update={"conditions": conditions(status, now)})
     by_others = (
@@ -1170,24 +1180,24 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
         (Reason.SCALED_BY_ANOTHER, status.scaled, seen.status.scaled),
     )
     news = (
-        Note("Warning", reason, said)
+        EventToPost("Warning", reason, said)
         for reason, said, before in by_others
         if said and said != before
     )
-    return replace(plan, status=status, look_at=look_at, notes=(*plan.notes, *news))
+    return replace(plan, status=status, requeue_at=requeue_at, events=(*plan.events, *news))
 
 
-def _refused(seen: Observed, status: Status) -> str:
+def _api_rejection(seen: Observed, status: Status) -> str:
     """What the API server says against an object, where it is to be said.
 
     On the way it holds the attempt like any trouble of the route; what has come to rest must not
     look well. Another's object of the name does not go by itself, and is told at once. What comes
     to rest meanwhile has never looked well; what was well is given a while.
     """
-    if status.phase not in AT_REST and not seen.foreign:
+    if status.phase not in AT_REST and not seen.name_taken:
         return ""
-    at_once = seen.status.phase not in AT_REST or bool(seen.status.refused)
-    return _clip(seen.refused or (seen.refusing if at_once else ""))
+    at_once = seen.status.phase not in AT_REST or bool(seen.status.api_rejection)
+    return _clip(seen.api_rejection or (seen.api_rejection_now if at_once else ""))
 
 
 def _waits_for(seen: Observed, status: Status) -> str:
@@ -1217,7 +1227,7 @@ def _in_place(seen: Observed, plan: Plan) -> Plan:
         )
     resized = stable.model_copy(update={"resources": spec.resources})
     return replace(
-        plan, status=plan.status.model_copy(update={"stable": resized}), look_at=seen.now
+        plan, status=plan.status.model_copy(update={"stable": resized}), requeue_at=seen.now
     )
 
 
@@ -1249,7 +1259,7 @@ def _shortage(seen: Observed, status: Status) -> Shortage | None:
     before = None if resized else status.shortage
     since = before.since if before is not None else seen.now
     stalled = seen.now >= since + parse_duration(seen.spec.strategy.progress_deadline)
-    trouble = workload.trouble or seen.refused
+    trouble = workload.trouble or seen.api_rejection
     message = _clip(
         f"{count} of {_pods(wanted)} of {status.stable.uri} {'is' if wanted == 1 else 'are'}"
         f" Ready{how}. {trouble}".strip()
