@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
-from scripts.docs import api, links, pictures, prose, schema
+from scripts.docs import api, environment, helm_values, links, pictures, prose, schema
 
 ROOT = Path(__file__).parents[2]
 MADE = {
     ROOT / "docs" / "reference" / "modelrollout.md": api.reference,
+    ROOT / "docs" / "reference" / "helm-values.md": helm_values.reference,
+    ROOT / "docs" / "reference" / "environment.md": environment.reference,
     ROOT / "docs" / "reference" / "modelrollout.schema.json": schema.text,
 }
 
