@@ -17,17 +17,17 @@ from prometheus_client import start_http_server
 from rollout_operator import metrics
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.adapters.login import login
-from rollout_operator.adapters.model_registry import Registry, authorization
+from rollout_operator.adapters.model_registry import ModelRegistry, authorization
 from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.router_probe import Routers, session
 from rollout_operator.controller.cache import Event, Key, Store, at_rest, event_of, key_of
 from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
 from rollout_operator.controller.informer import Watching, WatchingClaims
-from rollout_operator.controller.reconcile import Ports, told_later
+from rollout_operator.controller.reconcile import Ports, verdicts_after
 from rollout_operator.controller.resync import OWNED_KINDS, every, resync
-from rollout_operator.controller.verdict_writeback import Reporter
-from rollout_operator.controller.watch_health import DOUBTFUL, Echoes, Health, served
-from rollout_operator.controller.workqueue import LONGEST_SLEEP, Engine
+from rollout_operator.controller.verdict_writeback import VerdictWriteback
+from rollout_operator.controller.watch_health import OVERDUE, Health, UnseenWrites, serve_health
+from rollout_operator.controller.workqueue import LONGEST_SLEEP, WorkQueue
 from rollout_operator.desired.common import Gateways
 from rollout_operator.domain.api.names import GROUP, KIND, PLURAL, SHARD, VERSION
 from rollout_operator.errors import CallFailed, Gone
@@ -118,9 +118,9 @@ class Shell:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self.store = Store(settings.gateway_namespace)
-        self.echoes = Echoes(clock)
-        self.engine: Engine | None = None
-        self.health = Health(self._queue, self.echoes.trouble)
+        self.unseen_writes = UnseenWrites(clock)
+        self.queue: WorkQueue | None = None
+        self.health = Health(self._queue, self.unseen_writes.trouble)
         self._exit = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
@@ -131,18 +131,18 @@ class Shell:
         of_routers = await self._exit.enter_async_context(session())
         cluster = await Cluster.connect(login, self.settings.write_limit, self.settings.shard)
         self._exit.push_async_callback(cluster.close)
-        registry = Registry(self.settings.registry_url, of_registry, authorization(os.environ))
-        reporter = Reporter(
-            registry, self.settings.registry_alias, partial(told_later, cluster), self.wake
+        registry = ModelRegistry(self.settings.registry_url, of_registry, authorization(os.environ))
+        writeback = VerdictWriteback(
+            registry, self.settings.registry_alias, partial(verdicts_after, cluster), self.wake
         )
-        self._exit.push_async_callback(reporter.close)
+        self._exit.push_async_callback(writeback.close)
         ports = Ports(
             store=self.store,
             cluster=cluster,
             prometheus=Prometheus(self.settings.prometheus_url, of_prometheus),
             registry=registry,
-            reporter=reporter,
-            echoes=self.echoes,
+            writeback=writeback,
+            unseen_writes=self.unseen_writes,
             image=self.settings.inference_image,
             environment=self.settings.model_environment,
             drain=self.settings.router_drain,
@@ -151,10 +151,10 @@ class Shell:
             feedback_key=self.settings.feedback_key,
             routers=Routers(of_routers, cluster.read) if self.settings.routes_ask else None,
         )
-        self.engine = Engine(ports, turns=ports.turns)
+        self.queue = WorkQueue(ports, turns=ports.turns)
         with opening("HEALTH_PORT", self.settings.health_port):
             await self._exit.enter_async_context(
-                served(self.settings.health_port, self.health.trouble, self.store.count)
+                serve_health(self.settings.health_port, self.health.trouble, self.store.count)
             )
         metrics.ROLLOUTS.set_function(self.store.count)
         loop = asyncio.get_running_loop()
@@ -179,14 +179,14 @@ class Shell:
         await asyncio.gather(*(one.listed.wait() for one in watched))
         for ns in namespaces:
             await self.learn(cluster, ns)
-        self._exit.push_async_callback(_end, asyncio.create_task(self.engine.run(), name="engine"))
+        self._exit.push_async_callback(_end, asyncio.create_task(self.queue.run(), name="queue"))
         once = partial(resync, self.store, cluster, self.settings.namespaces, self.wake, self.gone)
         comparing = asyncio.create_task(
             every(self.settings.resync.total_seconds(), once), name="resync"
         )
         self._exit.push_async_callback(_end, comparing)
         asking = asyncio.create_task(
-            every(DOUBTFUL / 6, partial(self.ask_after, cluster)), name="doubts"
+            every(OVERDUE / 6, partial(self.ask_after, cluster)), name="unseen writes"
         )
         self._exit.push_async_callback(_end, asking)
 
@@ -212,13 +212,13 @@ class Shell:
                 log.warning("ModelRollouts could not be listed, tried again: %s", failure)
                 await asyncio.sleep(1)
         for key, rests in found.items():
-            if rests and self.engine is not None:
-                self.engine.meet(key)
+            if rests and self.queue is not None:
+                self.queue.enqueue_initial(key)
             else:
                 self.wake(key)
 
     def _queue(self) -> str:
-        still = time.monotonic() - self.engine.turned if self.engine is not None else 0.0
+        still = time.monotonic() - self.queue.turned if self.queue is not None else 0.0
         most = 3 * LONGEST_SLEEP
         return (
             f"The queue has not been looked at for more than {most:.0f} s." if still > most else ""
@@ -232,14 +232,14 @@ class Shell:
             self.gone(key, meta["uid"])
             return
         rivals = self.store.rivals(key)
-        self.echoes.heard(key, int(meta["resourceVersion"]))
+        self.unseen_writes.seen(key, int(meta["resourceVersion"]))
         # What this process wrote itself is known already, and nothing new.
         if not self.store.put_rollout(raw):
             return
         if moved := set(rivals) ^ set(self.store.rivals(key)):
             self.meet_again(moved)
-        if event is None and at_rest(raw) and self.engine is not None:
-            self.engine.meet(key)
+        if event is None and at_rest(raw) and self.queue is not None:
+            self.queue.enqueue_initial(key)
         else:
             self.wake(key, event_of(KIND, meta))
 
@@ -247,14 +247,14 @@ class Shell:
         """The ModelRollout with this uid is gone; another may have taken its name meanwhile."""
         rivals = self.store.rivals(key)
         self.store.drop(KIND, key, key[1], uid)
-        if self.engine is not None:
-            self.engine.ports.reporter.forget(uid)
+        if self.queue is not None:
+            self.queue.ports.writeback.forget(uid)
         if self.store.has(key):
             return
         self.meet_again(rivals)
-        self.echoes.forget(key)
-        if self.engine is not None:
-            self.engine.forget(key)
+        self.unseen_writes.forget(key)
+        if self.queue is not None:
+            self.queue.forget(key)
 
     async def ask_after(self, cluster: Cluster) -> None:
         """Ask the API server after rollouts whose writes are long in coming back: no watch tells of
@@ -262,7 +262,7 @@ class Shell:
 
         Raises CallFailed where it does not answer.
         """
-        for key in self.echoes.doubtful():
+        for key in self.unseen_writes.overdue():
             known = self.store.rollout(key)
             uid = known["metadata"]["uid"] if known is not None else ""
             try:
@@ -280,8 +280,8 @@ class Shell:
 
     def wake(self, key: Key, event: Event | None = None) -> None:
         """Look at this rollout now."""
-        if self.engine is not None and self.store.has(key):
-            self.engine.wake(key, event)
+        if self.queue is not None and self.store.has(key):
+            self.queue.enqueue(key, event)
 
     def meet_again(self, rivals: Iterable[Key]) -> None:
         """Look at those that share a host and path with a rollout that has come, moved or gone."""

@@ -16,8 +16,8 @@ import kopf
 
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.controller.reconcile import Ports, reconcile
-from rollout_operator.controller.verdict_writeback import Reporter
-from rollout_operator.controller.watch_health import DOUBTFUL, LONGEST_ECHO
+from rollout_operator.controller.verdict_writeback import VerdictWriteback
+from rollout_operator.controller.watch_health import LONGEST_UNSEEN, OVERDUE
 from rollout_operator.errors import CallFailed
 from rollout_operator.handlers import Shell
 from rollout_operator.settings import Settings
@@ -221,12 +221,12 @@ class Telling:
         with contextlib.suppress(Cut):
             await self.tell()
         assert self.cut, f"there are {self.statuses} statuses"
-        self.now += timedelta(seconds=DOUBTFUL + 1)
+        self.now += timedelta(seconds=OVERDUE + 1)
         await self.shell.ask_after(self.ports.cluster)
 
     def trouble_later(self) -> str:
         """What /healthz says once every write must have come back."""
-        self.now += timedelta(seconds=LONGEST_ECHO + 1)
+        self.now += timedelta(seconds=LONGEST_UNSEEN + 1)
         return self.shell.health.trouble()
 
     async def _wrote(self, made: dict[str, Any]) -> None:
@@ -292,12 +292,12 @@ class Telling:
                     self.ports.store.known("ModelRollout", self.namespace)[self.namespace, NAME][0],
                 )
             raise Cut
-        # The reporter's tasks have their turn, as in a process that goes on.
+        # The writeback's tasks have their turn, as in a process that goes on.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         if self.killed:
             self.killed = False
-            await self.ports.reporter.close()
+            await self.ports.writeback.close()
             self._start()
             if self.fault in STALE:
                 await self._look_back()
@@ -372,9 +372,9 @@ class Telling:
             cluster=cluster,
             prometheus=ScriptedPrometheus(self.world, self.stage.session),
             registry=registry,
-            reporter=Reporter(registry, "{namespace}-{name}", wake=self._wake),
+            writeback=VerdictWriteback(registry, "{namespace}-{name}", wake=self._wake),
             image="localhost/rollouts/inference:test",
-            echoes=self.shell.echoes,
+            unseen_writes=self.shell.unseen_writes,
             environment={"LOG_LEVEL": "INFO"},
             drain=DRAIN,
         )

@@ -156,7 +156,7 @@ class ScriptedPrometheus(prometheus.Prometheus):
         return promql.read(200, json.dumps(self._world.matrix()).encode())
 
 
-class ScriptedRegistry(model_registry.Registry):
+class ScriptedRegistry(model_registry.ModelRegistry):
     """Reads and tells the world as it would MLflow."""
 
     def __init__(self, world: World, session: aiohttp.ClientSession) -> None:

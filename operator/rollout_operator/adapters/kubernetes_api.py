@@ -172,14 +172,17 @@ class Cluster:
             )
 
     async def apply(
-        self, manifest: Object, known: tuple[str, int] | None, still: Callable[[], Awaitable[None]]
+        self,
+        manifest: Object,
+        known: tuple[str, int] | None,
+        ensure_current: Callable[[], Awaitable[None]],
     ) -> Object:
         """Server-side apply to the object that is known by this uid and resourceVersion, or (None)
         where there is none yet.
 
         Raises Conflict where it has changed, is gone, or exists already: a late writer changes
-        nothing and brings nothing back. still: awaited right before an object is created, which no
-        resourceVersion guards; raises where it should not be any more.
+        nothing and brings nothing back. ensure_current: awaited right before an object is created,
+        which no resourceVersion guards; raises where it should not be any more.
         """
         kind, meta = manifest["kind"], manifest["metadata"]
         # An apply with a resourceVersion alone would create what has been deleted; with one that no
@@ -192,7 +195,7 @@ class Cluster:
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
         async with self._writes:
             if known is None:
-                await still()
+                await ensure_current()
             return await self._call(
                 "PATCH",
                 kind,
@@ -228,7 +231,7 @@ class Cluster:
         items: list[Object] = found["items"]
         return items
 
-    async def slices(self, namespace: str, service: str) -> list[Object]:
+    async def endpoint_slices(self, namespace: str, service: str) -> list[Object]:
         """The EndpointSlices of one Service."""
         query = [("labelSelector", f"kubernetes.io/service-name={service}"), ("limit", "100")]
         found = await self._call(
@@ -237,7 +240,9 @@ class Cluster:
         items: list[Object] = found["items"]
         return items
 
-    async def tell(self, seen: Object, kind: str, reason: str, message: str, once: str) -> None:
+    async def post_event(
+        self, seen: Object, kind: str, reason: str, message: str, once: str
+    ) -> None:
         """Post an Event about the ModelRollout `seen`; the same `once` is told only once, whoever
         tells it.
         """

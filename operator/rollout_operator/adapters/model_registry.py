@@ -44,7 +44,7 @@ def authorization(env: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass
-class Registry:
+class ModelRegistry:
     """Asks the MLflow tracking server at `url`."""
 
     url: str

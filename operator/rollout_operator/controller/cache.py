@@ -16,7 +16,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from rollout_operator.desired.common import Manifest
-from rollout_operator.desired.diff import made_of, owned, says
+from rollout_operator.desired.diff import made_of, matches, owned
 from rollout_operator.desired.http_route import unaccepted
 from rollout_operator.desired.routes import ROUTERS
 from rollout_operator.domain.api.names import APPLIED, FIELD_MANAGER, GROUP, KIND, REVISION, ROLLOUT
@@ -122,7 +122,7 @@ class Child:
             # and is applied anew.
             return False
         live, told = from_json(unpack(self.content, self.likeness)), content(manifest)
-        if not says(live, told) and not made_of(live, manifest, told):
+        if not matches(live, told) and not made_of(live, manifest, told):
             return False
         self.agreed, self.content = wanted, b""
         return True

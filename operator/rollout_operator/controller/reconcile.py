@@ -13,23 +13,23 @@ from pydantic import ValidationError
 
 from rollout_operator import metrics
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.adapters.model_registry import Registry
+from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.router_probe import Routers
-from rollout_operator.controller.apply import Change, Grounds, carry_out, changes, read_anew
+from rollout_operator.controller.apply import ObjectChange, WriteGuard, carry_out, changes, refresh
 from rollout_operator.controller.cache import Child, Key, Refusal, Store, key_of
 from rollout_operator.controller.concurrency import Turns
 from rollout_operator.controller.external_queries import (
     Answers,
-    Asking,
-    Question,
+    Query,
+    RouteQuery,
     ask,
-    at_hand,
-    question,
+    cached,
+    query_for,
 )
 from rollout_operator.controller.foreign_routes import Claims
-from rollout_operator.controller.verdict_writeback import Reporter
-from rollout_operator.controller.watch_health import Echoes
+from rollout_operator.controller.verdict_writeback import VerdictWriteback
+from rollout_operator.controller.watch_health import UnseenWrites
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways, Owner
 from rollout_operator.desired.deployment import deployment, served_by
@@ -72,10 +72,10 @@ class Ports:
     store: Store
     cluster: Cluster
     prometheus: Prometheus
-    registry: Registry
-    reporter: Reporter
+    registry: ModelRegistry
+    writeback: VerdictWriteback
     image: str
-    echoes: Echoes
+    unseen_writes: UnseenWrites
     environment: Mapping[str, str]
     drain: timedelta
     feedback_key: str = ""
@@ -112,9 +112,9 @@ class Rollout:
             )
         return cls(raw, spec, error, Status.model_validate(raw["status"]))
 
-    def question(self, now: datetime, route: Asking | None) -> Question:
+    def query(self, now: datetime, route: RouteQuery | None) -> Query:
         """What the registry, Prometheus and its router must be asked about it."""
-        return question(self.raw["metadata"]["uid"], self.spec, self.status, now, route)
+        return query_for(self.raw["metadata"]["uid"], self.spec, self.status, now, route)
 
 
 async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
@@ -142,17 +142,17 @@ async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Ans
     It is read again after every wait, and nothing of it held meanwhile: a thousand may wait for one
     answer.
     """
-    asked, answers = Question(), Answers()
+    asked, answers = Query(), Answers()
     while (raw := ports.store.rollout(key)) is not None and "deletionTimestamp" not in raw[
         "metadata"
     ]:
         rollout = Rollout.of(raw, ports.gateways, ports.store.taken_by(key))
-        wanted = rollout.question(now, _asking(rollout, ports, now))
-        known = answers if wanted == asked else at_hand(wanted, ports.prometheus, ports.routers)
+        wanted = rollout.query(now, _asking(rollout, ports, now))
+        known = answers if wanted == asked else cached(wanted, ports.prometheus, ports.routers)
         if known is not None:
             return rollout, known
         del raw, rollout
-        async with ports.turns.aside():
+        async with ports.turns.released():
             asked, answers = (
                 wanted,
                 await ask(wanted, ports.registry, ports.prometheus, ports.routers),
@@ -160,7 +160,7 @@ async def _answered(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Ans
     return None
 
 
-def _asking(rollout: Rollout, ports: Ports, now: datetime) -> Asking | None:
+def _asking(rollout: Rollout, ports: Ports, now: datetime) -> RouteQuery | None:
     """The route that is to be asked whether it leads to the rollout's pods: accepted, and something
     rests on its answer.
     """
@@ -186,7 +186,7 @@ def _asking(rollout: Rollout, ports: Ports, now: datetime) -> Asking | None:
         gateways,
         revisions,
     )
-    return Asking(way, now, asked_apart(route, now))
+    return RouteQuery(way, now, asked_apart(route, now))
 
 
 def _children(rollout: Rollout, ports: Ports) -> list[Child]:
@@ -280,7 +280,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         scaled=_scaled(key, rollout, children, ports, now),
         answers=answers.of(key[0], status.candidate),
         baseline=answers.of(key[0], status.stable),
-        reported=ports.reporter.told(meta["uid"]),
+        reported=ports.writeback.written(meta["uid"]),
         drain=ports.drain,
         recovered=await _recovered(rollout, children, ports),
     )
@@ -370,20 +370,20 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     if decided := plan.status != seen.status:
         raw = await ports.cluster.write_status(raw, plan.status.to_api())
         ports.store.wrote(key, KIND, raw)
-        ports.echoes.wrote(key, int(raw["metadata"]["resourceVersion"]))
+        ports.unseen_writes.wrote(key, int(raw["metadata"]["resourceVersion"]))
         metrics.count(key, seen.status, plan.status)
     else:
         # A new process has shown nothing yet of a rollout at rest.
         metrics.show(key, plan.status)
-    grounds = Grounds(raw, ports.store, ports.cluster, proven=asked if decided else None)
-    if (report := pending(plan.status)) is not None and not ports.reporter.knows(
+    guard = WriteGuard(raw, ports.store, ports.cluster, proven=asked if decided else None)
+    if (report := pending(plan.status)) is not None and not ports.writeback.knows(
         seen.uid, report.attempt
     ):
-        await grounds.still()
-        ports.reporter.tell(key, seen.uid, report)
+        await guard.ensure_current()
+        ports.writeback.write(key, seen.uid, report)
     try:
         accepted = seen.spec is not None and await _converge(
-            grounds, seen, seen.spec, plan.status, ports
+            guard, seen, seen.spec, plan.status, ports
         )
     except CallFailed:
         # It is decided, and the next look has nothing to tell of it.
@@ -399,13 +399,13 @@ async def _tell(raw: dict[str, Any], plan: Plan, ports: Ports) -> None:
         log.info("%s/%s: %s: %s", *key, event.reason, event.message)
         once = f"{plan.status.attempt}/{plan.status.phase}/{plan.status.step}/{event.reason}/{plan.status.phase_since}"
         try:
-            await ports.cluster.tell(raw, event.kind, event.reason, event.message, once)
+            await ports.cluster.post_event(raw, event.kind, event.reason, event.message, once)
         except CallFailed as failure:
             log.warning("%s: Event not posted: %s", key[1], failure)
 
 
 async def _converge(
-    grounds: Grounds, seen: Observed, spec: Spec, status: Status, ports: Ports
+    guard: WriteGuard, seen: Observed, spec: Spec, status: Status, ports: Ports
 ) -> bool:
     """Have the objects follow the status; most looks find nothing changed since all was as it
     should be.
@@ -413,31 +413,33 @@ async def _converge(
     Says whether an object was accepted that had been refused: its own write wakes nobody, and the
     status still tells of the refusal.
     """
-    meta = grounds.seen["metadata"]
+    meta = guard.seen["metadata"]
     key, version = (meta["namespace"], seen.name), int(meta["resourceVersion"])
     if ports.store.settled(key, version):
         return False
-    asked = _wanted(grounds.seen, spec, status, ports)
+    asked = _wanted(guard.seen, spec, status, ports)
     wanted = [change for change in asked if not _left_for_now(change, key, seen.now, ports)]
     if wanted:
-        await grounds.still()
-    accepted = await _carry_out(wanted, grounds, seen.now, ports)
+        await guard.ensure_current()
+    accepted = await _carry_out(wanted, guard, seen.now, ports)
     if not asked:
         ports.store.settle(key, version)
     return accepted
 
 
-async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, ports: Ports) -> bool:
+async def _carry_out(
+    wanted: list[ObjectChange], guard: WriteGuard, now: datetime, ports: Ports
+) -> bool:
     """Change what is to be changed, and remember what the API server will not have.
 
     Says whether it has what it refused before, or refuses what nothing rests on for the first time:
     either is to be told.
     """
-    key = grounds.seen["metadata"]["namespace"], grounds.seen["metadata"]["name"]
+    key = guard.seen["metadata"]["namespace"], guard.seen["metadata"]["name"]
     missing, known = False, bool(ports.store.refusal(key).message)
     for change in wanted:
         try:
-            await carry_out(change, grounds)
+            await carry_out(change, guard)
             _put_back(change, key, now, ports)
         except (Refused, Gone) as failure:
             harmless = change.kind in HOLD_UP_NOTHING
@@ -450,7 +452,7 @@ async def _carry_out(wanted: list[Change], grounds: Grounds, now: datetime, port
     return not known if missing else ports.store.accept(key)
 
 
-def _left_for_now(change: Change, key: Key, now: datetime, ports: Ports) -> bool:
+def _left_for_now(change: ObjectChange, key: Key, now: datetime, ports: Ports) -> bool:
     """Whether nothing but the number of pods differs, which another sets again and again."""
     known, manifest = change.known, change.manifest
     if known is None or manifest is None or not known.scaler:
@@ -462,7 +464,7 @@ def _left_for_now(change: Change, key: Key, now: datetime, ports: Ports) -> bool
     return known.agrees({**manifest, "spec": {**manifest["spec"], "replicas": known.wanted}})
 
 
-def _put_back(change: Change, key: Key, now: datetime, ports: Ports) -> None:
+def _put_back(change: ObjectChange, key: Key, now: datetime, ports: Ports) -> None:
     """Remember it where the number of pods that another has set is ours again."""
     known, manifest = change.known, change.manifest
     if (
@@ -478,7 +480,7 @@ def _put_back(change: Change, key: Key, now: datetime, ports: Ports) -> None:
     )
 
 
-def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[Change]:
+def _wanted(raw: Mapping[str, Any], spec: Spec, status: Status, ports: Ports) -> list[ObjectChange]:
     owner = _owner(raw)
     manifests = build(
         owner, spec, status, _environment(owner, ports), ports.gateways, egress=ports.egress
@@ -498,7 +500,7 @@ def _environment(owner: Owner, ports: Ports) -> dict[str, str]:
     return {**ports.environment, "FEEDBACK_KEY": signing_key(ports.feedback_key, owner.uid)}
 
 
-async def told_later(cluster: Cluster, key: Key, uid: str, attempt: int) -> list[Report]:
+async def verdicts_after(cluster: Cluster, key: Key, uid: str, attempt: int) -> list[Report]:
     """Verdicts about a rollout after an attempt, as the API server has it now; none where it is
     gone. Raises CallFailed.
     """
@@ -555,12 +557,12 @@ async def _look_closer(key: Key, status: Status, ports: Ports, now: datetime) ->
     )
     long = _waits_long(status, now)
     if long or (status.phase in SERVING and not ready):
-        await read_anew("Deployment", key[0], name, ports.store, ports.cluster)
+        await refresh("Deployment", key[0], name, ports.store, ports.cluster)
     if long:
         for route in [c.name for c in ports.store.children(key) if c.kind == "HTTPRoute"]:
-            await read_anew("HTTPRoute", key[0], route, ports.store, ports.cluster)
+            await refresh("HTTPRoute", key[0], route, ports.store, ports.cluster)
     if long and status.phase is Phase.SWITCHING:
-        for one in await ports.cluster.slices(*key):
+        for one in await ports.cluster.endpoint_slices(*key):
             ports.store.put("EndpointSlice", one)
 
 

@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 LONGEST_SLEEP = 30.0
 """Seconds; bounds what a jump of the wall clock can do to due times."""
-PASS_TIMEOUT = 60.0
+RECONCILE_TIMEOUT = 60.0
 MAX_BACKOFF = 30.0
-MEETING = timedelta(milliseconds=2)
+INITIAL_SPACING = timedelta(milliseconds=2)
 """Between first looks at rollouts at rest."""
 
 Pass = Callable[[Key, Ports, datetime], Awaitable[datetime | None]]
@@ -36,7 +36,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Engine:
+class WorkQueue:
     """A queue of due times and a task for each rollout that is due.
     Broken rollouts back off alone.
     """
@@ -54,11 +54,11 @@ class Engine:
         self._failures: dict[Key, tuple[int, datetime]] = {}
         """How often in a row each broken rollout has failed, and until when it backs off."""
         self._changed = asyncio.Event()
-        self._met = utc_now()
+        self._initial_at = utc_now()
         self.turned = time.monotonic()
         """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
 
-    def wake(self, key: Key, event: Event | None = None) -> None:
+    def enqueue(self, key: Key, event: Event | None = None) -> None:
         """Look at this rollout now; while it is being looked at, once more afterwards, unless the
         event is what the look has written.
         """
@@ -67,12 +67,12 @@ class Engine:
         else:
             self._schedule(key, utc_now())
 
-    def meet(self, key: Key) -> None:
+    def enqueue_initial(self, key: Key) -> None:
         """Look at a rollout at rest that a new process meets: so many a second, so that ten
         thousand of them delay nobody.
         """
-        self._met = max(utc_now(), self._met + MEETING)
-        self._schedule(key, self._met)
+        self._initial_at = max(utc_now(), self._initial_at + INITIAL_SPACING)
+        self._schedule(key, self._initial_at)
 
     def forget(self, key: Key) -> None:
         """The rollout is gone."""
@@ -107,13 +107,15 @@ class Engine:
         """
         while self._heap and self._heap[0][0] <= utc_now():
             self.turned = time.monotonic()
-            await self._turns.take()
+            await self._turns.acquire()
             at, key = heapq.heappop(self._heap)
             if self._due.get(key) != at or key in self._running:
-                self._turns.give()
+                self._turns.release()
                 continue
             del self._due[key]
-            self._running[key] = asyncio.create_task(self._look(key, at), name=f"{key[0]}/{key[1]}")
+            self._running[key] = asyncio.create_task(
+                self._process(key, at), name=f"{key[0]}/{key[1]}"
+            )
         self.turned = time.monotonic()
 
     def _depth(self) -> int:
@@ -126,11 +128,11 @@ class Engine:
             return LONGEST_SLEEP
         return min(LONGEST_SLEEP, max(0.0, (self._heap[0][0] - utc_now()).total_seconds()))
 
-    async def _look(self, key: Key, due: datetime) -> None:
+    async def _process(self, key: Key, due: datetime) -> None:
         requeue_at: datetime | None = None
         rivals = self.ports.store.rivals(key)
         try:
-            async with asyncio.timeout(PASS_TIMEOUT):
+            async with asyncio.timeout(RECONCILE_TIMEOUT):
                 with metrics.RECONCILE_SECONDS.time():
                     requeue_at = await self._pass(key, self.ports, utc_now())
             metrics.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
@@ -140,7 +142,7 @@ class Engine:
         ) as failure:  # whatever it is, this rollout is looked at again and the others go on
             requeue_at = await self._failed(key, failure)
         finally:
-            self._turns.give()
+            self._turns.release()
             del self._running[key]
             news = self._again.pop(key, set()) - self.ports.store.own(key)
             if not self.ports.store.has(key):
@@ -156,7 +158,7 @@ class Engine:
             # A former way that has gone frees its place for another, whom no watch tells: this
             # process has written the status itself.
             for one in {*rivals} ^ {*self.ports.store.rivals(key)}:
-                self.wake(one)
+                self.enqueue(one)
 
     async def _failed(self, key: Key, failure: Exception) -> datetime:
         """When to try again; after a conflict, with the object as it is now."""
@@ -185,6 +187,6 @@ class Engine:
                 rivals = self.ports.store.rivals(key)
                 self.ports.store.drop_rollout(known)
                 for one in rivals:
-                    self.wake(one)
+                    self.enqueue(one)
         except CallFailed as failure:
             log.warning("%s: could not be read again: %s", "/".join(key), failure)

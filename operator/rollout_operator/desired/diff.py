@@ -77,7 +77,7 @@ def _key(field: str, wanted: list[Any]) -> str:
     return MERGED.get(field, "")
 
 
-def says(live: Any, wanted: Any, field: str = "") -> bool:
+def matches(live: Any, wanted: Any, field: str = "") -> bool:
     """Whether `live` holds everything in `wanted` and nothing left over; fields that others or
     defaulting added do not matter.
 
@@ -88,7 +88,7 @@ def says(live: Any, wanted: Any, field: str = "") -> bool:
             return False
         return all(
             name in live
-            and (live[name] == value if name in EXACT else says(live[name], value, name))
+            and (live[name] == value if name in EXACT else matches(live[name], value, name))
             for name, value in wanted.items()
         )
     if isinstance(wanted, list):
@@ -96,9 +96,9 @@ def says(live: Any, wanted: Any, field: str = "") -> bool:
             return False
         if key := _key(field, wanted):
             there = {one.get(key): one for one in reversed(live) if isinstance(one, dict)}
-            return all(says(there.get(one[key]), one) for one in wanted)
+            return all(matches(there.get(one[key]), one) for one in wanted)
         return len(live) == len(wanted) and all(
-            says(a, b) for a, b in zip(live, wanted, strict=True)
+            matches(a, b) for a, b in zip(live, wanted, strict=True)
         )
     return bool(live == wanted) or (
         _amount(wanted) is not None and _amount(live) == _amount(wanted)
@@ -165,7 +165,7 @@ def _untouched(live: Any, wanted: Any, fields: Mapping[str, Any], field: str = "
     if isinstance(wanted, dict):
         there = live if isinstance(live, dict) else {}
         return all(
-            says(there.get(name), value, name)
+            matches(there.get(name), value, name)
             or (
                 f"f:{name}" in fields
                 and _untouched(there.get(name), value, fields[f"f:{name}"], name)
@@ -181,7 +181,7 @@ def _untouched(live: Any, wanted: Any, fields: Mapping[str, Any], field: str = "
         if name.startswith("k:")
     }
     return all(
-        says(items.get(one[key]), one)
+        matches(items.get(one[key]), one)
         or (one[key] in ours and _untouched(items.get(one[key]), one, ours[one[key]]))
         for one in wanted
     )

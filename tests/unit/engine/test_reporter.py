@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from rollout_operator.adapters.model_registry import Registry
+from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller import verdict_writeback
 from rollout_operator.domain.api.status import Attempt, Phase, Status, Verdict
 from rollout_operator.domain.verdicts import Report, after
@@ -68,16 +68,16 @@ def told(
             raise CallFailed("no answer")
         return [] if status is None else after(status, attempt)
 
-    async def tell() -> None:
-        one = verdict_writeback.Reporter(
-            cast("Registry", registry), "stable", newest, clock=lambda: next(clock)
+    async def write() -> None:
+        one = verdict_writeback.VerdictWriteback(
+            cast("ModelRegistry", registry), "stable", newest, clock=lambda: next(clock)
         )
-        one.tell(KEY, "u", report(1, 1))
-        one.tell(KEY, "u", report(1, 1))
+        one.write(KEY, "u", report(1, 1))
+        one.write(KEY, "u", report(1, 1))
         await asyncio.gather(*one._tasks.values())
-        assert one.told("u") == {1}
+        assert one.written("u") == {1}
 
-    asyncio.run(tell())
+    asyncio.run(write())
     return registry, asked
 
 

@@ -12,7 +12,7 @@ from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.controller.cache import Event, Key, Store, at_rest, child
 from rollout_operator.controller.concurrency import Turns
 from rollout_operator.controller.reconcile import Ports, trouble
-from rollout_operator.controller.workqueue import Engine, utc_now
+from rollout_operator.controller.workqueue import WorkQueue, utc_now
 from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.conditions import conditions, truths
 from rollout_operator.domain.api.status import Phase, Status
@@ -100,8 +100,8 @@ def test_at_the_start_no_rollout_is_looked_at_before_all_are_known() -> None:
             both.set()
 
     async def started() -> None:
-        shell.engine = Engine(cast("Ports", type("P", (), {"store": shell.store})()), look)
-        task = asyncio.create_task(shell.engine.run())
+        shell.queue = WorkQueue(cast("Ports", type("P", (), {"store": shell.store})()), look)
+        task = asyncio.create_task(shell.queue.run())
         first, second = claiming("a", "2026-11-02T00:00:00Z"), claiming("b", "2026-11-01T00:00:00Z")
         await shell.learn(cast("Cluster", Listed([first], [second])), "")
         await asyncio.wait_for(both.wait(), 10)
@@ -439,11 +439,11 @@ async def engine_with(*names: str, seconds: float = 0.35) -> Passes:
     store, passes = Store(), Passes()
     for name in names:
         store.put_rollout(rollout(1, name))
-    engine = Engine(cast("Ports", type("P", (), {"store": store})()), passes)
-    task = asyncio.create_task(engine.run())
+    queue = WorkQueue(cast("Ports", type("P", (), {"store": store})()), passes)
+    task = asyncio.create_task(queue.run())
     for name in names:
         for _ in range(3):
-            engine.wake(("models", name))
+            queue.enqueue(("models", name))
     await asyncio.sleep(seconds)
     task.cancel()
     await asyncio.wait([task])
@@ -482,14 +482,14 @@ async def test_a_look_is_not_repeated_for_what_it_wrote_itself(name: str) -> Non
         looks += 1
         if looks == 1:
             for event in heard:
-                engine.wake(key, event)
+                queue.enqueue(key, event)
             if writes:
                 store.wrote(key, "ModelRollout", rollout(5))
                 store.deleted(key, "Ingress", "iris-canary", "i1")
 
-    engine = Engine(cast("Ports", type("P", (), {"store": store})()), one_pass)
-    task = asyncio.create_task(engine.run())
-    engine.wake(KEY)
+    queue = WorkQueue(cast("Ports", type("P", (), {"store": store})()), one_pass)
+    task = asyncio.create_task(queue.run())
+    queue.enqueue(KEY)
     await asyncio.sleep(0.05)
     task.cancel()
     await asyncio.wait([task])
@@ -521,9 +521,9 @@ async def test_a_look_that_lets_go_of_a_place_has_who_waits_for_it_looked_at() -
                 key, "ModelRollout", claiming(2, "older", "new.example.com", "new.example.com")
             )
 
-    engine = Engine(cast("Ports", type("P", (), {"store": store})()), one_pass)
-    task = asyncio.create_task(engine.run())
-    engine.wake(("models", "older"))
+    queue = WorkQueue(cast("Ports", type("P", (), {"store": store})()), one_pass)
+    task = asyncio.create_task(queue.run())
+    queue.enqueue(("models", "older"))
     await asyncio.sleep(0.05)
     task.cancel()
     await asyncio.wait([task])
@@ -536,10 +536,10 @@ async def test_changes_do_not_make_the_backoff_longer(caplog: pytest.LogCaptureF
     """
     store, passes = Store(), Passes()
     store.put_rollout(rollout(1, "broken"))
-    engine = Engine(cast("Ports", type("P", (), {"store": store})()), passes)
-    task = asyncio.create_task(engine.run())
+    queue = WorkQueue(cast("Ports", type("P", (), {"store": store})()), passes)
+    task = asyncio.create_task(queue.run())
     for _ in range(5):
-        engine.wake(("models", "broken"))
+        queue.enqueue(("models", "broken"))
         await asyncio.sleep(0.02)
     task.cancel()
     await asyncio.wait([task])
@@ -550,13 +550,13 @@ async def test_changes_do_not_make_the_backoff_longer(caplog: pytest.LogCaptureF
 
 async def test_those_at_rest_come_after_those_with_something_to_do() -> None:
     store, passes = Store(), Passes()
-    engine = Engine(cast("Ports", type("P", (), {"store": store})()), passes)
+    queue = WorkQueue(cast("Ports", type("P", (), {"store": store})()), passes)
     for n in range(20):
         store.put_rollout(rollout(1, f"resting-{n}"))
-        engine.meet(("models", f"resting-{n}"))
+        queue.enqueue_initial(("models", f"resting-{n}"))
     store.put_rollout(rollout(1, "busy"))
-    engine.wake(("models", "busy"))
-    task = asyncio.create_task(engine.run())
+    queue.enqueue(("models", "busy"))
+    task = asyncio.create_task(queue.run())
     await asyncio.sleep(0.2)
     task.cancel()
     await asyncio.wait([task])
@@ -650,17 +650,17 @@ async def test_turns_are_few_and_who_waits_outside_holds_none() -> None:
 
     async def look(waits: bool) -> None:
         nonlocal inside, most
-        await turns.take()
+        await turns.acquire()
         try:
             if waits:
-                async with turns.aside():
+                async with turns.released():
                     await hanging.wait()
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0.001)
             inside -= 1
         finally:
-            turns.give()
+            turns.release()
 
     waiting = [asyncio.create_task(look(waits=True)) for _ in range(5)]
     await asyncio.sleep(0)

@@ -71,7 +71,6 @@ def test_a_missing_value_is_taken_where_the_model_takes_it(kind: Kind) -> None:
 
 def test_tables_are_joined_and_parted_again() -> None:
     columns = [Column("island", Kind.STRING), Column("mass", Kind.DOUBLE)]
-    halves: list[list[list[object]]] = [[["Dream", 1], ["Biscoe", None]], [[None, 3]]]
     one = Table.of(columns, [["Dream", 1], ["Biscoe", None]])
     other = Table.of(columns, [[None, 3]])
     both = one.joined([other])
