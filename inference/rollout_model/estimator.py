@@ -46,7 +46,7 @@ def load(artifact: Artifact, policy: LoadPolicy) -> Any:
                 artifact,
                 f"The model cannot be loaded: it needs the Python module {missing.name!r}, which"
                 " the model server's image lacks. Build an image with it"
-                " (docs/reference/http-api.md), or log the module with code_paths.",
+                " (docs/operations/model-pods.md), or log the module with code_paths.",
             )
         ) from missing
     except Exception as failure:  # a file of unknown content can fail in any way
