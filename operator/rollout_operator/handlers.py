@@ -20,12 +20,13 @@ from rollout_operator.adapters.login import login
 from rollout_operator.adapters.model_registry import ModelRegistry, authorization
 from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.router_probe import Routers, session
-from rollout_operator.controller.cache import Event, Key, Store, at_rest, event_of, key_of
+from rollout_operator.controller.cache import Store
 from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
 from rollout_operator.controller.informer import Watching, WatchingClaims
-from rollout_operator.controller.reconcile import Ports, verdicts_after
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.raw_objects import Key, WatchEvent, at_rest, event_of, key_of
 from rollout_operator.controller.resync import OWNED_KINDS, every, resync
-from rollout_operator.controller.verdict_writeback import VerdictWriteback
+from rollout_operator.controller.verdict_writeback import VerdictWriteback, verdicts_after
 from rollout_operator.controller.watch_health import OVERDUE, Health, UnseenWrites, serve_health
 from rollout_operator.controller.workqueue import LONGEST_SLEEP, WorkQueue
 from rollout_operator.desired.common import Gateways
@@ -246,7 +247,7 @@ class Shell:
     def gone(self, key: Key, uid: str) -> None:
         """The ModelRollout with this uid is gone; another may have taken its name meanwhile."""
         rivals = self.store.rivals(key)
-        self.store.drop(KIND, key, key[1], uid)
+        self.store.remove(KIND, key, key[1], uid)
         if self.queue is not None:
             self.queue.ports.writeback.forget(uid)
         if self.store.has(key):
@@ -278,7 +279,7 @@ class Shell:
         """End what `start` began, in reverse."""
         await self._exit.aclose()
 
-    def wake(self, key: Key, event: Event | None = None) -> None:
+    def wake(self, key: Key, event: WatchEvent | None = None) -> None:
         """Look at this rollout now."""
         if self.queue is not None and self.store.has(key):
             self.queue.enqueue(key, event)

@@ -107,7 +107,7 @@ def test_a_place_is_the_older_rollouts(
     asked, _ = places_of(rollout("b", younger), "")
     kept = status.get("routes", ())
     assert any(answers_at(asked, one, "models") for one in kept) is (taken and bool(kept))
-    store.drop_rollout(rollout("a", older))
+    store.remove("ModelRollout", ("models", "a"), "a", rollout("a", older)["metadata"]["uid"])
     assert store.taken_by(("models", "b")) is None
 
 
