@@ -129,10 +129,10 @@ def observation(
         # What others' routes are on the host stands in status as a sentence, and what it holds is
         # in the route's trouble.
         claims=(),
-        refused=status.refused,
-        refusing=status.refused,
+        api_rejection=status.api_rejection,
+        api_rejection_now=status.api_rejection,
         # On the way it stands in status only where another's object has a name.
-        foreign=bool(status.refused) and status.phase not in AT_REST,
+        name_taken=bool(status.api_rejection) and status.phase not in AT_REST,
         scaled=status.scaled,
         answers=asked.answers,
         baseline=asked.baseline,

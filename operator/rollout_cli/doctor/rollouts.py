@@ -47,10 +47,10 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
             f"{status.phase}: {status.reason}: {status.message}",
             f"docs/reference/reasons.md has what to do about {status.reason}",
         )
-    elif status.refused:
+    elif status.api_rejection:
         yield bad(
             what,
-            f"{status.phase}, but {status.refused}",
+            f"{status.phase}, but {status.api_rejection}",
             "docs/reference/reasons.md has what to do about ObjectRefused",
         )
     elif status.shortage is not None:

@@ -26,7 +26,7 @@ from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.machine.decide import Plan
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.scaling import put_back, waits
-from rollout_operator.domain.verdicts import due
+from rollout_operator.domain.verdicts import pending
 from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     guard = WriteGuard(
         raw, ports.store, ports.cluster, ports.memory, proven=began if decided else None
     )
-    report = due(plan.status)
+    report = pending(plan.status)
     if report is not None and not ports.writeback.knows(seen.uid, report.attempt):
         await guard.ensure_current()
         ports.writeback.write(key, seen.uid, report)

@@ -13,7 +13,7 @@ from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller.raw_objects import Key
 from rollout_operator.domain.api.names import GROUP, KIND
 from rollout_operator.domain.api.status import Status
-from rollout_operator.domain.verdicts import Report, later
+from rollout_operator.domain.verdicts import Report, after
 from rollout_operator.errors import CallFailed, Gone
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ async def verdicts_after(cluster: Cluster, key: Key, uid: str, attempt: int) -> 
     except Gone:
         return []
     return (
-        later(Status.model_validate(raw["status"]), attempt)
+        after(Status.model_validate(raw["status"]), attempt)
         if raw["metadata"]["uid"] == uid
         else []
     )

@@ -207,7 +207,7 @@ ROLLOUTS: dict[str, tuple[Rollout, Level, str]] = {
         "the older a/b",
     ),
     "an object that is refused": (
-        rollout(PROMOTED.model_copy(update={"refused": "no quota"})),
+        rollout(PROMOTED.model_copy(update={"api_rejection": "no quota"})),
         Level.BAD,
         "no quota",
     ),

@@ -72,10 +72,10 @@ LOOKS: dict[str, Observed] = {
     "no evidence": look(21, answers=accuracy(0.93, -60)),
     "a route that the Gateway does not follow": look(21, route_trouble=FAR),
     "an object that is refused": look(
-        21, route_trouble="HTTP 403 no quota is left", refused="HTTP 403 no quota is left"
+        21, route_trouble="HTTP 403 no quota is left", api_rejection="HTTP 403 no quota is left"
     ),
     "an object of another's": look(
-        21, route_trouble="another's", refused="another's", foreign=True
+        21, route_trouble="another's", api_rejection="another's", name_taken=True
     ),
     "pods that another scales": look(8, scaled="kubectl scales Deployment iris-1"),
     "an abort": look(8, commands={"abort": "2"}),
@@ -115,7 +115,7 @@ def rebuilt(seen: Observed) -> Observed:
     status = seen.status.model_copy(
         update={
             n: getattr(noted, n)
-            for n in ("waits_for", "refused", "scaled", "invalid", "observed_generation")
+            for n in ("waits_for", "api_rejection", "scaled", "invalid", "observed_generation")
         }
     )
     annotations = {f"{GROUP}/{verb}": attempt for verb, attempt in seen.commands.items()}
@@ -160,8 +160,8 @@ UNKNOWN = {
     "resolution",
     "stable_endpoints",
     "reported",
-    "refused",
-    "refusing",
+    "api_rejection",
+    "api_rejection_now",
     "unaccepted",
     "heard",
     "scaled",

@@ -99,7 +99,7 @@ CASES: dict[str, tuple[Status, dict[str, object], Asked, Exit | None]] = {
         Exit.ROLLED_BACK,
     ),
     "promoted, and an object is refused": (
-        lacking(refused=REFUSED),
+        lacking(api_rejection=REFUSED),
         {},
         Asked(URI, 2),
         Exit.ROLLED_BACK,

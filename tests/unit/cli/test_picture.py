@@ -7,7 +7,7 @@ import pytest
 from rollout_cli.cluster.snapshot import Look
 from rollout_cli.view.formatting import PLAIN, PRETTY
 from rollout_cli.view.rollout_view import picture
-from rollout_operator.domain.api.spec import Evidence
+from rollout_operator.domain.api.spec import EvidenceKind
 from rollout_operator.domain.api.status import GateStatus, Measurement, Phase, Status
 from tests.unit.cli.builders import look, pod, printed, rollout
 from tests.unit.engine.builders import START, at, on_trial, revision, spec
@@ -102,7 +102,7 @@ SAID: dict[str, tuple[Status, int, str]] = {
         on_trial(
             gates=(
                 gate(
-                    evidence=Evidence.LABELLED,
+                    evidence=EvidenceKind.LABELLED,
                     measurement=Measurement.NO_EVIDENCE,
                     evidence_for=0.6,
                     labels_left=30,

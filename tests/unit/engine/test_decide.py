@@ -56,12 +56,12 @@ def test_what_is_at_rest_must_not_look_well_while_an_object_is_refused() -> None
             spec=spec("models:/iris/1"),
             status=promoted_1(),
             workloads=ready(V1),
-            refused=said,
+            api_rejection=said,
             route_trouble=said,
         )
     )
     by_type = {c.type: c for c in plan.status.conditions}
-    assert (plan.status.phase, plan.status.refused) == (Phase.PROMOTED, said)
+    assert (plan.status.phase, plan.status.api_rejection) == (Phase.PROMOTED, said)
     assert (by_type["Ready"].status, by_type["Stalled"].status, by_type["Stalled"].reason) == (
         "False",
         "True",
@@ -75,19 +75,19 @@ def test_what_is_at_rest_must_not_look_well_while_an_object_is_refused() -> None
         observed(80, spec=spec("models:/iris/1"), status=plan.status, workloads=ready(V1))
     )
     assert {c.type: c.status for c in after.status.conditions}["Ready"] == "True"
-    assert (after.status.refused, after.requeue_at) == ("", None)
+    assert (after.status.api_rejection, after.requeue_at) == ("", None)
 
 
 def test_a_refused_object_holds_the_trial_and_is_no_evidence() -> None:
     said = "PATCH …/ingresses/iris-canary: HTTP 400 denied by a webhook"
-    plan = decide(trial(21, answers=GOOD, refused=said, route_trouble=said))
+    plan = decide(trial(21, answers=GOOD, api_rejection=said, route_trouble=said))
     assert (plan.status.phase, plan.status.step, plan.status.reason) == (
         Phase.TRIAL,
         0,
         Reason.WAITING_FOR_EVIDENCE,
     )
     assert said in plan.status.message
-    assert not plan.status.refused
+    assert not plan.status.api_rejection
 
 
 def trial(now: float, **changes: Any) -> Observed:
@@ -609,7 +609,12 @@ def test_anothers_object_in_the_way_is_told_at_once_and_goes_on_when_it_is_gone(
     status = Status(phase=Phase.SWITCHING, phase_since=START, attempt=1, candidate=V1)
     told = decide(
         observed(
-            1, status=status, workloads=ready(V1), refused=said, foreign=True, route_trouble=said
+            1,
+            status=status,
+            workloads=ready(V1),
+            api_rejection=said,
+            name_taken=True,
+            route_trouble=said,
         )
     ).status
     stalled = next(c for c in told.conditions if c.type == "Stalled")
@@ -619,7 +624,7 @@ def test_anothers_object_in_the_way_is_told_at_once_and_goes_on_when_it_is_gone(
         Reason.OBJECT_REFUSED,
     )
     assert said in stalled.message
-    assert not decide(observed(2, status=told, workloads=ready(V1))).status.refused
+    assert not decide(observed(2, status=told, workloads=ready(V1))).status.api_rejection
 
 
 def test_who_goes_back_to_stable_after_a_rollback_sees_no_figures_of_the_rejected_version() -> None:

@@ -312,7 +312,7 @@ def look(state: State, metric: str, registry: str) -> Plan:
             workloads=workloads,
             stable_endpoints=frozenset({selected} & state.ready),
             answers={Metric.ACCURACY: answer(state, metric)},
-            refused=trouble,
+            api_rejection=trouble,
             route_trouble=trouble or ways.in_use(),
             unaccepted=refused,
             heard=(Heard() if state.leads else Heard("HTTP 404")) if asked else None,

@@ -101,7 +101,7 @@ LACKING = {
         True,
     ),
     "promoted, and an object is refused": (
-        rollout(promoted(refused="The API server refused Ingress iris: denied.")),
+        rollout(promoted(api_rejection="The API server refused Ingress iris: denied.")),
         True,
     ),
 }

@@ -12,7 +12,7 @@ from rollout_operator.controller.cache import Store
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.workqueue import WorkQueue
 from rollout_operator.domain.api.conditions import conditions
-from rollout_operator.domain.api.spec import Evidence
+from rollout_operator.domain.api.spec import EvidenceKind
 from rollout_operator.domain.api.status import (
     Attempt,
     GateStatus,
@@ -103,7 +103,7 @@ def test_two_gates_of_one_metric_are_told_apart() -> None:
         on_trial(
             gates=(
                 gate(value=0.9),
-                gate(value=0.8, evidence=Evidence.LABELLED),
+                gate(value=0.8, evidence=EvidenceKind.LABELLED),
                 gate(value=0.02, threshold=0.05),
             )
         ),
@@ -163,7 +163,10 @@ STALLED: dict[str, tuple[Status, str]] = {
         ),
         "RouteDoesNotAnswer",
     ),
-    "an object that is refused": (Status(phase=Phase.PROMOTED, refused="denied"), "ObjectRefused"),
+    "an object that is refused": (
+        Status(phase=Phase.PROMOTED, api_rejection="denied"),
+        "ObjectRefused",
+    ),
     "a host that is taken": (
         Status(phase=Phase.PROMOTED, invalid="spec.traffic: taken"),
         "InvalidSpec",

@@ -59,7 +59,7 @@ class OnNoEvidence(StrEnum):
     PROMOTE = "Promote"
 
 
-class Evidence(StrEnum):
+class EvidenceKind(StrEnum):
     """What a gate rests on."""
 
     REPORTED = "Reported"
@@ -270,8 +270,8 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
             " latencyP95Seconds: seconds)."
         ),
     )
-    evidence: Evidence = Field(
-        Evidence.REPORTED,
+    evidence: EvidenceKind = Field(
+        EvidenceKind.REPORTED,
         description=(
             "Reported: the value as the metric has it. Labelled: a sequential test on counts, with"
             " known error."
@@ -342,7 +342,7 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     @property
     def labelled(self) -> bool:
         """Whether the gate is a sequential test."""
-        return self.evidence is Evidence.LABELLED
+        return self.evidence is EvidenceKind.LABELLED
 
     @property
     def against_stable(self) -> bool:

@@ -8,8 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from rollout_operator.domain.api.api_types import ApiModel, Moment
-from rollout_operator.domain.api.spec import Evidence as EvidenceKind
-from rollout_operator.domain.api.spec import Resources
+from rollout_operator.domain.api.spec import EvidenceKind, Resources
 from rollout_operator.domain.api.traffic import Provider
 
 
@@ -254,7 +253,7 @@ class EvidenceStatus(ApiModel):
     cohorts: tuple[Cohort, ...] = Field((), max_length=40)
 
 
-class Evidence(ApiModel):
+class GateResult(ApiModel):
     """What an attempt's verdict rests on: a gate as it was last measured."""
 
     metric: str = Field(max_length=32)
@@ -275,7 +274,7 @@ class Attempt(ApiModel):
     message: str = Field(max_length=1024)
     started: Moment
     ended: Moment
-    gates: tuple[Evidence, ...] = Field(
+    gates: tuple[GateResult, ...] = Field(
         (), max_length=20, description="The gates as they were last measured."
     )
 
@@ -413,8 +412,9 @@ class Status(ApiModel):
         max_length=1024,
         description="What is wrong with the spec, which holds everything where it is.",
     )
-    refused: str = Field(
+    api_rejection: str = Field(
         "",
+        alias="refused",
         max_length=1024,
         description="What the API server says against an object that should be there.",
     )

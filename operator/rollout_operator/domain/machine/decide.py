@@ -1152,7 +1152,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     # the spec is right again.
     told_of = {
         "invalid": _clip(seen.spec_error),
-        "refused": _refused(seen, status),
+        "api_rejection": _api_rejection(seen, status),
         "scaled": _clip(seen.scaled),
     }
     status = status.model_copy(update={k: v for k, v in told_of.items() if v != getattr(status, k)})
@@ -1161,7 +1161,7 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
         and (waits_for := _waits_for(seen, status)) != status.waits_for
     ):
         status = status.model_copy(update={"waits_for": waits_for})
-    if seen.refused or seen.refusing:
+    if seen.api_rejection or seen.api_rejection_now:
         requeue_at = min(filter(None, (requeue_at, now + INVALID_RETRY)))
     if (shortage := _shortage(seen, status)) != status.shortage:
         status = status.model_copy(update={"shortage": shortage})
@@ -1187,17 +1187,17 @@ def _finish(seen: Observed, plan: Plan) -> Plan:
     return replace(plan, status=status, requeue_at=requeue_at, events=(*plan.events, *news))
 
 
-def _refused(seen: Observed, status: Status) -> str:
+def _api_rejection(seen: Observed, status: Status) -> str:
     """What the API server says against an object, where it is to be said.
 
     On the way it holds the attempt like any trouble of the route; what has come to rest must not
     look well. Another's object of the name does not go by itself, and is told at once. What comes
     to rest meanwhile has never looked well; what was well is given a while.
     """
-    if status.phase not in AT_REST and not seen.foreign:
+    if status.phase not in AT_REST and not seen.name_taken:
         return ""
-    at_once = seen.status.phase not in AT_REST or bool(seen.status.refused)
-    return _clip(seen.refused or (seen.refusing if at_once else ""))
+    at_once = seen.status.phase not in AT_REST or bool(seen.status.api_rejection)
+    return _clip(seen.api_rejection or (seen.api_rejection_now if at_once else ""))
 
 
 def _waits_for(seen: Observed, status: Status) -> str:
@@ -1259,7 +1259,7 @@ def _shortage(seen: Observed, status: Status) -> Shortage | None:
     before = None if resized else status.shortage
     since = before.since if before is not None else seen.now
     stalled = seen.now >= since + parse_duration(seen.spec.strategy.progress_deadline)
-    trouble = workload.trouble or seen.refused
+    trouble = workload.trouble or seen.api_rejection
     message = _clip(
         f"{count} of {_pods(wanted)} of {status.stable.uri} {'is' if wanted == 1 else 'are'}"
         f" Ready{how}. {trouble}".strip()
