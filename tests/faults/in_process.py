@@ -20,7 +20,7 @@ from rollout_operator.controller.reconcile import reconcile
 from rollout_operator.controller.verdict_writeback import VerdictWriteback
 from rollout_operator.controller.watch_health import LONGEST_UNSEEN, OVERDUE
 from rollout_operator.errors import CallFailed
-from rollout_operator.handlers import Shell
+from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.faults.audit import Audit, broken, end_state
 from tests.faults.hands import work

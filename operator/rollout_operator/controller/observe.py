@@ -18,7 +18,7 @@ from rollout_operator.desired.environment import model_environment
 from rollout_operator.domain.api.names import REVISION, revision_name
 from rollout_operator.domain.api.status import Phase, Revision, Status
 from rollout_operator.domain.observe import observe as observe_objects
-from rollout_operator.domain.observed import Observed, Workload
+from rollout_operator.domain.observed import Claim, Observed, Workload
 from rollout_operator.domain.rollout import Rollout
 from rollout_operator.domain.scaling import sentence
 from rollout_operator.errors import Gone
@@ -60,7 +60,8 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
     seen = observe_objects(rollout, objects, now, ports.image, ports.drain)
     rejection = ports.memory.rejection(key)
     rejected = held_up(rejection, now)
-    workloads, trouble, unaccepted, claims = seen.workloads, rejected, "", ()
+    workloads, trouble, unaccepted = seen.workloads, rejected, ""
+    claims: tuple[Claim, ...] = ()
     if spec is not None:
         routes = ways(rollout, spec, objects, ports)
         trouble, unaccepted = rejected or routes.in_use(), routes.asked_for(rejected)

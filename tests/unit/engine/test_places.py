@@ -13,7 +13,7 @@ from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.places import answers_at, places_of
 from rollout_operator.domain.route import Ways
-from rollout_operator.handlers import Shell
+from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.unit.engine.builders import at, observed, on_trial, ready, revision, spec
 

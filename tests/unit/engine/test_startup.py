@@ -10,7 +10,7 @@ from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key
 from rollout_operator.controller.workqueue import WorkQueue
 from rollout_operator.errors import CallFailed
-from rollout_operator.handlers import Shell
+from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.unit.engine.raw_objects import ports_with, rollout
 
