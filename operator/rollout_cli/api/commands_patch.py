@@ -10,7 +10,7 @@ from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.status import Phase
-from rollout_operator.domain.machine.decide import ON_TRIAL
+from rollout_operator.domain.machine.transitions import ON_TRIAL
 
 
 class Verb(StrEnum):

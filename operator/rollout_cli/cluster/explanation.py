@@ -20,7 +20,11 @@ from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.promql import query
 from rollout_operator.domain.gates.reported_gate import Trial, measure
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, learned
-from rollout_operator.domain.machine.decide import AT_REST, Plan, commanded, decide, trial_replicas
+from rollout_operator.domain.machine.commands import commanded
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
+from rollout_operator.domain.machine.pending import trial_replicas
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import (
     DRAIN,
     Answer,

@@ -16,10 +16,9 @@ from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Refused
 from rollout_cli.view.formatting import OF_MEASUREMENT, Marks, ago, of_measurement, share, span
 from rollout_cli.view.terminal import console, marks
-from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import Phase
-from rollout_operator.domain.machine.decide import AT_REST
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import MetricsUnreachable, Series
 
 MOST_SERIES = 8
@@ -115,7 +114,7 @@ def _next_step(explanation: Explanation) -> Iterator[str]:
             if status.candidate
             else status.step_since
         )
-        due += parse_duration(spec.strategy.steps[status.step].hold)
+        due += spec.strategy.steps[status.step].hold
         when = (
             f"in {span(due - explanation.now)}"
             if due > explanation.now

@@ -11,7 +11,7 @@ from rollout_cli.cluster.rollouts import read
 from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.formatting import OF_VERDICT, Marks, ago, of_verdict, span
 from rollout_cli.view.terminal import console, dump, marks
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS
 
 
 def run(connection: Connection, name: str, output: Output | None) -> None:

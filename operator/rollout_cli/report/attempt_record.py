@@ -15,7 +15,7 @@ from rollout_operator.domain.gates.samples import (
     LATENCY_BUCKET,
     REQUESTS,
 )
-from rollout_operator.domain.machine.decide import AT_REST
+from rollout_operator.domain.machine.transitions import AT_REST
 
 POINTS = 240
 SHORTEST_RATE = 15.0

@@ -24,7 +24,7 @@ from rollout_cli.view.formatting import (
     without_metric_name,
 )
 from rollout_operator.domain.api.status import GateStatus, Measurement, Revision
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS, COMMITTED
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 
 MOST_HISTORY = 4
 

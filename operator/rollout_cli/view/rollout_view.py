@@ -21,10 +21,9 @@ from rollout_cli.view.formatting import (
 )
 from rollout_cli.view.line_chart import Frame, Line, chart
 from rollout_cli.view.rollout_tree import RolloutTree
-from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.spec import Metric
 from rollout_operator.domain.api.status import Phase, Revision, Status
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS, COMMITTED
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 
 CHART_ROWS, TALL_CHART_ROWS = 6, 9
 
@@ -135,7 +134,7 @@ class _Picture:
         ):
             return ""
         lasted = (status.paused_since or self.snapshot.now) - status.step_since
-        hold = parse_duration(spec.strategy.steps[status.step].hold)
+        hold = spec.strategy.steps[status.step].hold
         return f" ({span(lasted)} of {span(hold)})" if lasted < hold else f" ({span(lasted)})"
 
     def _traffic(self) -> Text:

@@ -7,16 +7,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from rollout_operator.controller.reconcile import reconcile
 from rollout_operator.errors import CallFailed
 from tests.faults.audit import end_state
 from tests.faults.in_process import A_MOMENT, Stage, Telling
 from tests.faults.mutations import SEED, Spec
-from tests.faults.stories import NAME, Story
-from tests.faults.upstream import GROUP, Lists, Object, path
-from tests.faults.world import ACCURACY, World
+from tests.faults.stories import NAME, Story, kubelet_of
+from tests.support.kinds import GROUP, Lists, Object, fingerprint, path_of
+from tests.support.scripted_world import ACCURACY, ScriptedWorld, sample
 
 MOST_LOOKS = 500
 BACKOFF = timedelta(seconds=10)
@@ -47,35 +46,26 @@ nothing else may.
 
 
 @dataclass
-class BusyWorld(World):
+class BusyWorld(ScriptedWorld):
     """Every series that a gate can ask for,
     of revisions that answer `A_SECOND` requests a second.
     """
 
     since: dict[str, float] = field(default_factory=dict)
 
-    def matrix(self) -> dict[str, Any]:
-        self.queries += 1
+    def series(self) -> list[Object]:
         now = self.clock()
-        result = []
-        for revision, (ns, version) in self.revisions.items():
-            begun = self.since.setdefault(revision, now)
-            for name, more, values in _series(ACCURACY.get(version, 0.95), now - begun):
-                labels = {
-                    "__name__": name,
-                    "namespace": ns,
-                    "revision": revision,
-                    "version": version,
-                    "pod": "p",
-                    **more,
-                }
-                result.append(
-                    {"metric": labels, "values": [[now - 1, str(values[0])], [now, str(values[1])]]}
-                )
-        return {"status": "success", "data": {"resultType": "matrix", "result": result}}
+        return [
+            sample(revision, workload, [(now - 1, before), (now, after)], name, **labels)
+            for revision, workload in self.revisions.items()
+            for name, labels, (before, after) in _series(
+                ACCURACY.get(workload.version, 0.95),
+                now - self.since.setdefault(revision, now),
+            )
+        ]
 
-    def version(self, name: str, version: str) -> tuple[int, dict[str, Any]]:
-        return super().version(name, "4" if version == "@champion" else version)
+    def model_version(self, name: str, version: str) -> tuple[int, Object]:
+        return super().model_version(name, "4" if version == "@champion" else version)
 
 
 def _series(
@@ -105,6 +95,7 @@ class Mutant(Telling):
     def __init__(self, stage: Stage, namespace: str) -> None:
         super().__init__(stage, Story("mutations", (), (), None), namespace)
         self.world = BusyWorld(clock=self._time)
+        self.kubelet = kubelet_of(self.world)
         self.failure = ""
         self.before: Object = {}
         self._start()
@@ -118,7 +109,7 @@ class Mutant(Telling):
 
     async def put(self, spec: Spec) -> str:
         """Ask for this spec; returns what the API server says against it, "" where it takes it."""
-        where = f"{path('ModelRollout', self.namespace)}/{NAME}"
+        where = path_of("ModelRollout", self.namespace, NAME)
         async with self.stage.api.session.get(where) as reply:
             known = await reply.json()
         body = {
@@ -153,11 +144,7 @@ class Mutant(Telling):
         known: object = None
         for _ in range(MOST_LOOKS):
             lists = await self._played()
-            version = sorted(
-                (o["metadata"]["uid"], o["metadata"]["resourceVersion"])
-                for objects in lists.values()
-                for o in objects
-            )
+            version = fingerprint(lists)
             unchanged = version == known and not self.woken
             if unchanged and self._ended(lists["ModelRollout"][0]):
                 return lists
@@ -201,8 +188,7 @@ class Mutant(Telling):
         return self._masked(await self.rest())
 
     def _masked(self, lists: Lists) -> Object:
-        revisions = {revision: version for revision, (_, version) in self.world.revisions.items()}
-        state = end_state(lists, {}, revisions, self.namespace)
+        state = end_state(lists, {}, self.world.versions(), self.namespace)
         routes = state[f"ModelRollout {NAME}"]["status"].get("routes") or [{"name": NAME}]
         if (called := routes[0]["name"]) != NAME:
             # What the only route is called depends on what the one before it was called.
