@@ -1,11 +1,12 @@
 """Why a rollout stands where it does: the operator's own decision, made on what its Prometheus says
 now. Nothing is written.
 
-One look is gathered as the operator gathers it, and handed to the operator's `decide`.
+What the objects say is read by the operator's own `observe`; what the operator knows besides is
+taken from what it noted in status. Both go to its `decide`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from rollout_cli.api.kubernetes import KubeApi
@@ -13,18 +14,18 @@ from rollout_cli.api.operator_deployment import OPERATOR, variables
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Absent, Refused
-from rollout_operator.domain.api.names import REVISION, ROLLOUT
+from rollout_operator.domain.api.names import ROLLOUT
 from rollout_operator.domain.api.spec import Gate, Metric, Spec
 from rollout_operator.domain.api.status import GateStatus, Phase, Revision
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.promql import query
 from rollout_operator.domain.gates.reported_gate import Trial, measure
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, learned
-from rollout_operator.domain.machine.commands import commanded
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.machine.pending import trial_replicas
 from rollout_operator.domain.machine.transitions import AT_REST
+from rollout_operator.domain.observe import observe
 from rollout_operator.domain.observed import (
     DRAIN,
     Answer,
@@ -33,6 +34,8 @@ from rollout_operator.domain.observed import (
     Series,
     Workload,
 )
+from rollout_operator.domain.owned_object import OwnedObject
+from rollout_operator.domain.rollout import Rollout as ReadRollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +119,20 @@ def observation(
     # What the operator holds against the spec as it stands is not all in the spec: another rollout
     # may have its host.
     invalid = status.invalid if rollout.is_observed else ""
-    return Observed(
-        now=now,
-        uid=rollout.raw["metadata"]["uid"],
-        name=rollout.name,
-        generation=rollout.generation,
-        spec=None if invalid else spec,
-        spec_error=invalid,
-        status=status,
-        image=operator.get("INFERENCE_IMAGE") or (candidate.image if candidate else ""),
-        commands=commanded(rollout.raw["metadata"].get("annotations") or {}),
+    deployments = _deployments(kube, rollout)
+    own = observe(
+        ReadRollout(rollout.raw, None if invalid else spec, invalid, status),
+        deployments or (),
+        now,
+        operator.get("INFERENCE_IMAGE") or (candidate.image if candidate else ""),
+        _drain(operator),
+    )
+    return replace(
+        own,
+        workloads=own.workloads if deployments is not None else _ready(spec, candidate),
         # The registry is not asked from here: what an alias names by now, or a new version is, the
         # operator finds out first.
         resolution=None,
-        workloads=_workloads(kube, rollout, candidate) if candidate else {},
-        # Looked at in phase Switching alone, which is not decided here.
-        stable_endpoints=frozenset(),
         route_trouble=status.waits_for,
         unaccepted=status.unrouted.message if status.unrouted is not None else "",
         # Routers are asked by the operator alone; a first deploy and what is promoted wait for it,
@@ -149,7 +150,6 @@ def observation(
         baseline=answers.baseline,
         # Verdicts told to the registry: a number in status, and no decision.
         reported=frozenset(),
-        drain=_drain(operator),
         # A status that was removed is made anew from the objects before anything is explained.
         recovered=None,
     )
@@ -249,23 +249,22 @@ def _answer(
     )
 
 
-def _workloads(kube: KubeApi, rollout: Rollout, candidate: Revision) -> dict[str, Workload]:
-    """Ready pods by revision; where one may not read Deployments, the candidate's are taken to be
-    Ready, as its phase says.
-    """
+def _deployments(kube: KubeApi, rollout: Rollout) -> list[OwnedObject] | None:
+    """The rollout's Deployments; None where one may not read them."""
+    path = f"/apis/apps/v1/namespaces/{rollout.namespace}/deployments"
     try:
-        found = kube.items(
-            f"/apis/apps/v1/namespaces/{rollout.namespace}/deployments", f"{ROLLOUT}={rollout.name}"
-        )
+        found = kube.items(path, f"{ROLLOUT}={rollout.name}")
     except Refused:
-        wanted = trial_replicas(rollout.spec, True) if rollout.spec is not None else 1
-        return {candidate.revision: Workload(wanted, wanted)}
-    return {
-        one["metadata"]["labels"].get(REVISION, ""): Workload(
-            int(one.get("status", {}).get("readyReplicas", 0)), int(one["spec"]["replicas"])
-        )
-        for one in found
-    }
+        return None
+    return [OwnedObject.read("Deployment", raw) for raw in found]
+
+
+def _ready(spec: Spec, candidate: Revision | None) -> dict[str, Workload]:
+    """The candidate's pods as its phase says that they are."""
+    if candidate is None:
+        return {}
+    wanted = trial_replicas(spec, True)
+    return {candidate.revision: Workload(wanted, wanted)}
 
 
 def newest(series: tuple[Series, ...]) -> datetime | None:
