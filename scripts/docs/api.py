@@ -16,7 +16,7 @@ from rollout_operator.domain.api.names import (
     VERSION,
 )
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.machine.decide import COMMANDS
+from rollout_operator.domain.machine.commands import COMMANDS
 from scripts.docs.tables import cell
 
 Schema = dict[str, Any]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from rollout_operator.controller.cache import Key
+from rollout_operator.controller.raw_objects import Key
 
 log = logging.getLogger(__name__)
 

@@ -93,3 +93,10 @@ class Owner:
             **({"annotations": dict(annotations)} if annotations else {}),
             "ownerReferences": [reference],
         }
+
+
+def owner_of(raw: Mapping[str, Any]) -> Owner:
+    """The identity of a ModelRollout, by its metadata."""
+    meta = raw["metadata"]
+    shard = (meta.get("labels") or {}).get(SHARD, "")
+    return Owner(meta["uid"], meta["name"], meta["namespace"], shard)
