@@ -6,7 +6,7 @@ these, a test holds against the programs' own settings.
 
 from dataclasses import dataclass
 
-from scripts.docs.tables import cell
+from scripts.docs.markdown import cell
 
 REQUIRED = "required"
 
