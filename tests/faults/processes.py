@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rollout_operator.adapters.kubernetes_api import TIMEOUT
+from rollout_operator.adapters.kubernetes_http import TIMEOUT
 from scripts.cluster.apiserver import free_port
 from tests.faults.audit import Audit, broken, end_state
 from tests.faults.hands import work
