@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from rollout_inference.settings import Settings
 from rollout_model.digest import digest_of, file_digests
 from rollout_model.errors import LoadFailed, first_line
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.signature import Signature
 
 MLMODEL = "MLmodel"
@@ -49,20 +49,20 @@ class Artifact:
     file_digest: str = ""
 
 
-def verify(folder: Path, settings: Settings) -> Artifact:
+def verify(folder: Path, policy: LoadPolicy) -> Artifact:
     """Size, then digest, and only then a look into any file; raises LoadFailed."""
     if not (folder / MLMODEL).is_file():
         raise LoadFailed(f"{folder} has no {MLMODEL} file, so it is no MLflow model.")
-    _weigh(folder, settings.max_model)
+    _weigh(folder, policy.max_bytes)
     try:
         digests = file_digests(folder)
     except ValueError as failure:
         raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
     digest = digest_of(digests)
-    if settings.model_digest and digest != settings.model_digest:
+    if policy.digest and digest != policy.digest:
         raise LoadFailed(
-            f"DigestMismatch: the files of {settings.model_uri or folder} are {digest}, but"
-            f" {settings.model_digest} was recorded."
+            f"DigestMismatch: the files of {policy.uri or folder} are {digest}, but"
+            f" {policy.digest} was recorded."
         )
     try:
         described = _mlmodel(folder)

@@ -22,10 +22,10 @@ from sklearn.linear_model._stochastic_gradient import BaseSGDClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 
-from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle, unconverted
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import first_line
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.parity import Proof, disagreement
 from rollout_model.proof_rows import direct, proof
 from rollout_model.runtimes import OnnxRuntime
@@ -103,7 +103,7 @@ def carry(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:
 
     rows: of training, float64 (n, width); a sample of them travels too. Raises LoadFailed.
     """
-    artifact = verify(folder, Settings(model_path=folder))
+    artifact = verify(folder, LoadPolicy())
     made, content = plan(estimator, artifact, rows)
     kept = rows
     if rows is not None and len(rows) > onnx_bundle.MOST_ROWS:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from rollout_model.load_policy import LoadPolicy
+
 
 class Shape(msgspec.Struct, frozen=True):
     """An ONNX model's face. kind: "float32" or "float64"; columns: one input for each column,
@@ -40,14 +42,14 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """The folder of the model, where to put the ONNX file, and the settings as JSON.
+    """The folder of the model, where to put the ONNX file, and the rules of the load.
 
     unconverted: why no conversion is tried; "" where one is.
     """
 
     folder: str
     target: str
-    settings: str
+    policy: LoadPolicy
     unconverted: str = ""
 
 

@@ -109,6 +109,7 @@ class Shell:
             drain=settings.router_drain,
             gateways=Gateways(settings.gateway_namespace, settings.gateway_mirrors),
             egress=settings.model_egress,
+            credentials=settings.model_credentials,
             feedback_key=settings.feedback_key,
             routers=Routers(of_routers, cluster.read) if settings.routes_ask else None,
         )

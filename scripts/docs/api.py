@@ -16,7 +16,8 @@ from rollout_operator.domain.api.names import (
     VERSION,
 )
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.machine.decide import COMMANDS
+from rollout_operator.domain.machine.commands import COMMANDS
+from scripts.docs.tables import cell
 
 Schema = dict[str, Any]
 SHORT = 60
@@ -84,7 +85,7 @@ def reference() -> str:
     parts = [HEAD, "\n".join(f"- {_sentence(n)}" for n in names), "", "## Columns", ""]
     parts += ["| column | with | shows |", "| --- | --- | --- |"]
     parts += [
-        f"| {name} | {'`-o wide`' if wide else 'always'} | `{_cell(path)}` |"
+        f"| {name} | {'`-o wide`' if wide else 'always'} | `{cell(path)}` |"
         for name, _, path, wide in COLUMNS
     ]
     parts += ["", "## spec", "", *_object(properties["spec"])]
@@ -145,8 +146,8 @@ def _object(schema: Schema) -> list[str]:
             )
         )
         rows.append(
-            f"| `{name}` | {_type(one)} | {_cell(default)} |"
-            f" {_cell(_sentence(one.get('description', '')) + rules)} |"
+            f"| `{name}` | {_type(one)} | {cell(default)} |"
+            f" {cell(_sentence(one.get('description', '')) + rules)} |"
         )
     told = [
         f"- {_sentence(r['message'])}".replace("<", "&lt;")
@@ -187,7 +188,3 @@ def _default(schema: Schema) -> str:
 def _sentence(text: str) -> str:
     text = text.strip()
     return text if not text or text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

@@ -23,11 +23,12 @@ from rollout_operator.errors import CallFailed
 from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.faults.audit import Audit, broken, end_state
-from tests.faults.hands import work
 from tests.faults.proxy import STALE, Fault, Proxy
-from tests.faults.stories import NAME, Act, Story, due, perform
-from tests.faults.upstream import Lists, Upstream
-from tests.faults.world import ScriptedPrometheus, ScriptedRegistry, World
+from tests.faults.scripted_adapters import ScriptedPrometheus, ScriptedRegistry
+from tests.faults.stories import NAME, Act, Story, due, kubelet_of, perform
+from tests.support.api_client import AsyncApiClient
+from tests.support.kinds import Lists, fingerprint
+from tests.support.scripted_world import ScriptedWorld
 
 DRAIN = timedelta(seconds=10)
 AFTER_A_FAILURE = timedelta(seconds=1)
@@ -41,7 +42,7 @@ MOST_LOOKS = 400
 class Stage:
     """What all stories of a run share."""
 
-    api: Upstream
+    api: AsyncApiClient
     proxy: Proxy
     url: str
     audit: Audit
@@ -147,7 +148,8 @@ class Telling:
             fault,
         )
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
-        self.world = World(clock=self._time)
+        self.world = ScriptedWorld(clock=self._time)
+        self.kubelet = kubelet_of(self.world)
         self.begun: int | None = None
         self.spoiled = self.killed = self.woken = False
         self.pass_: asyncio.Task[datetime | None] | None = None
@@ -204,8 +206,7 @@ class Telling:
         trouble = self.trouble_later()
         told = {"tags": self.world.tags, "aliases": self.world.aliases}
         events = await self.stage.audit.caught_up(self.namespace)
-        revisions = {revision: version for revision, (_, version) in self.world.revisions.items()}
-        state = end_state(lists, told, revisions, self.namespace)
+        state = end_state(lists, told, self.world.versions(), self.namespace)
         return Ending(
             state,
             broken(events),
@@ -248,11 +249,7 @@ class Telling:
         known: object = None
         for _ in range(MOST_LOOKS):
             lists = await self._played()
-            version = sorted(
-                (o["metadata"]["uid"], o["metadata"]["resourceVersion"])
-                for objects in lists.values()
-                for o in objects
-            )
+            version = fingerprint(lists)
             resting = (
                 version == known
                 and not self.woken
@@ -275,10 +272,10 @@ class Telling:
         )
 
     async def _played(self) -> Lists:
-        """What is there once the hands have nothing left to do."""
+        """What is there once the kubelet has nothing left to do."""
         while True:
             lists = await self.stage.api.lists(self.namespace)
-            if not await work(self.stage.api, self.world, lists):
+            if not await self.kubelet.work(self.stage.api, lists):
                 return lists
 
     async def _look(self, lists: Lists) -> datetime | None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rollout_operator.domain.api.api_types import NAME
 from rollout_operator.domain.api.spec import MODEL_URI
 from rollout_operator.domain.api.traffic import PATH
-from tests.api.harness import ROOT
+from tests.support.api_client import ROOT
 
 Path = tuple[str | int, ...]
 """Where a value stands: names, and 0 for the first item of a list."""

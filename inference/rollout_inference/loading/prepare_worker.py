@@ -12,21 +12,21 @@ from pathlib import Path
 
 import msgspec
 
-from rollout_inference.settings import Settings
 from rollout_model import estimator, onnx_bundle, unconverted
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed, first_line
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.serving_plan import ONNX_FILE, Order, Plan, Reply
 
 
-def prepare(folder: Path, target: Path, settings: Settings, because: str = "") -> Plan:
+def prepare(folder: Path, target: Path, policy: LoadPolicy, because: str = "") -> Plan:
     """Verify, read, convert; writes the ONNX file into `target` where that is the plan. Raises
     LoadFailed.
 
     because: why no conversion is tried; "" where one is.
     """
-    artifact = verify(folder, settings)
-    model = estimator.load(artifact, settings)
+    artifact = verify(folder, policy)
+    model = estimator.load(artifact, policy)
     try:
         if because:
             unconverted.answers_example(model, artifact)
@@ -52,7 +52,7 @@ def main() -> None:
         plan = prepare(
             Path(order.folder),
             Path(order.target),
-            Settings.model_validate_json(order.settings),
+            order.policy,
             order.unconverted,
         )
         reply = Reply(plan)

@@ -8,18 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from rollout_cli.cluster.kube_client import Access
-from rollout_cli.cluster.prometheus import OPERATOR, Prometheus, variables
-from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.operator_deployment import OPERATOR, variables
+from rollout_cli.api.prometheus import Prometheus
+from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Absent, Refused
 from rollout_operator.domain.api.names import REVISION, ROLLOUT
 from rollout_operator.domain.api.spec import Gate, Metric, Spec
 from rollout_operator.domain.api.status import GateStatus, Phase, Revision
+from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.promql import query
-from rollout_operator.domain.gates.reported_gate import Trial, measure
+from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, learned
-from rollout_operator.domain.machine.decide import AT_REST, Plan, commanded, decide, trial_replicas
+from rollout_operator.domain.machine.commands import commanded
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
+from rollout_operator.domain.machine.pending import trial_replicas
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import (
     DRAIN,
     Answer,
@@ -62,7 +68,7 @@ status says of the route.
 """
 
 
-def explain(access: Access, prometheus: Prometheus, rollout: Rollout, spec: Spec) -> Explained:
+def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec) -> Explained:
     """Measure every gate now, for the candidate, or where there is none, for stable. Raises
     Unreachable without Prometheus.
     """
@@ -75,7 +81,7 @@ def explain(access: Access, prometheus: Prometheus, rollout: Rollout, spec: Spec
     asked = _asked(prometheus, rollout, spec, subject, now)
     plan = None
     if status.phase in DECIDED and status.candidate is not None:
-        plan = decide(observation(access, rollout, spec, asked, now))
+        plan = decide(observation(kube, rollout, spec, asked, now))
     trial = Trial(
         subject, status.stable, subject.ready_at or subject.since, now, _tests(spec), status.weight
     )
@@ -95,12 +101,12 @@ class Asked:
 
 
 def observation(
-    access: Access, rollout: Rollout, spec: Spec, asked: Asked, now: datetime
+    kube: KubeApi, rollout: Rollout, spec: Spec, asked: Asked, now: datetime
 ) -> Observed:
     """All that the operator's look has, from the object, its Deployments, Prometheus, and what the
     operator noted in status.
     """
-    status, operator = rollout.status, _operator(access)
+    status, operator = rollout.status, _operator(kube)
     candidate = status.candidate or status.stable
     # What the operator holds against the spec as it stands is not all in the spec: another rollout
     # may have its host.
@@ -118,7 +124,7 @@ def observation(
         # The registry is not asked from here: what an alias names by now, or a new version is, the
         # operator finds out first.
         resolution=None,
-        workloads=_workloads(access, rollout, candidate) if candidate else {},
+        workloads=_workloads(kube, rollout, candidate) if candidate else {},
         # Looked at in phase Switching alone, which is not decided here.
         stable_endpoints=frozenset(),
         route_trouble=status.waits_for,
@@ -144,10 +150,10 @@ def observation(
     )
 
 
-def _operator(access: Access) -> Mapping[str, str]:
+def _operator(kube: KubeApi) -> Mapping[str, str]:
     """The operator's variables; empty where one may not read its Deployment."""
     try:
-        found = access.items("/apis/apps/v1/deployments", OPERATOR)
+        found = kube.items("/apis/apps/v1/deployments", OPERATOR)
     except (Refused, Absent):
         return {}
     return variables(found[0]) if found else {}
@@ -236,12 +242,12 @@ def _answer(
     )
 
 
-def _workloads(access: Access, rollout: Rollout, candidate: Revision) -> dict[str, Workload]:
+def _workloads(kube: KubeApi, rollout: Rollout, candidate: Revision) -> dict[str, Workload]:
     """Ready pods by revision; where one may not read Deployments, the candidate's are taken to be
     Ready, as its phase says.
     """
     try:
-        found = access.items(
+        found = kube.items(
             f"/apis/apps/v1/namespaces/{rollout.namespace}/deployments", f"{ROLLOUT}={rollout.name}"
         )
     except Refused:

@@ -9,39 +9,32 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.explanation import Explained, Seen, explain, newest
-from rollout_cli.cluster.kube_client import Access
 from rollout_cli.cluster.prometheus import find
-from rollout_cli.cluster.rollout import read
+from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Refused
 from rollout_cli.view.formatting import OF_MEASUREMENT, Marks, ago, of_measurement, share, span
 from rollout_cli.view.terminal import console, marks
-from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import Phase
-from rollout_operator.domain.machine.decide import AT_REST
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import MetricsUnreachable, Series
 
 MOST_SERIES = 8
 
 
-def run(
-    name: str,
-    prometheus: str | None,
-    kubeconfig: str | None,
-    context: str | None,
-    namespace: str | None,
-) -> None:
+def run(connection: Connection, name: str, prometheus: str | None) -> None:
     """Do it."""
-    access = Access.connect(kubeconfig, context, namespace)
-    rollout = read(access, name)
+    kube = connection.open()
+    rollout = read(kube, name)
     if rollout.spec is None:
         raise Refused(
             f"{rollout.spec_error}: correct it, and lint it first with `kubectl modelrollout lint"
             " FILE`."
         )
-    source = find(access, prometheus)
-    told = explain(access, source, rollout, rollout.spec)
+    source = find(kube, prometheus)
+    told = explain(kube, source, rollout, rollout.spec)
     out = console()
     _where(told, out)
     for seen in told.gates:
@@ -107,8 +100,8 @@ def _next(told: Explained) -> Iterator[str]:
     yield f"If the operator looked now it would {decided}: {after.message}"
     if plan.requeue_at is not None and decided == "stay":
         yield (
-            f"Next look at {plan.requeue_at:%H:%M:%S} UTC, in {span(plan.requeue_at - told.now)}; then"
-            f" every {spec.analysis.interval}."
+            f"Next look at {plan.requeue_at:%H:%M:%S} UTC, in"
+            f" {span(plan.requeue_at - told.now)}; then every {spec.analysis.interval}."
         )
     on_trial = (
         status.phase is Phase.TRIAL
@@ -121,7 +114,7 @@ def _next(told: Explained) -> Iterator[str]:
             if status.candidate
             else status.step_since
         )
-        due += parse_duration(spec.strategy.steps[status.step].hold)
+        due += spec.strategy.steps[status.step].hold
         when = f"in {span(due - told.now)}" if due > told.now else ago(due, told.now)
         silent = (
             f"without evidence it waits up to {spec.analysis.max_hold} more, then"

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from rollout_cli.exit_codes import Absent, Exit
 from rollout_cli.offline.crd_validation import is_rollout, judge
-from rollout_cli.view.terminal import Output, console, dump, for_programs
+from rollout_cli.output_format import Output, for_programs
+from rollout_cli.view.terminal import console, dump
 from rollout_operator.domain.api.manifest import Document, Finding, Place, Trouble, read
 from rollout_operator.domain.api.manifest import Path as Field
 from rollout_operator.domain.places import meet, places_of

@@ -18,6 +18,7 @@ from rollout_cli.offline.crd_validation import is_rollout, judge
 from rollout_cli.offline.recorded_metrics import Recording, recorded
 from rollout_cli.offline.simulator import Moment, Source, replay
 from rollout_cli.offline.synthetic_metrics import Generated, Load, Quality, both
+from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.formatting import (
     OF_MEASUREMENT,
     Marks,
@@ -27,7 +28,7 @@ from rollout_cli.view.formatting import (
     silence,
     span,
 )
-from rollout_cli.view.terminal import Output, console, dump, for_programs, marks
+from rollout_cli.view.terminal import console, dump, marks
 from rollout_operator.domain.api.manifest import Document, Trouble, read
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import GateStatus, Phase
@@ -38,19 +39,28 @@ DEFAULT = {"modelUri": "models:/simulated/2", "traffic": {"host": "simulated.exa
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The command line. metrics: files of a recording; without any, metrics are generated from the
-    qualities and the load.
-    """
+    """The command line."""
 
     manifest: Path | None
+    """File of a ModelRollout; else one with all defaults."""
     metrics: Sequence[Path]
+    """Files of a recording; without any, metrics are generated from what follows."""
     candidate_revision: str | None
     stable_revision: str | None
-    candidate: Quality
-    stable: Quality
-    load: Load
+    accuracy: float
+    """The candidate's share of right answers."""
+    stable_accuracy: float
+    errors: float
+    """The candidate's share of server errors."""
+    latency: float
+    """The candidate's median latency, in seconds."""
+    rps: float
+    """Requests per second to the host."""
+    labels: float
+    """Share of predictions that get a label."""
     seed: int
     runs: int
+    """Trials, with one seed after the other."""
     first_deploy: bool
     output: Output | None
 
@@ -87,9 +97,11 @@ def run(request: Request) -> None:
 def _source(spec: Spec, request: Request, seed: int) -> Source:
     if request.metrics:
         return recorded(request.metrics, request.candidate_revision, request.stable_revision)
-    return Generated(
-        both(request.candidate, request.stable), request.load, seed, bounds(spec.analysis.gates)
+    qualities = both(
+        Quality(request.accuracy, request.errors, request.latency), Quality(request.stable_accuracy)
     )
+    load = Load(request.rps, request.labels)
+    return Generated(qualities, load, seed, bounds(spec.analysis.gates))
 
 
 def _spec(manifest: Path | None) -> Spec:

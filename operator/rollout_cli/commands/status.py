@@ -11,12 +11,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from rollout_cli.cluster.kube_client import Access
-from rollout_cli.cluster.rollout import Rollout, read
-from rollout_cli.cluster.wait_result import Asked, Outcome, follow, lacking, outcome
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.rollout import Rollout
+from rollout_cli.api.wait_result import Asked, Outcome, follow, lacking, outcome
+from rollout_cli.cluster.connection import Connection
+from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Exit, Unreachable, WrongUsage
+from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.formatting import STYLES, span
-from rollout_cli.view.terminal import Output, console, dump, for_programs
+from rollout_cli.view.terminal import console, dump
 from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.status import Phase
 
@@ -35,21 +38,19 @@ class Request:
     output: Output | None
 
 
-def run(
-    request: Request, kubeconfig: str | None, context: str | None, namespace: str | None
-) -> None:
+def run(connection: Connection, request: Request) -> None:
     """Do it; ends with the exit code of the outcome where it waits."""
     try:
         timeout = parse_duration(request.timeout)
     except ValueError as wrong:
         raise WrongUsage(f"--timeout: {wrong}.") from wrong
     for_programs("status", request.output)
-    access = Access.connect(kubeconfig, context, namespace)
-    rollout = read(access, request.name)
+    kube = connection.open()
+    rollout = read(kube, request.name)
     if not request.wait:
         _tell(rollout, request.output)
         return
-    waiting = Waiting(access, request, timeout, console(stderr=request.output is not None))
+    waiting = Waiting(kube, request, timeout, console(stderr=request.output is not None))
     end, rollout = waiting.run(rollout)
     if request.output is None:
         style = {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(
@@ -83,7 +84,7 @@ def _tell(rollout: Rollout, output: Output | None) -> None:
 class Waiting:
     """Looks until the outcome is there, and tells of every change."""
 
-    access: Access
+    kube: KubeApi
     request: Request
     timeout: timedelta
     out: Console
@@ -121,7 +122,7 @@ class Waiting:
 
     def _again(self, rollout: Rollout) -> Rollout:
         try:
-            return read(self.access, rollout.name)
+            return read(self.kube, rollout.name)
         except Unreachable as failure:
             self._say("…", str(failure), None)
             return rollout

@@ -7,9 +7,9 @@ A check that may not look (403) says so and goes on; that is no fault of the clu
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from rollout_cli.cluster.kube_client import Access
-from rollout_cli.cluster.prometheus import Prometheus
-from rollout_cli.cluster.rollout import NOT_INSTALLED, Rollout
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.prometheus import Prometheus
+from rollout_cli.api.rollout import NOT_INSTALLED, Rollout
 from rollout_cli.doctor.cluster import cluster, your_rights
 from rollout_cli.doctor.finding import Finding, bad, guarded, unknown
 from rollout_cli.doctor.metrics import clock, series
@@ -19,13 +19,13 @@ from rollout_cli.exit_codes import Absent, Refused, Unreachable
 
 
 def all_checks(
-    access: Access,
+    kube: KubeApi,
     find_prometheus: Callable[[], Prometheus],
     rollouts: Callable[[], Sequence[Rollout]],
 ) -> Iterator[Finding]:
     """Every check, in the order in which things depend on each other."""
-    yield from guarded("cluster", lambda: cluster(access))
-    yield from guarded("your rights", lambda: your_rights(access))
+    yield from guarded("cluster", lambda: cluster(kube))
+    yield from guarded("your rights", lambda: your_rights(kube))
     found: Sequence[Rollout] = ()
     try:
         found = rollouts()
@@ -33,11 +33,11 @@ def all_checks(
         yield bad("rollouts", NOT_INSTALLED, "install the operator (docs/guides/install.md)")
     except Refused as refused:
         yield unknown("rollouts", str(refused))
-    namespaces = sorted({one.namespace for one in found}) or [access.namespace]
-    yield from guarded("operator", lambda: operator(access, namespaces))
+    namespaces = sorted({one.namespace for one in found}) or [kube.namespace]
+    yield from guarded("operator", lambda: operator(kube, namespaces))
     for one in found:
         yield from rollout(one, datetime.now(UTC))
-        yield from guarded("router", lambda one=one: router(access, one))  # type: ignore[misc]
+        yield from guarded("router", lambda one=one: router(kube, one))  # type: ignore[misc]
     try:
         prometheus = find_prometheus()
         yield from clock(prometheus)

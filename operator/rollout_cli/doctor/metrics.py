@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from rollout_cli.cluster.prometheus import Prometheus
-from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.api.prometheus import Prometheus
+from rollout_cli.api.rollout import Rollout
 from rollout_cli.doctor.finding import Finding, bad, good, warning
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import Phase

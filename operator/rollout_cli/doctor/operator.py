@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from rollout_cli.cluster.kube_client import Access, Object
-from rollout_cli.cluster.prometheus import OPERATOR, variables
+from rollout_cli.api.kubernetes import KubeApi, Object
+from rollout_cli.api.operator_deployment import OPERATOR, variables
 from rollout_cli.doctor.cluster import may
 from rollout_cli.doctor.finding import Finding, bad, good, guarded, warning
 from rollout_operator.domain.api.names import GROUP, PLURAL
@@ -25,9 +25,9 @@ NEEDED = (
 """A sample of what the operator does, enough to notice a Role that is missing or old."""
 
 
-def operator(access: Access, namespaces: Sequence[str]) -> Iterator[Finding]:
+def operator(kube: KubeApi, namespaces: Sequence[str]) -> Iterator[Finding]:
     """The operator's Deployment, its health, and its rights in these namespaces."""
-    found = access.items("/apis/apps/v1/deployments", OPERATOR)
+    found = kube.items("/apis/apps/v1/deployments", OPERATOR)
     if not found:
         todo = (
             "install it (docs/guides/install.md); where it runs outside of the cluster, all is well"
@@ -49,8 +49,8 @@ def operator(access: Access, namespaces: Sequence[str]) -> Iterator[Finding]:
             "let each look after namespaces of its own (watchNamespaces), or remove one",
         )
     for one in found:
-        yield from _deployment(access, one)
-        yield from guarded("operator's rights", lambda one=one: _rights(access, one, namespaces))  # type: ignore[misc]
+        yield from _deployment(kube, one)
+        yield from guarded("operator's rights", lambda one=one: _rights(kube, one, namespaces))  # type: ignore[misc]
 
 
 def _looks_after(one: Object, namespaces: Sequence[str]) -> bool:
@@ -65,7 +65,7 @@ def _looks_after(one: Object, namespaces: Sequence[str]) -> bool:
     )
 
 
-def _deployment(access: Access, one: Object) -> Iterator[Finding]:
+def _deployment(kube: KubeApi, one: Object) -> Iterator[Finding]:
     meta, place = one["metadata"], f"{one['metadata']['namespace']}/{one['metadata']['name']}"
     if not one.get("status", {}).get("availableReplicas"):
         yield bad(
@@ -74,7 +74,7 @@ def _deployment(access: Access, one: Object) -> Iterator[Finding]:
             f"kubectl -n {meta['namespace']} describe pod -l {OPERATOR}",
         )
         return
-    pods = access.items(f"/api/v1/namespaces/{meta['namespace']}/pods", OPERATOR)
+    pods = kube.items(f"/api/v1/namespaces/{meta['namespace']}/pods", OPERATOR)
     ports = {
         p.get("name"): p["containerPort"]
         for c in one["spec"]["template"]["spec"]["containers"]
@@ -83,8 +83,10 @@ def _deployment(access: Access, one: Object) -> Iterator[Finding]:
     for pod in pods:
         if pod.get("status", {}).get("phase") != "Running":
             continue
-        health = f"/api/v1/namespaces/{meta['namespace']}/pods/{pod['metadata']['name']}:{ports.get('health', 8080)}/proxy/healthz"
-        status, body = access.raw(health)
+        address = f"{pod['metadata']['name']}:{ports.get('health', 8080)}"
+        status, body = kube.raw(
+            f"/api/v1/namespaces/{meta['namespace']}/pods/{address}/proxy/healthz"
+        )
         said = body[:200].decode(errors="replace").strip()
         if status == 200:
             yield good("operator", f"{place} runs and is healthy")
@@ -98,14 +100,14 @@ def _deployment(access: Access, one: Object) -> Iterator[Finding]:
             )
 
 
-def _rights(access: Access, one: Object, namespaces: Sequence[str]) -> Iterator[Finding]:
+def _rights(kube: KubeApi, one: Object, namespaces: Sequence[str]) -> Iterator[Finding]:
     account = one["spec"]["template"]["spec"].get("serviceAccountName", "default")
     user = f"system:serviceaccount:{one['metadata']['namespace']}:{account}"
     for namespace in namespaces:
         lacking = [
             f"{verb} {resource}{'/' + sub if sub else ''}"
             for verb, group, resource, sub in NEEDED
-            if not may(access, namespace, verb, group, resource, sub, user)
+            if not may(kube, namespace, verb, group, resource, sub, user)
         ]
         if lacking:
             todo = (

@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Iterator
 from datetime import datetime
 
-from rollout_cli.cluster.kube_client import Access
-from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.rollout import Rollout
 from rollout_cli.doctor.finding import Finding, bad, good, warning
 from rollout_cli.exit_codes import Absent
 from rollout_operator.domain.api.status import Phase, Status
@@ -86,7 +86,7 @@ def _by_others(what: str, namespace: str, status: Status) -> Iterator[Finding]:
             yield warning(what, said, todo)
 
 
-def router(access: Access, one: Rollout) -> Iterator[Finding]:
+def router(kube: KubeApi, one: Rollout) -> Iterator[Finding]:
     """The IngressClass or the Gateway API that the rollout's traffic needs."""
     if one.spec is None:
         return
@@ -94,7 +94,7 @@ def router(access: Access, one: Rollout) -> Iterator[Finding]:
     what = f"router of {one.namespace}/{one.name}"
     if traffic.provider is Provider.HTTP_ROUTE:
         try:
-            access.get("/apis/gateway.networking.k8s.io/v1")
+            kube.get("/apis/gateway.networking.k8s.io/v1")
             yield good(
                 what,
                 "Gateway API is installed; what the Gateway says of the route stands in the"
@@ -109,7 +109,7 @@ def router(access: Access, one: Rollout) -> Iterator[Finding]:
         return
     classes = {
         c["metadata"]["name"]: c["spec"].get("controller", "")
-        for c in access.items("/apis/networking.k8s.io/v1/ingressclasses")
+        for c in kube.items("/apis/networking.k8s.io/v1/ingressclasses")
     }
     name = traffic.ingress_class_name
     if name not in classes:

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from rollout_operator.domain.api.spec import Metric, Spec
 from rollout_operator.domain.api.status import GateStatus, Phase, Reason, Revision, Status
-from rollout_operator.domain.machine.decide import decide, trial_replicas
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.pending import trial_replicas
 from rollout_operator.domain.observed import Answer, Observed, Workload
 
 CANDIDATE, STABLE = "candidate", "stable"

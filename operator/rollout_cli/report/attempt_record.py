@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rollout_cli.cluster.kube_client import Access
-from rollout_cli.cluster.prometheus import Prometheus
-from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.prometheus import Prometheus
+from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Absent, Failure, Refused
 from rollout_operator.domain.api.status import Attempt, GateStatus, Verdict
 from rollout_operator.domain.gates.samples import (
@@ -17,7 +17,7 @@ from rollout_operator.domain.gates.samples import (
     LATENCY_BUCKET,
     REQUESTS,
 )
-from rollout_operator.domain.machine.decide import AT_REST
+from rollout_operator.domain.machine.transitions import AT_REST
 
 POINTS = 240
 SHORTEST_RATE = 15.0
@@ -88,7 +88,7 @@ class Evidence:
 
 
 def gather(
-    access: Access,
+    kube: KubeApi,
     prometheus: Prometheus | None,
     rollout: Rollout,
     number: int | None,
@@ -130,7 +130,7 @@ def gather(
         ranges=Ranges(),
         trouble=trouble,
     )
-    events = _events(access, found)
+    events = _events(kube, found)
     if prometheus is None:
         return _with(found, events, Ranges(), trouble)
     try:
@@ -148,13 +148,13 @@ def _with(found: Evidence, events: tuple[Told, ...], ranges: Ranges, trouble: st
     return Evidence(**{**values, "events": events, "ranges": ranges, "trouble": trouble})
 
 
-def _events(access: Access, found: Evidence) -> tuple[Told, ...]:
+def _events(kube: KubeApi, found: Evidence) -> tuple[Told, ...]:
     """What the operator told during the attempt, in order;
     Events are kept for an hour by default.
     """
     rollout = found.rollout
     try:
-        items = access.get(
+        items = kube.get(
             f"/api/v1/namespaces/{rollout.namespace}/events",
             {"fieldSelector": f"involvedObject.uid={rollout.raw['metadata']['uid']}"},
         )["items"]

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from rollout_cli.cluster.snapshot import Look, Pod
+from rollout_cli.api.snapshot import Pod, Snapshot
 from rollout_cli.view.formatting import (
     OF_MEASUREMENT,
     OF_VERDICT,
@@ -26,10 +26,9 @@ from rollout_cli.view.formatting import (
     span,
 )
 from rollout_cli.view.line_chart import Frame, Line, chart
-from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.spec import Metric
 from rollout_operator.domain.api.status import GateStatus, Measurement, Phase, Revision, Status
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS, COMMITTED
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 
 CHART_ROWS, TALL_CHART_ROWS = 6, 9
 WIDE = 120
@@ -38,12 +37,12 @@ MOST_HISTORY = 4
 STABLE_STYLE, CANDIDATE_STYLE = "blue", "yellow"
 
 
-def picture(look: Look, width: int, marks: Marks) -> RenderableType:
+def picture(look: Snapshot, width: int, marks: Marks) -> RenderableType:
     """Everything, `width` columns wide."""
     return _Picture(look, width, marks).all()
 
 
-def said(look: Look) -> str:
+def said(look: Snapshot) -> str:
     """The sentence that says why the rollout stands where it does."""
     rollout, status = look.rollout, look.rollout.status
     if status.observed_generation < 0:
@@ -62,7 +61,7 @@ def said(look: Look) -> str:
 class _Picture:
     """The parts of a picture of one look."""
 
-    look: Look
+    look: Snapshot
     width: int
     marks: Marks
 
@@ -139,7 +138,7 @@ class _Picture:
         ):
             return ""
         lasted = (status.paused_since or self.look.now) - status.step_since
-        hold = parse_duration(spec.strategy.steps[status.step].hold)
+        hold = spec.strategy.steps[status.step].hold
         return f" ({span(lasted)} of {span(hold)})" if lasted < hold else f" ({span(lasted)})"
 
     def _traffic(self) -> Text:

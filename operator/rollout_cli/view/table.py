@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.api.rollout import Rollout
 from rollout_cli.view.formatting import STYLES, Marks, held_against, share, span
 from rollout_operator.domain.api.status import GateStatus
 

@@ -23,7 +23,8 @@ from rollout_operator.desired.environment import model_environment
 from rollout_operator.domain.api.names import KIND
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
-from rollout_operator.domain.machine.decide import Plan
+from rollout_operator.domain.credentials import of_namespace
+from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.scaling import put_back, waits
 from rollout_operator.domain.verdicts import pending
@@ -121,7 +122,15 @@ def _differing(
     """What it takes for the objects to be as the status asks."""
     owner = owner_of(raw)
     environment = model_environment(ports.environment, ports.feedback_key, owner.uid)
-    manifests = build(owner, spec, status, environment, ports.gateways, egress=ports.egress)
+    manifests = build(
+        owner,
+        spec,
+        status,
+        environment,
+        ports.gateways,
+        egress=ports.egress,
+        credentials=of_namespace(ports.credentials, owner.namespace),
+    )
     live = ports.store.objects((owner.namespace, owner.name))
     return changes(manifests, live, owner.uid, ports.store)
 

@@ -17,6 +17,7 @@ from rollout_operator.desired.deployment import deployment, served_by
 from rollout_operator.desired.environment import model_environment
 from rollout_operator.domain.api.names import REVISION, revision_name
 from rollout_operator.domain.api.status import Phase, Revision, Status
+from rollout_operator.domain.credentials import of_namespace
 from rollout_operator.domain.observe import observe as observe_objects
 from rollout_operator.domain.observed import Claim, Observed, Workload
 from rollout_operator.domain.rollout import Rollout
@@ -123,7 +124,8 @@ def _with_current_pods(
         if compared:
             # Of whatever number of pods: how many there are is counted.
             environment = model_environment(ports.environment, ports.feedback_key, owner.uid)
-            manifest = deployment(owner, revision, known.wanted, environment)
+            given = of_namespace(ports.credentials, owner.namespace)
+            manifest = deployment(owner, revision, known.wanted, environment, given)
             pods = [o for o in pods if is_applied(o, manifest, ports.store)]
         updated = next((o.updated for o in pods), 0)
         current[revision.revision] = replace(known, current=updated)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.domain.api.status import Phase, Revision, Status
-from rollout_operator.domain.machine.decide import READINESS_LOOK
+from rollout_operator.domain.machine.schedule import READINESS_LOOK
 from rollout_operator.domain.observed import Workload
 
 WAITING = frozenset({Phase.STARTING, Phase.PROMOTING, Phase.SHIFTING, Phase.SWITCHING})
@@ -65,7 +65,8 @@ def trouble(pods: Iterable[Pod]) -> str:
     reasons: list[str] = []
     for pod in pods:
         status = pod.get("status", {})
-        for container in status.get("containerStatuses", ()):
+        steps = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+        for container in steps:
             if last_words := _last_words(pod, container):
                 return last_words
             waiting = container.get("state", {}).get("waiting") or {}
@@ -101,7 +102,8 @@ def _reason(state: Mapping[str, Any]) -> str:
 
 def _memory_limit(pod: Pod, container: Mapping[str, Any]) -> str:
     """What a container may take of memory, in words."""
-    containers = pod.get("spec", {}).get("containers", ())
+    spec = pod.get("spec", {})
+    containers = (*spec.get("initContainers", ()), *spec.get("containers", ()))
     limits = (
         c.get("resources", {}).get("limits", {}).get("memory")
         for c in containers

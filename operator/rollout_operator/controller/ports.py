@@ -15,6 +15,7 @@ from rollout_operator.controller.pass_memory import PassMemory
 from rollout_operator.controller.verdict_writeback import VerdictWriteback
 from rollout_operator.controller.watch_health import UnseenWrites
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways
+from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
 
 
@@ -46,4 +47,6 @@ class Ports:
     """Routes that no rollout owns."""
     routers: Routers | None = None
     """None where routes are not asked."""
+    credentials: tuple[Credentials, ...] = ()
+    """What pods fetch models with, by namespace."""
     memory: PassMemory = field(default_factory=PassMemory)

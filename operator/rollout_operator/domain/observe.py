@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from rollout_operator.domain.api.names import revision_name
 from rollout_operator.domain.api.status import Status
-from rollout_operator.domain.machine.decide import commanded
+from rollout_operator.domain.machine.commands import commanded
 from rollout_operator.domain.observed import DRAIN, Observed, Workload
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.rollout import Rollout

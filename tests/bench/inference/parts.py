@@ -173,8 +173,11 @@ def equality(bench: Bench) -> list[Figure]:
     threshold or one step beside it.
     """
     settings = Settings(model_path=bench.made.folder)
-    artifact = verify(bench.made.folder, settings)
-    forest, model = estimator.load(artifact, settings), load_folder(bench.made.folder, settings)
+    artifact = verify(bench.made.folder, settings.load_policy)
+    forest, model = (
+        estimator.load(artifact, settings.load_policy),
+        load_folder(bench.made.folder, settings),
+    )
     rows = differ = tied = 0
     for some in trial_points(forest, artifact.signature, artifact.example, seed=7, count=ROWS):
         chances = forest.predict_proba(frame(artifact.signature, some))

@@ -15,8 +15,8 @@ from typing import Any
 import joblib
 
 from rollout_inference.loading.prepare_worker import prepare
-from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.serving_plan import ONNX_FILE
 from rollout_trainer.data import load
 from rollout_trainer.evaluate import evaluate
@@ -91,7 +91,7 @@ def models(scratch: Path) -> Models:
     store(folder, model, split, evaluate(model, split))
     bare = fit(split, Recipe(parameters={"n_estimators": 100}))
     joblib.dump(bare, scratch / "model.joblib")
-    plan = prepare(folder, scratch, Settings(model_path=folder))
+    plan = prepare(folder, scratch, LoadPolicy())
     assert plan.runtime == "onnx", plan.reason
     plain = Path(
         shutil.copytree(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from tests.bench.operator import calibration, figures
 from tests.bench.operator.longrun import fairness, idle, soak
-from tests.bench.operator.process import Operator, memory
+from tests.bench.operator.process import memory
 from tests.bench.operator.restart import finished, restart
 from tests.bench.operator.stage import Say, Stage, stage
 from tests.bench.operator.waves import Pace, cleaned_up, cross, first_deploys, names, promote_all
 from tests.bench.traffic_figures import Figure
+from tests.support.operator_process import OperatorProcess
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ async def waves(bench: Bench, directory: Path) -> list[Figure]:
 
 
 async def _wave(
-    bench: Bench, on: Stage, operator: Operator, of: list[str], mode: str = ""
+    bench: Bench, on: Stage, operator: OperatorProcess, of: list[str], mode: str = ""
 ) -> list[Figure]:
     """All get their first model, and then ask for another one at once."""
     await first_deploys(on, of, bench.pace)

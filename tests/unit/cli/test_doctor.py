@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from rollout_cli.cluster.kube_client import Access
-from rollout_cli.cluster.prometheus import Prometheus
-from rollout_cli.cluster.rollout import Rollout
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.prometheus import Prometheus
+from rollout_cli.api.rollout import Rollout
 from rollout_cli.doctor.finding import Level, guarded
 from rollout_cli.doctor.metrics import clock, series
 from rollout_cli.doctor.rollouts import rollout as of_rollout
@@ -189,7 +189,7 @@ def test_router(
     lists: dict[str, list[dict[str, Any]]], changes: dict[str, Any], level: Level, part: str
 ) -> None:
     (found,) = router(
-        cast("Access", Scripted(lists)), rollout(PROMOTED, spec("models:/iris/1", **changes))
+        cast("KubeApi", Scripted(lists)), rollout(PROMOTED, spec("models:/iris/1", **changes))
     )
     assert (found.level, part in found.found) == (level, True), found
     assert found.todo or level is Level.GOOD

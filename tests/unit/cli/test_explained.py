@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.rollout import Rollout
 from rollout_cli.cluster import explanation
 from rollout_cli.cluster.explanation import Asked, Explained
-from rollout_cli.cluster.kube_client import Access
-from rollout_cli.cluster.rollout import Rollout
 from rollout_cli.commands import explain
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP, REVISION
@@ -123,7 +123,7 @@ def rebuilt(seen: Observed) -> Observed:
     drain = str(int(seen.drain.total_seconds()))
     cluster = Cluster(dict(seen.workloads), ROUTER_DRAIN_SECONDS=drain, INFERENCE_IMAGE=seen.image)
     asked = Asked(seen.answers, seen.baseline, {})
-    return explanation.observation(cast("Access", cluster), rollout, wanted, asked, seen.now)
+    return explanation.observation(cast("KubeApi", cluster), rollout, wanted, asked, seen.now)
 
 
 @pytest.mark.parametrize("seen", LOOKS.values(), ids=LOOKS.keys())
@@ -187,7 +187,7 @@ def test_each_part_differs_in_some_look(name: str) -> None:
 def test_who_may_not_look_at_deployments_is_told_all_the_same() -> None:
     asked, rollout = Asked(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
     blind = explanation.observation(
-        cast("Access", Cluster({}, refuses=True)), rollout, TO_2, asked, look(8).now
+        cast("KubeApi", Cluster({}, refuses=True)), rollout, TO_2, asked, look(8).now
     )
     assert (blind.drain, blind.image) == (DRAIN, V2.image)
     assert decide(blind).status.phase is Phase.TRIAL

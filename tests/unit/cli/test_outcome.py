@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollout_cli.cluster.wait_result import Asked, follow, outcome
+from rollout_cli.api.wait_result import Asked, follow, outcome
 from rollout_cli.exit_codes import Exit
 from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.names import GROUP

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout_cli.cluster.snapshot import Look
+from rollout_cli.api.snapshot import Snapshot
 from rollout_cli.view.formatting import PLAIN, PRETTY
 from rollout_cli.view.rollout_view import picture
 from rollout_operator.domain.api.spec import EvidenceKind
@@ -29,7 +29,7 @@ def gate(**changes: Any) -> GateStatus:
     return GateStatus(**(values | changes))
 
 
-def mid_trial(**changes: Any) -> Look:
+def mid_trial(**changes: Any) -> Snapshot:
     status = on_trial(
         gates=(gate(),), message="Step 1 of 2: 10 % of requests go to models:/iris/2.", **changes
     )

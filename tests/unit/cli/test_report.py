@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rollout_cli.commands.report import html
 from rollout_cli.report.attempt_record import Evidence, Ranges, Told
+from rollout_cli.report.html_page import html
 from rollout_cli.report.svg_plots import bands
 from rollout_operator.domain.api.status import Attempt, Phase, Verdict
 from tests.unit.cli.builders import rollout

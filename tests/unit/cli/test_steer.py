@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout_cli.cluster.commands_patch import Verb, order, reverted_by
+from rollout_cli.api.commands_patch import Verb, order, reverted_by
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.status import Phase, Status

@@ -27,3 +27,4 @@ def test_durations(text: str, seconds: int | None) -> None:
             parse_duration(text)
     else:
         assert parse_duration(text) == timedelta(seconds=seconds)
+        assert str(parse_duration(text)) == text

@@ -21,6 +21,7 @@ from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle, onnx_conversion
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.onnx_conversion import carry
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.test_conversion import DIABETES, IRIS, NAMES, SMALL
@@ -31,7 +32,7 @@ def other_forest(folder: Path) -> None:
     estimator = RandomForestClassifier(n_estimators=5, random_state=9).fit(
         IRIS.data.to_numpy(), NAMES[IRIS.target][::-1]
     )
-    artifact = verify(folder, Settings(model_path=folder))
+    artifact = verify(folder, LoadPolicy())
     (folder / "onnx" / "model.onnx").write_bytes(onnx_conversion.plan(estimator, artifact)[1])
 
 
@@ -110,7 +111,7 @@ def test_a_conversion_that_does_not_prove_right_is_not_taken(copy: Path, name: s
     spoil, reason = SPOILT[name]
     spoil(copy)
     with pytest.raises(onnx_bundle.NotCarried, match=reason):
-        onnx_bundle.read(verify(copy, Settings(model_path=copy)))
+        onnx_bundle.read(verify(copy, LoadPolicy()))
 
 
 @pytest.mark.parametrize("name", ["no conversion", "another forest's"])
@@ -140,7 +141,7 @@ def test_labels_of_every_type_are_carried(save: Save, labels: object) -> None:
     folder, settings = save(estimator, IRIS.data)
     made = carry(estimator, folder)
     if made.runtime == "onnx":
-        assert onnx_bundle.read(verify(folder, settings))[0] == made
+        assert onnx_bundle.read(verify(folder, settings.load_policy))[0] == made
     else:
         assert not (folder / "onnx").exists()
 
@@ -149,7 +150,7 @@ def test_a_regression_is_carried(save: Save) -> None:
     estimator = GradientBoostingRegressor(**SMALL).fit(DIABETES.data, DIABETES.target)
     folder, settings = save(estimator, DIABETES.data)
     assert carry(estimator, folder).runtime == "onnx"
-    assert onnx_bundle.read(verify(folder, settings))[0].task == "regressor"
+    assert onnx_bundle.read(verify(folder, settings.load_policy))[0].task == "regressor"
 
 
 async def test_what_the_trainer_found_not_to_convert_is_not_tried_again(
@@ -183,7 +184,7 @@ def test_with_another_converter_it_is_tried_again(save: Save) -> None:
     with pytest.raises(
         onnx_bundle.NotCarried, match="found not to convert with another version of skl2onnx"
     ):
-        onnx_bundle.read(verify(folder, settings))
+        onnx_bundle.read(verify(folder, settings.load_policy))
 
 
 def test_training_rows_travel_with_the_proof(save: Save) -> None:
@@ -191,7 +192,7 @@ def test_training_rows_travel_with_the_proof(save: Save) -> None:
     estimator = RandomForestClassifier(**SMALL).fit(rows, np.tile(IRIS.target, 20))
     folder, settings = save(estimator, rows)
     assert carry(estimator, folder, rows).runtime == "onnx"
-    kept = onnx_bundle.rows(verify(folder, settings))
+    kept = onnx_bundle.rows(verify(folder, settings.load_policy))
     assert kept is not None
     assert len(kept) == onnx_bundle.MOST_ROWS
     known = {tuple(one) for one in rows.tolist()}
@@ -212,7 +213,7 @@ def test_training_rows_travel_with_the_proof(save: Save) -> None:
 )
 def test_rows_that_are_none_of_the_models_are_not_taken(copy: Path, rows: object) -> None:
     np.save(copy / "onnx" / "rows.npy", np.asarray(rows))
-    assert onnx_bundle.rows(verify(copy, Settings(model_path=copy))) is None
+    assert onnx_bundle.rows(verify(copy, LoadPolicy())) is None
 
 
 async def test_nor_is_it_where_values_may_be_missing(

@@ -169,7 +169,7 @@ def test_one_threshold_moved_by_one_step_is_seen(save: Save) -> None:
         IRIS.data.to_numpy(), IRIS.target
     )
     folder, settings = save(estimator, IRIS.data.to_numpy())
-    artifact = verify(folder, settings)
+    artifact = verify(folder, settings.load_policy)
     assert onnx_conversion.plan(estimator, artifact)[0].runtime == "onnx"
     at = np.vstack(list(trial_points(estimator, artifact.signature, artifact.example)))
     before = estimator.predict(at)
@@ -186,7 +186,8 @@ def test_the_same_model_is_the_same_bytes(save: Save, monkeypatch: pytest.Monkey
     with it the model's digest.
     """
     estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, IRIS.target)
-    artifact = verify(*save(estimator, IRIS.data))
+    folder, settings = save(estimator, IRIS.data)
+    artifact = verify(folder, settings.load_policy)
     made, right = set[bytes](), to_onnx
     for turn in (False, True):
 

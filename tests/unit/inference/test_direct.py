@@ -200,7 +200,7 @@ def test_what_is_no_http_after_a_request_is_refused(address: tuple[str, int]) ->
 def test_a_model_that_waits_for_its_thread_is_never_asked_directly(
     trained: Path, loaded: LoadedModel, settings: Settings, asked: list[str]
 ) -> None:
-    forest = estimator.load(verify(trained, settings), settings)
+    forest = estimator.load(verify(trained, settings.load_policy), settings.load_policy)
     with serving(
         settings, replace(loaded, runtime=SklearnRuntime(forest, loaded.signature))
     ) as address:

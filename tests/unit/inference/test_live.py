@@ -25,6 +25,7 @@ from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings, SettingsError
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import LoadFailed
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.onnx_conversion import carry
 from rollout_model.runtimes import Outcome, Runtime
 from rollout_model.signature import Rows
@@ -267,7 +268,7 @@ def sample(task: str, rows: Any, said: list[Any]) -> Sample:
 @pytest.fixture
 def bare(trained: Path) -> Artifact:
     """An artifact whose models take bare arrays of any width."""
-    artifact = verify(trained, Settings(model_path=trained))
+    artifact = verify(trained, LoadPolicy())
     return replace(artifact, signature=replace(artifact.signature, named=False))
 
 
@@ -342,7 +343,7 @@ def test_one_live_row_is_measured_by_what_the_proof_saw(save: Save, travels: boo
     folder, settings = save(line, rows)
     if travels:
         assert carry(line, folder, rows).runtime == "onnx"
-    artifact, right = verify(folder, settings), float(line.predict(rows[:1])[0])
+    artifact, right = verify(folder, settings.load_policy), float(line.predict(rows[:1])[0])
     assert compared(sample("regressor", rows[:1], [right + HOUR]), artifact, line).differ == 1
     assert compared(sample("regressor", rows[:1], [right + 1]), artifact, line).differ == 0
 

@@ -89,4 +89,4 @@ def test_a_conversion_of_labels_is_not_taken_for_probabilities(save: Save) -> No
     with pytest.raises(
         onnx_bundle.NotCarried, match="answers predict, and MLmodel asks for predict_proba"
     ):
-        onnx_bundle.read(verify(folder, settings))
+        onnx_bundle.read(verify(folder, settings.load_policy))

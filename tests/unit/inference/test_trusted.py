@@ -106,7 +106,8 @@ def test_what_only_holds_data_is_read(save: Save, name: str) -> None:
     model = HELD[name].fit(ROWS, SPECIES)
     folder, settings = save(model, ROWS)
     assert np.allclose(
-        estimator.load(verify(folder, settings), settings).predict(ROWS), model.predict(ROWS)
+        estimator.load(verify(folder, settings.load_policy), settings.load_policy).predict(ROWS),
+        model.predict(ROWS),
     )
 
 
@@ -120,7 +121,9 @@ def test_a_tuned_threshold_is_read(save: Save, scoring: Any) -> None:
     model = TunedThresholdClassifierCV(LINEAR, **given).fit(ROWS, SPECIES == 2)
     folder, settings = save(model, ROWS)
     assert (
-        estimator.load(verify(folder, settings), settings).predict(ROWS).tolist()
+        estimator.load(verify(folder, settings.load_policy), settings.load_policy)
+        .predict(ROWS)
+        .tolist()
         == model.predict(ROWS).tolist()
     )
 
@@ -129,7 +132,9 @@ def test_a_tuned_threshold_is_read(save: Save, scoring: Any) -> None:
 def test_of_a_search_its_best_estimator_is_read(save: Save, name: str) -> None:
     model = HELD[name].fit(ROWS, SPECIES)
     folder, settings = save(model, ROWS)
-    assert type(estimator.load(verify(folder, settings), settings)) is type(model.best_estimator_)
+    assert type(estimator.load(verify(folder, settings.load_policy), settings.load_policy)) is type(
+        model.best_estimator_
+    )
 
 
 DANGEROUS = (
@@ -289,7 +294,7 @@ def test_a_pickle_finds_the_code_that_it_was_logged_with(
     for name in ("our_steps", "our_late_module"):
         monkeypatch.delitem(sys.modules, name)
     settings = Settings(model_path=copy, allow_pickle=True)
-    read = estimator.load(verify(copy, settings), settings)
+    read = estimator.load(verify(copy, settings.load_policy), settings.load_policy)
     (copy / "code" / "our_late_module.py").unlink()
     for name in ("our_steps", "our_late_module"):
         sys.modules.pop(name, None)

@@ -8,7 +8,6 @@ minCoverage, so that both guarantees hold whatever is missing.
 import math
 from datetime import timedelta
 
-from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement, PodCounts
 from rollout_operator.domain.gates import sequential_test
@@ -140,7 +139,7 @@ def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
     """How many answers should be known to be good or not; None: labels are not due yet."""
     match gate.metric:
         case Metric.ACCURACY:
-            return matured(evidence, parse_duration(gate.label_delay), trial.now)
+            return matured(evidence, gate.label_delay, trial.now)
         case Metric.ERROR_RATE:
             return evidence.total
         case Metric.LATENCY_P95:

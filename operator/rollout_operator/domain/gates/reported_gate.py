@@ -15,8 +15,6 @@ from rollout_operator.domain.gates.readings import KINDS, Reading
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, NeedsHelp, NoEvidence, fresh
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 
-__all__ = ["KINDS", "Trial", "measure"]
-
 STABLE_LACKS = (
     "stable's pods have none, nor get one before the next promotion: promote a version by hand, or"
     " write a max instead"
