@@ -77,7 +77,7 @@ crd: setup ## Generate crds/ and the chart's copy from the pydantic models
 	@$(RUN) python -m rollout_operator crd | tee $(CRDS) >/dev/null
 
 .PHONY: docs
-docs: setup ## Generate docs/api.md and the schema for editors; lower the counts of pages that are not in form
+docs: setup ## Generate the pages of docs/reference that are made from code, and the schema for editors
 	@$(RUN) python -m scripts.docs write
 
 .PHONY: pictures
@@ -127,5 +127,5 @@ test-busy: setup ## Half an hour of the operator on a machine with 20 processes 
 	@$(RUN) python -m tests.bench.operator.busy
 
 .PHONY: bench-gates
-bench-gates: setup ## What our gates come to beside the rules of Argo Rollouts and Flagger: docs/statistics.md and its plot
+bench-gates: setup ## What our gates come to beside the rules of Argo Rollouts and Flagger: docs/concepts/statistics.md and its plot
 	@$(RUN) python -m tests.bench.gates $(if $(RUNS),--runs $(RUNS))

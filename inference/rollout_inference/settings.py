@@ -51,6 +51,10 @@ class Settings(BaseModel):
     """`models:/<name>/<version>` or `models:/<name>@<alias>`."""
     model_path: Path | None = None
     """A folder with an MLmodel file."""
+    model_folder: Path | None = None
+    """Where another step of the pod has left the files of model_uri; None where they are fetched
+    here.
+    """
     model_digest: str = ""
     """The content digest that its files must have; "" where any will do."""
     model_revision: str = ""
@@ -91,6 +95,11 @@ class Settings(BaseModel):
     cgroups: Path = Path("/sys/fs/cgroup")
     """Where the kernel says what memory the pod may have."""
 
+    @property
+    def files(self) -> Path | None:
+        """The model's files, where they need not be fetched."""
+        return self.model_path or self.model_folder
+
     @cached_property
     def name(self) -> str:
         """The model's registered name; of a path its last part."""
@@ -122,6 +131,7 @@ class Settings(BaseModel):
                 f"MODEL_URI={uri!r} is none: write models:/<name>/<version> or"
                 " models:/<name>@<alias>"
             )
+        folder = env.get("MODEL_FOLDER", "").strip()
         digest = env.get("MODEL_DIGEST", "").strip()
         if digest and not _DIGEST.fullmatch(digest):
             raise SettingsError(f"MODEL_DIGEST={digest!r} is none: write sha256: and 64 hex digits")
@@ -142,6 +152,7 @@ class Settings(BaseModel):
         return cls(
             model_uri=uri,
             model_path=Path(path) if path else None,
+            model_folder=Path(folder) if uri and folder else None,
             model_digest=digest,
             model_revision=env.get("MODEL_REVISION", ""),
             log_level=level,

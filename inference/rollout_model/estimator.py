@@ -45,8 +45,8 @@ def load(artifact: Artifact, policy: LoadPolicy) -> Any:
             aged(
                 artifact,
                 f"The model cannot be loaded: it needs the Python module {missing.name!r}, which"
-                " the model server's image lacks. Build an image with it (docs/inference.md), or"
-                " log the module with code_paths.",
+                " the model server's image lacks. Build an image with it"
+                " (docs/operations/model-pods.md), or log the module with code_paths.",
             )
         ) from missing
     except Exception as failure:  # a file of unknown content can fail in any way

@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 from rollout_operator.domain.api.names import DIGEST_TAG
 from scripts.cluster.apiserver import free_port
-from tests.api.harness import wait_for
+from tests.support.api_client import wait_for
 
 SECRET = "the-secret-of-the-webhook-in-this-test"
 

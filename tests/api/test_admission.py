@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.api.harness import GROUP, ROLLOUTS, Api
+from tests.support.api_client import ApiClient
+from tests.support.kinds import GROUP, path_of
+from tests.support.spec_cases import ACCEPTED, MINIMAL, NAMES, REFUSED
 
-MINIMAL: dict[str, Any] = {"modelUri": "models:/iris/7", "traffic": {"host": "iris.example.com"}}
 
-
-def submit(api: Api, spec: dict[str, Any], name: str = "iris") -> tuple[int, dict[str, Any]]:
+def submit(api: ApiClient, spec: dict[str, Any], name: str = "iris") -> tuple[int, dict[str, Any]]:
     body = {
         "apiVersion": f"{GROUP}/v1alpha1",
         "kind": "ModelRollout",
@@ -17,310 +17,34 @@ def submit(api: Api, spec: dict[str, Any], name: str = "iris") -> tuple[int, dic
         "spec": spec,
     }
     reply = api.http.post(
-        ROLLOUTS.format(ns="default"),
+        path_of("ModelRollout", "default"),
         json=body,
         params={"dryRun": "All", "fieldValidation": "Strict"},
     )
     return reply.status_code, reply.json()
 
 
-def with_field(path: str, value: Any) -> dict[str, Any]:
-    """The minimal spec with one field set."""
-    spec: dict[str, Any] = {**MINIMAL, "traffic": dict(MINIMAL["traffic"])}
-    place = spec
-    *parents, leaf = path.split(".")
-    for parent in parents:
-        place = place.setdefault(parent, {})
-    place[leaf] = value
-    return spec
-
-
-GATE = {"metric": "accuracy", "min": 0.7}
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "a file": (with_field("modelUri", "file:///etc/passwd"), "write models:/<name>/<version>"),
-    "a path": (with_field("modelUri", "/mnt/model"), "write models:/<name>/<version>"),
-    "another scheme": (
-        with_field("modelUri", "https://example.com/m"),
-        "write models:/<name>/<version>",
-    ),
-    "latest": (with_field("modelUri", "models:/iris/latest"), "write models:/<name>/<version>"),
-    "a stage": (
-        with_field("modelUri", "models:/iris/Production"),
-        "write models:/<name>/<version>",
-    ),
-    "a traversal": (with_field("modelUri", "models:/../x/1"), "write models:/<name>/<version>"),
-    "a traversal as name": (
-        with_field("modelUri", "models:/../1"),
-        "write models:/<name>/<version>",
-    ),
-    "the alias latest": (
-        with_field("modelUri", "models:/iris@latest"),
-        "whatever version anybody registered last: set an alias",
-    ),
-    "the alias Latest": (
-        with_field("modelUri", "models:/iris@LaTest"),
-        "whatever version anybody registered last: set an alias",
-    ),
-    "a name that a pod would expand": (
-        with_field("modelUri", "models:/$(HOME)/1"),
-        "letters, digits, blanks and _ . -",
-    ),
-    "a name that ends in a blank": (
-        with_field("modelUri", "models:/iris /1"),
-        "letters, digits, blanks and _ . -",
-    ),
-    "a name with a mark of direction": (
-        with_field("modelUri", "models:/iri\u202es/1"),
-        "letters, digits, blanks and _ . -",
-    ),
-    "an alias with a blank": (
-        with_field("modelUri", "models:/iris@a b"),
-        "aliases of letters, digits and _ -",
-    ),
-    "version 0": (with_field("modelUri", "models:/iris/0"), "write models:/<name>/<version>"),
-    "a newline after the version": (
-        with_field("modelUri", "models:/iris/1\n"),
-        "write models:/<name>/<version>",
-    ),
-    "weight 101": (with_field("strategy.steps", [{"weight": 101}]), "whole number from 1 to 100"),
-    "weight 0": (with_field("strategy.steps", [{"weight": 0}]), "whole number from 1 to 100"),
-    "steps that descend": (
-        with_field("strategy.steps", [{"weight": 50}, {"weight": 10}]),
-        "steps must ascend",
-    ),
-    "steps that repeat": (
-        with_field("strategy.steps", [{"weight": 10}, {"weight": 10}]),
-        "steps must ascend",
-    ),
-    "no steps": (with_field("strategy.steps", []), "at least 1 items"),
-    "threshold 7": (with_field("analysis.gates", [{**GATE, "min": 7}]), "write min: 0.70 for 70 %"),
-    "a negative threshold": (
-        with_field("analysis.gates", [{**GATE, "min": -0.1}]),
-        "write min: 0.70 for 70 %",
-    ),
-    "accuracy with max": (
-        with_field("analysis.gates", [{"metric": "accuracy", "max": 0.7}]),
-        "accuracy takes min",
-    ),
-    "accuracy with both": (
-        with_field("analysis.gates", [{**GATE, "max": 0.9}]),
-        "accuracy takes min",
-    ),
-    "errorRate of 5": (
-        with_field("analysis.gates", [{"metric": "errorRate", "max": 5}]),
-        "write max: 0.01 for 1 %",
-    ),
-    "errorRate without max": (with_field("analysis.gates", [{"metric": "errorRate"}]), "take max"),
-    "a drop and a threshold": (
-        with_field("analysis.gates", [{**GATE, "maxDrop": 0.05}]),
-        "accuracy takes min",
-    ),
-    "a drop of 5": (
-        with_field("analysis.gates", [{"metric": "accuracy", "maxDrop": 5}]),
-        "write maxDrop: 0.05",
-    ),
-    "accuracy with maxIncrease": (
-        with_field("analysis.gates", [{"metric": "accuracy", "maxIncrease": 0.1}]),
-        "accuracy takes min",
-    ),
-    "a labelled threshold of 1": (
-        with_field("analysis.gates", [{**GATE, "min": 1.0, "evidence": "Labelled"}]),
-        "no count of labels",
-    ),
-    "a labelled error rate of 0": (
-        with_field("analysis.gates", [{"metric": "errorRate", "max": 0, "evidence": "Labelled"}]),
-        "no count of labels",
-    ),
-    "errorRate against stable as reported": (
-        with_field("analysis.gates", [{"metric": "errorRate", "maxIncrease": 0.01}]),
-        "write evidence: Labelled",
-    ),
-    "latency against stable by labels": (
-        with_field(
-            "analysis.gates",
-            [{"metric": "latencyP95Seconds", "maxIncrease": 0.05, "evidence": "Labelled"}],
-        ),
-        "leave evidence out",
-    ),
-    "alpha of 5": (
-        with_field("analysis.gates", [{**GATE, "alpha": {"promote": 5}}]),
-        "write 0.05 for 5 %",
-    ),
-    "a tolerance above the threshold": (
-        with_field("analysis.gates", [{**GATE, "tolerance": 0.8}]),
-        "tolerance is taken off",
-    ),
-    "fewer samples at most than at least": (
-        with_field("analysis.gates", [{**GATE, "minSamples": 100, "maxSamples": 50}]),
-        "maxSamples",
-    ),
-    "a coverage of 80": (
-        with_field("analysis.gates", [{**GATE, "minCoverage": 80}]),
-        "write 0.8 for 80 %",
-    ),
-    "a design effect below 1": (
-        with_field("analysis.gates", [{**GATE, "designEffect": 0.5}]),
-        "number of at least 1",
-    ),
-    "evidence that nobody knows": (
-        with_field("analysis.gates", [{**GATE, "evidence": "Guessed"}]),
-        "supported values",
-    ),
-    "steps by evidence without a labelled gate": (
-        with_field("strategy.advanceOn", "Evidence"),
-        "needs a gate with evidence: Labelled",
-    ),
-    "an unknown metric": (
-        with_field("analysis.gates", [{"metric": "f1", "min": 0.7}]),
-        "supported values",
-    ),
-    "a duration that is none": (
-        with_field("analysis.interval", "banana"),
-        "write an interval of at least 1s",
-    ),
-    "an ISO duration": (with_field("analysis.maxHold", "PT5S"), "write a duration such as 30s"),
-    "no interval": (with_field("analysis.interval", "0s"), "at least 1s"),
-    "no replicas": (with_field("replicas", 0), "whole number from 1 to 1000"),
-    "a host with a scheme": (
-        with_field("traffic.host", "http://iris"),
-        "write a lower-case host name",
-    ),
-    "a host that injects configuration": (
-        with_field("traffic.host", "a;}{"),
-        "write a lower-case host name",
-    ),
-    "a path that does not begin with /": (with_field("traffic.path", "iris"), "starts with /"),
-    "a path that injects configuration": (with_field("traffic.path", "/a;}"), "starts with /"),
-    "a router that does not exist": (with_field("traffic.provider", "Magic"), "supported values"),
-    "an interval above a year": (
-        with_field("analysis.interval", "8761h"),
-        "a year (8760h) at most",
-    ),
-    "an interval of no hours": (with_field("analysis.interval", "0h0m"), "at least 1s"),
-    "a duration above a year": (
-        with_field("strategy.scaleDownDelay", "99999999999h"),
-        "of a year (8760h) at most",
-    ),
-    "an address as host": (with_field("traffic.host", "10.0.0.1"), "takes no address"),
-    "a path with an empty segment": (with_field("traffic.path", "/a//b"), "without //"),
-    "a path that climbs": (with_field("traffic.path", "/a/.."), "segments . or .."),
-    "a path below which a segment names a model": (
-        with_field("traffic.path", "/v2/models"),
-        "write another path",
-    ),
-    "the same under another, with a slash": (
-        with_field("traffic.path", "/api/v2/models/"),
-        "write another path",
-    ),
-    "a path below which a segment names a version": (
-        with_field("traffic.path", "/v2/models/iris/versions"),
-        "write another path",
-    ),
-    "a class that is no name": (
-        with_field("traffic.ingressClassName", "a..b"),
-        "write the name of an IngressClass",
-    ),
-    "a negative quantity": (with_field("resources.requests.cpu", "-100m"), "not below 0"),
-    "less CPU at most than is requested": (
-        with_field("resources", {"requests": {"cpu": "1"}, "limits": {"cpu": "500m"}}),
-        "limits.cpu is below requests.cpu",
-    ),
-    "less memory at most than is requested by default": (
-        with_field("resources", {"limits": {"memory": "128Mi"}}),
-        "which is 256Mi where it is not given",
-    ),
-    "a quantity that is none": (
-        with_field("resources.requests.cpu", "much"),
-        "write a Kubernetes quantity",
-    ),
-    "no host": ({"modelUri": "models:/iris/7", "traffic": {}}, "spec.traffic.host: Required value"),
-    "no modelUri": ({"traffic": MINIMAL["traffic"]}, "spec.modelUri: Required value"),
-    "an unknown field": (with_field("modelURI", "models:/iris/7"), 'unknown field "spec.modelURI"'),
-    "a negative increase": (
-        with_field("analysis.gates", [{"metric": "latencyP95Seconds", "maxIncrease": -1}]),
-        "write maxIncrease: 0.01",
-    ),
-    "no samples": (
-        with_field("analysis.gates", [{**GATE, "minSamples": 0}]),
-        "whole number of at least 1",
-    ),
-    "five samples at most": (
-        with_field("analysis.gates", [{**GATE, "minSamples": 1, "maxSamples": 5}]),
-        "from 10 to 1000000",
-    ),
-    "an IngressClass that is no name": (
-        with_field("traffic.ingressClassName", "a b"),
-        "name of an IngressClass",
-    ),
-    "a Secret that is no name": (with_field("traffic.tlsSecret", "../x"), "name of a Secret"),
-    "a listener that is no name": (
-        with_field("traffic.parentRefs", [{"name": "g", "sectionName": "../x"}]),
-        "name of a listener",
-    ),
-    "an image": (with_field("image", "evil"), 'unknown field "spec.image"'),
-    "a service account": (
-        with_field("serviceAccountName", "admin"),
-        'unknown field "spec.serviceAccountName"',
-    ),
-}
-
-
 @pytest.mark.parametrize(("spec", "sentence"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused_with_a_sentence(api: Api, spec: dict[str, Any], sentence: str) -> None:
+def test_refused_with_a_sentence(api: ApiClient, spec: dict[str, Any], sentence: str) -> None:
     code, reply = submit(api, spec)
     assert code in {400, 422}, reply
     assert sentence in reply["message"]
 
 
-NAMES = {
-    "too long": ("a" * 60, "write at most 48 characters"),
-    "with a dot": ("iris.v1", "names a Service"),
-    "beginning with a digit": ("1iris", "names a Service"),
-}
-
-
 @pytest.mark.parametrize(("name", "sentence"), NAMES.values(), ids=NAMES.keys())
-def test_names_refused(api: Api, name: str, sentence: str) -> None:
+def test_names_refused(api: ApiClient, name: str, sentence: str) -> None:
     code, reply = submit(api, MINIMAL, name)
     assert code == 422
     assert sentence in reply["message"]
 
 
-ACCEPTED = {
-    "two lines": MINIMAL,
-    "an alias": with_field("modelUri", "models:/iris@champion"),
-    "a name with dots and dashes": with_field("modelUri", "models:/iris.eu-west_1/7"),
-    "a name with a blank": with_field("modelUri", "models:/my model/1"),
-    "a name with accents": with_field("modelUri", "models:/größe/1"),
-    "a name of another script": with_field("modelUri", "models:/日本/1"),
-    "a name that begins with a dash": with_field("modelUri", "models:/-x/1"),
-    "a number as alias": with_field("modelUri", "models:/iris@7"),
-    "an alias that begins with a digit": with_field("modelUri", "models:/iris@2026-q4"),
-    "an alias that begins with _": with_field("modelUri", "models:/iris@_prod"),
-    "an alias with accents": with_field("modelUri", "models:/größe@größte"),
-    "an alias that only begins with latest": with_field("modelUri", "models:/iris@latest-good"),
-    "numbers as quantities": with_field(
-        "resources", {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
-    ),
-    "the threshold 1": with_field("analysis.gates", [{"metric": "accuracy", "min": 1}]),
-    "three gates": with_field(
-        "analysis.gates",
-        [GATE, {"metric": "errorRate", "max": 0.01}, {"metric": "latencyP95Seconds", "max": 0.25}],
-    ),
-    "long durations": with_field("strategy.progressDeadline", "1h30m"),
-    "a path with a route's word": with_field("traffic.path", "/api/v2"),
-    "a path below the names of models": with_field("traffic.path", "/v2/models/iris"),
-    "one step": with_field("strategy.steps", [{"weight": 100, "hold": "5m"}]),
-}
-
-
 @pytest.mark.parametrize("spec", ACCEPTED.values(), ids=ACCEPTED.keys())
-def test_accepted(api: Api, spec: dict[str, Any]) -> None:
+def test_accepted(api: ApiClient, spec: dict[str, Any]) -> None:
     code, reply = submit(api, spec)
     assert code == 201, reply
 
 
-def test_two_lines_are_enough(api: Api) -> None:
+def test_two_lines_are_enough(api: ApiClient) -> None:
     _, made = submit(api, MINIMAL)
     spec = made["spec"]
     assert spec["replicas"] == 2
@@ -347,6 +71,6 @@ def test_two_lines_are_enough(api: Api) -> None:
     assert spec["paused"] is False
 
 
-def test_a_new_object_is_in_progress_by_kstatus(api: Api) -> None:
+def test_a_new_object_is_in_progress_by_kstatus(api: ApiClient) -> None:
     _, made = submit(api, MINIMAL)
     assert made["status"] == {"observedGeneration": -1}

@@ -22,8 +22,13 @@ from rollout_bridge.rollouts import Rollouts
 from rollout_bridge.webhook import DELIVERY_ID, SIGNATURE, TIMESTAMP, AliasSet, sign
 from scripts.cluster.apiserver import free_port
 from tests.api.charts import by_kind
-from tests.api.harness import GROUP, Api, Hands, Operator, Rollout, World, served, wait_for
 from tests.api.registry import SECRET, Bridge, Mlflow, mlflow_server
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.fake_kubelet import KubeletThread
+from tests.support.kinds import GROUP
+from tests.support.operator_process import OperatorProcess
+from tests.support.rollout import Rollout
+from tests.support.scripted_world import ScriptedWorld, served
 
 TEMPLATE = {"traffic": {"host": "iris.example.com"}}
 TIMES = {
@@ -82,7 +87,13 @@ def forwarded(to: str, port: int) -> Iterator[None]:
 
 
 def test_an_alias_that_is_set_leads_to_an_attempt_of_that_version(
-    api: Api, ns: str, mlflow: Mlflow, world: World, hands: Hands, rollout: Rollout, tmp_path: Path
+    api: ApiClient,
+    ns: str,
+    mlflow: Mlflow,
+    world: ScriptedWorld,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+    tmp_path: Path,
 ) -> None:
     """MLflow registers, signs and sends; nobody but the bridge touches the ModelRollout. An API
     server that is away loses no webhook.
@@ -97,8 +108,10 @@ def test_an_alias_that_is_set_leads_to_an_attempt_of_that_version(
     mlflow.webhook(bridge.url)
     world.accuracy = {"1": 0.91, "2": 0.62}
     with served(world) as url:
-        operator = Operator(api, url, ns, tmp_path / "operator.log")
-        operator.env["MLFLOW_TRACKING_URI"] = mlflow.url
+        operator = OperatorProcess(
+            api.kubeconfig, url, tmp_path / "operator.log", WATCH_NAMESPACES=ns
+        )
+        operator.environment["MLFLOW_TRACKING_URI"] = mlflow.url
         with operator, bridge.running():
             # The API server is away: the bridge says so, and MLflow sends again.
             mlflow.alias("iris", "production", first)
@@ -134,7 +147,7 @@ def test_an_alias_that_is_set_leads_to_an_attempt_of_that_version(
 
 
 def test_mlflow_says_whether_a_webhook_arrives(
-    api: Api, ns: str, mlflow: Mlflow, tmp_path: Path
+    api: ApiClient, ns: str, mlflow: Mlflow, tmp_path: Path
 ) -> None:
     """MLflow's own test of a webhook sends an example event, signed: the bridge knows it, and does
     nothing.
@@ -150,7 +163,7 @@ def test_mlflow_says_whether_a_webhook_arrives(
 
 
 def test_a_replay_after_a_restart_changes_nothing(
-    api: Api, ns: str, rollout: Rollout, tmp_path: Path
+    api: ApiClient, ns: str, rollout: Rollout, tmp_path: Path
 ) -> None:
     """The bridge forgets deliveries with its process; what it asked for last stands in the
     ModelRollout.
@@ -189,7 +202,7 @@ def test_a_replay_after_a_restart_changes_nothing(
 
 
 @pytest.fixture
-async def rollouts(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rollouts]:
+async def rollouts(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rollouts]:
     monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
     connected = await Rollouts.connect()
     yield connected
@@ -207,7 +220,7 @@ def event(version: str, seconds: int = 0) -> AliasSet:
 
 
 async def test_what_git_owns_is_not_taken_unless_told(
-    api: Api, ns: str, rollout: Rollout, rollouts: Rollouts
+    api: ApiClient, ns: str, rollout: Rollout, rollouts: Rollouts
 ) -> None:
     rollout.apply("models:/iris/1")
     mine = RolloutTarget(namespace=ns, name="iris")
@@ -236,7 +249,7 @@ async def test_what_git_owns_is_not_taken_unless_told(
 
 
 async def test_with_the_rights_that_the_chart_gives_it(
-    api: Api, ns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: ApiClient, ns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The API server judges: the named ModelRollout may be made and changed, its neighbour may not
     even be read.
@@ -302,7 +315,7 @@ async def test_with_the_rights_that_the_chart_gives_it(
 
 
 async def test_webhooks_that_overtake_each_other(
-    api: Api, ns: str, rollout: Rollout, rollouts: Rollouts
+    api: ApiClient, ns: str, rollout: Rollout, rollouts: Rollouts
 ) -> None:
     target = RolloutTarget(namespace=ns, name="iris", template=TEMPLATE)
     assert (await rollouts.request(target, event("3", 2))).outcome is Outcome.APPLIED

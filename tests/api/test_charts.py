@@ -36,7 +36,9 @@ from tests.api.charts import (
     values_of,
     written,
 )
-from tests.api.harness import KINDS, Api, Rollout, wait_for
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.kinds import OWNED_KINDS, path_of
+from tests.support.rollout import Rollout
 from tests.unit.engine import builders
 
 each_variant = pytest.mark.parametrize(("chart", "values"), VARIANTS.values(), ids=VARIANTS.keys())
@@ -85,7 +87,7 @@ def test_kube_score_finds_nothing(chart: str, values: dict[str, Any]) -> None:
 
 @each_variant
 def test_a_namespace_that_enforces_restricted_takes_every_pod(
-    api: Api, chart: str, values: dict[str, Any]
+    api: ApiClient, chart: str, values: dict[str, Any]
 ) -> None:
     """Pod Security's own admission decides, on a dry run; it would refuse a pod without any one of
     the settings.
@@ -114,19 +116,30 @@ def test_a_namespace_that_enforces_restricted_takes_every_pod(
         assert reply.status_code == 403, "else nothing was enforced"
 
 
+BUILDS = {
+    "as Flux has it": "e6dce5b644c3",
+    "too long for a label": "a" * 80,
+    "too long, and cut at a dot": "a" + ".a" * 40,
+    "too long, and cut behind a dot": "aa" + ".a" * 40,
+}
+
+
+@pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)
 @pytest.mark.parametrize("chart", [OPERATOR, MODEL])
-def test_a_version_with_build_metadata_renders_valid_labels(tmp_path: Path, chart: str) -> None:
+def test_a_version_with_build_metadata_renders_valid_labels(
+    tmp_path: Path, chart: str, build: str
+) -> None:
     """Packaged as Flux does; a label value holds no `+` and at most 63 characters."""
-    done = helm(
-        "package", CHARTS / chart, "--version", "0.1.0+e6dce5b644c3", "--destination", tmp_path
-    )
+    version = f"0.1.0+{build}"
+    done = helm("package", CHARTS / chart, "--version", version, "--destination", tmp_path)
     assert done.returncode == 0, done.stderr
     (packed,) = tmp_path.glob("*.tgz")
     done = helm("template", "any", packed, "--values", values_of(chart))
     assert done.returncode == 0, done.stderr
     labels = re.findall(r"helm\.sh/chart: *(.*)", done.stdout)
     assert labels
-    assert {yaml.safe_load(one) for one in labels} == {f"{chart}-0.1.0_e6dce5b644c3"}
+    expected = f"{chart}-0.1.0_{build}"[:63].strip("-_.")
+    assert {yaml.safe_load(one) for one in labels} == {expected}
     assert all(
         re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", yaml.safe_load(one))
         for one in labels
@@ -284,7 +297,9 @@ STATUS = Status(
 )
 
 
-def test_the_role_is_enough_for_every_object_where_owner_references_are_policed(api: Api) -> None:
+def test_the_role_is_enough_for_every_object_where_owner_references_are_policed(
+    api: ApiClient,
+) -> None:
     """The API server of these tests admits by OwnerReferencesPermissionEnforcement; what is applied
     is what the operator builds.
     """
@@ -313,11 +328,11 @@ def test_the_role_is_enough_for_every_object_where_owner_references_are_policed(
         """As this user, on a dry run."""
         headers = {"Content-Type": "application/apply-patch+yaml", "Impersonate-User": user}
         query = {"fieldManager": "operator", "force": "true", "dryRun": "All"}
-        place = f"{KINDS[manifest['kind']].format(ns=ns)}/{manifest['metadata']['name']}"
+        place = path_of(manifest["kind"], ns, manifest["metadata"]["name"])
         return api.http.patch(place, content=json.dumps(manifest), params=query, headers=headers)
 
     wait_for(lambda: applied(made[0]).status_code < 300 or None, "the role to be in force")
-    assert {m["kind"] for m in made} == KINDS.keys() - {"EndpointSlice"}
+    assert {m["kind"] for m in made} == set(OWNED_KINDS) - {"EndpointSlice"}
     for manifest in made:
         reply = applied(manifest)
         assert reply.status_code < 300, (
@@ -521,7 +536,9 @@ def test_a_model_without_a_canary_has_one_of_everything() -> None:
 
 
 @each_variant
-def test_the_api_server_takes_everything(api: Api, chart: str, values: dict[str, Any]) -> None:
+def test_the_api_server_takes_everything(
+    api: ApiClient, chart: str, values: dict[str, Any]
+) -> None:
     """A dry run against a real API server with strict field validation, the CRD among it."""
     for name in ("models", "team-a", "team-b"):
         api.namespace(name)
@@ -538,7 +555,8 @@ def test_the_api_server_takes_everything(api: Api, chart: str, values: dict[str,
             else ""
         )
         root = f"/apis/{group}" if "/" in group else f"/api/{group}"
-        path = f"{root}{place}/{plural.get(manifest['kind'], manifest['kind'].lower() + 's')}/{meta['name']}"
+        resource = plural.get(manifest["kind"], manifest["kind"].lower() + "s")
+        path = f"{root}{place}/{resource}/{meta['name']}"
         query = {
             "fieldManager": "helm",
             "force": "true",

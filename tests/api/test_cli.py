@@ -6,14 +6,18 @@ import re
 import stat
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.api.harness import Api, Hands, Operator, Rollout, World, served, wait_for
+from tests.api.cli import Cli
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.fake_kubelet import KubeletThread
+from tests.support.operator_process import OperatorProcess
+from tests.support.rollout import Rollout
+from tests.support.scripted_world import ScriptedWorld, served
 
 SLOW: dict[str, Any] = {
     "strategy": {
@@ -28,46 +32,19 @@ NOBODY = "http://127.0.0.1:1"
 COLOUR = r"\x1b\[[0-9;]*3[0-7]m"
 
 
-@dataclass(frozen=True)
-class Cli:
-    """`kubectl-modelrollout` with this kubeconfig, in this namespace."""
-
-    kubeconfig: Path
-    ns: str
-
-    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
-        program = Path(sys.executable).with_name("kubectl-modelrollout")
-        variables = {**os.environ, "KUBECONFIG": str(self.kubeconfig), **env}
-        arguments = [str(program), *words, *(["-n", self.ns] if "-A" not in words else [])]
-        return subprocess.Popen(
-            arguments, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def __call__(self, *words: str, **env: str) -> tuple[int, str, str]:
-        """Exit code, stdout, stderr."""
-        process = self.start(*words, **env)
-        out, err = process.communicate(timeout=90)
-        return process.returncode, out, err
-
-    def ok(self, *words: str, **env: str) -> str:
-        code, out, err = self(*words, **env)
-        assert code == 0, err
-        return out
-
-
 @pytest.fixture
-def cli(api: Api, ns: str) -> Cli:
+def cli(api: ApiClient, ns: str) -> Cli:
     return Cli(api.kubeconfig, ns)
 
 
 @pytest.fixture
-def prometheus(world: World) -> Any:
+def prometheus(world: ScriptedWorld) -> Any:
     with served(world) as url:
         yield url
 
 
 def test_the_four_ends_of_a_wait(
-    cli: Cli, operator: Operator, hands: Hands, rollout: Rollout
+    cli: Cli, operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     rollout.apply("models:/iris/1")
     code, out, _ = cli("status", "iris", "--wait", "--timeout", "1m")
@@ -106,7 +83,7 @@ def test_the_four_ends_of_a_wait(
 
 
 def test_commands_steer_the_attempt(
-    cli: Cli, operator: Operator, hands: Hands, rollout: Rollout
+    cli: Cli, operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -136,7 +113,12 @@ def test_commands_steer_the_attempt(
 
 
 def test_what_get_prints(
-    cli: Cli, operator: Operator, hands: Hands, rollout: Rollout, world: World, prometheus: str
+    cli: Cli,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+    world: ScriptedWorld,
+    prometheus: str,
 ) -> None:
     assert "No ModelRollouts in namespace" in cli.ok("get")
     rollout.apply("models:/iris/1")
@@ -188,7 +170,12 @@ def test_what_get_prints(
 
 
 def test_explain_shows_what_the_operator_sees(
-    cli: Cli, operator: Operator, hands: Hands, rollout: Rollout, world: World, prometheus: str
+    cli: Cli,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+    world: ScriptedWorld,
+    prometheus: str,
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -257,7 +244,7 @@ def test_what_is_wrong_is_said_and_no_verdict(
     assert sentence in err
 
 
-def test_logging_in_by_an_exec_plugin(cli: Cli, api: Api, tmp_path: Path) -> None:
+def test_logging_in_by_an_exec_plugin(cli: Cli, api: ApiClient, tmp_path: Path) -> None:
     """As on EKS, GKE and AKS: a program prints the credential."""
     config = json.loads(api.kubeconfig.read_text())
     credential = {
@@ -295,7 +282,7 @@ def test_logging_in_by_an_exec_plugin(cli: Cli, api: Api, tmp_path: Path) -> Non
     assert "your session has expired" in done.stderr
 
 
-def test_without_permission_it_says_so(cli: Cli, api: Api) -> None:
+def test_without_permission_it_says_so(cli: Cli, api: ApiClient) -> None:
     """Nobody gave this user any right."""
     token = api.http.post(
         "/api/v1/namespaces/default/serviceaccounts", json={"metadata": {"name": "stranger"}}

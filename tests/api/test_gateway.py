@@ -17,54 +17,36 @@ import yaml
 
 from scripts.cluster import addons, gobuild
 from scripts.cluster.apiserver import free_port
-from tests.api.harness import (
-    ROLLOUTS,
-    Api,
-    Hands,
-    Operator,
-    Played,
-    Rollout,
-    World,
-    refusing,
-    served,
-    wait_for,
-)
-from tests.api.test_cli import Cli
-
-ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/httproutes"
-GATEWAYS = "/apis/gateway.networking.k8s.io/v1/namespaces/{ns}/gateways"
-TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
+from tests.api.cli import Cli
+from tests.api.refusals import refusing
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.fake_kubelet import KubeletThread, Played
+from tests.support.kinds import path_of
+from tests.support.operator_process import OperatorProcess
+from tests.support.rollout import Rollout
+from tests.support.scripted_world import ScriptedWorld, served
+from tests.support.spec_cases import REFUSED_TRAFFIC, TRAFFIC
 
 
 @pytest.fixture(scope="session")
-def gateway_api(api: Api) -> None:
+def gateway_api(api: ApiClient) -> None:
     """Gateway API's CRDs, as they lie in its Go module."""
     gobuild.build(next(c for c in gobuild.COMPONENTS if c.name == "traefik"))
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    kinds = ("HTTPRoute", "Gateway")
     for file in addons.gateway_crds():
         for crd in yaml.safe_load_all(file.read_text()):
-            if crd["kind"] == "CustomResourceDefinition" and crd["spec"]["names"]["kind"] in {
-                "HTTPRoute",
-                "Gateway",
-            }:
-                reply = api.apply(f"{path}/{crd['metadata']['name']}", crd)
-                assert reply.status_code < 300, reply.text
-    wait_for(
-        lambda: api.http.get(ROUTES.format(ns="default")).status_code == 200,
-        "HTTPRoute to be served",
-    )
-    wait_for(
-        lambda: api.http.get(GATEWAYS.format(ns="default")).status_code == 200,
-        "Gateway to be served",
-    )
+            if crd["kind"] == "CustomResourceDefinition" and crd["spec"]["names"]["kind"] in kinds:
+                api.install(crd)
+    for kind in kinds:
+        api.wait_served(kind)
 
 
 class Controller(Played):
     """Says of every HTTPRoute that it has taken it over as it is now, as long as `follows`."""
 
-    def __init__(self, api: Api, ns: str) -> None:
+    def __init__(self, api: ApiClient, ns: str) -> None:
         super().__init__()
-        self.api, self.path = api, ROUTES.format(ns=ns)
+        self.api, self.path = api, path_of("HTTPRoute", ns)
         self.follows, self.refuses = True, ""
 
     def turn(self) -> None:
@@ -107,20 +89,20 @@ class Controller(Played):
 
 
 @pytest.fixture
-def controller(api: Api, ns: str, gateway_api: None) -> Iterator[Controller]:
+def controller(api: ApiClient, ns: str, gateway_api: None) -> Iterator[Controller]:
     with Controller(api, ns) as working:
         yield working
 
 
 # The CRDs must be there before the operator looks which APIs there are.
 @pytest.fixture
-def started(controller: Controller, operator: Operator) -> Operator:
+def started(controller: Controller, operator: OperatorProcess) -> OperatorProcess:
     return operator
 
 
-def shares(api: Api, ns: str) -> tuple[int, ...] | None:
+def shares(api: ApiClient, ns: str) -> tuple[int, ...] | None:
     """The weights of the rule for everybody: stable's first; None where there is no route."""
-    routes = api.get(ROUTES.format(ns=ns))["items"]
+    routes = api.get(path_of("HTTPRoute", ns))["items"]
     return shares_of(routes[0]) if routes else None
 
 
@@ -128,28 +110,28 @@ def shares_of(route: dict[str, Any]) -> tuple[int, ...]:
     return tuple(b["weight"] for b in route["spec"]["rules"][-1]["backendRefs"])
 
 
-def shares_since(api: Api, ns: str, version: str) -> list[tuple[int, ...]]:
+def shares_since(api: ApiClient, ns: str, version: str) -> list[tuple[int, ...]]:
     """Every share that the route has had since, in order."""
     return [
         share
         for share, _ in groupby(
-            shares_of(event["object"]) for event in api.events(ROUTES.format(ns=ns), version)
+            shares_of(event["object"]) for event in api.events_since("HTTPRoute", ns, version)
         )
     ]
 
 
-def at(api: Api, ns: str, expected: tuple[int, ...]) -> bool:
+def at(api: ApiClient, ns: str, expected: tuple[int, ...]) -> bool:
     return shares(api, ns) == expected
 
 
 def test_promote_then_roll_back_over_an_http_route(
-    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout
+    api: ApiClient, ns: str, started: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     assert rollout.apply("models:/iris/1", traffic=TRAFFIC).status_code == 201
     rollout.wait_phase("Promoted", 1)
     assert shares(api, ns) == (100,)
     assert not api.items("Ingress", ns)
-    before = api.get(ROUTES.format(ns=ns))["metadata"]["resourceVersion"]
+    before = api.get(path_of("HTTPRoute", ns))["metadata"]["resourceVersion"]
     rollout.apply("models:/iris/2", traffic=TRAFFIC)
     rollout.wait_phase("Promoted", 2)
     wait_for(lambda: shares(api, ns) == (100,), "the canary's share to go")
@@ -161,13 +143,13 @@ def test_promote_then_roll_back_over_an_http_route(
 
 
 def test_a_gateway_that_does_not_follow_holds_the_weight(
-    api: Api,
+    api: ApiClient,
     ns: str,
-    started: Operator,
-    hands: Hands,
+    started: OperatorProcess,
+    kubelet: KubeletThread,
     rollout: Rollout,
     controller: Controller,
-    world: World,
+    world: ScriptedWorld,
 ) -> None:
     analysis = {"interval": "1s", "maxHold": "60s"}
     rollout.apply("models:/iris/1", traffic=TRAFFIC, analysis=analysis)
@@ -190,7 +172,12 @@ def test_a_gateway_that_does_not_follow_holds_the_weight(
 
 
 def test_a_first_deploy_that_no_gateway_accepts_says_why(
-    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout, controller: Controller
+    api: ApiClient,
+    ns: str,
+    started: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+    controller: Controller,
 ) -> None:
     controller.refuses = "NotAllowedByListeners"
     rollout.apply("models:/iris/1", deadline="15s", traffic=TRAFFIC)
@@ -200,12 +187,13 @@ def test_a_first_deploy_that_no_gateway_accepts_says_why(
 
 
 def test_a_first_deploy_on_a_gateway_that_does_not_exist_is_never_promoted(
-    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+    api: ApiClient,
+    ns: str,
+    started: OperatorProcess,
+    kubelet: KubeletThread,
+    controller: Controller,
 ) -> None:
-    rollout, before = (
-        Rollout(api, ns, "nowhere"),
-        api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"],
-    )
+    rollout, before = Rollout(api, ns, "nowhere"), api.version("ModelRollout", ns)
     controller.follows = False
     rollout.apply(
         "models:/iris/1", deadline="6s", traffic={**TRAFFIC, "host": "nowhere.example.com"}
@@ -219,12 +207,13 @@ def test_a_first_deploy_on_a_gateway_that_does_not_exist_is_never_promoted(
 
 
 def test_a_first_deploy_whose_http_route_is_refused_is_never_promoted(
-    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+    api: ApiClient,
+    ns: str,
+    started: OperatorProcess,
+    kubelet: KubeletThread,
+    controller: Controller,
 ) -> None:
-    rollout, before = (
-        Rollout(api, ns, "no-route"),
-        api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"],
-    )
+    rollout, before = Rollout(api, ns, "no-route"), api.version("ModelRollout", ns)
     with refusing(api, ns, "httproutes", "gateway.networking.k8s.io"):
         rollout.apply(
             "models:/iris/1", deadline="14s", traffic={**TRAFFIC, "host": "no-route.example.com"}
@@ -249,7 +238,9 @@ def ready(status: dict[str, Any]) -> bool:
 
 
 @pytest.fixture
-def on_trial(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout) -> Rollout:
+def on_trial(
+    api: ApiClient, ns: str, started: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
+) -> Rollout:
     """A rollout in the first step of a long trial."""
     rollout.apply("models:/iris/1", traffic=TRAFFIC)
     rollout.wait_phase("Promoted", 1)
@@ -263,7 +254,7 @@ def on_trial(api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollou
     return rollout
 
 
-def repaired(api: Api, ns: str, rollout: Rollout, before: dict[str, Any]) -> None:
+def repaired(api: ApiClient, ns: str, rollout: Rollout, before: dict[str, Any]) -> None:
     """Wait until the route says again what was decided; nothing of it was taken for progress."""
     wait_for(partial(at, api, ns, (90, 10)), "the route to be repaired")
     after = rollout.status()
@@ -271,16 +262,18 @@ def repaired(api: Api, ns: str, rollout: Rollout, before: dict[str, Any]) -> Non
         assert after.get(what) == before.get(what)
 
 
-def test_an_http_route_deleted_mid_trial_comes_back(api: Api, ns: str, on_trial: Rollout) -> None:
+def test_an_http_route_deleted_mid_trial_comes_back(
+    api: ApiClient, ns: str, on_trial: Rollout
+) -> None:
     before = on_trial.status()
-    api.http.delete(f"{ROUTES.format(ns=ns)}/iris").raise_for_status()
+    api.http.delete(f"{path_of('HTTPRoute', ns)}/iris").raise_for_status()
     repaired(api, ns, on_trial, before)
 
 
 def test_shares_edited_by_hand_mid_trial_are_set_right(
-    api: Api, ns: str, on_trial: Rollout
+    api: ApiClient, ns: str, on_trial: Rollout
 ) -> None:
-    before, path = on_trial.status(), f"{ROUTES.format(ns=ns)}/iris"
+    before, path = on_trial.status(), f"{path_of('HTTPRoute', ns)}/iris"
     rules = api.get(path)["spec"]["rules"]
     for backend, weight in zip(rules[-1]["backendRefs"], (0, 100), strict=True):
         backend["weight"] = weight
@@ -289,7 +282,7 @@ def test_shares_edited_by_hand_mid_trial_are_set_right(
 
 
 def test_from_ingress_to_http_route(
-    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout
+    api: ApiClient, ns: str, started: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -303,7 +296,11 @@ def test_from_ingress_to_http_route(
 
 
 def test_a_gateway_that_does_not_exist_takes_nothing_away(
-    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+    api: ApiClient,
+    ns: str,
+    started: OperatorProcess,
+    kubelet: KubeletThread,
+    controller: Controller,
 ) -> None:
     """The typing error of the field trial: the Ingress was deleted at once, every request was 404,
     and Ready=True.
@@ -312,11 +309,6 @@ def test_a_gateway_that_does_not_exist_takes_nothing_away(
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     traffic = {**TRAFFIC, "host": "mistyped.example.com", "removalDelay": "2s"}
-
-    def says(kind: str) -> str | None:
-        one = rollout.condition(kind)
-        current = one.get("observedGeneration") == api.get(rollout.path)["metadata"]["generation"]
-        return str(one["message"]) if current and one["status"] == "True" else None
 
     def ingresses() -> set[str]:
         return {
@@ -327,19 +319,21 @@ def test_a_gateway_that_does_not_exist_takes_nothing_away(
 
     controller.follows = False
     rollout.apply("models:/iris/1", deadline="6s", traffic=traffic)
-    said = wait_for(lambda: says("Reconciling"), "Reconciling")
+    said = wait_for(lambda: rollout.says("Reconciling"), "Reconciling")
     assert "HTTPRoute for mistyped.example.com/ is not accepted" in said
     assert "Ingress mistyped.example.com/" in said, "what still answers is named"
-    said = wait_for(lambda: says("Stalled"), "Stalled after progressDeadline")
+    said = wait_for(lambda: rollout.says("Stalled"), "Stalled after progressDeadline")
     assert "no controller has said anything of the Gateway public" in said
     assert rollout.condition("Ready")["status"] == "False"
     assert rollout.condition("Ready")["reason"] == "RouteNotAccepted"
     assert ingresses() == {"mistyped"}, "the way by which requests come stays"
     controller.follows, controller.refuses = True, "NoMatchingParent"
-    wait_for(lambda: "NoMatchingParent" in (says("Stalled") or ""), "the Gateway's own sentence")
+    wait_for(
+        lambda: "NoMatchingParent" in (rollout.says("Stalled") or ""), "the Gateway's own sentence"
+    )
     assert ingresses() == {"mistyped"}
     controller.refuses = ""
-    wait_for(lambda: says("Ready"), "Ready once the Gateway has accepted it")
+    wait_for(lambda: rollout.says("Ready"), "Ready once the Gateway has accepted it")
     assert ingresses() == {"mistyped"}, "both for a while: names of hosts have to move"
     wait_for(lambda: not ingresses(), "the former way to go after removalDelay")
     assert rollout.condition("Ready")["status"] == "True"
@@ -352,7 +346,7 @@ class Router:
     this status and body.
     """
 
-    api: Api
+    api: ApiClient
     ns: str
     status: int = 404
     body: str = "404 page not found"
@@ -361,7 +355,7 @@ class Router:
 
     def publish(self) -> None:
         """Make the Gateway, and write the address into its status as a controller does."""
-        path = GATEWAYS.format(ns=self.ns)
+        path = path_of("Gateway", self.ns)
         spec = {
             "gatewayClassName": "played",
             "listeners": [{"name": "web", "port": self.port, "protocol": "HTTP"}],
@@ -405,7 +399,11 @@ class Router:
 
 
 def test_a_route_that_answers_nobody_takes_nothing_away(
-    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+    api: ApiClient,
+    ns: str,
+    started: OperatorProcess,
+    kubelet: KubeletThread,
+    controller: Controller,
 ) -> None:
     """Accepted by its Gateway, and nothing behind it: the former way stays until a request came
     through the new one.
@@ -415,21 +413,16 @@ def test_a_route_that_answers_nobody_takes_nothing_away(
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
 
-    def says(kind: str) -> str | None:
-        one = rollout.condition(kind)
-        current = one.get("observedGeneration") == api.get(rollout.path)["metadata"]["generation"]
-        return str(one["message"]) if current and one["status"] == "True" else None
-
     def ingresses() -> set[str]:
         return {i["metadata"]["name"] for i in api.items("Ingress", ns)}
 
-    version = api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    version = api.version("ModelRollout", ns)
     rollout.apply(
         "models:/iris/1",
         deadline="4s",
         traffic={**TRAFFIC, "host": "silent.example.com", "path": "/v1", "removalDelay": "2s"},
     )
-    said = wait_for(lambda: says("Stalled"), "Stalled after progressDeadline")
+    said = wait_for(lambda: rollout.says("Stalled"), "Stalled after progressDeadline")
     assert (
         "HTTPRoute for silent.example.com/v1 is accepted and does not answer: GET http://127.0.0.1:"
         in said
@@ -437,13 +430,13 @@ def test_a_route_that_answers_nobody_takes_nothing_away(
     assert "Ingress silent.example.com/" in said, "what still answers is named"
     assert rollout.condition("Ready")["reason"] == "RouteDoesNotAnswer"
     with router.open():
-        wait_for(lambda: "HTTP 404" in (says("Stalled") or ""), "what the router says")
+        wait_for(lambda: "HTTP 404" in (rollout.says("Stalled") or ""), "what the router says")
         assert ingresses() == {"silent"}, "the way by which requests come stays"
         assert not [
             s for s in rollout.statuses_since(version) if s["observedGeneration"] == 2 and ready(s)
         ]
         router.lead_to(rollout.status()["stable"]["revision"])
-        wait_for(lambda: says("Ready"), "Ready once a pod of the rollout answers")
+        wait_for(lambda: rollout.says("Ready"), "Ready once a pod of the rollout answers")
         assert ingresses() == {"silent"}, "both for a while: names of hosts have to move"
         assert set(router.asked) == {("/v1/health/", "silent.example.com")}
         wait_for(lambda: not ingresses(), "the former way to go after removalDelay")
@@ -451,11 +444,15 @@ def test_a_route_that_answers_nobody_takes_nothing_away(
 
 
 def test_a_first_deploy_whose_route_answers_nobody_is_never_promoted(
-    api: Api, ns: str, started: Operator, hands: Hands, controller: Controller
+    api: ApiClient,
+    ns: str,
+    started: OperatorProcess,
+    kubelet: KubeletThread,
+    controller: Controller,
 ) -> None:
     rollout, router = Rollout(api, ns, "unled"), Router(api, ns)
     router.publish()
-    version = api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    version = api.version("ModelRollout", ns)
     with router.open():
         rollout.apply(
             "models:/iris/1", deadline="6s", traffic={**TRAFFIC, "host": "unled.example.com"}
@@ -475,34 +472,7 @@ def test_a_first_deploy_whose_route_answers_nobody_is_never_promoted(
     assert rollout.status()["routes"][0]["seenAt"]
 
 
-REFUSED = {
-    "no Gateway": ({"provider": "HTTPRoute", "host": "a.example.com"}, "write parentRefs"),
-    "a Gateway for an Ingress": (
-        {"host": "a.example.com", "parentRefs": [{"name": "public"}]},
-        "parentRefs belong to provider: HTTPRoute",
-    ),
-    "a mirror for an Ingress": (
-        {"host": "a.example.com", "mirrorPercent": 5},
-        "only a Gateway mirrors",
-    ),
-    "a mirror of 101 %": ({**TRAFFIC, "mirrorPercent": 101}, "whole number from 1 to 100"),
-    "a certificate for an HTTPRoute": (
-        {**TRAFFIC, "tlsSecret": "x"},
-        "listener holds the certificate",
-    ),
-    "a namespace of one's own choice": (
-        {**TRAFFIC, "parentRefs": [{"name": "public", "namespace": "kube-system"}]},
-        "field not declared in schema",
-    ),
-    "a Gateway that is no name": (
-        {**TRAFFIC, "parentRefs": [{"name": "../x"}]},
-        "write the name of a Gateway",
-    ),
-    "an unknown router": ({"provider": "Istio", "host": "a.example.com"}, "Unsupported value"),
-}
-
-
-@pytest.mark.parametrize(("traffic", "told"), REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize(("traffic", "told"), REFUSED_TRAFFIC.values(), ids=REFUSED_TRAFFIC.keys())
 def test_traffic_that_is_refused_at_admission(
     ns: str, rollout: Rollout, traffic: dict[str, Any], told: str
 ) -> None:
@@ -512,7 +482,7 @@ def test_traffic_that_is_refused_at_admission(
 
 
 def test_a_mirror_that_the_gateways_cannot_do_is_told_and_not_written(
-    api: Api, ns: str, started: Operator, hands: Hands, rollout: Rollout
+    api: ApiClient, ns: str, started: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     rollout.apply("models:/iris/1", traffic={**TRAFFIC, "mirrorPercent": 10})
     wait_for(lambda: rollout.condition("Stalled").get("reason") == "InvalidSpec", "the reason")

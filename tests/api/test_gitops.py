@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.spec import Gate
-from tests.api.harness import GROUP, ROLLOUTS, Api, Hands, Operator, Rollout, wait_for
-from tests.api.test_admission import ACCEPTED, MINIMAL, with_field
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.fake_kubelet import KubeletThread
+from tests.support.kinds import GROUP, path_of
+from tests.support.operator_process import OperatorProcess
+from tests.support.rollout import Rollout
+from tests.support.spec_cases import ACCEPTED, MINIMAL, with_field
 
 AT_REST = 3.0
 """Seconds in which nothing may be written."""
 
 
 def test_the_same_manifest_applied_for_ever_changes_nothing(
-    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient, ns: str
 ) -> None:
     """A GitOps controller applies every few minutes; here it does twenty times, at rest after a
     promotion and after a rollback.
@@ -42,7 +46,7 @@ def test_the_same_manifest_applied_for_ever_changes_nothing(
         assert versions(api, ns) == owned, "nor is anything written that the rollout owns"
 
 
-def versions(api: Api, ns: str) -> dict[str, str]:
+def versions(api: ApiClient, ns: str) -> dict[str, str]:
     """The resourceVersions of what the operator owns; Deployments change by their status, so their
     generation stands for them.
     """
@@ -61,7 +65,7 @@ def fields(entry: dict[str, Any]) -> set[str]:
 
 
 def test_the_operator_writes_no_field_that_git_owns(
-    operator: Operator, hands: Hands, rollout: Rollout, api: Api
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient
 ) -> None:
     """Through a promotion, a rollback, a pause and a command: Git's manager owns the spec, the
     operator's nothing but the status.
@@ -92,7 +96,7 @@ def test_the_operator_writes_no_field_that_git_owns(
 
 
 def test_what_the_operator_owns_names_its_manager(
-    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient, ns: str
 ) -> None:
     """So that a GitOps tool can trust it by managedFieldsManagers."""
     rollout.apply("models:/iris/1")
@@ -144,7 +148,7 @@ SHORT = {
 
 
 @pytest.mark.parametrize("spec", {**ACCEPTED, **SHORT}.values(), ids={**ACCEPTED, **SHORT}.keys())
-def test_what_git_applies_is_in_sync_at_once(api: Api, spec: dict[str, Any]) -> None:
+def test_what_git_applies_is_in_sync_at_once(api: ApiClient, spec: dict[str, Any]) -> None:
     """No list is other than it was written: else Argo CD calls the application OutOfSync for ever,
     and syncs again and again.
     """
@@ -156,7 +160,7 @@ def test_what_git_applies_is_in_sync_at_once(api: Api, spec: dict[str, Any]) -> 
     }
     query = {"dryRun": "All", "fieldManager": "argocd-controller", "fieldValidation": "Strict"}
     reply = api.http.patch(
-        f"{ROLLOUTS.format(ns='default')}/in-sync",
+        path_of("ModelRollout", "default", "in-sync"),
         json=manifest,
         params=query,
         headers={"Content-Type": "application/apply-patch+yaml"},
@@ -167,7 +171,7 @@ def test_what_git_applies_is_in_sync_at_once(api: Api, spec: dict[str, Any]) -> 
 
 
 def test_gates_from_before_lists_were_left_as_they_are_written_stay_good_and_begin_no_trial(
-    operator: Operator, hands: Hands, rollout: Rollout, api: Api
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient
 ) -> None:
     """An older CRD wrote every default into the list: the object is valid, and Git's shorter list
     asks for the same.

@@ -16,7 +16,8 @@ from rollout_operator.desired.common import Gateways, Owner
 from scripts.cluster import addons
 from scripts.cluster.images import IMAGES
 from tests.api.charts import ROOT, Manifest, pods, tool
-from tests.api.harness import GROUP, ROLLOUTS, Api
+from tests.support.api_client import ApiClient
+from tests.support.kinds import GROUP, path_of
 from tests.unit.engine.builders import UID, on_trial, spec
 
 FOLDERS = ("crds", "docs/examples", "gitops", "monitoring", "scripts/cluster/manifests")
@@ -111,7 +112,7 @@ def test_kube_score_finds_nothing(name: str) -> None:
 
 
 @each
-def test_pod_security_restricted_takes_every_pod(api: Api, manifests: list[Manifest]) -> None:
+def test_pod_security_restricted_takes_every_pod(api: ApiClient, manifests: list[Manifest]) -> None:
     name = "restricted-manifests"
     api.namespace(name)
     api.patch(
@@ -139,12 +140,12 @@ def test_pod_security_restricted_takes_every_pod(api: Api, manifests: list[Manif
         assert reply.status_code == 201, reply.text
 
 
-def test_the_examples_are_admitted(api: Api) -> None:
+def test_the_examples_are_admitted(api: ApiClient) -> None:
     examples = [m for manifests in ALL.values() for m in manifests if m["kind"] == "ModelRollout"]
     assert examples
     for example in examples:
         reply = api.http.post(
-            ROLLOUTS.format(ns="default"),
+            path_of("ModelRollout", "default"),
             json=example,
             params={"dryRun": "All", "fieldValidation": "Strict"},
         )

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import json
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +16,12 @@ from typing import Any
 
 import pytest
 
-from tests.api.harness import KINDS, Api, Hands, Operator, Rollout, wait_for
-from tests.api.test_rollouts import applied
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.certificate import self_signed
+from tests.support.fake_kubelet import KubeletThread
+from tests.support.kinds import path_of
+from tests.support.operator_process import OperatorProcess
+from tests.support.rollout import Rollout
 
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 POD = "/spec/template/spec"
@@ -44,27 +47,11 @@ CHANGES: dict[str, Callable[[int], Patch]] = {
 
 
 @contextlib.contextmanager
-def webhook(api: Api, ns: str, directory: Path, change: Callable[[int], Patch]) -> Iterator[None]:
+def webhook(
+    api: ApiClient, ns: str, directory: Path, change: Callable[[int], Patch]
+) -> Iterator[None]:
     """Changes each Deployment of the namespace that is written, with a number that grows."""
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=webhook",
-        "-addext",
-    ]
-    key, certificate = directory / "key.pem", directory / "certificate.pem"
-    subprocess.run(
-        [*made, "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
+    key, certificate = self_signed(directory, "IP:127.0.0.1")
     numbers = itertools.count(1)
 
     class Handler(BaseHTTPRequestHandler):
@@ -129,14 +116,12 @@ def webhook(api: Api, ns: str, directory: Path, change: Callable[[int], Patch]) 
         "metadata": {"name": "probe"},
         "spec": {**probe, "template": {**probe["template"], "spec": pod}},
     }
-    sent = api.http.post(
-        KINDS["Deployment"].format(ns=ns), json=body, params={"dryRun": "All"}
-    ).json()["spec"]["template"]["spec"]
+    sent = api.http.post(path_of("Deployment", ns), json=body, params={"dryRun": "All"}).json()[
+        "spec"
+    ]["template"]["spec"]
 
     def changed() -> bool:
-        reply = api.http.post(
-            KINDS["Deployment"].format(ns=ns), json=body, params={"dryRun": "All"}
-        )
+        reply = api.http.post(path_of("Deployment", ns), json=body, params={"dryRun": "All"})
         return reply.status_code == 201 and bool(reply.json()["spec"]["template"]["spec"] != sent)
 
     try:
@@ -150,25 +135,26 @@ def webhook(api: Api, ns: str, directory: Path, change: Callable[[int], Patch]) 
 
 @pytest.mark.parametrize("kind", CHANGES)
 def test_a_webhook_that_is_never_content_is_not_fought(
-    kind: str, api: Api, ns: str, operator: Operator, hands: Hands, tmp_path: Path
+    kind: str,
+    api: ApiClient,
+    ns: str,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    tmp_path: Path,
 ) -> None:
     rollout = Rollout(api, ns, f"changed-by-{list(CHANGES).index(kind)}")
     with webhook(api, ns, tmp_path, CHANGES[kind]):
-        rollout.apply("models:/iris/1", replicas=1)
-        rollout.wait_phase("Promoted", 1)
-        rollout.wait_reported(1)
-        rollout.apply("models:/iris/2", replicas=1)
-        rollout.wait_phase("Promoted", 2, 90)
-        rollout.wait_reported(2)
+        rollout.promote("1", 1, replicas=1)
+        rollout.promote("2", 2, 90, replicas=1)
         wait_for(lambda: rollout.deployments().keys() == {"2"} or None, "the replaced pods to go")
         name = rollout.deployments()["2"]["metadata"]["name"]
-        path = f"{KINDS['Deployment'].format(ns=ns)}/{name}"
-        known, written = api.get(path), applied(operator, "deployments")
+        path = path_of("Deployment", ns, name)
+        known, written = api.get(path), operator.applied("deployments")
         assert written == 2, (
             "one for each model: what the API server makes of it is what this cluster makes of it"
         )
         time.sleep(3)
-        assert applied(operator, "deployments") == written
+        assert operator.applied("deployments") == written
         assert api.get(path)["metadata"]["generation"] == known["metadata"]["generation"], (
             "no new ReplicaSet"
         )
@@ -195,18 +181,21 @@ STARTED_ANEW: dict[str, Callable[[int], Patch]] = {
 
 @pytest.mark.parametrize("kind", STARTED_ANEW)
 def test_an_operator_that_starts_anew_leaves_what_a_webhook_made_of_its_apply(
-    kind: str, api: Api, ns: str, operator: Operator, hands: Hands, tmp_path: Path
+    kind: str,
+    api: ApiClient,
+    ns: str,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    tmp_path: Path,
 ) -> None:
     """What was applied is known to a new process, too: pods that serve are not replaced because a
     webhook has other values now.
     """
     rollout = Rollout(api, ns, f"anew-{list(STARTED_ANEW).index(kind)}")
     with webhook(api, ns, tmp_path, STARTED_ANEW[kind]):
-        rollout.apply("models:/iris/1", replicas=1)
-        rollout.wait_phase("Promoted", 1)
-        rollout.wait_reported(1)
+        rollout.promote("1", 1, replicas=1)
         (one,) = rollout.deployments().values()
-        path = f"{KINDS['Deployment'].format(ns=ns)}/{one['metadata']['name']}"
+        path = path_of("Deployment", ns, one["metadata"]["name"])
         operator.kill()
         before = api.get(path)
         operator.start()
@@ -214,7 +203,7 @@ def test_an_operator_that_starts_anew_leaves_what_a_webhook_made_of_its_apply(
         wait_for(lambda: rollout.status().get("observedGeneration") == 2, "the new process to look")
         time.sleep(2)
         after = api.get(path)
-        assert applied(operator, "deployments") == 0
+        assert operator.applied("deployments") == 0
         assert after["metadata"]["generation"] == before["metadata"]["generation"], (
             "no new ReplicaSet"
         )

@@ -17,19 +17,14 @@ import yaml
 from rollout_cli.__main__ import run
 from rollout_cli.app import app
 from rollout_cli.exit_codes import Exit
-from rollout_cli.view.terminal import Output
+from rollout_cli.output_format import Output
 from rollout_operator.domain.api.status import Phase, Status
-from tests.api.harness import (
-    GROUP,
-    ROLLOUTS,
-    Api,
-    Hands,
-    Operator,
-    Rollout,
-    World,
-    served,
-    wait_for,
-)
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.fake_kubelet import KubeletThread
+from tests.support.kinds import GROUP, path_of
+from tests.support.operator_process import OperatorProcess
+from tests.support.rollout import Rollout
+from tests.support.scripted_world import ScriptedWorld, served
 
 TREE: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = dict(TREE.commands)
@@ -157,12 +152,12 @@ def cases() -> Iterator[Case]:
 
 
 @pytest.fixture(scope="module")
-def stage(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A cluster with rollouts in each state, and what the placeholders stand for."""
     folder, ns, world = (
         tmp_path_factory.mktemp("options"),
         "options",
-        World(accuracy={"1": 0.91, "2": 0.95, "3": 0.62}),
+        ScriptedWorld(accuracy={"1": 0.91, "2": 0.95, "3": 0.62}),
     )
     api.namespace(ns)
     api.namespace(f"{ns}-unseen")
@@ -177,8 +172,8 @@ def stage(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
     recording.write_text("\n".join(["time,name,value,revision,pod", *lines]) + "\n")
     with (
         served(world) as url,
-        Operator(api, url, ns, folder / "operator.log"),
-        Hands(api, world, ns),
+        OperatorProcess(api.kubeconfig, url, folder / "operator.log", WATCH_NAMESPACES=ns),
+        KubeletThread(api, world, ns),
     ):
         slow = {"steps": [{"weight": 10, "hold": "1h"}], "progressDeadline": "1h"}
         iris, rose, lily = (Rollout(api, ns, name) for name in ("iris", "rose", "lily"))
@@ -195,12 +190,13 @@ def stage(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
         for name in ("tulip", "thorn"):
             unseen = {**MANIFEST, "metadata": {"name": name}}
             assert (
-                api.apply(f"{ROLLOUTS.format(ns=f'{ns}-unseen')}/{name}", unseen).status_code == 201
+                api.apply(f"{path_of('ModelRollout', f'{ns}-unseen')}/{name}", unseen).status_code
+                == 201
             )
         said = Status(observed_generation=1, phase=Phase.INVALID, message=WORDS).to_api()
         assert (
             api.patch(
-                f"{ROLLOUTS.format(ns=f'{ns}-unseen')}/thorn/status", {"status": said}
+                f"{path_of('ModelRollout', f'{ns}-unseen')}/thorn/status", {"status": said}
             ).status_code
             == 200
         )

@@ -1,4 +1,4 @@
-"""The example policies of docs/policy.md, in a real API server: what they refuse, with which
+"""The example policies of docs/guides/policy.md, in a real API server: what they refuse, with which
 sentence, and what they let through.
 """
 
@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from tests.api.charts import ROOT
-from tests.api.harness import GROUP, ROLLOUTS, Api, wait_for
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.kinds import GROUP, path_of
 
 POLICIES = ROOT / "docs" / "examples" / "policies"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -46,8 +47,8 @@ def rollout(
 class Policed:
     """A namespace under the policies."""
 
-    def __init__(self, api: Api, ns: str) -> None:
-        self.api, self.path = api, ROLLOUTS.format(ns=ns)
+    def __init__(self, api: ApiClient, ns: str) -> None:
+        self.api, self.path = api, path_of("ModelRollout", ns)
 
     def create(self, manifest: dict[str, Any]) -> httpx.Response:
         return self.api.http.post(self.path, json=manifest, params={"dryRun": "All"})
@@ -67,7 +68,7 @@ class Policed:
 
 
 @pytest.fixture(scope="module")
-def policed(api: Api) -> Iterator[Policed]:
+def policed(api: ApiClient) -> Iterator[Policed]:
     ns = "policed"
     reply = api.http.post(
         "/api/v1/namespaces",
@@ -149,7 +150,7 @@ def refuses(policed: Policed, verb: str) -> bool:
     return policed.annotate(verb, "1", dryRun="All").status_code == 422
 
 
-def test_who_may_promote(policed: Policed, api: Api) -> None:
+def test_who_may_promote(policed: Policed, api: ApiClient) -> None:
     assert api.http.post(policed.path, json=rollout()).status_code == 201
     for verb in ("promote", "skip"):
         wait_for(partial(refuses, policed, verb), "the refusal", 10)

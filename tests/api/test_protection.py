@@ -9,21 +9,26 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.revision import revision_hash
-from tests.api.harness import KINDS, Api, Hands, Operator, Rollout, World, served, wait_for
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.fake_kubelet import KubeletThread
+from tests.support.kinds import path_of
+from tests.support.operator_process import OperatorProcess
+from tests.support.rollout import Rollout
+from tests.support.scripted_world import ScriptedWorld, served
 
 POLICY, BUDGET = "NetworkPolicy", "PodDisruptionBudget"
 S3 = '[{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}]'
 
 
-def one(api: Api, ns: str, kind: str) -> dict[str, Any] | None:
+def one(api: ApiClient, ns: str, kind: str) -> dict[str, Any] | None:
     return next(iter(api.items(kind, ns)), None)
 
 
-def there(api: Api, ns: str, kind: str) -> dict[str, Any]:
+def there(api: ApiClient, ns: str, kind: str) -> dict[str, Any]:
     return wait_for(lambda: one(api, ns, kind), f"the {kind}")
 
 
-def versions(api: Api, ns: str) -> list[str]:
+def versions(api: ApiClient, ns: str) -> list[str]:
     return [
         o["metadata"]["resourceVersion"] for kind in (POLICY, BUDGET) for o in api.items(kind, ns)
     ]
@@ -56,7 +61,7 @@ THEIRS: dict[str, dict[str, Any]] = {
 
 
 def test_both_are_there_after_the_first_deploy_and_a_promotion_writes_neither(
-    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient, ns: str
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -91,13 +96,13 @@ def test_both_are_there_after_the_first_deploy_and_a_promotion_writes_neither(
 
 
 def test_what_is_changed_or_deleted_is_written_again(
-    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient, ns: str
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     wanted = there(api, ns, POLICY)["spec"]
     there(api, ns, BUDGET)
-    paths = {kind: f"{KINDS[kind].format(ns=ns)}/iris" for kind in (POLICY, BUDGET)}
+    paths = {kind: path_of(kind, ns, "iris") for kind in (POLICY, BUDGET)}
     looser: list[dict[str, Any]] = [
         {"egress": [{}]},
         {"podSelector": {"matchLabels": {"nobody": "has-it"}}},
@@ -115,12 +120,12 @@ def test_what_is_changed_or_deleted_is_written_again(
 
 
 def test_a_budget_whose_status_tells_of_pods_is_not_written(
-    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient, ns: str
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     there(api, ns, BUDGET)
-    path = f"{KINDS[BUDGET].format(ns=ns)}/iris/status"
+    path = f"{path_of(BUDGET, ns)}/iris/status"
     counts = {
         "currentHealthy": 2,
         "desiredHealthy": 1,
@@ -135,7 +140,7 @@ def test_a_budget_whose_status_tells_of_pods_is_not_written(
 
 
 def test_the_setting_adds_rules_and_takes_the_policy_away(
-    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient, ns: str
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -144,10 +149,10 @@ def test_the_setting_adds_rules_and_takes_the_policy_away(
         "metadata": {"name": "of-the-team"},
         "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
     }
-    api.http.post(KINDS[POLICY].format(ns=ns), json=foreign).raise_for_status()
+    api.http.post(path_of(POLICY, ns), json=foreign).raise_for_status()
 
     operator.kill()
-    operator.env["MODEL_EGRESS"] = S3
+    operator.environment["MODEL_EGRESS"] = S3
     operator.start()
     more = {
         "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
@@ -162,7 +167,7 @@ def test_the_setting_adds_rules_and_takes_the_policy_away(
     assert found["spec"]["egress"][-1] == more
 
     operator.kill()
-    operator.env["MODEL_EGRESS"] = "any"
+    operator.environment["MODEL_EGRESS"] = "any"
     operator.start()
     wait_for(
         lambda: [p["metadata"]["name"] for p in api.items(POLICY, ns)] == ["of-the-team"],
@@ -175,29 +180,22 @@ def test_the_setting_adds_rules_and_takes_the_policy_away(
 
 
 def test_an_object_of_the_same_name_that_is_somebody_elses(
-    operator: Operator, hands: Hands, rollout: Rollout, api: Api, ns: str
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient, ns: str
 ) -> None:
     """It is left alone, and the rollout says what is in its way."""
     theirs = {
         "metadata": {"name": "iris"},
         "spec": {"minAvailable": 1, "selector": {"matchLabels": {"a": "b"}}},
     }
-    api.http.post(KINDS[BUDGET].format(ns=ns), json=theirs).raise_for_status()
+    api.http.post(path_of(BUDGET, ns), json=theirs).raise_for_status()
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
-    stalled = wait_for(
-        lambda: (
-            rollout.condition("Stalled")
-            if rollout.condition("Stalled").get("status") == "True"
-            else None
-        ),
-        "Stalled",
-    )
+    stalled = rollout.wait_true("Stalled")
     assert stalled["reason"] == "ObjectRefused"
     assert "PodDisruptionBudget iris is there already and not this rollout's" in stalled["message"]
     assert (one(api, ns, BUDGET) or {})["spec"]["minAvailable"] == 1
-    api.http.delete(f"{KINDS[BUDGET].format(ns=ns)}/iris").raise_for_status()
-    wait_for(lambda: rollout.condition("Ready").get("status") == "True", "Ready", 60)
+    api.http.delete(path_of(BUDGET, ns, "iris")).raise_for_status()
+    rollout.wait_true("Ready", seconds=60)
     assert there(api, ns, BUDGET)["spec"]["maxUnavailable"] == 1
 
 
@@ -205,7 +203,7 @@ def test_an_object_of_the_same_name_that_is_somebody_elses(
     "kind", ["Deployment", "Service", "Ingress", "NetworkPolicy", "PodDisruptionBudget"]
 )
 def test_whatever_is_somebody_elses_is_told_with_its_name_before_any_deadline(
-    kind: str, api: Api, ns: str, world: World, hands: Hands, tmp_path: Path
+    kind: str, api: ApiClient, ns: str, world: ScriptedWorld, kubelet: KubeletThread, tmp_path: Path
 ) -> None:
     rollout = Rollout(api, ns, f"taken-{kind.lower()}")
     rollout.apply("models:/iris/1").raise_for_status()
@@ -217,20 +215,19 @@ def test_whatever_is_somebody_elses_is_told_with_its_name_before_any_deadline(
         else rollout.name
     )
     api.http.post(
-        KINDS[kind].format(ns=ns), json={"metadata": {"name": name}, "spec": THEIRS[kind]}
+        path_of(kind, ns), json={"metadata": {"name": name}, "spec": THEIRS[kind]}
     ).raise_for_status()
-    with served(world) as url, Operator(api, url, ns, tmp_path / "operator.log"):
-        stalled = wait_for(
-            lambda: c if (c := rollout.condition("Stalled")).get("status") == "True" else None,
-            "Stalled",
-            60,
-        )
+    with (
+        served(world) as url,
+        OperatorProcess(api.kubeconfig, url, tmp_path / "operator.log", WATCH_NAMESPACES=ns),
+    ):
+        stalled = rollout.wait_true("Stalled", seconds=60)
         assert stalled["reason"] == "ObjectRefused"
         assert (
             f"{kind} {name} is there already and not this rollout's: rename or delete it"
             in stalled["message"]
         )
         assert rollout.status()["phase"] != "RolledBack"
-        assert not api.get(f"{KINDS[kind].format(ns=ns)}/{name}")["metadata"].get("ownerReferences")
-        api.http.delete(f"{KINDS[kind].format(ns=ns)}/{name}").raise_for_status()
-        wait_for(lambda: rollout.condition("Ready").get("status") == "True", "Ready", 60)
+        assert not api.get(path_of(kind, ns, name))["metadata"].get("ownerReferences")
+        api.http.delete(path_of(kind, ns, name)).raise_for_status()
+        rollout.wait_true("Ready", seconds=60)

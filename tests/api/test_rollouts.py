@@ -9,28 +9,20 @@ from itertools import cycle, groupby
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.api.harness import (
-    GROUP,
-    KINDS,
-    ROLLOUTS,
-    WEIGHT,
-    Api,
-    Hands,
-    Operator,
-    Rollout,
-    World,
-    refusing,
-    served,
-    wait_for,
-)
+from tests.api.refusals import refusing
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.fake_kubelet import KubeletThread
+from tests.support.kinds import GROUP, OWNED_KINDS, WEIGHT, path_of
+from tests.support.operator_process import OperatorProcess
+from tests.support.rollout import Rollout
+from tests.support.scripted_world import ScriptedWorld, served
 
 
-def weights_since(api: Api, ns: str, version: str) -> list[int]:
+def weights_since(api: ApiClient, ns: str, version: str) -> list[int]:
     """Every weight that the canary Ingress has had since, in order."""
-    events = api.events(KINDS["Ingress"].format(ns=ns), version)
+    events = api.events_since("Ingress", ns, version)
     canary = [
         e["object"]["metadata"]
         for e in events
@@ -40,14 +32,14 @@ def weights_since(api: Api, ns: str, version: str) -> list[int]:
 
 
 def test_promote_then_roll_back(
-    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     assert rollout.apply("models:/iris/1").status_code == 201
     first = rollout.wait_phase("Promoted", 1)
     assert first["stable"]["uri"] == "models:/iris/1"
     assert rollout.weight() is None
 
-    before = api.get(KINDS["Ingress"].format(ns=ns))["metadata"]["resourceVersion"]
+    before = api.version("Ingress", ns)
     rollout.apply("models:/iris/2")
     second = rollout.wait_phase("Promoted", 2)
     assert weights_since(api, ns, before) == [10, 50, 100]
@@ -71,24 +63,21 @@ def test_promote_then_roll_back(
     assert rollout.status()["attempt"] == 3, "a re-sync tries nothing again"
 
 
-def test_a_version_that_does_not_exist(operator: Operator, hands: Hands, rollout: Rollout) -> None:
+def test_a_version_that_does_not_exist(
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
+) -> None:
     rollout.apply("models:/iris/999")
-    stalled = wait_for(
-        lambda: (
-            rollout.condition("Stalled")
-            if rollout.condition("Stalled").get("status") == "True"
-            else None
-        ),
-        "Stalled",
-    )
+    stalled = rollout.wait_true("Stalled")
     assert stalled["reason"] == "ModelVersionNotFound"
     assert "models:/iris/999" in stalled["message"]
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
 
 
-def test_a_model_that_cannot_load(operator: Operator, hands: Hands, rollout: Rollout) -> None:
-    hands.broken.add("2")
+def test_a_model_that_cannot_load(
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
+) -> None:
+    kubelet.broken.add("2")
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     rollout.apply("models:/iris/2", deadline="5s")
@@ -101,7 +90,7 @@ def test_a_model_that_cannot_load(operator: Operator, hands: Hands, rollout: Rol
 
 
 def test_a_promoted_model_whose_pods_are_gone_is_not_ready(
-    operator: Operator, hands: Hands, rollout: Rollout
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     """What `kubectl wait`, Flux and Argo CD read while a quota or a lost node takes the pods, and
     when they are back.
@@ -121,20 +110,20 @@ def test_a_promoted_model_whose_pods_are_gone_is_not_ready(
     rollout.apply("models:/iris/1", deadline="5s")
     rollout.wait_phase("Promoted", 1)
     wait_for(lambda: reads("True", "False", "False"), "Ready")
-    hands.broken.add("1")
+    kubelet.broken.add("1")
     wait_for(lambda: reads("False", "True", "False"), "Reconciling")
     wait_for(lambda: reads("False", "False", "True"), "Stalled after progressDeadline")
     assert rollout.condition("Ready")["reason"] == "PodsNotReady"
     assert rollout.status()["shortage"]["ready"] == 0
     assert rollout.status()["phase"] == "Promoted"
-    hands.broken.clear()
+    kubelet.broken.clear()
     wait_for(lambda: reads("True", "False", "False"), "Ready again")
     assert "shortage" not in rollout.status()
     assert rollout.status()["attempt"] == 1, "nothing was tried anew"
 
 
 def test_other_resources_replace_pods_and_try_nothing(
-    api: Api, ns: str, operator: Operator, hands: Hands, world: World
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread, world: ScriptedWorld
 ) -> None:
     rollout = Rollout(api, ns, "larger")
     rollout.apply("models:/iris/1")
@@ -142,10 +131,10 @@ def test_other_resources_replace_pods_and_try_nothing(
     rollout.wait_reported(1)
     before = rollout.deployments()["1"]
     version = api.get(rollout.path)["metadata"]["resourceVersion"]
-    hands.rolling.add("1")
+    kubelet.rolling.add("1")
     larger = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
     rollout.apply("models:/iris/1", resources=larger)
-    since = api.get(KINDS["Deployment"].format(ns=ns))["metadata"]["resourceVersion"]
+    since = api.version("Deployment", ns)
 
     def told() -> str | None:
         asked = api.get(rollout.path)
@@ -165,7 +154,7 @@ def test_other_resources_replace_pods_and_try_nothing(
     )
     assert now["1"]["spec"]["template"]["spec"]["containers"][0]["resources"] == larger
     assert now["1"]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
-    hands.rolling.clear()
+    kubelet.rolling.clear()
     wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
     last = rollout.status()
     assert (last["attempt"], last["history"], last["stable"]["revision"]) == (
@@ -175,7 +164,7 @@ def test_other_resources_replace_pods_and_try_nothing(
     )
     assert last["stable"]["resources"] == larger
     assert {s["phase"] for s in rollout.statuses_since(version)} == {"Promoted"}
-    seen = [e["object"] for e in api.events(KINDS["Deployment"].format(ns=ns), since)]
+    seen = [e["object"] for e in api.events_since("Deployment", ns, since)]
     assert (
         min(
             d["status"]["readyReplicas"]
@@ -187,16 +176,14 @@ def test_other_resources_replace_pods_and_try_nothing(
 
 
 def test_who_scales_an_owned_deployment_is_named_and_the_fight_is_bounded(
-    api: Api, ns: str, operator: Operator, hands: Hands, world: World
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread, world: ScriptedWorld
 ) -> None:
     """As `kubectl scale` or an autoscaler does, again and again: told, put back at once, then more
     and more seldom.
     """
     rollout = Rollout(api, ns, "scaled")
-    rollout.apply("models:/iris/1")
-    rollout.wait_phase("Promoted", 1)
-    rollout.wait_reported(1)
-    path = f"{KINDS['Deployment'].format(ns=ns)}/{rollout.deployments()['1']['metadata']['name']}"
+    rollout.promote("1", 1)
+    path = path_of("Deployment", ns, rollout.deployments()["1"]["metadata"]["name"])
     version = api.get(path)["metadata"]["resourceVersion"]
     merge = {"Content-Type": "application/merge-patch+json"}
 
@@ -233,7 +220,7 @@ def test_who_scales_an_owned_deployment_is_named_and_the_fight_is_bounded(
         ),
         "what differs otherwise",
     )
-    seen = [e["object"] for e in api.events(KINDS["Deployment"].format(ns=ns), version)]
+    seen = [e["object"] for e in api.events_since("Deployment", ns, version)]
     assert len({d["metadata"]["generation"] for d in seen}) <= 10
     rollout.apply("models:/iris/1", replicas=3, resources=larger)
     wait_for(
@@ -258,11 +245,17 @@ REFUSED_KINDS = {
     ("resource", "group", "promoted"), REFUSED_KINDS.values(), ids=REFUSED_KINDS.keys()
 )
 def test_a_first_deploy_is_not_ready_before_its_objects_are_accepted(
-    api: Api, ns: str, operator: Operator, hands: Hands, resource: str, group: str, promoted: bool
+    api: ApiClient,
+    ns: str,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    resource: str,
+    group: str,
+    promoted: bool,
 ) -> None:
     # A name of its own: what an earlier case has deployed may still be there.
     rollout = Rollout(api, ns, f"no-{resource}")
-    before = api.get(ROLLOUTS.format(ns=ns))["metadata"]["resourceVersion"]
+    before = api.version("ModelRollout", ns)
     with refusing(api, ns, resource, group):
         rollout.apply("models:/iris/1")
         wait_for(
@@ -282,40 +275,25 @@ def test_a_first_deploy_is_not_ready_before_its_objects_are_accepted(
     ]
     rollout.wait_phase("Promoted", 1)
     # What holds up nothing is tried again every 30 s.
-    wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready", 60)
-
-
-def applied(operator: Operator, resource: str) -> float:
-    """How often the operator has applied an object of this kind."""
-    text = httpx.get(
-        f"http://127.0.0.1:{operator.env['METRICS_PORT']}/metrics", trust_env=False
-    ).text
-    named = [
-        line
-        for line in text.splitlines()
-        if line.startswith("modelrollout_api_requests_total{") and f'resource="{resource}"' in line
-    ]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in named if 'verb="patch"' in line.lower())
+    rollout.wait_true("Ready", seconds=60)
 
 
 def test_what_others_add_to_the_pods_is_left_alone(
-    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     """A sidecar, a variable and a volume, as admission webhooks add them: nothing is applied for
     them, at rest or later.
     """
-    rollout.apply("models:/iris/1")
-    rollout.wait_phase("Promoted", 1)
-    rollout.wait_reported(1)
+    rollout.promote("1", 1)
     (one,) = rollout.deployments().values()
-    path = f"{KINDS['Deployment'].format(ns=ns)}/{one['metadata']['name']}"
+    path = path_of("Deployment", ns, one["metadata"]["name"])
     more = [{"name": "added", "value": "1"}]
     spec = {
         "containers": [{"name": "model", "env": more}, {"name": "proxy", "image": "proxy"}],
         "volumes": [{"name": "certificates", "emptyDir": {}}],
         "tolerations": [{"key": "a", "operator": "Exists"}],
     }
-    before = applied(operator, "deployments")
+    before = operator.applied("deployments")
     assert before >= 1
     kind = {"Content-Type": "application/strategic-merge-patch+json"}
     reply = api.http.patch(
@@ -323,7 +301,7 @@ def test_what_others_add_to_the_pods_is_left_alone(
     )
     assert reply.status_code == 200, reply.text
     time.sleep(3)
-    assert applied(operator, "deployments") == before
+    assert operator.applied("deployments") == before
     names = {c["name"] for c in api.get(path)["spec"]["template"]["spec"]["containers"]}
     assert names == {"model", "proxy"}
     reply = api.http.patch(path, content=json.dumps({"spec": {"replicas": 7}}), headers=kind)
@@ -335,15 +313,14 @@ def test_what_others_add_to_the_pods_is_left_alone(
 
 
 def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replaced(
-    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
-    rollout.apply("models:/iris/1")
-    rollout.wait_phase("Promoted", 1)
-    rollout.wait_reported(1)
+    rollout.promote("1", 1)
     operator.kill()
     paths = [
-        f"{KINDS[kind].format(ns=ns)}/{one['metadata']['name']}"
-        for kind in KINDS
+        path_of(kind, ns, one["metadata"]["name"])
+        for kind in OWNED_KINDS
+        if kind != "EndpointSlice"
         for one in api.items(kind, ns)
     ]
     paths = [path for path in paths if api.get(path)["metadata"].get("ownerReferences")]
@@ -365,7 +342,12 @@ def test_objects_from_before_deletion_was_held_back_get_it_and_no_pod_is_replace
 
 @pytest.mark.parametrize("asked", ["1", "2"], ids=["at rest", "and another model asked for"])
 def test_a_status_removed_by_hand_takes_no_route_and_no_pod(
-    asked: str, api: Api, ns: str, operator: Operator, hands: Hands, world: World
+    asked: str,
+    api: ApiClient,
+    ns: str,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    world: ScriptedWorld,
 ) -> None:
     rollout = Rollout(api, ns, f"removed-{asked}")
     rollout.apply("models:/iris/1", resources={"requests": {"cpu": "1000m", "memory": "256Mi"}})
@@ -378,10 +360,10 @@ def test_a_status_removed_by_hand_takes_no_route_and_no_pod(
         )
     known = rollout.deployments()["1"]["metadata"]["uid"]
     paths = {
-        kind: f"{KINDS[kind].format(ns=ns)}?watch=1&timeoutSeconds=1&resourceVersion="
+        kind: f"{path_of(kind, ns)}?watch=1&timeoutSeconds=1&resourceVersion="
         for kind in ("Service", "Ingress", "Deployment")
     }
-    version = api.get(KINDS["Service"].format(ns=ns))["metadata"]["resourceVersion"]
+    version = api.version("Service", ns)
     api.patch(f"{rollout.path}/status", {"status": None}).raise_for_status()
     if asked != "1":
         operator.start()
@@ -413,7 +395,7 @@ def test_a_status_removed_by_hand_takes_no_route_and_no_pod(
 
 
 def test_a_host_that_changes_keeps_the_former_one_for_a_while(
-    api: Api, ns: str, operator: Operator, hands: Hands
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread
 ) -> None:
     rollout = Rollout(api, ns, "moving")
     host = "moving.example.com"
@@ -437,10 +419,10 @@ def test_a_host_that_changes_keeps_the_former_one_for_a_while(
     rollout.apply("models:/iris/1", traffic={"host": f"new.{host}", "removalDelay": "1h"})
     wait_for(lambda: hosts() == {host, f"new.{host}"}, "both hosts")
     wait_for(current, "Ready")
-    before = api.get(KINDS["Ingress"].format(ns=ns))["metadata"]["resourceVersion"]
+    before = api.version("Ingress", ns)
     rollout.apply("models:/iris/2", traffic={"host": f"new.{host}", "removalDelay": "1h"})
     rollout.wait_phase("Promoted", 2)
-    seen = [e["object"] for e in api.events(KINDS["Ingress"].format(ns=ns), before)]
+    seen = [e["object"] for e in api.events_since("Ingress", ns, before)]
     weights = {
         (i["spec"]["rules"][0]["host"], i["metadata"].get("annotations", {}).get(WEIGHT))
         for i in seen
@@ -455,7 +437,7 @@ def test_a_host_that_changes_keeps_the_former_one_for_a_while(
 
 
 def test_a_host_and_path_belong_to_the_older_rollout(
-    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -463,14 +445,7 @@ def test_a_host_and_path_belong_to_the_older_rollout(
     time.sleep(1.1)
     younger = Rollout(api, ns, "a-second")
     younger.apply("models:/iris/2", traffic={"host": "iris.example.com"})
-    stalled = wait_for(
-        lambda: (
-            younger.condition("Stalled")
-            if younger.condition("Stalled").get("status") == "True"
-            else None
-        ),
-        "Stalled",
-    )
+    stalled = younger.wait_true("Stalled")
     assert f"ModelRollout {ns}/iris" in stalled["message"]
     assert "iris.example.com/" in stalled["message"]
     assert younger.condition("Ready")["status"] == "False"
@@ -478,18 +453,16 @@ def test_a_host_and_path_belong_to_the_older_rollout(
     younger.apply("models:/iris/2", traffic={"host": "iris.example.com", "path": "/second"})
     younger.wait_phase("Promoted", 1)
     younger.apply("models:/iris/2", traffic={"host": "iris.example.com", "removalDelay": "1s"})
-    wait_for(lambda: younger.condition("Stalled").get("status") == "True" or None, "Stalled again")
+    younger.wait_true("Stalled", "Stalled again")
     paths = {i["spec"]["rules"][0]["http"]["paths"][0]["path"] for i in api.items("Ingress", ns)}
     assert paths == {"/", "/second"}, "nothing of it moves"
     api.http.delete(rollout.path).raise_for_status()
-    wait_for(
-        lambda: younger.condition("Ready").get("status") == "True" or None, "the place to be free"
-    )
+    younger.wait_true("Ready", "the place to be free")
     wait_for(lambda: rollout_paths(api, ns, "a-second") == {"/"}, "its former path to go")
 
 
 def test_a_host_that_an_older_rollout_takes_is_its_own_when_the_younger_one_has_left(
-    api: Api, ns: str, operator: Operator, hands: Hands
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread
 ) -> None:
     """The Ingress of the younger one is the older one, and routers serve it: nobody is Ready before
     it is gone.
@@ -533,12 +506,12 @@ def test_a_host_that_an_older_rollout_takes_is_its_own_when_the_younger_one_has_
 
 
 def test_a_host_of_somebody_elses_ingress_is_said(
-    api: Api, ns: str, operator: Operator, hands: Hands
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread
 ) -> None:
     """Routers serve the older of two: a first deploy on such a host is never promoted, and a
     younger one takes nothing.
     """
-    host, path = "shop.example.com", KINDS["Ingress"].format(ns=ns)
+    host, path = "shop.example.com", path_of("Ingress", ns)
     backend = {"service": {"name": "shop", "port": {"number": 80}}}
 
     def ingress(name: str, where: str) -> dict[str, Any]:
@@ -590,7 +563,7 @@ def test_a_host_of_somebody_elses_ingress_is_said(
     )
 
 
-def rollout_paths(api: Api, ns: str, name: str) -> set[str]:
+def rollout_paths(api: ApiClient, ns: str, name: str) -> set[str]:
     """The paths of a rollout's Ingresses."""
     own = [
         i for i in api.items("Ingress", ns) if i["metadata"]["labels"][f"{GROUP}/rollout"] == name
@@ -599,7 +572,7 @@ def rollout_paths(api: Api, ns: str, name: str) -> set[str]:
 
 
 def test_a_version_changed_mid_trial(
-    operator: Operator, hands: Hands, rollout: Rollout, world: World
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, world: ScriptedWorld
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -615,7 +588,7 @@ def test_a_version_changed_mid_trial(
 
 
 def test_a_registry_that_is_down_is_waited_for(
-    operator: Operator, hands: Hands, rollout: Rollout, world: World
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, world: ScriptedWorld
 ) -> None:
     world.registry_down = True
     rollout.apply("models:/iris/1")
@@ -626,7 +599,7 @@ def test_a_registry_that_is_down_is_waited_for(
 
 
 def test_prometheus_that_is_down_is_waited_for(
-    operator: Operator, hands: Hands, rollout: Rollout, world: World
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, world: ScriptedWorld
 ) -> None:
     rollout.apply("models:/iris/1", analysis={"interval": "1s", "maxHold": "60s"})
     rollout.wait_phase("Promoted", 1)
@@ -639,39 +612,44 @@ def test_prometheus_that_is_down_is_waited_for(
     rollout.wait_phase("Promoted", 2)
 
 
-def slowed(operator: Operator) -> None:
+def slowed(operator: OperatorProcess) -> None:
     """Started anew so that phases that wait for the router last 5 s: one of 1 s may be over before
     anybody has seen it.
     """
     operator.kill()
-    operator.env["ROUTER_DRAIN_SECONDS"] = "5"
+    operator.environment["ROUTER_DRAIN_SECONDS"] = "5"
     operator.start()
 
 
 @pytest.mark.parametrize("phase", ["Starting", "Trial", "Shifting", "Switching"])
 def test_killed_and_restarted_while(
-    phase: str, api: Api, ns: str, operator: Operator, hands: Hands, world: World
+    phase: str,
+    api: ApiClient,
+    ns: str,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    world: ScriptedWorld,
 ) -> None:
     rollout, hold = Rollout(api, ns, f"iris-{phase.lower()}"), "5s" if phase == "Trial" else "1s"
     slowed(operator)
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     # Pods that are Ready at once could end Starting before anybody has seen it.
-    hands.broken |= {"2"} if phase == "Starting" else set()
+    kubelet.broken |= {"2"} if phase == "Starting" else set()
     rollout.apply(
         "models:/iris/2",
         strategy={"steps": [{"weight": 10, "hold": hold}, {"weight": 50, "hold": hold}]},
     )
     wait_for(lambda: rollout.status()["phase"] == phase, phase)
     operator.kill()
-    hands.broken.clear()
+    kubelet.broken.clear()
     operator.start()
     done = rollout.wait_phase("Promoted", 2)
     assert [h["verdict"] for h in done["history"]] == ["Promoted", "Promoted"]
 
 
 def test_killed_and_restarted_while_rolling_back(
-    operator: Operator, hands: Hands, rollout: Rollout
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     slowed(operator)
     rollout.apply("models:/iris/1")
@@ -686,7 +664,7 @@ def test_killed_and_restarted_while_rolling_back(
 
 
 def test_killed_after_every_decision(
-    operator: Operator, hands: Hands, rollout: Rollout, world: World
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, world: ScriptedWorld
 ) -> None:
     """SIGKILL as soon as a new status is seen, whatever was under way, from the first deploy on,
     until there were ten kills.
@@ -713,14 +691,19 @@ def test_killed_after_every_decision(
 
 
 def test_drift_is_repaired(
-    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World
+    api: ApiClient,
+    ns: str,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+    world: ScriptedWorld,
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
     world.accuracy["2"] = None
     rollout.apply("models:/iris/2", analysis={"interval": "1s", "maxHold": "10m"})
     wait_for(lambda: rollout.weight() == 10, "weight 10")
-    canary = f"{KINDS['Ingress'].format(ns=ns)}/iris-canary"
+    canary = path_of("Ingress", ns, "iris-canary")
     before = rollout.status()
     api.patch(canary, {"metadata": {"annotations": {WEIGHT: "90"}}})
     wait_for(lambda: rollout.weight() == 10, "the weight to be repaired")
@@ -732,7 +715,11 @@ def test_drift_is_repaired(
 
 
 def test_commands_are_bound_to_their_attempt(
-    api: Api, operator: Operator, hands: Hands, rollout: Rollout, world: World
+    api: ApiClient,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+    world: ScriptedWorld,
 ) -> None:
     rollout.apply("models:/iris/1")
     rollout.wait_phase("Promoted", 1)
@@ -751,11 +738,13 @@ def test_commands_are_bound_to_their_attempt(
 
 @pytest.mark.parametrize("variable", ["METRICS_PORT", "HEALTH_PORT"])
 def test_the_operator_ends_where_a_port_is_taken(
-    variable: str, api: Api, ns: str, world: World, tmp_path: Path
+    variable: str, api: ApiClient, ns: str, world: ScriptedWorld, tmp_path: Path
 ) -> None:
     with socket.create_server(("", 0)) as taken, served(world) as url:
-        operator = Operator(api, url, ns, tmp_path / "operator.log")
-        operator.env[variable] = str(port := taken.getsockname()[1])
+        operator = OperatorProcess(
+            api.kubeconfig, url, tmp_path / "operator.log", WATCH_NAMESPACES=ns
+        )
+        operator.environment[variable] = str(port := taken.getsockname()[1])
         with operator:
             assert operator.process is not None
             assert operator.process.wait(60) == 1
@@ -767,32 +756,35 @@ def test_the_operator_ends_where_a_port_is_taken(
 
 
 def test_idle_costs_no_request(
-    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout, world: World
+    api: ApiClient,
+    ns: str,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+    world: ScriptedWorld,
 ) -> None:
-    rollout.apply("models:/iris/1")
-    rollout.wait_phase("Promoted", 1)
-    rollout.wait_reported(1)
+    rollout.promote("1", 1)
     time.sleep(1)
-    before, queries = versions(api, ns), world.queries
+    before, queries = versions(api, ns), len(world.queries)
     time.sleep(5)
     assert versions(api, ns) == before
-    assert world.queries == queries
+    assert len(world.queries) == queries
 
 
-def versions(api: Api, ns: str) -> dict[str, str]:
+def versions(api: ApiClient, ns: str) -> dict[str, str]:
     """resourceVersion of everything the operator writes."""
     found = {
         f"{kind}/{o['metadata']['name']}": o["metadata"]["resourceVersion"]
-        for kind in KINDS
+        for kind in OWNED_KINDS
         for o in api.items(kind, ns)
     }
-    for one in api.get(ROLLOUTS.format(ns=ns))["items"]:
+    for one in api.get(path_of("ModelRollout", ns))["items"]:
         found[one["metadata"]["name"]] = one["metadata"]["resourceVersion"]
     return found
 
 
 def test_events_tell_the_story(
-    api: Api, ns: str, operator: Operator, hands: Hands, rollout: Rollout
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:
     rollout.apply("models:/iris/3")
     rollout.wait_phase("RolledBack", 1)

@@ -15,7 +15,7 @@ from math import comb
 
 import numpy as np
 
-from rollout_operator.domain.api.spec import Evidence, Gate, Metric
+from rollout_operator.domain.api.spec import EvidenceKind, Gate, Metric
 from tests.unit.engine.boundaries import Boundaries, Chances, boundaries, chances
 
 THRESHOLD = 0.70
@@ -38,7 +38,7 @@ def lines(min_samples: int, tolerance: float, every: int) -> Boundaries:
     gate = Gate(
         metric=Metric.ACCURACY,
         min=THRESHOLD,
-        evidence=Evidence.LABELLED,
+        evidence=EvidenceKind.LABELLED,
         min_samples=min_samples,
         tolerance=tolerance,
     )

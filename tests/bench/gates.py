@@ -1,5 +1,5 @@
 """What our gates come to, beside the threshold rules of Argo Rollouts and Flagger:
-docs/statistics.md and its plot are made here.
+docs/concepts/statistics.md and its plot are made here.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from tests.unit.engine.boundaries import boundaries, chances
 SHARES = (0.55, 0.65, 0.70, 0.75, 0.85, 0.95)
 THRESHOLDS = (0.5, 0.7, 0.9, 0.99)
 DOCUMENT, PLOT, TARGET = (
-    Path("docs/statistics.md"),
-    Path("docs/images/gates.svg"),
+    Path("docs/concepts/statistics.md"),
+    Path("docs/pictures/gates.svg"),
     Path("build/gates.json"),
 )
 BEGIN, END = "<!-- made by `make bench-gates`: {} -->\n", "<!-- end of {} -->\n"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from scripts.demo.kube import Object
 from scripts.demo.rollout import WEIGHT, Rollout, eventually
+from tests.support.kinds import path_of
 
 TIMES = 10
 PATIENCE = 300.0
@@ -32,10 +33,8 @@ class Repairs:
 def canary_route(rollout: Rollout) -> str:
     """The object in which the weight stands."""
     if rollout.settings.get("traffic", {}).get("provider") == "HTTPRoute":
-        return f"/apis/gateway.networking.k8s.io/v1/namespaces/{rollout.namespace}/httproutes/{rollout.name}"
-    return (
-        f"/apis/networking.k8s.io/v1/namespaces/{rollout.namespace}/ingresses/{rollout.name}-canary"
-    )
+        return path_of("HTTPRoute", rollout.namespace, rollout.name)
+    return path_of("Ingress", rollout.namespace, f"{rollout.name}-canary")
 
 
 def edited(route: Object) -> Object:

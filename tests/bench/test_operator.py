@@ -18,8 +18,9 @@ REQUESTS = {
     "delete ingresses": 1,
     "create events": 1,  # the verdict
 }
-"""Of one promotion in three steps, from the change of modelUri to Promoted; docs/scaling.md says
-what each is for.
+"""Of one promotion in three steps, from the change of modelUri to Promoted.
+
+docs/contributing/benchmarks/operator.md says what each is for.
 """
 
 

@@ -95,7 +95,9 @@ def models_namespace(kube: Kube) -> Iterator[str]:
 
 
 def metrics(kube: Kube, pod: Object, port: int) -> str:
-    place = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}:{port}/proxy/metrics"
+    meta = pod["metadata"]
+    name = f"{meta['name']}:{port}"
+    place = f"/api/v1/namespaces/{meta['namespace']}/pods/{name}/proxy/metrics"
     return kubectl("get", "--raw", place)
 
 
@@ -252,10 +254,13 @@ def test_every_pod_of_ours_runs_where_pod_security_is_enforced(kube: Kube) -> No
 
 LISTED = """
 import importlib.metadata, json, pathlib
+def normal(name):
+    return name.lower().replace("_", "-").replace(".", "-")
+installed = importlib.metadata.distributions()
 bom = json.loads(pathlib.Path("/opt/venv/sbom.cdx.json").read_text())
 print(json.dumps({
     "listed": {c["name"]: c["version"] for c in bom["components"]},
-    "installed": {d.metadata["Name"].lower().replace("_", "-").replace(".", "-"): d.version for d in importlib.metadata.distributions()},
+    "installed": {normal(d.metadata["Name"]): d.version for d in installed},
     "format": bom["bomFormat"],
 }))
 """

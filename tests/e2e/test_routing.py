@@ -29,6 +29,7 @@ from tests.e2e.harness import (
     version_of,
     who_answers,
 )
+from tests.support.certificate import self_signed
 
 PROVIDERS = {
     "Ingress": {},
@@ -121,26 +122,7 @@ def test_tls_with_a_secret_of_ones_own(
     """The Secret's certificate is what clients see; the candidate's share holds behind it; plain
     HTTP is sent there.
     """
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command: list[str | Path] = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=iris",
-        "-keyout",
-        key,
-    ]
-    subprocess.run(
-        [*command, "-out", certificate, "-addext", f"subjectAltName=DNS:{rollout.host}"],
-        check=True,
-        capture_output=True,
-    )
+    key, certificate = self_signed(tmp_path, f"DNS:{rollout.host}")
     kubectl(
         "create",
         "secret",

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout_operator.controller.reconcile import signing_key
+from rollout_operator.desired.environment import signing_key
 from rollout_operator.domain.api.names import APPLIED
-from tests.faults.upstream import KINDS, Lists, Object, Upstream
+from tests.support.api_client import AsyncApiClient
+from tests.support.kinds import KINDS, Lists, Object
 
 Place = tuple[str, str]
 """Kind and name."""
@@ -36,7 +37,7 @@ NEXT: dict[str, set[str]] = {
     "RolledBack": {"Pending", "Starting", "Promoting", "Promoted"},
     "Promoted": {"Pending", "Starting", "Promoting", "RolledBack", "Invalid"},
 }
-"""Which phase may follow which (docs/architecture.md)."""
+"""Which phase may follow which (docs/contributing/architecture.md)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Seen:
 class Audit:
     """Collects what happens in all namespaces."""
 
-    api: Upstream
+    api: AsyncApiClient
     seen: dict[str, dict[tuple[int, str, str, bool], Seen]] = field(
         default_factory=lambda: defaultdict(dict)
     )

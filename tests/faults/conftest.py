@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scripts.cluster.apiserver import apiserver
-from tests.api.harness import Api
 from tests.faults.in_process import Ending
+from tests.support.api_client import ApiClient
 
 FIGURES = Path("build/faults.json")
 
@@ -93,7 +93,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with apiserver(tmp_path_factory.mktemp("apiserver")) as path:
-        Api(path).install_crd()
+        ApiClient(path).install_crd()
         yield path
 
 

@@ -15,18 +15,20 @@ import aiohttp
 import kopf
 
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.controller.reconcile import Ports, reconcile
-from rollout_operator.controller.verdict_writeback import Reporter
-from rollout_operator.controller.watch_health import DOUBTFUL, LONGEST_ECHO
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.reconcile import reconcile
+from rollout_operator.controller.verdict_writeback import VerdictWriteback
+from rollout_operator.controller.watch_health import LONGEST_UNSEEN, OVERDUE
 from rollout_operator.errors import CallFailed
-from rollout_operator.handlers import Shell
+from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.faults.audit import Audit, broken, end_state
-from tests.faults.hands import work
 from tests.faults.proxy import STALE, Fault, Proxy
-from tests.faults.stories import NAME, Act, Story, due, perform
-from tests.faults.upstream import Lists, Upstream
-from tests.faults.world import ScriptedPrometheus, ScriptedRegistry, World
+from tests.faults.scripted_adapters import ScriptedPrometheus, ScriptedRegistry
+from tests.faults.stories import NAME, Act, Story, due, kubelet_of, perform
+from tests.support.api_client import AsyncApiClient
+from tests.support.kinds import Lists, fingerprint
+from tests.support.scripted_world import ScriptedWorld
 
 DRAIN = timedelta(seconds=10)
 AFTER_A_FAILURE = timedelta(seconds=1)
@@ -40,7 +42,7 @@ MOST_LOOKS = 400
 class Stage:
     """What all stories of a run share."""
 
-    api: Upstream
+    api: AsyncApiClient
     proxy: Proxy
     url: str
     audit: Audit
@@ -109,18 +111,20 @@ class Heard(Cluster):
 
 @dataclass
 class Ending:
-    """What a story came to: end state, invariants that were broken, writes from its beginning on,
-    writes while nothing was to be done.
-
-    trouble: what /healthz says two minutes after the end.
-    """
+    """What a story came to."""
 
     state: dict[str, Any]
+    """The end state."""
     broken: list[str]
+    """Invariants that were broken on the way."""
     writes: int
+    """How many there were from its beginning on."""
     idle: int
+    """Writes while nothing was to be done."""
     spoiled: bool
+    """Whether the fault happened."""
     trouble: str
+    """What /healthz says two minutes after the end."""
 
 
 class Telling:
@@ -146,7 +150,8 @@ class Telling:
             fault,
         )
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
-        self.world = World(clock=self._time)
+        self.world = ScriptedWorld(clock=self._time)
+        self.kubelet = kubelet_of(self.world)
         self.begun: int | None = None
         self.spoiled = self.killed = self.woken = False
         self.pass_: asyncio.Task[datetime | None] | None = None
@@ -203,8 +208,7 @@ class Telling:
         trouble = self.trouble_later()
         told = {"tags": self.world.tags, "aliases": self.world.aliases}
         events = await self.stage.audit.caught_up(self.namespace)
-        revisions = {revision: version for revision, (_, version) in self.world.revisions.items()}
-        state = end_state(lists, told, revisions, self.namespace)
+        state = end_state(lists, told, self.world.versions(), self.namespace)
         return Ending(
             state,
             broken(events),
@@ -221,12 +225,12 @@ class Telling:
         with contextlib.suppress(Cut):
             await self.tell()
         assert self.cut, f"there are {self.statuses} statuses"
-        self.now += timedelta(seconds=DOUBTFUL + 1)
+        self.now += timedelta(seconds=OVERDUE + 1)
         await self.shell.ask_after(self.ports.cluster)
 
     def trouble_later(self) -> str:
         """What /healthz says once every write must have come back."""
-        self.now += timedelta(seconds=LONGEST_ECHO + 1)
+        self.now += timedelta(seconds=LONGEST_UNSEEN + 1)
         return self.shell.health.trouble()
 
     async def _wrote(self, made: dict[str, Any]) -> None:
@@ -243,48 +247,44 @@ class Telling:
 
     async def _until(self, act: Act | None) -> Lists:
         """Go on until the act is due, and do it; for None, until nothing changes any more."""
-        look_at: datetime | None = self.now
+        requeue_at: datetime | None = self.now
         known: object = None
         for _ in range(MOST_LOOKS):
             lists = await self._played()
-            version = sorted(
-                (o["metadata"]["uid"], o["metadata"]["resourceVersion"])
-                for objects in lists.values()
-                for o in objects
-            )
+            version = fingerprint(lists)
             resting = (
                 version == known
                 and not self.woken
-                and (look_at is None or look_at > self.now + FAR)
+                and (requeue_at is None or requeue_at > self.now + FAR)
             )
             if act is None and resting:
                 return lists
             if act is not None and due(act, lists, resting):
                 await perform(act, self.namespace, self.stage.api, self.world)
                 return lists
-            if version == known and look_at is not None and not self.woken:
-                self.now = max(self.now + A_MOMENT, look_at)
+            if version == known and requeue_at is not None and not self.woken:
+                self.now = max(self.now + A_MOMENT, requeue_at)
             else:
                 self.now += A_MOMENT
             known, self.woken = version, False
-            look_at = await self._look(lists)
+            requeue_at = await self._look(lists)
         raise AssertionError(
             f"after {MOST_LOOKS} looks {self.namespace} is still waiting for {act}:"
             f" {lists['ModelRollout']}"
         )
 
     async def _played(self) -> Lists:
-        """What is there once the hands have nothing left to do."""
+        """What is there once the kubelet has nothing left to do."""
         while True:
             lists = await self.stage.api.lists(self.namespace)
-            if not await work(self.stage.api, self.world, lists):
+            if not await self.kubelet.work(self.stage.api, lists):
                 return lists
 
     async def _look(self, lists: Lists) -> datetime | None:
         """One pass of the operator; after a kill the next process begins with what it reads."""
         self._feed(lists)
         self.past.append(lists)
-        look_at = await self._pass()
+        requeue_at = await self._pass()
         if self.cut:
             if self.order is Order.DELETED_AFTER:
                 self.shell.gone(
@@ -292,17 +292,17 @@ class Telling:
                     self.ports.store.known("ModelRollout", self.namespace)[self.namespace, NAME][0],
                 )
             raise Cut
-        # The reporter's tasks have their turn, as in a process that goes on.
+        # The writeback's tasks have their turn, as in a process that goes on.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         if self.killed:
             self.killed = False
-            await self.ports.reporter.close()
+            await self.ports.writeback.close()
             self._start()
             if self.fault in STALE:
                 await self._look_back()
             return self.now
-        return look_at
+        return requeue_at
 
     async def _pass(self) -> datetime | None:
         self.pass_ = asyncio.create_task(reconcile((self.namespace, NAME), self.ports, self.now))
@@ -353,7 +353,7 @@ class Telling:
                 if kind == "ModelRollout":
                     self.shell.gone(key, uid)
                 else:
-                    store.drop(kind, key, name, uid)
+                    store.remove(kind, key, name, uid)
 
     def _start(self) -> None:
         """A new process: nothing is remembered."""
@@ -372,9 +372,9 @@ class Telling:
             cluster=cluster,
             prometheus=ScriptedPrometheus(self.world, self.stage.session),
             registry=registry,
-            reporter=Reporter(registry, "{namespace}-{name}", wake=self._wake),
+            writeback=VerdictWriteback(registry, "{namespace}-{name}", wake=self._wake),
             image="localhost/rollouts/inference:test",
-            echoes=self.shell.echoes,
+            unseen_writes=self.shell.unseen_writes,
             environment={"LOG_LEVEL": "INFO"},
             drain=DRAIN,
         )

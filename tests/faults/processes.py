@@ -4,23 +4,20 @@ by the real clock.
 
 import asyncio
 import contextlib
-import os
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rollout_operator.adapters.kubernetes_api import TIMEOUT
-from scripts.cluster.apiserver import free_port
+from rollout_operator.adapters.kubernetes_http import TIMEOUT
 from tests.faults.audit import Audit, broken, end_state
-from tests.faults.hands import work
 from tests.faults.proxy import Fault, Proxy, kubeconfig
-from tests.faults.stories import NAME, Act, Story, due, perform
-from tests.faults.upstream import GROUP, KINDS, Lists, Upstream
-from tests.faults.world import Outlet, World
+from tests.faults.stories import NAME, Act, Story, due, kubelet_of, perform
+from tests.support.api_client import AsyncApiClient
+from tests.support.kinds import GROUP, KINDS, Lists, fingerprint
+from tests.support.operator_process import OperatorProcess
+from tests.support.scripted_world import Outlet, ScriptedWorld
 
 AT_REST = {"Promoted", "RolledBack", "Invalid"}
 QUIET = 8.0
@@ -40,83 +37,21 @@ PATIENCE = 900.0
 
 
 @dataclass
-class Operator:
-    """The operator as a process of its own."""
-
-    kubeconfig: Path
-    prometheus: str
-    registry: str
-    log: Path
-    namespaces: str = ""
-    process: asyncio.subprocess.Process | None = None
-    kills: int = 0
-
-    async def start(self) -> None:
-        """Start it; an earlier one has ended."""
-        environment = {
-            **os.environ,
-            "KUBECONFIG": str(self.kubeconfig),
-            "INFERENCE_IMAGE": "localhost/rollouts/inference:test",
-            "PROMETHEUS_URL": self.prometheus,
-            "MLFLOW_TRACKING_URI": self.registry,
-            "WATCH_NAMESPACES": self.namespaces,
-            "ROUTER_DRAIN_SECONDS": "1",
-            "RESYNC_SECONDS": "3",
-            "METRICS_PORT": str(free_port()),
-            "HEALTH_PORT": str(free_port()),
-        }
-        with self.log.open("ab") as output:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "rollout_operator",
-                "run",
-                env=environment,
-                stdout=output,
-                stderr=output,
-            )
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
-            self.kills += 1
-
-    def stop(self) -> None:
-        """SIGSTOP: it stands still, and does not know it."""
-        self._send(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """SIGCONT."""
-        self._send(signal.SIGCONT)
-
-    def _send(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    async def ended(self) -> None:
-        """End it, whatever it does."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-            await self.process.wait()
-
-
-@dataclass
 class Scene:
-    """One story in its namespace; number: the write or event of its second part that is spoiled, 0
-    for none.
-    """
+    """One story in its namespace."""
 
     story: Story
     namespace: str
     number: int = 0
+    """The write or event of its second part that is spoiled; 0 for none."""
     fault: Fault | None = None
     acts: list[Act] = field(default_factory=list)
     begun: int | None = None
+    """How many writes or events there were when its second part began."""
     spoiled: bool = False
     done: bool = False
     known: object = None
+    """What was listed last; `since`: when that was first seen."""
     since: float = 0.0
 
     def __post_init__(self) -> None:
@@ -129,21 +64,22 @@ class Scene:
 
 
 class Show:
-    """The scenes, the hands that play the cluster, and what was seen."""
+    """The scenes, the kubelet that plays the cluster, and what was seen."""
 
     def __init__(
         self,
-        api: Upstream,
+        api: AsyncApiClient,
         audit: Audit,
         proxy: Proxy,
-        world: World,
+        world: ScriptedWorld,
         prometheus: Outlet,
         registry: Outlet,
     ) -> None:
         self.api, self.audit, self.proxy, self.world = api, audit, proxy, world
         self.prometheus, self.registry = prometheus, registry
+        self.kubelet = kubelet_of(world)
         self.scenes: dict[str, Scene] = {}
-        self.operators: list[Operator] = []
+        self.operators: list[OperatorProcess] = []
         self.started = 0.0
 
     def of_write(self, namespace: str, number: int) -> Fault | None:
@@ -200,14 +136,14 @@ class Show:
         for namespace in namespaces:
             await self.api.delete("ModelRollout", namespace, NAME)
         while any((left := self.audit.there(namespaces)).values()):
-            await work(self.api, self.world, left)
+            await self.kubelet.work(self.api, left)
             await asyncio.sleep(0.05)
         for revision in [
-            r for r, (namespace, _) in self.world.revisions.items() if namespace in namespaces
+            r for r, workload in self.world.revisions.items() if workload.namespace in namespaces
         ]:
             del self.world.revisions[revision]
 
-    async def hands(self, namespaces: Sequence[str]) -> None:
+    async def tend(self, namespaces: Sequence[str]) -> None:
         """Play the cluster of these namespaces until cancelled, and see that the operators run."""
         while True:
             await self._tend(namespaces)
@@ -224,17 +160,13 @@ class Show:
         namespaces.
         """
         for operator in self.operators:
-            if operator.process is None or operator.process.returncode is not None:
-                await operator.start()
+            if not operator.alive:
+                operator.start()
                 self.started = time.monotonic()
-        await work(self.api, self.world, self.audit.there(namespaces))
+        await self.kubelet.work(self.api, self.audit.there(namespaces))
 
     async def _step(self, scene: Scene, lists: Lists) -> None:
-        version = sorted(
-            (o["metadata"]["uid"], o["metadata"]["resourceVersion"])
-            for objects in lists.values()
-            for o in objects
-        )
+        version = fingerprint(lists)
         if version != scene.known:
             scene.known, scene.since = version, time.monotonic()
         statuses = [r.get("status", {}) for r in lists["ModelRollout"]]
@@ -260,7 +192,9 @@ class Show:
         tag, alias = f"{GROUP}/{scene.namespace}.{NAME}", f"{scene.namespace}-{NAME}"
         told = {"tag": self.world.tags.get(tag), "alias": self.world.aliases.get(alias)}
         revisions = {
-            r: version for r, (ns, version) in self.world.revisions.items() if ns == scene.namespace
+            revision: workload.version
+            for revision, workload in self.world.revisions.items()
+            if workload.namespace == scene.namespace
         }
         lists = {kind: (await self.api.list(kind, scene.namespace))[0] for kind in KINDS}
         return end_state(lists, told, revisions, scene.namespace), broken(events)
@@ -276,25 +210,26 @@ async def show(
     config: Path, directory: Path, operators: int = 1, namespaces: Sequence[str] = ()
 ) -> AsyncIterator[Show]:
     """A show with running operators behind one proxy; they watch these namespaces, or all."""
-    world = World()
+    world = ScriptedWorld()
     async with (
-        Upstream.of(config) as api,
+        AsyncApiClient.of(config) as api,
         Audit(api) as audit,
         Outlet.of(world.app()) as prometheus,
         Outlet.of(world.app()) as registry,
     ):
-        proxy = Proxy(api.server, api.token)
+        proxy = Proxy(api.address)
         made = Show(api, audit, proxy, world, prometheus, registry)
         proxy.of_write, proxy.of_event = made.of_write, made.of_event
         async with proxy.served() as url:
             path = kubeconfig(url, directory / "kubeconfig")
             made.operators = [
-                Operator(
+                OperatorProcess(
                     path,
                     prometheus.url,
-                    registry.url,
                     directory / f"operator-{n}.log",
-                    ",".join(namespaces),
+                    registry.url,
+                    WATCH_NAMESPACES=",".join(namespaces),
+                    RESYNC_SECONDS="3",
                 )
                 for n in range(operators)
             ]
@@ -302,5 +237,5 @@ async def show(
                 yield made
             finally:
                 for operator in made.operators:
-                    await operator.ended()
+                    operator.kill()
                     print(operator.log.read_text()[-3000:] if operator.log.exists() else "")

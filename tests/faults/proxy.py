@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from tests.faults.upstream import trusting
+from tests.support.api_client import Address, trusting
 
 NAMESPACE = re.compile(r"/namespaces/(?P<namespace>[^/]+)/(?P<rest>.+)")
 HELD_BACK = 2.0
@@ -51,16 +51,16 @@ REASONS = {409: "Conflict", 422: "Invalid", 429: "TooManyRequests", 500: "Intern
 
 @dataclass(frozen=True)
 class Write:
-    """One write of the operator; number: its place among those to the namespace, from 1; status: 0
-    where no answer was passed on.
-    """
+    """One write of the operator."""
 
     namespace: str
     number: int
+    """Its place among those to the namespace, from 1."""
     method: str
     path: str
     body: bytes
     status: int
+    """0 where no answer was passed on."""
 
 
 def never(*_: object) -> None:
@@ -71,8 +71,7 @@ def never(*_: object) -> None:
 class Proxy:
     """Numbers what passes, and asks before each write and event whether to spoil it."""
 
-    server: str
-    token: str
+    upstream: Address
     of_write: Callable[[str, int], Fault | None] = never
     of_event: Callable[[str, int], Fault | None] = never
     kill: Callable[[str], None] = never
@@ -90,7 +89,7 @@ class Proxy:
     async def served(self) -> AsyncIterator[str]:
         """Listen on a free loopback port; yields the base URL."""
         async with aiohttp.ClientSession(
-            self.server, connector=trusting(), auto_decompress=False
+            self.upstream.server, connector=trusting(), auto_decompress=False
         ) as session:
 
             async def handle(request: web.Request) -> web.StreamResponse:
@@ -223,7 +222,11 @@ class Proxy:
 
     def _headers(self, request: web.Request) -> dict[str, str]:
         kept = {k: v for k, v in request.headers.items() if k in {"Accept", "Content-Type"}}
-        return {**kept, "Accept-Encoding": "identity", "Authorization": f"Bearer {self.token}"}
+        return {
+            **kept,
+            "Accept-Encoding": "identity",
+            "Authorization": f"Bearer {self.upstream.token}",
+        }
 
 
 def refusal(status: int) -> web.Response:

@@ -9,18 +9,18 @@ import aiohttp
 from tests.faults.audit import Audit
 from tests.faults.in_process import Stage
 from tests.faults.proxy import Proxy
-from tests.faults.upstream import Upstream
+from tests.support.api_client import AsyncApiClient
 
 
 @contextlib.asynccontextmanager
 async def stage(kubeconfig: Path) -> AsyncIterator[Stage]:
     """A stage for many stories at once."""
     async with (
-        Upstream.of(kubeconfig) as api,
+        AsyncApiClient.of(kubeconfig) as api,
         aiohttp.ClientSession() as session,
         Audit(api) as audit,
     ):
-        proxy = Proxy(api.server, api.token)
+        proxy = Proxy(api.address)
         async with proxy.served() as url:
             made = Stage(api, proxy, url, audit, session)
             proxy.of_write, proxy.kill = made.fault_of, made.kill

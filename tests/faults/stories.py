@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tests.faults.upstream import Lists, Upstream
-from tests.faults.world import World
+from tests.support.api_client import AsyncApiClient
+from tests.support.fake_kubelet import FakeKubelet
+from tests.support.kinds import Lists
+from tests.support.scripted_world import ScriptedWorld, Workload
 
 NAME = "iris"
+CANNOT_LOAD = "5"
+"""The version whose pods never become Ready."""
 
 
 class When(StrEnum):
@@ -27,6 +31,13 @@ class Deed(StrEnum):
     DELETE = "delete"
 
 
+def kubelet_of(world: ScriptedWorld) -> FakeKubelet:
+    """The cluster that all stories are played in."""
+    kubelet = FakeKubelet(world)
+    kubelet.broken.add(CANNOT_LOAD)
+    return kubelet
+
+
 @dataclass(frozen=True)
 class Act:
     """One deed, once the time has come for it."""
@@ -38,16 +49,15 @@ class Act:
 
 @dataclass(frozen=True)
 class Story:
-    """before: how the rollout came to where the story begins, without faults; then: what is told
-    with a fault in it.
-
-    ends: phase and stable version at the end, None where the rollout is gone.
-    """
+    """One story, and how it must end."""
 
     name: str
     before: tuple[Act, ...]
+    """How the rollout came to where the story begins, without faults."""
     then: tuple[Act, ...]
+    """What is told with a fault in it."""
     ends: tuple[str, str] | None
+    """Phase and stable version at the end; None where the rollout is gone."""
 
 
 def _apply(version: str, when: When = When.REST) -> Act:
@@ -73,7 +83,7 @@ STORIES = (
     Story(
         "deleted mid-canary", (_apply("1"),), (_apply("2"), Act(Deed.DELETE, when=When.TRIAL)), None
     ),
-    Story("a model that cannot load", (_apply("1"),), (_apply("5"),), ("RolledBack", "1")),
+    Story("a model that cannot load", (_apply("1"),), (_apply(CANNOT_LOAD),), ("RolledBack", "1")),
     Story(
         "a rejected version again",
         (_apply("1"), _apply("3"), _apply("1")),
@@ -116,7 +126,7 @@ def due(act: Act, lists: Lists, resting: bool) -> bool:
 
 
 async def perform(
-    act: Act, namespace: str, api: Upstream, world: World, quick: bool = False
+    act: Act, namespace: str, api: AsyncApiClient, world: ScriptedWorld, quick: bool = False
 ) -> None:
     """Do it."""
     match act.deed:
@@ -125,6 +135,6 @@ async def perform(
                 "ModelRollout", namespace, NAME, {"spec": spec(act.version, quick, namespace)}
             )
         case Deed.LOSE:
-            world.silent.add((namespace, act.version))
+            world.overrides[Workload(namespace, NAME, act.version)] = None
         case Deed.DELETE:
             await api.delete("ModelRollout", namespace, NAME)

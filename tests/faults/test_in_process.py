@@ -11,7 +11,7 @@ import pytest
 
 from rollout_operator.controller import apply
 from tests.faults.audit import differences
-from tests.faults.extent import STATUSES_APART, STRIDE
+from tests.faults.coverage import STATUSES_APART, STRIDE
 from tests.faults.in_process import DELETIONS, Ending, Order, Stage, Telling
 from tests.faults.proxy import KILLS, REFUSALS, STALE, Fault
 from tests.faults.stages import stage

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.faults.audit import differences
-from tests.faults.extent import CHAINS, FIELDS_APART, MUTATIONS
+from tests.faults.coverage import CHAINS, FIELDS_APART, MUTATIONS
 from tests.faults.in_process import Stage
-from tests.faults.mutants import Mutant
 from tests.faults.mutations import ANY, FIELDS, ROUTED, SEED, TRIED, Field, Mutation, likely, wrong
+from tests.faults.spec_mutations import Mutant
 from tests.faults.stages import stage
-from tests.faults.upstream import Object
+from tests.support.kinds import Object
 
 CHAIN = 5
 """Mutations one after another before the seed is asked for again."""

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from tests.faults.audit import WEIGHT, Seen, broken
-from tests.faults.extent import BAD_MODELS, INTERVALS, OUTAGE
+from tests.faults.coverage import BAD_MODELS, INTERVALS, OUTAGE
 from tests.faults.processes import PATIENCE, Show, show
 from tests.faults.stories import NAME, spec
-from tests.faults.upstream import GROUP
+from tests.support.kinds import GROUP
+from tests.support.scripted_world import Workload
 
 BAD = 0.31
 AT_ONCE = 5
@@ -34,7 +35,7 @@ def patient(version: str, **analysis: Any) -> dict[str, Any]:
 
 
 class Play:
-    """Rollouts in namespaces of their own under one operator process, and hands that play the
+    """Rollouts in namespaces of their own under one operator process, and a kubelet that plays the
     cluster meanwhile.
     """
 
@@ -75,13 +76,13 @@ async def play(kubeconfig: Path, directory: Path, *namespaces: str) -> AsyncIter
     async with show(kubeconfig, directory, namespaces=namespaces) as on:
         for one in namespaces:
             await on.api.namespace(one)
-        hands = asyncio.create_task(on.hands(namespaces))
+        kubelet = asyncio.create_task(on.tend(namespaces))
         try:
             yield Play(on)
         finally:
-            hands.cancel()
+            kubelet.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await hands
+                await kubelet
 
 
 async def version_now(on: Play, namespace: str) -> int:
@@ -194,7 +195,7 @@ async def _turning_bad(on: Play, ns: str, interval: int, chance: random.Random) 
         ),
     )
     await asyncio.sleep(chance.uniform(0, interval))
-    on.on.world.worse[ns, "2"], begun = BAD, time.monotonic()
+    on.on.world.overrides[Workload(ns, NAME, "2")], begun = BAD, time.monotonic()
     end = begun + PATIENCE
     # The Ingress with weight 0 is there for a second only, and then it is gone.
     while (weight := await _weight(on, ns)) not in {"0", ""}:

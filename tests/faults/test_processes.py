@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from scripts.cluster.apiserver import apiserver
-from tests.api.harness import Api
 from tests.faults.audit import differences
-from tests.faults.extent import (
+from tests.faults.coverage import (
     ALL,
     BY_TWO,
     EVENT_FAULTS,
@@ -28,6 +27,7 @@ from tests.faults.extent import (
 from tests.faults.processes import Scene, Show, show
 from tests.faults.proxy import KILLS, REFUSALS, Fault
 from tests.faults.stories import Story
+from tests.support.api_client import ApiClient
 
 AT_ONCE = 40
 """Rollouts under one operator."""
@@ -41,7 +41,7 @@ Figure = Callable[[str, float, str, float], None]
 def kubeconfig(tmp_path: Path) -> Iterator[Path]:
     """An API server of its own: these operators watch all namespaces."""
     with apiserver(tmp_path / "apiserver") as path:
-        Api(path).install_crd()
+        ApiClient(path).install_crd()
         yield path
 
 
@@ -168,9 +168,9 @@ async def test_two_operators_one_of_them_stopped(
             """
             for operator, seconds in zip(on.operators, STOPPED, strict=True):
                 await asyncio.sleep(6)
-                operator.stop()
+                operator.pause()
                 await asyncio.sleep(seconds)
-                operator.go_on()
+                operator.resume()
 
         stopping = asyncio.create_task(stop())
         await on.play([*clean.values(), *scenes])

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from rollout_operator.adapters import prometheus
-from rollout_operator.adapters.model_registry import Registry
-from rollout_operator.controller.external_queries import Question, ask
+from rollout_operator.adapters.model_registry import ModelRegistry
+from rollout_operator.controller.external_queries import Query, ask
 from rollout_operator.domain.api.spec import Metric, Spec
 from rollout_operator.domain.api.status import Phase
 from rollout_operator.domain.machine.decide import decide
@@ -97,7 +97,7 @@ async def trial(
             aiohttp.ClientTimeout(total=0.15) if reply.manner in NEVER_ENDING else PATIENCE
         )
         answers = await ask(
-            Question("", (metric,), now.timestamp()), Registry("", reader.session, {}), reader
+            Query("", (metric,), now.timestamp()), ModelRegistry("", reader.session, {}), reader
         )
         seen = observed(
             seconds,

@@ -55,7 +55,7 @@ async def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
     """The verified model and its estimator, fetched anew where it has a URI; raises LoadFailed."""
     try:
         async with asyncio.timeout(settings.load_seconds):
-            folder = settings.model_path or await fetched(settings, str(scratch))
+            folder = settings.files or await fetched(settings, str(scratch))
     except TimeoutError:
         raise LoadFailed(
             f"{settings.model_uri} could not be fetched within {settings.load_seconds:g} s"

@@ -48,7 +48,7 @@ async def load(settings: Settings) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         try:
             async with asyncio.timeout(settings.load_seconds):
-                folder = settings.model_path or await fetched(settings, scratch)
+                folder = settings.files or await fetched(settings, scratch)
                 artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
                 plan, onnx = await _conversion(artifact, scratch, settings)
         except TimeoutError:

@@ -44,7 +44,7 @@ def authorization(env: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass
-class Registry:
+class ModelRegistry:
     """Asks the MLflow tracking server at `url`."""
 
     url: str
@@ -173,8 +173,8 @@ def _said(body: bytes) -> str:
 
 
 def _remedy(status: int, body: bytes) -> str:
-    """What helps against MLflow's own refusals; the chart's values are named as docs/install.md has
-    them.
+    """What helps against MLflow's own refusals; the chart's values are named as
+    docs/guides/install.md has them.
     """
     if b"Invalid Host header" in body:
         return " Name the host of mlflow.trackingUri in MLflow's --allowed-hosts."

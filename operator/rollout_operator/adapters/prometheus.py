@@ -31,7 +31,7 @@ class Prometheus:
     _windows: dict[Metric, float] = field(default_factory=dict)
     """How far back each query looks, in seconds: it follows the scrapes that the answers show."""
 
-    def at_hand(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable | None:
+    def cached(self, metric: Metric, tick: float) -> Snapshot | MetricsUnreachable | None:
         """What `snapshot` would answer without a wait; None where it would wait."""
         asked = self._since(metric, tick)
         return asked.answer.result() if asked is not None and asked.answer.done() else None

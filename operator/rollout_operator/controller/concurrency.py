@@ -17,16 +17,16 @@ class Turns:
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._free = asyncio.Semaphore(at_once)
 
-    async def take(self) -> None:
+    async def acquire(self) -> None:
         """Wait for a turn."""
         await self._free.acquire()
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Give the turn back."""
         self._free.release()
 
     @contextlib.asynccontextmanager
-    async def aside(self) -> AsyncIterator[None]:
+    async def released(self) -> AsyncIterator[None]:
         """Wait for a registry or for Prometheus, which may hang,
         without holding up anybody else.
         """

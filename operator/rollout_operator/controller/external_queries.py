@@ -8,24 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rollout_operator.adapters.model_registry import Registry
+from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.router_probe import Routers
 from rollout_operator.domain.api.spec import Metric, Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.gates.promql import Snapshot
-from rollout_operator.domain.machine.decide import (
-    beat,
-    interval_since,
-    needs_measurement,
-    needs_resolution,
-)
+from rollout_operator.domain.machine.redirect import needs_resolution
+from rollout_operator.domain.machine.schedule import beat, interval_since
+from rollout_operator.domain.machine.trial import needs_measurement
 from rollout_operator.domain.observed import Answer, Heard, MetricsUnreachable, Resolution
 from rollout_operator.domain.route_probe import Way
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RouteQuery:
     """The way that is asked at this moment, unless it was less than `apart` before."""
 
     way: Way
@@ -34,7 +31,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """model_uri: what the registry is asked for, "" for nothing; metrics: whose series are wanted,
     no older than tick (Unix time, s).
 
@@ -44,7 +41,7 @@ class Question:
     model_uri: str = ""
     metrics: tuple[Metric, ...] = ()
     tick: float = 0.0
-    route: Asking | None = None
+    route: RouteQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +63,32 @@ class Answers:
         }
 
 
-def question(
-    uid: str, spec: Spec | None, status: Status, now: datetime, route: Asking | None = None
-) -> Question:
+def query_for(
+    uid: str, spec: Spec | None, status: Status, now: datetime, route: RouteQuery | None = None
+) -> Query:
     """What `decide` cannot go on without; route: the one that is to be asked."""
     if spec is None:
-        return Question()
+        return Query()
     uri = spec.model_uri if needs_resolution(spec, status) and not spec.paused else ""
     if not needs_measurement(spec, status):
-        return Question(uri, route=route)
+        return Query(uri, route=route)
     # A look at the end of an interval never takes an answer from before it, which another look may
     # have asked for.
     apart = beat(spec)
     tick = max(
         math.floor(now.timestamp() / apart) * apart, interval_since(uid, spec, now).timestamp()
     )
-    return Question(uri, tuple(sorted({gate.metric for gate in spec.analysis.gates})), tick, route)
+    return Query(uri, tuple(sorted({gate.metric for gate in spec.analysis.gates})), tick, route)
 
 
-def at_hand(
-    asked: Question, prometheus: Prometheus, routers: Routers | None = None
-) -> Answers | None:
+def cached(asked: Query, prometheus: Prometheus, routers: Routers | None = None) -> Answers | None:
     """What `ask` would answer without a wait: whoever looks in the same tick has asked already;
     None where it would wait.
     """
     found = {
         metric: told
         for metric in asked.metrics
-        if (told := prometheus.at_hand(metric, asked.tick)) is not None
+        if (told := prometheus.cached(metric, asked.tick)) is not None
     }
     heard, route = None, asked.route
     if route is not None and routers is not None:
@@ -108,7 +103,7 @@ def at_hand(
 
 
 async def ask(
-    asked: Question, registry: Registry, prometheus: Prometheus, routers: Routers | None = None
+    asked: Query, registry: ModelRegistry, prometheus: Prometheus, routers: Routers | None = None
 ) -> Answers:
     """Ask it; never raises for what they do."""
     return Answers(
@@ -118,18 +113,18 @@ async def ask(
     )
 
 
-async def _resolution(asked: Question, registry: Registry) -> Resolution | None:
+async def _resolution(asked: Query, registry: ModelRegistry) -> Resolution | None:
     return await registry.resolve(asked.model_uri) if asked.model_uri else None
 
 
-async def _heard(asked: Question, routers: Routers | None) -> Heard | None:
+async def _heard(asked: Query, routers: Routers | None) -> Heard | None:
     if asked.route is None or routers is None:
         return None
     return await routers.ask(asked.route.way, asked.route.at, asked.route.apart)
 
 
 async def _measured(
-    asked: Question, prometheus: Prometheus
+    asked: Query, prometheus: Prometheus
 ) -> Mapping[Metric, Snapshot | MetricsUnreachable]:
     found = await asyncio.gather(
         *(prometheus.snapshot(metric, asked.tick) for metric in asked.metrics)

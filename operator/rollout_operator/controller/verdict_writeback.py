@@ -8,11 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from rollout_operator.adapters.model_registry import Registry
-from rollout_operator.controller.cache import Key
-from rollout_operator.domain.api.names import GROUP
-from rollout_operator.domain.verdicts import Report
-from rollout_operator.errors import CallFailed
+from rollout_operator.adapters.kubernetes_api import Cluster
+from rollout_operator.adapters.model_registry import ModelRegistry
+from rollout_operator.controller.raw_objects import Key
+from rollout_operator.domain.api.names import GROUP, KIND
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.verdicts import Report, after
+from rollout_operator.errors import CallFailed, Gone
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ FRESH = 5.0
 told newer ones, which it went over.
 """
 
-Later = Callable[[Key, str, int], Awaitable[list[Report]]]
+VerdictsAfter = Callable[[Key, str, int], Awaitable[list[Report]]]
 """Every verdict about a rollout, by key and uid, after an attempt, as the API server has it now.
 Raises CallFailed.
 """
@@ -34,8 +36,23 @@ async def nothing(*_: object) -> list[Report]:
     return []
 
 
+async def verdicts_after(cluster: Cluster, key: Key, uid: str, attempt: int) -> list[Report]:
+    """Verdicts about a rollout after an attempt, as the API server has it now; none where it is
+    gone. Raises CallFailed.
+    """
+    try:
+        raw = await cluster.read(KIND, *key)
+    except Gone:
+        return []
+    return (
+        after(Status.model_validate(raw["status"]), attempt)
+        if raw["metadata"]["uid"] == uid
+        else []
+    )
+
+
 @dataclass
-class Reporter:
+class VerdictWriteback:
     """Sets the tag `rollouts.mlops.dev/<namespace>.<name>` on the version, and on promotion the
     alias.
 
@@ -44,15 +61,15 @@ class Reporter:
     late is put right by telling again what came later.
     """
 
-    registry: Registry
+    registry: ModelRegistry
     alias: str = ""
-    later: Later = nothing
+    verdicts_after: VerdictsAfter = nothing
     wake: Callable[[Key], None] = lambda _: None
     clock: Callable[[], float] = time.monotonic
     _told: dict[str, set[int]] = field(default_factory=dict)
     _tasks: dict[tuple[str, int], asyncio.Task[None]] = field(default_factory=dict)
 
-    def told(self, uid: str) -> frozenset[int]:
+    def written(self, uid: str) -> frozenset[int]:
         """Attempts of this rollout that the registry was told by this process."""
         return frozenset(self._told.get(uid, ()))
 
@@ -60,13 +77,13 @@ class Reporter:
         """Whether the verdict of this attempt was told, or is being told."""
         return attempt in self._told.get(uid, ()) or (uid, attempt) in self._tasks
 
-    def tell(self, key: Key, uid: str, report: Report) -> None:
+    def write(self, key: Key, uid: str, report: Report) -> None:
         """Tell it, unless that is done or under way;
         who calls knows that the report is the newest.
         """
         if self.knows(uid, report.attempt):
             return
-        task = asyncio.create_task(self._tell(key, uid, report), name=f"report {key[0]}/{key[1]}")
+        task = asyncio.create_task(self._write(key, uid, report), name=f"report {key[0]}/{key[1]}")
         self._tasks[uid, report.attempt] = task
         task.add_done_callback(lambda _: self._tasks.pop((uid, report.attempt), None))
 
@@ -84,21 +101,21 @@ class Reporter:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _tell(self, key: Key, uid: str, report: Report) -> None:
+    async def _write(self, key: Key, uid: str, report: Report) -> None:
         known, told, waiting = self.clock(), list[Report](), [report]
         while waiting and waiting != told:
             for one in waiting:
-                await self._until_told(key, one)
+                await self._until_written(key, one)
             if self.clock() - known <= FRESH:
                 break
             known = self.clock()
-            told, waiting = waiting, await self._told_later(key, uid, report.attempt)
+            told, waiting = waiting, await self._verdicts_after(key, uid, report.attempt)
         self._told.setdefault(uid, set()).add(report.attempt)
         # The rollout may have come to rest since the report was made: nothing else would look at
         # it, and status would not say it.
         self.wake(key)
 
-    async def _until_told(self, key: Key, report: Report) -> None:
+    async def _until_written(self, key: Key, report: Report) -> None:
         delay = FIRST_RETRY
         while failure := await self._once(key, report):
             if failure.startswith("HTTP 4") and not failure.startswith(
@@ -121,10 +138,10 @@ class Reporter:
             await asyncio.sleep(delay)
             delay = min(LONGEST_RETRY, 2 * delay)
 
-    async def _told_later(self, key: Key, uid: str, attempt: int) -> list[Report]:
+    async def _verdicts_after(self, key: Key, uid: str, attempt: int) -> list[Report]:
         while True:
             try:
-                return await self.later(key, uid, attempt)
+                return await self.verdicts_after(key, uid, attempt)
             except CallFailed as failure:
                 log.warning(
                     "%s/%s: could not be read again, tried again in %.0f s: %s",

@@ -5,50 +5,47 @@ from what it once knew. Own writes prove the watch without a request of their ow
 written, nothing was decided either, and kopf begins silent streams anew.
 """
 
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from aiohttp import web
-
-from rollout_operator.controller.cache import Key
+from rollout_operator.controller.raw_objects import Key
 
 log = logging.getLogger(__name__)
 
-LONGEST_ECHO = 120.0
+LONGEST_UNSEEN = 120.0
 """Seconds after which a write that has not come back means that the watch is deaf; kopf begins a
 silent one anew after 70 s.
 """
-DOUBTFUL = LONGEST_ECHO / 2
+OVERDUE = LONGEST_UNSEEN / 2
 """Seconds after which the API server itself is asked whether what was written is still there."""
 
 
 @dataclass
-class Echoes:
+class UnseenWrites:
     """Own writes that have not come back yet. The watch may bring a version before the reply to its
     write is read, or after.
     """
 
     clock: Callable[[], float] = time.monotonic
     _waiting: dict[Key, tuple[int, float]] = field(default_factory=dict)
-    _heard: dict[Key, int] = field(default_factory=dict)
+    _seen: dict[Key, int] = field(default_factory=dict)
     """The newest version that the watch has brought of each rollout."""
     _gone: dict[Key, float] = field(default_factory=dict)
-    """When a rollout was last told to be gone; let go of after LONGEST_ECHO."""
+    """When a rollout was last told to be gone; let go of after LONGEST_UNSEEN."""
 
     def wrote(self, key: Key, version: int) -> None:
         """A status was written, and has this resourceVersion now."""
-        if key in self._gone or version <= self._heard.get(key, 0):
+        if key in self._gone or version <= self._seen.get(key, 0):
             return
         _, since = self._waiting.get(key, (0, self.clock()))
         self._waiting[key] = (version, since)
 
-    def heard(self, key: Key, version: int) -> None:
+    def seen(self, key: Key, version: int) -> None:
         """The watch brought this version."""
         self._gone.pop(key, None)
-        self._heard[key] = max(version, self._heard.get(key, 0))
+        self._seen[key] = max(version, self._seen.get(key, 0))
         if (waiting := self._waiting.get(key)) is not None and version >= waiting[0]:
             del self._waiting[key]
         elif waiting is not None:
@@ -59,26 +56,26 @@ class Echoes:
         """The rollout is gone; a reply that is read after that waits for nothing."""
         now = self.clock()
         self._waiting.pop(key, None)
-        self._heard.pop(key, None)
-        self._gone = {k: at for k, at in self._gone.items() if now - at <= LONGEST_ECHO}
+        self._seen.pop(key, None)
+        self._gone = {k: at for k, at in self._gone.items() if now - at <= LONGEST_UNSEEN}
         self._gone[key] = now
 
-    def doubtful(self) -> list[Key]:
+    def overdue(self) -> list[Key]:
         """Rollouts whose writes are long in coming back."""
         now = self.clock()
-        return [key for key, (_, since) in self._waiting.items() if now - since > DOUBTFUL]
+        return [key for key, (_, since) in self._waiting.items() if now - since > OVERDUE]
 
     def trouble(self) -> str:
         """Which write has waited too long, "" for none; the same sentence as long as it is the same
         write.
         """
         oldest = min(((since, key) for key, (_, since) in self._waiting.items()), default=None)
-        if oldest is None or self.clock() - oldest[0] <= LONGEST_ECHO:
+        if oldest is None or self.clock() - oldest[0] <= LONGEST_UNSEEN:
             return ""
         key = oldest[1]
         return (
-            f"The status of {'/'.join(key)} was written more than {LONGEST_ECHO:.0f} s ago (version"
-            f" {self._waiting[key][0]}) and has not come back through the watch."
+            f"The status of {'/'.join(key)} was written more than {LONGEST_UNSEEN:.0f} s ago"
+            f" (version {self._waiting[key][0]}) and has not come back through the watch."
         )
 
 
@@ -98,29 +95,3 @@ class Health:
             log.info("/healthz says 200 again.")
         self._said = said
         return said
-
-
-@contextlib.asynccontextmanager
-async def served(
-    port: int, trouble: Callable[[], str], rollouts: Callable[[], int]
-) -> AsyncIterator[None]:
-    """Serve GET /healthz on all addresses: 200 where `trouble` says nothing, else 503; in JSON,
-    with the number of rollouts known.
-    """
-
-    async def health(_: web.Request) -> web.Response:
-        said = trouble()
-        return web.json_response(
-            {"healthy": not said, "trouble": said, "rollouts": rollouts()},
-            status=503 if said else 200,
-        )
-
-    app = web.Application()
-    app.add_routes([web.get("/healthz", health)])
-    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=1.0, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, port=port).start()
-        yield
-    finally:
-        await runner.cleanup()

@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from rollout_operator import metrics
-from rollout_operator.controller.cache import Event, Key
 from rollout_operator.controller.concurrency import Turns
-from rollout_operator.controller.reconcile import Ports, reconcile
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.raw_objects import Key, WatchEvent
+from rollout_operator.controller.reconcile import reconcile
 from rollout_operator.domain.api.names import KIND
 from rollout_operator.errors import CallFailed, Conflict, Gone
 
@@ -23,9 +24,9 @@ log = logging.getLogger(__name__)
 
 LONGEST_SLEEP = 30.0
 """Seconds; bounds what a jump of the wall clock can do to due times."""
-PASS_TIMEOUT = 60.0
+RECONCILE_TIMEOUT = 60.0
 MAX_BACKOFF = 30.0
-MEETING = timedelta(milliseconds=2)
+INITIAL_SPACING = timedelta(milliseconds=2)
 """Between first looks at rollouts at rest."""
 
 Pass = Callable[[Key, Ports, datetime], Awaitable[datetime | None]]
@@ -36,7 +37,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Engine:
+class WorkQueue:
     """A queue of due times and a task for each rollout that is due.
     Broken rollouts back off alone.
     """
@@ -50,15 +51,15 @@ class Engine:
         self._due: dict[Key, datetime] = {}
         self._heap: list[tuple[datetime, Key]] = []
         self._running: dict[Key, asyncio.Task[None]] = {}
-        self._again: dict[Key, set[Event | None]] = defaultdict(set)
+        self._again: dict[Key, set[WatchEvent | None]] = defaultdict(set)
         self._failures: dict[Key, tuple[int, datetime]] = {}
         """How often in a row each broken rollout has failed, and until when it backs off."""
         self._changed = asyncio.Event()
-        self._met = utc_now()
+        self._initial_at = utc_now()
         self.turned = time.monotonic()
         """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
 
-    def wake(self, key: Key, event: Event | None = None) -> None:
+    def enqueue(self, key: Key, event: WatchEvent | None = None) -> None:
         """Look at this rollout now; while it is being looked at, once more afterwards, unless the
         event is what the look has written.
         """
@@ -67,18 +68,19 @@ class Engine:
         else:
             self._schedule(key, utc_now())
 
-    def meet(self, key: Key) -> None:
+    def enqueue_initial(self, key: Key) -> None:
         """Look at a rollout at rest that a new process meets: so many a second, so that ten
         thousand of them delay nobody.
         """
-        self._met = max(utc_now(), self._met + MEETING)
-        self._schedule(key, self._met)
+        self._initial_at = max(utc_now(), self._initial_at + INITIAL_SPACING)
+        self._schedule(key, self._initial_at)
 
     def forget(self, key: Key) -> None:
         """The rollout is gone."""
         self._due.pop(key, None)
         self._failures.pop(key, None)
         self._again.pop(key, None)
+        self.ports.memory.forget(key)
         metrics.forget(key)
 
     async def run(self) -> None:
@@ -107,13 +109,15 @@ class Engine:
         """
         while self._heap and self._heap[0][0] <= utc_now():
             self.turned = time.monotonic()
-            await self._turns.take()
+            await self._turns.acquire()
             at, key = heapq.heappop(self._heap)
             if self._due.get(key) != at or key in self._running:
-                self._turns.give()
+                self._turns.release()
                 continue
             del self._due[key]
-            self._running[key] = asyncio.create_task(self._look(key, at), name=f"{key[0]}/{key[1]}")
+            self._running[key] = asyncio.create_task(
+                self._process(key, at), name=f"{key[0]}/{key[1]}"
+            )
         self.turned = time.monotonic()
 
     def _depth(self) -> int:
@@ -126,35 +130,37 @@ class Engine:
             return LONGEST_SLEEP
         return min(LONGEST_SLEEP, max(0.0, (self._heap[0][0] - utc_now()).total_seconds()))
 
-    async def _look(self, key: Key, due: datetime) -> None:
-        look_at: datetime | None = None
+    async def _process(self, key: Key, due: datetime) -> None:
+        requeue_at: datetime | None = None
         rivals = self.ports.store.rivals(key)
         try:
-            async with asyncio.timeout(PASS_TIMEOUT):
+            async with asyncio.timeout(RECONCILE_TIMEOUT):
                 with metrics.RECONCILE_SECONDS.time():
-                    look_at = await self._pass(key, self.ports, utc_now())
+                    requeue_at = await self._pass(key, self.ports, utc_now())
             metrics.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
             self._failures.pop(key, None)
         except (
             Exception
         ) as failure:  # whatever it is, this rollout is looked at again and the others go on
-            look_at = await self._failed(key, failure)
+            requeue_at = await self._failed(key, failure)
         finally:
-            self._turns.give()
+            self._turns.release()
             del self._running[key]
-            news = self._again.pop(key, set()) - self.ports.store.own(key)
+            news = self._again.pop(key, set()) - self.ports.memory.take_own_writes(key)
             if not self.ports.store.has(key):
                 self.forget(key)
             elif news:
                 # After a failure the backoff holds even if something changed: a broken rollout must
                 # not spin.
-                self._schedule(key, look_at if key in self._failures and look_at else utc_now())
-            elif look_at is not None:
-                self._schedule(key, look_at)
+                self._schedule(
+                    key, requeue_at if key in self._failures and requeue_at else utc_now()
+                )
+            elif requeue_at is not None:
+                self._schedule(key, requeue_at)
             # A former way that has gone frees its place for another, whom no watch tells: this
             # process has written the status itself.
             for one in {*rivals} ^ {*self.ports.store.rivals(key)}:
-                self.wake(one)
+                self.enqueue(one)
 
     async def _failed(self, key: Key, failure: Exception) -> datetime:
         """When to try again; after a conflict, with the object as it is now."""
@@ -181,8 +187,8 @@ class Engine:
         except Gone:
             if (known := self.ports.store.rollout(key)) is not None:
                 rivals = self.ports.store.rivals(key)
-                self.ports.store.drop_rollout(known)
+                self.ports.store.remove(KIND, key, key[1], known["metadata"]["uid"])
                 for one in rivals:
-                    self.wake(one)
+                    self.enqueue(one)
         except CallFailed as failure:
             log.warning("%s: could not be read again: %s", "/".join(key), failure)

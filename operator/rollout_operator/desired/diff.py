@@ -26,6 +26,8 @@ _BINARY = {
     suffix: str(1024**power)
     for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)
 }
+CONTROLLERS = "deployment.kubernetes.io/"
+"""What a Deployment's controller notes in annotations for itself is no change of the object."""
 LEFT_OVER = frozenset(
     (
         *("tls", "filters", "sectionName"),
@@ -77,7 +79,7 @@ def _key(field: str, wanted: list[Any]) -> str:
     return MERGED.get(field, "")
 
 
-def says(live: Any, wanted: Any, field: str = "") -> bool:
+def matches(live: Any, wanted: Any, field: str = "") -> bool:
     """Whether `live` holds everything in `wanted` and nothing left over; fields that others or
     defaulting added do not matter.
 
@@ -88,7 +90,7 @@ def says(live: Any, wanted: Any, field: str = "") -> bool:
             return False
         return all(
             name in live
-            and (live[name] == value if name in EXACT else says(live[name], value, name))
+            and (live[name] == value if name in EXACT else matches(live[name], value, name))
             for name, value in wanted.items()
         )
     if isinstance(wanted, list):
@@ -96,13 +98,27 @@ def says(live: Any, wanted: Any, field: str = "") -> bool:
             return False
         if key := _key(field, wanted):
             there = {one.get(key): one for one in reversed(live) if isinstance(one, dict)}
-            return all(says(there.get(one[key]), one) for one in wanted)
+            return all(matches(there.get(one[key]), one) for one in wanted)
         return len(live) == len(wanted) and all(
-            says(a, b) for a, b in zip(live, wanted, strict=True)
+            matches(a, b) for a, b in zip(live, wanted, strict=True)
         )
     return bool(live == wanted) or (
         _amount(wanted) is not None and _amount(live) == _amount(wanted)
     )
+
+
+def comparable(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an object, or of a manifest, that a manifest has a say in."""
+    meta = raw.get("metadata", {})
+    kept = {k: meta[k] for k in ("labels", "annotations", "ownerReferences") if k in meta}
+    annotations = {
+        k: v for k, v in kept.pop("annotations", {}).items() if not k.startswith(CONTROLLERS)
+    }
+    if annotations:
+        kept["annotations"] = annotations
+    part = {"metadata": kept, "spec": raw.get("spec", {})}
+    # Who owns what tells only together with what was applied.
+    return {**part, "owned": owned(raw)} if APPLIED in annotations else part
 
 
 def signed(manifest: Manifest) -> Manifest:
@@ -165,7 +181,7 @@ def _untouched(live: Any, wanted: Any, fields: Mapping[str, Any], field: str = "
     if isinstance(wanted, dict):
         there = live if isinstance(live, dict) else {}
         return all(
-            says(there.get(name), value, name)
+            matches(there.get(name), value, name)
             or (
                 f"f:{name}" in fields
                 and _untouched(there.get(name), value, fields[f"f:{name}"], name)
@@ -181,7 +197,7 @@ def _untouched(live: Any, wanted: Any, fields: Mapping[str, Any], field: str = "
         if name.startswith("k:")
     }
     return all(
-        says(items.get(one[key]), one)
+        matches(items.get(one[key]), one)
         or (one[key] in ours and _untouched(items.get(one[key]), one, ours[one[key]]))
         for one in wanted
     )

@@ -149,9 +149,9 @@ class Observed:
     against the route that requests come by as it was last written, "" where it follows or never
     says anything; unaccepted is what is said against the route that the spec asks for, "" where it
     was accepted; heard is what came back when that route was asked, None where it was not or cannot
-    be: no address is published; claims are routes of nobody's on the same host and path; refused is
+    be: no address is published; claims are routes of nobody's on the same host and path; api_rejection is
     what the API server has for some time said against an object of the rollout, "" if nothing,
-    refusing the same however short, and foreign whether that is because another's object has its
+    api_rejection_now the same however short, and name_taken whether that is because another's object has its
     name; scaled is who else sets the number of a Deployment's pods, as a sentence; answers hold the
     candidate's series and baseline the stable revision's, as far as they were asked for; reported
     are attempts whose verdict the registry has been told since the status was written; image is the
@@ -175,9 +175,9 @@ class Observed:
     unaccepted: str = ""
     heard: Heard | None = None
     claims: tuple[Claim, ...] = ()
-    refused: str = ""
-    refusing: str = ""
-    foreign: bool = False
+    api_rejection: str = ""
+    api_rejection_now: str = ""
+    name_taken: bool = False
     scaled: str = ""
     answers: Mapping[Metric, Answer] = field(default_factory=dict)
     baseline: Mapping[Metric, Answer] = field(default_factory=dict)

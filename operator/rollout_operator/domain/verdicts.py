@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_operator.domain.api.status import Attempt, Evidence, Phase, Revision, Status, Verdict
+from rollout_operator.domain.api.status import Attempt, GateResult, Phase, Revision, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Report:
     promoted: bool
 
 
-def due(status: Status) -> Report | None:
+def pending(status: Status) -> Report | None:
     """The oldest verdict that the registry has not been told; None where it knows all."""
     for ended in reversed(status.history):
         if ended.attempt > status.reported:
@@ -44,9 +44,9 @@ def due(status: Status) -> Report | None:
     )
 
 
-def later(status: Status, attempt: int) -> list[Report]:
+def after(status: Status, attempt: int) -> list[Report]:
     """Every verdict after this attempt, told or not, oldest first."""
-    decided = due(
+    decided = pending(
         status.model_copy(update={"reported": max((h.attempt for h in status.history), default=0)})
     )
     found = [_report(ended) for ended in reversed(status.history)] + (
@@ -87,10 +87,10 @@ def promotion(status: Status) -> str:
     )
 
 
-def weighed(status: Status) -> tuple[Evidence, ...]:
+def weighed(status: Status) -> tuple[GateResult, ...]:
     """The gates of the attempt under way as they were last measured, short."""
     return tuple(
-        Evidence(
+        GateResult(
             metric=g.metric,
             value=g.value,
             threshold=g.threshold,

@@ -24,7 +24,11 @@ import httpx
 
 from scripts.cluster.apiserver import apiserver
 from tests.api.charts import OPERATOR, by_kind, pods
-from tests.api.harness import Api, Hands, Operator, Played, Rollout, World, served
+from tests.support.api_client import ApiClient
+from tests.support.fake_kubelet import KubeletThread, Played
+from tests.support.operator_process import OperatorProcess
+from tests.support.rollout import Rollout
+from tests.support.scripted_world import ScriptedWorld, served
 
 NAMESPACE = "busy"
 AT_REST = frozenset({"Promoted", "RolledBack"})
@@ -68,7 +72,7 @@ class Probe:
     longest: float = 0.0
 
     @classmethod
-    def of_chart(cls, port: str) -> "Probe":
+    def of_chart(cls, port: int) -> "Probe":
         """As the chart has them."""
         (container,) = pods(by_kind(OPERATOR)["Deployment"])[0]["containers"]
         startup, liveness = container["startupProbe"], container["livenessProbe"]
@@ -168,8 +172,8 @@ def main(minutes: float, processes: int, rollouts: int) -> None:
     end = time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory() as place, apiserver(Path(place) / "apiserver") as kubeconfig:
         api, world, log = (
-            Api(kubeconfig),
-            World(accuracy={"1": 0.91, "2": 0.95}),
+            ApiClient(kubeconfig),
+            ScriptedWorld(accuracy={"1": 0.91, "2": 0.95}),
             Path(place) / "operator.log",
         )
         api.install_crd()
@@ -179,11 +183,11 @@ def main(minutes: float, processes: int, rollouts: int) -> None:
         turning = Turning(some, 5, 200 if minutes >= 10 else 20)
         with (
             served(world) as url,
-            Operator(api, url, NAMESPACE, log) as operator,
-            Hands(api, world, NAMESPACE),
+            OperatorProcess(api.kubeconfig, url, log, WATCH_NAMESPACES=NAMESPACE) as operator,
+            KubeletThread(api, world, NAMESPACE),
             load(processes),
         ):
-            probe, stop = Probe.of_chart(operator.env["HEALTH_PORT"]), threading.Event()
+            probe, stop = Probe.of_chart(operator.health_port), threading.Event()
             asking = threading.Thread(target=probe.run, args=(stop,), daemon=True)
             asking.start()
             with turning:

@@ -11,7 +11,7 @@ from subprocess import Popen
 
 from scripts.cluster import gobuild
 from scripts.cluster.apiserver import free_port, running
-from tests.faults.upstream import Upstream
+from tests.support.api_client import AsyncApiClient
 
 CONTROLLERS = ("deployment", "replicaset", "endpointslice", "garbage-collector", "disruption")
 STAGES = ("node/fast/node-initialize", "pod/fast/pod-ready", "pod/fast/pod-delete")
@@ -30,7 +30,7 @@ NODES, PODS = 4, 2000
 """Nodes, and pods that fit on each."""
 
 
-async def nodes(api: Upstream) -> None:
+async def nodes(api: AsyncApiClient) -> None:
     """Make the nodes that kwok plays."""
     for n in range(NODES):
         size = {"cpu": "10000", "memory": "100000Gi", "pods": str(PODS)}

@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.bench.operator.process import Operator, cpu_seconds, descriptors, memory
+from tests.bench.operator.process import cpu_seconds, descriptors, memory, metric
 from tests.bench.operator.record import kinds, transgressions
-from tests.bench.operator.stage import Stage
+from tests.bench.operator.stage import HANGS, Stage
 from tests.bench.operator.waves import Lags, Pace, cross, first_deploys, spec
-from tests.bench.operator.world import HANGS
+from tests.support.operator_process import OperatorProcess
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Soak:
     wrong: Sequence[str]
 
 
-async def soak(stage: Stage, operator: Operator, of: Sequence[str], ticks: int) -> Soak:
+async def soak(stage: Stage, operator: OperatorProcess, of: Sequence[str], ticks: int) -> Soak:
     """All are on trial for an hour and measured every second; values wander, and nothing follows
     from it.
     """
@@ -71,11 +71,11 @@ async def soak(stage: Stage, operator: Operator, of: Sequence[str], ticks: int) 
     )
 
 
-async def _looks(operator: Operator) -> float:
-    return await operator.metric("modelrollout_reconcile_seconds_count")
+async def _looks(operator: OperatorProcess) -> float:
+    return await metric(operator, "modelrollout_reconcile_seconds_count")
 
 
-async def _looked(stage: Stage, operator: Operator, ticks: int) -> None:
+async def _looked(stage: Stage, operator: OperatorProcess, ticks: int) -> None:
     """Until there were so many more looks."""
     begun, end, told = await _looks(operator), time.monotonic() + 60 + ticks / 20, time.monotonic()
     while (done := await _looks(operator) - begun) < ticks:
@@ -86,7 +86,7 @@ async def _looked(stage: Stage, operator: Operator, ticks: int) -> None:
         await asyncio.sleep(1)
 
 
-async def _size(operator: Operator) -> tuple[float, float, float]:
+async def _size(operator: OperatorProcess) -> tuple[float, float, float]:
     """Resident MiB, asyncio tasks, file descriptors: the least of a few, because whatever is under
     way only adds.
     """
@@ -95,7 +95,7 @@ async def _size(operator: Operator) -> tuple[float, float, float]:
         found.append(
             (
                 memory(operator.pid, "VmRSS"),
-                await operator.metric("modelrollout_tasks"),
+                await metric(operator, "modelrollout_tasks"),
                 float(descriptors(operator.pid)),
             )
         )
@@ -105,18 +105,17 @@ async def _size(operator: Operator) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class Idle:
-    """What a minute costs in which nothing happens; requests: every one, watches that were begun
-    anew included.
-    """
+    """What a minute costs in which nothing happens."""
 
     rollouts: int
     seconds: float
     requests: int
+    """Every one, watches that were begun anew included."""
     queries: int
     cpu: float
 
 
-async def idle(stage: Stage, operator: Operator, rollouts: int, seconds: float) -> Idle:
+async def idle(stage: Stage, operator: OperatorProcess, rollouts: int, seconds: float) -> Idle:
     """Wait, and count; what is still under way, such as the deletion of what a status has retired,
     ends first.
     """
@@ -163,8 +162,8 @@ async def fairness(stage: Stage, of: Sequence[str], hanging: int, pace: Pace) ->
     await first_deploys(stage, of, pace)
     before = await cross(stage, of, 2, pace, waiting=well)
     by_metrics, by_image, by_registry = ill[0::3], ill[1::3], ill[2::3]
-    stage.world.hanging = "ml_request_latency"
-    stage.hands.stuck |= set(by_image)
+    stage.world.hanging_query = "ml_request_latency"
+    stage.kubelet.stuck |= set(by_image)
     gates = {
         "gates": [{"metric": "accuracy", "min": 0.7}, {"metric": "latencyP95Seconds", "max": 0.5}]
     }

@@ -6,30 +6,34 @@ from pathlib import Path
 
 from tests.bench.operator import calibration, figures
 from tests.bench.operator.longrun import fairness, idle, soak
-from tests.bench.operator.process import Operator, memory
+from tests.bench.operator.process import memory
 from tests.bench.operator.restart import finished, restart
 from tests.bench.operator.stage import Say, Stage, stage
 from tests.bench.operator.waves import Pace, cleaned_up, cross, first_deploys, names, promote_all
 from tests.bench.traffic_figures import Figure
+from tests.support.operator_process import OperatorProcess
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What is asked for.
-
-    rollouts: of each wave; full: of each wave in full mode; interval and hold: seconds between
-    looks, and at each weight; finished: rollouts that a new process meets; soaked and ticks:
-    rollouts of the soak, and looks that it lasts; idle: seconds.
-    """
+    """What is asked for."""
 
     rollouts: list[int]
+    """Rollouts of each wave."""
     full: list[int]
+    """Rollouts of each wave in full mode."""
     interval: int
+    """Seconds between two looks at the metrics."""
     hold: int
+    """Seconds at each weight."""
     finished: int
+    """Rollouts that a new process meets."""
     soaked: int
+    """Rollouts of the soak."""
     ticks: int
+    """Looks that the soak lasts."""
     idle: float
+    """Seconds in which nothing happens."""
     say: Say
 
     @property
@@ -65,7 +69,7 @@ async def waves(bench: Bench, directory: Path) -> list[Figure]:
 
 
 async def _wave(
-    bench: Bench, on: Stage, operator: Operator, of: list[str], mode: str = ""
+    bench: Bench, on: Stage, operator: OperatorProcess, of: list[str], mode: str = ""
 ) -> list[Figure]:
     """All get their first model, and then ask for another one at once."""
     await first_deploys(on, of, bench.pace)

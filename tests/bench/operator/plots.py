@@ -1,5 +1,9 @@
-"""Pictures of build/operator.json for docs/scaling.md: cost against the number of rollouts. `python
--m tests.bench.operator.plots`.
+"""Pictures of build/operator.json for docs/contributing/benchmarks/operator.md.
+
+They show cost and time against the number of rollouts.
+
+They stand in docs/guides/many-rollouts.md.
+`python -m tests.bench.operator.plots`
 """
 
 import json
@@ -61,8 +65,8 @@ def chart(
         return MARGIN + 10 + across * (wide - 20), 34 + high * (1 - value / top)
 
     parts = [
-        f'<g transform="translate({left},0)"><text x="{MARGIN}" y="20"'
-        f' class="t">{title}{f", {unit}" if unit else ""}</text>'
+        f'<g transform="translate({left},0)">',
+        f'<text x="{MARGIN}" y="20" class="t">{title}{f", {unit}" if unit else ""}</text>',
     ]
     for step in range(5):
         value = top * step / 4
@@ -98,14 +102,19 @@ def chart(
     return "".join(parts) + "</g>"
 
 
+STYLE = (
+    "text{font-family:Helvetica,Arial,sans-serif;fill:#222}"
+    ".t{font-size:13px;font-weight:bold}.a{font-size:11px}.g{stroke:#ddd}"
+)
+
+
 def main() -> None:
     known = curves()
     for file, charts in CHARTS.items():
         inner = "".join(chart(*one, known, n * WIDTH) for n, one in enumerate(charts))
-        style = "text{font-family:Helvetica,Arial,sans-serif;fill:#222}.t{font-size:13px;font-weight:bold}.a{font-size:11px}.g{stroke:#ddd}"
         size = f'width="{WIDTH * len(charts)}" height="{HEIGHT}"'
         (TARGET / file).write_text(
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{style}</style><rect {size}'
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{STYLE}</style><rect {size}'
             f' fill="#fff"/>{inner}</svg>\n'
         )
         print(TARGET / file)

@@ -1,16 +1,12 @@
-"""The operator as a process, and what /proc and its own metrics say of it."""
+"""What /proc and its own metrics say of an operator process."""
 
-import asyncio
 import os
 import re
-import sys
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
-from scripts.cluster.apiserver import free_port
+from tests.support.operator_process import OperatorProcess
 
 TICKS = os.sysconf("SC_CLK_TCK")
 MIB = 1024.0
@@ -37,77 +33,16 @@ def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - its entries come and go
 
 
-@dataclass
-class Operator:
-    """One operator process for all namespaces; its log goes to `log`."""
-
-    kubeconfig: Path
-    url: str
-    log: Path
-    environment: dict[str, str] = field(default_factory=dict)
-    process: asyncio.subprocess.Process | None = None
-    metrics_port: int = 0
-    health_port: int = 0
-    started: float = 0.0
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """Its environment, but for ports."""
-        return {
-            "KUBECONFIG": str(self.kubeconfig),
-            "INFERENCE_IMAGE": "localhost/rollouts/inference:bench",
-            "PROMETHEUS_URL": self.url,
-            "MLFLOW_TRACKING_URI": self.url,
-            # No router lags here.
-            "ROUTER_DRAIN_SECONDS": "1",
-            **self.environment,
-        }
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        assert self.process is not None
-        assert self.process.returncode is None, (
-            f"the operator has ended: {self.log.read_text()[-2000:]}"
-        )
-        return self.process.pid
-
-    async def __aenter__(self) -> "Operator":
-        self.metrics_port, self.health_port = free_port(), free_port()
-        ports = {"METRICS_PORT": str(self.metrics_port), "HEALTH_PORT": str(self.health_port)}
-        self.started = time.time()
-        with self.log.open("ab") as output:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "rollout_operator",
-                "run",
-                env={**os.environ, **self.settings, **ports},
-                stdout=output,
-                stderr=output,
-            )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.terminate()
-            try:
-                await asyncio.wait_for(self.process.wait(), 20)
-            except TimeoutError:
-                self.process.kill()
-                await self.process.wait()
-
-    async def metric(self, name: str) -> float:
-        """The sum over all series of one of its metrics; 0 where it does not answer yet."""
-        try:
-            async with (
-                aiohttp.ClientSession() as session,
-                session.get(f"http://127.0.0.1:{self.metrics_port}/metrics") as reply,
-            ):
-                text = await reply.text()
-        except OSError:
-            return 0.0
-        return sum(
-            float(v)
-            for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+-]+)$", text, re.MULTILINE)
-        )
+async def metric(operator: OperatorProcess, name: str) -> float:
+    """The sum over all series of one of the operator's metrics; 0 where it does not answer yet."""
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{operator.metrics_port}/metrics") as reply,
+        ):
+            text = await reply.text()
+    except OSError:
+        return 0.0
+    return sum(
+        float(v) for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+-]+)$", text, re.MULTILINE)
+    )

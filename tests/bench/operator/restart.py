@@ -15,11 +15,12 @@ from rollout_operator.desired.common import Owner
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
 from rollout_operator.settings import Settings
-from tests.bench.operator.process import Operator, cpu_seconds, memory
+from tests.bench.operator.process import cpu_seconds, memory
 from tests.bench.operator.record import kinds
 from tests.bench.operator.stage import NAMESPACE, Stage
 from tests.bench.operator.waves import Pace, cleaned_up, first_deploys, promote_all, spec
-from tests.faults.upstream import Object, path
+from tests.support.kinds import Object, path_of
+from tests.support.operator_process import OperatorProcess
 
 FIRST = "m00000"
 """The rollout whose decision is waited for; it is also the pattern of all others."""
@@ -28,18 +29,19 @@ PATIENCE = 300.0
 
 @dataclass(frozen=True)
 class Restart:
-    """seen and decided: seconds from the start of the process; requests: all that it made until
-    then, watches aside.
-    """
+    """What a new process took."""
 
     rollouts: int
     objects: int
     seen: float
+    """Seconds from the start until it had been told of all rollouts."""
     decided: float
+    """Seconds from the start until its first decision."""
     cpu: float
     peak: float
     settled: float
     requests: int
+    """All that it made until it was quiet, watches aside."""
 
 
 async def finished(stage: Stage, count: int, pace: Pace, with_objects: bool) -> int:
@@ -49,7 +51,7 @@ async def finished(stage: Stage, count: int, pace: Pace, with_objects: bool) -> 
     Without objects, they are as after a first deploy that was rolled back.
     """
     async with stage.operator() as operator:
-        settings = Settings.from_environment(operator.settings)
+        settings = Settings.from_environment(operator.environment)
         await first_deploys(stage, [FIRST], pace)
         await promote_all(stage, operator, [FIRST], 2, pace)
         await stage.until("cleaning up", lambda: cleaned_up(stage, [FIRST]), 60)
@@ -87,7 +89,7 @@ async def _finished_one(
     stage: Stage, name: str, status: Object, pace: Pace, settings: Settings
 ) -> int:
     wanted = spec(name, 8, pace)
-    kind = path("ModelRollout", NAMESPACE)
+    kind = path_of("ModelRollout", NAMESPACE)
     body = {
         "apiVersion": "rollouts.mlops.dev/v1alpha1",
         "kind": "ModelRollout",
@@ -106,7 +108,7 @@ async def _finished_one(
     objects = build(owner, *decided, settings.model_environment, egress=settings.model_egress)
     for manifest in objects:
         async with stage.api.session.post(
-            path(manifest["kind"], NAMESPACE), json=manifest
+            path_of(manifest["kind"], NAMESPACE), json=manifest
         ) as reply:
             assert reply.status == 201, await reply.text()
     return 1 + len(objects)
@@ -157,7 +159,7 @@ async def restart(stage: Stage, count: int, objects: int, pace: Pace) -> Restart
         )
 
 
-async def _quiet(operator: Operator) -> None:
+async def _quiet(operator: OperatorProcess) -> None:
     """Until the process has used little CPU for three seconds."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
@@ -167,7 +169,7 @@ async def _quiet(operator: Operator) -> None:
             return
 
 
-async def rollouts_known(operator: Operator) -> int:
+async def rollouts_known(operator: OperatorProcess) -> int:
     """How many ModelRollouts it has been told of so far."""
     try:
         async with (

@@ -1,5 +1,5 @@
 """What every part of the operator benchmark stands on: a real API server with an audit log, the
-scripted world, the hands.
+scripted world, the fake kubelet.
 """
 
 import asyncio
@@ -13,15 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cluster.apiserver import apiserver
-from tests.api.harness import Api
 from tests.bench.operator.controllers import SERVER_FLAGS, controllers, nodes
-from tests.bench.operator.hands import Hands
-from tests.bench.operator.process import Operator, cpu_seconds
+from tests.bench.operator.process import cpu_seconds
 from tests.bench.operator.record import OPERATOR, POLICY, Request, read, statuses
-from tests.bench.operator.world import World
-from tests.faults.upstream import Object, Upstream
+from tests.bench.operator.watching_kubelet import WatchingKubelet
+from tests.support.api_client import ApiClient, AsyncApiClient
+from tests.support.kinds import Object
+from tests.support.operator_process import OperatorProcess
+from tests.support.scripted_world import Outlet, ScriptedWorld
 
 NAMESPACE = "models"
+HANGS = "hangs"
+"""Models of this name are never answered for by the registry."""
+ACCURACY_BY_THREES: dict[str, float | None] = {
+    str(n): (0.91, 0.95, 0.62)[(n - 1) % 3] for n in range(1, 100)
+}
+"""By version: 1, 4, … and 2, 5, … are good; 3, 6, … fail."""
 AT_REST = {"Promoted", "RolledBack", "Invalid"}
 WIDTH = 24
 """Requests of the harness under way at once."""
@@ -32,9 +39,9 @@ Say = Callable[[str], None]
 class Stage:
     """One API server, fresh, and what plays around it."""
 
-    api: Upstream
-    world: World
-    hands: Hands
+    api: AsyncApiClient
+    world: ScriptedWorld
+    kubelet: WatchingKubelet
     url: str
     directory: Path
     say: Say
@@ -54,13 +61,13 @@ class Stage:
             for pid in (self.directory / "server" / "pids").read_text().split()
         )
 
-    def operator(self, **environment: str) -> Operator:
+    def operator(self, **environment: str) -> OperatorProcess:
         """An operator process, not started yet."""
-        return Operator(
+        return OperatorProcess(
             self.directory / "server" / f"kubeconfig.{OPERATOR}",
             self.url,
             self.directory / "operator.log",
-            environment,
+            **environment,
         )
 
     def catch_up(self) -> list[Request]:
@@ -136,12 +143,12 @@ async def stage(directory: Path, say: Say, full: bool = False) -> AsyncIterator[
         users=[OPERATOR],
         flags=[*_audited(directory), *(SERVER_FLAGS if full else ())],
     ) as kubeconfig:
-        Api(kubeconfig).install_crd()
-        world = World()
-        async with world as url, Upstream.of(kubeconfig) as api:
+        ApiClient(kubeconfig).install_crd()
+        world = ScriptedWorld(accuracy=ACCURACY_BY_THREES, hanging_model=HANGS)
+        async with Outlet.of(world.app()) as outlet, AsyncApiClient.of(kubeconfig) as api:
             await api.namespace(NAMESPACE)
-            async with Hands(api, world, idle=full) as hands:
-                made = Stage(api, world, hands, url, directory, say)
+            async with WatchingKubelet(api, world, idle=full) as kubelet:
+                made = Stage(api, world, kubelet, outlet.url, directory, say)
                 if not full:
                     yield made
                     return

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.machine.decide import beat
-from tests.bench.operator.process import Operator, cpu_seconds
+from rollout_operator.domain.machine.schedule import beat
+from tests.bench.operator.process import cpu_seconds
 from tests.bench.operator.record import Request, kinds, share, transgressions, weights
-from tests.bench.operator.stage import AT_REST, Stage
-from tests.faults.upstream import Object
+from tests.bench.operator.stage import AT_REST, NAMESPACE, Stage
+from tests.support.kinds import Object
+from tests.support.operator_process import OperatorProcess
+from tests.support.scripted_world import Workload
 
 WEIGHTS = (10, 50, 100)
 PATIENCE = 900.0
@@ -26,10 +28,12 @@ FAIL_EVERY = 10
 
 @dataclass(frozen=True)
 class Pace:
-    """interval: seconds between two looks at the metrics; hold: seconds at each weight."""
+    """How quick rollouts are."""
 
     interval: int
+    """Seconds between two looks at the metrics."""
     hold: int
+    """Seconds at each weight."""
 
     @property
     def tick(self) -> float:
@@ -65,20 +69,20 @@ def spec(name: str, version: int, pace: Pace, model: str = "bench", **more: Obje
 
 @dataclass(frozen=True)
 class Wave:
-    """What came out. requests: all of the operator until nothing was left to do; to_promoted: those
-    until the verdict was carried out.
-
-    seconds: from asking until the last verdict; cpu: of the operator and of the API server with
-    etcd, seconds until all was at rest.
-    """
+    """What came out."""
 
     rollouts: int
     requests: Counter[str]
+    """All of the operator until nothing was left to do."""
     to_promoted: Counter[str]
+    """Requests until the verdict was carried out."""
     promoted: int
     seconds: float
+    """From asking until the last verdict."""
     operator_cpu: float
+    """CPU seconds until all was at rest."""
     server_cpu: float
+    """CPU seconds of the API server with etcd until all was at rest."""
     queries: int
     ticks: int
     wrong: Sequence[str]
@@ -113,7 +117,7 @@ def fails(name: str) -> bool:
 
 
 async def promote_all(
-    stage: Stage, operator: Operator, of: Sequence[str], attempt: int, pace: Pace
+    stage: Stage, operator: OperatorProcess, of: Sequence[str], attempt: int, pace: Pace
 ) -> Wave:
     """All ask for another model at once; one in ten of them fails.
     Metrics are there all the time.
@@ -209,7 +213,7 @@ async def cross(
     random.seed(len(come))
     versions = {n: 3 * attempt + (3 if fails(n) else 2) for n in of}
     for n in come:
-        stage.world.shows[n, versions[n]] = float("inf")
+        stage.world.shown_from[Workload(NAMESPACE, n, str(versions[n]))] = float("inf")
     await stage.apply(come, lambda n: spec(n, versions[n], pace))
 
     def ready() -> bool:
@@ -229,7 +233,7 @@ async def cross(
     place, start = len(stage.requests), time.time() + 0.5
     crossing = {n: start + random.uniform(0, pace.interval) for n in come}
     for n, moment in crossing.items():
-        stage.world.shows[n, versions[n]] = moment
+        stage.world.shown_from[Workload(NAMESPACE, n, str(versions[n]))] = moment
     await stage.until("verdicts", lambda: at_rest(stage, come, attempt), PATIENCE)
     lags: dict[str, float] = {}
     for one in weights(stage.requests[place:]):

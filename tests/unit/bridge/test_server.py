@@ -31,7 +31,9 @@ from tests.unit.bridge.builders import SECRET, alias_set, encoded, signed
 TOKEN = "ghp_token-that-nobody-may-see"
 MAPPINGS = """
 mappings:
-- {model: iris, alias: production, dispatch: {repository: acme/iris, eventType: deploy, payload: {environment: eu}}}
+- model: iris
+  alias: production
+  dispatch: {repository: acme/iris, eventType: deploy, payload: {environment: eu}}
 - {model: iris, alias: both, dispatch: {repository: acme/one}}
 - {model: iris, alias: both, dispatch: {repository: acme/two}}
 """

@@ -12,9 +12,15 @@ from rollout_cli.__main__ import run
 from rollout_cli.offline.crd_validation import judge
 from rollout_operator.crd import crd
 from rollout_operator.domain.api.manifest import Document, Trouble, read
-from tests.api.test_admission import ACCEPTED, MINIMAL, NAMES, REFUSED, with_field
-from tests.api.test_gateway import REFUSED as REFUSED_TRAFFIC
-from tests.api.test_gateway import TRAFFIC
+from tests.support.spec_cases import (
+    ACCEPTED,
+    MINIMAL,
+    NAMES,
+    REFUSED,
+    REFUSED_TRAFFIC,
+    TRAFFIC,
+    with_field,
+)
 
 
 def manifest(spec: dict[str, Any], name: str = "iris") -> dict[str, Any]:

@@ -11,7 +11,16 @@ import pytest
 from rollout_cli.__main__ import run
 from rollout_cli.offline.crd_validation import judge
 from rollout_operator.domain.api.manifest import Document, Trouble, read
-from tests.api.test_yaml import GOOD_METADATA, METADATA, NONE, SCALARS, TEXTS, about, same, written
+from tests.support.yaml_cases import (
+    GOOD_METADATA,
+    METADATA,
+    NONE,
+    SCALARS,
+    TEXTS,
+    about,
+    same,
+    written,
+)
 
 
 @pytest.mark.parametrize(("scalar", "expected"), SCALARS.items(), ids=map(repr, SCALARS))

@@ -17,7 +17,7 @@ EXAMPLE = (ROOT / "docs/examples/iris.yaml").read_text()
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_has_an_entry(reason: Reason) -> None:
-    assert f"\n| `{reason}` |" in (ROOT / "docs/troubleshooting.md").read_text()
+    assert f"\n| `{reason}` |" in (ROOT / "docs/reference/reasons.md").read_text()
 
 
 def raised(folder: str, exception: str) -> Iterator[tuple[str, ...]]:
@@ -52,9 +52,9 @@ SAID = [
 @pytest.mark.parametrize("parts", sorted(set(SAID)), ids=" … ".join)
 def test_every_sentence_of_gates_and_pods_has_an_entry(parts: tuple[str, ...]) -> None:
     assert len(SAID) > 25
-    known = (ROOT / "docs/troubleshooting.md").read_text()
+    known = (ROOT / "docs/reference/reasons.md").read_text()
     assert any(part in known for part in parts), (
-        f"docs/troubleshooting.md has no entry for: {' … '.join(parts)}"
+        f"docs/reference/reasons.md has no entry for: {' … '.join(parts)}"
     )
 
 
@@ -66,18 +66,18 @@ def test_every_reason_of_the_conditions_about_figures_has_an_entry() -> None:
     reasons -= {"True", "False", "Unknown"}
     assert len(reasons) == 4
     assert not [
-        r for r in reasons if f"| `{r}` |" not in (ROOT / "docs/troubleshooting.md").read_text()
+        r for r in reasons if f"| `{r}` |" not in (ROOT / "docs/reference/reasons.md").read_text()
     ]
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_outcome_of_a_webhook_has_an_entry(outcome: Outcome) -> None:
-    assert f"`{outcome}`" in (ROOT / "docs/webhooks.md").read_text()
+    assert f"`{outcome}`" in (ROOT / "docs/guides/mlflow-webhooks.md").read_text()
 
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_every_phase_is_in_the_glossary(phase: Phase) -> None:
-    assert f"\n| {phase} |" in (ROOT / "docs/glossary.md").read_text()
+    assert f"\n| {phase} |" in (ROOT / "docs/concepts/glossary.md").read_text()
 
 
 def test_the_manifest_of_the_readme_is_the_example() -> None:

@@ -14,7 +14,7 @@ from rollout_trainer.__main__ import main
 from rollout_trainer.recipe import Recipe
 
 ROOT = Path(__file__).parents[3]
-TEXT = (ROOT / "docs/first-model.md").read_text()
+TEXT = (ROOT / "docs/getting-started/first-model.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
 RECIPE, MANIFEST = (yaml.safe_load(block) for kind, block in BLOCKS if kind == "yaml")
 COMMANDS = [line for kind, block in BLOCKS if not kind for line in block.splitlines()]
@@ -56,11 +56,6 @@ CHANGES = [
 def test_what_is_changed_in_the_recipe_stands_in_it() -> None:
     (recipe,) = (block for kind, block in BLOCKS if kind == "yaml" and "estimator:" in block)
     assert any(change in recipe for change in CHANGES)
-
-
-@pytest.mark.parametrize("word", ["sed", "grep -P", "readlink", "xargs", "apt-get"])
-def test_no_command_works_on_linux_only(word: str) -> None:
-    assert not [line for line in COMMANDS if re.search(rf"(^|[|;&(] *){word}\b", line)]
 
 
 def test_the_tutorial_goes_the_whole_way() -> None:

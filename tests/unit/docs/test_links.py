@@ -85,8 +85,8 @@ def test_yaml_in_the_documents_is_yaml_and_model_rollouts_are_valid(place: str, 
 
 
 def test_the_api_reference_and_the_editors_schema_are_not_stale() -> None:
-    assert (ROOT / "docs" / "api.md").read_text() == api.reference()
-    assert (ROOT / "docs" / "modelrollout.schema.json").read_text() == schema.text()
+    assert (ROOT / "docs" / "reference" / "modelrollout.md").read_text() == api.reference()
+    assert (ROOT / "docs" / "reference" / "modelrollout.schema.json").read_text() == schema.text()
 
 
 def test_pictures_are_drawn_from_their_texts_and_shown_somewhere() -> None:

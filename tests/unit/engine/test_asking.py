@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 
 from rollout_operator.adapters import prometheus
-from rollout_operator.adapters.model_registry import Registry
-from rollout_operator.controller.external_queries import Question, ask, at_hand
+from rollout_operator.adapters.model_registry import ModelRegistry
+from rollout_operator.controller.external_queries import Query, ask, cached
 from rollout_operator.domain.api.spec import Metric
 from rollout_operator.domain.gates.promql import Snapshot
 from rollout_operator.domain.observed import MetricsUnreachable
@@ -34,7 +34,9 @@ class Counted(prometheus.Prometheus):
 async def first_look(metrics: Counted) -> None:
     async with aiohttp.ClientSession() as session:
         await ask(
-            Question(metrics=ASKED, tick=TICK), Registry("http://127.0.0.1:9", session, {}), metrics
+            Query(metrics=ASKED, tick=TICK),
+            ModelRegistry("http://127.0.0.1:9", session, {}),
+            metrics,
         )
 
 
@@ -42,32 +44,32 @@ async def first_look(metrics: Counted) -> None:
     ("question", "there"),
     [
         pytest.param(
-            Question(metrics=ASKED, tick=TICK),
+            Query(metrics=ASKED, tick=TICK),
             True,
             id="another rollout of the same tick has asked",
         ),
-        pytest.param(Question(metrics=ASKED, tick=TICK - 1), True, id="an older tick will do"),
+        pytest.param(Query(metrics=ASKED, tick=TICK - 1), True, id="an older tick will do"),
         pytest.param(
-            Question(metrics=ASKED, tick=TICK + 1), False, id="the next tick wants a newer answer"
+            Query(metrics=ASKED, tick=TICK + 1), False, id="the next tick wants a newer answer"
         ),
         pytest.param(
-            Question(metrics=(*ASKED, Metric.ERROR_RATE), tick=TICK),
+            Query(metrics=(*ASKED, Metric.ERROR_RATE), tick=TICK),
             False,
             id="nobody has asked for another metric yet",
         ),
         pytest.param(
-            Question("models:/iris/7", ASKED, TICK),
+            Query("models:/iris/7", ASKED, TICK),
             False,
             id="the registry must be asked all the same",
         ),
-        pytest.param(Question(), True, id="nothing is asked"),
+        pytest.param(Query(), True, id="nothing is asked"),
     ],
 )
-async def test_an_answer_that_is_there_is_not_waited_for(question: Question, there: bool) -> None:
+async def test_an_answer_that_is_there_is_not_waited_for(question: Query, there: bool) -> None:
     async with aiohttp.ClientSession() as session:
         metrics = Counted("http://127.0.0.1:9", session)
         await first_look(metrics)
-        found = at_hand(question, metrics)
+        found = cached(question, metrics)
         assert (found is not None) is there
         assert found is None or dict(found.measured) == {metric: {} for metric in question.metrics}
         assert metrics.queries == 1
@@ -78,6 +80,6 @@ async def test_an_answer_that_is_on_its_way_is_waited_for() -> None:
         metrics = Counted("http://127.0.0.1:9", session)
         under_way = asyncio.create_task(first_look(metrics))
         await metrics.asked.wait()
-        assert at_hand(Question(metrics=ASKED, tick=TICK), metrics) is None
+        assert cached(Query(metrics=ASKED, tick=TICK), metrics) is None
         await under_way
-        assert at_hand(Question(metrics=ASKED, tick=TICK), metrics) is not None
+        assert cached(Query(metrics=ASKED, tick=TICK), metrics) is not None

@@ -6,10 +6,11 @@ from typing import Any, cast
 import pytest
 
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.controller.apply import PROVEN, Grounds
+from rollout_operator.controller.apply import PROVEN_FOR, WriteGuard
 from rollout_operator.controller.cache import Store
+from rollout_operator.controller.pass_memory import PassMemory
 from rollout_operator.errors import CallFailed, Conflict, Gone
-from tests.unit.engine.test_shell import KEY, rollout
+from tests.unit.engine.raw_objects import KEY, rollout
 
 
 @dataclass
@@ -26,16 +27,21 @@ class Answers:
         return rollout(self.version)
 
 
-def grounds(there: Answers, decided: bool, later: float) -> tuple[Grounds, Store]:
+def guard(there: Answers, decided: bool, later: float) -> tuple[WriteGuard, Store]:
     store = Store()
     store.put_rollout(rollout(9))
-    return Grounds(
-        rollout(9), store, cast("Cluster", there), 100.0 if decided else None, lambda: 100.0 + later
+    return WriteGuard(
+        rollout(9),
+        store,
+        cast("Cluster", there),
+        PassMemory(),
+        100.0 if decided else None,
+        lambda: 100.0 + later,
     ), store
 
 
 HOLDS = {
-    "decided a moment ago": (True, 0.5 * PROVEN, []),
+    "decided a moment ago": (True, 0.5 * PROVEN_FOR, []),
     "not decided, only seen": (False, 0.0, ["iris"]),
     "decided, and stood still since": (True, 60.0, ["iris"]),
 }
@@ -44,10 +50,10 @@ HOLDS = {
 @pytest.mark.parametrize(("decided", "later", "asked"), HOLDS.values(), ids=HOLDS.keys())
 async def test_the_newest_is_followed(decided: bool, later: float, asked: list[str]) -> None:
     there = Answers(9)
-    one, _ = grounds(there, decided, later)
-    await one.still()
+    one, _ = guard(there, decided, later)
+    await one.ensure_current()
     assert there.asked == asked
-    await one.still()
+    await one.ensure_current()
     assert there.asked == asked, "what was just confirmed is not asked for again"
 
 
@@ -62,9 +68,9 @@ async def test_nothing_follows_what_is_not_the_newest(
     version: int | None, failure: type[CallFailed]
 ) -> None:
     there = Answers(version)
-    one, store = grounds(there, True, 60.0)
+    one, store = guard(there, True, 60.0)
     with pytest.raises(failure):
-        await one.still()
+        await one.ensure_current()
     known = store.rollout(KEY)
     assert known is not None
     assert known["metadata"]["resourceVersion"] == str(version or 9)

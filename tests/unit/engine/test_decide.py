@@ -17,7 +17,11 @@ from rollout_operator.domain.api.status import (
     Status,
     Verdict,
 )
-from rollout_operator.domain.machine.decide import MAX_SETBACKS, Plan, beat, decide, trial_replicas
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
+from rollout_operator.domain.machine.pending import trial_replicas
+from rollout_operator.domain.machine.schedule import beat
+from rollout_operator.domain.machine.trial import MAX_SETBACKS
 from rollout_operator.domain.observed import (
     DRAIN,
     DigestMissing,
@@ -56,38 +60,38 @@ def test_what_is_at_rest_must_not_look_well_while_an_object_is_refused() -> None
             spec=spec("models:/iris/1"),
             status=promoted_1(),
             workloads=ready(V1),
-            refused=said,
+            api_rejection=said,
             route_trouble=said,
         )
     )
     by_type = {c.type: c for c in plan.status.conditions}
-    assert (plan.status.phase, plan.status.refused) == (Phase.PROMOTED, said)
+    assert (plan.status.phase, plan.status.api_rejection) == (Phase.PROMOTED, said)
     assert (by_type["Ready"].status, by_type["Stalled"].status, by_type["Stalled"].reason) == (
         "False",
         "True",
         Reason.OBJECT_REFUSED,
     )
     assert said in by_type["Stalled"].message
-    assert plan.look_at is not None, (
+    assert plan.requeue_at is not None, (
         "it is looked at again, so that the sentence goes when the trouble does"
     )
     after = decide(
         observed(80, spec=spec("models:/iris/1"), status=plan.status, workloads=ready(V1))
     )
     assert {c.type: c.status for c in after.status.conditions}["Ready"] == "True"
-    assert (after.status.refused, after.look_at) == ("", None)
+    assert (after.status.api_rejection, after.requeue_at) == ("", None)
 
 
 def test_a_refused_object_holds_the_trial_and_is_no_evidence() -> None:
     said = "PATCH …/ingresses/iris-canary: HTTP 400 denied by a webhook"
-    plan = decide(trial(21, answers=GOOD, refused=said, route_trouble=said))
+    plan = decide(trial(21, answers=GOOD, api_rejection=said, route_trouble=said))
     assert (plan.status.phase, plan.status.step, plan.status.reason) == (
         Phase.TRIAL,
         0,
         Reason.WAITING_FOR_EVIDENCE,
     )
     assert said in plan.status.message
-    assert not plan.status.refused
+    assert not plan.status.api_rejection
 
 
 def trial(now: float, **changes: Any) -> Observed:
@@ -597,11 +601,11 @@ def test_a_command_that_comes_too_late_says_once_what_helps(
     )
     assert (plan.status.phase, plan.status.attempt) == (status.phase, 2)
     assert told in plan.status.message
-    assert [(n.kind, told in n.message) for n in plan.notes] == [("Warning", True)]
+    assert [(n.kind, told in n.message) for n in plan.events] == [("Warning", True)]
     again = decide(
         observed(100, spec=TO_2, status=plan.status, commands={verb: "2"}, workloads=ready(V1, V2))
     )
-    assert (again.status, again.notes) == (plan.status, ())
+    assert (again.status, again.events) == (plan.status, ())
 
 
 def test_anothers_object_in_the_way_is_told_at_once_and_goes_on_when_it_is_gone() -> None:
@@ -609,7 +613,12 @@ def test_anothers_object_in_the_way_is_told_at_once_and_goes_on_when_it_is_gone(
     status = Status(phase=Phase.SWITCHING, phase_since=START, attempt=1, candidate=V1)
     told = decide(
         observed(
-            1, status=status, workloads=ready(V1), refused=said, foreign=True, route_trouble=said
+            1,
+            status=status,
+            workloads=ready(V1),
+            api_rejection=said,
+            name_taken=True,
+            route_trouble=said,
         )
     ).status
     stalled = next(c for c in told.conditions if c.type == "Stalled")
@@ -619,7 +628,7 @@ def test_anothers_object_in_the_way_is_told_at_once_and_goes_on_when_it_is_gone(
         Reason.OBJECT_REFUSED,
     )
     assert said in stalled.message
-    assert not decide(observed(2, status=told, workloads=ready(V1))).status.refused
+    assert not decide(observed(2, status=told, workloads=ready(V1))).status.api_rejection
 
 
 def test_who_goes_back_to_stable_after_a_rollback_sees_no_figures_of_the_rejected_version() -> None:
@@ -729,7 +738,7 @@ def test_ready_is_what_serves_now() -> None:
         )
         assert sentence in {c.type: c for c in plan.status.conditions}["Ready"].message
         assert {c.reason for c in plan.status.conditions} >= {"PodsNotReady"}
-        assert plan.look_at == at(second + 10)
+        assert plan.requeue_at == at(second + 10)
 
 
 def test_a_stable_deployment_that_is_gone_is_not_ready() -> None:
@@ -888,7 +897,7 @@ def test_looks_of_many_rollouts_are_spread_over_the_interval() -> None:
         "models:/iris/2", strategy__steps=[{"weight": 10, "hold": "10m"}], analysis__interval="32s"
     )
     looks = {
-        decide(trial(5, uid=f"u{n}", spec=slow, answers=accuracy(0.93, 4))).look_at
+        decide(trial(5, uid=f"u{n}", spec=slow, answers=accuracy(0.93, 4))).requeue_at
         for n in range(100)
     }
     assert len(looks) == 4, "one group for each beat of 8 s"
@@ -963,18 +972,18 @@ class Story:
             self.weights.append(plan.status.weight)
         self.status = plan.status
         self.decisions.append(plan)
-        return plan.look_at
+        return plan.requeue_at
 
     def play(self, uri: str, seconds: float) -> Status:
         end = self.now + seconds
         while self.now < end:
-            look_at = self.look(uri)
+            requeue_at = self.look(uri)
             soon = (
                 self.now + 1
                 if self.status.phase in {Phase.STARTING, Phase.SWITCHING, Phase.PROMOTING}
                 else end
             )
-            due = (look_at - START).total_seconds() if look_at else end
+            due = (requeue_at - START).total_seconds() if requeue_at else end
             self.now = max(self.now + 0.001, min(due, soon))
         return self.status
 
@@ -1087,7 +1096,7 @@ def test_a_version_without_metrics_json_is_told_by_an_event_once_its_step_is_due
             for o in ("correct", "wrong")
         )
         plan = decide(trial(second, status=status, answers={Metric.ACCURACY: (*answer, *served)}))
-        told += [(second, note.reason) for note in plan.notes if "no metrics.json" in note.message]
+        told += [(second, note.reason) for note in plan.events if "no metrics.json" in note.message]
         status = plan.status
     assert [reason for _, reason in told] == [Reason.LABELS_TOO_SLOW]
     assert told[0][0] <= 30
@@ -1238,7 +1247,7 @@ def test_pods_are_replaced_one_by_one_and_all_must_be_before_it_is_ready() -> No
         look = replace(look, status=plan.status)
         assert plan.status.shortage is not None
         assert plan.status.shortage.message.startswith(told)
-        assert plan.look_at is not None or plan.status.shortage.stalled
+        assert plan.requeue_at is not None or plan.status.shortage.stalled
     truth = {c.type: (c.status, c.message) for c in look.status.conditions}
     assert truth["Stalled"][0] == "True"
     assert "Unschedulable: no" in truth["Stalled"][1]

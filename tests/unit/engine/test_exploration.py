@@ -24,7 +24,10 @@ from rollout_operator.domain.api.api_types import ApiModel
 from rollout_operator.domain.api.spec import Metric, OnFailure, Spec
 from rollout_operator.domain.api.status import Measurement, Phase, Route, Status, Verdict
 from rollout_operator.domain.api.traffic import Provider
-from rollout_operator.domain.machine.decide import AT_REST, Plan, decide, needs_resolution
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
+from rollout_operator.domain.machine.redirect import needs_resolution
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import (
     Heard,
     MetricsUnreachable,
@@ -312,7 +315,7 @@ def look(state: State, metric: str, registry: str) -> Plan:
             workloads=workloads,
             stable_endpoints=frozenset({selected} & state.ready),
             answers={Metric.ACCURACY: answer(state, metric)},
-            refused=trouble,
+            api_rejection=trouble,
             route_trouble=trouble or ways.in_use(),
             unaccepted=refused,
             heard=(Heard() if state.leads else Heard("HTTP 404")) if asked else None,
@@ -667,7 +670,7 @@ def test_the_promises_hold_in_every_state_near_a_beginning() -> None:
     states, depth, violations = explore(MOST_STATES)
     assert violations == []
     assert states >= MOST_STATES
-    told = " ".join((ROOT / "docs" / "reliability.md").read_text().split())
+    told = " ".join((ROOT / "docs" / "operations" / "reliability.md").read_text().split())
     assert f"{MOST_STATES:,} distinct states" in told
     assert f"all within {depth} steps of {len(beginnings())} beginnings" in told
 
@@ -711,7 +714,7 @@ def settle(state: State, metric: str, ready: bool) -> State:
             and plan.status.phase in AT_REST
             and not plan.status.retiring
         )
-        due = max(plan.look_at or state.now, state.now + timedelta(seconds=0.01))
+        due = max(plan.requeue_at or state.now, state.now + timedelta(seconds=0.01))
         state = replace(state, status=plan.status, live=plan.status, now=due)
         if resting:
             break

@@ -10,7 +10,8 @@ import pytest
 
 from rollout_operator.domain.api.spec import Metric
 from rollout_operator.domain.api.status import Phase, Reason, Rejected, Status, Verdict
-from rollout_operator.domain.machine.decide import Plan, decide
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Series
 from tests.unit.engine.builders import (
     START,
@@ -130,10 +131,10 @@ def test_what_follows_an_inconclusive_gate_is_the_users_choice(policy: str, phas
 
 def test_labels_that_come_too_slowly_are_told_once() -> None:
     told = look(5, 8, 3)
-    assert [n.reason for n in told.notes] == [Reason.LABELS_TOO_SLOW]
+    assert [n.reason for n in told.events] == [Reason.LABELS_TOO_SLOW]
     assert told.status.gates[0].late
     again = look(10, 9, 3, told.status)
-    assert Reason.LABELS_TOO_SLOW not in [n.reason for n in again.notes]
+    assert Reason.LABELS_TOO_SLOW not in [n.reason for n in again.events]
 
 
 def test_on_the_first_deploy_labelled_gates_do_not_wait_for_traffic_that_cannot_come() -> None:
@@ -206,7 +207,7 @@ def test_before_the_first_label_stables_rate_tells_that_they_will_come_too_slowl
         baseline=labels(110, 0, 59),
     )
     assert plan.status.gates[0].late
-    assert [n.reason for n in plan.notes if n.reason is Reason.LABELS_TOO_SLOW]
+    assert [n.reason for n in plan.events if n.reason is Reason.LABELS_TOO_SLOW]
 
 
 SIGNATURES = {
@@ -304,7 +305,7 @@ def test_two_sentences_of_one_status_tell_the_same_numbers(
             )
         )
         status = plan.status
-        told = [status.message, *(note.message for note in plan.notes)]
+        told = [status.message, *(note.message for note in plan.events)]
         counts = {
             word
             for one in status.gates

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.controller.watch_health import DOUBTFUL, LONGEST_ECHO, Echoes, Health
-from rollout_operator.handlers import Shell
+from rollout_operator.controller.watch_health import LONGEST_UNSEEN, OVERDUE, Health, UnseenWrites
+from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 
 KEY = ("ns", "iris")
@@ -24,20 +24,20 @@ class Clock:
 
 
 ORDERS = {
-    "reply before event": ([("wrote", 5), ("heard", 5)], False),
-    "event before reply": ([("heard", 5), ("wrote", 5)], False),
-    "a newer event before the reply": ([("heard", 7), ("wrote", 5)], False),
-    "an older event comes late": ([("heard", 5), ("heard", 4), ("wrote", 5)], False),
+    "reply before event": ([("wrote", 5), ("seen", 5)], False),
+    "event before reply": ([("seen", 5), ("wrote", 5)], False),
+    "a newer event before the reply": ([("seen", 7), ("wrote", 5)], False),
+    "an older event comes late": ([("seen", 5), ("seen", 4), ("wrote", 5)], False),
     "two writes, the first reply read last": (
-        [("wrote", 6), ("heard", 5), ("wrote", 5), ("heard", 6)],
+        [("wrote", 6), ("seen", 5), ("wrote", 5), ("seen", 6)],
         False,
     ),
-    "a write that changed nothing": ([("heard", 5), ("wrote", 5), ("wrote", 5)], False),
-    "gone before the reply is read": ([("heard", 4), ("forget", 0), ("wrote", 5)], False),
+    "a write that changed nothing": ([("seen", 5), ("wrote", 5), ("wrote", 5)], False),
+    "gone before the reply is read": ([("seen", 4), ("forget", 0), ("wrote", 5)], False),
     "gone while its write waits": ([("wrote", 5), ("forget", 0)], False),
     "the reply only": ([("wrote", 5)], True),
-    "only an older version comes": ([("heard", 4), ("wrote", 5)], True),
-    "made anew under the same name": ([("forget", 0), ("heard", 8), ("wrote", 9)], True),
+    "only an older version comes": ([("seen", 4), ("wrote", 5)], True),
+    "made anew under the same name": ([("forget", 0), ("seen", 8), ("wrote", 9)], True),
 }
 
 
@@ -46,26 +46,26 @@ def test_a_write_is_waited_for_until_the_watch_brings_it(
     story: list[tuple[str, int]], deaf: bool
 ) -> None:
     clock = Clock()
-    echoes = Echoes(clock)
+    unseen_writes = UnseenWrites(clock)
     for verb, version in story:
         if verb == "forget":
-            echoes.forget(KEY)
+            unseen_writes.forget(KEY)
         else:
-            getattr(echoes, verb)(KEY, version)
-    assert not echoes.trouble()
-    clock.now = LONGEST_ECHO + 1
-    assert bool(echoes.trouble()) is deaf
+            getattr(unseen_writes, verb)(KEY, version)
+    assert not unseen_writes.trouble()
+    clock.now = LONGEST_UNSEEN + 1
+    assert bool(unseen_writes.trouble()) is deaf
 
 
 def test_what_makes_healthz_say_503_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    echoes = Echoes(clock)
-    health = Health(lambda: "", echoes.trouble)
-    echoes.wrote(KEY, 5)
+    unseen_writes = UnseenWrites(clock)
+    health = Health(lambda: "", unseen_writes.trouble)
+    unseen_writes.wrote(KEY, 5)
     with caplog.at_level(logging.INFO):
         for clock.now in (121.0, 126.0, 131.0):
             assert "ns/iris" in health.trouble()
-        echoes.heard(KEY, 5)
+        unseen_writes.seen(KEY, 5)
         assert not health.trouble()
         assert not health.trouble()
     logged = [(r.levelname, r.getMessage()) for r in caplog.records]
@@ -104,9 +104,9 @@ async def test_what_waits_is_asked_after(shard: str, deaf: bool) -> None:
         "generation": 1,
     }
     shell.told(None, {"metadata": meta, "spec": {}})
-    shell.echoes.wrote(KEY, 5)
-    clock.now = DOUBTFUL + 1
+    shell.unseen_writes.wrote(KEY, 5)
+    clock.now = OVERDUE + 1
     await shell.ask_after(Answering(**{"rollouts.mlops.dev/shard": shard}))
-    clock.now = LONGEST_ECHO + 1
+    clock.now = LONGEST_UNSEEN + 1
     assert bool(shell.health.trouble()) is deaf
     assert shell.store.has(KEY) is deaf

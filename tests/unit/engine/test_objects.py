@@ -4,7 +4,7 @@ import pytest
 
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Manifest, Owner
-from rollout_operator.desired.diff import says
+from rollout_operator.desired.diff import matches
 from rollout_operator.domain.api.status import Phase, Status
 from tests.unit.engine.builders import IMAGE, UID, at, on_trial, revision, spec
 
@@ -306,4 +306,4 @@ DRIFT = {
 
 @pytest.mark.parametrize(("live", "wanted", "same"), DRIFT.values(), ids=DRIFT.keys())
 def test_drift(live: object, wanted: object, same: bool) -> None:
-    assert says(live, wanted) is same
+    assert matches(live, wanted) is same

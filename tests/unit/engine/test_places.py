@@ -13,7 +13,7 @@ from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.places import answers_at, places_of
 from rollout_operator.domain.route import Ways
-from rollout_operator.handlers import Shell
+from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.unit.engine.builders import at, observed, on_trial, ready, revision, spec
 
@@ -107,7 +107,7 @@ def test_a_place_is_the_older_rollouts(
     asked, _ = places_of(rollout("b", younger), "")
     kept = status.get("routes", ())
     assert any(answers_at(asked, one, "models") for one in kept) is (taken and bool(kept))
-    store.drop_rollout(rollout("a", older))
+    store.remove("ModelRollout", ("models", "a"), "a", rollout("a", older)["metadata"]["uid"])
     assert store.taken_by(("models", "b")) is None
 
 
@@ -310,9 +310,9 @@ def test_a_foreign_route_that_was_there_before_has_the_place(
     plan = decide(replace(seen, route_trouble=ways.in_use(), unaccepted=ways.asked_for()))
     conditions = {c.type: c for c in plan.status.conditions}
     assert "Ingress web/shop" in conditions["HostShared"].message, "said in any case"
-    assert Reason.HOST_SHARED in {note.reason for note in plan.notes}
+    assert Reason.HOST_SHARED in {note.reason for note in plan.events}
     assert Reason.HOST_SHARED not in {
-        note.reason for note in decide(replace(seen, status=plan.status)).notes
+        note.reason for note in decide(replace(seen, status=plan.status)).events
     }, "once"
     if status.phase is not Phase.TRIAL:
         assert (conditions["Ready"].status == "True") is not taken

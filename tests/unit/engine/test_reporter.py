@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from rollout_operator.adapters.model_registry import Registry
+from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller import verdict_writeback
 from rollout_operator.domain.api.status import Attempt, Phase, Status, Verdict
-from rollout_operator.domain.verdicts import Report, later
+from rollout_operator.domain.verdicts import Report, after
 from rollout_operator.errors import CallFailed
 from tests.unit.engine.builders import at, on_trial
 
@@ -49,7 +49,7 @@ def ended(attempt: int, version: int, verdict: Verdict = Verdict.PROMOTED) -> At
 
 
 def report(attempt: int, version: int) -> Report:
-    [found] = later(Status(history=(ended(attempt, version),)), 0)
+    [found] = after(Status(history=(ended(attempt, version),)), 0)
     return found
 
 
@@ -66,18 +66,18 @@ def told(
         asked.append(attempt)
         if len(asked) <= failures:
             raise CallFailed("no answer")
-        return [] if status is None else later(status, attempt)
+        return [] if status is None else after(status, attempt)
 
-    async def tell() -> None:
-        one = verdict_writeback.Reporter(
-            cast("Registry", registry), "stable", newest, clock=lambda: next(clock)
+    async def write() -> None:
+        one = verdict_writeback.VerdictWriteback(
+            cast("ModelRegistry", registry), "stable", newest, clock=lambda: next(clock)
         )
-        one.tell(KEY, "u", report(1, 1))
-        one.tell(KEY, "u", report(1, 1))
+        one.write(KEY, "u", report(1, 1))
+        one.write(KEY, "u", report(1, 1))
         await asyncio.gather(*one._tasks.values())
-        assert one.told("u") == {1}
+        assert one.written("u") == {1}
 
-    asyncio.run(tell())
+    asyncio.run(write())
     return registry, asked
 
 
@@ -127,4 +127,4 @@ def test_what_is_decided_and_not_yet_history_is_later_too() -> None:
     decided = on_trial(
         phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK, history=(ended(1, 1),), reported=2
     )
-    assert [(one.attempt, one.promoted) for one in later(decided, 0)] == [(1, True), (2, False)]
+    assert [(one.attempt, one.promoted) for one in after(decided, 0)] == [(1, True), (2, False)]

@@ -9,10 +9,11 @@ import pytest
 
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways, Manifest, Owner
-from rollout_operator.desired.http_route import unaccepted
 from rollout_operator.domain.api.status import Phase, Route, Status
 from rollout_operator.domain.api.traffic import Provider
-from rollout_operator.domain.machine.decide import Plan, decide
+from rollout_operator.domain.gateway_status import unaccepted
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Heard, Observed
 from rollout_operator.domain.route import NOT_YET, Ways, asked_now
 from tests.unit.engine.builders import UID, accuracy, at, observed, on_trial, ready, revision, spec
@@ -280,7 +281,7 @@ def test_the_former_way_stays_until_the_new_one_is_accepted_and_then_for_removal
         return set(routed(plan.status, {"removalDelay": "30s", **traffic}))
 
     asked = moved(0, at_rest(), traffic, NOT_YET)
-    assert asked.look_at == at(0), "the new one is made by this look, and looked at by the next"
+    assert asked.requeue_at == at(0), "the new one is made by this look, and looked at by the next"
     new = {name for name in objects(asked) if name != "Ingress/iris"}
     assert len(new) == 1
     assert new.pop().startswith(f"{kind}/iris")
@@ -300,14 +301,14 @@ def test_the_former_way_stays_until_the_new_one_is_accepted_and_then_for_removal
     accepted = moved(100, late.status, traffic, "")
     assert {c.type: c.status for c in accepted.status.conditions}["Ready"] == "True"
     assert len(objects(accepted)) == 2
-    assert accepted.look_at == at(130)
+    assert accepted.requeue_at == at(130)
     assert len(objects(moved(129, accepted.status, traffic, ""))) == 2
     assert "Ingress/iris" in objects(
         moved(131, accepted.status, traffic, "the Gateway is gone again")
     ), "not while the new one is refused"
     gone = moved(130, accepted.status, traffic, "")
     assert "Ingress/iris" not in objects(gone)
-    assert gone.look_at is None, "at rest"
+    assert gone.requeue_at is None, "at rest"
 
 
 SILENT = {
@@ -334,7 +335,7 @@ def test_the_former_way_stays_until_the_new_one_answers_where_it_can_be_asked(he
     asked = moved(0, at_rest(), GATEWAY, NOT_YET)
     silent = moved(1, asked.status, GATEWAY, "", heard)
     assert truths(silent) == ("False", "True", "False"), "accepted, and it answers nobody"
-    assert silent.look_at == at(3), "routers are only about to follow"
+    assert silent.requeue_at == at(3), "routers are only about to follow"
     silent = moved(61, silent.status, GATEWAY, "", heard)
     assert truths(silent) == ("False", "False", "True")
     assert {c.reason for c in silent.status.conditions} >= {"RouteDoesNotAnswer"}
@@ -342,7 +343,7 @@ def test_the_former_way_stays_until_the_new_one_answers_where_it_can_be_asked(he
     assert "Ingress iris.example.com/" in silent.status.conditions[0].message, (
         "what still answers is named"
     )
-    assert silent.look_at == at(71), "nobody wakes the operator when it begins to answer"
+    assert silent.requeue_at == at(71), "nobody wakes the operator when it begins to answer"
     assert "Ingress/iris" in objects(moved(100_000, silent.status, GATEWAY, "", heard)), (
         "as long as it takes"
     )
@@ -350,7 +351,7 @@ def test_the_former_way_stays_until_the_new_one_answers_where_it_can_be_asked(he
     assert truths(answers) == ("True", "False", "False")
     assert answers.status.routes[0].seen_at == at(100)
     assert len(objects(answers)) == 2
-    assert answers.look_at == at(130), "removalDelay after it was seen"
+    assert answers.requeue_at == at(130), "removalDelay after it was seen"
     assert len(objects(moved(129, answers.status, GATEWAY, "", Heard()))) == 2
     again = moved(130, answers.status, GATEWAY, "", heard)
     assert "Ingress/iris" in objects(again), "not when it has ceased to answer meanwhile"
@@ -360,7 +361,7 @@ def test_the_former_way_stays_until_the_new_one_answers_where_it_can_be_asked(he
 
 def test_where_nobody_can_be_asked_the_former_way_goes_after_acceptance() -> None:
     accepted = moved(1, moved(0, at_rest(), GATEWAY, NOT_YET).status, GATEWAY, "")
-    assert accepted.look_at == at(31)
+    assert accepted.requeue_at == at(31)
     assert len(moved(31, accepted.status, GATEWAY, "").status.routes) == 1
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.controller.cache import child
 from rollout_operator.domain.api.status import Reason
 from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.scaling import Contest, put_back, sentence, waits
 from tests.unit.engine.builders import at, observed, ready, revision, spec
+from tests.unit.engine.raw_objects import deployment
 from tests.unit.engine.test_decide import promoted_1
-from tests.unit.engine.test_shell import deployment
 
 OURS = "rollout-operator"
 
@@ -46,8 +46,8 @@ def test_who_has_set_the_number_of_pods_is_read_from_the_field_managers(
 ) -> None:
     raw = deployment(1)
     raw["metadata"]["managedFields"] = fields
-    assert child("Deployment", raw).scaler == scaler
-    assert not child("Service", raw).scaler
+    assert OwnedObject.read("Deployment", raw).scaler == scaler
+    assert not OwnedObject.read("Service", raw).scaler
 
 
 def fight(every: float, seconds: float) -> Iterator[Contest]:
@@ -91,11 +91,11 @@ def test_who_scales_is_told_once_and_forgotten() -> None:
     assert "spec.replicas of the ModelRollout" in said
     look = observed(5, spec=spec(), status=promoted_1(), workloads=ready(revision(1)), scaled=said)
     plan = decide(look)
-    assert (plan.status.scaled, [(n.kind, n.reason, n.message) for n in plan.notes]) == (
+    assert (plan.status.scaled, [(n.kind, n.reason, n.message) for n in plan.events]) == (
         said,
         [("Warning", Reason.SCALED_BY_ANOTHER, said)],
     )
     again = decide(replace(look, now=at(9), status=plan.status))
-    assert (again.status, again.notes) == (plan.status, ())
+    assert (again.status, again.events) == (plan.status, ())
     over = decide(replace(look, now=at(99), status=plan.status, scaled=""))
-    assert (over.status.scaled, over.notes) == ("", ())
+    assert (over.status.scaled, over.events) == ("", ())

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.api.spec import Evidence, Gate, Metric
+from rollout_operator.domain.api.spec import EvidenceKind, Gate, Metric
 from rollout_operator.domain.api.status import Measurement
-from rollout_operator.domain.gates.reported_gate import Trial, measure
+from rollout_operator.domain.gates.gate_status import Trial
+from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import NoEvidence, fresh, window
 from rollout_operator.domain.observed import Series
 from tests.unit.engine.builders import START, at
@@ -50,8 +51,8 @@ def test_all_kinds_of_gates_are_among_them() -> None:
         Metric.ERROR_RATE: ("max", "maxIncrease"),
         Metric.LATENCY_P95: ("max", "maxIncrease"),
     }
-    kinds = {(m, b, e) for m, of_metric in bounds.items() for b in of_metric for e in Evidence}
-    kinds.remove((Metric.LATENCY_P95, "maxIncrease", Evidence.LABELLED))
+    kinds = {(m, b, e) for m, of_metric in bounds.items() for b in of_metric for e in EvidenceKind}
+    kinds.remove((Metric.LATENCY_P95, "maxIncrease", EvidenceKind.LABELLED))
     assert set(bounds) == set(Metric)
     found = [Gate.model_validate(gate) for gate in GATES.values()]
     assert kinds == {

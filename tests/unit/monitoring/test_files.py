@@ -4,33 +4,30 @@ for that nobody exports.
 
 import json
 import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import REGISTRY
 
 from rollout_bridge.metrics import WEBHOOKS as _WEBHOOKS  # noqa: F401 - registers what the bridge exports
-from rollout_inference.feedback.ledger import Window
-from rollout_inference.metrics import Measured
+from tests.unit.monitoring.rules import ALL, ROOT, sources
 
-ROOT = Path(__file__).parents[3]
-RULES = yaml.safe_load((ROOT / "monitoring" / "rules.yaml").read_text())
 TESTS = yaml.safe_load((ROOT / "monitoring" / "rules.test.yaml").read_text())
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "monitoring" / "dashboard.json").read_text())
-ALL = [rule for group in RULES["groups"] for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in ALL if "alert" in rule}
 RECORDED = {rule["record"] for rule in ALL if "record" in rule}
 
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_leads_to_its_runbook(name: str) -> None:
-    assert ALERTS[name]["annotations"]["runbook_url"] == f"docs/monitoring.md#{name.lower()}"
-    assert f"### {name}\n" in (ROOT / "docs" / "monitoring.md").read_text()
+    runbook = f"docs/operations/runbooks/{name}.md"
+    assert ALERTS[name]["annotations"]["runbook_url"] == runbook
+    severity = ALERTS[name]["labels"]["severity"]
+    assert (ROOT / runbook).read_text().startswith(f"# {name}\n\nFor ")
+    assert f"Severity: {severity}." in (ROOT / runbook).read_text()
     assert {"summary", "description"} <= ALERTS[name]["annotations"].keys()
-    assert ALERTS[name]["labels"]["severity"] in {"info", "warning", "critical"}
+    assert severity in {"info", "warning", "critical"}
 
 
 def test_every_alert_fires_in_a_test() -> None:
@@ -74,27 +71,6 @@ def test_only_series_that_exist_are_asked_for(place: str, expression: str) -> No
     assert names <= exported() | RECORDED, place
 
 
-def sources() -> set[str]:
-    """Every value of `source` that the model server exports: what the trainer measured, then
-    labels.
-    """
-    registry = CollectorRegistry()
-    measured = Measured(
-        "ml_model_accuracy", "Share of right answers", ("iris", "1", "abc"), Window(10, 1), registry
-    )
-    found: set[str] = set()
-    shows: tuple[Callable[[], object], ...] = (
-        lambda: measured.trained(0.9, 30),
-        lambda: measured.add(1.0),
-    )
-    for show in shows:
-        show()
-        found |= {
-            sample.labels["source"] for metric in registry.collect() for sample in metric.samples
-        }
-    return found
-
-
 WRITTEN = [
     *(ROOT / "docs").rglob("*.md"),
     *(ROOT / "monitoring").glob("*.*"),
@@ -111,9 +87,11 @@ def test_a_source_that_is_written_of_is_one_that_the_server_exports() -> None:
         )
         for value in values.split("|")
     }
-    assert {"docs/inference.md", "docs/monitoring.md", "monitoring/rules.test.yaml"} <= {
-        file for file, _ in named
-    }
+    assert {
+        "docs/reference/metrics.md",
+        "docs/operations/runbooks/ModelAccuracyLow.md",
+        "monitoring/rules.test.yaml",
+    } <= {file for file, _ in named}
     assert sources() == {"training", "feedback"}
     assert {(file, value) for file, value in named if value not in sources()} == set()
 

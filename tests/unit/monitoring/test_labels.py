@@ -17,10 +17,10 @@ from rollout_inference.metrics import UNROUTED, Metrics
 from rollout_inference.settings import Settings
 from rollout_model.runtimes import OnnxRuntime
 from rollout_operator import errors, metrics
-from rollout_operator.domain.api.spec import Evidence, Metric
+from rollout_operator.domain.api.spec import EvidenceKind, Metric
 from rollout_operator.domain.api.status import Phase, Reason, Verdict
 from rollout_operator.domain.observed import Resolution
-from tests.unit.monitoring.test_files import ALL, ROOT, sources
+from tests.unit.monitoring.rules import ALL, ROOT, sources
 
 SCRAPED = frozenset({"namespace", "pod", "job", "instance", "service", "container", "node"})
 """What Prometheus adds to every series."""
@@ -37,9 +37,9 @@ VALUES: dict[tuple[str, str], set[str]] = {
     ("ml_request_unrouted", "kind"): set(UNROUTED),
     ("modelrollout_attempts", "verdict"): {one.value for one in Verdict},
     ("modelrollout_bridge_webhooks", "outcome"): {one.value for one in Outcome},
-    ("modelrollout_gate_threshold", "evidence"): {one.value for one in Evidence},
+    ("modelrollout_gate_threshold", "evidence"): {one.value for one in EvidenceKind},
     ("modelrollout_gate_threshold", "gate"): {one.value for one in Metric},
-    ("modelrollout_gate_value", "evidence"): {one.value for one in Evidence},
+    ("modelrollout_gate_value", "evidence"): {one.value for one in EvidenceKind},
     ("modelrollout_gate_value", "gate"): {one.value for one in Metric},
     ("modelrollout_phase", "phase"): {one.value for one in Phase},
     ("modelrollout_prometheus_queries", "metric"): {one.value for one in Metric},
@@ -195,8 +195,8 @@ def test_a_selector_asks_for_what_is_exported(file: str) -> None:
 def test_selectors_are_found_where_they_stand() -> None:
     """A pattern that matches nothing would hold for ever."""
     assert {
-        "docs/monitoring.md",
-        "docs/inference.md",
+        "docs/reference/metrics.md",
+        "docs/operations/runbooks/ModelErrorRateHigh.md",
         "monitoring/rules.yaml",
         "monitoring/rules.test.yaml",
         "monitoring/dashboard.json",

@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import datetime
-from typing import cast
 
 import pytest
 from prometheus_client import REGISTRY
 
 from rollout_operator import metrics
 from rollout_operator.controller.cache import Store
-from rollout_operator.controller.reconcile import Ports
-from rollout_operator.controller.workqueue import Engine
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.workqueue import WorkQueue
 from rollout_operator.domain.api.conditions import conditions
-from rollout_operator.domain.api.spec import Evidence
+from rollout_operator.domain.api.spec import EvidenceKind
 from rollout_operator.domain.api.status import (
     Attempt,
     GateStatus,
@@ -27,6 +26,7 @@ from rollout_operator.domain.api.status import (
 )
 from rollout_operator.errors import CallFailed
 from tests.unit.engine.builders import at, on_trial
+from tests.unit.engine.raw_objects import ports_with
 
 KEY = ("models", "iris")
 
@@ -39,14 +39,13 @@ def alone() -> Iterator[None]:
 
 def shown(key: tuple[str, str] = KEY) -> dict[str, float]:
     """Every series of one rollout, as `metric{labels besides namespace and name}`."""
+    place = {"namespace", "name"}
     return {
-        f"{sample.name}{{{','.join(v for k, v in sorted(sample.labels.items()) if k not in {'namespace', 'name'})}}}": (
-            sample.value
-        )
+        f"{s.name}{{{','.join(v for k, v in sorted(s.labels.items()) if k not in place)}}}": s.value
         for metric in REGISTRY.collect()
-        for sample in metric.samples
-        if (sample.labels.get("namespace"), sample.labels.get("name")) == key
-        and not sample.name.endswith("_created")
+        for s in metric.samples
+        if (s.labels.get("namespace"), s.labels.get("name")) == key
+        and not s.name.endswith("_created")
     }
 
 
@@ -104,7 +103,7 @@ def test_two_gates_of_one_metric_are_told_apart() -> None:
         on_trial(
             gates=(
                 gate(value=0.9),
-                gate(value=0.8, evidence=Evidence.LABELLED),
+                gate(value=0.8, evidence=EvidenceKind.LABELLED),
                 gate(value=0.02, threshold=0.05),
             )
         ),
@@ -164,7 +163,10 @@ STALLED: dict[str, tuple[Status, str]] = {
         ),
         "RouteDoesNotAnswer",
     ),
-    "an object that is refused": (Status(phase=Phase.PROMOTED, refused="denied"), "ObjectRefused"),
+    "an object that is refused": (
+        Status(phase=Phase.PROMOTED, api_rejection="denied"),
+        "ObjectRefused",
+    ),
     "a host that is taken": (
         Status(phase=Phase.PROMOTED, invalid="spec.traffic: taken"),
         "InvalidSpec",
@@ -217,10 +219,10 @@ async def test_a_look_that_succeeds_is_timed_from_when_it_was_due() -> None:
         return None
 
     before = REGISTRY.get_sample_value("modelrollout_decision_lag_seconds_count") or 0
-    engine = Engine(cast("Ports", type("P", (), {"store": store})()), one_pass)
-    task = asyncio.create_task(engine.run())
-    engine.wake(("models", "good"))
-    engine.wake(("models", "bad"))
+    queue = WorkQueue(ports_with(store), one_pass)
+    task = asyncio.create_task(queue.run())
+    queue.enqueue(("models", "good"))
+    queue.enqueue(("models", "bad"))
     await asyncio.sleep(0.1)
     task.cancel()
     await asyncio.wait([task])

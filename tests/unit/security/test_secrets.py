@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rollout_operator.adapters.model_registry import Registry, authorization
-from rollout_operator.controller.reconcile import signing_key
+from rollout_operator.adapters.model_registry import ModelRegistry, authorization
+from rollout_operator.desired.environment import signing_key
 from rollout_operator.domain.observed import Resolved
 from rollout_operator.settings import Settings
 
@@ -62,7 +62,7 @@ async def test_no_secret_is_logged_or_told(status: int, caplog: pytest.LogCaptur
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     try:
         async with aiohttp.ClientSession() as session:
-            registry = Registry(f"http://127.0.0.1:{port}", session, authorization(SECRETS))
+            registry = ModelRegistry(f"http://127.0.0.1:{port}", session, authorization(SECRETS))
             found = await registry.resolve("models:/iris/1")
             failure = await registry.set_tag("iris", "1", "k", "v")
     finally:

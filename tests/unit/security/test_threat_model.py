@@ -7,7 +7,9 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 ROWS = re.findall(
-    r"^\| (\d+) \|.*\| ([^|]*) \|$", (ROOT / "docs" / "threat-model.md").read_text(), re.MULTILINE
+    r"^\| (\d+) \|.*\| ([^|]*) \|$",
+    (ROOT / "docs" / "operations" / "threat-model.md").read_text(),
+    re.MULTILINE,
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from rollout_operator.domain.api.spec import Evidence
+from rollout_operator.domain.api.spec import EvidenceKind
 from rollout_operator.domain.api.status import Condition, Phase, Reason, Status
 
 OVERDISPERSED = 1.5
@@ -21,7 +21,7 @@ def truths(status: Status) -> Mapping[str, Truth]:
     """The four conditions of a status, by type."""
     if status.invalid:
         return {"Accepted": "False", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
-    if status.refused:
+    if status.api_rejection:
         return {"Accepted": "True", "Ready": "False", "Reconciling": "False", "Stalled": "True"}
     if status.phase is Phase.PROMOTED and (
         lacking := [what for what in (status.shortage, status.unrouted) if what is not None]
@@ -49,10 +49,10 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
         reason, message = Reason.PODS_NOT_READY, f"{status.shortage.message} {message}"[:2048]
     if status.unrouted is not None:
         reason, message = status.unrouted.reason, f"{status.unrouted.message} {message}"[:2048]
-    if status.refused:
+    if status.api_rejection:
         reason, message = (
             Reason.OBJECT_REFUSED,
-            f"{status.refused} It is tried again. {message}"[:2048],
+            f"{status.api_rejection} It is tried again. {message}"[:2048],
         )
     if status.invalid:
         reason, message = Reason.INVALID_SPEC, status.invalid
@@ -80,7 +80,7 @@ def _of_gates(
     kinds = ("GuaranteeUnavailable", "OverdispersedLabels")
     if not status.gates:
         return tuple(before[kind] for kind in kinds if kind in before)
-    gauges = sorted({g.metric for g in status.gates if g.evidence is Evidence.REPORTED})
+    gauges = sorted({g.metric for g in status.gates if g.evidence is EvidenceKind.REPORTED})
     clumped = [g for g in status.gates if (g.design_effect or 1) > OVERDISPERSED]
     said: dict[str, tuple[bool, str, str]] = {
         "GuaranteeUnavailable": (

@@ -8,8 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from rollout_operator.domain.api.api_types import ApiModel, Moment
-from rollout_operator.domain.api.spec import Evidence as EvidenceKind
-from rollout_operator.domain.api.spec import Resources
+from rollout_operator.domain.api.spec import EvidenceKind, Resources
 from rollout_operator.domain.api.traffic import Provider
 
 
@@ -59,8 +58,8 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why, in one word: the reasons of conditions, Events and history; docs/troubleshooting.md has
-    an entry for each.
+    """Why, in one word: the reasons of conditions, Events and history; docs/reference/reasons.md
+    has an entry for each.
     """
 
     RESOLVING = "Resolving"
@@ -254,7 +253,7 @@ class EvidenceStatus(ApiModel):
     cohorts: tuple[Cohort, ...] = Field((), max_length=40)
 
 
-class Evidence(ApiModel):
+class GateResult(ApiModel):
     """What an attempt's verdict rests on: a gate as it was last measured."""
 
     metric: str = Field(max_length=32)
@@ -275,7 +274,7 @@ class Attempt(ApiModel):
     message: str = Field(max_length=1024)
     started: Moment
     ended: Moment
-    gates: tuple[Evidence, ...] = Field(
+    gates: tuple[GateResult, ...] = Field(
         (), max_length=20, description="The gates as they were last measured."
     )
 
@@ -399,8 +398,11 @@ class Status(ApiModel):
     halted: bool = Field(
         False, description="A verdict said Pause; abort, retry or promote goes on."
     )
-    honoured: tuple[str, ...] = Field(
-        (), max_length=10, description="Commands already carried out in this attempt."
+    handled_commands: tuple[str, ...] = Field(
+        (),
+        alias="honoured",
+        max_length=10,
+        description="Commands already carried out in this attempt.",
     )
     verdict: Verdict | None = Field(None, description="The verdict that is being carried out.")
     reason: Reason = Field(Reason.RESOLVING, description="Why the rollout stands where it does.")
@@ -410,8 +412,9 @@ class Status(ApiModel):
         max_length=1024,
         description="What is wrong with the spec, which holds everything where it is.",
     )
-    refused: str = Field(
+    api_rejection: str = Field(
         "",
+        alias="refused",
         max_length=1024,
         description="What the API server says against an object that should be there.",
     )

@@ -39,8 +39,9 @@ def query(metric: Metric, window: float = LONGEST_WINDOW.total_seconds(), **labe
     """The query for a metric, of all rollouts or of those whose series carry `labels`; window: how
     far it looks back, in seconds.
     """
-    name = f'__name__=~"{"|".join(NAMES[metric])}"'
-    return f"{{{', '.join((name, *(f'{k}={json.dumps(v)}' for k, v in labels.items())))}}}[{math.ceil(window)}s]"
+    matchers = [f'__name__=~"{"|".join(NAMES[metric])}"']
+    matchers += [f"{name}={json.dumps(value)}" for name, value in labels.items()]
+    return f"{{{', '.join(matchers)}}}[{math.ceil(window)}s]"
 
 
 Key = tuple[str, str]

@@ -1,0 +1,60 @@
+"""The step of a pod that has credentials: `python -m rollout_inference.loading.fetch_model FOLDER`.
+
+It fetches the files of MODEL_URI into FOLDER, a volume that the server then reads, and verifies
+MODEL_DIGEST where one is known. The server has no credential, no Secret and no token. What goes
+wrong is one sentence in the termination message, and exit code 1.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from rollout_inference.loading.sources import fetch
+from rollout_inference.settings import Settings, SettingsError
+from rollout_model.digest import tree_digest
+from rollout_model.errors import LoadFailed
+
+
+def fetched(settings: Settings, folder: Path) -> str:
+    """Fetch into `folder`, which may hold what a former try has left; the files' digest.
+
+    Raises LoadFailed.
+    """
+    for left in folder.iterdir():
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
+        found = fetch(settings.model_uri, Path(scratch), settings.max_model, os.environ)
+        try:
+            digest = tree_digest(found)
+        except ValueError as failure:
+            raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
+        if settings.model_digest and digest != settings.model_digest:
+            raise LoadFailed(
+                f"DigestMismatch: the files of {settings.model_uri} are {digest}, but"
+                f" {settings.model_digest} was recorded."
+            )
+        for path in found.iterdir():
+            shutil.move(path, folder)
+    return digest
+
+
+def main(folder: Path) -> int:
+    """Fetch, or say why not."""
+    log = Path(os.environ.get("TERMINATION_LOG", "/dev/termination-log"))
+    try:
+        settings = Settings.from_environment(os.environ)
+        print(f"fetched {settings.model_uri}: {fetched(settings, folder)}", flush=True)
+    except (LoadFailed, SettingsError, OSError) as failure:
+        print(failure, file=sys.stderr, flush=True)
+        try:
+            log.write_text(str(failure))
+        except OSError:
+            print(f"{log} cannot be written", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,100 @@
+"""The process that looks at a version before it is tried: `python -m
+rollout_inference.loading.inspect_model FOLDER`.
+
+FOLDER holds the files, as the step before it has fetched them. Its answer is the termination
+message, one JSON object of at most 4,096 bytes, which is all that Kubernetes keeps of it
+(kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure).
+"""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import yaml
+
+from rollout_inference.loading.loader import load
+from rollout_inference.settings import Settings, SettingsError
+from rollout_model.digest import tree_digest
+from rollout_model.errors import LoadFailed, first_line
+
+LONGEST = 4_096
+LONGEST_TROUBLE = 1_000
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What is known of a version's files once somebody has looked."""
+
+    digest: str = ""
+    """`sha256:<hex>` of all files; "" where they could not be read."""
+    bytes: int = 0
+    """Of all files."""
+    flavors: list[str] = field(default_factory=list)
+    """What MLmodel names, in its order."""
+    serves: str = ""
+    """The runtime that will serve it, onnx or sklearn; "" where none can."""
+    reason: str = ""
+    """Why scikit-learn serves and not ONNX Runtime."""
+    trouble: str = ""
+    """Why it cannot be served, and what to do about it."""
+    signature: str = ""
+    """MLmodel's inputs as JSON; "" where it has none, or they do not fit."""
+
+    def to_json(self) -> str:
+        """At most LONGEST bytes: what does not fit is left out, the least needed first."""
+        said = asdict(self)
+        for name in ("signature", "reason", "flavors", "trouble"):
+            text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+            if len(text.encode()) <= LONGEST:
+                return text
+            said[name] = type(said[name])() if name != "trouble" else said[name][:LONGEST_TROUBLE]
+        return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+def inspected(folder: Path, settings: Settings) -> Inspection:
+    """Look at the files, and make the model ready as a pod would. Never raises for the model."""
+    found = Inspection()
+    try:
+        found.digest = tree_digest(folder)
+        found.bytes = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+        found.flavors, found.signature = _described(folder)
+        model = asyncio.run(load(settings))
+        found.serves, found.reason = model.runtime.name, model.plan.reason
+    except LoadFailed as failure:
+        found.trouble = str(failure)
+    except ValueError as failure:
+        found.trouble = f"The model's files cannot be trusted: {failure}."
+    return found
+
+
+def _described(folder: Path) -> tuple[list[str], str]:
+    """Flavours and inputs, as MLmodel names them; what cannot be read is said by `load`."""
+    try:
+        said = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        inputs = (said.get("signature") or {}).get("inputs") or ""
+        return [str(one) for one in said.get("flavors") or {}], str(inputs)
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        return [], ""
+
+
+def main(folder: Path) -> int:
+    """Write the answer; 0 where the model can be served, 1 where it cannot."""
+    log = Path(os.environ.get("TERMINATION_LOG", "/dev/termination-log"))
+    try:
+        settings = Settings.from_environment(
+            {**os.environ, "MODEL_URI": "", "MODEL_PATH": str(folder)}
+        )
+        found = inspected(folder, settings)
+    except (SettingsError, OSError) as failure:
+        found = Inspection(trouble=first_line(failure))
+    answer = found.to_json()
+    print(answer, flush=True)
+    log.write_text(answer)
+    return 1 if found.trouble else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

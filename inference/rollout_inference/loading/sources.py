@@ -1,0 +1,65 @@
+"""Where a version's files are, and how they are fetched: by MLflow's client, or out of the store.
+
+MLflow's own clients of S3, GCS and Azure are three SDKs that the image lacks: see object_stores.py.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+# Where MLflow's telemetry reaches nobody it gives up, in a thread of its own, and takes its
+# variable out of os.environ: a request that reads os.environ at that moment ends in KeyError.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow.artifacts
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+
+from rollout_inference.loading import object_stores
+from rollout_model.errors import LoadFailed, first_line
+
+CREDENTIALS = (
+    "The operator's configuration names the Secret that pods fetch with: models.credentials"
+)
+
+
+def fetch(uri: str, folder: Path, most: int, env: Mapping[str, str]) -> Path:
+    """The folder with all files of a MODEL_URI, fetched below `folder`; most: bytes of them.
+
+    Raises LoadFailed with a sentence for the person who rolled the model out.
+    """
+    try:
+        source = ModelsArtifactRepository.get_underlying_uri(uri)  # type: ignore[no-untyped-call]
+        if object_stores.location(source) is not None:
+            target = folder / "model"
+            object_stores.download(source, target, most, env)
+            return target
+        if (told := _size(uri)) > most:
+            raise LoadFailed(
+                f"The model is too large: {told} bytes, and {most} are the most. The operator's"
+                " MODEL_MAX_BYTES sets it."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+    except LoadFailed:
+        raise
+    except Exception as failure:  # artifact stores fail in as many ways as there are stores
+        raise LoadFailed(
+            f"{uri} could not be fetched: {first_line(failure)}{_advice(failure)}"
+        ) from failure
+
+
+def _size(uri: str) -> int:
+    """Bytes of all files below an artifact URI, as the registry tells them; what it does not tell
+    counts as none.
+    """
+    found = mlflow.artifacts.list_artifacts(artifact_uri=uri)
+    return sum(
+        _size(f"{uri}/{one.path.rsplit('/', 1)[-1]}") if one.is_dir else one.file_size or 0
+        for one in found
+    )
+
+
+def _advice(failure: Exception) -> str:
+    """What to do where MLflow asks who is there; "" for all else."""
+    text = str(failure)
+    return f" {CREDENTIALS}." if " 401 " in text or " 403 " in text else ""

@@ -1,0 +1,201 @@
+"""Rows of mixed columns: text, truth values and dates beside numbers, each checked by its column.
+
+Rows of numbers alone stay what they are, one array (signature.py): that road is the quick one.
+Source of the types: mlflow.types.DataType; of how a frame is made of them:
+mlflow.models.utils._enforce_schema.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rollout_model.errors import BadInput
+
+LONGEST_TEXT = 65_536
+"""Characters of one cell: a document for a vectorizer is shorter, and a cell is kept per row."""
+
+
+class Kind(StrEnum):
+    """What a column holds, by MLflow's own words."""
+
+    DOUBLE = "double"
+    FLOAT = "float"
+    LONG = "long"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    STRING = "string"
+    DATETIME = "datetime"
+
+
+_NUMBERS = frozenset({Kind.DOUBLE, Kind.FLOAT, Kind.LONG, Kind.INTEGER})
+_WHOLE: dict[Kind, np.dtype[Any]] = {Kind.LONG: np.dtype("int64"), Kind.INTEGER: np.dtype("int32")}
+_SAID = {
+    Kind.DOUBLE: "a number",
+    Kind.FLOAT: "a number",
+    Kind.LONG: "a whole number",
+    Kind.INTEGER: "a whole number",
+    Kind.BOOLEAN: "true or false",
+    Kind.STRING: "text",
+    Kind.DATETIME: "a date such as 2026-11-29 or 2026-11-29T12:00:00",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the model's inputs."""
+
+    name: str
+    kind: Kind
+    closed: bool = False
+    """Whether the model itself takes no missing value there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Checked rows, column by column."""
+
+    columns: tuple[Column, ...]
+    values: tuple[npt.NDArray[Any], ...]
+    """One array a column: float64 with NaN, datetime64[us] with NaT, or objects with None."""
+
+    def __len__(self) -> int:
+        return len(self.values[0])
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> Self:
+        """Rows of JSON values, as wide as there are columns. Raises BadInput."""
+        values = (
+            _column(column, [row[number] for row in rows]) for number, column in enumerate(columns)
+        )
+        return cls(tuple(columns), tuple(values))
+
+    def joined(self, others: Iterable[Self]) -> Self:
+        """These rows, and those of others behind them."""
+        tables = (self, *others)
+        pairs = zip(*(one.values for one in tables), strict=True)
+        return type(self)(self.columns, tuple(np.concatenate(parts) for parts in pairs))
+
+    def part(self, start: int, end: int) -> Self:
+        """The rows from `start` to before `end`."""
+        return type(self)(self.columns, tuple(one[start:end] for one in self.values))
+
+    def frame(self) -> Any:
+        """The rows as a pandas DataFrame, with the types that MLflow gives to its model."""
+        import pandas as pd  # noqa: PLC0415 - 50 MiB that a server of ONNX does without
+
+        pairs = zip(self.columns, self.values, strict=True)
+        return pd.DataFrame({c.name: pd.Series(_typed(c, v)) for c, v in pairs})
+
+
+def _typed(column: Column, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    match column.kind:
+        case Kind.FLOAT:
+            return values.astype(np.float32)
+        case Kind.LONG | Kind.INTEGER if not np.isnan(values).any():
+            return values.astype(_WHOLE[column.kind])
+        case Kind.BOOLEAN if all(value is not None for value in values):
+            return values.astype(bool)
+        case Kind.DATETIME:
+            return values.astype("datetime64[ns]")
+    return values
+
+
+def _column(column: Column, cells: Sequence[object]) -> npt.NDArray[Any]:
+    """The cells of a column as an array. Raises BadInput with the row's number."""
+    if column.closed and None in cells:
+        raise BadInput(
+            f"row {cells.index(None)}: {column.name!r} is missing, and the model takes no missing"
+            f" values there: send {_SAID[column.kind]}"
+        )
+    if column.kind in _NUMBERS:
+        return _numbers(column, cells)
+    if column.kind is Kind.DATETIME:
+        return np.array([_date(column, n, cell) for n, cell in enumerate(cells)], "datetime64[us]")
+    wanted: type = bool if column.kind is Kind.BOOLEAN else str
+    for number, cell in enumerate(cells):
+        if cell is None:
+            continue
+        if not isinstance(cell, wanted):
+            raise _wrong(column, number, cell)
+        if isinstance(cell, str) and len(cell) > LONGEST_TEXT:
+            raise BadInput(
+                f"row {number}: {column.name!r} has {len(cell)} characters: send at most"
+                f" {LONGEST_TEXT}"
+            )
+    array = np.empty(len(cells), dtype=object)
+    array[:] = cells
+    return array
+
+
+def _numbers(column: Column, cells: Sequence[object]) -> npt.NDArray[np.float64]:
+    largest = float(np.finfo(np.float32).max)
+    whole = column.kind in _WHOLE
+    array = np.empty(len(cells))
+    for number, cell in enumerate(cells):
+        if cell is None:
+            array[number] = math.nan
+            continue
+        if isinstance(cell, bool) or not isinstance(cell, int | float):
+            raise _wrong(column, number, cell)
+        if not abs(cell) <= largest:
+            raise BadInput(
+                f"row {number}: {column.name!r} is beyond ±{largest:.4g}, the largest that is"
+                " accepted"
+            )
+        array[number] = cell
+        if whole and array[number] % 1:
+            raise _wrong(column, number, cell)
+    return array
+
+
+def _date(column: Column, number: int, cell: object) -> datetime | None:
+    """A date and time without a zone: MLflow's type has none, and pandas would refuse a mixture."""
+    if cell is None:
+        return None
+    if isinstance(cell, str):
+        try:
+            found = datetime.fromisoformat(cell)
+        except ValueError:
+            raise _wrong(column, number, cell) from None
+        if found.tzinfo is not None:
+            raise BadInput(
+                f"row {number}: {column.name!r} has a time zone: send the time that the model was"
+                " trained on, without one"
+            )
+        return found
+    if isinstance(cell, date):
+        return datetime(cell.year, cell.month, cell.day)
+    raise _wrong(column, number, cell)
+
+
+def _wrong(column: Column, number: int, cell: object) -> BadInput:
+    got = f"{cell!r}"[:60] if isinstance(cell, int | float | str) else type(cell).__name__
+    return BadInput(f"row {number}: {column.name!r} must be {_SAID[column.kind]}, not {got}")
+
+
+def from_text(column: Column, cell: str) -> object:
+    """A cell of CSV as the JSON value that it stands for: an empty one is missing, as for MLflow.
+
+    Raises BadInput.
+    """
+    if not cell:
+        return None
+    if column.kind in _NUMBERS:
+        try:
+            return float(cell)
+        except ValueError:
+            raise BadInput(
+                f"{column.name!r} must be {_SAID[column.kind]}, not {cell[:60]!r}"
+            ) from None
+    if column.kind is Kind.BOOLEAN:
+        truths: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
+        if (truth := truths.get(cell.strip().lower())) is None:
+            raise BadInput(f"{column.name!r} must be true or false, not {cell[:60]!r}")
+        return truth
+    return cell

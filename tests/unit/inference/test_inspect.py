@@ -1,0 +1,90 @@
+"""A version is looked at before it is tried: its digest, its flavours, and who will serve it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rollout_inference.loading import inspect_model
+from rollout_inference.loading.inspect_model import LONGEST, Inspection
+from rollout_model.digest import tree_digest
+
+
+def asked(folder: Path, log: Path, patch: pytest.MonkeyPatch) -> tuple[int, Inspection]:
+    """Exit code and answer, as Kubernetes would read it."""
+    patch.setenv("TERMINATION_LOG", str(log))
+    patch.setenv("MODEL_URI", "models:/iris/1")
+    code = inspect_model.main(folder)
+    return code, Inspection(**json.loads(log.read_text()))
+
+
+def test_what_can_be_served_says_its_digest_and_its_runtime(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, found = asked(copy, tmp_path / "log", monkeypatch)
+    assert code == 0
+    assert found.digest == tree_digest(copy)
+    assert found.serves == "onnx"
+    assert not found.trouble
+    assert found.flavors == ["python_function", "sklearn"]
+    assert json.loads(found.signature)[0]["name"] == "sepal_length"
+    assert found.bytes > 1000
+
+
+def test_what_cannot_be_served_says_why_and_its_digest_all_the_same(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = yaml.safe_load((copy / "MLmodel").read_text())
+    described["flavors"] = {"pytorch": {}, "python_function": {"loader_module": "mlflow.pytorch"}}
+    (copy / "MLmodel").write_text(yaml.safe_dump(described))
+    code, found = asked(copy, tmp_path / "log", monkeypatch)
+    assert code == 1
+    assert "pytorch" in found.trouble
+    assert found.serves == ""
+    assert found.digest == tree_digest(copy)
+
+
+def test_a_folder_without_a_model_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    code, found = asked(tmp_path / "empty", tmp_path / "log", monkeypatch)
+    assert code == 1
+    assert "holds no file" in found.trouble
+    assert found.digest == ""
+
+
+def test_a_link_out_of_the_folder_is_refused(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copy / "link").symlink_to("/etc/hostname")
+    code, found = asked(copy, tmp_path / "log", monkeypatch)
+    assert code == 1
+    assert "symbolic link" in found.trouble
+
+
+LARGE = {
+    "a signature of many columns": Inspection("sha256:0", signature="x" * 9000),
+    "a long reason": Inspection("sha256:0", reason="ö" * 4000, signature="x" * 3000),
+    "many flavours": Inspection("sha256:0", flavors=["flavour"] * 2000),
+    "a long trouble": Inspection("sha256:0", trouble="ä" * 9000),
+}
+
+
+@pytest.mark.parametrize("found", LARGE.values(), ids=LARGE.keys())
+def test_an_answer_is_never_longer_than_kubernetes_keeps(found: Inspection) -> None:
+    text = found.to_json()
+    assert len(text.encode()) <= LONGEST
+    read = Inspection(**json.loads(text))
+    assert read.digest == "sha256:0"
+    assert bool(read.trouble) == bool(found.trouble)
+
+
+def test_the_model_is_read_from_the_folder_whatever_the_uri(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step before has fetched it: nothing here may need the registry, or credentials."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    moved = tmp_path / "volume"
+    shutil.copytree(copy, moved)
+    assert asked(moved, tmp_path / "log", monkeypatch)[0] == 0
