@@ -72,9 +72,8 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
             )
             said = OnnxRuntime(content, onnx_input).answers(shown.points)
             differs = mismatch(task, shown, said)
-        except (
-            Exception
-        ) as failure:  # what a converter or a runtime does not know, it says in many ways
+        # What a converter or a runtime does not know, it says in many ways.
+        except Exception as failure:
             if nearest > NEVER:
                 nearest, reason = NEVER, f"not converted: {first_line(failure)}"
             continue
@@ -159,9 +158,8 @@ def convert(
     logging.getLogger("skl2onnx").setLevel(logging.WARNING)
     if task == "classifier" and not probable and method == "predict":
         estimator = _of_labels(estimator)
-    opset = (
-        {"": OPSET, "ai.onnx.ml": 3} if is_outlier_detector(estimator) else None
-    )  # the default is too new for IsolationForest
+    # The default is too new for IsolationForest.
+    opset = {"": OPSET, "ai.onnx.ml": 3} if is_outlier_detector(estimator) else None
     with corrected() as exact, unflattened(estimator):
         made = to_onnx(estimator, initial_types=inputs, target_opset=opset)
     kind = TensorProto.FLOAT if onnx_input.kind == "float32" else TensorProto.DOUBLE

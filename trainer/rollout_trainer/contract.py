@@ -37,23 +37,25 @@ class Range(BaseModel):
 
 
 class Contract(BaseModel):
-    """Columns with their ranges, the label with its classes, and limits for the table as a whole.
-
-    max_missing and max_duplicates are shares of rows, min_class_share the share of the rarest
-    class; max_drift is the greatest distance between two distributions, 0 to 1 (see
-    rollout_trainer.drift).
-    """
+    """Columns with their ranges, the label with its classes, and limits for the whole table."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
+    """The column that is to be predicted."""
     classes: tuple[str, ...] | tuple[int, ...] = Field(min_length=2)
+    """Its values."""
     features: dict[str, Range] = Field(min_length=1)
+    """Columns that are predicted from, in the order in which a model takes them."""
     min_rows: int = Field(default=30, ge=10)
     max_missing: Share = 0.0
+    """Share of rows with a missing value, at most."""
     max_duplicates: Share = 0.05
+    """Share of rows that are there twice, at most."""
     min_class_share: Share = 0.05
+    """Share of rows that the rarest class has, at least."""
     max_drift: Share = 0.25
+    """Distance between two distributions, 0 to 1, at most; see rollout_trainer.drift."""
 
     @field_validator("classes", mode="before")
     @classmethod
