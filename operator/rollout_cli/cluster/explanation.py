@@ -17,9 +17,10 @@ from rollout_cli.exit_codes import Absent, Refused
 from rollout_operator.domain.api.names import ROLLOUT
 from rollout_operator.domain.api.spec import Gate, Metric, Spec
 from rollout_operator.domain.api.status import GateStatus, Phase, Revision
+from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.promql import query
-from rollout_operator.domain.gates.reported_gate import Trial, measure
+from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, learned
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
