@@ -77,7 +77,7 @@ crd: setup ## Generate crds/ and the chart's copy from the pydantic models
 	@$(RUN) python -m rollout_operator crd | tee $(CRDS) >/dev/null
 
 .PHONY: docs
-docs: setup ## Generate docs/reference/modelrollout.md and the schema for editors; lower the counts of pages that are not in form
+docs: setup ## Generate the pages of docs/reference that are made from code, and the schema for editors
 	@$(RUN) python -m scripts.docs write
 
 .PHONY: pictures

@@ -9,6 +9,7 @@ DESCRIPTION = """Serve one model over HTTP.
 environment:
   MODEL_URI        models:/<name>/<version>, fetched from MLFLOW_TRACKING_URI
   MODEL_PATH       a folder with an MLmodel file, instead of MODEL_URI
+  MODEL_FOLDER     where the files of MODEL_URI are already; else they are fetched
   MODEL_DIGEST     sha256:<hex> that the model's files must have; else the server refuses to start
   MODEL_REVISION   label of every series and value of X-Model-Revision
   LOG_LEVEL        DEBUG (every request), INFO (default), WARNING or ERROR

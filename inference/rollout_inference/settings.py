@@ -9,6 +9,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rollout_model.load_policy import LoadPolicy
+
 _LETTERS = (
     r"A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff"
 )
@@ -57,6 +59,8 @@ class Settings(BaseModel):
 
     model_uri: str = ""
     model_path: Path | None = None
+    model_folder: Path | None = None
+    """Where another step of the pod has left the files of model_uri; None: they are fetched here."""
     model_digest: str = ""
     model_revision: str = ""
     log_level: str = "INFO"
@@ -64,7 +68,7 @@ class Settings(BaseModel):
     port: int = 8080
     max_body: int = 8 * 1024 * 1024
     max_rows: int = 100_000
-    max_model: int = 2 * 1024**3
+    max_model: int = LoadPolicy().max_bytes
     load_seconds: float = 600
     header_seconds: float = 10
     body_seconds: float = 30
@@ -79,6 +83,11 @@ class Settings(BaseModel):
     termination_log: Path = Path("/dev/termination-log")
     cgroups: Path = Path("/sys/fs/cgroup")
 
+    @property
+    def files(self) -> Path | None:
+        """The model's files, where they need not be fetched."""
+        return self.model_path or self.model_folder
+
     @cached_property
     def name(self) -> str:
         """The model's registered name; of a path its last part."""
@@ -90,6 +99,11 @@ class Settings(BaseModel):
     def version(self) -> str:
         """The version in the registry; "local" for a path."""
         return "local" if self.model_path is not None else re.sub(r"^.*[/@]", "", self.model_uri)
+
+    @property
+    def load_policy(self) -> LoadPolicy:
+        """What of it counts where a model is loaded, whoever loads it."""
+        return LoadPolicy(self.max_model, self.allow_pickle, self.model_digest, self.model_uri)
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
@@ -105,6 +119,7 @@ class Settings(BaseModel):
                 f"MODEL_URI={uri!r} is none: write models:/<name>/<version> or"
                 " models:/<name>@<alias>"
             )
+        folder = env.get("MODEL_FOLDER", "").strip()
         digest = env.get("MODEL_DIGEST", "").strip()
         if digest and not _DIGEST.fullmatch(digest):
             raise SettingsError(f"MODEL_DIGEST={digest!r} is none: write sha256: and 64 hex digits")
@@ -125,6 +140,7 @@ class Settings(BaseModel):
         return cls(
             model_uri=uri,
             model_path=Path(path) if path else None,
+            model_folder=Path(folder) if uri and folder else None,
             model_digest=digest,
             model_revision=env.get("MODEL_REVISION", ""),
             log_level=level,

@@ -15,9 +15,9 @@ from typing import Any
 import sklearn
 import skops.io
 
-from rollout_inference.settings import Settings
 from rollout_model.artifact import Artifact
 from rollout_model.errors import LoadFailed, first_line
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.trusted_types import TRUSTED_TYPES
 
 SCHEMA = "schema.json"
@@ -30,13 +30,13 @@ called a part of itself.
 """
 
 
-def load(artifact: Artifact, settings: Settings) -> Any:
+def load(artifact: Artifact, policy: LoadPolicy) -> Any:
     """The estimator that predicts, of a search its best one; raises LoadFailed."""
     try:
         model = (
-            _skops(artifact, settings.max_model)
+            _skops(artifact, policy.max_bytes)
             if artifact.serialization == "skops"
-            else _pickle(artifact, settings)
+            else _pickle(artifact, policy)
         )
     except LoadFailed:
         raise
@@ -46,7 +46,7 @@ def load(artifact: Artifact, settings: Settings) -> Any:
                 artifact,
                 f"The model cannot be loaded: it needs the Python module {missing.name!r}, which"
                 " the model server's image lacks. Build an image with it"
-                " (docs/reference/http-api.md), or log the module with code_paths.",
+                " (docs/operations/model-pods.md), or log the module with code_paths.",
             )
         ) from missing
     except Exception as failure:  # a file of unknown content can fail in any way
@@ -136,8 +136,8 @@ def _best(node: Any) -> Any:
     return {key: _best(one) for key, one in node.items()}
 
 
-def _pickle(artifact: Artifact, settings: Settings) -> Any:
-    if not settings.allow_pickle:
+def _pickle(artifact: Artifact, policy: LoadPolicy) -> Any:
+    if not policy.allow_pickle:
         raise LoadFailed(
             "The model is a pickle, which can run any code: save it with"
             " serialization_format='skops'."

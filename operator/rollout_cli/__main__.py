@@ -18,7 +18,8 @@ def main() -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     try:
-        from rollout_cli.app import app  # noqa: PLC0415 - what fails while it is imported is told like any other failure
+        # Deferred: what fails while it is imported is told like any other failure.
+        from rollout_cli.app import app  # noqa: PLC0415
 
         code = app(arguments, prog_name="kubectl-modelrollout", standalone_mode=False)
         sys.stdout.flush()

@@ -22,14 +22,16 @@ def run() -> None:
     DNS, MLflow and OTEL_EXPORTER_OTLP_ENDPOINT: a JSON list of NetworkPolicyEgressRules, or `any`
     for no NetworkPolicy), LOG_LEVEL, METRICS_PORT and HEALTH_PORT.
     """
-    from rollout_operator.handlers import run as run_operator  # noqa: PLC0415 - kopf is slow to import, and `crd` does without
+    # kopf is slow to import, and `crd` does without.
+    from rollout_operator import process  # noqa: PLC0415
+    from rollout_operator.handlers import HANDLERS  # noqa: PLC0415
     from rollout_operator.settings import Settings, SettingsError  # noqa: PLC0415
 
     try:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    run_operator(settings)
+    process.run(settings, HANDLERS)
 
 
 @main.command()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
+from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
 
@@ -57,6 +58,7 @@ class Settings:
     shard: str = ""
     model_environment: Mapping[str, str] = field(default_factory=dict)
     model_egress: Egress | None = (DNS,)
+    model_credentials: tuple[Credentials, ...] = ()
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
@@ -129,7 +131,15 @@ class Settings:
             shard=shard,
             model_environment=models,
             model_egress=_egress(models, env.get("MODEL_EGRESS", "")),
+            model_credentials=_credentials(env.get("MODEL_CREDENTIALS", "")),
         )
+
+
+def _credentials(text: str) -> tuple[Credentials, ...]:
+    try:
+        return credentials(text)
+    except ValueError as wrong:
+        raise SettingsError(str(wrong)) from wrong
 
 
 def _egress(environment: Mapping[str, str], more: str) -> Egress | None:

@@ -46,6 +46,11 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             }
         ],
         "mlflow": {"credentialsSecret": "mlflow"},
+        "models": {
+            "credentials": [
+                {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
+            ]
+        },
         "modelEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}],
         "feedbackKey": {"secret": "feedback", "key": "key"},
         "imagePullSecrets": [{"name": "pull"}],

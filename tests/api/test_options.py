@@ -17,7 +17,7 @@ import yaml
 from rollout_cli.__main__ import run
 from rollout_cli.app import app
 from rollout_cli.exit_codes import Exit
-from rollout_cli.view.terminal import Output
+from rollout_cli.output_format import Output
 from rollout_operator.domain.api.status import Phase, Status
 from tests.support.api_client import ApiClient, wait_for
 from tests.support.fake_kubelet import KubeletThread

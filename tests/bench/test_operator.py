@@ -20,7 +20,7 @@ REQUESTS = {
 }
 """Of one promotion in three steps, from the change of modelUri to Promoted.
 
-docs/guides/many-rollouts.md says what each is for.
+docs/contributing/benchmarks/operator.md says what each is for.
 """
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout_operator.controller.reconcile import signing_key
+from rollout_operator.desired.environment import signing_key
 from rollout_operator.domain.api.names import APPLIED
 from tests.support.api_client import AsyncApiClient
 from tests.support.kinds import KINDS, Lists, Object

@@ -15,11 +15,12 @@ import aiohttp
 import kopf
 
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.controller.reconcile import Ports, reconcile
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.reconcile import reconcile
 from rollout_operator.controller.verdict_writeback import VerdictWriteback
 from rollout_operator.controller.watch_health import LONGEST_UNSEEN, OVERDUE
 from rollout_operator.errors import CallFailed
-from rollout_operator.handlers import Shell
+from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.faults.audit import Audit, broken, end_state
 from tests.faults.proxy import STALE, Fault, Proxy
@@ -352,7 +353,7 @@ class Telling:
                 if kind == "ModelRollout":
                     self.shell.gone(key, uid)
                 else:
-                    store.drop(kind, key, name, uid)
+                    store.remove(kind, key, name, uid)
 
     def _start(self) -> None:
         """A new process: nothing is remembered."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rollout_operator.adapters.kubernetes_api import TIMEOUT
+from rollout_operator.adapters.kubernetes_http import TIMEOUT
 from tests.faults.audit import Audit, broken, end_state
 from tests.faults.proxy import Fault, Proxy, kubeconfig
 from tests.faults.stories import NAME, Act, Story, due, kubelet_of, perform

@@ -21,6 +21,7 @@ from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import LoadFailed, first_line
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.parity import TIE, far, ties
 from rollout_model.signature import frame
 
@@ -49,19 +50,19 @@ async def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
     """The verified model and its estimator, fetched anew where it has a URI; raises LoadFailed."""
     try:
         async with asyncio.timeout(settings.load_seconds):
-            folder = settings.model_path or await fetched(settings, str(scratch))
+            folder = settings.files or await fetched(settings, str(scratch))
     except TimeoutError:
         raise LoadFailed(
             f"{settings.model_uri} could not be fetched within {settings.load_seconds:g} s"
         ) from None
-    return await asyncio.to_thread(_read, folder, settings)
+    return await asyncio.to_thread(_read, folder, settings.load_policy)
 
 
-def _read(folder: Path, settings: Settings) -> tuple[Artifact, Any]:
+def _read(folder: Path, policy: LoadPolicy) -> tuple[Artifact, Any]:
     from rollout_model import estimator  # noqa: PLC0415 - scikit-learn is imported where it is asked, and only there
 
-    artifact = verify(folder, settings)
-    return artifact, estimator.load(artifact, settings)
+    artifact = verify(folder, policy)
+    return artifact, estimator.load(artifact, policy)
 
 
 def compared(sample: Sample, artifact: Artifact, model: Any) -> Found:

@@ -20,8 +20,9 @@ from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import LoadFailed, first_line
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
-from rollout_model.serving_plan import ONNX_FILE, Order, Plan, Reply
+from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -46,14 +47,14 @@ async def load(settings: Settings) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         try:
             async with asyncio.timeout(settings.load_seconds):
-                folder = settings.model_path or await fetched(settings, scratch)
-                artifact = await asyncio.to_thread(verify, folder, settings)
+                folder = settings.files or await fetched(settings, scratch)
+                artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
                 plan, onnx = await _conversion(artifact, scratch, settings)
         except TimeoutError:
             raise LoadFailed(
                 f"The model was not loaded within {settings.load_seconds:g} s."
             ) from None
-        return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings)
+        return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings.load_policy)
 
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
@@ -61,8 +62,9 @@ def load_folder(folder: Path, settings: Settings) -> LoadedModel:
     from rollout_inference.loading.prepare_worker import prepare  # noqa: PLC0415 - what it needs takes 150 MiB
 
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
-        plan = prepare(folder, Path(scratch), settings)
-        return _assembled(verify(folder, settings), plan, _onnx(plan, scratch), settings)
+        policy = settings.load_policy
+        plan = prepare(folder, Path(scratch), policy)
+        return _assembled(verify(folder, policy), plan, _onnx(plan, scratch), policy)
 
 
 @asynccontextmanager
@@ -108,10 +110,10 @@ async def _conversion(
                 "the model is not served as converted: columns may be missing, and converters lose"
                 " which way such rows go"
             )
-        except onnx_bundle.NotCarried as failure:
+        except onnx_bundle.NoBundle as failure:
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
-    plan = await _made(Order(str(artifact.folder), scratch, settings.model_dump_json(), why))
+    plan = await _made(PrepareRequest(str(artifact.folder), scratch, settings.load_policy, why))
     return plan, await asyncio.to_thread(_onnx, plan, scratch)
 
 
@@ -164,18 +166,18 @@ def _mib(size: int) -> int:
     return size // memory.MIB
 
 
-async def _made(order: Order) -> Plan:
+async def _made(request: PrepareRequest) -> Plan:
     """A plan by a process that converts; where that may not be or dies, by one that only reads the
     model. Raises LoadFailed.
     """
-    if not order.unconverted:
+    if not request.unconverted:
         try:
-            return await _prepared(order)
+            return await _prepared(request)
         except _Died as died:
-            order = msgspec.structs.replace(order, unconverted=f"not converted: {died}")
-    log.warning("scikit-learn is to serve: %s", order.unconverted)
+            request = msgspec.structs.replace(request, unconverted=f"not converted: {died}")
+    log.warning("scikit-learn is to serve: %s", request.unconverted)
     try:
-        return await _prepared(order)
+        return await _prepared(request)
     except _Died as died:
         raise LoadFailed(f"The model could not be read: {died}") from died
 
@@ -184,13 +186,13 @@ class _Died(Exception):
     """A process ended without an answer, and how."""
 
 
-async def _prepared(order: Order) -> Plan:
+async def _prepared(request: PrepareRequest) -> Plan:
     """Raises _Died, and LoadFailed where the model itself is what is wrong."""
     async with child("loading.prepare_worker") as process:
-        said, _ = await process.communicate(msgspec.json.encode(order) + b"\n")
+        said, _ = await process.communicate(msgspec.json.encode(request) + b"\n")
     if not said:
         raise _Died(ended(process))
-    reply = msgspec.json.decode(said, type=Reply)
+    reply = msgspec.json.decode(said, type=PrepareReply)
     if reply.plan is None:
         raise LoadFailed(reply.refused)
     return reply.plan
@@ -208,14 +210,14 @@ def ended(process: Process) -> str:
 
 def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
     return (
-        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.shape)
-        if plan.shape is not None
+        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.onnx_input)
+        if plan.onnx_input is not None
         else None
     )
 
 
 def _assembled(
-    artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, settings: Settings
+    artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, policy: LoadPolicy
 ) -> LoadedModel:
     if onnx is not None:
         runtime: Runtime = onnx
@@ -223,7 +225,7 @@ def _assembled(
         from rollout_model import estimator  # noqa: PLC0415
 
         runtime = SklearnRuntime(
-            estimator.load(artifact, settings), artifact.signature, method=artifact.method
+            estimator.load(artifact, policy), artifact.signature, method=artifact.method
         )
     example = (artifact.example or [[0.0] * artifact.signature.width])[0]
     signature = _closed(artifact.signature, runtime, example)

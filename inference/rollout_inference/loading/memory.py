@@ -1,6 +1,6 @@
 """What a model will need of the pod's memory, by the sizes of its files, and what the pod may have.
 
-Factors of trees are measured (docs/reference/http-api.md, Memory), on forests of 100 to 1,000
+Factors of trees are measured (docs/operations/model-pods.md, Memory), on forests of 100 to 1,000
 trees: anonymous memory, which is what a limit counts in the end. The others are estimates on the
 safe side.
 """

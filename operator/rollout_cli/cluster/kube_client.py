@@ -4,15 +4,13 @@ few calls. Plain dicts in and out.
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import urllib3
 from kubernetes import client, config
 
+from rollout_cli.api.kubernetes import Object, Query
 from rollout_cli.exit_codes import Absent, Refused, Unreachable, WrongUsage
-from rollout_operator.domain.api.names import GROUP, PLURAL, VERSION
 
 TIMEOUT = 10.0
 FIELD_MANAGER = "kubectl-modelrollout"
@@ -22,24 +20,18 @@ SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/
 # either.
 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
-Object = dict[str, Any]
-Query = Mapping[str, str]
 
-
-class Access:
-    """One connection to an API server, as the user of a kubeconfig or as a pod's service account.
-
-    Every call ends within 10 s and raises Absent (404), Refused (401, 403 and other 4xx) or
-    Unreachable.
-    """
+class KubeClient:
+    """A KubeApi, as the user of a kubeconfig or as a pod's service account."""
 
     def __init__(self, api: client.ApiClient, namespace: str) -> None:
-        self._api, self.namespace = api, namespace
+        self._api = api
+        self.namespace: str = namespace
 
     @classmethod
     def connect(
         cls, kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None
-    ) -> "Access":
+    ) -> "KubeClient":
         """Log in by `kubeconfig` (else KUBECONFIG, else ~/.kube/config, else as the pod that this
         runs in); exec plugins included.
         """
@@ -79,7 +71,7 @@ class Access:
         )
 
     @classmethod
-    def _in_cluster(cls, namespace: str | None) -> "Access":
+    def _in_cluster(cls, namespace: str | None) -> "KubeClient":
         settings = client.Configuration()
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         return cls(
@@ -168,16 +160,6 @@ class Access:
             raise Unreachable(
                 f"The cluster {self._api.configuration.host} did not answer: {_said(failure)}."
             ) from failure
-
-
-def rollouts_path(namespace: str = "", name: str = "") -> str:
-    """Where ModelRollouts live in the API; namespace "" for all."""
-    place = (
-        f"/apis/{GROUP}/{VERSION}"
-        + (f"/namespaces/{namespace}" if namespace else "")
-        + f"/{PLURAL}"
-    )
-    return f"{place}/{name}" if name else place
 
 
 def _said(failure: BaseException) -> str:

@@ -3,112 +3,23 @@
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
-from rollout_cli.cluster.kube_client import Access, Object
-from rollout_cli.exit_codes import Failure, Refused, Unreachable, WrongUsage
-from rollout_operator.domain.api.spec import Metric
-from rollout_operator.domain.gates.promql import Snapshot, query, read
-from rollout_operator.domain.observed import MetricsUnreachable
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.operator_deployment import OPERATOR, variables
+from rollout_cli.api.prometheus import Prometheus
+from rollout_cli.exit_codes import Refused, Unreachable, WrongUsage
 
 TIMEOUT = 10.0
 VARIABLE, TOKEN = "MODELROLLOUT_PROMETHEUS", "MODELROLLOUT_PROMETHEUS_TOKEN"
-OPERATOR = "app.kubernetes.io/name=rollout-operator"
 SERVICE = re.compile(r"(?P<namespace>[a-z0-9-]+)/(?P<name>[a-z0-9-]+):(?P<port>[a-z0-9-]+)")
 INSIDE = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)(\.svc(\..+)?)?")
 
-Labels = Mapping[str, str]
-Ask = Callable[[str, Mapping[str, str]], tuple[int, bytes]]
-"""GET of an API path of Prometheus: status and body. Raises Unreachable."""
 
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """One series over time."""
-
-    labels: Labels
-    points: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Prometheus:
-    """Asks one Prometheus; `place` says which, for people."""
-
-    place: str
-    ask: Ask
-
-    def snapshot(
-        self, metric: Metric, window: float, namespace: str, revision: str
-    ) -> Snapshot | MetricsUnreachable:
-        """What the operator sees of one revision, by its own query; a Prometheus that does not
-        answer is an answer too.
-
-        window: how far it looks back, in seconds.
-        """
-        try:
-            return read(
-                *self.ask(
-                    "query",
-                    {"query": query(metric, window, namespace=namespace, revision=revision)},
-                )
-            )
-        except Unreachable as failure:
-            return MetricsUnreachable(str(failure))
-
-    def instant(self, expression: str) -> list[tuple[Labels, float]]:
-        """The series of an instant vector. Raises Unreachable."""
-        return [
-            (one["metric"], float(one["value"][1]))
-            for one in self._result("query", {"query": expression}, "vector")
-        ]
-
-    def matrix(self, expression: str, start: float, end: float, step: float) -> list[Range]:
-        """Series over time; times in Unix seconds. Raises Unreachable."""
-        asked = {
-            "query": expression,
-            "start": f"{start:.3f}",
-            "end": f"{end:.3f}",
-            "step": f"{step:.3f}",
-        }
-        return [
-            Range(one["metric"], tuple((float(at), float(value)) for at, value in one["values"]))
-            for one in self._result("query_range", asked, "matrix")
-        ]
-
-    def values_of(self, label: str) -> list[str]:
-        """All values of a label; of `__name__`, the names of all series. Raises Unreachable."""
-        status, body = self.ask(f"label/{label}/values", {})
-        return [str(one) for one in self._data(status, body)]
-
-    def _result(self, path: str, asked: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
-        status, body = self.ask(path, asked)
-        data = self._data(status, body)
-        if not isinstance(data, dict) or data.get("resultType") != kind:
-            raise Unreachable(
-                f"{self.place} answered with something else than a {kind}; is it Prometheus?"
-            )
-        found: list[dict[str, Any]] = data["result"]
-        return found
-
-    def _data(self, status: int, body: bytes) -> Any:
-        try:
-            reply = json.loads(body)
-            if reply["status"] != "success":
-                raise Failure(f"Prometheus refuses the query: {reply.get('error', '')}")
-            return reply["data"]
-        except (ValueError, KeyError, TypeError) as failure:
-            said = body[:200].decode(errors="replace").strip()
-            raise Unreachable(
-                f"{self.place} answered HTTP {status}, which is not Prometheus: {said}"
-            ) from failure
-
-
-def find(access: Access | None, given: str | None) -> Prometheus:
+def find(kube: KubeApi | None, given: str | None) -> Prometheus:
     """The Prometheus that `given` names, else the environment, else the one that the operator in
     the cluster uses.
 
@@ -116,13 +27,13 @@ def find(access: Access | None, given: str | None) -> Prometheus:
     """
     named = given or os.environ.get(VARIABLE, "")
     if named:
-        return _named(access, named)
-    if access is None:
+        return _named(kube, named)
+    if kube is None:
         raise Unreachable(f"No Prometheus is named: give --prometheus, or set {VARIABLE}.")
-    return _of_operator(access)
+    return _of_operator(kube)
 
 
-def _named(access: Access | None, named: str) -> Prometheus:
+def _named(kube: KubeApi | None, named: str) -> Prometheus:
     if named.startswith(("http://", "https://")):
         return by_url(named)
     if (service := SERVICE.fullmatch(named)) is None:
@@ -130,26 +41,18 @@ def _named(access: Access | None, named: str) -> Prometheus:
             f"--prometheus {named!r} cannot be read: write http://HOST:PORT, or"
             " NAMESPACE/SERVICE:PORT for a Service of the cluster."
         )
-    if access is None:
+    if kube is None:
         raise WrongUsage(f"--prometheus {named} is a Service of a cluster: write a URL here.")
-    return by_service(access, service["namespace"], service["name"], service["port"])
+    return by_service(kube, service["namespace"], service["name"], service["port"])
 
 
-def variables(deployment: Object) -> dict[str, str]:
-    """What a Deployment sets in its pods' environment; without what is empty, or comes from
-    elsewhere.
-    """
-    containers = deployment["spec"]["template"]["spec"]["containers"]
-    return {v["name"]: v["value"] for c in containers for v in c.get("env", ()) if v.get("value")}
-
-
-def _of_operator(access: Access) -> Prometheus:
+def _of_operator(kube: KubeApi) -> Prometheus:
     """As the operator reaches it: a Service's URL goes through the API server's proxy, any other as
     it is.
     """
     hint = f"give --prometheus URL or NAMESPACE/SERVICE:PORT, or set {VARIABLE}"
     try:
-        deployments = access.items("/apis/apps/v1/deployments", OPERATOR)
+        deployments = kube.items("/apis/apps/v1/deployments", OPERATOR)
     except Refused as refused:
         raise Unreachable(
             f"You may not read the operator's Deployment, which names its Prometheus: {hint}."
@@ -173,7 +76,7 @@ def _of_operator(access: Access) -> Prometheus:
         (inside["name"], inside["namespace"]) if inside else (parts.hostname or "", namespace)
     )
     return by_service(
-        access,
+        kube,
         home,
         name,
         port,
@@ -183,14 +86,14 @@ def _of_operator(access: Access) -> Prometheus:
 
 
 def by_service(  # noqa: PLR0917
-    access: Access, namespace: str, name: str, port: str, scheme: str = "", prefix: str = ""
+    kube: KubeApi, namespace: str, name: str, port: str, scheme: str = "", prefix: str = ""
 ) -> Prometheus:
     """Through the API server: whoever may `get services/proxy` needs no port-forward."""
     root = f"/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy{prefix}/api/v1"
     place = f"Prometheus (Service {namespace}/{name}:{port})"
 
     def ask(path: str, asked: Mapping[str, str]) -> tuple[int, bytes]:
-        status, body = access.raw(f"{root}/{path}", asked)
+        status, body = kube.raw(f"{root}/{path}", asked)
         if status in {401, 403}:
             raise Unreachable(
                 f"You may not reach {place} through the API server (get services/proxy): ask for"

@@ -2,42 +2,47 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rollout_cli.cluster.kube_client import Access
+from rollout_cli.api.rollout import Rollout
+from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.prometheus import find
-from rollout_cli.cluster.rollout import Rollout, read, read_all
+from rollout_cli.cluster.rollouts import read, read_all
 from rollout_cli.doctor import all_checks
-from rollout_cli.doctor.finding import Finding, Level, plain
+from rollout_cli.doctor.check_result import CheckResult, Level, plain
 from rollout_cli.exit_codes import Exit
-from rollout_cli.view.terminal import Output, console, dump, for_programs, marks
+from rollout_cli.output_format import Output, for_programs
+from rollout_cli.view.terminal import console, dump, marks
 
 STYLES = {Level.GOOD: "green", Level.UNKNOWN: "dim", Level.WARNING: "yellow", Level.BAD: "red"}
 
 
-def run(  # noqa: PLR0917
-    name: str | None,
-    everywhere: bool,
-    output: Output | None,
-    prometheus: str | None,
-    kubeconfig: str | None,
-    context: str | None,
-    namespace: str | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The command line."""
+
+    name: str | None
+    everywhere: bool
+    output: Output | None
+    prometheus: str | None
+
+
+def run(connection: Connection, request: Request) -> None:
     """Do it; exit 1 where something does not work."""
-    output = for_programs("doctor", output)
-    access = Access.connect(kubeconfig, context, namespace)
+    output = for_programs("doctor", request.output)
+    kube = connection.open()
     out = console()
 
     def rollouts() -> Sequence[Rollout]:
-        return [read(access, name)] if name else read_all(access, everywhere)
+        return [read(kube, request.name)] if request.name else read_all(kube, request.everywhere)
 
-    found: list[Finding] = []
-    for finding in all_checks(access, lambda: find(access, prometheus), rollouts):
+    found: list[CheckResult] = []
+    for finding in all_checks(kube, lambda: find(kube, request.prometheus), rollouts):
         found.append(finding)
         if output is None:
             out.print(_line(finding, out))
@@ -49,7 +54,7 @@ def run(  # noqa: PLR0917
         raise typer.Exit(Exit.ROLLED_BACK)
 
 
-def _line(finding: Finding, out: Console) -> Table:
+def _line(finding: CheckResult, out: Console) -> Table:
     signs = marks(out)
     mark = {Level.GOOD: signs.good, Level.BAD: signs.bad, Level.WARNING: "!"}.get(
         finding.level, signs.waiting
@@ -68,7 +73,7 @@ def _line(finding: Finding, out: Console) -> Table:
     return grid
 
 
-def _sum(found: Sequence[Finding], out: Console) -> None:
+def _sum(found: Sequence[CheckResult], out: Console) -> None:
     counted = Counter(f.level for f in found)
     words = {
         Level.BAD: "does not work",

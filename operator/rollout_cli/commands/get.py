@@ -8,14 +8,18 @@ from datetime import UTC, datetime
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from rollout_cli.cluster.kube_client import Access
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.rollout import Rollout, bare_name
+from rollout_cli.api.snapshot import Snapshot
+from rollout_cli.cluster.connection import Connection
+from rollout_cli.cluster.poller import Poller
 from rollout_cli.cluster.prometheus import find
-from rollout_cli.cluster.rollout import Rollout, bare, read, read_all
-from rollout_cli.cluster.snapshot import Look, Watcher
+from rollout_cli.cluster.rollouts import read, read_all
 from rollout_cli.exit_codes import Unreachable, WrongUsage
-from rollout_cli.view.rollout_view import picture, said
+from rollout_cli.output_format import Output
+from rollout_cli.view.rollout_view import picture, summary
 from rollout_cli.view.table import table
-from rollout_cli.view.terminal import Output, console, dump, marks
+from rollout_cli.view.terminal import console, dump, marks
 from rollout_operator.domain.api.names import GROUP, KIND, PLURAL
 
 PAUSE = 1.0
@@ -35,9 +39,7 @@ class Request:
     prometheus: str | None
 
 
-def run(
-    request: Request, kubeconfig: str | None, context: str | None, namespace: str | None
-) -> None:
+def run(connection: Connection, request: Request) -> None:
     """Do it."""
     if request.name and request.everywhere:
         raise WrongUsage("A name and -A do not go together: name the namespace with -n instead.")
@@ -47,21 +49,21 @@ def run(
             f"-w and -o {request.output} do not go together: `kubectl get {PLURAL} -w -o json`"
             " gives one object after the other."
         )
-    access = Access.connect(kubeconfig, context, namespace)
+    kube = connection.open()
     out = console()
     if machine and request.output is not None:
-        out.out(_plain(access, request, request.output), highlight=False)
+        out.out(_plain(kube, request, request.output), highlight=False)
     elif request.name and (
         request.output is not Output.WIDE or (request.watch and not out.is_terminal)
     ):
-        _one(access, request, bare(request.name), out)
+        _one(kube, request, bare_name(request.name), out)
     else:
-        _all(access, request, out)
+        _all(kube, request, out)
 
 
-def _plain(access: Access, request: Request, output: Output) -> str:
+def _plain(kube: KubeApi, request: Request, output: Output) -> str:
     """For programs: the objects as the API has them."""
-    found = [read(access, request.name)] if request.name else read_all(access, request.everywhere)
+    found = [read(kube, request.name)] if request.name else read_all(kube, request.everywhere)
     if output is Output.NAME:
         return "\n".join(f"modelrollout.{GROUP}/{one.name}" for one in found)
     if request.name:
@@ -77,33 +79,32 @@ def _plain(access: Access, request: Request, output: Output) -> str:
     )
 
 
-def _one(access: Access, request: Request, name: str, out: Console) -> None:
-    watcher = _watcher(access, request)
+def _one(kube: KubeApi, request: Request, name: str, out: Console) -> None:
+    poller = _poller(kube, request)
     width = None if out.is_terminal else PICTURE_WIDTH
 
-    def drawn(look: Look) -> RenderableType:
-        return picture(look, width or out.width, marks(out))
+    def drawn(snapshot: Snapshot) -> RenderableType:
+        return picture(snapshot, width or out.width, marks(out))
 
-    look = watcher.look(name)
+    snapshot = poller.poll(name)
     if request.watch and out.is_terminal:
-        _live(lambda: drawn(watcher.look(name)), drawn(look), out)
+        _live(lambda: drawn(poller.poll(name)), drawn(snapshot), out)
     elif request.watch:
-        _lines(watcher, look, out)
+        _lines(poller, snapshot, out)
     else:
-        out.print(drawn(look), width=width)
+        out.print(drawn(snapshot), width=width)
 
 
-def _all(access: Access, request: Request, out: Console) -> None:
+def _all(kube: KubeApi, request: Request, out: Console) -> None:
     def rollouts() -> list[Rollout]:
-        return (
-            [read(access, request.name)] if request.name else read_all(access, request.everywhere)
-        )
+        return [read(kube, request.name)] if request.name else read_all(kube, request.everywhere)
 
     def drawn() -> RenderableType:
         found = rollouts()
         if not found:
-            place = "" if request.everywhere else f" in namespace {access.namespace}"
-            return f"No {KIND}s{place}.{'' if request.everywhere else ' Look in all namespaces with -A.'}"
+            if request.everywhere:
+                return f"No {KIND}s."
+            return f"No {KIND}s in namespace {kube.namespace}. Look in all namespaces with -A."
         return table(
             found, datetime.now(UTC), marks(out), request.everywhere, request.output is Output.WIDE
         )
@@ -118,14 +119,14 @@ def _all(access: Access, request: Request, out: Console) -> None:
         out.print(drawn())
 
 
-def _watcher(access: Access, request: Request) -> Watcher:
+def _poller(kube: KubeApi, request: Request) -> Poller:
     """Without Prometheus the picture only lacks the past; but one that was named and is wrong is an
     error.
     """
     try:
-        return Watcher(access, find(access, request.prometheus))
+        return Poller(kube, find(kube, request.prometheus))
     except Unreachable as nobody:
-        return Watcher(access, None, str(nobody))
+        return Poller(kube, None, str(nobody))
 
 
 def _live(draw: Callable[[], RenderableType], first: RenderableType, out: Console) -> None:
@@ -141,17 +142,17 @@ def _live(draw: Callable[[], RenderableType], first: RenderableType, out: Consol
                 out.print(f"{datetime.now():%H:%M:%S} {failure}", style="yellow")
 
 
-def _lines(watcher: Watcher, look: Look, out: Console) -> None:
+def _lines(poller: Poller, snapshot: Snapshot, out: Console) -> None:
     """Where nobody looks at a terminal: a line for every change."""
     before = ""
     while True:
-        status = look.rollout.status
-        line = f"attempt {status.attempt}  {status.phase}  {status.weight} %  {said(look)}"
+        status = snapshot.rollout.status
+        line = f"attempt {status.attempt}  {status.phase}  {status.weight} %  {summary(snapshot)}"
         if line != before:
-            out.out(f"{look.now:%H:%M:%S}  {line}", highlight=False)
+            out.out(f"{snapshot.now:%H:%M:%S}  {line}", highlight=False)
             before = line
         time.sleep(PAUSE)
         try:
-            look = watcher.look(look.rollout.name)
+            snapshot = poller.poll(snapshot.rollout.name)
         except Unreachable as failure:
             out.out(f"{datetime.now(UTC):%H:%M:%S}  {failure}", highlight=False)

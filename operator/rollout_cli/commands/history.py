@@ -5,24 +5,20 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
-from rollout_cli.cluster.kube_client import Access
-from rollout_cli.cluster.rollout import Rollout, read
+from rollout_cli.api.rollout import Rollout
+from rollout_cli.cluster.connection import Connection
+from rollout_cli.cluster.rollouts import read
+from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.formatting import OF_VERDICT, Marks, ago, of_verdict, span
-from rollout_cli.view.terminal import Output, console, dump, for_programs, marks
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS
+from rollout_cli.view.terminal import console, dump, marks
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS
 
 
-def run(
-    name: str,
-    output: Output | None,
-    kubeconfig: str | None,
-    context: str | None,
-    namespace: str | None,
-) -> None:
+def run(connection: Connection, name: str, output: Output | None) -> None:
     """Do it."""
     output = for_programs("history", output)
-    access = Access.connect(kubeconfig, context, namespace)
-    rollout = read(access, name)
+    kube = connection.open()
+    rollout = read(kube, name)
     out = console()
     if output is not None:
         out.out(dump(rollout.raw.get("status", {}).get("history", []), output), highlight=False)

@@ -4,9 +4,11 @@ operator took it.
 
 import time
 
-from rollout_cli.cluster.commands_patch import Verb, order, reverted_by
-from rollout_cli.cluster.kube_client import Access, rollouts_path
-from rollout_cli.cluster.rollout import Rollout, read
+from rollout_cli.api.commands_patch import Verb, command_patch, reverted_by
+from rollout_cli.api.kubernetes import KubeApi, rollouts_path
+from rollout_cli.api.rollout import Rollout
+from rollout_cli.cluster.connection import Connection
+from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Unreachable
 from rollout_cli.view.terminal import console
 
@@ -14,26 +16,19 @@ PATIENCE, PAUSE = 30.0, 0.2
 """Seconds: for the operator to react, between two looks."""
 
 
-def run(  # noqa: PLR0917
-    verb: str,
-    name: str,
-    forget_evidence: bool,
-    kubeconfig: str | None,
-    context: str | None,
-    namespace: str | None,
-) -> None:
+def run(connection: Connection, verb: str, name: str, forget_evidence: bool = False) -> None:
     """Do it. Raises Refused where the operator would do nothing, Unreachable where it does not
     react.
     """
-    access = Access.connect(kubeconfig, context, namespace)
-    rollout = read(access, name)
-    asked = order(Verb(verb), rollout, forget_evidence)
-    access.patch(rollouts_path(rollout.namespace, rollout.name), asked.patch)
+    kube = connection.open()
+    rollout = read(kube, name)
+    command = command_patch(Verb(verb), rollout, forget_evidence)
+    kube.patch(rollouts_path(rollout.namespace, rollout.name), command.patch)
     out = console()
-    out.print(asked.sentence, soft_wrap=True)
+    out.print(command.sentence, soft_wrap=True)
     if verb in {Verb.PAUSE, Verb.RESUME}:
         out.print(reverted_by(rollout), style="yellow", soft_wrap=True)
-    after = _reaction(access, rollout)
+    after = _reaction(kube, rollout)
     if after is None:
         raise Unreachable(
             f"The operator has not reacted for {PATIENCE:.0f} s. The command stays; `kubectl"
@@ -43,12 +38,12 @@ def run(  # noqa: PLR0917
     out.print(f"{paused}{after.status.phase}: {after.status.message}", style="dim", soft_wrap=True)
 
 
-def _reaction(access: Access, before: Rollout) -> Rollout | None:
+def _reaction(kube: KubeApi, before: Rollout) -> Rollout | None:
     """The rollout once the operator has answered the command; None where it has not in time."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        now = read(access, before.name)
-        if now.seen and _answer(now) != _answer(before):
+        now = read(kube, before.name)
+        if now.is_observed and _answer(now) != _answer(before):
             return now
         time.sleep(PAUSE)
     return None

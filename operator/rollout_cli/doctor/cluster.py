@@ -3,19 +3,19 @@
 import json
 from collections.abc import Iterator
 
-from rollout_cli.cluster.kube_client import Access, Object
-from rollout_cli.doctor.finding import Finding, bad, good, warning
+from rollout_cli.api.kubernetes import KubeApi, Object
+from rollout_cli.doctor.check_result import CheckResult, bad, good, warning
 from rollout_cli.exit_codes import Absent
 from rollout_operator.crd import crd
 from rollout_operator.domain.api.names import GROUP, KIND, PLURAL, VERSION
 
 
-def cluster(access: Access) -> Iterator[Finding]:
+def check_cluster(kube: KubeApi) -> Iterator[CheckResult]:
     """The API server and the definition of ModelRollouts in it."""
-    version = access.get("/version")
+    version = kube.get("/version")
     yield good("cluster", f"Kubernetes {version.get('gitVersion', '?')} answers")
     try:
-        access.get(f"/apis/{GROUP}/{VERSION}")
+        kube.get(f"/apis/{GROUP}/{VERSION}")
     except Absent:
         yield bad(
             "definition",
@@ -23,7 +23,7 @@ def cluster(access: Access) -> Iterator[Finding]:
             "install the operator's chart, or `kubectl apply -f crds/`",
         )
         return
-    installed = access.get(
+    installed = kube.get(
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
     )
     ours = json.loads(json.dumps(crd()))["spec"]["versions"][0]["schema"]
@@ -44,7 +44,7 @@ def cluster(access: Access) -> Iterator[Finding]:
         )
 
 
-def your_rights(access: Access) -> Iterator[Finding]:
+def check_user_rights(kube: KubeApi) -> Iterator[CheckResult]:
     """What the user of this tool may do."""
     asked = [
         ("see rollouts", "list", GROUP, PLURAL, ""),
@@ -54,22 +54,22 @@ def your_rights(access: Access) -> Iterator[Finding]:
         ("reach Prometheus through the API server", "get", "", "services", "proxy"),
     ]
     lacking = [
-        name for name, *attributes in asked if not may(access, access.namespace, *attributes)
+        name for name, *attributes in asked if not is_allowed(kube, kube.namespace, *attributes)
     ]
     if lacking:
         todo = (
-            f"ask for the role edit in {access.namespace}; for Prometheus, for get services/proxy,"
+            f"ask for the role edit in {kube.namespace}; for Prometheus, for get services/proxy,"
             " or give --prometheus URL"
         )
         yield warning(
-            "your rights", f"you may not {', '.join(lacking)} in namespace {access.namespace}", todo
+            "your rights", f"you may not {', '.join(lacking)} in namespace {kube.namespace}", todo
         )
     else:
-        yield good("your rights", f"you may see and steer rollouts in namespace {access.namespace}")
+        yield good("your rights", f"you may see and steer rollouts in namespace {kube.namespace}")
 
 
-def may(  # noqa: PLR0917
-    access: Access,
+def is_allowed(  # noqa: PLR0917
+    kube: KubeApi,
     namespace: str,
     verb: str,
     group: str,
@@ -94,7 +94,5 @@ def may(  # noqa: PLR0917
     if user:
         body["spec"]["user"] = user
     return bool(
-        access.create(f"/apis/authorization.k8s.io/v1/{kind.lower()}s", body)["status"].get(
-            "allowed"
-        )
+        kube.create(f"/apis/authorization.k8s.io/v1/{kind.lower()}s", body)["status"].get("allowed")
     )

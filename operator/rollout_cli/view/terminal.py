@@ -3,28 +3,18 @@
 import io
 import json
 import sys
-from enum import StrEnum
 from typing import Any
 
 import yaml
 from rich.console import Console
 
-from rollout_cli.exit_codes import WrongUsage
+from rollout_cli.output_format import Output
 from rollout_cli.view.formatting import PLAIN, PRETTY, Marks
 
 PIPE_WIDTH = 200
 """Columns where there is no terminal: wide enough that nothing a program may want to read is
 wrapped.
 """
-
-
-class Output(StrEnum):
-    """What `-o` takes."""
-
-    JSON = "json"
-    YAML = "yaml"
-    NAME = "name"
-    WIDE = "wide"
 
 
 def console(stderr: bool = False) -> Console:
@@ -46,15 +36,6 @@ def console(stderr: bool = False) -> Console:
 def marks(of: Console) -> Marks:
     """The signs that this console can show."""
     return PRETTY if of.encoding.lower().startswith("utf") else PLAIN
-
-
-def for_programs(command: str, output: Output | None) -> Output | None:
-    """JSON or YAML where a program reads; None where a person does. Raises WrongUsage for what this
-    command does not print.
-    """
-    if output in {Output.NAME, Output.WIDE}:
-        raise WrongUsage(f"{command} prints no {output}: write -o json or -o yaml.")
-    return output
 
 
 def dump(value: Any, output: Output) -> str:

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
+
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.controller.cache import Child, Key, Store, rollout_of
+from rollout_operator.controller.cache import CachedObject, Store, content_json
+from rollout_operator.controller.pass_memory import PassMemory
+from rollout_operator.controller.raw_objects import Key, event_of, key_of, rollout_of
 from rollout_operator.desired.common import Manifest
-from rollout_operator.desired.diff import signed
+from rollout_operator.desired.diff import comparable, made_of, matches, signed
 from rollout_operator.domain.api.names import KIND
 from rollout_operator.errors import Conflict, Foreign, Gone
 
@@ -18,8 +22,6 @@ DELETED_IN_ORDER = ("Ingress", "HTTPRoute", "Service", "Deployment", "NetworkPol
 """Routes go before what they lead to. What is never unwanted once it is there (a
 PodDisruptionBudget) is not among them.
 """
-
-
 PROVEN_FOR = 3.0
 """Seconds for which a ModelRollout that was the newest is taken for the newest: a process may stand
 still, and not know it.
@@ -28,86 +30,125 @@ still, and not know it.
 
 @dataclass(slots=True)
 class WriteGuard:
-    """The ModelRollout that a pass has its objects follow, and since when it is known to be the
-    newest (none: not yet).
-    """
+    """Lets a reconcile write only as long as the ModelRollout that it decided on is the newest."""
 
     seen: Mapping[str, Any]
+    """The ModelRollout that the objects are to follow."""
     store: Store
     cluster: Cluster
+    memory: PassMemory
     proven: float | None = None
+    """When it was last known to be the newest, by `clock`; None: not yet."""
     clock: Callable[[], float] = time.monotonic
+
+    @property
+    def key(self) -> Key:
+        """The ModelRollout's key."""
+        return key_of(self.seen["metadata"])
 
     async def ensure_current(self) -> None:
         """Raise Conflict where the ModelRollout has been written since it was seen: objects follow
         the newest status only.
         """
-        asked = self.clock()
-        if self.proven is not None and asked - self.proven < PROVEN_FOR:
+        now = self.clock()
+        if self.proven is not None and now - self.proven < PROVEN_FOR:
             return
         meta = self.seen["metadata"]
-        now = await self.cluster.read(KIND, meta["namespace"], meta["name"])
-        if now["metadata"]["resourceVersion"] != meta["resourceVersion"]:
-            self.store.put_rollout(now)
+        live = await self.cluster.read(KIND, meta["namespace"], meta["name"])
+        if live["metadata"]["resourceVersion"] != meta["resourceVersion"]:
+            self.store.put_rollout(live)
             raise Conflict(f"{meta['namespace']}/{meta['name']} has been written since it was seen")
-        self.proven = asked
+        self.proven = now
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectChange:
-    """One object to apply or, without a manifest, to delete; known: the object as it was seen, None
-    for one to be created.
-    """
+    """One object to apply or to delete."""
 
     kind: str
     name: str
-    known: Child | None
+    known: CachedObject | None
+    """The object as it was seen; None for one to be created."""
     manifest: Manifest | None
+    """What is to be applied; None for an object to be deleted."""
 
 
-def changes(wanted: Iterable[Manifest], live: Iterable[Child], owner: str) -> list[ObjectChange]:
+def changes(
+    wanted: Iterable[Manifest], live: Iterable[CachedObject], owner: str, store: Store
+) -> list[ObjectChange]:
     """What differs from what is wanted: first what is to be applied, in the order given, then what
     is to be deleted.
+
+    owner: uid of the ModelRollout; objects of a former one of its name are not deleted.
     """
-    known = {(c.kind, c.name): c for c in live}
-    found, kept = list[ObjectChange](), set[tuple[str, str]]()
+    by_name = {(o.kind, o.name): o for o in live}
+    to_apply, kept = list[ObjectChange](), set[tuple[str, str]]()
     for manifest in wanted:
         place = manifest["kind"], manifest["metadata"]["name"]
         kept.add(place)
-        one = known.get(place)
-        if one is None or one.deleting or not one.agrees(manifest):
-            found.append(ObjectChange(*place, one, manifest))
+        known = by_name.get(place)
+        if known is None or known.deleting or not is_applied(known, manifest, store):
+            to_apply.append(ObjectChange(*place, known, manifest))
     surplus = [
-        c
-        for p, c in known.items()
-        if p not in kept and c.kind in DELETED_IN_ORDER and c.owner == owner and not c.deleting
+        o
+        for place, o in by_name.items()
+        if place not in kept and o.kind in DELETED_IN_ORDER and o.owner == owner and not o.deleting
     ]
-    surplus.sort(key=lambda c: DELETED_IN_ORDER.index(c.kind))
-    return [*found, *(ObjectChange(c.kind, c.name, c, None) for c in surplus)]
+    surplus.sort(key=lambda o: DELETED_IN_ORDER.index(o.kind))
+    return [*to_apply, *(ObjectChange(o.kind, o.name, o, None) for o in surplus)]
+
+
+def is_applied(known: CachedObject, manifest: Manifest, store: Store) -> bool:
+    """Whether the object says everything that the manifest says, or is what admission made of it.
+
+    What says so is remembered by the hash of the manifest, and its content forgotten. For another
+    manifest it is then applied anew.
+    """
+    manifest_hash = hash(to_json(manifest))
+    if known.applied_hash == manifest_hash:
+        return True
+    if (live := store.content(known)) is None:
+        return False
+    wanted = comparable(manifest)
+    if not matches(live, wanted) and not made_of(live, manifest, wanted):
+        return False
+    known.mark_applied(manifest_hash)
+    return True
+
+
+def keep_applied(key: Key, manifest: Manifest, reply: Mapping[str, Any], store: Store) -> None:
+    """Keep what the API server made of a manifest that this process has just applied.
+
+    Where admission has changed it (a mirror for the image, a sidecar), it is what this cluster
+    makes of the manifest: to apply it again would come to the same, for ever.
+    """
+    kind = manifest["kind"]
+    store.put_object(kind, reply)
+    known = store.find(key, kind, manifest["metadata"]["name"])
+    if known is not None and known.content_hash == hash(content_json(kind, reply)):
+        known.mark_applied(hash(to_json(manifest)))
 
 
 async def carry_out(change: ObjectChange, guard: WriteGuard) -> None:
     """Make one change; raises Conflict where the object is not as it was seen any more, and has it
     read anew then.
     """
-    known, store, cluster = change.known, guard.store, guard.cluster
-    key: Key = guard.seen["metadata"]["namespace"], guard.seen["metadata"]["name"]
+    known, store, cluster, key = change.known, guard.store, guard.cluster, guard.key
     fence = None if known is None else (known.uid, known.version)
     try:
         if change.manifest is not None:
-            store.applied(
-                key,
-                change.manifest,
-                await cluster.apply(signed(change.manifest), fence, guard.ensure_current),
-            )
+            reply = await cluster.apply(signed(change.manifest), fence, guard.ensure_current)
+            guard.memory.wrote(key, event_of(change.kind, reply["metadata"]))
+            keep_applied(key, change.manifest, reply, store)
         elif known is not None and fence is not None:
             await cluster.delete(change.kind, key[0], change.name, fence)
-            store.deleted(key, change.kind, change.name, known.uid)
+            guard.memory.wrote(key, (change.kind, change.name, known.uid))
+            store.remove(change.kind, key, change.name, known.uid)
     except Conflict:
         if known is not None:
-            store.forget(key, change.kind, change.name, known.uid)
-        there = await refresh(change.kind, key[0], change.name, store, cluster)
-        if known is None and there is not None and rollout_of(there) != key:
+            store.remove(change.kind, key, change.name, known.uid)
+        live = await refresh(change.kind, key[0], change.name, store, cluster)
+        if known is None and live is not None and rollout_of(live) != key:
             # It would come to the same for ever, and nobody would know why.
             raise Foreign(
                 f"{change.kind} {change.name} is there already and not this rollout's: rename or"
@@ -123,8 +164,8 @@ async def refresh(
     not exist.
     """
     try:
-        found = await cluster.read(kind, namespace, name)
+        live = await cluster.read(kind, namespace, name)
     except Gone:
         return None
-    store.put(kind, found)
-    return found
+    store.put(kind, live)
+    return live

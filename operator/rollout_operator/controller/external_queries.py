@@ -14,12 +14,9 @@ from rollout_operator.adapters.router_probe import Routers
 from rollout_operator.domain.api.spec import Metric, Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.gates.promql import Snapshot
-from rollout_operator.domain.machine.decide import (
-    beat,
-    interval_since,
-    needs_measurement,
-    needs_resolution,
-)
+from rollout_operator.domain.machine.redirect import needs_resolution
+from rollout_operator.domain.machine.schedule import beat, interval_since
+from rollout_operator.domain.machine.trial import needs_measurement
 from rollout_operator.domain.observed import Answer, Heard, MetricsUnreachable, Resolution
 from rollout_operator.domain.route_probe import Way
 

@@ -12,8 +12,9 @@ import random
 from typing import Any, Protocol
 
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.controller.cache import Event, Key, Store, event_of, rollout_of
+from rollout_operator.controller.cache import Store
 from rollout_operator.controller.foreign_routes import Claims
+from rollout_operator.controller.raw_objects import Key, WatchEvent, event_of, rollout_of
 from rollout_operator.errors import CallFailed, Expired, Gone
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ LONGEST_WAIT = 30.0
 class Wake(Protocol):
     """Has a rollout looked at."""
 
-    def __call__(self, key: Key, event: Event | None = None) -> None:
+    def __call__(self, key: Key, event: WatchEvent | None = None) -> None:
         """event: why; None for what no watch has told."""
 
 
@@ -106,16 +107,18 @@ class Watching:
 
     def _vanished(self, place: tuple[str, str], uid: str, key: Key) -> None:
         """An object was deleted while nobody watched."""
-        self.store.drop(self.kind, key, place[1], uid)
+        self.store.remove(self.kind, key, place[1], uid)
         self.wake(key)
 
     def _gone(self, one: dict[str, Any]) -> None:
-        if self.store.drop_child(self.kind, one):
-            self.wake(rollout_of(one), (self.kind, one["metadata"]["name"], one["metadata"]["uid"]))
+        key, name, uid = rollout_of(one), one["metadata"]["name"], one["metadata"]["uid"]
+        deleted_at = int(one["metadata"]["resourceVersion"])
+        if self.store.remove(self.kind, key, name, uid, deleted_at):
+            self.wake(key, (self.kind, name, uid))
 
     def _seen(self, one: dict[str, Any]) -> None:
         # What this process wrote itself is known already, and nothing new.
-        if self.store.put_child(self.kind, one):
+        if self.store.put_object(self.kind, one):
             self.wake(rollout_of(one), event_of(self.kind, one["metadata"]))
 
 

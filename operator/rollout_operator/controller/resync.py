@@ -13,7 +13,8 @@ from typing import Any
 
 from rollout_operator import metrics
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.controller.cache import Key, Store, concerns, rollout_of
+from rollout_operator.controller.cache import Store
+from rollout_operator.controller.raw_objects import Key, concerns, rollout_of
 from rollout_operator.domain.api.names import KIND
 from rollout_operator.errors import CallFailed, Gone
 
@@ -81,7 +82,7 @@ async def _compare(  # noqa: PLR0917
         if kind == KIND:
             gone(key, uid)
         else:
-            store.drop(kind, key, place[1], uid)
+            store.remove(kind, key, place[1], uid)
             wake(key)
     return missed
 

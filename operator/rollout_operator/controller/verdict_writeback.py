@@ -8,11 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.adapters.model_registry import ModelRegistry
-from rollout_operator.controller.cache import Key
-from rollout_operator.domain.api.names import GROUP
-from rollout_operator.domain.verdicts import Report
-from rollout_operator.errors import CallFailed
+from rollout_operator.controller.raw_objects import Key
+from rollout_operator.domain.api.names import GROUP, KIND
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.verdicts import Report, after
+from rollout_operator.errors import CallFailed, Gone
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,21 @@ Raises CallFailed.
 async def nothing(*_: object) -> list[Report]:
     """For where there is nobody else who would tell the registry anything."""
     return []
+
+
+async def verdicts_after(cluster: Cluster, key: Key, uid: str, attempt: int) -> list[Report]:
+    """Verdicts about a rollout after an attempt, as the API server has it now; none where it is
+    gone. Raises CallFailed.
+    """
+    try:
+        raw = await cluster.read(KIND, *key)
+    except Gone:
+        return []
+    return (
+        after(Status.model_validate(raw["status"]), attempt)
+        if raw["metadata"]["uid"] == uid
+        else []
+    )
 
 
 @dataclass

@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from rollout_operator import metrics
-from rollout_operator.controller.cache import Event, Key
 from rollout_operator.controller.concurrency import Turns
-from rollout_operator.controller.reconcile import Ports, reconcile
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.raw_objects import Key, WatchEvent
+from rollout_operator.controller.reconcile import reconcile
 from rollout_operator.domain.api.names import KIND
 from rollout_operator.errors import CallFailed, Conflict, Gone
 
@@ -50,7 +51,7 @@ class WorkQueue:
         self._due: dict[Key, datetime] = {}
         self._heap: list[tuple[datetime, Key]] = []
         self._running: dict[Key, asyncio.Task[None]] = {}
-        self._again: dict[Key, set[Event | None]] = defaultdict(set)
+        self._again: dict[Key, set[WatchEvent | None]] = defaultdict(set)
         self._failures: dict[Key, tuple[int, datetime]] = {}
         """How often in a row each broken rollout has failed, and until when it backs off."""
         self._changed = asyncio.Event()
@@ -58,7 +59,7 @@ class WorkQueue:
         self.turned = time.monotonic()
         """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
 
-    def enqueue(self, key: Key, event: Event | None = None) -> None:
+    def enqueue(self, key: Key, event: WatchEvent | None = None) -> None:
         """Look at this rollout now; while it is being looked at, once more afterwards, unless the
         event is what the look has written.
         """
@@ -79,6 +80,7 @@ class WorkQueue:
         self._due.pop(key, None)
         self._failures.pop(key, None)
         self._again.pop(key, None)
+        self.ports.memory.forget(key)
         metrics.forget(key)
 
     async def run(self) -> None:
@@ -144,7 +146,7 @@ class WorkQueue:
         finally:
             self._turns.release()
             del self._running[key]
-            news = self._again.pop(key, set()) - self.ports.store.own(key)
+            news = self._again.pop(key, set()) - self.ports.memory.take_own_writes(key)
             if not self.ports.store.has(key):
                 self.forget(key)
             elif news:
@@ -185,7 +187,7 @@ class WorkQueue:
         except Gone:
             if (known := self.ports.store.rollout(key)) is not None:
                 rivals = self.ports.store.rivals(key)
-                self.ports.store.drop_rollout(known)
+                self.ports.store.remove(KIND, key, key[1], known["metadata"]["uid"])
                 for one in rivals:
                     self.enqueue(one)
         except CallFailed as failure:

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways, Manifest, Owner, Split
 from rollout_operator.desired.deployment import deployment
-from rollout_operator.desired.protection import disruption_budget, network_policy
+from rollout_operator.desired.network_policy import network_policy
+from rollout_operator.desired.pod_disruption_budget import pod_disruption_budget
 from rollout_operator.desired.routes import routes
 from rollout_operator.desired.service import candidate_service, stable_service
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
-from rollout_operator.domain.machine.decide import CANDIDATE_RUNS, COMMITTED
+from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 from rollout_operator.domain.route import leads, traffic_of
 
 
@@ -22,12 +24,13 @@ def build(
     gateways: Gateways = NO_GATEWAYS,
     *,
     egress: Egress | None = (DNS,),
+    credentials: Credentials | None = None,
 ) -> list[Manifest]:
     """Every object that should exist, in the order in which it is applied: routes are narrowed
     before pods change.
 
     What is not in the list and belongs to the rollout is to be deleted. egress: whom its pods may
-    connect to, None for everybody.
+    connect to, None for everybody; credentials: what they fetch models with.
     """
     candidate = status.candidate if status.phase in CANDIDATE_RUNS else None
     stable = status.stable
@@ -57,14 +60,15 @@ def build(
     if candidate is not None:
         wanted[candidate.revision] = (candidate, candidate.replicas)
     manifests += [
-        deployment(owner, revision, replicas, environment) for revision, replicas in wanted.values()
+        deployment(owner, revision, replicas, environment, credentials)
+        for revision, replicas in wanted.values()
     ]
     # After all that serves already: while a router, or a webhook, will not have it, it must hold up
     # nothing.
     manifests += not_accepted
     if began:
         # Last, so that it holds up nothing.
-        manifests.append(disruption_budget(owner))
+        manifests.append(pod_disruption_budget(owner))
     return manifests
 
 

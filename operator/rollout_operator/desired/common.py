@@ -71,6 +71,10 @@ class Owner:
         """Labels that select the pods of one revision of this rollout."""
         return {ROLLOUT: self.name, REVISION: revision}
 
+    def pod_selector(self) -> Manifest:
+        """Selects all pods of the rollout, of whatever revision."""
+        return {"matchLabels": {ROLLOUT: self.name}}
+
     def metadata(
         self, name: str, revision: str | None = None, annotations: Mapping[str, str] | None = None
     ) -> Manifest:
@@ -93,3 +97,10 @@ class Owner:
             **({"annotations": dict(annotations)} if annotations else {}),
             "ownerReferences": [reference],
         }
+
+
+def owner_of(raw: Mapping[str, Any]) -> Owner:
+    """The identity of a ModelRollout, by its metadata."""
+    meta = raw["metadata"]
+    shard = (meta.get("labels") or {}).get(SHARD, "")
+    return Owner(meta["uid"], meta["name"], meta["namespace"], shard)

@@ -4,27 +4,44 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
+from rollout_operator.desired import fetch_step
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.domain.api.names import revision_name
 from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.credentials import Credentials
 
 PORT = 8080
 
 
 def deployment(
-    owner: Owner, revision: Revision, replicas: int, environment: Mapping[str, str]
+    owner: Owner,
+    revision: Revision,
+    replicas: int,
+    environment: Mapping[str, str],
+    credentials: Credentials | None = None,
 ) -> Manifest:
-    """Pods that serve exactly this revision; `environment` is the operator's configuration for all
-    model servers.
+    """Pods that serve exactly this revision.
+
+    environment: the operator's configuration for all model servers; credentials: what a step before
+    the server fetches with, None where the server fetches by itself.
     """
     labels = owner.labels(revision.revision)
+    given = environment
+    mounts: list[Manifest] = [fetch_step.TMP]
+    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
+    if credentials is not None:
+        # What it could fetch with, and from where, is not the server's business.
+        asked = {n: v for n, v in environment.items() if n not in fetch_step.ONLY_FETCHING}
+        environment = {**asked, "MODEL_FOLDER": fetch_step.FOLDER}
+        mounts.append({"name": "model", "mountPath": fetch_step.FOLDER, "readOnly": True})
+        volumes += fetch_step.volumes(credentials)
     variables = {
         **environment,
         "MODEL_URI": revision.uri,
         "MODEL_DIGEST": revision.digest,
         "MODEL_REVISION": revision.revision,
         **({"LATENCY_BUCKETS": ",".join(map(repr, revision.buckets))} if revision.buckets else {}),
-        "HOME": "/tmp",  # noqa: S108 - the pod's own emptyDir, the only writable place
+        "HOME": fetch_step.TMP["mountPath"],
     }
     container = {
         "name": "model",
@@ -49,12 +66,8 @@ def deployment(
         # Endpoints are removed while the pod still serves: without the sleep, requests under way to
         # it would fail.
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+        "securityContext": fetch_step.SECURITY,
+        "volumeMounts": mounts,
     }
     return {
         "apiVersion": "apps/v1",
@@ -88,11 +101,26 @@ def deployment(
                         "fsGroup": 65532,
                         "seccompProfile": {"type": "RuntimeDefault"},
                     },
+                    **_fetching(credentials, revision, given),
                     "containers": [container],
-                    "volumes": [{"name": "tmp", "emptyDir": {}}],
+                    "volumes": volumes,
                 },
             },
         },
+    }
+
+
+def _fetching(
+    credentials: Credentials | None, revision: Revision, environment: Mapping[str, str]
+) -> Manifest:
+    """The parts of a pod's spec that fetch with credentials; none where there are none."""
+    if credentials is None:
+        return {}
+    step = fetch_step.container(credentials, revision, environment)
+    account = credentials.service_account
+    return {
+        **({} if account is None else {"serviceAccountName": account}),
+        "initContainers": [step],
     }
 
 

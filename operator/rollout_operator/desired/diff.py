@@ -26,6 +26,8 @@ _BINARY = {
     suffix: str(1024**power)
     for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)
 }
+CONTROLLERS = "deployment.kubernetes.io/"
+"""What a Deployment's controller notes in annotations for itself is no change of the object."""
 LEFT_OVER = frozenset(
     (
         *("tls", "filters", "sectionName"),
@@ -103,6 +105,20 @@ def matches(live: Any, wanted: Any, field: str = "") -> bool:
     return bool(live == wanted) or (
         _amount(wanted) is not None and _amount(live) == _amount(wanted)
     )
+
+
+def comparable(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an object, or of a manifest, that a manifest has a say in."""
+    meta = raw.get("metadata", {})
+    kept = {k: meta[k] for k in ("labels", "annotations", "ownerReferences") if k in meta}
+    annotations = {
+        k: v for k, v in kept.pop("annotations", {}).items() if not k.startswith(CONTROLLERS)
+    }
+    if annotations:
+        kept["annotations"] = annotations
+    part = {"metadata": kept, "spec": raw.get("spec", {})}
+    # Who owns what tells only together with what was applied.
+    return {**part, "owned": owned(raw)} if APPLIED in annotations else part
 
 
 def signed(manifest: Manifest) -> Manifest:

@@ -1,11 +1,8 @@
-"""The HTTPRoute: both Services with their shares, and what its Gateways say of it.
+"""The HTTPRoute: both Services with their shares.
 
 Source: gateway-api.sigs.k8s.io/reference/spec (HTTPRoute, v1). A Gateway answers 503 for the share
 of a Service without endpoints, so a weight above 0 is written only for a candidate that is Ready.
 """
-
-from collections.abc import Mapping
-from typing import Any
 
 from rollout_operator.desired.common import CANDIDATE_HEADER, Gateways, Manifest, Owner, Split
 from rollout_operator.desired.service import HTTP_PORT
@@ -63,45 +60,3 @@ def _backend(name: str, weight: int) -> Manifest:
 def _parent(ref: Manifest, gateways: Gateways) -> Manifest:
     place = {"namespace": gateways.namespace} if gateways.namespace else {}
     return {"group": API, "kind": "Gateway", **place, **ref}
-
-
-def unaccepted(route: Mapping[str, Any]) -> str:
-    """What the Gateways say against an HTTPRoute as the API server has it; "" where all have taken
-    it over as it is now.
-    """
-    generation = route["metadata"].get("generation", 0)
-    answers = (route.get("status") or {}).get("parents") or ()
-    for wanted in route.get("spec", {}).get("parentRefs") or ():
-        said = [
-            _said(a.get("conditions") or (), generation)
-            for a in answers
-            if _same(a.get("parentRef") or {}, wanted)
-        ]
-        if "" not in said:
-            told = next(iter(said), "")
-            return (
-                told
-                or f"no controller has said anything of the Gateway {wanted['name']}; does the Gateway exist, and its class?"
-            )
-    return ""
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(one.get(k) == other.get(k) for k in ("name", "sectionName")) and one.get(
-        "namespace"
-    ) in {other.get("namespace"), None}
-
-
-def _said(conditions: Any, generation: int) -> str:
-    """What one Gateway's conditions say against this generation of the route."""
-    known = {c["type"]: c for c in conditions}
-    for kind in ("Accepted", "ResolvedRefs"):
-        if (one := known.get(kind)) is None or one.get(
-            "observedGeneration", generation
-        ) != generation:
-            return "the Gateway has not taken the HTTPRoute over yet"
-        if one.get("status") != "True":
-            return f"the Gateway says {kind}={one.get('status')}: {one.get('reason', '')} {one.get('message', '')}".strip()[
-                :400
-            ]
-    return ""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.status import Phase, Route, Status, Unrouted
 from rollout_operator.domain.api.traffic import ParentRef, Provider, Traffic, parent
 from rollout_operator.domain.observed import Claim, Observed
@@ -284,8 +283,9 @@ def removal(seen: Observed, head: Route) -> datetime | None:
     """
     if seen.spec is None or head.accepted_at is None or silent(seen):
         return None
-    return max(head.since, head.accepted_at, head.seen_at or head.accepted_at) + parse_duration(
-        seen.spec.traffic.removal_delay
+    return (
+        max(head.since, head.accepted_at, head.seen_at or head.accepted_at)
+        + seen.spec.traffic.removal_delay
     )
 
 
@@ -320,7 +320,7 @@ def _unrouted(seen: Observed, status: Status) -> Unrouted | None:
     if not (said := unaccepted or silent(seen)):
         return None
     since = status.unrouted.since if status.unrouted is not None else seen.now
-    stalled = seen.now >= since + parse_duration(seen.spec.strategy.progress_deadline)
+    stalled = seen.now >= since + seen.spec.strategy.progress_deadline
     others = ", ".join(f"{r.provider} {r.host}{r.path}" for r in former)
     still = f" Until then the former route stays: {others}." if others else ""
     lacks = "is not accepted" if unaccepted else "is accepted and does not answer"
@@ -328,7 +328,7 @@ def _unrouted(seen: Observed, status: Status) -> Unrouted | None:
     return Unrouted(since=since, stalled=stalled, accepted=not unaccepted, message=message[:1000])
 
 
-def looks(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, ...]:
+def requeue_times(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, ...]:
     """When the routes have to be looked at again, all later than now or at once; apart: between
     looks while one is waited for.
     """
@@ -347,7 +347,7 @@ def looks(seen: Observed, status: Status, apart: timedelta) -> tuple[datetime, .
         # A router that begins to answer wakes nobody.
         moments.append(seen.now + asked_apart(head, seen.now))
     if lacks is not None:
-        moments.append(lacks.since + parse_duration(seen.spec.strategy.progress_deadline))
+        moments.append(lacks.since + seen.spec.strategy.progress_deadline)
     if former and (ends := removal(seen, head)) is not None:
         moments.append(ends)
     return tuple(moment for moment in moments if moment > seen.now)

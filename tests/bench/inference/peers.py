@@ -15,8 +15,8 @@ from typing import Any
 import joblib
 
 from rollout_inference.loading.prepare_worker import prepare
-from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
+from rollout_model.load_policy import LoadPolicy
 from rollout_model.serving_plan import ONNX_FILE
 from rollout_trainer.data import load
 from rollout_trainer.evaluate import evaluate
@@ -91,7 +91,7 @@ def models(scratch: Path) -> Models:
     store(folder, model, split, evaluate(model, split))
     bare = fit(split, Recipe(parameters={"n_estimators": 100}))
     joblib.dump(bare, scratch / "model.joblib")
-    plan = prepare(folder, scratch, Settings(model_path=folder))
+    plan = prepare(folder, scratch, LoadPolicy())
     assert plan.runtime == "onnx", plan.reason
     plain = Path(
         shutil.copytree(
@@ -142,8 +142,10 @@ def tensor(rows: list[list[float]]) -> Any:
     }
 
 
-def ours(model: Path) -> Callable[[int, Path], Server]:
-    """Our server for the model in a folder, by a port and a folder for its files."""
+def ours(model: Path, python: str | Path = sys.executable) -> Callable[[int, Path], Server]:
+    """Our server for the model in a folder, by a port and a folder for its files; of the checkout
+    whose Python it is.
+    """
 
     def start(port: int, folder: Path) -> Server:
         env = {
@@ -152,10 +154,12 @@ def ours(model: Path) -> Callable[[int, Path], Server]:
             "PORT": str(port),
             "FEEDBACK_KEY": "bench",
         }
+        if str(python) != sys.executable:
+            env["PYTHONPATH"] = ""  # of this checkout
         env["TERMINATION_LOG"] = str(folder / "termination-log")
         return Server(
             "ours",
-            [sys.executable, "-m", "rollout_inference"],
+            [python, "-m", "rollout_inference"],
             port,
             "/health/",
             env,

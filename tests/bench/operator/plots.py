@@ -1,4 +1,6 @@
-"""Pictures of build/operator.json: cost against the number of rollouts.
+"""Pictures of build/operator.json for docs/contributing/benchmarks/operator.md.
+
+They show cost and time against the number of rollouts.
 
 They stand in docs/guides/many-rollouts.md.
 `python -m tests.bench.operator.plots`

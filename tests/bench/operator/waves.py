@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.machine.decide import beat
+from rollout_operator.domain.machine.schedule import beat
 from tests.bench.operator.process import cpu_seconds
 from tests.bench.operator.record import Request, kinds, share, transgressions, weights
 from tests.bench.operator.stage import AT_REST, NAMESPACE, Stage

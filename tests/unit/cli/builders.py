@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from rollout_cli.cluster.rollout import Rollout
-from rollout_cli.cluster.snapshot import Look, Pod
+from rollout_cli.api.rollout import Rollout
+from rollout_cli.api.snapshot import Pod, Snapshot
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
 from tests.unit.engine.builders import at, spec
@@ -32,12 +32,10 @@ def rollout(
     )
 
 
-def look(of: Rollout, now: float, **changes: Any) -> Look:
-    """A look at it, `now` seconds after the start of the story; what is shown of accuracy begins a
-    minute before.
-    """
+def snapshot(of: Rollout, now: float, **changes: Any) -> Snapshot:
+    """It `now` seconds after the start of the story; accuracy is shown from a minute before."""
     values: dict[str, Any] = {"rollout": of, "now": at(now), "since": at(now - 60)}
-    return Look(**(values | changes))
+    return Snapshot(**(values | changes))
 
 
 def pod(revision: str, trouble: str = "") -> Pod:

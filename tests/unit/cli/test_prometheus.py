@@ -4,8 +4,8 @@ from typing import Any, cast
 
 import pytest
 
+from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.cluster import prometheus
-from rollout_cli.cluster.kube_client import Access
 from rollout_cli.exit_codes import Refused, Unreachable, WrongUsage
 
 EMPTY = (200, b'{"status":"success","data":[]}')
@@ -76,7 +76,7 @@ def test_through_the_api_server(
 ) -> None:
     monkeypatch.delenv(prometheus.VARIABLE, raising=False)
     access = Scripted(url)
-    prometheus.find(cast("Access", access), given).values_of("job")
+    prometheus.find(cast("KubeApi", access), given).values_of("job")
     assert access.asked == [path]
 
 
@@ -97,7 +97,7 @@ def test_by_url(
     given: str | None, env: str, url: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(prometheus.VARIABLE, env)
-    assert "http://" in prometheus.find(cast("Access", Scripted(url)), given).place
+    assert "http://" in prometheus.find(cast("KubeApi", Scripted(url)), given).place
 
 
 NOBODY: dict[str, tuple[Scripted, str | None, type[Exception], str]] = {
@@ -119,7 +119,7 @@ def test_nobody(
 ) -> None:
     monkeypatch.delenv(prometheus.VARIABLE, raising=False)
     with pytest.raises(error, match=sentence):
-        prometheus.find(cast("Access", access), given)
+        prometheus.find(cast("KubeApi", access), given)
 
 
 REPLIES: dict[str, tuple[tuple[int, bytes], str]] = {
@@ -134,6 +134,6 @@ REPLIES: dict[str, tuple[tuple[int, bytes], str]] = {
 
 @pytest.mark.parametrize(("reply", "sentence"), REPLIES.values(), ids=REPLIES.keys())
 def test_replies_that_are_none(reply: tuple[int, bytes], sentence: str) -> None:
-    found = prometheus.find(cast("Access", Scripted(reply=reply)), "monitoring/prometheus:9090")
+    found = prometheus.find(cast("KubeApi", Scripted(reply=reply)), "monitoring/prometheus:9090")
     with pytest.raises(Unreachable, match=sentence):
         found.values_of("job")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.controller.apply import changes
+from rollout_operator.controller.apply import changes, keep_applied
 from rollout_operator.controller.cache import Store
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.deployment import deployment
@@ -35,13 +35,13 @@ def manifest() -> Manifest:
 
 
 def missing(store: Store, manifest: Manifest) -> int:
-    return len(changes([manifest], store.children(KEY), UID))
+    return len(changes([manifest], store.objects(KEY), UID, store))
 
 
 def test_an_image_that_a_mirror_replaces_is_applied_once(manifest: Manifest) -> None:
     store = Store()
     assert missing(store, manifest) == 1
-    store.applied(KEY, manifest, live(manifest, 5, image="mirror/inference"))
+    keep_applied(KEY, manifest, live(manifest, 5, image="mirror/inference"), store)
     assert missing(store, manifest) == 0
     noted = live(manifest, 6, image="mirror/inference")
     noted["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "1"}
@@ -55,17 +55,17 @@ def test_an_image_that_a_mirror_replaces_is_applied_once(manifest: Manifest) -> 
 def test_the_watch_may_be_quicker_than_the_reply(manifest: Manifest) -> None:
     store = Store()
     store.put("Deployment", live(manifest, 6, image="mirror/inference"))
-    store.applied(KEY, manifest, live(manifest, 5, image="mirror/inference"))
+    keep_applied(KEY, manifest, live(manifest, 5, image="mirror/inference"), store)
     assert missing(store, manifest) == 0
     store = Store()
     store.put("Deployment", live(manifest, 6, image="somebody/else"))
-    store.applied(KEY, manifest, live(manifest, 5, image="mirror/inference"))
+    keep_applied(KEY, manifest, live(manifest, 5, image="mirror/inference"), store)
     assert missing(store, manifest) == 1, "what is there now is not what was accepted"
 
 
 def test_another_manifest_is_applied(manifest: Manifest) -> None:
     store = Store()
-    store.applied(KEY, manifest, live(manifest, 5, image="mirror/inference"))
+    keep_applied(KEY, manifest, live(manifest, 5, image="mirror/inference"), store)
     assert missing(store, deployment(OWNER, revision(1), 3, {})) == 1
 
 

@@ -8,8 +8,9 @@ import pytest
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.controller.apply import PROVEN_FOR, WriteGuard
 from rollout_operator.controller.cache import Store
+from rollout_operator.controller.pass_memory import PassMemory
 from rollout_operator.errors import CallFailed, Conflict, Gone
-from tests.unit.engine.test_shell import KEY, rollout
+from tests.unit.engine.raw_objects import KEY, rollout
 
 
 @dataclass
@@ -30,7 +31,12 @@ def guard(there: Answers, decided: bool, later: float) -> tuple[WriteGuard, Stor
     store = Store()
     store.put_rollout(rollout(9))
     return WriteGuard(
-        rollout(9), store, cast("Cluster", there), 100.0 if decided else None, lambda: 100.0 + later
+        rollout(9),
+        store,
+        cast("Cluster", there),
+        PassMemory(),
+        100.0 if decided else None,
+        lambda: 100.0 + later,
     ), store
 
 

@@ -17,7 +17,11 @@ from rollout_operator.domain.api.status import (
     Status,
     Verdict,
 )
-from rollout_operator.domain.machine.decide import MAX_SETBACKS, Plan, beat, decide, trial_replicas
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
+from rollout_operator.domain.machine.pending import trial_replicas
+from rollout_operator.domain.machine.schedule import beat
+from rollout_operator.domain.machine.trial import MAX_SETBACKS
 from rollout_operator.domain.observed import (
     DRAIN,
     DigestMissing,

@@ -24,7 +24,10 @@ from rollout_operator.domain.api.api_types import ApiModel
 from rollout_operator.domain.api.spec import Metric, OnFailure, Spec
 from rollout_operator.domain.api.status import Measurement, Phase, Route, Status, Verdict
 from rollout_operator.domain.api.traffic import Provider
-from rollout_operator.domain.machine.decide import AT_REST, Plan, decide, needs_resolution
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
+from rollout_operator.domain.machine.redirect import needs_resolution
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import (
     Heard,
     MetricsUnreachable,

@@ -10,7 +10,8 @@ import pytest
 
 from rollout_operator.domain.api.spec import Metric
 from rollout_operator.domain.api.status import Phase, Reason, Rejected, Status, Verdict
-from rollout_operator.domain.machine.decide import Plan, decide
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Series
 from tests.unit.engine.builders import (
     START,

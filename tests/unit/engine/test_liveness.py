@@ -9,7 +9,7 @@ import pytest
 
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.controller.watch_health import LONGEST_UNSEEN, OVERDUE, Health, UnseenWrites
-from rollout_operator.handlers import Shell
+from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 
 KEY = ("ns", "iris")

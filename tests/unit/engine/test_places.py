@@ -13,7 +13,7 @@ from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.places import answers_at, places_of
 from rollout_operator.domain.route import Ways
-from rollout_operator.handlers import Shell
+from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.unit.engine.builders import at, observed, on_trial, ready, revision, spec
 
@@ -107,7 +107,7 @@ def test_a_place_is_the_older_rollouts(
     asked, _ = places_of(rollout("b", younger), "")
     kept = status.get("routes", ())
     assert any(answers_at(asked, one, "models") for one in kept) is (taken and bool(kept))
-    store.drop_rollout(rollout("a", older))
+    store.remove("ModelRollout", ("models", "a"), "a", rollout("a", older)["metadata"]["uid"])
     assert store.taken_by(("models", "b")) is None
 
 

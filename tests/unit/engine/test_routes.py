@@ -9,10 +9,11 @@ import pytest
 
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways, Manifest, Owner
-from rollout_operator.desired.http_route import unaccepted
 from rollout_operator.domain.api.status import Phase, Route, Status
 from rollout_operator.domain.api.traffic import Provider
-from rollout_operator.domain.machine.decide import Plan, decide
+from rollout_operator.domain.gateway_status import unaccepted
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Heard, Observed
 from rollout_operator.domain.route import NOT_YET, Ways, asked_now
 from tests.unit.engine.builders import UID, accuracy, at, observed, on_trial, ready, revision, spec

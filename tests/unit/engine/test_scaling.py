@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.controller.cache import child
 from rollout_operator.domain.api.status import Reason
 from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.scaling import Contest, put_back, sentence, waits
 from tests.unit.engine.builders import at, observed, ready, revision, spec
+from tests.unit.engine.raw_objects import deployment
 from tests.unit.engine.test_decide import promoted_1
-from tests.unit.engine.test_shell import deployment
 
 OURS = "rollout-operator"
 
@@ -46,8 +46,8 @@ def test_who_has_set_the_number_of_pods_is_read_from_the_field_managers(
 ) -> None:
     raw = deployment(1)
     raw["metadata"]["managedFields"] = fields
-    assert child("Deployment", raw).scaler == scaler
-    assert not child("Service", raw).scaler
+    assert OwnedObject.read("Deployment", raw).scaler == scaler
+    assert not OwnedObject.read("Service", raw).scaler
 
 
 def fight(every: float, seconds: float) -> Iterator[Contest]:

@@ -1,4 +1,4 @@
-"""What docs/guides/gitops.md tells Flux to read: its CEL expressions,
+"""What docs/guides/flux.md tells Flux to read: its CEL expressions,
 on statuses that the engine makes.
 """
 
@@ -14,7 +14,7 @@ from rollout_operator.domain.api.status import Phase, Reason, Status
 from tests.unit.engine.builders import at, on_trial
 from tests.unit.gitops.lacking import LACKING, V1, rollout
 
-PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "gitops.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "flux.md").read_text()
 ORDER = ("inProgress", "failed", "current")
 """In which Flux asks; where none is true it goes on waiting."""
 

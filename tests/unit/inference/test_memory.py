@@ -11,7 +11,8 @@ from rollout_inference.loading import loader, memory
 from rollout_inference.settings import Settings
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
-from tests.unit.inference.test_conversion import IRIS, NAMES
+from rollout_model.load_policy import LoadPolicy
+from tests.unit.inference.test_onnx_conversion import IRIS, NAMES
 
 MIB = memory.MIB
 
@@ -65,7 +66,7 @@ def test_the_limit_is_what_the_kernel_says(
 
 
 def test_a_model_of_iris_fits_into_what_is_requested_where_nothing_else_is_said(copy: Path) -> None:
-    artifact = verify(copy, Settings(model_path=copy))
+    artifact = verify(copy, LoadPolicy())
     for need in (
         memory.serving(copy / "onnx" / "model.onnx"),
         memory.reading(artifact),

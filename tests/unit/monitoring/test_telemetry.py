@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import datetime
-from typing import cast
 
 import pytest
 from prometheus_client import REGISTRY
 
 from rollout_operator import metrics
 from rollout_operator.controller.cache import Store
-from rollout_operator.controller.reconcile import Ports
+from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.workqueue import WorkQueue
 from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.spec import EvidenceKind
@@ -27,6 +26,7 @@ from rollout_operator.domain.api.status import (
 )
 from rollout_operator.errors import CallFailed
 from tests.unit.engine.builders import at, on_trial
+from tests.unit.engine.raw_objects import ports_with
 
 KEY = ("models", "iris")
 
@@ -219,7 +219,7 @@ async def test_a_look_that_succeeds_is_timed_from_when_it_was_due() -> None:
         return None
 
     before = REGISTRY.get_sample_value("modelrollout_decision_lag_seconds_count") or 0
-    queue = WorkQueue(cast("Ports", type("P", (), {"store": store})()), one_pass)
+    queue = WorkQueue(ports_with(store), one_pass)
     task = asyncio.create_task(queue.run())
     queue.enqueue(("models", "good"))
     queue.enqueue(("models", "bad"))

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from rollout_operator.adapters.model_registry import ModelRegistry, authorization
-from rollout_operator.controller.reconcile import signing_key
+from rollout_operator.desired.environment import signing_key
 from rollout_operator.domain.observed import Resolved
 from rollout_operator.settings import Settings
 

@@ -19,6 +19,7 @@ from rollout_inference.settings import Settings
 from rollout_model import estimator, onnx_bundle
 from rollout_model.artifact import verify
 from rollout_model.digest import tree_digest
+from rollout_model.load_policy import LoadPolicy
 from rollout_trainer.__main__ import main
 from rollout_trainer.data import load
 from rollout_trainer.errors import TrainerError
@@ -124,7 +125,7 @@ def test_the_canonical_model_predicts_as_the_one_that_was_fitted(tmp_path: Path)
     model = fit(split, Recipe(parameters={"n_estimators": 5}))
     store(tmp_path / "model", model, split, {"accuracy": 0.9})
     settings = Settings(model_path=tmp_path / "model")
-    loaded = estimator.load(verify(tmp_path / "model", settings), settings)
+    loaded = estimator.load(verify(tmp_path / "model", settings.load_policy), settings.load_policy)
     assert loaded.predict_proba(split.test).tolist() == model.predict_proba(split.test).tolist()
 
 
@@ -142,7 +143,7 @@ def test_the_conversion_is_stored_beside_the_model(tmp_path: Path) -> None:
     split = load(RAW)
     model = fit(split, Recipe(parameters={"n_estimators": 5}))
     digest = store(tmp_path / "model", model, split, {"accuracy": 0.9})
-    artifact = verify(tmp_path / "model", Settings(model_path=tmp_path / "model"))
+    artifact = verify(tmp_path / "model", LoadPolicy())
     plan, _ = onnx_bundle.read(artifact)
     assert (plan.runtime, plan.classes) == ("onnx", model.classes_.tolist())
     rows = onnx_bundle.rows(artifact)
@@ -163,9 +164,7 @@ def test_a_model_that_no_converter_knows_is_stored_with_that_verdict(tmp_path: P
         {},
     )
     assert not (tmp_path / "model" / "onnx" / "model.onnx").exists()
-    plan, runtime = onnx_bundle.read(
-        verify(tmp_path / "model", Settings(model_path=tmp_path / "model"))
-    )
+    plan, runtime = onnx_bundle.read(verify(tmp_path / "model", LoadPolicy()))
     assert (plan.runtime, runtime) == ("sklearn", None)
     assert "converted" in plan.reason
 
@@ -180,7 +179,7 @@ def test_training_rows_stay_at_home_where_that_is_asked_for(
     folder = Path(
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(tmp_path / "pod"))
     )
-    artifact = verify(folder, Settings(model_path=folder))
+    artifact = verify(folder, LoadPolicy())
     assert onnx_bundle.rows(artifact) is None
     assert not (folder / "onnx" / "rows.npy").exists()
     assert onnx_bundle.read(artifact)[0].runtime == "onnx"

@@ -3,19 +3,19 @@
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
-    Field,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainSerializer,
 )
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 LONGEST = timedelta(days=365)
@@ -33,10 +33,10 @@ class ApiModel(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+        cls, schema_of_value: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """The schema; a description that is a docstring goes without its line breaks."""
-        schema = handler(core_schema)
+        schema = handler(schema_of_value)
         if "description" in schema:
             schema["description"] = " ".join(schema["description"].split())
         return schema
@@ -64,29 +64,6 @@ def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=1024)
-def parse_duration(text: str) -> timedelta:
-    """Read a duration such as `30s`, `10m` or `1h30m`.
-
-    Raises ValueError for anything else, the empty text and more than a year included.
-    """
-    if not text or not re.fullmatch(DURATION, text):
-        raise ValueError(f"{text!r} is no duration: write 30s, 10m or 1h30m")
-    seconds = sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"([0-9]+)([hms])", text))
-    if seconds > LONGEST.total_seconds():
-        raise ValueError(f"{text!r} is longer than a year: write 8760h at most")
-    return timedelta(seconds=seconds)
-
-
-def _checked(text: str) -> str:
-    parse_duration(text)
-    return text
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
-
-
 def between(least: str) -> str:
     """CEL: a duration as people write it, of this at least and of a year at most."""
     return (
@@ -95,17 +72,62 @@ def between(least: str) -> str:
     )
 
 
-Duration = Annotated[
-    str,
-    AfterValidator(_checked),
-    Field(
-        max_length=16,
-        json_schema_extra=cel(
-            between("0s"), "write a duration such as 30s, 10m or 1h30m, of a year (8760h) at most"
-        ),
-    ),
-]
-"""A length of time as people write it; `parse_duration` gives the timedelta."""
+class Duration(timedelta):
+    """A length of time that prints, and is stored, as it was written: `30s`, `10m` or `1h30m`.
+
+    Raises ValueError for any other text, the empty one and more than a year included.
+    """
+
+    text: str
+    """As it was written."""
+
+    def __new__(cls, text: str) -> Self:
+        if not text or not re.fullmatch(DURATION, text):
+            raise ValueError(f"{text!r} is no duration: write 30s, 10m or 1h30m")
+        seconds = sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"([0-9]+)([hms])", text))
+        if seconds > LONGEST.total_seconds():
+            raise ValueError(f"{text!r} is longer than a year: write 8760h at most")
+        duration = super().__new__(cls, seconds=seconds)
+        duration.text = text
+        return duration
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.text,)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.no_info_before_validator_function(
+            lambda value: value.text if isinstance(value, cls) else value,
+            core_schema.str_schema(max_length=16),
+        )
+        return core_schema.no_info_after_validator_function(
+            parse_duration,
+            text,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                str, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        advice = "write a duration such as 30s, 10m or 1h30m, of a year (8760h) at most"
+        return handler(core_schema.str_schema(max_length=16)) | cel(between("0s"), advice)
+
+
+@lru_cache(maxsize=1024)
+def parse_duration(text: str) -> Duration:
+    """The duration that a text says: of each text there is one. Raises ValueError as Duration."""
+    return Duration(text)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
 
 Moment = Annotated[
     datetime,

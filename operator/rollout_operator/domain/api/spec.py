@@ -128,7 +128,7 @@ class Step(ApiModel):
         ),
     )
     hold: Duration = Field(
-        "60s", description="How long the weight is held at least before the next step."
+        Duration("60s"), description="How long the weight is held at least before the next step."
     )
 
 
@@ -154,11 +154,11 @@ class Strategy(ApiModel):
         ),
     )
     progress_deadline: Duration = Field(
-        "10m",
+        Duration("10m"),
         description="Longest wait for pods in one phase; after it the candidate is rolled back.",
     )
     scale_down_delay: Duration = Field(
-        "30s", description="How long the pods of a replaced revision are kept."
+        Duration("30s"), description="How long the pods of a replaced revision are kept."
     )
 
 
@@ -311,7 +311,7 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         ),
     )
     label_delay: Duration = Field(
-        "0s",
+        Duration("0s"),
         description=(
             "Labelled accuracy: how long labels take; younger predictions are not expected to have"
             " one."
@@ -367,7 +367,7 @@ class Analysis(ApiModel):
     """How a candidate is judged."""
 
     interval: Duration = Field(
-        "15s",
+        Duration("15s"),
         description="How often the gates are measured.",
         json_schema_extra=cel(
             between("1s"),
@@ -383,7 +383,9 @@ class Analysis(ApiModel):
             "What follows when maxHold is over without evidence: Rollback, Pause or Promote."
         ),
     )
-    max_hold: Duration = Field("10m", description="How long a step that is due waits for evidence.")
+    max_hold: Duration = Field(
+        Duration("10m"), description="How long a step that is due waits for evidence."
+    )
     gates: tuple[Gate, ...] = Field(
         (Gate(metric=Metric.ACCURACY, min=0.70),),
         min_length=1,

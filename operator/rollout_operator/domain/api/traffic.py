@@ -150,7 +150,7 @@ class Traffic(ApiModel, json_schema_extra={"x-kubernetes-validations": TRAFFIC_R
         ),
     )
     removal_delay: Duration = Field(
-        "5m",
+        Duration("5m"),
         description=(
             "Where host, path, class or provider change: how long the former route is kept after"
             " the new one was accepted."

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import Cohort, EvidenceStatus, PodCounts, Revision
 from rollout_operator.domain.gates.histogram import of_pods
@@ -246,7 +245,7 @@ def _with_cohort(
     """Note how many predictions there were, as often as the label delay needs it; forget what is
     older than it.
     """
-    delay = parse_duration(gate.label_delay)
+    delay = gate.label_delay
     if not delay or gate.metric is not Metric.ACCURACY:
         return known
     moment, spacing = now.timestamp(), delay.total_seconds() / (MOST_COHORTS - 4)

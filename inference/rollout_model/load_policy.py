@@ -1,0 +1,16 @@
+"""What a model may be that is loaded: what this package has to know of whoever loads one."""
+
+import msgspec
+
+
+class LoadPolicy(msgspec.Struct, frozen=True):
+    """Limits and expectations of one load. The defaults expect nothing and trust no pickle."""
+
+    max_bytes: int = 2 * 1024**3
+    """Bytes of the model, packed and unpacked."""
+    allow_pickle: bool = False
+    """Whether a pickle may be read, which can run any code."""
+    digest: str = ""
+    """The content digest that the files must have, `sha256:<hex>`; "" where any will do."""
+    uri: str = ""
+    """What the model is called in messages; "" for its folder."""

@@ -1,0 +1,1 @@
+"""The verbs: their names, options and help. What each does is in `commands`."""

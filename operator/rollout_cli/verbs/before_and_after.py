@@ -1,0 +1,153 @@
+"""The verbs before a rollout and after it: `lint`, `simulate`, `report`, `doctor`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollout_cli.cluster.connection import Connection
+from rollout_cli.verbs.options import (
+    Context,
+    Everywhere,
+    Format,
+    Kubeconfig,
+    MaybeName,
+    Name,
+    Namespace,
+    Prometheus,
+)
+
+
+def lint(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Manifests, directories of them, or - for stdin."),
+    ],
+    output: Format = None,
+) -> None:
+    """Judge manifests offline by the CRD's own schema and CEL rules, with line numbers."""
+    # Deferred: the evaluator of CEL takes half a second to load.
+    from rollout_cli.commands import lint as command  # noqa: PLC0415
+
+    command.run(files, output)
+
+
+def simulate(
+    manifest: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A ModelRollout; else one with all defaults."),
+    ] = None,
+    metrics: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--metrics",
+            help="A recording: Prometheus' range reply (JSON) or CSV; may be given again.",
+        ),
+    ] = None,
+    candidate: Annotated[
+        str | None,
+        typer.Option(help="Revision on trial in the recording; else the one that appears last."),
+    ] = None,
+    stable: Annotated[
+        str | None, typer.Option(help="Revision it is compared with in the recording.")
+    ] = None,
+    accuracy: Annotated[
+        float, typer.Option(min=0, max=1, help="Generated: the candidate's share of right answers.")
+    ] = 0.85,
+    stable_accuracy: Annotated[
+        float, typer.Option(min=0, max=1, help="Generated: stable's share of right answers.")
+    ] = 0.85,
+    errors: Annotated[
+        float, typer.Option(min=0, max=1, help="Generated: the candidate's share of server errors.")
+    ] = 0.0,
+    latency: Annotated[
+        float,
+        typer.Option(
+            min=0.0001, max=60, help="Generated: the candidate's median latency in seconds."
+        ),
+    ] = 0.02,
+    rps: Annotated[
+        float, typer.Option(min=0, max=2000, help="Generated: requests per second to the host.")
+    ] = 20.0,
+    labels: Annotated[
+        float, typer.Option(min=0, max=1, help="Generated: share of predictions that get a label.")
+    ] = 0.9,
+    seed: Annotated[int, typer.Option(help="Generated: the same seed gives the same trial.")] = 0,
+    runs: Annotated[
+        int,
+        typer.Option(
+            min=1, max=10000, help="Generated: so many trials, and how often each verdict came."
+        ),
+    ] = 1,
+    first_deploy: Annotated[
+        bool, typer.Option("--first-deploy", help="As if there were no stable revision yet.")
+    ] = False,
+    output: Format = None,
+) -> None:
+    """Replay recorded or generated metrics through the operator's own gates, before anything ships.
+
+    Exit 0 promoted, 1 rolled back or halted, 2 no verdict.
+    """
+    # Deferred: the evaluator of CEL takes half a second to load.
+    from rollout_cli.commands import simulate as command  # noqa: PLC0415
+
+    command.run(
+        command.Request(
+            manifest=manifest,
+            metrics=metrics or [],
+            candidate_revision=candidate,
+            stable_revision=stable,
+            accuracy=accuracy,
+            stable_accuracy=stable_accuracy,
+            errors=errors,
+            latency=latency,
+            rps=rps,
+            labels=labels,
+            seed=seed,
+            runs=runs,
+            first_deploy=first_deploy,
+            output=output,
+        )
+    )
+
+
+def report(
+    name: Name,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", help="Number of the attempt; else the last one.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", help="The file to write; else NAME-ATTEMPT.html.")
+    ] = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    prometheus: Prometheus = None,
+) -> None:
+    """Write one self-contained HTML file with the evidence of an attempt, plots included."""
+    # Deferred: matplotlib and jinja2 take more than half a second to load.
+    from rollout_cli.commands import report as command  # noqa: PLC0415
+
+    request = command.Request(name, attempt, file, prometheus)
+    command.run(Connection(kubeconfig, context, namespace), request)
+
+
+def doctor(
+    name: MaybeName = None,
+    output: Format = None,
+    everywhere: Everywhere = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    prometheus: Prometheus = None,
+) -> None:
+    """Check what rollouts depend on (cluster, rights, operator, router, Prometheus and its series)
+    and say what to do.
+    """
+    # Deferred: the operator's models and its CRD are slow to load, and help does without.
+    from rollout_cli.commands import doctor as command  # noqa: PLC0415
+
+    command.run(
+        Connection(kubeconfig, context, namespace),
+        command.Request(name, everywhere, output, prometheus),
+    )

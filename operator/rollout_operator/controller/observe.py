@@ -1,0 +1,202 @@
+"""Observing: everything that a decision rests on, gathered once."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from rollout_operator.controller.apply import is_applied, refresh
+from rollout_operator.controller.cache import CachedObject
+from rollout_operator.controller.external_queries import Answers, Query, ask, cached, query_for
+from rollout_operator.controller.pod_status import waits_long, with_pods_trouble
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.raw_objects import Key, key_of
+from rollout_operator.controller.routes import REJECTED_AFTER, held_up, route_query, ways
+from rollout_operator.desired.common import owner_of
+from rollout_operator.desired.deployment import deployment, served_by
+from rollout_operator.desired.environment import model_environment
+from rollout_operator.domain.api.names import REVISION, revision_name
+from rollout_operator.domain.api.status import Phase, Revision, Status
+from rollout_operator.domain.credentials import of_namespace
+from rollout_operator.domain.observe import observe as observe_objects
+from rollout_operator.domain.observed import Claim, Observed, Workload
+from rollout_operator.domain.rollout import Rollout
+from rollout_operator.domain.scaling import sentence
+from rollout_operator.errors import Gone
+
+log = logging.getLogger(__name__)
+
+SERVING = frozenset({Phase.TRIAL, Phase.SHIFTING})
+"""Phases in which the loss of all pods is a setback."""
+
+
+async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answers] | None:
+    """The rollout with what is said outside of it; None where it is gone.
+
+    It is read again after every wait, and nothing of it held meanwhile: a thousand may wait for one
+    answer.
+    """
+    asked, answers = Query(), Answers()
+    while (raw := ports.store.rollout(key)) is not None:
+        if "deletionTimestamp" in raw["metadata"]:
+            return None
+        rollout = Rollout.read(raw, ports.gateways.mirrors, ports.store.taken_by(key))
+        route = route_query(rollout, _objects(rollout, ports), ports, now)
+        query = query_for(raw["metadata"]["uid"], rollout.spec, rollout.status, now, route)
+        known = answers if query == asked else cached(query, ports.prometheus, ports.routers)
+        if known is not None:
+            return rollout, known
+        del raw, rollout
+        async with ports.turns.released():
+            answers = await ask(query, ports.registry, ports.prometheus, ports.routers)
+            asked = query
+    return None
+
+
+async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetime) -> Observed:
+    """Gather everything once. Raises CallFailed."""
+    spec, status, key = rollout.spec, rollout.status, key_of(rollout.raw["metadata"])
+    await _look_closer(key, status, ports, now)
+    objects = _objects(rollout, ports)
+    seen = observe_objects(rollout, objects, now, ports.image, ports.drain)
+    rejection = ports.memory.rejection(key)
+    rejected = held_up(rejection, now)
+    workloads, trouble, unaccepted = seen.workloads, rejected, ""
+    claims: tuple[Claim, ...] = ()
+    if spec is not None:
+        routes = ways(rollout, spec, objects, ports)
+        trouble, unaccepted = rejected or routes.in_use(), routes.asked_for(rejected)
+        claims = routes.claims
+        workloads = _with_current_pods(rollout, objects, workloads, ports)
+        workloads = await with_pods_trouble(key, status, workloads, ports.cluster, now)
+    return replace(
+        seen,
+        resolution=answers.resolution,
+        workloads=workloads,
+        route_trouble=trouble,
+        unaccepted=unaccepted,
+        heard=answers.heard,
+        claims=claims,
+        api_rejection=rejection.lasting(now - REJECTED_AFTER),
+        api_rejection_now=rejection.message,
+        name_taken=rejection.foreign,
+        scaled=_scaled(key, rollout, objects, ports, now),
+        answers=answers.of(key[0], status.candidate),
+        baseline=answers.of(key[0], status.stable),
+        reported=ports.writeback.written(seen.uid),
+        recovered=await _recovered(rollout, objects, ports),
+    )
+
+
+def _objects(rollout: Rollout, ports: Ports) -> list[CachedObject]:
+    """The rollout's own objects, and none of a former one of its name; slices belong to their
+    Service.
+    """
+    meta = rollout.raw["metadata"]
+    return [
+        o
+        for o in ports.store.objects(key_of(meta))
+        if o.owner == meta["uid"] or o.kind == "EndpointSlice"
+    ]
+
+
+def _with_current_pods(
+    rollout: Rollout,
+    objects: list[CachedObject],
+    workloads: Mapping[str, Workload],
+    ports: Ports,
+) -> Mapping[str, Workload]:
+    """See which pods are of the template as it is: others answer well, but are on their way out,
+    and those to come may never come.
+
+    The template must be the one that the status asks for, too. What is promoted and lacks nothing
+    has been seen to be so, and is not compared at every look.
+    """
+    status = rollout.status
+    compared = status.phase is not Phase.PROMOTED or status.shortage is not None
+    owner = owner_of(rollout.raw)
+    current = dict(workloads)
+    for revision in filter(None, (status.stable, status.candidate)):
+        if (known := workloads.get(revision.revision)) is None:
+            continue
+        name = revision_name(owner.name, revision.revision)
+        pods = [o for o in objects if (o.kind, o.name) == ("Deployment", name) and not o.deleting]
+        if compared:
+            # Of whatever number of pods: how many there are is counted.
+            environment = model_environment(ports.environment, ports.feedback_key, owner.uid)
+            given = of_namespace(ports.credentials, owner.namespace)
+            manifest = deployment(owner, revision, known.wanted, environment, given)
+            pods = [o for o in pods if is_applied(o, manifest, ports.store)]
+        updated = next((o.updated for o in pods), 0)
+        current[revision.revision] = replace(known, current=updated)
+    return current
+
+
+def _scaled(
+    key: Key, rollout: Rollout, objects: list[CachedObject], ports: Ports, now: datetime
+) -> str:
+    """Who else sets the number of a Deployment's pods, or did lately, as a sentence; "" for
+    nobody.
+    """
+    status, wanted = rollout.status, dict[str, int]()
+    for revision in (*status.retiring, *filter(None, (status.stable, status.candidate))):
+        wanted[revision.revision] = revision.replicas
+    if rollout.spec is not None and status.stable is not None:
+        wanted[status.stable.revision] = rollout.spec.replicas
+    for o in objects:
+        if o.kind == "Deployment" and o.scaler and o.wanted != wanted.get(o.revision, o.wanted):
+            return sentence(o.name, o.scaler, wanted[o.revision])
+    lately = ports.memory.contests(key, now)
+    return next((sentence(name, c.manager, c.wanted) for name, c in lately.items()), "")
+
+
+async def _recovered(
+    rollout: Rollout, objects: list[CachedObject], ports: Ports
+) -> Revision | None:
+    """What the stable Service leads to, where the status says nothing at all though there is one:
+    somebody has removed it.
+
+    Without this a rollout would begin anew, as one that has never answered anybody, and its routes
+    would go. Raises CallFailed.
+    """
+    (namespace, name), status = key_of(rollout.raw["metadata"]), rollout.status
+    began = status.attempt or status.stable is not None
+    if began or not any((o.kind, o.name) == ("Service", name) and not o.deleting for o in objects):
+        return None
+    try:
+        service = await ports.cluster.read("Service", namespace, name)
+        selected = revision_name(name, service["spec"]["selector"][REVISION])
+        live = await ports.cluster.read("Deployment", namespace, selected)
+    except (Gone, KeyError):
+        return None
+    if not any(o.kind == "Deployment" and o.uid == live["metadata"]["uid"] for o in objects):
+        return None
+    revision = served_by(live)
+    if revision is not None:
+        log.warning(
+            "%s/%s: the status is gone; by its Service and Deployment, %s is stable",
+            namespace,
+            name,
+            revision.uri,
+        )
+    return revision
+
+
+async def _look_closer(key: Key, status: Status, ports: Ports, now: datetime) -> None:
+    """Ask the API server itself where pods are long in becoming Ready, or seem to be lost: an event
+    may be missing, or late.
+    """
+    if status.candidate is None:
+        return
+    store, cluster = ports.store, ports.cluster
+    name = revision_name(key[1], status.candidate.revision)
+    pods = store.find(key, "Deployment", name)
+    ready, long = pods is not None and pods.ready > 0, waits_long(status, now)
+    if long or (status.phase in SERVING and not ready):
+        await refresh("Deployment", key[0], name, store, cluster)
+    if long:
+        for route in [o.name for o in store.objects(key) if o.kind == "HTTPRoute"]:
+            await refresh("HTTPRoute", key[0], route, store, cluster)
+    if long and status.phase is Phase.SWITCHING:
+        for endpoint_slice in await cluster.endpoint_slices(*key):
+            store.put("EndpointSlice", endpoint_slice)

@@ -1,0 +1,92 @@
+"""What this process remembers of its own reconciles, beside what the watches tell: what it wrote,
+what the API server rejected, and whose number of pods it put back.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from rollout_operator.controller.raw_objects import Key, WatchEvent
+from rollout_operator.domain.scaling import Contest
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What the API server said against an object."""
+
+    since: datetime
+    message: str
+    foreign: bool = False
+    """Whether another's object has its name."""
+    harmless: bool = False
+    """Whether nothing rests on the object."""
+
+    def lasting(self, before: datetime) -> str:
+        """The message, where it is of `before` or older; another's object does not go by itself,
+        and is told at once.
+        """
+        return self.message if self.since <= before or self.foreign else ""
+
+
+NOT_REJECTED = Rejection(datetime.min.replace(tzinfo=UTC), "")
+
+
+@dataclass
+class PassMemory:
+    """Of each rollout, until it is gone; a new process begins with nothing."""
+
+    _own_writes: dict[Key, set[WatchEvent]] = field(default_factory=lambda: defaultdict(set))
+    _rejections: dict[Key, Rejection] = field(default_factory=dict)
+    _contests: dict[Key, dict[str, Contest]] = field(default_factory=dict)
+    """By the name of the Deployment."""
+
+    def wrote(self, key: Key, event: WatchEvent) -> None:
+        """Remember what the watch will tell of a write by this process."""
+        self._own_writes[key].add(event)
+
+    def take_own_writes(self, key: Key) -> set[WatchEvent]:
+        """What this process wrote since it was last asked: a watch may tell of it before the API
+        server answers, and it is no news.
+        """
+        return self._own_writes.pop(key, set())
+
+    def reject(self, key: Key, rejection: Rejection) -> None:
+        """Remember that the API server does not have an object of the rollout; it counts from the
+        first time.
+        """
+        before = self._rejections.get(key)
+        since = rejection.since if before is None else before.since
+        self._rejections[key] = replace(rejection, since=since)
+
+    def rejection(self, key: Key) -> Rejection:
+        """What the API server says against an object of the rollout; NOT_REJECTED where it says
+        nothing.
+        """
+        return self._rejections.get(key, NOT_REJECTED)
+
+    def accept(self, key: Key) -> bool:
+        """Every object of the rollout is as it should be; says whether one was rejected until
+        now.
+        """
+        return self._rejections.pop(key, None) is not None
+
+    def contest(self, key: Key, deployment: str, contest: Contest) -> None:
+        """Remember that the number of pods was put back."""
+        self._contests.setdefault(key, {})[deployment] = contest
+
+    def contests(self, key: Key, now: datetime) -> Mapping[str, Contest]:
+        """The Deployments of the rollout whose number of pods another has set lately, by name."""
+        if key not in self._contests:
+            return {}
+        left = {name: c for name, c in self._contests[key].items() if now < c.over}
+        self._contests[key] = left
+        if not left:
+            del self._contests[key]
+        return left
+
+    def forget(self, key: Key) -> None:
+        """The rollout is gone."""
+        self._own_writes.pop(key, None)
+        self._rejections.pop(key, None)
+        self._contests.pop(key, None)

@@ -1,0 +1,52 @@
+"""What a reconcile reaches the world through."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from rollout_operator.adapters.kubernetes_api import Cluster
+from rollout_operator.adapters.model_registry import ModelRegistry
+from rollout_operator.adapters.prometheus import Prometheus
+from rollout_operator.adapters.router_probe import Routers
+from rollout_operator.controller.cache import Store
+from rollout_operator.controller.concurrency import Turns
+from rollout_operator.controller.foreign_routes import Claims
+from rollout_operator.controller.pass_memory import PassMemory
+from rollout_operator.controller.verdict_writeback import VerdictWriteback
+from rollout_operator.controller.watch_health import UnseenWrites
+from rollout_operator.desired.common import NO_GATEWAYS, Gateways
+from rollout_operator.domain.credentials import Credentials
+from rollout_operator.domain.egress import DNS, Egress
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """One for the process; all reconciles share it."""
+
+    store: Store
+    """What the watches have told."""
+    cluster: Cluster
+    prometheus: Prometheus
+    registry: ModelRegistry
+    writeback: VerdictWriteback
+    """Tells the registry the verdicts."""
+    image: str
+    """The model server's image, for new revisions."""
+    unseen_writes: UnseenWrites
+    environment: Mapping[str, str]
+    """Variables of all model servers."""
+    drain: timedelta
+    """How long routers may lag behind a weight."""
+    feedback_key: str = ""
+    """Secret that the keys of prediction ids are derived from; "" for none."""
+    gateways: Gateways = NO_GATEWAYS
+    egress: Egress | None = (DNS,)
+    """Whom model servers may connect to; None for everybody."""
+    turns: Turns = field(default_factory=Turns)
+    claims: Claims = field(default_factory=Claims)
+    """Routes that no rollout owns."""
+    routers: Routers | None = None
+    """None where routes are not asked."""
+    credentials: tuple[Credentials, ...] = ()
+    """What pods fetch models with, by namespace."""
+    memory: PassMemory = field(default_factory=PassMemory)

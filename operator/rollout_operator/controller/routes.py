@@ -1,0 +1,86 @@
+"""The routes of a rollout as they are observed: its own, those of others where it answers, and what
+its router is asked.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from rollout_operator.controller.external_queries import RouteQuery
+from rollout_operator.controller.pass_memory import Rejection
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.raw_objects import Key, key_of
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.observe import revisions, stable_endpoints
+from rollout_operator.domain.observed import Claim
+from rollout_operator.domain.owned_object import ROUTE_KINDS, OwnedObject
+from rollout_operator.domain.places import answers_at
+from rollout_operator.domain.rollout import Rollout
+from rollout_operator.domain.route import Ways, asked_apart, asked_now
+from rollout_operator.domain.route_probe import Way
+
+REJECTED_AFTER = timedelta(seconds=10)
+"""How long an object must have been rejected before it is said: a webhook may be restarting, or an
+API only just being installed.
+"""
+
+
+def held_up(rejection: Rejection, now: datetime) -> str:
+    """What the API server has for some time said against an object that something rests on."""
+    return "" if rejection.harmless else rejection.lasting(now - REJECTED_AFTER)
+
+
+def ways(rollout: Rollout, spec: Spec, objects: Sequence[OwnedObject], ports: Ports) -> Ways:
+    """Every way by which requests come in, with what is said against each."""
+    routes = [o for o in objects if o.kind in ROUTE_KINDS and not o.deleting]
+    trouble = {(o.kind, o.name): o.trouble for o in routes}
+    created = {(o.kind, o.name): o.created for o in routes if o.created is not None}
+    key = key_of(rollout.raw["metadata"])
+    claims = ports.claims.at(ports.store.spec_places(key))
+    return Ways(key[1], spec.traffic, rollout.status, trouble, claims, created, _rivals(key, ports))
+
+
+def _rivals(key: Key, ports: Ports) -> tuple[Claim, ...]:
+    """The routes that other rollouts have where this one is to answer.
+
+    One that has lost its place to this one keeps them until it moves.
+    """
+    store, claims = ports.store, list[Claim]()
+    places = store.spec_places(key)
+    for other in store.rivals(key):
+        routes = [o for o in store.objects(other) if o.created is not None and not o.deleting]
+        created = {(o.kind, o.name): o.created for o in routes}
+        gateways = ports.gateways.namespace or other[0]
+        for way in ((store.rollout(other) or {}).get("status") or {}).get("routes") or ():
+            kind, name = way.get("provider", ""), way.get("name", "")
+            if (kind, name) in created and answers_at(places, way, gateways):
+                of = "/".join(other)
+                claims.append(Claim(kind, f"{other[0]}/{name}", created[kind, name], of))
+    return tuple(claims)
+
+
+def route_query(
+    rollout: Rollout, objects: Sequence[OwnedObject], ports: Ports, now: datetime
+) -> RouteQuery | None:
+    """The route that is to be asked whether it leads to the rollout's pods: accepted, and something
+    rests on its answer.
+    """
+    spec, status, key = rollout.spec, rollout.status, key_of(rollout.raw["metadata"])
+    if ports.routers is None or spec is None or (route := asked_now(spec.traffic, status)) is None:
+        return None
+    rejected = held_up(ports.memory.rejection(key), now)
+    if ways(rollout, spec, objects, ports).asked_for(rejected):
+        return None
+    if not stable_endpoints(key[1], status, objects):
+        return None
+    way = Way(
+        namespace=key[0],
+        name=route.name,
+        provider=route.provider,
+        host=route.host,
+        path=route.path,
+        tls=spec.traffic.tls_secret is not None,
+        parents=route.parents,
+        gateways=ports.gateways.namespace or key[0],
+        revisions=frozenset(revisions(status)),
+    )
+    return RouteQuery(way, now, asked_apart(route, now))

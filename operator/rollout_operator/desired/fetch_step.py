@@ -1,0 +1,79 @@
+"""The step of a model pod that fetches with credentials, and the folder that it leaves.
+
+The server mounts that folder, read-only, and nothing else of it: no Secret, no token, no variable.
+"""
+
+from collections.abc import Mapping
+
+from rollout_operator.desired.common import Manifest
+from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.credentials import Credentials
+
+FOLDER = "/model"
+CREDENTIALS = "/var/run/rollouts/credentials"
+CA = "/var/run/rollouts/ca"
+TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - the pod's own emptyDir
+ONLY_FETCHING = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_INSECURE_TLS")
+"""Variables that the server needs no more, once another step has fetched."""
+FETCHING = (*ONLY_FETCHING, "MODEL_MAX_BYTES")
+"""Variables of all model servers that the step has, too."""
+SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def variables(given: Credentials, environment: Mapping[str, str]) -> dict[str, str]:
+    """Plain variables of the step; those of the Secret come on top by `envFrom`."""
+    trusted = f"{CA}/ca.crt"
+    authority = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE") if given.ca else ()
+    return {
+        **{name: environment[name] for name in FETCHING if name in environment},
+        **dict.fromkeys(authority, trusted),
+        "HOME": TMP["mountPath"],
+        **given.env,
+    }
+
+
+def container(given: Credentials, revision: Revision, environment: Mapping[str, str]) -> Manifest:
+    """The init container."""
+    env = {
+        **variables(given, environment),
+        "MODEL_URI": revision.uri,
+        "MODEL_DIGEST": revision.digest,
+    }
+    mounts: list[Manifest] = [{"name": "model", "mountPath": FOLDER}, TMP]
+    if given.secret is not None:
+        mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
+    if given.ca is not None:
+        mounts.append({"name": "ca", "mountPath": CA, "readOnly": True})
+    made: Manifest = {
+        "name": "fetch",
+        "image": revision.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-m", "rollout_inference.loading.fetch_model", FOLDER],
+        "env": [{"name": name, "value": value} for name, value in sorted(env.items())],
+        "resources": revision.resources.to_api(),
+        "securityContext": SECURITY,
+        "volumeMounts": mounts,
+    }
+    if given.secret is not None:
+        made["envFrom"] = [{"secretRef": {"name": given.secret}}]
+    return made
+
+
+def volumes(given: Credentials) -> list[Manifest]:
+    """What the step needs, and the folder that it shares with the server."""
+    made: list[Manifest] = [{"name": "model", "emptyDir": {}}]
+    if given.secret is not None:
+        made.append({"name": "credentials", "secret": {"secretName": given.secret}})
+    if given.ca is not None:
+        item = [{"key": given.ca.key, "path": "ca.crt"}]
+        source = (
+            {"secret": {"secretName": given.ca.secret, "items": item}}
+            if given.ca.secret is not None
+            else {"configMap": {"name": given.ca.config_map, "items": item}}
+        )
+        made.append({"name": "ca", **source})
+    return made

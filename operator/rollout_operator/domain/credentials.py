@@ -1,0 +1,79 @@
+"""What pods fetch models with: named by the operator's configuration for each namespace, never by a
+ModelRollout.
+"""
+
+import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+
+from rollout_operator.domain.api.api_types import NAME, ApiModel
+
+EXAMPLE = '[{"namespaces": ["*"], "secret": "mlflow-reader"}]'
+_Name = Annotated[str, Field(pattern=NAME, max_length=253)]
+
+
+class Authority(ApiModel):
+    """Certificates of a private CA, from exactly one of the two."""
+
+    secret: _Name | None = None
+    """A Secret in the rollout's namespace."""
+    config_map: _Name | None = None
+    """A ConfigMap there, such as trust-manager's."""
+    key: str = Field("ca.crt", min_length=1, max_length=253)
+    """The key that holds them, in PEM."""
+
+
+class Credentials(ApiModel, extra="forbid"):
+    """What the step of a pod has that fetches the model; the server beside it has nothing of it."""
+
+    namespaces: tuple[str, ...] = Field(("*",), min_length=1)
+    """Patterns of namespaces (`ml-*`); the first entry with one that matches is taken."""
+    secret: _Name | None = None
+    """A Secret in the rollout's namespace: its keys are variables (MLFLOW_TRACKING_TOKEN,
+    AWS_ACCESS_KEY_ID …), and files below /var/run/rollouts/credentials.
+    """
+    service_account: _Name | None = None
+    """The pods' service account, for a cloud's workload identity; its token is not mounted."""
+    ca: Authority | None = None
+    """A private CA that MLflow and stores are trusted by."""
+    env: Mapping[str, str] = Field(default_factory=dict)
+    """More variables of that step: HTTPS_PROXY, MLFLOW_S3_ENDPOINT_URL …"""
+
+    @field_validator("ca")
+    @classmethod
+    def _one_place(cls, given: Authority | None) -> Authority | None:
+        if given is not None and (given.secret is None) == (given.config_map is None):
+            raise ValueError("ca: name exactly one of secret and configMap")
+        return given
+
+
+def credentials(text: str) -> tuple[Credentials, ...]:
+    """The entries of MODEL_CREDENTIALS, a JSON list; empty for "". Raises ValueError."""
+    if not text.strip():
+        return ()
+    try:
+        entries = json.loads(text)
+        if not isinstance(entries, list):
+            raise TypeError(type(entries).__name__)
+    except (ValueError, TypeError) as failure:
+        raise ValueError(
+            f"MODEL_CREDENTIALS is no JSON list ({failure}): write {EXAMPLE}"
+        ) from failure
+    try:
+        return tuple(Credentials.model_validate(entry) for entry in entries)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        said = f"{where}: {first['msg']}" if where else first["msg"]
+        raise ValueError(f"MODEL_CREDENTIALS cannot be used: {said}") from failure
+
+
+def of_namespace(entries: tuple[Credentials, ...], namespace: str) -> Credentials | None:
+    """The first entry for this namespace; None where pods have no credentials."""
+    for entry in entries:
+        if any(fnmatchcase(namespace, pattern) for pattern in entry.namespaces):
+            return entry
+    return None

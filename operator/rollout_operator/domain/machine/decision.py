@@ -1,0 +1,125 @@
+"""What follows from one look, and the parts that every phase makes it of."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from rollout_operator.domain.api.status import Phase, Reason, Revision, Status
+from rollout_operator.domain.machine.transitions import AT_REST
+from rollout_operator.domain.observed import Observed, Workload
+
+MESSAGE_LENGTH = 1000
+BLANK: dict[str, Any] = {
+    "candidate": None,
+    "step": None,
+    "step_since": None,
+    "weight": 0,
+    "setbacks": 0,
+    "gates": (),
+    "no_evidence_since": None,
+    "halted": False,
+    "handled_commands": (),
+    "verdict": None,
+}
+"""What an attempt leaves behind nothing of."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventToPost:
+    """Something worth an Event: a transition and its reason."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done: the next status, what to tell, and when to look again (None: only when
+    something changes).
+    """
+
+    status: Status
+    events: tuple[EventToPost, ...] = ()
+    requeue_at: datetime | None = None
+
+
+def enter(
+    observed: Observed,
+    phase: Phase,
+    reason: Reason,
+    message: str,
+    *,
+    requeue_at: datetime | None = None,
+    kind: str = "",
+    **changes: Any,
+) -> Plan:
+    """Go to `phase` (its clock starts anew only when it differs) and tell why; look again at once
+    unless said otherwise.
+    """
+    status, now = observed.status, observed.now
+    entered = phase is not status.phase or status.phase_since is None
+    warns = phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.INVALID} or kind == "Warning"
+    told = (entered or reason is not status.reason or changes.get("halted")) and _worth_an_event(
+        status, phase, reason, changes
+    )
+    update: dict[str, Any] = {
+        "phase": phase,
+        "reason": reason,
+        "message": clip(message),
+        **changes,
+    }
+    if entered:
+        update["phase_since"] = now
+    event = EventToPost("Warning" if warns else "Normal", reason, clip(message))
+    resting = phase in AT_REST and requeue_at is None
+    return Plan(
+        status.model_copy(update=update),
+        (event,) if told else (),
+        requeue_at if requeue_at or resting else now,
+    )
+
+
+def _worth_an_event(before: Status, phase: Phase, reason: Reason, changes: dict[str, Any]) -> bool:
+    """Verdicts and trouble are; steps and phases on the way stand in status and metrics."""
+    match phase:
+        case Phase.PROMOTED | Phase.ROLLING_BACK | Phase.INVALID:
+            return True
+        case Phase.STARTING:
+            return "setbacks" in changes and changes["setbacks"] > 0
+        case Phase.ROLLED_BACK:
+            return before.phase is not Phase.ROLLING_BACK
+        case Phase.PENDING:
+            return reason is Reason.REGISTRY_UNREACHABLE
+    return bool(changes.get("halted"))
+
+
+def stay(
+    observed: Observed,
+    reason: Reason | None = None,
+    message: str = "",
+    *,
+    requeue_at: datetime | None = None,
+    **changes: Any,
+) -> Plan:
+    if reason is not None:
+        changes |= {"reason": reason, "message": clip(message)}
+    return Plan(observed.status.model_copy(update=changes), (), requeue_at)
+
+
+def candidate_of(observed: Observed) -> Revision:
+    if observed.status.candidate is None:
+        raise ValueError(f"status.candidate is missing in phase {observed.status.phase}")
+    return observed.status.candidate
+
+
+def workload_of(observed: Observed, revision: Revision) -> Workload:
+    return observed.workloads.get(revision.revision, Workload(ready=0, wanted=0))
+
+
+def pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
+
+
+def clip(message: str) -> str:
+    return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"

@@ -1,0 +1,192 @@
+"""Before the trial: which revision is asked for, and whether its pods become Ready."""
+
+import math
+from typing import assert_never
+
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Phase, Reason, Revision, Status
+from rollout_operator.domain.machine.decision import (
+    BLANK,
+    Plan,
+    candidate_of,
+    enter,
+    pods,
+    workload_of,
+)
+from rollout_operator.domain.machine.rollback import roll_back_if_overdue
+from rollout_operator.domain.machine.schedule import INVALID_RETRY, REGISTRY_RETRY, wait
+from rollout_operator.domain.machine.trial import enter_step
+from rollout_operator.domain.observed import (
+    DigestMissing,
+    NotFound,
+    NotReady,
+    Observed,
+    RegistryUnreachable,
+    Resolved,
+)
+from rollout_operator.domain.revision import revision_of, same_model, serves
+from rollout_operator.domain.signature_compat import incompatibility
+
+
+def trial_replicas(spec: Spec, has_stable: bool) -> int:
+    """Pods of a candidate on trial: enough for the greatest weight of its steps, all of them where
+    nothing else serves.
+    """
+    share = max(step.weight for step in spec.strategy.steps) if has_stable else 100
+    return max(1, math.ceil(spec.replicas * share / 100))
+
+
+def resolve(observed: Observed, spec: Spec) -> Plan:
+    """Find out which revision is asked for, and begin with it. What is stable already needs no
+    registry.
+    """
+    stable = observed.status.stable
+    if stable is not None and serves(stable, spec) and "@" not in spec.model_uri:
+        return enter(
+            observed, Phase.PROMOTED, Reason.ALREADY_STABLE, f"{stable.uri} is stable.", **BLANK
+        )
+    match observed.resolution:
+        case None:
+            return enter(
+                observed,
+                Phase.PENDING,
+                Reason.RESOLVING,
+                f"Resolving {spec.model_uri}.",
+                requeue_at=observed.now,
+            )
+        case RegistryUnreachable(message):
+            return enter(
+                observed,
+                Phase.PENDING,
+                Reason.REGISTRY_UNREACHABLE,
+                message,
+                requeue_at=observed.now + REGISTRY_RETRY,
+            )
+        case NotFound(message):
+            return _invalid(observed, Reason.MODEL_VERSION_NOT_FOUND, message)
+        case NotReady(message):
+            return _invalid(observed, Reason.MODEL_VERSION_NOT_READY, message)
+        case DigestMissing(message):
+            return _invalid(observed, Reason.DIGEST_MISSING, message)
+        case Resolved() as resolved:
+            if (
+                stable is not None
+                and not spec.allow_signature_change
+                and (unfit := incompatibility(stable.signature, resolved.signature))
+            ):
+                message = (
+                    f"{resolved.uri} does not fit the requests that {stable.uri} gets: {unfit} "
+                    "Set allowSignatureChange: true to roll it out all the same."
+                )
+                return _invalid(observed, Reason.SIGNATURE_INCOMPATIBLE, message)
+            return begin(
+                observed,
+                spec,
+                revision_of(resolved, spec, observed.uid, observed.image, observed.now),
+            )
+    assert_never(observed.resolution)
+
+
+def _invalid(observed: Observed, reason: Reason, message: str) -> Plan:
+    return enter(observed, Phase.INVALID, reason, message, requeue_at=observed.now + INVALID_RETRY)
+
+
+def begin(observed: Observed, spec: Spec, candidate: Revision) -> Plan:
+    """Start the attempt for `candidate`, unless its outcome is known already."""
+    status = observed.status
+    if status.stable is not None and same_model(candidate, status.stable):
+        stable = status.stable.model_copy(update={"requested": spec.model_uri})
+        message = f"{stable.uri} is stable."
+        return enter(
+            observed,
+            Phase.PROMOTED,
+            Reason.ALREADY_STABLE,
+            message,
+            **BLANK | {"stable": stable},
+        )
+    candidate = _named_as_its_pods(status, candidate)
+    rejected = next((r for r in status.rejected if r.revision == candidate.revision), None)
+    if rejected is not None:
+        message = (
+            f"{rejected.uri} was rolled back before ({rejected.message}) Annotate"
+            " rollouts.mlops.dev/retry to try it again."
+        )
+        return enter(
+            observed,
+            Phase.ROLLED_BACK,
+            Reason.REJECTED_BEFORE,
+            message,
+            **BLANK | {"candidate": candidate},
+        )
+    return _start_attempt(observed, spec, candidate)
+
+
+def _named_as_its_pods(status: Status, candidate: Revision) -> Revision:
+    """The candidate, called as its pods are where they still run: they may have been given these
+    resources in place.
+    """
+    alike = (
+        r
+        for r in status.retiring
+        if same_model(r, candidate) and r.resources == candidate.resources
+    )
+    running = next(alike, None)
+    return (
+        candidate
+        if running is None
+        else candidate.model_copy(update={"revision": running.revision})
+    )
+
+
+def _start_attempt(observed: Observed, spec: Spec, candidate: Revision) -> Plan:
+    """A new attempt: a trial, or none where it was stable before and its pods still run."""
+    status = observed.status
+    running = next((r for r in status.retiring if r.revision == candidate.revision), None)
+    fresh = BLANK | {
+        "attempt": status.attempt + 1,
+        "attempt_since": observed.now,
+        "retiring": tuple(r for r in status.retiring if r.revision != candidate.revision),
+    }
+    if (
+        running is not None
+        and running.promoted
+        and status.stable is not None
+        and workload_of(observed, candidate).ready >= spec.replicas
+    ):
+        restored = candidate.model_copy(
+            update={"promoted": True, "ready_at": observed.now, "buckets": running.buckets}
+        )
+        message = f"Restoring {candidate.uri}: it was stable before and its pods still run."
+        return enter(
+            observed, Phase.PROMOTING, Reason.RESTORED, message, **fresh | {"candidate": restored}
+        )
+    candidate = candidate.model_copy(
+        update={"replicas": trial_replicas(spec, status.stable is not None)}
+    )
+    return enter(
+        observed,
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+        _waiting_for(candidate),
+        **fresh | {"candidate": candidate},
+    )
+
+
+def _waiting_for(candidate: Revision) -> str:
+    return (
+        f"Waiting for {pods(candidate.replicas)} of {candidate.uri}, revision {candidate.revision}."
+    )
+
+
+def starting(observed: Observed, spec: Spec) -> Plan:
+    """Wait for the candidate's pods; then its trial begins."""
+    candidate, status = candidate_of(observed), observed.status
+    workload = workload_of(observed, candidate)
+    if workload.ready >= candidate.replicas:
+        ready = candidate.model_copy(update={"ready_at": observed.now})
+        step = (status.step or 0) if status.stable is not None else None
+        return enter_step(observed, spec, step, candidate=ready)
+    if (late := roll_back_if_overdue(observed, spec)) is not None:
+        return late
+    message = f"{_waiting_for(candidate)} {workload.trouble}".strip()
+    return wait(observed, spec, Reason.WAITING_FOR_PODS, message)

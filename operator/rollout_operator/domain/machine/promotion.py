@@ -1,0 +1,146 @@
+"""From the verdict to stable: full size, all requests, the stable Service, and the drain."""
+
+from typing import Any
+
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Phase, Reason, Verdict
+from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.machine.decision import (
+    BLANK,
+    Plan,
+    candidate_of,
+    enter,
+    stay,
+    workload_of,
+)
+from rollout_operator.domain.machine.rollback import close_attempt, roll_back, roll_back_if_overdue
+from rollout_operator.domain.machine.schedule import phase_since, router_follows_at, wait
+from rollout_operator.domain.observed import Observed
+from rollout_operator.domain.route import closed
+from rollout_operator.domain.verdicts import promotion
+
+
+def promote(observed: Observed, spec: Spec, reason: Reason, message: str) -> Plan:
+    """The verdict; what there is nothing to do for (size, weight) is not waited for either."""
+    candidate = candidate_of(observed)
+    full = candidate.model_copy(update={"replicas": spec.replicas})
+    verdict: dict[str, Any] = {
+        "candidate": full,
+        "no_evidence_since": None,
+        "verdict": Verdict.PROMOTED,
+        "halted": False,
+    }
+    if candidate == full and workload_of(observed, full).ready >= full.replicas:
+        return _take_over(observed, reason, message, **verdict)
+    return enter(observed, Phase.PROMOTING, reason, message, **verdict)
+
+
+def promoting(observed: Observed, spec: Spec) -> Plan:
+    """Wait for the candidate's full size; then it takes over."""
+    candidate = candidate_of(observed)
+    if workload_of(observed, candidate).ready < candidate.replicas:
+        return roll_back_if_overdue(observed, spec) or wait(observed, spec)
+    return _take_over(observed, observed.status.reason, f"{candidate.uri} is Ready in full size.")
+
+
+def _take_over(observed: Observed, reason: Reason, message: str, **verdict: Any) -> Plan:
+    """A candidate of full size gets all requests, and then the stable Service; the host of a first
+    deploy has nobody else.
+    """
+    status = observed.status
+    if status.stable is None:
+        return enter(observed, Phase.SWITCHING, reason, f"{message} Opening the host.", **verdict)
+    drained = (
+        status.weight == 100
+        and status.step_since is not None
+        and observed.now >= status.step_since + observed.drain
+    )
+    if drained and not observed.route_trouble:
+        return enter(
+            observed,
+            Phase.SWITCHING,
+            reason,
+            f"{message} The stable Service selects its pods.",
+            **verdict,
+        )
+    return enter(
+        observed, Phase.SHIFTING, reason, f"{message} All requests go to it.", weight=100, **verdict
+    )
+
+
+def shifting(observed: Observed, spec: Spec) -> Plan:
+    """Send all requests to the candidate, until no router sends any by the older weight."""
+    candidate = candidate_of(observed)
+    if workload_of(observed, candidate).ready == 0:
+        return roll_back(
+            observed, Reason.UNSTABLE, f"The pods of {candidate.uri} were lost while it took over."
+        )
+    if observed.now < (drained := phase_since(observed) + observed.drain):
+        return stay(observed, requeue_at=drained)
+    if workload_of(observed, candidate).ready < candidate.replicas or observed.route_trouble:
+        return roll_back_if_overdue(observed, spec) or wait(observed, spec)
+    return enter(
+        observed,
+        Phase.SWITCHING,
+        observed.status.reason,
+        f"The stable Service selects the pods of {candidate.uri}.",
+    )
+
+
+def switching(observed: Observed, spec: Spec) -> Plan:
+    """Wait until the stable Service has the candidate's endpoints and no others."""
+    candidate = candidate_of(observed)
+    shut = observed.status.stable is None and closed(observed)
+    if observed.stable_endpoints != {candidate.revision} or shut:
+        return roll_back_if_overdue(observed, spec) or wait(observed, spec)
+    if observed.status.stable is None:
+        return _become_stable(observed)
+    if observed.now < (drained := phase_since(observed) + observed.drain):
+        return stay(observed, requeue_at=drained)
+    if spec.traffic.provider is Provider.INGRESS:
+        # Nobody tells when a canary Ingress is closed: its Service is kept until the old pods go,
+        # and that is long enough.
+        return _become_stable(observed)
+    return enter(
+        observed,
+        Phase.SETTLING,
+        observed.status.reason,
+        f"{candidate.uri} answers as stable; closing the canary route.",
+        weight=0,
+    )
+
+
+def settling(observed: Observed, spec: Spec) -> Plan:
+    """Wait until the router has closed the canary route."""
+    follows = router_follows_at(observed, spec)
+    return (
+        stay(observed, requeue_at=follows) if observed.now < follows else _become_stable(observed)
+    )
+
+
+def _become_stable(observed: Observed) -> Plan:
+    """The candidate is stable; what was stable is kept for a while."""
+    status, candidate = observed.status, candidate_of(observed)
+    message = promotion(status)
+    stable = candidate.model_copy(update={"since": observed.now, "promoted": True})
+    closed = close_attempt(status, observed.now, Verdict.PROMOTED, status.reason, message)
+    retiring = status.retiring
+    if status.stable is not None:
+        retiring = (
+            status.stable.model_copy(update={"since": observed.now, "replicas": stable.replicas}),
+            *retiring,
+        )
+    # What was counted for the version that is stable now has done its work.
+    evidence = tuple(
+        e
+        for e in status.evidence
+        if e.subject not in {f"{candidate.uri} {candidate.digest}", candidate.revision}
+    )
+    kept = BLANK | {
+        "stable": stable,
+        "retiring": retiring,
+        "history": closed.history,
+        "gates": status.gates,
+        "evidence": evidence,
+    }
+    return enter(observed, Phase.PROMOTED, status.reason, message, **kept)

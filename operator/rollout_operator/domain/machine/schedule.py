@@ -1,0 +1,82 @@
+"""When a rollout is reconciled again: intervals, deadlines and drains."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from zlib import crc32
+
+from rollout_operator.domain.api.spec import AdvanceOn, Spec
+from rollout_operator.domain.api.status import Reason
+from rollout_operator.domain.machine.decision import Plan, stay
+from rollout_operator.domain.observed import Observed
+
+REGISTRY_RETRY = timedelta(seconds=5)
+INVALID_RETRY = timedelta(seconds=30)
+ALIAS_RETRY = timedelta(seconds=30)
+READINESS_LOOK = timedelta(seconds=10)
+
+
+def phase_since(observed: Observed) -> datetime:
+    """When the phase began."""
+    return observed.status.phase_since or observed.now
+
+
+def deadline(observed: Observed, spec: Spec) -> datetime:
+    """When the phase has taken too long."""
+    return phase_since(observed) + spec.strategy.progress_deadline
+
+
+def router_follows_at(observed: Observed, spec: Spec) -> datetime:
+    """When no request comes by an older weight any more: after the drain; a router that tells is
+    waited for, up to progressDeadline.
+    """
+    drained = phase_since(observed) + observed.drain
+    return max(drained, deadline(observed, spec)) if observed.route_trouble else drained
+
+
+def wait(observed: Observed, spec: Spec, reason: Reason | None = None, message: str = "") -> Plan:
+    """Wait for pods or endpoints; look at times, because an event may have been lost."""
+    return stay(
+        observed,
+        reason,
+        message,
+        requeue_at=min(deadline(observed, spec), observed.now + READINESS_LOOK),
+    )
+
+
+def _hold(spec: Spec, step: int) -> timedelta:
+    return spec.strategy.steps[min(step, len(spec.strategy.steps) - 1)].hold
+
+
+def step_due(observed: Observed, spec: Spec, since: datetime) -> datetime:
+    """When the step may end: after its hold, or as soon as the evidence allows it."""
+    step = observed.status.step
+    return (
+        since
+        if step is None or spec.strategy.advance_on is AdvanceOn.EVIDENCE
+        else since + _hold(spec, step)
+    )
+
+
+def beat(spec: Spec) -> float:
+    """Seconds between two groups of looks of this interval: a power of two from 1 to 8, at most a
+    quarter of the interval.
+
+    Rollouts of one group are measured together, by one query, and those of all intervals share a
+    beat. All rollouts at once would make a thousand writes at the same moment.
+    """
+    interval = spec.analysis.interval.total_seconds()
+    return float(min(8, 2 ** math.floor(math.log2(max(1.0, interval / 4)))))
+
+
+def interval_since(uid: str, spec: Spec, now: datetime) -> datetime:
+    """When the present interval of the rollout with this uid began: uids fall into groups."""
+    interval, apart = spec.analysis.interval.total_seconds(), beat(spec)
+    own = apart * (crc32(uid.encode()) % int(interval // apart))
+    return datetime.fromtimestamp(
+        math.floor((now.timestamp() - own) / interval) * interval + own, tz=UTC
+    )
+
+
+def next_measurement(observed: Observed, spec: Spec) -> datetime:
+    """The next look at the metrics."""
+    return interval_since(observed.uid, spec, observed.now) + spec.analysis.interval

@@ -1,0 +1,269 @@
+"""The trial: steps of weight, each judged by the gates."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, assert_never
+
+from rollout_operator.domain.api.spec import AdvanceOn, OnFailure, OnNoEvidence, Spec
+from rollout_operator.domain.api.status import (
+    GateStatus,
+    Measurement,
+    Phase,
+    Reason,
+    Revision,
+    Status,
+)
+from rollout_operator.domain.machine.decision import (
+    EventToPost,
+    Plan,
+    candidate_of,
+    clip,
+    enter,
+    stay,
+    workload_of,
+)
+from rollout_operator.domain.machine.promotion import promote
+from rollout_operator.domain.machine.rollback import roll_back
+from rollout_operator.domain.machine.schedule import next_measurement, step_due
+from rollout_operator.domain.machine.trial_gates import (
+    in_words_of,
+    keep_unchanged,
+    marked_late,
+    measure_gates,
+    route_gate,
+    with_figures,
+)
+from rollout_operator.domain.observed import Observed
+
+MAX_SETBACKS = 3
+
+
+def needs_measurement(spec: Spec, status: Status) -> bool:
+    """Whether the gates are to be measured at this look."""
+    return status.phase is Phase.TRIAL and not status.halted and not spec.paused
+
+
+def trial(observed: Observed, spec: Spec) -> Plan:
+    """Measure the gates and do as they say together; without pods there is nothing to measure."""
+    if observed.status.halted:
+        return stay(observed)
+    if workload_of(observed, candidate_of(observed)).ready == 0:
+        return _pods_lost(observed)
+    return _judge(observed, spec)
+
+
+def _pods_lost(observed: Observed) -> Plan:
+    candidate, status = candidate_of(observed), observed.status
+    if status.setbacks >= MAX_SETBACKS:
+        return roll_back(
+            observed,
+            Reason.UNSTABLE,
+            f"The pods of {candidate.uri} were lost {status.setbacks + 1} times.",
+        )
+    message = f"The pods of {candidate.uri} are not Ready any more; no traffic until they are."
+    return enter(
+        observed,
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+        message,
+        weight=0,
+        setbacks=status.setbacks + 1,
+    )
+
+
+def _judge(observed: Observed, spec: Spec) -> Plan:
+    candidate, status = candidate_of(observed), observed.status
+    since = max(filter(None, (candidate.ready_at, status.step_since)))
+    gates, evidence = measure_gates(observed, spec, since)
+    gates = tuple(marked_late(observed, spec, gate, since) for gate in gates)
+    late = [
+        g
+        for g in gates
+        if g.late and not any(b.late and b.metric == g.metric for b in status.gates)
+    ]
+    more: tuple[GateStatus, ...] = ()
+    if observed.route_trouble and observed.now >= min(
+        since + observed.drain, step_due(observed, spec, since)
+    ):
+        # Without its share of requests a candidate proves nothing: as long as the router does not
+        # follow, there is no evidence.
+        more = (route_gate(observed, candidate),)
+    observed = replace(
+        observed,
+        status=status.model_copy(
+            update={"waits_for": clip(observed.route_trouble) if more else ""}
+        ),
+    )
+    kept = keep_unchanged(status.gates, gates)
+    plan = _weigh(
+        with_figures(observed, kept, evidence), spec, (*in_words_of(kept, gates), *more), since
+    )
+    if _place(plan.status) != _place(status):
+        # It is written anyway: with the figures that the step or the verdict rests on.
+        gates = tuple(
+            gate.model_copy(update={"at": one.at}) for one, gate in zip(kept, gates, strict=True)
+        )
+        plan = _weigh(with_figures(observed, gates, evidence), spec, (*gates, *more), since)
+    return replace(
+        plan,
+        events=(
+            *plan.events,
+            *(EventToPost("Warning", Reason.LABELS_TOO_SLOW, g.message) for g in late),
+        ),
+    )
+
+
+def _place(status: Status) -> tuple[object, ...]:
+    return status.phase, status.step, status.halted
+
+
+def _weigh(observed: Observed, spec: Spec, gates: tuple[GateStatus, ...], since: datetime) -> Plan:
+    """What the gates together say of the attempt."""
+    due = step_due(observed, spec, since)
+    failed = [g for g in gates if g.measurement is Measurement.FAIL]
+    if failed:
+        return _on_failed_gate(observed, spec, candidate_of(observed), failed)
+    silent = [g for g in gates if g.measurement is not Measurement.PASS]
+    if silent and _evidence_allows(observed, spec, silent):
+        return advance(observed, spec, Reason.MEASURING, "")
+    if silent:
+        return _without_evidence(observed, spec, due, silent)
+    if observed.now < due:
+        return stay(
+            observed,
+            Reason.MEASURING,
+            _step_message(observed, spec, gates),
+            requeue_at=min(due, next_measurement(observed, spec)),
+            no_evidence_since=None,
+        )
+    return advance(
+        observed,
+        spec,
+        Reason.GATES_PASSED,
+        "; ".join(g.message for g in gates) or "no gate needs measuring",
+    )
+
+
+def _evidence_allows(observed: Observed, spec: Spec, silent: list[GateStatus]) -> bool:
+    """Whether step k of n may end before the verdict: every gate that is undecided has k/n of the
+    evidence it needs to pass.
+    """
+    step, steps = observed.status.step, len(spec.strategy.steps)
+    if spec.strategy.advance_on is not AdvanceOn.EVIDENCE or step is None or step + 1 >= steps:
+        return False
+    measured = all(g.evidence_for is not None and not g.inconclusive for g in silent)
+    return measured and all((g.evidence_for or 0.0) >= (step + 1) / steps for g in silent)
+
+
+def _on_failed_gate(
+    observed: Observed, spec: Spec, candidate: Revision, failed: list[GateStatus]
+) -> Plan:
+    said = "; ".join(g.message for g in failed)
+    if spec.analysis.on_failure is OnFailure.PAUSE:
+        return _halt(
+            observed,
+            Reason.GATE_FAILED,
+            f"{candidate.uri} failed: {said}. Paused; annotate abort, retry or promote.",
+        )
+    return roll_back(observed, Reason.GATE_FAILED, f"{candidate.uri} failed: {said}.")
+
+
+def _without_evidence(
+    observed: Observed, spec: Spec, due: datetime, silent: list[GateStatus]
+) -> Plan:
+    """Hold; once the step is due, hold for `maxHold` at most, then do as `onNoEvidence` says."""
+    said = "; ".join(g.message for g in silent)
+    undecided = [g for g in silent if g.inconclusive]
+    if undecided and len(undecided) == len(silent):
+        return _give_up(
+            observed, spec, Reason.INCONCLUSIVE, f"No verdict after maxSamples: {said}."
+        )
+    if observed.now < due:
+        return stay(
+            observed,
+            Reason.MEASURING,
+            f"Measuring: {said}.",
+            requeue_at=min(due, next_measurement(observed, spec)),
+            no_evidence_since=None,
+        )
+    waiting_since = observed.status.no_evidence_since or observed.now
+    give_up = waiting_since + spec.analysis.max_hold
+    if observed.now < give_up:
+        message = f"Holding at weight {observed.status.weight}: {said}."
+        requeue_at = min(give_up, next_measurement(observed, spec))
+        return stay(
+            observed,
+            Reason.WAITING_FOR_EVIDENCE,
+            message,
+            requeue_at=requeue_at,
+            no_evidence_since=waiting_since,
+        )
+    reason = (
+        Reason.INCONCLUSIVE
+        if all(g.evidence_for is not None for g in silent)
+        else Reason.NO_EVIDENCE
+    )
+    return _give_up(observed, spec, reason, f"No evidence for {spec.analysis.max_hold}: {said}.")
+
+
+def _give_up(observed: Observed, spec: Spec, reason: Reason, verdict: str) -> Plan:
+    """Do as `onNoEvidence` says."""
+    match spec.analysis.on_no_evidence:
+        case OnNoEvidence.ROLLBACK:
+            return roll_back(observed, reason, verdict)
+        case OnNoEvidence.PAUSE:
+            return _halt(observed, reason, f"{verdict} Paused; annotate abort, retry or promote.")
+        case OnNoEvidence.PROMOTE:
+            return advance(
+                observed,
+                spec,
+                reason,
+                f"{verdict} Going on because onNoEvidence is Promote, which voids the guarantee",
+            )
+    assert_never(spec.analysis.on_no_evidence)
+
+
+def _halt(observed: Observed, reason: Reason, message: str) -> Plan:
+    return enter(observed, Phase.TRIAL, reason, message, halted=True, kind="Warning")
+
+
+def advance(observed: Observed, spec: Spec, reason: Reason, message: str) -> Plan:
+    """The next step, or promotion after the last one."""
+    step = observed.status.step
+    if step is not None and step + 1 < len(spec.strategy.steps):
+        return enter_step(observed, spec, step + 1, no_evidence_since=None)
+    return promote(observed, spec, reason, f"Promoting {candidate_of(observed).uri}: {message}.")
+
+
+def enter_step(observed: Observed, spec: Spec, step: int | None, **changes: Any) -> Plan:
+    """The trial at this step; None on a first deploy, which has no other to share requests with."""
+    weight = 0 if step is None else spec.strategy.steps[step].weight
+    placed = {**changes, "step": step, "step_since": observed.now, "weight": weight}
+    moved = replace(observed, status=observed.status.model_copy(update=placed))
+    # With the figures as they stand: the next look says the same where they have not changed, and
+    # what says nothing new is not written.
+    message = _step_message(
+        moved, spec, moved.status.gates if observed.status.phase is Phase.TRIAL else ()
+    )
+    return enter(
+        moved,
+        Phase.TRIAL,
+        Reason.MEASURING,
+        message,
+        requeue_at=min(next_measurement(observed, spec), step_due(moved, spec, observed.now)),
+    )
+
+
+def _step_message(observed: Observed, spec: Spec, gates: tuple[GateStatus, ...]) -> str:
+    status, candidate = observed.status, candidate_of(observed)
+    said = "; ".join(g.message for g in keep_unchanged(status.gates, gates))
+    if status.step is None:
+        return (
+            f"{candidate.uri} is Ready; measuring before the host"
+            f" answers{': ' + said if said else ''}."
+        )
+    place = f"Step {status.step + 1} of {len(spec.strategy.steps)}"
+    return (
+        f"{place}: {status.weight} % of requests go to"
+        f" {candidate.uri}{'; ' + said if said else ''}."
+    )

@@ -1,0 +1,126 @@
+"""The gates of a trial, measured once, and the figures that status keeps of them."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from rollout_operator.domain.api.spec import Gate, Spec
+from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement, Revision
+from rollout_operator.domain.gates.gate_status import Trial
+from rollout_operator.domain.gates.labelled_gate import measure_labels
+from rollout_operator.domain.gates.readings import KINDS
+from rollout_operator.domain.gates.reported_gate import measure
+from rollout_operator.domain.machine.decision import candidate_of
+from rollout_operator.domain.machine.schedule import step_due
+from rollout_operator.domain.observed import Observed
+
+MOST_EVIDENCE = 20
+
+
+def measure_gates(
+    observed: Observed, spec: Spec, since: datetime
+) -> tuple[tuple[GateStatus, ...], tuple[EvidenceStatus, ...]]:
+    """All gates of this look, and the evidence to go on with; the newest evidence stands first."""
+    status, gates = observed.status, list[GateStatus]()
+    evidence = status.evidence
+    used = [g for g in spec.analysis.gates if status.stable is not None or not _needs_traffic(g)]
+    trial = Trial(
+        candidate_of(observed),
+        status.stable,
+        since,
+        observed.now,
+        max(1, sum(g.labelled for g in used)),
+        status.weight,
+    )
+    for gate in used:
+        answer, baseline = observed.answers.get(gate.metric), observed.baseline.get(gate.metric)
+        if not gate.labelled:
+            gates.append(measure(gate, answer, baseline, trial))
+            continue
+        measured, counted = measure_labels(gate, answer, baseline, trial, evidence)
+        gates.append(measured)
+        if counted is not None:
+            others = tuple(
+                e for e in evidence if (e.gate, e.subject) != (counted.gate, counted.subject)
+            )
+            evidence = (counted, *others)[:MOST_EVIDENCE]
+    known = {(e.gate, e.subject): e for e in evidence}
+    in_place = tuple(
+        known.pop((e.gate, e.subject)) for e in status.evidence if (e.gate, e.subject) in known
+    )
+    return tuple(gates), (*known.values(), *in_place)
+
+
+def _needs_traffic(gate: Gate) -> bool:
+    return gate.labelled or gate.against_stable or KINDS[gate.metric].needs_traffic
+
+
+def marked_late(observed: Observed, spec: Spec, gate: GateStatus, since: datetime) -> GateStatus:
+    """The measurement, marked where labels come too slowly for a verdict before maxHold is over."""
+    ends = (
+        observed.status.no_evidence_since or step_due(observed, spec, since)
+    ) + spec.analysis.max_hold
+    slow = gate.eta is not None and gate.eta > ends and gate.measurement is Measurement.NO_EVIDENCE
+    return gate.model_copy(update={"late": True}) if slow else gate
+
+
+def route_gate(observed: Observed, candidate: Revision) -> GateStatus:
+    """A route that does not follow, as a gate that cannot be measured."""
+    message = f"route: {observed.route_trouble}"[:512]
+    unreachable = Measurement.UNREACHABLE
+    return GateStatus(
+        metric="route",
+        threshold=0,
+        measurement=unreachable,
+        message=message,
+        at=observed.now,
+        revision=candidate.revision,
+    )
+
+
+def with_figures(
+    observed: Observed, gates: tuple[GateStatus, ...], evidence: tuple[EvidenceStatus, ...]
+) -> Observed:
+    """What was observed, with these figures in its status."""
+    return replace(
+        observed, status=observed.status.model_copy(update={"gates": gates, "evidence": evidence})
+    )
+
+
+def in_words_of(
+    kept: tuple[GateStatus, ...], gates: tuple[GateStatus, ...]
+) -> tuple[GateStatus, ...]:
+    """What is measured now, in the sentences that status has: no two sentences of one status differ
+    in a number.
+    """
+    return tuple(
+        gate.model_copy(update={"message": one.message})
+        for one, gate in zip(kept, gates, strict=True)
+    )
+
+
+def keep_unchanged(
+    before: tuple[GateStatus, ...], after: tuple[GateStatus, ...]
+) -> tuple[GateStatus, ...]:
+    """The new measurements, but the old entry where it says the same: a status that says nothing
+    new is not written.
+    """
+
+    def said(gate: GateStatus) -> tuple[object, ...]:
+        why = gate.message if gate.value is None else ""
+        # New labels are written with the evidence that they are; then the sentences tell of the
+        # same ones.
+        counted = (gate.samples, gate.coverage) if gate.evidence_for is not None else None
+        value = gate.value and float(f"{gate.value:.3g}")
+        return (
+            gate.metric,
+            gate.threshold,
+            gate.measurement,
+            gate.revision,
+            value,
+            why,
+            gate.late,
+            counted,
+        )
+
+    known = {said(gate): gate for gate in before}
+    return tuple(known.get(said(gate), gate) for gate in after)

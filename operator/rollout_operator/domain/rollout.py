@@ -1,0 +1,54 @@
+"""A ModelRollout, read: its spec, or what is wrong with it, and its status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A ModelRollout as the API server has it, and what it says."""
+
+    raw: dict[str, Any]
+    spec: Spec | None
+    """None where it cannot be carried out."""
+    error: str
+    """What is wrong with the spec, where that is None."""
+    status: Status
+
+    @classmethod
+    def read(
+        cls, raw: dict[str, Any], mirrors: bool, taken_by: tuple[str, str] | None = None
+    ) -> Self:
+        """Read it.
+
+        mirrors: whether the Gateways can mirror requests. taken_by: an older rollout, by namespace
+        and name, that answers where this one would.
+        """
+        spec, error = _spec(raw, mirrors)
+        if spec is not None and taken_by is not None:
+            error = (
+                f"spec.traffic: {spec.traffic.host}{spec.traffic.path} is answered by the older"
+                f" ModelRollout {'/'.join(taken_by)}: take another host or path."
+            )
+            spec = None
+        return cls(raw, spec, error, Status.model_validate(raw["status"]))
+
+
+def _spec(raw: Mapping[str, Any], mirrors: bool) -> tuple[Spec | None, str]:
+    try:
+        spec = Spec.model_validate(raw["spec"])
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        return None, f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}."
+    if spec.traffic.mirror_percent is not None and not mirrors:
+        return None, (
+            "spec.traffic.mirrorPercent: the Gateways here are not known to mirror; leave it out,"
+            " or set the operator's GATEWAY_MIRRORS."
+        )
+    return spec, ""

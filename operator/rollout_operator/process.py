@@ -1,0 +1,259 @@
+"""The process: everything that lives as long as it does, put together and taken apart again."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import uvloop
+from prometheus_client import start_http_server
+
+from rollout_operator import kopf_compat, metrics
+from rollout_operator.adapters.health_server import serve_health
+from rollout_operator.adapters.http_session import http_session
+from rollout_operator.adapters.kubernetes_api import Cluster
+from rollout_operator.adapters.login import login
+from rollout_operator.adapters.model_registry import ModelRegistry, authorization
+from rollout_operator.adapters.prometheus import Prometheus
+from rollout_operator.adapters.router_probe import Routers, router_session
+from rollout_operator.controller.cache import Store
+from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
+from rollout_operator.controller.informer import Watching, WatchingClaims
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.raw_objects import Key, WatchEvent, at_rest, event_of, key_of
+from rollout_operator.controller.resync import OWNED_KINDS, every, resync
+from rollout_operator.controller.verdict_writeback import VerdictWriteback, verdicts_after
+from rollout_operator.controller.watch_health import OVERDUE, Health, UnseenWrites
+from rollout_operator.controller.workqueue import LONGEST_SLEEP, WorkQueue
+from rollout_operator.desired.common import Gateways
+from rollout_operator.domain.api.names import KIND, SHARD
+from rollout_operator.errors import CallFailed, Gone
+from rollout_operator.kopf_compat import kopf
+from rollout_operator.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def opening(variable: str, port: int) -> Iterator[None]:
+    """Have the operator end where a port cannot be opened: kopf takes any other failure at start
+    for one that passes, and waits.
+    """
+    try:
+        yield
+    except OSError as failure:
+        reason = os.strerror(failure.errno) if failure.errno else str(failure)
+        raise kopf.PermanentError(
+            f"{variable}={port} cannot be opened: {reason}. Write another port, or end what listens"
+            " there."
+        ) from failure
+
+
+class Shell:
+    """Everything that lives as long as the operator's process."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.settings = settings
+        self.store = Store(settings.gateway_namespace)
+        self.unseen_writes = UnseenWrites(clock)
+        self.queue: WorkQueue | None = None
+        self.health = Health(self._queue, self.unseen_writes.trouble)
+        self._exit = contextlib.AsyncExitStack()
+
+    async def start(self) -> None:
+        """Connect, and start the queue; kopf's watches follow."""
+        ports = await self._connect()
+        self.queue = WorkQueue(ports, turns=ports.turns)
+        await self._serve()
+        # Before anything is decided, all is known: what is owned, who else answers where, and every
+        # ModelRollout.
+        await self._watch(ports)
+        namespaces = self.settings.namespaces or ("",)
+        for namespace in namespaces:
+            await self.learn(ports.cluster, namespace)
+        self._keep(self.queue.run(), "queue")
+        around = self.store, ports.cluster, self.settings.namespaces
+        compare = partial(resync, *around, self.wake, self.gone)
+        self._keep(every(self.settings.resync.total_seconds(), compare), "resync")
+        self._keep(every(OVERDUE / 6, partial(self.ask_after, ports.cluster)), "unseen writes")
+
+    async def _connect(self) -> Ports:
+        """The clients, each with connections of its own: a registry that hangs must not hold those
+        that measurements need.
+        """
+        settings, enter = self.settings, self._exit.enter_async_context
+        of_registry = await enter(http_session())
+        of_prometheus = await enter(http_session())
+        of_routers = await enter(router_session())
+        cluster = await Cluster.connect(login, settings.write_limit, settings.shard)
+        self._exit.push_async_callback(cluster.close)
+        registry = ModelRegistry(settings.registry_url, of_registry, authorization(os.environ))
+        writeback = VerdictWriteback(
+            registry, settings.registry_alias, partial(verdicts_after, cluster), self.wake
+        )
+        self._exit.push_async_callback(writeback.close)
+        return Ports(
+            store=self.store,
+            cluster=cluster,
+            prometheus=Prometheus(settings.prometheus_url, of_prometheus),
+            registry=registry,
+            writeback=writeback,
+            unseen_writes=self.unseen_writes,
+            image=settings.inference_image,
+            environment=settings.model_environment,
+            drain=settings.router_drain,
+            gateways=Gateways(settings.gateway_namespace, settings.gateway_mirrors),
+            egress=settings.model_egress,
+            credentials=settings.model_credentials,
+            feedback_key=settings.feedback_key,
+            routers=Routers(of_routers, cluster.read) if settings.routes_ask else None,
+        )
+
+    async def _serve(self) -> None:
+        """Health and metrics, each on its port."""
+        health_port, metrics_port = self.settings.health_port, self.settings.metrics_port
+        with opening("HEALTH_PORT", health_port):
+            await self._exit.enter_async_context(
+                serve_health(health_port, self.health.trouble, self.store.count)
+            )
+        metrics.ROLLOUTS.set_function(self.store.count)
+        loop = asyncio.get_running_loop()
+        metrics.TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
+        with opening("METRICS_PORT", metrics_port):
+            start_http_server(metrics_port)
+
+    async def _watch(self, ports: Ports) -> None:
+        """Begin to watch owned objects and others' routes; returns once all of them are known."""
+        around = self.store, ports.cluster, self.wake
+        watches: list[Watching] = []
+        for namespace in self.settings.namespaces or ("",):
+            watches += [Watching(kind, namespace, *around) for kind in OWNED_KINDS]
+            watches += [WatchingClaims(kind, namespace, ports.claims, around) for kind in CLAIMING]
+        for watch in watches:
+            self._keep(watch.run(), f"watch {watch.kind} {watch.namespace}")
+        await asyncio.gather(*(watch.listed.wait() for watch in watches))
+
+    def _keep(self, forever: Coroutine[Any, Any, None], name: str) -> None:
+        """Run it as a task until the process ends."""
+        self._exit.push_async_callback(_end, asyncio.create_task(forever, name=name))
+
+    async def learn(self, cluster: Cluster, namespace: str) -> None:
+        """Know every ModelRollout before the first one is looked at: of two with one host and path
+        it is the older's.
+
+        kopf lists them page by page, and tells of the first while the others are still unknown.
+        Tries again until it succeeds.
+        """
+        found: dict[Key, bool] = {}
+        while True:
+            try:
+                async for items, _ in cluster.pages(KIND, namespace):
+                    for raw in items:
+                        self.store.put_rollout(raw)
+                        found[key_of(raw["metadata"])] = at_rest(raw)
+                break
+            except Gone:
+                # Not installed: kopf waits for it.
+                return
+            except CallFailed as failure:
+                log.warning("ModelRollouts could not be listed, tried again: %s", failure)
+                await asyncio.sleep(1)
+        for key, rests in found.items():
+            if rests and self.queue is not None:
+                self.queue.enqueue_initial(key)
+            else:
+                self.wake(key)
+
+    def _queue(self) -> str:
+        still = time.monotonic() - self.queue.turned if self.queue is not None else 0.0
+        most = 3 * LONGEST_SLEEP
+        return (
+            f"The queue has not been looked at for more than {most:.0f} s." if still > most else ""
+        )
+
+    def told(self, event: str | None, raw: dict[str, Any]) -> None:
+        """The watch of the ModelRollouts has told this; event: None for what a list has."""
+        meta = raw["metadata"]
+        key = key_of(meta)
+        if event == "DELETED":
+            self.gone(key, meta["uid"])
+            return
+        rivals = self.store.rivals(key)
+        self.unseen_writes.seen(key, int(meta["resourceVersion"]))
+        # What this process wrote itself is known already, and nothing new.
+        if not self.store.put_rollout(raw):
+            return
+        if moved := set(rivals) ^ set(self.store.rivals(key)):
+            self.meet_again(moved)
+        if event is None and at_rest(raw) and self.queue is not None:
+            self.queue.enqueue_initial(key)
+        else:
+            self.wake(key, event_of(KIND, meta))
+
+    def gone(self, key: Key, uid: str) -> None:
+        """The ModelRollout with this uid is gone; another may have taken its name meanwhile."""
+        rivals = self.store.rivals(key)
+        self.store.remove(KIND, key, key[1], uid)
+        if self.queue is not None:
+            self.queue.ports.writeback.forget(uid)
+        if self.store.has(key):
+            return
+        self.meet_again(rivals)
+        self.unseen_writes.forget(key)
+        if self.queue is not None:
+            self.queue.forget(key)
+
+    async def ask_after(self, cluster: Cluster) -> None:
+        """Ask the API server after rollouts whose writes are long in coming back: no watch tells of
+        what is deleted between two lists.
+
+        Raises CallFailed where it does not answer.
+        """
+        for key in self.unseen_writes.overdue():
+            known = self.store.rollout(key)
+            uid = known["metadata"]["uid"] if known is not None else ""
+            try:
+                labels = (await cluster.read(KIND, *key))["metadata"].get("labels") or {}
+            except Gone:
+                self.gone(key, uid)
+                continue
+            if self.settings.shard and labels.get(SHARD) != self.settings.shard:
+                # Another operator's now.
+                self.gone(key, uid)
+
+    async def stop(self) -> None:
+        """End what `start` began, in reverse."""
+        await self._exit.aclose()
+
+    def wake(self, key: Key, event: WatchEvent | None = None) -> None:
+        """Look at this rollout now."""
+        if self.queue is not None and self.store.has(key):
+            self.queue.enqueue(key, event)
+
+    def meet_again(self, rivals: Iterable[Key]) -> None:
+        """Look at those that share a host and path with a rollout that has come, moved or gone."""
+        for key in rivals:
+            self.wake(key)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def run(settings: Settings, handlers: kopf.OperatorRegistry) -> None:
+    """Run until a signal ends it; SystemExit with a sentence where it cannot begin."""
+    kopf_compat.log_to_stderr(settings.log_level)
+    shell = Shell(settings)
+    # What was imported stays: collections that pass it over are cheap, and come early enough for
+    # garbage to be little.
+    gc.freeze()
+    # TLS is most of what an operator computes, and uvloop's is compiled.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        memo = kopf.Memo(shell=shell)
+        kopf_compat.run(handlers, memo, settings.namespaces, runner.get_loop())

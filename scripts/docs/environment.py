@@ -1,0 +1,261 @@
+"""docs/reference/environment.md: the variables that each program reads.
+
+The words stand here; that each variable is read, that none is missing, and that the defaults are
+these, a test holds against the programs' own settings.
+"""
+
+from dataclasses import dataclass
+
+from scripts.docs.markdown import cell
+
+REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable of the environment."""
+
+    name: str
+    told: str
+    default: str = ""
+    """As one would write it; `required`, or "" where there is none."""
+    value: str = ""
+    """Of the chart: the Helm value that sets it."""
+
+
+LEVELS = "`DEBUG`, `INFO`, `WARNING` or `ERROR`"
+OPERATOR = (
+    Variable("INFERENCE_IMAGE", "image of the model servers", REQUIRED, "inferenceImage"),
+    Variable(
+        "PROMETHEUS_URL",
+        "the Prometheus that scrapes the model servers",
+        REQUIRED,
+        "prometheus.url",
+    ),
+    Variable(
+        "MLFLOW_TRACKING_URI",
+        "the registry; model servers load from it too",
+        REQUIRED,
+        "mlflow.trackingUri",
+    ),
+    Variable(
+        "WATCH_NAMESPACES",
+        "namespaces that are looked after, with commas between; empty for all",
+        "",
+        "watchNamespaces",
+    ),
+    Variable(
+        "SHARD",
+        "only ModelRollouts whose label `rollouts.mlops.dev/shard` has this value; empty for all",
+        "",
+        "shard",
+    ),
+    Variable(
+        "GATEWAY_NAMESPACE",
+        "where the Gateways of `traffic.parentRefs` are; empty for each rollout's own namespace",
+        "",
+        "gateway.namespace",
+    ),
+    Variable("GATEWAY_MIRRORS", "whether Gateways can mirror requests", "false", "gateway.mirrors"),
+    Variable(
+        "ROUTES_ASK",
+        "whether routers are asked if a route leads to its rollout",
+        "true",
+        "routes.ask",
+    ),
+    Variable(
+        "ROUTER_DRAIN_SECONDS",
+        "how long a router may still send requests by an older weight; at most 600",
+        "10",
+        "routerDrainSeconds",
+    ),
+    Variable(
+        "RESYNC_SECONDS",
+        "how often names and versions of all objects are compared with the API server;"
+        " at most 86400",
+        "600",
+        "resyncSeconds",
+    ),
+    Variable(
+        "REGISTRY_ALIAS",
+        "alias that a promotion moves in the registry; empty for none",
+        "{namespace}-{name}",
+        "mlflow.alias",
+    ),
+    Variable(
+        "FEEDBACK_KEY",
+        "secret that the keys of prediction ids are derived from, beside each rollout's uid",
+        "",
+        "feedbackKey",
+    ),
+    Variable(
+        "MODEL_EGRESS",
+        "whom model servers may connect to besides DNS, MLflow and the collector of traces: a JSON"
+        " list of NetworkPolicyEgressRules, or `any`",
+        "",
+        "modelEgress",
+    ),
+    Variable(
+        "MODEL_CREDENTIALS",
+        "what model pods fetch with, by namespace: a JSON list, as"
+        " [the chart has it](../guides/credentials.md)",
+        "",
+        "models.credentials",
+    ),
+    Variable(
+        "MODEL_LOG_LEVEL", f"the model servers' `LOG_LEVEL`: {LEVELS}", "INFO", "modelLogLevel"
+    ),
+    Variable("LOG_LEVEL", LEVELS, "INFO", "logLevel"),
+    Variable("METRICS_PORT", "port of the operator's own metrics", "8081"),
+    Variable("HEALTH_PORT", "port of `/healthz`", "8080"),
+    Variable("MLFLOW_TRACKING_INSECURE_TLS", "model servers do not verify MLflow's certificate"),
+    Variable("MODEL_ALLOW_PICKLE", "for [the model servers](#model-server)"),
+    Variable("MODEL_COMPARE_PERCENT", "for the model servers"),
+    Variable("MODEL_COMPARE_SECONDS", "for the model servers"),
+    Variable("MODEL_MAX_BYTES", "for the model servers"),
+    Variable("OTEL_EXPORTER_OTLP_ENDPOINT", "for the model servers"),
+)
+SERVER = (
+    Variable("MODEL_URI", "`models:/<name>/<version>`, fetched from `MLFLOW_TRACKING_URI`"),
+    Variable("MODEL_PATH", "a folder with an MLmodel file, instead of `MODEL_URI`"),
+    Variable("MODEL_FOLDER", "where the files of `MODEL_URI` are already; else they are fetched"),
+    Variable(
+        "MODEL_DIGEST",
+        "`sha256:<hex>` that the model's files must have; else the server refuses to start",
+    ),
+    Variable("MODEL_REVISION", "label of every series, and the value of `X-Model-Revision`"),
+    Variable("LOG_LEVEL", f"{LEVELS}; `DEBUG` has a line for every request", "INFO"),
+    Variable("PORT", "the port that it listens on", "8080"),
+    Variable(
+        "FEEDBACK_KEY",
+        "secret that prediction ids are signed with, the same in all pods; made up where it is not"
+        " set",
+    ),
+    Variable(
+        "FEEDBACK_SECONDS", "how long after its prediction a label is taken, a week", "604800"
+    ),
+    Variable("ACCURACY_FROM", "labels from which on `ml_model_accuracy` is live", "100"),
+    Variable("ACCURACY_WINDOW", "newest labels that it rests on", "1000"),
+    Variable(
+        "LATENCY_BUCKETS",
+        "bounds in seconds, such as `0.25,1.5`, that `ml_request_latency_seconds` has beside the"
+        " usual ones",
+    ),
+    Variable("MODEL_ALLOW_PICKLE", "`1` to load pickled models, which can run any code"),
+    Variable(
+        "MODEL_COMPARE_PERCENT",
+        "of live requests that are compared with scikit-learn, 1 to 100; none where it is not set",
+    ),
+    Variable("MODEL_COMPARE_SECONDS", "time between two comparisons", "300"),
+    Variable("MODEL_MAX_BYTES", "largest model, packed and unpacked, 2 GiB", "2147483648"),
+    Variable("MAX_BODY_BYTES", "largest body of a request, 8 MiB", "8388608"),
+    Variable("MAX_ROWS", "most rows of a request", "100000"),
+    Variable("HEADER_SECONDS", "time that a client has to send a request's headers", "10"),
+    Variable("BODY_SECONDS", "time that a client has to send its body", "30"),
+    Variable("LOAD_SECONDS", "time that loading may take", "600"),
+    Variable(
+        "TERMINATION_LOG",
+        "where the reason is written when the model cannot be loaded",
+        "/dev/termination-log",
+    ),
+)
+BRIDGE = (
+    Variable(
+        "MAPPINGS_FILE",
+        "which alias leads to what; `python -m rollout_bridge check FILE` reads it",
+        REQUIRED,
+        "bridge.mappings",
+    ),
+    Variable(
+        "WEBHOOK_SECRET",
+        "the secret that the webhook has in MLflow, at least 16 characters",
+        REQUIRED,
+        "bridge.webhookSecret",
+    ),
+    Variable(
+        "WEBHOOK_SECRET_PREVIOUS",
+        "also taken, while the secret changes",
+        "",
+        "bridge.webhookSecret.previousKey",
+    ),
+    Variable(
+        "GITHUB_TOKEN", "needed where a mapping dispatches a workflow", "", "bridge.githubToken"
+    ),
+    Variable("GITHUB_API_URL", "GitHub's API", "https://api.github.com", "bridge.githubApiUrl"),
+    Variable("PORT", "port of `/webhooks/mlflow`", "8080"),
+    Variable("METRICS_PORT", "port of `/healthz` and `/metrics`", "8081"),
+    Variable(
+        "MAX_AGE_SECONDS",
+        "how old or early a webhook may be; at most 3600",
+        "300",
+        "bridge.maxAgeSeconds",
+    ),
+    Variable("MAX_BODY_BYTES", "largest body of a webhook", "65536"),
+    Variable(
+        "RETRY_AFTER_SECONDS",
+        "when MLflow sends again what could not be carried out; at most 600",
+        "30",
+        "bridge.retryAfterSeconds",
+    ),
+    Variable("LOG_LEVEL", LEVELS, "INFO", "logLevel"),
+)
+
+HEAD = """# Environment variables
+
+For those who run a program without its chart, or set what the chart has no value for.
+
+Generated by `make docs`; a test holds it against the programs. Do not edit.
+A setting that is wrong ends the program at start, with a sentence that says what to write:
+
+```
+$ PORT=http MODEL_PATH=model python -m rollout_inference
+error: PORT='http' is out of range: write a whole number from 1 to 65535
+```
+"""
+TAIL = """## kubectl modelrollout
+
+| variable | what it is |
+| --- | --- |
+| `KUBECONFIG` | the cluster, as for kubectl |
+| `MODELROLLOUT_PROMETHEUS` | [how to reach Prometheus](cli.md#how-it-reaches-prometheus) |
+| `MODELROLLOUT_PROMETHEUS_TOKEN` | is sent to it as a bearer token |
+| `NO_COLOR` | no colours |
+
+## Trainer
+
+MLflow's own variables, such as `MLFLOW_TRACKING_URI`. `python -m rollout_trainer train` takes
+`MLFLOW_MODEL_NAME` as `--name` too.
+
+Next: [kubectl modelrollout](cli.md).
+"""
+ABOUT_SERVER = """`python -m rollout_inference`. The operator sets `MODEL_…`, `FEEDBACK_KEY` and
+`LATENCY_BUCKETS` itself, in the pods that it makes. OpenTelemetry's own variables count too."""
+ABOUT_OPERATOR = """`python -m rollout_operator run`.
+In the chart, `extraEnv` sets what has no value of its own."""
+PARTS = (
+    ("Operator", ABOUT_OPERATOR, OPERATOR),
+    ("Model server", ABOUT_SERVER, SERVER),
+    ("Bridge", "`python -m rollout_bridge run`.", BRIDGE),
+)
+
+
+def reference() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for title, told, variables in PARTS:
+        charted = any(v.value for v in variables)
+        parts += [f"## {title}", "", told, ""]
+        parts += [
+            f"| variable | default | {'Helm value | ' if charted else ''}what it is |",
+            f"| --- | --- | {'--- | ' if charted else ''}--- |",
+        ]
+        parts += [_row(v, charted) for v in variables]
+        parts.append("")
+    return "\n".join(parts) + TAIL
+
+
+def _row(variable: Variable, charted: bool) -> str:
+    default = variable.default
+    default = default if default in {"", REQUIRED} else f"`{default}`"
+    value = f" {f'`{variable.value}`' if variable.value else ''} |" if charted else ""
+    return f"| `{variable.name}` | {default} |{value} {cell(variable.told)} |"

@@ -1,0 +1,246 @@
+"""`explain` decides on what the operator's look has: of the same moment both make the same."""
+
+import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.rollout import Rollout
+from rollout_cli.cluster import explanation
+from rollout_cli.cluster.explanation import Explanation, MetricAnswers
+from rollout_cli.commands import explain
+from rollout_cli.exit_codes import Refused
+from rollout_operator.domain.api.names import GROUP, REVISION
+from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.observe import observe
+from rollout_operator.domain.observed import DRAIN, Observed, Workload
+from tests.unit.cli.builders import rollout as made
+from tests.unit.engine.builders import UID, accuracy, observed, on_trial, revision, spec
+
+V1, V2 = revision(1, promoted=True), revision(2, replicas=1)
+TO_2 = spec("models:/iris/2")
+FAR = "the Gateway has not taken the HTTPRoute over yet"
+
+
+class Cluster:
+    """An API server that has these Deployments of the rollout, and the operator's with these
+    variables.
+    """
+
+    def __init__(
+        self,
+        workloads: dict[str, Workload],
+        refuses: bool = False,
+        leaving: frozenset[str] = frozenset(),
+        **variables: str,
+    ) -> None:
+        self._workloads, self._variables, self._refuses = workloads, variables, refuses
+        self._leaving = leaving
+
+    def items(self, path: str, selector: str = "") -> list[dict[str, Any]]:
+        if self._refuses:
+            raise Refused("no")
+        if path == "/apis/apps/v1/deployments":
+            env = [{"name": n, "value": v} for n, v in self._variables.items()]
+            return [{"spec": {"template": {"spec": {"containers": [{"env": env}]}}}}]
+        return [
+            {
+                "metadata": {
+                    "name": f"iris-{r}",
+                    "uid": r,
+                    "resourceVersion": "1",
+                    "labels": {REVISION: r},
+                    **({"deletionTimestamp": "2026-11-23T11:00:00Z"} if r in self._leaving else {}),
+                },
+                "spec": {"replicas": w.wanted},
+                "status": {"readyReplicas": w.ready},
+            }
+            for r, w in self._workloads.items()
+        ]
+
+
+READY = {V1.revision: Workload(2, 2), V2.revision: Workload(1, 1)}
+
+
+def look(second: float, **changes: Any) -> Observed:
+    values: dict[str, Any] = {
+        "spec": TO_2,
+        "status": on_trial(),
+        "workloads": READY,
+        "answers": accuracy(0.93, second - 1),
+    }
+    return observed(second, **(values | changes))
+
+
+LOOKS: dict[str, Observed] = {
+    "nothing special": look(8),
+    "a step that is over": look(21),
+    "a bad model": look(8, answers=accuracy(0.5, 7)),
+    "no evidence": look(21, answers=accuracy(0.93, -60)),
+    "a route that the Gateway does not follow": look(21, route_trouble=FAR),
+    "an object that is refused": look(
+        21, route_trouble="HTTP 403 no quota is left", api_rejection="HTTP 403 no quota is left"
+    ),
+    "an object of another's": look(
+        21, route_trouble="another's", api_rejection="another's", name_taken=True
+    ),
+    "pods that another scales": look(8, scaled="kubectl scales Deployment iris-1"),
+    "an abort": look(8, commands={"abort": "2"}),
+    "a promotion by hand": look(8, commands={"promote": "2"}),
+    "a skipped step": look(8, commands={"skip": "2"}),
+    "a command for another attempt": look(8, commands={"abort": "1"}),
+    "an abort while it is paused": look(
+        8, commands={"abort": "2"}, spec=spec("models:/iris/2", paused=True)
+    ),
+    "a retry of what is halted": look(
+        8, commands={"retry": "2"}, status=on_trial(halted=True), image="registry.example.com/new:2"
+    ),
+    "pods that are lost": look(
+        8, workloads={V1.revision: Workload(2, 2), V2.revision: Workload(0, 1)}
+    ),
+    "routers that lag a minute behind": look(21, route_trouble=FAR, drain=timedelta(seconds=60)),
+    "all requests, for less than routers lag behind": look(
+        15,
+        drain=timedelta(seconds=60),
+        status=on_trial(phase=Phase.SHIFTING, weight=100, candidate=revision(2, replicas=2)),
+    ),
+    "all requests, and a route that does not follow": look(
+        15,
+        route_trouble=FAR,
+        status=on_trial(phase=Phase.SHIFTING, weight=100, candidate=revision(2, replicas=1)),
+    ),
+    "a host that an older rollout has": look(
+        8, spec=None, spec_error="a.example.com/ is answered by the older ModelRollout a/b"
+    ),
+}
+
+
+def rebuilt(seen: Observed) -> Observed:
+    """What `explain` makes of it, after the operator has looked and written what it decided."""
+    wanted = seen.spec or TO_2
+    noted = decide(replace(seen, commands={})).status
+    status = seen.status.model_copy(
+        update={
+            n: getattr(noted, n)
+            for n in ("waits_for", "api_rejection", "scaled", "invalid", "observed_generation")
+        }
+    )
+    annotations = {f"{GROUP}/{verb}": attempt for verb, attempt in seen.commands.items()}
+    rollout = made(status, wanted, uid=UID, annotations=annotations)
+    drain = str(int(seen.drain.total_seconds()))
+    cluster = Cluster(dict(seen.workloads), ROUTER_DRAIN_SECONDS=drain, INFERENCE_IMAGE=seen.image)
+    asked = MetricAnswers(seen.answers, seen.baseline, {})
+    return explanation.observation(cast("KubeApi", cluster), rollout, wanted, asked, seen.now)
+
+
+@pytest.mark.parametrize("seen", LOOKS.values(), ids=LOOKS.keys())
+def test_it_decides_as_the_operator_does(seen: Observed) -> None:
+    theirs, ours = decide(seen), decide(rebuilt(seen))
+    told = [
+        (
+            p.status.phase,
+            p.status.step,
+            p.status.weight,
+            p.status.reason,
+            p.status.message,
+            p.status.invalid,
+        )
+        for p in (theirs, ours)
+    ]
+    assert told[0] == told[1]
+
+
+def keywords(function: Callable[..., object], called: str) -> set[str | None]:
+    """The keywords that a function gives where it calls another."""
+    (call,) = [
+        n
+        for n in ast.walk(ast.parse(inspect.getsource(function)))
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == called
+    ]
+    return {keyword.arg for keyword in call.keywords}
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Observed)])
+def test_no_part_of_the_observation_is_left_out(name: str) -> None:
+    given = keywords(observe, "Observed") | keywords(explanation.observation, "replace")
+    assert name in given
+
+
+SAME = {"uid", "name", "generation", "baseline"}
+"""What a decision takes as it is."""
+UNKNOWN = {
+    "resolution",
+    "stable_endpoints",
+    "reported",
+    "api_rejection",
+    "api_rejection_now",
+    "unaccepted",
+    "heard",
+    "scaled",
+    "claims",
+    "recovered",
+}
+"""What only the operator knows: the registry's answer, what phase Switching looks at, which
+verdicts the registry was told; and an object that is refused on the way, which is trouble of the
+route; a new route on the way, which is judged where it is promoted; whether a route answers, which
+is judged there and on a first deploy; who else scales a Deployment, which is told in status; routes
+of others on the host, which are told in status and held as trouble of the route; what a status that
+was removed is made from.
+"""
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Observed) if f.name not in SAME | UNKNOWN])
+def test_each_part_differs_in_some_look(name: str) -> None:
+    """Else the comparison above would compare nothing of it."""
+    values = [getattr(rebuilt(seen), name) for seen in LOOKS.values()]
+    assert any(value != values[0] for value in values)
+
+
+def test_a_deployment_that_is_being_deleted_does_not_count() -> None:
+    cluster = Cluster(READY, leaving=frozenset({V2.revision}))
+    answers, rollout = MetricAnswers(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
+    seen = explanation.observation(cast("KubeApi", cluster), rollout, TO_2, answers, look(8).now)
+    assert set(seen.workloads) == {V1.revision}
+
+
+def test_who_may_not_look_at_deployments_is_told_all_the_same() -> None:
+    asked, rollout = MetricAnswers(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
+    blind = explanation.observation(
+        cast("KubeApi", Cluster({}, refuses=True)), rollout, TO_2, asked, look(8).now
+    )
+    assert (blind.drain, blind.image) == (DRAIN, V2.image)
+    assert decide(blind).status.phase is Phase.TRIAL
+
+
+SAID: dict[str, tuple[str, str]] = {
+    "nothing special": ("would stay", "Next look at"),
+    "a route that the Gateway does not follow": ("would stay: Holding at weight 10: route: ", FAR),
+    "an object that is refused": ("would stay: Holding at weight 10: route: ", "no quota is left"),
+    "an abort": ("would go to phase RollingBack", "was aborted"),
+    "an abort while it is paused": ("would go to phase RollingBack", "was aborted"),
+    "a retry of what is halted": ("would go to phase Starting", "Waiting for"),
+    "a skipped step": ("would go to step 2", ""),
+    "a host that an older rollout has": (
+        "It is held, and nothing is measured: ",
+        "answered by the older ModelRollout",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "sentences"), SAID.items(), ids=SAID.keys())
+def test_what_is_said(name: str, sentences: tuple[str, str]) -> None:
+    seen = rebuilt(LOOKS[name])
+    status = seen.status
+    rollout = Rollout(
+        {"metadata": {"name": "iris", "namespace": "models", "generation": 1}},
+        status,
+        seen.spec or TO_2,
+    )
+    said = "\n".join(explain._next_step(Explanation(rollout, seen.now, (), decide(seen))))
+    assert all(sentence in said for sentence in sentences), said

@@ -1,0 +1,178 @@
+"""When which rollout is reconciled, and what does not hold up the others."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rollout_operator.controller.cache import Store
+from rollout_operator.controller.ports import Ports
+from rollout_operator.controller.raw_objects import Key, WatchEvent, event_of
+from rollout_operator.controller.workqueue import WorkQueue, utc_now
+from rollout_operator.errors import CallFailed
+from tests.unit.engine.raw_objects import KEY, ports_with, rollout
+
+
+class Passes:
+    """A pass that records when it ran, and does as told by name."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.together = 0
+
+    async def __call__(self, key: Key, ports: Ports, now: datetime) -> datetime | None:
+        self.ran.append(key[1])
+        self.together += 1
+        try:
+            await asyncio.sleep(0.01)
+            assert self.ran.count(key[1]) == 0 or self.together < 10
+            if key[1] == "broken":
+                raise CallFailed("no")
+            if key[1] == "hanging":
+                await asyncio.sleep(60)
+            return utc_now() + timedelta(milliseconds=50) if key[1] == "ticking" else None
+        finally:
+            self.together -= 1
+
+
+async def engine_with(*names: str, seconds: float = 0.35) -> Passes:
+    store, passes = Store(), Passes()
+    for name in names:
+        store.put_rollout(rollout(1, name))
+    queue = WorkQueue(ports_with(store), passes)
+    task = asyncio.create_task(queue.run())
+    for name in names:
+        for _ in range(3):
+            queue.enqueue(("models", name))
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.wait([task])
+    return passes
+
+
+MEANWHILE: dict[str, tuple[bool, list[WatchEvent | None], int]] = {
+    "nothing": (False, [], 1),
+    "its own writes come back": (
+        True,
+        [("ModelRollout", "iris", 5), ("Ingress", "iris-canary", "i1")],
+        1,
+    ),
+    "somebody else writes, too": (
+        True,
+        [("ModelRollout", "iris", 5), ("ModelRollout", "iris", 6)],
+        2,
+    ),
+    "its write has had no answer": (False, [("ModelRollout", "iris", 5)], 2),
+    "another object has that version": (True, [("Deployment", "iris", 5)], 2),
+    "something wakes it that is no change": (True, [None], 2),
+}
+"""By what happens during a look: whether it writes and deletes, what is told, and how many looks
+there are.
+"""
+
+
+@pytest.mark.parametrize("name", MEANWHILE.keys())
+async def test_a_look_is_not_repeated_for_what_it_wrote_itself(name: str) -> None:
+    writes, heard, expected = MEANWHILE[name]
+    store, looks = Store(), 0
+    store.put_rollout(rollout(1))
+
+    async def one_pass(key: Key, ports: Ports, now: datetime) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            for event in heard:
+                queue.enqueue(key, event)
+            if writes:
+                ports.memory.wrote(key, event_of("ModelRollout", rollout(5)["metadata"]))
+                ports.memory.wrote(key, ("Ingress", "iris-canary", "i1"))
+
+    queue = WorkQueue(ports_with(store), one_pass)
+    task = asyncio.create_task(queue.run())
+    queue.enqueue(KEY)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait([task])
+    assert looks == expected
+
+
+async def test_a_look_that_lets_go_of_a_place_has_who_waits_for_it_looked_at() -> None:
+    """No watch tells of a former way that goes by the operator's own write of the status."""
+
+    def claiming(version: int, name: str, host: str, *former: str) -> dict[str, Any]:
+        way = [{"host": one, "path": "/"} for one in former]
+        return {
+            **rollout(version, name, uid=name),
+            "spec": {"traffic": {"host": host}},
+            "status": {"routes": way},
+        }
+
+    store, looked = Store(), list[str]()
+    store.put_rollout(
+        claiming(1, "older", "new.example.com", "new.example.com", "iris.example.com")
+    )
+    store.put_rollout(claiming(1, "waiting", "iris.example.com"))
+    store.put_rollout(claiming(1, "other", "other.example.com"))
+
+    async def one_pass(key: Key, ports: Ports, now: datetime) -> None:
+        looked.append(key[1])
+        if key[1] == "older":
+            moved = claiming(2, "older", "new.example.com", "new.example.com")
+            ports.memory.wrote(key, event_of("ModelRollout", moved["metadata"]))
+            store.put_status_reply(moved)
+
+    queue = WorkQueue(ports_with(store), one_pass)
+    task = asyncio.create_task(queue.run())
+    queue.enqueue(("models", "older"))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait([task])
+    assert looked == ["older", "waiting"]
+
+
+async def test_changes_do_not_make_the_backoff_longer(caplog: pytest.LogCaptureFixture) -> None:
+    """Each pod that comes wakes the rollout: the fifth of them must not mean that it is tried again
+    after seconds only.
+    """
+    store, passes = Store(), Passes()
+    store.put_rollout(rollout(1, "broken"))
+    queue = WorkQueue(ports_with(store), passes)
+    task = asyncio.create_task(queue.run())
+    for _ in range(5):
+        queue.enqueue(("models", "broken"))
+        await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.wait([task])
+    assert len(passes.ran) >= 3
+    assert "tried again (1)" in caplog.text
+    assert "tried again (2)" not in caplog.text
+
+
+async def test_those_at_rest_come_after_those_with_something_to_do() -> None:
+    store, passes = Store(), Passes()
+    queue = WorkQueue(ports_with(store), passes)
+    for n in range(20):
+        store.put_rollout(rollout(1, f"resting-{n}"))
+        queue.enqueue_initial(("models", f"resting-{n}"))
+    store.put_rollout(rollout(1, "busy"))
+    queue.enqueue(("models", "busy"))
+    task = asyncio.create_task(queue.run())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.wait([task])
+    assert passes.ran.index("busy") <= 5
+    assert len(passes.ran) == 21
+
+
+async def test_wakes_are_merged_and_due_times_kept() -> None:
+    passes = await engine_with("quiet", "ticking")
+    assert passes.ran.count("quiet") == 1
+    assert passes.ran.count("ticking") >= 3
+
+
+async def test_a_broken_or_hanging_rollout_does_not_hold_up_the_others() -> None:
+    passes = await engine_with("broken", "hanging", "ticking")
+    assert passes.ran.count("ticking") >= 3
+    assert 1 <= passes.ran.count("broken") <= 3
+    assert passes.ran.count("hanging") == 1
