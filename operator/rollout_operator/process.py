@@ -10,16 +10,17 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import aiohttp
 import uvloop
 from prometheus_client import start_http_server
 
 from rollout_operator import kopf_compat, metrics
+from rollout_operator.adapters.health_server import serve_health
+from rollout_operator.adapters.http_session import http_session
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.adapters.login import login
 from rollout_operator.adapters.model_registry import ModelRegistry, authorization
 from rollout_operator.adapters.prometheus import Prometheus
-from rollout_operator.adapters.router_probe import Routers, session
+from rollout_operator.adapters.router_probe import Routers, router_session
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
 from rollout_operator.controller.informer import Watching, WatchingClaims
@@ -27,7 +28,7 @@ from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, WatchEvent, at_rest, event_of, key_of
 from rollout_operator.controller.resync import OWNED_KINDS, every, resync
 from rollout_operator.controller.verdict_writeback import VerdictWriteback, verdicts_after
-from rollout_operator.controller.watch_health import OVERDUE, Health, UnseenWrites, serve_health
+from rollout_operator.controller.watch_health import OVERDUE, Health, UnseenWrites
 from rollout_operator.controller.workqueue import LONGEST_SLEEP, WorkQueue
 from rollout_operator.desired.common import Gateways
 from rollout_operator.domain.api.names import KIND, SHARD
@@ -86,9 +87,9 @@ class Shell:
         that measurements need.
         """
         settings, enter = self.settings, self._exit.enter_async_context
-        of_registry = await enter(aiohttp.ClientSession())
-        of_prometheus = await enter(aiohttp.ClientSession())
-        of_routers = await enter(session())
+        of_registry = await enter(http_session())
+        of_prometheus = await enter(http_session())
+        of_routers = await enter(router_session())
         cluster = await Cluster.connect(login, settings.write_limit, settings.shard)
         self._exit.push_async_callback(cluster.close)
         registry = ModelRegistry(settings.registry_url, of_registry, authorization(os.environ))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rollout_operator.adapters.kubernetes_api import PATHS
+from rollout_operator.adapters.kubernetes_paths import PATHS
 from rollout_operator.domain.api import names
 
 GROUP = names.GROUP

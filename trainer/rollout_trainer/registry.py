@@ -27,7 +27,7 @@ from mlflow.tracking import MlflowClient
 
 from rollout_model.digest import tree_digest
 from rollout_model.errors import LoadFailed
-from rollout_model.onnx_conversion import carry
+from rollout_model.onnx_conversion import add_bundle
 from rollout_model.trusted_types import TRUSTED_TYPES
 from rollout_trainer.canonical import canonicalise
 from rollout_trainer.data import Split
@@ -109,7 +109,7 @@ def store(
         (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
     canonicalise(folder)
     try:
-        carry(model, folder, split.train.to_numpy(dtype=np.float64) if training_rows else None)
+        add_bundle(model, folder, split.train.to_numpy(dtype=np.float64) if training_rows else None)
     except LoadFailed as refused:
         raise TrainerError(f"The model server would not serve this model: {refused}") from refused
     return tree_digest(folder)

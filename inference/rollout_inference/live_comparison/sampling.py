@@ -134,5 +134,5 @@ async def _by_sklearn(model: LoadedModel, settings: Settings, reason: str) -> Lo
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         artifact, estimator = await original(settings, Path(scratch))
     runtime = SklearnRuntime(estimator, artifact.signature, method=artifact.method)
-    plan = msgspec.structs.replace(model.plan, runtime="sklearn", shape=None, reason=reason)
+    plan = msgspec.structs.replace(model.plan, runtime="sklearn", onnx_input=None, reason=reason)
     return replace(model, runtime=runtime, plan=plan)

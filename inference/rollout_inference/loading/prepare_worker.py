@@ -16,7 +16,7 @@ from rollout_model import estimator, onnx_bundle, unconverted
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed, first_line
 from rollout_model.load_policy import LoadPolicy
-from rollout_model.serving_plan import ONNX_FILE, Order, Plan, Reply
+from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 
 
 def prepare(folder: Path, target: Path, policy: LoadPolicy, because: str = "") -> Plan:
@@ -44,22 +44,22 @@ def prepare(folder: Path, target: Path, policy: LoadPolicy, because: str = "") -
 
 
 def main() -> None:
-    """One order, one reply. What libraries print goes to standard error."""
+    """One request, one reply. What libraries print goes to standard error."""
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=PrepareRequest)
     try:
         plan = prepare(
-            Path(order.folder),
-            Path(order.target),
-            order.policy,
-            order.unconverted,
+            Path(request.folder),
+            Path(request.target),
+            request.policy,
+            request.unconverted,
         )
-        reply = Reply(plan)
+        reply = PrepareReply(plan)
     except LoadFailed as failure:
-        reply = Reply(refused=str(failure))
+        reply = PrepareReply(refused=str(failure))
     except Exception as failure:  # the server has to know, whatever it is
-        reply = Reply(
+        reply = PrepareReply(
             refused=f"The model cannot be prepared: {type(failure).__name__}: {first_line(failure)}"
         )
     with answer:

@@ -1,91 +1,39 @@
-"""The only module that knows the Kubernetes API: reads, watches, server-side apply, status, Events.
-Plain dicts in and out.
-
-It speaks HTTP itself: the client library's models and serializers are most of the memory and time
-of an operator that needs neither.
+"""The Kubernetes API as the operator uses it: reads, lists, watches, server-side apply, status,
+Events. Plain dicts in and out.
 """
 
 import asyncio
-import ssl
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, Protocol, Self
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Self
 
 import aiohttp
-from pydantic_core import from_json, to_json
 
+from rollout_operator.adapters.kubernetes_event import event_body
+from rollout_operator.adapters.kubernetes_http import Connection, Login, Object, open_session
+from rollout_operator.adapters.kubernetes_paths import path as path_of
 from rollout_operator.domain.api.names import (
     FIELD_MANAGER,
     GROUP,
     KIND,
     MANAGED_BY,
-    PLURAL,
     REVISION,
     ROLLOUT,
     SHARD,
     VERSION,
 )
-from rollout_operator.errors import CallFailed, Conflict, Expired, Gone, Refused
-from rollout_operator.metrics import API_REQUESTS
-
-TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
-PATHS: Mapping[str, tuple[str, str]] = {
-    "Deployment": ("/apis/apps/v1", "deployments"),
-    "Service": ("/api/v1", "services"),
-    "Ingress": ("/apis/networking.k8s.io/v1", "ingresses"),
-    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
-    "Gateway": ("/apis/gateway.networking.k8s.io/v1", "gateways"),
-    "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
-    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
-    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
-    "Pod": ("/api/v1", "pods"),
-    "Event": ("/api/v1", "events"),
-    KIND: (f"/apis/{GROUP}/{VERSION}", PLURAL),
-}
-"""Where each kind lives in the API."""
+from rollout_operator.errors import Conflict, Gone
 
 PAGE = 100
-TOKEN_AGE = 60.0
-"""Seconds after which credentials are read again: a pod's token is replaced long before it expires.
-"""
-WATCHED = 600
-SILENCE = 90.0
-"""Seconds: how long a watch is asked for, and without a sign of life given up; the API server sends
-a bookmark every minute.
-"""
+WATCH_SECONDS = 600
+"""How long a watch is asked for."""
 NO_VERSION = "1"
 """A resourceVersion that no object of ours has: etcd's first revision is older than any of them."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-Object = dict[str, Any]
-
-
-def _path(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
-    root, plural = PATHS[kind]
-    place = f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
-    return "/".join(part for part in (place, name, subresource) if part)
-
-
-class Login(Protocol):
-    """Address and credentials of an API server; kopf.ConnectionInfo is one."""
-
-    @property
-    def server(self) -> str:
-        """URL."""
-
-    def as_http_headers(self) -> dict[str, str]:
-        """The Authorization header."""
-
-    def as_ssl_context(self) -> ssl.SSLContext:
-        """Whom to trust, and the client's certificate."""
-
 
 class Cluster:
-    """One connection to the API server. Every call ends within 10 s and raises CallFailed, Conflict
-    or Gone.
-    """
+    """The API server. Every call ends within 10 s and raises CallFailed, Conflict or Gone."""
 
     def __init__(
         self,
@@ -94,33 +42,21 @@ class Cluster:
         writes: asyncio.Semaphore,
         shard: str,
     ) -> None:
-        self._session = session
-        self._log_in = log_in
+        self._connection = Connection(session, log_in)
         self._writes = writes
         self._of_shard = [f"{SHARD}={shard}"] if shard else []
-        self._headers: Mapping[str, str] = {}
-        self._server = ""
-        self._read_at = -TOKEN_AGE
 
     @classmethod
     async def connect(cls, log_in: Callable[[], Login], write_limit: int, shard: str = "") -> Self:
-        """Log in; `log_in` is called again at times, because tokens expire. shard: lists and
-        watches tell of this one only, "" for all.
-        """
-        info = await asyncio.to_thread(log_in)
-        connector = aiohttp.TCPConnector(ssl=info.as_ssl_context(), limit=0)
-        made = cls(
-            aiohttp.ClientSession(connector=connector),
-            log_in,
-            asyncio.Semaphore(write_limit),
-            shard,
-        )
-        await made._authorized(anew=True)
-        return made
+        """Log in. shard: lists and watches tell of this one only, "" for all."""
+        session = await open_session(log_in)
+        cluster = cls(session, log_in, asyncio.Semaphore(write_limit), shard)
+        await cluster._connection.log_in()
+        return cluster
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._session.close()
+        await self._connection.close()
 
     def _ours(self, kind: str, foreign: bool = False) -> list[tuple[str, str]]:
         """What the API server filters a kind by; foreign: what no operator of this kind manages."""
@@ -131,15 +67,15 @@ class Cluster:
 
     async def read(self, kind: str, namespace: str, name: str) -> Object:
         """An object as the API server has it now."""
-        return await self._call("GET", kind, _path(kind, namespace, name))
+        return await self._connection.call("GET", kind, path_of(kind, namespace, name))
 
     async def metadata(self, kind: str, namespace: str) -> AsyncIterator[Object]:
         """The metadata of every object of a kind that is ours, in pages; namespace "" for all."""
         query = [("limit", str(PAGE)), *self._ours(kind)]
         rest: list[tuple[str, str]] = []
         while True:
-            page = await self._call(
-                "GET", kind, _path(kind, namespace), query=query + rest, accept=METADATA_ONLY
+            page = await self._connection.call(
+                "GET", kind, path_of(kind, namespace), query=query + rest, accept=METADATA_ONLY
             )
             for item in page.get("items") or ():
                 yield item["metadata"]
@@ -163,10 +99,10 @@ class Cluster:
             "status": status,
         }
         async with self._writes:
-            return await self._call(
+            return await self._connection.call(
                 "PUT",
                 KIND,
-                _path(KIND, meta["namespace"], meta["name"], "status"),
+                path_of(KIND, meta["namespace"], meta["name"], "status"),
                 body,
                 [("fieldManager", FIELD_MANAGER)],
             )
@@ -196,10 +132,10 @@ class Cluster:
         async with self._writes:
             if known is None:
                 await ensure_current()
-            return await self._call(
+            return await self._connection.call(
                 "PATCH",
                 kind,
-                _path(kind, meta["namespace"], meta["name"]),
+                path_of(kind, meta["namespace"], meta["name"]),
                 {**manifest, "metadata": {**meta, **fence}},
                 query,
                 "application/apply-patch+yaml",
@@ -220,55 +156,37 @@ class Cluster:
         }
         async with self._writes:
             try:
-                await self._call("DELETE", kind, _path(kind, namespace, name), body)
+                await self._connection.call("DELETE", kind, path_of(kind, namespace, name), body)
             except Gone:
                 return
 
     async def pods(self, namespace: str, rollout: str, revision: str) -> list[Object]:
         """The pods of one revision."""
         query = [("labelSelector", f"{ROLLOUT}={rollout},{REVISION}={revision}"), ("limit", "20")]
-        found = await self._call("GET", "Pod", _path("Pod", namespace), query=query)
+        found = await self._connection.call("GET", "Pod", path_of("Pod", namespace), query=query)
         items: list[Object] = found["items"]
         return items
 
     async def endpoint_slices(self, namespace: str, service: str) -> list[Object]:
         """The EndpointSlices of one Service."""
         query = [("labelSelector", f"kubernetes.io/service-name={service}"), ("limit", "100")]
-        found = await self._call(
-            "GET", "EndpointSlice", _path("EndpointSlice", namespace), query=query
+        found = await self._connection.call(
+            "GET", "EndpointSlice", path_of("EndpointSlice", namespace), query=query
         )
         items: list[Object] = found["items"]
         return items
 
     async def post_event(
-        self, seen: Object, kind: str, reason: str, message: str, once: str
+        self, rollout: Object, kind: str, reason: str, message: str, once: str
     ) -> None:
-        """Post an Event about the ModelRollout `seen`; the same `once` is told only once, whoever
-        tells it.
+        """Post an Event about a ModelRollout; the same `once` is told only once, whoever tells
+        it.
         """
-        meta = seen["metadata"]
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        told = sha256(f"{meta['uid']}/{once}".encode()).hexdigest()[:16]
-        body = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{meta['name']}.{told}", "namespace": meta["namespace"]},
-            "involvedObject": {
-                "apiVersion": f"{GROUP}/{VERSION}",
-                "kind": KIND,
-                **{k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion")},
-            },
-            "type": kind,
-            "reason": reason,
-            "message": message,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-            "source": {"component": FIELD_MANAGER},
-            "reportingComponent": FIELD_MANAGER,
-        }
+        body = event_body(rollout, kind, reason, message, once)
         try:
-            await self._call("POST", "Event", _path("Event", meta["namespace"]), body)
+            await self._connection.call(
+                "POST", "Event", path_of("Event", rollout["metadata"]["namespace"]), body
+            )
         except Conflict:
             return
 
@@ -282,10 +200,10 @@ class Cluster:
         """
         rest: list[tuple[str, str]] = []
         while True:
-            page = await self._call(
+            page = await self._connection.call(
                 "GET",
                 kind,
-                _path(kind, namespace),
+                path_of(kind, namespace),
                 query=[("limit", str(PAGE)), *self._ours(kind, foreign), *rest],
             )
             yield page.get("items") or [], page["metadata"]["resourceVersion"]
@@ -306,110 +224,11 @@ class Cluster:
             ("watch", "1"),
             ("resourceVersion", since),
             ("allowWatchBookmarks", "true"),
-            ("timeoutSeconds", str(WATCHED)),
+            ("timeoutSeconds", str(WATCH_SECONDS)),
+            *self._ours(kind, foreign),
         ]
-        query += self._ours(kind, foreign)
-        path = _path(kind, namespace)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE)
-        try:
-            headers = await self._authorized()
-            async with self._session.get(
-                self._server + path, params=query, headers=headers, timeout=timeout
-            ) as response:
-                if response.status != 200:
-                    _read("WATCH", path, response.status, await response.read())
-                async for line in _lines(response.content):
-                    event = from_json(line, cache_strings="keys")
-                    if event["type"] == "ERROR":
-                        code = event["object"].get("code")
-                        raise (Expired if code == 410 else CallFailed)(
-                            f"WATCH {path}: {code} {event['object'].get('message', '')}"
-                        )
-                    yield event["type"], event["object"]
-        except (TimeoutError, OSError, aiohttp.ClientError, ValueError) as failure:
-            raise CallFailed(
-                f"WATCH {path}: {type(failure).__name__} {failure}".strip()
-            ) from failure
-
-    async def _authorized(self, anew: bool = False) -> Mapping[str, str]:
-        """Headers with credentials; who asks `anew` was refused with the ones known."""
-        if anew or time.monotonic() - self._read_at >= TOKEN_AGE:
-            # Calls of the meantime go on with what is known.
-            self._read_at = time.monotonic()
-            info = await asyncio.to_thread(self._log_in)
-            self._headers, self._server = info.as_http_headers(), info.server.rstrip("/")
-        return self._headers
-
-    async def _call(  # noqa: PLR0917
-        self,
-        method: str,
-        kind: str,
-        path: str,
-        body: Object | None = None,
-        query: list[tuple[str, str]] | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-    ) -> Object:
-        code = "none"
-        data = None if body is None else to_json(body)
-        try:
-            for anew in (False, True):
-                headers = {
-                    **await self._authorized(anew),
-                    "Accept": accept,
-                    "Content-Type": content_type,
-                }
-                async with self._session.request(
-                    method,
-                    self._server + path,
-                    params=query,
-                    data=data,
-                    headers=headers,
-                    timeout=TIMEOUT,
-                    allow_redirects=False,
-                ) as response:
-                    raw = await response.read()
-                if response.status != 401:
-                    break
-            code = str(response.status)
-        except (TimeoutError, OSError, aiohttp.ClientError) as failure:
-            raise CallFailed(
-                f"{method} {path}: {type(failure).__name__} {failure}".strip()
-            ) from failure
-        finally:
-            API_REQUESTS.labels(method, PATHS[kind][1], code).inc()
-        return _read(method, path, response.status, raw)
-
-
-async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length; aiohttp's own have a limit that a large object exceeds."""
-    rest = b""
-    async for chunk in stream.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
-                yield line
-
-
-def _read(method: str, path: str, status: int, raw: bytes) -> Object:
-    """The answer's object; an error status becomes the exception that fits."""
-    try:
-        answer: Object = from_json(raw, cache_strings="keys")
-    except ValueError as failure:
-        # "404 page not found" in plain text is what an API that is not installed answers.
-        raise (Gone if status == 404 else CallFailed)(
-            f"{method} {path}: HTTP {status}, not JSON"
-        ) from failure
-    if status < 300:
-        return answer
-    message = f"{method} {path}: HTTP {status} {answer.get('message', '')}"
-    match status:
-        case 404:
-            raise Gone(message)
-        case 409:
-            raise Conflict(message)
-        case 410:
-            raise Expired(message)
-        case 400 | 403 | 405 | 415 | 422:
-            raise Refused(message)
-    raise CallFailed(message)
+        async with contextlib.aclosing(
+            self._connection.watch(path_of(kind, namespace), query)
+        ) as events:
+            async for event in events:
+                yield event["type"], event["object"]

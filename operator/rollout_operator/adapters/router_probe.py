@@ -38,7 +38,7 @@ AT_ONCE = 64
 KEPT = timedelta(minutes=1)
 
 
-def session() -> aiohttp.ClientSession:
+def router_session() -> aiohttp.ClientSession:
     """Connections that nothing is remembered of."""
     connector = aiohttp.TCPConnector(ssl=False, limit=0, force_close=True)
     return aiohttp.ClientSession(

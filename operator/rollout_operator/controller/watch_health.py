@@ -5,13 +5,10 @@ from what it once knew. Own writes prove the watch without a request of their ow
 written, nothing was decided either, and kopf begins silent streams anew.
 """
 
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from aiohttp import web
 
 from rollout_operator.controller.raw_objects import Key
 
@@ -98,29 +95,3 @@ class Health:
             log.info("/healthz says 200 again.")
         self._said = said
         return said
-
-
-@contextlib.asynccontextmanager
-async def serve_health(
-    port: int, trouble: Callable[[], str], rollouts: Callable[[], int]
-) -> AsyncIterator[None]:
-    """Serve GET /healthz on all addresses: 200 where `trouble` says nothing, else 503; in JSON,
-    with the number of rollouts known.
-    """
-
-    async def health(_: web.Request) -> web.Response:
-        said = trouble()
-        return web.json_response(
-            {"healthy": not said, "trouble": said, "rollouts": rollouts()},
-            status=503 if said else 200,
-        )
-
-    app = web.Application()
-    app.add_routes([web.get("/healthz", health)])
-    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=1.0, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, port=port).start()
-        yield
-    finally:
-        await runner.cleanup()

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways, Manifest, Owner, Split
 from rollout_operator.desired.deployment import deployment
-from rollout_operator.desired.protection import disruption_budget, network_policy
+from rollout_operator.desired.network_policy import network_policy
+from rollout_operator.desired.pod_disruption_budget import pod_disruption_budget
 from rollout_operator.desired.routes import routes
 from rollout_operator.desired.service import candidate_service, stable_service
 from rollout_operator.domain.api.spec import Spec
@@ -67,7 +68,7 @@ def build(
     manifests += not_accepted
     if began:
         # Last, so that it holds up nothing.
-        manifests.append(disruption_budget(owner))
+        manifests.append(pod_disruption_budget(owner))
     return manifests
 
 

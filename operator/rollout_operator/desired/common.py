@@ -71,6 +71,10 @@ class Owner:
         """Labels that select the pods of one revision of this rollout."""
         return {ROLLOUT: self.name, REVISION: revision}
 
+    def pod_selector(self) -> Manifest:
+        """Selects all pods of the rollout, of whatever revision."""
+        return {"matchLabels": {ROLLOUT: self.name}}
+
     def metadata(
         self, name: str, revision: str | None = None, annotations: Mapping[str, str] | None = None
     ) -> Manifest:

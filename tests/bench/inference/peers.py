@@ -142,8 +142,10 @@ def tensor(rows: list[list[float]]) -> Any:
     }
 
 
-def ours(model: Path) -> Callable[[int, Path], Server]:
-    """Our server for the model in a folder, by a port and a folder for its files."""
+def ours(model: Path, python: str | Path = sys.executable) -> Callable[[int, Path], Server]:
+    """Our server for the model in a folder, by a port and a folder for its files; of the checkout
+    whose Python it is.
+    """
 
     def start(port: int, folder: Path) -> Server:
         env = {
@@ -152,10 +154,12 @@ def ours(model: Path) -> Callable[[int, Path], Server]:
             "PORT": str(port),
             "FEEDBACK_KEY": "bench",
         }
+        if str(python) != sys.executable:
+            env["PYTHONPATH"] = ""  # of this checkout
         env["TERMINATION_LOG"] = str(folder / "termination-log")
         return Server(
             "ours",
-            [sys.executable, "-m", "rollout_inference"],
+            [python, "-m", "rollout_inference"],
             port,
             "/health/",
             env,

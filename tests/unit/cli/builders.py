@@ -32,10 +32,8 @@ def rollout(
     )
 
 
-def look(of: Rollout, now: float, **changes: Any) -> Snapshot:
-    """A look at it, `now` seconds after the start of the story; what is shown of accuracy begins a
-    minute before.
-    """
+def snapshot(of: Rollout, now: float, **changes: Any) -> Snapshot:
+    """It `now` seconds after the start of the story; accuracy is shown from a minute before."""
     values: dict[str, Any] = {"rollout": of, "now": at(now), "since": at(now - 60)}
     return Snapshot(**(values | changes))
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rollout_operator.domain.api.spec import Gate
-from rollout_operator.domain.gates.labelled_gate import evidence_of_share
+from rollout_operator.domain.gates.judgement import evidence_of_share
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 from rollout_operator.domain.api.spec import Gate
 from rollout_operator.domain.api.status import EvidenceStatus, GateStatus
+from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
-from rollout_operator.domain.gates.reported_gate import Trial, measure
+from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import learned
 from rollout_operator.domain.observed import Series
 from tests.unit.engine.builders import START, at, revision

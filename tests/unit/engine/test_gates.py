@@ -7,7 +7,8 @@ import pytest
 
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import Measurement
-from rollout_operator.domain.gates.reported_gate import Trial, measure
+from rollout_operator.domain.gates.gate_status import Trial
+from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from tests.unit.engine.builders import START, at, revision
 

@@ -18,8 +18,8 @@ from scipy import optimize, special, stats
 from rollout_operator.domain.api.spec import Gate
 from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement
 from rollout_operator.domain.gates import sequential_test
+from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
-from rollout_operator.domain.gates.reported_gate import Trial
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from tests.unit.engine.boundaries import Boundaries, boundaries, chances
 from tests.unit.engine.builders import START, at, revision

@@ -17,9 +17,10 @@ from rollout_operator.desired.common import Owner
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import GateStatus, Measurement
 from rollout_operator.domain.gates import promql
+from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.histogram import bounds
 from rollout_operator.domain.gates.labelled_gate import measure_labels
-from rollout_operator.domain.gates.reported_gate import Trial, measure
+from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import MetricsUnreachable, Series, Workload
 from tests.unit.engine.builders import START, UID, at, observed, on_trial, revision, spec

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from rollout_operator.adapters.router_probe import Routers, session
+from rollout_operator.adapters.router_probe import Routers, router_session
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.observed import Heard
 from rollout_operator.domain.route_probe import LONGEST, Way
@@ -88,7 +88,7 @@ async def heard(port: int, protocol: str = "HTTP", name: str = "public") -> Hear
             "status": {"addresses": [{"type": "IPAddress", "value": "127.0.0.1"}]},
         }
 
-    async with session() as opened:
+    async with router_session() as opened:
         return await Routers(opened, look).ask(WAY, at(0), APART)
 
 
@@ -210,7 +210,7 @@ def test_a_gateway_that_cannot_be_read(failure: Exception, told: bool) -> None:
         raise failure
 
     async def once() -> Heard | None:
-        async with session() as opened:
+        async with router_session() as opened:
             return await Routers(opened, look).ask(WAY, at(0), APART)
 
     found = asyncio.run(once())
@@ -226,7 +226,7 @@ def test_a_router_is_left_alone_in_between() -> None:
         return {}
 
     async def once() -> None:
-        async with session() as opened:
+        async with router_session() as opened:
             routers = Routers(opened, look)
             for second in (0, 3, 9.9, 10, 12):
                 await routers.ask(WAY, at(second), APART)

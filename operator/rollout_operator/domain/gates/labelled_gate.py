@@ -6,12 +6,13 @@ minCoverage, so that both guarantees hold whatever is missing.
 """
 
 import math
-from dataclasses import dataclass
 from datetime import timedelta
 
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement, PodCounts
 from rollout_operator.domain.gates import sequential_test
+from rollout_operator.domain.gates.gate_status import BUCKETS_COME, NOUNS, Trial, gate_status
+from rollout_operator.domain.gates.judgement import Judgement, floor_of, judge_pair, judge_share
 from rollout_operator.domain.gates.label_counters import (
     counts,
     design_effect,
@@ -20,12 +21,6 @@ from rollout_operator.domain.gates.label_counters import (
     grown,
     in_attempt,
     matured,
-)
-from rollout_operator.domain.gates.reported_gate import (
-    BUCKETS_COME,
-    KINDS,
-    Trial,
-    says,
 )
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
@@ -36,91 +31,7 @@ from rollout_operator.domain.gates.samples import (
 )
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 
-LATENCY_SHARE = 0.95
-"""A p95 of at most `max` says that at least this share of requests is answered within it."""
 LONGEST_ETA = timedelta(days=365)
-
-
-def floor_of(gate: Gate) -> float:
-    """The share of good answers that the gate asks for."""
-    match gate.metric:
-        case Metric.ACCURACY:
-            return gate.threshold
-        case Metric.ERROR_RATE:
-            return 1 - gate.threshold
-        case Metric.LATENCY_P95:
-            return LATENCY_SHARE
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the test says: ln E each way as a share of what a verdict needs, bounds of the share of
-    good answers.
-    """
-
-    evidence_for: float
-    evidence_against: float
-    lower: float | None
-    upper: float | None
-    labels_left: float | None
-
-
-def evidence_of_share(
-    good: float, bad: float, missing: float, gate: Gate, tests: int
-) -> tuple[float, float]:
-    """Evidence for and against, each as a share of what a verdict needs (1 decides), by the
-    one-sample test.
-    """
-    log_for = sequential_test.log_e(
-        good,
-        bad + missing,
-        floor_of(gate) - gate.tolerance,
-        True,
-        gate.alpha.promote,
-        gate.max_samples,
-    )
-    log_against = sequential_test.log_e(
-        good + missing, bad, floor_of(gate), False, gate.alpha.rollback, gate.max_samples
-    )
-    return log_for / _need_for(gate), log_against / _need_against(gate, tests)
-
-
-def _need_for(gate: Gate) -> float:
-    return math.log(1 / gate.alpha.promote)
-
-
-def _need_against(gate: Gate, tests: int) -> float:
-    """Any of several gates can roll back: they share the chance of a wrong verdict."""
-    return math.log(tests / gate.alpha.rollback)
-
-
-def judge_share(good: float, bad: float, missing: float, gate: Gate, tests: int) -> Judgement:
-    """The one-sample test on counts (already divided by the design effect)."""
-    shares = evidence_of_share(good, bad, missing, gate, tests)
-    lower, upper = sequential_test.interval(good, bad, gate.alpha.promote, gate.max_samples)
-    share, lowered = (good + 0.5) / (good + bad + 1), floor_of(gate) - gate.tolerance
-    rising = share > lowered
-    needed = (
-        (1 - shares[0]) * _need_for(gate)
-        if rising
-        else (1 - shares[1]) * _need_against(gate, tests)
-    )
-    distance = sequential_test.kl(share, lowered if rising else floor_of(gate))
-    return Judgement(
-        *shares, lower, upper, max(0.0, needed) / distance if distance > 1e-4 else None
-    )
-
-
-def judge_pair(evidence: EvidenceStatus, gate: Gate, tests: int, divide: float) -> Judgement:
-    """The two-sample test on the log-wealths of all scrapes so far."""
-    log_for, log_against = (
-        sequential_test.log_mean_exp([w / divide for w in wealth]) if wealth else 0.0
-        for wealth in (evidence.above, evidence.below)
-    )
-    shares = log_for / _need_for(gate), log_against / _need_against(gate, tests)
-    # Evidence grows about in proportion to the labels; before there is some, nothing can be told.
-    left = max(0.0, evidence.total * (1 / max(shares) - 1)) if max(shares) > 0.05 else None
-    return Judgement(*shares, None, None, left)
 
 
 def measure_labels(
@@ -133,11 +44,11 @@ def measure_labels(
     """One measurement of one Labelled gate, and the counts to go on with (None: nothing was
     counted).
     """
-    noun = KINDS[gate.metric].noun
+    noun = NOUNS[gate.metric]
     evidence = find(known, gate, trial.candidate, trial.stable)
     if answer is None:
         return (
-            says(
+            gate_status(
                 gate,
                 trial,
                 Measurement.NO_EVIDENCE,
@@ -149,7 +60,7 @@ def measure_labels(
     for one in (answer, baseline if gate.against_stable else None):
         if isinstance(one, MetricsUnreachable):
             return (
-                says(
+                gate_status(
                     gate,
                     trial,
                     Measurement.UNREACHABLE,
@@ -164,7 +75,7 @@ def measure_labels(
         theirs = _stable_counts(gate, baseline, trial)
     except NoEvidence as why:
         return (
-            says(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}", **_shown(evidence)),
+            gate_status(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}", **_shown(evidence)),
             evidence,
         )
     evidence = evidence or fresh_evidence(gate, trial.candidate, trial.stable, trial.now)
@@ -192,10 +103,10 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
     cohort = _cohort(gate, trial, evidence)
     if cohort is None:
         message = (
-            f"{KINDS[gate.metric].noun}: no prediction is {gate.label_delay} old yet, the time that"
+            f"{NOUNS[gate.metric]}: no prediction is {gate.label_delay} old yet, the time that"
             " labels take"
         )
-        return says(gate, trial, Measurement.NO_EVIDENCE, message, **_shown(evidence))
+        return gate_status(gate, trial, Measurement.NO_EVIDENCE, message, **_shown(evidence))
     coverage = min(1.0, evidence.total / cohort) if cohort > 0 else 1.0
     # Requests in the bucket of the bound itself are not missing by chance: they always count
     # against either verdict.
@@ -209,7 +120,7 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
     measurement = _measurement(gate, evidence, judgement, uncovered=missing > 0)
     if evidence.total == 0 and not gate.against_stable:
         judgement = _expected(gate, series, judgement)
-    return says(
+    return gate_status(
         gate,
         trial,
         measurement,
@@ -325,7 +236,7 @@ def _sentence(
     coverage: float,
     measurement: Measurement,
 ) -> str:
-    noun, unit = KINDS[gate.metric].noun, "labels" if gate.metric is Metric.ACCURACY else "requests"
+    noun, unit = NOUNS[gate.metric], "labels" if gate.metric is Metric.ACCURACY else "requests"
     counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} good"
     if gate.against_stable:
         counted += " in scrapes shared with stable"

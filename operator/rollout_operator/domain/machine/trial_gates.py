@@ -5,8 +5,10 @@ from datetime import datetime
 
 from rollout_operator.domain.api.spec import Gate, Spec
 from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement, Revision
+from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
-from rollout_operator.domain.gates.reported_gate import KINDS, Trial, measure
+from rollout_operator.domain.gates.readings import KINDS
+from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.machine.decision import candidate_of
 from rollout_operator.domain.machine.schedule import step_due
 from rollout_operator.domain.observed import Observed

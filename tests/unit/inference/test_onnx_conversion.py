@@ -52,9 +52,10 @@ from rollout_inference.loading.loader import load_folder
 from rollout_model import onnx_conversion
 from rollout_model.artifact import verify
 from rollout_model.parity import ties
-from rollout_model.proof_rows import answered, trial_points
+from rollout_model.proof_rows import answered
 from rollout_model.runtimes import OnnxRuntime, SklearnRuntime
 from rollout_model.signature import Signature, frame
+from rollout_model.trial_rows import trial_rows
 from tests.unit.inference.conftest import Save
 
 IRIS, DIABETES = load_iris(as_frame=True), load_diabetes(as_frame=True)
@@ -108,7 +109,7 @@ CONVERTED = {
 
 def points(estimator: Any, signature: Signature) -> Any:
     """Other points than those that the conversion was tried on, and scikit-learn's answers."""
-    kinds = list(trial_points(estimator, signature, [], seed=1, count=400))
+    kinds = list(trial_rows(estimator, signature, [], seed=1, count=400))
     return answered(lambda rows: estimator.predict(frame(signature, rows)), kinds)
 
 
@@ -171,7 +172,7 @@ def test_one_threshold_moved_by_one_step_is_seen(save: Save) -> None:
     folder, settings = save(estimator, IRIS.data.to_numpy())
     artifact = verify(folder, settings.load_policy)
     assert onnx_conversion.plan(estimator, artifact)[0].runtime == "onnx"
-    at = np.vstack(list(trial_points(estimator, artifact.signature, artifact.example)))
+    at = np.vstack(list(trial_rows(estimator, artifact.signature, artifact.example)))
     before = estimator.predict(at)
     tree = estimator.tree_
     (inner,) = np.nonzero(tree.feature >= 0)

@@ -1,0 +1,53 @@
+"""What both kinds of gates need: who is measured, and how a measurement stands in status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.status import GateStatus, Measurement, Revision
+
+NOUNS: Mapping[Metric, str] = {
+    Metric.ACCURACY: "accuracy",
+    Metric.ERROR_RATE: "error rate",
+    Metric.LATENCY_P95: "p95 latency in seconds",
+}
+"""How to say a metric."""
+BUCKETS_COME = "pods of a new version, or of a retry, have one"
+"""What helps where buckets are too coarse: a revision's pods get those that the gates ask for when
+its attempt begins.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Who is measured, and when."""
+
+    candidate: Revision
+    stable: Revision | None
+    since: datetime
+    """Only samples of the candidate later than this count."""
+    now: datetime
+    tests: int = 1
+    """Labelled gates of the trial, which share alpha.rollback."""
+    weight: int = 0
+    """The candidate's share of requests, in percent."""
+
+
+def gate_status(
+    gate: Gate, trial: Trial, measurement: Measurement, message: str, **values: Any
+) -> GateStatus:
+    """The measurement as it stands in status; `values` are its figures by name."""
+    if values.get("value") is not None:
+        values["value"] = round(values["value"], 6)
+    return GateStatus(
+        metric=gate.metric,
+        evidence=gate.evidence,
+        threshold=gate.threshold,
+        measurement=measurement,
+        message=message[:512],
+        at=trial.now,
+        revision=trial.candidate.revision,
+        **values,
+    )

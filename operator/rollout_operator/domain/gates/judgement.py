@@ -1,0 +1,96 @@
+"""What counts of right and wrong answers prove, by an anytime-valid test."""
+
+import math
+from dataclasses import dataclass
+
+from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.status import EvidenceStatus
+from rollout_operator.domain.gates import sequential_test
+
+LATENCY_SHARE = 0.95
+"""A p95 of at most `max` says that at least this share of requests is answered within it."""
+
+
+def floor_of(gate: Gate) -> float:
+    """The share of good answers that the gate asks for."""
+    match gate.metric:
+        case Metric.ACCURACY:
+            return gate.threshold
+        case Metric.ERROR_RATE:
+            return 1 - gate.threshold
+        case Metric.LATENCY_P95:
+            return LATENCY_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the test says."""
+
+    evidence_for: float
+    """ln E that the candidate is good, as a share of what a verdict needs: 1 decides."""
+    evidence_against: float
+    """The same for that it is not."""
+    lower: float | None
+    """Lower bound of the share of good answers; None where the test has none."""
+    upper: float | None
+    """Upper bound of it."""
+    labels_left: float | None
+    """About how many labels a verdict still takes; None where nothing can be told."""
+
+
+def evidence_of_share(
+    good: float, bad: float, missing: float, gate: Gate, tests: int
+) -> tuple[float, float]:
+    """Evidence for and against, each as a share of what a verdict needs (1 decides), by the
+    one-sample test.
+    """
+    log_for = sequential_test.log_e(
+        good,
+        bad + missing,
+        floor_of(gate) - gate.tolerance,
+        True,
+        gate.alpha.promote,
+        gate.max_samples,
+    )
+    log_against = sequential_test.log_e(
+        good + missing, bad, floor_of(gate), False, gate.alpha.rollback, gate.max_samples
+    )
+    return log_for / _need_for(gate), log_against / _need_against(gate, tests)
+
+
+def _need_for(gate: Gate) -> float:
+    return math.log(1 / gate.alpha.promote)
+
+
+def _need_against(gate: Gate, tests: int) -> float:
+    """Any of several gates can roll back: they share the chance of a wrong verdict."""
+    return math.log(tests / gate.alpha.rollback)
+
+
+def judge_share(good: float, bad: float, missing: float, gate: Gate, tests: int) -> Judgement:
+    """The one-sample test on counts (already divided by the design effect)."""
+    shares = evidence_of_share(good, bad, missing, gate, tests)
+    lower, upper = sequential_test.interval(good, bad, gate.alpha.promote, gate.max_samples)
+    share, lowered = (good + 0.5) / (good + bad + 1), floor_of(gate) - gate.tolerance
+    rising = share > lowered
+    needed = (
+        (1 - shares[0]) * _need_for(gate)
+        if rising
+        else (1 - shares[1]) * _need_against(gate, tests)
+    )
+    distance = sequential_test.kl(share, lowered if rising else floor_of(gate))
+    return Judgement(
+        *shares, lower, upper, max(0.0, needed) / distance if distance > 1e-4 else None
+    )
+
+
+def judge_pair(evidence: EvidenceStatus, gate: Gate, tests: int, divide: float) -> Judgement:
+    """The two-sample test on the log-wealths of all scrapes so far."""
+    log_for, log_against = (
+        sequential_test.log_mean_exp([w / divide for w in wealth]) if wealth else 0.0
+        for wealth in (evidence.above, evidence.below)
+    )
+    shares = log_for / _need_for(gate), log_against / _need_against(gate, tests)
+    # Evidence grows about in proportion to the labels; before there is some, nothing can be told.
+    left = max(0.0, evidence.total * (1 / max(shares) - 1)) if max(shares) > 0.05 else None
+    return Judgement(*shares, None, None, left)
