@@ -15,10 +15,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from rollout_inference.api.endpoint import Endpoint, Receive, Scope, Send, header
+from rollout_inference.api.endpoint import Endpoint, Receive, Send
 from rollout_inference.api.openapi import OVERVIEW, TITLE, for_model
 from rollout_inference.api.prefix import prefixes
-from rollout_inference.api.protocols.feedback import Labels
+from rollout_inference.api.protocol import Scope, header
+from rollout_inference.api.protocols.feedback import Feedback
 from rollout_inference.api.protocols.mlflow import Mlflow
 from rollout_inference.api.protocols.native import Native
 from rollout_inference.api.protocols.open_inference_v2 import OpenInference
@@ -49,13 +50,15 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self.state = State.of(settings)
-        speakers = {
+        protocols = {
             "predict": Native(),
-            "feedback": Labels(),
+            "feedback": Feedback(),
             "invocations": Mlflow(),
             "infer": OpenInference(),
         }
-        self.endpoints = {name: Endpoint(self.state, speaks) for name, speaks in speakers.items()}
+        self.endpoints = {
+            name: Endpoint(self.state, protocol) for name, protocol in protocols.items()
+        }
         self.api = _api(self.state, self.endpoints)
         self._prefix_of = prefixes(
             [*self.api.routes, *(route for router in ROUTERS for route in router.routes)]

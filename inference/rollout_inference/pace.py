@@ -11,12 +11,12 @@ import time
 import msgspec
 import numpy as np
 
-from rollout_inference.api.endpoint import Call, Question
+from rollout_inference.api.protocol import Decoded, Request
 from rollout_inference.api.protocols.native import Native
 from rollout_inference.feedback.prediction_id import Signer
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.state import BUDGET, Pace, State
-from rollout_model.runtimes import Outcome
+from rollout_model.outcome import Outcome
 from rollout_model.signature import LARGEST, Rows
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _seconds(state: State, model: LoadedModel, body: bytes) -> float:
     """CPU time of the request; without the prediction,
     where that has a thread of its own anyway.
     """
-    speaks, settings = Native(), state.settings
+    protocol, settings = Native(), state.settings
     signer, scope = (
         Signer("measured", settings.name, settings.version, settings.model_revision),
         {"path": "", "headers": []},
@@ -72,13 +72,13 @@ def _seconds(state: State, model: LoadedModel, body: bytes) -> float:
     found = []
     for _ in range(TIMES):
         begun = time.thread_time()
-        asked = speaks.read(Call(body, scope, state, model))
-        assert isinstance(asked, Question)
+        asked = protocol.decode(Request(body, scope, state, model))
+        assert isinstance(asked, Decoded)
         outcome = (
             model.runtime.run(asked.rows)
             if model.runtime.inline
             else Outcome([0.1] * len(asked.rows))
         )
-        asked.write(outcome, signer.sign(outcome.labels, 0))
+        protocol.encode(asked, outcome, signer.sign(outcome.labels, 0))
         found.append(time.thread_time() - begun)
     return min(found)

@@ -25,28 +25,32 @@ MOST_TEXT = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A verified folder.
-
-    serialization: "skops" or a pickle's; method: of the estimator, which MLflow's own server would
-    ask; made_with: scikit-learn's version there, "" where MLmodel does not say; code: the folder of
-    its code_paths; file_digest: the hex sha256 of `file`; example: rows of the input example, empty
-    where there is none; accuracy: share of right answers on held-out data, 0 to 1; absolute_error:
-    mean absolute error there; samples: answers behind either; None where metrics.json has none.
-    """
+    """A verified folder. Figures are None where metrics.json has none."""
 
     folder: Path
     file: Path
+    """The model file in it."""
     serialization: str
+    """How the model file is written: "skops" or a pickle's."""
     signature: Signature
     digest: str
+    """The content digest of the folder."""
     example: list[list[float]]
+    """Rows of the input example; empty where there is none."""
     accuracy: float | None = None
+    """Share of right answers on held-out data, 0 to 1."""
     absolute_error: float | None = None
+    """Mean absolute error on held-out data."""
     samples: int | None = None
+    """Held-out rows behind either."""
     method: str = "predict"
+    """Of the estimator, which MLflow's own server would ask."""
     made_with: str = ""
+    """scikit-learn's version; "" where MLmodel does not say."""
     code: Path | None = None
+    """The folder of its code_paths."""
     file_digest: str = ""
+    """The hex sha256 of `file`."""
 
 
 def verify(folder: Path, policy: LoadPolicy) -> Artifact:

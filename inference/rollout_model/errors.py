@@ -6,11 +6,10 @@ class LoadFailed(Exception):
 
 
 class Refused(Exception):
-    """A request that gets no prediction; the message says what to send instead. status: the HTTP
-    status, 4xx or 503.
-    """
+    """A request that gets no prediction; the message says what to send instead."""
 
     status = 400
+    """The HTTP status, 4xx or 503."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What a model may be that is loaded: the part of whoever loads one that this package has to know."""
+"""What a model may be that is loaded: what this package has to know of whoever loads one."""
 
 import msgspec
 

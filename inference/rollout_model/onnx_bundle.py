@@ -16,13 +16,13 @@ import numpy as np
 
 from rollout_model.artifact import Artifact, text
 from rollout_model.errors import first_line
-from rollout_model.parity import Proof, disagreement
+from rollout_model.parity import Proof, mismatch
 from rollout_model.runtimes import OnnxRuntime
 from rollout_model.serving_plan import ONNX_FILE, Plan
 from rollout_model.signature import Rows
 
 FOLDER = "onnx"
-DESCRIBED = "plan.json"
+INFO = "plan.json"
 ROWS, POINTS, LABELS, PROBABILITIES, TIED = (
     "rows.npy",
     "points.npy",
@@ -42,21 +42,20 @@ model may read other files.
 """
 
 
-class NotCarried(Exception):
+class NoBundle(Exception):
     """The folder has no conversion that can serve, and why; the model is then converted at load."""
 
 
-class Described(msgspec.Struct, frozen=True):
-    """How the model is to be served.
-
-    made_from: sha256 of the model file that was converted, as hex; rule: as RULE, 0 where none was
-    written; versions: of DECIDING, where the plan was made.
-    """
+class BundleInfo(msgspec.Struct, frozen=True):
+    """How the model is to be served, and what that rests on."""
 
     plan: Plan
     made_from: str
+    """sha256 of the model file that was converted, as hex."""
     rule: int = 0
+    """As RULE; 0 where none was written."""
     versions: dict[str, str] = {}
+    """Of the packages in DECIDING, where the plan was made."""
 
 
 def write(
@@ -69,12 +68,10 @@ def write(
     """
     folder = artifact.folder / FOLDER
     folder.mkdir()
-    described = Described(plan, artifact.file_digest, RULE, _versions())
-    (folder / DESCRIBED).write_bytes(
-        msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
-    )
+    info = BundleInfo(plan, artifact.file_digest, RULE, _versions())
+    (folder / INFO).write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
     arrays = {ROWS: rows}
-    if plan.shape is not None and proof is not None:
+    if plan.onnx_input is not None and proof is not None:
         (folder / ONNX_FILE).write_bytes(content)
         expected = proof.expected
         labels = expected.astype(str) if expected.dtype.kind == "O" else expected
@@ -94,17 +91,17 @@ def read(artifact: Artifact) -> tuple[Plan, OnnxRuntime | None]:
     scikit-learn did.
 
     None where the trainer found, with these versions, that scikit-learn has to serve. Raises
-    NotCarried.
+    NoBundle.
     """
     folder = artifact.folder / FOLDER
-    if not (folder / DESCRIBED).is_file():
-        raise NotCarried("it brings no conversion")
+    if not (folder / INFO).is_file():
+        raise NoBundle("it brings no conversion")
     try:
         return _proved(artifact, folder)
-    except NotCarried:
+    except NoBundle:
         raise
     except Exception as failure:  # a file of unknown content can fail in any way
-        raise NotCarried(f"its conversion cannot be used: {first_line(failure)}") from failure
+        raise NoBundle(f"its conversion cannot be used: {first_line(failure)}") from failure
 
 
 def rows(artifact: Artifact) -> Rows | None:
@@ -133,24 +130,24 @@ def numbers(artifact: Artifact) -> Any:
 
 
 def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, OnnxRuntime | None]:
-    described = msgspec.json.decode(text(folder / DESCRIBED), type=Described)
-    if described.made_from != artifact.file_digest:
-        raise NotCarried("its conversion was made from another model file")
-    if described.rule != RULE:
-        raise NotCarried("its conversion was proved by another rule than this server's")
-    plan = described.plan
+    info = msgspec.json.decode(text(folder / INFO), type=BundleInfo)
+    if info.made_from != artifact.file_digest:
+        raise NoBundle("its conversion was made from another model file")
+    if info.rule != RULE:
+        raise NoBundle("its conversion was proved by another rule than this server's")
+    plan = info.plan
     if plan.runtime == "sklearn":
-        if described.versions != (here := _versions()):
-            other = [name for name in here if described.versions.get(name) != here[name]]
-            raise NotCarried(
+        if info.versions != (here := _versions()):
+            other = [name for name in here if info.versions.get(name) != here[name]]
+            raise NoBundle(
                 f"it was found not to convert with another version of {', '.join(other)}"
             )
         return plan, None
     content = (folder / ONNX_FILE).read_bytes()
-    if plan.shape is None or OUTSIDE in content:
-        raise NotCarried("its conversion names no ONNX model, or one that reads other files")
+    if plan.onnx_input is None or OUTSIDE in content:
+        raise NoBundle("its conversion names no ONNX model, or one that reads other files")
     if plan.method != artifact.method:
-        raise NotCarried(
+        raise NoBundle(
             f"its conversion answers {plan.method}, and MLmodel asks for {artifact.method}"
         )
     points, expected = _array(folder / POINTS), _array(folder / LABELS)
@@ -159,16 +156,14 @@ def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, OnnxRuntime | None]
         for name in (PROBABILITIES, TIED)
     )
     if points.ndim != 2 or points.shape[1] != artifact.signature.width or not len(points):
-        raise NotCarried(f"its conversion was tried on rows of another shape: {points.shape}")
-    runtime = OnnxRuntime(content, plan.shape)
+        raise NoBundle(f"its conversion was tried on rows of another shape: {points.shape}")
+    runtime = OnnxRuntime(content, plan.onnx_input)
     if probable is None and runtime.probable:
-        raise NotCarried(
-            "its conversion says probabilities, and none of scikit-learn's are with it"
-        )
-    if differs := disagreement(
+        raise NoBundle("its conversion says probabilities, and none of scikit-learn's are with it")
+    if found := mismatch(
         plan.task, Proof(points, expected, probable, tied), runtime.answers(points)
     ):
-        raise NotCarried(f"its conversion does not say what scikit-learn said: {differs.what}")
+        raise NoBundle(f"its conversion does not say what scikit-learn said: {found.what}")
     return plan, runtime
 
 

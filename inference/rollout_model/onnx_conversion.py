@@ -1,5 +1,5 @@
-"""From a scikit-learn estimator to ONNX, and the proof that both say the same: see evidence.py for
-the rows, agreement.py for the rule.
+"""From a scikit-learn estimator to ONNX, and the proof that both say the same: see proof_rows.py
+for the rows, parity.py for the rule.
 
 Imported where a model is stored and by the process that loads one, never by the server: what it
 needs takes 150 MiB.
@@ -25,11 +25,12 @@ from sklearn.svm import LinearSVC
 from rollout_model import onnx_bundle, unconverted
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import first_line
+from rollout_model.estimator_parts import asks_trees_only
 from rollout_model.load_policy import LoadPolicy
-from rollout_model.parity import Proof, disagreement
-from rollout_model.proof_rows import direct, proof
+from rollout_model.parity import Proof, mismatch
+from rollout_model.proof_rows import proof
 from rollout_model.runtimes import OnnxRuntime
-from rollout_model.serving_plan import Plan, Shape
+from rollout_model.serving_plan import OnnxInput, Plan
 from rollout_model.signature import Rows, Signature
 from rollout_model.threshold_corrections import DOUBLE, Thresholds, corrected, unflattened
 
@@ -64,13 +65,13 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
     except Exception as failure:  # no failure of the check keeps scikit-learn from serving
         return by_sklearn(f"not compared: {first_line(failure)}")
     nearest, reason = NEVER + 1, ""
-    for shape in _shapes(estimator, signature, shown):
+    for onnx_input in _onnx_inputs(estimator, signature, shown):
         try:
             content = convert(
-                estimator, signature, shape, task, shown.probable is not None, method=method
+                estimator, signature, onnx_input, task, shown.probable is not None, method=method
             )
-            said = OnnxRuntime(content, shape).answers(shown.points)
-            differs = disagreement(task, shown, said)
+            said = OnnxRuntime(content, onnx_input).answers(shown.points)
+            differs = mismatch(task, shown, said)
         except (
             Exception
         ) as failure:  # what a converter or a runtime does not know, it says in many ways
@@ -79,7 +80,7 @@ def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[
             continue
         if differs is None:
             return Plan(
-                "onnx", task, classes, shape, points=len(shown.points), method=method
+                "onnx", task, classes, onnx_input, points=len(shown.points), method=method
             ), content
         if differs.share < nearest:
             nearest, reason = differs.share, f"converted, but not alike: {differs.what}"
@@ -97,7 +98,7 @@ def _never(method: str, signature: Signature) -> str:
     )
 
 
-def carry(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:
+def add_bundle(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:
     """Put beside a stored model how it is to be served, with a conversion that agrees where there
     is one.
 
@@ -112,31 +113,33 @@ def carry(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:
                 np.random.default_rng(0).choice(len(rows), onnx_bundle.MOST_ROWS, replace=False)
             )
         ]
-    shown = None if made.shape is None else proof(estimator, artifact, kept, seed=1, count=KEPT)
+    shown = (
+        None if made.onnx_input is None else proof(estimator, artifact, kept, seed=1, count=KEPT)
+    )
     onnx_bundle.write(artifact, made, content, shown, kept)
     return made
 
 
-def _shapes(estimator: Any, signature: Signature, shown: Proof) -> Iterator[Shape]:
+def _onnx_inputs(estimator: Any, signature: Signature, shown: Proof) -> Iterator[OnnxInput]:
     """Trees that see the request's numbers count in single precision, as in scikit-learn; all else
     in double precision only.
 
     Then column by column.
     """
-    kinds = ("float32", "float64") if direct(estimator) else ("float64",)
+    kinds = ("float32", "float64") if asks_trees_only(estimator) else ("float64",)
     kind = shown.expected.dtype.kind
     labels = (
         "bool" if kind == "b" else "float64" if kind == "f" and is_classifier(estimator) else ""
     )
     for columns in (False, True) if signature.named else (False,):
         for one in kinds:
-            yield Shape(one, columns, shown.expected.ndim == 1, labels)
+            yield OnnxInput(one, columns, shown.expected.ndim == 1, labels)
 
 
 def convert(
     estimator: Any,
     signature: Signature,
-    shape: Shape,
+    onnx_input: OnnxInput,
     task: str,
     probable: bool = True,
     *,
@@ -147,10 +150,10 @@ def convert(
 
     Raises whatever the converter does.
     """
-    tensor = FloatTensorType if shape.kind == "float32" else DoubleTensorType
+    tensor = FloatTensorType if onnx_input.kind == "float32" else DoubleTensorType
     inputs = (
         [(name, tensor([None, 1])) for name in signature.names]
-        if shape.columns
+        if onnx_input.columns
         else [("input", tensor([None, signature.width]))]
     )
     logging.getLogger("skl2onnx").setLevel(logging.WARNING)
@@ -161,18 +164,18 @@ def convert(
     )  # the default is too new for IsolationForest
     with corrected() as exact, unflattened(estimator):
         made = to_onnx(estimator, initial_types=inputs, target_opset=opset)
-    kind = TensorProto.FLOAT if shape.kind == "float32" else TensorProto.DOUBLE
+    kind = TensorProto.FLOAT if onnx_input.kind == "float32" else TensorProto.DOUBLE
     _without_zipmap(made.graph, kind)
     if method == "predict_proba":
         _shares_alone(made.graph, kind)
     elif task != "regressor" and not (task == "classifier" and probable):
         del made.graph.output[1:]
-    if shape.kind == "float64":
+    if onnx_input.kind == "float64":
         _round_before_trees(made.graph, exact)
     # The converter keeps what it imports in a set, whose order is chance; the same model has to be
     # the same bytes.
     domains = sorted(made.opset_import, key=lambda one: one.domain)
-    for domain in domains if exact and shape.kind == "float64" else ():
+    for domain in domains if exact and onnx_input.kind == "float64" else ():
         if domain.domain == "ai.onnx.ml":  # thresholds in double precision are of its third version
             domain.version = max(3, domain.version)
     del made.opset_import[:]

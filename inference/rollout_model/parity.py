@@ -20,27 +20,28 @@ CLOSE = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What scikit-learn said to some rows.
-
-    expected: predictions, (rows,) or (rows, outputs); probable: (rows, classes), None where it has
-    none that decide labels; tied: rows, as truth values, whose label is not determined, None for
-    none.
-    """
+    """What scikit-learn said to some rows."""
 
     points: Rows
+    """The rows."""
     expected: Any
+    """Predictions, (rows,) or (rows, outputs)."""
     probable: Any = None
+    """Probabilities, (rows, classes); None where it has none that decide labels."""
     tied: Any = None
+    """Whether the label of a row is not determined, (rows,); None for none."""
 
 
-class Difference(NamedTuple):
-    """share: of the values that differ, above 0; what: which, in words."""
+class Mismatch(NamedTuple):
+    """What differs."""
 
     share: float
+    """Of the values, those that differ; above 0."""
     what: str
+    """Which, in words."""
 
 
-def disagreement(task: str, proof: Proof, said: list[Any]) -> Difference | None:
+def mismatch(task: str, proof: Proof, said: list[Any]) -> Mismatch | None:
     """What ONNX Runtime's outputs, `said`, differ in from scikit-learn's; None for nothing. task:
     as in Plan.
     """
@@ -49,7 +50,7 @@ def disagreement(task: str, proof: Proof, said: list[Any]) -> Difference | None:
     if task == "regressor":
         return _share(far(labels, expected), "predictions")
     if _kind(labels) != _kind(expected):
-        return Difference(1.0, f"labels are of type {labels.dtype}, not {expected.dtype}")
+        return Mismatch(1.0, f"labels are of type {labels.dtype}, not {expected.dtype}")
     differ = labels.astype(expected.dtype) != expected
     if proof.tied is not None:
         differ[proof.tied] = False
@@ -59,13 +60,13 @@ def disagreement(task: str, proof: Proof, said: list[Any]) -> Difference | None:
         return None
     away = np.abs(np.asarray(said[1]) - proof.probable)
     if (apart := ~(away <= CLOSE)).any():
-        return Difference(float(apart.mean()), f"probabilities by {away.max():.2g}")
+        return Mismatch(float(apart.mean()), f"probabilities by {away.max():.2g}")
     return None
 
 
-def _share(differ: Any, of: str) -> Difference | None:
+def _share(differ: Any, of: str) -> Mismatch | None:
     return (
-        Difference(float(differ.mean()), f"{int(differ.sum())} of {differ.size} {of}")
+        Mismatch(float(differ.mean()), f"{int(differ.sum())} of {differ.size} {of}")
         if differ.any()
         else None
     )

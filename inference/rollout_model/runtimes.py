@@ -3,35 +3,28 @@ takes at once all that came meanwhile.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
 
-from rollout_model.serving_plan import Shape
+from rollout_model.batching import Batcher, predict_each
+from rollout_model.outcome import Outcome
+from rollout_model.serving_plan import OnnxInput
 from rollout_model.signature import Rows, Signature, frame
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Predictions, one for each row, as Python values; probabilities: (rows, classes), None where
-    the model has none.
-    """
-
-    labels: list[Any]
-    probabilities: Any = None
-
-
 class Runtime(Protocol):
-    """Predicts checked rows; raises whatever the model raises. inline: whether few rows may be
-    predicted without a thread.
-    """
+    """Predicts checked rows; raises whatever the model raises."""
 
     name: str
+    """What metrics call it: "onnx" or "sklearn"."""
     inline: bool
+    """Whether few rows may be predicted on the event loop, without a thread."""
 
     @property
     def probable(self) -> bool:
@@ -52,10 +45,10 @@ def session(content: bytes) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def feed(rows: Rows, shape: Shape, inputs: Sequence[str]) -> dict[str, Any]:
+def feed(rows: Rows, onnx_input: OnnxInput, inputs: Sequence[str]) -> dict[str, Any]:
     """The inputs of a run; by their order, because a converter may have changed their names."""
-    typed = rows.astype(shape.kind)
-    if not shape.columns:
+    typed = rows.astype(onnx_input.kind)
+    if not onnx_input.columns:
         return {inputs[0]: typed}
     return {name: typed[:, n : n + 1] for n, name in enumerate(inputs)}
 
@@ -66,9 +59,9 @@ class OnnxRuntime:
     name = "onnx"
     inline = True
 
-    def __init__(self, content: bytes, shape: Shape) -> None:
+    def __init__(self, content: bytes, onnx_input: OnnxInput) -> None:
         self._session = session(content)
-        self._shape = shape
+        self._input = onnx_input
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._outputs = [one.name for one in self._session.get_outputs()]
         self._served = self._outputs[:2]
@@ -83,9 +76,9 @@ class OnnxRuntime:
         """All outputs as they are: labels, and probabilities where it has them. Raises whatever
         ONNX Runtime does.
         """
-        if len(self._inputs) != (rows.shape[1] if self._shape.columns else 1):
+        if len(self._inputs) != (rows.shape[1] if self._input.columns else 1):
             raise ValueError(f"it takes {len(self._inputs)} inputs")
-        said: list[Any] = self._session.run(self._outputs, feed(rows, self._shape, self._inputs))
+        said: list[Any] = self._session.run(self._outputs, feed(rows, self._input, self._inputs))
         return [self._typed(said[0]), *said[1:]]
 
     async def predict(self, rows: Rows) -> Outcome:
@@ -94,24 +87,63 @@ class OnnxRuntime:
 
     def run(self, rows: Rows) -> Outcome:
         """Predict in this thread."""
-        said = self._session.run(self._served, feed(rows, self._shape, self._inputs))
-        labels = self._typed(said[0].ravel() if self._shape.flat else said[0])
+        said = self._session.run(self._served, feed(rows, self._input, self._inputs))
+        labels = self._typed(said[0].ravel() if self._input.flat else said[0])
         return Outcome(labels.tolist(), np.clip(said[1], 0, 1) if len(said) > 1 else None)
 
     def _typed(self, labels: Any) -> Any:
-        return labels.astype(self._shape.labels) if self._shape.labels else labels
+        return labels.astype(self._input.labels) if self._input.labels else labels
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Pending:
     rows: Rows
-    answer: asyncio.Future[Outcome]
+    outcome: asyncio.Future[Outcome]
+
+
+class WhileBusy:
+    """The policy of a model that takes long: a thread answers, and what comes meanwhile is the next
+    batch.
+    """
+
+    def __init__(self, run: Callable[[Rows], Outcome], most: int) -> None:
+        self.most: float = most
+        self._run, self._thread = run, ThreadPoolExecutor(1, "sklearn")
+
+    def weight(self, pending: _Pending) -> float:
+        """Its rows."""
+        return len(pending.rows)
+
+    def answer(self, batch: Sequence[_Pending], answered: Callable[[], None]) -> None:
+        """In the thread; its outcomes are handed out by the event loop."""
+        parts = [pending.rows for pending in batch]
+        running = asyncio.get_running_loop().run_in_executor(
+            self._thread, predict_each, self._run, parts, self.most
+        )
+        running.add_done_callback(partial(self._hand_out, batch, answered))
+
+    def _hand_out(
+        self,
+        batch: Sequence[_Pending],
+        answered: Callable[[], None],
+        running: asyncio.Future[list[Outcome | Exception]],
+    ) -> None:
+        try:
+            for pending, outcome in zip(batch, running.result(), strict=True):
+                if pending.outcome.done():  # nobody waits for it any more
+                    continue
+                if isinstance(outcome, Exception):
+                    pending.outcome.set_exception(outcome)
+                else:
+                    pending.outcome.set_result(outcome)
+        finally:
+            answered()
 
 
 @dataclass(slots=True)
 class SklearnRuntime:
-    """Asks `method` of the estimator in adaptive micro-batches: an idle model answers at once, a
-    busy one then takes all that wait, up to `most` rows.
+    """Asks the estimator in adaptive micro-batches: an idle model answers at once, a busy one then
+    takes all that wait.
 
     A call of scikit-learn costs milliseconds for one row and little more for a hundred.
     """
@@ -119,67 +151,26 @@ class SklearnRuntime:
     estimator: Any
     signature: Signature
     most: int = 4_096
+    """Rows of one batch."""
     method: str = "predict"
+    """Of the estimator, which answers."""
     name: str = "sklearn"
     inline: bool = False
     probable: bool = False
-    _queue: list[_Waiting] = field(default_factory=list)
-    _busy: bool = False
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "sklearn"))
+    _batcher: Batcher[_Pending] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._batcher = Batcher(WhileBusy(self.run, self.most))
 
     async def predict(self, rows: Rows) -> Outcome:
         """Wait for the batch that these rows are part of."""
-        loop = asyncio.get_running_loop()
-        mine = _Waiting(rows, loop.create_future())
-        self._queue.append(mine)
-        if not self._busy:
-            self._busy = True
-            loop.create_task(self._drain(loop))  # noqa: RUF006 - it ends with the queue, and the queue's futures hold on to it
-        return await mine.answer
-
-    async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            while self._queue:
-                batch = self._take()
-                outcomes = await loop.run_in_executor(
-                    self._thread, self._answers, [one.rows for one in batch]
-                )
-                for one, outcome in zip(batch, outcomes, strict=True):
-                    if one.answer.done():
-                        continue
-                    if isinstance(outcome, Exception):
-                        one.answer.set_exception(outcome)
-                    else:
-                        one.answer.set_result(outcome)
-        finally:
-            self._busy = False
-
-    def _take(self) -> list[_Waiting]:
-        taken, rows = 0, 0
-        while taken < len(self._queue) and (
-            taken == 0 or rows + len(self._queue[taken].rows) <= self.most
-        ):
-            rows += len(self._queue[taken].rows)
-            taken += 1
-        batch, self._queue[:taken] = self._queue[:taken], []
-        return batch
-
-    def _answers(self, asked: list[Rows]) -> list[Outcome | Exception]:
-        """One answer for each request; where the batch fails, each is tried alone, so that none
-        fails for another's rows.
-        """
-        try:
-            together = self.run(np.vstack(asked))
-        except Exception as failure:
-            return [failure] if len(asked) == 1 else [self._answers([one])[0] for one in asked]
-        ends = np.cumsum([len(one) for one in asked]).tolist()
-        starts = [0, *ends[:-1]]
-        return [Outcome(together.labels[a:b]) for a, b in zip(starts, ends, strict=True)]
+        pending = _Pending(rows, asyncio.get_running_loop().create_future())
+        self._batcher.add(pending)
+        return await pending.outcome
 
     def run(self, rows: Rows) -> Outcome:
         """Predict in this thread; without probabilities, which would be a second pass over the
         model.
         """
-        return Outcome(
-            np.asarray(getattr(self.estimator, self.method)(frame(self.signature, rows))).tolist()
-        )
+        asked = frame(self.signature, rows)
+        return Outcome(np.asarray(getattr(self.estimator, self.method)(asked)).tolist())

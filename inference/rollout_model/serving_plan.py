@@ -8,56 +8,56 @@ import msgspec
 
 from rollout_model.load_policy import LoadPolicy
 
+ONNX_FILE = "model.onnx"
 
-class Shape(msgspec.Struct, frozen=True):
-    """An ONNX model's face. kind: "float32" or "float64"; columns: one input for each column,
-    instead of one matrix;
 
-    flat: whether a prediction is one value, and not a list; labels: "bool" or "float64" where the
-    model's labels are, which ONNX has as whole numbers, else "".
-    """
+class OnnxInput(msgspec.Struct, frozen=True):
+    """How an ONNX model is asked, and how its labels are to be read."""
 
     kind: str
+    """Of its numbers: "float32" or "float64"."""
     columns: bool
+    """Whether it has one input for each column, instead of one matrix."""
     flat: bool
+    """Whether a prediction is one value, and not a list."""
     labels: str = ""
+    """The type of labels that ONNX has as whole numbers: "bool" or "float64"; else ""."""
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """How the model is to be served; runtime: "onnx" or "sklearn", and then `reason` says why not
-    the former.
-
-    task: "classifier", "regressor" or "other"; classes: labels in the order of probabilities, empty
-    where they are not one list of plain values; points: rows that both runtimes were compared on;
-    method: of the estimator, which answers.
-    """
+class Plan(msgspec.Struct, frozen=True, rename={"onnx_input": "shape"}):
+    """How the model is to be served. It is stored with models, so names in JSON stay."""
 
     runtime: str
+    """Either "onnx" or "sklearn"."""
     task: str
+    """One of "classifier", "regressor" and "other"."""
     classes: list[Any]
-    shape: Shape | None = None
+    """Labels in the order of probabilities; empty where they are not one list of plain values."""
+    onnx_input: OnnxInput | None = None
+    """None with scikit-learn."""
     reason: str = ""
+    """Why not by ONNX Runtime; "" where it is."""
     points: int = 0
+    """Rows that both runtimes were compared on."""
     method: str = "predict"
+    """Of the estimator, which answers."""
 
 
-class Order(msgspec.Struct, frozen=True):
-    """The folder of the model, where to put the ONNX file, and the rules of the load.
-
-    unconverted: why no conversion is tried; "" where one is.
-    """
+class PrepareRequest(msgspec.Struct, frozen=True):
+    """A model that is to be read, and converted where that may be."""
 
     folder: str
+    """The model's."""
     target: str
+    """The folder where the ONNX file is put."""
     policy: LoadPolicy
     unconverted: str = ""
+    """Why no conversion is tried; "" where one is."""
 
 
-class Reply(msgspec.Struct, frozen=True):
+class PrepareReply(msgspec.Struct, frozen=True):
     """The plan; or why there is none."""
 
     plan: Plan | None = None
     refused: str = ""
-
-
-ONNX_FILE = "model.onnx"
+    """A sentence; "" where there is a plan."""

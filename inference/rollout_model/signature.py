@@ -28,19 +28,20 @@ _WHOLE = frozenset({"long", "integer"})
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The model's inputs: names of its numeric columns, in order; unnamed where the model was
-    trained on bare arrays.
-
-    whole: positions of the columns that hold whole numbers only; optional: of those that the
-    signature does not require (`required: false`, which MLflow infers of data with holes); closed:
-    those of them that the model itself cannot do without.
-    """
+    """The model's inputs: its numeric columns."""
 
     names: tuple[str, ...]
+    """Of the columns, in order."""
     named: bool
+    """Whether they are the model's own; not where it was trained on bare arrays."""
     whole: tuple[int, ...] = field(default=())
+    """Positions of the columns that hold whole numbers only."""
     optional: tuple[int, ...] = field(default=())
+    """Of those that the signature does not require (`required: false`, which MLflow infers of data
+    with holes).
+    """
     closed: tuple[int, ...] = field(default=())
+    """Those of `optional` that the model itself cannot do without."""
 
     @property
     def width(self) -> int:
@@ -195,7 +196,8 @@ def frame(signature: Signature, rows: Rows) -> Any:
     """The rows as the estimator was trained: with column names where it had them."""
     if not signature.named:
         return rows
-    import pandas as pd  # noqa: PLC0415 - 50 MiB that a server of ONNX does without
+    # 50 MiB that a server of ONNX does without.
+    import pandas as pd  # noqa: PLC0415
 
     return pd.DataFrame(rows, columns=list(signature.names))
 

@@ -14,7 +14,7 @@ from skl2onnx.operator_converters import (
 )
 from sklearn.ensemble import VotingClassifier
 
-from rollout_model.proof_rows import wrapped
+from rollout_model.estimator_parts import wrapped
 
 MISSING = "nodes_missing_value_tracks_true"
 DOUBLE = "double_"

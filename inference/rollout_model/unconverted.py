@@ -9,7 +9,7 @@ from sklearn.base import is_classifier, is_regressor
 
 from rollout_model.artifact import Artifact
 from rollout_model.errors import LoadFailed, first_line
-from rollout_model.proof_rows import plain_classes
+from rollout_model.estimator_parts import plain_classes
 from rollout_model.serving_plan import Plan
 from rollout_model.signature import frame
 

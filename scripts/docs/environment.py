@@ -6,7 +6,7 @@ these, a test holds against the programs' own settings.
 
 from dataclasses import dataclass
 
-from scripts.docs.tables import cell
+from scripts.docs.markdown import cell
 
 REQUIRED = "required"
 
@@ -96,6 +96,13 @@ OPERATOR = (
         "modelEgress",
     ),
     Variable(
+        "MODEL_CREDENTIALS",
+        "what model pods fetch with, by namespace: a JSON list, as"
+        " [the chart has it](../guides/credentials.md)",
+        "",
+        "models.credentials",
+    ),
+    Variable(
         "MODEL_LOG_LEVEL", f"the model servers' `LOG_LEVEL`: {LEVELS}", "INFO", "modelLogLevel"
     ),
     Variable("LOG_LEVEL", LEVELS, "INFO", "logLevel"),
@@ -111,6 +118,7 @@ OPERATOR = (
 SERVER = (
     Variable("MODEL_URI", "`models:/<name>/<version>`, fetched from `MLFLOW_TRACKING_URI`"),
     Variable("MODEL_PATH", "a folder with an MLmodel file, instead of `MODEL_URI`"),
+    Variable("MODEL_FOLDER", "where the files of `MODEL_URI` are already; else they are fetched"),
     Variable(
         "MODEL_DIGEST",
         "`sha256:<hex>` that the model's files must have; else the server refuses to start",

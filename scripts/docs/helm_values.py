@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.docs.tables import cell
+from scripts.docs.markdown import cell
 
 ROOT = Path(__file__).parents[2]
 CHARTS = {

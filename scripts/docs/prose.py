@@ -10,8 +10,8 @@ COLUMNS, WORDS = 100, 60
 """What a line and a paragraph may have at most."""
 ALONE = frozenset({"README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/README.md"})
 """Pages that are no chapter: they need not say for whom they are, nor what comes next."""
-APART = frozenset({"CHANGELOG.md", "docs/reference/modelrollout.md"})
-"""Pages that are not held: entries that are merged as they come, and what is generated."""
+APART = frozenset({"CHANGELOG.md"})
+"""Pages that are not held: entries that are merged as they come."""
 
 LINUX_ONLY = re.compile(
     r"(?:^|[|;&(])\s*(sed -i|grep -P|readlink -f|xargs|apt-get|date -d|stat -c)\b"

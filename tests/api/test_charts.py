@@ -116,19 +116,30 @@ def test_a_namespace_that_enforces_restricted_takes_every_pod(
         assert reply.status_code == 403, "else nothing was enforced"
 
 
+BUILDS = {
+    "as Flux has it": "e6dce5b644c3",
+    "too long for a label": "a" * 80,
+    "too long, and cut at a dot": "a" + ".a" * 40,
+    "too long, and cut behind a dot": "aa" + ".a" * 40,
+}
+
+
+@pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)
 @pytest.mark.parametrize("chart", [OPERATOR, MODEL])
-def test_a_version_with_build_metadata_renders_valid_labels(tmp_path: Path, chart: str) -> None:
+def test_a_version_with_build_metadata_renders_valid_labels(
+    tmp_path: Path, chart: str, build: str
+) -> None:
     """Packaged as Flux does; a label value holds no `+` and at most 63 characters."""
-    done = helm(
-        "package", CHARTS / chart, "--version", "0.1.0+e6dce5b644c3", "--destination", tmp_path
-    )
+    version = f"0.1.0+{build}"
+    done = helm("package", CHARTS / chart, "--version", version, "--destination", tmp_path)
     assert done.returncode == 0, done.stderr
     (packed,) = tmp_path.glob("*.tgz")
     done = helm("template", "any", packed, "--values", values_of(chart))
     assert done.returncode == 0, done.stderr
     labels = re.findall(r"helm\.sh/chart: *(.*)", done.stdout)
     assert labels
-    assert {yaml.safe_load(one) for one in labels} == {f"{chart}-0.1.0_e6dce5b644c3"}
+    expected = f"{chart}-0.1.0_{build}"[:63].strip("-_.")
+    assert {yaml.safe_load(one) for one in labels} == {expected}
     assert all(
         re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", yaml.safe_load(one))
         for one in labels

@@ -111,18 +111,20 @@ class Heard(Cluster):
 
 @dataclass
 class Ending:
-    """What a story came to: end state, invariants that were broken, writes from its beginning on,
-    writes while nothing was to be done.
-
-    trouble: what /healthz says two minutes after the end.
-    """
+    """What a story came to."""
 
     state: dict[str, Any]
+    """The end state."""
     broken: list[str]
+    """Invariants that were broken on the way."""
     writes: int
+    """How many there were from its beginning on."""
     idle: int
+    """Writes while nothing was to be done."""
     spoiled: bool
+    """Whether the fault happened."""
     trouble: str
+    """What /healthz says two minutes after the end."""
 
 
 class Telling:

@@ -55,12 +55,12 @@ TRIED = "models:/iris/2"
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change of the seed: `changes` are values by their place, None for a field that is taken
-    out; wrong: must not be taken.
-    """
+    """One change of the seed."""
 
     changes: Changes
+    """Values by their place; ABSENT for a field that is taken out."""
     wrong: bool = False
+    """Whether it must be refused."""
 
     def applied(self, spec: Spec) -> Spec:
         """The spec with the change in it."""
@@ -100,11 +100,12 @@ def _put(spec: Any, path: Path, value: Any) -> None:
 
 @dataclass(frozen=True)
 class Field:
-    """One field of the spec, as the CRD has it; required: whether the object may do without it."""
+    """One field of the spec, as the CRD has it."""
 
     path: Path
     schema: Mapping[str, Any]
     required: bool
+    """Whether the object must have it."""
 
     @property
     def name(self) -> str:

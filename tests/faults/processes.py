@@ -38,19 +38,20 @@ PATIENCE = 900.0
 
 @dataclass
 class Scene:
-    """One story in its namespace; number: the write or event of its second part that is spoiled, 0
-    for none.
-    """
+    """One story in its namespace."""
 
     story: Story
     namespace: str
     number: int = 0
+    """The write or event of its second part that is spoiled; 0 for none."""
     fault: Fault | None = None
     acts: list[Act] = field(default_factory=list)
     begun: int | None = None
+    """How many writes or events there were when its second part began."""
     spoiled: bool = False
     done: bool = False
     known: object = None
+    """What was listed last; `since`: when that was first seen."""
     since: float = 0.0
 
     def __post_init__(self) -> None:

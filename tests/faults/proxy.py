@@ -51,16 +51,16 @@ REASONS = {409: "Conflict", 422: "Invalid", 429: "TooManyRequests", 500: "Intern
 
 @dataclass(frozen=True)
 class Write:
-    """One write of the operator; number: its place among those to the namespace, from 1; status: 0
-    where no answer was passed on.
-    """
+    """One write of the operator."""
 
     namespace: str
     number: int
+    """Its place among those to the namespace, from 1."""
     method: str
     path: str
     body: bytes
     status: int
+    """0 where no answer was passed on."""
 
 
 def never(*_: object) -> None:

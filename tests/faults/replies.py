@@ -19,14 +19,16 @@ GOOD, BAD = "0.93", "0.62"
 
 @dataclass(frozen=True)
 class Moment:
-    """now: Unix time of the look; ready: when the candidate's pods became Ready; revision: the
-    candidate's; n: number of the look.
-    """
+    """When a reply is made, and for whom."""
 
     now: float
+    """Unix time of the look."""
     ready: float
+    """When the candidate's pods became Ready, Unix time."""
     revision: str
+    """The candidate's."""
     n: int
+    """Number of the look."""
 
 
 class Verdict(Enum):
@@ -49,7 +51,7 @@ class Manner(Enum):
 
 @dataclass(frozen=True)
 class Reply:
-    """One kind of reply; gate: which gate reads it."""
+    """One kind of reply."""
 
     body: Callable[[Moment], bytes]
     verdict: Verdict = Verdict.NONE
@@ -57,6 +59,7 @@ class Reply:
     manner: Manner = Manner.WHOLE
     headers: Mapping[str, str] = field(default_factory=dict)
     gate: str = "accuracy"
+    """Which gate reads it."""
 
 
 def series(

@@ -49,16 +49,15 @@ class Act:
 
 @dataclass(frozen=True)
 class Story:
-    """before: how the rollout came to where the story begins, without faults; then: what is told
-    with a fault in it.
-
-    ends: phase and stable version at the end, None where the rollout is gone.
-    """
+    """One story, and how it must end."""
 
     name: str
     before: tuple[Act, ...]
+    """How the rollout came to where the story begins, without faults."""
     then: tuple[Act, ...]
+    """What is told with a fault in it."""
     ends: tuple[str, str] | None
+    """Phase and stable version at the end; None where the rollout is gone."""
 
 
 def _apply(version: str, when: When = When.REST) -> Act:

@@ -2,90 +2,37 @@
 for it.
 
 Measured beside the same handler behind FastAPI's routing: about half the time of a request. What
-comes whole is answered without ASGI, too, and together with others: see direct.py and together.py.
+comes whole is answered without ASGI, too, and together with others: see fast_path.py and
+request_batching.py.
 """
 
 import asyncio
-import codecs
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from rollout_inference.api.compressed_body import unpacked
+from rollout_inference.api.protocol import (
+    Decoded,
+    Headers,
+    Protocol,
+    Request,
+    Response,
+    Scope,
+    header,
+)
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.state import State
 from rollout_inference.tracing import NO_TRACING
 from rollout_model.errors import Refused
-from rollout_model.runtimes import Outcome
-from rollout_model.signature import Rows
+from rollout_model.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-
-JSON = b"application/json"
-TEXT = b"text/plain; charset=utf-8"
-
-
-@dataclass(slots=True)
-class Reply:
-    """What is sent. rows: how many were predicted."""
-
-    body: bytes
-    status: int = 200
-    kind: bytes = JSON
-    headers: Iterable[tuple[bytes, bytes]] = ()
-    rows: int = 0
-
-
-@dataclass(slots=True)
-class Call:
-    """One request whose body is there."""
-
-    body: bytes
-    scope: Scope
-    state: State
-    model: LoadedModel
-
-    def header(self, name: bytes) -> bytes:
-        """The header's value, b"" where there is none."""
-        return header(self.scope, name)
-
-
-@dataclass(slots=True)
-class Question:
-    """Checked rows, and how predictions and the ids that labels are sent back with become an
-    answer.
-    """
-
-    rows: Rows
-    write: Callable[[Outcome, list[str]], Reply]
-
-
-class Speaks:
-    """How a protocol reads a request and says what is wrong with it. Subclasses define both.
-
-    There is nothing in it to wait for, and it may run in any thread: whether rows are predicted on
-    the event loop, together with those of others, or in a thread is not the protocol's business.
-    """
-
-    counted = True
-    """Whether its requests are predictions, which gates on errors and latency look at."""
-
-    def read(self, call: Call) -> Question | Reply:
-        """What is asked of the model, or the answer where nothing is; raises Refused."""
-        raise NotImplementedError
-
-    def problem(self, status: int, sentence: str) -> Reply:
-        """What is wrong, as the protocol's clients read it."""
-        return Reply(msgspec.json.encode({"error": sentence}), status)
 
 
 class Disconnected(Exception):
@@ -94,11 +41,12 @@ class Disconnected(Exception):
 
 @dataclass
 class Endpoint:
-    """One route. fixed: headers that say who answered, on whatever it answers."""
+    """One route to the model."""
 
     state: State
-    speaks: Speaks
+    protocol: Protocol
     fixed: Headers = field(init=False)
+    """Headers that say who answered, on whatever it answers."""
 
     def __post_init__(self) -> None:
         settings = self.state.settings
@@ -112,19 +60,19 @@ class Endpoint:
         begun = time.perf_counter()
         span = self.state.tracing.begin(scope)
         try:
-            reply = await self._reply(scope, receive)
+            response = await self._response(scope, receive)
         except Disconnected:
             return
         if span is not None:
-            self.state.tracing.end(span, reply.status, reply.rows)
+            self.state.tracing.end(span, response.status, response.rows)
         await send(
             {
                 "type": "http.response.start",
-                "status": reply.status,
-                "headers": self.told(scope, reply, begun),
+                "status": response.status,
+                "headers": self.finish(scope, response, begun),
             }
         )
-        await send({"type": "http.response.body", "body": reply.body})
+        await send({"type": "http.response.body", "body": response.body})
 
     @property
     def quick(self) -> bool:
@@ -139,90 +87,95 @@ class Endpoint:
             and self.state.tracing is NO_TRACING
         )
 
-    def told(self, scope: Scope, reply: Reply, begun: float) -> Headers:
-        """Count the answer, and give the headers that it has."""
-        if self.speaks.counted:
+    def finish(self, scope: Scope, response: Response, begun: float) -> Headers:
+        """Count the response, and give the headers that it has."""
+        if self.protocol.counted:
             metrics = self.state.metrics
             metrics.requests.inc()
             metrics.latency.observe(time.perf_counter() - begun)
-            if reply.status >= 500:
+            if response.status >= 500:
                 metrics.errors.inc()
         if log.isEnabledFor(logging.DEBUG):
-            self._note(scope, reply, time.perf_counter() - begun)
+            self._note(scope, response, time.perf_counter() - begun)
         return [
-            (b"content-type", reply.kind),
-            (b"content-length", b"%d" % len(reply.body)),
+            (b"content-type", response.kind),
+            (b"content-length", b"%d" % len(response.body)),
             *self.fixed,
-            *reply.headers,
+            *response.headers,
         ]
 
-    def read(
+    def decode(
         self, scope: Scope, body: bytes, encoding: bytes, model: LoadedModel
-    ) -> Question | Reply:
+    ) -> Decoded | Response:
         """What the model is asked by a request that is there whole, or what is sent without it.
         Never raises: others are read beside it.
         """
         try:
             plain = unpacked(body, encoding, self.state.settings.max_body) if encoding else body
-            found = self.speaks.read(Call(plain, scope, self.state, model))
-            if not isinstance(found, Question | Reply):
+            decoded = self.protocol.decode(Request(plain, scope, self.state, model))
+            if not isinstance(decoded, Decoded | Response):
                 raise TypeError(
-                    f"{type(self.speaks).__name__}.read must give a Question or a Reply at once,"
-                    f" not {type(found).__name__}"
+                    f"{type(self.protocol).__name__}.decode must give Decoded or a Response at"
+                    f" once, not {type(decoded).__name__}"
                 )
-            return found
+            return decoded
         except Refused as refused:
             return self._problem(refused)
-        except Exception:
-            return self.failed(scope)
+        except Exception as failure:
+            return self._failed(scope, failure)
 
-    def write(self, scope: Scope, question: Question, outcome: Outcome) -> Reply:
-        """The answer, with signed ids. Never raises."""
+    def encode(self, decoded: Decoded, outcome: Outcome | Exception) -> Response:
+        """What is sent where the model said `outcome`, or raised it; with signed ids. Never
+        raises.
+        """
+        if isinstance(outcome, Exception):
+            return self._failed(decoded.request.scope, outcome)
         try:
-            self.state.metrics.predictions.inc(len(question.rows))
+            self.state.metrics.predictions.inc(len(decoded.rows))
             if self.state.live is not None:
-                self.state.live.note(question.rows, outcome.labels)
-            return question.write(outcome, self.state.signer.sign(outcome.labels, time.time()))
-        except Exception:
-            return self.failed(scope)
+                self.state.live.note(decoded.rows, outcome.labels)
+            ids = self.state.signer.sign(outcome.labels, time.time())
+            return self.protocol.encode(decoded, outcome, ids)
+        except Exception as failure:
+            return self._failed(decoded.request.scope, failure)
 
-    def failed(self, scope: Scope) -> Reply:
-        """What is sent instead of an answer where an exception is being handled."""
-        log.exception("prediction failed", extra={"path": scope["path"]})
-        return self.speaks.problem(
-            500, "the model failed on this input; the server's log has the details"
-        )
-
-    async def answer(self, scope: Scope, body: bytes) -> Reply:
+    async def answer(self, scope: Scope, body: bytes) -> Response:
         """What is sent to a request that is there whole. What would keep the event loop too long is
         done in threads, step by step.
         """
         state, model, encoding = self.state, self._model(), header(scope, b"content-encoding")
         aside = asyncio.get_running_loop().run_in_executor
         small = len(body) <= state.pace.size and not encoding
-        found = (
-            self.read(scope, body, encoding, model)
+        decoded = (
+            self.decode(scope, body, encoding, model)
             if small
-            else await aside(state.aside, self.read, scope, body, encoding, model)
+            else await aside(state.aside, self.decode, scope, body, encoding, model)
         )
-        if isinstance(found, Reply):
-            return found
-        few = small and len(found.rows) <= state.pace.rows
+        if isinstance(decoded, Response):
+            return decoded
+        few = small and len(decoded.rows) <= state.pace.rows
+        outcome: Outcome | Exception
         try:
             outcome = (
-                model.runtime.run(found.rows)
+                model.runtime.run(decoded.rows)
                 if few and model.runtime.inline
-                else await model.runtime.predict(found.rows)
+                else await model.runtime.predict(decoded.rows)
             )
-        except Exception:
-            return self.failed(scope)
+        except Exception as failure:  # models fail in as many ways as there are models
+            outcome = failure
         return (
-            self.write(scope, found, outcome)
+            self.encode(decoded, outcome)
             if few
-            else await aside(state.aside, self.write, scope, found, outcome)
+            else await aside(state.aside, self.encode, decoded, outcome)
         )
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+    def _failed(self, scope: Scope, failure: Exception) -> Response:
+        log.error("prediction failed", extra={"path": scope["path"]}, exc_info=failure)
+        return self.protocol.problem(
+            500, "the model failed on this input; the server's log has the details"
+        )
+
+    async def _response(self, scope: Scope, receive: Receive) -> Response:
         try:
             self._model()
             return await self.answer(scope, await self._body(scope, receive))
@@ -234,11 +187,11 @@ class Endpoint:
             raise Refused(f"not ready: {self.state.why}", 503)
         return model
 
-    def _problem(self, refused: Refused) -> Reply:
-        reply = self.speaks.problem(refused.status, str(refused))
+    def _problem(self, refused: Refused) -> Response:
+        response = self.protocol.problem(refused.status, str(refused))
         if refused.status in {408, 413}:  # the rest of the body may be on its way
-            reply.headers = [*reply.headers, (b"connection", b"close")]
-        return reply
+            response.headers = [*response.headers, (b"connection", b"close")]
+        return response
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         """The body, of at most `max_body` bytes; no more than that is ever kept."""
@@ -274,38 +227,14 @@ class Endpoint:
                 f"the body did not arrive within {settings.body_seconds:g} s", 408
             ) from None
 
-    def _note(self, scope: Scope, reply: Reply, seconds: float) -> None:
+    def _note(self, scope: Scope, response: Response, seconds: float) -> None:
         said = {
             "path": scope["path"],
-            "status": reply.status,
-            "rows": reply.rows,
+            "status": response.status,
+            "rows": response.rows,
             "milliseconds": round(1000 * seconds, 3),
         }
         log.debug("answered", extra=said)
-
-
-def header(scope: Scope, name: bytes) -> bytes:
-    """A request's header, b"" where there is none. `name` in lower case."""
-    for known, value in scope["headers"]:
-        if known == name:
-            found: bytes = value
-            return found
-    return b""
-
-
-def decoded(body: bytes) -> Any:
-    """The body's JSON; raises Refused where it is none."""
-    try:
-        return msgspec.json.decode(unmarked(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-        raise Refused(f"the body is no JSON: {failure}") from failure
-
-
-def unmarked(body: bytes) -> bytes:
-    """The text without a byte-order mark, which JSON must not have and some senders write (RFC
-    8259, 8.1).
-    """
-    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def _too_large(most: int) -> Refused:

@@ -22,7 +22,7 @@ from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import LoadFailed, first_line
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
-from rollout_model.serving_plan import ONNX_FILE, Order, Plan, Reply
+from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -30,13 +30,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that is ready to be asked; figures as in Artifact. example: one row that it takes."""
+    """A model that is ready to be asked; figures as in Artifact."""
 
     runtime: Runtime
     signature: Signature
     plan: Plan
     digest: str
     example: list[float]
+    """One row that it takes."""
     accuracy: float | None = None
     absolute_error: float | None = None
     samples: int | None = None
@@ -59,7 +60,8 @@ async def load(settings: Settings) -> LoadedModel:
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
     """The same in this process, for a folder; raises LoadFailed."""
-    from rollout_inference.loading.prepare_worker import prepare  # noqa: PLC0415 - what it needs takes 150 MiB
+    # What it needs takes 150 MiB.
+    from rollout_inference.loading.prepare_worker import prepare  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         policy = settings.load_policy
@@ -110,10 +112,10 @@ async def _conversion(
                 "the model is not served as converted: columns may be missing, and converters lose"
                 " which way such rows go"
             )
-        except onnx_bundle.NotCarried as failure:
+        except onnx_bundle.NoBundle as failure:
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
-    plan = await _made(Order(str(artifact.folder), scratch, settings.load_policy, why))
+    plan = await _made(PrepareRequest(str(artifact.folder), scratch, settings.load_policy, why))
     return plan, await asyncio.to_thread(_onnx, plan, scratch)
 
 
@@ -166,18 +168,18 @@ def _mib(size: int) -> int:
     return size // memory.MIB
 
 
-async def _made(order: Order) -> Plan:
+async def _made(request: PrepareRequest) -> Plan:
     """A plan by a process that converts; where that may not be or dies, by one that only reads the
     model. Raises LoadFailed.
     """
-    if not order.unconverted:
+    if not request.unconverted:
         try:
-            return await _prepared(order)
+            return await _prepared(request)
         except _Died as died:
-            order = msgspec.structs.replace(order, unconverted=f"not converted: {died}")
-    log.warning("scikit-learn is to serve: %s", order.unconverted)
+            request = msgspec.structs.replace(request, unconverted=f"not converted: {died}")
+    log.warning("scikit-learn is to serve: %s", request.unconverted)
     try:
-        return await _prepared(order)
+        return await _prepared(request)
     except _Died as died:
         raise LoadFailed(f"The model could not be read: {died}") from died
 
@@ -186,13 +188,13 @@ class _Died(Exception):
     """A process ended without an answer, and how."""
 
 
-async def _prepared(order: Order) -> Plan:
+async def _prepared(request: PrepareRequest) -> Plan:
     """Raises _Died, and LoadFailed where the model itself is what is wrong."""
     async with child("loading.prepare_worker") as process:
-        said, _ = await process.communicate(msgspec.json.encode(order) + b"\n")
+        said, _ = await process.communicate(msgspec.json.encode(request) + b"\n")
     if not said:
         raise _Died(ended(process))
-    reply = msgspec.json.decode(said, type=Reply)
+    reply = msgspec.json.decode(said, type=PrepareReply)
     if reply.plan is None:
         raise LoadFailed(reply.refused)
     return reply.plan
@@ -210,8 +212,8 @@ def ended(process: Process) -> str:
 
 def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
     return (
-        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.shape)
-        if plan.shape is not None
+        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.onnx_input)
+        if plan.onnx_input is not None
         else None
     )
 
@@ -222,6 +224,7 @@ def _assembled(
     if onnx is not None:
         runtime: Runtime = onnx
     else:
+        # Scikit-learn is imported where it serves, and only there.
         from rollout_model import estimator  # noqa: PLC0415
 
         runtime = SklearnRuntime(

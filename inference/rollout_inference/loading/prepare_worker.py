@@ -1,9 +1,9 @@
 """The process that reads a model: the one that unpacks and converts it, and ends. The server itself
 never holds what that takes.
 
-`python -m rollout_inference.loading.prepare_worker` reads one JSON line, the settings and folders, from standard
-input, and answers with one on standard output. It is no boundary against hostile code; that is the
-allow-list, and the pod around it.
+`python -m rollout_inference.loading.prepare_worker` reads one JSON line, a PrepareRequest, from
+standard input, and answers with one on standard output. It is no boundary against hostile code;
+that is the allow-list, and the pod around it.
 """
 
 import os
@@ -16,7 +16,7 @@ from rollout_model import estimator, onnx_bundle, unconverted
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed, first_line
 from rollout_model.load_policy import LoadPolicy
-from rollout_model.serving_plan import ONNX_FILE, Order, Plan, Reply
+from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 
 
 def prepare(folder: Path, target: Path, policy: LoadPolicy, because: str = "") -> Plan:
@@ -31,7 +31,8 @@ def prepare(folder: Path, target: Path, policy: LoadPolicy, because: str = "") -
         if because:
             unconverted.answers_example(model, artifact)
             return unconverted.by_sklearn(model, artifact, because)
-        from rollout_model import onnx_conversion  # noqa: PLC0415 - what it imports can fail, too
+        # What it imports can fail, too.
+        from rollout_model import onnx_conversion  # noqa: PLC0415
 
         made, content = onnx_conversion.plan(model, artifact, onnx_bundle.rows(artifact))
     except LoadFailed as failure:
@@ -44,22 +45,22 @@ def prepare(folder: Path, target: Path, policy: LoadPolicy, because: str = "") -
 
 
 def main() -> None:
-    """One order, one reply. What libraries print goes to standard error."""
+    """One request, one reply. What libraries print goes to standard error."""
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=PrepareRequest)
     try:
         plan = prepare(
-            Path(order.folder),
-            Path(order.target),
-            order.policy,
-            order.unconverted,
+            Path(request.folder),
+            Path(request.target),
+            request.policy,
+            request.unconverted,
         )
-        reply = Reply(plan)
+        reply = PrepareReply(plan)
     except LoadFailed as failure:
-        reply = Reply(refused=str(failure))
+        reply = PrepareReply(refused=str(failure))
     except Exception as failure:  # the server has to know, whatever it is
-        reply = Reply(
+        reply = PrepareReply(
             refused=f"The model cannot be prepared: {type(failure).__name__}: {first_line(failure)}"
         )
     with answer:

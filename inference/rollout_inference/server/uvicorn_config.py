@@ -5,8 +5,8 @@ router.
 import uvicorn
 
 from rollout_inference.app import Application
-from rollout_inference.server.fast_path import Direct
-from rollout_inference.server.request_batching import Together
+from rollout_inference.server.fast_path import FastPath
+from rollout_inference.server.request_batching import request_batcher
 from rollout_inference.settings import Settings
 
 KEEP_ALIVE = 120
@@ -32,16 +32,19 @@ def configuration(app: Application, settings: Settings) -> uvicorn.Config:
         (b"x-model-version", settings.version.encode()),
         (b"x-model-revision", settings.model_revision.encode()),
     )
-    short = {"find": app.endpoint, "together": Together()}
-    protocol = type(
-        "Limited", (Direct,), {"seconds": settings.header_seconds, "headers_of": who, **short}
-    )
+
+    class Configured(FastPath):
+        seconds = settings.header_seconds
+        headers_of = who
+        endpoint_for = app.endpoint
+        batcher = request_batcher()
+
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=protocol,
+        http=Configured,
         ws="none",
         log_config=None,
         access_log=False,

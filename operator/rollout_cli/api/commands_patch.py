@@ -25,14 +25,16 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A merge patch of the ModelRollout, and what it asks for as a sentence."""
+class CommandPatch:
+    """What carries a command out."""
 
     patch: dict[str, Any]
+    """A merge patch of the ModelRollout."""
     sentence: str
+    """What it asks for."""
 
 
-def order(verb: Verb, rollout: Rollout, forget_evidence: bool = False) -> Order:
+def command_patch(verb: Verb, rollout: Rollout, forget_evidence: bool = False) -> CommandPatch:
     """What carries out `verb` for the attempt under way. Raises Refused, with what could be done,
     where the operator would do nothing.
     """
@@ -42,15 +44,15 @@ def order(verb: Verb, rollout: Rollout, forget_evidence: bool = False) -> Order:
     if verb in {Verb.PAUSE, Verb.RESUME}:
         paused = verb is Verb.PAUSE
         doing = "holds everything where it is" if paused else "goes on"
-        return Order(
+        return CommandPatch(
             {"spec": {"paused": paused}},
             f"spec.paused is {str(paused).lower()}: {rollout.name} {doing}.",
         )
     written = {f"{GROUP}/{verb}": str(status.attempt)}
     if forget_evidence:
         written[f"{GROUP}/forget-evidence"] = str(status.attempt)
-    about = status.candidate.uri if status.candidate is not None else rollout.wanted
-    return Order(
+    about = status.candidate.uri if status.candidate is not None else rollout.requested_uri
+    return CommandPatch(
         {"metadata": {"annotations": written}},
         f"Asked the operator to {_asks(verb)} attempt {status.attempt} ({about}).",
     )

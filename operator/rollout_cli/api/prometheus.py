@@ -20,14 +20,17 @@ class Range:
     """One series over time."""
 
     labels: Labels
+    """Without those that the expression takes away."""
     points: tuple[tuple[float, float], ...]
+    """Unix seconds, value; in ascending time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """Asks one Prometheus; `place` says which, for people."""
+    """Asks one Prometheus."""
 
     place: str
+    """Which one, for people."""
     ask: Ask
 
     def snapshot(

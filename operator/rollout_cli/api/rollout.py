@@ -15,12 +15,15 @@ from rollout_operator.domain.api.status import Condition, Status
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One ModelRollout; spec is None where it cannot be read, and `spec_error` says why."""
+    """One ModelRollout."""
 
     raw: Object
+    """The object as the API has it."""
     status: Status
     spec: Spec | None
+    """None where it cannot be read."""
     spec_error: str = ""
+    """Why it cannot be read; "" where it can."""
 
     @classmethod
     def of(cls, raw: Object) -> Self:
@@ -57,7 +60,7 @@ class Rollout:
         return int(self.raw["metadata"]["generation"])
 
     @property
-    def wanted(self) -> str:
+    def requested_uri(self) -> str:
         """The MODEL_URI that the spec asks for."""
         return str(self.raw["spec"].get("modelUri", ""))
 
@@ -67,7 +70,7 @@ class Rollout:
         return datetime.fromisoformat(self.raw["metadata"]["creationTimestamp"])
 
     @property
-    def seen(self) -> bool:
+    def is_observed(self) -> bool:
         """Whether the status speaks of the spec as it is now."""
         return self.status.observed_generation >= self.generation
 
@@ -78,15 +81,15 @@ class Rollout:
     def revisions(self) -> dict[str, str]:
         """Role by revision: of everything that may have pods."""
         status = self.status
-        found = {r.revision: "retiring" for r in status.retiring}
+        roles = {r.revision: "retiring" for r in status.retiring}
         if status.candidate is not None:
-            found[status.candidate.revision] = "candidate"
+            roles[status.candidate.revision] = "candidate"
         if status.stable is not None:
-            found[status.stable.revision] = "stable"
-        return found
+            roles[status.stable.revision] = "stable"
+        return roles
 
 
-def bare(name: str) -> str:
+def bare_name(name: str) -> str:
     """The name without the kind before it: `mro/iris` is iris, as `-o name` prints it."""
     return name.rsplit("/", 1)[-1]
 

@@ -1,4 +1,4 @@
-"""One look at a rollout for people: the object, its pods, and what accuracy did."""
+"""A rollout at one moment, for people: the object, its pods, and what accuracy did."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,17 +8,23 @@ from rollout_cli.api.kubernetes import Object
 from rollout_cli.api.rollout import Rollout
 from rollout_operator.domain.api.names import REVISION
 
+Accuracy = Mapping[str, Sequence[tuple[float, float]]]
+"""Points by revision: Unix seconds, share of right answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod as its user sees it; trouble is "" for a pod that is Ready."""
+    """One pod as its user sees it."""
 
     name: str
     revision: str
     ready: bool
     trouble: str
+    """Why it is not Ready; "" where it is."""
     restarts: int
+    """Of all its containers."""
     since: datetime | None
+    """When it started; None where no node has it yet."""
 
     @classmethod
     def of(cls, raw: Object) -> "Pod":
@@ -63,13 +69,13 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """accuracy: points (Unix seconds, share) by revision, from `since` on; note: why there are
-    none, "" where there are.
-    """
+    """A rollout at one moment."""
 
     rollout: Rollout
     now: datetime
     since: datetime
+    """From when on accuracy is shown."""
     pods: tuple[Pod, ...] = ()
-    accuracy: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    accuracy: Accuracy = field(default_factory=dict)
     note: str = ""
+    """Why there is no accuracy of the past; "" where there is."""

@@ -11,17 +11,17 @@ from rollout_operator.domain.api.status import Attempt, Condition, Phase, Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is waited for: this MODEL_URI, and if it was tried already when the wait began, the
-    number of that attempt (else 0).
-    """
+class Awaited:
+    """What is waited for."""
 
     uri: str
+    """The MODEL_URI."""
     attempt: int = 0
+    """Number of the attempt that tries it; 0 where none does yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WaitResult:
     """The end of the wait, and why."""
 
     exit: Exit
@@ -46,33 +46,35 @@ class Outcome:
         return words[self.exit]
 
 
-def follow(asked: Asked, rollout: Rollout) -> Asked:
+def follow(awaited: Awaited, rollout: Rollout) -> Awaited:
     """The same, with the number of the attempt once there is one."""
     status = rollout.status
     about = [r for r in (status.candidate, status.stable) if r is not None]
     tried = (
-        rollout.seen
-        and rollout.wanted == asked.uri
+        rollout.is_observed
+        and rollout.requested_uri == awaited.uri
         and status.phase is not Phase.PENDING
         and about
-        and about[0].requested == asked.uri
+        and about[0].requested == awaited.uri
     )
-    return Asked(asked.uri, status.attempt) if tried and not asked.attempt else asked
+    return Awaited(awaited.uri, status.attempt) if tried and not awaited.attempt else awaited
 
 
-def outcome(asked: Asked, rollout: Rollout) -> Outcome | None:
+def wait_result(awaited: Awaited, rollout: Rollout) -> WaitResult | None:
     """How it ended; None while it goes on."""
     status = rollout.status
-    ended = next((a for a in status.history if asked.attempt and a.attempt == asked.attempt), None)
-    if rollout.wanted != asked.uri:
+    ended = next(
+        (a for a in status.history if awaited.attempt and a.attempt == awaited.attempt), None
+    )
+    if rollout.requested_uri != awaited.uri:
         if ended is not None and ended.verdict in {Verdict.PROMOTED, Verdict.ROLLED_BACK}:
             return _of(ended)
-        return Outcome(
+        return WaitResult(
             Exit.SUPERSEDED,
             Reason.SUPERSEDED,
-            f"The spec asks for {rollout.wanted} now and not for {asked.uri} any more.",
+            f"The spec asks for {rollout.requested_uri} now and not for {awaited.uri} any more.",
         )
-    if not rollout.seen or _is_to_be_retried(rollout):
+    if not rollout.is_observed or _is_to_be_retried(rollout):
         return None
     if ended is not None and status.attempt > ended.attempt:
         return _of(ended)
@@ -91,35 +93,37 @@ def lacking(rollout: Rollout) -> Condition | None:
     return ready if ready is not None and ready.status != "True" else None
 
 
-def _promoted(rollout: Rollout) -> Outcome | None:
+def _promoted(rollout: Rollout) -> WaitResult | None:
     """Promoted is who serves; what lacks is waited for until the operator, too,
     calls it stalled.
     """
     lacks, stalled = lacking(rollout), rollout.condition("Stalled")
     if lacks is None:
-        return Outcome(Exit.PROMOTED, rollout.status.reason, rollout.status.message)
+        return WaitResult(Exit.PROMOTED, rollout.status.reason, rollout.status.message)
     if stalled is not None and stalled.status == "True":
-        return Outcome(
+        return WaitResult(
             Exit.ROLLED_BACK, lacks.reason, f"Promoted, but not Ready: {lacks.message}", "Stalled"
         )
     return None
 
 
-def _at_rest(status: Status) -> Outcome | None:
+def _at_rest(status: Status) -> WaitResult | None:
     if status.invalid:
-        return Outcome(Exit.ROLLED_BACK, Reason.INVALID_SPEC, status.invalid, "Invalid")
+        return WaitResult(Exit.ROLLED_BACK, Reason.INVALID_SPEC, status.invalid, "Invalid")
     if status.phase is Phase.INVALID:
-        return Outcome(Exit.ROLLED_BACK, status.reason, status.message, "Invalid")
+        return WaitResult(Exit.ROLLED_BACK, status.reason, status.message, "Invalid")
     if status.phase is Phase.ROLLED_BACK:
-        return Outcome(Exit.ROLLED_BACK, status.reason, status.message)
+        return WaitResult(Exit.ROLLED_BACK, status.reason, status.message)
     if status.halted:
-        return Outcome(Exit.ROLLED_BACK, status.reason, f"Not promoted: {status.message}", "Halted")
+        return WaitResult(
+            Exit.ROLLED_BACK, status.reason, f"Not promoted: {status.message}", "Halted"
+        )
     return None
 
 
-def _of(ended: Attempt) -> Outcome:
+def _of(ended: Attempt) -> WaitResult:
     ends = {Verdict.PROMOTED: Exit.PROMOTED, Verdict.ROLLED_BACK: Exit.ROLLED_BACK}
-    return Outcome(ends.get(ended.verdict, Exit.SUPERSEDED), ended.reason, ended.message)
+    return WaitResult(ends.get(ended.verdict, Exit.SUPERSEDED), ended.reason, ended.message)
 
 
 def _is_to_be_retried(rollout: Rollout) -> bool:

@@ -1,11 +1,12 @@
 """Why a rollout stands where it does: the operator's own decision, made on what its Prometheus says
 now. Nothing is written.
 
-One look is gathered as the operator gathers it, and handed to the operator's `decide`.
+What the objects say is read by the operator's own `observe`; what the operator knows besides is
+taken from what it noted in status. Both go to its `decide`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from rollout_cli.api.kubernetes import KubeApi
@@ -13,7 +14,7 @@ from rollout_cli.api.operator_deployment import OPERATOR, variables
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Absent, Refused
-from rollout_operator.domain.api.names import REVISION, ROLLOUT
+from rollout_operator.domain.api.names import ROLLOUT
 from rollout_operator.domain.api.spec import Gate, Metric, Spec
 from rollout_operator.domain.api.status import GateStatus, Phase, Revision
 from rollout_operator.domain.gates.gate_status import Trial
@@ -21,11 +22,11 @@ from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.promql import query
 from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, learned
-from rollout_operator.domain.machine.commands import commanded
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.machine.pending import trial_replicas
 from rollout_operator.domain.machine.transitions import AT_REST
+from rollout_operator.domain.observe import observe
 from rollout_operator.domain.observed import (
     DRAIN,
     Answer,
@@ -34,32 +35,39 @@ from rollout_operator.domain.observed import (
     Series,
     Workload,
 )
+from rollout_operator.domain.owned_object import OwnedObject
+from rollout_operator.domain.rollout import Rollout as ReadRollout
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One gate: what status has of it (None: nothing yet), what it says now, the query and the
-    series that it rests on.
-    """
+class GateExplanation:
+    """One gate, and what it rests on."""
 
     gate: Gate
     written: GateStatus | None
-    now: GateStatus
+    """What status has of it; None where it was not measured in this attempt."""
+    measured: GateStatus
+    """What it says now."""
     query: str
+    """The operator's query, for this revision."""
     answer: Answer
+    """Its series."""
     stable_query: str = ""
+    """The same of stable; "" where the gate does not compare with it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
-    """plan: what the operator would decide now, with what it noted down when it last looked; None
-    at rest, and where that is not known.
-    """
+class Explanation:
+    """Why a rollout stands where it does."""
 
     rollout: Rollout
     now: datetime
-    gates: tuple[Seen, ...]
+    """By Prometheus' clock."""
+    gates: tuple[GateExplanation, ...]
     plan: Plan | None
+    """What the operator would decide now, with what it noted down when it last looked; None at
+    rest, and where that is not known.
+    """
 
 
 DECIDED = frozenset({Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING})
@@ -68,7 +76,7 @@ status says of the route.
 """
 
 
-def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec) -> Explained:
+def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec) -> Explanation:
     """Measure every gate now, for the candidate, or where there is none, for stable. Raises
     Unreachable without Prometheus.
     """
@@ -77,31 +85,32 @@ def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec)
     now = datetime.fromtimestamp(prometheus.instant("vector(time())")[0][1], tz=UTC)
     subject = status.candidate or status.stable
     if subject is None:
-        return Explained(rollout, now, (), None)
-    asked = _asked(prometheus, rollout, spec, subject, now)
+        return Explanation(rollout, now, (), None)
+    answers = _query(prometheus, rollout, spec, subject, now)
     plan = None
     if status.phase in DECIDED and status.candidate is not None:
-        plan = decide(observation(kube, rollout, spec, asked, now))
+        plan = decide(observation(kube, rollout, spec, answers, now))
     trial = Trial(
         subject, status.stable, subject.ready_at or subject.since, now, _tests(spec), status.weight
     )
-    seen = tuple(_seen(gate, rollout, trial, asked) for gate in spec.analysis.gates)
-    return Explained(rollout, now, seen, plan)
+    gates = tuple(_explain_gate(gate, rollout, trial, answers) for gate in spec.analysis.gates)
+    return Explanation(rollout, now, gates, plan)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What Prometheus said of candidate and stable, and how far the queries looked back, in
-    seconds, by metric.
-    """
+class MetricAnswers:
+    """What Prometheus said, by metric."""
 
     answers: Mapping[Metric, Answer]
+    """Of the candidate."""
     baseline: Mapping[Metric, Answer]
+    """Of stable."""
     windows: Mapping[Metric, float]
+    """How far the queries looked back, in seconds."""
 
 
 def observation(
-    kube: KubeApi, rollout: Rollout, spec: Spec, asked: Asked, now: datetime
+    kube: KubeApi, rollout: Rollout, spec: Spec, answers: MetricAnswers, now: datetime
 ) -> Observed:
     """All that the operator's look has, from the object, its Deployments, Prometheus, and what the
     operator noted in status.
@@ -110,23 +119,21 @@ def observation(
     candidate = status.candidate or status.stable
     # What the operator holds against the spec as it stands is not all in the spec: another rollout
     # may have its host.
-    invalid = status.invalid if rollout.seen else ""
-    return Observed(
-        now=now,
-        uid=rollout.raw["metadata"]["uid"],
-        name=rollout.name,
-        generation=rollout.generation,
-        spec=None if invalid else spec,
-        spec_error=invalid,
-        status=status,
-        image=operator.get("INFERENCE_IMAGE") or (candidate.image if candidate else ""),
-        commands=commanded(rollout.raw["metadata"].get("annotations") or {}),
+    invalid = status.invalid if rollout.is_observed else ""
+    deployments = _deployments(kube, rollout)
+    own = observe(
+        ReadRollout(rollout.raw, None if invalid else spec, invalid, status),
+        deployments or (),
+        now,
+        operator.get("INFERENCE_IMAGE") or (candidate.image if candidate else ""),
+        _drain(operator),
+    )
+    return replace(
+        own,
+        workloads=own.workloads if deployments is not None else _ready(spec, candidate),
         # The registry is not asked from here: what an alias names by now, or a new version is, the
         # operator finds out first.
         resolution=None,
-        workloads=_workloads(kube, rollout, candidate) if candidate else {},
-        # Looked at in phase Switching alone, which is not decided here.
-        stable_endpoints=frozenset(),
         route_trouble=status.waits_for,
         unaccepted=status.unrouted.message if status.unrouted is not None else "",
         # Routers are asked by the operator alone; a first deploy and what is promoted wait for it,
@@ -140,11 +147,10 @@ def observation(
         # On the way it stands in status only where another's object has a name.
         name_taken=bool(status.api_rejection) and status.phase not in AT_REST,
         scaled=status.scaled,
-        answers=asked.answers,
-        baseline=asked.baseline,
+        answers=answers.answers,
+        baseline=answers.baseline,
         # Verdicts told to the registry: a number in status, and no decision.
         reported=frozenset(),
-        drain=_drain(operator),
         # A status that was removed is made anew from the objects before anything is explained.
         recovered=None,
     )
@@ -164,9 +170,9 @@ def _drain(operator: Mapping[str, str]) -> timedelta:
     return timedelta(seconds=int(text)) if text.isdigit() else DRAIN
 
 
-def _asked(
+def _query(
     prometheus: Prometheus, rollout: Rollout, spec: Spec, subject: Revision, now: datetime
-) -> Asked:
+) -> MetricAnswers:
     """Ask twice: how far scrapes are apart decides how far the operator looks back."""
     answers, baseline, windows = (
         dict[Metric, Answer](),
@@ -190,18 +196,20 @@ def _asked(
             if (needed := learned(found, window, now.timestamp())) == window:
                 break
             window = needed
-    return Asked(answers, baseline, windows)
+    return MetricAnswers(answers, baseline, windows)
 
 
 def _tests(spec: Spec) -> int:
     return max(1, sum(gate.labelled for gate in spec.analysis.gates))
 
 
-def _seen(gate: Gate, rollout: Rollout, trial: Trial, asked: Asked) -> Seen:
+def _explain_gate(
+    gate: Gate, rollout: Rollout, trial: Trial, answers: MetricAnswers
+) -> GateExplanation:
     answer, baseline, window = (
-        asked.answers[gate.metric],
-        asked.baseline.get(gate.metric),
-        asked.windows[gate.metric],
+        answers.answers[gate.metric],
+        answers.baseline.get(gate.metric),
+        answers.windows[gate.metric],
     )
     if gate.labelled:
         now, _ = measure_labels(gate, answer, baseline, trial, rollout.status.evidence)
@@ -228,7 +236,7 @@ def _seen(gate: Gate, rollout: Rollout, trial: Trial, asked: Asked) -> Seen:
         if against and trial.stable
         else ""
     )
-    return Seen(gate, written, now, ours, answer, theirs)
+    return GateExplanation(gate, written, now, ours, answer, theirs)
 
 
 def _answer(
@@ -242,23 +250,22 @@ def _answer(
     )
 
 
-def _workloads(kube: KubeApi, rollout: Rollout, candidate: Revision) -> dict[str, Workload]:
-    """Ready pods by revision; where one may not read Deployments, the candidate's are taken to be
-    Ready, as its phase says.
-    """
+def _deployments(kube: KubeApi, rollout: Rollout) -> list[OwnedObject] | None:
+    """The rollout's Deployments; None where one may not read them."""
+    path = f"/apis/apps/v1/namespaces/{rollout.namespace}/deployments"
     try:
-        found = kube.items(
-            f"/apis/apps/v1/namespaces/{rollout.namespace}/deployments", f"{ROLLOUT}={rollout.name}"
-        )
+        found = kube.items(path, f"{ROLLOUT}={rollout.name}")
     except Refused:
-        wanted = trial_replicas(rollout.spec, True) if rollout.spec is not None else 1
-        return {candidate.revision: Workload(wanted, wanted)}
-    return {
-        one["metadata"]["labels"].get(REVISION, ""): Workload(
-            int(one.get("status", {}).get("readyReplicas", 0)), int(one["spec"]["replicas"])
-        )
-        for one in found
-    }
+        return None
+    return [OwnedObject.read("Deployment", raw) for raw in found]
+
+
+def _ready(spec: Spec, candidate: Revision | None) -> dict[str, Workload]:
+    """The candidate's pods as its phase says that they are."""
+    if candidate is None:
+        return {}
+    wanted = trial_replicas(spec, True)
+    return {candidate.revision: Workload(wanted, wanted)}
 
 
 def newest(series: tuple[Series, ...]) -> datetime | None:

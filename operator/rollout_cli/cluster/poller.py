@@ -1,12 +1,12 @@
 """Gathers what `get` draws, again and again."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
-from rollout_cli.api.snapshot import Pod, Snapshot
+from rollout_cli.api.snapshot import Accuracy, Pod, Snapshot
 from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Failure, Refused
 from rollout_operator.domain.api.names import ROLLOUT
@@ -15,6 +15,7 @@ from rollout_operator.domain.gates.samples import ACCURACY
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(minutes=15)
 """Of accuracy's past, as much as the attempt is old, within these bounds."""
 POINTS = 90
+"""Samples of that time, at most."""
 
 
 def window(rollout: Rollout, now: datetime) -> datetime:
@@ -33,7 +34,7 @@ class Poller:
         self._kube, self._prometheus, self._note = kube, prometheus, note
         self._remembered: dict[str, list[tuple[float, float]]] = {}
 
-    def look(self, name: str) -> Snapshot:
+    def poll(self, name: str) -> Snapshot:
         """Look once. Raises Absent, Refused or Unreachable of the rollout itself; of the rest only
         shows less.
         """
@@ -47,37 +48,32 @@ class Poller:
             pods = ()
         return self._with_accuracy(Snapshot(rollout, now, since, pods))
 
-    def _with_accuracy(self, look: Snapshot) -> Snapshot:
-        status = look.rollout.status
+    def _with_accuracy(self, snapshot: Snapshot) -> Snapshot:
+        status = snapshot.rollout.status
         revisions = [r.revision for r in (status.stable, status.candidate) if r is not None]
         note = self._note
         if self._prometheus is not None and revisions:
             try:
-                return _replace(look, _history(self._prometheus, look, revisions), "")
+                return replace(
+                    snapshot, accuracy=_history(self._prometheus, snapshot, revisions), note=""
+                )
             except Failure as failure:
                 note = str(failure)
         for gate in status.gates:
             if gate.metric == "accuracy" and gate.value is not None:
                 self._remembered.setdefault(gate.revision, []).append(
-                    (look.now.timestamp(), gate.value)
+                    (snapshot.now.timestamp(), gate.value)
                 )
-        return _replace(look, {r: tuple(points) for r, points in self._remembered.items()}, note)
+        accuracy = {r: tuple(points) for r, points in self._remembered.items()}
+        return replace(snapshot, accuracy=accuracy, note=note)
 
 
-def _replace(
-    look: Snapshot, accuracy: Mapping[str, Sequence[tuple[float, float]]], note: str
-) -> Snapshot:
-    return Snapshot(look.rollout, look.now, look.since, look.pods, accuracy, note)
-
-
-def _history(
-    prometheus: Prometheus, look: Snapshot, revisions: list[str]
-) -> dict[str, Sequence[tuple[float, float]]]:
+def _history(prometheus: Prometheus, snapshot: Snapshot, revisions: list[str]) -> Accuracy:
     """The lowest accuracy that any pod of a revision reported: what the gate reads."""
     expression = (
-        f'min by (revision) ({ACCURACY}{{namespace="{look.rollout.namespace}",'
+        f'min by (revision) ({ACCURACY}{{namespace="{snapshot.rollout.namespace}",'
         f' revision=~"{"|".join(revisions)}"}})'
     )
-    start, end = look.since.timestamp(), look.now.timestamp()
-    found = prometheus.matrix(expression, start, end, max(1.0, (end - start) / POINTS))
-    return {one.labels.get("revision", ""): one.points for one in found}
+    start, end = snapshot.since.timestamp(), snapshot.now.timestamp()
+    series = prometheus.matrix(expression, start, end, max(1.0, (end - start) / POINTS))
+    return {s.labels.get("revision", ""): s.points for s in series}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rollout_cli.api.kubernetes import KubeApi, rollouts_path
-from rollout_cli.api.rollout import NOT_INSTALLED, Rollout, bare
+from rollout_cli.api.rollout import NOT_INSTALLED, Rollout, bare_name
 from rollout_cli.exit_codes import Absent
 from rollout_operator.domain.api.names import KIND
 
@@ -11,9 +11,9 @@ from rollout_operator.domain.api.names import KIND
 def read(kube: KubeApi, name: str) -> Rollout:
     """The rollout of this name; raises Absent with what there is instead."""
     try:
-        return Rollout.of(kube.get(rollouts_path(kube.namespace, bare(name))))
+        return Rollout.of(kube.get(rollouts_path(kube.namespace, bare_name(name))))
     except Absent as absent:
-        raise Absent(_instead(kube, bare(name), str(absent))) from absent
+        raise Absent(_instead(kube, bare_name(name), str(absent))) from absent
 
 
 def read_all(kube: KubeApi, everywhere: bool) -> list[Rollout]:

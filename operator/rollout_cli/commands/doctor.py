@@ -14,7 +14,7 @@ from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.prometheus import find
 from rollout_cli.cluster.rollouts import read, read_all
 from rollout_cli.doctor import all_checks
-from rollout_cli.doctor.finding import Finding, Level, plain
+from rollout_cli.doctor.check_result import CheckResult, Level, plain
 from rollout_cli.exit_codes import Exit
 from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.terminal import console, dump, marks
@@ -41,7 +41,7 @@ def run(connection: Connection, request: Request) -> None:
     def rollouts() -> Sequence[Rollout]:
         return [read(kube, request.name)] if request.name else read_all(kube, request.everywhere)
 
-    found: list[Finding] = []
+    found: list[CheckResult] = []
     for finding in all_checks(kube, lambda: find(kube, request.prometheus), rollouts):
         found.append(finding)
         if output is None:
@@ -54,7 +54,7 @@ def run(connection: Connection, request: Request) -> None:
         raise typer.Exit(Exit.ROLLED_BACK)
 
 
-def _line(finding: Finding, out: Console) -> Table:
+def _line(finding: CheckResult, out: Console) -> Table:
     signs = marks(out)
     mark = {Level.GOOD: signs.good, Level.BAD: signs.bad, Level.WARNING: "!"}.get(
         finding.level, signs.waiting
@@ -73,7 +73,7 @@ def _line(finding: Finding, out: Console) -> Table:
     return grid
 
 
-def _sum(found: Sequence[Finding], out: Console) -> None:
+def _sum(found: Sequence[CheckResult], out: Console) -> None:
     counted = Counter(f.level for f in found)
     words = {
         Level.BAD: "does not work",

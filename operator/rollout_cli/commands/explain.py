@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout_cli.cluster.connection import Connection
-from rollout_cli.cluster.explanation import Explained, Seen, explain, newest
+from rollout_cli.cluster.explanation import Explanation, GateExplanation, explain, newest
 from rollout_cli.cluster.prometheus import find
 from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Refused
@@ -34,24 +34,24 @@ def run(connection: Connection, name: str, prometheus: str | None) -> None:
             " FILE`."
         )
     source = find(kube, prometheus)
-    told = explain(kube, source, rollout, rollout.spec)
+    explanation = explain(kube, source, rollout, rollout.spec)
     out = console()
-    _where(told, out)
-    for seen in told.gates:
+    _print_place(explanation, out)
+    for gate in explanation.gates:
         out.print()
-        _gate(seen, told.now, out, marks(out))
+        _print_gate(gate, explanation.now, out, marks(out))
     out.print()
     out.print(
         f"Measured by this tool, as the operator does, with the answers of {source.place} at"
-        f" {told.now:%H:%M:%S} UTC. The operator asks without namespace and revision, for all"
-        " rollouts at once. A sample counts for two and a half scrapes (30 s at least), and only"
-        " after the pods became Ready.",
+        f" {explanation.now:%H:%M:%S} UTC. The operator asks without namespace and revision, for"
+        " all rollouts at once. A sample counts for two and a half scrapes (30 s at least), and"
+        " only after the pods became Ready.",
         style="dim",
     )
 
 
-def _where(told: Explained, out: Console) -> None:
-    rollout, status = told.rollout, told.rollout.status
+def _print_place(explanation: Explanation, out: Console) -> None:
+    rollout, status = explanation.rollout, explanation.rollout.status
     out.print(
         Text.assemble(
             (rollout.name, "bold"),
@@ -60,7 +60,7 @@ def _where(told: Explained, out: Console) -> None:
         soft_wrap=True,
     )
     out.print(status.message, style="dim", soft_wrap=True)
-    if told.plan is None:
+    if explanation.plan is None:
         doing = (
             "nothing is measured: these gates decided last"
             if status.phase in AT_REST
@@ -68,17 +68,17 @@ def _where(told: Explained, out: Console) -> None:
         )
         out.print(
             f"In phase {status.phase} {doing}."
-            + ("" if told.gates else " There is no revision to measure yet.")
+            + ("" if explanation.gates else " There is no revision to measure yet.")
         )
         if status.waits_for:
             out.print(f"It waits for the route: {status.waits_for}", soft_wrap=True)
         return
-    for line in _next(told):
+    for line in _next_step(explanation):
         out.print(line, soft_wrap=True)
 
 
-def _next(told: Explained) -> Iterator[str]:
-    plan, status, spec = told.plan, told.rollout.status, told.rollout.spec
+def _next_step(explanation: Explanation) -> Iterator[str]:
+    plan, status, spec = explanation.plan, explanation.rollout.status, explanation.rollout.spec
     if plan is None or spec is None:
         return
     after = plan.status
@@ -101,7 +101,7 @@ def _next(told: Explained) -> Iterator[str]:
     if plan.requeue_at is not None and decided == "stay":
         yield (
             f"Next look at {plan.requeue_at:%H:%M:%S} UTC, in"
-            f" {span(plan.requeue_at - told.now)}; then every {spec.analysis.interval}."
+            f" {span(plan.requeue_at - explanation.now)}; then every {spec.analysis.interval}."
         )
     on_trial = (
         status.phase is Phase.TRIAL
@@ -115,7 +115,11 @@ def _next(told: Explained) -> Iterator[str]:
             else status.step_since
         )
         due += spec.strategy.steps[status.step].hold
-        when = f"in {span(due - told.now)}" if due > told.now else ago(due, told.now)
+        when = (
+            f"in {span(due - explanation.now)}"
+            if due > explanation.now
+            else ago(due, explanation.now)
+        )
         silent = (
             f"without evidence it waits up to {spec.analysis.max_hold} more, then"
             f" {spec.analysis.on_no_evidence}"
@@ -123,45 +127,43 @@ def _next(told: Explained) -> Iterator[str]:
         yield f"The step is due at {due:%H:%M:%S} UTC ({when}); {silent}."
 
 
-def _gate(seen: Seen, now: datetime, out: Console, signs: Marks) -> None:
-    style = OF_MEASUREMENT[seen.now.measurement]
-    title = Text.assemble(
-        (
-            f"{of_measurement(seen.now.measurement, signs)} {asked(seen.gate, signs)}",
-            f"bold {style}",
-        )
-    )
-    out.print(title.append(f"  {seen.now.measurement}", style=style))
+def _print_gate(explained: GateExplanation, now: datetime, out: Console, signs: Marks) -> None:
+    measurement = explained.measured.measurement
+    style = OF_MEASUREMENT[measurement]
+    mark = of_measurement(measurement, signs)
+    title = Text(f"{mark} {rule(explained.gate, signs)}", style=f"bold {style}")
+    out.print(title.append(f"  {measurement}", style=style))
     grid = Table.grid(padding=(0, 2), pad_edge=True)
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row("now", seen.now.message)
-    if seen.written is not None:
+    grid.add_row("now", explained.measured.message)
+    if explained.written is not None:
         grid.add_row(
-            "in status", f"{seen.written.message}  (unchanged for {span(now - seen.written.at)})"
+            "in status",
+            f"{explained.written.message}  (unchanged for {span(now - explained.written.at)})",
         )
     else:
         grid.add_row("in status", "not measured yet in this attempt")
-    grid.add_row("query", Text(seen.query, style="cyan"))
-    if seen.stable_query:
-        grid.add_row("against", Text(seen.stable_query, style="cyan"))
-    for label, line in _series(seen, now):
+    grid.add_row("query", Text(explained.query, style="cyan"))
+    if explained.stable_query:
+        grid.add_row("against", Text(explained.stable_query, style="cyan"))
+    for label, line in _series(explained, now):
         grid.add_row(label, line)
     out.print(grid)
 
 
-def asked(gate: Gate, signs: Marks) -> str:
+def rule(gate: Gate, signs: Marks) -> str:
     """The gate as a short rule: `accuracy ≥ 0.7 (Labelled)`."""
     sign = signs.at_least if gate.min is not None else signs.at_most
     against = " worse than stable" if gate.against_stable else ""
     return f"{gate.metric} {sign} {share(gate.threshold)}{against} ({gate.evidence})"
 
 
-def _series(seen: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
-    if isinstance(seen.answer, MetricsUnreachable):
-        yield "series", Text(seen.answer.message, style="magenta")
+def _series(explained: GateExplanation, now: datetime) -> Iterator[tuple[str, str | Text]]:
+    if isinstance(explained.answer, MetricsUnreachable):
+        yield "series", Text(explained.answer.message, style="magenta")
         return
-    found = sorted(seen.answer, key=lambda s: (s.name, s.pod, float(s.le or 0), s.outcome))
+    found = sorted(explained.answer, key=lambda s: (s.name, s.pod, float(s.le or 0), s.outcome))
     last = newest(tuple(found))
     yield (
         "series",
@@ -172,7 +174,7 @@ def _series(seen: Seen, now: datetime) -> Iterator[tuple[str, str | Text]]:
             else ": Prometheus has none; see `doctor`"
         ),
     )
-    if seen.gate.metric is Metric.LATENCY_P95:
+    if explained.gate.metric is Metric.LATENCY_P95:
         found = [s for s in found if s.le == "+Inf"] or found
     for one in found[:MOST_SERIES]:
         yield "", f"{_labelled(one)}  {one.value:g}"

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from rollout_cli.api.kubernetes import KubeApi
-from rollout_cli.api.rollout import Rollout, bare
+from rollout_cli.api.rollout import Rollout, bare_name
 from rollout_cli.api.snapshot import Snapshot
 from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.poller import Poller
@@ -17,7 +17,7 @@ from rollout_cli.cluster.prometheus import find
 from rollout_cli.cluster.rollouts import read, read_all
 from rollout_cli.exit_codes import Unreachable, WrongUsage
 from rollout_cli.output_format import Output
-from rollout_cli.view.rollout_view import picture, said
+from rollout_cli.view.rollout_view import picture, summary
 from rollout_cli.view.table import table
 from rollout_cli.view.terminal import console, dump, marks
 from rollout_operator.domain.api.names import GROUP, KIND, PLURAL
@@ -56,7 +56,7 @@ def run(connection: Connection, request: Request) -> None:
     elif request.name and (
         request.output is not Output.WIDE or (request.watch and not out.is_terminal)
     ):
-        _one(kube, request, bare(request.name), out)
+        _one(kube, request, bare_name(request.name), out)
     else:
         _all(kube, request, out)
 
@@ -80,19 +80,19 @@ def _plain(kube: KubeApi, request: Request, output: Output) -> str:
 
 
 def _one(kube: KubeApi, request: Request, name: str, out: Console) -> None:
-    watcher = _watcher(kube, request)
+    poller = _poller(kube, request)
     width = None if out.is_terminal else PICTURE_WIDTH
 
-    def drawn(look: Snapshot) -> RenderableType:
-        return picture(look, width or out.width, marks(out))
+    def drawn(snapshot: Snapshot) -> RenderableType:
+        return picture(snapshot, width or out.width, marks(out))
 
-    look = watcher.look(name)
+    snapshot = poller.poll(name)
     if request.watch and out.is_terminal:
-        _live(lambda: drawn(watcher.look(name)), drawn(look), out)
+        _live(lambda: drawn(poller.poll(name)), drawn(snapshot), out)
     elif request.watch:
-        _lines(watcher, look, out)
+        _lines(poller, snapshot, out)
     else:
-        out.print(drawn(look), width=width)
+        out.print(drawn(snapshot), width=width)
 
 
 def _all(kube: KubeApi, request: Request, out: Console) -> None:
@@ -119,7 +119,7 @@ def _all(kube: KubeApi, request: Request, out: Console) -> None:
         out.print(drawn())
 
 
-def _watcher(kube: KubeApi, request: Request) -> Poller:
+def _poller(kube: KubeApi, request: Request) -> Poller:
     """Without Prometheus the picture only lacks the past; but one that was named and is wrong is an
     error.
     """
@@ -142,17 +142,17 @@ def _live(draw: Callable[[], RenderableType], first: RenderableType, out: Consol
                 out.print(f"{datetime.now():%H:%M:%S} {failure}", style="yellow")
 
 
-def _lines(watcher: Poller, look: Snapshot, out: Console) -> None:
+def _lines(poller: Poller, snapshot: Snapshot, out: Console) -> None:
     """Where nobody looks at a terminal: a line for every change."""
     before = ""
     while True:
-        status = look.rollout.status
-        line = f"attempt {status.attempt}  {status.phase}  {status.weight} %  {said(look)}"
+        status = snapshot.rollout.status
+        line = f"attempt {status.attempt}  {status.phase}  {status.weight} %  {summary(snapshot)}"
         if line != before:
-            out.out(f"{look.now:%H:%M:%S}  {line}", highlight=False)
+            out.out(f"{snapshot.now:%H:%M:%S}  {line}", highlight=False)
             before = line
         time.sleep(PAUSE)
         try:
-            look = watcher.look(look.rollout.name)
+            snapshot = poller.poll(snapshot.rollout.name)
         except Unreachable as failure:
             out.out(f"{datetime.now(UTC):%H:%M:%S}  {failure}", highlight=False)

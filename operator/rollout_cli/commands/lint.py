@@ -19,7 +19,7 @@ from rollout_operator.domain.places import meet, places_of
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Problem:
     """One thing that is wrong, and where."""
 
     file: str
@@ -36,51 +36,52 @@ def run(files: list[Path], output: Output | None) -> None:
     one would be refused.
     """
     output = for_programs("lint", output)
-    found: list[Found] = []
+    problems: list[Problem] = []
     rollouts = others = 0
     lines: dict[str, list[str]] = {}
     claimed: Claimed = {}
-    for file in _all(files):
+    for file in _manifests(files):
         text = _text(file)
         lines[str(file)] = text.splitlines()
         for document in read(text):
             if isinstance(document, Trouble):
-                found.append(Found(str(file), document.place, document.message))
+                problems.append(Problem(str(file), document.place, document.message))
                 continue
             ours = [(path, value) for path, value in document.objects() if is_rollout(value)]
             rollouts += len(ours)
             others += sum(1 for _ in document.objects()) - len(ours)
             if ours:
-                found += _judged(str(file), document, ours)
-                found += (
+                problems += _problems(str(file), document, ours)
+                problems += (
                     one
                     for path, value in ours
-                    if (one := _taken(str(file), document, path, value, claimed)) is not None
+                    if (one := _address_conflict(str(file), document, path, value, claimed))
+                    is not None
                 )
     if output is not None:
         listed = [
             {"file": f.file, "line": f.place.line, "column": f.place.column, "message": f.message}
-            for f in found
+            for f in problems
         ]
         console().out(dump(listed, output), highlight=False)
     else:
-        _tell(found, lines, rollouts, others)
-    if found or not rollouts:
+        _print(problems, lines, rollouts, others)
+    if problems or not rollouts:
         raise typer.Exit(Exit.ROLLED_BACK)
 
 
-def _judged(file: str, document: Document, ours: list[tuple[Field, Any]]) -> Iterator[Found]:
-    yield from (Found(file, trouble.place, trouble.message) for trouble in document.twice)
+def _problems(file: str, document: Document, ours: list[tuple[Field, Any]]) -> Iterator[Problem]:
+    yield from (Problem(file, trouble.place, trouble.message) for trouble in document.twice)
     findings = [
         Finding((*path, *one.path), one.message) for path, value in ours for one in judge(value)
     ]
-    found = [Found(file, document.place(finding.path), str(finding)) for finding in findings]
+    found = [Problem(file, document.place(finding.path), str(finding)) for finding in findings]
     yield from sorted(found, key=lambda one: (one.place.line, one.place.column))
 
 
-def _taken(
+def _address_conflict(
     file: str, document: Document, path: Field, value: Any, claimed: Claimed
-) -> Found | None:
+) -> Problem | None:
     """Whether another ModelRollout of this run answers where this one would; Gateways are taken to
     be in its own namespace.
     """
@@ -108,7 +109,7 @@ def _taken(
         ):
             other, where = met
             address = f"{traffic['host']}{traffic.get('path', '/')}"
-            return Found(
+            return Problem(
                 file,
                 field,
                 f"spec.traffic: {address} is answered by {other} ({where}): take another host or"
@@ -118,7 +119,7 @@ def _taken(
     return None
 
 
-def _all(files: list[Path]) -> Iterator[Path]:
+def _manifests(files: list[Path]) -> Iterator[Path]:
     for file in files:
         if file.is_dir():
             yield from sorted(p for p in file.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
@@ -136,19 +137,21 @@ def _text(file: Path) -> str:
         raise Absent(f"{file} cannot be read: {reason}.") from failure
 
 
-def _tell(found: list[Found], lines: dict[str, list[str]], rollouts: int, others: int) -> None:
+def _print(
+    problems: list[Problem], lines: dict[str, list[str]], rollouts: int, others: int
+) -> None:
     out = console()
-    for one in found:
-        where = f"{one.file}:{one.place.line}:{one.place.column}"
-        out.print(Text.assemble((where, "bold"), ": ", one.message), soft_wrap=True)
-        written = lines[one.file][one.place.line - 1 : one.place.line]
+    for problem in problems:
+        where = f"{problem.file}:{problem.place.line}:{problem.place.column}"
+        out.print(Text.assemble((where, "bold"), ": ", problem.message), soft_wrap=True)
+        written = lines[problem.file][problem.place.line - 1 : problem.place.line]
         out.print(Text("    " + "".join(written).rstrip(), style="dim"), soft_wrap=True)
     skipped = (
         f" ({others} other object{'s' if others != 1 else ''} not looked at)" if others else ""
     )
     count = f"{rollouts} ModelRollout{'s' if rollouts != 1 else ''}"
-    if found:
-        out.print(Text.assemble((f"{len(found)} found in {count}", "red"), skipped))
+    if problems:
+        out.print(Text.assemble((f"{len(problems)} found in {count}", "red"), skipped))
     elif rollouts:
         taken = f"{count}: the API server would take {'it' if rollouts == 1 else 'them'}"
         out.print(Text.assemble((taken, "green"), skipped))

@@ -7,7 +7,7 @@ from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.prometheus import find
 from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Failure, Unreachable
-from rollout_cli.report.attempt_record import gather
+from rollout_cli.report.attempt_record import collect
 from rollout_cli.report.html_page import html, verdict
 from rollout_cli.view.terminal import console
 
@@ -31,16 +31,18 @@ def run(connection: Connection, request: Request) -> None:
         source = find(kube, request.prometheus)
     except Unreachable as nobody:
         trouble = str(nobody)
-    found = gather(kube, source, rollout, request.attempt, trouble)
-    target = request.file or Path(f"{rollout.name}-{found.attempt}.html")
+    record = collect(kube, source, rollout, request.attempt, trouble)
+    target = request.file or Path(f"{rollout.name}-{record.attempt}.html")
     try:
-        target.write_text(html(found, source.place if source is not None else ""), encoding="utf-8")
+        target.write_text(
+            html(record, source.place if source is not None else ""), encoding="utf-8"
+        )
     except OSError as failure:
         raise Failure(f"{target} could not be written: {failure.strerror}.") from failure
     out = console()
     out.print(
-        f"Wrote {target}: attempt {found.attempt} of {rollout.name}, {verdict(found)}.",
+        f"Wrote {target}: attempt {record.attempt} of {rollout.name}, {verdict(record)}.",
         soft_wrap=True,
     )
-    if found.trouble:
-        out.print(f"Without plots: {found.trouble}", style="yellow", soft_wrap=True)
+    if record.trouble:
+        out.print(f"Without plots: {record.trouble}", style="yellow", soft_wrap=True)

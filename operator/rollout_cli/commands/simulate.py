@@ -16,17 +16,17 @@ from rich.text import Text
 from rollout_cli.exit_codes import Absent, Exit, WrongUsage
 from rollout_cli.offline.crd_validation import is_rollout, judge
 from rollout_cli.offline.recorded_metrics import Recording, recorded
-from rollout_cli.offline.simulator import Moment, Source, replay
-from rollout_cli.offline.synthetic_metrics import Generated, Load, Quality, both
+from rollout_cli.offline.simulator import Source, TimelineEntry, replay
+from rollout_cli.offline.synthetic_metrics import Load, Quality, SyntheticMetrics, by_role
 from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.formatting import (
     OF_MEASUREMENT,
     Marks,
-    held_against,
     of_measurement,
     samples,
-    silence,
     span,
+    value_and_threshold,
+    without_metric_name,
 )
 from rollout_cli.view.terminal import console, dump, marks
 from rollout_operator.domain.api.manifest import Document, Trouble, read
@@ -66,7 +66,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class SimulationResult:
     """How a replay ended, after how long."""
 
     exit: Exit
@@ -82,26 +82,26 @@ def run(request: Request) -> None:
     if request.runs > 1:
         if request.metrics:
             raise WrongUsage("--runs is for generated metrics: a recording is what it is.")
-        _many(spec, request)
+        _run_many(spec, request)
         return
     source: Source = _source(spec, request, request.seed)
-    moments = list(replay(spec, source, request.first_deploy))
-    end = ending(moments, source)
+    timeline = list(replay(spec, source, request.first_deploy))
+    end = result_of(timeline, source)
     if output is not None:
-        console().out(dump(_plain(moments, end, source.start), output), highlight=False)
+        console().out(dump(_as_dict(timeline, end, source.start), output), highlight=False)
     else:
-        _tell(spec, source, moments, end)
+        _print(spec, source, timeline, end)
     raise typer.Exit(end.exit)
 
 
 def _source(spec: Spec, request: Request, seed: int) -> Source:
     if request.metrics:
         return recorded(request.metrics, request.candidate_revision, request.stable_revision)
-    qualities = both(
+    qualities = by_role(
         Quality(request.accuracy, request.errors, request.latency), Quality(request.stable_accuracy)
     )
     load = Load(request.rps, request.labels)
-    return Generated(qualities, load, seed, bounds(spec.analysis.gates))
+    return SyntheticMetrics(qualities, load, seed, bounds(spec.analysis.gates))
 
 
 def _spec(manifest: Path | None) -> Spec:
@@ -136,17 +136,17 @@ def _spec(manifest: Path | None) -> Spec:
     return Spec.model_validate(ours[0]["spec"])
 
 
-def ending(moments: Sequence[Moment], source: Source) -> Ending:
+def result_of(timeline: Sequence[TimelineEntry], source: Source) -> SimulationResult:
     """What the last look came to."""
-    last = moments[-1]
+    last = timeline[-1]
     after = last.at - source.start
     if last.halted:
-        return Ending(Exit.ROLLED_BACK, "Halted", after, last.message)
+        return SimulationResult(Exit.ROLLED_BACK, "Halted", after, last.message)
     if last.phase is Phase.ROLLING_BACK:
-        return Ending(Exit.ROLLED_BACK, "RolledBack", after, last.message)
+        return SimulationResult(Exit.ROLLED_BACK, "RolledBack", after, last.message)
     if last.ends:
-        return Ending(Exit.PROMOTED, "Promoted", after, last.message)
-    return Ending(
+        return SimulationResult(Exit.PROMOTED, "Promoted", after, last.message)
+    return SimulationResult(
         Exit.TIMED_OUT,
         "NoVerdict",
         after,
@@ -154,23 +154,25 @@ def ending(moments: Sequence[Moment], source: Source) -> Ending:
     )
 
 
-def told(moments: Sequence[Moment]) -> Iterator[Moment]:
+def changes(timeline: Sequence[TimelineEntry]) -> Iterator[TimelineEntry]:
     """The looks that say something new: another step, another measurement, a verdict."""
     before: object = None
-    for moment in moments:
+    for entry in timeline:
         now = (
-            moment.phase,
-            moment.step,
-            moment.halted,
-            moment.reason,
-            tuple(g.measurement for g in moment.gates),
+            entry.phase,
+            entry.step,
+            entry.halted,
+            entry.reason,
+            tuple(g.measurement for g in entry.gates),
         )
-        if now != before or moment is moments[-1]:
-            yield moment
+        if now != before or entry is timeline[-1]:
+            yield entry
         before = now
 
 
-def _tell(spec: Spec, source: Source, moments: Sequence[Moment], end: Ending) -> None:
+def _print(
+    spec: Spec, source: Source, timeline: Sequence[TimelineEntry], end: SimulationResult
+) -> None:
     out, signs = console(), marks(console())
     if isinstance(source, Recording):
         roles = ", ".join(
@@ -185,16 +187,16 @@ def _tell(spec: Spec, source: Source, moments: Sequence[Moment], end: Ending) ->
     table.add_column("AFTER", no_wrap=True, justify="right")
     table.add_column("WEIGHT", no_wrap=True, justify="right")
     table.add_column("GATES", ratio=1)
-    for moment in told(moments):
+    for entry in changes(timeline):
         gates = (
-            Text("\n").join(_gate(spec, gate, signs) for gate in moment.gates)
-            if moment.gates
-            else Text(moment.message, style="dim")
+            Text("\n").join(_gate(spec, gate, signs) for gate in entry.gates)
+            if entry.gates
+            else Text(entry.message, style="dim")
         )
-        table.add_row(span(moment.at - source.start), f"{moment.weight} %", gates)
+        table.add_row(span(entry.at - source.start), f"{entry.weight} %", gates)
     out.print(table)
     style = {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(end.exit, "bold yellow")
-    looks = f" ({len(moments)} looks)"
+    looks = f" ({len(timeline)} looks)"
     out.print(
         Text.assemble((end.word, style), f" after {span(end.after)}{looks}: {end.message}"),
         soft_wrap=True,
@@ -202,23 +204,23 @@ def _tell(spec: Spec, source: Source, moments: Sequence[Moment], end: Ending) ->
 
 
 def _gate(spec: Spec, gate: GateStatus, signs: Marks) -> Text:
-    value = held_against(spec, gate, signs)
+    value = value_and_threshold(spec, gate, signs)
     text = Text(
         f"{of_measurement(gate.measurement, signs)} {gate.metric}",
         style=OF_MEASUREMENT[gate.measurement],
     )
-    text.append(f"  {value}" if value else f"  {silence(gate)}", style="")
+    text.append(f"  {value}" if value else f"  {without_metric_name(gate)}", style="")
     return text.append(f"  {counted}" if value and (counted := samples(gate)) else "", style="dim")
 
 
-def _many(spec: Spec, request: Request) -> None:
+def _run_many(spec: Spec, request: Request) -> None:
     """The same trial again and again, with other chances: how likely each verdict is, and how long
     it takes.
     """
-    ends: list[Ending] = []
+    ends: list[SimulationResult] = []
     for seed in range(request.seed, request.seed + request.runs):
         source = _source(spec, request, seed)
-        ends.append(ending(list(replay(spec, source, request.first_deploy)), source))
+        ends.append(result_of(list(replay(spec, source, request.first_deploy)), source))
     counted = Counter(end.word for end in ends)
     rows = []
     for word, count in counted.most_common():
@@ -247,7 +249,9 @@ def _many(spec: Spec, request: Request) -> None:
     out.print(table)
 
 
-def _plain(moments: Sequence[Moment], end: Ending, start: datetime) -> dict[str, object]:
+def _as_dict(
+    timeline: Sequence[TimelineEntry], end: SimulationResult, start: datetime
+) -> dict[str, object]:
     def gate(one: GateStatus) -> dict[str, object]:
         return {
             "metric": one.metric,
@@ -260,7 +264,7 @@ def _plain(moments: Sequence[Moment], end: Ending, start: datetime) -> dict[str,
         "verdict": end.word,
         "seconds": round(end.after.total_seconds(), 3),
         "message": end.message,
-        "looks": len(moments),
+        "looks": len(timeline),
         "timeline": [
             {
                 "seconds": round((m.at - start).total_seconds(), 3),
@@ -268,6 +272,6 @@ def _plain(moments: Sequence[Moment], end: Ending, start: datetime) -> dict[str,
                 "step": m.step,
                 "gates": [gate(g) for g in m.gates],
             }
-            for m in told(moments)
+            for m in changes(timeline)
         ],
     }

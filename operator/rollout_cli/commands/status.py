@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.rollout import Rollout
-from rollout_cli.api.wait_result import Asked, Outcome, follow, lacking, outcome
+from rollout_cli.api.wait_result import Awaited, WaitResult, follow, lacking, wait_result
 from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Exit, Unreachable, WrongUsage
@@ -58,7 +58,9 @@ def run(connection: Connection, request: Request) -> None:
         )
         console().print(Text.assemble((end.word, style), f": {end.message}"), soft_wrap=True)
     else:
-        console().out(dump(_report(rollout, end, waiting.seconds), request.output), highlight=False)
+        console().out(
+            dump(_as_dict(rollout, end, waiting.seconds), request.output), highlight=False
+        )
     raise typer.Exit(end.exit)
 
 
@@ -74,7 +76,7 @@ def _tell(rollout: Rollout, output: Output | None) -> None:
         ),
         soft_wrap=True,
     )
-    if not rollout.seen:
+    if not rollout.is_observed:
         out.print("The operator has not seen the spec as it is now.", style="yellow")
     for condition in status.conditions:
         out.print(f"  {condition.type}={condition.status}  {condition.reason}", style="dim")
@@ -91,20 +93,20 @@ class Waiting:
     clock: Callable[[], float] = time.monotonic
     seconds: float = 0.0
 
-    def run(self, rollout: Rollout) -> tuple[Outcome, Rollout]:
+    def run(self, rollout: Rollout) -> tuple[WaitResult, Rollout]:
         """The outcome, and the rollout as it was then. A cluster that does not answer for a while
         only costs time.
         """
         started = self.clock()
-        asked = Asked(self.request.model_uri or rollout.wanted)
+        awaited = Awaited(self.request.model_uri or rollout.requested_uri)
         told: tuple[object, ...] = ()
         while True:
             self.seconds = self.clock() - started
-            asked = follow(asked, rollout)
-            if (end := outcome(asked, rollout)) is not None:
+            awaited = follow(awaited, rollout)
+            if (end := wait_result(awaited, rollout)) is not None:
                 return end, rollout
             if self.seconds >= self.timeout.total_seconds():
-                return self._late(asked, rollout), rollout
+                return self._late(awaited, rollout), rollout
             status, lacks = rollout.status, lacking(rollout)
             if (
                 now := (
@@ -137,19 +139,19 @@ class Waiting:
         self.out.print(line, soft_wrap=True)
         sys.stdout.flush()
 
-    def _late(self, asked: Asked, rollout: Rollout) -> Outcome:
+    def _late(self, awaited: Awaited, rollout: Rollout) -> WaitResult:
         status = rollout.status
-        if not rollout.seen:
+        if not rollout.is_observed:
             message = (
-                f"The operator has not seen the spec that asks for {asked.uri}: is it running?"
+                f"The operator has not seen the spec that asks for {awaited.uri}: is it running?"
                 " `kubectl modelrollout doctor` looks."
             )
         elif (lacks := lacking(rollout)) is not None:
             message = (
-                f"{asked.uri} is promoted, but not Ready within {self.request.timeout}:"
+                f"{awaited.uri} is promoted, but not Ready within {self.request.timeout}:"
                 f" {lacks.message}"
             )
-            return Outcome(Exit.TIMED_OUT, lacks.reason, message)
+            return WaitResult(Exit.TIMED_OUT, lacks.reason, message)
         else:
             paused = (
                 " It is paused: `kubectl modelrollout resume`."
@@ -157,13 +159,13 @@ class Waiting:
                 else ""
             )
             message = (
-                f"No verdict on {asked.uri} within {self.request.timeout}; it is in phase"
+                f"No verdict on {awaited.uri} within {self.request.timeout}; it is in phase"
                 f" {status.phase}: {status.message}{paused}"
             )
-        return Outcome(Exit.TIMED_OUT, str(status.reason), message)
+        return WaitResult(Exit.TIMED_OUT, str(status.reason), message)
 
 
-def _report(rollout: Rollout, end: Outcome, seconds: float) -> dict[str, Any]:
+def _as_dict(rollout: Rollout, end: WaitResult, seconds: float) -> dict[str, Any]:
     """The outcome for programs."""
     status = rollout.status
     return {
@@ -174,7 +176,7 @@ def _report(rollout: Rollout, end: Outcome, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "namespace": rollout.namespace,
         "name": rollout.name,
-        "modelUri": rollout.wanted,
+        "modelUri": rollout.requested_uri,
         "attempt": status.attempt,
         "phase": str(status.phase),
         "stable": status.stable.uri if status.stable is not None else None,

@@ -4,7 +4,7 @@ operator took it.
 
 import time
 
-from rollout_cli.api.commands_patch import Verb, order, reverted_by
+from rollout_cli.api.commands_patch import Verb, command_patch, reverted_by
 from rollout_cli.api.kubernetes import KubeApi, rollouts_path
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.cluster.connection import Connection
@@ -22,10 +22,10 @@ def run(connection: Connection, verb: str, name: str, forget_evidence: bool = Fa
     """
     kube = connection.open()
     rollout = read(kube, name)
-    asked = order(Verb(verb), rollout, forget_evidence)
-    kube.patch(rollouts_path(rollout.namespace, rollout.name), asked.patch)
+    command = command_patch(Verb(verb), rollout, forget_evidence)
+    kube.patch(rollouts_path(rollout.namespace, rollout.name), command.patch)
     out = console()
-    out.print(asked.sentence, soft_wrap=True)
+    out.print(command.sentence, soft_wrap=True)
     if verb in {Verb.PAUSE, Verb.RESUME}:
         out.print(reverted_by(rollout), style="yellow", soft_wrap=True)
     after = _reaction(kube, rollout)
@@ -43,7 +43,7 @@ def _reaction(kube: KubeApi, before: Rollout) -> Rollout | None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         now = read(kube, before.name)
-        if now.seen and _answer(now) != _answer(before):
+        if now.is_observed and _answer(now) != _answer(before):
             return now
         time.sleep(PAUSE)
     return None

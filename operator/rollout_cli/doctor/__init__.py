@@ -1,4 +1,4 @@
-"""What has to be so that rollouts can work, checked one by one; every finding says what to do.
+"""What has to be so that rollouts can work, checked one by one; every result says what to do.
 Reads only.
 
 A check that may not look (403) says so and goes on; that is no fault of the cluster.
@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import NOT_INSTALLED, Rollout
-from rollout_cli.doctor.cluster import cluster, your_rights
-from rollout_cli.doctor.finding import Finding, bad, guarded, unknown
-from rollout_cli.doctor.metrics import clock, series
-from rollout_cli.doctor.operator import operator
-from rollout_cli.doctor.rollouts import rollout, router
+from rollout_cli.doctor.check_result import CheckResult, bad, guarded, unknown
+from rollout_cli.doctor.cluster import check_cluster, check_user_rights
+from rollout_cli.doctor.metrics import check_prometheus, check_series
+from rollout_cli.doctor.operator import check_operator
+from rollout_cli.doctor.rollouts import check_rollout, check_router
 from rollout_cli.exit_codes import Absent, Refused, Unreachable
 
 
@@ -22,10 +22,10 @@ def all_checks(
     kube: KubeApi,
     find_prometheus: Callable[[], Prometheus],
     rollouts: Callable[[], Sequence[Rollout]],
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Every check, in the order in which things depend on each other."""
-    yield from guarded("cluster", lambda: cluster(kube))
-    yield from guarded("your rights", lambda: your_rights(kube))
+    yield from guarded("cluster", check_cluster, kube)
+    yield from guarded("your rights", check_user_rights, kube)
     found: Sequence[Rollout] = ()
     try:
         found = rollouts()
@@ -33,14 +33,14 @@ def all_checks(
         yield bad("rollouts", NOT_INSTALLED, "install the operator (docs/guides/install.md)")
     except Refused as refused:
         yield unknown("rollouts", str(refused))
-    namespaces = sorted({one.namespace for one in found}) or [kube.namespace]
-    yield from guarded("operator", lambda: operator(kube, namespaces))
-    for one in found:
-        yield from rollout(one, datetime.now(UTC))
-        yield from guarded("router", lambda one=one: router(kube, one))  # type: ignore[misc]
+    namespaces = sorted({rollout.namespace for rollout in found}) or [kube.namespace]
+    yield from guarded("operator", check_operator, kube, namespaces)
+    for rollout in found:
+        yield from check_rollout(rollout, datetime.now(UTC))
+        yield from guarded("router", check_router, kube, rollout)
     try:
         prometheus = find_prometheus()
-        yield from clock(prometheus)
+        yield from check_prometheus(prometheus)
     except Unreachable as nobody:
         yield bad(
             "Prometheus",
@@ -48,5 +48,5 @@ def all_checks(
             "without it no gate has evidence: the operator holds, and rolls back after maxHold",
         )
         return
-    for one in found:
-        yield from guarded("series", lambda one=one: series(prometheus, one))  # type: ignore[misc]
+    for rollout in found:
+        yield from guarded("series", check_series, prometheus, rollout)

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator
 
 from rollout_cli.api.kubernetes import KubeApi, Object
-from rollout_cli.doctor.finding import Finding, bad, good, warning
+from rollout_cli.doctor.check_result import CheckResult, bad, good, warning
 from rollout_cli.exit_codes import Absent
 from rollout_operator.crd import crd
 from rollout_operator.domain.api.names import GROUP, KIND, PLURAL, VERSION
 
 
-def cluster(kube: KubeApi) -> Iterator[Finding]:
+def check_cluster(kube: KubeApi) -> Iterator[CheckResult]:
     """The API server and the definition of ModelRollouts in it."""
     version = kube.get("/version")
     yield good("cluster", f"Kubernetes {version.get('gitVersion', '?')} answers")
@@ -44,7 +44,7 @@ def cluster(kube: KubeApi) -> Iterator[Finding]:
         )
 
 
-def your_rights(kube: KubeApi) -> Iterator[Finding]:
+def check_user_rights(kube: KubeApi) -> Iterator[CheckResult]:
     """What the user of this tool may do."""
     asked = [
         ("see rollouts", "list", GROUP, PLURAL, ""),
@@ -53,7 +53,9 @@ def your_rights(kube: KubeApi) -> Iterator[Finding]:
         ("see Events", "list", "", "events", ""),
         ("reach Prometheus through the API server", "get", "", "services", "proxy"),
     ]
-    lacking = [name for name, *attributes in asked if not may(kube, kube.namespace, *attributes)]
+    lacking = [
+        name for name, *attributes in asked if not is_allowed(kube, kube.namespace, *attributes)
+    ]
     if lacking:
         todo = (
             f"ask for the role edit in {kube.namespace}; for Prometheus, for get services/proxy,"
@@ -66,7 +68,7 @@ def your_rights(kube: KubeApi) -> Iterator[Finding]:
         yield good("your rights", f"you may see and steer rollouts in namespace {kube.namespace}")
 
 
-def may(  # noqa: PLR0917
+def is_allowed(  # noqa: PLR0917
     kube: KubeApi,
     namespace: str,
     verb: str,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
-from rollout_cli.doctor.finding import Finding, bad, good, warning
+from rollout_cli.doctor.check_result import CheckResult, bad, good, warning
 from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.api.status import Phase
 from rollout_operator.domain.gates.samples import (
@@ -22,7 +22,7 @@ MOST_SKEW = 5.0
 """Seconds between two clocks from which on samples seem to come from the future."""
 
 
-def clock(prometheus: Prometheus) -> Iterator[Finding]:
+def check_prometheus(prometheus: Prometheus) -> Iterator[CheckResult]:
     """Whether Prometheus answers, and its clock."""
     theirs = prometheus.instant("vector(time())")[0][1]
     skew = theirs - datetime.now(UTC).timestamp()
@@ -39,18 +39,18 @@ def clock(prometheus: Prometheus) -> Iterator[Finding]:
         )
 
 
-def series(prometheus: Prometheus, one: Rollout) -> Iterator[Finding]:
+def check_series(prometheus: Prometheus, rollout: Rollout) -> Iterator[CheckResult]:
     """The series that the gates of a rollout read: there, labelled, fresh and single."""
-    status = one.status
+    status = rollout.status
     serving = status.candidate if status.phase in {Phase.TRIAL, Phase.SHIFTING} else status.stable
-    if serving is None or one.spec is None:
+    if serving is None or rollout.spec is None:
         return
-    what = f"series of {one.namespace}/{one.name}"
-    of = f'namespace="{one.namespace}", revision="{serving.revision}"'
-    for name in _needed(one.spec.analysis.gates):
-        yield from _one_series(prometheus, what, name, of, one.namespace, serving.revision)
+    what = f"series of {rollout.namespace}/{rollout.name}"
+    of = f'namespace="{rollout.namespace}", revision="{serving.revision}"'
+    for name in _needed(rollout.spec.analysis.gates):
+        yield from _one_series(prometheus, what, name, of, rollout.namespace, serving.revision)
     told = prometheus.instant(
-        f'modelrollout_phase{{namespace="{one.namespace}", name="{one.name}"}}'
+        f'modelrollout_phase{{namespace="{rollout.namespace}", name="{rollout.name}"}}'
     )
     if not told:
         todo = (
@@ -75,7 +75,7 @@ def _needed(gates: Sequence[Gate]) -> list[str]:
 
 def _one_series(  # noqa: PLR0917
     prometheus: Prometheus, what: str, name: str, of: str, namespace: str, revision: str
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     found = prometheus.instant(f"count by (pod) ({name}{{{of}}})")
     if not found:
         yield bad(

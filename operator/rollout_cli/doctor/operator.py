@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from rollout_cli.api.kubernetes import KubeApi, Object
 from rollout_cli.api.operator_deployment import OPERATOR, variables
-from rollout_cli.doctor.cluster import may
-from rollout_cli.doctor.finding import Finding, bad, good, guarded, warning
+from rollout_cli.doctor.check_result import CheckResult, bad, good, guarded, warning
+from rollout_cli.doctor.cluster import is_allowed
 from rollout_operator.domain.api.names import GROUP, PLURAL
 
 NEEDED = (
@@ -25,7 +25,7 @@ NEEDED = (
 """A sample of what the operator does, enough to notice a Role that is missing or old."""
 
 
-def operator(kube: KubeApi, namespaces: Sequence[str]) -> Iterator[Finding]:
+def check_operator(kube: KubeApi, namespaces: Sequence[str]) -> Iterator[CheckResult]:
     """The operator's Deployment, its health, and its rights in these namespaces."""
     found = kube.items("/apis/apps/v1/deployments", OPERATOR)
     if not found:
@@ -34,7 +34,7 @@ def operator(kube: KubeApi, namespaces: Sequence[str]) -> Iterator[Finding]:
         )
         yield warning("operator", f"no Deployment with the label {OPERATOR}", todo)
         return
-    found = [one for one in found if _looks_after(one, namespaces)]
+    found = [deployment for deployment in found if _looks_after(deployment, namespaces)]
     if not found:
         todo = "add the namespace to watchNamespaces of one of them"
         yield bad(
@@ -48,16 +48,16 @@ def operator(kube: KubeApi, namespaces: Sequence[str]) -> Iterator[Finding]:
             f"there are {len(found)}: {places}",
             "let each look after namespaces of its own (watchNamespaces), or remove one",
         )
-    for one in found:
-        yield from _deployment(kube, one)
-        yield from guarded("operator's rights", lambda one=one: _rights(kube, one, namespaces))  # type: ignore[misc]
+    for deployment in found:
+        yield from _deployment(kube, deployment)
+        yield from guarded("operator's rights", _rights, kube, deployment, namespaces)
 
 
-def _looks_after(one: Object, namespaces: Sequence[str]) -> bool:
+def _looks_after(deployment: Object, namespaces: Sequence[str]) -> bool:
     """Whether this Deployment's operator has any of these namespaces: one without WATCH_NAMESPACES
     has all.
     """
-    watched = variables(one).get("WATCH_NAMESPACES", "")
+    watched = variables(deployment).get("WATCH_NAMESPACES", "")
     return (
         not watched
         or not namespaces
@@ -65,9 +65,10 @@ def _looks_after(one: Object, namespaces: Sequence[str]) -> bool:
     )
 
 
-def _deployment(kube: KubeApi, one: Object) -> Iterator[Finding]:
-    meta, place = one["metadata"], f"{one['metadata']['namespace']}/{one['metadata']['name']}"
-    if not one.get("status", {}).get("availableReplicas"):
+def _deployment(kube: KubeApi, deployment: Object) -> Iterator[CheckResult]:
+    meta = deployment["metadata"]
+    place = f"{meta['namespace']}/{meta['name']}"
+    if not deployment.get("status", {}).get("availableReplicas"):
         yield bad(
             "operator",
             f"{place} has no available pod",
@@ -77,7 +78,7 @@ def _deployment(kube: KubeApi, one: Object) -> Iterator[Finding]:
     pods = kube.items(f"/api/v1/namespaces/{meta['namespace']}/pods", OPERATOR)
     ports = {
         p.get("name"): p["containerPort"]
-        for c in one["spec"]["template"]["spec"]["containers"]
+        for c in deployment["spec"]["template"]["spec"]["containers"]
         for p in c.get("ports", ())
     }
     for pod in pods:
@@ -100,14 +101,14 @@ def _deployment(kube: KubeApi, one: Object) -> Iterator[Finding]:
             )
 
 
-def _rights(kube: KubeApi, one: Object, namespaces: Sequence[str]) -> Iterator[Finding]:
-    account = one["spec"]["template"]["spec"].get("serviceAccountName", "default")
-    user = f"system:serviceaccount:{one['metadata']['namespace']}:{account}"
+def _rights(kube: KubeApi, deployment: Object, namespaces: Sequence[str]) -> Iterator[CheckResult]:
+    account = deployment["spec"]["template"]["spec"].get("serviceAccountName", "default")
+    user = f"system:serviceaccount:{deployment['metadata']['namespace']}:{account}"
     for namespace in namespaces:
         lacking = [
             f"{verb} {resource}{'/' + sub if sub else ''}"
             for verb, group, resource, sub in NEEDED
-            if not may(kube, namespace, verb, group, resource, sub, user)
+            if not is_allowed(kube, namespace, verb, group, resource, sub, user)
         ]
         if lacking:
             todo = (

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.rollout import Rollout
-from rollout_cli.doctor.finding import Finding, bad, good, warning
+from rollout_cli.doctor.check_result import CheckResult, bad, good, warning
 from rollout_cli.exit_codes import Absent
 from rollout_operator.domain.api.status import Phase, Status
 from rollout_operator.domain.api.traffic import Provider
@@ -17,19 +17,21 @@ writes.
 """
 
 
-def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
+def check_rollout(rollout: Rollout, now: datetime) -> Iterator[CheckResult]:
     """Whether the operator follows, and what it says where it is stuck."""
-    what = f"{one.namespace}/{one.name}"
-    status = one.status
-    if not one.seen and (now - one.created).total_seconds() > 15:
+    what = f"{rollout.namespace}/{rollout.name}"
+    status = rollout.status
+    if not rollout.is_observed and (now - rollout.created).total_seconds() > 15:
         yield bad(
             what,
             "the operator has not seen the spec as it is now",
             "see above whether the operator runs, and whether it watches this namespace",
         )
-    elif one.spec is None:
+    elif rollout.spec is None:
         yield bad(
-            what, one.spec_error, "correct the field; `kubectl modelrollout lint FILE` judges it"
+            what,
+            rollout.spec_error,
+            "correct the field; `kubectl modelrollout lint FILE` judges it",
         )
     elif status.invalid:
         yield bad(
@@ -39,7 +41,7 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
         yield warning(
             what,
             f"paused in phase {status.phase}",
-            f"kubectl modelrollout resume {one.name} -n {one.namespace}",
+            f"kubectl modelrollout resume {rollout.name} -n {rollout.namespace}",
         )
     elif status.halted or status.phase in {Phase.INVALID, Phase.ROLLED_BACK}:
         yield warning(
@@ -64,10 +66,10 @@ def rollout(one: Rollout, now: datetime) -> Iterator[Finding]:
         yield bad(what, f"{status.phase}, but {status.unrouted.message}", todo)
     else:
         yield good(what, f"{status.phase}: {status.message}")
-    yield from _by_others(what, one.namespace, status)
+    yield from _by_others(what, rollout.namespace, status)
 
 
-def _by_others(what: str, namespace: str, status: Status) -> Iterator[Finding]:
+def _by_others(what: str, namespace: str, status: Status) -> Iterator[CheckResult]:
     """What others do to the rollout's pods and host."""
     for said, todo in (
         (
@@ -86,12 +88,12 @@ def _by_others(what: str, namespace: str, status: Status) -> Iterator[Finding]:
             yield warning(what, said, todo)
 
 
-def router(kube: KubeApi, one: Rollout) -> Iterator[Finding]:
+def check_router(kube: KubeApi, rollout: Rollout) -> Iterator[CheckResult]:
     """The IngressClass or the Gateway API that the rollout's traffic needs."""
-    if one.spec is None:
+    if rollout.spec is None:
         return
-    traffic = one.spec.traffic
-    what = f"router of {one.namespace}/{one.name}"
+    traffic = rollout.spec.traffic
+    what = f"router of {rollout.namespace}/{rollout.name}"
     if traffic.provider is Provider.HTTP_ROUTE:
         try:
             kube.get("/apis/gateway.networking.k8s.io/v1")

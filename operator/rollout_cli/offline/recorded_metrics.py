@@ -28,11 +28,13 @@ HOW = (
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One series: labels, and its samples in ascending time (Unix seconds)."""
+    """One series."""
 
     labels: Mapping[str, str]
     times: tuple[float, ...]
+    """Unix seconds, ascending."""
     values: tuple[float, ...]
+    """One for each of the times."""
 
     def at(self, now: float) -> Series | None:
         """As the operator's range selector would show it at `now`; None where it has no sample
@@ -63,6 +65,7 @@ class Recording:
 
     tracks: list[Track]
     revisions: Mapping[str, str]
+    """Revision by role: candidate, stable."""
     start: datetime
     end: datetime | None
     _by_role: dict[tuple[str, str], list[Track]] = field(default_factory=dict)

@@ -18,12 +18,12 @@ LONGEST = timedelta(days=2)
 
 
 class Source(Protocol):
-    """Where metrics come from. start: when the candidate's pods are Ready; end: after it there is
-    nothing, None for never.
-    """
+    """Where metrics come from."""
 
     start: datetime
+    """When the candidate's pods are Ready."""
     end: datetime | None
+    """After it there is nothing; None for never."""
 
     def advance(self, now: datetime, weight: int) -> None:
         """It is `now`, and since the last call the candidate got `weight` percent of the
@@ -35,14 +35,17 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One look: when, what was decided, and what every gate said."""
+class TimelineEntry:
+    """One decision of the operator, and what came of it."""
 
     at: datetime
     phase: Phase
     step: int | None
+    """The step under way, from 0; None outside of a trial."""
     weight: int
+    """The candidate's, in percent."""
     gates: tuple[GateStatus, ...]
+    """What every gate said."""
     reason: Reason
     message: str
     halted: bool
@@ -53,14 +56,14 @@ class Moment:
         return self.phase not in {Phase.STARTING, Phase.TRIAL} or self.halted
 
 
-def replay(spec: Spec, source: Source, first_deploy: bool = False) -> Iterator[Moment]:
+def replay(spec: Spec, source: Source, first_deploy: bool = False) -> Iterator[TimelineEntry]:
     """Every look of a trial until a verdict, or until the source has nothing more."""
-    now, status = source.start, _begun(spec, source.start, first_deploy)
+    now, status = source.start, _first_status(spec, source.start, first_deploy)
     while True:
         source.advance(now, status.weight)
         plan = decide(_observed(spec, status, source, now))
         status = plan.status
-        moment = Moment(
+        entry = TimelineEntry(
             now,
             status.phase,
             status.step,
@@ -70,15 +73,15 @@ def replay(spec: Spec, source: Source, first_deploy: bool = False) -> Iterator[M
             status.message,
             status.halted,
         )
-        yield moment
+        yield entry
         later = plan.requeue_at or now
         over = source.end is not None and later > source.end
-        if moment.ends or over or later > source.start + LONGEST:
+        if entry.ends or over or later > source.start + LONGEST:
             return
         now = max(later, now + timedelta(milliseconds=1))
 
 
-def _begun(spec: Spec, start: datetime, first_deploy: bool) -> Status:
+def _first_status(spec: Spec, start: datetime, first_deploy: bool) -> Status:
     stable = (
         None
         if first_deploy

@@ -41,28 +41,30 @@ SPREAD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """A model and its pods: share of right answers, share of server errors, median latency in
-    seconds.
-    """
+    """How good a model and its pods are."""
 
     accuracy: float = 0.85
+    """Share of right answers."""
     errors: float = 0.0
+    """Share of server errors."""
     latency: float = 0.02
+    """Median, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Requests per second to the host, share of predictions that get a label, seconds between two
-    scrapes.
-    """
+    """What is asked of the models."""
 
     rps: float = 20.0
+    """Requests per second to the host."""
     labels: float = 0.9
+    """Share of predictions that get a label."""
     scrape: float = 5.0
+    """Seconds between two scrapes."""
 
 
 @dataclass
-class _Counted:
+class _Counters:
     """Counters of one revision since its pods started."""
 
     requests: int = 0
@@ -72,7 +74,7 @@ class _Counted:
     buckets: Counter[float] = field(default_factory=Counter)
 
 
-class Generated:
+class SyntheticMetrics:
     """A source for a replay: both revisions are one pod each, scraped together."""
 
     def __init__(
@@ -87,7 +89,7 @@ class Generated:
         self._qualities, self._load = qualities, load
         self._random = random.Random(seed)  # noqa: S311 - a simulation, no secret
         self._bounds = sorted({*BOUNDS, *bounds})
-        self._counted = {role: _Counted() for role in qualities}
+        self._counters = {role: _Counters() for role in qualities}
         self._scraped: dict[str, list[tuple[float, tuple[Series, ...]]]] = {
             role: [] for role in qualities
         }
@@ -141,7 +143,7 @@ class Generated:
         return count
 
     def _serve(self, role: str, requests: int) -> None:
-        quality, counted, chance = self._qualities[role], self._counted[role], self._random.random
+        quality, counted, chance = self._qualities[role], self._counters[role], self._random.random
         for _ in range(requests):
             counted.requests += 1
             latency = self._random.lognormvariate(math.log(quality.latency), SPREAD)
@@ -153,7 +155,7 @@ class Generated:
                 counted.right += chance() < quality.accuracy
 
     def _series(self, role: str, at: float) -> tuple[Series, ...]:
-        counted, pod = self._counted[role], f"{role}-pod"
+        counted, pod = self._counters[role], f"{role}-pod"
         live = counted.labels >= LIVE_AFTER
         value = counted.right / counted.labels if live else self._qualities[role].accuracy
         plain = {
@@ -175,6 +177,6 @@ class Generated:
         )
 
 
-def both(candidate: Quality, stable: Quality) -> dict[str, Quality]:
+def by_role(candidate: Quality, stable: Quality) -> dict[str, Quality]:
     """The qualities by role."""
     return {CANDIDATE: candidate, STABLE: stable}

@@ -1,9 +1,7 @@
-"""What is known of one attempt: from status, history, Events and Prometheus. Gathered once; drawn
-elsewhere.
-"""
+"""What is known of one attempt, from status, history, Events and Prometheus."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from rollout_cli.api.kubernetes import KubeApi
@@ -27,50 +25,63 @@ Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One Event: when, whether it warns, its reason and sentence."""
+class KubeEvent:
+    """An Event of Kubernetes."""
 
     at: datetime
+    """When it was told, to the second."""
     warns: bool
+    """Whether its type is Warning."""
     reason: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Ranges:
-    """Lines over time: by revision accuracy, errors and requests as shares, p95 in seconds; weight
-    in percent; phases by name.
-    """
+class TimeSeries:
+    """What an attempt did over time."""
 
     accuracy: Mapping[str, Points] = field(default_factory=dict)
+    """Accuracy by revision, 0 to 1."""
     errors: Mapping[str, Points] = field(default_factory=dict)
+    """Server errors by revision, as a share of its requests."""
     p95: Mapping[str, Points] = field(default_factory=dict)
+    """p95 latency by revision, in seconds."""
     share: Mapping[str, Points] = field(default_factory=dict)
+    """Requests by revision, as a share of all requests."""
     weight: Points = ()
+    """Weight of the candidate, in percent."""
     phases: Mapping[str, Points] = field(default_factory=dict)
+    """When the rollout was in a phase, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """One attempt. ended is None while it goes on; trouble: why there are no ranges, "" where there
-    are.
-    """
+class AttemptRecord:
+    """One attempt."""
 
     rollout: Rollout
     now: datetime
     attempt: int
+    """Its number."""
     uri: str
+    """The model on trial."""
     candidate: str
+    """Revision of the candidate."""
     stable: str | None
+    """Revision it is compared with; None in a first deploy."""
     verdict: Verdict | None
+    """How it ended; None while it goes on."""
     reason: str
     message: str
     started: datetime
     ended: datetime | None
+    """None while it goes on."""
     gates: tuple[GateStatus, ...]
-    events: tuple[Told, ...]
-    ranges: Ranges
+    """The last measurements of the candidate."""
+    events: tuple[KubeEvent, ...]
+    """What the operator told during the attempt, in order."""
+    series: TimeSeries
     trouble: str = ""
+    """Why there are no series; "" where there are."""
 
     @property
     def start(self) -> datetime:
@@ -87,14 +98,14 @@ class Evidence:
         return max(timedelta(seconds=20), ((self.ended or self.now) - self.started) * 0.12)
 
 
-def gather(
+def collect(
     kube: KubeApi,
     prometheus: Prometheus | None,
     rollout: Rollout,
     number: int | None,
     trouble: str = "",
-) -> Evidence:
-    """The evidence of attempt `number`, else of the last one. Raises Absent where there is no such
+) -> AttemptRecord:
+    """The record of attempt `number`, else of the last one. Raises Absent where there is no such
     attempt.
     """
     status = rollout.status
@@ -113,7 +124,7 @@ def gather(
     )
     before = [a for a in status.history if a.attempt < number and a.verdict is Verdict.PROMOTED]
     now = datetime.now(UTC)
-    found = Evidence(
+    record = AttemptRecord(
         rollout=rollout,
         now=now,
         attempt=number,
@@ -127,32 +138,33 @@ def gather(
         ended=ended.ended if ended is not None else None,
         gates=tuple(g for g in status.gates if g.revision == candidate),
         events=(),
-        ranges=Ranges(),
+        series=TimeSeries(),
         trouble=trouble,
     )
-    events = _events(kube, found)
+    events = _events(kube, record)
     if prometheus is None:
-        return _with(found, events, Ranges(), trouble)
+        return _with(record, events, TimeSeries(), trouble)
     try:
-        return _with(found, events, _ranges(prometheus, found), "")
+        return _with(record, events, _query(prometheus, record), "")
     except Failure as failure:
-        return _with(found, events, Ranges(), str(failure))
+        return _with(record, events, TimeSeries(), str(failure))
 
 
 def _began(ended: Attempt | None, rollout: Rollout, now: datetime) -> datetime:
     return ended.started if ended is not None else rollout.status.attempt_since or now
 
 
-def _with(found: Evidence, events: tuple[Told, ...], ranges: Ranges, trouble: str) -> Evidence:
-    values = {name: getattr(found, name) for name in Evidence.__dataclass_fields__}
-    return Evidence(**{**values, "events": events, "ranges": ranges, "trouble": trouble})
+def _with(
+    record: AttemptRecord, events: tuple[KubeEvent, ...], series: TimeSeries, trouble: str
+) -> AttemptRecord:
+    return replace(record, events=events, series=series, trouble=trouble)
 
 
-def _events(kube: KubeApi, found: Evidence) -> tuple[Told, ...]:
+def _events(kube: KubeApi, record: AttemptRecord) -> tuple[KubeEvent, ...]:
     """What the operator told during the attempt, in order;
     Events are kept for an hour by default.
     """
-    rollout = found.rollout
+    rollout = record.rollout
     try:
         items = kube.get(
             f"/api/v1/namespaces/{rollout.namespace}/events",
@@ -161,7 +173,7 @@ def _events(kube: KubeApi, found: Evidence) -> tuple[Told, ...]:
     except Refused:
         return ()
     told = [
-        Told(
+        KubeEvent(
             datetime.fromisoformat(e["lastTimestamp"]),
             e["type"] == "Warning",
             e["reason"],
@@ -172,18 +184,18 @@ def _events(kube: KubeApi, found: Evidence) -> tuple[Told, ...]:
     ]
     # Events are told to the second.
     first, last = (
-        found.started - timedelta(seconds=1),
-        (found.ended or found.now) + timedelta(seconds=1),
+        record.started - timedelta(seconds=1),
+        (record.ended or record.now) + timedelta(seconds=1),
     )
     return tuple(sorted((t for t in told if first <= t.at <= last), key=lambda t: t.at))
 
 
-def _ranges(prometheus: Prometheus, found: Evidence) -> Ranges:
-    start, end = found.start.timestamp(), found.end.timestamp()
+def _query(prometheus: Prometheus, record: AttemptRecord) -> TimeSeries:
+    start, end = record.start.timestamp(), record.end.timestamp()
     step = max(1.0, (end - start) / POINTS)
     over = f"[{max(SHORTEST_RATE, 4 * step):.0f}s]"
-    rollout = found.rollout
-    revisions = "|".join(r for r in (found.candidate, found.stable) if r)
+    rollout = record.rollout
+    revisions = "|".join(r for r in (record.candidate, record.stable) if r)
     theirs = f'{{namespace="{rollout.namespace}", revision=~"{revisions}"}}'
     own = f'{{namespace="{rollout.namespace}", name="{rollout.name}"}}'
 
@@ -200,7 +212,7 @@ def _ranges(prometheus: Prometheus, found: Evidence) -> Ranges:
     quantile = (
         f"histogram_quantile(0.95, sum by (revision, le) (rate({LATENCY_BUCKET}{theirs}{over})))"
     )
-    return Ranges(
+    return TimeSeries(
         accuracy=by("revision", f"min by (revision) ({ACCURACY}{theirs})"),
         errors=by("revision", f"{rate(ERRORS)} / {rate(REQUESTS)}"),
         p95=by("revision", quantile),

@@ -5,7 +5,7 @@ from datetime import datetime
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from rollout_cli.report.attempt_record import Evidence
+from rollout_cli.report.attempt_record import AttemptRecord
 from rollout_cli.report.svg_plots import svg
 from rollout_cli.view.formatting import PRETTY, gate_of, share, span
 from rollout_operator.domain.api.status import GateStatus, Verdict
@@ -14,7 +14,7 @@ TONES = {Verdict.PROMOTED: "good", Verdict.ROLLED_BACK: "bad", None: "open"}
 OF_GATE = {"Pass": "good", "Fail": "bad"}
 
 
-def html(found: Evidence, place: str = "") -> str:
+def html(record: AttemptRecord, place: str = "") -> str:
     """The report, whole and self-contained."""
     env = Environment(
         loader=PackageLoader("rollout_cli"),
@@ -24,29 +24,29 @@ def html(found: Evidence, place: str = "") -> str:
         lstrip_blocks=True,
     )
     env.filters["moment"] = _moment
-    before = next((a.uri for a in found.rollout.status.history if a.revision == found.stable), "")
+    before = next((a.uri for a in record.rollout.status.history if a.revision == record.stable), "")
     return env.get_template("report.html").render(
-        e=found,
-        verdict=verdict(found),
-        tone=TONES.get(found.verdict, "open"),
+        e=record,
+        verdict=verdict(record),
+        tone=TONES.get(record.verdict, "open"),
         stable_uri=before,
-        took=span((found.ended or found.now) - found.started),
-        gates=[_gate(found, gate) for gate in found.gates],
-        picture="" if found.trouble else svg(found),
-        spec=yaml.safe_dump(found.rollout.raw["spec"], sort_keys=False, allow_unicode=True),
+        took=span((record.ended or record.now) - record.started),
+        gates=[_gate(record, gate) for gate in record.gates],
+        picture="" if record.trouble else svg(record),
+        spec=yaml.safe_dump(record.rollout.raw["spec"], sort_keys=False, allow_unicode=True),
         place=place,
     )
 
 
-def verdict(found: Evidence) -> str:
+def verdict(record: AttemptRecord) -> str:
     """How the attempt ended, for a sentence."""
     return {None: "on trial", Verdict.PROMOTED: "promoted", Verdict.ROLLED_BACK: "rolled back"}.get(
-        found.verdict, str(found.verdict).lower()
+        record.verdict, str(record.verdict).lower()
     )
 
 
-def _gate(found: Evidence, gate: GateStatus) -> dict[str, str]:
-    of = gate_of(found.rollout.spec, gate)
+def _gate(record: AttemptRecord, gate: GateStatus) -> dict[str, str]:
+    of = gate_of(record.rollout.spec, gate)
     least = of.min is not None if of is not None else gate.metric == "accuracy"
     return {
         "metric": gate.metric,

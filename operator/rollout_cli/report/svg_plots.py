@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from rollout_cli.report.attempt_record import Evidence, Points
+from rollout_cli.report.attempt_record import AttemptRecord, Points
 from rollout_operator.domain.api.spec import Gate, Metric
 
 CANDIDATE, STABLE, ASKED, BAD, GRID = "#c2570c", "#2563a8", "#6b7280", "#b91c1c", "#e5e7eb"
@@ -37,24 +37,24 @@ STYLE: Any = {
 }
 
 
-def svg(evidence: Evidence) -> str:
+def svg(record: AttemptRecord) -> str:
     """The picture: traffic, accuracy, errors and latency above one time axis."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 8.8), layout="constrained")
         traffic, accuracy, errors, latency = figure.subplots(
             4, 1, sharex=True, height_ratios=(3, 3, 2, 2)
         )
-        _traffic(traffic, evidence)
-        _values(accuracy, evidence, evidence.ranges.accuracy, Metric.ACCURACY, "Accuracy")
-        _values(errors, evidence, evidence.ranges.errors, Metric.ERROR_RATE, "Server errors, share")
-        _values(latency, evidence, evidence.ranges.p95, Metric.LATENCY_P95, "p95 latency, seconds")
+        _traffic(traffic, record)
+        _values(accuracy, record, record.series.accuracy, Metric.ACCURACY, "Accuracy")
+        _values(errors, record, record.series.errors, Metric.ERROR_RATE, "Server errors, share")
+        _values(latency, record, record.series.p95, Metric.LATENCY_P95, "p95 latency, seconds")
         for axes in (traffic, accuracy, errors, latency):
-            _dress(axes, evidence)
-        _name_bands(traffic, evidence)
+            _dress(axes, record)
+        _name_bands(traffic, record)
         locator = AutoDateLocator(minticks=4, maxticks=12, tz=UTC)  # type: ignore[no-untyped-call]
         latency.xaxis.set_major_locator(locator)
         latency.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
-        latency.set_xlim(_day(evidence.start.timestamp()), _day(evidence.end.timestamp()))
+        latency.set_xlim(_day(record.start.timestamp()), _day(record.end.timestamp()))
         latency.set_xlabel("Time, UTC", color=ASKED)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
@@ -62,15 +62,15 @@ def svg(evidence: Evidence) -> str:
     return text[text.index("<svg") :]
 
 
-def _traffic(axes: Axes, evidence: Evidence) -> None:
+def _traffic(axes: Axes, record: AttemptRecord) -> None:
     axes.set_title(
         "Share of requests that the candidate answers, percent",
         loc="left",
         fontsize=11,
         fontweight="bold",
     )
-    if evidence.ranges.weight:
-        times, values = _split(evidence.ranges.weight)
+    if record.series.weight:
+        times, values = _split(record.series.weight)
         axes.step(
             times,
             values,
@@ -82,7 +82,7 @@ def _traffic(axes: Axes, evidence: Evidence) -> None:
         )
     served = [
         (at, 100 * share)
-        for at, share in evidence.ranges.share.get(evidence.candidate, ())
+        for at, share in record.series.share.get(record.candidate, ())
         if math.isfinite(share)
     ]
     if served:
@@ -94,14 +94,14 @@ def _traffic(axes: Axes, evidence: Evidence) -> None:
 
 
 def _values(
-    axes: Axes, evidence: Evidence, lines: Mapping[str, Points], metric: Metric, title: str
+    axes: Axes, record: AttemptRecord, lines: Mapping[str, Points], metric: Metric, title: str
 ) -> None:
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
-    gates = _gates(evidence, metric)
+    gates = _gates(record, metric)
     shown: list[float] = []
     for revision, name, colour in (
-        (evidence.stable, "stable", STABLE),
-        (evidence.candidate, "candidate", CANDIDATE),
+        (record.stable, "stable", STABLE),
+        (record.candidate, "candidate", CANDIDATE),
     ):
         points = [(at, v) for at, v in lines.get(revision or "", ()) if math.isfinite(v)]
         if revision is None or not points:
@@ -131,8 +131,8 @@ def _values(
         axes.axhspan(*far, color=BAD, alpha=0.06, linewidth=0)
 
 
-def _gates(evidence: Evidence, metric: Metric) -> list[Gate]:
-    spec = evidence.rollout.spec
+def _gates(record: AttemptRecord, metric: Metric) -> list[Gate]:
+    spec = record.rollout.spec
     return (
         [g for g in spec.analysis.gates if g.metric is metric and not g.against_stable]
         if spec is not None
@@ -140,8 +140,8 @@ def _gates(evidence: Evidence, metric: Metric) -> list[Gate]:
     )
 
 
-def _dress(axes: Axes, evidence: Evidence) -> None:
-    for name, begin, end in bands(evidence):
+def _dress(axes: Axes, record: AttemptRecord) -> None:
+    for name, begin, end in bands(record):
         axes.axvspan(_day(begin), _day(end), color=BANDS[name], linewidth=0, zorder=0)
     axes.grid(True, axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -152,14 +152,14 @@ def _dress(axes: Axes, evidence: Evidence) -> None:
     axes.tick_params(colors="#374151", length=3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False, handlelength=1.8)
-    if evidence.ended is not None:
-        colour = {"Promoted": "#15803d", "RolledBack": BAD}.get(str(evidence.verdict), ASKED)
-        axes.axvline(_day(evidence.ended.timestamp()), color=colour, linewidth=1.2)
+    if record.ended is not None:
+        colour = {"Promoted": "#15803d", "RolledBack": BAD}.get(str(record.verdict), ASKED)
+        axes.axvline(_day(record.ended.timestamp()), color=colour, linewidth=1.2)
 
 
-def _name_bands(axes: Axes, evidence: Evidence) -> None:
-    total = (evidence.end - evidence.start).total_seconds()
-    for name, begin, end in bands(evidence):
+def _name_bands(axes: Axes, record: AttemptRecord) -> None:
+    total = (record.end - record.start).total_seconds()
+    for name, begin, end in bands(record):
         if end - begin > 0.07 * total:
             place = (_day(begin), 104)
             axes.annotate(
@@ -173,20 +173,20 @@ def _name_bands(axes: Axes, evidence: Evidence) -> None:
             )
 
 
-def bands(evidence: Evidence) -> list[tuple[str, float, float]]:
+def bands(record: AttemptRecord) -> list[tuple[str, float, float]]:
     """Parts of the attempt, in order: name, from, to (Unix seconds). One lasts until the next is
     first seen.
     """
-    seen = sorted(
-        (at, phase) for phase, points in evidence.ranges.phases.items() for at, _ in points
+    samples = sorted(
+        (at, phase) for phase, points in record.series.phases.items() for at, _ in points
     )
-    found: list[tuple[str, float]] = []
-    for at, phase in seen:
+    parts: list[tuple[str, float]] = []
+    for at, phase in samples:
         name = PARTS.get(phase, "")
-        if at >= evidence.started.timestamp() - 1 and (not found or found[-1][0] != name):
-            found.append((name, at))
-    ends = [*(at for _, at in found[1:]), evidence.end.timestamp()]
-    return [(name, begin, end) for (name, begin), end in zip(found, ends, strict=False) if name]
+        if at >= record.started.timestamp() - 1 and (not parts or parts[-1][0] != name):
+            parts.append((name, at))
+    ends = [*(at for _, at in parts[1:]), record.end.timestamp()]
+    return [(name, begin, end) for (name, begin), end in zip(parts, ends, strict=False) if name]
 
 
 def _split(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

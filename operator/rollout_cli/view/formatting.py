@@ -16,6 +16,11 @@ STYLES = {
 }
 """Colour of a phase; yellow for all others, in which something is on its way."""
 
+STABLE_STYLE, CANDIDATE_STYLE = "blue", "yellow"
+
+WIDE = 120
+"""Columns from which on there is room for more."""
+
 OF_MEASUREMENT = {
     Measurement.PASS: "green",
     Measurement.FAIL: "red",
@@ -108,54 +113,52 @@ def of_verdict(verdict: Verdict, marks: Marks) -> str:
     return {Verdict.PROMOTED: marks.good, Verdict.ROLLED_BACK: marks.bad}.get(verdict, marks.dot)
 
 
-def gate_of(spec: Spec | None, said: GateStatus) -> Gate | None:
+def gate_of(spec: Spec | None, measured: GateStatus) -> Gate | None:
     """The gate of the spec that this measurement is of; None where the spec has changed since."""
     gates = spec.analysis.gates if spec is not None else ()
     return next(
         (
             g
             for g in gates
-            if (g.metric, g.evidence, g.threshold) == (said.metric, said.evidence, said.threshold)
+            if (g.metric, g.evidence, g.threshold)
+            == (measured.metric, measured.evidence, measured.threshold)
         ),
         None,
     )
 
 
-def held_against(spec: Spec | None, said: GateStatus, marks: Marks) -> str:
+def value_and_threshold(spec: Spec | None, measured: GateStatus, marks: Marks) -> str:
     """Value and threshold of a measurement: `0.8889 ≥ 0.7`; "" where it has no value."""
-    if said.value is None:
+    if measured.value is None:
         return ""
-    gate = gate_of(spec, said)
+    value, threshold = share(measured.value), share(measured.threshold)
+    gate = gate_of(spec, measured)
     if gate is not None and gate.against_stable:
-        return (
-            f"{share(said.value)} worse than stable, {marks.at_most} {share(said.threshold)} asked"
-        )
-    least = said.metric == Metric.ACCURACY
+        return f"{value} worse than stable, {marks.at_most} {threshold} asked"
+    least = measured.metric == Metric.ACCURACY
     asked = marks.at_least if least else marks.at_most
-    holds = said.value >= said.threshold if least else said.value <= said.threshold
-    return (
-        f"{share(said.value)} {asked if holds else ('<' if least else '>')} {share(said.threshold)}"
-    )
+    holds = measured.value >= measured.threshold if least else measured.value <= measured.threshold
+    return f"{value} {asked if holds else ('<' if least else '>')} {threshold}"
 
 
-def silence(said: GateStatus) -> str:
+def without_metric_name(gate: GateStatus) -> str:
     """What a measurement says where it has no value, without the metric's name."""
-    return said.message.split(": ", 1)[-1]
+    return gate.message.split(": ", 1)[-1]
 
 
-def samples(said: GateStatus) -> str:
+def samples(gate: GateStatus) -> str:
     """How many labels or requests the value rests on, and for a Labelled gate how far the evidence
     is.
     """
     counted = (
         []
-        if said.samples is None
-        else [f"{said.samples} {'samples' if said.evidence == 'Reported' else 'counted'}"]
+        if gate.samples is None
+        else [f"{gate.samples} {'samples' if gate.evidence == 'Reported' else 'counted'}"]
     )
-    if said.evidence_for is not None and said.measurement is Measurement.NO_EVIDENCE:
+    if gate.evidence_for is not None and gate.measurement is Measurement.NO_EVIDENCE:
         counted.append(
-            f"evidence {said.evidence_for:.0%} for, {said.evidence_against or 0:.0%} against"
+            f"evidence {gate.evidence_for:.0%} for, {gate.evidence_against or 0:.0%} against"
         )
-    if said.labels_left:
-        counted.append(f"about {said.labels_left} more")
+    if gate.labels_left:
+        counted.append(f"about {gate.labels_left} more")
     return ", ".join(counted)

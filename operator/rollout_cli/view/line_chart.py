@@ -54,15 +54,18 @@ def bounds(values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Size in columns and rows (the time axis comes below), and the time shown, in Unix seconds;
-    `since` names its start.
-    """
+    """Size and time of a chart."""
 
     width: int
+    """Columns."""
     height: int
+    """Rows, without the time axis below."""
     start: float
+    """Unix seconds."""
     end: float
+    """Unix seconds."""
     since: str
+    """Name of the start."""
 
 
 def chart(lines: Sequence[Line], threshold: float, frame: Frame, marks: Marks) -> list[Text]:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollout_cli.api.rollout import Rollout
-from rollout_cli.view.formatting import STYLES, Marks, held_against, share, span
+from rollout_cli.view.formatting import STYLES, Marks, share, span, value_and_threshold
 from rollout_operator.domain.api.status import GateStatus
 
 
@@ -54,7 +54,7 @@ def _row(
     cells += [f"{status.weight} %", _accuracy(one, accuracy, marks)]
     if wide:
         counted = "" if accuracy is None or accuracy.samples is None else str(accuracy.samples)
-        cells += [counted, str(status.reason), one.wanted]
+        cells += [counted, str(status.reason), one.requested_uri]
     return [*cells, span(now - one.created)]
 
 
@@ -62,7 +62,7 @@ def _accuracy(one: Rollout, gate: GateStatus | None, marks: Marks) -> str:
     if gate is None:
         return ""
     return (
-        held_against(one.spec, gate, marks)
+        value_and_threshold(one.spec, gate, marks)
         if gate.value is not None
         else f"? {marks.at_least} {share(gate.threshold)}"
     )

@@ -1,5 +1,5 @@
 """`make bench-inference`: our model server beside a hello-world, what one would write first,
-`mlflow models serve` and MLServer.
+`mlflow models serve` and MLServer; or, by --beside, the same server of another checkout.
 
 The peers are installed into environments of their own, in the cache. All serve the same forest of
 100 trees. Writes build/bench-inference.json.
@@ -8,11 +8,14 @@ The peers are installed into environments of their own, in the cache. All serve 
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from scripts.cluster import debian
+from tests.bench.inference.beside import beside
 from tests.bench.inference.parts import PARTS, Bench
 from tests.bench.inference.peers import ENVIRONMENTS, environment, models, peers
 from tests.bench.traffic_figures import Figure, keep, print_table
@@ -32,6 +35,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rounds", type=int, default=3, help="runs of each server, in turns; one more warms up"
     )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="PATH",
+        help="another checkout with a .venv: its server beside this one, instead of all parts",
+    )
     wanted = parser.parse_args()
     if unknown := set(wanted.only.split(",")) - PARTS.keys():
         parser.error(
@@ -43,7 +52,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     wanted = arguments()
     debian.install({"wrk": "wrk"})
-    for name in ENVIRONMENTS:
+    for name in ENVIRONMENTS if wanted.beside is None else ():
         say(f"Environment of {name}", style="dim")
         environment(name)
     everything: list[Figure] = []
@@ -58,9 +67,14 @@ def main() -> int:
             wanted.rounds,
             lambda text: say(text, style="dim", markup=False),
         )
-        for name in wanted.only.split(","):
-            say(f"{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}")
-            for figure in PARTS[name](bench):
+        parts: Mapping[str, Callable[[Bench], Iterable[Figure]]] = (
+            {name: PARTS[name] for name in wanted.only.split(",")}
+            if wanted.beside is None
+            else {"beside": partial(beside, other=wanted.beside.resolve())}
+        )
+        for name, part in parts.items():
+            say(f"{name}: {((beside if wanted.beside else part).__doc__ or '').splitlines()[0]}")
+            for figure in part(bench):
                 everything.append(figure)
                 keep(TARGET, [figure])
                 say(

@@ -17,8 +17,8 @@ from rollout_inference.settings import Settings
 from rollout_model import estimator
 from rollout_model.artifact import verify
 from rollout_model.parity import ties
-from rollout_model.proof_rows import trial_points
 from rollout_model.signature import frame
+from rollout_model.trial_rows import trial_rows
 from scripts.cluster.paths import REPOSITORY
 from tests.bench.inference.measure import Load, Server, answer, free_port, ratio, wrk
 from tests.bench.inference.peers import ROW, Models, Peer, ours
@@ -179,7 +179,7 @@ def equality(bench: Bench) -> list[Figure]:
         load_folder(bench.made.folder, settings),
     )
     rows = differ = tied = 0
-    for some in trial_points(forest, artifact.signature, artifact.example, seed=7, count=ROWS):
+    for some in trial_rows(forest, artifact.signature, artifact.example, seed=7, count=ROWS):
         chances = forest.predict_proba(frame(artifact.signature, some))
         other = np.array(model.runtime.run(some).labels) != forest.classes_[chances.argmax(axis=1)]
         tie = ties(chances)

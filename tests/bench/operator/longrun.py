@@ -105,13 +105,12 @@ async def _size(operator: OperatorProcess) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class Idle:
-    """What a minute costs in which nothing happens; requests: every one, watches that were begun
-    anew included.
-    """
+    """What a minute costs in which nothing happens."""
 
     rollouts: int
     seconds: float
     requests: int
+    """Every one, watches that were begun anew included."""
     queries: int
     cpu: float
 

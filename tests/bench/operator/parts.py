@@ -16,21 +16,24 @@ from tests.support.operator_process import OperatorProcess
 
 @dataclass(frozen=True)
 class Bench:
-    """What is asked for.
-
-    rollouts: of each wave; full: of each wave in full mode; interval and hold: seconds between
-    looks, and at each weight; finished: rollouts that a new process meets; soaked and ticks:
-    rollouts of the soak, and looks that it lasts; idle: seconds.
-    """
+    """What is asked for."""
 
     rollouts: list[int]
+    """Rollouts of each wave."""
     full: list[int]
+    """Rollouts of each wave in full mode."""
     interval: int
+    """Seconds between two looks at the metrics."""
     hold: int
+    """Seconds at each weight."""
     finished: int
+    """Rollouts that a new process meets."""
     soaked: int
+    """Rollouts of the soak."""
     ticks: int
+    """Looks that the soak lasts."""
     idle: float
+    """Seconds in which nothing happens."""
     say: Say
 
     @property

@@ -40,9 +40,7 @@ POLICY = {
 
 @dataclass(frozen=True)
 class Request:
-    """One request of the operator; began and ended: Unix times by the API server's clock; body and
-    answer: where they are recorded.
-    """
+    """One request of the operator."""
 
     verb: str
     resource: str
@@ -50,8 +48,10 @@ class Request:
     name: str
     code: int
     began: float
+    """Unix time by the API server's clock, as `ended`."""
     ended: float
     body: Any
+    """Where it is recorded, as `answer`; else None."""
     answer: Any
 
 

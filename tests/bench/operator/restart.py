@@ -29,18 +29,19 @@ PATIENCE = 300.0
 
 @dataclass(frozen=True)
 class Restart:
-    """seen and decided: seconds from the start of the process; requests: all that it made until
-    then, watches aside.
-    """
+    """What a new process took."""
 
     rollouts: int
     objects: int
     seen: float
+    """Seconds from the start until it had been told of all rollouts."""
     decided: float
+    """Seconds from the start until its first decision."""
     cpu: float
     peak: float
     settled: float
     requests: int
+    """All that it made until it was quiet, watches aside."""
 
 
 async def finished(stage: Stage, count: int, pace: Pace, with_objects: bool) -> int:

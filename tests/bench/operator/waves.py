@@ -28,10 +28,12 @@ FAIL_EVERY = 10
 
 @dataclass(frozen=True)
 class Pace:
-    """interval: seconds between two looks at the metrics; hold: seconds at each weight."""
+    """How quick rollouts are."""
 
     interval: int
+    """Seconds between two looks at the metrics."""
     hold: int
+    """Seconds at each weight."""
 
     @property
     def tick(self) -> float:
@@ -67,20 +69,20 @@ def spec(name: str, version: int, pace: Pace, model: str = "bench", **more: Obje
 
 @dataclass(frozen=True)
 class Wave:
-    """What came out. requests: all of the operator until nothing was left to do; to_promoted: those
-    until the verdict was carried out.
-
-    seconds: from asking until the last verdict; cpu: of the operator and of the API server with
-    etcd, seconds until all was at rest.
-    """
+    """What came out."""
 
     rollouts: int
     requests: Counter[str]
+    """All of the operator until nothing was left to do."""
     to_promoted: Counter[str]
+    """Requests until the verdict was carried out."""
     promoted: int
     seconds: float
+    """From asking until the last verdict."""
     operator_cpu: float
+    """CPU seconds until all was at rest."""
     server_cpu: float
+    """CPU seconds of the API server with etcd until all was at rest."""
     queries: int
     ticks: int
     wrong: Sequence[str]

@@ -8,8 +8,8 @@ from rich.console import Console, RenderableType
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.api.snapshot import Pod, Snapshot
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Status
-from tests.unit.engine.builders import at, spec
+from rollout_operator.domain.api.status import GateStatus, Measurement, Status
+from tests.unit.engine.builders import at, revision, spec
 
 
 def rollout(
@@ -32,10 +32,8 @@ def rollout(
     )
 
 
-def look(of: Rollout, now: float, **changes: Any) -> Snapshot:
-    """A look at it, `now` seconds after the start of the story; what is shown of accuracy begins a
-    minute before.
-    """
+def snapshot(of: Rollout, now: float, **changes: Any) -> Snapshot:
+    """It `now` seconds after the start of the story; accuracy is shown from a minute before."""
     values: dict[str, Any] = {"rollout": of, "now": at(now), "since": at(now - 60)}
     return Snapshot(**(values | changes))
 
@@ -53,3 +51,17 @@ def printed(what: RenderableType, width: int = 80, colour: bool = False) -> str:
         file=out, width=width, color_system=system, force_terminal=colour, highlight=False
     ).print(what)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def gate(**changes: Any) -> GateStatus:
+    values: dict[str, Any] = {
+        "metric": "accuracy",
+        "value": 0.8889,
+        "threshold": 0.7,
+        "samples": 45,
+        "measurement": Measurement.PASS,
+        "message": "accuracy: said",
+        "at": at(2),
+        "revision": revision(2).revision,
+    }
+    return GateStatus(**(values | changes))

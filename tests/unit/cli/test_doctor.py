@@ -12,10 +12,9 @@ import pytest
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
-from rollout_cli.doctor.finding import Level, guarded
-from rollout_cli.doctor.metrics import clock, series
-from rollout_cli.doctor.rollouts import rollout as of_rollout
-from rollout_cli.doctor.rollouts import router
+from rollout_cli.doctor.check_result import Level, guarded
+from rollout_cli.doctor.metrics import check_prometheus, check_series
+from rollout_cli.doctor.rollouts import check_rollout, check_router
 from rollout_cli.exit_codes import Absent, Refused
 from rollout_operator.domain.api.status import Phase, Unrouted
 from tests.unit.cli.builders import rollout
@@ -126,7 +125,7 @@ SERIES: dict[str, tuple[Prometheus, Level, str, str]] = {
 @pytest.mark.parametrize(("source", "level", "part", "todo"), SERIES.values(), ids=SERIES.keys())
 def test_series(source: Prometheus, level: Level, part: str, todo: str) -> None:
     of = spec("models:/iris/1", analysis__gates=[{"metric": "accuracy", "min": 0.7}])
-    found = list(series(source, rollout(PROMOTED, of)))
+    found = list(check_series(source, rollout(PROMOTED, of)))
     assert any(f.level is level and part in f.found and todo in f.todo for f in found), found
 
 
@@ -139,7 +138,9 @@ def test_series(source: Prometheus, level: Level, part: str, todo: str) -> None:
 )
 def test_clock(ahead: float, levels: list[Level]) -> None:
     now = datetime.now(UTC).timestamp()
-    assert [f.level for f in clock(prometheus({"vector(time())": vector(now + ahead)}))] == levels
+    assert [
+        f.level for f in check_prometheus(prometheus({"vector(time())": vector(now + ahead)}))
+    ] == levels
 
 
 CLASSES = "/apis/networking.k8s.io/v1/ingressclasses"
@@ -188,7 +189,7 @@ ROUTERS: dict[str, tuple[dict[str, list[dict[str, Any]]], dict[str, Any], Level,
 def test_router(
     lists: dict[str, list[dict[str, Any]]], changes: dict[str, Any], level: Level, part: str
 ) -> None:
-    (found,) = router(
+    (found,) = check_router(
         cast("KubeApi", Scripted(lists)), rollout(PROMOTED, spec("models:/iris/1", **changes))
     )
     assert (found.level, part in found.found) == (level, True), found
@@ -223,9 +224,9 @@ ROLLOUTS: dict[str, tuple[Rollout, Level, str]] = {
 }
 
 
-@pytest.mark.parametrize(("one", "level", "part"), ROLLOUTS.values(), ids=ROLLOUTS.keys())
-def test_rollout(one: Rollout, level: Level, part: str) -> None:
-    (found,) = of_rollout(one, at(60))
+@pytest.mark.parametrize(("of", "level", "part"), ROLLOUTS.values(), ids=ROLLOUTS.keys())
+def test_rollout(of: Rollout, level: Level, part: str) -> None:
+    (found,) = check_rollout(of, at(60))
     assert (found.level, part in found.found) == (level, True), found
 
 
@@ -236,17 +237,17 @@ def test_a_promoted_rollout_without_its_route_is_told_by_the_reason_of_its_condi
     accepted: bool, reason: str
 ) -> None:
     lacks = Unrouted(since=at(1), accepted=accepted, message="It leads elsewhere.")
-    (found,) = of_rollout(rollout(PROMOTED.model_copy(update={"unrouted": lacks})), at(60))
+    (found,) = check_rollout(rollout(PROMOTED.model_copy(update={"unrouted": lacks})), at(60))
     assert found.todo.endswith(f" {reason}"), found
 
 
 def test_a_foreign_route_on_the_host_is_told_beside_the_phase() -> None:
-    well, scaled = of_rollout(
+    well, scaled = check_rollout(
         rollout(PROMOTED.model_copy(update={"scaled": "kubectl scales Deployment iris-1"})), at(60)
     )
     assert (well.level, scaled.level) == (Level.GOOD, Level.WARNING)
     assert "kubectl scales" in scaled.found
-    well, shared = of_rollout(
+    well, shared = check_rollout(
         rollout(PROMOTED.model_copy(update={"shared": "Ingress web/shop: no ModelRollout's"})),
         at(60),
     )

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from rollout_cli.report.attempt_record import Evidence, Ranges, Told
+from rollout_cli.report.attempt_record import AttemptRecord, KubeEvent, TimeSeries
 from rollout_cli.report.html_page import html
 from rollout_cli.report.svg_plots import bands
 from rollout_operator.domain.api.status import Attempt, Phase, Verdict
-from tests.unit.cli.builders import rollout
-from tests.unit.cli.test_picture import gate
+from tests.unit.cli.builders import gate, rollout
 from tests.unit.engine.builders import at, on_trial, revision, spec
 
 STABLE, CANDIDATE = revision(1).revision, revision(2).revision
@@ -22,7 +21,7 @@ def line(value: float) -> list[tuple[float, float]]:
     return [(START + n, value) for n in range(0, 60, 2)]
 
 
-RANGES = Ranges(
+RANGES = TimeSeries(
     accuracy={STABLE: line(0.7556), CANDIDATE: line(0.8889)},
     errors={CANDIDATE: [(START, float("nan")), *line(0.001)]},
     p95={CANDIDATE: line(0.03)},
@@ -36,7 +35,7 @@ RANGES = Ranges(
 )
 
 
-def evidence(**changes: Any) -> Evidence:
+def record(**changes: Any) -> AttemptRecord:
     ended = {
         "verdict": Verdict.PROMOTED,
         "reason": "GatesPassed",
@@ -66,14 +65,14 @@ def evidence(**changes: Any) -> Evidence:
         "started": at(0),
         "ended": at(40),
         "gates": (gate(),),
-        "events": (Told(at(4), False, "Measuring", "Step 1 of 2."),),
-        "ranges": RANGES,
+        "events": (KubeEvent(at(4), False, "Measuring", "Step 1 of 2."),),
+        "series": RANGES,
     }
-    return Evidence(**(values | changes))
+    return AttemptRecord(**(values | changes))
 
 
 def test_it_says_everything_and_needs_nothing_else() -> None:
-    text = html(evidence(), "Prometheus (here)")
+    text = html(record(), "Prometheus (here)")
     for part in (
         "promoted",
         "models:/iris/2",
@@ -95,7 +94,7 @@ def test_it_says_everything_and_needs_nothing_else() -> None:
 
 def test_what_others_wrote_is_shown_and_not_run() -> None:
     bad = "<script>alert(1)</script>"
-    text = html(evidence(message=bad, events=(Told(at(4), True, "GateFailed", bad),)))
+    text = html(record(message=bad, events=(KubeEvent(at(4), True, "GateFailed", bad),)))
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(1)") == 2
 
@@ -105,10 +104,10 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "rolled back": ({"verdict": Verdict.ROLLED_BACK}, "rolled back"),
     "a first deploy": ({"stable": None}, "nothing: the first deploy"),
     "no Prometheus": (
-        {"ranges": Ranges(), "trouble": "Prometheus did not answer."},
+        {"series": TimeSeries(), "trouble": "Prometheus did not answer."},
         "No plots: Prometheus did not answer.",
     ),
-    "an empty Prometheus": ({"ranges": Ranges()}, "no samples"),
+    "an empty Prometheus": ({"series": TimeSeries()}, "no samples"),
     "Events that are gone": ({"events": ()}, "Kubernetes keeps Events for an hour"),
     "an earlier attempt": ({"gates": ()}, "keeps the measurements of the last attempt only"),
 }
@@ -116,14 +115,14 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("changes", "part"), OTHER.values(), ids=OTHER.keys())
 def test_other_states(changes: dict[str, Any], part: str) -> None:
-    assert part in html(evidence(**changes))
+    assert part in html(record(**changes))
 
 
 def test_the_same_evidence_gives_the_same_file() -> None:
-    assert html(evidence()) == html(evidence())
+    assert html(record()) == html(record())
 
 
 def test_phases_become_bands() -> None:
-    found = [(name, begin - START, end - START) for name, begin, end in bands(evidence())]
-    assert found == [("Starting", 0, 4), ("Trial", 4, 40)]
-    assert bands(replace(evidence(), ranges=Ranges())) == []
+    parts = [(name, begin - START, end - START) for name, begin, end in bands(record())]
+    assert parts == [("Starting", 0, 4), ("Trial", 4, 40)]
+    assert bands(replace(record(), series=TimeSeries())) == []

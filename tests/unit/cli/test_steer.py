@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout_cli.api.commands_patch import Verb, order, reverted_by
+from rollout_cli.api.commands_patch import Verb, command_patch, reverted_by
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.status import Phase, Status
@@ -28,7 +28,7 @@ DONE: dict[str, tuple[Verb, Status]] = {
 
 @pytest.mark.parametrize(("verb", "status"), DONE.values(), ids=DONE.keys())
 def test_the_engine_does_what_is_written(verb: Verb, status: Status) -> None:
-    written = order(verb, rollout(status)).patch["metadata"]["annotations"]
+    written = command_patch(verb, rollout(status)).patch["metadata"]["annotations"]
     assert written == {f"{GROUP}/{verb}": "2"}
     seen = observed(
         5,
@@ -77,22 +77,22 @@ def test_refused_with_what_can_be_done(
     verb: Verb, status: Status, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(Refused, match=sentence):
-        order(verb, rollout(status, spec("models:/iris/2", **changes)))
+        command_patch(verb, rollout(status, spec("models:/iris/2", **changes)))
 
 
 @pytest.mark.parametrize(
     ("verb", "before", "after"), [(Verb.PAUSE, False, True), (Verb.RESUME, True, False)]
 )
 def test_pausing_writes_the_users_field(verb: Verb, before: bool, after: bool) -> None:
-    assert order(
+    assert command_patch(
         verb, rollout(on_trial(paused_since=at(1)), spec("models:/iris/2", paused=before))
     ).patch == {"spec": {"paused": after}}
 
 
 def test_forgetting_evidence_goes_with_the_retry() -> None:
-    written = order(Verb.RETRY, rollout(ROLLED_BACK), forget_evidence=True).patch["metadata"][
-        "annotations"
-    ]
+    written = command_patch(Verb.RETRY, rollout(ROLLED_BACK), forget_evidence=True).patch[
+        "metadata"
+    ]["annotations"]
     assert written == {f"{GROUP}/retry": "2", f"{GROUP}/forget-evidence": "2"}
 
 

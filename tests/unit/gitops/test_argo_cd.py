@@ -12,8 +12,7 @@ import yaml
 from lupa import lua51
 
 from gitops.build import ACTIONS, KIND, configmap
-from rollout_operator.domain.api.conditions import conditions
-from rollout_operator.domain.api.status import Phase, Reason, Shortage, Status, Unrouted
+from rollout_operator.domain.api.status import Phase, Reason, Status
 from rollout_operator.domain.machine.decide import decide
 from tests.unit.engine.builders import (
     accuracy,
@@ -25,9 +24,10 @@ from tests.unit.engine.builders import (
     revision,
     spec,
 )
+from tests.unit.gitops.lacking import LACKING, V1, rollout
 
 LUA = Path(__file__).parents[3] / "gitops" / "argo-cd"
-V1, V2 = revision(1), revision(2)
+V2 = revision(2)
 
 
 def run(script: str, obj: dict[str, Any]) -> Any:
@@ -52,62 +52,6 @@ def plain(value: Any) -> Any:
     )
 
 
-def rollout(status: Status | None, generation: int = 1, **spec: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "metadata": {"name": "iris", "generation": generation},
-        "spec": {"modelUri": "models:/iris/2", **spec},
-    }
-    if status is not None:
-        stamped = status.model_copy(update={"observed_generation": 1})
-        found["status"] = stamped.model_copy(
-            update={"conditions": conditions(stamped, at(1))}
-        ).to_api()
-    return found
-
-
-def promoted(**lacks: object) -> Status:
-    """Promoted, and something lacks."""
-    return Status(
-        phase=Phase.PROMOTED, stable=V1, reason=Reason.GATES_PASSED, message="good"
-    ).model_copy(update=lacks)
-
-
-def shortage(stalled: bool) -> Shortage:
-    return Shortage(
-        ready=1,
-        wanted=3,
-        since=at(0),
-        stalled=stalled,
-        message="1 of 3 pods is Ready. exceeded quota",
-    )
-
-
-def unrouted(stalled: bool) -> Unrouted:
-    return Unrouted(
-        since=at(0), stalled=stalled, message="The HTTPRoute is not accepted: no such Gateway."
-    )
-
-
-LACKING = {
-    "promoted, and pods lack": (rollout(promoted(shortage=shortage(False))), False),
-    "promoted, and pods lack for too long": (rollout(promoted(shortage=shortage(True))), True),
-    "promoted, and its route is not accepted": (rollout(promoted(unrouted=unrouted(False))), False),
-    "promoted, and its route is not accepted for too long": (
-        rollout(promoted(unrouted=unrouted(True))),
-        True,
-    ),
-    "promoted, and pods lack for too long, and its route a moment": (
-        rollout(promoted(shortage=shortage(True), unrouted=unrouted(False))),
-        True,
-    ),
-    "promoted, and an object is refused": (
-        rollout(promoted(api_rejection="The API server refused Ingress iris: denied.")),
-        True,
-    ),
-}
-"""What is promoted and not Ready, and whether that is for too long: what Argo CD, Flux and kstatus
-each have words of their own for.
-"""
 HEALTH = {
     "nobody has seen it": (rollout(None), "Progressing"),
     "as the CRD's default has it": (

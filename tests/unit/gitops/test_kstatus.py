@@ -10,7 +10,7 @@ import pytest
 
 from rollout_operator.domain.api.status import Phase, Status
 from tests.unit.engine.builders import on_trial, revision
-from tests.unit.gitops.test_argo_cd import LACKING, rollout
+from tests.unit.gitops.lacking import LACKING, rollout
 
 V1 = revision(1)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from rollout_inference.loading.loader import LoadedModel
-from rollout_inference.server.connection_limits import MOST_HEADERS
+from rollout_inference.server.fast_path import MOST_HEADERS
 from rollout_inference.settings import Settings
 from tests.unit.inference.serving import serving
 

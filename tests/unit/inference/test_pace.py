@@ -20,7 +20,8 @@ from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.pace import measured
 from rollout_inference.settings import Settings
 from rollout_inference.state import BUDGET, Pace
-from rollout_model.runtimes import Outcome, Runtime
+from rollout_model.outcome import Outcome
+from rollout_model.runtimes import Runtime
 from rollout_model.signature import Rows
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]

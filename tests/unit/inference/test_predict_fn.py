@@ -19,9 +19,9 @@ from rollout_inference.loading.loader import load_folder
 from rollout_model import onnx_bundle
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
-from rollout_model.onnx_conversion import carry
+from rollout_model.onnx_conversion import add_bundle
 from tests.unit.inference.conftest import Save
-from tests.unit.inference.test_conversion import IRIS, NAMES, SMALL
+from tests.unit.inference.datasets import IRIS, NAMES, SMALL
 
 ROWS = IRIS.data.to_numpy()
 
@@ -82,11 +82,11 @@ def test_a_conversion_of_labels_is_not_taken_for_probabilities(save: Save) -> No
     """As if MLmodel was changed after the conversion was made."""
     folder, settings = logged(save, RandomForestClassifier(**SMALL), "predict")
     estimator = RandomForestClassifier(**SMALL).fit(ROWS, NAMES[IRIS.target])
-    assert carry(estimator, folder).runtime == "onnx"
+    assert add_bundle(estimator, folder).runtime == "onnx"
     described = yaml.safe_load((folder / "MLmodel").read_text())
     described["flavors"]["python_function"]["predict_fn"] = "predict_proba"
     (folder / "MLmodel").write_text(yaml.safe_dump(described))
     with pytest.raises(
-        onnx_bundle.NotCarried, match="answers predict, and MLmodel asks for predict_proba"
+        onnx_bundle.NoBundle, match="answers predict, and MLmodel asks for predict_proba"
     ):
         onnx_bundle.read(verify(folder, settings.load_policy))

@@ -73,7 +73,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from rollout_model import onnx_conversion, proof_rows
 from rollout_model.artifact import Artifact
-from rollout_model.parity import disagreement
+from rollout_model.parity import mismatch
 from rollout_model.runtimes import OnnxRuntime
 from rollout_model.serving_plan import Plan
 from rollout_model.signature import Rows, Signature
@@ -415,11 +415,11 @@ def compared(estimator: Any, data: Data, count: int, known: bool) -> Outcome:
         plan, content = onnx_conversion.plan(
             estimator, artifact(data.rows[:2]), data.rows if known else None
         )
-        if plan.shape is None:
+        if plan.onnx_input is None:
             return Outcome(plan, 0, 0, "")
         shown = proof_rows.proof(estimator, artifact(data.fresh), data.rows, seed=11, count=count)
-        said = OnnxRuntime(content, plan.shape).answers(shown.points)
-        differs = disagreement(plan.task, shown, said)
+        said = OnnxRuntime(content, plan.onnx_input).answers(shown.points)
+        differs = mismatch(plan.task, shown, said)
     return Outcome(
         plan,
         len(shown.points),

@@ -4,23 +4,17 @@ for that nobody exports.
 
 import json
 import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import REGISTRY
 
 from rollout_bridge.metrics import WEBHOOKS as _WEBHOOKS  # noqa: F401 - registers what the bridge exports
-from rollout_inference.feedback.ledger import Window
-from rollout_inference.metrics import Measured
+from tests.unit.monitoring.rules import ALL, ROOT, sources
 
-ROOT = Path(__file__).parents[3]
-RULES = yaml.safe_load((ROOT / "monitoring" / "rules.yaml").read_text())
 TESTS = yaml.safe_load((ROOT / "monitoring" / "rules.test.yaml").read_text())
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "monitoring" / "dashboard.json").read_text())
-ALL = [rule for group in RULES["groups"] for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in ALL if "alert" in rule}
 RECORDED = {rule["record"] for rule in ALL if "record" in rule}
 
@@ -75,27 +69,6 @@ def test_only_series_that_exist_are_asked_for(place: str, expression: str) -> No
     names = set(re.findall(r"\b(?:ml|modelrollout|namespace_revision)[a-z0-9_:]+", expression))
     assert names
     assert names <= exported() | RECORDED, place
-
-
-def sources() -> set[str]:
-    """Every value of `source` that the model server exports: what the trainer measured, then
-    labels.
-    """
-    registry = CollectorRegistry()
-    measured = Measured(
-        "ml_model_accuracy", "Share of right answers", ("iris", "1", "abc"), Window(10, 1), registry
-    )
-    found: set[str] = set()
-    shows: tuple[Callable[[], object], ...] = (
-        lambda: measured.trained(0.9, 30),
-        lambda: measured.add(1.0),
-    )
-    for show in shows:
-        show()
-        found |= {
-            sample.labels["source"] for metric in registry.collect() for sample in metric.samples
-        }
-    return found
 
 
 WRITTEN = [

@@ -20,7 +20,7 @@ from rollout_operator import errors, metrics
 from rollout_operator.domain.api.spec import EvidenceKind, Metric
 from rollout_operator.domain.api.status import Phase, Reason, Verdict
 from rollout_operator.domain.observed import Resolution
-from tests.unit.monitoring.test_files import ALL, ROOT, sources
+from tests.unit.monitoring.rules import ALL, ROOT, sources
 
 SCRAPED = frozenset({"namespace", "pod", "job", "instance", "service", "container", "node"})
 """What Prometheus adds to every series."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from rollout_inference.api.endpoint import Call, Reply, Speaks, decoded
+from rollout_inference.api.protocol import Protocol, Request, Response, parse_json
 from rollout_inference.feedback.ledger import absolute_error, correct
 from rollout_model.errors import BadInput, Refused
 
@@ -34,7 +34,7 @@ def _is_label(one: Any) -> bool:
     )
 
 
-class Labels(Speaks):
+class Feedback(Protocol):
     """One label, or a list of them: each is counted or refused by itself, but of a list with an
     entry in another form, none is counted.
     """
@@ -47,38 +47,40 @@ class Labels(Speaks):
         and wholly.
         """
 
-    def read(self, call: Call) -> Reply:
+    def decode(self, request: Request) -> Response:
         """`{"outcome": "correct"}` for one label; for a list, `{"results": [...]}` with an outcome
         or an error for each.
         """
-        asked = decoded(call.body)
+        asked = parse_json(request.body)
         for number, one in enumerate(asked if isinstance(asked, list) else [asked]):
             if not _is_label(one):
-                call.state.metrics.refused(REASONS[422])
+                request.state.metrics.refused(REASONS[422])
                 which = f"entry {number}: " if isinstance(asked, list) else ""
                 raise BadInput(
                     f'{which}send {{"id": "<the prediction\'s id>", "label": <the right answer>}}'
                 )
         if not isinstance(asked, list):
-            return Reply(msgspec.json.encode(self._entered(call, asked)))
+            return Response(msgspec.json.encode(self._entered(request, asked)))
         if not 0 < len(asked) <= MOST:
             raise BadInput(f"send from 1 to {MOST} labels in one request")
-        return Reply(msgspec.json.encode({"results": [self._tried(call, one) for one in asked]}))
+        return Response(
+            msgspec.json.encode({"results": [self._tried(request, one) for one in asked]})
+        )
 
-    def _tried(self, call: Call, one: dict[str, Any]) -> dict[str, Any]:
+    def _tried(self, request: Request, one: dict[str, Any]) -> dict[str, Any]:
         try:
-            return self._entered(call, one)
+            return self._entered(request, one)
         except Refused as refused:
             return {"status": refused.status, "error": str(refused)}
 
-    def _entered(self, call: Call, one: dict[str, Any]) -> dict[str, Any]:
-        metrics = call.state.metrics
+    def _entered(self, request: Request, one: dict[str, Any]) -> dict[str, Any]:
+        metrics = request.state.metrics
         try:
-            prediction = call.state.signer.read(one["id"])
+            prediction = request.state.signer.read(one["id"])
             error = absolute_error(prediction, one["label"]) if prediction.numeric else None
             right = correct(prediction, one["label"]) if error is None else None
             with self._one:
-                call.state.ledger.enter(prediction, time.time())
+                request.state.ledger.enter(prediction, time.time())
                 if error is not None:
                     metrics.off_by(prediction, error)
                 else:

@@ -9,9 +9,16 @@ from typing import Any
 
 import msgspec
 
-from rollout_inference.api.endpoint import TEXT, Call, Question, Reply, Speaks, decoded
+from rollout_inference.api.protocol import (
+    TEXT,
+    Decoded,
+    Protocol,
+    Request,
+    Response,
+    parse_json,
+)
 from rollout_model.errors import BadInput, Refused
-from rollout_model.runtimes import Outcome
+from rollout_model.outcome import Outcome
 from rollout_model.signature import Rows
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -37,50 +44,49 @@ class _Quick(msgspec.Struct):
 _QUICK = msgspec.json.Decoder(_Quick)
 
 
-def _written(outcome: Outcome, ids: list[str]) -> Reply:
-    return Reply(
-        msgspec.json.encode({"predictions": outcome.labels, "prediction_ids": ids}), rows=len(ids)
-    )
-
-
-class Mlflow(Speaks):
+class Mlflow(Protocol):
     """What `mlflow models serve` answers, and the ids for labels beside it."""
 
-    def read(self, call: Call) -> Question | Reply:
-        """`{"predictions": [...]}`; other content types than JSON and CSV are 415, as text."""
+    def decode(self, request: Request) -> Decoded | Response:
+        """Other content types than JSON and CSV are 415, as text."""
         kind, *parameters = [
             part.strip().lower()
-            for part in (call.header(b"content-type") or b"application/json").split(b";")
+            for part in (request.header(b"content-type") or b"application/json").split(b";")
         ]
         if any(p.replace(b'"', b"") != b"charset=utf-8" for p in parameters if p):
-            return Reply(
+            return Response(
                 b"The scoring server only supports UTF-8 and no other content type parameters",
                 415,
                 TEXT,
             )
         if kind == b"application/json":
-            rows = self._quick(call)
-            rows = self._rows(call) if rows is None else rows
+            rows = self._quick(request)
+            rows = self._rows(request) if rows is None else rows
         elif kind == b"text/csv":
-            rows = self._csv(call)
+            rows = self._csv(request)
         else:
             said = kind.decode("latin-1")[:100]
             text = (
                 "This predictor only supports the following content types: Types: ['text/csv',"
                 f" 'application/json']. Got '{said}'."
             )
-            return Reply(text.encode(), 415, TEXT)
-        return Question(rows, _written)
+            return Response(text.encode(), 415, TEXT)
+        return Decoded(request, rows)
 
-    def problem(self, status: int, sentence: str) -> Reply:
+    def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:  # noqa: ARG002
+        """`{"predictions": [...]}`, and the ids."""
+        said = {"predictions": outcome.labels, "prediction_ids": ids}
+        return Response(msgspec.json.encode(said), rows=len(ids))
+
+    def problem(self, status: int, sentence: str) -> Response:
         """MLflow's clients know one code for every mistake in the input."""
         said = {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": sentence}
-        return Reply(msgspec.json.encode(said), 400 if status == 422 else status)
+        return Response(msgspec.json.encode(said), 400 if status == 422 else status)
 
-    def _quick(self, call: Call) -> Rows | None:
-        signature, most = call.model.signature, call.state.settings.max_rows
+    def _quick(self, request: Request) -> Rows | None:
+        signature, most = request.model.signature, request.state.settings.max_rows
         try:
-            said = _QUICK.decode(call.body)
+            said = _QUICK.decode(request.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         split = said.dataframe_split
@@ -97,9 +103,9 @@ class Mlflow(Speaks):
             return None
         return signature.matrix(split.data, most)
 
-    def _rows(self, call: Call) -> Rows:
-        signature, most = call.model.signature, call.state.settings.max_rows
-        asked = decoded(call.body)
+    def _rows(self, request: Request) -> Rows:
+        signature, most = request.model.signature, request.state.settings.max_rows
+        asked = parse_json(request.body)
         given = [name for name in FORMATS if isinstance(asked, dict) and name in asked]
         if len(given) != 1:
             got = (
@@ -114,21 +120,21 @@ class Mlflow(Speaks):
         value = asked[given[0]]
         match given[0]:
             case "dataframe_split":
-                return self._split(call, value)
+                return self._split(request, value)
             case "inputs" if isinstance(value, dict):
                 return signature.columns(value, most)
             case _:
-                return signature.rows(self._known(call, value), most, given[0])
+                return signature.rows(self._known(request, value), most, given[0])
 
-    def _split(self, call: Call, value: Any) -> Rows:
-        signature, most = call.model.signature, call.state.settings.max_rows
+    def _split(self, request: Request, value: Any) -> Rows:
+        signature, most = request.model.signature, request.state.settings.max_rows
         if not isinstance(value, dict) or not isinstance(value.get("data"), list):
             raise BadInput('dataframe_split must be an object with "columns" and "data"')
         columns = value.get("columns")
         if columns is None or not signature.named:
             return signature.rows(value["data"], most, "dataframe_split")
         return signature.rows(
-            self._known(call, self._records(columns, value["data"])), most, "dataframe_split"
+            self._known(request, self._records(columns, value["data"])), most, "dataframe_split"
         )
 
     def _records(self, columns: Any, data: Sequence[Any]) -> list[Any]:
@@ -142,9 +148,9 @@ class Mlflow(Speaks):
                 )
         return [dict(zip(names, row, strict=True)) for row in data]
 
-    def _known(self, call: Call, rows: Any) -> Any:
+    def _known(self, request: Request, rows: Any) -> Any:
         """Rows without the columns that the model does not take: MLflow drops them."""
-        names = set(call.model.signature.names)
+        names = set(request.model.signature.names)
         if not isinstance(rows, list):
             return rows
         return [
@@ -152,12 +158,12 @@ class Mlflow(Speaks):
             for row in rows
         ]
 
-    def _csv(self, call: Call) -> Rows:
+    def _csv(self, request: Request) -> Rows:
         """A header line, and a line of numbers for each row."""
-        signature, most = call.model.signature, call.state.settings.max_rows
+        signature, most = request.model.signature, request.state.settings.max_rows
         try:
             lines = list(
-                csv.reader(io.StringIO(call.body.decode("utf-8-sig"), newline=""), strict=True)
+                csv.reader(io.StringIO(request.body.decode("utf-8-sig"), newline=""), strict=True)
             )
         except (UnicodeDecodeError, csv.Error) as failure:
             raise Refused(f"the body is no CSV in UTF-8: {failure}") from failure
@@ -167,7 +173,7 @@ class Mlflow(Speaks):
         if not signature.named:
             return signature.rows([self._numbers(line) for line in lines[1:]], most, "the CSV")
         # Columns are chosen before cells are read: what the model does not take may hold anything.
-        chosen = self._known(call, self._records(lines[0], lines[1:]))
+        chosen = self._known(request, self._records(lines[0], lines[1:]))
         data = [dict(zip(row, self._numbers(row.values()), strict=True)) for row in chosen]
         return signature.rows(data, most, "the CSV")
 

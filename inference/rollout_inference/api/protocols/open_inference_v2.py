@@ -7,17 +7,16 @@ github.com/triton-inference-server/server, extension_binary_data.md.
 
 import struct
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from rollout_inference.api.endpoint import Call, Question, Reply, Speaks, unmarked
+from rollout_inference.api.protocol import Decoded, Protocol, Request, Response, without_bom
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 from rollout_model.errors import Refused
-from rollout_model.runtimes import Outcome
+from rollout_model.outcome import Outcome
 from rollout_model.signature import Rows, Signature
 
 NUMBERS = {
@@ -41,19 +40,21 @@ class _Tensor(msgspec.Struct):
     parameters: dict[str, Any] | None = None
 
 
-class _Wanted(msgspec.Struct):
+class _Output(msgspec.Struct):
     name: str
     parameters: dict[str, Any] | None = None
 
 
-class _Request(msgspec.Struct):
+class _Infer(msgspec.Struct):
+    """The JSON of a request."""
+
     inputs: list[_Tensor]
     id: str | None = None
-    outputs: list[_Wanted] | None = None
+    outputs: list[_Output] | None = None
     parameters: dict[str, Any] | None = None
 
 
-_REQUEST = msgspec.json.Decoder(_Request)
+_INFER = msgspec.json.Decoder(_Infer)
 
 
 @dataclass(slots=True)
@@ -64,37 +65,40 @@ class _Sent:
     binary: list[bytes] = field(default_factory=list)
 
 
-class OpenInference(Speaks):
+class OpenInference(Protocol):
     """/v2/models/<name>/infer."""
 
-    def read(self, call: Call) -> Question:
-        """The outputs that were asked for, else predictions and their ids."""
-        head, tail = self._parts(call)
+    def decode(self, request: Request) -> Decoded:
+        """The rows of all tensors; `wanted` names the outputs, by default predictions and their
+        ids.
+        """
+        head, tail = self._parts(request)
         try:
-            asked = _REQUEST.decode(head)
+            asked = _INFER.decode(head)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as failure:
             raise Refused(f"the body is no inference request: {failure}") from failure
-        rows = self._rows(call, asked, tail)
-        wanted = asked.outputs or [_Wanted(LABEL), _Wanted(IDENTITY)]
-        offered = outputs(call.model)
-        for one in wanted:
-            if one.name not in offered:
-                raise Refused(f"there is no output {one.name!r}: ask for {', '.join(offered)}")
-        return Question(rows, partial(self._written, call, asked, wanted))
+        rows = self._rows(request, asked, tail)
+        asked.outputs = asked.outputs or [_Output(LABEL), _Output(IDENTITY)]
+        offered = outputs(request.model)
+        for output in asked.outputs:
+            if output.name not in offered:
+                raise Refused(f"there is no output {output.name!r}: ask for {', '.join(offered)}")
+        return Decoded(request, rows, asked)
 
-    def _written(
-        self, call: Call, asked: _Request, wanted: list[_Wanted], outcome: Outcome, ids: list[str]
-    ) -> Reply:
-        offered, settings = outputs(call.model), call.state.settings
+    def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:
+        """The outputs that were asked for, as JSON or as binary tensors behind it."""
+        asked: _Infer = decoded.wanted
+        settings = decoded.request.state.settings
+        offered = outputs(decoded.request.model)
         values = {LABEL: outcome.labels, CHANCE: outcome.probabilities, IDENTITY: ids}
         sent, binary = _Sent(), bool((asked.parameters or {}).get("binary_data_output", False))
-        for one in wanted:
+        for output in asked.outputs or ():
             _send(
                 sent,
-                one.name,
-                offered[one.name],
-                values[one.name],
-                bool((one.parameters or {}).get("binary_data", binary)),
+                output.name,
+                offered[output.name],
+                values[output.name],
+                bool((output.parameters or {}).get("binary_data", binary)),
             )
         said = {
             "model_name": settings.name,
@@ -105,30 +109,30 @@ class OpenInference(Speaks):
             said["id"] = asked.id
         body = msgspec.json.encode(said)
         if not sent.binary:
-            return Reply(body, rows=len(ids))
+            return Response(body, rows=len(ids))
         length = (LENGTH_HEADER, b"%d" % len(body))
-        return Reply(
+        return Response(
             b"".join([body, *sent.binary]), 200, b"application/octet-stream", [length], len(ids)
         )
 
-    def problem(self, status: int, sentence: str) -> Reply:
+    def problem(self, status: int, sentence: str) -> Response:
         """`{"error": sentence}`."""
-        return Reply(msgspec.json.encode({"error": sentence}), 400 if status == 422 else status)
+        return Response(msgspec.json.encode({"error": sentence}), 400 if status == 422 else status)
 
-    def _parts(self, call: Call) -> tuple[bytes, bytes]:
+    def _parts(self, request: Request) -> tuple[bytes, bytes]:
         """JSON, and the binary tensors behind it."""
-        said = call.header(LENGTH_HEADER)
+        said = request.header(LENGTH_HEADER)
         if not said:
-            return unmarked(call.body), b""
-        if not said.isdigit() or int(said) > len(call.body):
+            return without_bom(request.body), b""
+        if not said.isdigit() or int(said) > len(request.body):
             raise Refused("Inference-Header-Content-Length is no length within the body")
-        return unmarked(call.body[: int(said)]), call.body[int(said) :]
+        return without_bom(request.body[: int(said)]), request.body[int(said) :]
 
-    def _rows(self, call: Call, asked: _Request, tail: bytes) -> Rows:
+    def _rows(self, request: Request, asked: _Infer, tail: bytes) -> Rows:
         """One tensor of shape [rows, width] by any name, or one for each column, of shape [rows] or
         [rows, 1].
         """
-        signature, most = call.model.signature, call.state.settings.max_rows
+        signature, most = request.model.signature, request.state.settings.max_rows
         arrays, rest = {}, tail
         for one in asked.inputs:
             array, rest = _array(one, rest)

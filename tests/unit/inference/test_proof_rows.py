@@ -20,10 +20,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from rollout_inference.loading.loader import load_folder
 from rollout_model import onnx_conversion, threshold_corrections
-from rollout_model.parity import Proof, disagreement
-from rollout_model.serving_plan import Shape
+from rollout_model.parity import Proof, mismatch
+from rollout_model.serving_plan import OnnxInput
 from tests.unit.inference.conftest import Save
-from tests.unit.inference.test_conversion import SMALL
+from tests.unit.inference.datasets import SMALL
 from tests.unit.inference.zoo import DATA, artifact
 
 Patch = pytest.MonkeyPatch
@@ -49,7 +49,7 @@ def labels_from_probabilities(patch: Patch) -> None:
 
 def single_precision(patch: Patch) -> None:
     patch.setattr(
-        onnx_conversion, "_shapes", lambda *_: [Shape("float32", columns=False, flat=True)]
+        onnx_conversion, "_onnx_inputs", lambda *_: [OnnxInput("float32", columns=False, flat=True)]
     )
 
 
@@ -180,12 +180,10 @@ def test_a_tie_is_forgiven_only_where_what_decides_ties() -> None:
     labels, even = np.array([0, 1]), np.array([[0.5, 0.5], [0.5, 0.5]])
     said = [np.array([1, 1]), even]
     assert (
-        disagreement(
-            "classifier", Proof(np.zeros((2, 1)), labels, even, np.array([True, False])), said
-        )
+        mismatch("classifier", Proof(np.zeros((2, 1)), labels, even, np.array([True, False])), said)
         is None
     )
-    found = disagreement(
+    found = mismatch(
         "classifier", Proof(np.zeros((2, 1)), labels, even, np.array([False, True])), said
     )
     assert found is not None
@@ -207,8 +205,8 @@ def test_the_reason_is_that_of_the_way_that_came_nearest(monkeypatch: Patch) -> 
     monkeypatch.setattr(onnx_conversion, "convert", convert)
     monkeypatch.setattr(
         onnx_conversion,
-        "_shapes",
-        lambda *_: [Shape("float32", columns=False, flat=True, labels="bool")] * 3,
+        "_onnx_inputs",
+        lambda *_: [OnnxInput("float32", columns=False, flat=True, labels="bool")] * 3,
     )
     plan, _ = onnx_conversion.plan(forest, artifact(ORDINARY.rows[:2]))
     differ = int(plan.reason.split(": ")[1].split(" of ")[0])

@@ -8,25 +8,11 @@ from rollout_cli.api.snapshot import Snapshot
 from rollout_cli.view.formatting import PLAIN, PRETTY
 from rollout_cli.view.rollout_view import picture
 from rollout_operator.domain.api.spec import EvidenceKind
-from rollout_operator.domain.api.status import GateStatus, Measurement, Phase, Status
-from tests.unit.cli.builders import look, pod, printed, rollout
+from rollout_operator.domain.api.status import Measurement, Phase, Status
+from tests.unit.cli.builders import gate, pod, printed, rollout, snapshot
 from tests.unit.engine.builders import START, at, on_trial, revision, spec
 
 STABLE, CANDIDATE = revision(1), revision(2)
-
-
-def gate(**changes: Any) -> GateStatus:
-    values: dict[str, Any] = {
-        "metric": "accuracy",
-        "value": 0.8889,
-        "threshold": 0.7,
-        "samples": 45,
-        "measurement": Measurement.PASS,
-        "message": "accuracy: said",
-        "at": at(2),
-        "revision": CANDIDATE.revision,
-    }
-    return GateStatus(**(values | changes))
 
 
 def mid_trial(**changes: Any) -> Snapshot:
@@ -38,7 +24,7 @@ def mid_trial(**changes: Any) -> Snapshot:
         CANDIDATE.revision: [(START.timestamp() + n, 0.8889) for n in range(13)],
     }
     pods = (pod(STABLE.revision), pod(CANDIDATE.revision, "CrashLoopBackOff"))
-    return look(rollout(status), 12, accuracy=points, pods=pods)
+    return snapshot(rollout(status), 12, accuracy=points, pods=pods)
 
 
 @pytest.mark.parametrize("width", [80, 160])
@@ -119,12 +105,12 @@ SAID: dict[str, tuple[Status, int, str]] = {
 @pytest.mark.parametrize(("status", "generation", "part"), SAID.values(), ids=SAID.keys())
 def test_every_state_says_what_it_is(status: Status, generation: int, part: str) -> None:
     of = spec("models:/iris/2", analysis__gates=[{"metric": "accuracy", "min": 0.7}])
-    assert part in printed(picture(look(rollout(status, of, generation), 12), 160, PRETTY), 160)
+    assert part in printed(picture(snapshot(rollout(status, of, generation), 12), 160, PRETTY), 160)
 
 
 def test_a_first_deploy_has_no_stable_to_draw() -> None:
     drawn = printed(
-        picture(look(rollout(on_trial(stable=None, step=None, weight=0)), 3), 80, PRETTY), 80
+        picture(snapshot(rollout(on_trial(stable=None, step=None, weight=0)), 3), 80, PRETTY), 80
     )
     assert "the host does not answer yet" in drawn
     assert "% stable" not in drawn

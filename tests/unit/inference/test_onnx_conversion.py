@@ -12,7 +12,6 @@ from skl2onnx import to_onnx
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
@@ -52,14 +51,12 @@ from rollout_inference.loading.loader import load_folder
 from rollout_model import onnx_conversion
 from rollout_model.artifact import verify
 from rollout_model.parity import ties
-from rollout_model.proof_rows import answered, trial_points
+from rollout_model.proof_rows import answered
 from rollout_model.runtimes import OnnxRuntime, SklearnRuntime
 from rollout_model.signature import Signature, frame
+from rollout_model.trial_rows import trial_rows
 from tests.unit.inference.conftest import Save
-
-IRIS, DIABETES = load_iris(as_frame=True), load_diabetes(as_frame=True)
-NAMES = np.array(["setosa", "versicolor", "virginica"])
-SMALL = {"n_estimators": 8, "random_state": 0}
+from tests.unit.inference.datasets import DIABETES, IRIS, NAMES, SMALL
 
 CLASSIFIERS: dict[str, Any] = {
     "forest": RandomForestClassifier(**SMALL),
@@ -108,7 +105,7 @@ CONVERTED = {
 
 def points(estimator: Any, signature: Signature) -> Any:
     """Other points than those that the conversion was tried on, and scikit-learn's answers."""
-    kinds = list(trial_points(estimator, signature, [], seed=1, count=400))
+    kinds = list(trial_rows(estimator, signature, [], seed=1, count=400))
     return answered(lambda rows: estimator.predict(frame(signature, rows)), kinds)
 
 
@@ -171,7 +168,7 @@ def test_one_threshold_moved_by_one_step_is_seen(save: Save) -> None:
     folder, settings = save(estimator, IRIS.data.to_numpy())
     artifact = verify(folder, settings.load_policy)
     assert onnx_conversion.plan(estimator, artifact)[0].runtime == "onnx"
-    at = np.vstack(list(trial_points(estimator, artifact.signature, artifact.example)))
+    at = np.vstack(list(trial_rows(estimator, artifact.signature, artifact.example)))
     before = estimator.predict(at)
     tree = estimator.tree_
     (inner,) = np.nonzero(tree.feature >= 0)

@@ -26,8 +26,9 @@ from rollout_inference.settings import Settings, SettingsError
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import LoadFailed
 from rollout_model.load_policy import LoadPolicy
-from rollout_model.onnx_conversion import carry
-from rollout_model.runtimes import Outcome, Runtime
+from rollout_model.onnx_conversion import add_bundle
+from rollout_model.outcome import Outcome
+from rollout_model.runtimes import Runtime
 from rollout_model.signature import Rows
 from tests.unit.inference.conftest import Save
 
@@ -342,7 +343,7 @@ def test_one_live_row_is_measured_by_what_the_proof_saw(save: Save, travels: boo
     line = LinearRegression().fit(rows, 1.79e12 + DAYS)
     folder, settings = save(line, rows)
     if travels:
-        assert carry(line, folder, rows).runtime == "onnx"
+        assert add_bundle(line, folder, rows).runtime == "onnx"
     artifact, right = verify(folder, settings.load_policy), float(line.predict(rows[:1])[0])
     assert compared(sample("regressor", rows[:1], [right + HOUR]), artifact, line).differ == 1
     assert compared(sample("regressor", rows[:1], [right + 1]), artifact, line).differ == 0

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, cast
@@ -11,12 +12,13 @@ import pytest
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.cluster import explanation
-from rollout_cli.cluster.explanation import Asked, Explained
+from rollout_cli.cluster.explanation import Explanation, MetricAnswers
 from rollout_cli.commands import explain
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP, REVISION
 from rollout_operator.domain.api.status import Phase
 from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.observe import observe
 from rollout_operator.domain.observed import DRAIN, Observed, Workload
 from tests.unit.cli.builders import rollout as made
 from tests.unit.engine.builders import UID, accuracy, observed, on_trial, revision, spec
@@ -32,9 +34,14 @@ class Cluster:
     """
 
     def __init__(
-        self, workloads: dict[str, Workload], refuses: bool = False, **variables: str
+        self,
+        workloads: dict[str, Workload],
+        refuses: bool = False,
+        leaving: frozenset[str] = frozenset(),
+        **variables: str,
     ) -> None:
         self._workloads, self._variables, self._refuses = workloads, variables, refuses
+        self._leaving = leaving
 
     def items(self, path: str, selector: str = "") -> list[dict[str, Any]]:
         if self._refuses:
@@ -44,7 +51,13 @@ class Cluster:
             return [{"spec": {"template": {"spec": {"containers": [{"env": env}]}}}}]
         return [
             {
-                "metadata": {"labels": {REVISION: r}},
+                "metadata": {
+                    "name": f"iris-{r}",
+                    "uid": r,
+                    "resourceVersion": "1",
+                    "labels": {REVISION: r},
+                    **({"deletionTimestamp": "2026-11-23T11:00:00Z"} if r in self._leaving else {}),
+                },
                 "spec": {"replicas": w.wanted},
                 "status": {"readyReplicas": w.ready},
             }
@@ -122,7 +135,7 @@ def rebuilt(seen: Observed) -> Observed:
     rollout = made(status, wanted, uid=UID, annotations=annotations)
     drain = str(int(seen.drain.total_seconds()))
     cluster = Cluster(dict(seen.workloads), ROUTER_DRAIN_SECONDS=drain, INFERENCE_IMAGE=seen.image)
-    asked = Asked(seen.answers, seen.baseline, {})
+    asked = MetricAnswers(seen.answers, seen.baseline, {})
     return explanation.observation(cast("KubeApi", cluster), rollout, wanted, asked, seen.now)
 
 
@@ -143,15 +156,20 @@ def test_it_decides_as_the_operator_does(seen: Observed) -> None:
     assert told[0] == told[1]
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(Observed)])
-def test_no_part_of_the_observation_is_left_out(name: str) -> None:
-    tree = ast.parse(inspect.getsource(explanation.observation))
+def keywords(function: Callable[..., object], called: str) -> set[str | None]:
+    """The keywords that a function gives where it calls another."""
     (call,) = [
         n
-        for n in ast.walk(tree)
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "Observed"
+        for n in ast.walk(ast.parse(inspect.getsource(function)))
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == called
     ]
-    assert name in {keyword.arg for keyword in call.keywords}
+    return {keyword.arg for keyword in call.keywords}
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Observed)])
+def test_no_part_of_the_observation_is_left_out(name: str) -> None:
+    given = keywords(observe, "Observed") | keywords(explanation.observation, "replace")
+    assert name in given
 
 
 SAME = {"uid", "name", "generation", "baseline"}
@@ -184,8 +202,15 @@ def test_each_part_differs_in_some_look(name: str) -> None:
     assert any(value != values[0] for value in values)
 
 
+def test_a_deployment_that_is_being_deleted_does_not_count() -> None:
+    cluster = Cluster(READY, leaving=frozenset({V2.revision}))
+    answers, rollout = MetricAnswers(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
+    seen = explanation.observation(cast("KubeApi", cluster), rollout, TO_2, answers, look(8).now)
+    assert set(seen.workloads) == {V1.revision}
+
+
 def test_who_may_not_look_at_deployments_is_told_all_the_same() -> None:
-    asked, rollout = Asked(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
+    asked, rollout = MetricAnswers(accuracy(0.93, 7), {}, {}), made(on_trial(), TO_2, uid=UID)
     blind = explanation.observation(
         cast("KubeApi", Cluster({}, refuses=True)), rollout, TO_2, asked, look(8).now
     )
@@ -217,5 +242,5 @@ def test_what_is_said(name: str, sentences: tuple[str, str]) -> None:
         status,
         seen.spec or TO_2,
     )
-    said = "\n".join(explain._next(Explained(rollout, seen.now, (), decide(seen))))
+    said = "\n".join(explain._next_step(Explanation(rollout, seen.now, (), decide(seen))))
     assert all(sentence in said for sentence in sentences), said

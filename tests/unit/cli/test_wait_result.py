@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollout_cli.api.wait_result import Asked, follow, outcome
+from rollout_cli.api.wait_result import Awaited, follow, wait_result
 from rollout_cli.exit_codes import Exit
 from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.names import GROUP
@@ -70,106 +70,108 @@ def unrouted(stalled: bool) -> Unrouted:
 
 
 REFUSED = "The API server refused Ingress iris: denied."
-CASES: dict[str, tuple[Status, dict[str, object], Asked, Exit | None]] = {
-    "not seen yet": (Status(), {}, Asked(URI), None),
-    "a spec that is not seen yet does not count": (PROMOTED, {"generation": 2}, Asked(URI), None),
-    "on trial": (on_trial(), {}, Asked(URI, 2), None),
-    "being promoted": (on_trial(phase=Phase.SETTLING), {}, Asked(URI, 2), None),
-    "being rolled back": (on_trial(phase=Phase.ROLLING_BACK), {}, Asked(URI, 2), None),
-    "paused": (on_trial(paused_since=at(1)), {}, Asked(URI, 2), None),
-    "promoted": (PROMOTED, {}, Asked(URI, 2), Exit.PROMOTED),
-    "promoted, with what a status says at rest": (lacking(), {}, Asked(URI, 2), Exit.PROMOTED),
-    "promoted, and pods lack": (lacking(shortage=shortage(False)), {}, Asked(URI, 2), None),
+CASES: dict[str, tuple[Status, dict[str, object], Awaited, Exit | None]] = {
+    "not seen yet": (Status(), {}, Awaited(URI), None),
+    "a spec that is not seen yet does not count": (PROMOTED, {"generation": 2}, Awaited(URI), None),
+    "on trial": (on_trial(), {}, Awaited(URI, 2), None),
+    "being promoted": (on_trial(phase=Phase.SETTLING), {}, Awaited(URI, 2), None),
+    "being rolled back": (on_trial(phase=Phase.ROLLING_BACK), {}, Awaited(URI, 2), None),
+    "paused": (on_trial(paused_since=at(1)), {}, Awaited(URI, 2), None),
+    "promoted": (PROMOTED, {}, Awaited(URI, 2), Exit.PROMOTED),
+    "promoted, with what a status says at rest": (lacking(), {}, Awaited(URI, 2), Exit.PROMOTED),
+    "promoted, and pods lack": (lacking(shortage=shortage(False)), {}, Awaited(URI, 2), None),
     "promoted, and pods lack for too long": (
         lacking(shortage=shortage(True)),
         {},
-        Asked(URI, 2),
+        Awaited(URI, 2),
         Exit.ROLLED_BACK,
     ),
     "promoted, and its route is not accepted": (
         lacking(unrouted=unrouted(False)),
         {},
-        Asked(URI, 2),
+        Awaited(URI, 2),
         None,
     ),
     "promoted, and its route is not accepted for too long": (
         lacking(unrouted=unrouted(True)),
         {},
-        Asked(URI, 2),
+        Awaited(URI, 2),
         Exit.ROLLED_BACK,
     ),
     "promoted, and an object is refused": (
         lacking(api_rejection=REFUSED),
         {},
-        Asked(URI, 2),
+        Awaited(URI, 2),
         Exit.ROLLED_BACK,
     ),
     "promoted, and a spec that cannot be read": (
         lacking(invalid="spec.replicas: no"),
         {},
-        Asked(URI, 2),
+        Awaited(URI, 2),
         Exit.ROLLED_BACK,
     ),
-    "promoted long ago": (PROMOTED, {}, Asked(URI), Exit.PROMOTED),
-    "rolled back": (ROLLED_BACK, {}, Asked(URI, 2), Exit.ROLLED_BACK),
+    "promoted long ago": (PROMOTED, {}, Awaited(URI), Exit.PROMOTED),
+    "rolled back": (ROLLED_BACK, {}, Awaited(URI, 2), Exit.ROLLED_BACK),
     "rolled back, retry on its way": (
         ROLLED_BACK,
         {"annotations": {f"{GROUP}/retry": "2"}},
-        Asked(URI),
+        Awaited(URI),
         None,
     ),
     "rolled back, an old retry": (
         ROLLED_BACK,
         {"annotations": {f"{GROUP}/retry": "1"}},
-        Asked(URI),
+        Awaited(URI),
         Exit.ROLLED_BACK,
     ),
-    "halted": (on_trial(halted=True), {}, Asked(URI, 2), Exit.ROLLED_BACK),
+    "halted": (on_trial(halted=True), {}, Awaited(URI, 2), Exit.ROLLED_BACK),
     "no such version": (
         on_trial(phase=Phase.INVALID, reason=Reason.MODEL_VERSION_NOT_FOUND),
         {},
-        Asked(URI),
+        Awaited(URI),
         Exit.ROLLED_BACK,
     ),
     "a spec that cannot be read": (
         on_trial(invalid="spec.replicas: no"),
         {},
-        Asked(URI, 2),
+        Awaited(URI, 2),
         Exit.ROLLED_BACK,
     ),
-    "another model is asked for": (on_trial(), {}, Asked("models:/iris/1", 1), Exit.SUPERSEDED),
+    "another model is asked for": (on_trial(), {}, Awaited("models:/iris/1", 1), Exit.SUPERSEDED),
     "another attempt of the same spec superseded it": (
         on_trial(attempt=3, history=(ended(2, Verdict.SUPERSEDED),)),
         {},
-        Asked(URI, 2),
+        Awaited(URI, 2),
         Exit.SUPERSEDED,
     ),
     "cancelled": (
         on_trial(attempt=3, history=(ended(2, Verdict.CANCELLED),)),
         {},
-        Asked(URI, 2),
+        Awaited(URI, 2),
         Exit.SUPERSEDED,
     ),
     "promoted between two looks, then another": (
         on_trial(attempt=3, history=(ended(2, Verdict.PROMOTED),)),
         {},
-        Asked("models:/iris/7", 2),
+        Awaited("models:/iris/7", 2),
         Exit.PROMOTED,
     ),
     "rolled back between two looks, then tried again": (
         on_trial(attempt=3, history=(ended(2, Verdict.ROLLED_BACK),)),
         {},
-        Asked(URI, 2),
+        Awaited(URI, 2),
         Exit.ROLLED_BACK,
     ),
 }
 
 
-@pytest.mark.parametrize(("status", "about", "asked", "expected"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(
+    ("status", "about", "awaited", "expected"), CASES.values(), ids=CASES.keys()
+)
 def test_outcome(
-    status: Status, about: dict[str, object], asked: Asked, expected: Exit | None
+    status: Status, about: dict[str, object], awaited: Awaited, expected: Exit | None
 ) -> None:
-    found = outcome(asked, rollout(status, **about))  # type: ignore[arg-type]
+    found = wait_result(awaited, rollout(status, **about))  # type: ignore[arg-type]
     assert (found.exit if found else None) == expected
 
 
@@ -183,8 +185,8 @@ def test_outcome(
     ],
 )
 def test_rolled_back_is_said_only_of_what_was(case: str, word: str) -> None:
-    status, about, asked, _ = CASES[case]
-    found = outcome(asked, rollout(status, **about))  # type: ignore[arg-type]
+    status, about, awaited, _ = CASES[case]
+    found = wait_result(awaited, rollout(status, **about))  # type: ignore[arg-type]
     assert found is not None
     assert found.word == word
 
@@ -208,8 +210,8 @@ STALLED = {
 def test_promoted_and_stalled_is_said_with_what_lacks(
     case: str, reason: Reason, sentence: str
 ) -> None:
-    status, about, asked, _ = CASES[case]
-    found = outcome(asked, rollout(status, **about))  # type: ignore[arg-type]
+    status, about, awaited, _ = CASES[case]
+    found = wait_result(awaited, rollout(status, **about))  # type: ignore[arg-type]
     assert found is not None
     assert (found.word, found.reason, found.message.startswith("Promoted, but not Ready: ")) == (
         "Stalled",
@@ -220,13 +222,17 @@ def test_promoted_and_stalled_is_said_with_what_lacks(
 
 
 FOLLOWED = {
-    "an attempt at it": (on_trial(), Asked(URI), 2),
-    "an attempt known already": (NEXT, Asked(URI, 2), 2),
-    "not resolved yet": (on_trial(phase=Phase.PENDING), Asked(URI), 0),
-    "still about the model before": (on_trial(candidate=None, phase=Phase.PROMOTED), Asked(URI), 0),
+    "an attempt at it": (on_trial(), Awaited(URI), 2),
+    "an attempt known already": (NEXT, Awaited(URI, 2), 2),
+    "not resolved yet": (on_trial(phase=Phase.PENDING), Awaited(URI), 0),
+    "still about the model before": (
+        on_trial(candidate=None, phase=Phase.PROMOTED),
+        Awaited(URI),
+        0,
+    ),
 }
 
 
-@pytest.mark.parametrize(("status", "asked", "attempt"), FOLLOWED.values(), ids=FOLLOWED.keys())
-def test_which_attempt_is_followed(status: Status, asked: Asked, attempt: int) -> None:
-    assert follow(asked, rollout(status, spec(URI))).attempt == attempt
+@pytest.mark.parametrize(("status", "awaited", "attempt"), FOLLOWED.values(), ids=FOLLOWED.keys())
+def test_which_attempt_is_followed(status: Status, awaited: Awaited, attempt: int) -> None:
+    assert follow(awaited, rollout(status, spec(URI))).attempt == attempt

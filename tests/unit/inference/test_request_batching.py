@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rollout_inference.api.endpoint import Headers, Question, Reply, Speaks
+from rollout_inference.api.protocol import Decoded, Headers, Protocol, Request, Response
 from rollout_inference.app import create_app
 from rollout_inference.loading.loader import LoadedModel
-from rollout_inference.server.request_batching import Asked, Together
+from rollout_inference.server.request_batching import PendingRequest, request_batcher
 from rollout_inference.settings import Settings
 from rollout_inference.state import BUDGET, Pace
-from rollout_model.runtimes import Outcome, Runtime
+from rollout_model.outcome import Outcome
+from rollout_model.runtimes import Runtime
 from rollout_model.signature import Rows
 
 POISON = 6.66
@@ -63,18 +64,18 @@ class Round:
         self.app = create_app(self.settings, replace(self.loaded, runtime=self.watched))
         self.watched.ran.clear()
         self.app.state.pace = Pace(request=1e-6, byte=1e-9, rows=100, size=10_000)
-        self.answers: list[tuple[Reply, Headers] | None] = []
-        self.together = Together()
+        self.answers: list[tuple[Response, Headers] | None] = []
+        self.batcher = request_batcher()
 
     async def ask(self, *asked: tuple[str, Any]) -> None:
         for path, body in asked:
             endpoint = self.app.endpoint(path)
             assert endpoint is not None
             whole = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.together.add(
-                Asked(endpoint, {"path": path, "headers": []}, whole, self.answers.append)
+            self.batcher.add(
+                PendingRequest(endpoint, {"path": path, "headers": []}, whole, self.answers.append)
             )
-        self.together.settle()
+        self.batcher.flush()
 
     @property
     def said(self) -> list[tuple[int, Any]]:
@@ -170,7 +171,9 @@ async def test_an_answer_that_cannot_be_sent_keeps_none_of_the_others_waiting(tu
         raise ConnectionError
 
     for body in (json.dumps(rows("setosa")).encode(), b"["):
-        turn.together.add(Asked(endpoint, {"path": "/predict/", "headers": []}, body, broken))
+        turn.batcher.add(
+            PendingRequest(endpoint, {"path": "/predict/", "headers": []}, body, broken)
+        )
     await turn.ask(("/predict/", rows("virginica")))
     assert [body["predictions"] for _, body in turn.said] == [["virginica"]]
 
@@ -189,8 +192,10 @@ async def test_a_turn_takes_what_it_has_time_for_and_leaves_the_rest_to_the_next
     assert endpoint is not None
     for _ in range(5):
         body = json.dumps(rows("setosa")).encode()
-        turn.together.add(
-            Asked(endpoint, {"path": "/predict/", "headers": []}, body, turn.answers.append)
+        turn.batcher.add(
+            PendingRequest(
+                endpoint, {"path": "/predict/", "headers": []}, body, turn.answers.append
+            )
         )
     seen = []
     while len(turn.answers) < 5:
@@ -221,8 +226,8 @@ async def test_what_would_take_the_event_loop_too_long_is_left_to_threads(
     path = f"/v2/models/{settings.name}/infer" if b"inputs" in body else "/predict/"
     endpoint = turn.app.endpoint(path)
     assert endpoint is not None
-    turn.together.add(
-        Asked(endpoint, {"path": path, "headers": headers}, body, turn.answers.append)
+    turn.batcher.add(
+        PendingRequest(endpoint, {"path": path, "headers": headers}, body, turn.answers.append)
     )
     await turn.ask(("/predict/", rows("virginica")))
     assert turn.answers[0] is None
@@ -234,30 +239,30 @@ async def test_what_would_take_the_event_loop_too_long_is_left_to_threads(
     assert threads != [threading.current_thread().name], "the model ran in a thread"
 
 
-class Awaits(Speaks):
+class Awaits(Protocol):
     """A protocol that waits for something, as none may."""
 
-    async def read(self, call: Any) -> Question | Reply:  # type: ignore[override]
+    async def decode(self, request: Request) -> Decoded | Response:  # type: ignore[override]
         await asyncio.sleep(0)
-        return Reply(b"")
+        return Response(b"")
 
 
-class Raises(Speaks):
+class Raises(Protocol):
     """A protocol with a defect in what it writes."""
 
-    def read(self, call: Any) -> Question | Reply:
-        def write(*_: Any) -> Reply:
-            raise KeyError("a defect")
+    def decode(self, request: Request) -> Decoded:
+        return Decoded(request, np.array([ROWS["setosa"]]))
 
-        return Question(np.array([ROWS["setosa"]]), write)
+    def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:
+        raise KeyError("a defect")
 
 
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 @pytest.mark.parametrize("defective", [Awaits(), Raises()], ids=["it awaits", "it raises"])
 async def test_a_protocol_with_a_defect_keeps_no_answer_from_the_others_of_its_turn(
-    turn: Round, defective: Speaks
+    turn: Round, defective: Protocol
 ) -> None:
-    turn.app.endpoints["invocations"].speaks = defective
+    turn.app.endpoints["invocations"].protocol = defective
     await turn.ask(
         ("/predict/", rows("setosa")),
         ("/invocations", rows("setosa")),

@@ -2,7 +2,9 @@
 which.
 """
 
+import ast
 import gzip
+import inspect
 import re
 import socket
 import time
@@ -12,10 +14,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
-from rollout_inference.api.endpoint import Headers, Reply
+from rollout_inference.api.protocol import Headers, Response
 from rollout_inference.loading.loader import LoadedModel
-from rollout_inference.server.fast_path import Direct
+from rollout_inference.server import fast_path
+from rollout_inference.server.fast_path import LEANS_ON, FastPath
 from rollout_inference.settings import Settings
 from rollout_inference.state import Pace
 from rollout_model import estimator
@@ -52,13 +59,13 @@ def hasty(loaded: LoadedModel, settings: Settings) -> Iterator[tuple[str, int]]:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Paths that were answered directly."""
-    found, original = [], Direct._send
+    found, original = [], FastPath._send
 
-    def send(self: Direct, reply: Reply, headers: Headers) -> None:
+    def send(self: FastPath, response: Response, headers: Headers) -> None:
         found.append(self.url.decode())
-        original(self, reply, headers)
+        original(self, response, headers)
 
-    monkeypatch.setattr(Direct, "_send", send)
+    monkeypatch.setattr(FastPath, "_send", send)
     return found
 
 
@@ -247,3 +254,50 @@ def test_a_client_that_ends_after_its_request_is_answered(
             got = [_answer(stream) for _ in range(count)]
             assert stream.read() == b""
     assert all(head.startswith(b"HTTP/1.1 200 ") for head, _ in got)
+
+
+HELD: dict[str, type] = {
+    "cycle": RequestResponseCycle,
+    "flow": FlowControl,
+    "server_state": ServerState,
+}
+"""What uvicorn's protocol holds that is uvicorn's, too."""
+
+
+def names_of(kind: type) -> set[str]:
+    """What a class has, and what its objects have from the beginning."""
+    return {*dir(kind), *inspect.unwrap(vars(kind)["__init__"]).__code__.co_names}
+
+
+def used() -> set[str]:
+    """Names of uvicorn's protocol in fast_path.py, and of what it holds."""
+    known = (
+        set(dir(HttpToolsProtocol)) | set(HttpToolsProtocol.__init__.__code__.co_names) | {"url"}
+    )
+    found = set()
+    for node in ast.walk(ast.parse(Path(fast_path.__file__).read_text())):
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        match node:
+            case ast.Attribute(ast.Name("self" | "HttpToolsProtocol"), name):
+                found.add(name)
+            case ast.Attribute(ast.Call(ast.Name("super")), name):
+                found.add(name)
+            case ast.Attribute(ast.Attribute(ast.Name("self"), held), name) if held in HELD:
+                found.add(f"{held}.{name}")
+    return {name for name in found if name.partition(".")[0] in known}
+
+
+def test_the_list_of_what_is_leaned_on_is_whole() -> None:
+    assert used() == {name for names in LEANS_ON.values() for name in names}
+
+
+async def test_uvicorn_has_what_is_leaned_on() -> None:
+    config = uvicorn.Config(lambda: None, lifespan="off")
+    protocol = HttpToolsProtocol(config, ServerState(), {})
+    protocol.on_message_begin()
+    for name in (name for names in LEANS_ON.values() for name in names):
+        held, _, inner = name.partition(".")
+        assert hasattr(protocol, held), name
+        if inner:
+            assert inner in names_of(HELD[held]), name

@@ -22,9 +22,9 @@ from rollout_model import onnx_bundle, onnx_conversion
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
 from rollout_model.load_policy import LoadPolicy
-from rollout_model.onnx_conversion import carry
+from rollout_model.onnx_conversion import add_bundle
 from tests.unit.inference.conftest import Save
-from tests.unit.inference.test_conversion import DIABETES, IRIS, NAMES, SMALL
+from tests.unit.inference.datasets import DIABETES, IRIS, NAMES, SMALL
 
 
 def other_forest(folder: Path) -> None:
@@ -110,7 +110,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_conversion_that_does_not_prove_right_is_not_taken(copy: Path, name: str) -> None:
     spoil, reason = SPOILT[name]
     spoil(copy)
-    with pytest.raises(onnx_bundle.NotCarried, match=reason):
+    with pytest.raises(onnx_bundle.NoBundle, match=reason):
         onnx_bundle.read(verify(copy, LoadPolicy()))
 
 
@@ -139,7 +139,7 @@ async def test_one_that_proves_right_needs_no_other_process(
 def test_labels_of_every_type_are_carried(save: Save, labels: object) -> None:
     estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, labels)
     folder, settings = save(estimator, IRIS.data)
-    made = carry(estimator, folder)
+    made = add_bundle(estimator, folder)
     if made.runtime == "onnx":
         assert onnx_bundle.read(verify(folder, settings.load_policy))[0] == made
     else:
@@ -149,7 +149,7 @@ def test_labels_of_every_type_are_carried(save: Save, labels: object) -> None:
 def test_a_regression_is_carried(save: Save) -> None:
     estimator = GradientBoostingRegressor(**SMALL).fit(DIABETES.data, DIABETES.target)
     folder, settings = save(estimator, DIABETES.data)
-    assert carry(estimator, folder).runtime == "onnx"
+    assert add_bundle(estimator, folder).runtime == "onnx"
     assert onnx_bundle.read(verify(folder, settings.load_policy))[0].task == "regressor"
 
 
@@ -160,7 +160,7 @@ async def test_what_the_trainer_found_not_to_convert_is_not_tried_again(
         IRIS.data.to_numpy(), IRIS.target
     )
     folder, settings = save(estimator, IRIS.data.to_numpy())
-    made = carry(estimator, folder)
+    made = add_bundle(estimator, folder)
     assert made.reason == "not compared: PolynomialFeatures cannot be undone"
     monkeypatch.setattr(loader, "child", None)
     model = await loader.load(settings)
@@ -176,13 +176,13 @@ def test_with_another_converter_it_is_tried_again(save: Save) -> None:
         IRIS.data.to_numpy(), IRIS.target
     )
     folder, settings = save(estimator, IRIS.data.to_numpy())
-    carry(estimator, folder)
+    add_bundle(estimator, folder)
     file = folder / "onnx" / "plan.json"
     said = json.loads(file.read_text())
     said["versions"]["skl2onnx"] = "1.99"
     file.write_text(json.dumps(said))
     with pytest.raises(
-        onnx_bundle.NotCarried, match="found not to convert with another version of skl2onnx"
+        onnx_bundle.NoBundle, match="found not to convert with another version of skl2onnx"
     ):
         onnx_bundle.read(verify(folder, settings.load_policy))
 
@@ -191,7 +191,7 @@ def test_training_rows_travel_with_the_proof(save: Save) -> None:
     rows = np.vstack([IRIS.data.to_numpy() + n / 100 for n in range(20)])
     estimator = RandomForestClassifier(**SMALL).fit(rows, np.tile(IRIS.target, 20))
     folder, settings = save(estimator, rows)
-    assert carry(estimator, folder, rows).runtime == "onnx"
+    assert add_bundle(estimator, folder, rows).runtime == "onnx"
     kept = onnx_bundle.rows(verify(folder, settings.load_policy))
     assert kept is not None
     assert len(kept) == onnx_bundle.MOST_ROWS
@@ -222,7 +222,7 @@ async def test_nor_is_it_where_values_may_be_missing(
     holed = IRIS.data.mask(np.random.default_rng(0).random(IRIS.data.shape) < 0.1)
     estimator = RandomForestClassifier(**SMALL).fit(holed, IRIS.target)
     folder, settings = save(estimator, holed)
-    made = carry(estimator, folder)
+    made = add_bundle(estimator, folder)
     assert "columns may be missing" in made.reason
     monkeypatch.setattr(loader, "child", None)
     model = await loader.load(settings)

@@ -1,0 +1,108 @@
+"""Batches: requests that wait at the same time are answered by one run of the model.
+
+Both runtimes are served by the one Batcher. What differs stands in its policy: whether a batch is
+answered at the end of this turn of the event loop, or in a thread, while the next one gathers.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from rollout_model.outcome import Outcome
+from rollout_model.signature import Rows
+
+Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+
+
+class Policy(Protocol[Item_contra]):
+    """How much one batch may hold, and where it is answered."""
+
+    most: float
+    """What the weights of a batch may come to; one item is taken however heavy it is."""
+
+    def weight(self, item: Item_contra) -> float:
+        """How much of a batch the item takes."""
+
+    def answer(self, batch: Sequence[Item_contra], answered: Callable[[], None]) -> None:
+        """Answer each, and call `answered` once the next batch may come."""
+
+
+class Batcher(Generic[Item]):
+    """What waits to be answered. Whatever comes in one turn of the event loop may share a batch."""
+
+    def __init__(self, policy: Policy[Item]) -> None:
+        self._policy = policy
+        self._waiting: list[Item] = []
+        self._scheduled = False
+        """Whether a batch is going to be taken, or is being answered."""
+
+    def add(self, item: Item) -> None:
+        """Have it answered, by the first batch that has room for it."""
+        self._waiting.append(item)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._answer)
+
+    def flush(self) -> None:
+        """Answer all that wait, now; for a policy that answers at once."""
+        while self._waiting:
+            self._policy.answer(self._take(), _nothing)
+
+    def _answer(self) -> None:
+        batch = self._take()
+        if not batch:
+            self._answered()
+            return
+        try:
+            self._policy.answer(batch, self._answered)
+        except Exception:
+            self._answered()  # a defect must not keep what comes after it from being answered
+            raise
+
+    def _answered(self) -> None:
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._answer)
+        else:
+            self._scheduled = False
+
+    def _take(self) -> list[Item]:
+        """The first that wait, as many as a batch may hold; one at least."""
+        total, count = 0.0, 0
+        for item in self._waiting:
+            total += self._policy.weight(item)
+            if count and total > self._policy.most:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+
+def predict_each(
+    run: Callable[[Rows], Outcome], parts: Sequence[Rows], most: float
+) -> list[Outcome | Exception]:
+    """An outcome for each part, or what the model raised.
+
+    By one run where the parts have at most `most` rows together. Where that run fails, each part is
+    tried alone, so that none fails for another's rows.
+    """
+    sizes = [len(part) for part in parts]
+    if len(parts) > 1 and sum(sizes) <= most:
+        try:
+            return [*run(np.concatenate(parts)).split(sizes)]
+        except Exception:  # whatever it was: each part says it for itself
+            return [_alone(run, part) for part in parts]
+    return [_alone(run, part) for part in parts]
+
+
+def _alone(run: Callable[[Rows], Outcome], rows: Rows) -> Outcome | Exception:
+    try:
+        return run(rows)
+    except Exception as failure:  # models fail in as many ways as there are models
+        return failure
+
+
+def _nothing() -> None:
+    pass
