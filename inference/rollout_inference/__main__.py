@@ -14,13 +14,16 @@ environment:
   MODEL_REVISION   label of every series and value of X-Model-Revision
   LOG_LEVEL        DEBUG (every request), INFO (default), WARNING or ERROR
   PORT             8080
-  FEEDBACK_KEY     secret that prediction ids are signed with, the same in all pods; made up where it is not set
+  FEEDBACK_KEY     secret that prediction ids are signed with, the same in all pods;
+                   made up where it is not set
   FEEDBACK_SECONDS     604800; how long after its prediction a label is taken
   ACCURACY_FROM    100; labels from which on ml_model_accuracy is live
   ACCURACY_WINDOW  1000; newest labels that it rests on
-  LATENCY_BUCKETS  bounds in seconds, 0.25,1.5, that ml_request_latency_seconds has beside the usual ones
+  LATENCY_BUCKETS  bounds in seconds, 0.25,1.5, that ml_request_latency_seconds has
+                   beside the usual ones
   MODEL_ALLOW_PICKLE   1 to load pickled models, which can run any code
-  MODEL_COMPARE_PERCENT  of live requests that are compared with scikit-learn, 1 to 100; none where it is not set
+  MODEL_COMPARE_PERCENT  of live requests that are compared with scikit-learn, 1 to 100;
+                   none where it is not set
   MODEL_COMPARE_SECONDS  300; time between two comparisons
   MODEL_MAX_BYTES  2147483648; largest model, packed and unpacked
   MAX_BODY_BYTES   8388608; largest body of a request
@@ -29,7 +32,8 @@ environment:
   BODY_SECONDS     30; time that a client has to send its body
   LOAD_SECONDS     600; time that loading may take
   TERMINATION_LOG  where the reason is written when the model cannot be loaded
-  OTEL_EXPORTER_OTLP_ENDPOINT   where traces are sent, with OpenTelemetry's other variables; no traces without it
+  OTEL_EXPORTER_OTLP_ENDPOINT   where traces are sent, with OpenTelemetry's other variables;
+                   no traces without it
 """
 
 
@@ -43,7 +47,8 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
-    import uvicorn  # noqa: PLC0415 - slow to import, and --help does without
+    # Slow to import, and --help does without.
+    import uvicorn  # noqa: PLC0415
 
     from rollout_inference.app import create_app  # noqa: PLC0415
     from rollout_inference.logs import configure  # noqa: PLC0415

@@ -43,45 +43,57 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseModel):
-    """Frozen. Exactly one of model_uri and model_path is set.
-
-    max_body: bytes of a request's body; max_rows: rows of one request; max_model: bytes of a model,
-    packed and unpacked; load_seconds: time that loading may take; header_seconds, body_seconds:
-    time that a client has to send either; feedback_key: secret that prediction ids are signed with,
-    made up where it is ""; feedback_seconds: how long a label may take; latency_buckets: bounds in
-    seconds that the latency histogram has beside the usual ones; accuracy_window: labels that the
-    live accuracy rests on at most, accuracy_from: and at least; compare_percent: of live requests
-    that are compared with scikit-learn, every `compare_seconds`; cgroups: where the kernel says
-    what memory the pod may have.
-    """
+    """Frozen. Exactly one of model_uri and model_path is set."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     model_uri: str = ""
+    """`models:/<name>/<version>` or `models:/<name>@<alias>`."""
     model_path: Path | None = None
+    """A folder with an MLmodel file."""
     model_folder: Path | None = None
-    """Where another step of the pod has left the files of model_uri; None: they are fetched here."""
+    """Where another step of the pod has left the files of model_uri; None where they are fetched
+    here.
+    """
     model_digest: str = ""
+    """The content digest that its files must have; "" where any will do."""
     model_revision: str = ""
+    """The label of every series."""
     log_level: str = "INFO"
     host: str = "0.0.0.0"  # noqa: S104 - a pod serves its own network
     port: int = 8080
     max_body: int = 8 * 1024 * 1024
+    """Bytes of a request's body."""
     max_rows: int = 100_000
+    """Rows of one request."""
     max_model: int = LoadPolicy().max_bytes
+    """Bytes of a model, packed and unpacked."""
     load_seconds: float = 600
+    """Time that loading may take."""
     header_seconds: float = 10
+    """Time that a client has to send a request's headers."""
     body_seconds: float = 30
+    """Time that a client has to send its body."""
     feedback_key: str = Field(default="", repr=False, exclude=True)
+    """The secret that prediction ids are signed with; made up where it is ""."""
     feedback_seconds: int = 7 * 24 * 3600
+    """How long after its prediction a label is taken."""
     accuracy_window: int = 1_000
+    """Labels that the live accuracy rests on, at most."""
     accuracy_from: int = 100
+    """Labels from which on there is a live accuracy."""
     compare_percent: int = 0
+    """Of live requests, those that are compared with scikit-learn."""
     compare_seconds: int = 300
+    """Time between two comparisons."""
     latency_buckets: tuple[float, ...] = ()
+    """Bounds in seconds that the latency histogram has beside the usual ones."""
     allow_pickle: bool = False
+    """Whether a pickled model is loaded, which can run any code."""
     termination_log: Path = Path("/dev/termination-log")
+    """Where the reason is written when the model cannot be loaded."""
     cgroups: Path = Path("/sys/fs/cgroup")
+    """Where the kernel says what memory the pod may have."""
 
     @property
     def files(self) -> Path | None:

@@ -17,17 +17,16 @@ BUDGET = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What the event loop may do itself, as pace.py measures it. request, byte: seconds that the
-    smallest request takes, and each byte of
-
-    a larger one; rows, size: the largest request, in rows and in bytes, that keeps within BUDGET.
-    By default it may do nothing.
-    """
+    """What the event loop may do itself, as pace.py measures it. By default that is nothing."""
 
     request: float = BUDGET
+    """Seconds that the smallest request takes."""
     byte: float = BUDGET
+    """Seconds that each byte of a larger one takes."""
     rows: int = 0
+    """Of the largest request that keeps within BUDGET."""
     size: int = 0
+    """Bytes of the body of the largest request that keeps within BUDGET."""
 
     def expected(self, size: int) -> float:
         """Seconds that a body of so many bytes is expected to take."""
@@ -36,23 +35,24 @@ class Pace:
 
 @dataclass
 class State:
-    """`model` is None until it is loaded, verified and warmed up; `why` says what it waits for.
-
-    live: what is noted of live requests to be compared with scikit-learn, None where nothing is;
-    aside: the thread that reads and writes what is too much for the event loop; one, because Python
-    runs one at a time.
-    """
+    """What one server knows while it runs."""
 
     settings: Settings
     metrics: Metrics
     signer: Signer
     ledger: Ledger
     model: LoadedModel | None = None
+    """None until it is loaded, verified and warmed up."""
     why: str = "the model is being loaded"
+    """What is waited for while there is no model."""
     tracing: Tracing = field(default=NO_TRACING)
     pace: Pace = field(default_factory=Pace)
     live: Live | None = None
+    """What is noted of live requests to be compared with scikit-learn; None where nothing is."""
     aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "aside"))
+    """The thread that reads and writes what is too much for the event loop; one, because Python
+    runs one at a time.
+    """
 
     @classmethod
     def of(cls, settings: Settings) -> "State":

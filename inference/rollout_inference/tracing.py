@@ -38,20 +38,21 @@ NO_TRACING: Tracing = _None()
 
 class _OpenTelemetry:
     def __init__(self, attributes: Mapping[str, str]) -> None:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - only where it is asked for
+        # Only where it is asked for.
+        from opentelemetry.exporter.otlp.proto.http import trace_exporter  # noqa: PLC0415
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
         from opentelemetry.trace import SpanKind, StatusCode  # noqa: PLC0415
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
+        from opentelemetry.trace.propagation import tracecontext  # noqa: PLC0415
 
         self._provider = TracerProvider(
             resource=Resource.create(dict(attributes)), shutdown_on_exit=False
         )
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(BatchSpanProcessor(trace_exporter.OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("rollout_inference")
         self._kind, self._error = SpanKind.SERVER, StatusCode.ERROR
-        self._extract = TraceContextTextMapPropagator().extract
+        self._extract = tracecontext.TraceContextTextMapPropagator().extract
 
     def begin(self, scope: Mapping[str, Any]) -> Any:
         carrier = _carrier(scope["headers"])

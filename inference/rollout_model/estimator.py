@@ -142,7 +142,8 @@ def _pickle(artifact: Artifact, policy: LoadPolicy) -> Any:
             "The model is a pickle, which can run any code: save it with"
             " serialization_format='skops'."
         )
-    import cloudpickle  # noqa: PLC0415 - only where it is allowed
+    # Only where it is allowed.
+    import cloudpickle  # noqa: PLC0415
 
     if artifact.code is not None:
         _on_the_path(artifact.code)

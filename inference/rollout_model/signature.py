@@ -196,7 +196,8 @@ def frame(signature: Signature, rows: Rows) -> Any:
     """The rows as the estimator was trained: with column names where it had them."""
     if not signature.named:
         return rows
-    import pandas as pd  # noqa: PLC0415 - 50 MiB that a server of ONNX does without
+    # 50 MiB that a server of ONNX does without.
+    import pandas as pd  # noqa: PLC0415
 
     return pd.DataFrame(rows, columns=list(signature.names))
 

@@ -13,12 +13,12 @@ from mlflow.tracking import MlflowClient
 from rollout_model.digest import tree_digest
 from rollout_trainer.data import load
 from rollout_trainer.evaluate import evaluate
+from rollout_trainer.package import write_package
 from rollout_trainer.recipe import Recipe
-from rollout_trainer.registry import store
 from rollout_trainer.train import fit
 from scripts.cluster.paths import REPOSITORY
-from scripts.demo.kube import Kube
 from scripts.demo.rollout import Rollout, eventually
+from scripts.kube import Kube
 from tests.e2e.conftest import setting
 from tests.e2e.harness import DIGEST_TAG, PATIENCE
 from tests.unit.inference import malicious
@@ -73,7 +73,7 @@ def test_malicious_models_are_refused_with_a_reason(
     mlflow.set_tracking_uri(setting("MLFLOW_TRACKING_URI"))
     client, split = MlflowClient(), load(REPOSITORY / "data" / "raw" / "iris.csv")
     model = fit(split, Recipe(parameters={"n_estimators": 3}))
-    store(tmp_path / "good", model, split, evaluate(model, split))
+    write_package(tmp_path / "good", model, split, evaluate(model, split))
     settings = {
         **rollout.settings,
         "strategy": {**rollout.settings["strategy"], "progressDeadline": "20m"},

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,8 @@ def _named(_context: click.Context, _parameter: click.Parameter, name: str | Non
 def _set(
     _context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]
 ) -> dict[str, Any]:
-    from rollout_trainer import numerals  # noqa: PLC0415 - values are read as a recipe file's are
+    # Values are read as a recipe file's are.
+    from rollout_trainer import numerals  # noqa: PLC0415
 
     said = {}
     for pair in pairs:
@@ -133,12 +135,15 @@ def train(  # noqa: PLR0917 - one for each option
 ) -> None:
     """Check the data, train, evaluate and register a model; the last line printed is its MODEL_URI.
 
-    Options go before the recipe file. Runs go to MLFLOW_TRACKING_URI, or to mlflow.db in the working directory where that is unset.
-    The same data, recipe and seed give the same content digest, and what is registered already is not registered again.
-    --features, --max-depth and --shuffle-labels make a weak model on purpose; its accuracy is measured on unseen rows all the same.
+    Options go before the recipe file. Runs go to MLFLOW_TRACKING_URI, or to mlflow.db in the
+    working directory where that is unset. The same data, recipe and seed give the same content
+    digest, and what is registered already is not registered again. --features, --max-depth and
+    --shuffle-labels make a weak model on purpose; its accuracy is measured on unseen rows all the
+    same.
     """
     shorthand = {"n_estimators": n_estimators, "max_depth": max_depth}
     parameters |= {key: value for key, value in shorthand.items() if value is not None}
+    # --help does not wait for scikit-learn.
     from rollout_trainer.recipe import Recipe  # noqa: PLC0415
 
     try:
@@ -170,10 +175,12 @@ def _trained(recipe: "Recipe", contract: Path | None, *, training_rows: bool) ->
     # Where MLflow's telemetry reaches nobody it gives up, in a thread of its own, and takes its
     # variable out of os.environ: a request that reads os.environ at that moment ends in KeyError.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # After the variables above, which MLflow reads when it is imported.
     from rollout_trainer.contract import contract_for  # noqa: PLC0415
     from rollout_trainer.data import load  # noqa: PLC0415
     from rollout_trainer.evaluate import fallen_short, judge  # noqa: PLC0415
-    from rollout_trainer.registry import register  # noqa: PLC0415
+    from rollout_trainer.package import make_package  # noqa: PLC0415
+    from rollout_trainer.publish import register  # noqa: PLC0415
     from rollout_trainer.train import fit  # noqa: PLC0415
 
     _quiet()
@@ -195,7 +202,11 @@ def _trained(recipe: "Recipe", contract: Path | None, *, training_rows: bool) ->
         )
     if short := fallen_short(metrics, recipe.least):
         raise TrainerError(short)
-    registered = register(recipe, model, split, evaluation, training_rows=training_rows)
+    with tempfile.TemporaryDirectory() as scratch:
+        package = make_package(
+            Path(scratch), recipe, model, split, evaluation, training_rows=training_rows
+        )
+        registered = register(recipe, package, split, evaluation)
     if not registered.new:
         click.echo(
             f"{registered.uri} has exactly this content, {registered.digest[:19]}…: nothing new is"

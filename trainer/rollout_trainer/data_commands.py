@@ -106,6 +106,7 @@ def draft(data: Path, label: str, output: Path | None) -> None:
     """Draft a contract that the CSV file DATA meets. Read it and correct it: data alone cannot tell
     what is allowed.
     """
+    # --help does not wait for pandas.
     from rollout_trainer import contract as contracts  # noqa: PLC0415
     from rollout_trainer import data as files  # noqa: PLC0415
 
@@ -135,7 +136,8 @@ def draft(data: Path, label: str, output: Path | None) -> None:
 
 def _checked(data: Path, contract: Path | None, reference: Path | None, page: Path | None) -> str:
     """Report on the data; returns the clean table as CSV, or ends with exit code 1."""
-    from rollout_trainer import checks, report  # noqa: PLC0415 - --help does not wait for pandas
+    # --help does not wait for pandas.
+    from rollout_trainer import checks, report  # noqa: PLC0415
     from rollout_trainer import contract as contracts  # noqa: PLC0415
     from rollout_trainer import data as files  # noqa: PLC0415
 

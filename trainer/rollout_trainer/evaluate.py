@@ -30,25 +30,27 @@ BETTER_HIGH = ("accuracy", "balanced_accuracy", "f1_macro", "cv_accuracy_mean")
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """Cross-validation of the recipe: accuracy of each fold; for every training row the
-    probabilities (n, classes) that a model which had not seen it gave it, None where the estimator
-    gives none, and whether each row is of each class, (n, classes).
-    """
+    """Cross-validation of the recipe."""
 
     accuracies: tuple[float, ...]
+    """Of each fold."""
     probabilities: npt.NDArray[np.float64] | None
+    """(rows, classes): what a model that had not seen the training row gave it; None where the
+    estimator gives none.
+    """
     truth: npt.NDArray[np.bool_]
+    """(rows, classes): whether the training row is of the class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What is known of a fitted model. confusion: held-out rows by true class (row) and predicted
-    class (column).
-    """
+    """What is known of a fitted model."""
 
     metrics: dict[str, float]
+    """By name, as in `evaluate` and, of cross-validation, with `cv_` before it."""
     classes: tuple[str, ...]
     confusion: npt.NDArray[np.int64]
+    """Held-out rows by true class (row) and predicted class (column)."""
     crossed: Crossed
 
     @property

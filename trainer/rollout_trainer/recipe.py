@@ -33,24 +33,25 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Recipe:
-    """One way to train a model.
-
-    estimator: import path of a scikit-learn classifier; parameters: its keyword arguments;
-    preprocessing: import paths of transformers that come before it; features: how many of the
-    contract's columns it sees, all by default; shuffled: share of training labels to shuffle, for a
-    bad model on purpose; seed: random_state of whatever has one; least: metrics that a model must
-    reach to be registered, such as balanced_accuracy.
-    """
+    """One way to train a model."""
 
     name: Name = "iris"
+    """The registered model."""
     data: Path = Path("data/processed/iris.csv")
     estimator: str = FOREST
+    """Import path of a scikit-learn classifier."""
     parameters: Mapping[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the estimator."""
     preprocessing: tuple[str, ...] = ()
+    """Import paths of transformers that come before the estimator."""
     features: Annotated[int, Field(ge=1)] | None = None
+    """How many of the contract's columns the estimator sees; all by default."""
     shuffled: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of training labels to shuffle, for a bad model on purpose."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    """random_state of whatever has one."""
     least: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """Metrics that a model must reach to be registered, such as balanced_accuracy."""
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rollout_trainer.checks import Examined
+from rollout_trainer.checks import Examined, Finding
 from rollout_trainer.contract import Contract, span
 
 BARS = 24
@@ -19,7 +19,8 @@ STYLE = """
 :root { color-scheme: light dark; --line: #8885; --bar: #4878cf; --bad: #c23b22; --good: #2a7f3f; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
-th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: middle; }
+th, td { text-align: left; padding: .35rem .6rem; vertical-align: middle; }
+th, td { border-bottom: 1px solid var(--line); }
 .verdict { font-size: 1.15rem; padding: .6rem .9rem; border-left: .4rem solid; }
 .pass { color: var(--good); } .fail { color: var(--bad); font-weight: 600; }
 svg { display: block; } rect { fill: var(--bar); } td.number { font-variant-numeric: tabular-nums; }
@@ -60,14 +61,12 @@ def verdict(name: str, examined: Examined) -> str:
 def html(name: str, examined: Examined, table: pd.DataFrame, contract: Contract) -> str:
     """The findings, and how every feature is distributed, as one HTML page."""
     kind = "fail" if examined.broken else "pass"
-    rows = "\n".join(
-        "<tr><td"
-        f' class="{"pass" if f.passed else "fail"}">{"✔ passed" if f.passed else "✖ failed"}</td><td>{escape(f.check)}</td>'
-        f"<td>{escape(f.column)}</td><td>{escape(f.found)}</td><td>{escape(f.allowed)}</td></tr>"
-        for f in examined.findings
-    )
+    rows = "\n".join(map(_row, examined.findings))
+    columns = [column for column in contract.columns if column in table.columns]
+    distributions = "".join(_distribution(table, column, contract) for column in columns)
     return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(name)}</title>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{escape(name)}</title>
 <style>{STYLE}</style>
 <h1>{escape(name)}</h1>
 <p class="verdict {kind}">{escape(verdict(name, examined))}</p>
@@ -77,10 +76,17 @@ def html(name: str, examined: Examined, table: pd.DataFrame, contract: Contract)
 <h2>Distributions</h2>
 <table><tr><th>feature</th><th>values</th><th>least</th><th>median</th><th>greatest</th>
 <th>the range that the contract allows, end to end</th></tr>
-{"".join(_distribution(table, name, contract) for name in contract.columns if name in table.columns)}
+{distributions}
 </table>
 </html>
 """
+
+
+def _row(finding: Finding) -> str:
+    style, outcome = ("pass", "✔ passed") if finding.passed else ("fail", "✖ failed")
+    texts = (finding.check, finding.column, finding.found, finding.allowed)
+    cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
+    return f'<tr><td class="{style}">{outcome}</td>{cells}</tr>'
 
 
 def _distribution(table: pd.DataFrame, name: str, contract: Contract) -> str:
@@ -93,7 +99,8 @@ def _distribution(table: pd.DataFrame, name: str, contract: Contract) -> str:
     limits = contract.features[name]
     counts, _ = np.histogram(values, bins=BARS, range=(limits.min, limits.max))
     cells = "".join(f'<td class="number">{f}</td>' for f in (len(values), *figures))
-    return f"<tr><td>{escape(name)}</td>{cells}<td>{_bars(counts.tolist(), f'{name}: {span(limits.min, limits.max)}')}</td></tr>\n"
+    bars = _bars(counts.tolist(), f"{name}: {span(limits.min, limits.max)}")
+    return f"<tr><td>{escape(name)}</td>{cells}<td>{bars}</td></tr>\n"
 
 
 def _bars(counts: list[int], title: str) -> str:

@@ -14,10 +14,12 @@ from rollout_model.signature import LARGEST, Signature
 Schema = dict[str, Any]
 
 TITLE = "Model server"
-OVERVIEW = """Serves one version of one model. `/predict/` is its own protocol; clients of MLflow and of the Open Inference Protocol
-(KServe, Triton, Seldon) work unchanged. Every answer says who gave it, in the headers `X-Model-Version` and `X-Model-Revision`.
+OVERVIEW = """Serves one version of one model. `/predict/` is its own protocol; clients of MLflow
+and of the Open Inference Protocol (KServe, Triton, Seldon) work unchanged. Every answer says who
+gave it, in the headers `X-Model-Version` and `X-Model-Revision`.
 
-Send the right answer to `/feedback/` as soon as you know it: what is promoted and what is rolled back is decided by it."""
+Send the right answer to `/feedback/` as soon as you know it: what is promoted and what is rolled
+back is decided by it."""
 
 _NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 _WHOLE: Schema = {"type": "integer", "minimum": -(2**53), "maximum": 2**53}
@@ -61,17 +63,18 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """How one route is described. body, answer: schemas; both may hold the word "rows", which
-    stands for the model's own rows.
-    """
+    """How one route is described."""
 
     summary: str
     description: str
     body: Schema
+    """Of a request; _ROWS in it stands for the model's own rows."""
     answer: Schema
     codes: tuple[int, ...]
+    """Of answers that say what is wrong."""
     error: Schema = field(default_factory=lambda: _ERROR)
     kinds: tuple[str, ...] = ("application/json",)
+    """Content types of a request."""
 
     def extra(self) -> Schema:
         """What FastAPI does not know of the route."""

@@ -34,17 +34,19 @@ _KINDS = {"classifier": b"c", "regressor": b"r", "other": b"c"}
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What an id says. issued: Unix time, s; mark: tells it from every other; numeric: whether a
-    label has an error, not an outcome.
-    """
+    """What an id says."""
 
     model: str
     version: str
     revision: str
     issued: int
+    """Unix time, s."""
     mark: int
+    """Tells it from every other."""
     numeric: bool
+    """Whether a label has an error, not an outcome."""
     value: Any
+    """What was predicted."""
 
 
 class Signer:

@@ -10,18 +10,16 @@ import random
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
 from rollout_inference.live_comparison.worker import Found, Sample, original
 from rollout_inference.loading.loader import LoadedModel, child, ended
+from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings
 from rollout_model.runtimes import SklearnRuntime
 from rollout_model.signature import Rows
-
-if TYPE_CHECKING:
-    from rollout_inference.state import State
 
 log = logging.getLogger(__name__)
 MOST = 1_000
@@ -29,16 +27,15 @@ MOST = 1_000
 
 
 class Live:
-    """Rows that came since the last comparison, and what was said to them. share: of the requests,
-    from 0 to 1.
-
-    mismatch: what was found to differ, in words, for as long as scikit-learn could not be loaded;
-    "" for nothing.
-    """
+    """Rows that came since the last comparison, and what was said to them."""
 
     mismatch: str = ""
+    """What was found to differ, in words, for as long as scikit-learn could not be loaded; "" for
+    nothing.
+    """
 
     def __init__(self, share: float, chance: Any = random.random) -> None:
+        """Of the requests a share from 0 to 1 is noted."""
         self._share, self._chance = share, chance
         self._noted: list[tuple[list[float], Any]] = []
 
@@ -59,7 +56,19 @@ class Live:
         return [row for row, _ in taken], [one for _, one in taken]
 
 
-async def watch(state: "State") -> None:
+class Served(Protocol):
+    """The server's state, as far as it is looked at here."""
+
+    settings: Settings
+    metrics: Metrics
+    model: LoadedModel | None
+    live: Live | None
+
+    def fall_back(self, model: LoadedModel) -> None:
+        """From now on this model serves, which is scikit-learn's."""
+
+
+async def watch(state: Served) -> None:
     """Compare every now and then, where that is asked for, as long as ONNX Runtime serves."""
     settings = state.settings
     if not settings.compare_percent or state.model is None or state.model.runtime.name != "onnx":
@@ -73,7 +82,7 @@ async def watch(state: "State") -> None:
             log.exception("live rows could not be compared")
 
 
-async def compare(state: "State") -> None:
+async def compare(state: Served) -> None:
     """Compare what was noted; from a mismatch on scikit-learn serves, which is tried again every
     time until it does.
     """
@@ -102,7 +111,7 @@ async def compare(state: "State") -> None:
     )
 
 
-async def _mismatch(state: "State", model: LoadedModel, live: Live) -> str:
+async def _mismatch(state: Served, model: LoadedModel, live: Live) -> str:
     """What of the noted rows differs, in words; "" where nothing does, or nothing was compared."""
     rows, said = live.take()
     if not rows:

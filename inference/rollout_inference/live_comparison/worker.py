@@ -1,9 +1,9 @@
 """The process that asks scikit-learn what the server said by ONNX Runtime: it loads the model,
 compares, and ends.
 
-`python -m rollout_inference.live_comparison.worker` reads a Sample from standard input and answers with Found on
-standard output, both as MessagePack, which knows NaN. The server itself holds no scikit-learn, so
-its memory at rest stays what it is.
+`python -m rollout_inference.live_comparison.worker` reads a Sample from standard input and answers
+with Found on standard output, both as MessagePack, which knows NaN. The server itself holds no
+scikit-learn, so its memory at rest stays what it is.
 """
 
 import asyncio
@@ -27,23 +27,28 @@ from rollout_model.signature import frame
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """Rows that came, and what was said to each; settings: as JSON; task: as in Plan."""
+    """Rows that came, and what was said to them."""
 
     settings: str
+    """The server's, as JSON."""
     task: str
+    """As in Plan."""
     rows: list[list[float]]
     said: list[Any]
+    """The label of each row."""
 
 
 class Found(msgspec.Struct, frozen=True):
-    """How many rows were compared, how many differ, and one of these in words; or why nothing was
-    compared.
-    """
+    """What came of a comparison."""
 
     compared: int = 0
+    """Rows."""
     differ: int = 0
+    """Rows, of those that were compared."""
     example: str = ""
+    """One of these, in words."""
     failed: str = ""
+    """Why nothing was compared; "" where it was."""
 
 
 async def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
@@ -59,7 +64,8 @@ async def original(settings: Settings, scratch: Path) -> tuple[Artifact, Any]:
 
 
 def _read(folder: Path, policy: LoadPolicy) -> tuple[Artifact, Any]:
-    from rollout_model import estimator  # noqa: PLC0415 - scikit-learn is imported where it is asked, and only there
+    # Scikit-learn is imported where it is asked, and only there.
+    from rollout_model import estimator  # noqa: PLC0415
 
     artifact = verify(folder, policy)
     return artifact, estimator.load(artifact, policy)
@@ -86,7 +92,8 @@ def _proved(artifact: Artifact, model: Any) -> Any:
     """What scikit-learn said to the rows of the conversion's proof; None where there is none."""
     if (found := onnx_bundle.numbers(artifact)) is not None:
         return found
-    from rollout_model.proof_rows import proof  # noqa: PLC0415 - it imports scikit-learn
+    # It imports scikit-learn.
+    from rollout_model.proof_rows import proof  # noqa: PLC0415
 
     try:
         return proof(model, artifact, onnx_bundle.rows(artifact)).expected

@@ -30,13 +30,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that is ready to be asked; figures as in Artifact. example: one row that it takes."""
+    """A model that is ready to be asked; figures as in Artifact."""
 
     runtime: Runtime
     signature: Signature
     plan: Plan
     digest: str
     example: list[float]
+    """One row that it takes."""
     accuracy: float | None = None
     absolute_error: float | None = None
     samples: int | None = None
@@ -59,7 +60,8 @@ async def load(settings: Settings) -> LoadedModel:
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
     """The same in this process, for a folder; raises LoadFailed."""
-    from rollout_inference.loading.prepare_worker import prepare  # noqa: PLC0415 - what it needs takes 150 MiB
+    # What it needs takes 150 MiB.
+    from rollout_inference.loading.prepare_worker import prepare  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         policy = settings.load_policy
@@ -222,6 +224,7 @@ def _assembled(
     if onnx is not None:
         runtime: Runtime = onnx
     else:
+        # Scikit-learn is imported where it serves, and only there.
         from rollout_model import estimator  # noqa: PLC0415
 
         runtime = SklearnRuntime(

@@ -23,12 +23,12 @@ SCHEMA, MOST_SCHEMA = "schema.json", 64 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Bytes. usual: at its peak, as a rule; least: less than this no model of the kind was seen to
-    do with.
-    """
+    """Bytes of memory."""
 
     usual: int
+    """At its peak, as a rule."""
     least: int
+    """Less than this no model of the kind was seen to do with."""
 
 
 def serving(content: Path) -> Need:

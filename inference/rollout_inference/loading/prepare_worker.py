@@ -1,9 +1,9 @@
 """The process that reads a model: the one that unpacks and converts it, and ends. The server itself
 never holds what that takes.
 
-`python -m rollout_inference.loading.prepare_worker` reads one JSON line, the settings and folders, from standard
-input, and answers with one on standard output. It is no boundary against hostile code; that is the
-allow-list, and the pod around it.
+`python -m rollout_inference.loading.prepare_worker` reads one JSON line, a PrepareRequest, from
+standard input, and answers with one on standard output. It is no boundary against hostile code;
+that is the allow-list, and the pod around it.
 """
 
 import os
@@ -31,7 +31,8 @@ def prepare(folder: Path, target: Path, policy: LoadPolicy, because: str = "") -
         if because:
             unconverted.answers_example(model, artifact)
             return unconverted.by_sklearn(model, artifact, because)
-        from rollout_model import onnx_conversion  # noqa: PLC0415 - what it imports can fail, too
+        # What it imports can fail, too.
+        from rollout_model import onnx_conversion  # noqa: PLC0415
 
         made, content = onnx_conversion.plan(model, artifact, onnx_bundle.rows(artifact))
     except LoadFailed as failure:

@@ -49,7 +49,8 @@ def _children() -> int:
     """Bytes of the largest process that this one started and that has ended: the one that fetches,
     or converts.
     """
-    import resource  # noqa: PLC0415 - Windows has none
+    # Windows has none.
+    import resource  # noqa: PLC0415
 
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 

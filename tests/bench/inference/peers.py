@@ -20,8 +20,8 @@ from rollout_model.load_policy import LoadPolicy
 from rollout_model.serving_plan import ONNX_FILE
 from rollout_trainer.data import load
 from rollout_trainer.evaluate import evaluate
+from rollout_trainer.package import write_package
 from rollout_trainer.recipe import Recipe
-from rollout_trainer.registry import store
 from rollout_trainer.train import fit
 from scripts.cluster.paths import CACHE, REPOSITORY
 from tests.bench.inference.measure import Server, free_port
@@ -88,7 +88,7 @@ def models(scratch: Path) -> Models:
     folder = scratch / "iris"
     split = load(REPOSITORY / "data" / "raw" / "iris.csv")
     model = fit(split, Recipe(parameters={"n_estimators": 100}))
-    store(folder, model, split, evaluate(model, split))
+    write_package(folder, model, split, evaluate(model, split))
     bare = fit(split, Recipe(parameters={"n_estimators": 100}))
     joblib.dump(bare, scratch / "model.joblib")
     plan = prepare(folder, scratch, LoadPolicy())

@@ -22,7 +22,7 @@ from sklearn.svm import SVC
 
 from rollout_trainer.data import Split
 from rollout_trainer.evaluate import evaluate
-from rollout_trainer.registry import store
+from rollout_trainer.package import write_package
 from tests.bench.inference.measure import Server
 
 CLIENTS, ROWS = 16, 2_000
@@ -70,7 +70,7 @@ def made(kind: Kind, folder: Path) -> pd.DataFrame:
         frame[: kind.rows], labels[: kind.rows], frame[kind.rows :], labels[kind.rows :], ""
     )
     model = kind.model().fit(split.train, split.train_labels)
-    store(folder, model, split, evaluate(model, split))
+    write_package(folder, model, split, evaluate(model, split))
     return split.test
 
 

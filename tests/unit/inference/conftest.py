@@ -20,8 +20,8 @@ from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings
 from rollout_trainer.data import load
 from rollout_trainer.evaluate import evaluate
+from rollout_trainer.package import write_package
 from rollout_trainer.recipe import Recipe
-from rollout_trainer.registry import store
 from rollout_trainer.train import fit
 
 DATA = Path(__file__).parents[3] / "data" / "raw" / "iris.csv"
@@ -34,7 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "iris"
     split = load(DATA)
     model = fit(split, Recipe(parameters={"n_estimators": 5}))
-    store(folder, model, split, evaluate(model, split))
+    write_package(folder, model, split, evaluate(model, split))
     return folder
 
 

@@ -104,10 +104,8 @@ def test_a_forged_id_is_refused(
     assert (reply.status_code, "not signed by this rollout" in reply.json()["error"]) == (403, True)
     said = client.get("/metrics/").text
     assert f"ml_feedback_total{{{MINE.format('correct', 'abc123')}}} 0.0" in said
-    assert (
-        'ml_feedback_refused_total{model="iris",reason="forged",revision="abc123",version="local"} 1.0'
-        in said
-    )
+    labels = 'model="iris",reason="forged",revision="abc123",version="local"'
+    assert f"ml_feedback_refused_total{{{labels}}} 1.0" in said
 
 
 def test_every_single_bit_of_an_id_counts() -> None:
@@ -234,10 +232,8 @@ def test_the_accuracy_becomes_live_once_there_are_enough_labels(
         assert (series in said) == (n >= 5)
         assert ('source="training"' in said) == (n < 5), "never two series of one pod"
     assert f"{series} {sum(outcomes[-8:]) / 8}" in said
-    assert (
-        'ml_model_accuracy_samples{model="iris",revision="abc123",source="feedback",version="local"} 8.0'
-        in said
-    )
+    labels = 'model="iris",revision="abc123",source="feedback",version="local"'
+    assert f"ml_model_accuracy_samples{{{labels}}} 8.0" in said
     health = client.get("/health/").json()
     assert (health["accuracy"], health["samples"], health["source"]) == (
         sum(outcomes[-8:]) / 8,

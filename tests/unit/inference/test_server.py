@@ -136,14 +136,11 @@ def test_series_carry_model_version_and_revision(
     assert f"ml_request_latency_seconds_count{{{labels}}} 2.0" in text
     assert f"ml_predictions_total{{{labels}}} 1.0" in text
     for outcome in ("correct", "wrong"):
-        assert (
-            f'ml_feedback_total{{model="iris",outcome="{outcome}",revision="abc123",version="local"}} 0.0'
-            in text
-        )
-    assert (
-        f'ml_model_info{{digest="{loaded.digest}",model="iris",revision="abc123",runtime="onnx",task="classifier",version="local"}} 1.0'
-        in text
-    )
+        of_outcome = f'model="iris",outcome="{outcome}",revision="abc123",version="local"'
+        assert f"ml_feedback_total{{{of_outcome}}} 0.0" in text
+    info = f'digest="{loaded.digest}",model="iris",revision="abc123",runtime="onnx",'
+    info += 'task="classifier",version="local"'
+    assert f"ml_model_info{{{info}}} 1.0" in text
 
 
 def test_a_failing_model_is_an_error_that_counts(settings: Settings, loaded: LoadedModel) -> None:

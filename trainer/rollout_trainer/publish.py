@@ -1,5 +1,5 @@
-"""MLflow: log the run, store the artifact with its metrics and card inside, register it with
-content digest and signature.
+"""MLflow: log the run, register its model with content digest and signature, and try at once what a
+pod will do with it.
 
 What is registered already, by its digest, is not registered again.
 """
@@ -8,33 +8,18 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import mlflow
-import mlflow.sklearn
-import numpy as np
-import skops.io
-import yaml
 from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
-from rollout_model.digest import tree_digest
-from rollout_model.errors import LoadFailed
-from rollout_model.onnx_conversion import add_bundle
-from rollout_model.trusted_types import TRUSTED_TYPES
-from rollout_trainer.canonical import canonicalise
 from rollout_trainer.data import Split
 from rollout_trainer.errors import TrainerError
 from rollout_trainer.evaluate import Evaluation
-from rollout_trainer.model_card import card
-from rollout_trainer.plots import draw
+from rollout_trainer.package import Package, signature_of
 from rollout_trainer.recipe import Recipe
 
 DIGEST_TAG = "rollouts.mlops.dev/digest"
@@ -49,21 +34,20 @@ ROUND = 32
 """MiB; a limit that is asked for is a multiple of it."""
 LOCAL_STORE = "sqlite:///mlflow.db"
 """Where runs go when MLFLOW_TRACKING_URI is unset."""
-REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """`uri` is `models:/<name>/<version>`; not `new` where a version with the very same content was
-    there already.
-
-    memory: bytes that a pod was seen to take until it served it; 0 where that is not known.
-    """
+    """A version in the registry."""
 
     uri: str
+    """`models:/<name>/<version>`."""
     digest: str
+    """The content digest of its files."""
     new: bool
+    """Not where a version with the very same content was there already."""
     memory: int = 0
+    """Bytes that a pod was seen to take until it served it; 0 where that is not known."""
 
     @property
     def limit(self) -> str:
@@ -71,98 +55,49 @@ class Registered:
         return f"{-(-self.memory // (ROUND * 2**20)) * ROUND}Mi"
 
 
-def store(
-    folder: Path,
-    model: Any,
-    split: Split,
-    metrics: Mapping[str, float],
-    text: str = "",
-    *,
-    training_rows: bool = True,
-) -> str:
-    """Write the model with signature, input example, metrics.json, its card and its conversion to
-    ONNX; returns its content digest.
-
-    training_rows: whether a sample of them travels with the conversion. The same data, recipe and
-    library versions give the same digest. Raises TrainerError where the model server would not load
-    it.
-    """
-    example = split.test.head(2)
-    held = set(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
-    if foreign := held - TRUSTED_TYPES:
-        raise TrainerError(
-            f"The model server does not load {', '.join(sorted(foreign))}, which this estimator is"
-            " made of: train another one, such as a forest, gradient boosting"
-            " (GradientBoostingClassifier), a linear model or a support vector machine."
-        )
-    mlflow.sklearn.save_model(
-        model,
-        str(folder),
-        serialization_format="skops",
-        skops_trusted_types=sorted(held),
-        signature=infer_signature(example, model.predict(example)),
-        input_example=example,
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-    )
-    (folder / "metrics.json").write_text(json.dumps(dict(metrics), indent=2) + "\n", newline="\n")
-    if text:
-        (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
-    canonicalise(folder)
-    try:
-        add_bundle(model, folder, split.train.to_numpy(dtype=np.float64) if training_rows else None)
-    except LoadFailed as refused:
-        raise TrainerError(f"The model server would not serve this model: {refused}") from refused
-    return tree_digest(folder)
-
-
-def register(
-    recipe: Recipe, model: Any, split: Split, evaluation: Evaluation, *, training_rows: bool = True
-) -> Registered:
-    """Log and register the model, unless the registry has it; training_rows: as in `store`.
-
-    Raises TrainerError where MLflow refuses.
+def register(recipe: Recipe, package: Package, split: Split, evaluation: Evaluation) -> Registered:
+    """Log and register the package, unless the registry has it. Raises TrainerError where MLflow
+    refuses, or no pod could serve what it hands out.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(LOCAL_STORE)
-    text = card(recipe, split, evaluation)
-    with tempfile.TemporaryDirectory() as kept:
-        folder = Path(kept) / "model"
-        digest = store(folder, model, split, evaluation.metrics, text, training_rows=training_rows)
-        pictures = draw(evaluation, Path(kept) / "evaluation")
-        try:
-            client = MlflowClient()
-            if known := _with_digest(client, recipe.name, digest):
-                return Registered(known, digest, new=False)
-            run = _logged(client, recipe, split, evaluation)
-            _reachable(client, run)
-            client.log_artifacts(run.info.run_id, str(folder), "model")
-            client.log_artifacts(run.info.run_id, str(pictures[0].parent), "evaluation")
-            client.set_terminated(run.info.run_id)
-            about = text.split("## Data")[0].strip()
-            made = client.create_model_version(
-                recipe.name,
-                f"{run.info.artifact_uri}/model",
-                run.info.run_id,
-                tags={SIGNATURE_TAG: signature_of(folder)},
-                description=about,
-            )
-            registered = Registered(f"models:/{recipe.name}/{made.version}", digest, new=True)
-            registered = _rehearsed(client, registered, recipe.name, str(made.version))
-            if registered.memory:
-                client.set_model_version_tag(
-                    recipe.name, made.version, MEMORY_TAG, str(registered.memory)
-                )
-                needs = (
-                    f"A pod took {registered.memory // 2**20} MiB of memory until it served: a"
-                    f" limit has to be at least {registered.limit}."
-                )
-                client.update_model_version(recipe.name, made.version, f"{about}\n\n{needs}")
-            client.set_model_version_tag(recipe.name, made.version, DIGEST_TAG, digest)
-        except MlflowException as refused:
-            where = mlflow.get_tracking_uri()
-            raise TrainerError(
-                f"MLflow at {where} refused: {refused.message} Check MLFLOW_TRACKING_URI."
-            ) from refused
+    try:
+        client = MlflowClient()
+        if known := _with_digest(client, recipe.name, package.digest):
+            return Registered(known, package.digest, new=False)
+        run = _logged(client, recipe, split, evaluation)
+        _reachable(client, run)
+        client.log_artifacts(run.info.run_id, str(package.folder), "model")
+        client.log_artifacts(run.info.run_id, str(package.plots), "evaluation")
+        client.set_terminated(run.info.run_id)
+        return _version(client, recipe.name, run, package)
+    except MlflowException as refused:
+        where = mlflow.get_tracking_uri()
+        raise TrainerError(
+            f"MLflow at {where} refused: {refused.message} Check MLFLOW_TRACKING_URI."
+        ) from refused
+
+
+def _version(client: MlflowClient, name: str, run: Any, package: Package) -> Registered:
+    """A new version of the run's model. Its digest comes last: until then nothing rolls it out."""
+    about = package.card.split("## Data")[0].strip()
+    made = client.create_model_version(
+        name,
+        f"{run.info.artifact_uri}/model",
+        run.info.run_id,
+        tags={SIGNATURE_TAG: signature_of(package.folder)},
+        description=about,
+    )
+    registered = Registered(f"models:/{name}/{made.version}", package.digest, new=True)
+    registered = _rehearsed(client, registered, name, str(made.version))
+    if registered.memory:
+        client.set_model_version_tag(name, made.version, MEMORY_TAG, str(registered.memory))
+        needs = (
+            f"A pod took {registered.memory // 2**20} MiB of memory until it served: a limit has to"
+            f" be at least {registered.limit}."
+        )
+        client.update_model_version(name, made.version, f"{about}\n\n{needs}")
+    client.set_model_version_tag(name, made.version, DIGEST_TAG, package.digest)
     return registered
 
 
@@ -214,12 +149,6 @@ def _rehearsed(client: MlflowClient, registered: Registered, name: str, number: 
         " It has no digest, so nothing rolls it out. Let MLflow hand out the files itself"
         " (--serve-artifacts), or let pods read them: rights, an image with the store's client."
     )
-
-
-def signature_of(folder: Path) -> str:
-    """MLflow's signature of a stored model, as JSON: what the operator compares with stable's."""
-    signature = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["signature"]
-    return json.dumps({key: value for key, value in signature.items() if value is not None})
 
 
 def _logged(client: MlflowClient, recipe: Recipe, split: Split, evaluation: Evaluation) -> Any:

@@ -1,0 +1,112 @@
+"""A model as a folder that the model server loads: skops file, signature, metrics, card, and its
+conversion to ONNX, under one content digest. Nothing here knows of a registry.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow.sklearn
+import numpy as np
+import skops.io
+import yaml
+from mlflow.models import infer_signature
+
+from rollout_model.digest import tree_digest
+from rollout_model.errors import LoadFailed
+from rollout_model.onnx_conversion import add_bundle
+from rollout_model.trusted_types import TRUSTED_TYPES
+from rollout_trainer.canonical import canonicalise
+from rollout_trainer.data import Split
+from rollout_trainer.errors import TrainerError
+from rollout_trainer.evaluate import Evaluation
+from rollout_trainer.model_card import card
+from rollout_trainer.plots import draw
+from rollout_trainer.recipe import Recipe
+
+REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What is published of a trained model."""
+
+    folder: Path
+    """The model's files."""
+    digest: str
+    """Their content digest."""
+    card: str
+    """The model card, which is one of the files."""
+    plots: Path
+    """The folder with pictures of its evaluation, which are no part of the model."""
+
+
+def make_package(
+    target: Path,
+    recipe: Recipe,
+    model: Any,
+    split: Split,
+    evaluation: Evaluation,
+    *,
+    training_rows: bool = True,
+) -> Package:
+    """Write model and plots below `target`; the rest as in `write_package`."""
+    text, folder, plots = card(recipe, split, evaluation), target / "model", target / "evaluation"
+    digest = write_package(
+        folder, model, split, evaluation.metrics, text, training_rows=training_rows
+    )
+    draw(evaluation, plots)
+    return Package(folder, digest, text, plots)
+
+
+def write_package(
+    folder: Path,
+    model: Any,
+    split: Split,
+    metrics: Mapping[str, float],
+    text: str = "",
+    *,
+    training_rows: bool = True,
+) -> str:
+    """Write the model with signature, input example, metrics.json, its card and its conversion to
+    ONNX; returns its content digest.
+
+    training_rows: whether a sample of them travels with the conversion. The same data, recipe and
+    library versions give the same digest. Raises TrainerError where the model server would not load
+    it.
+    """
+    example = split.test.head(2)
+    held = set(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
+    if foreign := held - TRUSTED_TYPES:
+        raise TrainerError(
+            f"The model server does not load {', '.join(sorted(foreign))}, which this estimator is"
+            " made of: train another one, such as a forest, gradient boosting"
+            " (GradientBoostingClassifier), a linear model or a support vector machine."
+        )
+    mlflow.sklearn.save_model(
+        model,
+        str(folder),
+        serialization_format="skops",
+        skops_trusted_types=sorted(held),
+        signature=infer_signature(example, model.predict(example)),
+        input_example=example,
+        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+    )
+    (folder / "metrics.json").write_text(json.dumps(dict(metrics), indent=2) + "\n", newline="\n")
+    if text:
+        (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
+    canonicalise(folder)
+    try:
+        add_bundle(model, folder, split.train.to_numpy(dtype=np.float64) if training_rows else None)
+    except LoadFailed as refused:
+        raise TrainerError(f"The model server would not serve this model: {refused}") from refused
+    return tree_digest(folder)
+
+
+def signature_of(folder: Path) -> str:
+    """MLflow's signature of a stored model, as JSON: what the operator compares with stable's."""
+    signature = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["signature"]
+    return json.dumps({key: value for key, value in signature.items() if value is not None})
