@@ -1,4 +1,4 @@
-"""Log lines as JSON, one object a line, with whatever a caller passes as `extra={"said":
+"""Log lines as JSON, one object a line, with whatever a caller passes as `extra={"fields":
 {...}}`.
 """
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger, message, what was said besides, and the traceback where there is one."""
+    """time, level, logger, message, its fields, and the traceback where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
@@ -17,7 +17,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, "said", {}),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

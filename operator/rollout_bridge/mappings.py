@@ -51,17 +51,18 @@ class _Closed(BaseModel):
 
 
 class RolloutTarget(_Closed):
-    """A ModelRollout whose `spec.modelUri` follows the alias.
-
-    template: the rest of its spec, owned by the bridge too; with it the ModelRollout is made where
-    there is none. force: take fields over that somebody else (Git, kubectl) has set; without it
-    such a request is refused.
-    """
+    """A ModelRollout whose `spec.modelUri` follows the alias."""
 
     namespace: Namespace
     name: Name
     template: dict[str, Any] | None = None
+    """The rest of its spec, owned by the bridge too; with it the ModelRollout is made where there
+    is none.
+    """
     force: bool = False
+    """Take fields over that somebody else (Git, kubectl) has set; without it such a request is
+    refused.
+    """
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -76,7 +77,9 @@ class RolloutTarget(_Closed):
             )
         except ValidationError as failure:
             raise ValueError(
-                "; ".join(f"template.{_told(e)}" for e in failure.errors(include_url=False))
+                "; ".join(
+                    f"template.{_error_message(e)}" for e in failure.errors(include_url=False)
+                )
             ) from failure
         known = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
         for path in _unknown(self.template, known):
@@ -204,10 +207,10 @@ def parse(text: str) -> Mappings:
         errors = failure.errors(include_url=False)
         # Of a list whose items are wrong pydantic also says that it is too short.
         inner = [e for e in errors if len(e["loc"]) > 1]
-        raise MappingsError("; ".join(_told(e) for e in inner or errors)) from failure
+        raise MappingsError("; ".join(_error_message(e) for e in inner or errors)) from failure
 
 
-def _told(error: Any) -> str:
+def _error_message(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     return f"{where or 'the file'}: {error['msg'].removeprefix('Value error, ')}"
 

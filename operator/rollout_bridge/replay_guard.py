@@ -30,11 +30,12 @@ class _Delivery:
 
 @dataclass
 class Replays:
-    """Remembers each delivery for `keep` seconds: as long as its timestamp would be taken. Only
-    what was signed gets in.
+    """Remembers each delivery as long as its timestamp would be taken. Only what was signed gets
+    in.
     """
 
     keep: float
+    """Seconds for which a delivery is remembered."""
     clock: Callable[[], float] = time.monotonic
     _known: dict[str, _Delivery] = field(default_factory=dict)
 

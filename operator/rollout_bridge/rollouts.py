@@ -70,10 +70,10 @@ class Rollouts:
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{target.namespace}/{PLURAL}/{target.name}"
         status, found = await self._call("GET", path)
         if status == 404 and target.template is None:
-            said = f"{target} does not exist, and its mapping has no template to make it from."
-            return Result(Outcome.REFUSED, said)
+            message = f"{target} does not exist, and its mapping has no template to make it from."
+            return Result(Outcome.REFUSED, message)
         if status not in {200, 404}:
-            raise _Unavailable(_said(status, found))
+            raise _Unavailable(_api_message(status, found))
         seen = found if status == 200 else None
         if seen is not None and (newest := requested_at(seen)) is not None and newest >= event.at:
             return Result(
@@ -99,8 +99,8 @@ class Rollouts:
                 )
             return None
         if status in {400, 422}:
-            return Result(Outcome.REFUSED, f"{target} was refused: {_said(status, answer)}.")
-        raise _Unavailable(_said(status, answer))
+            return Result(Outcome.REFUSED, f"{target} was refused: {_api_message(status, answer)}.")
+        raise _Unavailable(_api_message(status, answer))
 
     async def _call(
         self,
@@ -184,5 +184,5 @@ def conflicts(answer: Object) -> list[str]:
     ]
 
 
-def _said(status: int, answer: Object) -> str:
+def _api_message(status: int, answer: Object) -> str:
     return f"the API server says {status} {str(answer.get('message', ''))[:400]}".rstrip(" .")

@@ -66,7 +66,7 @@ class Bridge:
                 result = await self._answer(request, told)
         except Exception:
             # A defect must not lose the webhook.
-            log.exception("A webhook could not be handled", extra={"said": told})
+            log.exception("A webhook could not be handled", extra={"fields": told})
             result = Result(Outcome.UNAVAILABLE, "The bridge failed; its log says how.")
         finally:
             self.under_way -= 1
@@ -84,13 +84,13 @@ class Bridge:
         log.log(
             level,
             result.message,
-            extra={"said": {"outcome": result.outcome, **told, "seconds": round(seconds, 3)}},
+            extra={"fields": {"outcome": result.outcome, **told, "seconds": round(seconds, 3)}},
         )
         headers = {"Retry-After": str(self.settings.retry_after)} if status == 503 else {}
         # Who is not known learns nothing more than that.
-        said = "not genuine" if result.outcome is Outcome.NOT_GENUINE else result.message
+        message = "not genuine" if result.outcome is Outcome.NOT_GENUINE else result.message
         return web.json_response(
-            {"outcome": result.outcome, "message": said}, status=status, headers=headers
+            {"outcome": result.outcome, "message": message}, status=status, headers=headers
         )
 
     async def _answer(self, request: web.Request, told: dict[str, str]) -> Result:
@@ -217,6 +217,6 @@ async def serve(settings: Settings, mappings: Mappings) -> None:
             await web.TCPSite(runner, port=port).start()
         log.info(
             "Listening for MLflow's webhooks",
-            extra={"said": {"port": settings.port, "mappings": len(mappings.mappings)}},
+            extra={"fields": {"port": settings.port, "mappings": len(mappings.mappings)}},
         )
         await stop.wait()

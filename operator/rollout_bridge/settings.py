@@ -17,22 +17,23 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Frozen; handed down as an argument.
-
-    secrets: the webhook's secret, and the one before it while MLflow is being told the new one;
-    max_age: seconds that a webhook's timestamp may be off; max_body: bytes; retry_after: seconds
-    after which MLflow is to send a webhook again that could not be carried out.
-    """
+    """Frozen; handed down as an argument."""
 
     mappings_file: Path
     secrets: tuple[str, ...] = field(repr=False)
+    """The webhook's secret, and the one before it while MLflow is being told the new one."""
     github_token: str = field(default="", repr=False)
     github_url: str = "https://api.github.com"
     port: int = 8080
+    """Where webhooks are answered."""
     metrics_port: int = 8081
+    """Where health and metrics are."""
     max_age: int = 300
+    """Seconds that a webhook's timestamp may be off, to either side."""
     max_body: int = 65536
+    """Bytes of a webhook's body."""
     retry_after: int = 30
+    """Seconds after which MLflow is to send a webhook again that could not be carried out."""
     log_level: str = "INFO"
 
     @classmethod
@@ -52,11 +53,11 @@ class Settings:
         def secret(name: str) -> str:
             value = env.get(name, "")
             if len(value) < SHORTEST_SECRET:
-                said = (
+                message = (
                     f"{name} has {len(value)} characters: write at least {SHORTEST_SECRET}, for"
                     " example from `openssl rand -hex 32`"
                 )
-                raise SettingsError(said)
+                raise SettingsError(message)
             return value
 
         if not env.get("MAPPINGS_FILE"):

@@ -37,24 +37,26 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The headers of a delivery; `sent_at` in Unix seconds, `signature` as it was sent."""
+    """The headers of a delivery."""
 
     delivery: str
+    """Its id; a retry repeats it."""
     sent_at: int
+    """Unix time in seconds."""
     signature: str
+    """As it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class AliasSet:
-    """An alias was set: from now on it names this version of the model. `at` is when MLflow says
-    that it told so, UTC.
-    """
+    """An alias was set: from now on it names this version of the model."""
 
     workspace: str
     model: str
     alias: str
     version: str
     at: datetime
+    """When MLflow says that it told so, UTC."""
 
     @property
     def model_uri(self) -> str:
@@ -119,12 +121,12 @@ def verify(secrets: Sequence[str], sealed: Envelope, body: bytes) -> None:
 def read(body: bytes) -> Event:
     """What a genuine body says; raises Malformed for what MLflow does not send."""
     try:
-        said: Any = json.loads(body)
-        what = f"{said['entity']}.{said['action']}"
+        payload: Any = json.loads(body)
+        what = f"{payload['entity']}.{payload['action']}"
         if what != "model_version_alias.created":
             return Other(what[:100])
-        data, workspace = said["data"], said.get("workspace") or DEFAULT_WORKSPACE
-        at = datetime.fromisoformat(said["timestamp"])
+        data, workspace = payload["data"], payload.get("workspace") or DEFAULT_WORKSPACE
+        at = datetime.fromisoformat(payload["timestamp"])
         model, alias, version = data["name"], data["alias"], data["version"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as failure:
         raise Malformed(

@@ -1,5 +1,8 @@
 """The command line: its verbs, in the panels of its help."""
 
+import inspect
+from collections.abc import Callable
+
 import typer
 
 from rollout_cli.verbs import before_and_after, see, steer
@@ -28,6 +31,13 @@ PANELS = {
 }
 """The verbs by panel, in the order of the help."""
 
+
+def unwrapped(verb: Callable[..., None]) -> str:
+    """What a verb does: its docstring, whose lines are broken anew by whoever prints it."""
+    paragraphs = (inspect.getdoc(verb) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
 app = typer.Typer(
     name="kubectl-modelrollout",
     help="See, explain and steer ModelRollouts.",
@@ -39,4 +49,4 @@ app = typer.Typer(
 )
 for panel, verbs in PANELS.items():
     for verb in verbs:
-        app.command(rich_help_panel=panel)(verb)
+        app.command(rich_help_panel=panel, help=unwrapped(verb))(verb)

@@ -17,7 +17,7 @@ Key = tuple[str, str]
 
 API_REQUESTS = Counter(
     "modelrollout_api_requests",
-    "Requests to the API server, watches aside",
+    "Requests to the API server, without watches",
     ["verb", "resource", "code"],
 )
 PROMETHEUS_QUERIES = Counter(
@@ -26,42 +26,42 @@ PROMETHEUS_QUERIES = Counter(
 REGISTRY_REQUESTS = Counter(
     "modelrollout_registry_requests", "Requests to the model registry", ["outcome"]
 )
-RECONCILE_SECONDS = Histogram("modelrollout_reconcile_seconds", "Time of one observe, decide, act")
+RECONCILE_SECONDS = Histogram("modelrollout_reconcile_seconds", "Seconds that one reconcile took")
 RECONCILE_ERRORS = Counter(
-    "modelrollout_reconcile_errors", "Reconciles that failed and are repeated", ["kind"]
+    "modelrollout_reconcile_errors", "Reconciles that failed and are retried", ["kind"]
 )
 DECISION_LAG = Histogram(
     "modelrollout_decision_lag_seconds",
-    "From when a rollout was due for a look until what the look decided was carried out",
+    "Seconds from when a rollout was due until its reconcile had succeeded",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 QUEUE_DEPTH = Gauge(
-    "modelrollout_queue_depth", "Rollouts that are due and whose look has not ended"
+    "modelrollout_queue_depth", "Depth of the work queue: rollouts waiting for or in a reconcile"
 )
 MISSED_EVENTS = Counter(
     "modelrollout_missed_events",
-    "Changes that the watches had missed and a comparison with the API server found",
+    "Changes that the watches had missed and a resync found",
 )
-ROLLOUTS = Gauge("modelrollout_rollouts", "ModelRollouts that the watch has told of")
+ROLLOUTS = Gauge("modelrollout_rollouts", "ModelRollouts in the cache")
 TASKS = Gauge("modelrollout_tasks", "asyncio tasks of the process")
 TRANSITIONS = Counter("modelrollout_transitions", "Phases entered", ["phase", "reason"])
 
 
 @dataclass(slots=True)
 class _Shown:
-    """Where one rollout stands; gates: name, evidence, value and threshold; attempts: ended ones,
-    in the order of Verdict.
-
-    missing: pods that a promoted rollout lacks; stalled: the reason of the condition Stalled, ""
-    where it is not True.
-    """
+    """Where one rollout stands."""
 
     phase: str
     weight: int
+    """The candidate's share of requests, in percent."""
     gates: tuple[tuple[str, str, float | None, float], ...]
+    """Of each gate name, kind of evidence, value and threshold."""
     attempts: tuple[int, ...] = (0,) * len(Verdict)
+    """Ended attempts, in the order of Verdict."""
     missing: int = 0
+    """Pods that a promoted rollout lacks."""
     stalled: str = ""
+    """The reason of the condition Stalled; "" where it is not True."""
 
 
 _shown: dict[Key, _Shown] = {}
@@ -119,15 +119,14 @@ FAMILIES = (
     ),
     _family(
         "modelrollout_pods_missing",
-        "Pods that a promoted rollout asks for and that are not Ready; no series where none is"
-        " missing",
+        "Pods of a promoted rollout that are not Ready; no series where none is missing",
         "gauge",
         (),
         lambda one: [((), one.missing)] if one.missing else [],
     ),
     _family(
         "modelrollout_stalled",
-        "1 for the reason for which a rollout is Stalled; no series where it is not",
+        "1 for the reason of the condition Stalled; no series where it is not True",
         "gauge",
         ("reason",),
         lambda one: [((one.stalled,), 1)] if one.stalled else [],
@@ -141,7 +140,7 @@ FAMILIES = (
     ),
     _family(
         "modelrollout_gate_value",
-        "Last measured value of a gate; no series where it has none",
+        "Last measured value of a gate; no series without one",
         "gauge",
         _GATE,
         lambda one: [
@@ -150,7 +149,7 @@ FAMILIES = (
     ),
     _family(
         "modelrollout_gate_threshold",
-        "What the value of a gate is held against",
+        "Threshold of a gate",
         "gauge",
         _GATE,
         lambda one: [((name, evidence), threshold) for name, evidence, _, threshold in one.gates],

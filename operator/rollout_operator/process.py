@@ -23,7 +23,7 @@ from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.router_probe import Routers, router_session
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
-from rollout_operator.controller.informer import Watching, WatchingClaims
+from rollout_operator.controller.informer import ForeignRouteInformer, Informer
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, WatchEvent, at_rest, event_of, key_of
 from rollout_operator.controller.resync import OWNED_KINDS, every, resync
@@ -78,7 +78,7 @@ class Shell:
             await self.learn(ports.cluster, namespace)
         self._keep(self.queue.run(), "queue")
         around = self.store, ports.cluster, self.settings.namespaces
-        compare = partial(resync, *around, self.wake, self.gone)
+        compare = partial(resync, *around, self.enqueue, self.gone)
         self._keep(every(self.settings.resync.total_seconds(), compare), "resync")
         self._keep(every(OVERDUE / 6, partial(self.ask_after, ports.cluster)), "unseen writes")
 
@@ -94,7 +94,7 @@ class Shell:
         self._exit.push_async_callback(cluster.close)
         registry = ModelRegistry(settings.registry_url, of_registry, authorization(os.environ))
         writeback = VerdictWriteback(
-            registry, settings.registry_alias, partial(verdicts_after, cluster), self.wake
+            registry, settings.registry_alias, partial(verdicts_after, cluster), self.enqueue
         )
         self._exit.push_async_callback(writeback.close)
         return Ports(
@@ -129,11 +129,14 @@ class Shell:
 
     async def _watch(self, ports: Ports) -> None:
         """Begin to watch owned objects and others' routes; returns once all of them are known."""
-        around = self.store, ports.cluster, self.wake
-        watches: list[Watching] = []
+        around = self.store, ports.cluster, self.enqueue
+        watches: list[Informer] = []
         for namespace in self.settings.namespaces or ("",):
-            watches += [Watching(kind, namespace, *around) for kind in OWNED_KINDS]
-            watches += [WatchingClaims(kind, namespace, ports.claims, around) for kind in CLAIMING]
+            watches += [Informer(kind, namespace, *around) for kind in OWNED_KINDS]
+            watches += [
+                ForeignRouteInformer(kind, namespace, ports.foreign_routes, around)
+                for kind in CLAIMING
+            ]
         for watch in watches:
             self._keep(watch.run(), f"watch {watch.kind} {watch.namespace}")
         await asyncio.gather(*(watch.listed.wait() for watch in watches))
@@ -167,7 +170,7 @@ class Shell:
             if rests and self.queue is not None:
                 self.queue.enqueue_initial(key)
             else:
-                self.wake(key)
+                self.enqueue(key)
 
     def _queue(self) -> str:
         still = time.monotonic() - self.queue.turned if self.queue is not None else 0.0
@@ -189,11 +192,11 @@ class Shell:
         if not self.store.put_rollout(raw):
             return
         if moved := set(rivals) ^ set(self.store.rivals(key)):
-            self.meet_again(moved)
+            self.enqueue_rivals(moved)
         if event is None and at_rest(raw) and self.queue is not None:
             self.queue.enqueue_initial(key)
         else:
-            self.wake(key, event_of(KIND, meta))
+            self.enqueue(key, event_of(KIND, meta))
 
     def gone(self, key: Key, uid: str) -> None:
         """The ModelRollout with this uid is gone; another may have taken its name meanwhile."""
@@ -203,7 +206,7 @@ class Shell:
             self.queue.ports.writeback.forget(uid)
         if self.store.has(key):
             return
-        self.meet_again(rivals)
+        self.enqueue_rivals(rivals)
         self.unseen_writes.forget(key)
         if self.queue is not None:
             self.queue.forget(key)
@@ -230,15 +233,15 @@ class Shell:
         """End what `start` began, in reverse."""
         await self._exit.aclose()
 
-    def wake(self, key: Key, event: WatchEvent | None = None) -> None:
+    def enqueue(self, key: Key, event: WatchEvent | None = None) -> None:
         """Look at this rollout now."""
         if self.queue is not None and self.store.has(key):
             self.queue.enqueue(key, event)
 
-    def meet_again(self, rivals: Iterable[Key]) -> None:
+    def enqueue_rivals(self, rivals: Iterable[Key]) -> None:
         """Look at those that share a host and path with a rollout that has come, moved or gone."""
         for key in rivals:
-            self.wake(key)
+            self.enqueue(key)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

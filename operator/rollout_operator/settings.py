@@ -28,37 +28,42 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Frozen; handed down as an argument, read at import by nobody.
-
-    namespaces: empty for all; write_limit: API writes under way at once; router_drain: how long
-    routers may lag behind a weight; gateway_namespace: where Gateways are, "" for each rollout's
-    own; gateway_mirrors: whether they can mirror; routes_ask: whether routers are asked if a route
-    leads to its rollout; resync: how often names and versions are compared with the API server;
-    registry_alias: the alias that a promotion moves, with {namespace} and {name}, "" for none;
-    shard: only ModelRollouts whose label rollouts.mlops.dev/shard has this value, "" for all;
-    feedback_key: secret that the keys of prediction ids are derived from beside the uid, "" for
-    none; model_egress: whom model servers may connect to, None for everybody.
-    """
+    """Frozen; handed down as an argument, read at import by nobody."""
 
     inference_image: str
+    """The model server's image, for new revisions."""
     prometheus_url: str
     registry_url: str
+    """MLflow's tracking server."""
     namespaces: tuple[str, ...] = ()
+    """Namespaces that are watched; empty for all."""
     log_level: str = "INFO"
     metrics_port: int = 8081
     health_port: int = 8080
     write_limit: int = 32
+    """Writes to the API server that may be under way at once."""
     router_drain: timedelta = DRAIN
+    """How long routers may lag behind a weight."""
     gateway_namespace: str = ""
+    """Namespace of the Gateways; "" for each rollout's own."""
     gateway_mirrors: bool = False
+    """Whether the Gateways can mirror requests."""
     routes_ask: bool = True
+    """Whether routers are asked if a route leads to its rollout."""
     resync: timedelta = timedelta(minutes=10)
+    """How often names and versions are compared with the API server."""
     registry_alias: str = "{namespace}-{name}"
+    """The alias that a promotion moves, with {namespace} and {name}; "" for none."""
     feedback_key: str = ""
+    """Secret that the keys of prediction ids are derived from beside the uid; "" for none."""
     shard: str = ""
+    """Only ModelRollouts whose label rollouts.mlops.dev/shard has this value; "" for all."""
     model_environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of all model servers."""
     model_egress: Egress | None = (DNS,)
+    """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
+    """What model servers fetch models with, by namespace."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:

@@ -8,18 +8,18 @@ import sys
 import threading
 from collections.abc import Callable
 
-from scripts.cluster import addons, debian, gobuild, images, kind, node
-from scripts.cluster.choice import Kind, NoCluster, choose
+from scripts.cluster import addons, debian, gobuild, images, kind_cluster, node
+from scripts.cluster.backend import Backend, NoCluster, choose_backend
 from scripts.cluster.paths import INGRESS_URL, KUBECONFIG, MLFLOW_URL, PROMETHEUS_URL, STATE
 from scripts.cluster.progress import doing, say
 from scripts.cluster.shell import CommandFailed
 
 
-def build(which: Kind) -> None:
+def build(backend: Backend) -> None:
     """Everything that takes long, into the cache: images with Python in them are made while Go
     compiles.
     """
-    if which != "local":
+    if backend != "local":
         return
     debian.install()
     failures: list[BaseException] = []
@@ -45,57 +45,57 @@ def build(which: Kind) -> None:
         images.build(image)
 
 
-def up(which: Kind) -> None:
+def up(backend: Backend) -> None:
     """Bring the cluster up, with everything installed."""
-    build(which)
-    if which == "local":
-        if STATE.exists() and not is_up(which):
+    build(backend)
+    if backend == "local":
+        if STATE.exists() and not is_up(backend):
             with doing("Clearing away a cluster that was cut off"):
                 node.down()
         node.up()
         addons.install(
-            _kubectl(which),
+            _kubectl(backend),
             {i.variable: i.tag for i in images.IMAGES},
             gobuild.program("helm"),
             with_dns=True,
         )
-    elif which == "kind":
-        kind.up()
-        addons.install(_kubectl(which), kind.load_images(), "helm", with_dns=False)
-    (STATE / "kind-of-cluster").write_text(which) if which != "existing" else None
+    elif backend == "kind":
+        kind_cluster.up()
+        addons.install(_kubectl(backend), kind_cluster.load_images(), "helm", with_dns=False)
+    (STATE / "kind-of-cluster").write_text(backend) if backend != "existing" else None
     say("The cluster is up: operator, Traefik, Prometheus and MLflow run in it.")
 
 
-def down(which: Kind) -> None:
+def down(backend: Backend) -> None:
     """Remove the cluster and everything it put on this machine."""
-    if which == "existing":
+    if backend == "existing":
         say("A cluster that was given is not removed.")
         return
     with doing("Removing the cluster"):
-        if which == "kind":
-            kind.down()
+        if backend == "kind":
+            kind_cluster.down()
         else:
             node.down()
-    if which == "local" and (left := node.leftovers()):
+    if backend == "local" and (left := node.leftovers()):
         raise CommandFailed("Left over after removal: " + "; ".join(left))
     say("The cluster is gone: no process, mount, interface or iptables rule of it is left.")
 
 
-def is_up(which: Kind) -> bool:
+def is_up(backend: Backend) -> bool:
     """Whether the cluster answers."""
-    if which == "existing":
+    if backend == "existing":
         return True
     try:
-        return KUBECONFIG.exists() and "ok" in _kubectl(which)(
+        return KUBECONFIG.exists() and "ok" in _kubectl(backend)(
             "get", "--raw", "/readyz", "--request-timeout=3s"
         )
     except (CommandFailed, FileNotFoundError):
         return False
 
 
-def environment(which: Kind) -> dict[str, str]:
+def environment(backend: Backend) -> dict[str, str]:
     """What the demo and the tests need to know of the cluster."""
-    if which == "existing":
+    if backend == "existing":
         names = ("KUBECONFIG", "INGRESS_URL", "PROMETHEUS_URL", "MLFLOW_TRACKING_URI")
         if absent := [n for n in names if not os.environ.get(n)]:
             raise NoCluster(
@@ -109,32 +109,34 @@ def environment(which: Kind) -> dict[str, str]:
         "PROMETHEUS_URL": PROMETHEUS_URL,
         "MLFLOW_TRACKING_URI": MLFLOW_URL,
     }
-    if which == "local":
+    if backend == "local":
         found["PATH"] = f"{gobuild.program('kubectl').parent}:{os.environ['PATH']}"
     return found
 
 
-def run_with(which: Kind, command: list[str]) -> int:
+def run_with(backend: Backend, command: list[str]) -> int:
     """Run a command with the cluster up; one that this call brought up goes down again
     afterwards.
     """
-    ours = not is_up(which)
+    ours = not is_up(backend)
     try:
-        up(which)
+        up(backend)
         return subprocess.run(
-            command, env={**os.environ, **environment(which)}, check=False
+            command, env={**os.environ, **environment(backend)}, check=False
         ).returncode
     finally:
         if ours:
-            down(which)
+            down(backend)
 
 
-def _kubectl(which: Kind) -> addons.Kubectl:
-    return addons.Kubectl(gobuild.program("kubectl") if which == "local" else "kubectl", KUBECONFIG)
+def _kubectl(backend: Backend) -> addons.Kubectl:
+    return addons.Kubectl(
+        gobuild.program("kubectl") if backend == "local" else "kubectl", KUBECONFIG
+    )
 
 
-def _print_exports(which: Kind) -> None:
-    for name, value in environment(which).items():
+def _print_exports(backend: Backend) -> None:
+    for name, value in environment(backend).items():
         shown = value.removesuffix(f":{os.environ['PATH']}") + ":$PATH" if name == "PATH" else value
         print(f"export {name}={shown}")
 
@@ -159,34 +161,34 @@ def main() -> int:
     runner.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND [ARG …]")
     arguments = parser.parse_args()
     try:
-        which = choose(
+        backend = choose_backend(
             os.environ,
-            engine=kind.engine() is not None,
+            engine=kind_cluster.engine() is not None,
             linux=platform.system() == "Linux",
             root=_is_root(),
         )
-        return _do(arguments, which)
+        return _do(arguments, backend)
     except (NoCluster, CommandFailed, FileNotFoundError) as failure:
         print(f"\nerror: {failure}", file=sys.stderr)
         return 1
 
 
-def _do(arguments: argparse.Namespace, which: Kind) -> int:
+def _do(arguments: argparse.Namespace, backend: Backend) -> int:
     if arguments.verb == "run":
         command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
         if not command:
             raise NoCluster("run needs a command: python3 -m scripts.cluster run -- COMMAND")
-        return run_with(which, command)
+        return run_with(backend, command)
     if arguments.verb == "status":
-        print(f"{which}: {'up' if is_up(which) else 'down'}")
+        print(f"{backend}: {'up' if is_up(backend) else 'down'}")
         return 0
     if arguments.verb == "env":
-        _print_exports(which)
+        _print_exports(backend)
         return 0
-    actions: dict[str, Callable[[Kind], None]] = {"build": build, "up": up, "down": down}
-    actions[arguments.verb](which)
+    actions: dict[str, Callable[[Backend], None]] = {"build": build, "up": up, "down": down}
+    actions[arguments.verb](backend)
     if arguments.verb == "up":
-        _print_exports(which)
+        _print_exports(backend)
     return 0
 
 

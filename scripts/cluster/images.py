@@ -44,7 +44,8 @@ class Image:
         """Name and content key, read once: sources that are edited while an image is built do not
         mix up two images.
         """
-        return f"localhost/rollouts/{self.name}:{content_key((self.dockerfile, *self.inputs, *(p() for p in self.programs)))}"
+        key = content_key((self.dockerfile, *self.inputs, *(p() for p in self.programs)))
+        return f"localhost/rollouts/{self.name}:{key}"
 
     @property
     def archive(self) -> Path:

@@ -2,16 +2,13 @@
 one machine.
 """
 
-import contextlib
 import json
-import os
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.cluster import gobuild, images, network, pki, processes
+from scripts.cluster import cleanup, gobuild, images, network, pki, processes
 from scripts.cluster.paths import CACHE, KUBECONFIG, LOGS, RUN, SOCKET, STATE
 from scripts.cluster.progress import doing, say
 from scripts.cluster.shell import CommandFailed, run
@@ -51,16 +48,16 @@ def down() -> None:
     """End and remove everything of ours; what is not there is no error."""
     for name in ("kubelet", "kube-proxy"):
         processes.stop(name)
-    _remove_pods()
+    cleanup.remove_pods()
     for name in ("scheduler", "controller-manager", "kube-apiserver", "etcd", "containerd"):
         processes.stop(name)
     for name in processes.names():
         processes.stop(name)
-    _end_shims()
+    cleanup.end_shims()
     for point in network.mounts((STATE, RUN, Path("/var/run/model-rollouts"))):
         run(["umount", "-l", point])
     network.restore()
-    _remove_cgroups()
+    cleanup.remove_cgroups()
     for folder in (RUN, STATE, Path("/var/lib/cni/networks/model-rollouts"), CACHE / "cni"):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -68,7 +65,7 @@ def down() -> None:
 def leftovers() -> list[str]:
     """What is still there of ours: processes, mounts, interfaces, rules."""
     found = [f"process {name}" for name in processes.names()] + [
-        f"process {pid} (containerd-shim)" for pid in _shims()
+        f"process {pid} (containerd-shim)" for pid in cleanup.shims()
     ]
     return (
         found + [f"mount {point}" for point in network.mounts((STATE, RUN))] + network.leftovers()
@@ -269,71 +266,3 @@ def _kube_proxy() -> None:
     ]
     words += ["--healthz-bind-address=127.0.0.1:10256", "--metrics-bind-address=127.0.0.1:10249"]
     processes.start("kube-proxy", [gobuild.program("kube-proxy"), *words])
-
-
-def _remove_pods() -> None:
-    """End every container through containerd,
-    so that it takes its mounts and network down itself.
-    """
-    if not SOCKET.exists() or not processes.alive("containerd"):
-        return
-    ctr = ["ctr", "-a", str(SOCKET), "-n", "k8s.io"]
-    with contextlib.suppress(CommandFailed):
-        for task in run([*ctr, "tasks", "list", "--quiet"]).split():
-            with contextlib.suppress(CommandFailed):
-                run([*ctr, "tasks", "delete", "--force", task])
-        for container in run([*ctr, "containers", "list", "--quiet"]).split():
-            with contextlib.suppress(CommandFailed):
-                run([*ctr, "containers", "delete", container])
-    for line in run(["ip", "netns", "list"]).splitlines():
-        if line.startswith("cni-"):
-            run(["ip", "netns", "delete", line.split()[0]])
-
-
-def _shims() -> list[int]:
-    """Processes that containerd leaves to hold containers, by the address of our socket in their
-    command line.
-    """
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError):
-                command = (folder / "cmdline").read_bytes().split(b"\0")
-                if (
-                    command
-                    and command[0].endswith(b"containerd-shim-runc-v2")
-                    and str(SOCKET).encode() in command
-                ):
-                    found.append(int(folder.name))
-    return found
-
-
-def _end_shims() -> None:
-    """End what a killed containerd left: each shim and the processes of its container."""
-    for pid in _shims():
-        for child in _children(pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        processes.end_pid(pid)
-
-
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def _remove_cgroups() -> None:
-    """The kubelet's cgroups, empty by now, deepest first."""
-    for controller in Path("/sys/fs/cgroup").iterdir():
-        for name in ("kubepods", "k8s.io"):
-            top = controller / name
-            if not top.is_dir():
-                continue
-            for folder in sorted(
-                (d for d in top.rglob("*") if d.is_dir()), key=lambda d: len(d.parts), reverse=True
-            ):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-            with contextlib.suppress(OSError):
-                top.rmdir()

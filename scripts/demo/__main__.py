@@ -6,19 +6,20 @@ import argparse
 import os
 import sys
 
-from scripts.demo.kube import KubeError
 from scripts.demo.models import TrainingFailed
 from scripts.demo.narrate import Narrator
 from scripts.demo.report import TARGET
 from scripts.demo.rollout import NeverHappened
 from scripts.demo.story import NAMESPACE, Place, tell_story
+from scripts.kube import KubeError
 
 DESCRIPTION = (
     "Train three models, promote the good one, roll back the bad one, under predict traffic."
 )
 EPILOGUE = """
-Needs a cluster as `make cluster` brings it up, and KUBECONFIG, INGRESS_URL, PROMETHEUS_URL and MLFLOW_TRACKING_URI in the
-environment. `make demo` sees to all of that. The rollout stays in its namespace until the next demo.
+Needs a cluster as `make cluster` brings it up, and KUBECONFIG, INGRESS_URL, PROMETHEUS_URL and
+MLFLOW_TRACKING_URI in the environment. `make demo` sees to all of that. The rollout stays in its
+namespace until the next demo.
 """
 
 

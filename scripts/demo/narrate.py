@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scripts.demo.kube import Object
+from scripts.kube import Object
 
 COLOURS = {
     "Promoted": "green",

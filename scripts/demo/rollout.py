@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from scripts.demo.kube import Kube, KubeError, Object
+from scripts.kube import Kube, KubeError, Object
 
 GROUP, VERSION = "rollouts.mlops.dev", "v1alpha1"
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"

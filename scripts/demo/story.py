@@ -8,7 +8,6 @@ from functools import partial
 
 import httpx
 
-from scripts.demo.kube import Kube, Object
 from scripts.demo.models import GATE, RECIPES, Model, Registry, train
 from scripts.demo.narrate import Narrator
 from scripts.demo.report import Outcome, Report
@@ -16,6 +15,7 @@ from scripts.demo.rollout import Rollout, eventually, fresh_namespace, verdict_o
 from scripts.demo.shares import shares
 from scripts.demo.traffic import Answer, Traffic, answers_on
 from scripts.demo.watch import Watch
+from scripts.kube import Kube, Object
 
 NAMESPACE = "rollouts-demo"
 MODEL = "iris-demo"
@@ -148,10 +148,8 @@ def _counted(prometheus_url: str, revisions: set[str]) -> dict[str, int] | None:
     does not say.
     """
     chosen = "|".join(sorted(revisions))
-    query = (
-        "sum by (version)"
-        f' (max_over_time(ml_request_count_total{{namespace="{NAMESPACE}",revision=~"{chosen}"}}[1h]))'
-    )
+    series = f'ml_request_count_total{{namespace="{NAMESPACE}",revision=~"{chosen}"}}'
+    query = f"sum by (version) (max_over_time({series}[1h]))"
     try:
         reply = httpx.get(
             f"{prometheus_url.rstrip('/')}/api/v1/query",

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from scripts.demo.kube import KubeError, Object
 from scripts.demo.rollout import Rollout
 from scripts.demo.shares import Sighting
+from scripts.kube import KubeError, Object
 
 INTERVAL = 0.4
 

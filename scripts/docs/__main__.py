@@ -60,6 +60,10 @@ def check() -> None:
         for link in links.dead(document):
             found = True
             click.echo(f"{document.relative_to(ROOT)}: the link to {link} is dead")
+    for file, page in links.mentioned():
+        if not (ROOT / page).exists():
+            found = True
+            click.echo(f"{file.relative_to(ROOT)} names {page}, which is not there")
     for sentence in prose.complaints():
         found = True
         click.echo(sentence)

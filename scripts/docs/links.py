@@ -1,4 +1,7 @@
-"""Links within the documents: each leads to a file, and to a heading of it."""
+"""Links within the documents: each leads to a file, and to a heading of it.
+
+Pages that code names are there, too.
+"""
 
 import re
 from collections.abc import Iterator
@@ -12,6 +15,33 @@ FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
 ELSEWHERE = re.compile(r"^(?:[a-z]+:|//|\.\./\.\./(?:actions|security)\b)")
 """Other schemes, and pages of the repository's host beside its files."""
+
+
+MENTION = re.compile(r"(?<![\w/.-])docs/[\w./-]+\.md\b")
+"""How messages, charts, rules and comments name a page."""
+SOURCES = (
+    "operator",
+    "inference",
+    "trainer",
+    "charts",
+    "gitops",
+    "monitoring",
+    "scripts",
+    "tests",
+    ".github",
+)
+SUFFIXES = frozenset({".py", ".yaml", ".sh", ".txt", ".tpl", ".json"})
+
+
+def mentioned(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
+    """The pages that files other than pages name, each with the file that does."""
+    files = [root / "Makefile"]
+    for folder in SOURCES:
+        files += (f for f in (root / folder).rglob("*") if f.suffix in SUFFIXES and f.is_file())
+    for file in sorted(files):
+        if file.is_file():
+            for page in dict.fromkeys(MENTION.findall(file.read_text())):
+                yield file, page
 
 
 def documents(root: Path = ROOT) -> list[Path]:

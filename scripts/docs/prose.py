@@ -10,8 +10,8 @@ COLUMNS, WORDS = 100, 60
 """What a line and a paragraph may have at most."""
 ALONE = frozenset({"README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/README.md"})
 """Pages that are no chapter: they need not say for whom they are, nor what comes next."""
-APART = frozenset({"CHANGELOG.md"})
-"""Pages that are not held: entries that are merged as they come."""
+LINES = frozenset({"CHANGELOG.md"})
+"""Pages whose lines alone are held: entries are as long as what they tell."""
 
 LINUX_ONLY = re.compile(
     r"(?:^|[|;&(])\s*(sed -i|grep -P|readlink -f|xargs|apt-get|date -d|stat -c)\b"
@@ -38,13 +38,8 @@ class Fault:
 
 def faults(text: str, chapter: bool = True) -> list[Fault]:
     """All that a page lacks, by line; a `chapter` must say for whom it is, and what comes next."""
-    prose = list(_prose(text))
-    found = [
-        Fault(number, f"{length} columns, at most {COLUMNS} fit")
-        for number, line in prose
-        if (length := len(TARGET.sub("", line))) > COLUMNS
-    ]
-    said = list(_paragraphs(prose))
+    found = long_lines(text)
+    said = list(_paragraphs(list(_prose(text))))
     found += [
         Fault(number, f"a paragraph of {words} words, at most {WORDS} are read")
         for number, paragraph in said
@@ -63,6 +58,15 @@ def faults(text: str, chapter: bool = True) -> list[Fault]:
                 Fault(len(text.splitlines()), "it does not end with `Next: [name](page.md).`")
             )
     return sorted(found, key=lambda fault: fault.line)
+
+
+def long_lines(text: str) -> list[Fault]:
+    """The lines of prose that do not fit."""
+    return [
+        Fault(number, f"{length} columns, at most {COLUMNS} fit")
+        for number, line in _prose(text)
+        if (length := len(TARGET.sub("", line))) > COLUMNS
+    ]
 
 
 def _prose(text: str) -> Iterator[tuple[int, str]]:
@@ -111,13 +115,12 @@ def _words(paragraph: str) -> int:
 
 def pages() -> list[Path]:
     """Every page whose form is held."""
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    return sorted(p for p in found if str(p.relative_to(ROOT)) not in APART)
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def complaints() -> Iterator[str]:
     """What each page lacks, as `page:line: what`."""
     for page in pages():
-        name = str(page.relative_to(ROOT))
-        for fault in faults(page.read_text(), chapter=name not in ALONE):
-            yield f"{name}:{fault.line}: {fault.told}"
+        name, text = str(page.relative_to(ROOT)), page.read_text()
+        lacks = long_lines(text) if name in LINES else faults(text, chapter=name not in ALONE)
+        yield from (f"{name}:{fault.line}: {fault.told}" for fault in lacks)

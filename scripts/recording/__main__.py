@@ -5,11 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from scripts.demo.kube import KubeError
 from scripts.demo.models import TrainingFailed
 from scripts.demo.narrate import Narrator
 from scripts.demo.rollout import NeverHappened
 from scripts.demo.story import Place
+from scripts.kube import KubeError
 from scripts.recording.cast import Cast, NotRecorded
 from scripts.recording.drawing import Caption, svg
 from scripts.recording.screens import Frame, frames

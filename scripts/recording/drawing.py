@@ -111,10 +111,8 @@ def _style(spans: Sequence[tuple[float, float]], whole: float, still: int) -> st
         first = "" if number == 0 else "0%{visibility:hidden}"
         after = "" if number == len(spans) - 1 else f"{share[1]}{{visibility:hidden}}"
         start = "0%" if number == 0 else share[0]
-        rules += [
-            f"#f{number}{{animation-name:k{number}}}@keyframes"
-            f" k{number}{{{first}{start}{{visibility:visible}}{after}}}"
-        ]
+        frames = f"{first}{start}{{visibility:visible}}{after}"
+        rules.append(f"#f{number}{{animation-name:k{number}}}@keyframes k{number}{{{frames}}}")
     return "\n".join([*rules, "}"])
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import yaml
 
-from scripts.demo.kube import Kube, Object
 from scripts.demo.models import RECIPES, Registry, train
 from scripts.demo.narrate import Narrator
 from scripts.demo.rollout import NeverHappened, Rollout, eventually, fresh_namespace, verdict_of
 from scripts.demo.story import MODEL, PATIENCE, Place
 from scripts.demo.traffic import Traffic, answers_on
+from scripts.kube import Kube, Object
 from scripts.recording.cast import Cast, NotRecorded
 from scripts.recording.terminal import Terminal
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scripts.demo.kube import Object
 from scripts.demo.rollout import WEIGHT, Rollout, eventually
+from scripts.kube import Object
 from tests.support.kinds import path_of
 
 TIMES = 10

@@ -23,11 +23,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from scripts.demo.kube import Kube, Object
 from scripts.demo.models import RECIPES, Registry, train
 from scripts.demo.rollout import Rollout, eventually, fresh_namespace, verdict_of
 from scripts.demo.traffic import answers_on
 from scripts.demo.watch import Watch
+from scripts.kube import Kube, Object
 from tests.bench.load import Load
 from tests.bench.repairs import TIMES, Repairs
 from tests.bench.repairs import measure as measure_repairs

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.demo.kube import Kube
 from scripts.demo.models import RECIPES, Registry, train
 from scripts.demo.rollout import Rollout, eventually, fresh_namespace
 from scripts.demo.traffic import Traffic, answers_on
+from scripts.kube import Kube
 from tests.e2e.harness import PATIENCE, SETTINGS, Trained, register_with_wrong_digest
 
 NAME = "iris-e2e"

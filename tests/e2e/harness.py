@@ -10,10 +10,10 @@ from types import MappingProxyType
 
 import httpx
 
-from scripts.demo.kube import Kube, KubeError, Object
 from scripts.demo.models import Registry
 from scripts.demo.rollout import Rollout, eventually, fresh_namespace
 from scripts.demo.traffic import FLOWERS, TIMEOUT, Traffic
+from scripts.kube import Kube, KubeError, Object
 
 PATIENCE = 480.0
 """Seconds to wait for anything; no test asserts how long something takes."""

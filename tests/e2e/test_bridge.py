@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from scripts.demo.kube import Kube
 from scripts.demo.models import Registry
 from scripts.demo.rollout import Rollout, eventually
+from scripts.kube import Kube
 from tests.api.charts import manifests
 from tests.e2e.conftest import NAME, setting
 from tests.e2e.harness import PATIENCE, Trained, kubectl, running, version_of

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.demo.kube import Kube, KubeError, Object
 from scripts.demo.rollout import Rollout, eventually, fresh_namespace
 from scripts.demo.traffic import answers_on
+from scripts.kube import Kube, KubeError, Object
 from tests.api.charts import CHARTS, tool
 from tests.e2e.conftest import setting
 from tests.e2e.harness import (

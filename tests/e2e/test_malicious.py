@@ -17,8 +17,8 @@ from rollout_trainer.package import write_package
 from rollout_trainer.recipe import Recipe
 from rollout_trainer.train import fit
 from scripts.cluster.paths import REPOSITORY
-from scripts.demo.kube import Kube
 from scripts.demo.rollout import Rollout, eventually
+from scripts.kube import Kube
 from tests.e2e.conftest import setting
 from tests.e2e.harness import DIGEST_TAG, PATIENCE
 from tests.unit.inference import malicious

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import yaml
 
-from scripts.demo.kube import Kube
 from scripts.demo.rollout import Rollout, eventually, fresh_namespace
 from scripts.demo.traffic import FLOWERS, Traffic
+from scripts.kube import Kube
 from tests.api.charts import ROOT
 from tests.e2e.conftest import setting
 from tests.e2e.harness import PATIENCE, Trained, kubectl, running

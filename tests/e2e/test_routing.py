@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scripts.demo.kube import Kube
 from scripts.demo.models import Registry
 from scripts.demo.rollout import Rollout, eventually
 from scripts.demo.traffic import FLOWERS, TIMEOUT
+from scripts.kube import Kube
 from tests.e2e.conftest import setting
 from tests.e2e.harness import (
     NOTHING,

@@ -4,9 +4,9 @@ rollout.
 
 from collections.abc import Callable
 
-from scripts.demo.kube import Kube
 from scripts.demo.rollout import Rollout, eventually, verdict_of
 from scripts.demo.traffic import Traffic
+from scripts.kube import Kube
 from tests.e2e.harness import (
     PATIENCE,
     Trained,

@@ -81,7 +81,7 @@ async def test_every_write_spoiled(
 ) -> None:
     if fault is Fault.STOPPED:
         # Standing still takes no time here.
-        monkeypatch.setattr(apply, "PROVEN", 0.0)
+        monkeypatch.setattr(apply, "PROVEN_FOR", 0.0)
     async with stage(kubeconfig) as on:
         clean = await reference(on, story, references)
         first = 1 if STRIDE == 1 else FIRST.get(fault, 1 + FAULTS.index(fault) % STRIDE)

@@ -54,30 +54,32 @@ class Prometheus:
     def instant(self, expression: str) -> list[tuple[Labels, float]]:
         """The series of an instant vector. Raises Unreachable."""
         return [
-            (one["metric"], float(one["value"][1]))
-            for one in self._result("query", {"query": expression}, "vector")
+            (series["metric"], float(series["value"][1]))
+            for series in self._result("query", {"query": expression}, "vector")
         ]
 
     def matrix(self, expression: str, start: float, end: float, step: float) -> list[Range]:
         """Series over time; times in Unix seconds. Raises Unreachable."""
-        asked = {
+        parameters = {
             "query": expression,
             "start": f"{start:.3f}",
             "end": f"{end:.3f}",
             "step": f"{step:.3f}",
         }
         return [
-            Range(one["metric"], tuple((float(at), float(value)) for at, value in one["values"]))
-            for one in self._result("query_range", asked, "matrix")
+            Range(
+                series["metric"], tuple((float(at), float(value)) for at, value in series["values"])
+            )
+            for series in self._result("query_range", parameters, "matrix")
         ]
 
     def values_of(self, label: str) -> list[str]:
         """All values of a label; of `__name__`, the names of all series. Raises Unreachable."""
         status, body = self.ask(f"label/{label}/values", {})
-        return [str(one) for one in self._data(status, body)]
+        return [str(value) for value in self._data(status, body)]
 
-    def _result(self, path: str, asked: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
-        status, body = self.ask(path, asked)
+    def _result(self, path: str, parameters: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
+        status, body = self.ask(path, parameters)
         data = self._data(status, body)
         if not isinstance(data, dict) or data.get("resultType") != kind:
             raise Unreachable(

@@ -58,9 +58,9 @@ def _of_operator(kube: KubeApi) -> Prometheus:
             f"You may not read the operator's Deployment, which names its Prometheus: {hint}."
         ) from refused
     urls = [
-        (one["metadata"]["namespace"], url)
-        for one in deployments
-        if (url := variables(one).get("PROMETHEUS_URL"))
+        (deployment["metadata"]["namespace"], url)
+        for deployment in deployments
+        if (url := variables(deployment).get("PROMETHEUS_URL"))
     ]
     if not urls:
         raise Unreachable(
@@ -92,8 +92,8 @@ def by_service(  # noqa: PLR0917
     root = f"/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy{prefix}/api/v1"
     place = f"Prometheus (Service {namespace}/{name}:{port})"
 
-    def ask(path: str, asked: Mapping[str, str]) -> tuple[int, bytes]:
-        status, body = kube.raw(f"{root}/{path}", asked)
+    def ask(path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
+        status, body = kube.raw(f"{root}/{path}", parameters)
         if status in {401, 403}:
             raise Unreachable(
                 f"You may not reach {place} through the API server (get services/proxy): ask for"
@@ -123,13 +123,13 @@ def by_url(url: str) -> Prometheus:
     pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False)
     place = f"Prometheus ({parts.scheme}://{host})"
 
-    def ask(path: str, asked: Mapping[str, str]) -> tuple[int, bytes]:
+    def ask(path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
         try:
             reply = pool.request(
-                "POST" if asked else "GET",
+                "POST" if parameters else "GET",
                 f"{root}/{path}",
                 headers={**headers, **_FORM},
-                body=urlencode(asked) or None,
+                body=urlencode(parameters) or None,
             )
         except (OSError, urllib3.exceptions.HTTPError) as failure:
             raise Unreachable(f"{place} did not answer: {type(failure).__name__}.") from failure

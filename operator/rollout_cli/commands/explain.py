@@ -176,12 +176,17 @@ def _series(explained: GateExplanation, now: datetime) -> Iterator[tuple[str, st
     )
     if explained.gate.metric is Metric.LATENCY_P95:
         found = [s for s in found if s.le == "+Inf"] or found
-    for one in found[:MOST_SERIES]:
-        yield "", f"{_labelled(one)}  {one.value:g}"
+    for series in found[:MOST_SERIES]:
+        yield "", f"{_labelled(series)}  {series.value:g}"
     if len(found) > MOST_SERIES:
         yield "", f"… and {len(found) - MOST_SERIES} more"
 
 
-def _labelled(one: Series) -> str:
-    labels = {"pod": one.pod, "source": one.source, "outcome": one.outcome, "le": one.le}
-    return f"{one.name}{{{', '.join(f'{k}={v}' for k, v in labels.items() if v)}}}"
+def _labelled(series: Series) -> str:
+    labels = {
+        "pod": series.pod,
+        "source": series.source,
+        "outcome": series.outcome,
+        "le": series.le,
+    }
+    return f"{series.name}{{{', '.join(f'{k}={v}' for k, v in labels.items() if v)}}}"

@@ -65,7 +65,7 @@ def _plain(kube: KubeApi, request: Request, output: Output) -> str:
     """For programs: the objects as the API has them."""
     found = [read(kube, request.name)] if request.name else read_all(kube, request.everywhere)
     if output is Output.NAME:
-        return "\n".join(f"modelrollout.{GROUP}/{one.name}" for one in found)
+        return "\n".join(f"modelrollout.{GROUP}/{rollout.name}" for rollout in found)
     if request.name:
         return dump(found[0].raw, output)
     return dump(
@@ -73,7 +73,7 @@ def _plain(kube: KubeApi, request: Request, output: Output) -> str:
             "apiVersion": "v1",
             "kind": "List",
             "metadata": {},
-            "items": [{"kind": KIND, **one.raw} for one in found],
+            "items": [{"kind": KIND, **rollout.raw} for rollout in found],
         },
         output,
     )

@@ -62,18 +62,18 @@ def attempts(rollout: Rollout, now: datetime, signs: Marks) -> Table:
             span(now - status.attempt_since),
             status.message,
         )
-    for one in status.history:
+    for attempt in status.history:
         verdict = Text(
-            f"{of_verdict(one.verdict, signs)} {one.verdict}",
-            style=OF_VERDICT.get(one.verdict, "dim"),
+            f"{of_verdict(attempt.verdict, signs)} {attempt.verdict}",
+            style=OF_VERDICT.get(attempt.verdict, "dim"),
         )
-        took = span(one.ended - one.started)
+        took = span(attempt.ended - attempt.started)
         table.add_row(
-            str(one.attempt),
+            str(attempt.attempt),
             verdict,
-            one.uri,
-            ago(one.ended, now),
+            attempt.uri,
+            ago(attempt.ended, now),
             took,
-            f"{one.reason}: {one.message}",
+            f"{attempt.reason}: {attempt.message}",
         )
     return table

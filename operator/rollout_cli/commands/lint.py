@@ -53,9 +53,9 @@ def run(files: list[Path], output: Output | None) -> None:
             if ours:
                 problems += _problems(str(file), document, ours)
                 problems += (
-                    one
+                    problem
                     for path, value in ours
-                    if (one := _address_conflict(str(file), document, path, value, claimed))
+                    if (problem := _address_conflict(str(file), document, path, value, claimed))
                     is not None
                 )
     if output is not None:
@@ -73,10 +73,12 @@ def run(files: list[Path], output: Output | None) -> None:
 def _problems(file: str, document: Document, ours: list[tuple[Field, Any]]) -> Iterator[Problem]:
     yield from (Problem(file, trouble.place, trouble.message) for trouble in document.twice)
     findings = [
-        Finding((*path, *one.path), one.message) for path, value in ours for one in judge(value)
+        Finding((*path, *finding.path), finding.message)
+        for path, value in ours
+        for finding in judge(value)
     ]
     found = [Problem(file, document.place(finding.path), str(finding)) for finding in findings]
-    yield from sorted(found, key=lambda one: (one.place.line, one.place.column))
+    yield from sorted(found, key=lambda problem: (problem.place.line, problem.place.column))
 
 
 def _address_conflict(

@@ -252,12 +252,12 @@ def _run_many(spec: Spec, request: Request) -> None:
 def _as_dict(
     timeline: Sequence[TimelineEntry], end: SimulationResult, start: datetime
 ) -> dict[str, object]:
-    def gate(one: GateStatus) -> dict[str, object]:
+    def gate(status: GateStatus) -> dict[str, object]:
         return {
-            "metric": one.metric,
-            "value": one.value,
-            "measurement": str(one.measurement),
-            "message": one.message,
+            "metric": status.metric,
+            "value": status.value,
+            "measurement": str(status.measurement),
+            "message": status.message,
         }
 
     return {

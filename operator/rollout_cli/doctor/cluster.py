@@ -46,7 +46,7 @@ def check_cluster(kube: KubeApi) -> Iterator[CheckResult]:
 
 def check_user_rights(kube: KubeApi) -> Iterator[CheckResult]:
     """What the user of this tool may do."""
-    asked = [
+    rights = [
         ("see rollouts", "list", GROUP, PLURAL, ""),
         ("steer rollouts", "patch", GROUP, PLURAL, ""),
         ("see pods", "list", "", "pods", ""),
@@ -54,7 +54,7 @@ def check_user_rights(kube: KubeApi) -> Iterator[CheckResult]:
         ("reach Prometheus through the API server", "get", "", "services", "proxy"),
     ]
     lacking = [
-        name for name, *attributes in asked if not is_allowed(kube, kube.namespace, *attributes)
+        name for name, *attributes in rights if not is_allowed(kube, kube.namespace, *attributes)
     ]
     if lacking:
         todo = (

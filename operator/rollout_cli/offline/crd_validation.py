@@ -56,7 +56,7 @@ def judge(manifest: Any) -> list[Finding]:
         # Of generateName the API server makes the name, by five letters, before the rules read it.
         meta["name"] = meta.get("name") or meta["generateName"][:58] + "xxxxx"
         found = list(_rules(filled, schema, ()))
-    return sorted(found, key=lambda one: tuple(map(str, one.path)))
+    return sorted(found, key=lambda finding: tuple(map(str, finding.path)))
 
 
 @cache

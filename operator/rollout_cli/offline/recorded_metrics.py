@@ -135,10 +135,10 @@ def _read(file: Path) -> list[Track]:
 def _of_json(value: Any) -> list[Track]:
     """One reply of the range API, or a list of them."""
     if isinstance(value, list):
-        return [track for one in value for track in _of_json(one)]
+        return [track for reply in value for track in _of_json(reply)]
     return [
-        _track(one["metric"], [(float(at), float(v)) for at, v in one["values"]])
-        for one in value["data"]["result"]
+        _track(series["metric"], [(float(at), float(v)) for at, v in series["values"]])
+        for series in value["data"]["result"]
     ]
 
 

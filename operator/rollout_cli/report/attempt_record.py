@@ -172,7 +172,7 @@ def _events(kube: KubeApi, record: AttemptRecord) -> tuple[KubeEvent, ...]:
         )["items"]
     except Refused:
         return ()
-    told = [
+    events = [
         KubeEvent(
             datetime.fromisoformat(e["lastTimestamp"]),
             e["type"] == "Warning",
@@ -187,7 +187,7 @@ def _events(kube: KubeApi, record: AttemptRecord) -> tuple[KubeEvent, ...]:
         record.started - timedelta(seconds=1),
         (record.ended or record.now) + timedelta(seconds=1),
     )
-    return tuple(sorted((t for t in told if first <= t.at <= last), key=lambda t: t.at))
+    return tuple(sorted((e for e in events if first <= e.at <= last), key=lambda e: e.at))
 
 
 def _query(prometheus: Prometheus, record: AttemptRecord) -> TimeSeries:
@@ -201,14 +201,14 @@ def _query(prometheus: Prometheus, record: AttemptRecord) -> TimeSeries:
 
     def by(label: str, expression: str) -> dict[str, Points]:
         return {
-            one.labels.get(label, ""): one.points
-            for one in prometheus.matrix(expression, start, end, step)
+            series.labels.get(label, ""): series.points
+            for series in prometheus.matrix(expression, start, end, step)
         }
 
     def rate(name: str) -> str:
         return f"sum by (revision) (rate({name}{theirs}{over}))"
 
-    asked = f"max(modelrollout_weight{own})"
+    weight = f"max(modelrollout_weight{own})"
     quantile = (
         f"histogram_quantile(0.95, sum by (revision, le) (rate({LATENCY_BUCKET}{theirs}{over})))"
     )
@@ -221,6 +221,6 @@ def _query(prometheus: Prometheus, record: AttemptRecord) -> TimeSeries:
             f"{rate(REQUESTS)} / ignoring (revision) group_left ()"
             f" sum(rate({REQUESTS}{theirs}{over}))",
         ),
-        weight=next(iter(by("", asked).values()), ()),
+        weight=next(iter(by("", weight).values()), ()),
         phases=by("phase", f"max by (phase) (modelrollout_phase{own}) == 1"),
     )

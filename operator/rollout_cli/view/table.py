@@ -15,7 +15,7 @@ def table(
     rollouts: Iterable[Rollout], now: datetime, marks: Marks, namespaces: bool, wide: bool
 ) -> Table:
     """One line for each rollout; `wide` adds samples, reason and what is asked for."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     names = [
         *(["NAMESPACE"] if namespaces else []),
         "NAME",
@@ -26,43 +26,43 @@ def table(
         "ACCURACY",
     ]
     for name in [*names, *(["SAMPLES", "REASON", "ASKED FOR"] if wide else []), "AGE"]:
-        made.add_column(
+        grid.add_column(
             name, no_wrap=True, justify="right" if name in {"WEIGHT", "SAMPLES"} else "left"
         )
-    for one in rollouts:
-        made.add_row(*_row(one, now, marks, namespaces, wide))
-    return made
+    for rollout in rollouts:
+        grid.add_row(*_row(rollout, now, marks, namespaces, wide))
+    return grid
 
 
 def _row(
-    one: Rollout, now: datetime, marks: Marks, namespaces: bool, wide: bool
+    rollout: Rollout, now: datetime, marks: Marks, namespaces: bool, wide: bool
 ) -> list[str | Text]:
-    status = one.status
+    status = rollout.status
     accuracy = next((g for g in status.gates if g.metric == "accuracy"), None)
     phase = Text(str(status.phase), style=STYLES.get(status.phase, "yellow"))
     phase.append(
         " (paused)" if status.paused_since else " (halted)" if status.halted else "",
         style="magenta",
     )
-    cells: list[str | Text] = [one.namespace] if namespaces else []
+    cells: list[str | Text] = [rollout.namespace] if namespaces else []
     cells += [
-        one.name,
+        rollout.name,
         phase,
         status.stable.uri if status.stable else "",
         status.candidate.uri if status.candidate else "",
     ]
-    cells += [f"{status.weight} %", _accuracy(one, accuracy, marks)]
+    cells += [f"{status.weight} %", _accuracy(rollout, accuracy, marks)]
     if wide:
         counted = "" if accuracy is None or accuracy.samples is None else str(accuracy.samples)
-        cells += [counted, str(status.reason), one.requested_uri]
-    return [*cells, span(now - one.created)]
+        cells += [counted, str(status.reason), rollout.requested_uri]
+    return [*cells, span(now - rollout.created)]
 
 
-def _accuracy(one: Rollout, gate: GateStatus | None, marks: Marks) -> str:
+def _accuracy(rollout: Rollout, gate: GateStatus | None, marks: Marks) -> str:
     if gate is None:
         return ""
     return (
-        value_and_threshold(one.spec, gate, marks)
+        value_and_threshold(rollout.spec, gate, marks)
         if gate.value is not None
         else f"? {marks.at_least} {share(gate.threshold)}"
     )

@@ -122,14 +122,14 @@ def read(model_uri: str, status: int, body: bytes) -> Resolution:
             raise TypeError(type(reply))
     except (ValueError, TypeError):
         return RegistryUnreachable(
-            f"The registry answered HTTP {status} {_said(body)}{_remedy(status, body)}"
+            f"The registry answered HTTP {status} {_saying(body)}{_remedy(status, body)}"
         )
     if status != 200:
-        code, said = reply.get("error_code", ""), str(reply.get("message", ""))[:200]
+        code, message = reply.get("error_code", ""), str(reply.get("message", ""))[:200]
         if code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return NotFound(f"The registry has no {model_uri}: {said}")
+            return NotFound(f"The registry has no {model_uri}: {message}")
         return RegistryUnreachable(
-            f"The registry answered HTTP {status}: {said}{_remedy(status, body)}"
+            f"The registry answered HTTP {status}: {message}{_remedy(status, body)}"
         )
     try:
         version: dict[str, Any] = reply["model_version"]
@@ -164,7 +164,7 @@ def read(model_uri: str, status: int, body: bytes) -> Resolution:
         )
 
 
-def _said(body: bytes) -> str:
+def _saying(body: bytes) -> str:
     """The first line of a reply that is no JSON object, without markup,
     as the end of a sentence.
     """

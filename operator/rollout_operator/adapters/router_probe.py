@@ -48,10 +48,11 @@ def router_session() -> aiohttp.ClientSession:
 
 @dataclass
 class Routers:
-    """Asks routers; look: reads an object of this kind, namespace and name from the API server."""
+    """Asks routers, and keeps what came back for a minute."""
 
     session: aiohttp.ClientSession
     look: Callable[[str, str, str], Awaitable[dict[str, Any]]]
+    """Reads an object of this kind, namespace and name from the API server."""
     _heard: dict[Way, tuple[datetime, Heard | None]] = field(default_factory=dict)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 

@@ -23,34 +23,39 @@ from rollout_operator.domain.route_probe import Way
 
 @dataclass(frozen=True, slots=True)
 class RouteQuery:
-    """The way that is asked at this moment, unless it was less than `apart` before."""
+    """A route whose router is to be asked."""
 
     way: Way
     at: datetime
+    """Now."""
     apart: timedelta
+    """It is not asked again where it was asked less than this before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """model_uri: what the registry is asked for, "" for nothing; metrics: whose series are wanted,
-    no older than tick (Unix time, s).
-
-    route: which route is asked, None for none.
-    """
+    """What one reconcile asks outside."""
 
     model_uri: str = ""
+    """What the registry is asked for; "" for nothing."""
     metrics: tuple[Metric, ...] = ()
+    """Whose series Prometheus is asked for."""
     tick: float = 0.0
+    """Series are wanted no older than this, as Unix time in seconds."""
     route: RouteQuery | None = None
+    """Which route is asked; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What they answered."""
+    """What came back."""
 
     resolution: Resolution | None = None
+    """From the registry; None where it was not asked."""
     measured: Mapping[Metric, Snapshot | MetricsUnreachable] = field(default_factory=dict)
+    """From Prometheus, by metric."""
     heard: Heard | None = None
+    """From the router; None where it was not asked, or cannot be."""
 
     def of(self, namespace: str, revision: Revision | None) -> dict[Metric, Answer]:
         """The series of one revision for every metric; nothing of none."""

@@ -26,7 +26,7 @@ class _Known:
 
 
 @dataclass
-class Claims:
+class ForeignRoutes:
     """What the watches have told; of each object only where it answers is kept."""
 
     _known: dict[Name, _Known] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.controller.cache import Store
-from rollout_operator.controller.foreign_routes import Claims
+from rollout_operator.controller.foreign_routes import ForeignRoutes
 from rollout_operator.controller.raw_objects import Key, WatchEvent, event_of, rollout_of
 from rollout_operator.errors import CallFailed, Expired, Gone
 
@@ -24,23 +24,23 @@ NOT_INSTALLED = 600.0
 LONGEST_WAIT = 30.0
 
 
-class Wake(Protocol):
+class Enqueue(Protocol):
     """Has a rollout looked at."""
 
     def __call__(self, key: Key, event: WatchEvent | None = None) -> None:
         """event: why; None for what no watch has told."""
 
 
-class Watching:
+class Informer:
     """Follows one kind in one namespace ("" for all) and keeps the store up to date; wakes the
     rollouts that a change is about.
     """
 
     def __init__(
-        self, kind: str, namespace: str, store: Store, cluster: Cluster, wake: Wake
+        self, kind: str, namespace: str, store: Store, cluster: Cluster, enqueue: Enqueue
     ) -> None:
         self.kind, self.namespace = kind, namespace
-        self.store, self.cluster, self.wake = store, cluster, wake
+        self.store, self.cluster, self.enqueue = store, cluster, enqueue
         self.foreign = False
         self.listed = asyncio.Event()
         """Set once everything that is there has been seen."""
@@ -108,27 +108,31 @@ class Watching:
     def _vanished(self, place: tuple[str, str], uid: str, key: Key) -> None:
         """An object was deleted while nobody watched."""
         self.store.remove(self.kind, key, place[1], uid)
-        self.wake(key)
+        self.enqueue(key)
 
     def _gone(self, one: dict[str, Any]) -> None:
         key, name, uid = rollout_of(one), one["metadata"]["name"], one["metadata"]["uid"]
         deleted_at = int(one["metadata"]["resourceVersion"])
         if self.store.remove(self.kind, key, name, uid, deleted_at):
-            self.wake(key, (self.kind, name, uid))
+            self.enqueue(key, (self.kind, name, uid))
 
     def _seen(self, one: dict[str, Any]) -> None:
         # What this process wrote itself is known already, and nothing new.
         if self.store.put_object(self.kind, one):
-            self.wake(rollout_of(one), event_of(self.kind, one["metadata"]))
+            self.enqueue(rollout_of(one), event_of(self.kind, one["metadata"]))
 
 
-class WatchingClaims(Watching):
+class ForeignRouteInformer(Informer):
     """The same for routes that no rollout owns; wakes the rollouts that claim to answer where one
     of them does.
     """
 
     def __init__(
-        self, kind: str, namespace: str, claims: Claims, watching: tuple[Store, Cluster, Wake]
+        self,
+        kind: str,
+        namespace: str,
+        claims: ForeignRoutes,
+        watching: tuple[Store, Cluster, Enqueue],
     ) -> None:
         super().__init__(kind, namespace, *watching)
         self.foreign, self._routes = True, claims
@@ -151,4 +155,4 @@ class WatchingClaims(Watching):
 
     def _meet(self, places: set[int]) -> None:
         for key in self.store.claimants(places):
-            self.wake(key)
+            self.enqueue(key)

@@ -10,7 +10,7 @@ from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.router_probe import Routers
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.concurrency import Turns
-from rollout_operator.controller.foreign_routes import Claims
+from rollout_operator.controller.foreign_routes import ForeignRoutes
 from rollout_operator.controller.pass_memory import PassMemory
 from rollout_operator.controller.verdict_writeback import VerdictWriteback
 from rollout_operator.controller.watch_health import UnseenWrites
@@ -43,7 +43,7 @@ class Ports:
     egress: Egress | None = (DNS,)
     """Whom model servers may connect to; None for everybody."""
     turns: Turns = field(default_factory=Turns)
-    claims: Claims = field(default_factory=Claims)
+    foreign_routes: ForeignRoutes = field(default_factory=ForeignRoutes)
     """Routes that no rollout owns."""
     routers: Routers | None = None
     """None where routes are not asked."""

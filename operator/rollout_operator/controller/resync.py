@@ -39,7 +39,7 @@ async def resync(
     store: Store,
     cluster: Cluster,
     namespaces: tuple[str, ...],
-    wake: Callable[[Key], None],
+    enqueue: Callable[[Key], None],
     gone: Drop,
 ) -> int:
     """One comparison; returns how many objects the watches had missed. Raises CallFailed where a
@@ -51,7 +51,7 @@ async def resync(
             # An API that is not installed (Gateway API's is no part of Kubernetes) has no objects
             # of ours.
             with contextlib.suppress(Gone):
-                missed += await _compare(kind, namespace, store, cluster, wake, gone)
+                missed += await _compare(kind, namespace, store, cluster, enqueue, gone)
     if missed:
         log.warning("The watches had missed %d changes; they are known now.", missed)
         metrics.MISSED_EVENTS.inc(missed)
@@ -63,7 +63,7 @@ async def _compare(  # noqa: PLR0917
     namespace: str,
     store: Store,
     cluster: Cluster,
-    wake: Callable[[Key], None],
+    enqueue: Callable[[Key], None],
     gone: Drop,
 ) -> int:
     # What is known before the list is read can only be missing from it because it was deleted.
@@ -74,7 +74,7 @@ async def _compare(  # noqa: PLR0917
         place = (meta["namespace"], meta["name"])
         found[place] = meta["uid"]
         if concerns(kind, meta) and store.version(kind, place, meta) < int(meta["resourceVersion"]):
-            missed += await _read(kind, place, store, cluster, wake)
+            missed += await _read(kind, place, store, cluster, enqueue)
     for place, (uid, key) in known.items():
         if found.get(place) == uid:
             continue
@@ -83,12 +83,16 @@ async def _compare(  # noqa: PLR0917
             gone(key, uid)
         else:
             store.remove(kind, key, place[1], uid)
-            wake(key)
+            enqueue(key)
     return missed
 
 
 async def _read(
-    kind: str, place: tuple[str, str], store: Store, cluster: Cluster, wake: Callable[[Key], None]
+    kind: str,
+    place: tuple[str, str],
+    store: Store,
+    cluster: Cluster,
+    enqueue: Callable[[Key], None],
 ) -> int:
     try:
         raw: dict[str, Any] = await cluster.read(kind, *place)
@@ -97,7 +101,7 @@ async def _read(
     if not store.put(kind, raw):
         # The watch brought it in the meantime: late, not lost.
         return 0
-    wake(place if kind == KIND else rollout_of(raw))
+    enqueue(place if kind == KIND else rollout_of(raw))
     return 1
 
 

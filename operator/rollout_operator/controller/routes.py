@@ -35,7 +35,7 @@ def ways(rollout: Rollout, spec: Spec, objects: Sequence[OwnedObject], ports: Po
     trouble = {(o.kind, o.name): o.trouble for o in routes}
     created = {(o.kind, o.name): o.created for o in routes if o.created is not None}
     key = key_of(rollout.raw["metadata"])
-    claims = ports.claims.at(ports.store.spec_places(key))
+    claims = ports.foreign_routes.at(ports.store.spec_places(key))
     return Ways(key[1], spec.traffic, rollout.status, trouble, claims, created, _rivals(key, ports))
 
 

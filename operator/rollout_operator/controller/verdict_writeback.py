@@ -56,17 +56,19 @@ class VerdictWriteback:
     """Sets the tag `rollouts.mlops.dev/<namespace>.<name>` on the version, and on promotion the
     alias.
 
-    alias: a pattern with {namespace} and {name}; "" for none. wake: called with the rollout's key
-    once it was told. The registry's writes cannot be fenced as the API server's are: what was told
-    late is put right by telling again what came later.
+    The registry's writes cannot be fenced as the API server's are. What was told late is put right
+    by telling again what came later.
     """
 
     registry: ModelRegistry
     alias: str = ""
+    """A pattern with {namespace} and {name}; "" for none."""
     verdicts_after: VerdictsAfter = nothing
     wake: Callable[[Key], None] = lambda _: None
+    """Called with the rollout's key once a verdict was told."""
     clock: Callable[[], float] = time.monotonic
     _told: dict[str, set[int]] = field(default_factory=dict)
+    """Attempts by the rollout's uid."""
     _tasks: dict[tuple[str, int], asyncio.Task[None]] = field(default_factory=dict)
 
     def written(self, uid: str) -> frozenset[int]:

@@ -84,14 +84,14 @@ class Health:
 
     def __init__(self, *checks: Callable[[], str]) -> None:
         self._checks = checks
-        self._said = ""
+        self._logged = ""
 
     def trouble(self) -> str:
         """The sentence, "" where all is well; each new trouble, and its end, is logged once."""
-        said = next((said for check in self._checks if (said := check())), "")
-        if said and said != self._said:
-            log.error("/healthz says 503: %s", said)
-        elif self._said and not said:
+        trouble = next((wrong for check in self._checks if (wrong := check())), "")
+        if trouble and trouble != self._logged:
+            log.error("/healthz says 503: %s", trouble)
+        elif self._logged and not trouble:
             log.info("/healthz says 200 again.")
-        self._said = said
-        return said
+        self._logged = trouble
+        return trouble

@@ -29,7 +29,7 @@ MAX_BACKOFF = 30.0
 INITIAL_SPACING = timedelta(milliseconds=2)
 """Between first looks at rollouts at rest."""
 
-Pass = Callable[[Key, Ports, datetime], Awaitable[datetime | None]]
+Reconciler = Callable[[Key, Ports, datetime], Awaitable[datetime | None]]
 
 
 def utc_now() -> datetime:
@@ -43,11 +43,11 @@ class WorkQueue:
     """
 
     def __init__(
-        self, ports: Ports, one_pass: Pass = reconcile, turns: Turns | None = None
+        self, ports: Ports, reconciler: Reconciler = reconcile, turns: Turns | None = None
     ) -> None:
         self.ports = ports
         self._turns = turns or Turns()
-        self._pass = one_pass
+        self._reconcile = reconciler
         self._due: dict[Key, datetime] = {}
         self._heap: list[tuple[datetime, Key]] = []
         self._running: dict[Key, asyncio.Task[None]] = {}
@@ -136,7 +136,7 @@ class WorkQueue:
         try:
             async with asyncio.timeout(RECONCILE_TIMEOUT):
                 with metrics.RECONCILE_SECONDS.time():
-                    requeue_at = await self._pass(key, self.ports, utc_now())
+                    requeue_at = await self._reconcile(key, self.ports, utc_now())
             metrics.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
             self._failures.pop(key, None)
         except (

@@ -23,14 +23,12 @@ CANDIDATE_HEADER = "X-Model-Candidate"
 
 @dataclass(frozen=True, slots=True)
 class Gateways:
-    """The operator's configuration of Gateway API.
-
-    namespace: where the Gateways are, "" for each rollout's own; mirrors: whether they can mirror
-    (one that cannot may fail every request).
-    """
+    """The operator's configuration of Gateway API."""
 
     namespace: str = ""
+    """Where the Gateways are; "" for each rollout's own."""
     mirrors: bool = False
+    """Whether they can mirror requests: one that cannot may fail every request."""
 
 
 NO_GATEWAYS = Gateways()
@@ -38,12 +36,12 @@ NO_GATEWAYS = Gateways()
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How requests are divided: `weight` percent (0 to 100) to the candidate of this revision; None
-    where there is none.
-    """
+    """How requests are divided between stable and candidate."""
 
     candidate: str | None = None
+    """The candidate's revision; None where there is none."""
     weight: int = 0
+    """Its share of requests in percent, 0 to 100."""
 
     @property
     def on_trial(self) -> bool:

@@ -11,12 +11,12 @@ Owner = TypeVar("Owner", bound=Hashable)
 
 
 class Place(NamedTuple):
-    """Where a rollout answers; where: router, host and path as a number; listener: of a Gateway, ""
-    for all of them.
-    """
+    """Where a rollout answers."""
 
     where: int
+    """Router, host and path as a number."""
     listener: str = ""
+    """Listener of a Gateway; "" for all of them."""
 
 
 def meet(one: str, other: str) -> bool:

@@ -25,21 +25,22 @@ HELP = (
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A route that is asked.
-
-    name: of its Ingress or HTTPRoute; parents: its Gateways, as name or name/listener; gateways:
-    the namespace that those are in; revisions: whose pods may answer.
-    """
+    """A route that is asked."""
 
     namespace: str
     name: str
+    """Of its Ingress or HTTPRoute."""
     provider: Provider
     host: str
     path: str
     tls: bool
+    """Whether an Ingress has a certificate."""
     parents: tuple[str, ...]
+    """Its Gateways, as name or name/listener."""
     gateways: str
+    """The namespace of the Gateways."""
     revisions: frozenset[str]
+    """Whose pods may answer."""
 
     def routers(self) -> Iterator[tuple[str, str, str, str]]:
         """The objects that say where the route can be asked: kind, namespace, name and listener, ""

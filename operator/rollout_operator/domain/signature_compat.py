@@ -50,7 +50,7 @@ def _inputs(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
         return (
             ""
             if _shapes(before) == _shapes(after)
-            else f"its input is {_said(after)}, stable's is {_said(before)}."
+            else f"its input is {_types(after)}, stable's is {_types(before)}."
         )
     known = {c.get("name", n): c for n, c in enumerate(before)}
     for n, column in enumerate(after):
@@ -72,10 +72,10 @@ def _outputs(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> str:
         return (
             ""
             if _shapes(before) == _shapes(after)
-            else f"its output is {_said(after)}, stable's is {_said(before)}."
+            else f"its output is {_types(after)}, stable's is {_types(before)}."
         )
     if [c.get("type") for c in before] != [c.get("type") for c in after]:
-        return f"its output is {_said(after)}, stable's is {_said(before)}."
+        return f"its output is {_types(after)}, stable's is {_types(before)}."
     return ""
 
 
@@ -94,6 +94,6 @@ def _shapes(columns: list[dict[str, Any]]) -> list[object]:
     ]
 
 
-def _said(columns: list[dict[str, Any]]) -> str:
+def _types(columns: list[dict[str, Any]]) -> str:
     kinds = [str((c.get("tensor-spec") or {}).get("shape", c.get("type"))) for c in columns]
     return ", ".join(kinds)[:200]

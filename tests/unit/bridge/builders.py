@@ -38,3 +38,21 @@ def signed(
 
 def encoded(body: Any) -> bytes:
     return json.dumps(body).encode()
+
+
+TWO = """
+mappings:
+- model: iris
+  alias: production
+  rollout:
+    namespace: models
+    name: iris
+    template:
+      traffic: {host: iris.example.com}
+      analysis: {gates: [{metric: accuracy, min: 0.8}]}
+- model: iris
+  alias: production
+  dispatch: {repository: acme/iris, eventType: deploy, payload: {environment: eu}}
+- {model: churn, alias: champion, workspace: team-a, rollout: {namespace: models, name: churn}}
+"""
+"""A file of mappings for two models."""

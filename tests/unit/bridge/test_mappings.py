@@ -9,22 +9,7 @@ from click.testing import CliRunner
 from rollout_bridge.__main__ import main
 from rollout_bridge.mappings import MappingsError, parse
 from rollout_bridge.webhook import AliasSet
-
-TWO = """
-mappings:
-- model: iris
-  alias: production
-  rollout:
-    namespace: models
-    name: iris
-    template:
-      traffic: {host: iris.example.com}
-      analysis: {gates: [{metric: accuracy, min: 0.8}]}
-- model: iris
-  alias: production
-  dispatch: {repository: acme/iris, eventType: deploy, payload: {environment: eu}}
-- {model: churn, alias: champion, workspace: team-a, rollout: {namespace: models, name: churn}}
-"""
+from tests.unit.bridge.builders import TWO
 
 
 def event(model: str = "iris", alias: str = "production", workspace: str = "default") -> AliasSet:

@@ -8,8 +8,8 @@ from rich.console import Console, RenderableType
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.api.snapshot import Pod, Snapshot
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Status
-from tests.unit.engine.builders import at, spec
+from rollout_operator.domain.api.status import GateStatus, Measurement, Status
+from tests.unit.engine.builders import at, revision, spec
 
 
 def rollout(
@@ -51,3 +51,17 @@ def printed(what: RenderableType, width: int = 80, colour: bool = False) -> str:
         file=out, width=width, color_system=system, force_terminal=colour, highlight=False
     ).print(what)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def gate(**changes: Any) -> GateStatus:
+    values: dict[str, Any] = {
+        "metric": "accuracy",
+        "value": 0.8889,
+        "threshold": 0.7,
+        "samples": 45,
+        "measurement": Measurement.PASS,
+        "message": "accuracy: said",
+        "at": at(2),
+        "revision": revision(2).revision,
+    }
+    return GateStatus(**(values | changes))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rollout_bridge.__main__ import main as bridge
 from rollout_operator.__main__ import main as operator
 from rollout_trainer.__main__ import main as trainer
-from tests.unit.bridge.test_mappings import TWO
+from tests.unit.bridge.builders import TWO
 from tests.unit.trainer.samples import CONTRACT, RAW
 
 PROGRAMS: dict[str, click.Group] = {"trainer": trainer, "bridge": bridge, "operator": operator}

@@ -10,8 +10,7 @@ from rollout_cli.report.attempt_record import AttemptRecord, KubeEvent, TimeSeri
 from rollout_cli.report.html_page import html
 from rollout_cli.report.svg_plots import bands
 from rollout_operator.domain.api.status import Attempt, Phase, Verdict
-from tests.unit.cli.builders import rollout
-from tests.unit.cli.test_rollout_view import gate
+from tests.unit.cli.builders import gate, rollout
 from tests.unit.engine.builders import at, on_trial, revision, spec
 
 STABLE, CANDIDATE = revision(1).revision, revision(2).revision

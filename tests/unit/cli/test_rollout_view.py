@@ -8,25 +8,11 @@ from rollout_cli.api.snapshot import Snapshot
 from rollout_cli.view.formatting import PLAIN, PRETTY
 from rollout_cli.view.rollout_view import picture
 from rollout_operator.domain.api.spec import EvidenceKind
-from rollout_operator.domain.api.status import GateStatus, Measurement, Phase, Status
-from tests.unit.cli.builders import pod, printed, rollout, snapshot
+from rollout_operator.domain.api.status import Measurement, Phase, Status
+from tests.unit.cli.builders import gate, pod, printed, rollout, snapshot
 from tests.unit.engine.builders import START, at, on_trial, revision, spec
 
 STABLE, CANDIDATE = revision(1), revision(2)
-
-
-def gate(**changes: Any) -> GateStatus:
-    values: dict[str, Any] = {
-        "metric": "accuracy",
-        "value": 0.8889,
-        "threshold": 0.7,
-        "samples": 45,
-        "measurement": Measurement.PASS,
-        "message": "accuracy: said",
-        "at": at(2),
-        "revision": CANDIDATE.revision,
-    }
-    return GateStatus(**(values | changes))
 
 
 def mid_trial(**changes: Any) -> Snapshot:

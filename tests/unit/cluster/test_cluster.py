@@ -9,7 +9,7 @@ import pytest
 
 from scripts.cluster import processes
 from scripts.cluster.addons import MANIFESTS, PARTS, render
-from scripts.cluster.choice import NoCluster, choose
+from scripts.cluster.backend import NoCluster, choose_backend
 from scripts.cluster.gobuild import COMPONENTS
 from scripts.cluster.images import IMAGES, PACKAGES, content_key
 from scripts.cluster.network import our_rules
@@ -32,17 +32,23 @@ CHOICES = {
 
 
 @pytest.mark.parametrize(
-    ("env", "engine", "linux", "root", "kind"), CHOICES.values(), ids=CHOICES.keys()
+    ("env", "engine", "linux", "root", "backend"), CHOICES.values(), ids=CHOICES.keys()
 )
 def test_the_cluster_is_chosen(
-    env: dict[str, str], engine: bool, linux: bool, root: bool, kind: str
+    env: dict[str, str], engine: bool, linux: bool, root: bool, backend: str
 ) -> None:
-    assert choose(env, engine=engine, linux=linux, root=root) == kind
+    assert choose_backend(env, engine=engine, linux=linux, root=root) == backend
 
 
 REFUSALS = {
     "nothing can be had": ({}, False, True, False, "start Docker or Podman"),
-    "an unknown kind": ({"CLUSTER": "minikube"}, True, True, True, "write existing, kind or local"),
+    "an unknown backend": (
+        {"CLUSTER": "minikube"},
+        True,
+        True,
+        True,
+        "write existing, kind or local",
+    ),
     "existing without kubeconfig": ({"CLUSTER": "existing"}, True, True, True, "export KUBECONFIG"),
     "kind without engine": ({"CLUSTER": "kind"}, False, True, True, "start Docker or Podman"),
     "local without root": ({"CLUSTER": "local"}, False, True, False, "use sudo"),
@@ -56,7 +62,7 @@ def test_a_refusal_says_what_to_do(
     env: dict[str, str], engine: bool, linux: bool, root: bool, advice: str
 ) -> None:
     with pytest.raises(NoCluster, match=advice):
-        choose(env, engine=engine, linux=linux, root=root)
+        choose_backend(env, engine=engine, linux=linux, root=root)
 
 
 SAVED = """*nat

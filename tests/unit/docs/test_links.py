@@ -50,6 +50,20 @@ def test_every_link_leads_somewhere() -> None:
     assert not [f"{d.relative_to(ROOT)}: {link}" for d in DOCUMENTS for link in links.dead(d)]
 
 
+def test_a_page_that_code_names_is_found(tmp_path: Path) -> None:
+    (tmp_path / "operator").mkdir()
+    source = tmp_path / "operator" / "said.py"
+    first, second = (f"{'docs'}/{page}.md" for page in ("a", "c/d"))
+    source.write_text(f"# See {first} and https://example.com/{first}.\nSAID = '{second}'\n")
+    assert [*links.mentioned(tmp_path)] == [(source, first), (source, second)]
+
+
+def test_every_page_that_code_names_is_there() -> None:
+    named = [*links.mentioned()]
+    assert len(named) > 40
+    assert not [f"{f.relative_to(ROOT)}: {page}" for f, page in named if not (ROOT / page).exists()]
+
+
 def test_every_document_is_linked_from_another() -> None:
     linked = {
         (document.parent / link.partition("#")[0]).resolve()

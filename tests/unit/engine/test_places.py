@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rollout_operator.controller.cache import Store
-from rollout_operator.controller.foreign_routes import Claims
+from rollout_operator.controller.foreign_routes import ForeignRoutes
 from rollout_operator.domain.api.status import Phase, Reason, Route, Status
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.machine.decide import decide
@@ -139,7 +139,7 @@ def test_a_rollout_of_another_namespace(
 def test_rollouts_are_looked_at_when_a_foreign_route_comes_to_their_gateway_and_to_no_other() -> (
     None
 ):
-    foreign, store = Claims(), Store()
+    foreign, store = ForeignRoutes(), Store()
     store.put_rollout(rollout("a", GATEWAY))
     assert store.claimants(foreign.put("HTTPRoute", http_route())) == (), (
         "the Gateway of another namespace"
@@ -210,7 +210,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 def test_what_no_rollout_owns_and_answers_on_the_same_place(
     other: dict[str, Any], traffic: dict[str, Any], answers: bool
 ) -> None:
-    foreign, (asked, _) = Claims(), places_of(rollout("a", traffic), "")
+    foreign, (asked, _) = ForeignRoutes(), places_of(rollout("a", traffic), "")
     foreign.put(other["kind"], other)
     found = foreign.at(asked)
     assert [claim.name for claim in found] == (["web/shop"] if answers else [])
@@ -219,14 +219,14 @@ def test_what_no_rollout_owns_and_answers_on_the_same_place(
 
 
 def test_a_canary_takes_its_share_from_whoever_has_the_place_whatever_its_age() -> None:
-    foreign = Claims()
+    foreign = ForeignRoutes()
     foreign.put("Ingress", ingress(**{"nginx.ingress.kubernetes.io/canary": "true"}))
     (claim,) = foreign.at(places_of(rollout("a", BY_CLASS), "")[0])
     assert claim.created is None
 
 
 def test_rollouts_are_looked_at_when_a_foreign_route_comes_moves_or_goes() -> None:
-    foreign, store = Claims(), Store()
+    foreign, store = ForeignRoutes(), Store()
     store.put_rollout(rollout("a", BY_CLASS))
     assert store.claimants(foreign.put("Ingress", ingress())) == (("models", "a"),)
     moved = ingress("/shop")

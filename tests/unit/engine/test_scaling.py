@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.api.status import Reason
+from rollout_operator.domain.api.status import Phase, Reason, Status
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.scaling import Contest, put_back, sentence, waits
 from tests.unit.engine.builders import at, observed, ready, revision, spec
 from tests.unit.engine.raw_objects import deployment
-from tests.unit.engine.test_decide import promoted_1
 
 OURS = "rollout-operator"
 
@@ -89,7 +88,8 @@ def test_who_scales_is_told_once_and_forgotten() -> None:
     said = sentence("iris-abc", "kube-controller-manager", 2)
     assert "kube-controller-manager (a HorizontalPodAutoscaler) scales Deployment iris-abc" in said
     assert "spec.replicas of the ModelRollout" in said
-    look = observed(5, spec=spec(), status=promoted_1(), workloads=ready(revision(1)), scaled=said)
+    stable = Status(phase=Phase.PROMOTED, attempt=1, stable=revision(1), observed_generation=1)
+    look = observed(5, spec=spec(), status=stable, workloads=ready(revision(1)), scaled=said)
     plan = decide(look)
     assert (plan.status.scaled, [(n.kind, n.reason, n.message) for n in plan.events]) == (
         said,

@@ -12,7 +12,7 @@ from rollout_inference.settings import Settings
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
 from rollout_model.load_policy import LoadPolicy
-from tests.unit.inference.test_onnx_conversion import IRIS, NAMES
+from tests.unit.inference.datasets import IRIS, NAMES
 
 MIB = memory.MIB
 

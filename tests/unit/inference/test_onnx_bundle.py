@@ -24,7 +24,7 @@ from rollout_model.errors import LoadFailed
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.onnx_conversion import add_bundle
 from tests.unit.inference.conftest import Save
-from tests.unit.inference.test_onnx_conversion import DIABETES, IRIS, NAMES, SMALL
+from tests.unit.inference.datasets import DIABETES, IRIS, NAMES, SMALL
 
 
 def other_forest(folder: Path) -> None:

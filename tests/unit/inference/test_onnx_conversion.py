@@ -12,7 +12,6 @@ from skl2onnx import to_onnx
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
@@ -57,10 +56,7 @@ from rollout_model.runtimes import OnnxRuntime, SklearnRuntime
 from rollout_model.signature import Signature, frame
 from rollout_model.trial_rows import trial_rows
 from tests.unit.inference.conftest import Save
-
-IRIS, DIABETES = load_iris(as_frame=True), load_diabetes(as_frame=True)
-NAMES = np.array(["setosa", "versicolor", "virginica"])
-SMALL = {"n_estimators": 8, "random_state": 0}
+from tests.unit.inference.datasets import DIABETES, IRIS, NAMES, SMALL
 
 CLASSIFIERS: dict[str, Any] = {
     "forest": RandomForestClassifier(**SMALL),

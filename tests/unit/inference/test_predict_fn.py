@@ -21,7 +21,7 @@ from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
 from rollout_model.onnx_conversion import add_bundle
 from tests.unit.inference.conftest import Save
-from tests.unit.inference.test_onnx_conversion import IRIS, NAMES, SMALL
+from tests.unit.inference.datasets import IRIS, NAMES, SMALL
 
 ROWS = IRIS.data.to_numpy()
 

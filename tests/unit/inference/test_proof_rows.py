@@ -23,7 +23,7 @@ from rollout_model import onnx_conversion, threshold_corrections
 from rollout_model.parity import Proof, mismatch
 from rollout_model.serving_plan import OnnxInput
 from tests.unit.inference.conftest import Save
-from tests.unit.inference.test_onnx_conversion import SMALL
+from tests.unit.inference.datasets import SMALL
 from tests.unit.inference.zoo import DATA, artifact
 
 Patch = pytest.MonkeyPatch

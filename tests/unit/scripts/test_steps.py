@@ -83,7 +83,11 @@ def test_a_deployment_of_nonsense_is_refused_before_the_cluster_is_asked(
 KUBECTL = """#!/bin/sh
 case "$1 $*" in
 patch*jsonpath*) echo rollouts.mlops.dev/v1alpha1 ModelRollout iris models ;;
-modelrollout*) echo "        0 s  Promoted    models:/iris/7 is stable."; echo "$END: for this reason: none"; exit $CODE ;;
+modelrollout*)
+  echo "        0 s  Promoted    models:/iris/7 is stable."
+  echo "$END: for this reason: none"
+  exit $CODE
+  ;;
 esac
 """
 

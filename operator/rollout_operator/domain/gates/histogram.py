@@ -66,13 +66,14 @@ def together(pods: Iterable[Buckets]) -> Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A value that is above `lower` and at most `upper`, in seconds; value: the guess that PromQL's
-    histogram_quantile makes.
-    """
+    """Where a percentile lies, in seconds."""
 
     lower: float
+    """It is above this."""
     upper: float
+    """It is at most this."""
     value: float
+    """The guess that PromQL's histogram_quantile makes."""
 
     def __str__(self) -> str:
         return f"above {self.lower:g}" + (

@@ -116,23 +116,21 @@ def interval(
 
 @dataclass(frozen=True, slots=True)
 class Wealth:
-    """What the two-sample test carries from scrape to scrape.
-
-    above, below: one log-wealth for each alternative, in nats; right, total: the stable revision's
-    labels of earlier scrapes, exponentially weighted.
-    """
+    """What the two-sample test carries from scrape to scrape."""
 
     above: tuple[float, ...] = ()
+    """One log-wealth for each alternative above the threshold, in nats."""
     below: tuple[float, ...] = ()
+    """The same for those below it."""
     right: float = 0.0
+    """Right labels of the stable revision in earlier scrapes, exponentially weighted."""
     total: float = 0.0
+    """All labels of the stable revision, weighted alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """Labels that came in since the last scrape: right ones and all of them, of the candidate and
-    of the stable revision.
-    """
+    """Labels that came in since the last scrape: right ones and all of them."""
 
     candidate_right: float
     candidate_total: float

@@ -1,5 +1,6 @@
-"""The few calls to the API server that the demo and the end-to-end tests need. Plain dicts in and
-out.
+"""The few calls to the API server that the demo, the recording and the end-to-end tests need.
+
+Plain dicts in and out.
 """
 
 import json
