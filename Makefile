@@ -90,7 +90,7 @@ recording: setup ## Record `kubectl modelrollout get iris -w` in a real run, as 
 
 .PHONY: golden
 golden: setup ## Write anew what the charts render, for tests to compare with
-	@$(RUN) python -m tests.api.charts
+	@$(RUN) python -m tests.support.charts
 
 .PHONY: cluster
 cluster: setup ## Bring a cluster up, with operator, Traefik, Prometheus, MLflow and models:/iris/1, and leave it

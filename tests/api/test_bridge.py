@@ -21,11 +21,11 @@ from rollout_bridge.outcome import Outcome
 from rollout_bridge.rollouts import Rollouts
 from rollout_bridge.webhook import DELIVERY_ID, SIGNATURE, TIMESTAMP, AliasSet, sign
 from scripts.cluster.apiserver import free_port
-from tests.api.charts import by_kind
-from tests.api.registry import SECRET, Bridge, Mlflow, mlflow_server
 from tests.support.api_client import ApiClient, wait_for
+from tests.support.charts import by_kind
 from tests.support.fake_kubelet import KubeletThread
 from tests.support.kinds import GROUP
+from tests.support.mlflow_server import SECRET, Bridge, Mlflow, mlflow_server
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout
 from tests.support.scripted_world import ScriptedWorld, served

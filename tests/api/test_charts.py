@@ -19,7 +19,9 @@ from rollout_operator.desired.common import Owner
 from rollout_operator.domain.api.status import Phase, Status
 from rollout_operator.domain.egress import egress
 from rollout_operator.settings import Settings
-from tests.api.charts import (
+from tests.support import builders
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.charts import (
     BRIDGE,
     CHARTS,
     MODEL,
@@ -36,10 +38,8 @@ from tests.api.charts import (
     values_of,
     written,
 )
-from tests.support.api_client import ApiClient, wait_for
 from tests.support.kinds import OWNED_KINDS, path_of
 from tests.support.rollout import Rollout
-from tests.unit.engine import builders
 
 each_variant = pytest.mark.parametrize(("chart", "values"), VARIANTS.values(), ids=VARIANTS.keys())
 

@@ -15,10 +15,10 @@ from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Gateways, Owner
 from scripts.cluster import addons
 from scripts.cluster.images import IMAGES
-from tests.api.charts import ROOT, Manifest, pods, tool
 from tests.support.api_client import ApiClient
+from tests.support.builders import UID, on_trial, spec
+from tests.support.charts import ROOT, Manifest, pods, tool
 from tests.support.kinds import GROUP, path_of
-from tests.unit.engine.builders import UID, on_trial, spec
 
 FOLDERS = ("crds", "docs/examples", "gitops", "monitoring", "scripts/cluster/manifests")
 NOT_MANIFESTS = {

@@ -5,7 +5,7 @@ import subprocess
 
 import yaml
 
-from tests.api.charts import ROOT, Manifest, by_kind, tool
+from tests.support.charts import ROOT, Manifest, by_kind, tool
 
 MONITORING = ROOT / "monitoring"
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 import yaml
 
-from tests.api.charts import ROOT
 from tests.support.api_client import ApiClient, wait_for
+from tests.support.charts import ROOT
 from tests.support.kinds import GROUP, path_of
 
 POLICIES = ROOT / "docs" / "examples" / "policies"

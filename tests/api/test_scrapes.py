@@ -17,9 +17,9 @@ from rollout_operator.domain.api.spec import Gate, Metric
 from rollout_operator.domain.gates import promql
 from rollout_operator.domain.observed import MetricsUnreachable, Series
 from scripts.cluster.apiserver import free_port
-from tests.api.charts import tool
-from tests.unit.engine.builders import START
-from tests.unit.engine.scraping import GATES, Scrapes, looks, values
+from tests.support.builders import START
+from tests.support.charts import tool
+from tests.support.scraping import GATES, Scrapes, looks, values
 
 ALL = [
     Scrapes(every, every * share, jobs, good)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.api.charts import ROOT, tool
+from tests.support.charts import ROOT, tool
 
 
 def actionlint(*words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from math import comb
 import numpy as np
 
 from rollout_operator.domain.api.spec import EvidenceKind, Gate, Metric
-from tests.unit.engine.boundaries import Boundaries, Chances, boundaries, chances
+from tests.support.boundaries import Boundaries, Chances, boundaries, chances
 
 THRESHOLD = 0.70
 WINDOW = 20

@@ -19,7 +19,7 @@ from tests.bench.gate_ramps import RULES as PAIRED
 from tests.bench.gate_ramps import TRIALS, simulated
 from tests.bench.gate_rules import MOST, RULES, THRESHOLD, Rule, ours
 from tests.bench.traffic_figures import Figure
-from tests.unit.engine.boundaries import boundaries, chances
+from tests.support.boundaries import boundaries, chances
 
 SHARES = (0.55, 0.65, 0.70, 0.75, 0.85, 0.95)
 THRESHOLDS = (0.5, 0.7, 0.9, 0.99)

@@ -251,3 +251,9 @@ def kill_operator(kube: Kube) -> None:
 
     eventually(restarted, "the operator to have died of SIGKILL", PATIENCE, told)
     kube.delete(f"/api/v1/namespaces/{SIGKILL}")
+
+
+def image(of: str) -> Object:
+    """An image by name and tag as the charts' values have it; pods run what the node has."""
+    repository, tag = of.rsplit(":", 1)
+    return {"repository": repository, "tag": tag}

@@ -12,10 +12,9 @@ import yaml
 from scripts.demo.models import Registry
 from scripts.demo.rollout import Rollout, eventually
 from scripts.kube import Kube
-from tests.api.charts import manifests
 from tests.e2e.conftest import NAME, setting
-from tests.e2e.harness import PATIENCE, Trained, kubectl, running, version_of
-from tests.e2e.test_chart import image
+from tests.e2e.harness import PATIENCE, Trained, image, kubectl, running, version_of
+from tests.support.charts import manifests
 
 ALIAS = "e2e-bridge"
 BRIDGE = "rollout-operator-bridge"

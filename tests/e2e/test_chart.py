@@ -15,18 +15,19 @@ import pytest
 from scripts.demo.rollout import Rollout, eventually, fresh_namespace
 from scripts.demo.traffic import answers_on
 from scripts.kube import Kube, KubeError, Object
-from tests.api.charts import CHARTS, tool
 from tests.e2e.conftest import setting
 from tests.e2e.harness import (
     PATIENCE,
     SETTINGS,
     SYSTEM,
     Trained,
+    image,
     kubectl,
     running,
     version_of,
     who_answers,
 )
+from tests.support.charts import CHARTS, tool
 
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/modelrollouts.rollouts.mlops.dev"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -78,12 +79,6 @@ class Release:
             check=False,
         )
         return done.stdout + done.stderr
-
-
-def image(of: str) -> Object:
-    """An image by name and tag as the charts' values have it; pods run what the node has."""
-    repository, tag = of.rsplit(":", 1)
-    return {"repository": repository, "tag": tag}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from scripts.demo.rollout import Rollout, eventually
 from scripts.kube import Kube
 from tests.e2e.conftest import setting
 from tests.e2e.harness import DIGEST_TAG, PATIENCE
-from tests.unit.inference import malicious
+from tests.support import malicious
 
 NAME = "iris-malicious"
 MOST = 2 * 1024**3

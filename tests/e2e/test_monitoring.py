@@ -9,10 +9,10 @@ import yaml
 from scripts.demo.rollout import Rollout, eventually, fresh_namespace
 from scripts.demo.traffic import FLOWERS, Traffic
 from scripts.kube import Kube
-from tests.api.charts import ROOT
 from tests.e2e.conftest import setting
 from tests.e2e.harness import PATIENCE, Trained, kubectl, running
 from tests.e2e.panels import ask
+from tests.support.charts import ROOT
 
 REFERENCE = ROOT / "monitoring" / "reference-inference.yaml"
 RULES = [

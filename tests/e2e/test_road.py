@@ -10,7 +10,7 @@ import pytest
 from scripts.demo.rollout import Rollout
 from tests.e2e.conftest import setting
 from tests.e2e.harness import PATIENCE
-from tests.unit.scripts.job import Job
+from tests.support.job import Job
 
 NAME = "iris-road"
 

@@ -29,7 +29,7 @@ from tests.faults.replies import (
     gauge,
     labelled,
 )
-from tests.unit.engine.builders import START, at, observed, on_trial, ready, revision, spec
+from tests.support.builders import START, at, observed, on_trial, ready, revision, spec
 
 V1, V2 = revision(1, promoted=True), revision(2, replicas=1, ready_at=START)
 GATES = {

@@ -23,8 +23,8 @@ import click
 import httpx
 
 from scripts.cluster.apiserver import apiserver
-from tests.api.charts import OPERATOR, by_kind, pods
 from tests.support.api_client import ApiClient
+from tests.support.charts import OPERATOR, by_kind, pods
 from tests.support.fake_kubelet import KubeletThread, Played
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout

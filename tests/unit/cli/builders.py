@@ -9,7 +9,7 @@ from rollout_cli.api.rollout import Rollout
 from rollout_cli.api.snapshot import Pod, Snapshot
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import GateStatus, Measurement, Status
-from tests.unit.engine.builders import at, revision, spec
+from tests.support.builders import at, revision, spec
 
 
 def rollout(

@@ -17,8 +17,8 @@ from rollout_cli.doctor.metrics import check_prometheus, check_series
 from rollout_cli.doctor.rollouts import check_rollout, check_router
 from rollout_cli.exit_codes import Absent, Refused
 from rollout_operator.domain.api.status import Phase, Unrouted
+from tests.support.builders import at, on_trial, revision, spec
 from tests.unit.cli.builders import rollout
-from tests.unit.engine.builders import at, on_trial, revision, spec
 
 REVISION = revision(1).revision
 PROMOTED = on_trial(phase=Phase.PROMOTED, candidate=None, message="It is stable.")

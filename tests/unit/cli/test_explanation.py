@@ -20,8 +20,8 @@ from rollout_operator.domain.api.status import Phase
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observe import observe
 from rollout_operator.domain.observed import DRAIN, Observed, Workload
+from tests.support.builders import UID, accuracy, observed, on_trial, revision, spec
 from tests.unit.cli.builders import rollout as made
-from tests.unit.engine.builders import UID, accuracy, observed, on_trial, revision, spec
 
 V1, V2 = revision(1, promoted=True), revision(2, replicas=1)
 TO_2 = spec("models:/iris/2")

@@ -10,8 +10,8 @@ from rollout_cli.report.attempt_record import AttemptRecord, KubeEvent, TimeSeri
 from rollout_cli.report.html_page import html
 from rollout_cli.report.svg_plots import bands
 from rollout_operator.domain.api.status import Attempt, Phase, Verdict
+from tests.support.builders import at, on_trial, revision, spec
 from tests.unit.cli.builders import gate, rollout
-from tests.unit.engine.builders import at, on_trial, revision, spec
 
 STABLE, CANDIDATE = revision(1).revision, revision(2).revision
 START = at(0).timestamp()

@@ -9,8 +9,8 @@ from rollout_cli.view.formatting import PLAIN, PRETTY
 from rollout_cli.view.rollout_view import picture
 from rollout_operator.domain.api.spec import EvidenceKind
 from rollout_operator.domain.api.status import Measurement, Phase, Status
+from tests.support.builders import START, at, on_trial, revision, spec
 from tests.unit.cli.builders import gate, pod, printed, rollout, snapshot
-from tests.unit.engine.builders import START, at, on_trial, revision, spec
 
 STABLE, CANDIDATE = revision(1), revision(2)
 

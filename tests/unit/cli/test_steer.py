@@ -9,8 +9,8 @@ from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.status import Phase, Status
 from rollout_operator.domain.machine.decide import decide
+from tests.support.builders import at, observed, on_trial, ready, resolved, revision, spec
 from tests.unit.cli.builders import rollout
-from tests.unit.engine.builders import at, observed, on_trial, ready, resolved, revision, spec
 
 TRIAL = on_trial()
 ROLLED_BACK = on_trial(phase=Phase.ROLLED_BACK, weight=0)

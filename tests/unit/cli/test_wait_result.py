@@ -15,8 +15,8 @@ from rollout_operator.domain.api.status import (
     Unrouted,
     Verdict,
 )
+from tests.support.builders import at, on_trial, revision, spec
 from tests.unit.cli.builders import rollout
-from tests.unit.engine.builders import at, on_trial, revision, spec
 
 URI = "models:/iris/2"
 

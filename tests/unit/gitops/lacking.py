@@ -4,7 +4,7 @@ from typing import Any
 
 from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.status import Phase, Reason, Shortage, Status, Unrouted
-from tests.unit.engine.builders import at, revision
+from tests.support.builders import at, revision
 
 V1 = revision(1)
 

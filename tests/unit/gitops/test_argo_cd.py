@@ -14,7 +14,7 @@ from lupa import lua51
 from gitops.build import ACTIONS, KIND, configmap
 from rollout_operator.domain.api.status import Phase, Reason, Status
 from rollout_operator.domain.machine.decide import decide
-from tests.unit.engine.builders import (
+from tests.support.builders import (
     accuracy,
     at,
     observed,

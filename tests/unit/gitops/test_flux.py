@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rollout_operator.domain.api.status import Phase, Reason, Status
-from tests.unit.engine.builders import at, on_trial
+from tests.support.builders import at, on_trial
 from tests.unit.gitops.lacking import LACKING, V1, rollout
 
 PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "flux.md").read_text()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.status import Phase, Status
-from tests.unit.engine.builders import on_trial, revision
+from tests.support.builders import on_trial, revision
 from tests.unit.gitops.lacking import LACKING, rollout
 
 V1 = revision(1)

@@ -18,8 +18,8 @@ from rollout_inference.settings import Settings, SettingsError
 from rollout_model.digest import tree_digest
 from rollout_model.errors import LoadFailed
 from rollout_trainer.data import load as load_data
+from tests.support.malicious import MOST, REFUSED, replace_flavor, spoil_foreign_type
 from tests.unit.inference.conftest import DATA
-from tests.unit.inference.malicious import MOST, REFUSED, replace_flavor, spoil_foreign_type
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]
 COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")

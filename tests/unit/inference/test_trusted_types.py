@@ -54,8 +54,8 @@ from rollout_model import estimator
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
 from rollout_model.trusted_types import TRUSTED_TYPES
+from tests.support.malicious import replace_flavor
 from tests.unit.inference.conftest import Save
-from tests.unit.inference.malicious import replace_flavor
 
 ROWS, SPECIES = load_iris(return_X_y=True)
 LINEAR = LogisticRegression(max_iter=1_000)

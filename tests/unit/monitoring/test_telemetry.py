@@ -25,8 +25,8 @@ from rollout_operator.domain.api.status import (
     Verdict,
 )
 from rollout_operator.errors import CallFailed
-from tests.unit.engine.builders import at, on_trial
-from tests.unit.engine.raw_objects import ports_with
+from tests.support.builders import at, on_trial
+from tests.unit.operator.raw_objects import ports_with
 
 KEY = ("models", "iris")
 

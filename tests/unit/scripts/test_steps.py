@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.scripts.job import Job
+from tests.support.job import Job
 
 GOOD = ("docs/examples/iris.yaml", "models:/iris/7")
 HEADER = "sepal_length,sepal_width,petal_length,petal_width,species\n"

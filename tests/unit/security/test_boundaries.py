@@ -11,7 +11,7 @@ from rollout_operator.crd import crd
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Owner
 from rollout_operator.domain.api.status import Status
-from tests.unit.engine.builders import UID, on_trial, spec
+from tests.support.builders import UID, on_trial, spec
 
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 OWNER = Owner(UID, "iris", "models")

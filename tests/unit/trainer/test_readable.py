@@ -15,7 +15,7 @@ from rollout_trainer.package import make_package
 from rollout_trainer.publish import DIGEST_TAG, MEMORY_TAG, UNREADABLE_TAG, Registered, register
 from rollout_trainer.recipe import Recipe
 from rollout_trainer.train import fit
-from tests.api.registry import mlflow_server
+from tests.support.mlflow_server import mlflow_server
 from tests.unit.trainer.samples import RAW
 
 

@@ -12,7 +12,7 @@ from rollout_operator.controller.workqueue import WorkQueue
 from rollout_operator.errors import CallFailed
 from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
-from tests.unit.engine.raw_objects import ports_with, rollout
+from tests.unit.operator.raw_objects import ports_with, rollout
 
 
 class Listed:

@@ -13,7 +13,7 @@ from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import learned
 from rollout_operator.domain.observed import Series
-from tests.unit.engine.builders import START, at, revision
+from tests.support.builders import START, at, revision
 
 V1, V2 = revision(1), revision(2)
 LABELLED = {"evidence": "Labelled"}

@@ -34,7 +34,7 @@ from rollout_operator.domain.observed import (
     Series,
     Workload,
 )
-from tests.unit.engine.builders import (
+from tests.support.builders import (
     START,
     accuracy,
     at,

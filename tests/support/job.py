@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 COPIED = ("scripts/steps", "data", "trainer/recipes", "docs/examples", "crds")
 
 

@@ -21,8 +21,8 @@ from rollout_operator.domain.gates import sequential_test
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
-from tests.unit.engine.boundaries import Boundaries, boundaries, chances
-from tests.unit.engine.builders import START, at, revision
+from tests.support.boundaries import Boundaries, boundaries, chances
+from tests.support.builders import START, at, revision
 
 PASS, FAIL, UNDECIDED, UNREACHABLE = (
     Measurement.PASS,

@@ -23,7 +23,7 @@ from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import MetricsUnreachable, Series, Workload
-from tests.unit.engine.builders import START, UID, at, observed, on_trial, revision, spec
+from tests.support.builders import START, UID, at, observed, on_trial, revision, spec
 
 PASS, FAIL, NO_EVIDENCE = Measurement.PASS, Measurement.FAIL, Measurement.NO_EVIDENCE
 TRIAL = Trial(revision(2), revision(1), START, at(40))

@@ -9,7 +9,7 @@ from rollout_operator.controller.apply import is_applied
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.raw_objects import at_rest, key_of, rollout_of
 from rollout_operator.domain.owned_object import OwnedObject
-from tests.unit.engine.raw_objects import KEY, budget, deployment, rollout
+from tests.unit.operator.raw_objects import KEY, budget, deployment, rollout
 
 
 def watch_deleted(store: Store, kind: str, raw: dict[str, Any]) -> None:

@@ -14,8 +14,8 @@ from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import NoEvidence, fresh, window
 from rollout_operator.domain.observed import Series
-from tests.unit.engine.builders import START, at
-from tests.unit.engine.scraping import GATES, V2, Scrapes, looks
+from tests.support.builders import START, at
+from tests.support.scraping import GATES, V2, Scrapes, looks
 
 
 @pytest.mark.parametrize("jobs", [1, 2], ids=["one job", "two jobs"])

@@ -13,7 +13,7 @@ from rollout_operator.domain.api.status import Phase, Reason, Rejected, Status, 
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Series
-from tests.unit.engine.builders import (
+from tests.support.builders import (
     START,
     at,
     observed,

@@ -11,7 +11,7 @@ from rollout_operator.controller import verdict_writeback
 from rollout_operator.domain.api.status import Attempt, Phase, Status, Verdict
 from rollout_operator.domain.verdicts import Report, after
 from rollout_operator.errors import CallFailed
-from tests.unit.engine.builders import at, on_trial
+from tests.support.builders import at, on_trial
 
 KEY = ("default", "iris")
 

@@ -1,4 +1,4 @@
-"""Charts as Helm renders them; `python -m tests.api.charts` writes what they render into
+"""Charts as Helm renders them; `python -m tests.support.charts` writes what they render into
 tests/api/golden.
 """
 

@@ -17,7 +17,7 @@ from rollout_operator.domain.route_probe import LONGEST, Way
 from rollout_operator.errors import CallFailed, Gone, Refused
 from scripts.cluster.apiserver import free_port
 from scripts.cluster.shell import run
-from tests.unit.engine.builders import at
+from tests.support.builders import at
 
 WAY = Way(
     "models",

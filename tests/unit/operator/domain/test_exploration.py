@@ -39,7 +39,7 @@ from rollout_operator.domain.observed import (
     Workload,
 )
 from rollout_operator.domain.route import Ways, asked_now
-from tests.unit.engine.builders import (
+from tests.support.builders import (
     START,
     UID,
     accuracy,
@@ -51,7 +51,7 @@ from tests.unit.engine.builders import (
 )
 
 OWNER = Owner(UID, "iris", "models")
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 MOST_STATES = 50_000
 ENOUGH_FOR_A_PLANTED_BUG = 20_000
 SPECS: dict[str, Spec] = {

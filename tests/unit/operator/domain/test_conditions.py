@@ -4,7 +4,7 @@ import pytest
 
 from rollout_operator.domain.api.conditions import conditions, truths
 from rollout_operator.domain.api.status import Phase, Status
-from tests.unit.engine.builders import at, on_trial
+from tests.support.builders import at, on_trial
 
 CONDITIONS = {
     "a new object": (Status(), ("Unknown", "Unknown", "True", "False")),

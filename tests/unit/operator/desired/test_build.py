@@ -6,7 +6,7 @@ from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.diff import matches
 from rollout_operator.domain.api.status import Phase, Status
-from tests.unit.engine.builders import IMAGE, UID, at, on_trial, revision, spec
+from tests.support.builders import IMAGE, UID, at, on_trial, revision, spec
 
 OWNER = Owner(UID, "iris", "models")
 V1, V2, V3 = revision(1), revision(2), revision(3)

@@ -18,8 +18,8 @@ import pytest
 from rollout_operator.domain import machine
 from rollout_operator.domain.api.status import Phase, Reason, Status
 from rollout_operator.domain.machine.transitions import COMMITTED
-from tests.unit.engine.builders import spec
-from tests.unit.engine.test_exploration import (
+from tests.support.builders import spec
+from tests.unit.operator.domain.test_exploration import (
     SPECS,
     State,
     around,
@@ -55,7 +55,7 @@ OFTEN = {
 }
 """How likely what happens is, by a word of the event."""
 MACHINE = Path(machine.__file__).parent
-DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "reliability.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "operations" / "reliability.md"
 
 
 @dataclass

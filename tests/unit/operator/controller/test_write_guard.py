@@ -10,7 +10,7 @@ from rollout_operator.controller.apply import PROVEN_FOR, WriteGuard
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.pass_memory import PassMemory
 from rollout_operator.errors import CallFailed, Conflict, Gone
-from tests.unit.engine.raw_objects import KEY, rollout
+from tests.unit.operator.raw_objects import KEY, rollout
 
 
 @dataclass

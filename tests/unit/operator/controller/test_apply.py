@@ -13,7 +13,7 @@ from rollout_operator.controller.cache import Store
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.deployment import deployment
 from rollout_operator.desired.diff import signed
-from tests.unit.engine.builders import UID, revision
+from tests.support.builders import UID, revision
 
 OWNER = Owner(UID, "iris", "models")
 KEY = ("models", "iris")

@@ -11,7 +11,7 @@ from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, WatchEvent, event_of
 from rollout_operator.controller.workqueue import WorkQueue, utc_now
 from rollout_operator.errors import CallFailed
-from tests.unit.engine.raw_objects import KEY, ports_with, rollout
+from tests.unit.operator.raw_objects import KEY, ports_with, rollout
 
 
 class Passes:

@@ -9,7 +9,7 @@ from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.deployment import deployment, served_by
 from rollout_operator.domain.credentials import Authority, Credentials, credentials, of_namespace
 from rollout_operator.settings import Settings, SettingsError
-from tests.unit.engine.builders import revision
+from tests.support.builders import revision
 
 V1 = revision(1, promoted=True)
 OWNER = Owner("uid-1", "iris", "models")

@@ -16,7 +16,7 @@ from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Heard, Observed
 from rollout_operator.domain.route import NOT_YET, Ways, asked_now
-from tests.unit.engine.builders import UID, accuracy, at, observed, on_trial, ready, revision, spec
+from tests.support.builders import UID, accuracy, at, observed, on_trial, ready, revision, spec
 
 OWNER = Owner(UID, "iris", "models")
 V1, V2 = revision(1), revision(2)

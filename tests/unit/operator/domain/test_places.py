@@ -15,7 +15,7 @@ from rollout_operator.domain.places import answers_at, places_of
 from rollout_operator.domain.route import Ways
 from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
-from tests.unit.engine.builders import at, observed, on_trial, ready, revision, spec
+from tests.support.builders import at, observed, on_trial, ready, revision, spec
 
 GATEWAY = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
 

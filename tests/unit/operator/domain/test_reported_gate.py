@@ -10,7 +10,7 @@ from rollout_operator.domain.api.status import Measurement
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
-from tests.unit.engine.builders import START, at, revision
+from tests.support.builders import START, at, revision
 
 PASS, FAIL, NO_EVIDENCE, UNREACHABLE = (
     Measurement.PASS,

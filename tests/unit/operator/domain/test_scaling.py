@@ -14,8 +14,8 @@ from rollout_operator.domain.api.status import Phase, Reason, Status
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.scaling import Contest, put_back, sentence, waits
-from tests.unit.engine.builders import at, observed, ready, revision, spec
-from tests.unit.engine.raw_objects import deployment
+from tests.support.builders import at, observed, ready, revision, spec
+from tests.unit.operator.raw_objects import deployment
 
 OURS = "rollout-operator"
 
