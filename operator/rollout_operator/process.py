@@ -92,7 +92,9 @@ class Shell:
         of_routers = await enter(router_session())
         cluster = await Cluster.connect(login, settings.write_limit, settings.shard)
         self._exit.push_async_callback(cluster.close)
-        registry = ModelRegistry(settings.registry_url, of_registry, authorization(os.environ))
+        registry = ModelRegistry(
+            settings.registry_url, of_registry, authorization(os.environ), settings.pin_digests
+        )
         writeback = VerdictWriteback(
             registry, settings.registry_alias, partial(verdicts_after, cluster), self.enqueue
         )

@@ -63,6 +63,8 @@ class Settings:
     model_egress: Egress | None = (DNS,)
     """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
+    pin_digests: bool = True
+    """Whether a version without a recorded digest is looked at and pinned; else it is refused."""
     """What model servers fetch models with, by namespace."""
 
     @classmethod
@@ -136,8 +138,17 @@ class Settings:
             shard=shard,
             model_environment=models,
             model_egress=_egress(models, env.get("MODEL_EGRESS", "")),
+            pin_digests=_choice(env, "MODEL_DIGESTS", ("Pin", "Require")) == "Pin",
             model_credentials=_credentials(env.get("MODEL_CREDENTIALS", "")),
         )
+
+
+def _choice(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    """One of the words, the first where nothing is said. Raises SettingsError."""
+    word = env.get(name, "").strip() or words[0]
+    if word not in words:
+        raise SettingsError(f"{name}={word!r} is unknown: write {' or '.join(words)}")
+    return word
 
 
 def _credentials(text: str) -> tuple[Credentials, ...]:

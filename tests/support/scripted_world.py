@@ -47,6 +47,8 @@ class ScriptedWorld:
     """Revisions that have pods; the fake kubelet writes it."""
     prometheus_down: bool = False
     registry_down: bool = False
+    undigested: set[str] = field(default_factory=set)
+    """Versions that carry no digest until the registry is told one."""
     hanging_query: str = ""
     """Queries that contain this text are never answered."""
     hanging_model: str = ""
@@ -93,7 +95,10 @@ class ScriptedWorld:
                 "error_code": "RESOURCE_DOES_NOT_EXIST",
                 "message": f"Model Version (name={name}, version={version}) not found",
             }
-        tags = [{"key": DIGEST_TAG, "value": f"sha256:{int(version):064x}"}]
+        digest = f"sha256:{int(version):064x}"
+        if version in self.undigested:
+            digest = self.tags.get(DIGEST_TAG, "")
+        tags = [{"key": DIGEST_TAG, "value": digest}] if digest else []
         known = {"name": name, "version": version, "status": "READY", "run_id": "r", "tags": tags}
         return 200, {"model_version": known}
 

@@ -73,6 +73,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
+{{- if eq .Values.models.digests "Pin" }}
+# One pod for a version without a digest, which looks at its files; it goes once it has said what it saw.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, create, patch, delete]
+{{- end }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

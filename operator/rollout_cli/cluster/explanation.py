@@ -134,6 +134,7 @@ def observation(
         # The registry is not asked from here: what an alias names by now, or a new version is, the
         # operator finds out first.
         resolution=None,
+        inspection=None,
         route_trouble=status.waits_for,
         unaccepted=status.unrouted.message if status.unrouted is not None else "",
         # Routers are asked by the operator alone; a first deploy and what is promoted wait for it,

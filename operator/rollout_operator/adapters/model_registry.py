@@ -23,6 +23,7 @@ from rollout_operator.domain.observed import (
     RegistryUnreachable,
     Resolution,
     Resolved,
+    Unpinned,
 )
 from rollout_operator.domain.replies import first_line
 from rollout_operator.metrics import REGISTRY_REQUESTS
@@ -50,6 +51,8 @@ class ModelRegistry:
     url: str
     session: aiohttp.ClientSession
     headers: Mapping[str, str]
+    pin: bool = False
+    """Whether a version without a digest is pinned by its content when it is first seen."""
 
     async def set_tag(self, model: str, version: str, key: str, value: str) -> str:
         """Tag a model version; returns what went wrong, "" if nothing."""
@@ -105,7 +108,7 @@ class ModelRegistry:
                 allow_redirects=False,
             ) as response:
                 status, body = response.status, await response.read()
-            answer = read(model_uri, status, body)
+            answer = read(model_uri, status, body, pin=self.pin)
         except (TimeoutError, OSError, aiohttp.ClientError) as failure:
             answer = RegistryUnreachable(
                 f"The registry did not answer: {type(failure).__name__} {failure}".strip()
@@ -114,8 +117,8 @@ class ModelRegistry:
         return answer
 
 
-def read(model_uri: str, status: int, body: bytes) -> Resolution:
-    """Read a reply of the registry."""
+def read(model_uri: str, status: int, body: bytes, *, pin: bool = False) -> Resolution:
+    """Read a reply of the registry; pin: whether a version without a digest may be looked at."""
     try:
         reply: dict[str, Any] = json.loads(body)
         if not isinstance(reply, dict):
@@ -143,6 +146,8 @@ def read(model_uri: str, status: int, body: bytes) -> Resolution:
             )
         tags = {t["key"]: t["value"] for t in version.get("tags", [])}
         digest = tags.get(DIGEST_TAG, "")
+        if not digest and pin:
+            return Unpinned(uri, str(version["version"]), str(version.get("run_id") or ""))
         if not _DIGEST.fullmatch(digest):
             return DigestMissing(
                 f"{uri} has no content digest: register it with `python -m rollout_trainer`, which"

@@ -14,6 +14,7 @@ from rollout_operator.controller.apply import (
     changes,
     is_applied,
 )
+from rollout_operator.controller.inspection import have_pod_follow
 from rollout_operator.controller.pass_memory import Rejection
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, event_of, key_of
@@ -27,7 +28,7 @@ from rollout_operator.domain.credentials import of_namespace
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.scaling import put_back, waits
-from rollout_operator.domain.verdicts import pending
+from rollout_operator.domain.verdicts import pending, pinned_by
 from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     guard = WriteGuard(
         raw, ports.store, ports.cluster, ports.memory, proven=began if decided else None
     )
+    if (pinned := pinned_by(seen, plan.status)) is not None:
+        ports.writeback.pin(key, pinned)
     report = pending(plan.status)
     if report is not None and not ports.writeback.knows(seen.uid, report.attempt):
         await guard.ensure_current()
@@ -62,6 +65,8 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
         accepted = seen.spec is not None and await _have_objects_follow(
             guard, seen, seen.spec, plan.status, ports
         )
+        if seen.spec is not None and (seen.inspection or plan.status.inspecting):
+            await have_pod_follow(guard, seen, seen.spec, plan.status, ports)
     except CallFailed:
         # It is decided, and the next look has nothing to tell of it.
         await _post_events(raw, plan, ports)

@@ -8,6 +8,7 @@ from datetime import datetime
 from rollout_operator.controller.apply import is_applied, refresh
 from rollout_operator.controller.cache import CachedObject
 from rollout_operator.controller.external_queries import Answers, Query, ask, cached, query_for
+from rollout_operator.controller.inspection import inspection
 from rollout_operator.controller.pod_status import waits_long, with_pods_trouble
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, key_of
@@ -85,6 +86,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         baseline=answers.of(key[0], status.stable),
         reported=ports.writeback.written(seen.uid),
         recovered=await _recovered(rollout, objects, ports),
+        inspection=await inspection(owner_of(rollout.raw), status, ports),
     )
 
 

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller.raw_objects import Key
-from rollout_operator.domain.api.names import GROUP, KIND
+from rollout_operator.domain.api.names import DIGEST_TAG, GROUP, KIND, SIGNATURE_TAG
 from rollout_operator.domain.api.status import Status
-from rollout_operator.domain.verdicts import Report, after
+from rollout_operator.domain.verdicts import Pinned, Report, after
 from rollout_operator.errors import CallFailed, Gone
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY, LONGEST_RETRY = 5.0, 120.0
 """Seconds between tries."""
+TRIES = 6
+"""Of recording a digest: within some minutes, while nothing waits for it."""
 FRESH = 5.0
 """Seconds that a report may be old when the registry has it; after that another operator may have
 told newer ones, which it went over.
@@ -70,6 +72,7 @@ class VerdictWriteback:
     _told: dict[str, set[int]] = field(default_factory=dict)
     """Attempts by the rollout's uid."""
     _tasks: dict[tuple[str, int], asyncio.Task[None]] = field(default_factory=dict)
+    _pinning: set[asyncio.Task[None]] = field(default_factory=set)
 
     def written(self, uid: str) -> frozenset[int]:
         """Attempts of this rollout that the registry was told by this process."""
@@ -89,6 +92,25 @@ class VerdictWriteback:
         self._tasks[uid, report.attempt] = task
         task.add_done_callback(lambda _: self._tasks.pop((uid, report.attempt), None))
 
+    def pin(self, key: Key, pinned: Pinned) -> None:
+        """Record a version's digest and signature; pods rest on status, whatever becomes of it."""
+        task = asyncio.create_task(self._pin(key, pinned), name=f"digest {key[0]}/{key[1]}")
+        self._pinning.add(task)
+        task.add_done_callback(self._pinning.discard)
+
+    async def _pin(self, key: Key, pinned: Pinned) -> None:
+        tags = {DIGEST_TAG: pinned.digest, SIGNATURE_TAG: pinned.signature}
+        for tag, value in tags.items():
+            delay, failure = FIRST_RETRY, ""
+            for _ in range(TRIES if value else 0):
+                failure = await self.registry.set_tag(pinned.model, pinned.version, tag, value)
+                if not failure:
+                    break
+                await asyncio.sleep(delay)
+                delay = min(LONGEST_RETRY, 2 * delay)
+            if failure:
+                log.warning("%s/%s: the registry does not record %s: %s", *key, tag, failure)
+
     def forget(self, uid: str) -> None:
         """The rollout is gone."""
         self._told.pop(uid, None)
@@ -98,7 +120,7 @@ class VerdictWriteback:
 
     async def close(self) -> None:
         """End what is under way; the next process tells it again."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._pinning]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

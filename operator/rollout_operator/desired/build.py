@@ -37,7 +37,7 @@ def build(
     manifests, not_accepted = list[Manifest](), list[Manifest]()
     # From the first attempt on, and for good: pods that are still ending are as little to be
     # trusted as those that begin.
-    began = status.attempt > 0
+    began = status.attempt > 0 or status.inspecting is not None
     if began and egress is not None:
         manifests.append(network_policy(owner, egress))
     manifests += [

@@ -91,16 +91,8 @@ def deployment(
                     },
                 },
                 "spec": {
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
+                    **fetch_step.POD_SECURITY,
                     "terminationGracePeriodSeconds": 30,
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "runAsUser": 65532,
-                        "runAsGroup": 65532,
-                        "fsGroup": 65532,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
                     **_fetching(credentials, revision, given),
                     "containers": [container],
                     "volumes": volumes,
@@ -116,7 +108,14 @@ def _fetching(
     """The parts of a pod's spec that fetch with credentials; none where there are none."""
     if credentials is None:
         return {}
-    step = fetch_step.container(credentials, revision, environment)
+    step = fetch_step.container(
+        credentials,
+        revision.uri,
+        revision.digest,
+        revision.image,
+        revision.resources.to_api(),
+        environment,
+    )
     account = credentials.service_account
     return {
         **({} if account is None else {"serviceAccountName": account}),

@@ -6,7 +6,6 @@ The server mounts that folder, read-only, and nothing else of it: no Secret, no 
 from collections.abc import Mapping
 
 from rollout_operator.desired.common import Manifest
-from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.credentials import Credentials
 
 FOLDER = "/model"
@@ -23,6 +22,19 @@ SECURITY = {
     "capabilities": {"drop": ["ALL"]},
 }
 
+POD_SECURITY = {
+    "automountServiceAccountToken": False,
+    "enableServiceLinks": False,
+    "securityContext": {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+}
+"""Of every pod that reads a model."""
+
 
 def variables(given: Credentials, environment: Mapping[str, str]) -> dict[str, str]:
     """Plain variables of the step; those of the Secret come on top by `envFrom`."""
@@ -36,12 +48,19 @@ def variables(given: Credentials, environment: Mapping[str, str]) -> dict[str, s
     }
 
 
-def container(given: Credentials, revision: Revision, environment: Mapping[str, str]) -> Manifest:
-    """The init container."""
+def container(  # noqa: PLR0917 - what makes one step
+    given: Credentials,
+    uri: str,
+    digest: str,
+    image: str,
+    resources: Manifest,
+    environment: Mapping[str, str],
+) -> Manifest:
+    """The init container; digest: of the files, "" where none is known yet."""
     env = {
         **variables(given, environment),
-        "MODEL_URI": revision.uri,
-        "MODEL_DIGEST": revision.digest,
+        "MODEL_URI": uri,
+        "MODEL_DIGEST": digest,
     }
     mounts: list[Manifest] = [{"name": "model", "mountPath": FOLDER}, TMP]
     if given.secret is not None:
@@ -50,11 +69,11 @@ def container(given: Credentials, revision: Revision, environment: Mapping[str, 
         mounts.append({"name": "ca", "mountPath": CA, "readOnly": True})
     made: Manifest = {
         "name": "fetch",
-        "image": revision.image,
+        "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "rollout_inference.loading.fetch_model", FOLDER],
         "env": [{"name": name, "value": value} for name, value in sorted(env.items())],
-        "resources": revision.resources.to_api(),
+        "resources": resources,
         "securityContext": SECURITY,
         "volumeMounts": mounts,
     }

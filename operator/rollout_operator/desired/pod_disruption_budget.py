@@ -3,6 +3,7 @@ revision, so a promotion writes nothing here.
 """
 
 from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.domain.api.names import REVISION
 
 
 def pod_disruption_budget(owner: Owner) -> Manifest:
@@ -17,7 +18,11 @@ def pod_disruption_budget(owner: Owner) -> Manifest:
         # no drain.
         "spec": {
             "maxUnavailable": 1,
-            "selector": owner.pod_selector(),
+            # The pod that inspects a version serves nobody, and has no scale that it could count.
+            "selector": {
+                **owner.pod_selector(),
+                "matchExpressions": [{"key": REVISION, "operator": "Exists"}],
+            },
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

@@ -41,13 +41,40 @@ class DigestMissing:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpinned:
+    """The version is READY and carries no content digest: its files are looked at first."""
+
+    uri: str
+    version: str
+    run: str = ""
+    """The run that made it; "" where the registry has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What became of the pod that looks at the files of a version without a digest."""
+
+    uri: str = ""
+    """The version that it looks at; "" where there is no such pod."""
+    ended: bool = False
+    digest: str = ""
+    """`sha256:<hex>` of the files; "" where it has not said so."""
+    signature: str = ""
+    """The model's inputs as JSON; "" where it has none, or they are too long."""
+    trouble: str = ""
+    """Why the model cannot be served, or, before the end, why the pod does not run."""
+    known: tuple[str, int] | None = None
+    """The pod's uid and resourceVersion, by which it is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryUnreachable:
     """The registry did not answer."""
 
     message: str
 
 
-Resolution = Resolved | NotFound | NotReady | DigestMissing | RegistryUnreachable
+Resolution = Resolved | NotFound | NotReady | DigestMissing | Unpinned | RegistryUnreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +196,8 @@ class Observed:
     spec_error: str = ""
     commands: Mapping[str, str] = field(default_factory=dict)
     resolution: Resolution | None = None
+    inspection: Inspection | None = None
+    """Of the version in status.inspecting; None where nothing is inspected."""
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     stable_endpoints: frozenset[str] = frozenset()
     route_trouble: str = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rollout_operator.domain.api.status import Attempt, GateResult, Phase, Revision, Status, Verdict
+from rollout_operator.domain.observed import Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,28 @@ class Report:
     version: str
     text: str
     promoted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A version whose content was seen for the first time."""
+
+    model: str
+    version: str
+    digest: str
+    signature: str
+    """Its inputs as JSON; "" where it has none."""
+
+
+def pinned_by(observed: Observed, status: Status) -> Pinned | None:
+    """The version that an attempt begins with by its inspection; None for all else."""
+    found, candidate = observed.inspection, status.candidate
+    if found is None or candidate is None or status.inspecting is not None:
+        return None
+    if not found.digest or (found.uri, found.digest) != (candidate.uri, candidate.digest):
+        return None
+    model, _, version = candidate.uri.removeprefix("models:/").rpartition("/")
+    return Pinned(model, version, found.digest, found.signature)
 
 
 def pending(status: Status) -> Report | None:

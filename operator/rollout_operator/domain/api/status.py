@@ -67,6 +67,8 @@ class Reason(StrEnum):
     MODEL_VERSION_NOT_FOUND = "ModelVersionNotFound"
     MODEL_VERSION_NOT_READY = "ModelVersionNotReady"
     DIGEST_MISSING = "DigestMissing"
+    INSPECTING = "Inspecting"
+    MODEL_CANNOT_SERVE = "ModelCannotServe"
     SIGNATURE_INCOMPATIBLE = "SignatureIncompatible"
     INVALID_SPEC = "InvalidSpec"
     WAITING_FOR_PODS = "WaitingForPods"
@@ -289,6 +291,19 @@ class Rejected(ApiModel):
     at: Moment
 
 
+class Inspecting(ApiModel):
+    """A version without a recorded digest, whose files are looked at before it is tried."""
+
+    uri: str = Field(max_length=512, description="The version, models:/<name>/<version>.")
+    since: Moment = Field(description="Since when it is looked at.")
+    digest: str = Field("", max_length=71, description="Of its files, once they were read.")
+    message: str = Field(
+        "",
+        max_length=1024,
+        description="Why it cannot be served. It is looked at again after ten minutes.",
+    )
+
+
 class Shortage(ApiModel):
     """What a promoted rollout lacks: pods that the spec asks for and that do not serve now."""
 
@@ -422,6 +437,10 @@ class Status(ApiModel):
         "",
         max_length=1024,
         description="What is said against the route, or an object, that the attempt waits for.",
+    )
+    inspecting: Inspecting | None = Field(
+        None,
+        description="The version whose files are looked at, because it carries no digest.",
     )
     shortage: Shortage | None = Field(
         None,

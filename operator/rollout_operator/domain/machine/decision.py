@@ -20,6 +20,7 @@ BLANK: dict[str, Any] = {
     "halted": False,
     "handled_commands": (),
     "verdict": None,
+    "inspecting": None,
 }
 """What an attempt leaves behind nothing of."""
 

@@ -1,20 +1,27 @@
 """Before the trial: which revision is asked for, and whether its pods become Ready."""
 
 import math
-from typing import assert_never
+from datetime import datetime, timedelta
+from typing import Any, assert_never
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Reason, Revision, Status
+from rollout_operator.domain.api.status import Inspecting, Phase, Reason, Revision, Status
 from rollout_operator.domain.machine.decision import (
     BLANK,
     Plan,
     candidate_of,
+    clip,
     enter,
     pods,
     workload_of,
 )
 from rollout_operator.domain.machine.rollback import roll_back_if_overdue
-from rollout_operator.domain.machine.schedule import INVALID_RETRY, REGISTRY_RETRY, wait
+from rollout_operator.domain.machine.schedule import (
+    INVALID_RETRY,
+    READINESS_LOOK,
+    REGISTRY_RETRY,
+    wait,
+)
 from rollout_operator.domain.machine.trial import enter_step
 from rollout_operator.domain.observed import (
     DigestMissing,
@@ -23,9 +30,19 @@ from rollout_operator.domain.observed import (
     Observed,
     RegistryUnreachable,
     Resolved,
+    Unpinned,
 )
 from rollout_operator.domain.revision import revision_of, same_model, serves
 from rollout_operator.domain.signature_compat import incompatibility
+
+INSPECT_LOOK = timedelta(seconds=1)
+"""Between two looks at the pod that inspects, in the beginning."""
+INSPECT_SOON = timedelta(seconds=20)
+"""Most pods have ended by then."""
+INSPECT_AGAIN = timedelta(minutes=10)
+"""After which what could not be served is looked at once more: files may have been mended."""
+FETCH_AGAIN = timedelta(seconds=30)
+"""The same where the files were not read at all."""
 
 
 def trial_replicas(spec: Spec, has_stable: bool) -> int:
@@ -68,27 +85,84 @@ def resolve(observed: Observed, spec: Spec) -> Plan:
             return _invalid(observed, Reason.MODEL_VERSION_NOT_READY, message)
         case DigestMissing(message):
             return _invalid(observed, Reason.DIGEST_MISSING, message)
+        case Unpinned() as unpinned:
+            return inspect(observed, spec, unpinned)
         case Resolved() as resolved:
-            if (
-                stable is not None
-                and not spec.allow_signature_change
-                and (unfit := incompatibility(stable.signature, resolved.signature))
-            ):
-                message = (
-                    f"{resolved.uri} does not fit the requests that {stable.uri} gets: {unfit} "
-                    "Set allowSignatureChange: true to roll it out all the same."
-                )
-                return _invalid(observed, Reason.SIGNATURE_INCOMPATIBLE, message)
-            return begin(
-                observed,
-                spec,
-                revision_of(resolved, spec, observed.uid, observed.image, observed.now),
-            )
+            return _try(observed, spec, resolved)
     assert_never(observed.resolution)
 
 
-def _invalid(observed: Observed, reason: Reason, message: str) -> Plan:
-    return enter(observed, Phase.INVALID, reason, message, requeue_at=observed.now + INVALID_RETRY)
+def _try(observed: Observed, spec: Spec, resolved: Resolved) -> Plan:
+    """Begin with what the registry has, unless stable's clients could not ask it."""
+    stable = observed.status.stable
+    if (
+        stable is not None
+        and not spec.allow_signature_change
+        and (unfit := incompatibility(stable.signature, resolved.signature))
+    ):
+        message = (
+            f"{resolved.uri} does not fit the requests that {stable.uri} gets: {unfit} "
+            "Set allowSignatureChange: true to roll it out all the same."
+        )
+        return _invalid(observed, Reason.SIGNATURE_INCOMPATIBLE, message)
+    candidate = revision_of(resolved, spec, observed.uid, observed.image, observed.now)
+    return begin(observed, spec, candidate)
+
+
+def inspect(observed: Observed, spec: Spec, unpinned: Unpinned) -> Plan:
+    """Have the files of a version without a digest looked at, then go on as if the registry had
+    said it. What cannot be served is not looked at again at once.
+    """
+    now, known, found = observed.now, observed.status.inspecting, observed.inspection
+    if known is None or known.uri != unpinned.uri or _is_due_again(known, now):
+        return _look_at(observed, Inspecting(uri=unpinned.uri, since=now))
+    if known.message:
+        return _cannot_serve(observed, known)
+    if found is None or found.uri != known.uri:
+        return _look_at(observed, known)
+    if found.ended and found.digest and not found.trouble:
+        resolved = Resolved(
+            unpinned.uri, unpinned.version, found.digest, unpinned.run, found.signature
+        )
+        return _try(observed, spec, resolved)
+    trouble = found.trouble
+    if not found.ended:
+        if now - known.since < spec.strategy.progress_deadline:
+            return _look_at(observed, known, trouble)
+        trouble = f"the pod did not end within {spec.strategy.progress_deadline}. {trouble}".strip()
+    message = clip(f"{unpinned.uri} cannot be served: {trouble or 'its pod said nothing'}")
+    return _cannot_serve(
+        observed, known.model_copy(update={"message": message, "digest": found.digest})
+    )
+
+
+def _is_due_again(known: Inspecting, now: datetime) -> bool:
+    """Whether what could not be served, or not even fetched, is looked at once more."""
+    return bool(known.message) and now - known.since >= (
+        INSPECT_AGAIN if known.digest else FETCH_AGAIN
+    )
+
+
+def _look_at(observed: Observed, inspecting: Inspecting, trouble: str = "") -> Plan:
+    message = f"Looking at the files of {inspecting.uri}: it carries no digest. {trouble}".strip()
+    waited = observed.now - inspecting.since
+    return enter(
+        observed,
+        Phase.PENDING,
+        Reason.INSPECTING,
+        message,
+        requeue_at=observed.now + (INSPECT_LOOK if waited < INSPECT_SOON else READINESS_LOOK),
+        inspecting=inspecting,
+    )
+
+
+def _cannot_serve(observed: Observed, inspecting: Inspecting) -> Plan:
+    return _invalid(observed, Reason.MODEL_CANNOT_SERVE, inspecting.message, inspecting=inspecting)
+
+
+def _invalid(observed: Observed, reason: Reason, message: str, **changes: Any) -> Plan:
+    again = observed.now + INVALID_RETRY
+    return enter(observed, Phase.INVALID, reason, message, requeue_at=again, **changes)
 
 
 def begin(observed: Observed, spec: Spec, candidate: Revision) -> Plan:

@@ -8,7 +8,7 @@ from rollout_operator.domain.machine.decision import BLANK, Plan, enter
 from rollout_operator.domain.machine.pending import resolve
 from rollout_operator.domain.machine.rollback import close_attempt, roll_back, rolling_back
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED, ON_TRIAL
-from rollout_operator.domain.observed import Observed, Resolved
+from rollout_operator.domain.observed import Observed, Resolved, Unpinned
 from rollout_operator.domain.revision import serves, tries
 
 
@@ -48,7 +48,8 @@ def _is_redirected(observed: Observed, spec: Spec) -> bool:
     current = current_revision(observed.status)
     if observed.status.phase in COMMITTED or current is None:
         return False
-    moved = isinstance(observed.resolution, Resolved) and observed.resolution.uri != current.uri
+    named = _named(observed)
+    moved = named is not None and named != current.uri
     return not is_asked_for(observed.status, spec) or moved
 
 
@@ -93,12 +94,18 @@ def _superseded(observed: Observed, spec: Spec) -> Status:
     return status.model_copy(update={"retiring": (retired, *status.retiring)})
 
 
+def _named(observed: Observed) -> str | None:
+    """The version that the spec names, as the registry has it now; None where it has not said."""
+    said = observed.resolution
+    return said.uri if isinstance(said, Resolved | Unpinned) else None
+
+
 def _alias_left(observed: Observed, stable: Revision) -> bool:
     """Whether the alias leads elsewhere than to stable; where the registry does not say, it is
     where it last led.
     """
-    if isinstance(observed.resolution, Resolved):
-        return observed.resolution.uri != stable.uri
+    if (named := _named(observed)) is not None:
+        return named != stable.uri
     candidate = observed.status.candidate
     return (
         candidate is not None

@@ -1,0 +1,93 @@
+"""The pod that looks at a version without a digest: what it says, and that it comes and goes."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rollout_operator.controller.apply import WriteGuard
+from rollout_operator.controller.pod_status import trouble
+from rollout_operator.controller.ports import Ports
+from rollout_operator.desired.common import Owner, owner_of
+from rollout_operator.desired.inspection_pod import INSPECTED, inspection_pod, pod_name
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.credentials import of_namespace
+from rollout_operator.domain.observed import Inspection, Observed
+from rollout_operator.errors import Gone
+
+LONGEST_SIGNATURE = 8192
+
+
+async def inspection(owner: Owner, status: Status, ports: Ports) -> Inspection | None:
+    """What the rollout's pod has said; None where nothing is to be inspected. Raises CallFailed."""
+    if status.inspecting is None or status.inspecting.message:
+        return None
+    try:
+        pod = await ports.cluster.read("Pod", owner.namespace, pod_name(owner))
+    except Gone:
+        return Inspection()
+    return read(pod, owner.uid)
+
+
+def read(pod: Mapping[str, Any], uid: str) -> Inspection:
+    """What a pod has said, if it is the rollout's of this uid, and is to stay."""
+    meta = pod["metadata"]
+    known = meta["uid"], int(meta["resourceVersion"])
+    owners = {one.get("uid") for one in meta.get("ownerReferences") or ()}
+    if uid not in owners or "deletionTimestamp" in meta:
+        return Inspection(known=None if uid not in owners else known, trouble="")
+    uri = str((meta.get("annotations") or {}).get(INSPECTED, ""))
+    status = pod.get("status") or {}
+    ended = status.get("phase") in {"Succeeded", "Failed"}
+    for container in status.get("containerStatuses") or ():
+        told = ((container.get("state") or {}).get("terminated") or {}).get("message") or ""
+        if (found := _answer(uri, told, known)) is not None:
+            return found
+    said = trouble([pod])
+    if ended and not said:
+        said = f"{status.get('reason', '')}: {status.get('message', '')}".strip(": ")
+    return Inspection(uri=uri, ended=ended, trouble=said, known=known)
+
+
+def _answer(uri: str, text: str, known: tuple[str, int]) -> Inspection | None:
+    """The JSON object that the process leaves; None where it has left none."""
+    try:
+        told = json.loads(text)
+        signature = str(told["signature"])
+        return Inspection(
+            uri=uri,
+            ended=True,
+            digest=str(told["digest"]),
+            signature=signature if len(signature) <= LONGEST_SIGNATURE else "",
+            trouble=str(told["trouble"]),
+            known=known,
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+async def have_pod_follow(
+    guard: WriteGuard, seen: Observed, spec: Spec, status: Status, ports: Ports
+) -> None:
+    """Create the pod that the status asks for, and delete the one that it asks for no more.
+
+    Raises CallFailed.
+    """
+    asked, owner, found = status.inspecting, owner_of(guard.seen), seen.inspection
+    wanted = asked is not None and not asked.message
+    name = pod_name(owner)
+    if found is not None and found.known is not None:
+        if not wanted or asked is None or found.uri != asked.uri:
+            await ports.cluster.delete("Pod", owner.namespace, name, found.known)
+        return
+    if not wanted or asked is None:
+        return
+    manifest = inspection_pod(
+        owner,
+        spec,
+        asked,
+        seen.image,
+        ports.environment,
+        of_namespace(ports.credentials, owner.namespace),
+    )
+    await ports.cluster.apply(manifest, None, guard.ensure_current)
