@@ -2,8 +2,9 @@
 # One would guess: a server whose /health answers 200 to a probe answers the API under the same
 # name, or the probe says otherwise.
 # What happens: MLflow's default list of allowed hosts holds local and private addresses and no
-# name of a Kubernetes service. The API answers such a name 403 with text that is no JSON, /health
-# and /version answer it 200. So a Deployment becomes Ready, and no client in the cluster gets in.
+# name of a Kubernetes service. The API answers such a name 403 with text that is no JSON, and
+# /health answers it 200. So a Deployment becomes Ready, and no client in the cluster gets in.
+# The list does not depend on --host; the server here listens on loopback only.
 # Versions: MLflow 3.17.2. 2026-11-29.
 set -euo pipefail
 work=$(mktemp -d)
@@ -37,13 +38,11 @@ for _ in $(seq 600); do
 done
 
 ask /health | tee health
-ask /version | tee version
 ask $api | tee closed
 
 changed() {
   echo "changed: $1" >&2
   exit 1
 }
-grep -q '^/health 200' health || changed 'the probe of /health is refused, too'
-grep -q '^/version 200' version || changed 'the probe of /version is refused, too'
+grep -q '^/health 200' health || changed 'the probe is refused, too'
 grep -q ' 403 Invalid Host header' closed || changed 'the API answers the name of a service'
