@@ -41,7 +41,7 @@ def corrected() -> Iterator[Thresholds]:
     """Within it trees keep which way they send missing values; and those of histogram gradient
     boosting are converted at all.
 
-    onnx takes no Python bool in a list of whole numbers, which is what skl2onnx writes for the
+    protobuf 7 takes no Python bool in a list of whole numbers; skl2onnx writes that for the
     latter.
     """
     found: Thresholds = {}
