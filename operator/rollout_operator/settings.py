@@ -71,9 +71,9 @@ class Settings:
     model_egress: Egress | None = (DNS,)
     """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
+    """What model servers fetch models with, by namespace."""
     pin_digests: bool = True
     """Whether a version without a recorded digest is looked at and pinned; else it is refused."""
-    """What model servers fetch models with, by namespace."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:

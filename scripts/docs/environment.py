@@ -134,7 +134,8 @@ OPERATOR = (
     ),
     Variable(
         "MODEL_DIGESTS",
-        "what becomes of a version without a recorded digest: `Pin` or `Require`",
+        "what is done with a version that has no digest: `Pin` looks at its files and pins what it"
+        " finds, `Require` rolls out none without",
         "Pin",
         "models.digests",
     ),

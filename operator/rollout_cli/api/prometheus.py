@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollout_cli.exit_codes import Failure, Unreachable
-from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates.promql import Snapshot, query, read
 from rollout_operator.domain.observed import MetricsUnreachable
 

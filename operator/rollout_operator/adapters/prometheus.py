@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from rollout_operator.adapters.prometheus_login import PrometheusLogin
-from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates.promql import Snapshot, query, read
 from rollout_operator.domain.gates.samples import STALE_AFTER, learned
 from rollout_operator.domain.observed import MetricsUnreachable
