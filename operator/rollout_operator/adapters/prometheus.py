@@ -71,7 +71,7 @@ class Prometheus:
         except AccessError as failure:
             result = MetricsUnreachable(str(failure))
         except (TimeoutError, OSError, aiohttp.ClientError) as failure:
-            result = MetricsUnreachable(no_answer(failure))
+            result = MetricsUnreachable(no_answer(failure, self.url))
         if not isinstance(result, MetricsUnreachable):
             self._windows[metric] = learned(
                 (one for series in result.values() for one in series), window, time.time()

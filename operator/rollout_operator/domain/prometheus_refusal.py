@@ -62,14 +62,32 @@ _TLS = {
     ),
 }
 """What helps, by OpenSSL's words for what failed; the first that match count."""
+_CLOSED = ("ClientOSError", "ServerDisconnectedError", "ProtocolError")
+"""What aiohttp and urllib3 call it where the other end closes the connection."""
 
 
-def no_answer(failure: BaseException) -> str:
-    """Why nothing came back, and what to set where TLS is the reason."""
-    text = str(failure)
+def _reasons(failure: BaseException | None) -> str:
+    """What it says, and what those say that it came from."""
+    told = []
+    while failure is not None:
+        told.append(str(failure))
+        failure = failure.__cause__ or failure.__context__
+    return "; ".join(told)
+
+
+def no_answer(failure: BaseException, url: str) -> str:
+    """Why nothing came back, and what to set where TLS is the reason; url: whom was asked."""
+    text, reasons = str(failure), _reasons(failure)
     for pattern, sentence in _TLS.items():
-        if re.search(pattern, text):
+        if re.search(pattern, reasons):
             return f"Prometheus cannot be asked by TLS: {sentence}."
+    closed = type(failure).__name__ in _CLOSED or "EOF occurred" in reasons
+    if url.startswith("https:") and closed:
+        # Its alert is lost where it closes the connection before all was sent.
+        return (
+            "Prometheus closed the connection without an answer. If it does so again it wants a"
+            f" client certificate, or another one: {_WANTED}."
+        )
     return f"Prometheus did not answer: {type(failure).__name__} {text}".strip()
 
 
@@ -84,5 +102,5 @@ def without_secrets(body: bytes, sent: Mapping[str, str]) -> bytes:
         if scheme == "Basic":
             secrets.append(base64.b64decode(secret).partition(b":")[2])
         for one in filter(None, secrets):
-            body = re.sub(rb"(?<!\w)" + re.escape(one) + rb"(?!\w)", b"...", body)
+            body = re.sub(rb"(?<!\w)" + re.escape(one) + rb"(?!\w)", b"***", body)
     return body

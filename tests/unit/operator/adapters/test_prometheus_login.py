@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from rollout_operator.adapters.prometheus_login import PrometheusLogin
@@ -222,7 +223,7 @@ def test_what_a_proxy_repeats_is_not_told() -> None:
     }
     pair = sent["Authorization"].split()[1]
     body = f"{pair} pass-word k-1 Bearer t-1 t-1 pass-words 401".encode()
-    assert without_secrets(body, sent) == b"... ... ... ... ... pass-words 401"
+    assert without_secrets(body, sent) == b"*** *** *** *** *** pass-words 401"
 
 
 FAILURES: dict[str, tuple[str, str]] = {
@@ -253,4 +254,16 @@ FAILURES: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize(("text", "told"), FAILURES.values(), ids=FAILURES.keys())
 def test_a_connection_that_fails_names_the_value_to_set(text: str, told: str) -> None:
-    assert told in no_answer(OSError(text))
+    assert told in no_answer(OSError(text), "https://p")
+    reason = aiohttp.ClientOSError(None, "Can not write request body")
+    reason.__cause__ = OSError(text)
+    if "did not answer" not in told:
+        assert told in no_answer(reason, "https://p")
+
+
+def test_a_connection_that_is_closed_may_want_a_client_certificate() -> None:
+    ended = OSError("EOF occurred in violation of protocol (_ssl.c:2427)")
+    for closed in (aiohttp.ServerDisconnectedError(), ended):
+        said = no_answer(closed, "https://p")
+        assert "wants a client certificate, or another one: set PROMETHEUS_CERT_FILE" in said
+        assert "client certificate" not in no_answer(closed, "http://p")
