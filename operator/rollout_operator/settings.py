@@ -9,6 +9,7 @@ from typing import Self
 from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
+from rollout_operator.domain.profiles import NO_PROFILES, Profiles, profiles
 
 PASSED_ON = (
     "MLFLOW_TRACKING_URI",
@@ -63,9 +64,11 @@ class Settings:
     model_egress: Egress | None = (DNS,)
     """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
+    """What model servers fetch models with, by namespace."""
+    model_profiles: Profiles = NO_PROFILES
+    """Where and how model servers run, by the name that a spec chooses."""
     pin_digests: bool = True
     """Whether a version without a recorded digest is looked at and pinned; else it is refused."""
-    """What model servers fetch models with, by namespace."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
@@ -140,6 +143,7 @@ class Settings:
             model_egress=_egress(models, env.get("MODEL_EGRESS", "")),
             pin_digests=_choice(env, "MODEL_DIGESTS", ("Pin", "Require")) == "Pin",
             model_credentials=_credentials(env.get("MODEL_CREDENTIALS", "")),
+            model_profiles=_profiles(env.get("MODEL_PROFILES", "")),
         )
 
 
@@ -154,6 +158,13 @@ def _choice(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
 def _credentials(text: str) -> tuple[Credentials, ...]:
     try:
         return credentials(text)
+    except ValueError as wrong:
+        raise SettingsError(str(wrong)) from wrong
+
+
+def _profiles(text: str) -> Profiles:
+    try:
+        return profiles(text)
     except ValueError as wrong:
         raise SettingsError(str(wrong)) from wrong
 

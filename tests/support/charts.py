@@ -51,6 +51,15 @@ EVERYTHING: dict[str, dict[str, Any]] = {
                 {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
             ]
         },
+        "profiles": {
+            "gpu": {
+                "namespaces": ["ml-*"],
+                "nodeSelector": {"pool": "gpu"},
+                "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+                "resources": {"nvidia.com/gpu": "1"},
+            },
+            "openshift": {"securityContext": {}},
+        },
         "modelEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}],
         "feedbackKey": {"secret": "feedback", "key": "key"},
         "imagePullSecrets": [{"name": "pull"}],
@@ -158,7 +167,7 @@ def manifests(chart: str, values: Mapping[str, Any] | None = None, **how: str) -
 
 def golden(variant: str) -> Path:
     """Where the rendering of a variant is kept."""
-    return Path(__file__).parent / "golden" / f"{variant.replace(' ', '-')}.yaml"
+    return Path(__file__).parents[1] / "api" / "golden" / f"{variant.replace(' ', '-')}.yaml"
 
 
 def written(variant: str) -> str:

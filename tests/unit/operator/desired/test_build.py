@@ -155,11 +155,10 @@ def test_every_object_goes_with_its_rollout_and_holds_its_deletion_back() -> Non
 def test_the_policy_and_the_budget_are_for_the_pods_of_every_revision() -> None:
     made = objects(on_trial())
     policy, budget = made["NetworkPolicy/iris"]["spec"], made["PodDisruptionBudget/iris"]["spec"]
-    assert (
-        policy["podSelector"]
-        == budget["selector"]
-        == {"matchLabels": {"rollouts.mlops.dev/rollout": "iris"}}
-    )
+    pods = {"matchLabels": {"rollouts.mlops.dev/rollout": "iris"}}
+    assert policy["podSelector"] == pods
+    of_revisions = [{"key": "rollouts.mlops.dev/revision", "operator": "Exists"}]
+    assert budget["selector"] == {**pods, "matchExpressions": of_revisions}
     assert policy["policyTypes"] == ["Egress"]
     for name in (C1, C2):
         labels = made[f"Deployment/{name}"]["spec"]["template"]["metadata"]["labels"]
