@@ -96,6 +96,13 @@ OPERATOR = (
         "modelEgress",
     ),
     Variable(
+        "MODEL_DIGESTS",
+        "what is done with a version that has no digest: `Pin` looks at its files and pins what it"
+        " finds, `Require` rolls out none without",
+        "Pin",
+        "models.digests",
+    ),
+    Variable(
         "MODEL_CREDENTIALS",
         "what model pods fetch with, by namespace: a JSON list, as"
         " [the chart has it](../guides/credentials.md)",
