@@ -119,21 +119,22 @@ def closed(seen: Observed) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What is said of the routes of one rollout.
-
-    name: of the rollout; there: what its router says against each Ingress and HTTPRoute that is
-    there, "" for nothing, by kind and name; claims: what no rollout owns and claims the same host
-    and path as the spec; made: when each that is there was created; rivals: what other rollouts
-    have there, though the place is this one's.
-    """
+    """What is said of the routes of one rollout."""
 
     name: str
+    """The rollout's name."""
     traffic: Traffic
     status: Status
     there: Mapping[tuple[str, str], str]
+    """What its router says against each Ingress and HTTPRoute that is there, by kind and name; ""
+    for nothing.
+    """
     claims: tuple[Claim, ...] = ()
+    """What no rollout owns and claims the same host and path as the spec."""
     made: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    """When each that is there was created."""
     rivals: tuple[Claim, ...] = ()
+    """What other rollouts have there, though the place is this one's."""
 
     def in_use(self) -> str:
         """What is said against the routes that requests come by, as they were last written; nothing

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Phase, Reason, Revision, Status, Verdict
-from rollout_operator.domain.machine.decision import BLANK, Plan, enter
+from rollout_operator.domain.machine.decision import BLANK, Plan, candidate_of, enter
 from rollout_operator.domain.machine.pending import resolve
 from rollout_operator.domain.machine.rollback import close_attempt, roll_back, rolling_back
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED, ON_TRIAL
@@ -88,9 +88,7 @@ def _superseded(observed: Observed, spec: Spec) -> Status:
     else:
         message = f"Superseded: the spec now asks for {spec.model_uri}."
         status = close_attempt(status, now, Verdict.SUPERSEDED, Reason.SUPERSEDED, message)
-    if status.candidate is None:
-        return status
-    retired = status.candidate.model_copy(update={"since": now})
+    retired = candidate_of(observed).model_copy(update={"since": now})
     return status.model_copy(update={"retiring": (retired, *status.retiring)})
 
 
