@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rollout_operator.domain.api.status import Phase, Reason
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.transitions import EDGES, PROMOTION, ROLLBACK, WAY
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -8,7 +8,8 @@ from typing import Any
 
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Reason, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.observed import Observed, Resolution, Resolved, Series, Workload
 from rollout_operator.domain.revision import revision_of
 

@@ -17,7 +17,8 @@ from rollout_operator.desired.common import owner_of
 from rollout_operator.desired.deployment import deployment, served_by
 from rollout_operator.desired.environment import model_environment
 from rollout_operator.domain.api.names import REVISION, revision_name
-from rollout_operator.domain.api.status import Phase, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.credentials import of_namespace
 from rollout_operator.domain.observe import observe as observe_objects
 from rollout_operator.domain.observed import Claim, Observed, Workload

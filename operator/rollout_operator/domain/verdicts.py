@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_operator.domain.api.status import Attempt, GateResult, Phase, Revision, Status, Verdict
+from rollout_operator.domain.api.gate_results import GateResult
+from rollout_operator.domain.api.status import Attempt, Revision, Status
+from rollout_operator.domain.api.words import Phase, Verdict
 from rollout_operator.domain.observed import Observed
 
 

@@ -16,7 +16,7 @@ from rollout_cli.cluster.explanation import Explanation, MetricAnswers
 from rollout_cli.commands import explain
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP, REVISION
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observe import observe
 from rollout_operator.domain.observed import DRAIN, Observed, Workload

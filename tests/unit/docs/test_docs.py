@@ -9,7 +9,7 @@ import yaml
 
 from rollout_bridge.outcome import Outcome
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Reason
+from rollout_operator.domain.api.words import Phase, Reason
 from scripts.docs import machine, pictures
 
 ROOT = Path(__file__).parents[3]

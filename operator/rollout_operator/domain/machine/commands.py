@@ -4,16 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from rollout_operator.domain.api.gate_results import EvidenceStatus
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import (
-    EvidenceStatus,
-    Phase,
-    Reason,
-    Revision,
-    Status,
-    Verdict,
-)
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.gates.histogram import bounds
 from rollout_operator.domain.machine.decision import BLANK, EventToPost, Plan, candidate_of, clip
 from rollout_operator.domain.machine.pending import begin, resolve

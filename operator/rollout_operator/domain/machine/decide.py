@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Revision
+from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.commands import carry_out_command
 from rollout_operator.domain.machine.decision import Plan, stay
 from rollout_operator.domain.machine.pending import resolve, starting

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from rollout_operator.domain.api.status import Phase, Reason, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine import transitions
 from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import Observed, Workload

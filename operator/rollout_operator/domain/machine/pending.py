@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Inspecting, Phase, Reason, Revision, Status
+from rollout_operator.domain.api.status import Inspecting, Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decision import (
     BLANK,
     Plan,

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Reason, Revision, Status, Verdict
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decision import BLANK, Plan, candidate_of, enter
 from rollout_operator.domain.machine.pending import resolve
 from rollout_operator.domain.machine.rollback import close_attempt, roll_back, rolling_back

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rollout_operator.domain.api.conditions import conditions
+from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Measurement, Phase, Reason, Shortage, Status
+from rollout_operator.domain.api.status import Shortage, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decision import EventToPost, Plan, clip, pods, workload_of
 from rollout_operator.domain.machine.profile import outdated, take_profile, with_profile
 from rollout_operator.domain.machine.redirect import is_resized

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 
-from rollout_operator.domain.api.status import Phase, Reason
+from rollout_operator.domain.api.words import Phase, Reason
 
 ON_TRIAL = frozenset({Phase.STARTING, Phase.TRIAL, Phase.PROMOTING, Phase.SHIFTING})
 """Phases of an attempt that can still be taken back without touching the stable Service."""

@@ -10,7 +10,8 @@ from types import CodeType, FrameType
 from typing import Any, Self
 
 from rollout_operator.domain import machine
-from rollout_operator.domain.api.status import Phase, Reason, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine import transitions
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.redirect import needs_resolution
 from rollout_operator.domain.machine.transitions import AT_REST
 from tests.unit.operator.domain.machine_coverage import Explorer, Found

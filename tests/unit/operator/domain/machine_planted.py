@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Observed

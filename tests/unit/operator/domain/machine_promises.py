@@ -2,7 +2,9 @@
 
 from rollout_operator.desired.common import Manifest
 from rollout_operator.domain.api.analysis import OnFailure, OnNoEvidence
-from rollout_operator.domain.api.status import Measurement, Phase, Status, Verdict
+from rollout_operator.domain.api.gate_results import Measurement
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase, Verdict
 from rollout_operator.domain.machine.transitions import AT_REST
 from tests.unit.operator.domain.machine_world import (
     JUST_REFUSED,

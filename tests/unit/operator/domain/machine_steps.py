@@ -6,17 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rollout_operator.domain import verdicts
-from rollout_operator.domain.api.status import (
-    Attempt,
-    Inspecting,
-    Phase,
-    Reason,
-    Rejected,
-    Route,
-    Status,
-    Verdict,
-)
+from rollout_operator.domain.api.route_status import Route
+from rollout_operator.domain.api.status import Attempt, Inspecting, Rejected, Status
 from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.machine.redirect import needs_resolution
 from rollout_operator.domain.machine.transitions import PROMOTION, ROLLBACK

@@ -24,8 +24,9 @@ from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.api_types import ApiModel
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.commands import commanded
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.machine.redirect import needs_resolution
@@ -46,7 +47,8 @@ from rollout_operator.domain.observed import (
     Unpinned,
     Workload,
 )
-from rollout_operator.domain.route import Ways, asked_now
+from rollout_operator.domain.route import asked_now
+from rollout_operator.domain.route_trouble import Ways
 from tests.support.builders import (
     START,
     UID,

@@ -7,17 +7,10 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.api.spec import Amounts, Resources
-from rollout_operator.domain.api.status import (
-    Attempt,
-    Measurement,
-    Phase,
-    Reason,
-    Rejected,
-    Revision,
-    Status,
-    Verdict,
-)
+from rollout_operator.domain.api.status import Attempt, Rejected, Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.machine.pending import trial_replicas

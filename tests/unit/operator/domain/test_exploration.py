@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout_operator.domain.api.status import Phase, Reason
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import Observed

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.analysis import Metric
-from rollout_operator.domain.api.status import Phase, Reason, Rejected, Status, Verdict
+from rollout_operator.domain.api.status import Rejected, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Series

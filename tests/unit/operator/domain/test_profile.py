@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.api.status import Phase, Reason, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import Observed, Workload
 from rollout_operator.domain.profiles import Chosen, settings_hash
