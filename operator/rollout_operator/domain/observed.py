@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.profiles import Chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +215,7 @@ class Observed:
     reported: frozenset[int] = frozenset()
     drain: timedelta = DRAIN
     recovered: Revision | None = None
+    profile: Chosen | None = None
+    """The profile that the spec chooses, as it is configured now; None where that is not known."""
+    take_profile: str = ""
+    """Annotation: the hash of the profile that pods of stable are to have now; "" for none."""
