@@ -144,6 +144,19 @@ def test_clock(ahead: float, levels: list[Level]) -> None:
     ] == levels
 
 
+def test_victoriametrics_clock_is_not_30_s_behind() -> None:
+    """It evaluates instant queries 30 s ago, unless it is told not to."""
+    now = datetime.now(UTC).timestamp()
+
+    def ask(path: str, asked: Mapping[str, str]) -> tuple[int, bytes]:
+        late = 0.0 if asked.get("nocache") == "1" else 30.0
+        data = {"resultType": "vector", "result": vector(now - late)}
+        return 200, json.dumps({"status": "success", "data": data}).encode()
+
+    found = list(check_prometheus(Prometheus("VictoriaMetrics", ask)))
+    assert [f.level for f in found] == [Level.GOOD]
+
+
 CLASSES = "/apis/networking.k8s.io/v1/ingressclasses"
 GATEWAY = "/apis/gateway.networking.k8s.io/v1"
 HTTP_ROUTE = {

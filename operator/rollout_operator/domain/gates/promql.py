@@ -107,6 +107,7 @@ def _error(body: bytes) -> bytes:
 
 
 def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
+    # VictoriaMetrics shows the end of a series as NaN, also where it went on after it.
     at, value = values[-1]
     gap = float(at) - float(values[-2][0]) if len(values) > 1 else 0.0
     return Series(
@@ -117,7 +118,7 @@ def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
         source=labels.get("source", ""),
         le=labels.get("le", ""),
         outcome=labels.get("outcome", ""),
-        first=float(values[0][1]),
+        first=next((v for v in (float(v) for _, v in values) if not math.isnan(v)), math.nan),
         gap=gap if math.isfinite(gap) and gap > 0 else 0.0,
         job=sys.intern(labels.get("job", "")),
         instance=sys.intern(labels.get("instance", "")),

@@ -120,7 +120,8 @@ def _once(series: list[Series]) -> list[Series]:
     the same pod's.
 
     Two jobs, or two Prometheus servers, may scrape one pod at one address: then the newest sample
-    is what it says now.
+    is what it says now. Where a series takes another's place, VictoriaMetrics ends that with NaN at
+    the same moment.
     """
     found: dict[tuple[str, str, float, str], Series] = {}
     for one in series:
@@ -129,7 +130,7 @@ def _once(series: list[Series]) -> list[Series]:
         if other is None:
             found[key] = one
         elif one.pod and one.instance and one.instance == other.instance:
-            found[key] = max(one, other, key=lambda s: (s.at, s.job))
+            found[key] = max(one, other, key=lambda s: (s.at, not math.isnan(s.value), s.job))
         else:
             who = sorted(f"job {s.job or '?'} at {s.instance or '?'}" for s in (one, other))
             raise NoEvidence(

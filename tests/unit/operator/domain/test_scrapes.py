@@ -124,7 +124,7 @@ def test_a_model_whose_accuracy_is_no_number_still_proves_nothing() -> None:
     assert alone.measurement is Measurement.NO_EVIDENCE
 
 
-@pytest.mark.parametrize("behind", [61, 100, 200])
+@pytest.mark.parametrize("behind", [45, 61, 100, 200])
 def test_samples_that_come_late_are_told_with_how_far_they_are_behind(behind: int) -> None:
     """Scrapes every 15 s that are seen `behind` seconds later: a query of 30 s would show none, and
     one that is wider tells how late.
