@@ -216,6 +216,21 @@ def test_the_pod_that_looks_at_a_version_follows_the_profile(
     wait_for(lambda: pool() == "large", "the pod on the other pool")
 
 
+def test_a_pod_that_looks_at_a_version_and_is_refused_is_told(
+    world: ScriptedWorld, operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
+) -> None:
+    """There is no such PriorityClass: it is not tried in silence for ever."""
+    world.undigested.add("1")
+    rollout.apply("models:/iris/1", deadline="5s", profile="gpu")
+
+    def told() -> bool:
+        status = rollout.status()
+        refused = "no PriorityClass with name serving" in status.get("message", "")
+        return refused and status["reason"] == "ModelCannotServe"
+
+    wait_for(told, "the refusal to be told")
+
+
 PARTS = {
     **{name: EVERYTHING[name] for name in ("nodeSelector", "tolerations", "imagePullSecrets")},
     "topologySpreadConstraints": [
@@ -266,4 +281,11 @@ def test_a_webhook_and_a_profile_do_not_fight(
         assert api.get(path)["metadata"]["generation"] == known["metadata"]["generation"]
         specs = [e["object"]["spec"] for e in api.events_since("Deployment", ns, since)]
         assert all(spec == known["spec"] for spec in specs)
+        operator.kill()
+        operator.start()
+        rollout.apply("models:/iris/1", replicas=1, profile="gpu", paused=False)
+        asked = api.get(rollout.path)["metadata"]["generation"]
+        wait_for(partial(looked_at, rollout, asked), "a new process to look")
+        assert operator.applied("deployments") == 0
+        assert api.get(path)["spec"] == known["spec"]
         api.http.delete(rollout.path).raise_for_status()

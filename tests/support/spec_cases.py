@@ -65,6 +65,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         with_field("modelUri", "models:/iris/1\n"),
         "write models:/<name>/<version>",
     ),
+    "a profile that is no name": (
+        with_field("profile", "GPU_1"),
+        "profile is a name: write lower-case letters, digits and -, such as gpu",
+    ),
+    "a profile without a name": (with_field("profile", ""), "profile is a name"),
     "weight 101": (with_field("strategy.steps", [{"weight": 101}]), "whole number from 1 to 100"),
     "weight 0": (with_field("strategy.steps", [{"weight": 0}]), "whole number from 1 to 100"),
     "steps that descend": (

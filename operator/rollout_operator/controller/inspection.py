@@ -19,7 +19,7 @@ from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.credentials import of_namespace
 from rollout_operator.domain.observed import Inspection, Observed
 from rollout_operator.domain.rollout import Rollout
-from rollout_operator.errors import Gone
+from rollout_operator.errors import Gone, Refused
 
 LONGEST_SIGNATURE = 8192
 
@@ -32,7 +32,8 @@ async def inspection(owner: Owner, rollout: Rollout, ports: Ports) -> Inspection
     try:
         pod = await ports.cluster.read("Pod", owner.namespace, pod_name(owner))
     except Gone:
-        return Inspection()
+        refused = ports.memory.pod_rejection((owner.namespace, owner.name))
+        return Inspection(status.inspecting.uri, trouble=refused) if refused else Inspection()
     seen = read(pod, owner.uid)
     if profile is not None and not seen.ended and made_with(pod) != profile.settings:
         # It may wait for a node that it will never get: one of the profile as it is now goes there.
@@ -102,4 +103,9 @@ async def have_pod_follow(
         of_namespace(ports.credentials, owner.namespace),
         seen.profile.settings if seen.profile is not None else None,
     )
-    await ports.cluster.apply(manifest, None, guard.ensure_current)
+    try:
+        await ports.cluster.apply(manifest, None, guard.ensure_current)
+    except Refused as failure:
+        ports.memory.reject_pod(guard.key, str(failure))
+        raise
+    ports.memory.reject_pod(guard.key, "")

@@ -40,6 +40,7 @@ class PassMemory:
     _rejections: dict[Key, Rejection] = field(default_factory=dict)
     _contests: dict[Key, dict[str, Contest]] = field(default_factory=dict)
     """By the name of the Deployment."""
+    _rejected_pods: dict[Key, str] = field(default_factory=dict)
 
     def wrote(self, key: Key, event: WatchEvent) -> None:
         """Remember what the watch will tell of a write by this process."""
@@ -71,6 +72,17 @@ class PassMemory:
         """
         return self._rejections.pop(key, None) is not None
 
+    def reject_pod(self, key: Key, message: str) -> None:
+        """Remember that the API server does not have the pod that inspects; "" for it has."""
+        if message:
+            self._rejected_pods[key] = message
+        else:
+            self._rejected_pods.pop(key, None)
+
+    def pod_rejection(self, key: Key) -> str:
+        """What it says against that pod; "" where it says nothing."""
+        return self._rejected_pods.get(key, "")
+
     def contest(self, key: Key, deployment: str, contest: Contest) -> None:
         """Remember that the number of pods was put back."""
         self._contests.setdefault(key, {})[deployment] = contest
@@ -90,3 +102,4 @@ class PassMemory:
         self._own_writes.pop(key, None)
         self._rejections.pop(key, None)
         self._contests.pop(key, None)
+        self._rejected_pods.pop(key, None)

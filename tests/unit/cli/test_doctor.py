@@ -261,6 +261,11 @@ def test_a_foreign_route_on_the_host_is_told_beside_the_phase() -> None:
     )
     assert (well.level, scaled.level) == (Level.GOOD, Level.WARNING)
     assert "kubectl scales" in scaled.found
+    well, outdated = check_rollout(
+        rollout(PROMOTED.model_copy(update={"outdated": "Profile gpu is 1a2b3c4d"})), at(60)
+    )
+    assert (well.level, outdated.level) == (Level.GOOD, Level.WARNING)
+    assert "profiles.md" in outdated.todo
     well, shared = check_rollout(
         rollout(PROMOTED.model_copy(update={"shared": "Ingress web/shop: no ModelRollout's"})),
         at(60),

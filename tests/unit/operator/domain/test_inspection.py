@@ -170,6 +170,8 @@ ANSWER = json.dumps({"digest": DIGEST, "signature": "[]", "trouble": "", "serves
 def test_a_pods_last_words_are_read() -> None:
     assert read(pod(ANSWER, "Succeeded"), "uid-1") == GOOD
     assert read(pod(), "uid-1") == Inspection(URI, known=POD)
+    beside_a_sidecar = pod(ANSWER, "Running")
+    assert read(beside_a_sidecar, "uid-1") == GOOD, "a sidecar that never ends is not waited for"
 
 
 def test_what_is_no_answer_is_told_as_it_is() -> None:
