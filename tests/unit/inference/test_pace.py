@@ -94,8 +94,8 @@ def noted(app: Application, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
     """Threads in which requests were read, and answers written."""
     found: dict[str, set[str]] = {"read": set(), "write": set()}
 
-    def noting(name: str) -> Any:
-        original = getattr(Endpoint, name)
+    def noting(name: str, method: str) -> Any:
+        original = getattr(Endpoint, method)
 
         def note(self: Endpoint, *arguments: Any) -> Any:
             found[name].add(threading.current_thread().name)
@@ -104,8 +104,8 @@ def noted(app: Application, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
         return note
 
     with monkeypatch.context() as patched:
-        for name in found:
-            patched.setattr(Endpoint, name, noting(name))
+        for name, method in (("read", "decode"), ("write", "encode")):
+            patched.setattr(Endpoint, method, noting(name, method))
         yield found
 
 
