@@ -23,6 +23,10 @@ class Policy(Protocol[Item_contra]):
 
     most: float
     """What the weights of a batch may come to; one item is taken however heavy it is."""
+    pause: bool
+    """Whether the event loop has a turn of its own between two batches; else the next one is taken
+    at once, before those that were answered go on.
+    """
 
     def weight(self, item: Item_contra) -> float:
         """How much of a batch the item takes."""
@@ -59,15 +63,17 @@ class Batcher(Generic[Item]):
             return
         try:
             self._policy.answer(batch, self._answered)
-        except Exception:
-            self._answered()  # a defect must not keep what comes after it from being answered
+        except Exception:  # a defect must not keep what comes after it from being answered
+            asyncio.get_running_loop().call_soon(self._answer)
             raise
 
     def _answered(self) -> None:
-        if self._waiting:
+        if not self._waiting:
+            self._scheduled = False
+        elif self._policy.pause:
             asyncio.get_running_loop().call_soon(self._answer)
         else:
-            self._scheduled = False
+            self._answer()
 
     def _take(self) -> list[Item]:
         """The first that wait, as many as a batch may hold; one at least."""

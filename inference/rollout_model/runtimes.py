@@ -108,6 +108,9 @@ class WhileBusy:
     batch.
     """
 
+    pause = False
+    """The thread is to work while the event loop sends what was answered."""
+
     def __init__(self, run: Callable[[Any], Outcome], most: int) -> None:
         self.most: float = most
         self._run, self._thread = run, ThreadPoolExecutor(1, "sklearn")

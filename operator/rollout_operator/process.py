@@ -20,6 +20,7 @@ from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.adapters.login import login
 from rollout_operator.adapters.model_registry import ModelRegistry, authorization
 from rollout_operator.adapters.prometheus import Prometheus
+from rollout_operator.adapters.prometheus_login import PrometheusLogin
 from rollout_operator.adapters.router_probe import Routers, router_session
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
@@ -102,7 +103,9 @@ class Shell:
         return Ports(
             store=self.store,
             cluster=cluster,
-            prometheus=Prometheus(settings.prometheus_url, of_prometheus),
+            prometheus=Prometheus(
+                settings.prometheus_url, of_prometheus, PrometheusLogin(settings.prometheus_access)
+            ),
             registry=registry,
             writeback=writeback,
             unseen_writes=self.unseen_writes,

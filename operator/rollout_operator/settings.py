@@ -9,6 +9,12 @@ from typing import Self
 from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
+from rollout_operator.domain.prometheus_access import (
+    PrometheusAccess,
+    access,
+    encrypted_for,
+    of_url,
+)
 
 PASSED_ON = (
     "MLFLOW_TRACKING_URI",
@@ -52,6 +58,8 @@ class Settings:
     """Whether routers are asked if a route leads to its rollout."""
     resync: timedelta = timedelta(minutes=10)
     """How often names and versions are compared with the API server."""
+    prometheus_access: PrometheusAccess = field(default_factory=PrometheusAccess)
+    """What Prometheus wants to have from whoever asks."""
     registry_alias: str = "{namespace}-{name}"
     """The alias that a promotion moves, with {namespace} and {name}; "" for none."""
     feedback_key: str = ""
@@ -63,9 +71,9 @@ class Settings:
     model_egress: Egress | None = (DNS,)
     """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
+    """What model servers fetch models with, by namespace."""
     pin_digests: bool = True
     """Whether a version without a recorded digest is looked at and pinned; else it is refused."""
-    """What model servers fetch models with, by namespace."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
@@ -110,6 +118,9 @@ class Settings:
                 f"SHARD={shard!r} is no value of a label: write up to 63 letters, digits, -, _"
                 " and ."
             )
+        prometheus_url, prometheus_access = _prometheus(
+            env, required("PROMETHEUS_URL", "http://prometheus:9090")
+        )
         models = {
             **{n: env[n] for n in PASSED_ON if env.get(n)},
             "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO"),
@@ -118,7 +129,8 @@ class Settings:
             inference_image=required(
                 "INFERENCE_IMAGE", "registry.example.com/rollouts/inference:1.0"
             ),
-            prometheus_url=required("PROMETHEUS_URL", "http://prometheus:9090").rstrip("/"),
+            prometheus_url=prometheus_url,
+            prometheus_access=prometheus_access,
             registry_url=required("MLFLOW_TRACKING_URI", "http://mlflow:5000").rstrip("/"),
             namespaces=tuple(
                 n.strip() for n in env.get("WATCH_NAMESPACES", "").split(",") if n.strip()
@@ -149,6 +161,18 @@ def _choice(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
     if word not in words:
         raise SettingsError(f"{name}={word!r} is unknown: write {' or '.join(words)}")
     return word
+
+
+def _prometheus(env: Mapping[str, str], url: str) -> tuple[str, PrometheusAccess]:
+    try:
+        given = access(env)
+        encrypted_for(url, given)
+    except ValueError as wrong:
+        raise SettingsError(str(wrong)) from wrong
+    try:
+        return of_url(url.strip(), given)
+    except ValueError as wrong:
+        raise SettingsError(f"PROMETHEUS_URL: {wrong}") from wrong
 
 
 def _credentials(text: str) -> tuple[Credentials, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.api.spec import Gate
+from rollout_operator.domain.api.analysis import Gate
 from tests.support.api_client import ApiClient, wait_for
 from tests.support.fake_kubelet import KubeletThread
 from tests.support.kinds import GROUP, path_of

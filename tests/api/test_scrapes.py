@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.gates import promql
 from rollout_operator.domain.observed import MetricsUnreachable, Series
 from scripts.cluster.apiserver import free_port

@@ -15,7 +15,7 @@ from math import comb
 
 import numpy as np
 
-from rollout_operator.domain.api.spec import EvidenceKind, Gate, Metric
+from rollout_operator.domain.api.analysis import EvidenceKind, Gate, Metric
 from tests.support.boundaries import Boundaries, Chances, boundaries, chances
 
 THRESHOLD = 0.70

@@ -13,7 +13,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from rich.console import Console
 
-from rollout_operator.domain.api.spec import Gate
+from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.gates.sequential_test import kl
 from tests.bench.gate_ramps import RULES as PAIRED
 from tests.bench.gate_ramps import TRIALS, simulated

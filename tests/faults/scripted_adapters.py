@@ -5,7 +5,7 @@ import json
 import aiohttp
 
 from rollout_operator.adapters import model_registry, prometheus
-from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates import promql
 from rollout_operator.domain.observed import MetricsUnreachable, Resolution
 from tests.support.scripted_world import ScriptedWorld

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rollout_operator.domain.api.spec import Gate
+from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.gates.judgement import evidence_of_share
 
 

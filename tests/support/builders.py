@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rollout_operator.domain.api.spec import Metric, Spec
+from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Phase, Revision, Status
 from rollout_operator.domain.observed import Observed, Resolution, Resolved, Series, Workload
 from rollout_operator.domain.revision import revision_of

@@ -46,6 +46,13 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             }
         ],
         "mlflow": {"credentialsSecret": "mlflow"},
+        "prometheus": {
+            "url": "https://prometheus.monitoring.svc:9090/prometheus",
+            "auth": {"secret": "prometheus-login"},
+            "ca": {"configMap": "company-ca"},
+            "clientCertificate": {"secret": "prometheus-client"},
+            "headers": {"X-Scope-OrgID": "team-a|team-b"},
+        },
         "models": {
             "credentials": [
                 {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
@@ -158,7 +165,7 @@ def manifests(chart: str, values: Mapping[str, Any] | None = None, **how: str) -
 
 def golden(variant: str) -> Path:
     """Where the rendering of a variant is kept."""
-    return Path(__file__).parent / "golden" / f"{variant.replace(' ', '-')}.yaml"
+    return ROOT / "tests" / "api" / "golden" / f"{variant.replace(' ', '-')}.yaml"
 
 
 def written(variant: str) -> str:

@@ -58,6 +58,7 @@ class EndOfTurn:
     """
 
     most = BUDGET
+    pause = True
 
     def weight(self, pending: PendingRequest) -> float:
         """Seconds that it is expected to take."""

@@ -14,8 +14,9 @@ from rollout_cli.api.operator_deployment import OPERATOR, variables
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Absent, Refused
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.names import ROLLOUT
-from rollout_operator.domain.api.spec import Gate, Metric, Spec
+from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import GateStatus, Phase, Revision
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.doctor.check_result import CheckResult, bad, good, warning
-from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.status import Phase
 from rollout_operator.domain.gates.samples import (
     ACCURACY,

@@ -13,7 +13,7 @@ from typing import Any
 
 from rollout_cli.exit_codes import Absent, WrongUsage
 from rollout_cli.offline.simulator import CANDIDATE, STABLE
-from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates.promql import NAMES
 from rollout_operator.domain.gates.samples import window
 from rollout_operator.domain.observed import Answer, Series

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rollout_operator.domain.api.spec import Metric, Spec
+from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import GateStatus, Phase, Reason, Revision, Status
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.pending import trial_replicas

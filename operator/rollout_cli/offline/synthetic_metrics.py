@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
 from rollout_cli.offline.simulator import CANDIDATE, STABLE
-from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates.promql import NAMES
 from rollout_operator.domain.gates.samples import (
     ACCURACY,

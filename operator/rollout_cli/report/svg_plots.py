@@ -14,7 +14,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from rollout_cli.report.attempt_record import AttemptRecord, Points
-from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.analysis import Gate, Metric
 
 CANDIDATE, STABLE, ASKED, BAD, GRID = "#c2570c", "#2563a8", "#6b7280", "#b91c1c", "#e5e7eb"
 BANDS = {"Starting": "#f3f4f6", "Trial": "#fef3e2", "Promotion": "#e7f3ec", "Rollback": "#fdeaea"}

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollout_operator.domain.api.spec import Gate, Metric, Spec
+from rollout_operator.domain.api.analysis import Gate, Metric
+from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import GateStatus, Measurement, Phase, Verdict
 
 STYLES = {

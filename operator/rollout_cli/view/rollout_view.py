@@ -21,7 +21,7 @@ from rollout_cli.view.formatting import (
 )
 from rollout_cli.view.line_chart import Frame, Line, chart
 from rollout_cli.view.rollout_tree import RolloutTree
-from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.status import Phase, Revision, Status
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.router_probe import Routers
-from rollout_operator.domain.api.spec import Metric, Spec
+from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.gates.promql import Snapshot
 from rollout_operator.domain.machine.redirect import needs_resolution

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rollout_operator.domain.api.spec import Metric, Spec
+from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 
 

@@ -7,7 +7,7 @@ import pytest
 from rollout_cli.api.snapshot import Snapshot
 from rollout_cli.view.formatting import PLAIN, PRETTY
 from rollout_cli.view.rollout_view import picture
-from rollout_operator.domain.api.spec import EvidenceKind
+from rollout_operator.domain.api.analysis import EvidenceKind
 from rollout_operator.domain.api.status import Measurement, Phase, Status
 from tests.support.builders import START, at, on_trial, revision, spec
 from tests.unit.cli.builders import gate, pod, printed, rollout, snapshot

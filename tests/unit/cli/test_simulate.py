@@ -10,7 +10,7 @@ import yaml
 
 from rollout_cli.__main__ import run
 from rollout_cli.offline.recorded_metrics import recorded
-from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.analysis import Metric
 
 Said = Callable[..., tuple[int, str, str]]
 T = 1_800_000_000

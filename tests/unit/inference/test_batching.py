@@ -20,6 +20,7 @@ class Notes:
 
     most: float = 10
     at_once: bool = True
+    pause: bool = True
     batches: list[list[int]] = field(default_factory=list)
     answered: list[Callable[[], None]] = field(default_factory=list)
 
@@ -68,6 +69,16 @@ async def test_what_comes_while_a_batch_is_answered_is_the_next() -> None:
     notes.answered.pop()()
     await asyncio.sleep(0)
     assert notes.batches == [[1], [2, 3]]
+
+
+async def test_a_thread_has_its_next_batch_before_the_answered_go_on() -> None:
+    notes = Notes(at_once=False, pause=False)
+    batcher = Batcher(notes)
+    batcher.add(1)
+    await asyncio.sleep(0)
+    batcher.add(2)
+    notes.answered.pop()()
+    assert notes.batches == [[1], [2]]
 
 
 async def test_what_was_flushed_is_not_answered_again_and_what_comes_after_it_is() -> None:

@@ -11,8 +11,8 @@ from rollout_operator import metrics
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.workqueue import WorkQueue
+from rollout_operator.domain.api.analysis import EvidenceKind
 from rollout_operator.domain.api.conditions import conditions
-from rollout_operator.domain.api.spec import EvidenceKind
 from rollout_operator.domain.api.status import (
     Attempt,
     GateStatus,

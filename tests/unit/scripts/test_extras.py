@@ -42,9 +42,20 @@ def source(module: str) -> Path | None:
     return next((p for p in (path / "__init__.py", path.with_suffix(".py")) if p.exists()), None)
 
 
+def processes(text: str) -> Iterator[str]:
+    """The modules of the model server that a module with this text runs, by `sys.executable -m`."""
+    if "sys.executable" in text:
+        for word in re.findall(r'"((?:\w+\.)*\w+)"', text):
+            named = f"rollout_inference.{word.removeprefix('rollout_inference.')}"
+            if source(named):
+                yield named
+
+
 def imports(module: str) -> Iterator[str]:
-    """All that a module imports, in functions too."""
-    for node in ast.walk(ast.parse((source(module) or ROOT).read_text())):
+    """All that a module imports, in functions too, and all that it runs as a process."""
+    text = (source(module) or ROOT).read_text()
+    yield from processes(text)
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from rollout_operator.domain.api.spec import EvidenceKind
+from rollout_operator.domain.api.analysis import EvidenceKind
 from rollout_operator.domain.api.status import Condition, Phase, Reason, Status
 
 OVERDISPERSED = 1.5

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from rollout_operator.domain.api.analysis import EvidenceKind
 from rollout_operator.domain.api.api_types import ApiModel, Moment
-from rollout_operator.domain.api.spec import EvidenceKind, Resources
+from rollout_operator.domain.api.spec import Resources
 from rollout_operator.domain.api.traffic import Provider
 
 

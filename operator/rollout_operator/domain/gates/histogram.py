@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.gates.samples import LATENCY_BUCKET, NoEvidence, bound_of
 from rollout_operator.domain.observed import Series
 

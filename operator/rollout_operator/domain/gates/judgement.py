@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.status import EvidenceStatus
 from rollout_operator.domain.gates import sequential_test
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.status import Cohort, EvidenceStatus, PodCounts, Revision
 from rollout_operator.domain.gates.histogram import of_pods
 from rollout_operator.domain.gates.samples import (

@@ -8,7 +8,7 @@ minCoverage, so that both guarantees hold whatever is missing.
 import math
 from datetime import timedelta
 
-from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement, PodCounts
 from rollout_operator.domain.gates import sequential_test
 from rollout_operator.domain.gates.gate_status import BUCKETS_COME, NOUNS, Trial, gate_status

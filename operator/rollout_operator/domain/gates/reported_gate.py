@@ -7,7 +7,7 @@ a few scrapes, count.
 
 from typing import cast
 
-from rollout_operator.domain.api.spec import Gate
+from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.api.status import GateStatus, Measurement
 from rollout_operator.domain.gates.gate_status import BUCKETS_COME, NOUNS, Trial, gate_status
 from rollout_operator.domain.gates.histogram import Between, bounds

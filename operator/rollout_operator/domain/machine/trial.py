@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, assert_never
 
-from rollout_operator.domain.api.spec import AdvanceOn, OnFailure, OnNoEvidence, Spec
+from rollout_operator.domain.api.analysis import OnFailure, OnNoEvidence
+from rollout_operator.domain.api.spec import AdvanceOn, Spec
 from rollout_operator.domain.api.status import (
     GateStatus,
     Measurement,

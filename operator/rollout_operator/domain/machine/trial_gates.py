@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
-from rollout_operator.domain.api.spec import Gate, Spec
+from rollout_operator.domain.api.analysis import Gate
+from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement, Revision
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels

@@ -8,7 +8,7 @@ import pytest
 from rollout_operator.adapters import prometheus
 from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller.external_queries import Query, ask, cached
-from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates.promql import Snapshot
 from rollout_operator.domain.observed import MetricsUnreachable
 

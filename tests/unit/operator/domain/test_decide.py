@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.api.spec import Amounts, Metric, Resources
+from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.spec import Amounts, Resources
 from rollout_operator.domain.api.status import (
     Attempt,
     Measurement,

@@ -20,8 +20,9 @@ import pytest
 
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.domain.api.analysis import Metric, OnFailure
 from rollout_operator.domain.api.api_types import ApiModel
-from rollout_operator.domain.api.spec import Metric, OnFailure, Spec
+from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Measurement, Phase, Route, Status, Verdict
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.machine.decide import decide

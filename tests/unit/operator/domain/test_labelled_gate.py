@@ -15,7 +15,7 @@ import pytest
 import ville
 from scipy import optimize, special, stats
 
-from rollout_operator.domain.api.spec import Gate
+from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement
 from rollout_operator.domain.gates import sequential_test
 from rollout_operator.domain.gates.gate_status import Trial

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.api.spec import Metric
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.status import Phase, Reason, Rejected, Status, Verdict
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan

@@ -14,7 +14,7 @@ from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings, SettingsError
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Owner
-from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.status import GateStatus, Measurement
 from rollout_operator.domain.gates import promql
 from rollout_operator.domain.gates.gate_status import Trial

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollout_operator.domain.api.spec import Gate, Metric
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.status import Measurement
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.reported_gate import measure
