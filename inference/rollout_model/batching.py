@@ -109,7 +109,7 @@ def _joined(parts: Sequence[AnyRows]) -> AnyRows:
     first = parts[0]
     if isinstance(first, Table):
         return first.joined([part for part in parts[1:] if isinstance(part, Table)])
-    return np.concatenate([part for part in parts if not isinstance(part, Table)])
+    return np.concatenate(parts)  # type: ignore[arg-type]
 
 
 def _alone(run: Callable[[Any], Outcome], rows: AnyRows) -> Outcome | Exception:

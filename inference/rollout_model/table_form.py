@@ -3,7 +3,7 @@ all.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,20 +38,31 @@ class TableForm:
 def form_of(estimator: Any, signature: Signature, method: str, known: Table) -> TableForm:
     """The form in which the estimator answers each row.
 
-    known: rows that it takes. Raises whatever the estimator raises, or ValueError where it gives
+    known: rows that it takes. Raises whatever the estimator raises, or TypeError where it gives
     another number of answers.
     """
-    form = TableForm(signature.named, gap=None if _learnt_none(estimator) else math.nan)
-    if signature.width > 1:
-        _ask(estimator, method, form, known)
-        return form
-    alone = TableForm(form.named, alone=True, gap=form.gap)
+    form = unasked(estimator, signature)
     try:
         _ask(estimator, method, form, known)
-    except Exception:  # it takes no frame; whatever it says of the column alone is what counts
-        _ask(estimator, method, alone, known)
+    except Exception as failure:
+        alone = replace(form, alone=True)
+        if signature.width > 1 or not _answers(estimator, method, alone, known):
+            raise failure from None
         return alone
     return form
+
+
+def unasked(estimator: Any, signature: Signature) -> TableForm:
+    """What can be seen of the form without a row that the estimator takes."""
+    return TableForm(signature.named, gap=None if _learnt_none(estimator) else math.nan)
+
+
+def _answers(estimator: Any, method: str, form: TableForm, known: Table) -> bool:
+    try:
+        _ask(estimator, method, form, known)
+    except Exception:  # a guess: what counts is what it says to all its columns
+        return False
+    return True
 
 
 def _ask(estimator: Any, method: str, form: TableForm, known: Table) -> None:
@@ -60,7 +71,7 @@ def _ask(estimator: Any, method: str, form: TableForm, known: Table) -> None:
     twice = known.joined([known])
     answers = np.shape(getattr(estimator, method)(form(twice)))
     if not answers or answers[0] != len(twice):
-        raise ValueError(f"it gives {answers[0] if answers else 1} answers to {len(twice)} rows")
+        raise TypeError(f"it gives {answers[0] if answers else 1} answers to {len(twice)} rows")
 
 
 def _learnt_none(part: Any, depth: int = 0) -> bool:

@@ -25,7 +25,7 @@ from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
 from rollout_model.table import Table
-from rollout_model.table_form import TableForm, form_of
+from rollout_model.table_form import TableForm, form_of, unasked
 
 log = logging.getLogger(__name__)
 
@@ -246,7 +246,8 @@ def _sklearn(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
         try:
             form = form_of(model, artifact.signature, artifact.method, known)
         except ValueError as failure:  # a made-up row may be refused: see warm_up
-            log.warning("the model was not asked by its columns: %s", first_line(failure))
+            log.warning("the form of its rows is a guess: %s", first_line(failure))
+            form = unasked(model, artifact.signature)
     return SklearnRuntime(model, artifact.signature, method=artifact.method, form=form)
 
 
