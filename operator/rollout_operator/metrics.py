@@ -10,7 +10,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from rollout_operator.domain.api.status import GateStatus, Status, Verdict
+from rollout_operator.domain.api.gate_results import GateStatus
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Verdict
 
 Key = tuple[str, str]
 """Namespace and name of a ModelRollout."""

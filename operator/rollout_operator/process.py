@@ -115,6 +115,7 @@ class Shell:
             gateways=Gateways(settings.gateway_namespace, settings.gateway_mirrors),
             egress=settings.model_egress,
             credentials=settings.model_credentials,
+            profiles=settings.model_profiles,
             feedback_key=settings.feedback_key,
             routers=Routers(of_routers, cluster.read) if settings.routes_ask else None,
         )

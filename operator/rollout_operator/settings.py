@@ -9,6 +9,7 @@ from typing import Self
 from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
+from rollout_operator.domain.profiles import NO_PROFILES, Profiles, profiles
 from rollout_operator.domain.prometheus_access import (
     PrometheusAccess,
     access,
@@ -72,6 +73,8 @@ class Settings:
     """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
     """What model servers fetch models with, by namespace."""
+    model_profiles: Profiles = NO_PROFILES
+    """Where and how model servers run, by the name that a spec chooses."""
     pin_digests: bool = True
     """Whether a version without a recorded digest is looked at and pinned; else it is refused."""
 
@@ -152,6 +155,7 @@ class Settings:
             model_egress=_egress(models, env.get("MODEL_EGRESS", "")),
             pin_digests=_choice(env, "MODEL_DIGESTS", ("Pin", "Require")) == "Pin",
             model_credentials=_credentials(env.get("MODEL_CREDENTIALS", "")),
+            model_profiles=_profiles(env.get("MODEL_PROFILES", "")),
         )
 
 
@@ -178,6 +182,13 @@ def _prometheus(env: Mapping[str, str], url: str) -> tuple[str, PrometheusAccess
 def _credentials(text: str) -> tuple[Credentials, ...]:
     try:
         return credentials(text)
+    except ValueError as wrong:
+        raise SettingsError(str(wrong)) from wrong
+
+
+def _profiles(text: str) -> Profiles:
+    try:
+        return profiles(text)
     except ValueError as wrong:
         raise SettingsError(str(wrong)) from wrong
 

@@ -4,18 +4,31 @@ pages, draw the pictures.
 
 import difflib
 import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import click
 
-from scripts.docs import api, environment, helm_values, links, pictures, prose, schema
+from scripts.docs import (
+    api,
+    environment,
+    helm_values,
+    links,
+    machine,
+    pictures,
+    prose,
+    schema,
+)
 
 ROOT = Path(__file__).parents[2]
-MADE = {
+MADE: Mapping[Path, Callable[[], str]] = {
     ROOT / "docs" / "reference" / "modelrollout.md": api.reference,
     ROOT / "docs" / "reference" / "helm-values.md": helm_values.reference,
     ROOT / "docs" / "reference" / "environment.md": environment.reference,
     ROOT / "docs" / "reference" / "modelrollout.schema.json": schema.text,
+    ROOT / "docs" / "pictures" / "phases.dot": machine.picture,
+    **{page: partial(machine.with_part, part) for part, (page, _) in machine.PARTS.items()},
 }
 
 

@@ -147,6 +147,13 @@ OPERATOR = (
         "models.credentials",
     ),
     Variable(
+        "MODEL_PROFILES",
+        "where and how model pods run, by name: a JSON object, as"
+        " [the chart has it](../guides/profiles.md)",
+        "",
+        "profiles",
+    ),
+    Variable(
         "MODEL_LOG_LEVEL", f"the model servers' `LOG_LEVEL`: {LEVELS}", "INFO", "modelLogLevel"
     ),
     Variable("LOG_LEVEL", LEVELS, "INFO", "logLevel"),

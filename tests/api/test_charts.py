@@ -16,7 +16,8 @@ import yaml
 from rollout_bridge import mappings
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Owner
-from rollout_operator.domain.api.status import Phase, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.egress import egress
 from rollout_operator.domain.prometheus_access import PrometheusAccess
 from rollout_operator.settings import Settings

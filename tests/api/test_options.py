@@ -18,7 +18,8 @@ from rollout_cli.__main__ import run
 from rollout_cli.app import app
 from rollout_cli.exit_codes import Exit
 from rollout_cli.output_format import Output
-from rollout_operator.domain.api.status import Phase, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase
 from tests.support.api_client import ApiClient, wait_for
 from tests.support.fake_kubelet import KubeletThread
 from tests.support.kinds import GROUP, path_of

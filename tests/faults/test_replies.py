@@ -14,7 +14,7 @@ from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller.external_queries import Query, ask
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.decide import decide
 from tests.faults.replies import (
     BAD,

@@ -8,7 +8,8 @@ from typing import Any
 
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.observed import Observed, Resolution, Resolved, Series, Workload
 from rollout_operator.domain.revision import revision_of
 
@@ -79,6 +80,15 @@ def observed(now: float, **changes: Any) -> Observed:
     return Observed(**(values | changes))
 
 
+REASONS = {
+    Phase.STARTING: Reason.WAITING_FOR_PODS,
+    Phase.TRIAL: Reason.MEASURING,
+    Phase.ROLLING_BACK: Reason.GATE_FAILED,
+    Phase.ROLLED_BACK: Reason.GATE_FAILED,
+}
+"""Why a rollout of a test is in a phase; what is on its way to be promoted has passed its gates."""
+
+
 def on_trial(**changes: Any) -> Status:
     """Version 1 is stable, version 2 is in the first step of its trial since second 0."""
     values: dict[str, Any] = {
@@ -92,6 +102,7 @@ def on_trial(**changes: Any) -> Status:
         "step": 0,
         "step_since": START,
         "weight": 10,
+        "reason": REASONS.get(changes.get("phase", Phase.TRIAL), Reason.GATES_PASSED),
     }
     return Status(**(values | changes))
 

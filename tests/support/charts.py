@@ -58,6 +58,15 @@ EVERYTHING: dict[str, dict[str, Any]] = {
                 {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
             ]
         },
+        "profiles": {
+            "gpu": {
+                "namespaces": ["ml-*"],
+                "nodeSelector": {"pool": "gpu"},
+                "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+                "resources": {"nvidia.com/gpu": "1"},
+            },
+            "openshift": {"securityContext": {}},
+        },
         "modelEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}],
         "feedbackKey": {"secret": "feedback", "key": "key"},
         "imagePullSecrets": [{"name": "pull"}],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollout_operator.domain.api.analysis import Gate
-from rollout_operator.domain.api.status import EvidenceStatus, GateStatus
+from rollout_operator.domain.api.gate_results import EvidenceStatus, GateStatus
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.reported_gate import measure

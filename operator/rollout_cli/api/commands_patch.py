@@ -9,7 +9,7 @@ from typing import Any
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.transitions import ON_TRIAL
 
 

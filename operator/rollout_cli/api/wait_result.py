@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Exit
 from rollout_operator.domain.api.names import GROUP
-from rollout_operator.domain.api.status import Attempt, Condition, Phase, Reason, Status, Verdict
+from rollout_operator.domain.api.status import Attempt, Condition, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Absent, Refused
 from rollout_operator.domain.api.analysis import Gate, Metric
+from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.names import ROLLOUT
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import GateStatus, Phase, Revision
+from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.promql import query
@@ -149,6 +151,8 @@ def observation(
         # On the way it stands in status only where another's object has a name.
         name_taken=bool(status.api_rejection) and status.phase not in AT_REST,
         scaled=status.scaled,
+        # What a profile changes of pods that serve is no part of a verdict.
+        profile=None,
         answers=answers.answers,
         baseline=answers.baseline,
         # Verdicts told to the registry: a number in status, and no decision.

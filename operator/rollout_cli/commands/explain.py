@@ -17,7 +17,7 @@ from rollout_cli.exit_codes import Refused
 from rollout_cli.view.formatting import OF_MEASUREMENT, Marks, ago, of_measurement, share, span
 from rollout_cli.view.terminal import console, marks
 from rollout_operator.domain.api.analysis import Gate, Metric
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import MetricsUnreachable, Series
 

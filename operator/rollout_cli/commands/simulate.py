@@ -29,9 +29,10 @@ from rollout_cli.view.formatting import (
     without_metric_name,
 )
 from rollout_cli.view.terminal import console, dump, marks
+from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.manifest import Document, Trouble, read
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import GateStatus, Phase
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gates.histogram import bounds
 
 DEFAULT = {"modelUri": "models:/simulated/2", "traffic": {"host": "simulated.example.com"}}

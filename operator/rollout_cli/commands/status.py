@@ -21,7 +21,7 @@ from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.formatting import STYLES, span
 from rollout_cli.view.terminal import console, dump
 from rollout_operator.domain.api.api_types import parse_duration
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.words import Phase
 
 PAUSE = 1.0
 """Seconds between two looks."""

@@ -8,7 +8,7 @@ from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.doctor.check_result import CheckResult, bad, good, warning
 from rollout_operator.domain.api.analysis import Gate, Metric
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     FEEDBACK,

@@ -8,8 +8,9 @@ from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.doctor.check_result import CheckResult, bad, good, warning
 from rollout_cli.exit_codes import Absent
-from rollout_operator.domain.api.status import Phase, Status
+from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.api.words import Phase
 
 CANARY = {"k8s.io/ingress-nginx": "nginx' canary annotations; Traefik from 3.7 takes them too"}
 """IngressClass controllers that are known to divide requests by the annotations that the operator
@@ -79,6 +80,7 @@ def _by_others(what: str, namespace: str, status: Status) -> Iterator[CheckResul
                 " more about ScaledByAnother"
             ),
         ),
+        (status.outdated, "docs/guides/profiles.md has when pods get what was changed"),
         (
             status.shared,
             "kubectl get the objects that it names; take another host or path, or delete them",

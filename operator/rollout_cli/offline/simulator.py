@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import GateStatus, Phase, Reason, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.pending import trial_replicas
 from rollout_operator.domain.observed import Answer, Observed, Workload

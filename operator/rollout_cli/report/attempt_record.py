@@ -8,7 +8,9 @@ from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Absent, Failure, Refused
-from rollout_operator.domain.api.status import Attempt, GateStatus, Verdict
+from rollout_operator.domain.api.gate_results import GateStatus
+from rollout_operator.domain.api.status import Attempt
+from rollout_operator.domain.api.words import Verdict
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     ERRORS,

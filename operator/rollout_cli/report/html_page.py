@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rollout_cli.report.attempt_record import AttemptRecord
 from rollout_cli.report.svg_plots import svg
 from rollout_cli.view.formatting import PRETTY, gate_of, share, span
-from rollout_operator.domain.api.status import GateStatus, Verdict
+from rollout_operator.domain.api.gate_results import GateStatus
+from rollout_operator.domain.api.words import Verdict
 
 TONES = {Verdict.PROMOTED: "good", Verdict.ROLLED_BACK: "bad", None: "open"}
 OF_GATE = {"Pass": "good", "Fail": "bad"}

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollout_operator.domain.api.analysis import Gate, Metric
+from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import GateStatus, Measurement, Phase, Verdict
+from rollout_operator.domain.api.words import Phase, Verdict
 
 STYLES = {
     Phase.PROMOTED: "green",

@@ -23,7 +23,8 @@ from rollout_cli.view.formatting import (
     value_and_threshold,
     without_metric_name,
 )
-from rollout_operator.domain.api.status import GateStatus, Measurement, Revision
+from rollout_operator.domain.api.gate_results import GateStatus, Measurement
+from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 
 MOST_HISTORY = 4

@@ -22,7 +22,8 @@ from rollout_cli.view.formatting import (
 from rollout_cli.view.line_chart import Frame, Line, chart
 from rollout_cli.view.rollout_tree import RolloutTree
 from rollout_operator.domain.api.analysis import Metric
-from rollout_operator.domain.api.status import Phase, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 
 CHART_ROWS, TALL_CHART_ROWS = 6, 9

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.view.formatting import STYLES, Marks, share, span, value_and_threshold
-from rollout_operator.domain.api.status import GateStatus
+from rollout_operator.domain.api.gate_results import GateStatus
 
 
 def table(

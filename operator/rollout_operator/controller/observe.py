@@ -17,7 +17,8 @@ from rollout_operator.desired.common import owner_of
 from rollout_operator.desired.deployment import deployment, served_by
 from rollout_operator.desired.environment import model_environment
 from rollout_operator.domain.api.names import REVISION, revision_name
-from rollout_operator.domain.api.status import Phase, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.credentials import of_namespace
 from rollout_operator.domain.observe import observe as observe_objects
 from rollout_operator.domain.observed import Claim, Observed, Workload
@@ -41,7 +42,8 @@ async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answer
     while (raw := ports.store.rollout(key)) is not None:
         if "deletionTimestamp" in raw["metadata"]:
             return None
-        rollout = Rollout.read(raw, ports.gateways.mirrors, ports.store.taken_by(key))
+        taken = ports.store.taken_by(key)
+        rollout = Rollout.read(raw, ports.gateways.mirrors, taken, ports.profiles)
         route = route_query(rollout, _objects(rollout, ports), ports, now)
         query = query_for(raw["metadata"]["uid"], rollout.spec, rollout.status, now, route)
         known = answers if query == asked else cached(query, ports.prometheus, ports.routers)
@@ -86,7 +88,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         baseline=answers.of(key[0], status.stable),
         reported=ports.writeback.written(seen.uid),
         recovered=await _recovered(rollout, objects, ports),
-        inspection=await inspection(owner_of(rollout.raw), status, ports),
+        inspection=await inspection(owner_of(rollout.raw), rollout, ports),
     )
 
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.domain.api.status import Phase, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.schedule import READINESS_LOOK
 from rollout_operator.domain.observed import Workload
 

@@ -15,8 +15,9 @@ from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.owned_object import ROUTE_KINDS, OwnedObject
 from rollout_operator.domain.places import answers_at
 from rollout_operator.domain.rollout import Rollout
-from rollout_operator.domain.route import Ways, asked_apart, asked_now
+from rollout_operator.domain.route import asked_apart, asked_now
 from rollout_operator.domain.route_probe import Way
+from rollout_operator.domain.route_trouble import Ways
 
 REJECTED_AFTER = timedelta(seconds=10)
 """How long an object must have been rejected before it is said: a webhook may be restarting, or an

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.profiles import Chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,18 @@ Resolution = Resolved | NotFound | NotReady | DigestMissing | Unpinned | Registr
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The Deployment of one revision as the cluster has it.
-
-    ready: pods that are Ready; wanted: pods its spec asks for; trouble: what its pods say is wrong,
-    "" if nothing; current: those of the Ready pods that are as the status asks, not of a former
-    template; None where nobody looked.
-    """
+    """The Deployment of one revision as the cluster has it."""
 
     ready: int
+    """Pods that are Ready."""
     wanted: int
+    """Pods that its spec asks for."""
     trouble: str = ""
+    """What its pods say is wrong; "" if nothing."""
     current: int | None = None
+    """Those of the Ready pods that are as the status asks, not of a former template; None where
+    nobody looked.
+    """
 
     @property
     def as_asked(self) -> int:
@@ -100,24 +102,26 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The newest sample of one time series of one revision.
-
-    at: Unix time of the sample in seconds, by Prometheus' clock; le: the bucket's upper bound, for
-    histograms only; outcome: "correct" or "wrong", for labels only; first: the oldest value within
-    the query's window; gap: seconds between the newest sample and the one before it, 0 where there
-    is none within the window; job, instance: who was scraped.
-    """
+    """The newest sample of one time series of one revision."""
 
     name: str
     pod: str
     at: float
+    """Unix time of the sample in seconds, by Prometheus' clock."""
     value: float
     source: str = ""
     le: str = ""
+    """Histograms: the bucket's upper bound."""
     outcome: str = ""
+    """Labels: "correct" or "wrong"."""
     first: float = 0.0
+    """The oldest value within the query's window."""
     gap: float = 0.0
+    """Seconds between the newest sample and the one before it; 0 where there is none within the
+    window.
+    """
     job: str = ""
+    """Who was scraped, with `instance`."""
     instance: str = ""
 
 
@@ -130,16 +134,15 @@ class MetricsUnreachable:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A route of somebody else's on the same host and path of the same router.
-
-    name: namespace/name; created: None for a canary Ingress, which takes its share whatever its
-    age; of: the ModelRollout that owns it, "" for none.
-    """
+    """A route of somebody else's on the same host and path of the same router."""
 
     kind: str
     name: str
+    """As namespace/name."""
     created: datetime | None
+    """None for a canary Ingress, which takes its share whatever its age."""
     of: str = ""
+    """The ModelRollout that owns it; "" for none."""
 
     def __str__(self) -> str:
         owner = f" of ModelRollout {self.of}" if self.of else ""
@@ -148,15 +151,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came back when a router was asked.
-
-    said: what is wrong, with what was asked and what helps, "" where a pod of the rollout answered;
-    reached: whether a router answered at all: where none does, the operator may only be kept from
-    it.
-    """
+    """What came back when a router was asked."""
 
     said: str = ""
+    """What is wrong, with what was asked and what helps; "" where a pod of the rollout answered."""
     reached: bool = True
+    """Whether a router answered at all; where none does, the operator may only be kept from it."""
 
 
 DRAIN = timedelta(seconds=10)
@@ -169,48 +169,61 @@ Answer = tuple[Series, ...] | MetricsUnreachable
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One look at a rollout.
-
-    spec is None where the object's spec cannot be read (then `spec_error` says why); resolution is
-    None where it was not asked for; workloads are keyed by revision; stable_endpoints are the
-    revisions with Ready endpoints behind the stable Service; route_trouble is what the router says
-    against the route that requests come by as it was last written, "" where it follows or never
-    says anything; unaccepted is what is said against the route that the spec asks for, "" where it
-    was accepted; heard is what came back when that route was asked, None where it was not or cannot
-    be: no address is published; claims are routes of nobody's on the same host and path; api_rejection is
-    what the API server has for some time said against an object of the rollout, "" if nothing,
-    api_rejection_now the same however short, and name_taken whether that is because another's object has its
-    name; scaled is who else sets the number of a Deployment's pods, as a sentence; answers hold the
-    candidate's series and baseline the stable revision's, as far as they were asked for; reported
-    are attempts whose verdict the registry has been told since the status was written; image is the
-    model server's image for new revisions; recovered is what the stable Service leads to where the
-    status says nothing at all: somebody has removed it.
-    """
+    """One look at a rollout."""
 
     now: datetime
     uid: str
     name: str
     generation: int
     spec: Spec | None
+    """None where the object's spec cannot be read; then `spec_error` says why."""
     status: Status
     image: str
+    """The model server's image for new revisions."""
     spec_error: str = ""
     commands: Mapping[str, str] = field(default_factory=dict)
+    """What a person commands: verbs, and the attempt that each is for."""
     resolution: Resolution | None = None
+    """What the registry says of the model version; None where it was not asked."""
     inspection: Inspection | None = None
     """Of the version in status.inspecting; None where nothing is inspected."""
     workloads: Mapping[str, Workload] = field(default_factory=dict)
+    """The Deployments, by revision."""
     stable_endpoints: frozenset[str] = frozenset()
+    """Revisions with Ready endpoints behind the stable Service."""
     route_trouble: str = ""
+    """What the router says against the route that requests come by, as it was last written; ""
+    where it follows, or never says anything.
+    """
     unaccepted: str = ""
+    """What is said against the route that the spec asks for; "" where it was accepted."""
     heard: Heard | None = None
+    """What came back when that route was asked; None where it was not or cannot be, because no
+    address is published.
+    """
     claims: tuple[Claim, ...] = ()
+    """Routes of nobody's on the same host and path."""
     api_rejection: str = ""
+    """What the API server has for some time said against an object of the rollout; "" for nothing.
+    """
     api_rejection_now: str = ""
+    """The same, however short."""
     name_taken: bool = False
+    """Whether that is because another's object has its name."""
     scaled: str = ""
+    """Who else sets the number of a Deployment's pods, as a sentence."""
     answers: Mapping[Metric, Answer] = field(default_factory=dict)
+    """The candidate's series, as far as they were asked for."""
     baseline: Mapping[Metric, Answer] = field(default_factory=dict)
+    """The stable revision's series, as far as they were asked for."""
     reported: frozenset[int] = frozenset()
+    """Attempts whose verdict the registry has been told since the status was written."""
     drain: timedelta = DRAIN
     recovered: Revision | None = None
+    """What the stable Service leads to, where the status says nothing at all: somebody has removed
+    it.
+    """
+    profile: Chosen | None = None
+    """The profile that the spec chooses, as it is configured now; None where that is not known."""
+    take_profile: str = ""
+    """Annotation: the hash of the profile that pods of stable are to have now; "" for none."""

@@ -16,14 +16,16 @@ AUTOSCALERS = {"kube-controller-manager": "a HorizontalPodAutoscaler"}
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A Deployment whose number of pods another has set: by whom, to what it was put back, when
-    last, and how often by now.
-    """
+    """A Deployment whose number of pods another has set."""
 
     manager: str
+    """Who has set it."""
     wanted: int
+    """The number that it was put back to."""
     last: datetime
+    """When it was last put back."""
     times: int = 1
+    """How often it was put back by now."""
 
     @property
     def due(self) -> datetime:

@@ -6,23 +6,23 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout_operator.domain.api.status import Attempt, GateResult, Phase, Revision, Status, Verdict
+from rollout_operator.domain.api.gate_results import GateResult
+from rollout_operator.domain.api.status import Attempt, Revision, Status
+from rollout_operator.domain.api.words import Phase, Verdict
 from rollout_operator.domain.observed import Observed
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One verdict for the registry.
-
-    model and version as the registry knows them; text: the tag's value, JSON; promoted: whether the
-    alias moves here.
-    """
+    """One verdict for the registry, which calls the model and its version so."""
 
     attempt: int
     model: str
     version: str
     text: str
+    """The tag's value, JSON."""
     promoted: bool
+    """Whether the alias moves here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,9 @@ def after(status: Status, attempt: int) -> list[Report]:
     decided = pending(
         status.model_copy(update={"reported": max((h.attempt for h in status.history), default=0)})
     )
-    found = [_report(ended) for ended in reversed(status.history)] + (
-        [decided] if decided is not None else []
-    )
-    return [report for report in found if report.attempt > attempt]
+    reports = [_report(ended) for ended in reversed(status.history)]
+    reports += [decided] if decided is not None else []
+    return [report for report in reports if report.attempt > attempt]
 
 
 def ended_attempt(

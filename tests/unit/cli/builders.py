@@ -7,8 +7,9 @@ from rich.console import Console, RenderableType
 
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.api.snapshot import Pod, Snapshot
+from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import GateStatus, Measurement, Status
+from rollout_operator.domain.api.status import Status
 from tests.support.builders import at, revision, spec
 
 

@@ -16,7 +16,8 @@ from rollout_cli.doctor.check_result import Level, guarded
 from rollout_cli.doctor.metrics import check_prometheus, check_series
 from rollout_cli.doctor.rollouts import check_rollout, check_router
 from rollout_cli.exit_codes import Absent, Refused
-from rollout_operator.domain.api.status import Phase, Unrouted
+from rollout_operator.domain.api.route_status import Unrouted
+from rollout_operator.domain.api.words import Phase
 from tests.support.builders import at, on_trial, revision, spec
 from tests.unit.cli.builders import rollout
 

@@ -16,7 +16,7 @@ from rollout_cli.cluster.explanation import Explanation, MetricAnswers
 from rollout_cli.commands import explain
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP, REVISION
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observe import observe
 from rollout_operator.domain.observed import DRAIN, Observed, Workload
@@ -186,13 +186,16 @@ UNKNOWN = {
     "scaled",
     "claims",
     "recovered",
+    "profile",
+    "take_profile",
 }
 """What only the operator knows: the registry's answer, what a pod says of a version without a
 digest, what phase Switching looks at, which verdicts the registry was told; and an object that is
 refused on the way, which is trouble of the route; a new route on the way, which is judged where it
 is promoted; whether a route answers, which is judged there and on a first deploy; who else scales a
 Deployment, which is told in status; routes of others on the host, which are told in status and held
-as trouble of the route; what a status that was removed is made from.
+as trouble of the route; what a status that was removed is made from; what the profile says of pods,
+which changes no verdict.
 """
 
 

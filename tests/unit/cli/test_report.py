@@ -9,7 +9,8 @@ import pytest
 from rollout_cli.report.attempt_record import AttemptRecord, KubeEvent, TimeSeries
 from rollout_cli.report.html_page import html
 from rollout_cli.report.svg_plots import bands
-from rollout_operator.domain.api.status import Attempt, Phase, Verdict
+from rollout_operator.domain.api.status import Attempt
+from rollout_operator.domain.api.words import Phase, Verdict
 from tests.support.builders import at, on_trial, revision, spec
 from tests.unit.cli.builders import gate, rollout
 

@@ -8,7 +8,9 @@ from rollout_cli.api.snapshot import Snapshot
 from rollout_cli.view.formatting import PLAIN, PRETTY
 from rollout_cli.view.rollout_view import picture
 from rollout_operator.domain.api.analysis import EvidenceKind
-from rollout_operator.domain.api.status import Measurement, Phase, Status
+from rollout_operator.domain.api.gate_results import Measurement
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase
 from tests.support.builders import START, at, on_trial, revision, spec
 from tests.unit.cli.builders import gate, pod, printed, rollout, snapshot
 

@@ -7,7 +7,8 @@ import pytest
 from rollout_cli.api.commands_patch import Verb, command_patch, reverted_by
 from rollout_cli.exit_codes import Refused
 from rollout_operator.domain.api.names import GROUP
-from rollout_operator.domain.api.status import Phase, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.decide import decide
 from tests.support.builders import at, observed, on_trial, ready, resolved, revision, spec
 from tests.unit.cli.builders import rollout

@@ -6,15 +6,9 @@ from rollout_cli.api.wait_result import Awaited, follow, wait_result
 from rollout_cli.exit_codes import Exit
 from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.names import GROUP
-from rollout_operator.domain.api.status import (
-    Attempt,
-    Phase,
-    Reason,
-    Shortage,
-    Status,
-    Unrouted,
-    Verdict,
-)
+from rollout_operator.domain.api.route_status import Unrouted
+from rollout_operator.domain.api.status import Attempt, Shortage, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from tests.support.builders import at, on_trial, revision, spec
 from tests.unit.cli.builders import rollout
 

@@ -9,7 +9,8 @@ import yaml
 
 from rollout_bridge.outcome import Outcome
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Reason
+from rollout_operator.domain.api.words import Phase, Reason
+from scripts.docs import machine, pictures
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = (ROOT / "docs/examples/iris.yaml").read_text()
@@ -87,3 +88,14 @@ def test_the_manifest_of_the_readme_is_the_example() -> None:
 def test_the_example_has_nine_lines_and_a_valid_spec() -> None:
     assert len(EXAMPLE.splitlines()) == 9
     assert Spec.model_validate(yaml.safe_load(EXAMPLE)["spec"]).model_uri == "models:/iris/1"
+
+
+@pytest.mark.parametrize("part", machine.PARTS)
+def test_what_is_made_from_the_table_of_transitions_is_not_stale(part: str) -> None:
+    page, _ = machine.PARTS[part]
+    assert page.read_text() == machine.with_part(part)
+
+
+def test_the_picture_of_the_phases_is_that_of_the_table() -> None:
+    assert (ROOT / "docs" / "pictures" / "phases.dot").read_text() == machine.picture()
+    assert "phases" not in pictures.stale()

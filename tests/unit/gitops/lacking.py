@@ -3,7 +3,9 @@
 from typing import Any
 
 from rollout_operator.domain.api.conditions import conditions
-from rollout_operator.domain.api.status import Phase, Reason, Shortage, Status, Unrouted
+from rollout_operator.domain.api.route_status import Unrouted
+from rollout_operator.domain.api.status import Shortage, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from tests.support.builders import at, revision
 
 V1 = revision(1)

@@ -12,7 +12,8 @@ import yaml
 from lupa import lua51
 
 from gitops.build import ACTIONS, KIND, configmap
-from rollout_operator.domain.api.status import Phase, Reason, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decide import decide
 from tests.support.builders import (
     accuracy,

@@ -10,7 +10,8 @@ import cel
 import pytest
 import yaml
 
-from rollout_operator.domain.api.status import Phase, Reason, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase, Reason
 from tests.support.builders import at, on_trial
 from tests.unit.gitops.lacking import LACKING, V1, rollout
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.api.status import Phase, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase
 from tests.support.builders import on_trial, revision
 from tests.unit.gitops.lacking import LACKING, rollout
 

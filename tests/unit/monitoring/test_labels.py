@@ -18,7 +18,7 @@ from rollout_inference.settings import Settings
 from rollout_model.runtimes import OnnxRuntime
 from rollout_operator import errors, metrics
 from rollout_operator.domain.api.analysis import EvidenceKind, Metric
-from rollout_operator.domain.api.status import Phase, Reason, Verdict
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.observed import Resolution
 from tests.unit.monitoring.rules import ALL, ROOT, sources
 

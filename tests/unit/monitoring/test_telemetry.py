@@ -13,17 +13,10 @@ from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.workqueue import WorkQueue
 from rollout_operator.domain.api.analysis import EvidenceKind
 from rollout_operator.domain.api.conditions import conditions
-from rollout_operator.domain.api.status import (
-    Attempt,
-    GateStatus,
-    Measurement,
-    Phase,
-    Reason,
-    Shortage,
-    Status,
-    Unrouted,
-    Verdict,
-)
+from rollout_operator.domain.api.gate_results import GateStatus, Measurement
+from rollout_operator.domain.api.route_status import Unrouted
+from rollout_operator.domain.api.status import Attempt, Shortage, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.errors import CallFailed
 from tests.support.builders import at, on_trial
 from tests.unit.operator.raw_objects import ports_with

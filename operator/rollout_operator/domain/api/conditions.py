@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Literal
 
 from rollout_operator.domain.api.analysis import EvidenceKind
-from rollout_operator.domain.api.status import Condition, Phase, Reason, Status
+from rollout_operator.domain.api.status import Condition, Status
+from rollout_operator.domain.api.words import Phase, Reason
 
 OVERDISPERSED = 1.5
 """Design effect above which labels are called not independent."""

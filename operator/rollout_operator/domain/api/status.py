@@ -2,100 +2,18 @@
 is in it.
 """
 
-from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
-from rollout_operator.domain.api.analysis import EvidenceKind
 from rollout_operator.domain.api.api_types import ApiModel, Moment
+from rollout_operator.domain.api.gate_results import EvidenceStatus, GateResult, GateStatus
+from rollout_operator.domain.api.route_status import Route, Unrouted
 from rollout_operator.domain.api.spec import Resources
-from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 
-
-class Phase(StrEnum):
-    """Where the rollout stands, for people; programs read the conditions."""
-
-    PENDING = "Pending"
-    """Nothing decided yet: the model version is being resolved."""
-    STARTING = "Starting"
-    """The candidate's pods are not Ready yet; weight 0."""
-    TRIAL = "Trial"
-    """The candidate gets the weight of the step; the gates are measured."""
-    PROMOTING = "Promoting"
-    """The gates have passed; the candidate is scaled to full size."""
-    SHIFTING = "Shifting"
-    """The candidate gets all requests through the canary route."""
-    SWITCHING = "Switching"
-    """The stable Service selects the candidate's pods; waiting for its endpoints."""
-    SETTLING = "Settling"
-    """The canary route is at weight 0 again; both routes lead to the same pods."""
-    PROMOTED = "Promoted"
-    """The candidate has become stable."""
-    ROLLING_BACK = "RollingBack"
-    """Weight 0; the candidate's pods stay until no request can reach them."""
-    ROLLED_BACK = "RolledBack"
-    """The candidate is gone and remembered as rejected."""
-    INVALID = "Invalid"
-    """The model version cannot be rolled out at all."""
-
-
-class Measurement(StrEnum):
-    """What one gate says at one moment."""
-
-    PASS = "Pass"
-    FAIL = "Fail"
-    NO_EVIDENCE = "NoEvidence"
-    UNREACHABLE = "Unreachable"
-
-
-class Verdict(StrEnum):
-    """How an attempt ended."""
-
-    PROMOTED = "Promoted"
-    ROLLED_BACK = "RolledBack"
-    CANCELLED = "Cancelled"
-    SUPERSEDED = "Superseded"
-
-
-class Reason(StrEnum):
-    """Why, in one word: the reasons of conditions, Events and history; docs/reference/reasons.md
-    has an entry for each.
-    """
-
-    RESOLVING = "Resolving"
-    REGISTRY_UNREACHABLE = "RegistryUnreachable"
-    MODEL_VERSION_NOT_FOUND = "ModelVersionNotFound"
-    MODEL_VERSION_NOT_READY = "ModelVersionNotReady"
-    DIGEST_MISSING = "DigestMissing"
-    INSPECTING = "Inspecting"
-    MODEL_CANNOT_SERVE = "ModelCannotServe"
-    SIGNATURE_INCOMPATIBLE = "SignatureIncompatible"
-    INVALID_SPEC = "InvalidSpec"
-    WAITING_FOR_PODS = "WaitingForPods"
-    MEASURING = "Measuring"
-    WAITING_FOR_EVIDENCE = "WaitingForEvidence"
-    GATES_PASSED = "GatesPassed"
-    GATE_FAILED = "GateFailed"
-    NO_EVIDENCE = "NoEvidence"
-    INCONCLUSIVE = "Inconclusive"
-    LABELS_TOO_SLOW = "LabelsTooSlow"
-    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
-    UNSTABLE = "Unstable"
-    ABORTED = "Aborted"
-    PROMOTED_BY_COMMAND = "PromotedByCommand"
-    RETURNED_TO_STABLE = "ReturnedToStable"
-    SUPERSEDED = "Superseded"
-    REJECTED_BEFORE = "RejectedBefore"
-    ALREADY_STABLE = "AlreadyStable"
-    RESTORED = "Restored"
-    PAUSED = "Paused"
-    OBJECT_REFUSED = "ObjectRefused"
-    PODS_NOT_READY = "PodsNotReady"
-    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
-    ROUTE_DOES_NOT_ANSWER = "RouteDoesNotAnswer"
-    HOST_SHARED = "HostShared"
-    SCALED_BY_ANOTHER = "ScaledByAnother"
+LONGEST_POD_SETTINGS = 4096
+"""What a profile may say of pods, in characters of JSON."""
 
 
 class Revision(ApiModel):
@@ -123,6 +41,14 @@ class Revision(ApiModel):
         max_length=512, description="The model server's image, pinned when the attempt began."
     )
     resources: Resources = Field(Resources(), description="CPU and memory of each pod.")
+    profile: str | None = Field(
+        None, max_length=63, description="The profile of its pods, as the spec had it."
+    )
+    pod_settings: str | None = Field(
+        None,
+        max_length=LONGEST_POD_SETTINGS,
+        description="What the profile said of pods when they were given it, as JSON.",
+    )
     replicas: int = Field(description="Pods wanted.")
     buckets: tuple[float, ...] = Field(
         (),
@@ -138,132 +64,6 @@ class Revision(ApiModel):
         description="When its pods were first Ready in this attempt; older samples do not count.",
     )
     promoted: bool = Field(False, description="Whether it has ever been stable.")
-
-
-class GateStatus(ApiModel):
-    """What a gate said when it was last measured."""
-
-    metric: str = Field(max_length=32)
-    evidence: EvidenceKind = Field(
-        EvidenceKind.REPORTED, description="What the gate rests on: Reported or Labelled."
-    )
-    value: float | None = Field(
-        None, description="The measured value; for a gate against stable, the difference to stable."
-    )
-    lower: float | None = Field(
-        None, description="Labelled: lower bound of the value, valid at all times together."
-    )
-    upper: float | None = Field(
-        None, description="Labelled: upper bound of the value, valid at all times together."
-    )
-    threshold: float = Field(description="The bound it is held against.")
-    samples: int | None = Field(None, description="How many labels or requests the value rests on.")
-    evidence_for: float | None = Field(
-        None, description="Labelled: ln E as a share of what promotion needs; 1 decides."
-    )
-    evidence_against: float | None = Field(
-        None, description="Labelled: ln E as a share of what rolling back needs; 1 decides."
-    )
-    labels_left: int | None = Field(
-        None, description="Labelled: about how many more labels a verdict takes."
-    )
-    eta: Moment | None = Field(
-        None, description="Labelled: when that many labels will be there at the present rate."
-    )
-    coverage: float | None = Field(
-        None, description="Labelled accuracy: share of predictions that have a label."
-    )
-    design_effect: float | None = Field(
-        None,
-        description=(
-            "Labelled: what the counts are divided by; above 1.5 labels are not independent."
-        ),
-    )
-    inconclusive: bool | None = Field(
-        None, description="Labelled: maxSamples is reached without a verdict."
-    )
-    late: bool | None = Field(
-        None, description="At the present rate of labels, maxHold ends before a verdict."
-    )
-    measurement: Measurement
-    message: str = Field("", max_length=512, description="The measurement as a sentence.")
-    at: Moment = Field(description="When this was first measured so.")
-    revision: str = Field(max_length=16, description="The revision it was measured for.")
-
-
-class PodCounts(ApiModel):
-    """Counters of one revision in one pod, raw, as last read: what the next reading is compared
-    with.
-    """
-
-    pod: str = Field(max_length=253)
-    good: float
-    total: float
-    predicted: float = 0
-    at: float = Field(description="Time of the sample, Unix seconds by Prometheus' clock.")
-
-
-class Cohort(ApiModel):
-    """How many predictions there were at one moment: those old enough to have a label by now."""
-
-    at: float
-    predicted: float
-
-
-class EvidenceStatus(ApiModel):
-    """The counts behind one Labelled gate for one model version; a retry goes on with them."""
-
-    gate: str = Field(max_length=64, description="Which gate: metric and bound.")
-    subject: str = Field(
-        max_length=512,
-        description=(
-            "The model version (accuracy) or the revision (errorRate, latency) that was counted."
-        ),
-    )
-    good: float = Field(
-        0,
-        description=(
-            "Right answers (errorRate: requests without error; latency: requests within the bound)."
-        ),
-    )
-    total: float = Field(0, description="Labels or requests.")
-    predicted: float = Field(0, description="Predictions that could get a label.")
-    squares: float = Field(
-        0, description="Sum over scrapes of good squared by total, for the design effect."
-    )
-    scrapes: int = Field(0, description="Scrapes with new labels.")
-    since: Moment = Field(description="Since when labels are counted in this attempt.")
-    before: float = Field(0, description="Labels that earlier attempts counted.")
-    baseline_total: float = Field(0, description="Labels of the stable revision in the meantime.")
-    above: tuple[float, ...] = Field(
-        (),
-        max_length=8,
-        description="Log-wealth for promotion, per alternative (against stable only).",
-    )
-    below: tuple[float, ...] = Field(
-        (),
-        max_length=8,
-        description="Log-wealth for rolling back, per alternative (against stable only).",
-    )
-    stable_good: float = Field(
-        0, description="Stable's right answers, exponentially weighted (against stable only)."
-    )
-    stable_total: float = Field(
-        0, description="Stable's labels, exponentially weighted (against stable only)."
-    )
-    pods: tuple[PodCounts, ...] = Field((), max_length=200)
-    stable_pods: tuple[PodCounts, ...] = Field((), max_length=200)
-    cohorts: tuple[Cohort, ...] = Field((), max_length=40)
-
-
-class GateResult(ApiModel):
-    """What an attempt's verdict rests on: a gate as it was last measured."""
-
-    metric: str = Field(max_length=32)
-    value: float | None = None
-    threshold: float
-    samples: int | None = None
-    measurement: Measurement
 
 
 class Attempt(ApiModel):
@@ -316,48 +116,6 @@ class Shortage(ApiModel):
         max_length=1024,
         description="The same as a sentence, with what the ReplicaSet or a pod says.",
     )
-
-
-class Route(ApiModel):
-    """A way by which requests come in."""
-
-    name: str = Field(max_length=64, description="Name of its Ingress or HTTPRoute.")
-    provider: Provider
-    host: str = Field(max_length=253)
-    path: str = Field(max_length=256)
-    ingress_class_name: str = Field("", max_length=63, description="Ingress: its class.")
-    tls_secret: str | None = Field(
-        None, max_length=253, description="Ingress: Secret with the host's certificate."
-    )
-    parents: tuple[str, ...] = Field(
-        (), max_length=8, description="HTTPRoute: its Gateways, as name or name/listener."
-    )
-    since: Moment = Field(description="Since when the spec asks for it, or last did.")
-    accepted_at: Moment | None = Field(
-        None, description="When it was first found accepted; not set before."
-    )
-    seen_at: Moment | None = Field(
-        None,
-        description="When a request of the operator was first answered by it; not set without.",
-    )
-
-
-class Unrouted(ApiModel):
-    """What a promoted rollout lacks: a route, as the spec asks for it, that was accepted, answers,
-    and is not somebody else's.
-    """
-
-    since: Moment = Field(description="Since when it has not been there.")
-    stalled: bool = Field(False, description="Whether it has lasted longer than progressDeadline.")
-    accepted: bool = Field(False, description="Whether it was accepted, and only does not answer.")
-    message: str = Field(
-        max_length=1024, description="The same as a sentence, with what the router says."
-    )
-
-    @property
-    def reason(self) -> Reason:
-        """The same as a word."""
-        return Reason.ROUTE_DOES_NOT_ANSWER if self.accepted else Reason.ROUTE_NOT_ACCEPTED
 
 
 class Condition(ApiModel):
@@ -464,6 +222,11 @@ class Status(ApiModel):
         "",
         max_length=1024,
         description="Who else sets the number of a Deployment's pods, and what helps.",
+    )
+    outdated: str = Field(
+        "",
+        max_length=1024,
+        description="How the profile differs from what pods of stable have, and what helps.",
     )
     unrouted: Unrouted | None = Field(
         None,

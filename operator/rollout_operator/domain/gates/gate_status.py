@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from rollout_operator.domain.api.analysis import Gate, Metric
-from rollout_operator.domain.api.status import GateStatus, Measurement, Revision
+from rollout_operator.domain.api.gate_results import GateStatus, Measurement
+from rollout_operator.domain.api.status import Revision
 
 NOUNS: Mapping[Metric, str] = {
     Metric.ACCURACY: "accuracy",

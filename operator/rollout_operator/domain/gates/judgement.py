@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from rollout_operator.domain.api.analysis import Gate, Metric
-from rollout_operator.domain.api.status import EvidenceStatus
+from rollout_operator.domain.api.gate_results import EvidenceStatus
 from rollout_operator.domain.gates import sequential_test
 
 LATENCY_SHARE = 0.95

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollout_operator.domain.api.analysis import Gate, Metric
-from rollout_operator.domain.api.status import Cohort, EvidenceStatus, PodCounts, Revision
+from rollout_operator.domain.api.gate_results import Cohort, EvidenceStatus, PodCounts
+from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.gates.histogram import of_pods
 from rollout_operator.domain.gates.samples import (
     ERRORS,

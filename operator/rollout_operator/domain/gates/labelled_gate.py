@@ -9,7 +9,12 @@ import math
 from datetime import timedelta
 
 from rollout_operator.domain.api.analysis import Gate, Metric
-from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement, PodCounts
+from rollout_operator.domain.api.gate_results import (
+    EvidenceStatus,
+    GateStatus,
+    Measurement,
+    PodCounts,
+)
 from rollout_operator.domain.gates import sequential_test
 from rollout_operator.domain.gates.gate_status import BUCKETS_COME, NOUNS, Trial, gate_status
 from rollout_operator.domain.gates.judgement import Judgement, floor_of, judge_pair, judge_share

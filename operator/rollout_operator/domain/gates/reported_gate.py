@@ -8,7 +8,7 @@ a few scrapes, count.
 from typing import cast
 
 from rollout_operator.domain.api.analysis import Gate
-from rollout_operator.domain.api.status import GateStatus, Measurement
+from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.gates.gate_status import BUCKETS_COME, NOUNS, Trial, gate_status
 from rollout_operator.domain.gates.histogram import Between, bounds
 from rollout_operator.domain.gates.readings import KINDS, Reading

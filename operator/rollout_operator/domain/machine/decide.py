@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase
+from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.commands import carry_out_command
 from rollout_operator.domain.machine.decision import Plan, stay
 from rollout_operator.domain.machine.pending import resolve, starting
@@ -30,18 +31,29 @@ def decide(observed: Observed) -> Plan:
     there is nothing to write.
     """
     if observed.recovered is not None:
-        # What the registry was told of attempts before counts for them, and for no new one of the
-        # same number.
-        recovered = {
-            "stable": observed.recovered,
-            "attempt": max({1, *observed.reported}),
-            "attempt_since": observed.now,
-        }
-        observed = replace(observed, status=observed.status.model_copy(update=recovered))
+        observed = _with_recovered(observed, observed.recovered)
     plan = resize_in_place(observed, _follow_rules(observed))
     if not is_news(observed, plan):
         plan = replace(plan, status=observed.status, events=())
     return finish(observed, plan)
+
+
+def _with_recovered(observed: Observed, stable: Revision) -> Observed:
+    """What was observed, with what answers as stable, though the status does not say so any more.
+
+    The registry's verdicts count for attempts before, and for no new one of the same number.
+    Its pods were not held against a status that says nothing: the next look does that.
+    """
+    known = {
+        "stable": stable,
+        "attempt": max({1, *observed.reported}),
+        "attempt_since": observed.now,
+    }
+    return replace(
+        observed,
+        status=observed.status.model_copy(update=known),
+        workloads={r: replace(w, current=0) for r, w in observed.workloads.items()},
+    )
 
 
 def _follow_rules(observed: Observed) -> Plan:

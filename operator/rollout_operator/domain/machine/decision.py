@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from rollout_operator.domain.api.status import Phase, Reason, Revision, Status
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason
+from rollout_operator.domain.machine import transitions
 from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import Observed, Workload
 
@@ -59,6 +61,7 @@ def enter(
     unless said otherwise.
     """
     status, now = observed.status, observed.now
+    transitions.check_transition(status.phase, phase, reason)
     entered = phase is not status.phase or status.phase_since is None
     warns = phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.INVALID} or kind == "Warning"
     told = (entered or reason is not status.reason or changes.get("halted")) and _worth_an_event(
@@ -103,7 +106,11 @@ def stay(
     requeue_at: datetime | None = None,
     **changes: Any,
 ) -> Plan:
+    """Stay in the phase, with these fields of status changed; reason and message as they were where
+    none is given.
+    """
     if reason is not None:
+        transitions.check_transition(observed.status.phase, observed.status.phase, reason)
         changes |= {"reason": reason, "message": clip(message)}
     return Plan(observed.status.model_copy(update=changes), (), requeue_at)
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Reason, Verdict
 from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decision import (
     BLANK,
     Plan,

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Phase, Reason, Revision, Status, Verdict
-from rollout_operator.domain.machine.decision import BLANK, Plan, enter
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
+from rollout_operator.domain.machine.decision import BLANK, Plan, candidate_of, enter
 from rollout_operator.domain.machine.pending import resolve
 from rollout_operator.domain.machine.rollback import close_attempt, roll_back, rolling_back
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED, ON_TRIAL
@@ -34,7 +35,7 @@ def is_asked_for(status: Status, spec: Spec) -> bool:
 
 def is_resized(status: Status, spec: Spec) -> bool:
     """Whether the model that is promoted is the one that the spec asks for, but with other
-    resources.
+    resources, or another profile.
     """
     return (
         status.phase is Phase.PROMOTED
@@ -88,9 +89,7 @@ def _superseded(observed: Observed, spec: Spec) -> Status:
     else:
         message = f"Superseded: the spec now asks for {spec.model_uri}."
         status = close_attempt(status, now, Verdict.SUPERSEDED, Reason.SUPERSEDED, message)
-    if status.candidate is None:
-        return status
-    retired = status.candidate.model_copy(update={"since": now})
+    retired = candidate_of(observed).model_copy(update={"since": now})
     return status.model_copy(update={"retiring": (retired, *status.retiring)})
 
 

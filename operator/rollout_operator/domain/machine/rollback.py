@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Attempt, Phase, Reason, Rejected, Status, Verdict
+from rollout_operator.domain.api.status import Attempt, Rejected, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decision import (
     BLANK,
     Plan,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
 from rollout_operator.domain.api.spec import AdvanceOn, Spec
-from rollout_operator.domain.api.status import Reason
+from rollout_operator.domain.api.words import Reason
 from rollout_operator.domain.machine.decision import Plan, stay
 from rollout_operator.domain.observed import Observed
 

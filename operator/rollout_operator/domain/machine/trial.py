@@ -5,15 +5,10 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from rollout_operator.domain.api.analysis import OnFailure, OnNoEvidence
+from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.api.spec import AdvanceOn, Spec
-from rollout_operator.domain.api.status import (
-    GateStatus,
-    Measurement,
-    Phase,
-    Reason,
-    Revision,
-    Status,
-)
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decision import (
     EventToPost,
     Plan,

@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from rollout_operator.domain.api.analysis import Gate
+from rollout_operator.domain.api.gate_results import EvidenceStatus, GateStatus, Measurement
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement, Revision
+from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.readings import KINDS

@@ -8,7 +8,8 @@ import pytest
 
 from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller import verdict_writeback
-from rollout_operator.domain.api.status import Attempt, Phase, Status, Verdict
+from rollout_operator.domain.api.status import Attempt, Status
+from rollout_operator.domain.api.words import Phase, Verdict
 from rollout_operator.domain.verdicts import Report, after
 from rollout_operator.errors import CallFailed
 from tests.support.builders import at, on_trial

@@ -5,7 +5,8 @@ import pytest
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.diff import matches
-from rollout_operator.domain.api.status import Phase, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase
 from tests.support.builders import IMAGE, UID, at, on_trial, revision, spec
 
 OWNER = Owner(UID, "iris", "models")

@@ -9,13 +9,16 @@ import pytest
 
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways, Manifest, Owner
-from rollout_operator.domain.api.status import Phase, Route, Status
+from rollout_operator.domain.api.route_status import Route
+from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gateway_status import unaccepted
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Heard, Observed
-from rollout_operator.domain.route import NOT_YET, Ways, asked_now
+from rollout_operator.domain.route import NOT_YET, asked_now
+from rollout_operator.domain.route_trouble import Ways
 from tests.support.builders import UID, accuracy, at, observed, on_trial, ready, revision, spec
 
 OWNER = Owner(UID, "iris", "models")

@@ -3,7 +3,8 @@
 import pytest
 
 from rollout_operator.domain.api.conditions import conditions, truths
-from rollout_operator.domain.api.status import Phase, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase
 from tests.support.builders import at, on_trial
 
 CONDITIONS = {

@@ -7,17 +7,10 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.api.spec import Amounts, Resources
-from rollout_operator.domain.api.status import (
-    Attempt,
-    Measurement,
-    Phase,
-    Reason,
-    Rejected,
-    Revision,
-    Status,
-    Verdict,
-)
+from rollout_operator.domain.api.status import Attempt, Rejected, Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.machine.pending import trial_replicas
@@ -264,7 +257,7 @@ TRANSITIONS = {
     "a full-size candidate gets all requests": (
         trial(5, status=on_trial(phase=Phase.PROMOTING, candidate=V2)),
         Phase.SHIFTING,
-        Reason.RESOLVING,
+        Reason.GATES_PASSED,
     ),
     "a candidate that does not reach full size rolls back": (
         trial(
@@ -276,12 +269,12 @@ TRANSITIONS = {
     "shifting waits for the routers": (
         trial(9, status=on_trial(phase=Phase.SHIFTING, candidate=V2)),
         Phase.SHIFTING,
-        Reason.RESOLVING,
+        Reason.GATES_PASSED,
     ),
     "shifting ends in the switch": (
         trial(10, status=on_trial(phase=Phase.SHIFTING, candidate=V2)),
         Phase.SWITCHING,
-        Reason.RESOLVING,
+        Reason.GATES_PASSED,
     ),
     "a candidate lost while shifting rolls back": (
         trial(5, status=on_trial(phase=Phase.SHIFTING, candidate=V2), workloads=ready(V1)),
@@ -295,7 +288,7 @@ TRANSITIONS = {
             stable_endpoints=frozenset({V1.revision, V2.revision}),
         ),
         Phase.SWITCHING,
-        Reason.RESOLVING,
+        Reason.GATES_PASSED,
     ),
     "a switch without endpoints goes back": (
         trial(
@@ -313,7 +306,7 @@ TRANSITIONS = {
             stable_endpoints=frozenset({V2.revision}),
         ),
         Phase.PROMOTED,
-        Reason.RESOLVING,
+        Reason.GATES_PASSED,
     ),
     "a Gateway is waited for after the switch": (
         trial(
@@ -330,7 +323,7 @@ TRANSITIONS = {
             stable_endpoints=frozenset({V2.revision}),
         ),
         Phase.SETTLING,
-        Reason.RESOLVING,
+        Reason.GATES_PASSED,
     ),
     "a full-size candidate that has all requests already is switched to": (
         trial(
@@ -355,24 +348,30 @@ TRANSITIONS = {
     "settling ends in promotion": (
         trial(10, status=on_trial(phase=Phase.SETTLING)),
         Phase.PROMOTED,
-        Reason.RESOLVING,
+        Reason.GATES_PASSED,
     ),
     "rolling back drains first": (
         trial(9, status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK)),
         Phase.ROLLING_BACK,
-        Reason.RESOLVING,
+        Reason.GATE_FAILED,
     ),
     "a drained candidate is rolled back": (
         trial(10, status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK)),
         Phase.ROLLED_BACK,
-        Reason.RESOLVING,
+        Reason.GATE_FAILED,
     ),
     "a drained candidate that was cancelled leaves stable": (
         trial(
-            10, status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.CANCELLED), spec=spec()
+            10,
+            status=on_trial(
+                phase=Phase.ROLLING_BACK,
+                verdict=Verdict.CANCELLED,
+                reason=Reason.RETURNED_TO_STABLE,
+            ),
+            spec=spec(),
         ),
         Phase.PROMOTED,
-        Reason.RESOLVING,
+        Reason.RETURNED_TO_STABLE,
     ),
     "a new version on a promoted rollout starts": (
         observed(0, spec=TO_2, status=promoted_1(), resolution=resolved(2)),
@@ -402,7 +401,7 @@ TRANSITIONS = {
     "a version changed during the switch waits": (
         trial(5, spec=spec("models:/iris/3"), status=on_trial(phase=Phase.SWITCHING)),
         Phase.SWITCHING,
-        Reason.RESOLVING,
+        Reason.GATES_PASSED,
     ),
     "a re-sync of a rejected version does nothing": (
         trial(99, status=rolled_back()),
@@ -471,7 +470,7 @@ TRANSITIONS = {
     "abort after the switch is too late": (
         trial(5, status=on_trial(phase=Phase.SETTLING), commands={"abort": "2"}),
         Phase.SETTLING,
-        Reason.RESOLVING,
+        Reason.GATES_PASSED,
     ),
     "promote promotes": (
         trial(5, commands={"promote": "2"}),
@@ -498,12 +497,12 @@ TRANSITIONS = {
     "a halted attempt stays": (
         trial(999, status=on_trial(halted=True), answers=BAD),
         Phase.TRIAL,
-        Reason.RESOLVING,
+        Reason.MEASURING,
     ),
     "paused holds a failing trial": (
         trial(5, spec=spec("models:/iris/2", paused=True), answers=BAD),
         Phase.TRIAL,
-        Reason.RESOLVING,
+        Reason.MEASURING,
     ),
 }
 
@@ -1296,3 +1295,14 @@ def test_a_version_that_was_given_other_resources_in_place_is_restored_by_its_po
         Reason.RESTORED,
         V1.revision,
     )
+
+
+def test_a_rollout_whose_status_was_removed_is_not_ready_before_its_pods_were_compared() -> None:
+    """Its pods may be of a former template: a status that says nothing cannot tell."""
+    lost = observed(5, status=Status(), workloads=ready(V1), recovered=V1)
+    plan = decide(lost)
+    assert plan.status.stable == V1
+    assert {c.type: c.status for c in plan.status.conditions}["Ready"] == "False"
+    compared = {V1.revision: Workload(2, 2, current=2)}
+    after = decide(observed(5, status=plan.status, workloads=compared))
+    assert {c.type: c.status for c in after.status.conditions}["Ready"] == "True"

@@ -10,7 +10,8 @@ from rollout_operator.adapters.model_registry import read as read_registry
 from rollout_operator.controller.inspection import read
 from rollout_operator.desired.common import Owner
 from rollout_operator.desired.inspection_pod import INSPECTED, inspection_pod, pod_name
-from rollout_operator.domain.api.status import Inspecting, Phase, Reason, Status
+from rollout_operator.domain.api.status import Inspecting, Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan

@@ -16,7 +16,7 @@ import ville
 from scipy import optimize, special, stats
 
 from rollout_operator.domain.api.analysis import Gate
-from rollout_operator.domain.api.status import EvidenceStatus, GateStatus, Measurement
+from rollout_operator.domain.api.gate_results import EvidenceStatus, GateStatus, Measurement
 from rollout_operator.domain.gates import sequential_test
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.analysis import Metric
-from rollout_operator.domain.api.status import Phase, Reason, Rejected, Status, Verdict
+from rollout_operator.domain.api.status import Rejected, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Series
@@ -167,7 +168,12 @@ def test_a_retry_goes_on_with_the_evidence_unless_told_to_forget_it() -> None:
 def test_promotion_lets_go_of_the_evidence_for_what_is_stable_now() -> None:
     counted = look(5, 8, 3).status
     settled = counted.model_copy(
-        update={"phase": Phase.SETTLING, "phase_since": at(10), "candidate": V2}
+        update={
+            "phase": Phase.SETTLING,
+            "phase_since": at(10),
+            "candidate": V2,
+            "reason": Reason.GATES_PASSED,
+        }
     )
     done = look(40, 8, 3, settled).status
     assert (done.phase, done.evidence) == (Phase.PROMOTED, ())
@@ -177,7 +183,8 @@ def test_conditions_say_what_the_verdict_is_worth() -> None:
     by_type = {c.type: c for c in look(5, 8, 2).status.conditions}
     assert by_type["GuaranteeUnavailable"].status == "False"
     assert by_type["OverdispersedLabels"].status == "False"
-    gauge = observed(5, spec=spec("models:/iris/2"), status=on_trial(), workloads=ready(V1, V2))
+    begun = on_trial(reason=Reason.WAITING_FOR_PODS)
+    gauge = observed(5, spec=spec("models:/iris/2"), status=begun, workloads=ready(V1, V2))
     assert {c.type: c.status for c in decide(gauge).status.conditions}[
         "GuaranteeUnavailable"
     ] == "True"

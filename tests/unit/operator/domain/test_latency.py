@@ -15,7 +15,7 @@ from rollout_inference.settings import Settings, SettingsError
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Owner
 from rollout_operator.domain.api.analysis import Gate, Metric
-from rollout_operator.domain.api.status import GateStatus, Measurement
+from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.gates import promql
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.histogram import bounds

@@ -7,12 +7,14 @@ import pytest
 
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.foreign_routes import ForeignRoutes
-from rollout_operator.domain.api.status import Phase, Reason, Route, Status
+from rollout_operator.domain.api.route_status import Route
+from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.places import answers_at, places_of
-from rollout_operator.domain.route import Ways
+from rollout_operator.domain.route_trouble import Ways
 from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.support.builders import at, observed, on_trial, ready, revision, spec

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rollout_operator.domain.api.analysis import Gate, Metric
-from rollout_operator.domain.api.status import Measurement
+from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.api.status import Phase, Reason, Status
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.scaling import Contest, put_back, sentence, waits

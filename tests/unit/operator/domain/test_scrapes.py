@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.analysis import EvidenceKind, Gate, Metric
-from rollout_operator.domain.api.status import Measurement
+from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import NoEvidence, fresh, window

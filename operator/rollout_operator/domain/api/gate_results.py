@@ -1,0 +1,143 @@
+"""What was measured, as status has it: of each gate, and the counts behind it."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from rollout_operator.domain.api.analysis import EvidenceKind
+from rollout_operator.domain.api.api_types import ApiModel, Moment
+
+
+class Measurement(StrEnum):
+    """What one gate says at one moment."""
+
+    PASS = "Pass"
+    FAIL = "Fail"
+    NO_EVIDENCE = "NoEvidence"
+    UNREACHABLE = "Unreachable"
+
+
+class GateStatus(ApiModel):
+    """What a gate said when it was last measured."""
+
+    metric: str = Field(max_length=32)
+    evidence: EvidenceKind = Field(
+        EvidenceKind.REPORTED, description="What the gate rests on: Reported or Labelled."
+    )
+    value: float | None = Field(
+        None, description="The measured value; for a gate against stable, the difference to stable."
+    )
+    lower: float | None = Field(
+        None, description="Labelled: lower bound of the value, valid at all times together."
+    )
+    upper: float | None = Field(
+        None, description="Labelled: upper bound of the value, valid at all times together."
+    )
+    threshold: float = Field(description="The bound it is held against.")
+    samples: int | None = Field(None, description="How many labels or requests the value rests on.")
+    evidence_for: float | None = Field(
+        None, description="Labelled: ln E as a share of what promotion needs; 1 decides."
+    )
+    evidence_against: float | None = Field(
+        None, description="Labelled: ln E as a share of what rolling back needs; 1 decides."
+    )
+    labels_left: int | None = Field(
+        None, description="Labelled: about how many more labels a verdict takes."
+    )
+    eta: Moment | None = Field(
+        None, description="Labelled: when that many labels will be there at the present rate."
+    )
+    coverage: float | None = Field(
+        None, description="Labelled accuracy: share of predictions that have a label."
+    )
+    design_effect: float | None = Field(
+        None,
+        description=(
+            "Labelled: what the counts are divided by; above 1.5 labels are not independent."
+        ),
+    )
+    inconclusive: bool | None = Field(
+        None, description="Labelled: maxSamples is reached without a verdict."
+    )
+    late: bool | None = Field(
+        None, description="At the present rate of labels, maxHold ends before a verdict."
+    )
+    measurement: Measurement
+    message: str = Field("", max_length=512, description="The measurement as a sentence.")
+    at: Moment = Field(description="When this was first measured so.")
+    revision: str = Field(max_length=16, description="The revision it was measured for.")
+
+
+class PodCounts(ApiModel):
+    """Counters of one revision in one pod, raw, as last read: what the next reading is compared
+    with.
+    """
+
+    pod: str = Field(max_length=253)
+    good: float
+    total: float
+    predicted: float = 0
+    at: float = Field(description="Time of the sample, Unix seconds by Prometheus' clock.")
+
+
+class Cohort(ApiModel):
+    """How many predictions there were at one moment: those old enough to have a label by now."""
+
+    at: float
+    predicted: float
+
+
+class EvidenceStatus(ApiModel):
+    """The counts behind one Labelled gate for one model version; a retry goes on with them."""
+
+    gate: str = Field(max_length=64, description="Which gate: metric and bound.")
+    subject: str = Field(
+        max_length=512,
+        description=(
+            "The model version (accuracy) or the revision (errorRate, latency) that was counted."
+        ),
+    )
+    good: float = Field(
+        0,
+        description=(
+            "Right answers (errorRate: requests without error; latency: requests within the bound)."
+        ),
+    )
+    total: float = Field(0, description="Labels or requests.")
+    predicted: float = Field(0, description="Predictions that could get a label.")
+    squares: float = Field(
+        0, description="Sum over scrapes of good squared by total, for the design effect."
+    )
+    scrapes: int = Field(0, description="Scrapes with new labels.")
+    since: Moment = Field(description="Since when labels are counted in this attempt.")
+    before: float = Field(0, description="Labels that earlier attempts counted.")
+    baseline_total: float = Field(0, description="Labels of the stable revision in the meantime.")
+    above: tuple[float, ...] = Field(
+        (),
+        max_length=8,
+        description="Log-wealth for promotion, per alternative (against stable only).",
+    )
+    below: tuple[float, ...] = Field(
+        (),
+        max_length=8,
+        description="Log-wealth for rolling back, per alternative (against stable only).",
+    )
+    stable_good: float = Field(
+        0, description="Stable's right answers, exponentially weighted (against stable only)."
+    )
+    stable_total: float = Field(
+        0, description="Stable's labels, exponentially weighted (against stable only)."
+    )
+    pods: tuple[PodCounts, ...] = Field((), max_length=200)
+    stable_pods: tuple[PodCounts, ...] = Field((), max_length=200)
+    cohorts: tuple[Cohort, ...] = Field((), max_length=40)
+
+
+class GateResult(ApiModel):
+    """What an attempt's verdict rests on: a gate as it was last measured."""
+
+    metric: str = Field(max_length=32)
+    value: float | None = None
+    threshold: float
+    samples: int | None = None
+    measurement: Measurement

@@ -1,0 +1,510 @@
+"""An abstract cluster that `decide` is explored in: its states, and all that can happen next.
+
+A state is what is durable (the status), what the cluster has (the objects as last applied, wholly
+or in part, which pods are Ready, how many labels there are) and what is asked for (the spec, one
+command). Time is relative: two states that differ only in when they happen are one. A write that
+fails, or that is refused because another came first, leaves the state as it is; a write whose reply
+is lost is the operator's death after it.
+"""
+
+import json
+import marshal
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from hashlib import blake2b
+from typing import Any
+
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.desired.deployment import served_by
+from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.api_types import ApiModel
+from rollout_operator.domain.api.names import GROUP
+from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.api.words import Phase
+from rollout_operator.domain.machine.commands import commanded
+from rollout_operator.domain.machine.decision import Plan
+from rollout_operator.domain.machine.redirect import needs_resolution
+from rollout_operator.domain.machine.trial import needs_measurement
+from rollout_operator.domain.observed import (
+    Claim,
+    DigestMissing,
+    Heard,
+    Inspection,
+    MetricsUnreachable,
+    NotFound,
+    NotReady,
+    Observed,
+    RegistryUnreachable,
+    Resolution,
+    Resolved,
+    Series,
+    Unpinned,
+    Workload,
+)
+from rollout_operator.domain.route import asked_now
+from rollout_operator.domain.route_trouble import Ways
+from tests.support.builders import (
+    START,
+    UID,
+    accuracy,
+    observed,
+    resolved,
+    spec,
+)
+
+OWNER = Owner(UID, "iris", "models")
+GATEWAY = {
+    "host": "iris.example.com",
+    "provider": "HTTPRoute",
+    "parentRefs": [{"name": "public"}],
+    "removalDelay": "30s",
+}
+MORE_MEMORY = {"requests": {"cpu": "100m", "memory": "1Gi"}}
+
+
+FULL = [{"weight": 10, "hold": "5s"}, {"weight": 100, "hold": "5s"}]
+"""Steps by which a candidate has its full size on trial, and nothing is left to shift."""
+
+
+def _labelled(version: int = 2, *, more: dict[str, Any] | None = None, **gate: Any) -> Spec:
+    """A version on trial by labels, which takes 10 to 40 of them."""
+    known = {"metric": "accuracy", "min": 0.7, "evidence": "Labelled"}
+    gates = [{**known, "minSamples": 10, "maxSamples": 40, **gate}]
+    return spec(
+        f"models:/iris/{version}",
+        strategy__advanceOn="Evidence",
+        analysis={"interval": "5s", "maxHold": "40s", "gates": gates, **(more or {})},
+    )
+
+
+def _full(wanted: Spec) -> Spec:
+    """The same with steps up to all requests."""
+    raw = wanted.to_api()
+    raw["strategy"]["steps"] = FULL
+    return Spec.model_validate(raw)
+
+
+SPECS: dict[str, Spec] = {
+    "1": spec("models:/iris/1"),
+    "1 with more memory": spec("models:/iris/1", resources=MORE_MEMORY),
+    "2": spec("models:/iris/2"),
+    "paused": spec("models:/iris/2", paused=True),
+    "lost": spec("models:/iris/999"),
+    "1 elsewhere": spec(
+        "models:/iris/1", traffic={"host": "new.example.com", "removalDelay": "30s"}
+    ),
+    "1 by Gateway": spec("models:/iris/1", traffic=GATEWAY),
+    "labelled": _labelled(),
+}
+"""What the spec can ask for near a beginning."""
+NEAR = tuple(SPECS)
+SPECS |= {
+    "1 with a pod more": spec("models:/iris/1", replicas=3),
+    "2 by Gateway": spec("models:/iris/2", traffic=GATEWAY),
+    "2 to the full": _full(SPECS["2"]),
+    "3, which halts": spec(
+        "models:/iris/3", analysis__onFailure="Pause", analysis__onNoEvidence="Pause"
+    ),
+    "3 in silence": spec("models:/iris/3", analysis__onNoEvidence="Promote"),
+    "3 in silence to the full": _full(spec("models:/iris/3", analysis__onNoEvidence="Promote")),
+    "4, which takes other requests": spec("models:/iris/4"),
+    "5": spec("models:/iris/5"),
+    "an alias": spec("models:/iris@champion"),
+    "1 with more memory, paused": spec("models:/iris/1", resources=MORE_MEMORY, paused=True),
+    "labelled, which halts": _labelled(more={"onNoEvidence": "Pause", "onFailure": "Pause"}),
+    "labelled in silence": _labelled(more={"onNoEvidence": "Promote"}),
+    "labelled in silence to the full": _full(_labelled(more={"onNoEvidence": "Promote"})),
+    "labelled slowly": _labelled(more={"maxHold": "5s"}, maxSamples=2000),
+}
+"""What walks ask for beside that."""
+INSPECTED = ("nothing yet", "runs", "serves", "cannot serve", "was not read")
+"""What can be known of the files of a version without a digest."""
+REGISTRY = ("up", "down", "not ready", "no digest", "not asked", *INSPECTED)
+"""What the registry can say; not asked: the spec has changed while the answers were waited for."""
+REPORTED: dict[str, float | None] = {"good": 0.9, "bad": 0.5, "NaN": math.nan, "above 1": 1.01}
+REFUSED = "refused"
+"""The metric is good, but the API server does not have an object of the rollout."""
+JUST_REFUSED = "just refused"
+"""The same, since a moment ago."""
+NAME_TAKEN = "name taken"
+"""The same, because another's object has the name."""
+REJECTIONS = (REFUSED, JUST_REFUSED, NAME_TAKEN)
+METRICS = (*REPORTED, "none", "down", "two series", "stale", "future", "not asked", *REJECTIONS)
+LABELS = {
+    "right answers": (12, 0),
+    "few right answers": (6, 0),
+    "wrong answers": (0, 6),
+    "mixed answers": (14, 6),
+    "no new label": (0, 0),
+}
+"""Labels that come in between two looks; the sums are bounded by maxSamples."""
+
+
+@dataclass(frozen=True)
+class State:
+    """One state of the world."""
+
+    status: Status
+    live: Status
+    """The status that the objects were applied by."""
+    ready: frozenset[str]
+    """Revisions whose pods are Ready."""
+    wanted: str
+    """What the spec asks for."""
+    command: str
+    now: datetime
+    half: tuple[Status, ...] = ()
+    """Statuses by which only the first of the objects was applied before the operator died, one for
+    each object.
+    """
+    labels: tuple[int, int] = (0, 0)
+    """Right and wrong ones of version 2 so far."""
+    gateway: bool = False
+    """Whether the Gateway accepts HTTPRoutes."""
+    leads: bool = True
+    """Whether its router leads requests by them to the pods."""
+    taken: bool = False
+    """Whether an older rollout answers on the host."""
+    former: frozenset[str] = frozenset()
+    """Revisions whose pods are of a former template of their Deployment."""
+    foreign: str = ""
+    """Whether an Ingress of nobody's is on the host: "older" or "younger" than ours."""
+    scaled: bool = False
+    """Whether another sets the number of pods."""
+    champion: int = 2
+    """The version that the alias names."""
+    reported: int = 0
+    """The last attempt whose verdict the registry was told."""
+
+    def key(self) -> int:
+        """The state without its place in time, in steps of 5 s, and without texts and what a
+        revision's name stands for; the same in every process.
+        """
+        looked_at = self.status.inspecting
+        age = (self.now - looked_at.since).total_seconds() if looked_at is not None else 0
+        parts = (
+            frozen(self.status, self.now),
+            None if self.live is self.status else frozen(self.live, self.now),
+            tuple(frozen(half, self.now) for half in self.half),
+            tuple(r.revision for r in self.status.rejected),
+            tuple(sorted(self.ready)),
+            tuple(sorted(self.former)),
+            (self.wanted, self.command, self.labels, self.foreign),
+            (self.gateway, self.leads, self.taken, self.scaled, self.champion),
+            self.reported > self.status.reported,
+            (looked_at.uri, bool(looked_at.message), bool(looked_at.digest), min(age // 15, 41))
+            if looked_at is not None
+            else (),
+        )
+        # Version 2 has no references, which would depend on who else has the same object.
+        return int.from_bytes(blake2b(marshal.dumps(parts, 2), digest_size=8).digest(), "big")
+
+
+LEFT_OUT = frozenset(
+    [
+        "message",
+        "conditions",
+        "history",
+        "attempt",
+        "rejected",
+        "attempt_since",
+        "since",
+        "at",
+        "observed_generation",
+        "image",
+        "digest",
+        "signature",
+        "run",
+        "uri",
+        "requested",
+        "version",
+        "eta",
+        "cohorts",
+    ]
+)
+
+
+KEPT = 20_000
+"""How much is remembered of what was computed a moment ago."""
+_frozen: dict[tuple[int, datetime], tuple[Status, Any]] = {}
+_objects: dict[tuple[Any, ...], tuple[Any, dict[str, Manifest]]] = {}
+
+
+def frozen(status: Status, now: datetime) -> Any:
+    """A status as a tuple, times as ages in steps of 5 s, all ages above 100 s alike."""
+    place = (id(status), now)
+    if place not in _frozen:
+        if len(_frozen) > KEPT:
+            _frozen.clear()
+        # With the status itself, so that no other gets its id.
+        _frozen[place] = (status, _freeze(status, now))
+    return _frozen[place][1]
+
+
+def _freeze(value: Any, now: datetime) -> Any:
+    if isinstance(value, ApiModel):
+        return tuple(_freeze(v, now) for k, v in value.__dict__.items() if k not in LEFT_OUT)
+    if isinstance(value, tuple):
+        return tuple(_freeze(v, now) for v in value)
+    if isinstance(value, datetime):
+        return min(round((now - value).total_seconds() / 5), 20)
+    return str(value) if isinstance(value, Enum) else value
+
+
+def objects(state: State) -> dict[str, Manifest]:
+    """What the cluster has."""
+    place = (id(state.live), state.wanted, *map(id, state.half))
+    if place not in _objects:
+        if len(_objects) > KEPT:
+            _objects.clear()
+        wanted = SPECS[state.wanted]
+        there = [*build(OWNER, wanted, state.live, {})]
+        there += [m for half in state.half for m in build(OWNER, wanted, half, {})[:1]]
+        named = {f"{m['kind']}/{m['metadata']['name']}": m for m in there}
+        _objects[place] = ((state.live, state.half), named)
+    return _objects[place][1]
+
+
+def routes(live: dict[str, Manifest]) -> dict[tuple[str, str], tuple[str, str]]:
+    """The routes among these objects that lead to the stable Service: kind and host, by kind and
+    name.
+    """
+    found = {}
+    for one in live.values():
+        if one["kind"] == "HTTPRoute":
+            found["HTTPRoute", one["metadata"]["name"]] = ("HTTPRoute", one["spec"]["hostnames"][0])
+        elif one["kind"] == "Ingress" and not one["metadata"]["name"].endswith("-canary"):
+            found["Ingress", one["metadata"]["name"]] = ("Ingress", one["spec"]["rules"][0]["host"])
+    return found
+
+
+def accepted(state: State) -> set[tuple[str, str]]:
+    """Kind and host of the routes by which requests come; where an older Ingress of nobody's is on
+    the host, they all go to that.
+    """
+    foreign = {("Ingress", "iris.example.com")} if state.foreign == "older" else set()
+    return {
+        (kind, host)
+        for kind, host in routes(objects(state)).values()
+        if kind == "Ingress" or (state.gateway and state.leads)
+    } - foreign
+
+
+def asked_for(state: State) -> tuple[str, str]:
+    """Kind and host of the route that the spec asks for."""
+    return str(SPECS[state.wanted].traffic.provider), SPECS[state.wanted].traffic.host
+
+
+def first_object(state: State, status: Status) -> str:
+    """The object that is applied first by this status."""
+    return next(
+        (
+            f"{m['kind']}/{m['metadata']['name']}"
+            for m in build(OWNER, SPECS[state.wanted], status, {})
+        ),
+        "",
+    )
+
+
+def answer(state: State, metric: str) -> Any:
+    """What Prometheus says of the candidate."""
+    seconds = (state.now - START).total_seconds()
+    if metric == "down":
+        return MetricsUnreachable("down")
+    if metric == "not asked":
+        return None
+    if metric in LABELS:
+        moment, (right, wrong) = state.now.timestamp(), state.labels
+        return (
+            Series("ml_feedback_total", "a", moment, right, outcome="correct"),
+            Series("ml_feedback_total", "a", moment, wrong, outcome="wrong"),
+            Series("ml_predictions_total", "a", moment, right + wrong),
+        )
+    series = {
+        "none": (),
+        **dict.fromkeys(REJECTIONS, accuracy(0.9, seconds)[Metric.ACCURACY]),
+        "two series": (
+            accuracy(0.9, seconds)[Metric.ACCURACY] + accuracy(0.9, seconds)[Metric.ACCURACY]
+        ),
+        "stale": accuracy(0.9, seconds - 31)[Metric.ACCURACY],
+        "future": accuracy(0.9, seconds + 60)[Metric.ACCURACY],
+    }
+    return (
+        series[metric]
+        if metric in series
+        else accuracy(REPORTED[metric] or 0.0, seconds)[Metric.ACCURACY]
+    )
+
+
+SIGNATURES = {
+    version: json.dumps({"inputs": json.dumps([{"name": name, "type": "double"}])})
+    for version, name in ((1, "petal"), (2, "petal"), (3, "petal"), (4, "sepal"), (5, "petal"))
+}
+
+
+def versioned(version: int) -> Resolved:
+    """What the registry says of a version, with what goes into it."""
+    return replace(resolved(version), signature=SIGNATURES[version])
+
+
+def resolution_of(state: State, registry: str) -> Resolution | None:
+    """What the registry says where it is asked."""
+    wanted = SPECS[state.wanted]
+    if registry == "not asked" or wanted.paused or not needs_resolution(wanted, state.status):
+        return None
+    others: dict[str, Resolution] = {
+        "down": RegistryUnreachable("down"),
+        "not ready": NotReady("no"),
+        "no digest": DigestMissing("no"),
+    }
+    if registry in others:
+        return others[registry]
+    version = wanted.model_uri.removeprefix("models:/iris/")
+    if version == "999":
+        return NotFound("no")
+    there = versioned(state.champion if "@" in wanted.model_uri else int(version))
+    return Unpinned(there.uri, there.version) if registry in INSPECTED else there
+
+
+def inspection_of(state: State, registry: str) -> Inspection | None:
+    """What became of the pod that looks at the files of a version without a digest."""
+    looked_at = state.status.inspecting
+    if looked_at is None or registry not in INSPECTED[1:]:
+        return None
+    there = versioned(int(looked_at.uri.rsplit("/", 1)[1]))
+    ended = Inspection(there.uri, ended=True, digest=there.digest, signature=there.signature)
+    return {
+        "runs": Inspection(there.uri),
+        "serves": ended,
+        "cannot serve": replace(ended, trouble="The model is a pickle."),
+        "was not read": replace(ended, digest="", trouble="It could not be fetched."),
+    }[registry]
+
+
+def claims(state: State) -> tuple[Claim, ...]:
+    """The routes of nobody's where the spec asks for one."""
+    traffic = SPECS[state.wanted].traffic
+    elsewhere = (str(traffic.provider), traffic.host) != ("Ingress", "iris.example.com")
+    if not state.foreign or elsewhere:
+        return ()
+    age = timedelta(days=1 if state.foreign == "older" else -1)
+    return (Claim("Ingress", "web/site", START - age),)
+
+
+def workloads_of(state: State) -> dict[str, Workload]:
+    """The Deployments, with how many of their pods are as the status asks."""
+    live, status = objects(state), state.status
+    running = {
+        m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"]
+        for m in deployments(state)
+    }
+    workloads = {r: Workload(n if r in state.ready else 0, n) for r, n in running.items()}
+    compared = status.phase is not Phase.PROMOTED or status.shortage is not None
+    for of in filter(None, (status.stable, status.candidate)):
+        if (workload := workloads.get(of.revision)) is not None:
+            as_asked = not compared or resources(live, of.revision) == of.resources.to_api()
+            current = workload.ready if as_asked and of.revision not in state.former else 0
+            workloads[of.revision] = replace(workload, current=current)
+    return workloads
+
+
+def answering(state: State) -> str:
+    """The revision that the stable Service leads to; "" where there is none."""
+    service = objects(state).get("Service/iris")
+    return service["spec"]["selector"]["rollouts.mlops.dev/revision"] if service else ""
+
+
+def lost(state: State) -> bool:
+    """Whether somebody has removed the status of a rollout that answers."""
+    status = state.status
+    there = f"Deployment/iris-{answering(state)}" in objects(state)
+    return there and not (status.attempt or status.stable is not None)
+
+
+def recovered(state: State) -> Revision | None:
+    """What the Deployment of what answers says that it serves, where the status is lost."""
+    if not lost(state):
+        return None
+    there = objects(state)[f"Deployment/iris-{answering(state)}"]
+    dated = there["metadata"] | {"creationTimestamp": START.isoformat()}
+    return served_by({**there, "metadata": dated})
+
+
+def observe(state: State, metric: str, registry: str) -> Observed:
+    """What the operator sees of this state."""
+    wanted, status = SPECS[state.wanted], state.status
+    rejected = "HTTP 403 no quota is left" if metric in REJECTIONS else ""
+    lasting = "" if metric == JUST_REFUSED else rejected
+    there = routes(objects(state))
+    ways = Ways(
+        "iris",
+        wanted.traffic,
+        status,
+        {
+            place: "" if how[0] == "Ingress" or state.gateway else "none"
+            for place, how in there.items()
+        },
+        claims(state),
+        dict.fromkeys(there, START),
+    )
+    unaccepted = ways.asked_for(lasting)
+    # An Ingress here publishes no address; a Gateway does.
+    route = asked_now(wanted.traffic, status)
+    asked = route is not None and not unaccepted and route.provider is Provider.HTTP_ROUTE
+    verbs = state.command.split(" and ") if state.command else []
+    needed = needs_measurement(wanted, status)
+    return observed(
+        (state.now - START).total_seconds(),
+        spec=None if state.taken else wanted,
+        spec_error="an older rollout answers there" if state.taken else "",
+        status=status,
+        resolution=resolution_of(state, registry),
+        inspection=inspection_of(state, registry),
+        commands=commanded({f"{GROUP}/{verb}": str(status.attempt) for verb in verbs}),
+        workloads=workloads_of(state),
+        stable_endpoints=frozenset({answering(state)} & state.ready),
+        answers={Metric.ACCURACY: answer(state, metric)} if needed else {},
+        claims=claims(state),
+        api_rejection=lasting,
+        api_rejection_now=rejected,
+        name_taken=metric == NAME_TAKEN,
+        scaled="an autoscaler sets it" if state.scaled else "",
+        route_trouble=lasting or ways.in_use(),
+        unaccepted=unaccepted,
+        heard=(Heard() if state.leads else Heard("HTTP 404")) if asked else None,
+        reported=frozenset({state.reported} - {0}),
+        recovered=recovered(state),
+    )
+
+
+Decide = Callable[[Observed], Plan]
+"""`decide`, or one with a bug in it."""
+
+
+def resources(live: dict[str, Manifest], revision: str) -> Any:
+    """What the Deployment of a revision gives its pods; None where there is no such Deployment."""
+    one = live.get(f"Deployment/iris-{revision}")
+    return (
+        one["spec"]["template"]["spec"]["containers"][0]["resources"] if one is not None else None
+    )
+
+
+def applied(before: State, after: State) -> State:
+    """The state after all objects were applied: pods of a template that differs are of a former
+    one.
+    """
+    there, now = objects(before), objects(after)
+    names = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(after)}
+    stayed = {r for r in names if resources(there, r) is not None}
+    changed = {r for r in stayed if resources(there, r) != resources(now, r)}
+    return replace(after, former=(after.former & stayed) | changed)
+
+
+def deployments(state: State) -> list[Manifest]:
+    return [m for m in objects(state).values() if m["kind"] == "Deployment"]
