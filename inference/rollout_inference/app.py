@@ -16,7 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from rollout_inference.api.endpoint import Endpoint, Receive, Send
-from rollout_inference.api.openapi import OVERVIEW, TITLE, for_model
+from rollout_inference.api.openapi import OVERVIEW, TITLE
 from rollout_inference.api.prefix import prefixes
 from rollout_inference.api.protocol import Scope, header
 from rollout_inference.api.protocols.feedback import Feedback
@@ -24,6 +24,7 @@ from rollout_inference.api.protocols.mlflow import Mlflow
 from rollout_inference.api.protocols.native import Native
 from rollout_inference.api.protocols.open_inference_v2 import OpenInference
 from rollout_inference.api.routers import health, metrics, model
+from rollout_inference.api.row_schema import for_model
 from rollout_inference.live_comparison.sampling import watch
 from rollout_inference.loading.loader import LoadedModel, load
 from rollout_inference.metrics import OTHER, PREDICTION

@@ -7,6 +7,7 @@ is what is measured, so that a neighbour of the pod does not make its model slow
 
 import logging
 import time
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,8 @@ from rollout_inference.feedback.prediction_id import Signer
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.state import BUDGET, Pace, State
 from rollout_model.outcome import Outcome
-from rollout_model.signature import LARGEST, Rows
+from rollout_model.signature import LARGEST
+from rollout_model.table_signature import TableSignature
 
 log = logging.getLogger(__name__)
 TRIED, TIMES = 64, 3
@@ -42,22 +44,25 @@ def measured(state: State, model: LoadedModel) -> Pace:
     )
 
 
-def _varied(model: LoadedModel) -> Rows:
+def _varied(model: LoadedModel) -> list[list[Any]]:
     """Rows around the example: equal ones would take the same way through every tree, and find it
-    in the cache.
+    in the cache. Of columns that are not all numbers only reading is measured, and equal ones do.
     """
+    if isinstance(model.signature, TableSignature):
+        return [model.example] * TRIED
     around = np.array(model.example, dtype=np.float64)
     spread = np.maximum(1, np.abs(around))
-    rows: Rows = np.clip(
+    rows = np.clip(
         np.random.default_rng(0).normal(around, spread, (TRIED, len(around))), -LARGEST, LARGEST
     )
     whole = list(model.signature.whole)
     rows[:, whole] = np.round(rows[:, whole])
-    return rows
+    varied: list[list[Any]] = rows.tolist()
+    return varied
 
 
-def _request(rows: Rows) -> bytes:
-    return msgspec.json.encode({"instances": rows.tolist()})
+def _request(rows: list[list[Any]]) -> bytes:
+    return msgspec.json.encode({"instances": rows})
 
 
 def _seconds(state: State, model: LoadedModel, body: bytes) -> float:

@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from rollout_model.digest import digest_of, file_digests
-from rollout_model.errors import LoadFailed, first_line
+from rollout_model.errors import BadInput, LoadFailed, first_line
 from rollout_model.load_policy import LoadPolicy
-from rollout_model.signature import Signature
+from rollout_model.signature import AnyRows, Signature
+from rollout_model.table_signature import TableSignature, signature_of
 
 MLMODEL = "MLmodel"
 METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
@@ -35,8 +36,8 @@ class Artifact:
     signature: Signature
     digest: str
     """The content digest of the folder."""
-    example: list[list[float]]
-    """Rows of the input example; empty where there is none."""
+    example: list[list[Any]]
+    """Rows of the input example, null for a missing value; empty where there is none."""
     accuracy: float | None = None
     """Share of right answers on held-out data, 0 to 1."""
     absolute_error: float | None = None
@@ -51,6 +52,11 @@ class Artifact:
     """The folder of its code_paths."""
     file_digest: str = ""
     """The hex sha256 of `file`."""
+
+    @property
+    def known_rows(self) -> AnyRows:
+        """The example's rows, as a request for them would be asked; a made-up one without."""
+        return self.signature.known(self.example or [self.signature.blank])
 
 
 def verify(folder: Path, policy: LoadPolicy) -> Artifact:
@@ -70,7 +76,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         )
     try:
         described = _mlmodel(folder)
-        signature = Signature.of(described.get("signature"))
+        signature = signature_of(described.get("signature"))
         flavors = described.get("flavors") or {}
         flavor, method = _flavor(flavors), _method(flavors)
         file = within(folder, flavor.get("pickled_model", ""))
@@ -196,7 +202,7 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _example(folder: Path, described: dict[str, Any], signature: Signature) -> list[list[float]]:
+def _example(folder: Path, described: dict[str, Any], signature: Signature) -> list[list[Any]]:
     """Rows of MLflow's input example, as far as they are rows of this signature: a check is made
     with them, nothing rests on it.
     """
@@ -205,8 +211,21 @@ def _example(folder: Path, described: dict[str, Any], signature: Signature) -> l
         return []
     said = json.loads(text(within(folder, name)))
     rows = said.get("data", []) if isinstance(said, dict) else said
+    if isinstance(signature, TableSignature):
+        return [fitting for row in rows[:100] if (fitting := _fitting(signature, row)) is not None]
     return [
         row
         for row in rows[:100]
         if isinstance(row, list) and len(row) == signature.width and all(_number(v) for v in row)
     ]
+
+
+def _fitting(signature: TableSignature, row: object) -> list[Any] | None:
+    """The row as JSON has it, where it is one of the signature: MLflow writes some gaps as NaN."""
+    cells = row if isinstance(row, list) else [row]
+    plain = [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
+    try:
+        signature.known([plain])
+    except BadInput:
+        return None
+    return plain

@@ -6,12 +6,13 @@ answered at the end of this turn of the event loop, or in a thread, while the ne
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from rollout_model.outcome import Outcome
-from rollout_model.signature import Rows
+from rollout_model.signature import AnyRows
+from rollout_model.table import Table
 
 Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
@@ -87,7 +88,7 @@ class Batcher(Generic[Item]):
 
 
 def predict_each(
-    run: Callable[[Rows], Outcome], parts: Sequence[Rows], most: float
+    run: Callable[[Any], Outcome], parts: Sequence[AnyRows], most: float
 ) -> list[Outcome | Exception]:
     """An outcome for each part, or what the model raised.
 
@@ -97,13 +98,21 @@ def predict_each(
     sizes = [len(part) for part in parts]
     if len(parts) > 1 and sum(sizes) <= most:
         try:
-            return [*run(np.concatenate(parts)).split(sizes)]
+            return [*run(_joined(parts)).split(sizes)]
         except Exception:  # whatever it was: each part says it for itself
             return [_alone(run, part) for part in parts]
     return [_alone(run, part) for part in parts]
 
 
-def _alone(run: Callable[[Rows], Outcome], rows: Rows) -> Outcome | Exception:
+def _joined(parts: Sequence[AnyRows]) -> AnyRows:
+    """The rows of one model, which are all of one kind."""
+    first = parts[0]
+    if isinstance(first, Table):
+        return first.joined([part for part in parts[1:] if isinstance(part, Table)])
+    return np.concatenate(parts)  # type: ignore[arg-type]
+
+
+def _alone(run: Callable[[Any], Outcome], rows: AnyRows) -> Outcome | Exception:
     try:
         return run(rows)
     except Exception as failure:  # models fail in as many ways as there are models

@@ -90,11 +90,7 @@ def _never(method: str, signature: Signature) -> str:
     """Why no conversion is tried; "" where one is."""
     if method not in {"predict", "predict_proba"}:
         return f"{method} is not converted"
-    return (
-        "not converted: columns may be missing, and converters lose which way such rows go"
-        if signature.optional
-        else ""
-    )
+    return signature.unconverted
 
 
 def add_bundle(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:

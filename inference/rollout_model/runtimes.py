@@ -15,11 +15,13 @@ import onnxruntime
 from rollout_model.batching import Batcher, predict_each
 from rollout_model.outcome import Outcome
 from rollout_model.serving_plan import OnnxInput
-from rollout_model.signature import Rows, Signature, frame
+from rollout_model.signature import AnyRows, Rows, Signature, frame
+from rollout_model.table import Table
+from rollout_model.table_form import TableForm
 
 
 class Runtime(Protocol):
-    """Predicts checked rows; raises whatever the model raises."""
+    """Predicts checked rows, Rows or a Table; raises whatever the model raises."""
 
     name: str
     """What metrics call it: "onnx" or "sklearn"."""
@@ -30,10 +32,10 @@ class Runtime(Protocol):
     def probable(self) -> bool:
         """Whether it says probabilities beside labels."""
 
-    async def predict(self, rows: Rows) -> Outcome:
+    async def predict(self, rows: Any) -> Outcome:
         """One outcome for all rows."""
 
-    def run(self, rows: Rows) -> Outcome:
+    def run(self, rows: Any) -> Outcome:
         """The same in this thread."""
 
 
@@ -97,7 +99,7 @@ class OnnxRuntime:
 
 @dataclass(slots=True)
 class _Pending:
-    rows: Rows
+    rows: AnyRows
     outcome: asyncio.Future[Outcome]
 
 
@@ -109,7 +111,7 @@ class WhileBusy:
     pause = False
     """The thread is to work while the event loop sends what was answered."""
 
-    def __init__(self, run: Callable[[Rows], Outcome], most: int) -> None:
+    def __init__(self, run: Callable[[Any], Outcome], most: int) -> None:
         self.most: float = most
         self._run, self._thread = run, ThreadPoolExecutor(1, "sklearn")
 
@@ -157,6 +159,8 @@ class SklearnRuntime:
     """Rows of one batch."""
     method: str = "predict"
     """Of the estimator, which answers."""
+    form: TableForm = field(default_factory=TableForm)
+    """How it is given a Table."""
     name: str = "sklearn"
     inline: bool = False
     probable: bool = False
@@ -165,15 +169,15 @@ class SklearnRuntime:
     def __post_init__(self) -> None:
         self._batcher = Batcher(WhileBusy(self.run, self.most))
 
-    async def predict(self, rows: Rows) -> Outcome:
+    async def predict(self, rows: AnyRows) -> Outcome:
         """Wait for the batch that these rows are part of."""
         pending = _Pending(rows, asyncio.get_running_loop().create_future())
         self._batcher.add(pending)
         return await pending.outcome
 
-    def run(self, rows: Rows) -> Outcome:
+    def run(self, rows: AnyRows) -> Outcome:
         """Predict in this thread; without probabilities, which would be a second pass over the
         model.
         """
-        asked = frame(self.signature, rows)
+        asked = self.form(rows) if isinstance(rows, Table) else frame(self.signature, rows)
         return Outcome(np.asarray(getattr(self.estimator, self.method)(asked)).tolist())

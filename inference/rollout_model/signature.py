@@ -1,20 +1,22 @@
 """What the model takes, and whether a request has it: every mismatch is a sentence, not a crash."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from rollout_model.errors import BadInput
+from rollout_model.table import Table
 
 Rows = npt.NDArray[np.float64]
 """Checked rows of a request: (rows, width), every value within what single precision holds; NaN for
 one that may be missing and is.
 """
+AnyRows = Rows | Table
+"""Checked rows of whatever model: a table where its columns are not all numbers."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """Largest magnitude that is accepted: scikit-learn's trees, and ONNX, count in single precision and
@@ -22,13 +24,11 @@ fail beyond it.
 """
 AT_ONCE = 500
 """Rows that become an array by one call, for which no other thread of Python runs."""
-NUMBERS = frozenset({"double", "float", "long", "integer"})
-_WHOLE = frozenset({"long", "integer"})
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The model's inputs: its numeric columns."""
+    """The model's inputs: its numeric columns. Of other columns it is a TableSignature."""
 
     names: tuple[str, ...]
     """Of the columns, in order."""
@@ -48,43 +48,37 @@ class Signature:
         """Numbers in one row."""
         return len(self.names)
 
-    @classmethod
-    def of(cls, signature: object) -> Self:
-        """From the signature of an MLmodel file; raises ValueError where there is none or it takes
-        something else than rows of numbers.
+    @property
+    def unconverted(self) -> str:
+        """Why no conversion of a model with these inputs is tried; "" where one is."""
+        return (
+            "not converted: columns may be missing, and converters lose which way such rows go"
+            if self.optional
+            else ""
+        )
 
-        Source of the format: mlflow.models.ModelSignature.to_dict.
+    @property
+    def blank(self) -> list[Any]:
+        """A row that fits, for a model that brings no example."""
+        return [0.0] * self.width
+
+    @property
+    def doubtful(self) -> tuple[int, ...]:
+        """Positions where the model has to be asked whether it takes a missing value."""
+        return self.optional
+
+    def closing(self, closed: tuple[int, ...]) -> Self:
+        """The same, where the model takes no missing value in these columns."""
+        return replace(self, closed=closed)
+
+    def known(self, rows: Sequence[Sequence[Any]]) -> AnyRows:
+        """Rows of the model's own example as they are asked, None for a missing value. Raises
+        BadInput where they are none of this signature.
         """
-        inputs = (
-            json.loads(signature["inputs"])
-            if isinstance(signature, Mapping) and signature.get("inputs")
-            else None
-        )
-        if not isinstance(inputs, list) or not inputs:
-            raise ValueError(
-                "the model has no signature: log it with one, so that requests can be checked"
-            )
-        if "tensor-spec" in inputs[0]:
-            shape = inputs[0]["tensor-spec"]["shape"]
-            if len(inputs) != 1 or len(shape) != 2 or shape[1] < 1:
-                raise ValueError(f"the model takes tensors of shape {shape}, not rows of numbers")
-            whole = tuple(range(shape[1])) if "int" in inputs[0]["tensor-spec"]["dtype"] else ()
-            return cls(tuple(str(n) for n in range(shape[1])), named=False, whole=whole)
-        kinds = [str(one.get("type")) for one in inputs]
-        if foreign := set(kinds) - NUMBERS:
-            raise ValueError(
-                f"the model takes columns of {', '.join(sorted(foreign))}, and only numbers can be"
-                " served"
-            )
-        whole = tuple(n for n, kind in enumerate(kinds) if kind in _WHOLE)
-        named = all("name" in one for one in inputs)
-        optional = tuple(n for n, one in enumerate(inputs) if one.get("required") is False)
-        return cls(
-            tuple(str(one.get("name", n)) for n, one in enumerate(inputs)),
-            named=named,
-            whole=whole,
-            optional=optional,
-        )
+        for row in rows:
+            if len(row) != self.width:
+                raise BadInput(f"{len(row)} values, and the model has {self.width} columns")
+        return np.array(rows, dtype=np.float64)
 
     @property
     def demanded(self) -> tuple[str, ...]:
@@ -113,20 +107,24 @@ class Signature:
     def _checked_whole(self, array: Rows) -> Rows | None:
         return None if self.whole and (array[:, self.whole] % 1).any() else array
 
-    def rows(self, instances: object, most: int, what: str = '"instances"') -> Rows:
+    def rows(self, instances: object, most: int, what: str = '"instances"') -> AnyRows:
         """Check the rows of a request, lists or objects by column name; raises BadInput with what
         to send instead.
         """
+        listed = self._listed(instances, most, what)
+        array = np.empty((len(listed), self.width))
+        for number, row in enumerate(listed):
+            array[number] = self._numbers(number, row)
+        return self.checked(array)
+
+    def _listed(self, instances: object, most: int, what: str) -> list[object]:
         if not isinstance(instances, list) or not instances:
             raise BadInput(f"{what} must be a list of at least one row")
         if len(instances) > most:
             raise BadInput(
                 f"{len(instances)} rows are too many: send at most {most} in one request"
             )
-        array = np.empty((len(instances), self.width))
-        for number, row in enumerate(instances):
-            array[number] = self._row(number, row)
-        return self.checked(array)
+        return instances
 
     def checked(self, array: Rows) -> Rows:
         """The array, where its values can be served; raises BadInput."""
@@ -148,7 +146,7 @@ class Signature:
                 raise BadInput(f"{self.names[column]!r} must be a whole number")
         return array
 
-    def columns(self, named: Mapping[str, object], most: int) -> Rows:
+    def columns(self, named: Mapping[str, object], most: int) -> AnyRows:
         """Rows from lists of values by column name; other columns are ignored, as MLflow does.
         Raises BadInput.
         """
@@ -167,7 +165,17 @@ class Signature:
             raise BadInput("the columns differ in length")
         return self.rows([list(row) for row in zip(*lists, strict=True)], most, "each column")
 
-    def _row(self, number: int, row: object) -> list[float]:
+    def read(self, number: int, column: str | int, cell: str) -> object:  # noqa: ARG002
+        """A cell of CSV, by its column's name or position, as the JSON value that it stands for:
+        an empty one is missing, as for MLflow. Raises BadInput.
+        """
+        try:
+            return float(cell) if cell else None
+        except ValueError as failure:
+            raise BadInput(f"a cell is no number: {failure}") from failure
+
+    def _cells(self, number: int, row: object) -> list[Any]:
+        """A row, list or object, as the values of its columns. Raises BadInput."""
         if isinstance(row, dict):
             absent, foreign = (
                 [n for n in self.demanded if n not in row],
@@ -180,16 +188,24 @@ class Signature:
         if not isinstance(row, list) or len(row) != self.width:
             got = f"{len(row)} values" if isinstance(row, list) else type(row).__name__
             raise BadInput(
-                f"row {number} has {got}: send {self.width} numbers ({', '.join(self.names)})"
+                f"row {number} has {got}: send {self.width} {self._what} ({', '.join(self.names)})"
             )
-        for column, (name, value) in enumerate(zip(self.names, row, strict=True)):
+        return row
+
+    @property
+    def _what(self) -> str:
+        return "numbers"
+
+    def _numbers(self, number: int, row: object) -> list[float]:
+        cells = self._cells(number, row)
+        for column, (name, value) in enumerate(zip(self.names, cells, strict=True)):
             if value is None and column in self.optional:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise BadInput(
                     f"row {number}: {name!r} must be a number, not {type(value).__name__}"
                 )
-        return [math.nan if value is None else _float(number, value) for value in row]
+        return [math.nan if value is None else _float(number, value) for value in cells]
 
 
 def frame(signature: Signature, rows: Rows) -> Any:

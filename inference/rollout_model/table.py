@@ -19,6 +19,8 @@ from rollout_model.errors import BadInput
 
 LONGEST_TEXT = 65_536
 """Characters of one cell: a document for a vectorizer is shorter, and a cell is kept per row."""
+FIRST_YEAR, LAST_YEAR = 1678, 2261
+"""Whole years that 64 bits of nanoseconds hold: others would become another date in silence."""
 
 
 class Kind(StrEnum):
@@ -54,6 +56,8 @@ class Column:
     kind: Kind
     closed: bool = False
     """Whether the model itself takes no missing value there."""
+    optional: bool = False
+    """Whether a row may come without it: `required: false`, which MLflow infers of gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +89,32 @@ class Table:
         """The rows from `start` to before `end`."""
         return type(self)(self.columns, tuple(one[start:end] for one in self.values))
 
-    def frame(self) -> Any:
-        """The rows as a pandas DataFrame, with the types that MLflow gives to its model."""
+    def frame(self, gap: float | None = math.nan) -> Any:
+        """The rows as a pandas DataFrame, with the types that MLflow gives to its model.
+
+        gap: what a missing text or truth value is, NaN as pandas reads it or None.
+        """
         import pandas as pd  # noqa: PLC0415 - 50 MiB that a server of ONNX does without
 
         pairs = zip(self.columns, self.values, strict=True)
-        return pd.DataFrame({c.name: pd.Series(_typed(c, v)) for c, v in pairs})
+        typed = {column.name: _typed(column, values, gap) for column, values in pairs}
+        return pd.DataFrame(
+            {name: pd.Series(values, dtype=values.dtype) for name, values in typed.items()}
+        )
 
 
-def _typed(column: Column, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _typed(column: Column, values: npt.NDArray[Any], gap: float | None) -> npt.NDArray[Any]:
     match column.kind:
         case Kind.FLOAT:
             return values.astype(np.float32)
         case Kind.LONG | Kind.INTEGER if not np.isnan(values).any():
             return values.astype(_WHOLE[column.kind])
-        case Kind.BOOLEAN if all(value is not None for value in values):
+        case Kind.STRING | Kind.BOOLEAN if any(gaps := [value is None for value in values]):
+            filled = values.copy()
+            filled[gaps] = gap
+            return filled
+        # A column with gaps was trained as objects, and steps tell the two types apart.
+        case Kind.BOOLEAN if not column.optional:
             return values.astype(bool)
         case Kind.DATETIME:
             return values.astype("datetime64[ns]")
@@ -163,6 +178,11 @@ def _date(column: Column, number: int, cell: object) -> datetime | None:
             found = datetime.fromisoformat(cell)
         except ValueError:
             raise _wrong(column, number, cell) from None
+        if not FIRST_YEAR <= found.year <= LAST_YEAR:
+            raise BadInput(
+                f"row {number}: {column.name!r} is of the year {found.year}: send dates from"
+                f" {FIRST_YEAR} to {LAST_YEAR}, which pandas counts in nanoseconds"
+            )
         if found.tzinfo is not None:
             raise BadInput(
                 f"row {number}: {column.name!r} has a time zone: send the time that the model was"
@@ -188,7 +208,7 @@ def from_text(column: Column, cell: str) -> object:
         return None
     if column.kind in _NUMBERS:
         try:
-            return float(cell)
+            return None if math.isnan(number := float(cell)) else number
         except ValueError:
             raise BadInput(
                 f"{column.name!r} must be {_SAID[column.kind]}, not {cell[:60]!r}"

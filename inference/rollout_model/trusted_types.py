@@ -22,6 +22,7 @@ from sklearn.base import BaseEstimator
 from sklearn.calibration import _CalibratedClassifier
 from sklearn.cluster._bisect_k_means import _BisectingTree
 from sklearn.cluster._kmeans import _kmeans_single_elkan, _kmeans_single_lloyd
+from sklearn.compose import make_column_selector
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.gaussian_process.kernels import Kernel
 from sklearn.impute._iterative import _ImputerTriplet
@@ -62,9 +63,13 @@ HOLDERS = (
     _BisectingTree,
     _CalibratedClassifier,
     _ImputerTriplet,
+    make_column_selector,
     np.dtype,
+    np.floating,
+    np.integer,
+    np.number,
 )
-"""Single types that hold data."""
+"""Single types that hold data, or name a kind of it, as selectors of columns do."""
 SELECTING = (
     "chi2",
     "f_classif",

@@ -4,7 +4,6 @@ Needs no converter.
 
 from typing import Any
 
-import numpy as np
 from sklearn.base import is_classifier, is_regressor
 
 from rollout_model.artifact import Artifact
@@ -12,6 +11,8 @@ from rollout_model.errors import LoadFailed, first_line
 from rollout_model.estimator_parts import plain_classes
 from rollout_model.serving_plan import Plan
 from rollout_model.signature import frame
+from rollout_model.table import Table
+from rollout_model.table_form import form_of
 
 
 def by_sklearn(estimator: Any, artifact: Artifact, reason: str, points: int = 0) -> Plan:
@@ -47,9 +48,12 @@ def answers_example(estimator: Any, artifact: Artifact) -> None:
     """Raises LoadFailed where the model does not answer its own example, or without one fails on
     zeros and does not refuse them.
     """
-    rows = np.asarray(artifact.example or np.zeros((1, artifact.signature.width)), dtype=np.float64)
+    rows = artifact.known_rows
     try:
-        getattr(estimator, artifact.method)(frame(artifact.signature, rows))
+        if isinstance(rows, Table):
+            form_of(estimator, artifact.signature, artifact.method, rows)
+        else:
+            getattr(estimator, artifact.method)(frame(artifact.signature, rows))
     except Exception as failure:
         if isinstance(failure, ValueError) and not artifact.example:
             return  # how scikit-learn refuses values; these are made up

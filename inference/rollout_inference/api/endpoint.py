@@ -28,6 +28,7 @@ from rollout_inference.state import State
 from rollout_inference.tracing import NO_TRACING
 from rollout_model.errors import Refused
 from rollout_model.outcome import Outcome
+from rollout_model.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class Endpoint:
             return self._failed(decoded.request.scope, outcome)
         try:
             self.state.metrics.predictions.inc(len(decoded.rows))
-            if self.state.live is not None:
+            if self.state.live is not None and not isinstance(decoded.rows, Table):
                 self.state.live.note(decoded.rows, outcome.labels)
             ids = self.state.signer.sign(outcome.labels, time.time())
             return self.protocol.encode(decoded, outcome, ids)

@@ -1,5 +1,5 @@
 """The OpenAPI document: what a person reads, and what tools check answers against. The rows in it
-are those of the model that is served.
+are those of the model that is served: see row_schema.py.
 """
 
 import json
@@ -9,9 +9,7 @@ from typing import Any
 
 from rollout_inference.api.protocols.feedback import LONGEST_ID
 from rollout_inference.api.protocols.mlflow import FORMATS
-from rollout_model.signature import LARGEST, Signature
-
-Schema = dict[str, Any]
+from rollout_inference.api.row_schema import Schema
 
 TITLE = "Model server"
 OVERVIEW = """Serves one version of one model. `/predict/` is its own protocol; clients of MLflow
@@ -21,8 +19,6 @@ gave it, in the headers `X-Model-Version` and `X-Model-Revision`.
 Send the right answer to `/feedback/` as soon as you know it: what is promoted and what is rolled
 back is decided by it."""
 
-_NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
-_WHOLE: Schema = {"type": "integer", "minimum": -(2**53), "maximum": 2**53}
 _VALUE: Schema = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean")]}
 _LABEL_VALUE: Schema = {
     "anyOf": [*_VALUE["anyOf"], {"type": "array", "items": _VALUE, "minItems": 1}]
@@ -134,7 +130,7 @@ _TENSOR: Schema = {
 DESCRIPTIONS: Mapping[str, Text] = {
     "predict": Text(
         "Predict rows",
-        "Rows are lists of numbers in the order of the model's columns, or objects by column name.",
+        "Rows are lists of values in the order of the model's columns, or objects by column name.",
         {"type": "object", "required": ["instances"], "properties": {"instances": _ROWS}},
         {
             "type": "object",
@@ -222,58 +218,6 @@ DESCRIPTIONS: Mapping[str, Text] = {
         (400, 404, 408, 413, 415, 500, 503),
     ),
 }
-
-
-def _value(signature: Signature, column: int) -> Schema:
-    """A value of the column; null where it may be missing."""
-    kind = _WHOLE if column in signature.whole else _NUMBER
-    open_ = column in signature.optional and column not in signature.closed
-    return {**kind, "type": [kind["type"], "null"]} if open_ else kind
-
-
-def for_model(
-    document: Schema, signature: Signature | None, example: list[float], most: int
-) -> Schema:
-    """The document with the served model's own rows, of which a request may have `most`; any rows
-    while none is served.
-    """
-    number = [_value(signature, n) for n in range(signature.width)] if signature is not None else []
-    flat: Schema = {"type": "array", "items": _NUMBER}
-    rows: Schema = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
-    columns: Schema = {"type": "array", "items": {"type": "string"}}
-    if signature is not None:
-        mixed = any(one != number[0] for one in number)
-        same = _NUMBER if mixed else number[0]
-        flat = {
-            "type": "array",
-            "items": same,
-            "minItems": signature.width,
-            "maxItems": signature.width,
-            "example": example,
-        }
-        kinds = [] if mixed else [flat]
-        if signature.named:
-            properties = dict(zip(signature.names, number, strict=True))
-            named = {
-                "type": "object",
-                "required": list(signature.demanded),
-                "properties": properties,
-                "additionalProperties": False,
-            }
-            kinds.append({**named, "example": dict(zip(signature.names, example, strict=True))})
-            columns = {"const": list(signature.names)}
-        rows = {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": most,
-            "items": {"anyOf": kinds or [flat]},
-            "example": [example],
-        }
-    split: Schema = {"type": "object", "required": ["data"], "properties": {"columns": columns}}
-    split["properties"]["data"] = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= {"Rows": rows, "Split": split}
-    return document
 
 
 def curl(method: str, path: str, body: Any = None) -> str:

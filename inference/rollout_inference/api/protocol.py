@@ -13,7 +13,7 @@ from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.state import State
 from rollout_model.errors import Refused
 from rollout_model.outcome import Outcome
-from rollout_model.signature import Rows
+from rollout_model.signature import AnyRows
 
 Scope = MutableMapping[str, Any]
 Headers = list[tuple[bytes, bytes]]
@@ -56,7 +56,7 @@ class Decoded:
     """What a request asks of the model."""
 
     request: Request
-    rows: Rows
+    rows: AnyRows
     wanted: Any = None
     """What else was read and decides how the response looks, in the protocol's own form."""
 

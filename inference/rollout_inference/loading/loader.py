@@ -9,11 +9,11 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
-import numpy as np
 
 from rollout_inference.loading import memory
 from rollout_inference.settings import Settings
@@ -24,6 +24,8 @@ from rollout_model.load_policy import LoadPolicy
 from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
+from rollout_model.table import Table
+from rollout_model.table_form import TableForm, form_of, unasked
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +38,8 @@ class LoadedModel:
     signature: Signature
     plan: Plan
     digest: str
-    example: list[float]
-    """One row that it takes."""
+    example: list[Any]
+    """One row that it takes, as JSON has it."""
     accuracy: float | None = None
     absolute_error: float | None = None
     samples: int | None = None
@@ -106,12 +108,9 @@ async def _conversion(
     if not why:
         try:
             plan, onnx = await asyncio.to_thread(onnx_bundle.read, artifact)
-            if onnx is None or not artifact.signature.optional:
+            if onnx is None or not artifact.signature.unconverted:
                 return plan, onnx
-            log.info(
-                "the model is not served as converted: columns may be missing, and converters lose"
-                " which way such rows go"
-            )
+            log.info("the conversion is not served: %s", artifact.signature.unconverted)
         except onnx_bundle.NoBundle as failure:
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
@@ -224,13 +223,8 @@ def _assembled(
     if onnx is not None:
         runtime: Runtime = onnx
     else:
-        # Scikit-learn is imported where it serves, and only there.
-        from rollout_model import estimator  # noqa: PLC0415
-
-        runtime = SklearnRuntime(
-            estimator.load(artifact, policy), artifact.signature, method=artifact.method
-        )
-    example = (artifact.example or [[0.0] * artifact.signature.width])[0]
+        runtime = _sklearn(artifact, policy)
+    example = (artifact.example or [artifact.signature.blank])[0]
     signature = _closed(artifact.signature, runtime, example)
     figures = {
         "accuracy": artifact.accuracy,
@@ -242,23 +236,39 @@ def _assembled(
     return model
 
 
-def _closed(signature: Signature, runtime: Runtime, example: list[float]) -> Signature:
-    """The signature, with those optional columns as closed where the model refuses a missing value
-    in the example row.
+def _sklearn(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
+    # Scikit-learn is imported where it serves, and only there.
+    from rollout_model import estimator  # noqa: PLC0415
+
+    model = estimator.load(artifact, policy)
+    form, known = TableForm(), artifact.known_rows
+    if isinstance(known, Table):
+        try:
+            form = form_of(model, artifact.signature, artifact.method, known)
+        except ValueError as failure:  # a made-up row may be refused: see warm_up
+            log.warning("the form of its rows is a guess: %s", first_line(failure))
+            form = unasked(model, artifact.signature)
+    return SklearnRuntime(model, artifact.signature, method=artifact.method, form=form)
+
+
+def _closed(signature: Signature, runtime: Runtime, example: list[Any]) -> Signature:
+    """The signature, with those columns as closed where the model refuses a missing value in the
+    example row, alone or beside a whole one.
     """
 
     def refuses(column: int) -> bool:
-        row = np.array([example])
-        row[0, column] = np.nan
+        row = list(example)
+        row[column] = None
         try:
-            runtime.run(row)
+            runtime.run(signature.known([row]))
+            runtime.run(signature.known([example, row]))
         # whatever a model's own step says: closed, clients get a sentence, and otherwise a failure
         except Exception as failure:
             log.info("%s cannot be missing: %s", signature.names[column], first_line(failure))
             return True
         return False
 
-    return replace(signature, closed=tuple(filter(refuses, signature.optional)))
+    return signature.closing(tuple(filter(refuses, signature.doubtful)))
 
 
 def warm_up(model: LoadedModel) -> None:
@@ -270,7 +280,7 @@ def warm_up(model: LoadedModel) -> None:
     """
     try:
         for _ in range(3):
-            model.runtime.run(np.array([model.example]))
+            model.runtime.run(model.signature.known([model.example]))
     except ValueError as failure:
         log.warning(
             "the model was not warmed up, it refuses %s: %s", model.example, first_line(failure)

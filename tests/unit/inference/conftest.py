@@ -82,20 +82,30 @@ def save(tmp_path: Path) -> Save:
         predict_fn: str = "predict",
         **changes: Any,
     ) -> tuple[Path, Settings]:
-        folder = tmp_path / "model"
-        mlflow.sklearn.save_model(
-            estimator,
-            str(folder),
-            serialization_format="skops",
-            skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(estimator)),
-            signature=infer_signature(rows, estimator.predict(rows)),
-            input_example=rows.head(2) if isinstance(rows, pd.DataFrame) else rows[:2],
-            pip_requirements=["scikit-learn"],
-            pyfunc_predict_fn=predict_fn,
-        )
-        (folder / "metrics.json").write_text(json.dumps(metrics or {}))
-        return folder, Settings(
-            model_path=folder, model_revision="abc123", feedback_key=KEY, **changes
-        )
+        return written(tmp_path / "model", estimator, rows, metrics, predict_fn, **changes)
 
     return saved
+
+
+def written(
+    folder: Path,
+    estimator: Any,
+    rows: Any,
+    metrics: dict[str, float] | None = None,
+    predict_fn: str = "predict",
+    **changes: Any,
+) -> tuple[Path, Settings]:
+    """The folder, as MLflow writes the estimator, and settings that serve it."""
+    shown = rows.to_frame() if isinstance(rows, pd.Series) else rows
+    mlflow.sklearn.save_model(
+        estimator,
+        str(folder),
+        serialization_format="skops",
+        skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(estimator)),
+        signature=infer_signature(rows, estimator.predict(rows)),
+        input_example=shown.head(2) if isinstance(shown, pd.DataFrame) else shown[:2],
+        pip_requirements=["scikit-learn"],
+        pyfunc_predict_fn=predict_fn,
+    )
+    (folder / "metrics.json").write_text(json.dumps(metrics or {}))
+    return folder, Settings(model_path=folder, model_revision="abc123", feedback_key=KEY, **changes)

@@ -122,6 +122,8 @@ BAD_INVOCATIONS = {
         '"columns" and "data"',
     ),
     "null": (b'{"instances": [[null, 1, 1, 1]]}', "application/json", 400, "must be a number"),
+    "NaN": (b'{"instances": [[NaN, 1, 1, 1]]}', "application/json", 400, "NaN and infinite"),
+    "NaN in what is no JSON": (b'{"instances": [NaN', "application/json", 400, "no JSON"),
     "nothing": (b"", "text/csv", 400, "header line"),
     "a cell that is no number": (CSV.replace("5.1", "x").encode(), "text/csv", 400, "no number"),
     "NaN in CSV": (CSV.replace("5.1", "nan").encode(), "text/csv", 400, "NaN"),

@@ -17,14 +17,20 @@ import yaml
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_iris
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     StackingClassifier,
 )
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - gives IterativeImputer
+from sklearn.feature_extraction.text import (
+    CountVectorizer,
+    HashingVectorizer,
+    TfidfVectorizer,
+)
 from sklearn.feature_selection import SelectKBest, mutual_info_classif
 from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
@@ -43,8 +49,10 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
     OneHotEncoder,
+    OrdinalEncoder,
     SplineTransformer,
     StandardScaler,
+    TargetEncoder,
 )
 from sklearn.tree import DecisionTreeClassifier
 
@@ -56,6 +64,7 @@ from rollout_model.errors import LoadFailed
 from rollout_model.trusted_types import TRUSTED_TYPES
 from tests.support.malicious import replace_flavor
 from tests.unit.inference.conftest import Save
+from tests.unit.inference.mixed import birds, pipeline, species
 
 ROWS, SPECIES = load_iris(return_X_y=True)
 LINEAR = LogisticRegression(max_iter=1_000)
@@ -109,6 +118,73 @@ def test_what_only_holds_data_is_read(save: Save, name: str) -> None:
         estimator.load(verify(folder, settings.load_policy), settings.load_policy).predict(ROWS),
         model.predict(ROWS),
     )
+
+
+TABLE = birds()
+TEXTS: dict[str, BaseEstimator] = {
+    "all steps of a table": pipeline(),
+    "columns by their type": make_pipeline(
+        make_column_transformer(
+            (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
+            (SimpleImputer(), make_column_selector(dtype_include=np.number)),
+        ),
+        LINEAR,
+    ),
+    "columns by a pattern": make_pipeline(
+        make_column_transformer(
+            (OneHotEncoder(min_frequency=3), make_column_selector("isl.*|note")),
+        ),
+        LINEAR,
+    ),
+    "words without stop words, in two dimensions": make_pipeline(
+        make_column_transformer(
+            (TfidfVectorizer(stop_words="english", ngram_range=(1, 2)), "note"),
+        ),
+        TruncatedSVD(2),
+        LINEAR,
+    ),
+    "counted characters": make_pipeline(
+        make_column_transformer((CountVectorizer(analyzer="char_wb"), "note")), LINEAR
+    ),
+    "hashed words": make_pipeline(
+        make_column_transformer((HashingVectorizer(n_features=64), "note")), LINEAR
+    ),
+    "the target's mean for a word": make_pipeline(
+        make_column_transformer((TargetEncoder(), ["island", "note"])), LINEAR
+    ),
+    "words in their order, for boosting": make_pipeline(
+        make_column_transformer(
+            (
+                OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+                ["island", "note"],
+            ),
+            ("passthrough", ["mass", "rings"]),
+        ),
+        HistGradientBoostingClassifier(max_iter=3, categorical_features=[0, 1]),
+    ),
+    "gaps as a word, with a mark": make_pipeline(
+        make_column_transformer(
+            (
+                make_pipeline(
+                    SimpleImputer(strategy="constant", fill_value="none", add_indicator=True),
+                    OneHotEncoder(handle_unknown="ignore"),
+                ),
+                ["island"],
+            )
+        ),
+        LINEAR,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_prepares_text_only_holds_data_and_is_read(save: Save, name: str) -> None:
+    model = TEXTS[name].fit(TABLE, species(TABLE))
+    loaded = load_folder(*save(model, TABLE))
+    cells = TABLE.assign(seen=TABLE["seen"].astype(str)).astype(object)
+    rows = cells.where(cells.notna(), None).to_numpy().tolist()
+    asked = loaded.signature.rows(rows, len(rows))
+    assert loaded.runtime.run(asked).labels == model.predict(TABLE).tolist()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Rows of mixed columns: what each kind takes, what it becomes, and what is said of the rest."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -100,3 +101,32 @@ def test_a_cell_of_csv_is_read_by_its_column(kind: Kind, cell: str, value: Any) 
 def test_a_cell_that_is_none_of_its_column_is_refused(kind: Kind) -> None:
     with pytest.raises(BadInput, match="'x' must be"):
         from_text(Column("x", kind), "maybe")
+
+
+GAPS = {"as pandas reads it": math.nan, "as Python has it": None}
+
+
+@pytest.mark.parametrize("gap", GAPS.values(), ids=GAPS.keys())
+@pytest.mark.parametrize(
+    ("kind", "cell"),
+    [pytest.param(Kind.STRING, "a", id="text"), pytest.param(Kind.BOOLEAN, True, id="truth")],
+)
+def test_a_gap_is_given_as_the_model_knows_it(kind: Kind, cell: object, gap: float | None) -> None:
+    made = Table.of([Column("x", kind)], [[cell], [None]]).frame(gap)["x"].tolist()
+    assert made[0] == cell
+    assert made[1] is None if gap is None else math.isnan(made[1])
+
+
+def test_truth_values_that_may_be_missing_stay_what_they_were_in_training() -> None:
+    """pandas has objects in a column with gaps, and SimpleImputer takes objects only."""
+    gappy, whole = Column("x", Kind.BOOLEAN, optional=True), Column("x", Kind.BOOLEAN)
+    assert [Table.of([one], [[True]]).frame()["x"].dtype.kind for one in (gappy, whole)] == [
+        "O",
+        "b",
+    ]
+
+
+@pytest.mark.parametrize("cell", ["0001-01-01", "1677-12-31", "2262-01-01T00:00:00"])
+def test_a_date_that_would_become_another_one_is_refused(cell: str) -> None:
+    with pytest.raises(BadInput, match="send dates from 1678 to 2261"):
+        Table.of([Column("x", Kind.DATETIME)], [[cell]])

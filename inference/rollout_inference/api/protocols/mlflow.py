@@ -4,7 +4,8 @@ mlflow.pyfunc.scoring_server 3.17.
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,10 +17,11 @@ from rollout_inference.api.protocol import (
     Request,
     Response,
     parse_json,
+    without_bom,
 )
 from rollout_model.errors import BadInput, Refused
 from rollout_model.outcome import Outcome
-from rollout_model.signature import Rows
+from rollout_model.signature import AnyRows, Rows
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _CODES = {503: "TEMPORARILY_UNAVAILABLE", 500: "INTERNAL_ERROR"}
@@ -60,8 +62,8 @@ class Mlflow(Protocol):
                 TEXT,
             )
         if kind == b"application/json":
-            rows = self._quick(request)
-            rows = self._rows(request) if rows is None else rows
+            quick = self._quick(request)
+            rows = self._rows(request) if quick is None else quick
         elif kind == b"text/csv":
             rows = self._csv(request)
         else:
@@ -103,9 +105,9 @@ class Mlflow(Protocol):
             return None
         return signature.matrix(split.data, most)
 
-    def _rows(self, request: Request) -> Rows:
+    def _rows(self, request: Request) -> AnyRows:
         signature, most = request.model.signature, request.state.settings.max_rows
-        asked = parse_json(request.body)
+        asked = _parsed(request.body)
         given = [name for name in FORMATS if isinstance(asked, dict) and name in asked]
         if len(given) != 1:
             got = (
@@ -126,7 +128,7 @@ class Mlflow(Protocol):
             case _:
                 return signature.rows(self._known(request, value), most, given[0])
 
-    def _split(self, request: Request, value: Any) -> Rows:
+    def _split(self, request: Request, value: Any) -> AnyRows:
         signature, most = request.model.signature, request.state.settings.max_rows
         if not isinstance(value, dict) or not isinstance(value.get("data"), list):
             raise BadInput('dataframe_split must be an object with "columns" and "data"')
@@ -158,8 +160,8 @@ class Mlflow(Protocol):
             for row in rows
         ]
 
-    def _csv(self, request: Request) -> Rows:
-        """A header line, and a line of numbers for each row."""
+    def _csv(self, request: Request) -> AnyRows:
+        """A header line, and a line for each row."""
         signature, most = request.model.signature, request.state.settings.max_rows
         try:
             lines = list(
@@ -171,15 +173,31 @@ class Mlflow(Protocol):
         if not lines:
             raise BadInput("send a header line with the columns' names, and at least one row")
         if not signature.named:
-            return signature.rows([self._numbers(line) for line in lines[1:]], most, "the CSV")
+            unnamed = [
+                [signature.read(number, n, cell) for n, cell in enumerate(line)]
+                for number, line in enumerate(lines[1:])
+            ]
+            return signature.rows(unnamed, most, "the CSV")
         # Columns are chosen before cells are read: what the model does not take may hold anything.
         chosen = self._known(request, self._records(lines[0], lines[1:]))
-        data = [dict(zip(row, self._numbers(row.values()), strict=True)) for row in chosen]
+        data = [
+            {name: signature.read(number, name, cell) for name, cell in row.items()}
+            for number, row in enumerate(chosen)
+        ]
         return signature.rows(data, most, "the CSV")
 
-    def _numbers(self, cells: Iterable[str]) -> list[float | None]:
-        """An empty cell is a missing value, as for MLflow."""
+
+def _parsed(body: bytes) -> Any:
+    """The body's JSON; with NaN for a missing value, which JSON has not, and MLflow's own client
+    sends of text. Raises Refused.
+    """
+    try:
+        return parse_json(body)
+    except Refused:
+        if b"NaN" not in body:
+            raise
         try:
-            return [float(cell) if cell else None for cell in cells]
-        except ValueError as failure:
-            raise BadInput(f"a cell is no number: {failure}") from failure
+            return json.loads(without_bom(body))
+        except (ValueError, RecursionError):
+            pass  # the sentence is that of the first reading
+        raise

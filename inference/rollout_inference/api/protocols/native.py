@@ -5,7 +5,7 @@ import msgspec
 from rollout_inference.api.protocol import Decoded, Protocol, Request, Response, parse_json
 from rollout_model.errors import BadInput
 from rollout_model.outcome import Outcome
-from rollout_model.signature import Rows
+from rollout_model.signature import AnyRows
 
 
 class _Instances(msgspec.Struct):
@@ -36,7 +36,7 @@ class Native(Protocol):
         }
         return Response(msgspec.json.encode(said), rows=len(ids))
 
-    def _rows(self, request: Request) -> Rows:
+    def _rows(self, request: Request) -> AnyRows:
         """The rows of a body; raises Refused. What is right is read in one go, what is not a second
         time, to say what is wrong.
         """

@@ -13,31 +13,16 @@ import msgspec
 import numpy as np
 
 from rollout_inference.api.protocol import Decoded, Protocol, Request, Response, without_bom
+from rollout_inference.api.protocols.tensors import Tensor, inputs, matrix, table
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 from rollout_model.errors import Refused
 from rollout_model.outcome import Outcome
-from rollout_model.signature import Rows, Signature
+from rollout_model.signature import AnyRows
+from rollout_model.table_signature import TableSignature
 
-NUMBERS = {
-    **{
-        f"{sign}INT{bits}": np.dtype(f"{'u' if sign else 'i'}{bits // 8}")
-        for sign in ("", "U")
-        for bits in (8, 16, 32, 64)
-    },
-    **{f"FP{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
-}
-"""Datatypes that a model of numbers takes."""
-INPUT, LABEL, CHANCE, IDENTITY = "input", "predict", "predict_proba", "prediction_id"
+LABEL, CHANCE, IDENTITY = "predict", "predict_proba", "prediction_id"
 LENGTH_HEADER = b"inference-header-content-length"
-
-
-class _Tensor(msgspec.Struct):
-    name: str
-    shape: list[int]
-    datatype: str
-    data: Any = None
-    parameters: dict[str, Any] | None = None
 
 
 class _Output(msgspec.Struct):
@@ -48,7 +33,7 @@ class _Output(msgspec.Struct):
 class _Infer(msgspec.Struct):
     """The JSON of a request."""
 
-    inputs: list[_Tensor]
+    inputs: list[Tensor]
     id: str | None = None
     outputs: list[_Output] | None = None
     parameters: dict[str, Any] | None = None
@@ -128,82 +113,17 @@ class OpenInference(Protocol):
             raise Refused("Inference-Header-Content-Length is no length within the body")
         return without_bom(request.body[: int(said)]), request.body[int(said) :]
 
-    def _rows(self, request: Request, asked: _Infer, tail: bytes) -> Rows:
-        """One tensor of shape [rows, width] by any name, or one for each column, of shape [rows] or
-        [rows, 1].
-        """
+    def _rows(self, request: Request, asked: _Infer, tail: bytes) -> AnyRows:
+        """As tensors.py reads them."""
         signature, most = request.model.signature, request.state.settings.max_rows
-        arrays, rest = {}, tail
-        for one in asked.inputs:
-            array, rest = _array(one, rest)
-            arrays[one.name] = array
+        rows, rest = (
+            table(signature, asked.inputs, tail, most)
+            if isinstance(signature, TableSignature)
+            else matrix(signature, asked.inputs, tail, most)
+        )
         if rest:
             raise Refused(f"{len(rest)} bytes are left after the binary tensors")
-        if (
-            len(arrays) == 1
-            and (only := next(iter(arrays.values()))).ndim == 2
-            and only.shape[1] == signature.width
-        ):
-            rows = only
-        else:
-            rows = _together(arrays, signature)
-        if not 0 < len(rows) <= most:
-            raise Refused(f"{len(rows)} rows: send from 1 to {most} in one request")
-        return signature.checked(rows.astype(np.float64))
-
-
-def _array(tensor: _Tensor, rest: bytes) -> tuple[Any, bytes]:
-    """The tensor's numbers in its shape, and what is left of the binary part. Raises Refused."""
-    kind = NUMBERS.get(tensor.datatype)
-    if kind is None:
-        raise Refused(
-            f"{tensor.name!r} is of datatype {tensor.datatype}: send one of {', '.join(NUMBERS)}"
-        )
-    if not 1 <= len(tensor.shape) <= 2 or any(not 0 <= one < 2**31 for one in tensor.shape):
-        raise Refused(f"{tensor.name!r} has shape {tensor.shape}: send [rows, columns]")
-    count = tensor.shape[0] * (tensor.shape[1] if len(tensor.shape) == 2 else 1)
-    size = (tensor.parameters or {}).get("binary_data_size")
-    if size is not None:
-        if size != count * kind.itemsize or size > len(rest):
-            raise Refused(
-                f"{tensor.name!r} of shape {tensor.shape} and {tensor.datatype} has"
-                f" {count * kind.itemsize} bytes, not {size}"
-            )
-        return (
-            np.frombuffer(rest[:size], dtype=kind.newbyteorder("<")).reshape(tensor.shape),
-            rest[size:],
-        )
-    values = tensor.data
-    if isinstance(values, list) and values and isinstance(values[0], list):
-        values = [value for row in values for value in (row if isinstance(row, list) else [row])]
-    if not isinstance(values, list) or len(values) != count:
-        got = len(values) if isinstance(values, list) else type(values).__name__
-        raise Refused(f"{tensor.name!r} has {got} values: its shape {tensor.shape} says {count}")
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
-        raise Refused(f"{tensor.name!r} must hold numbers only")
-    if kind.kind != "f" and any(value != int(value) for value in values):
-        raise Refused(
-            f"{tensor.name!r} is of datatype {tensor.datatype} and must hold whole numbers only"
-        )
-    try:
-        return np.array(values, dtype=np.float64).reshape(tensor.shape), rest
-    except OverflowError as failure:
-        raise Refused(f"{tensor.name!r} has an integer that is too large") from failure
-
-
-def _together(arrays: dict[str, Any], signature: Signature) -> Any:
-    """A matrix from one tensor for each column."""
-    if set(arrays) != set(signature.names):
-        raise Refused(
-            f"send one tensor of shape [rows, {signature.width}], or one for each of"
-            f" {', '.join(signature.names)}"
-        )
-    columns = [arrays[name].reshape(len(arrays[name]), -1) for name in signature.names]
-    if any(one.shape != (len(columns[0]), 1) for one in columns):
-        raise Refused(
-            "tensors of columns must all be of shape [rows] or [rows, 1], with as many rows"
-        )
-    return np.hstack([one.astype(np.float64) for one in columns])
+        return rows
 
 
 def _send(sent: _Sent, name: str, datatype: str, values: Any, binary: bool) -> None:
@@ -259,21 +179,13 @@ def metadata(settings: Settings, model: LoadedModel) -> dict[str, Any]:
     """What the model takes and gives."""
     signature = model.signature
     width = {LABEL: [-1], IDENTITY: [-1], CHANCE: [-1, len(model.plan.classes)]}
-    columns = {"columns": ",".join(signature.names)} if signature.named else {}
     return {
         "name": settings.name,
         "versions": [settings.version],
         "platform": (
             f"sklearn_{model.runtime.name}" if model.runtime.name != "sklearn" else "sklearn"
         ),
-        "inputs": [
-            {
-                "name": INPUT,
-                "datatype": "FP64",
-                "shape": [-1, signature.width],
-                "parameters": columns,
-            }
-        ],
+        "inputs": inputs(signature),
         "outputs": [
             {"name": name, "datatype": kind, "shape": width[name]}
             for name, kind in outputs(model).items()
