@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.analysis import Gate
-from rollout_operator.domain.api.status import Measurement
+from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.gates import promql
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.reported_gate import measure
