@@ -12,8 +12,9 @@ Schema = dict[str, Any]
 _NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
 _WHOLE: Schema = {"type": "integer", "minimum": -(2**53), "maximum": 2**53}
 _DATE: Schema = {
+    # Not the format date-time: that is RFC 3339, whose times have a zone.
     "type": "string",
-    "format": "date-time",
+    "pattern": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.]\d{1,6})?)?)?$",
     "description": "A date, or a date and a time, without a time zone.",
 }
 _KINDS: Mapping[Kind, Schema] = {
