@@ -7,22 +7,13 @@ from rollout_operator.desired.inspection_pod import INSPECTED
 from rollout_operator.domain.api.names import DIGEST_TAG
 from tests.support.api_client import ApiClient, merged, wait_for
 from tests.support.fake_kubelet import KubeletThread
+from tests.support.inspection import pod_of
 from tests.support.kinds import Object, path_of
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout
 from tests.support.scripted_world import ScriptedWorld
 
 DIGEST = "sha256:" + "b" * 64
-
-
-def pod_of(api: ApiClient, rollout: Rollout) -> Object | None:
-    found = [
-        pod
-        for pod in api.items("Pod", rollout.ns)
-        if pod["metadata"]["name"] == f"{rollout.name}-inspect"
-        and "deletionTimestamp" not in pod["metadata"]
-    ]
-    return found[0] if found else None
 
 
 def ended(api: ApiClient, pod: Object, **answer: Any) -> None:

@@ -12,11 +12,11 @@ import pytest
 
 from rollout_operator.domain.api.names import TAKE_PROFILE
 from rollout_operator.domain.profiles import profiles, settings_hash
-from tests.api.test_inspection import pod_of
-from tests.api.test_mutating_admission import CHANGES, add, webhook
 from tests.support.api_client import ApiClient, merged, wait_for
 from tests.support.fake_kubelet import KubeletThread
+from tests.support.inspection import pod_of
 from tests.support.kinds import path_of
+from tests.support.mutating_webhook import CHANGES, add, webhook
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout
 from tests.support.scripted_world import ScriptedWorld, served

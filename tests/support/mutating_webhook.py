@@ -1,0 +1,133 @@
+"""A real webhook that changes Deployments on their way in, and what it may change of them."""
+
+import base64
+import contextlib
+import itertools
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.support.api_client import ApiClient, wait_for
+from tests.support.certificate import self_signed
+from tests.support.kinds import path_of
+
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+POD = "/spec/template/spec"
+Patch = list[dict[str, Any]]
+
+
+def add(path: str, value: Any) -> Patch:
+    return [{"op": "add", "path": f"{POD}/{path}", "value": value}]
+
+
+CHANGES: dict[str, Callable[[int], Patch]] = {
+    "a variable": lambda n: add("containers/0/env/-", {"name": f"ADDED_{n}", "value": "1"}),
+    "a variable before ours": lambda n: add(
+        "containers/0/env/0", {"name": f"ADDED_{n}", "value": "1"}
+    ),
+    "a sidecar": lambda n: add("containers/-", {"name": f"proxy-{n}", "image": "proxy"}),
+    "a volume": lambda n: add("volumes/-", {"name": f"certificates-{n}", "emptyDir": {}}),
+    "the image of a mirror": lambda n: [
+        {"op": "replace", "path": f"{POD}/containers/0/image", "value": f"mirror/inference:{n}"}
+    ],
+    "tolerations": lambda n: add("tolerations", [{"key": f"k{n}", "operator": "Exists"}]),
+}
+
+
+@contextlib.contextmanager
+def webhook(
+    api: ApiClient,
+    ns: str,
+    directory: Path,
+    change: Callable[[int], Patch],
+    more: Mapping[str, Any] | None = None,
+) -> Iterator[None]:
+    """Changes each Deployment of the namespace that is written, with a number that grows.
+
+    more: parts of a pod that the change counts on.
+    """
+    key, certificate = self_signed(directory, "IP:127.0.0.1")
+    numbers = itertools.count(1)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            patch = base64.b64encode(json.dumps(change(next(numbers))).encode()).decode()
+            said = {
+                "uid": asked["request"]["uid"],
+                "allowed": True,
+                "patchType": "JSONPatch",
+                "patch": patch,
+            }
+            raw = json.dumps({**asked, "request": None, "response": said}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    config = {
+        "metadata": {"name": ns},
+        "webhooks": [
+            {
+                "name": "changes.example.com",
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "clientConfig": {
+                    "url": f"https://127.0.0.1:{server.server_port}/",
+                    "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
+                },
+                "rules": [
+                    {
+                        "apiGroups": ["apps"],
+                        "apiVersions": ["v1"],
+                        "operations": ["CREATE", "UPDATE"],
+                        "resources": ["deployments"],
+                    }
+                ],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ns}},
+                "timeoutSeconds": 10,
+            }
+        ],
+    }
+    api.http.post(WEBHOOKS, json=config).raise_for_status()
+    probe: dict[str, Any] = {
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}},
+    }
+    pod = {
+        "containers": [{"name": "a", "image": "a", "env": [{"name": "A", "value": "1"}]}],
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        **(more or {}),
+    }
+    body = {
+        "metadata": {"name": "probe"},
+        "spec": {**probe, "template": {**probe["template"], "spec": pod}},
+    }
+    sent = api.http.post(path_of("Deployment", ns), json=body, params={"dryRun": "All"}).json()[
+        "spec"
+    ]["template"]["spec"]
+
+    def changed() -> bool:
+        reply = api.http.post(path_of("Deployment", ns), json=body, params={"dryRun": "All"})
+        return reply.status_code == 201 and bool(reply.json()["spec"]["template"]["spec"] != sent)
+
+    try:
+        wait_for(changed, "the webhook to be called")
+        yield
+    finally:
+        api.http.delete(f"{WEBHOOKS}/{ns}").raise_for_status()
+        server.shutdown()
+        server.server_close()
