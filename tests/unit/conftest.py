@@ -12,6 +12,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, value in getattr(report, "user_properties", ())
         if name == "summary"
     ]
+    bugs = [
+        value
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "planted bug found" and report.when == "call"
+    ]
+    if bugs:
+        deep = bugs.count("deep")
+        told.append(
+            f"planted bugs\n{len(bugs)} found, {deep} of them by walks alone, after more than 10"
+            " events"
+        )
     for summary in dict.fromkeys(told):
         title, *lines = summary.splitlines()
         terminalreporter.section(title)

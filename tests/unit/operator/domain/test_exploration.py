@@ -118,17 +118,20 @@ def test_every_path_comes_to_rest(metric: str, ready: bool) -> None:
 
 
 @pytest.mark.parametrize("planted", NEAR_BUGS)
-def test_a_planted_bug_is_caught(planted: Callable[[Observed], Plan]) -> None:
+def test_a_planted_bug_is_caught(
+    planted: Callable[[Observed], Plan], record_property: Callable[[str, object], None]
+) -> None:
     explorer = Explorer(planted, traced=False)
     breadth(explorer, NEAR_ENOUGH, breaks=1)
     if not explorer.found.violations:
         walks(explorer, seed=1, breaks=1)
     assert explorer.found.violations
+    record_property("planted bug found", "near")
 
 
 @pytest.mark.parametrize("planted", DEEP)
 def test_a_bug_that_is_planted_deep_is_caught_by_walks_alone(
-    planted: Callable[[Observed], Plan],
+    planted: Callable[[Observed], Plan], record_property: Callable[[str, object], None]
 ) -> None:
     near, far = Explorer(planted, traced=False), Explorer(planted, traced=False)
     breadth(near, NEAR_ENOUGH)
@@ -136,3 +139,4 @@ def test_a_bug_that_is_planted_deep_is_caught_by_walks_alone(
     walks(far, seed=1, breaks=1)
     assert far.found.violations
     assert far.found.depth > 10
+    record_property("planted bug found", "deep")
