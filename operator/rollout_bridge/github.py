@@ -21,16 +21,17 @@ TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 
 @dataclass(frozen=True)
 class GitHub:
-    """The API at `url`, with a token that may write contents of the repositories."""
+    """GitHub's REST API, as far as dispatches need it."""
 
     url: str
+    """Base URL of the REST API, without a trailing slash."""
     token: str
+    """Bearer token; it must be allowed to write the repositories' contents."""
     session: aiohttp.ClientSession
+    """Closed by whoever made it."""
 
     async def request(self, target: DispatchTarget, event: AliasSet, delivery: str) -> Result:
-        """Send the dispatch. Never raises for what GitHub or the network does, and never says the
-        token.
-        """
+        """Send the dispatch. Never raises for what GitHub does, and never says the token."""
         headers = {
             "Authorization": f"Bearer {self.token}",
             "Accept": "application/vnd.github+json",

@@ -45,10 +45,12 @@ WORST = (Outcome.UNAVAILABLE, Outcome.REFUSED, Outcome.APPLIED, Outcome.DISPATCH
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one target; `message` is a sentence, without any secret."""
+    """What became of one target, or of a whole webhook."""
 
     outcome: Outcome
+    """Decides the HTTP status, by STATUS."""
     message: str
+    """One or more sentences for the log and the answer, without any secret."""
 
 
 def whole(results: list[Result]) -> Result:

@@ -15,28 +15,29 @@ class Replayed(Exception):
 
 
 class Busy(Exception):
-    """This delivery is being carried out right now, or too many are remembered; it may be sent
-    again.
-    """
+    """It is being carried out right now, or too many are remembered; it may be sent again."""
 
 
 @dataclass
 class _Delivery:
     until: float
+    """When it is forgotten, in seconds of the clock of Replays."""
     under_way: bool = True
+    """Whether it is being carried out right now."""
     over: bool = False
+    """Whether it is done with: sent again, it is a replay."""
     done: set[str] = field(default_factory=set)
+    """Targets, as text, that a retry leaves out: all that were not unavailable."""
 
 
 @dataclass
 class Replays:
-    """Remembers each delivery as long as its timestamp would be taken. Only what was signed gets
-    in.
-    """
+    """Remembers each signed delivery as long as its timestamp would be taken."""
 
     keep: float
     """Seconds for which a delivery is remembered."""
     clock: Callable[[], float] = time.monotonic
+    """Monotonic time in seconds."""
     _known: dict[str, _Delivery] = field(default_factory=dict)
 
     def begin(self, delivery: str) -> set[str]:

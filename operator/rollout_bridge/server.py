@@ -46,14 +46,20 @@ for _outcome in Outcome:
 
 @dataclass
 class Bridge:
-    """Answers webhooks. `rollouts` and `github` are there if a mapping needs them."""
+    """Answers webhooks."""
 
     settings: Settings
+    """Secrets, limits and the Retry-After of an answer."""
     mappings: Mappings
+    """Which alias of which model leads to which targets."""
     replays: Replays
+    """Which deliveries were carried out already."""
     rollouts: Rollouts | None
+    """Writes ModelRollouts; None where no mapping needs it."""
     github: GitHub | None
+    """Sends dispatches; None where no mapping needs it."""
     under_way: int = 0
+    """Webhooks being answered; beyond MOST_AT_ONCE the answer is 503."""
 
     async def webhook(self, request: web.Request) -> web.Response:
         """Answer one webhook; the answer's status tells MLflow whether to send it again."""

@@ -10,9 +10,7 @@ SHORTEST_SECRET = 16
 
 
 class SettingsError(ValueError):
-    """A setting is missing or wrong; the message says which and what to write, and never the
-    secret.
-    """
+    """A setting is missing or wrong; the message says what to write, and never a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +18,13 @@ class Settings:
     """Frozen; handed down as an argument."""
 
     mappings_file: Path
+    """MAPPINGS_FILE: YAML that is read once, at start."""
     secrets: tuple[str, ...] = field(repr=False)
     """The webhook's secret, and the one before it while MLflow is being told the new one."""
     github_token: str = field(default="", repr=False)
+    """GITHUB_TOKEN; "" for none, and then no mapping may dispatch."""
     github_url: str = "https://api.github.com"
+    """Base URL of GitHub's REST API, without a trailing slash."""
     port: int = 8080
     """Where webhooks are answered."""
     metrics_port: int = 8081
@@ -35,12 +36,11 @@ class Settings:
     retry_after: int = 30
     """Seconds after which MLflow is to send a webhook again that could not be carried out."""
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
-        """Read the settings from environment variables; raises SettingsError for what is missing or
-        wrong.
-        """
+        """Read the environment variables; raises SettingsError for what is missing or wrong."""
 
         def whole(name: str, default: int, most: int) -> int:
             text = env.get(name, str(default))

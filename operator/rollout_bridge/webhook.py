@@ -26,9 +26,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 
 
 class NotGenuine(Exception):
-    """Not signed with our secret, or too old or too new; the message says which, and never what was
-    expected.
-    """
+    """Not signed with our secret, too old or too new; the message never says what was expected."""
 
 
 class Malformed(Exception):
@@ -52,9 +50,13 @@ class AliasSet:
     """An alias was set: from now on it names this version of the model."""
 
     workspace: str
+    """MLflow workspace; "default" where the webhook names none."""
     model: str
+    """Name of the registered model."""
     alias: str
+    """Without an @."""
     version: str
+    """Whole number from 1, in decimal digits."""
     at: datetime
     """When MLflow says that it told so, UTC."""
 
@@ -69,6 +71,7 @@ class Other:
     """Something else happened in the registry."""
 
     what: str
+    """`<entity>.<action>` as MLflow names it, cut to 100 characters."""
 
 
 Event = AliasSet | Other

@@ -54,6 +54,7 @@ class _Shown:
     """Where one rollout stands."""
 
     phase: str
+    """As in status."""
     weight: int
     """The candidate's share of requests, in percent."""
     gates: tuple[tuple[str, str, float | None, float], ...]
@@ -72,13 +73,14 @@ _Values = Callable[[_Shown], Iterable[tuple[tuple[str, ...], float]]]
 
 @dataclass(frozen=True)
 class _Samples:
-    """The samples of one metric of all rollouts, made while they are read: there may be a hundred
-    thousand.
-    """
+    """The samples of one metric of all rollouts, made while read: there may be 100,000."""
 
     name: str
+    """Of each sample; of a counter with _total."""
     labels: tuple[str, ...]
+    """Label names after namespace and name."""
     values: _Values
+    """Of one rollout: the labels' values, in the same order, and the sample's."""
 
     def __iter__(self) -> Iterator[Sample]:
         names = ("namespace", "name", *self.labels)
@@ -206,9 +208,7 @@ def forget(key: Key) -> None:
 
 
 def _named(gates: tuple[GateStatus, ...]) -> Mapping[tuple[str, str], GateStatus]:
-    """The gates by name: the metric, numbered from the second one of the same metric and evidence
-    on.
-    """
+    """The gates by name: the metric, with a number from the second of its evidence on."""
     seen = Counts[tuple[str, str]]()
     named: dict[tuple[str, str], GateStatus] = {}
     for gate in gates:

@@ -40,13 +40,17 @@ class Settings:
     inference_image: str
     """The model server's image, for new revisions."""
     prometheus_url: str
+    """Base URL, without credentials or a trailing slash."""
     registry_url: str
     """MLflow's tracking server."""
     namespaces: tuple[str, ...] = ()
     """Namespaces that are watched; empty for all."""
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
     metrics_port: int = 8081
+    """TCP port of /metrics."""
     health_port: int = 8080
+    """TCP port of /healthz."""
     write_limit: int = 32
     """Writes to the API server that may be under way at once."""
     router_drain: timedelta = DRAIN
@@ -80,9 +84,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
-        """Read the settings from environment variables; raises SettingsError for what is missing or
-        wrong.
-        """
+        """Read the environment variables; raises SettingsError for what is missing or wrong."""
 
         def required(name: str, example: str) -> str:
             if not (value := env.get(name, "").strip()):

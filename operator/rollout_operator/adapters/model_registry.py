@@ -46,11 +46,14 @@ def authorization(env: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class ModelRegistry:
-    """Asks the MLflow tracking server at `url`."""
+    """Asks an MLflow tracking server."""
 
     url: str
+    """Base URL of the tracking server, without a trailing slash."""
     session: aiohttp.ClientSession
+    """The registry's alone: one that hangs holds no connection that others need."""
     headers: Mapping[str, str]
+    """Of every request: Authorization, or empty without credentials."""
     pin: bool = False
     """Whether a version without a digest is pinned by its content when it is first seen."""
 
@@ -86,9 +89,7 @@ class ModelRegistry:
         return failure
 
     async def resolve(self, model_uri: str) -> Resolution:
-        """What the registry says of `model_uri`; never raises for what the registry or the network
-        does.
-        """
+        """What the registry says of `model_uri`; never raises for what registry or network do."""
         match = _URI.fullmatch(model_uri)
         if match is None:
             return NotFound(

@@ -21,7 +21,9 @@ TIMEOUT = aiohttp.ClientTimeout(total=5)
 @dataclass
 class _Asked:
     tick: float
+    """Unix time in seconds; the answer is not older."""
     answer: asyncio.Task[Snapshot | MetricsUnreachable]
+    """The query, under way or done."""
 
 
 @dataclass
@@ -29,8 +31,11 @@ class Prometheus:
     """Asks Prometheus, at most once for each metric and tick."""
 
     url: str
+    """Base URL, without credentials or a trailing slash."""
     session: aiohttp.ClientSession
+    """Prometheus' alone: no other server that hangs holds up measurements."""
     login: PrometheusLogin = field(default_factory=PrometheusLogin)
+    """Headers and TLS of each query; by default no credentials."""
     _asked: dict[Metric, _Asked] = field(default_factory=dict)
     _windows: dict[Metric, float] = field(default_factory=dict)
     """How far back each query looks, in seconds: it follows the scrapes that the answers show."""

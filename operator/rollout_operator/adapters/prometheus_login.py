@@ -21,6 +21,7 @@ class PrometheusLogin:
     """Headers and TLS; both follow their files."""
 
     access: PrometheusAccess = field(default_factory=PrometheusAccess)
+    """Which credentials and files to use; by default none."""
     _context: ssl.SSLContext | None = None
     _made_of: tuple[Stamp, ...] = ()
     """The files that the context was made of."""

@@ -51,6 +51,7 @@ class Routers:
     """Asks routers, and keeps what came back for a minute."""
 
     session: aiohttp.ClientSession
+    """Of `router_session`: certificates are not verified, nothing is kept."""
     look: Callable[[str, str, str], Awaitable[dict[str, Any]]]
     """Reads an object of this kind, namespace and name from the API server."""
     _heard: dict[Way, tuple[datetime, Heard | None]] = field(default_factory=dict)

@@ -35,11 +35,15 @@ class WriteGuard:
     seen: Mapping[str, Any]
     """The ModelRollout that the objects are to follow."""
     store: Store
+    """Told of every object that was written, deleted or read anew."""
     cluster: Cluster
+    """The API server that is read and written."""
     memory: PassMemory
+    """Told of each write, so that its watch event is no news."""
     proven: float | None = None
     """When it was last known to be the newest, by `clock`; None: not yet."""
     clock: Callable[[], float] = time.monotonic
+    """Monotonic time in seconds."""
 
     @property
     def key(self) -> Key:
@@ -66,7 +70,9 @@ class ObjectChange:
     """One object to apply or to delete."""
 
     kind: str
+    """As in the manifest, Deployment for example."""
     name: str
+    """Within the ModelRollout's namespace."""
     known: CachedObject | None
     """The object as it was seen; None for one to be created."""
     manifest: Manifest | None

@@ -59,8 +59,11 @@ class CachedRollout:
     """A ModelRollout: what it takes to compare it, and the rest packed."""
 
     version: int
+    """Its resourceVersion."""
     uid: str
+    """From its metadata; a later ModelRollout of the same name has another."""
     packed: bytes
+    """Metadata (KEPT), spec and status as JSON, encoded by Codec."""
     spec_places: tuple[Place, ...]
     """Where it is to answer by its spec."""
     former_places: tuple[Place, ...]
@@ -227,9 +230,7 @@ class Store:
         return content
 
     def version(self, kind: str, place: tuple[str, str], meta: Mapping[str, Any]) -> int:
-        """The version known of the object with this metadata, at this (namespace, name); -1 for
-        none.
-        """
+        """The version known of the object with this metadata at (namespace, name); -1 for none."""
         known = (
             self._rollouts.get(place)
             if kind == KIND
@@ -238,9 +239,7 @@ class Store:
         return -1 if known is None else known.version
 
     def known(self, kind: str, namespace: str) -> dict[tuple[str, str], tuple[str, Key]]:
-        """Uid and rollout of every known object of a kind, by (namespace, name); namespace "" for
-        all.
-        """
+        """Uid and rollout of every object of a kind, by (namespace, name); namespace "" for all."""
         if kind == KIND:
             return {k: (r.uid, k) for k, r in self._rollouts.items() if namespace in {"", k[0]}}
         return {

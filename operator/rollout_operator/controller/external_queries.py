@@ -27,6 +27,7 @@ class RouteQuery:
     """A route whose router is to be asked."""
 
     way: Way
+    """Its host, path and routers, and the revisions that may answer."""
     at: datetime
     """Now."""
     apart: timedelta

@@ -20,9 +20,13 @@ Name = tuple[str, str, str]
 @dataclass(frozen=True, slots=True)
 class _Known:
     uid: str
+    """From its metadata; a later object of the same name has another."""
     version: int
+    """Its resourceVersion."""
     places: tuple[Place, ...]
+    """Where it answers as rollouts do; empty for nowhere."""
     claim: Claim
+    """What a rollout at one of its places is told of it."""
 
 
 @dataclass

@@ -16,7 +16,9 @@ class Rejection:
     """What the API server said against an object."""
 
     since: datetime
+    """When an object of the rollout was first rejected, UTC."""
     message: str
+    """Why, as a sentence; "" in NOT_REJECTED."""
     foreign: bool = False
     """Whether another's object has its name."""
     harmless: bool = False
@@ -61,15 +63,11 @@ class PassMemory:
         self._rejections[key] = replace(rejection, since=since)
 
     def rejection(self, key: Key) -> Rejection:
-        """What the API server says against an object of the rollout; NOT_REJECTED where it says
-        nothing.
-        """
+        """What the API server says against an object of the rollout; NOT_REJECTED for nothing."""
         return self._rejections.get(key, NOT_REJECTED)
 
     def accept(self, key: Key) -> bool:
-        """Every object of the rollout is as it should be; says whether one was rejected until
-        now.
-        """
+        """Every object of the rollout is as it should be; says whether one was rejected before."""
         return self._rejections.pop(key, None) is not None
 
     def reject_pod(self, key: Key, message: str) -> None:

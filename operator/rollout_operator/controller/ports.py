@@ -27,13 +27,17 @@ class Ports:
     store: Store
     """What the watches have told."""
     cluster: Cluster
+    """The API server."""
     prometheus: Prometheus
+    """Measures what gates compare."""
     registry: ModelRegistry
+    """Resolves MODEL_URIs."""
     writeback: VerdictWriteback
     """Tells the registry the verdicts."""
     image: str
     """The model server's image, for new revisions."""
     unseen_writes: UnseenWrites
+    """Writes of a status that the watch has not brought back yet."""
     environment: Mapping[str, str]
     """Variables of all model servers."""
     drain: timedelta
@@ -41,9 +45,11 @@ class Ports:
     feedback_key: str = ""
     """Secret that the keys of prediction ids are derived from; "" for none."""
     gateways: Gateways = NO_GATEWAYS
+    """Namespace and abilities of the Gateways; by default each rollout's own, no mirrors."""
     egress: Egress | None = (DNS,)
     """Whom model servers may connect to; None for everybody."""
     turns: Turns = field(default_factory=Turns)
+    """Limits how many rollouts are looked at at once."""
     foreign_routes: ForeignRoutes = field(default_factory=ForeignRoutes)
     """Routes that no rollout owns."""
     routers: Routers | None = None
@@ -53,3 +59,4 @@ class Ports:
     profiles: Profiles = NO_PROFILES
     """Where and how pods run, by the name that a spec chooses."""
     memory: PassMemory = field(default_factory=PassMemory)
+    """Own writes, rejections and contests of each rollout, until it is gone."""

@@ -1,6 +1,4 @@
-"""Tells the registry the verdicts, in tasks of its own: a registry that is down delays nothing but
-that.
-"""
+"""Tells the registry the verdicts, in tasks of its own: one that is down delays nothing else."""
 
 import asyncio
 import logging
@@ -55,20 +53,22 @@ async def verdicts_after(cluster: Cluster, key: Key, uid: str, attempt: int) -> 
 
 @dataclass
 class VerdictWriteback:
-    """Sets the tag `rollouts.mlops.dev/<namespace>.<name>` on the version, and on promotion the
-    alias.
+    """Tags the version `rollouts.mlops.dev/<namespace>.<name>`; on promotion it gets the alias.
 
     The registry's writes cannot be fenced as the API server's are. What was told late is put right
     by telling again what came later.
     """
 
     registry: ModelRegistry
+    """Takes the tags and the alias."""
     alias: str = ""
     """A pattern with {namespace} and {name}; "" for none."""
     verdicts_after: VerdictsAfter = nothing
+    """Called where telling took longer than FRESH; by default there are none."""
     wake: Callable[[Key], None] = lambda _: None
     """Called with the rollout's key once a verdict was told."""
     clock: Callable[[], float] = time.monotonic
+    """Monotonic time in seconds."""
     _told: dict[str, set[int]] = field(default_factory=dict)
     """Attempts by the rollout's uid."""
     _tasks: dict[tuple[str, int], asyncio.Task[None]] = field(default_factory=dict)

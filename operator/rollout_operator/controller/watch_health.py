@@ -29,6 +29,7 @@ class UnseenWrites:
     """
 
     clock: Callable[[], float] = time.monotonic
+    """Monotonic time in seconds."""
     _waiting: dict[Key, tuple[int, float]] = field(default_factory=dict)
     _seen: dict[Key, int] = field(default_factory=dict)
     """The newest version that the watch has brought of each rollout."""
@@ -66,9 +67,7 @@ class UnseenWrites:
         return [key for key, (_, since) in self._waiting.items() if now - since > OVERDUE]
 
     def trouble(self) -> str:
-        """Which write has waited too long, "" for none; the same sentence as long as it is the same
-        write.
-        """
+        """Which write has waited too long, "" for none; for the same write the same sentence."""
         oldest = min(((since, key) for key, (_, since) in self._waiting.items()), default=None)
         if oldest is None or self.clock() - oldest[0] <= LONGEST_UNSEEN:
             return ""

@@ -1,6 +1,4 @@
-"""The objects a rollout needs: plain manifests, a function of (identity, spec, status) and nothing
-else.
-"""
+"""The objects a rollout needs: plain manifests, a function of (identity, spec, status) alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,9 +54,13 @@ class Owner:
     """The ModelRollout that the objects belong to."""
 
     uid: str
+    """From its metadata, for the objects' owner reference."""
     name: str
+    """Value of the label ROLLOUT on every object."""
     namespace: str
+    """That of its objects too."""
     shard: str = ""
+    """Value of its label SHARD, which its objects get too; "" for none."""
 
     def labels(self, revision: str | None = None) -> dict[str, str]:
         """Labels of every object; with the revision where it belongs to one."""
@@ -83,8 +85,7 @@ class Owner:
             "name": self.name,
             "uid": self.uid,
             "controller": True,
-            # Where the ModelRollout is deleted in the foreground, it stays until the object is
-            # gone.
+            # A ModelRollout that is deleted in the foreground stays until the object is gone.
             "blockOwnerDeletion": True,
         }
         return {
