@@ -26,12 +26,13 @@ class WaitResult:
     """The end of the wait, and why."""
 
     exit: Exit
+    """Ends the command."""
     reason: str
+    """One CamelCase word: of status, history or the condition that lacks."""
     message: str
+    """A sentence for people."""
     stopped: str = ""
-    """What it is where nothing was rolled back, though the exit code is the same: Invalid, Halted,
-    Stalled.
-    """
+    """Invalid, Halted or Stalled: the same code, but nothing was rolled back; "" otherwise."""
 
     @property
     def word(self) -> str:
