@@ -17,7 +17,7 @@ class Pod:
     """One pod as its user sees it."""
 
     name: str
-    """metadata.name."""
+    """`metadata.name` of the object."""
     revision: str
     """Of its revision label; "" where it has none."""
     ready: bool

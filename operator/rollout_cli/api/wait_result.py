@@ -26,13 +26,13 @@ class WaitResult:
     """The end of the wait, and why."""
 
     exit: Exit
-    """Ends the command."""
+    """Exit code of the command: PROMOTED, ROLLED_BACK, TIMED_OUT or SUPERSEDED."""
     reason: str
-    """One CamelCase word: of status, history or the condition that lacks."""
+    """One CamelCase word, as in status; of the condition Ready where that is not True."""
     message: str
     """A sentence for people."""
     stopped: str = ""
-    """Invalid, Halted or Stalled: the same code, but nothing was rolled back; "" otherwise."""
+    """Invalid, Halted or Stalled: ROLLED_BACK with nothing rolled back; "" otherwise."""
 
     @property
     def word(self) -> str:

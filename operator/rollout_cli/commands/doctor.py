@@ -27,7 +27,7 @@ class Request:
     """The command line."""
 
     name: str | None
-    """Of the ModelRollout to check; None for all."""
+    """NAME or mro/NAME; None for all."""
     everywhere: bool
     """`-A`: all namespaces; without effect where a name is given."""
     output: Output | None

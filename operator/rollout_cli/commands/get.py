@@ -33,7 +33,7 @@ class Request:
     """The command line."""
 
     name: str | None
-    """Of the ModelRollout to show, with or without the kind before it; None for all."""
+    """NAME or mro/NAME; None for all."""
     watch: bool
     """`-w`: look again every second."""
     output: Output | None

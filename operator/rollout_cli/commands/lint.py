@@ -25,7 +25,7 @@ class Problem:
     file: str
     """Path as given, or found in a directory given; `-` for stdin."""
     place: Place
-    """Of the field; of one that is missing, where it would belong."""
+    """Of the field, or where a missing one would belong; in broken YAML, where reading ended."""
     message: str
     """What is wrong, after the field's path where it is about a field."""
 

@@ -17,7 +17,7 @@ class Request:
     """The command line."""
 
     name: str
-    """Of the ModelRollout, with or without the kind before it."""
+    """NAME or mro/NAME."""
     attempt: int | None
     """Its number; None for the last one."""
     file: Path | None

@@ -63,7 +63,7 @@ class Request:
     labels: float
     """Share of predictions that get a label."""
     seed: int
-    """Of generated metrics: the same seed gives the same trial."""
+    """Of the first trial; the same seed generates the same metrics."""
     runs: int
     """Trials, with one seed after the other."""
     first_deploy: bool

@@ -32,7 +32,7 @@ class Request:
     """The command line."""
 
     name: str
-    """Of the ModelRollout, with or without the kind before it."""
+    """NAME or mro/NAME."""
     wait: bool
     """`--wait`: until there is an outcome, or `timeout` is over."""
     timeout: str
@@ -92,7 +92,7 @@ class Waiting:
     """Looks until the outcome is there, and tells of every change."""
 
     kube: KubeApi
-    """Asked for the rollout at every look."""
+    """Asked for the rollout again after each pause."""
     request: Request
     """The command line that asked to wait."""
     timeout: timedelta

@@ -89,7 +89,7 @@ class AttemptRecord:
     events: tuple[KubeEvent, ...]
     """What the operator told during the attempt, in order."""
     series: TimeSeries
-    """From Prometheus; empty where it could not be asked."""
+    """From Prometheus; empty where there is `trouble`."""
     trouble: str = ""
     """Why there are no series; "" where there are."""
 

@@ -41,7 +41,7 @@ class Marks:
     bad: str = "✖"
     """Failed or rolled back."""
     waiting: str = "◌"
-    """Not decided or not Ready yet."""
+    """Not decided, not known or not Ready yet."""
     here: str = "●"
     """The step under way; a pod that is Ready."""
     ahead: str = "○"
