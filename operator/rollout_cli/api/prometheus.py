@@ -36,6 +36,7 @@ class Prometheus:
     place: str
     """Which one, for people."""
     ask: Ask
+    """Reaches it through the API server's proxy, or by its URL."""
 
     def snapshot(
         self, metric: Metric, window: float, namespace: str, revision: str

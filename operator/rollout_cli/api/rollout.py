@@ -20,6 +20,7 @@ class Rollout:
     raw: Object
     """The object as the API has it."""
     status: Status
+    """All defaults where the object has none yet."""
     spec: Spec | None
     """None where it cannot be read."""
     spec_error: str = ""

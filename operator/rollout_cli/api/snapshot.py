@@ -17,8 +17,11 @@ class Pod:
     """One pod as its user sees it."""
 
     name: str
+    """`metadata.name` of the object."""
     revision: str
+    """Of its revision label; "" where it has none."""
     ready: bool
+    """Whether its condition Ready is True."""
     trouble: str
     """Why it is not Ready; "" where it is."""
     restarts: int
@@ -72,10 +75,14 @@ class Snapshot:
     """A rollout at one moment."""
 
     rollout: Rollout
+    """As just read from the API."""
     now: datetime
+    """UTC, by this machine's clock."""
     since: datetime
     """From when on accuracy is shown."""
     pods: tuple[Pod, ...] = ()
+    """Pods of all its revisions; empty where one may not list them."""
     accuracy: Accuracy = field(default_factory=dict)
+    """By Prometheus, else what status said while this program looked; empty without values."""
     note: str = ""
     """Why there is no accuracy of the past; "" where there is."""

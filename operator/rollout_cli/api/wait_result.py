@@ -26,12 +26,13 @@ class WaitResult:
     """The end of the wait, and why."""
 
     exit: Exit
+    """Exit code of the command: PROMOTED, ROLLED_BACK, TIMED_OUT or SUPERSEDED."""
     reason: str
+    """One CamelCase word, as in status; of the condition Ready where that is not True."""
     message: str
+    """A sentence for people."""
     stopped: str = ""
-    """What it is where nothing was rolled back, though the exit code is the same: Invalid, Halted,
-    Stalled.
-    """
+    """Invalid, Halted or Stalled: ROLLED_BACK with nothing rolled back; "" otherwise."""
 
     @property
     def word(self) -> str:

@@ -47,6 +47,7 @@ class GateExplanation:
     """One gate, and what it rests on."""
 
     gate: Gate
+    """As the spec has it."""
     written: GateStatus | None
     """What status has of it; None where it was not measured in this attempt."""
     measured: GateStatus
@@ -64,9 +65,11 @@ class Explanation:
     """Why a rollout stands where it does."""
 
     rollout: Rollout
+    """As read before Prometheus was asked."""
     now: datetime
     """By Prometheus' clock."""
     gates: tuple[GateExplanation, ...]
+    """In the spec's order; empty where there is neither candidate nor stable."""
     plan: Plan | None
     """What the operator would decide now, with what it noted down when it last looked; None at
     rest, and where that is not known.

@@ -27,9 +27,13 @@ class Request:
     """The command line."""
 
     name: str | None
+    """NAME or mro/NAME; None for all."""
     everywhere: bool
+    """`-A`: all namespaces; without effect where a name is given."""
     output: Output | None
+    """`-o`: JSON or YAML; None prints for people."""
     prometheus: str | None
+    """`--prometheus`; None for what the environment names, else the operator's own."""
 
 
 def run(connection: Connection, request: Request) -> None:

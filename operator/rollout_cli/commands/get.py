@@ -33,10 +33,15 @@ class Request:
     """The command line."""
 
     name: str | None
+    """NAME or mro/NAME; None for all."""
     watch: bool
+    """`-w`: look again every second."""
     output: Output | None
+    """`-o`; None and WIDE print for people."""
     everywhere: bool
+    """`-A`: all namespaces; refused where a name is given."""
     prometheus: str | None
+    """`--prometheus`; None for what the environment names, else the operator's own."""
 
 
 def run(connection: Connection, request: Request) -> None:
@@ -120,9 +125,7 @@ def _all(kube: KubeApi, request: Request, out: Console) -> None:
 
 
 def _poller(kube: KubeApi, request: Request) -> Poller:
-    """Without Prometheus the picture only lacks the past; but one that was named and is wrong is an
-    error.
-    """
+    """Without Prometheus the picture only lacks the past; one that is named wrongly is an error."""
     try:
         return Poller(kube, find(kube, request.prometheus))
     except Unreachable as nobody:

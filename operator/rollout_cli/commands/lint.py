@@ -23,8 +23,11 @@ class Problem:
     """One thing that is wrong, and where."""
 
     file: str
+    """Path as given, or found in a directory given; `-` for stdin."""
     place: Place
+    """Of the field, or where a missing one would belong; in broken YAML, where reading ended."""
     message: str
+    """What is wrong, after the field's path where it is about a field."""
 
 
 Claimed = dict[int, list[tuple[str, str, str]]]

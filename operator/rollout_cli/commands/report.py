@@ -17,9 +17,13 @@ class Request:
     """The command line."""
 
     name: str
+    """NAME or mro/NAME."""
     attempt: int | None
+    """Its number; None for the last one."""
     file: Path | None
+    """HTML file to write; None for NAME-ATTEMPT.html in the working directory."""
     prometheus: str | None
+    """`--prometheus`; None for what the environment names, else the operator's own."""
 
 
 def run(connection: Connection, request: Request) -> None:

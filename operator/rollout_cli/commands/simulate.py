@@ -47,10 +47,13 @@ class Request:
     metrics: Sequence[Path]
     """Files of a recording; without any, metrics are generated from what follows."""
     candidate_revision: str | None
+    """On trial in the recording; None for the revision that appears last."""
     stable_revision: str | None
+    """Compared with in the recording; None for the other that appears last."""
     accuracy: float
     """The candidate's share of right answers."""
     stable_accuracy: float
+    """Stable's share of right answers."""
     errors: float
     """The candidate's share of server errors."""
     latency: float
@@ -60,10 +63,13 @@ class Request:
     labels: float
     """Share of predictions that get a label."""
     seed: int
+    """Of the first trial; the same seed generates the same metrics."""
     runs: int
     """Trials, with one seed after the other."""
     first_deploy: bool
+    """Whether the trial has no stable revision."""
     output: Output | None
+    """`-o`: JSON or YAML; None prints for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +77,13 @@ class SimulationResult:
     """How a replay ended, after how long."""
 
     exit: Exit
+    """PROMOTED, ROLLED_BACK, or TIMED_OUT where the metrics end first."""
     word: str
+    """Promoted, RolledBack, Halted or NoVerdict."""
     after: timedelta
+    """From the start of the metrics to the last look."""
     message: str
+    """What status says at the last look, for people."""
 
 
 def run(request: Request) -> None:

@@ -32,10 +32,15 @@ class Request:
     """The command line."""
 
     name: str
+    """NAME or mro/NAME."""
     wait: bool
+    """`--wait`: until there is an outcome, or `timeout` is over."""
     timeout: str
+    """Longest wait, as written: 30s, 10m or 1h30m."""
     model_uri: str | None
+    """MODEL_URI to wait for; None for the one that the spec asks for at first."""
     output: Output | None
+    """`-o`: JSON or YAML; None prints for people."""
 
 
 def run(connection: Connection, request: Request) -> None:
@@ -87,11 +92,17 @@ class Waiting:
     """Looks until the outcome is there, and tells of every change."""
 
     kube: KubeApi
+    """Asked for the rollout again after each pause."""
     request: Request
+    """The command line that asked to wait."""
     timeout: timedelta
+    """The request's, parsed."""
     out: Console
+    """Where changes are told: stderr where a program reads stdout."""
     clock: Callable[[], float] = time.monotonic
+    """Seconds from any origin, never running back."""
     seconds: float = 0.0
+    """Waited until the last look, by the clock."""
 
     def run(self, rollout: Rollout) -> tuple[WaitResult, Rollout]:
         """The outcome, and the rollout as it was then. A cluster that does not answer for a while

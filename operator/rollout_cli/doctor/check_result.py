@@ -24,6 +24,7 @@ class CheckResult:
     """What a check came to."""
 
     level: Level
+    """BAD makes the command exit with 1."""
     what: str
     """What was looked at."""
     found: str

@@ -31,15 +31,14 @@ class Track:
     """One series."""
 
     labels: Mapping[str, str]
+    """All of them; `__name__` is the metric's name."""
     times: tuple[float, ...]
     """Unix seconds, ascending."""
     values: tuple[float, ...]
     """One for each of the times."""
 
     def at(self, now: float) -> Series | None:
-        """As the operator's range selector would show it at `now`; None where it has no sample
-        then.
-        """
+        """As the operator's range selector shows it at `now`; None without a sample then."""
         end = bisect_right(self.times, now)
         gap = self.times[end - 1] - self.times[end - 2] if end > 1 else 0.0
         begin = bisect_right(self.times, now - window(gap))
@@ -64,10 +63,13 @@ class Recording:
     """Tracks of a candidate and of a stable revision, as a source for a replay."""
 
     tracks: list[Track]
+    """In the order of the files; only series that gates read."""
     revisions: Mapping[str, str]
     """Revision by role: candidate, stable."""
     start: datetime
+    """A second before the candidate's first sample."""
     end: datetime | None
+    """Time of the candidate's last sample; None for a recording without end."""
     _by_role: dict[tuple[str, str], list[Track]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

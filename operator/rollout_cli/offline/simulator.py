@@ -29,9 +29,7 @@ class Source(Protocol):
     """After it there is nothing; None for never."""
 
     def advance(self, now: datetime, weight: int) -> None:
-        """It is `now`, and since the last call the candidate got `weight` percent of the
-        requests.
-        """
+        """It is `now`; since the last call the candidate got `weight` percent of the requests."""
 
     def answer(self, metric: Metric, role: str, now: datetime) -> Answer:
         """What Prometheus would have answered about candidate or stable."""
@@ -42,7 +40,9 @@ class TimelineEntry:
     """One decision of the operator, and what came of it."""
 
     at: datetime
+    """Time of the look, by the replay's clock."""
     phase: Phase
+    """After the decision."""
     step: int | None
     """The step under way, from 0; None outside of a trial."""
     weight: int
@@ -50,8 +50,11 @@ class TimelineEntry:
     gates: tuple[GateStatus, ...]
     """What every gate said."""
     reason: Reason
+    """Of status, after the decision."""
     message: str
+    """Of status, after the decision."""
     halted: bool
+    """Whether the trial stands still until a command."""
 
     @property
     def ends(self) -> bool:

@@ -28,13 +28,9 @@ from rollout_operator.domain.observed import Answer, Series
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
-"""Buckets of the model server's histogram, in seconds; those that gates ask for come in beside
-them.
-"""
+"""Buckets of the model server's histogram, in seconds; those of gates come in beside them."""
 LIVE_AFTER = 30
-"""Labels after which a reported accuracy is that of the labels and not that of the training any
-more.
-"""
+"""Labels after which a reported accuracy is that of the labels, no longer of the training."""
 SPREAD = 0.5
 """Of latencies: standard deviation of their natural logarithm."""
 
@@ -68,10 +64,15 @@ class _Counters:
     """Counters of one revision since its pods started."""
 
     requests: int = 0
+    """Answered, with a server error or without."""
     errors: int = 0
+    """Requests answered with a server error."""
     right: int = 0
+    """Labels that agree with the prediction."""
     labels: int = 0
+    """Predictions that got a label."""
     buckets: Counter[float] = field(default_factory=Counter)
+    """Requests by upper bound of latency in seconds; not cumulative."""
 
 
 class SyntheticMetrics:

@@ -35,7 +35,9 @@ class KubeEvent:
     warns: bool
     """Whether its type is Warning."""
     reason: str
+    """One CamelCase word."""
     message: str
+    """A sentence for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ class AttemptRecord:
     """One attempt."""
 
     rollout: Rollout
+    """As read; its status may be of a later attempt."""
     now: datetime
+    """When the record was made, in UTC by this machine's clock."""
     attempt: int
     """Its number."""
     uri: str
@@ -73,8 +77,11 @@ class AttemptRecord:
     verdict: Verdict | None
     """How it ended; None while it goes on."""
     reason: str
+    """Of the attempt in history; of status while it goes on."""
     message: str
+    """Of the attempt in history; of status while it goes on."""
     started: datetime
+    """Of history, else of status; `now` where neither says."""
     ended: datetime | None
     """None while it goes on."""
     gates: tuple[GateStatus, ...]
@@ -82,6 +89,7 @@ class AttemptRecord:
     events: tuple[KubeEvent, ...]
     """What the operator told during the attempt, in order."""
     series: TimeSeries
+    """From Prometheus; empty where there is `trouble`."""
     trouble: str = ""
     """Why there are no series; "" where there are."""
 
@@ -107,9 +115,7 @@ def collect(
     number: int | None,
     trouble: str = "",
 ) -> AttemptRecord:
-    """The record of attempt `number`, else of the last one. Raises Absent where there is no such
-    attempt.
-    """
+    """The record of attempt `number`, else of the last one. Raises Absent where there is none."""
     status = rollout.status
     number = status.attempt if number is None else number
     ended = next((a for a in status.history if a.attempt == number), None)

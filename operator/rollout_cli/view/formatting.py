@@ -37,20 +37,35 @@ class Marks:
     """The signs that a terminal can show."""
 
     good: str = "✔"
+    """Passed, promoted, in order, or behind: a gate, an attempt, a check, a step."""
     bad: str = "✖"
+    """Failed or rolled back."""
     waiting: str = "◌"
+    """Not decided, not known or not Ready yet."""
     here: str = "●"
+    """The step under way; a pod that is Ready."""
     ahead: str = "○"
+    """A step to come."""
     full: str = "█"
+    """The candidate's part of the traffic bar."""
     empty: str = "░"
+    """Stable's part of the traffic bar."""
     join: str = "──"
+    """Between two steps."""
     dot: str = "·"
+    """Between parts of the headline; a verdict neither good nor bad."""
     at_least: str = "≥"
+    """Before a lower bound."""
     at_most: str = "≤"
+    """Before an upper bound."""
     axis: str = "┤"
+    """The value axis, in each row of a chart."""
     corner: str = "└"
+    """Where the time axis begins."""
     level: str = "─"
+    """A line that goes straight on."""
     gate: str = "╌"
+    """The threshold in a chart."""
     turns: tuple[str, str, str, str, str] = ("╭", "╮", "╰", "╯", "│")
     """A line that turns: from below to the right, from the left down, from above to the right, from
     the left up; and upright.
@@ -149,9 +164,7 @@ def without_metric_name(gate: GateStatus) -> str:
 
 
 def samples(gate: GateStatus) -> str:
-    """How many labels or requests the value rests on, and for a Labelled gate how far the evidence
-    is.
-    """
+    """How many labels or requests the value rests on; if Labelled, how far the evidence is."""
     counted = (
         []
         if gate.samples is None

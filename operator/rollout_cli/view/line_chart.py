@@ -19,8 +19,11 @@ class Line:
     """One line of a chart; drawn over those before it."""
 
     name: str
+    """Stands at its end, after the newest value."""
     style: str
+    """A style of rich."""
     points: Sequence[Point]
+    """In ascending time; without any it is not drawn."""
 
     def columns(self, start: float, end: float, width: int) -> list[float | None]:
         """One value for each column: the newest of its time, None where there is none."""

@@ -35,9 +35,11 @@ class RolloutTree:
     """The tree of one snapshot."""
 
     snapshot: Snapshot
+    """What is drawn, times by its `now`."""
     width: int
     """Columns."""
     marks: Marks
+    """Those that the terminal can show."""
 
     def draw(self) -> Tree:
         """The revisions, each with its gates and pods, and the history."""

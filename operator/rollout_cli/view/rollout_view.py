@@ -54,8 +54,11 @@ class _Picture:
     """The parts of a picture of one snapshot."""
 
     snapshot: Snapshot
+    """What is drawn, times by its `now`."""
     width: int
+    """Columns."""
     marks: Marks
+    """Those that the terminal can show."""
 
     def all(self) -> RenderableType:
         status = self.snapshot.rollout.status
