@@ -1,6 +1,4 @@
-"""What pods fetch models with: named by the operator's configuration for each namespace, never by a
-ModelRollout.
-"""
+"""What pods fetch models with, by namespace: from the operator's configuration, never a rollout."""
 
 import json
 from collections.abc import Mapping

@@ -165,8 +165,7 @@ def leading_to(url: str) -> Rule | None:
         # Only a Service in the pod's own namespace has so short a name.
         return {"to": [{"podSelector": {}}]}
     if namespace := _namespace(labels):
-        # No port: a Service's port says nothing of the port of its pods, which is what a policy
-        # compares.
+        # No port: a policy compares that of the pods, of which a Service's says nothing.
         return {"to": [{"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}}}]}
     return {"to": [_block("0.0.0.0/0"), _block("::/0")], "ports": ports}
 

@@ -22,8 +22,7 @@ def observe(
     image: str,
     drain: timedelta = DRAIN,
 ) -> Observed:
-    """Everything that the ModelRollout and its objects say; whoever looks adds what it knows
-    besides.
+    """Everything that the ModelRollout and its objects say; who looks adds what it knows besides.
 
     image: the model server's, for new revisions; drain: how long routers may lag behind a weight.
     """

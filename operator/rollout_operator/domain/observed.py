@@ -15,10 +15,15 @@ class Resolved:
     """The registry has the version, READY, with its content digest."""
 
     uri: str
+    """models:/<name>/<version>, also where the spec names an alias."""
     version: str
+    """The registry's number of the version."""
     digest: str
+    """`sha256:<hex>` over its files, as the registry or an inspection has it."""
     run: str = ""
+    """The MLflow run that made it; "" where the registry has none."""
     signature: str = ""
+    """Model signature as JSON; "" where there is none, or it is too long for status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class NotFound:
     """The registry has no such model, version or alias."""
 
     message: str
+    """A sentence; with the registry's own words where it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class NotReady:
     """The version exists, but its registration has not ended well yet."""
 
     message: str
+    """A sentence, with the version's state in the registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,7 @@ class DigestMissing:
     """The version has no recorded content digest, so no pod could verify what it loads."""
 
     message: str
+    """A sentence, with how to register the version so that it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,9 @@ class Unpinned:
     """The version is READY and carries no content digest: its files are looked at first."""
 
     uri: str
+    """models:/<name>/<version>."""
     version: str
+    """The registry's number of the version."""
     run: str = ""
     """The run that made it; "" where the registry has none."""
 
@@ -59,6 +69,7 @@ class Inspection:
     uri: str = ""
     """The version that it looks at; "" where there is no such pod."""
     ended: bool = False
+    """Whether its pod has ended, well or not."""
     digest: str = ""
     """`sha256:<hex>` of the files; "" where it has not said so."""
     signature: str = ""
@@ -74,6 +85,7 @@ class RegistryUnreachable:
     """The registry did not answer."""
 
     message: str
+    """A sentence, with the HTTP status or the error, and what helps if that is known."""
 
 
 Resolution = Resolved | NotFound | NotReady | DigestMissing | Unpinned | RegistryUnreachable
@@ -105,11 +117,15 @@ class Series:
     """The newest sample of one time series of one revision."""
 
     name: str
+    """The metric, `__name__`."""
     pod: str
+    """Label `pod`; "" where it is missing."""
     at: float
     """Unix time of the sample in seconds, by Prometheus' clock."""
     value: float
+    """NaN where VictoriaMetrics tells that the series has ended."""
     source: str = ""
+    """Label of a reported accuracy: "training" or "feedback"; "" where it is missing."""
     le: str = ""
     """Histograms: the bucket's upper bound."""
     outcome: str = ""
@@ -117,12 +133,11 @@ class Series:
     first: float = 0.0
     """The oldest value within the query's window."""
     gap: float = 0.0
-    """Seconds between the newest sample and the one before it; 0 where there is none within the
-    window.
-    """
+    """Seconds between the last two samples; 0 where the window has but one."""
     job: str = ""
     """Who was scraped, with `instance`."""
     instance: str = ""
+    """The address that was scraped; "" where the label is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +145,7 @@ class MetricsUnreachable:
     """Prometheus gave no answer that can be used."""
 
     message: str
+    """What came instead: a refusal, a warning, or an error of the network or of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +153,7 @@ class Claim:
     """A route of somebody else's on the same host and path of the same router."""
 
     kind: str
+    """Ingress or HTTPRoute."""
     name: str
     """As namespace/name."""
     created: datetime | None
@@ -172,15 +189,21 @@ class Observed:
     """One look at a rollout."""
 
     now: datetime
+    """UTC, by the clock of whoever looks."""
     uid: str
+    """metadata.uid; part of each revision's hash."""
     name: str
+    """metadata.name, which the stable Service has too."""
     generation: int
+    """metadata.generation: it grows with each change of the spec."""
     spec: Spec | None
     """None where the object's spec cannot be read; then `spec_error` says why."""
     status: Status
+    """As it was last written; a plan begins from it."""
     image: str
     """The model server's image for new revisions."""
     spec_error: str = ""
+    """What is wrong with the spec, as a sentence; "" where it can be read."""
     commands: Mapping[str, str] = field(default_factory=dict)
     """What a person commands: verbs, and the attempt that each is for."""
     resolution: Resolution | None = None
@@ -204,8 +227,7 @@ class Observed:
     claims: tuple[Claim, ...] = ()
     """Routes of nobody's on the same host and path."""
     api_rejection: str = ""
-    """What the API server has for some time said against an object of the rollout; "" for nothing.
-    """
+    """What the API server has for some time said against one of its objects; "" for nothing."""
     api_rejection_now: str = ""
     """The same, however short."""
     name_taken: bool = False
@@ -219,10 +241,9 @@ class Observed:
     reported: frozenset[int] = frozenset()
     """Attempts whose verdict the registry has been told since the status was written."""
     drain: timedelta = DRAIN
+    """How long routers may lag behind a new weight."""
     recovered: Revision | None = None
-    """What the stable Service leads to, where the status says nothing at all: somebody has removed
-    it.
-    """
+    """What the stable Service leads to, where somebody has removed the status; else None."""
     profile: Chosen | None = None
     """The profile that the spec chooses, as it is configured now; None where that is not known."""
     take_profile: str = ""

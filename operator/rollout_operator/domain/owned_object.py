@@ -21,8 +21,11 @@ class OwnedObject:
     """One object of a rollout: what a reconcile looks at, and nothing else of it."""
 
     kind: str
+    """As in the API: Deployment, HTTPRoute, …"""
     name: str
+    """metadata.name; the namespace is the rollout's."""
     uid: str
+    """metadata.uid: an object that is made again has another."""
     version: int
     """Its resourceVersion."""
     owner: str

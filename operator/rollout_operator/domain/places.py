@@ -1,6 +1,4 @@
-"""Where requests are answered: a host and path of one router, as a number by which who claims it is
-found.
-"""
+"""Where requests are answered: a router's host and path, a number by which claimants are found."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar

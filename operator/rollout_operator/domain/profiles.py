@@ -178,7 +178,9 @@ class Chosen:
 @dataclass(frozen=True, slots=True)
 class _Entry:
     namespaces: tuple[str, ...]
+    """Patterns of namespaces (`ml-*`) whose rollouts may use it."""
     chosen: Chosen
+    """What those get."""
 
     def admits(self, namespace: str) -> bool:
         return any(fnmatchcase(namespace, pattern) for pattern in self.namespaces)

@@ -38,9 +38,13 @@ class PrometheusAccess:
     """Credentials, certificates and headers; nothing of a secret is in its repr."""
 
     username: str = field(default="", repr=False)
+    """From PROMETHEUS_USERNAME or the URL; "" where a file holds it, or there is none."""
     username_file: str = ""
+    """Path of a file that holds the name; "" for none."""
     password: str = field(default="", repr=False)
+    """From PROMETHEUS_PASSWORD or the URL; "" where a file holds it, or there is none."""
     password_file: str = ""
+    """Path of a file that holds the password; "" for none."""
     token_file: str = ""
     """Holds a bearer token."""
     ca_file: str = ""

@@ -92,9 +92,7 @@ def no_answer(failure: BaseException, url: str) -> str:
 
 
 def without_secrets(body: bytes, sent: Mapping[str, str]) -> bytes:
-    """What was answered, without the values of the headers that were sent: a proxy may repeat
-    them.
-    """
+    """What was answered, without the values of the sent headers: a proxy may repeat them."""
     for value in sent.values():
         scheme, _, secret = value.rpartition(" ")
         # The whole first, or its end would be taken out of it.

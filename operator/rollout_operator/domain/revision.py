@@ -77,7 +77,5 @@ def tries(candidate: Revision | None, spec: Spec) -> bool:
 
 
 def same_model(one: Revision, other: Revision) -> bool:
-    """Whether both answer alike: the same version with the same content, whatever their pods may
-    use.
-    """
+    """Whether both answer alike: the same version and content, whatever their pods may use."""
     return (one.uri, one.digest) == (other.uri, other.digest)

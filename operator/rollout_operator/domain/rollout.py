@@ -16,11 +16,13 @@ class Rollout:
     """A ModelRollout as the API server has it, and what it says."""
 
     raw: dict[str, Any]
+    """The whole object, as parsed JSON."""
     spec: Spec | None
     """None where it cannot be carried out."""
     error: str
     """What is wrong with the spec, where that is None."""
     status: Status
+    """Read from `raw`, with defaults for what is missing."""
     profile: Chosen | None = None
     """What the spec chooses of the operator's profiles; None where that is not known."""
 

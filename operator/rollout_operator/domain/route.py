@@ -118,9 +118,7 @@ def closed(seen: Observed) -> str:
 
 
 def began(status: Status) -> datetime | None:
-    """Since when a route is there that was made before routes were recorded, as far as that is
-    known.
-    """
+    """Since when a route is there that was made before routes were recorded; None: not known."""
     return status.stable.since if status.stable is not None else None
 
 

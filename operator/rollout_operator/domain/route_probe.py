@@ -28,11 +28,15 @@ class Way:
     """A route that is asked."""
 
     namespace: str
+    """The rollout's, which is its Ingress' too."""
     name: str
     """Of its Ingress or HTTPRoute."""
     provider: Provider
+    """Ingress or HTTPRoute."""
     host: str
+    """Sent as Host, and as SNI over TLS."""
     path: str
+    """Prefix; /health/ is asked for below it."""
     tls: bool
     """Whether an Ingress has a certificate."""
     parents: tuple[str, ...]
@@ -58,8 +62,11 @@ class Door:
     """Where a router listens."""
 
     address: str
+    """IP address or host name, as the router publishes it."""
     port: int
+    """TCP port."""
     secure: bool
+    """Whether TLS is spoken there."""
 
     def url(self, way: Way) -> str:
         """What is asked for: the model server's own page about itself."""

@@ -18,7 +18,9 @@ class Ways:
     name: str
     """The rollout's name."""
     traffic: Traffic
+    """spec.traffic as it is now."""
     status: Status
+    """As it was last written: its routes are the recorded ones."""
     there: Mapping[tuple[str, str], str]
     """What its router says against each Ingress and HTTPRoute that is there, by kind and name; ""
     for nothing.

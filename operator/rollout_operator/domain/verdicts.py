@@ -17,8 +17,11 @@ class Report:
     """One verdict for the registry, which calls the model and its version so."""
 
     attempt: int
+    """Its number, from 1."""
     model: str
+    """Name of the registered model."""
     version: str
+    """The registry's number."""
     text: str
     """The tag's value, JSON."""
     promoted: bool
@@ -30,8 +33,11 @@ class Pinned:
     """A version whose content was seen for the first time."""
 
     model: str
+    """Name of the registered model."""
     version: str
+    """The registry's number."""
     digest: str
+    """`sha256:<hex>` of its files."""
     signature: str
     """Its inputs as JSON; "" where it has none."""
 
@@ -59,8 +65,7 @@ def pending(status: Status) -> Report | None:
     if decided is None or status.candidate is None or status.attempt <= status.reported:
         return None
     since = status.phase_since or status.candidate.since
-    # The verdict in the words that history will have, whichever of the two the registry is told
-    # from.
+    # In the words that history will have, whichever of the two the registry is told from.
     message = promotion(status) if decided is Verdict.PROMOTED else status.message
     return _report(
         ended_attempt(status, status.candidate, decided, status.reason, message, at=since)

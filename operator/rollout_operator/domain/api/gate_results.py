@@ -21,6 +21,7 @@ class GateStatus(ApiModel):
     """What a gate said when it was last measured."""
 
     metric: str = Field(max_length=32)
+    """A Metric of the spec; `route`, which status does not keep, for a router that lags."""
     evidence: EvidenceKind = Field(
         EvidenceKind.REPORTED, description="What the gate rests on: Reported or Labelled."
     )
@@ -63,6 +64,7 @@ class GateStatus(ApiModel):
         None, description="At the present rate of labels, maxHold ends before a verdict."
     )
     measurement: Measurement
+    """Pass, Fail, or why there is no verdict."""
     message: str = Field("", max_length=512, description="The measurement as a sentence.")
     at: Moment = Field(description="When this was first measured so.")
     revision: str = Field(max_length=16, description="The revision it was measured for.")
@@ -74,9 +76,13 @@ class PodCounts(ApiModel):
     """
 
     pod: str = Field(max_length=253)
+    """Name of the pod; "" where the series has no such label."""
     good: float
+    """Right answers (errorRate: requests without error; latency: requests within the bound)."""
     total: float
+    """Answers known to be good or not: labels (accuracy) or requests."""
     predicted: float = 0
+    """Predictions (accuracy) or all requests (latency); 0 for errorRate."""
     at: float = Field(description="Time of the sample, Unix seconds by Prometheus' clock.")
 
 
@@ -84,7 +90,9 @@ class Cohort(ApiModel):
     """How many predictions there were at one moment: those old enough to have a label by now."""
 
     at: float
+    """Unix time in seconds, by the operator's clock."""
     predicted: float
+    """Predictions counted by then, over all pods."""
 
 
 class EvidenceStatus(ApiModel):
@@ -129,15 +137,23 @@ class EvidenceStatus(ApiModel):
         0, description="Stable's labels, exponentially weighted (against stable only)."
     )
     pods: tuple[PodCounts, ...] = Field((), max_length=200)
+    """Counters of the candidate's pods at the last reading that counted."""
     stable_pods: tuple[PodCounts, ...] = Field((), max_length=200)
+    """The same of stable's pods; empty where stable was not read."""
     cohorts: tuple[Cohort, ...] = Field((), max_length=40)
+    """Of an accuracy gate with labelDelay, oldest first; empty for others."""
 
 
 class GateResult(ApiModel):
     """What an attempt's verdict rests on: a gate as it was last measured."""
 
     metric: str = Field(max_length=32)
+    """A Metric of the spec."""
     value: float | None = None
+    """As in GateStatus; None where nothing was measured."""
     threshold: float
+    """The bound it was held against."""
     samples: int | None = None
+    """Labels or requests behind the value; None where they are not known."""
     measurement: Measurement
+    """What the gate last said."""

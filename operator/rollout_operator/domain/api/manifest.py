@@ -1,5 +1,4 @@
-"""YAML as kubectl reads it, in one place: manifests and mapping files, whose every field knows its
-line.
+"""YAML as kubectl reads it: manifests and mapping files, whose every field knows its line.
 
 kubectl turns YAML into JSON by rules of its own (goyaml v2 in sigs.k8s.io/yaml): the words of YAML
 1.1, the numbers of Go, and nothing that JSON has not. tests/api holds the table of scalars against
@@ -60,7 +59,9 @@ class Place:
     """A line and a column, both from 1."""
 
     line: int
+    """From 1."""
     column: int
+    """From 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ class Trouble:
     """A document that cannot be read, or a key that stands twice."""
 
     place: Place
+    """Where it was found; line 1, column 1 where the parser tells none."""
     message: str
+    """Begins with "not YAML:", or with the path of the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ class Finding:
     """What is wrong with a field, as a sentence that says what to write."""
 
     path: Path
+    """The field; empty for the whole object."""
     message: str
+    """What to write, without the path."""
 
     def __str__(self) -> str:
         return f"{dotted(self.path)}: {self.message}" if self.path else self.message
@@ -87,8 +92,11 @@ class Document:
     """One YAML document: its value with JSON types, and the place of each field."""
 
     value: Any
+    """JSON types; never None: empty documents are left out."""
     places: Mapping[Path, Place]
+    """By path; () is where the document begins."""
     twice: tuple[Trouble, ...] = ()
+    """Keys that stand twice in one mapping; the last one counts."""
 
     def place(self, path: Path) -> Place:
         """Where the field is; for one that is missing, where it would belong."""

@@ -12,8 +12,11 @@ class Route(ApiModel):
 
     name: str = Field(max_length=64, description="Name of its Ingress or HTTPRoute.")
     provider: Provider
+    """Its kind."""
     host: str = Field(max_length=253)
+    """Of spec.traffic when it was asked for."""
     path: str = Field(max_length=256)
+    """Prefix, of spec.traffic likewise."""
     ingress_class_name: str = Field("", max_length=63, description="Ingress: its class.")
     tls_secret: str | None = Field(
         None, max_length=253, description="Ingress: Secret with the host's certificate."

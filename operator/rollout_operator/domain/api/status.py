@@ -70,13 +70,21 @@ class Attempt(ApiModel):
     """One trial of one candidate that has ended."""
 
     attempt: int
+    """Its number, from 1."""
     uri: str = Field(max_length=256)
+    """The candidate's, with the version pinned: models:/<name>/<version>."""
     revision: str = Field(max_length=16)
+    """The candidate's hash."""
     verdict: Verdict
+    """How it ended."""
     reason: str = Field(max_length=64)
+    """Why, as one word: a Reason."""
     message: str = Field(max_length=1024)
+    """The same as a sentence."""
     started: Moment
+    """When it began."""
     ended: Moment
+    """When it was closed: its verdict was carried out, or it was given up."""
     gates: tuple[GateResult, ...] = Field(
         (), max_length=20, description="The gates as they were last measured."
     )
@@ -86,10 +94,15 @@ class Rejected(ApiModel):
     """A revision that was rolled back; it is not tried again without `retry`."""
 
     revision: str = Field(max_length=16)
+    """Its hash."""
     uri: str = Field(max_length=256)
+    """Its version: models:/<name>/<version>."""
     reason: str = Field(max_length=64)
+    """Why it was rolled back, as one word; never for want of evidence."""
     message: str = Field(max_length=1024)
+    """The same as a sentence."""
     at: Moment
+    """When its attempt was closed."""
 
 
 class Inspecting(ApiModel):
@@ -122,11 +135,17 @@ class Condition(ApiModel):
     """A metav1.Condition."""
 
     type: str = Field(max_length=64)
+    """One of kstatus, Accepted, HostShared, GuaranteeUnavailable or OverdispersedLabels."""
     status: Literal["True", "False", "Unknown"]
+    """Unknown where it is not decided yet."""
     reason: str = Field(max_length=64)
+    """Why, as one word."""
     message: str = Field(max_length=2048)
+    """The same as a sentence."""
     observed_generation: int
+    """The metadata.generation that it speaks of."""
     last_transition_time: Moment
+    """When `status` last changed; a new reason or message leaves it."""
 
 
 class Status(ApiModel):

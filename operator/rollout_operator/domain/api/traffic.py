@@ -8,8 +8,8 @@ from rollout_operator.domain.api.api_types import NAME, ApiModel, Duration, cel,
 
 PATH = "^/[A-Za-z0-9._~/-]*$"
 TAKEN = "/v2/models(/[^/]+/versions)?/?$"
-"""Ends of paths below which the model server takes any next segment for a model or a version
-(rollout_inference.api.prefix).
+"""Ends of paths below which the model server takes any next segment for a model or a version, as
+rollout_inference.api.prefix does.
 """
 
 

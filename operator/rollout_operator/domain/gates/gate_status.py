@@ -26,10 +26,13 @@ class Trial:
     """Who is measured, and when."""
 
     candidate: Revision
+    """The revision that is measured."""
     stable: Revision | None
+    """What it may be compared with; None on a first deploy."""
     since: datetime
     """Only samples of the candidate later than this count."""
     now: datetime
+    """The moment of this look."""
     tests: int = 1
     """Labelled gates of the trial, which share alpha.rollback."""
     weight: int = 0

@@ -1,6 +1,4 @@
-"""Latency histograms: what their buckets say, and no more. Where in its bucket a value lies is not
-known.
-"""
+"""Latency histograms: what buckets say, and no more. Where in one a value lies is not known."""
 
 import math
 from collections import defaultdict
@@ -54,9 +52,7 @@ def of_pods(series: Iterable[Series], since_first: bool = False) -> dict[str, Bu
 
 
 def together(pods: Iterable[Buckets]) -> Buckets:
-    """The sum over pods, by the bounds that all of them have. Raises NoEvidence where there is no
-    pod.
-    """
+    """The sum over pods, by the bounds that all have. Raises NoEvidence where there is no pod."""
     found = list(pods)
     if not found:
         raise NoEvidence(f"no complete histogram {LATENCY_BUCKET} of this revision")

@@ -131,17 +131,20 @@ class Gain:
     """What came in since the last reading, and the counters that the next one is compared with."""
 
     good: float
+    """Right answers, or requests without error or within the bound."""
     total: float
+    """Answers known to be good or not."""
     predicted: float
+    """Predictions, or all requests where latency is counted."""
     pods: tuple[PodCounts, ...]
+    """By name, MOST_PODS at most; a pod not read now keeps its last counters."""
 
 
 def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: bool) -> Gain:
     """What came in between two readings.
 
     A sample that is not newer than the one known says nothing; a pod that is not read now keeps its
-    last counts; what a pod seen for the first time has counted so far is taken where
-    `first_counts`.
+    last counts; what a pod seen for the first time has counted is taken where `first_counts`.
     """
     known = {p.pod: p for p in before}
     good = total = predicted = 0.0

@@ -46,9 +46,7 @@ def measure_labels(
     trial: Trial,
     known: tuple[EvidenceStatus, ...],
 ) -> tuple[GateStatus, EvidenceStatus | None]:
-    """One measurement of one Labelled gate, and the counts to go on with (None: nothing was
-    counted).
-    """
+    """One measurement of a Labelled gate, and the counts to go on with; None: nothing counted."""
     noun = NOUNS[gate.metric]
     evidence = find(known, gate, trial.candidate, trial.stable)
     if answer is None:
@@ -161,9 +159,7 @@ def _measurement(
 
 
 def _expected(gate: Gate, series: list[Series], judgement: Judgement) -> Judgement:
-    """Before the first label: how many a verdict takes if the model is as good as it was
-    offline.
-    """
+    """Before the first label: how many a verdict takes if the model is as good as offline."""
     offline = [
         s.value for s in named(series, ACCURACY) if math.isfinite(s.value) and 0 <= s.value <= 1
     ]

@@ -26,6 +26,7 @@ class Reading:
     """A value, and what it rests on."""
 
     value: float
+    """In the metric's own unit: a share from 0 to 1, or seconds."""
     samples: int | None
     """How many labels or requests it rests on."""
     between: Between | None = None

@@ -19,9 +19,7 @@ STABLE_LACKS = (
     "stable's pods have none, nor get one before the next promotion: promote a version by hand, or"
     " write a max instead"
 )
-"""The same where stable's buckets are too coarse: a version's pods keep those that they started
-with.
-"""
+"""The same where stable's buckets are too coarse: pods keep those that they started with."""
 NONE_SO_NARROW = "no pod has one there: write a max instead, or a greater maxIncrease"
 """What helps where values lie beyond the buckets that a gate asks for."""
 
@@ -41,9 +39,7 @@ def _at_most(threshold: float, lower: float, upper: float) -> bool | None:
 
 
 def measure(gate: Gate, answer: Answer | None, baseline: Answer | None, trial: Trial) -> GateStatus:
-    """One measurement of one Reported gate. `baseline` are stable's series, for a gate against
-    stable.
-    """
+    """One measurement of a Reported gate; baseline: stable's series, for a gate against stable."""
     noun = NOUNS[gate.metric]
     if answer is None:
         return gate_status(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: not measured yet")

@@ -1,5 +1,4 @@
-"""Anytime-valid tests on counts: however often one looks, a wrong verdict is at most as likely as
-alpha.
+"""Anytime-valid tests on counts: whenever one looks, a wrong verdict has a chance of alpha at most.
 
 One-sample form: a mixture of Wald's SPRTs on (successes, failures) against a threshold. Two-sample
 form: the same idea for each scrape, projected onto the null "candidate = stable - drop" (reverse
@@ -96,8 +95,7 @@ def interval(
     """Bounds of the rate that hold at all times together, each side at level alpha; (0, 1) before
     the first label.
 
-    lower >= threshold exactly where the one-sample test says "above", but for rounding in the fifth
-    decimal.
+    lower >= threshold exactly where the one-sample test says "above", but for rounding at 1e-5.
     """
     if successes + failures <= 0:
         return 0.0, 1.0
@@ -133,9 +131,13 @@ class Scrape:
     """Labels that came in since the last scrape: right ones and all of them."""
 
     candidate_right: float
+    """Right labels of all pods of the candidate."""
     candidate_total: float
+    """All their labels; where there are none, no log-wealth changes."""
     stable_right: float
+    """Right labels of all pods of stable."""
     stable_total: float
+    """All their labels; where there are none, no log-wealth changes."""
 
 
 def project(

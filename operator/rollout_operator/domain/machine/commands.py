@@ -121,8 +121,7 @@ def _retry(observed: Observed, spec: Spec) -> Plan:
             ),
         )
     if status.phase is Phase.ROLLED_BACK:
-        # The registry is asked again: its digest, or what its alias names, may have been mended
-        # since.
+        # The registry is asked again: its digest, or what its alias names, may have been mended.
         return resolve(replace(again, status=again.status.model_copy(update=BLANK)), spec)
     pods = {"image": observed.image, "buckets": bounds(spec.analysis.gates)}
     fresh = with_profile(observed, candidate)

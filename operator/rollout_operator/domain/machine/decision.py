@@ -32,19 +32,23 @@ class EventToPost:
     """Something worth an Event: a transition and its reason."""
 
     kind: Literal["Normal", "Warning"]
+    """The Event's `type`."""
     reason: Reason
+    """The Event's `reason`."""
     message: str
+    """The Event's `message`, a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done: the next status, what to tell, and when to look again (None: only when
-    something changes).
-    """
+    """What is to be done after one look."""
 
     status: Status
+    """The next; equal to the observed one where there is nothing to write."""
     events: tuple[EventToPost, ...] = ()
+    """What to tell, in this order; empty for nothing."""
     requeue_at: datetime | None = None
+    """When to look again; None: only when something changes."""
 
 
 def enter(

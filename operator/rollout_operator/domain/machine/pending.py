@@ -55,9 +55,7 @@ def trial_replicas(spec: Spec, has_stable: bool) -> int:
 
 
 def resolve(observed: Observed, spec: Spec) -> Plan:
-    """Find out which revision is asked for, and begin with it. What is stable already needs no
-    registry.
-    """
+    """Begin with the revision that is asked for. What is stable already needs no registry."""
     stable = observed.status.stable
     if stable is not None and serves(stable, spec) and "@" not in spec.model_uri:
         return enter(

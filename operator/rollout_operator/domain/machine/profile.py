@@ -30,9 +30,7 @@ def _differs(observed: Observed, status: Status) -> bool:
 
 
 def outdated(observed: Observed, status: Status) -> str:
-    """How the configuration differs from what pods of stable have, and what to do; "" where it does
-    not.
-    """
+    """How the configuration differs from what pods of stable have, and what to do; "" if alike."""
     if observed.spec is None or observed.profile is None:
         return status.outdated
     if status.stable is None or not _differs(observed, status):
