@@ -20,6 +20,7 @@ from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.adapters.login import login
 from rollout_operator.adapters.model_registry import ModelRegistry, authorization
 from rollout_operator.adapters.prometheus import Prometheus
+from rollout_operator.adapters.prometheus_login import PrometheusLogin
 from rollout_operator.adapters.router_probe import Routers, router_session
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
@@ -102,7 +103,9 @@ class Shell:
         return Ports(
             store=self.store,
             cluster=cluster,
-            prometheus=Prometheus(settings.prometheus_url, of_prometheus),
+            prometheus=Prometheus(
+                settings.prometheus_url, of_prometheus, PrometheusLogin(settings.prometheus_access)
+            ),
             registry=registry,
             writeback=writeback,
             unseen_writes=self.unseen_writes,
@@ -112,6 +115,7 @@ class Shell:
             gateways=Gateways(settings.gateway_namespace, settings.gateway_mirrors),
             egress=settings.model_egress,
             credentials=settings.model_credentials,
+            profiles=settings.model_profiles,
             feedback_key=settings.feedback_key,
             routers=Routers(of_routers, cluster.read) if settings.routes_ask else None,
         )

@@ -9,6 +9,13 @@ from typing import Self
 from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
+from rollout_operator.domain.profiles import NO_PROFILES, Profiles, profiles
+from rollout_operator.domain.prometheus_access import (
+    PrometheusAccess,
+    access,
+    encrypted_for,
+    of_url,
+)
 
 PASSED_ON = (
     "MLFLOW_TRACKING_URI",
@@ -52,6 +59,8 @@ class Settings:
     """Whether routers are asked if a route leads to its rollout."""
     resync: timedelta = timedelta(minutes=10)
     """How often names and versions are compared with the API server."""
+    prometheus_access: PrometheusAccess = field(default_factory=PrometheusAccess)
+    """What Prometheus wants to have from whoever asks."""
     registry_alias: str = "{namespace}-{name}"
     """The alias that a promotion moves, with {namespace} and {name}; "" for none."""
     feedback_key: str = ""
@@ -64,6 +73,8 @@ class Settings:
     """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
     """What model servers fetch models with, by namespace."""
+    model_profiles: Profiles = NO_PROFILES
+    """Where and how model servers run, by the name that a spec chooses."""
     pin_digests: bool = True
     """Whether a version without a recorded digest is looked at and pinned; else it is refused."""
 
@@ -110,6 +121,9 @@ class Settings:
                 f"SHARD={shard!r} is no value of a label: write up to 63 letters, digits, -, _"
                 " and ."
             )
+        prometheus_url, prometheus_access = _prometheus(
+            env, required("PROMETHEUS_URL", "http://prometheus:9090")
+        )
         models = {
             **{n: env[n] for n in PASSED_ON if env.get(n)},
             "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO"),
@@ -118,7 +132,8 @@ class Settings:
             inference_image=required(
                 "INFERENCE_IMAGE", "registry.example.com/rollouts/inference:1.0"
             ),
-            prometheus_url=required("PROMETHEUS_URL", "http://prometheus:9090").rstrip("/"),
+            prometheus_url=prometheus_url,
+            prometheus_access=prometheus_access,
             registry_url=required("MLFLOW_TRACKING_URI", "http://mlflow:5000").rstrip("/"),
             namespaces=tuple(
                 n.strip() for n in env.get("WATCH_NAMESPACES", "").split(",") if n.strip()
@@ -140,6 +155,7 @@ class Settings:
             model_egress=_egress(models, env.get("MODEL_EGRESS", "")),
             pin_digests=_choice(env, "MODEL_DIGESTS", ("Pin", "Require")) == "Pin",
             model_credentials=_credentials(env.get("MODEL_CREDENTIALS", "")),
+            model_profiles=_profiles(env.get("MODEL_PROFILES", "")),
         )
 
 
@@ -151,9 +167,28 @@ def _choice(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
     return word
 
 
+def _prometheus(env: Mapping[str, str], url: str) -> tuple[str, PrometheusAccess]:
+    try:
+        given = access(env)
+        encrypted_for(url, given)
+    except ValueError as wrong:
+        raise SettingsError(str(wrong)) from wrong
+    try:
+        return of_url(url.strip(), given)
+    except ValueError as wrong:
+        raise SettingsError(f"PROMETHEUS_URL: {wrong}") from wrong
+
+
 def _credentials(text: str) -> tuple[Credentials, ...]:
     try:
         return credentials(text)
+    except ValueError as wrong:
+        raise SettingsError(str(wrong)) from wrong
+
+
+def _profiles(text: str) -> Profiles:
+    try:
+        return profiles(text)
     except ValueError as wrong:
         raise SettingsError(str(wrong)) from wrong
 

@@ -33,6 +33,43 @@ OPERATOR = (
         "prometheus.url",
     ),
     Variable(
+        "PROMETHEUS_USERNAME",
+        "user of basic authentication; see [Prometheus](../guides/prometheus.md)",
+    ),
+    Variable("PROMETHEUS_USERNAME_FILE", "a file that holds the user, instead"),
+    Variable("PROMETHEUS_PASSWORD", "the user's password"),
+    Variable(
+        "PROMETHEUS_PASSWORD_FILE",
+        "a file that holds the password, instead; read at each query",
+        "",
+        "prometheus.auth",
+    ),
+    Variable(
+        "PROMETHEUS_TOKEN_FILE",
+        "a file that holds a bearer token; read at each query",
+        "",
+        "prometheus.auth",
+    ),
+    Variable(
+        "PROMETHEUS_CA_FILE",
+        "the CA, in PEM, that Prometheus' certificate is trusted by, instead of the system's",
+        "",
+        "prometheus.ca",
+    ),
+    Variable(
+        "PROMETHEUS_CERT_FILE",
+        "a client certificate, in PEM",
+        "",
+        "prometheus.clientCertificate",
+    ),
+    Variable("PROMETHEUS_KEY_FILE", "its key, in PEM", "", "prometheus.clientCertificate"),
+    Variable(
+        "PROMETHEUS_HEADERS",
+        'more headers of each query, as a JSON object: `{"X-Scope-OrgID": "team-a"}`',
+        "",
+        "prometheus.headers",
+    ),
+    Variable(
         "MLFLOW_TRACKING_URI",
         "the registry; model servers load from it too",
         REQUIRED,
@@ -108,6 +145,13 @@ OPERATOR = (
         " [the chart has it](../guides/credentials.md)",
         "",
         "models.credentials",
+    ),
+    Variable(
+        "MODEL_PROFILES",
+        "where and how model pods run, by name: a JSON object, as"
+        " [the chart has it](../guides/profiles.md)",
+        "",
+        "profiles",
     ),
     Variable(
         "MODEL_LOG_LEVEL", f"the model servers' `LOG_LEVEL`: {LEVELS}", "INFO", "modelLogLevel"
@@ -226,6 +270,7 @@ TAIL = """## kubectl modelrollout
 | `KUBECONFIG` | the cluster, as for kubectl |
 | `MODELROLLOUT_PROMETHEUS` | [how to reach Prometheus](cli.md#how-it-reaches-prometheus) |
 | `MODELROLLOUT_PROMETHEUS_TOKEN` | is sent to it as a bearer token |
+| `PROMETHEUS_TOKEN_FILE` … | as [the operator's](#operator), but for `PROMETHEUS_URL` |
 | `NO_COLOR` | no colours |
 
 ## Trainer

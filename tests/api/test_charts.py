@@ -18,6 +18,7 @@ from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Owner
 from rollout_operator.domain.api.status import Phase, Status
 from rollout_operator.domain.egress import egress
+from rollout_operator.domain.prometheus_access import PrometheusAccess
 from rollout_operator.settings import Settings
 from tests.support import builders
 from tests.support.api_client import ApiClient, wait_for
@@ -159,6 +160,26 @@ REFUSED = {
     ),
     "an unknown level": ({"logLevel": "LOUD"}, "/logLevel"),
     "a URL that is none": ({"prometheus": {"url": "prometheus:9090"}}, "/prometheus/url"),
+    "a token without its Secret": (
+        {"prometheus": {"auth": {"tokenKey": "token"}}},
+        "set prometheus.auth.secret to its name",
+    ),
+    "two CAs": (
+        {"prometheus": {"url": "https://p", "ca": {"secret": "a", "configMap": "b"}}},
+        "names a Secret and a ConfigMap: leave one of them out",
+    ),
+    "a CA without TLS": (
+        {"prometheus": {"url": "http://p", "ca": {"secret": "a"}}},
+        "write https:// in prometheus.url",
+    ),
+    "credentials as a header": (
+        {"prometheus": {"headers": {"Authorization": "Bearer x"}}},
+        "/prometheus/headers/Authorization",
+    ),
+    "a typo in credentials": (
+        {"prometheus": {"auth": {"secretName": "x"}}},
+        "'secretName' not allowed",
+    ),
     "a digest that is none": ({"image": {"digest": "sha256:1"}}, "/image/digest"),
     "another word for egress": ({"modelEgress": "none"}, "/modelEgress"),
     "an egress rule with a typo": ({"modelEgress": [{"port": 443}]}, "/modelEgress"),
@@ -265,6 +286,7 @@ MAY = [
     (["policy"], ["poddisruptionbudgets"], ["get", "list", "watch", "create", "patch"]),
     (["discovery.k8s.io"], ["endpointslices"], ["get", "list", "watch"]),
     ([""], ["pods"], ["list"]),
+    ([""], ["pods"], ["get", "create", "patch", "delete"]),
     ([""], ["events"], ["create"]),
 ]
 """Everything that the operator may do. No Secrets, no ConfigMaps, no exec, no wildcard; its own
@@ -363,6 +385,62 @@ def test_the_operator_reads_the_egress_that_the_chart_gives_it(
         {}, {e["name"]: e.get("value", "") for e in container["env"]}.get("MODEL_EGRESS", "")
     )
     assert peers == (None if found is None else [peer for rule in found[1:] for peer in rule["to"]])
+
+
+FOLDER = "/etc/rollout-operator/prometheus"
+WAYS: dict[str, tuple[dict[str, Any], dict[str, str], set[str]]] = {
+    "nothing": ({}, {}, set()),
+    "user and password": (
+        {"auth": {"secret": "login"}},
+        {"username_file": f"{FOLDER}/username", "password_file": f"{FOLDER}/password"},
+        {"login/username=username", "login/password=password"},
+    ),
+    "by other keys": (
+        {"auth": {"secret": "login", "usernameKey": "user", "passwordKey": "word"}},
+        {"username_file": f"{FOLDER}/username", "password_file": f"{FOLDER}/password"},
+        {"login/user=username", "login/word=password"},
+    ),
+    "a token": (
+        {"auth": {"secret": "login", "tokenKey": "jwt"}},
+        {"token_file": f"{FOLDER}/token"},
+        {"login/jwt=token"},
+    ),
+    "a CA of a Secret, and a client certificate": (
+        {"ca": {"secret": "tls", "key": "root.pem"}, "clientCertificate": {"secret": "me"}},
+        {
+            "ca_file": f"{FOLDER}/ca.crt",
+            "cert_file": f"{FOLDER}/tls.crt",
+            "key_file": f"{FOLDER}/tls.key",
+        },
+        {"tls/root.pem=ca.crt", "me/tls.crt=tls.crt", "me/tls.key=tls.key"},
+    ),
+    "a CA of a ConfigMap": (
+        {"ca": {"configMap": "company"}},
+        {"ca_file": f"{FOLDER}/ca.crt"},
+        {"company/ca.crt=ca.crt"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "access", "mounted"), WAYS.values(), ids=WAYS.keys())
+def test_the_operator_reads_of_prometheus_what_the_chart_mounts(
+    values: dict[str, Any], access: dict[str, str], mounted: set[str]
+) -> None:
+    asked = {"url": "https://p/x", "headers": {"X-Scope-OrgID": 'a"b'}, **values}
+    (pod,) = pods(by_kind(OPERATOR, {"prometheus": asked})["Deployment"])
+    env = {e["name"]: e.get("value", "") for e in pod["containers"][0]["env"]}
+    given = Settings.from_environment({**env, "INFERENCE_IMAGE": "image"}).prometheus_access
+    assert given == PrometheusAccess(headers={"X-Scope-OrgID": 'a"b'}, **access)
+    sources = [s for v in pod["volumes"] for s in v.get("projected", {}).get("sources", ())]
+    found = {
+        f"{one['name']}/{item['key']}={item['path']}"
+        for source in sources
+        for one in source.values()
+        for item in one["items"]
+    }
+    assert found == mounted
+    places = {m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    assert (FOLDER in places) is bool(mounted)
 
 
 @pytest.mark.parametrize("asked", [True, False])

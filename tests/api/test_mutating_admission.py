@@ -9,7 +9,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,16 @@ CHANGES: dict[str, Callable[[int], Patch]] = {
 
 @contextlib.contextmanager
 def webhook(
-    api: ApiClient, ns: str, directory: Path, change: Callable[[int], Patch]
+    api: ApiClient,
+    ns: str,
+    directory: Path,
+    change: Callable[[int], Patch],
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[None]:
-    """Changes each Deployment of the namespace that is written, with a number that grows."""
+    """Changes each Deployment of the namespace that is written, with a number that grows.
+
+    more: parts of a pod that the change counts on.
+    """
     key, certificate = self_signed(directory, "IP:127.0.0.1")
     numbers = itertools.count(1)
 
@@ -111,6 +118,7 @@ def webhook(
     pod = {
         "containers": [{"name": "a", "image": "a", "env": [{"name": "A", "value": "1"}]}],
         "volumes": [{"name": "v", "emptyDir": {}}],
+        **(more or {}),
     }
     body = {
         "metadata": {"name": "probe"},

@@ -46,10 +46,26 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             }
         ],
         "mlflow": {"credentialsSecret": "mlflow"},
+        "prometheus": {
+            "url": "https://prometheus.monitoring.svc:9090/prometheus",
+            "auth": {"secret": "prometheus-login"},
+            "ca": {"configMap": "company-ca"},
+            "clientCertificate": {"secret": "prometheus-client"},
+            "headers": {"X-Scope-OrgID": "team-a|team-b"},
+        },
         "models": {
             "credentials": [
                 {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
             ]
+        },
+        "profiles": {
+            "gpu": {
+                "namespaces": ["ml-*"],
+                "nodeSelector": {"pool": "gpu"},
+                "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+                "resources": {"nvidia.com/gpu": "1"},
+            },
+            "openshift": {"securityContext": {}},
         },
         "modelEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}],
         "feedbackKey": {"secret": "feedback", "key": "key"},
@@ -158,7 +174,7 @@ def manifests(chart: str, values: Mapping[str, Any] | None = None, **how: str) -
 
 def golden(variant: str) -> Path:
     """Where the rendering of a variant is kept."""
-    return Path(__file__).parent / "golden" / f"{variant.replace(' ', '-')}.yaml"
+    return ROOT / "tests" / "api" / "golden" / f"{variant.replace(' ', '-')}.yaml"
 
 
 def written(variant: str) -> str:

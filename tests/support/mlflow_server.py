@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet
 from rollout_operator.domain.api.names import DIGEST_TAG
 from scripts.cluster.apiserver import free_port
 from tests.support.api_client import wait_for
+from tests.support.certificate import self_signed
 
 SECRET = "the-secret-of-the-webhook-in-this-test"
 
@@ -86,8 +87,54 @@ def mlflow_server(folder: Path, *, served: bool = True) -> Iterator[Mlflow]:
     """MLflow with one worker, its database and artifacts in `folder`; served: whether it hands them
     out itself.
     """
+    kept = f"{folder}/artifacts"
+    artifacts = (
+        ["--serve-artifacts", f"--artifacts-destination={kept}"]
+        if served
+        else ["--no-serve-artifacts", f"--default-artifact-root={kept}"]
+    )
+    with _started(folder, "http", artifacts, {}) as url:
+        yield Mlflow(url)
+
+
+ADMIN = ("admin", "a-long-password-of-the-test")
+"""User and password of `private_mlflow_server`."""
+
+
+@contextmanager
+def private_mlflow_server(folder: Path, artifacts: str = "") -> Iterator[tuple[str, Path]]:
+    """MLflow with TLS by a certificate that nobody knows, and with a password (`basic-auth`); its
+    URL, and the certificate.
+
+    artifacts: the store that it names to clients, which they ask themselves; "" for its own proxy.
+    """
+    key, certificate = self_signed(folder, "IP:127.0.0.1")
+    config = folder / "auth.ini"
+    config.write_text(
+        "[mlflow]\ndefault_permission = READ\n"
+        f"database_uri = sqlite:///{folder}/auth.db\n"
+        f"admin_username = {ADMIN[0]}\nadmin_password = {ADMIN[1]}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    options = [
+        "--app-name=basic-auth",
+        f"--uvicorn-opts=--ssl-keyfile {key} --ssl-certfile {certificate}",
+        *(
+            ["--no-serve-artifacts", f"--default-artifact-root={artifacts}"]
+            if artifacts
+            else [f"--artifacts-destination={folder}/artifacts"]
+        ),
+    ]
+    env = {"MLFLOW_FLASK_SERVER_SECRET_KEY": "test", "MLFLOW_AUTH_CONFIG_PATH": str(config)}
+    with _started(folder, "https", options, env) as url:
+        yield url, certificate
+
+
+@contextmanager
+def _started(folder: Path, scheme: str, options: list[str], more: dict[str, str]) -> Iterator[str]:
+    """The server's URL, once it answers."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"{scheme}://127.0.0.1:{port}"
     command = [
         sys.executable,
         "-m",
@@ -96,19 +143,15 @@ def mlflow_server(folder: Path, *, served: bool = True) -> Iterator[Mlflow]:
         "--host=127.0.0.1",
         f"--port={port}",
         "--workers=1",
+        f"--backend-store-uri=sqlite:///{folder}/mlflow.db",
+        *options,
     ]
-    command += [f"--backend-store-uri=sqlite:///{folder}/mlflow.db"]
-    kept = f"{folder}/artifacts"
-    command += (
-        ["--serve-artifacts", f"--artifacts-destination={kept}"]
-        if served
-        else ["--no-serve-artifacts", f"--default-artifact-root={kept}"]
-    )
     env = {
         "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
         "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": Fernet.generate_key().decode(),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **more,
     }
     log = folder / "mlflow.log"
     with ended(command, env, log) as process:
@@ -116,12 +159,13 @@ def mlflow_server(folder: Path, *, served: bool = True) -> Iterator[Mlflow]:
         def ready() -> bool | None:
             assert process.poll() is None, log.read_text()[-3000:]
             try:
-                return httpx.get(f"{url}/health", trust_env=False).status_code == 200 or None
+                reply = httpx.get(f"{url}/health", trust_env=False, verify=False)
+                return reply.status_code == 200 or None
             except httpx.TransportError:
                 return None
 
         wait_for(ready, "MLflow to answer", 400)
-        yield Mlflow(url)
+        yield url
 
 
 class Bridge:

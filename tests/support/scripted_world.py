@@ -210,6 +210,13 @@ class Outlet:
 @contextlib.contextmanager
 def served(world: ScriptedWorld) -> Iterator[str]:
     """Serve the world's answers from a thread, for tests that block; yields the base URL."""
+    with serving(world.app()) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def serving(app: web.Application) -> Iterator[str]:
+    """Serve an application from a thread; yields its base URL."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -217,7 +224,7 @@ def served(world: ScriptedWorld) -> Iterator[str]:
     def run(work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
-    context = Outlet.of(world.app())
+    context = Outlet.of(app)
     try:
         yield run(context.__aenter__()).url
     finally:

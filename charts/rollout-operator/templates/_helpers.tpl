@@ -28,6 +28,71 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default (index . 1) }}{{ end }}
 {{- end }}
 
+{{- /* How Prometheus is reached: the files, by the names that prometheusEnv has. */ -}}
+{{- define "operator.prometheusFiles" -}}
+{{- with .Values.prometheus }}
+{{- if and .auth.tokenKey (not .auth.secret) }}
+{{- fail "prometheus.auth.tokenKey is a key of a Secret: set prometheus.auth.secret to its name" }}
+{{- end }}
+{{- if and .ca.secret .ca.configMap }}
+{{- fail "prometheus.ca names a Secret and a ConfigMap: leave one of them out" }}
+{{- end }}
+{{- if and (hasPrefix "http://" .url) (or .ca.secret .ca.configMap .clientCertificate.secret) }}
+{{- fail "prometheus.ca and prometheus.clientCertificate are for TLS: write https:// in prometheus.url" }}
+{{- end }}
+{{- with .auth }}
+{{- if .secret }}
+- secret:
+    name: {{ .secret }}
+    items:
+    {{- if .tokenKey }}
+    - {key: {{ .tokenKey }}, path: token}
+    {{- else }}
+    - {key: {{ .usernameKey }}, path: username}
+    - {key: {{ .passwordKey }}, path: password}
+    {{- end }}
+{{- end }}
+{{- end }}
+{{- with .ca }}
+{{- if or .secret .configMap }}
+- {{ .secret | empty | ternary "configMap" "secret" }}:
+    name: {{ .secret | default .configMap }}
+    items:
+    - {key: {{ .key }}, path: ca.crt}
+{{- end }}
+{{- end }}
+{{- with .clientCertificate.secret }}
+- secret:
+    name: {{ . }}
+    items:
+    - {key: tls.crt, path: tls.crt}
+    - {key: tls.key, path: tls.key}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.prometheusEnv" -}}
+{{- $folder := "/etc/rollout-operator/prometheus" }}
+{{- with .Values.prometheus }}
+{{- if and .auth.secret .auth.tokenKey }}
+- {name: PROMETHEUS_TOKEN_FILE, value: {{ $folder }}/token}
+{{- else if .auth.secret }}
+- {name: PROMETHEUS_USERNAME_FILE, value: {{ $folder }}/username}
+- {name: PROMETHEUS_PASSWORD_FILE, value: {{ $folder }}/password}
+{{- end }}
+{{- if or .ca.secret .ca.configMap }}
+- {name: PROMETHEUS_CA_FILE, value: {{ $folder }}/ca.crt}
+{{- end }}
+{{- if .clientCertificate.secret }}
+- {name: PROMETHEUS_CERT_FILE, value: {{ $folder }}/tls.crt}
+- {name: PROMETHEUS_KEY_FILE, value: {{ $folder }}/tls.key}
+{{- end }}
+{{- with .headers }}
+- {name: PROMETHEUS_HEADERS, value: {{ toJson . | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* What the operator may do, and nothing else; the same rules in a ClusterRole or in Roles. */ -}}
 {{- define "operator.rules" -}}
 - apiGroups: [rollouts.mlops.dev]

@@ -17,6 +17,7 @@ from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 from rollout_inference.loading import object_stores
 from rollout_model.errors import LoadFailed, first_line
 
+AUTHORITY = "the chart's models.credentials may name a private CA"
 CREDENTIALS = (
     "The operator's configuration names the Secret that pods fetch with: models.credentials"
 )
@@ -60,6 +61,8 @@ def _size(uri: str) -> int:
 
 
 def _advice(failure: Exception) -> str:
-    """What to do where MLflow asks who is there; "" for all else."""
+    """What to do where MLflow, or its store, asks who is there, or cannot be trusted; "" else."""
     text = str(failure)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f" Its certificate is not trusted; {AUTHORITY}."
     return f" {CREDENTIALS}." if " 401 " in text or " 403 " in text else ""

@@ -32,7 +32,9 @@ class KubeApi(Protocol):
     def patch(self, path: str, body: Object) -> Object:
         """A JSON merge patch."""
 
-    def raw(self, path: str, query: Query | None = None) -> tuple[int, bytes]:
+    def raw(
+        self, path: str, query: Query | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
         """Status and body of a GET, whatever they are:
         for what is behind the API server's proxy.
         """

@@ -149,6 +149,8 @@ def observation(
         # On the way it stands in status only where another's object has a name.
         name_taken=bool(status.api_rejection) and status.phase not in AT_REST,
         scaled=status.scaled,
+        # What a profile changes of pods that serve is no part of a verdict.
+        profile=None,
         answers=answers.answers,
         baseline=answers.baseline,
         # Verdicts told to the registry: a number in status, and no decision.

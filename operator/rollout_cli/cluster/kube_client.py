@@ -4,6 +4,7 @@ few calls. Plain dicts in and out.
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import urllib3
@@ -14,6 +15,7 @@ from rollout_cli.exit_codes import Absent, Refused, Unreachable, WrongUsage
 
 TIMEOUT = 10.0
 FIELD_MANAGER = "kubectl-modelrollout"
+JSON = {"Content-Type": "application/json"}
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 # A kubeconfig that says insecure-skip-tls-verify has been asked about it once; kubectl does not nag
@@ -99,11 +101,13 @@ class KubeClient:
             "PATCH", path, body, {"fieldManager": FIELD_MANAGER}, "application/merge-patch+json"
         )
 
-    def raw(self, path: str, query: Query | None = None) -> tuple[int, bytes]:
+    def raw(
+        self, path: str, query: Query | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
         """Status and body of a GET, whatever they are:
         for what is behind the API server's proxy.
         """
-        return self._call("GET", path, None, query, "application/json")
+        return self._call("GET", path, None, query, {**JSON, **(headers or {})})
 
     def _object(
         self,
@@ -113,7 +117,7 @@ class KubeClient:
         query: Query | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        status, raw = self._call(method, path, body, query, content_type)
+        status, raw = self._call(method, path, body, query, {"Content-Type": content_type})
         try:
             answer: Object = json.loads(raw)
         except ValueError as failure:
@@ -142,15 +146,19 @@ class KubeClient:
         )
 
     def _call(
-        self, method: str, path: str, body: Object | None, query: Query | None, content_type: str
+        self,
+        method: str,
+        path: str,
+        body: Object | None,
+        query: Query | None,
+        headers: Mapping[str, str],
     ) -> tuple[int, bytes]:
-        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
         try:
             request = self._api.param_serialize(
                 method,
                 path,
                 query_params=list((query or {}).items()),
-                header_params=headers,
+                header_params={"Accept": "application/json, */*", **headers},
                 body=body,
                 auth_settings=["BearerToken"],
             )

@@ -1,9 +1,12 @@
 """How this program reaches Prometheus: by a URL, or through the API server's proxy of a Service."""
 
+import contextlib
 import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -12,6 +15,23 @@ from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.operator_deployment import OPERATOR, variables
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.exit_codes import Refused, Unreachable, WrongUsage
+from rollout_operator.domain.gates.promql import read
+from rollout_operator.domain.observed import MetricsUnreachable
+from rollout_operator.domain.prometheus_access import (
+    CA_FILE,
+    CERT_FILE,
+    HEADERS,
+    KEY_FILE,
+    PASSWORD_FILE,
+    TOKEN_FILE,
+    USERNAME,
+    AccessError,
+    PrometheusAccess,
+    access,
+    headers,
+    of_url,
+)
+from rollout_operator.domain.prometheus_refusal import no_answer, without_secrets
 
 TIMEOUT = 10.0
 VARIABLE, TOKEN = "MODELROLLOUT_PROMETHEUS", "MODELROLLOUT_PROMETHEUS_TOKEN"
@@ -23,19 +43,24 @@ def find(kube: KubeApi | None, given: str | None) -> Prometheus:
     """The Prometheus that `given` names, else the environment, else the one that the operator in
     the cluster uses.
 
-    Raises WrongUsage where `given` cannot be read, and Unreachable where nothing names one.
+    It is asked by what the environment says, in the operator's variables. Raises WrongUsage where
+    that or `given` cannot be read, and Unreachable where nothing names one.
     """
+    try:
+        ours = access(os.environ)
+    except ValueError as wrong:
+        raise WrongUsage(f"{wrong}.") from wrong
     named = given or os.environ.get(VARIABLE, "")
     if named:
-        return _named(kube, named)
+        return _named(kube, named, ours)
     if kube is None:
         raise Unreachable(f"No Prometheus is named: give --prometheus, or set {VARIABLE}.")
-    return _of_operator(kube)
+    return _of_operator(kube, ours)
 
 
-def _named(kube: KubeApi | None, named: str) -> Prometheus:
+def _named(kube: KubeApi | None, named: str, ours: PrometheusAccess) -> Prometheus:
     if named.startswith(("http://", "https://")):
-        return by_url(named)
+        return by_url(named, ours)
     if (service := SERVICE.fullmatch(named)) is None:
         raise WrongUsage(
             f"--prometheus {named!r} cannot be read: write http://HOST:PORT, or"
@@ -43,12 +68,14 @@ def _named(kube: KubeApi | None, named: str) -> Prometheus:
         )
     if kube is None:
         raise WrongUsage(f"--prometheus {named} is a Service of a cluster: write a URL here.")
-    return by_service(kube, service["namespace"], service["name"], service["port"])
+    return by_service(
+        kube, service["namespace"], service["name"], service["port"], more=ours.headers
+    )
 
 
-def _of_operator(kube: KubeApi) -> Prometheus:
+def _of_operator(kube: KubeApi, ours: PrometheusAccess) -> Prometheus:
     """As the operator reaches it: a Service's URL goes through the API server's proxy, any other as
-    it is.
+    it is. Headers are the operator's where we have none; its Secrets are not read.
     """
     hint = f"give --prometheus URL or NAMESPACE/SERVICE:PORT, or set {VARIABLE}"
     try:
@@ -57,20 +84,24 @@ def _of_operator(kube: KubeApi) -> Prometheus:
         raise Unreachable(
             f"You may not read the operator's Deployment, which names its Prometheus: {hint}."
         ) from refused
-    urls = [
-        (deployment["metadata"]["namespace"], url)
+    places = [
+        (deployment["metadata"]["namespace"], url, set_there.get(HEADERS, ""))
         for deployment in deployments
-        if (url := variables(deployment).get("PROMETHEUS_URL"))
+        if (url := (set_there := variables(deployment)).get("PROMETHEUS_URL"))
     ]
-    if not urls:
+    if not places:
         raise Unreachable(
             f"No operator was found in the cluster that would name its Prometheus: {hint}."
         )
-    namespace, url = urls[0]
+    namespace, url, theirs = places[0]
+    if not ours.headers:
+        # What cannot be read keeps the operator from starting, and is told there.
+        with contextlib.suppress(ValueError):
+            ours = replace(ours, headers=headers(theirs))
     parts = urlsplit(url)
     inside = INSIDE.fullmatch(parts.hostname or "")
     if inside is None and "." in (parts.hostname or ""):
-        return by_url(url)
+        return by_url(url, ours)
     port = str(parts.port or (443 if parts.scheme == "https" else 80))
     name, home = (
         (inside["name"], inside["namespace"]) if inside else (parts.hostname or "", namespace)
@@ -82,24 +113,43 @@ def _of_operator(kube: KubeApi) -> Prometheus:
         port,
         "https:" if parts.scheme == "https" else "",
         parts.path.rstrip("/"),
+        ours.headers,
     )
 
 
 def by_service(  # noqa: PLR0917
-    kube: KubeApi, namespace: str, name: str, port: str, scheme: str = "", prefix: str = ""
+    kube: KubeApi,
+    namespace: str,
+    name: str,
+    port: str,
+    scheme: str = "",
+    prefix: str = "",
+    more: Mapping[str, str] | None = None,
 ) -> Prometheus:
-    """Through the API server: whoever may `get services/proxy` needs no port-forward."""
+    """Through the API server: whoever may `get services/proxy` needs no port-forward. It passes
+    headers on (more), but no credentials: those are its own.
+    """
     root = f"/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy{prefix}/api/v1"
     place = f"Prometheus (Service {namespace}/{name}:{port})"
 
     def ask(path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
-        status, body = kube.raw(f"{root}/{path}", parameters)
+        status, body = kube.raw(f"{root}/{path}", parameters, more)
+        ours = b'"kind":"Status"' in body.replace(b" ", b"")
+        if status == 401 and b"no org id" in body:
+            raise Unreachable(_refusal(place, status, body, PrometheusAccess()))
+        if status in {401, 403} and not ours:
+            raise Unreachable(
+                f"{place} answered HTTP {status}: it wants credentials, which the API server does"
+                f" not pass on. Run kubectl -n {namespace} port-forward svc/{name} 9090:{port}, set"
+                f" {TOKEN_FILE}, or {USERNAME} and {PASSWORD_FILE}, and give --prometheus"
+                f" {'https' if scheme else 'http'}://localhost:9090{prefix}."
+            )
         if status in {401, 403}:
             raise Unreachable(
                 f"You may not reach {place} through the API server (get services/proxy): ask for"
                 " that right, or forward the port and give --prometheus http://localhost:PORT."
             )
-        if status in {404, 503} and b'"kind":"Status"' in body.replace(b" ", b""):
+        if status in {404, 500, 502, 503} and ours:
             raise Unreachable(
                 f"{place} did not answer: {json.loads(body).get('message', f'HTTP {status}')}"
             )
@@ -108,34 +158,78 @@ def by_service(  # noqa: PLR0917
     return Prometheus(place, ask)
 
 
-def by_url(url: str) -> Prometheus:
-    """Straight to a URL; `user:password@` in it, or a token in the environment, logs in."""
-    parts = urlsplit(url)
-    headers = (
-        urllib3.make_headers(basic_auth=f"{parts.username}:{parts.password or ''}")
-        if parts.username
-        else {}
-    )
+def by_url(url: str, ours: PrometheusAccess) -> Prometheus:
+    """Straight to a URL, with what the environment or `user:password@` in it says. Raises
+    WrongUsage where that cannot be used.
+    """
+    try:
+        plain, ours = of_url(url, ours)
+        sent = ours.request_headers(_text)
+        for variable, path in (
+            (CA_FILE, ours.ca_file),
+            (CERT_FILE, ours.cert_file),
+            (KEY_FILE, ours.key_file),
+        ):
+            _readable(variable, path)
+    except (ValueError, AccessError) as wrong:
+        raise WrongUsage(f"Prometheus cannot be asked: {str(wrong).rstrip('.')}.") from wrong
     if token := os.environ.get(TOKEN):
-        headers["authorization"] = f"Bearer {token}"
-    host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-    root = f"{parts.scheme}://{host}{parts.path.rstrip('/')}/api/v1"
-    pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False)
-    place = f"Prometheus ({parts.scheme}://{host})"
+        sent["Authorization"] = f"Bearer {token}"
+    pool = urllib3.PoolManager(
+        timeout=TIMEOUT,
+        retries=False,
+        ca_certs=ours.ca_file or None,
+        cert_file=ours.cert_file or None,
+        key_file=ours.key_file or None,
+    )
+    parts = urlsplit(plain)
+    place = f"Prometheus ({parts.scheme}://{parts.netloc})"
 
     def ask(path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
         try:
             reply = pool.request(
                 "POST" if parameters else "GET",
-                f"{root}/{path}",
-                headers={**headers, **_FORM},
+                f"{plain}/api/v1/{path}",
+                headers={**sent, **_FORM},
                 body=urlencode(parameters) or None,
             )
         except (OSError, urllib3.exceptions.HTTPError) as failure:
-            raise Unreachable(f"{place} did not answer: {type(failure).__name__}.") from failure
+            raise Unreachable(_silent(place, failure, plain)) from failure
+        if reply.status in {401, 403}:
+            raise Unreachable(
+                _refusal(place, reply.status, without_secrets(reply.data, sent), ours)
+            )
         return reply.status, reply.data
 
     return Prometheus(place, ask)
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _readable(variable: str, path: str) -> None:
+    """Raises AccessError where the file is set and cannot be read."""
+    try:
+        if path:
+            Path(path).read_bytes()
+    except OSError as failure:
+        raise AccessError(f"{variable}={path} cannot be read: {failure.strerror}") from failure
+
+
+def _silent(place: str, failure: Exception, url: str) -> str:
+    """Why nothing came back; what to set where it is TLS."""
+    said = no_answer(failure, url)
+    return (
+        f"{place} did not answer: {type(failure).__name__}." if "did not answer" in said else said
+    )
+
+
+def _refusal(place: str, status: int, body: bytes, ours: PrometheusAccess) -> str:
+    """In the operator's words, which name the value to set."""
+    said = read(status, body, ours)
+    assert isinstance(said, MetricsUnreachable)
+    return f"{place}: {said.message}"
 
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}

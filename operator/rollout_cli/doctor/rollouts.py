@@ -79,6 +79,7 @@ def _by_others(what: str, namespace: str, status: Status) -> Iterator[CheckResul
                 " more about ScaledByAnother"
             ),
         ),
+        (status.outdated, "docs/guides/profiles.md has when pods get what was changed"),
         (
             status.shared,
             "kubectl get the objects that it names; take another host or path, or delete them",

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from rollout_operator.adapters.prometheus_login import PrometheusLogin
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates.promql import Snapshot, query, read
 from rollout_operator.domain.gates.samples import STALE_AFTER, learned
 from rollout_operator.domain.observed import MetricsUnreachable
+from rollout_operator.domain.prometheus_access import AccessError
+from rollout_operator.domain.prometheus_refusal import no_answer, without_secrets
 from rollout_operator.metrics import PROMETHEUS_QUERIES
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
@@ -27,6 +30,7 @@ class Prometheus:
 
     url: str
     session: aiohttp.ClientSession
+    login: PrometheusLogin = field(default_factory=PrometheusLogin)
     _asked: dict[Metric, _Asked] = field(default_factory=dict)
     _windows: dict[Metric, float] = field(default_factory=dict)
     """How far back each query looks, in seconds: it follows the scrapes that the answers show."""
@@ -51,18 +55,23 @@ class Prometheus:
     async def _query(self, metric: Metric) -> Snapshot | MetricsUnreachable:
         window = self._windows.get(metric, STALE_AFTER.total_seconds())
         try:
+            headers = self.login.headers()
             async with self.session.post(
                 f"{self.url}/api/v1/query",
                 data={"query": query(metric, window)},
+                headers=headers,
+                ssl=self.login.tls(),
                 timeout=TIMEOUT,
                 allow_redirects=False,
             ) as response:
                 status, body = response.status, await response.read()
-            result = read(status, body)
+            if status != 200:
+                body = without_secrets(body, headers)
+            result = read(status, body, self.login.access)
+        except AccessError as failure:
+            result = MetricsUnreachable(str(failure))
         except (TimeoutError, OSError, aiohttp.ClientError) as failure:
-            result = MetricsUnreachable(
-                f"Prometheus did not answer: {type(failure).__name__} {failure}".strip()
-            )
+            result = MetricsUnreachable(no_answer(failure, self.url))
         if not isinstance(result, MetricsUnreachable):
             self._windows[metric] = learned(
                 (one for series in result.values() for one in series), window, time.time()

@@ -8,25 +8,36 @@ from rollout_operator.controller.apply import WriteGuard
 from rollout_operator.controller.pod_status import trouble
 from rollout_operator.controller.ports import Ports
 from rollout_operator.desired.common import Owner, owner_of
-from rollout_operator.desired.inspection_pod import INSPECTED, inspection_pod, pod_name
+from rollout_operator.desired.inspection_pod import (
+    INSPECTED,
+    inspection_pod,
+    made_with,
+    pod_name,
+)
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.credentials import of_namespace
 from rollout_operator.domain.observed import Inspection, Observed
+from rollout_operator.domain.rollout import Rollout
 from rollout_operator.errors import Gone
 
 LONGEST_SIGNATURE = 8192
 
 
-async def inspection(owner: Owner, status: Status, ports: Ports) -> Inspection | None:
+async def inspection(owner: Owner, rollout: Rollout, ports: Ports) -> Inspection | None:
     """What the rollout's pod has said; None where nothing is to be inspected. Raises CallFailed."""
+    status, profile = rollout.status, rollout.profile
     if status.inspecting is None or status.inspecting.message:
         return None
     try:
         pod = await ports.cluster.read("Pod", owner.namespace, pod_name(owner))
     except Gone:
         return Inspection()
-    return read(pod, owner.uid)
+    seen = read(pod, owner.uid)
+    if profile is not None and not seen.ended and made_with(pod) != profile.settings:
+        # It may wait for a node that it will never get: one of the profile as it is now goes there.
+        return Inspection(known=seen.known)
+    return seen
 
 
 def read(pod: Mapping[str, Any], uid: str) -> Inspection:
@@ -89,5 +100,6 @@ async def have_pod_follow(
         seen.image,
         ports.environment,
         of_namespace(ports.credentials, owner.namespace),
+        seen.profile.settings if seen.profile is not None else None,
     )
     await ports.cluster.apply(manifest, None, guard.ensure_current)

@@ -41,7 +41,8 @@ async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answer
     while (raw := ports.store.rollout(key)) is not None:
         if "deletionTimestamp" in raw["metadata"]:
             return None
-        rollout = Rollout.read(raw, ports.gateways.mirrors, ports.store.taken_by(key))
+        taken = ports.store.taken_by(key)
+        rollout = Rollout.read(raw, ports.gateways.mirrors, taken, ports.profiles)
         route = route_query(rollout, _objects(rollout, ports), ports, now)
         query = query_for(raw["metadata"]["uid"], rollout.spec, rollout.status, now, route)
         known = answers if query == asked else cached(query, ports.prometheus, ports.routers)
@@ -86,7 +87,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         baseline=answers.of(key[0], status.stable),
         reported=ports.writeback.written(seen.uid),
         recovered=await _recovered(rollout, objects, ports),
-        inspection=await inspection(owner_of(rollout.raw), status, ports),
+        inspection=await inspection(owner_of(rollout.raw), rollout, ports),
     )
 
 

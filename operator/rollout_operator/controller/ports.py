@@ -17,6 +17,7 @@ from rollout_operator.controller.watch_health import UnseenWrites
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways
 from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
+from rollout_operator.domain.profiles import NO_PROFILES, Profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +50,6 @@ class Ports:
     """None where routes are not asked."""
     credentials: tuple[Credentials, ...] = ()
     """What pods fetch models with, by namespace."""
+    profiles: Profiles = NO_PROFILES
+    """Where and how pods run, by the name that a spec chooses."""
     memory: PassMemory = field(default_factory=PassMemory)

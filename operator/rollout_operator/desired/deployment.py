@@ -6,9 +6,11 @@ from pydantic import ValidationError
 
 from rollout_operator.desired import fetch_step
 from rollout_operator.desired.common import Manifest, Owner
-from rollout_operator.domain.api.names import revision_name
+from rollout_operator.desired.pod_settings import with_settings
+from rollout_operator.domain.api.names import POD_SETTINGS, PROFILE, revision_name
 from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.credentials import Credentials
+from rollout_operator.domain.profiles import settings_hash
 
 PORT = 8080
 
@@ -25,7 +27,6 @@ def deployment(
     environment: the operator's configuration for all model servers; credentials: what a step before
     the server fetches with, None where the server fetches by itself.
     """
-    labels = owner.labels(revision.revision)
     given = environment
     mounts: list[Manifest] = [fetch_step.TMP]
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
@@ -72,7 +73,9 @@ def deployment(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": owner.metadata(revision_name(owner.name, revision.revision), revision.revision),
+        "metadata": owner.metadata(
+            revision_name(owner.name, revision.revision), revision.revision, _kept(revision)
+        ),
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 0,
@@ -81,25 +84,42 @@ def deployment(
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
             },
-            "template": {
-                "metadata": {
-                    "labels": labels,
-                    "annotations": {
-                        "prometheus.io/scrape": "true",
-                        "prometheus.io/port": str(PORT),
-                        "prometheus.io/path": "/metrics/",
-                    },
-                },
-                "spec": {
+            "template": _template(
+                owner,
+                revision,
+                {
                     **fetch_step.POD_SECURITY,
                     "terminationGracePeriodSeconds": 30,
                     **_fetching(credentials, revision, given),
                     "containers": [container],
                     "volumes": volumes,
                 },
-            },
+            ),
         },
     }
+
+
+def _template(owner: Owner, revision: Revision, spec: Manifest) -> Manifest:
+    """The pods' template, with what their profile says."""
+    settings = revision.pod_settings
+    # What a profile says no more must go: of a Deployment that says more than we do, nobody could
+    # tell that from what a webhook has added.
+    mark = {} if settings is None else {POD_SETTINGS: settings_hash(settings)}
+    annotations = {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(PORT),
+        "prometheus.io/path": "/metrics/",
+        **mark,
+    }
+    meta = {"labels": owner.labels(revision.revision), "annotations": annotations}
+    selector = {"matchLabels": owner.selector(revision.revision)}
+    return with_settings({"metadata": meta, "spec": spec}, settings, selector)
+
+
+def _kept(revision: Revision) -> dict[str, str]:
+    """What is known of the profile, for when the status is lost."""
+    kept = {PROFILE: revision.profile, POD_SETTINGS: revision.pod_settings}
+    return {name: value for name, value in kept.items() if value is not None}
 
 
 def _fetching(
@@ -132,6 +152,7 @@ def served_by(live: Manifest) -> Revision | None:
         container = next(
             c for c in live["spec"]["template"]["spec"]["containers"] if c["name"] == "model"
         )
+        kept = meta.get("annotations") or {}
         said = {one["name"]: one.get("value", "") for one in container["env"]}
         return Revision.model_validate(
             {
@@ -142,6 +163,8 @@ def served_by(live: Manifest) -> Revision | None:
                 "digest": said["MODEL_DIGEST"],
                 "image": container["image"],
                 "resources": container.get("resources") or {},
+                "profile": kept.get(PROFILE),
+                "podSettings": kept.get(POD_SETTINGS),
                 "replicas": live["spec"]["replicas"],
                 "since": meta["creationTimestamp"],
                 "promoted": True,

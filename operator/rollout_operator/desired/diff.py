@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from rollout_operator.desired.common import Manifest
-from rollout_operator.domain.api.names import APPLIED, FIELD_MANAGER
+from rollout_operator.domain.api.names import APPLIED, FIELD_MANAGER, POD_SETTINGS, PROFILE
 
 _SUFFIXES = {
     "n": "1e-9",
@@ -33,6 +33,7 @@ LEFT_OVER = frozenset(
         *("tls", "filters", "sectionName"),
         *("to", "ports", "endPort", "except", "namespaceSelector", "podSelector"),
         *(f"nginx.ingress.kubernetes.io/canary-by-header{more}" for more in ("", "-value")),
+        *(POD_SETTINGS, PROFILE),
     )
 )
 """What manifests have only sometimes, and nobody else fills in: it must go where it is not wanted
@@ -41,11 +42,13 @@ any more.
 EXACT = frozenset(("selector", "podSelector", "namespaceSelector"))
 """Selectors: each label more would select less."""
 MERGED = {
-    "containers": "name",
-    "env": "name",
-    "volumes": "name",
-    "volumeMounts": "mountPath",
-    "ownerReferences": "uid",
+    "containers": ("name",),
+    "env": ("name",),
+    "volumes": ("name",),
+    "volumeMounts": ("mountPath",),
+    "imagePullSecrets": ("name",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "ownerReferences": ("uid",),
 }
 """Lists that server-side apply merges by a key: what others add to them, such as a webhook's
 sidecar, stays beside ours.
@@ -68,15 +71,20 @@ def _amount(value: object) -> Decimal | None:
         return None
 
 
-def _key(field: str, wanted: list[Any]) -> str:
-    """By which key the items of this list are merged; "" where they are not."""
+def _keys(field: str, wanted: list[Any]) -> tuple[str, ...]:
+    """By which keys the items of this list are merged; none where they are not."""
     if field == "ports":
         first = wanted[0] if wanted and isinstance(wanted[0], dict) else {}
         # Those of a container and of a Service; a NetworkPolicy's are a list as a whole.
-        return (
-            "containerPort" if "containerPort" in first else "port" if "targetPort" in first else ""
-        )
-    return MERGED.get(field, "")
+        if "containerPort" in first:
+            return ("containerPort",)
+        return ("port",) if "targetPort" in first else ()
+    return MERGED.get(field, ())
+
+
+def _place(item: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[Any, ...]:
+    """Which of the items of a merged list it is."""
+    return tuple(item.get(key) for key in keys)
 
 
 def matches(live: Any, wanted: Any, field: str = "") -> bool:
@@ -96,9 +104,9 @@ def matches(live: Any, wanted: Any, field: str = "") -> bool:
     if isinstance(wanted, list):
         if not isinstance(live, list):
             return False
-        if key := _key(field, wanted):
-            there = {one.get(key): one for one in reversed(live) if isinstance(one, dict)}
-            return all(matches(there.get(one[key]), one) for one in wanted)
+        if keys := _keys(field, wanted):
+            there = {_place(one, keys): one for one in reversed(live) if isinstance(one, dict)}
+            return all(matches(there.get(_place(one, keys)), one) for one in wanted)
         return len(live) == len(wanted) and all(
             matches(a, b) for a, b in zip(live, wanted, strict=True)
         )
@@ -188,16 +196,18 @@ def _untouched(live: Any, wanted: Any, fields: Mapping[str, Any], field: str = "
             )
             for name, value in wanted.items()
         )
-    if not isinstance(wanted, list) or not (key := _key(field, wanted)):
+    if not isinstance(wanted, list) or not (keys := _keys(field, wanted)):
         return False
-    items = {one.get(key): one for one in live or () if isinstance(one, dict)}
+    items = {_place(one, keys): one for one in live or () if isinstance(one, dict)}
     ours = {
-        json.loads(name[2:]).get(key): below
+        _place(json.loads(name[2:]), keys): below
         for name, below in fields.items()
         if name.startswith("k:")
     }
-    return all(
-        matches(items.get(one[key]), one)
-        or (one[key] in ours and _untouched(items.get(one[key]), one, ours[one[key]]))
-        for one in wanted
-    )
+
+    def unharmed(item: Any) -> bool:
+        place = _place(item, keys)
+        there = items.get(place)
+        return matches(there, item) or (place in ours and _untouched(there, item, ours[place]))
+
+    return all(unharmed(item) for item in wanted)

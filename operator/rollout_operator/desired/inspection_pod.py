@@ -5,10 +5,12 @@ As model pods do it: the same image, account, credentials and limits, and nobody
 
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 from rollout_operator.desired import fetch_step
 from rollout_operator.desired.common import Manifest, Owner
-from rollout_operator.domain.api.names import GROUP
+from rollout_operator.desired.pod_settings import with_settings
+from rollout_operator.domain.api.names import GROUP, POD_SETTINGS
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Inspecting
 from rollout_operator.domain.credentials import Credentials
@@ -33,8 +35,9 @@ def inspection_pod(  # noqa: PLR0917 - what makes one pod
     image: str,
     environment: Mapping[str, str],
     credentials: Credentials | None,
+    settings: str | None = None,
 ) -> Manifest:
-    """Its termination message is an Inspection, as JSON."""
+    """Its termination message is an Inspection, as JSON. settings: what the profile says of it."""
     given = credentials if credentials is not None else Credentials()
     resources = spec.resources.to_api()
     step = fetch_step.container(given, inspecting.uri, "", image, resources, environment)
@@ -54,10 +57,10 @@ def inspection_pod(  # noqa: PLR0917 - what makes one pod
         ],
     }
     account = given.service_account
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": owner.metadata(pod_name(owner), annotations={INSPECTED: inspecting.uri}),
+    kept = {} if settings is None else {POD_SETTINGS: settings}
+    annotations = {INSPECTED: inspecting.uri, **kept}
+    pod = {
+        "metadata": owner.metadata(pod_name(owner), annotations=annotations),
         "spec": {
             **({} if account is None else {"serviceAccountName": account}),
             "restartPolicy": "Never",
@@ -68,3 +71,10 @@ def inspection_pod(  # noqa: PLR0917 - what makes one pod
             "volumes": [{"name": "tmp", "emptyDir": {}}, *fetch_step.volumes(given)],
         },
     }
+    pods = owner.pod_selector()
+    return {"apiVersion": "v1", "kind": "Pod", **with_settings(pod, settings, pods)}
+
+
+def made_with(pod: Mapping[str, Any]) -> str | None:
+    """What the profile said when the pod was made, as JSON; None for nothing."""
+    return (pod["metadata"].get("annotations") or {}).get(POD_SETTINGS)

@@ -7,7 +7,7 @@ it is, and sees the rest alike.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from rollout_operator.domain.api.names import revision_name
+from rollout_operator.domain.api.names import TAKE_PROFILE, revision_name
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.machine.commands import commanded
 from rollout_operator.domain.observed import DRAIN, Observed, Workload
@@ -41,6 +41,8 @@ def observe(
         workloads=workloads(objects),
         stable_endpoints=stable_endpoints(meta["name"], rollout.status, objects),
         drain=drain,
+        profile=rollout.profile,
+        take_profile=(meta.get("annotations") or {}).get(TAKE_PROFILE, ""),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.profiles import Chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +223,7 @@ class Observed:
     """What the stable Service leads to, where the status says nothing at all: somebody has removed
     it.
     """
+    profile: Chosen | None = None
+    """The profile that the spec chooses, as it is configured now; None where that is not known."""
+    take_profile: str = ""
+    """Annotation: the hash of the profile that pods of stable are to have now; "" for none."""

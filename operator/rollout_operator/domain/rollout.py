@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.profiles import NO_PROFILES, Chosen, Profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,21 @@ class Rollout:
     error: str
     """What is wrong with the spec, where that is None."""
     status: Status
+    profile: Chosen | None = None
+    """What the spec chooses of the operator's profiles; None where that is not known."""
 
     @classmethod
     def read(
-        cls, raw: dict[str, Any], mirrors: bool, taken_by: tuple[str, str] | None = None
+        cls,
+        raw: dict[str, Any],
+        mirrors: bool,
+        taken_by: tuple[str, str] | None = None,
+        profiles: Profiles = NO_PROFILES,
     ) -> Self:
         """Read it.
 
         mirrors: whether the Gateways can mirror requests. taken_by: an older rollout, by namespace
-        and name, that answers where this one would.
+        and name, that answers where this one would. profiles: those of the operator.
         """
         spec, error = _spec(raw, mirrors)
         if spec is not None and taken_by is not None:
@@ -37,7 +44,13 @@ class Rollout:
                 f" ModelRollout {'/'.join(taken_by)}: take another host or path."
             )
             spec = None
-        return cls(raw, spec, error, Status.model_validate(raw["status"]))
+        profile = None
+        if spec is not None:
+            try:
+                profile = profiles.choose(raw["metadata"]["namespace"], spec.profile)
+            except LookupError as unknown:
+                spec, error = None, str(unknown.args[0])
+        return cls(raw, spec, error, Status.model_validate(raw["status"]), profile)
 
 
 def _spec(raw: Mapping[str, Any], mirrors: bool) -> tuple[Spec | None, str]:

@@ -176,6 +176,7 @@ SAME = {"uid", "name", "generation", "baseline"}
 """What a decision takes as it is."""
 UNKNOWN = {
     "resolution",
+    "inspection",
     "stable_endpoints",
     "reported",
     "api_rejection",
@@ -185,13 +186,16 @@ UNKNOWN = {
     "scaled",
     "claims",
     "recovered",
+    "profile",
+    "take_profile",
 }
-"""What only the operator knows: the registry's answer, what phase Switching looks at, which
-verdicts the registry was told; and an object that is refused on the way, which is trouble of the
-route; a new route on the way, which is judged where it is promoted; whether a route answers, which
-is judged there and on a first deploy; who else scales a Deployment, which is told in status; routes
-of others on the host, which are told in status and held as trouble of the route; what a status that
-was removed is made from.
+"""What only the operator knows: the registry's answer, what a pod says of a version without a
+digest, what phase Switching looks at, which verdicts the registry was told; and an object that is
+refused on the way, which is trouble of the route; a new route on the way, which is judged where it
+is promoted; whether a route answers, which is judged there and on a first deploy; who else scales a
+Deployment, which is told in status; routes of others on the host, which are told in status and held
+as trouble of the route; what a status that was removed is made from; what the profile says of pods,
+which changes no verdict.
 """
 
 

@@ -21,22 +21,26 @@ class Scripted:
         url: str | None = None,
         refuses: bool = False,
         reply: tuple[int, bytes] = (200, b'{"status":"success","data":[]}'),
+        **more: str,
     ) -> None:
-        self.url, self.refuses, self.reply = url, refuses, reply
+        self.url, self.refuses, self.reply, self.more = url, refuses, reply, more
+        self.headers: dict[str, str] = {}
         self.asked: list[str] = []
 
     def items(self, path: str, selector: str = "") -> list[dict[str, Any]]:
         if self.refuses:
             raise Refused("no")
         env = [{"name": "PROMETHEUS_URL", "value": self.url}] if self.url else []
+        env += [{"name": name, "value": value} for name, value in self.more.items()]
         one = {
             "metadata": {"namespace": "rollouts-system"},
             "spec": {"template": {"spec": {"containers": [{"env": env}]}}},
         }
         return [one]
 
-    def raw(self, path: str, query: Any = None) -> tuple[int, bytes]:
+    def raw(self, path: str, query: Any = None, headers: Any = None) -> tuple[int, bytes]:
         self.asked.append(path)
+        self.headers = dict(headers or {})
         return self.reply
 
 
@@ -129,6 +133,16 @@ REPLIES: dict[str, tuple[tuple[int, bytes], str]] = {
         "no endpoints available",
     ),
     "something else": ((200, b"<html>"), "which is not Prometheus"),
+    "credentials, which the API server does not pass on": (
+        (401, b"Unauthorized\n"),
+        "port-forward svc/prometheus 9090:9090, set PROMETHEUS_TOKEN_FILE, or .* --prometheus",
+    ),
+    "a right, of kube-rbac-proxy": ((403, b"Forbidden (user=u)\n"), "port-forward"),
+    "a tenant": ((401, b"no org id\n"), "It wants a tenant: set PROMETHEUS_HEADERS"),
+    "a client certificate": (
+        (502, b'{"kind": "Status", "message": "remote error: tls: certificate required"}'),
+        "certificate required",
+    ),
 }
 
 
@@ -137,3 +151,48 @@ def test_replies_that_are_none(reply: tuple[int, bytes], sentence: str) -> None:
     found = prometheus.find(cast("KubeApi", Scripted(reply=reply)), "monitoring/prometheus:9090")
     with pytest.raises(Unreachable, match=sentence):
         found.values_of("job")
+
+
+def test_headers_are_passed_through_the_api_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's, and ours where there are some."""
+    access = Scripted("http://mimir/prometheus", PROMETHEUS_HEADERS='{"X-Scope-OrgID": "theirs"}')
+    prometheus.find(cast("KubeApi", access), None).values_of("job")
+    assert access.headers == {"X-Scope-OrgID": "theirs"}
+    monkeypatch.setenv("PROMETHEUS_HEADERS", '{"X-Scope-OrgID": "ours"}')
+    prometheus.find(cast("KubeApi", access), None).values_of("job")
+    assert access.headers == {"X-Scope-OrgID": "ours"}
+
+
+OURS: dict[str, tuple[dict[str, str], str, str]] = {
+    "contradicting variables": (
+        {"PROMETHEUS_USERNAME": "u"},
+        "http://p",
+        "set PROMETHEUS_PASSWORD_FILE",
+    ),
+    "a token file that is not there": (
+        {"PROMETHEUS_TOKEN_FILE": "/nowhere"},
+        "http://p",
+        "PROMETHEUS_TOKEN_FILE=/nowhere cannot be read",
+    ),
+    "a CA that is not there": (
+        {"PROMETHEUS_CA_FILE": "/nowhere"},
+        "https://p",
+        "PROMETHEUS_CA_FILE=/nowhere cannot be read",
+    ),
+    "a user twice": (
+        {"PROMETHEUS_USERNAME": "u", "PROMETHEUS_PASSWORD": "p"},
+        "http://a:b@p",
+        "leave them out of http://p",
+    ),
+    "a URL of the API": ({}, "http://p/api/v1", "leave that out"),
+}
+
+
+@pytest.mark.parametrize(("env", "url", "sentence"), OURS.values(), ids=OURS.keys())
+def test_what_cannot_be_sent_is_wrong_usage(
+    env: dict[str, str], url: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(WrongUsage, match=sentence):
+        prometheus.find(None, url)

@@ -91,8 +91,8 @@ def test_a_model_with_a_thread_of_its_own_is_not_asked_to_be_measured(
 
 @contextmanager
 def noted(app: Application, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
-    """Threads in which requests were read, and answers written."""
-    found: dict[str, set[str]] = {"read": set(), "write": set()}
+    """Threads in which requests were decoded, and responses encoded."""
+    found: dict[str, set[str]] = {"decode": set(), "encode": set()}
 
     def noting(name: str) -> Any:
         original = getattr(Endpoint, name)
@@ -161,11 +161,11 @@ async def test_long_requests_are_read_predicted_and_written_aside(
             {"path": "/", "headers": list(headers.items())}, body
         )
     assert reply.status == (400 if name == "invocations" and headers else 200)
-    assert mine not in where["read"] | costly.threads
+    assert mine not in where["decode"] | costly.threads
     if name in {"predict", "infer"} and not headers:
         assert costly.threads
-        assert where["write"]
-        assert mine not in where["write"]
+        assert where["encode"]
+        assert mine not in where["encode"]
 
 
 async def test_short_requests_stay_where_they_are(
@@ -179,7 +179,7 @@ async def test_short_requests_stay_where_they_are(
         assert (
             await app.endpoints["predict"].answer({"path": "/", "headers": []}, instances(3))
         ).status == 200
-    assert where == {"read": {mine}, "write": {mine}}
+    assert where == {"decode": {mine}, "encode": {mine}}
     assert costly.threads == {mine}
 
 

@@ -21,6 +21,8 @@ DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 LONGEST = timedelta(days=365)
 NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """What Kubernetes takes as the name of most objects (RFC 1123 subdomain)."""
+PROFILE_NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+"""What a profile may be called: a DNS label of at most 63 characters."""
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 
 

@@ -16,6 +16,15 @@ SHARD = f"{GROUP}/shard"
 APPLIED = f"{GROUP}/applied"
 """Annotation of a Deployment: the hash of the manifest that was applied last."""
 
+POD_SETTINGS = f"{GROUP}/pod-settings"
+"""Annotation of a Deployment: what its profile says of pods; of its pods: the hash of that."""
+
+PROFILE = f"{GROUP}/profile"
+"""Annotation of a Deployment: the profile of its pods, where the spec names one."""
+
+TAKE_PROFILE = f"{GROUP}/take-profile"
+"""Annotation of a ModelRollout: the hash of a profile that pods of stable are to have now."""
+
 DIGEST_TAG = f"{GROUP}/digest"
 """Tag of a model version that holds its content digest."""
 

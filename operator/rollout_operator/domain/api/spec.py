@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from rollout_operator.domain.api.analysis import LABELLED, Analysis
-from rollout_operator.domain.api.api_types import ApiModel, Duration, cel, rule, rules
+from rollout_operator.domain.api.api_types import PROFILE_NAME, ApiModel, Duration, cel, rule, rules
 from rollout_operator.domain.api.traffic import Traffic
 
 _LETTERS = (
@@ -181,6 +181,18 @@ class Spec(ApiModel, json_schema_extra={"x-kubernetes-validations": SPEC_RULES})
         description=(
             "CPU and memory of each model server pod; a change replaces the pods of stable one by"
             " one, and tries nothing."
+        ),
+    )
+    profile: str | None = Field(
+        None,
+        max_length=63,
+        description=(
+            "Where and how pods run: a profile of the operator's configuration that this namespace"
+            " may use. A change replaces the pods of stable one by one, and tries nothing."
+        ),
+        json_schema_extra=cel(
+            f"self.matches('{PROFILE_NAME}')",
+            "profile is a name: write lower-case letters, digits and -, such as gpu",
         ),
     )
     traffic: Traffic = Field(description="Where requests come in.")

@@ -12,6 +12,9 @@ from rollout_operator.domain.api.api_types import ApiModel, Moment
 from rollout_operator.domain.api.spec import Resources
 from rollout_operator.domain.api.traffic import Provider
 
+LONGEST_POD_SETTINGS = 4096
+"""What a profile may say of pods, in characters of JSON."""
+
 
 class Phase(StrEnum):
     """Where the rollout stands, for people; programs read the conditions."""
@@ -96,6 +99,7 @@ class Reason(StrEnum):
     ROUTE_DOES_NOT_ANSWER = "RouteDoesNotAnswer"
     HOST_SHARED = "HostShared"
     SCALED_BY_ANOTHER = "ScaledByAnother"
+    PROFILE_CHANGED = "ProfileChanged"
 
 
 class Revision(ApiModel):
@@ -123,6 +127,14 @@ class Revision(ApiModel):
         max_length=512, description="The model server's image, pinned when the attempt began."
     )
     resources: Resources = Field(Resources(), description="CPU and memory of each pod.")
+    profile: str | None = Field(
+        None, max_length=63, description="The profile of its pods, as the spec had it."
+    )
+    pod_settings: str | None = Field(
+        None,
+        max_length=LONGEST_POD_SETTINGS,
+        description="What the profile said of pods when they were given it, as JSON.",
+    )
     replicas: int = Field(description="Pods wanted.")
     buckets: tuple[float, ...] = Field(
         (),
@@ -464,6 +476,11 @@ class Status(ApiModel):
         "",
         max_length=1024,
         description="Who else sets the number of a Deployment's pods, and what helps.",
+    )
+    outdated: str = Field(
+        "",
+        max_length=1024,
+        description="How the profile differs from what pods of stable have, and what helps.",
     )
     unrouted: Unrouted | None = Field(
         None,

@@ -25,6 +25,8 @@ from rollout_operator.domain.gates.samples import (
     REQUESTS,
 )
 from rollout_operator.domain.observed import MetricsUnreachable, Series
+from rollout_operator.domain.prometheus_access import PrometheusAccess
+from rollout_operator.domain.prometheus_refusal import refusal
 from rollout_operator.domain.replies import first_line
 
 NAMES: Mapping[Metric, tuple[str, ...]] = {
@@ -44,18 +46,21 @@ def query(metric: Metric, window: float = LONGEST_WINDOW.total_seconds(), **labe
     return f"{{{', '.join(matchers)}}}[{math.ceil(window)}s]"
 
 
+ANYBODY = PrometheusAccess()
 Key = tuple[str, str]
 """Namespace and revision."""
 Snapshot = Mapping[Key, tuple[Series, ...]]
 
 
-def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
+def read(
+    status: int, body: bytes, access: PrometheusAccess = ANYBODY
+) -> Snapshot | MetricsUnreachable:
     """Read a reply of the query API; whatever is not a plain matrix without warnings is no
-    answer.
+    answer. access: by which it was asked.
     """
     html = body.lstrip()[:1] == b"<"
     if status != 200 or html:
-        return MetricsUnreachable(_refusal(status, body, html))
+        return MetricsUnreachable(_refusal(status, body, html, access))
     try:
         reply = json.loads(body)
         if reply["status"] != "success" or reply["data"]["resultType"] != "matrix":
@@ -73,17 +78,15 @@ def read(status: int, body: bytes) -> Snapshot | MetricsUnreachable:
     return {key: tuple(series) for key, series in found.items()}
 
 
-def _refusal(status: int, body: bytes, html: bool) -> str:
+def _refusal(status: int, body: bytes, html: bool, access: PrometheusAccess) -> str:
     """What was answered instead, in its own words, and what helps; a proxy that wants a login
     redirects to its page or sends it.
     """
     said = first_line(_error(body))
     saying = f" and said: {said}" if said else ""
-    if status == 401:
-        return (
-            f"Prometheus answered HTTP 401{saying}. It wants credentials: prometheus.url may hold"
-            " them, http://USER:PASSWORD@HOST."
-        )
+    helps = refusal(status, said, access)
+    if status == 401 or (helps and not html):
+        return f"Prometheus answered HTTP {status}{saying}. {helps}"
     if not html and not 300 <= status < 400:
         return f"Prometheus answered HTTP {status}{saying}"
     what = "with HTML" if html else "with a redirect"

@@ -17,6 +17,7 @@ from rollout_operator.domain.api.status import (
 from rollout_operator.domain.gates.histogram import bounds
 from rollout_operator.domain.machine.decision import BLANK, EventToPost, Plan, candidate_of, clip
 from rollout_operator.domain.machine.pending import begin, resolve
+from rollout_operator.domain.machine.profile import with_profile
 from rollout_operator.domain.machine.promotion import promote
 from rollout_operator.domain.machine.rollback import close_attempt, roll_back
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, ON_TRIAL
@@ -129,7 +130,8 @@ def _retry(observed: Observed, spec: Spec) -> Plan:
         # since.
         return resolve(replace(again, status=again.status.model_copy(update=BLANK)), spec)
     pods = {"image": observed.image, "buckets": bounds(spec.analysis.gates)}
-    fresh = candidate.model_copy(update={"since": observed.now, "ready_at": None, **pods})
+    fresh = with_profile(observed, candidate)
+    fresh = fresh.model_copy(update={"since": observed.now, "ready_at": None, **pods})
     return begin(again, spec, fresh)
 
 

@@ -105,7 +105,8 @@ def _try(observed: Observed, spec: Spec, resolved: Resolved) -> Plan:
             "Set allowSignatureChange: true to roll it out all the same."
         )
         return _invalid(observed, Reason.SIGNATURE_INCOMPATIBLE, message)
-    candidate = revision_of(resolved, spec, observed.uid, observed.image, observed.now)
+    settings = observed.profile.settings if observed.profile is not None else None
+    candidate = revision_of(resolved, spec, observed.uid, observed.image, observed.now, settings)
     return begin(observed, spec, candidate)
 
 
@@ -196,19 +197,20 @@ def begin(observed: Observed, spec: Spec, candidate: Revision) -> Plan:
 
 
 def _named_as_its_pods(status: Status, candidate: Revision) -> Revision:
-    """The candidate, called as its pods are where they still run: they may have been given these
-    resources in place.
+    """The candidate, called as its pods are where they still run, and with what their profile said:
+    they may have been given these resources in place, and the profile may have changed since.
     """
     alike = (
         r
         for r in status.retiring
-        if same_model(r, candidate) and r.resources == candidate.resources
+        if same_model(r, candidate)
+        and (r.resources, r.profile) == (candidate.resources, candidate.profile)
     )
     running = next(alike, None)
-    return (
-        candidate
-        if running is None
-        else candidate.model_copy(update={"revision": running.revision})
+    if running is None:
+        return candidate
+    return candidate.model_copy(
+        update={"revision": running.revision, "pod_settings": running.pod_settings}
     )
 
 

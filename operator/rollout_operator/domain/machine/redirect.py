@@ -34,7 +34,7 @@ def is_asked_for(status: Status, spec: Spec) -> bool:
 
 def is_resized(status: Status, spec: Spec) -> bool:
     """Whether the model that is promoted is the one that the spec asks for, but with other
-    resources.
+    resources, or another profile.
     """
     return (
         status.phase is Phase.PROMOTED

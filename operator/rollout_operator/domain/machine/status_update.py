@@ -9,6 +9,7 @@ from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Measurement, Phase, Reason, Shortage, Status
 from rollout_operator.domain.machine.decision import EventToPost, Plan, clip, pods, workload_of
+from rollout_operator.domain.machine.profile import outdated, take_profile, with_profile
 from rollout_operator.domain.machine.redirect import is_resized
 from rollout_operator.domain.machine.schedule import (
     ALIAS_RETRY,
@@ -37,6 +38,7 @@ def finish(observed: Observed, plan: Plan) -> Plan:
         invalid=clip(observed.spec_error),
         api_rejection=_api_rejection(observed, status),
         scaled=clip(observed.scaled),
+        outdated=outdated(observed, status),
     )
     if status.phase is not Phase.TRIAL:
         status = _updated(status, waits_for=_waits_for(observed, status))
@@ -105,6 +107,7 @@ def _news_of_others(observed: Observed, status: Status) -> Iterator[EventToPost]
     for reason, told, told_before in (
         (Reason.HOST_SHARED, status.shared, before.shared),
         (Reason.SCALED_BY_ANOTHER, status.scaled, before.scaled),
+        (Reason.PROFILE_CHANGED, status.outdated, before.outdated),
     ):
         if told and told != told_before:
             yield EventToPost("Warning", reason, told)
@@ -135,12 +138,14 @@ def _waits_for(observed: Observed, status: Status) -> str:
 
 
 def resize_in_place(observed: Observed, plan: Plan) -> Plan:
-    """What is promoted gets the resources of the spec: its Deployment stays, and replaces its pods
-    one by one, but in no pause.
+    """What is promoted gets the resources and the profile of the spec: its Deployment stays, and
+    replaces its pods one by one, but in no pause.
     """
     spec, stable = observed.spec, plan.status.stable
-    if spec is None or stable is None or not is_resized(plan.status, spec):
+    if spec is None or stable is None:
         return plan
+    if not is_resized(plan.status, spec):
+        return take_profile(observed, spec, plan)
     if spec.paused:
         return replace(
             plan,
@@ -148,7 +153,8 @@ def resize_in_place(observed: Observed, plan: Plan) -> Plan:
                 update={"paused_since": plan.status.paused_since or observed.now}
             ),
         )
-    resized = stable.model_copy(update={"resources": spec.resources})
+    resized = stable.model_copy(update={"resources": spec.resources, "profile": spec.profile})
+    resized = with_profile(observed, resized)
     return replace(
         plan, status=plan.status.model_copy(update={"stable": resized}), requeue_at=observed.now
     )
@@ -169,7 +175,8 @@ def _shortage(observed: Observed, status: Status) -> Shortage | None:
         if r is not None and r.revision == status.stable.revision
     )
     # By this very status: none of its pods has them yet, whatever the Deployment says.
-    resized = any(r.resources != status.stable.resources for r in same)
+    asked = status.stable.resources, status.stable.pod_settings
+    resized = any((r.resources, r.pod_settings) != asked for r in same)
     current = 0 if resized else workload.as_asked
     replaced = workload.ready >= wanted
     if replaced and current >= wanted:

@@ -78,7 +78,7 @@ HELP: dict[str, tuple[int, bytes, tuple[str, ...]]] = {
     "credentials are wanted": (
         401,
         b"Unauthorized",
-        ("HTTP 401 and said: Unauthorized.", "prometheus.url may hold them"),
+        ("HTTP 401 and said: Unauthorized.", "prometheus.auth"),
     ),
     "a login page": (200, b"\n <!doctype html><html>", LOGIN),
     "a login page of a proxy that forbids": (
