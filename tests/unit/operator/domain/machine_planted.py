@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
-from rollout_operator.domain.api.words import Phase
+from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Observed
 
 LATE = 7
 """Five attempts after any beginning, and each takes two events at least."""
+
+PROMOTED_ANYHOW = {"phase": Phase.PROMOTING, "reason": Reason.GATES_PASSED}
 
 
 def ignores_failure(seen: Observed) -> Plan:
@@ -29,11 +31,7 @@ def promotes_without_evidence(seen: Observed) -> Plan:
         and plan.status.phase is Phase.TRIAL
         and seen.status.step == 1
     )
-    return (
-        replace(plan, status=plan.status.model_copy(update={"phase": Phase.PROMOTING}))
-        if silent
-        else plan
-    )
+    return replace(plan, status=plan.status.model_copy(update=PROMOTED_ANYHOW)) if silent else plan
 
 
 def keeps_the_weight(seen: Observed) -> Plan:
@@ -120,11 +118,7 @@ def promotes_in_silence_at_last(seen: Observed) -> Plan:
     plan = decide(seen)
     silent = seen.status.phase is Phase.TRIAL is plan.status.phase and not plan.status.halted
     deep = silent and seen.status.attempt >= LATE and plan.status.weight > 0
-    return (
-        replace(plan, status=plan.status.model_copy(update={"phase": Phase.PROMOTING}))
-        if deep
-        else plan
-    )
+    return replace(plan, status=plan.status.model_copy(update=PROMOTED_ANYHOW)) if deep else plan
 
 
 def says_nothing_of_foreign_routes(seen: Observed) -> Plan:

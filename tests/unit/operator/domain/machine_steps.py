@@ -43,6 +43,8 @@ OFTEN = {
     "nobody": 0.8,
     "scales": 0.6,
     "told": 2,
+    "the profile": 0.8,
+    "take-profile": 0.6,
     "alias": 0.5,
     "removes": 0.1,
     "deleted": 0.2,
@@ -117,6 +119,10 @@ def around(  # noqa: C901 - a list of events
     for foreign in ("", "older", "younger"):
         if foreign != state.foreign:
             yield f"a route of nobody's is {foreign or 'gone'}", replace(state, foreign=foreign)
+    for profile in ("", "a", "b"):
+        if profile != state.profile:
+            yield f"the profile is {profile or 'unknown'}", replace(state, profile=profile)
+    yield "take-profile, or not", replace(state, takes_profile=not state.takes_profile)
     yield "the alias moves", replace(state, champion=3 - state.champion)
     yield "another scales, or stops", replace(state, scaled=not state.scaled)
     if (verdict := verdicts.pending(state.status)) is not None:

@@ -22,7 +22,7 @@ from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.deployment import served_by
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.api_types import ApiModel
-from rollout_operator.domain.api.names import GROUP
+from rollout_operator.domain.api.names import GROUP, POD_SETTINGS
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.traffic import Provider
@@ -47,6 +47,7 @@ from rollout_operator.domain.observed import (
     Unpinned,
     Workload,
 )
+from rollout_operator.domain.profiles import Chosen, settings_hash
 from rollout_operator.domain.route import asked_now
 from rollout_operator.domain.route_trouble import Ways
 from tests.support.builders import (
@@ -177,6 +178,10 @@ class State:
     """Whether an Ingress of nobody's is on the host: "older" or "younger" than ours."""
     scaled: bool = False
     """Whether another sets the number of pods."""
+    profile: str = ""
+    """The pool that the profile names in the operator's configuration; "" where none is known."""
+    takes_profile: bool = False
+    """Whether it is annotated that pods of stable are to have the profile as it is."""
     champion: int = 2
     """The version that the alias names."""
     reported: int = 0
@@ -197,6 +202,7 @@ class State:
             tuple(sorted(self.former)),
             (self.wanted, self.command, self.labels, self.foreign),
             (self.gateway, self.leads, self.taken, self.scaled, self.champion),
+            (self.profile, self.takes_profile),
             self.reported > self.status.reported,
             (looked_at.uri, bool(looked_at.message), bool(looked_at.digest), min(age // 15, 41))
             if looked_at is not None
@@ -387,6 +393,20 @@ def inspection_of(state: State, registry: str) -> Inspection | None:
     }[registry]
 
 
+def chosen(state: State) -> Chosen | None:
+    """The profile as it is configured; pods get what is changed in it at once where it is "b"."""
+    if not state.profile:
+        return None
+    settings = json.dumps({"nodeSelector": {"pool": state.profile}})
+    return Chosen(settings=settings, at_once=state.profile == "b")
+
+
+def taken_profile(state: State) -> str:
+    """The hash that is annotated, of the profile as it is; "" for none."""
+    profile = chosen(state)
+    return settings_hash(profile.settings) if profile is not None and state.takes_profile else ""
+
+
 def claims(state: State) -> tuple[Claim, ...]:
     """The routes of nobody's where the spec asks for one."""
     traffic = SPECS[state.wanted].traffic
@@ -408,7 +428,7 @@ def workloads_of(state: State) -> dict[str, Workload]:
     compared = status.phase is not Phase.PROMOTED or status.shortage is not None
     for of in filter(None, (status.stable, status.candidate)):
         if (workload := workloads.get(of.revision)) is not None:
-            as_asked = not compared or resources(live, of.revision) == of.resources.to_api()
+            as_asked = not compared or template(live, of.revision) == asked_of(of)
             current = workload.ready if as_asked and of.revision not in state.former else 0
             workloads[of.revision] = replace(workload, current=current)
     return workloads
@@ -441,6 +461,7 @@ def observe(state: State, metric: str, registry: str) -> Observed:
     wanted, status = SPECS[state.wanted], state.status
     rejected = "HTTP 403 no quota is left" if metric in REJECTIONS else ""
     lasting = "" if metric == JUST_REFUSED else rejected
+    profile = chosen(state)
     there = routes(objects(state))
     ways = Ways(
         "iris",
@@ -475,6 +496,8 @@ def observe(state: State, metric: str, registry: str) -> Observed:
         api_rejection_now=rejected,
         name_taken=metric == NAME_TAKEN,
         scaled="an autoscaler sets it" if state.scaled else "",
+        profile=profile,
+        take_profile=taken_profile(state),
         route_trouble=lasting or ways.in_use(),
         unaccepted=unaccepted,
         heard=(Heard() if state.leads else Heard("HTTP 404")) if asked else None,
@@ -495,14 +518,31 @@ def resources(live: dict[str, Manifest], revision: str) -> Any:
     )
 
 
+def template(live: dict[str, Manifest], revision: str) -> tuple[Any, ...]:
+    """What makes pods of a revision: resources, and what the profile said; () where there is no
+    Deployment.
+    """
+    there = live.get(f"Deployment/iris-{revision}")
+    if there is None:
+        return ()
+    marks = there["spec"]["template"]["metadata"].get("annotations") or {}
+    return resources(live, revision), marks.get(POD_SETTINGS)
+
+
+def asked_of(revision: Revision) -> tuple[Any, ...]:
+    """The same as the status asks for it."""
+    settings = revision.pod_settings
+    return revision.resources.to_api(), None if settings is None else settings_hash(settings)
+
+
 def applied(before: State, after: State) -> State:
     """The state after all objects were applied: pods of a template that differs are of a former
     one.
     """
     there, now = objects(before), objects(after)
     names = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(after)}
-    stayed = {r for r in names if resources(there, r) is not None}
-    changed = {r for r in stayed if resources(there, r) != resources(now, r)}
+    stayed = {r for r in names if template(there, r)}
+    changed = {r for r in stayed if template(there, r) != template(now, r)}
     return replace(after, former=(after.former & stayed) | changed)
 
 
