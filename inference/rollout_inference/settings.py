@@ -60,8 +60,11 @@ class Settings(BaseModel):
     model_revision: str = ""
     """The label of every series."""
     log_level: str = "INFO"
+    """DEBUG (every request), INFO, WARNING or ERROR."""
     host: str = "0.0.0.0"  # noqa: S104 - a pod serves its own network
+    """The address that is listened on."""
     port: int = 8080
+    """TCP, for all routes."""
     max_body: int = 8 * 1024 * 1024
     """Bytes of a request's body."""
     max_rows: int = 100_000

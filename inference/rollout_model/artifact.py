@@ -29,11 +29,13 @@ class Artifact:
     """A verified folder. Figures are None where metrics.json has none."""
 
     folder: Path
+    """With MLmodel in it."""
     file: Path
     """The model file in it."""
     serialization: str
     """How the model file is written: "skops" or a pickle's."""
     signature: Signature
+    """Of the rows that it takes, as MLmodel has it."""
     digest: str
     """The content digest of the folder."""
     example: list[list[Any]]

@@ -50,6 +50,7 @@ class BundleInfo(msgspec.Struct, frozen=True):
     """How the model is to be served, and what that rests on."""
 
     plan: Plan
+    """With scikit-learn, it holds for the same `versions` only."""
     made_from: str
     """sha256 of the model file that was converted, as hex."""
     rule: int = 0

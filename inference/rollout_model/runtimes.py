@@ -100,7 +100,9 @@ class OnnxRuntime:
 @dataclass(slots=True)
 class _Pending:
     rows: AnyRows
+    """Of one request."""
     outcome: asyncio.Future[Outcome]
+    """Cancelled where nobody waits for it any more."""
 
 
 class WhileBusy:
@@ -154,7 +156,9 @@ class SklearnRuntime:
     """
 
     estimator: Any
+    """Scikit-learn's own, or one with its interface."""
     signature: Signature
+    """Of the rows that it takes."""
     most: int = 4_096
     """Rows of one batch."""
     method: str = "predict"
@@ -162,8 +166,11 @@ class SklearnRuntime:
     form: TableForm = field(default_factory=TableForm)
     """How it is given a Table."""
     name: str = "sklearn"
+    """What metrics call it."""
     inline: bool = False
+    """Never: one call takes milliseconds."""
     probable: bool = False
+    """Never: probabilities would be a second pass over the model."""
     _batcher: Batcher[_Pending] = field(init=False)
 
     def __post_init__(self) -> None:

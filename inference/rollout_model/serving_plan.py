@@ -51,6 +51,7 @@ class PrepareRequest(msgspec.Struct, frozen=True):
     target: str
     """The folder where the ONNX file is put."""
     policy: LoadPolicy
+    """What is loaded at all."""
     unconverted: str = ""
     """Why no conversion is tried; "" where one is."""
 
@@ -59,5 +60,6 @@ class PrepareReply(msgspec.Struct, frozen=True):
     """The plan; or why there is none."""
 
     plan: Plan | None = None
+    """None where the model is refused."""
     refused: str = ""
     """A sentence; "" where there is a plan."""

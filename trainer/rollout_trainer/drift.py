@@ -14,13 +14,14 @@ them.
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How far one column has moved: `size` from 0 to 1, and whether that is more than chance would
-    do.
-    """
+    """How far one column has moved."""
 
     column: str
+    """A feature, or the label."""
     size: float
+    """0 to 1, as in `distances`."""
     beyond_chance: bool
+    """Whether that is more than chance would do; see SURE."""
 
 
 def distances(

@@ -49,9 +49,11 @@ class Evaluation:
     metrics: dict[str, float]
     """By name, as in `evaluate` and, of cross-validation, with `cv_` before it."""
     classes: tuple[str, ...]
+    """As text, in the order of `confusion`."""
     confusion: npt.NDArray[np.int64]
     """Held-out rows by true class (row) and predicted class (column)."""
     crossed: Crossed
+    """Of the training rows alone."""
 
     @property
     def recalls(self) -> tuple[float, ...]:

@@ -45,7 +45,9 @@ class Endpoint:
     """One route to the model."""
 
     state: State
+    """The server's."""
     protocol: Protocol
+    """How it reads requests and writes responses."""
     fixed: Headers = field(init=False)
     """Headers that say who answered, on whatever it answers."""
 

@@ -37,8 +37,11 @@ class Prediction:
     """What an id says."""
 
     model: str
+    """The registered name."""
     version: str
+    """In the registry; "local" for a model of a path."""
     revision: str
+    """As in Settings.model_revision; "" where that is not set."""
     issued: int
     """Unix time, s."""
     mark: int
