@@ -52,9 +52,7 @@ class Settings(BaseModel):
     model_path: Path | None = None
     """A folder with an MLmodel file."""
     model_folder: Path | None = None
-    """Where another step of the pod has left the files of model_uri; None where they are fetched
-    here.
-    """
+    """Files of model_uri that another step of the pod fetched; None where the server does."""
     model_digest: str = ""
     """The content digest that its files must have; "" where any will do."""
     model_revision: str = ""

@@ -106,9 +106,7 @@ def read(artifact: Artifact) -> tuple[Plan, OnnxRuntime | None]:
 
 
 def rows(artifact: Artifact) -> Rows | None:
-    """The training rows that travel with the model; None where there are none, or none of its
-    signature.
-    """
+    """The training rows that travel with the model; None where none fit its signature."""
     try:
         found: Rows = _array(artifact.folder / FOLDER / ROWS)
     except (OSError, ValueError):

@@ -106,9 +106,7 @@ class _Pending:
 
 
 class WhileBusy:
-    """The policy of a model that takes long: a thread answers, and what comes meanwhile is the next
-    batch.
-    """
+    """The policy of a slow model: a thread answers, and what comes meanwhile is the next batch."""
 
     pause = False
     """The thread is to work while the event loop sends what was answered."""
@@ -183,8 +181,6 @@ class SklearnRuntime:
         return await pending.outcome
 
     def run(self, rows: AnyRows) -> Outcome:
-        """Predict in this thread; without probabilities, which would be a second pass over the
-        model.
-        """
+        """Predict in this thread, labels only."""
         asked = self.form(rows) if isinstance(rows, Table) else frame(self.signature, rows)
         return Outcome(np.asarray(getattr(self.estimator, self.method)(asked)).tolist())

@@ -1,6 +1,4 @@
-"""What the process that reads a model is asked, and what it answers:
-how the model is to be served.
-"""
+"""What the process that reads a model is asked, and its answer: how the model is to be served."""
 
 from typing import Any
 
@@ -51,7 +49,7 @@ class PrepareRequest(msgspec.Struct, frozen=True):
     target: str
     """The folder where the ONNX file is put."""
     policy: LoadPolicy
-    """What is loaded at all."""
+    """Limits and expectations of the load."""
     unconverted: str = ""
     """Why no conversion is tried; "" where one is."""
 

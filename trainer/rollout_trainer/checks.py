@@ -171,9 +171,7 @@ def _labels(labels: pd.Series, contract: Contract) -> pd.Series:
 
 
 def _without_gaps(typed: pd.DataFrame, label: str) -> pd.DataFrame:
-    """The rows that miss nothing; whole numbers as labels are plain int64, whether or not one was
-    missing.
-    """
+    """The rows that miss nothing; whole numbers as labels are int64, even where one was missing."""
     rows = typed.dropna().reset_index(drop=True)
     return rows.astype({label: "int64"}) if rows[label].dtype == "Int64" else rows
 

@@ -121,9 +121,7 @@ def _otherwise(root: yaml.Node | None) -> str:
 
 
 def home_of(data: Path) -> Path:
-    """Where the contract of a data file is: data/raw/iris.csv and data/processed/iris.csv both have
-    data/contracts/iris.yaml.
-    """
+    """The contract's path: data/contracts/iris.yaml for iris.csv in data/raw or data/processed."""
     return data.parent.parent / "contracts" / f"{data.stem}.yaml"
 
 
@@ -250,9 +248,7 @@ def _rounded(bound: float, room: float) -> str:
 
 
 def span(low: float, high: float) -> str:
-    """`low to high` in six digits, or in as many as tell the two apart by six digits of their
-    difference.
-    """
+    """`low to high` in six digits, or more where the two are close together."""
     width, most = abs(high - low), max(abs(low), abs(high))
     digits = 6 if not 0 < width < most else min(17, 6 + int(np.log10(most / width)))
     return f"{low:.{digits}g} to {high:.{digits}g}"

@@ -7,9 +7,7 @@ import pandas as pd
 from scipy import stats
 
 SURE = 0.01
-"""Chance, over all columns together, of calling drift what is none: Bonferroni shares it among
-them.
-"""
+"""Chance, over all columns together (Bonferroni), of calling drift what is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Decoded:
     """What a request asks of the model."""
 
     request: Request
-    """For what the response repeats of it."""
+    """Kept for the response: its scope, state and model."""
     rows: AnyRows
     """Checked against the model's signature."""
     wanted: Any = None

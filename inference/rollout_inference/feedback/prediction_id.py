@@ -1,5 +1,4 @@
-"""Prediction ids: a label that comes later, at any pod, is credited to the revision that made the
-prediction.
+"""Prediction ids: a later label, at any pod, is credited to the revision that predicted.
 
 An id holds model, version and revision, the time, a number used once, and what was predicted;
 signed by HMAC-SHA256 (RFC 2104), of which 128 bits are kept. It is no secret: who has it can read

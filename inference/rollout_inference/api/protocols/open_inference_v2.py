@@ -62,9 +62,7 @@ class OpenInference(Protocol):
     """/v2/models/<name>/infer."""
 
     def decode(self, request: Request) -> Decoded:
-        """The rows of all tensors; `wanted` names the outputs, by default predictions and their
-        ids.
-        """
+        """The rows of all tensors; `wanted` is the request, with the default outputs filled in."""
         head, tail = self._parts(request)
         try:
             asked = _INFER.decode(head)

@@ -1,5 +1,4 @@
-"""Tensors of the Open Inference Protocol as rows: one matrix of numbers, or one tensor for each
-column.
+"""Tensors of the Open Inference Protocol as rows: one matrix, or one tensor for each column.
 
 Source: github.com/kserve/open-inference-protocol, inference_rest.md (tensor data, datatypes);
 github.com/triton-inference-server/server, extension_binary_data.md (BYTES have 4 bytes of length
