@@ -55,7 +55,7 @@ class Report:
     shares: Sequence[Share]
     """By weight and version."""
     counted: dict[str, int] | None
-    """Predict requests by version, as Prometheus has them from the pods; None: not asked."""
+    """Predict requests by version, as Prometheus has them from the pods; None: it does not say."""
 
     @property
     def failed(self) -> list[Answer]:
