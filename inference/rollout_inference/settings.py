@@ -52,16 +52,17 @@ class Settings(BaseModel):
     model_path: Path | None = None
     """A folder with an MLmodel file."""
     model_folder: Path | None = None
-    """Where another step of the pod has left the files of model_uri; None where they are fetched
-    here.
-    """
+    """Files of model_uri that another step of the pod fetched; None where the server does."""
     model_digest: str = ""
     """The content digest that its files must have; "" where any will do."""
     model_revision: str = ""
     """The label of every series."""
     log_level: str = "INFO"
+    """DEBUG (every request), INFO, WARNING or ERROR."""
     host: str = "0.0.0.0"  # noqa: S104 - a pod serves its own network
+    """The address that is listened on."""
     port: int = 8080
+    """TCP, for all routes."""
     max_body: int = 8 * 1024 * 1024
     """Bytes of a request's body."""
     max_rows: int = 100_000

@@ -38,15 +38,21 @@ class State:
     """What one server knows while it runs."""
 
     settings: Settings
+    """As the environment had them at start."""
     metrics: Metrics
+    """What /metrics shows."""
     signer: Signer
+    """Makes and reads prediction ids."""
     ledger: Ledger
+    """Which predictions have their label already."""
     model: LoadedModel | None = None
     """None until it is loaded, verified and warmed up."""
     why: str = "the model is being loaded"
     """What is waited for while there is no model."""
     tracing: Tracing = field(default=NO_TRACING)
+    """Spans of requests; NO_TRACING where none are made."""
     pace: Pace = field(default_factory=Pace)
+    """What the event loop may do itself: nothing before a model is served."""
     live: Live | None = None
     """What is noted of live requests to be compared with scikit-learn; None where nothing is."""
     aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "aside"))

@@ -29,11 +29,13 @@ class Artifact:
     """A verified folder. Figures are None where metrics.json has none."""
 
     folder: Path
+    """With MLmodel in it."""
     file: Path
     """The model file in it."""
     serialization: str
     """How the model file is written: "skops" or a pickle's."""
     signature: Signature
+    """Of the rows that it takes, as MLmodel has it."""
     digest: str
     """The content digest of the folder."""
     example: list[list[Any]]
@@ -155,9 +157,7 @@ def _method(flavors: dict[str, Any]) -> str:
 
 
 def _flavor(flavors: dict[str, Any]) -> dict[str, Any]:
-    """MLmodel's part about scikit-learn; raises LoadFailed with the flavours that it has
-    instead.
-    """
+    """MLmodel's part about scikit-learn; raises LoadFailed with the flavours there are instead."""
     if isinstance(found := flavors.get("sklearn"), dict):
         return found
     others = sorted(set(map(str, flavors)) - {PYFUNC}) or [
@@ -171,9 +171,7 @@ def _flavor(flavors: dict[str, Any]) -> dict[str, Any]:
 
 
 def within(folder: Path, name: object, *, folders: bool = False) -> Path:
-    """The file, or the folder, that MLmodel names; it may lead nowhere out of the model's. Raises
-    LoadFailed.
-    """
+    """The file or folder that MLmodel names; raises LoadFailed where it is not in `folder`."""
     path = (folder / str(name)).resolve()
     there = path.is_dir() if folders else path.is_file()
     if not name or not path.is_relative_to(folder.resolve()) or not there:

@@ -50,6 +50,7 @@ class BundleInfo(msgspec.Struct, frozen=True):
     """How the model is to be served, and what that rests on."""
 
     plan: Plan
+    """With scikit-learn, it holds for the same `versions` only."""
     made_from: str
     """sha256 of the model file that was converted, as hex."""
     rule: int = 0
@@ -105,9 +106,7 @@ def read(artifact: Artifact) -> tuple[Plan, OnnxRuntime | None]:
 
 
 def rows(artifact: Artifact) -> Rows | None:
-    """The training rows that travel with the model; None where there are none, or none of its
-    signature.
-    """
+    """The training rows that travel with the model; None where none fit its signature."""
     try:
         found: Rows = _array(artifact.folder / FOLDER / ROWS)
     except (OSError, ValueError):

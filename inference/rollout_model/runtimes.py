@@ -100,13 +100,13 @@ class OnnxRuntime:
 @dataclass(slots=True)
 class _Pending:
     rows: AnyRows
+    """Of one request."""
     outcome: asyncio.Future[Outcome]
+    """Cancelled where nobody waits for it any more."""
 
 
 class WhileBusy:
-    """The policy of a model that takes long: a thread answers, and what comes meanwhile is the next
-    batch.
-    """
+    """The policy of a slow model: a thread answers, and what comes meanwhile is the next batch."""
 
     pause = False
     """The thread is to work while the event loop sends what was answered."""
@@ -154,7 +154,9 @@ class SklearnRuntime:
     """
 
     estimator: Any
+    """Scikit-learn's own, or one with its interface."""
     signature: Signature
+    """Of the rows that it takes."""
     most: int = 4_096
     """Rows of one batch."""
     method: str = "predict"
@@ -162,8 +164,11 @@ class SklearnRuntime:
     form: TableForm = field(default_factory=TableForm)
     """How it is given a Table."""
     name: str = "sklearn"
+    """What metrics call it."""
     inline: bool = False
+    """Never: one call takes milliseconds."""
     probable: bool = False
+    """Never: probabilities would be a second pass over the model."""
     _batcher: Batcher[_Pending] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -176,8 +181,6 @@ class SklearnRuntime:
         return await pending.outcome
 
     def run(self, rows: AnyRows) -> Outcome:
-        """Predict in this thread; without probabilities, which would be a second pass over the
-        model.
-        """
+        """Predict in this thread, labels only."""
         asked = self.form(rows) if isinstance(rows, Table) else frame(self.signature, rows)
         return Outcome(np.asarray(getattr(self.estimator, self.method)(asked)).tolist())

@@ -1,6 +1,4 @@
-"""What the process that reads a model is asked, and what it answers:
-how the model is to be served.
-"""
+"""What the process that reads a model is asked, and its answer: how the model is to be served."""
 
 from typing import Any
 
@@ -51,6 +49,7 @@ class PrepareRequest(msgspec.Struct, frozen=True):
     target: str
     """The folder where the ONNX file is put."""
     policy: LoadPolicy
+    """Limits and expectations of the load."""
     unconverted: str = ""
     """Why no conversion is tried; "" where one is."""
 
@@ -59,5 +58,6 @@ class PrepareReply(msgspec.Struct, frozen=True):
     """The plan; or why there is none."""
 
     plan: Plan | None = None
+    """None where the model is refused."""
     refused: str = ""
     """A sentence; "" where there is a plan."""

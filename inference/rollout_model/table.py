@@ -53,7 +53,9 @@ class Column:
     """One column of the model's inputs."""
 
     name: str
+    """By which requests name it."""
     kind: Kind
+    """Its type in MLmodel."""
     closed: bool = False
     """Whether the model itself takes no missing value there."""
     optional: bool = False
@@ -65,6 +67,7 @@ class Table:
     """Checked rows, column by column."""
 
     columns: tuple[Column, ...]
+    """In the order of the signature."""
     values: tuple[npt.NDArray[Any], ...]
     """One array a column: float64 with NaN, datetime64[us] with NaT, or objects with None."""
 

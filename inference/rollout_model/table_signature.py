@@ -24,6 +24,7 @@ class TableSignature(Signature):
     """
 
     table: tuple[Column, ...] = field(default=())
+    """Columns with their types, in the order of `names`."""
 
     @property
     def unconverted(self) -> str:

@@ -27,17 +27,18 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Image:
-    """An image of ours.
-
-    inputs: files and folders whose content is in the key; context: what the Dockerfile copies from;
-    None for the repository.
-    """
+    """An image of ours."""
 
     name: str
+    """The last part of its repository: localhost/rollouts/NAME."""
     dockerfile: Path
+    """One in the repository's root may copy from all of it, others `inputs` and `programs`."""
     inputs: tuple[Path, ...]
+    """Files and folders whose content is in the key, beside the Dockerfile."""
     programs: tuple[Callable[[], Path], ...] = ()
+    """What builds each Go program in it; their files are in the key."""
     on_base: bool = True
+    """Whether it is built on the base image with Python; else from scratch."""
 
     @cached_property
     def tag(self) -> str:
@@ -59,9 +60,7 @@ class Image:
 
 
 def content_key(paths: Iterable[Path]) -> str:
-    """Hash over the names and contents of files; of large programs, name and size stand for the
-    content.
-    """
+    """Hash over names and contents of files; of large ones, over folder and size instead."""
     digest = hashlib.sha256()
     for path in paths:
         files = (
@@ -203,9 +202,7 @@ def build(image: Image) -> None:
 
 
 def _context(image: Image, work: Path) -> Path:
-    """What the Dockerfile may copy: the repository, or a folder with the image's own files and
-    programs.
-    """
+    """What the Dockerfile may copy: the repository, or a folder with the image's own files."""
     if image.dockerfile.parent == REPOSITORY:
         return REPOSITORY
     context = work / "context"

@@ -22,16 +22,20 @@ TARGET = Path("build/demo.json")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one version: verdict and reason from the rollout's history, seconds from apply
-    to verdict.
-    """
+    """What became of one version."""
 
     model: Model
+    """The version, with its URI."""
     expected: str
+    """The verdict that was to come."""
     verdict: str
+    """From the rollout's history; its phase where that has no entry."""
     reason: str
+    """One word, from the same place."""
     message: str
+    """Sentences, from the same place."""
     seconds: float
+    """From apply to verdict, s."""
     answers: Sequence[Answer]
     """The requests that were sent while this version was rolled out."""
 
@@ -42,14 +46,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The figures of one run. `counted`: predict requests by version as Prometheus has them from
-    the pods; None: not asked.
-    """
+    """The figures of one run."""
 
     outcomes: Sequence[Outcome]
+    """In the order in which the versions were asked for."""
     answers: Sequence[Answer]
+    """To all predict requests of the run."""
     shares: Sequence[Share]
+    """By weight and version."""
     counted: dict[str, int] | None
+    """Predict requests by version, as Prometheus has them from the pods; None: it does not say."""
 
     @property
     def failed(self) -> list[Answer]:

@@ -59,14 +59,16 @@ def _told(instead: Callable[[], str]) -> str:
 
 @dataclass
 class Rollout:
-    """The ModelRollout `name` in `namespace`, answering on `host`; `settings` are the fields of its
-    spec besides modelUri.
-    """
+    """One ModelRollout, by what its user sees."""
 
     kube: Kube
+    """The cluster's API."""
     namespace: str
+    """Where it is, and all that it owns."""
     name: str = "iris"
+    """Its own; with the namespace, it makes the host that it answers on."""
     settings: Object = field(default_factory=dict)
+    """Fields of its spec besides modelUri."""
 
     @property
     def host(self) -> str:
@@ -121,9 +123,7 @@ class Rollout:
         )
 
     def canary(self) -> tuple[str, int] | None:
-        """Revision and weight (0 to 100) in the canary Ingress; None where there is no canary
-        Ingress.
-        """
+        """Revision and weight (0 to 100) in the canary Ingress; None without one."""
         path = (
             f"/apis/networking.k8s.io/v1/namespaces/{self.namespace}/ingresses/{self.name}-canary"
         )
@@ -133,9 +133,7 @@ class Rollout:
         return service.removeprefix(f"{self.name}-"), int(found["metadata"]["annotations"][WEIGHT])
 
     def owned(self) -> dict[str, list[str]]:
-        """Names of everything that exists for this rollout, by kind; kinds without any are left
-        out.
-        """
+        """Names of everything that exists for this rollout, by kind; no kind without any."""
         collections = {
             "Deployment": "/apis/apps/v1",
             "ReplicaSet": "/apis/apps/v1",

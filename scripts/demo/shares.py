@@ -20,28 +20,34 @@ TOLERANCE = 5.0
 
 
 class Sighting(NamedTuple):
-    """At this monotonic second, this weight for this candidate stood beside this stable version;
-    None for no candidate.
-    """
+    """Which weight stood beside which versions."""
 
     at: float
+    """Monotonic time, s."""
     candidate: str | None
+    """Its version; None where there is none."""
     stable: str
+    """Its version."""
     weight: int
+    """Of the candidate, 0 to 100; 0 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one version was asked to serve and served, in percent, of `requests` while the candidate
-    had `weight`.
-    """
+    """What one version was to serve, and served, at one weight."""
 
     candidate: str
+    """The version that had the weight."""
     weight: int
+    """0 to 100."""
     version: str
+    """The one whose share this is: the candidate or the stable one."""
     asked: float
+    """Percent."""
     served: float
+    """Percent of `requests`."""
     requests: int
+    """Answered by either version while this weight stood; failed ones do not count."""
 
     @property
     def counts(self) -> bool:

@@ -12,12 +12,16 @@ class NotRecorded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """What a terminal of `columns` by `rows` was sent; events: (seconds since the start, text)."""
+    """What a terminal was sent."""
 
     columns: int
+    """Characters of a line."""
     rows: int
+    """Lines of the screen."""
     command: str
+    """The one that ran in it."""
     events: Sequence[tuple[float, str]]
+    """(seconds since the start, text)."""
 
     def text(self) -> str:
         """The file's text."""

@@ -32,11 +32,14 @@ CLASSES = {colour: f"c{number}" for number, colour in enumerate(COLOURS)}
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """title and description are for readers that do not see; bar stands above the screen."""
+    """The words around the screen."""
 
     title: str
+    """For readers that do not see."""
     description: str
+    """The same at length."""
     bar: str
+    """One line above the screen."""
 
 
 def times(shown: Sequence[Frame], speed: float) -> list[tuple[float, float]]:

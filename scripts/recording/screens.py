@@ -16,12 +16,16 @@ SETTLED = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Characters of one style, from `column` (from 0) on; colour is pyte's name for it."""
+    """Characters of one style."""
 
     column: int
+    """Of the first character, from 0."""
     text: str
+    """Without spaces at its ends."""
     colour: str = "default"
+    """pyte's name for it."""
     bold: bool = False
+    """As the terminal was told."""
 
 
 Line = tuple[Run, ...]
@@ -29,10 +33,12 @@ Line = tuple[Run, ...]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A screen, and the seconds since the start at which it stood there."""
+    """A screen that stood still for a moment."""
 
     at: float
+    """Seconds since the start."""
     lines: tuple[Line, ...]
+    """From the top; an empty one has no runs."""
 
 
 class _Screen(pyte.Screen):

@@ -16,13 +16,18 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found; `column` is empty for a check of the whole table."""
+    """What one check found."""
 
     check: str
+    """Such as "values", "duplicates" or "drift"."""
     column: str
+    """The column that was checked; "" for a check of the whole table."""
     found: str
+    """What the table has, in words."""
     allowed: str
+    """What the contract allows, in words."""
     passed: bool
+    """Whether the one is within the other."""
 
     def __str__(self) -> str:
         about = f"{self.check} of {self.column}" if self.column else self.check
@@ -31,14 +36,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """All findings, and the table as a model gets it: the contract's columns in its order, rows
-    with missing values left out.
-
-    `clean` is None where a finding did not pass.
-    """
+    """All findings, and the table as a model gets it."""
 
     findings: tuple[Finding, ...]
+    """In the order of the checks."""
     clean: pd.DataFrame | None
+    """The contract's columns in its order, rows with missing values left out; None where a finding
+    did not pass.
+    """
 
     @property
     def broken(self) -> tuple[Finding, ...]:
@@ -166,9 +171,7 @@ def _labels(labels: pd.Series, contract: Contract) -> pd.Series:
 
 
 def _without_gaps(typed: pd.DataFrame, label: str) -> pd.DataFrame:
-    """The rows that miss nothing; whole numbers as labels are plain int64, whether or not one was
-    missing.
-    """
+    """The rows that miss nothing; whole numbers as labels are int64, even where one was missing."""
     rows = typed.dropna().reset_index(drop=True)
     return rows.astype({label: "int64"}) if rows[label].dtype == "Int64" else rows
 

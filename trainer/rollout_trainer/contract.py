@@ -20,14 +20,14 @@ NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?")
 
 
 class Range(BaseModel):
-    """The least and the greatest value that a feature may have, both allowed; in the feature's own
-    unit.
-    """
+    """The values that a feature may have, in its own unit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     min: float
+    """The least, itself allowed."""
     max: float
+    """The greatest, itself allowed."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -48,6 +48,7 @@ class Contract(BaseModel):
     features: dict[str, Range] = Field(min_length=1)
     """Columns that are predicted from, in the order in which a model takes them."""
     min_rows: int = Field(default=30, ge=10)
+    """Rows of the table, at least; those with a missing value count."""
     max_missing: Share = 0.0
     """Share of rows with a missing value, at most."""
     max_duplicates: Share = 0.05
@@ -120,9 +121,7 @@ def _otherwise(root: yaml.Node | None) -> str:
 
 
 def home_of(data: Path) -> Path:
-    """Where the contract of a data file is: data/raw/iris.csv and data/processed/iris.csv both have
-    data/contracts/iris.yaml.
-    """
+    """The contract's path: data/contracts/iris.yaml for iris.csv in data/raw or data/processed."""
     return data.parent.parent / "contracts" / f"{data.stem}.yaml"
 
 
@@ -249,9 +248,7 @@ def _rounded(bound: float, room: float) -> str:
 
 
 def span(low: float, high: float) -> str:
-    """`low to high` in six digits, or in as many as tell the two apart by six digits of their
-    difference.
-    """
+    """`low to high` in six digits, or more where the two are close together."""
     width, most = abs(high - low), max(abs(low), abs(high))
     digits = 6 if not 0 < width < most else min(17, 6 + int(np.log10(most / width)))
     return f"{low:.{digits}g} to {high:.{digits}g}"

@@ -22,15 +22,18 @@ SPLIT_SEED = 42
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Features, (n, width), and labels, (n,): to learn from and to be judged by. `digest` is that
-    of the data they come from.
-    """
+    """What is learnt from, and what is judged by."""
 
     train: pd.DataFrame
+    """Features to learn from: (rows, columns), in the contract's order."""
     train_labels: pd.Series
+    """(rows,)."""
     test: pd.DataFrame
+    """Held-out features, with the same columns."""
     test_labels: pd.Series
+    """(rows,)."""
     digest: str
+    """sha256 of the clean table as CSV, before it is split."""
 
 
 def read(path: Path, label: str | None = None) -> pd.DataFrame:

@@ -7,20 +7,19 @@ import pandas as pd
 from scipy import stats
 
 SURE = 0.01
-"""Chance, over all columns together, of calling drift what is none: Bonferroni shares it among
-them.
-"""
+"""Chance, over all columns together (Bonferroni), of calling drift what is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """How far one column has moved: `size` from 0 to 1, and whether that is more than chance would
-    do.
-    """
+    """How far one column has moved."""
 
     column: str
+    """A feature, or the label."""
     size: float
+    """0 to 1, as in `distances`."""
     beyond_chance: bool
+    """Whether that is more than chance would do; see SURE."""
 
 
 def distances(

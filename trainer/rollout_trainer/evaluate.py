@@ -49,9 +49,11 @@ class Evaluation:
     metrics: dict[str, float]
     """By name, as in `evaluate` and, of cross-validation, with `cv_` before it."""
     classes: tuple[str, ...]
+    """As text, in the order of `confusion`."""
     confusion: npt.NDArray[np.int64]
     """Held-out rows by true class (row) and predicted class (column)."""
     crossed: Crossed
+    """Of the training rows alone."""
 
     @property
     def recalls(self) -> tuple[float, ...]:
@@ -107,9 +109,7 @@ def fallen_short(metrics: Mapping[str, float], least: Mapping[str, float]) -> st
 
 
 def judge(model: Any, split: Split, recipe: Recipe) -> Evaluation:
-    """Held-out metrics and cross-validation together; raises TrainerError where a class has too few
-    rows.
-    """
+    """Held-out metrics and cross-validation; raises TrainerError where a class has too few rows."""
     crossed = cross_validate(split, recipe)
     metrics = evaluate(model, split)
     metrics["cv_accuracy_mean"] = round(float(np.mean(crossed.accuracies)), 6)

@@ -38,6 +38,7 @@ class Recipe:
     name: Name = "iris"
     """The registered model."""
     data: Path = Path("data/processed/iris.csv")
+    """A CSV file that has a contract."""
     estimator: str = FOREST
     """Import path of a scikit-learn classifier."""
     parameters: Mapping[str, Any] = Field(default_factory=dict)

@@ -45,7 +45,9 @@ class Endpoint:
     """One route to the model."""
 
     state: State
+    """The server's."""
     protocol: Protocol
+    """How it reads requests and writes responses."""
     fixed: Headers = field(init=False)
     """Headers that say who answered, on whatever it answers."""
 
@@ -126,9 +128,7 @@ class Endpoint:
             return self._failed(scope, failure)
 
     def encode(self, decoded: Decoded, outcome: Outcome | Exception) -> Response:
-        """What is sent where the model said `outcome`, or raised it; with signed ids. Never
-        raises.
-        """
+        """The response, with signed ids, to what the model said or raised. Never raises."""
         if isinstance(outcome, Exception):
             return self._failed(decoded.request.scope, outcome)
         try:

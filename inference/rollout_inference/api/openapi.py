@@ -62,13 +62,17 @@ class Text:
     """How one route is described."""
 
     summary: str
+    """A title of a few words."""
     description: str
+    """Sentences, in Markdown."""
     body: Schema
     """Of a request; _ROWS in it stands for the model's own rows."""
     answer: Schema
+    """Of a response with status 200."""
     codes: tuple[int, ...]
     """Of answers that say what is wrong."""
     error: Schema = field(default_factory=lambda: _ERROR)
+    """Of a response with any of `codes`."""
     kinds: tuple[str, ...] = ("application/json",)
     """Content types of a request."""
 

@@ -27,10 +27,13 @@ class Request:
     """One request whose body is there."""
 
     body: bytes
+    """Unpacked, where it was sent compressed."""
     scope: Scope
     """ASGI's; of what takes the fast path it has `path` and `headers` only."""
     state: State
+    """The server's."""
     model: LoadedModel
+    """The one that is asked, even where the server gets another meanwhile."""
 
     def header(self, name: bytes) -> bytes:
         """The header's value, b"" where there is none."""
@@ -42,7 +45,9 @@ class Response:
     """What is sent."""
 
     body: bytes
+    """In full: nothing is streamed."""
     status: int = 200
+    """HTTP's."""
     kind: bytes = JSON
     """Its content type."""
     headers: Iterable[tuple[bytes, bytes]] = ()
@@ -56,7 +61,9 @@ class Decoded:
     """What a request asks of the model."""
 
     request: Request
+    """Kept for the response: its scope, state and model."""
     rows: AnyRows
+    """Checked against the model's signature."""
     wanted: Any = None
     """What else was read and decides how the response looks, in the protocol's own form."""
 

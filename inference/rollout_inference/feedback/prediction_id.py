@@ -1,5 +1,4 @@
-"""Prediction ids: a label that comes later, at any pod, is credited to the revision that made the
-prediction.
+"""Prediction ids: a later label, at any pod, is credited to the revision that predicted.
 
 An id holds model, version and revision, the time, a number used once, and what was predicted;
 signed by HMAC-SHA256 (RFC 2104), of which 128 bits are kept. It is no secret: who has it can read
@@ -37,8 +36,11 @@ class Prediction:
     """What an id says."""
 
     model: str
+    """The registered name."""
     version: str
+    """In the registry; "local" for a model of a path."""
     revision: str
+    """As in Settings.model_revision; "" where that is not set."""
     issued: int
     """Unix time, s."""
     mark: int

@@ -34,6 +34,7 @@ class Sample(msgspec.Struct, frozen=True):
     task: str
     """As in Plan."""
     rows: list[list[float]]
+    """NaN for a missing value."""
     said: list[Any]
     """The label of each row."""
 

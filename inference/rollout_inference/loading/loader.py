@@ -32,17 +32,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that is ready to be asked; figures as in Artifact."""
+    """A model that is ready to be asked."""
 
     runtime: Runtime
+    """What predicts: ONNX Runtime or scikit-learn."""
     signature: Signature
+    """By which rows are checked."""
     plan: Plan
+    """How it is served, and why."""
     digest: str
+    """The content digest of its folder."""
     example: list[Any]
     """One row that it takes, as JSON has it."""
     accuracy: float | None = None
+    """Share of right answers on held-out data, 0 to 1; None where metrics.json has none."""
     absolute_error: float | None = None
+    """Mean absolute error on held-out data; None where metrics.json has none."""
     samples: int | None = None
+    """Held-out rows behind either; None where metrics.json does not say."""
 
 
 async def load(settings: Settings) -> LoadedModel:

@@ -28,9 +28,11 @@ class PendingRequest:
     """A request that is there whole."""
 
     endpoint: Endpoint
+    """The route that it came to."""
     scope: Scope
     """Its `path` and `headers`."""
     body: bytes
+    """As it was sent: it may be compressed."""
     on_response: OnResponse
     """Called with its response, or with None where it has to be answered in the usual way."""
     begun: float = field(default_factory=time.perf_counter)

@@ -29,7 +29,9 @@ _CODES = {503: "TEMPORARILY_UNAVAILABLE", 500: "INTERNAL_ERROR"}
 
 class _Split(msgspec.Struct):
     data: list[list[float]]
+    """Row by row."""
     columns: list[str] | None = None
+    """Names in the order of `data`; None where it is the signature's."""
 
 
 class _Quick(msgspec.Struct):
@@ -38,9 +40,13 @@ class _Quick(msgspec.Struct):
     """
 
     dataframe_split: _Split | None = None
+    """None where the body has another format, as in all of these."""
     instances: list[list[float]] | None = None
+    """Row by row."""
     inputs: list[list[float]] | None = None
+    """Row by row; columns by name are read the slow way."""
     dataframe_records: msgspec.Raw | None = None
+    """Objects by column name: not read here, only seen."""
 
 
 _QUICK = msgspec.json.Decoder(_Quick)

@@ -10,6 +10,7 @@ from rollout_model.signature import AnyRows
 
 class _Instances(msgspec.Struct):
     instances: list[list[float]]
+    """Row by row."""
 
 
 _QUICK = msgspec.json.Decoder(_Instances)

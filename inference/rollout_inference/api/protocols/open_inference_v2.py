@@ -27,16 +27,22 @@ LENGTH_HEADER = b"inference-header-content-length"
 
 class _Output(msgspec.Struct):
     name: str
+    """One of those that `outputs` offers."""
     parameters: dict[str, Any] | None = None
+    """`binary_data`: whether it is sent as bytes; None: as the request says for all."""
 
 
 class _Infer(msgspec.Struct):
     """The JSON of a request."""
 
     inputs: list[Tensor]
+    """One matrix, or one tensor for each column."""
     id: str | None = None
+    """Sent back as it came; None where there is none."""
     outputs: list[_Output] | None = None
+    """None or empty: predictions and their ids."""
     parameters: dict[str, Any] | None = None
+    """`binary_data_output`: whether outputs are sent as bytes; None: as JSON."""
 
 
 _INFER = msgspec.json.Decoder(_Infer)
@@ -47,16 +53,16 @@ class _Sent:
     """Tensors of the answer, and the bytes of those that were asked for as binary."""
 
     outputs: list[dict[str, Any]] = field(default_factory=list)
+    """As in JSON; binary ones without `data`."""
     binary: list[bytes] = field(default_factory=list)
+    """In the order of `outputs`; empty where all are JSON."""
 
 
 class OpenInference(Protocol):
     """/v2/models/<name>/infer."""
 
     def decode(self, request: Request) -> Decoded:
-        """The rows of all tensors; `wanted` names the outputs, by default predictions and their
-        ids.
-        """
+        """The rows of all tensors; `wanted` is the request, with the default outputs filled in."""
         head, tail = self._parts(request)
         try:
             asked = _INFER.decode(head)

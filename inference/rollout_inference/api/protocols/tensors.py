@@ -1,5 +1,4 @@
-"""Tensors of the Open Inference Protocol as rows: one matrix of numbers, or one tensor for each
-column.
+"""Tensors of the Open Inference Protocol as rows: one matrix, or one tensor for each column.
 
 Source: github.com/kserve/open-inference-protocol, inference_rest.md (tensor data, datatypes);
 github.com/triton-inference-server/server, extension_binary_data.md (BYTES have 4 bytes of length
@@ -43,10 +42,15 @@ DATATYPES = {
 
 class Tensor(msgspec.Struct):
     name: str
+    """The column's; any where one tensor has all columns."""
     shape: list[int]
+    """[rows], [rows, 1] or [rows, columns]."""
     datatype: str
+    """Such as FP64, INT32 or BYTES."""
     data: Any = None
+    """Values, flat or row by row; None where they are in the binary part."""
     parameters: dict[str, Any] | None = None
+    """`binary_data_size`: its bytes in the binary part; None where it has none."""
 
 
 def inputs(signature: Signature) -> list[dict[str, Any]]:
