@@ -15,9 +15,9 @@ itself. What it does not know is translated here:
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
@@ -47,7 +47,6 @@ class Location:
     """The folder in it, without slashes at its ends."""
     account: str = ""
     """Azure's storage account."""
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def location(source: str) -> Location | None:
