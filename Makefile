@@ -45,7 +45,7 @@ faults: setup ## A sample of test-faults, as CI runs it
 	@$(RUN) pytest tests/faults -n 3 --dist worksteal
 
 .PHONY: test-faults
-test-faults: setup ## Every write and watch event of eight stories spoiled in every way; about 40 minutes; writes build/faults.json
+test-faults: setup ## All faults of eight stories; 40 minutes; writes build/faults.json
 	@FAULTS=all $(RUN) pytest tests/faults -n 3 --dist worksteal
 
 .PHONY: notebooks
@@ -57,14 +57,16 @@ e2e: setup ## End-to-end tests with real pods
 	@$(WITH_CLUSTER) $(RUN) pytest tests/e2e -n 4 --dist worksteal
 
 .PHONY: lint
-lint: setup ## ruff, mypy strict, import-linter, shellcheck, zizmor, generated files up to date, form of the documents
+lint: setup ## Code, types, imports, shell, workflows, generated files, form of documents
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) lint-imports
 	@$(RUN) shellcheck -x .ci/run $$(git ls-files '*.sh')
 	@$(RUN) zizmor --offline --quiet .github
-	@for copy in $(CRDS); do $(RUN) python -m rollout_operator crd | diff -u $$copy - || { echo "$$copy is stale: run 'make crd'"; exit 1; }; done
+	@for copy in $(CRDS); do \
+	  $(RUN) python -m rollout_operator crd | diff -u $$copy - || \
+	  { echo "$$copy is stale: run 'make crd'"; exit 1; }; done
 	@$(RUN) python -m scripts.docs check
 
 .PHONY: format
@@ -77,7 +79,7 @@ crd: setup ## Generate crds/ and the chart's copy from the pydantic models
 	@$(RUN) python -m rollout_operator crd | tee $(CRDS) >/dev/null
 
 .PHONY: docs
-docs: setup ## Generate the pages of docs/reference that are made from code, and the schema for editors
+docs: setup ## Generate pages of docs/reference from code, and the schema for editors
 	@$(RUN) python -m scripts.docs write
 
 .PHONY: pictures
@@ -85,7 +87,7 @@ pictures: setup ## Draw the pictures of the documents from their texts; needs Gr
 	@$(RUN) python -m scripts.docs pictures
 
 .PHONY: recording
-recording: setup ## Record `kubectl modelrollout get iris -w` in a real run, as docs/pictures/recording.svg
+recording: setup ## Record `kubectl modelrollout get iris -w` as docs/pictures/recording.svg
 	@$(WITH_CLUSTER) $(RUN) python -m scripts.recording
 
 .PHONY: golden
@@ -93,7 +95,7 @@ golden: setup ## Write anew what the charts render, for tests to compare with
 	@$(RUN) python -m tests.support.charts
 
 .PHONY: cluster
-cluster: setup ## Bring a cluster up, with operator, Traefik, Prometheus, MLflow and models:/iris/1, and leave it
+cluster: setup ## A cluster with operator, Traefik, Prometheus, MLflow, models:/iris/1
 	@$(PYTHON) -m scripts.cluster up >/dev/null
 	@$(WITH_CLUSTER) $(RUN) python -m scripts.demo.seed
 	@$(PYTHON) -m scripts.cluster env
@@ -103,29 +105,29 @@ cluster-down: ## Remove the cluster: processes, mounts, network and all
 	@$(PYTHON) -m scripts.cluster down
 
 .PHONY: bench-traffic
-bench-traffic: setup ## Load through both routers while versions are promoted and rolled back and the operator is killed
+bench-traffic: setup ## Load through both routers during rollouts, with the operator killed
 	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.traffic
 
 .PHONY: bench-smoke
-bench-smoke: setup ## A small run of bench-operator, as CI runs it: requests per promotion, queries, duplicates, idleness
+bench-smoke: setup ## A small run of bench-operator, as CI runs it: counts of requests
 	@$(RUN) pytest tests/bench
 
 .PHONY: bench-inference
-bench-inference: setup ## The model server beside a hello-world, the naive way, mlflow models serve and MLServer; ONLY=probes for a part
+bench-inference: setup ## The model server beside others; ONLY=probes for a part
 	@$(RUN) python -m tests.bench.inference $(if $(ONLY),--only $(ONLY))
 
 .PHONY: test-models
-test-models: setup ## Labels and probabilities beside scikit-learn's: a hundred kinds of models on five kinds of data; minutes
+test-models: setup ## Answers beside scikit-learn's: 100 kinds of models, 5 of data; minutes
 	@$(RUN) python -m tests.bench.inference.models
 
 .PHONY: bench-operator
-bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts, on a real kube-apiserver
+bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts
 	@$(RUN) python -m tests.bench.operator
 
 .PHONY: test-busy
-test-busy: setup ## Half an hour of the operator on a machine with 20 processes that only compute: would its liveness probe have ended it?
+test-busy: setup ## Half an hour beside 20 busy processes: does the liveness probe hold?
 	@$(RUN) python -m tests.bench.operator.busy
 
 .PHONY: bench-gates
-bench-gates: setup ## What our gates come to beside the rules of Argo Rollouts and Flagger: docs/concepts/statistics.md and its plot
+bench-gates: setup ## Gates beside Argo Rollouts' and Flagger's rules; writes their plot
 	@$(RUN) python -m tests.bench.gates $(if $(RUNS),--runs $(RUNS))

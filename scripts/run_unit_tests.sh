@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Unit tests: all of them, or what is given (paths and options of pytest, or paths in TESTS). Needs uv, or Python 3.11 and make.
+# Unit tests: all of them, or what is given (paths and options of pytest, or paths in TESTS).
+# Needs uv, or Python 3.11 and make.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that CI runs, in order of cost. The cluster's first build (about 20 minutes) goes on beside the quick checks.
+# Everything that CI runs, in order of cost. The cluster's first build (about 20 minutes) goes on
+# beside the quick checks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${ROLLOUTS_CACHE:=$HOME/.cache/model-rollouts}"

@@ -89,8 +89,8 @@ class Report:
         return wrong
 
     def as_json(self) -> dict[str, Any]:
-        """The figures of DESIGN §8; shares in percent, one entry for each version at each weight of
-        a trial.
+        """What became of each version, and which share of the requests it served, in percent: one
+        entry for each version at each weight of a trial.
         """
         return {
             "versions": [

@@ -45,8 +45,9 @@ def mentioned(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
 
 
 def documents(root: Path = ROOT) -> list[Path]:
-    """Every page."""
-    return sorted([*root.glob("*.md"), *(root / "docs").rglob("*.md")])
+    """Every page, that of the findings too."""
+    folders = (root / "docs").rglob("*.md"), (root / "findings").glob("*.md")
+    return sorted([*root.glob("*.md"), *(page for pages in folders for page in pages)])
 
 
 def links(document: Path) -> Iterator[str]:

@@ -5,10 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.docs import links
+
 ROOT = Path(__file__).parents[2]
 COLUMNS, WORDS = 100, 60
 """What a line and a paragraph may have at most."""
-ALONE = frozenset({"README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/README.md"})
+ALONE = frozenset(
+    {"README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/README.md", "findings/README.md"}
+)
 """Pages that are no chapter: they need not say for whom they are, nor what comes next."""
 LINES = frozenset({"CHANGELOG.md"})
 """Pages whose lines alone are held: entries are as long as what they tell."""
@@ -115,7 +119,7 @@ def _words(paragraph: str) -> int:
 
 def pages() -> list[Path]:
     """Every page whose form is held."""
-    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    return links.documents(ROOT)
 
 
 def complaints() -> Iterator[str]:

@@ -1,4 +1,5 @@
-# What the steps share: where results go. Sourced; run by GitHub Actions, or by hand, where outputs are printed instead.
+# What the steps share: where results go. Sourced; run by GitHub Actions, or by hand, where outputs
+# are printed instead.
 # shellcheck shell=bash
 
 fail() { # fail CODE SENTENCE: say it where people look, and end
@@ -15,7 +16,7 @@ summary() { # summary < MARKDOWN: for the page of the run
   cat >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
 }
 
-fenced() { # fenced < TEXT: as it is; the fence is longer than any that is in the text, so that none ends it
+fenced() { # fenced < TEXT: as it is; no fence in the text is as long as the one around it
   printf '`````text\n'
   # shellcheck disable=SC2016
   sed 's/``````*/````/g'

@@ -18,7 +18,7 @@ FIGURES = Path("build/faults.json")
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of build/faults.json (DESIGN §8)."""
+    """One row of build/faults.json: what was measured, and whether it is what was promised."""
 
     metric: str
     value: float
