@@ -77,7 +77,11 @@ def test_both_are_there_after_the_first_deploy_and_a_promotion_writes_neither(
     assert policy["metadata"]["name"] == budget["metadata"]["name"] == "iris"
     assert budget["spec"] == {
         "maxUnavailable": 1,
-        "selector": pods,
+        # The pod that looks at a version has no revision, and no scale that could be counted.
+        "selector": {
+            **pods,
+            "matchExpressions": [{"key": "rollouts.mlops.dev/revision", "operator": "Exists"}],
+        },
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
     assert (policy["spec"]["podSelector"], policy["spec"]["policyTypes"]) == (pods, ["Egress"])
