@@ -18,7 +18,7 @@ from rollout_inference.feedback.prediction_id import Signer
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.state import BUDGET, Pace, State
 from rollout_model.outcome import Outcome
-from rollout_model.signature import LARGEST
+from rollout_model.table import LARGEST
 from rollout_model.table_signature import TableSignature
 
 log = logging.getLogger(__name__)

@@ -65,19 +65,10 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
     """Size, then digest, and only then a look into any file; raises LoadFailed."""
     if not (folder / MLMODEL).is_file():
         raise LoadFailed(f"{folder} has no {MLMODEL} file, so it is no MLflow model.")
-    _weigh(folder, policy.max_bytes)
-    try:
-        digests = file_digests(folder)
-    except ValueError as failure:
-        raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
+    digests = verified_files(folder, policy)
     digest = digest_of(digests)
-    if policy.digest and digest != policy.digest:
-        raise LoadFailed(
-            f"DigestMismatch: the files of {policy.uri or folder} are {digest}, but"
-            f" {policy.digest} was recorded."
-        )
     try:
-        described = _mlmodel(folder)
+        described = mlmodel(folder)
         signature = signature_of(described.get("signature"))
         flavors = described.get("flavors") or {}
         flavor, method = _flavor(flavors), _method(flavors)
@@ -111,6 +102,23 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
     )
 
 
+def verified_files(folder: Path, policy: LoadPolicy) -> dict[str, str]:
+    """The digest of every file, by path, once their size was found allowed; and their content what
+    the policy names, if it names one. Raises LoadFailed.
+    """
+    _weigh(folder, policy.max_bytes)
+    try:
+        digests = file_digests(folder)
+    except ValueError as failure:
+        raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
+    if policy.digest and (digest := digest_of(digests)) != policy.digest:
+        raise LoadFailed(
+            f"DigestMismatch: the files of {policy.uri or folder} are {digest}, but"
+            f" {policy.digest} was recorded."
+        )
+    return digests
+
+
 def _weigh(folder: Path, most: int) -> None:
     sizes = [
         path.lstat().st_size for path in folder.rglob("*") if path.is_symlink() or path.is_file()
@@ -129,7 +137,8 @@ def text(path: Path) -> str:
     return path.read_text()
 
 
-def _mlmodel(folder: Path) -> dict[str, Any]:
+def mlmodel(folder: Path) -> dict[str, Any]:
+    """What the MLmodel file says; raises LoadFailed, or what YAML raises where it is none."""
     described = yaml.safe_load(text(folder / MLMODEL))
     if not isinstance(described, dict):
         raise LoadFailed(f"{MLMODEL} is no mapping, so it is none of MLflow's.")

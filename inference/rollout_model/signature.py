@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rollout_model.errors import BadInput
-from rollout_model.table import Table
+from rollout_model.table import LARGEST, Table
 
 Rows = npt.NDArray[np.float64]
 """Checked rows of a request: (rows, width), every value within what single precision holds; NaN for
@@ -18,10 +18,6 @@ one that may be missing and is.
 AnyRows = Rows | Table
 """Checked rows of whatever model: a table where its columns are not all numbers."""
 
-LARGEST = float(np.finfo(np.float32).max)
-"""Largest magnitude that is accepted: scikit-learn's trees, and ONNX, count in single precision and
-fail beyond it.
-"""
 AT_ONCE = 500
 """Rows that become an array by one call, for which no other thread of Python runs."""
 

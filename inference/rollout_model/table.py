@@ -17,6 +17,10 @@ import numpy.typing as npt
 
 from rollout_model.errors import BadInput
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest magnitude that is accepted: scikit-learn's trees, and ONNX, count in single precision and
+fail beyond it.
+"""
 LONGEST_TEXT = 65_536
 """Characters of one cell: a document for a vectorizer is shorter, and a cell is kept per row."""
 FIRST_YEAR, LAST_YEAR = 1678, 2261
@@ -152,7 +156,6 @@ def _column(column: Column, cells: Sequence[object]) -> npt.NDArray[Any]:
 
 
 def _numbers(column: Column, cells: Sequence[object]) -> npt.NDArray[np.float64]:
-    largest = float(np.finfo(np.float32).max)
     whole = column.kind in _WHOLE
     array = np.empty(len(cells))
     for number, cell in enumerate(cells):
@@ -161,9 +164,9 @@ def _numbers(column: Column, cells: Sequence[object]) -> npt.NDArray[np.float64]
             continue
         if isinstance(cell, bool) or not isinstance(cell, int | float):
             raise _wrong(column, number, cell)
-        if not abs(cell) <= largest:
+        if not abs(cell) <= LARGEST:
             raise BadInput(
-                f"row {number}: {column.name!r} is beyond ±{largest:.4g}, the largest that is"
+                f"row {number}: {column.name!r} is beyond ±{LARGEST:.4g}, the largest that is"
                 " accepted"
             )
         array[number] = cell

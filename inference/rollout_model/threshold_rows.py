@@ -9,7 +9,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from rollout_model.estimator_parts import DEEP, TREES, flat, holds_trees, members, transformers
-from rollout_model.signature import LARGEST, Rows, Signature
+from rollout_model.signature import Rows, Signature
+from rollout_model.table import LARGEST
 
 FEWEST = 50
 """Rows for each member of an ensemble, at least."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rollout_model.signature import LARGEST, Rows, Signature, frame
+from rollout_model.signature import Rows, Signature, frame
+from rollout_model.table import LARGEST
 from rollout_model.threshold_rows import threshold_rows
 
 POINTS = 1_000

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rollout_model.signature import LARGEST, Signature
-from rollout_model.table import LONGEST_TEXT, Column, Kind
+from rollout_model.signature import Signature
+from rollout_model.table import LARGEST, LONGEST_TEXT, Column, Kind
 from rollout_model.table_signature import TableSignature
 
 Schema = dict[str, Any]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rollout_inference.loading.sources import fetch
 from rollout_inference.settings import Settings, SettingsError
-from rollout_model.digest import tree_digest
+from rollout_model.artifact import verified_files
+from rollout_model.digest import digest_of
 from rollout_model.errors import LoadFailed
 
 
@@ -26,15 +27,7 @@ def fetched(settings: Settings, folder: Path) -> str:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
         found = fetch(settings.model_uri, Path(scratch), settings.max_model, os.environ)
-        try:
-            digest = tree_digest(found)
-        except ValueError as failure:
-            raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
-        if settings.model_digest and digest != settings.model_digest:
-            raise LoadFailed(
-                f"DigestMismatch: the files of {settings.model_uri} are {digest}, but"
-                f" {settings.model_digest} was recorded."
-            )
+        digest = digest_of(verified_files(found, settings.load_policy))
         for path in found.iterdir():
             shutil.move(path, folder)
     return digest

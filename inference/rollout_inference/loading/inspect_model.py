@@ -12,16 +12,15 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from rollout_inference.loading.loader import load
 from rollout_inference.settings import Settings, SettingsError
-from rollout_model.digest import tree_digest
+from rollout_model.artifact import mlmodel, verified_files
+from rollout_model.digest import digest_of
 from rollout_model.errors import LoadFailed, first_line
 
 LONGEST = 4_096
-LONGEST_TROUBLE = 1_000
 
 
 @dataclass(slots=True)
@@ -46,37 +45,44 @@ class Inspection:
     def to_json(self) -> str:
         """At most LONGEST bytes: what does not fit is left out, the least needed first."""
         said = asdict(self)
-        for name in ("signature", "reason", "flavors", "trouble"):
-            text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
-            if len(text.encode()) <= LONGEST:
-                return text
-            said[name] = type(said[name])() if name != "trouble" else said[name][:LONGEST_TROUBLE]
-        return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+        for name in ("signature", "reason", "flavors"):
+            if _fits(said):
+                break
+            said[name] = type(said[name])()
+        while not _fits(said):
+            said["trouble"] = said["trouble"][: len(said["trouble"]) // 2]
+        return _text(said)
+
+
+def _text(said: dict[str, Any]) -> str:
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+def _fits(said: dict[str, Any]) -> bool:
+    return len(_text(said).encode()) <= LONGEST
 
 
 def inspected(folder: Path, settings: Settings) -> Inspection:
     """Look at the files, and make the model ready as a pod would. Never raises for the model."""
     found = Inspection()
     try:
-        found.digest = tree_digest(folder)
+        found.digest = digest_of(verified_files(folder, settings.load_policy))
         found.bytes = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
         found.flavors, found.signature = _described(folder)
         model = asyncio.run(load(settings))
         found.serves, found.reason = model.runtime.name, model.plan.reason
     except LoadFailed as failure:
         found.trouble = str(failure)
-    except ValueError as failure:
-        found.trouble = f"The model's files cannot be trusted: {failure}."
     return found
 
 
 def _described(folder: Path) -> tuple[list[str], str]:
     """Flavours and inputs, as MLmodel names them; what cannot be read is said by `load`."""
     try:
-        said = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        said = mlmodel(folder)
         inputs = (said.get("signature") or {}).get("inputs") or ""
         return [str(one) for one in said.get("flavors") or {}], str(inputs)
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+    except Exception:  # a file of unknown content can fail in any way
         return [], ""
 
 

@@ -23,13 +23,13 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
+from rollout_model.artifact import MOST_FILES
 from rollout_model.errors import LoadFailed, first_line
 
 if TYPE_CHECKING:
     from obstore.store import AzureConfig, ClientConfig, GCSConfig, S3Config
 
 CHUNK = 4 * 1024 * 1024
-MOST_FILES = 10_000
 TIMEOUT = "30s"
 """Of one request; a large file comes in several."""
 _AZURE = re.compile(r"(?P<container>[^@/]+)@(?P<account>[^./]+)\.(?P<endpoint>.+)")

@@ -9,6 +9,7 @@ import yaml
 
 from rollout_inference.loading import inspect_model
 from rollout_inference.loading.inspect_model import LONGEST, Inspection
+from rollout_model.artifact import MOST_TEXT
 from rollout_model.digest import tree_digest
 
 
@@ -54,6 +55,28 @@ def test_a_folder_without_a_model_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     assert found.digest == ""
 
 
+def test_an_mlmodel_that_is_too_large_is_said_and_not_read(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (copy / "MLmodel").open("a") as file:
+        file.write("# " + "x" * MOST_TEXT + "\n")
+    code, found = asked(copy, tmp_path / "log", monkeypatch)
+    assert code == 1
+    assert f"MLmodel has more than {MOST_TEXT} bytes" in found.trouble
+    assert found.flavors == []
+    assert found.digest == tree_digest(copy)
+
+
+def test_a_model_that_is_too_large_is_not_even_hashed(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_MAX_BYTES", "1000")
+    code, found = asked(copy, tmp_path / "log", monkeypatch)
+    assert code == 1
+    assert "The model is too large" in found.trouble
+    assert found.digest == ""
+
+
 def test_a_link_out_of_the_folder_is_refused(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +91,8 @@ LARGE = {
     "a long reason": Inspection("sha256:0", reason="ö" * 4000, signature="x" * 3000),
     "many flavours": Inspection("sha256:0", flavors=["flavour"] * 2000),
     "a long trouble": Inspection("sha256:0", trouble="ä" * 9000),
+    "a trouble of four bytes a character": Inspection("sha256:0", trouble="🌸" * 1200),
+    "a trouble of quotation marks": Inspection("sha256:0", trouble='"' * 3000),
 }
 
 
