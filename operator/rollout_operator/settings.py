@@ -1,10 +1,10 @@
 """The operator's configuration: read from the environment once, at start."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
 
 from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
@@ -27,6 +27,10 @@ PASSED_ON = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
 """Variables that every model server gets as the operator has them."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class SettingsError(ValueError):
@@ -154,10 +158,10 @@ class Settings:
             feedback_key=env.get("FEEDBACK_KEY", ""),
             shard=shard,
             model_environment=models,
-            model_egress=_egress(models, env.get("MODEL_EGRESS", "")),
+            model_egress=_told(egress, models, env.get("MODEL_EGRESS", "")),
             pin_digests=_choice(env, "MODEL_DIGESTS", ("Pin", "Require")) == "Pin",
-            model_credentials=_credentials(env.get("MODEL_CREDENTIALS", "")),
-            model_profiles=_profiles(env.get("MODEL_PROFILES", "")),
+            model_credentials=_told(credentials, env.get("MODEL_CREDENTIALS", "")),
+            model_profiles=_told(profiles, env.get("MODEL_PROFILES", "")),
         )
 
 
@@ -170,33 +174,17 @@ def _choice(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
 
 
 def _prometheus(env: Mapping[str, str], url: str) -> tuple[str, PrometheusAccess]:
-    try:
-        given = access(env)
-        encrypted_for(url, given)
-    except ValueError as wrong:
-        raise SettingsError(str(wrong)) from wrong
+    given = _told(access, env)
+    _told(encrypted_for, url, given)
     try:
         return of_url(url.strip(), given)
     except ValueError as wrong:
         raise SettingsError(f"PROMETHEUS_URL: {wrong}") from wrong
 
 
-def _credentials(text: str) -> tuple[Credentials, ...]:
+def _told(read: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+    """What a setting says; raises SettingsError in the words of whoever reads it."""
     try:
-        return credentials(text)
-    except ValueError as wrong:
-        raise SettingsError(str(wrong)) from wrong
-
-
-def _profiles(text: str) -> Profiles:
-    try:
-        return profiles(text)
-    except ValueError as wrong:
-        raise SettingsError(str(wrong)) from wrong
-
-
-def _egress(environment: Mapping[str, str], more: str) -> Egress | None:
-    try:
-        return egress(environment, more)
+        return read(*arguments, **more)
     except ValueError as wrong:
         raise SettingsError(str(wrong)) from wrong

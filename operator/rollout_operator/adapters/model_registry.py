@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from rollout_operator.domain.api.names import DIGEST_TAG, SIGNATURE_TAG
+from rollout_operator.domain.api.status import LONGEST_SIGNATURE
 from rollout_operator.domain.observed import (
     DigestMissing,
     NotFound,
@@ -28,7 +29,6 @@ from rollout_operator.domain.observed import (
 from rollout_operator.domain.replies import first_line
 from rollout_operator.metrics import REGISTRY_REQUESTS
 
-LONGEST_SIGNATURE = 8192
 TIMEOUT = aiohttp.ClientTimeout(total=10)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>.+))")

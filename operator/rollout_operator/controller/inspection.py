@@ -15,13 +15,11 @@ from rollout_operator.desired.inspection_pod import (
     pod_name,
 )
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.status import LONGEST_SIGNATURE, Status
 from rollout_operator.domain.credentials import of_namespace
 from rollout_operator.domain.observed import Inspection, Observed
 from rollout_operator.domain.rollout import Rollout
 from rollout_operator.errors import Gone, Refused
-
-LONGEST_SIGNATURE = 8192
 
 
 async def inspection(owner: Owner, rollout: Rollout, ports: Ports) -> Inspection | None:

@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller.raw_objects import Key
 from rollout_operator.domain.api.names import DIGEST_TAG, GROUP, KIND, SIGNATURE_TAG
 from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.observed import RegistryUnreachable, Resolved
 from rollout_operator.domain.verdicts import Pinned, Report, after
 from rollout_operator.errors import CallFailed, Gone
 
@@ -18,6 +21,8 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY, LONGEST_RETRY = 5.0, 120.0
 """Seconds between tries."""
+PASSING = ("HTTP 401", "HTTP 403", "HTTP 408", "HTTP 429")
+"""Refusals that may be over once somebody has mended rights, or load has gone."""
 TRIES = 6
 """Of recording a digest: within some minutes, while nothing waits for it."""
 FRESH = 5.0
@@ -94,22 +99,29 @@ class VerdictWriteback:
 
     def pin(self, key: Key, pinned: Pinned) -> None:
         """Record a version's digest and signature; pods rest on status, whatever becomes of it."""
-        task = asyncio.create_task(self._pin(key, pinned), name=f"digest {key[0]}/{key[1]}")
+        what = f"the digest of models:/{pinned.model}/{pinned.version}"
+        write = self._until_written(key, what, partial(self._record, pinned), TRIES)
+        task = asyncio.create_task(write, name=f"digest {key[0]}/{key[1]}")
         self._pinning.add(task)
         task.add_done_callback(self._pinning.discard)
 
-    async def _pin(self, key: Key, pinned: Pinned) -> None:
-        tags = {DIGEST_TAG: pinned.digest, SIGNATURE_TAG: pinned.signature}
-        for tag, value in tags.items():
-            delay, failure = FIRST_RETRY, ""
-            for _ in range(TRIES if value else 0):
-                failure = await self.registry.set_tag(pinned.model, pinned.version, tag, value)
-                if not failure:
-                    break
-                await asyncio.sleep(delay)
-                delay = min(LONGEST_RETRY, 2 * delay)
-            if failure:
-                log.warning("%s/%s: the registry does not record %s: %s", *key, tag, failure)
+    async def _record(self, pinned: Pinned) -> str:
+        """Record it, unless somebody was quicker; what went wrong, "" if nothing."""
+        model, version = pinned.model, pinned.version
+        match await self.registry.resolve(f"models:/{model}/{version}"):
+            case Resolved(digest=recorded):
+                if recorded != pinned.digest:
+                    log.warning(
+                        "models:/%s/%s: %s was recorded meanwhile", model, version, recorded
+                    )
+                return ""
+            case RegistryUnreachable(message):
+                return message
+        failure = ""
+        if pinned.signature:
+            failure = await self.registry.set_tag(model, version, SIGNATURE_TAG, pinned.signature)
+        # The digest comes last: with it the version counts as recorded.
+        return failure or await self.registry.set_tag(model, version, DIGEST_TAG, pinned.digest)
 
     def forget(self, uid: str) -> None:
         """The rollout is gone."""
@@ -129,7 +141,8 @@ class VerdictWriteback:
         known, told, waiting = self.clock(), list[Report](), [report]
         while waiting and waiting != told:
             for one in waiting:
-                await self._until_written(key, one)
+                what = f"the verdict of attempt {one.attempt}"
+                await self._until_written(key, what, partial(self._once, key, one))
             if self.clock() - known <= FRESH:
                 break
             known = self.clock()
@@ -139,23 +152,20 @@ class VerdictWriteback:
         # it, and status would not say it.
         self.wake(key)
 
-    async def _until_written(self, key: Key, report: Report) -> None:
-        delay = FIRST_RETRY
-        while failure := await self._once(key, report):
-            if failure.startswith("HTTP 4") and not failure.startswith(
-                ("HTTP 401", "HTTP 403", "HTTP 408", "HTTP 429")
-            ):
-                log.warning(
-                    "%s/%s: the registry refuses the verdict of attempt %d: %s",
-                    *key,
-                    report.attempt,
-                    failure,
-                )
+    async def _until_written(
+        self, key: Key, what: str, write: Callable[[], Awaitable[str]], tries: float = math.inf
+    ) -> None:
+        """Write until the registry has it, or refuses it for good; `write` says what went wrong."""
+        delay, tried = FIRST_RETRY, 0
+        while failure := await write():
+            tried += 1
+            if tried >= tries or (failure.startswith("HTTP 4") and not failure.startswith(PASSING)):
+                log.warning("%s/%s: the registry does not take %s: %s", *key, what, failure)
                 return
             log.warning(
-                "%s/%s: the registry was not told of attempt %d, tried again in %.0f s: %s",
+                "%s/%s: the registry has not got %s, tried again in %.0f s: %s",
                 *key,
-                report.attempt,
+                what,
                 delay,
                 failure,
             )

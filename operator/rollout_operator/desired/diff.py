@@ -43,6 +43,7 @@ EXACT = frozenset(("selector", "podSelector", "namespaceSelector"))
 """Selectors: each label more would select less."""
 MERGED = {
     "containers": ("name",),
+    "initContainers": ("name",),
     "env": ("name",),
     "volumes": ("name",),
     "volumeMounts": ("mountPath",),

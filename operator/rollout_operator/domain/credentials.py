@@ -1,19 +1,18 @@
 """What pods fetch models with, by namespace: from the operator's configuration, never a rollout."""
 
-import json
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, field_validator
 
 from rollout_operator.domain.api.api_types import NAME, ApiModel
+from rollout_operator.domain.configured import from_json, is_for
 
 EXAMPLE = '[{"namespaces": ["*"], "secret": "mlflow-reader"}]'
 _Name = Annotated[str, Field(pattern=NAME, max_length=253)]
 
 
-class Authority(ApiModel):
+class Authority(ApiModel, extra="forbid"):
     """Certificates of a private CA, from exactly one of the two."""
 
     secret: _Name | None = None
@@ -48,30 +47,16 @@ class Credentials(ApiModel, extra="forbid"):
         return given
 
 
+_READER = TypeAdapter(tuple[Credentials, ...])
+
+
 def credentials(text: str) -> tuple[Credentials, ...]:
     """The entries of MODEL_CREDENTIALS, a JSON list; empty for "". Raises ValueError."""
     if not text.strip():
         return ()
-    try:
-        entries = json.loads(text)
-        if not isinstance(entries, list):
-            raise TypeError(type(entries).__name__)
-    except (ValueError, TypeError) as failure:
-        raise ValueError(
-            f"MODEL_CREDENTIALS is no JSON list ({failure}): write {EXAMPLE}"
-        ) from failure
-    try:
-        return tuple(Credentials.model_validate(entry) for entry in entries)
-    except ValidationError as failure:
-        first = failure.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        said = f"{where}: {first['msg']}" if where else first["msg"]
-        raise ValueError(f"MODEL_CREDENTIALS cannot be used: {said}") from failure
+    return from_json("MODEL_CREDENTIALS", text, list, _READER, EXAMPLE)
 
 
 def of_namespace(entries: tuple[Credentials, ...], namespace: str) -> Credentials | None:
     """The first entry for this namespace; None where pods have no credentials."""
-    for entry in entries:
-        if any(fnmatchcase(namespace, pattern) for pattern in entry.namespaces):
-            return entry
-    return None
+    return next((entry for entry in entries if is_for(namespace, entry.namespaces)), None)

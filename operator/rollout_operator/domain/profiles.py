@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from rollout_operator.domain.api.api_types import NAME, PROFILE_NAME, ApiModel
 from rollout_operator.domain.api.names import GROUP, MANAGED_BY
 from rollout_operator.domain.api.status import LONGEST_POD_SETTINGS
+from rollout_operator.domain.configured import from_json, is_for
 
 DEFAULT = "default"
 """The profile that is taken where spec.profile says nothing."""
@@ -183,7 +183,7 @@ class _Entry:
     """What those get."""
 
     def admits(self, namespace: str) -> bool:
-        return any(fnmatchcase(namespace, pattern) for pattern in self.namespaces)
+        return is_for(namespace, self.namespaces)
 
 
 class Profiles:
@@ -223,20 +223,8 @@ def profiles(text: str) -> Profiles:
     """The profiles of MODEL_PROFILES, a JSON object by name; none for "". Raises ValueError."""
     if not text.strip():
         return NO_PROFILES
-    try:
-        given = json.loads(text)
-        if not isinstance(given, dict):
-            raise TypeError(type(given).__name__)
-    except (ValueError, TypeError) as failure:
-        raise ValueError(
-            f"MODEL_PROFILES is no JSON object ({failure}): write {EXAMPLE}"
-        ) from failure
-    try:
-        return Profiles(_READER.validate_python(given))
-    except ValidationError as failure:
-        first = failure.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"MODEL_PROFILES cannot be used: {where}: {first['msg']}") from failure
+    given = from_json("MODEL_PROFILES", text, dict, _READER, EXAMPLE)
+    return Profiles(given)
 
 
 def settings_hash(settings: str | None) -> str:

@@ -15,6 +15,9 @@ from rollout_operator.domain.api.words import Phase, Reason, Verdict
 LONGEST_POD_SETTINGS = 4096
 """What a profile may say of pods, in characters of JSON."""
 
+LONGEST_SIGNATURE = 8192
+"""Characters of a model's signature that a status holds; a longer one is not compared."""
+
 
 class Revision(ApiModel):
     """One servable model: resolved version, content digest and pod settings."""
@@ -32,7 +35,7 @@ class Revision(ApiModel):
     )
     signature: str = Field(
         "",
-        max_length=8192,
+        max_length=LONGEST_SIGNATURE,
         description=(
             "What goes in and comes out, as the registry has it; empty where it is not known."
         ),

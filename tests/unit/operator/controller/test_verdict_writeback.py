@@ -8,9 +8,16 @@ import pytest
 
 from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller import verdict_writeback
+from rollout_operator.domain.api.names import DIGEST_TAG, SIGNATURE_TAG
 from rollout_operator.domain.api.status import Attempt, Status
 from rollout_operator.domain.api.words import Phase, Verdict
-from rollout_operator.domain.verdicts import Report, after
+from rollout_operator.domain.observed import (
+    RegistryUnreachable,
+    Resolution,
+    Resolved,
+    Unpinned,
+)
+from rollout_operator.domain.verdicts import Pinned, Report, after
 from rollout_operator.errors import CallFailed
 from tests.support.builders import at, on_trial
 
@@ -129,3 +136,58 @@ def test_what_is_decided_and_not_yet_history_is_later_too() -> None:
         phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK, history=(ended(1, 1),), reported=2
     )
     assert [(one.attempt, one.promoted) for one in after(decided, 0)] == [(1, True), (2, False)]
+
+
+PINNED = Pinned("iris", "7", "sha256:" + "a" * 64, "[]")
+UNPINNED = Unpinned("models:/iris/7", "7")
+OTHER = Resolved("models:/iris/7", "7", "sha256:" + "b" * 64)
+BOTH = [(SIGNATURE_TAG, "[]"), (DIGEST_TAG, PINNED.digest)]
+
+
+@dataclass
+class Answering:
+    """A registry that gives these answers, the last one again and again."""
+
+    answers: list[Resolution]
+    failures: list[str]
+    """What goes wrong with each tag, one after the other; nothing once they are over."""
+    tags: list[tuple[str, str]] = field(default_factory=list)
+
+    async def resolve(self, _: str) -> Resolution:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def set_tag(self, _: str, __: str, key: str, value: str) -> str:
+        failure = self.failures.pop(0) if self.failures else ""
+        if not failure:
+            self.tags.append((key, value))
+        return failure
+
+
+DIGESTS: dict[str, tuple[list[Resolution], list[str], list[tuple[str, str]]]] = {
+    "the digest comes last": ([UNPINNED], [], BOTH),
+    "what is recorded already stays": ([OTHER], [], []),
+    "somebody is quicker while it is tried again": ([UNPINNED, OTHER], ["HTTP 500"], []),
+    "the registry is away at first": ([RegistryUnreachable("no answer"), UNPINNED], [], BOTH),
+    "the digest fails once": ([UNPINNED], ["", "HTTP 500"], [BOTH[0], *BOTH]),
+    "a refusal is taken for one": ([UNPINNED], ["HTTP 400 no", "HTTP 400 no"], []),
+    "rights that never come end it": ([UNPINNED], ["HTTP 403"] * 50, []),
+}
+
+
+@pytest.mark.parametrize(("answers", "failures", "tags"), DIGESTS.values(), ids=DIGESTS.keys())
+def test_a_digest_is_recorded_once_and_overwrites_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[Resolution],
+    failures: list[str],
+    tags: list[tuple[str, str]],
+) -> None:
+    monkeypatch.setattr(verdict_writeback, "FIRST_RETRY", 0.0)
+    registry = Answering(list(answers), list(failures))
+
+    async def pin() -> None:
+        one = verdict_writeback.VerdictWriteback(cast("ModelRegistry", registry))
+        one.pin(KEY, PINNED)
+        await asyncio.gather(*one._pinning)
+
+    asyncio.run(pin())
+    assert registry.tags == tags

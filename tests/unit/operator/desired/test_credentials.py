@@ -7,6 +7,7 @@ import pytest
 
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.deployment import deployment, served_by
+from rollout_operator.desired.diff import matches
 from rollout_operator.domain.credentials import Authority, Credentials, credentials, of_namespace
 from rollout_operator.settings import Settings, SettingsError
 from tests.support.builders import revision
@@ -85,6 +86,18 @@ def test_what_a_deployment_serves_is_read_whoever_fetches() -> None:
     assert (found.uri, found.digest) == (V1.uri, V1.digest)
 
 
+def test_what_a_mesh_adds_to_the_steps_is_no_difference() -> None:
+    """A native sidecar is an init container, and may be put before ours, as may its variables."""
+    wanted = deployment(OWNER, V1, 2, ENVIRONMENT, GIVEN)
+    live = json.loads(json.dumps(wanted))
+    steps = live["spec"]["template"]["spec"]["initContainers"]
+    steps[0]["env"].append({"name": "ADDED", "value": "1"})
+    steps.insert(0, {"name": "istio-proxy", "image": "proxy", "restartPolicy": "Always"})
+    assert matches(live, wanted)
+    steps[1]["image"] = "another"
+    assert not matches(live, wanted)
+
+
 TWO = credentials('[{"namespaces": ["ml-*"], "secret": "a"}, {"secret": "b"}]')
 
 
@@ -106,6 +119,10 @@ WRONG: dict[str, tuple[str, str]] = {
         "ca: name exactly one of secret and configMap",
     ),
     "no place of a CA": ('[{"ca": {"key": "x"}}]', "ca: name exactly one of secret and configMap"),
+    "a misspelt key of a CA": (
+        '[{"ca": {"secret": "a", "keys": "x"}}]',
+        "ca.keys: Extra inputs are not permitted",
+    ),
     "no namespaces": ('[{"namespaces": []}]', "namespaces: Tuple should have at least 1 item"),
 }
 
