@@ -3,6 +3,7 @@ test.
 """
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,11 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiClient]:
 
 @pytest.fixture
 def ns(api: ApiClient, request: pytest.FixtureRequest) -> str:
-    name: str = request.node.name.split("[")[0].replace("_", "-")[-60:].strip("-")
+    """A namespace for each test and case: they may follow one another on one API server."""
+    story, _, case = request.node.name.partition("[")
+    name: str = story.replace("_", "-")[-51:].strip("-")
+    if case:
+        name += f"-{sha256(case.encode()).hexdigest()[:8]}"
     api.namespace(name)
     return name
 

@@ -27,17 +27,17 @@ def deployment(
     environment: the operator's configuration for all model servers; credentials: what a step before
     the server fetches with, None where the server fetches by itself.
     """
-    given = environment
     mounts: list[Manifest] = [fetch_step.TMP]
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
+    serving = dict(environment)
     if credentials is not None:
         # What it could fetch with, and from where, is not the server's business.
-        asked = {n: v for n, v in environment.items() if n not in fetch_step.ONLY_FETCHING}
-        environment = {**asked, "MODEL_FOLDER": fetch_step.FOLDER}
+        serving = {n: v for n, v in environment.items() if n not in fetch_step.ONLY_FETCHING}
+        serving["MODEL_FOLDER"] = fetch_step.FOLDER
         mounts.append({"name": "model", "mountPath": fetch_step.FOLDER, "readOnly": True})
         volumes += fetch_step.volumes(credentials)
     variables = {
-        **environment,
+        **serving,
         "MODEL_URI": revision.uri,
         "MODEL_DIGEST": revision.digest,
         "MODEL_REVISION": revision.revision,
@@ -90,7 +90,7 @@ def deployment(
                 {
                     **fetch_step.POD_SECURITY,
                     "terminationGracePeriodSeconds": 30,
-                    **_fetching(credentials, revision, given),
+                    **_fetching(credentials, revision, environment),
                     "containers": [container],
                     "volumes": volumes,
                 },
