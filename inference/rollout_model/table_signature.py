@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+import numpy as np
+
 from rollout_model.errors import BadInput
 from rollout_model.signature import AnyRows, Rows, Signature
 from rollout_model.table import Column, Kind, Table, from_text
@@ -100,7 +102,12 @@ def signature_of(signature: object) -> Signature:
         shape = inputs[0]["tensor-spec"]["shape"]
         if len(inputs) != 1 or len(shape) != 2 or shape[1] < 1:
             raise ValueError(f"the model takes tensors of shape {shape}, not rows of numbers")
-        whole = tuple(range(shape[1])) if "int" in inputs[0]["tensor-spec"]["dtype"] else ()
+        if np.dtype(kind := inputs[0]["tensor-spec"]["dtype"]).kind not in "fiubO":
+            raise ValueError(
+                f"the model takes tensors of {kind}, not rows of numbers: train it on a DataFrame,"
+                " whose columns have names and types"
+            )
+        whole = tuple(range(shape[1])) if "int" in kind else ()
         return Signature(tuple(str(n) for n in range(shape[1])), named=False, whole=whole)
     kinds = [str(one.get("type")) for one in inputs]
     if foreign := set(kinds) - {str(kind) for kind in Kind}:

@@ -248,6 +248,25 @@ def test_a_wrong_cell_of_csv_is_said_with_row_and_column(
     assert (reply.status_code, said in reply.text) == (400, True), reply.text
 
 
+TWICE = "the column 'mass' is there 2 times: send it once"
+
+
+def test_a_column_that_is_named_twice_has_no_value(http: TestClient) -> None:
+    split = {"columns": [*COLUMNS, "mass"], "data": [[*ROWS[1], 4200]]}
+    reply = http.post("/invocations", json={"dataframe_split": split})
+    assert (reply.status_code, TWICE in reply.text) == (400, True), reply.text
+    text = DATES.iloc[1:2].assign(other=4200).rename(columns={"other": "mass"})
+    content, headers = text.to_csv(index=False), {"Content-Type": "text/csv"}
+    reply = http.post("/invocations", content=content, headers=headers)
+    assert (reply.status_code, TWICE in reply.text) == (400, True), reply.text
+
+
+def test_what_the_model_does_not_take_may_be_named_twice(http: TestClient) -> None:
+    split = {"columns": [*COLUMNS, "ward", "ward"], "data": [[*ROWS[1], 1, 2]]}
+    reply = http.post("/invocations", json={"dataframe_split": split})
+    assert reply.json()["predictions"] == EXPECTED[1:2]
+
+
 BAD_TENSORS: dict[str, tuple[Any, str]] = {
     "text for a number": (
         tensors([2], 2, mass={"datatype": "BYTES", "data": ["a", "b"]}),
@@ -282,6 +301,7 @@ BAD_TENSORS: dict[str, tuple[Any, str]] = {
         [*tensors([2], 2), {"name": "ward", "shape": [2], "datatype": "BYTES", "data": ["", ""]}],
         "no column 'ward'",
     ),
+    "a column twice": ([*tensors([2], 2), tensors([2], 2)[1]], "there are two tensors 'mass'"),
     "a column that is not there": (tensors([2], 2)[:-1], "the column 'note' is missing"),
     "no rows": (tensors([0], 0), "0 rows"),
     "bytes that are not there": (

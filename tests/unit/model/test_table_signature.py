@@ -1,6 +1,7 @@
 """What of MLflow's column types is served, and as what."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -34,6 +35,25 @@ def test_one_other_column_makes_a_table(kind: str) -> None:
 def test_a_column_that_is_not_served_is_named(kind: str) -> None:
     with pytest.raises(ValueError, match=f"columns of {kind}: only numbers, text, booleans and"):
         signature_of(inputs("string", kind))
+
+
+def tensors(kind: str) -> dict[str, str]:
+    spec = {"type": "tensor", "tensor-spec": {"dtype": kind, "shape": [-1, 2]}}
+    return {"inputs": json.dumps([spec])}
+
+
+@pytest.mark.parametrize("kind", ["str", "bytes", "datetime64[ns]", "complex128"])
+def test_an_array_of_something_else_than_numbers_is_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"takes tensors of {re.escape(kind)}, not rows of num"):
+        signature_of(tensors(kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole"), [("float32", ()), ("uint8", (0, 1)), ("bool", ()), ("object", ())]
+)
+def test_an_array_of_numbers_has_columns_without_names(kind: str, whole: tuple[int, ...]) -> None:
+    made = signature_of(tensors(kind))
+    assert (made.width, made.named, made.whole) == (2, False, whole)
 
 
 def test_columns_are_closed_where_the_model_takes_no_gap() -> None:

@@ -5,6 +5,7 @@ mlflow.pyfunc.scoring_server 3.17.
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,19 +143,24 @@ class Mlflow(Protocol):
         if columns is None or not signature.named:
             return signature.rows(value["data"], most, "dataframe_split")
         return signature.rows(
-            self._known(request, self._records(columns, value["data"])), most, "dataframe_split"
+            self._records(request, columns, value["data"]), most, "dataframe_split"
         )
 
-    def _records(self, columns: Any, data: Sequence[Any]) -> list[Any]:
+    def _records(self, request: Request, columns: Any, data: Sequence[Any]) -> Any:
+        """Rows as objects, without the columns that the model does not take."""
         if not isinstance(columns, list) or not all(isinstance(one, str | int) for one in columns):
             raise BadInput('"columns" must be a list of names')
         names = [str(one) for one in columns]
+        times = Counter(names)
+        if twice := [name for name in request.model.signature.names if times[name] > 1]:
+            name = twice[0]
+            raise BadInput(f"the column {name!r} is there {times[name]} times: send it once")
         for number, row in enumerate(data):
             if not isinstance(row, list) or len(row) != len(names):
                 raise BadInput(
                     f"row {number} must be a list of {len(names)} values, as there are columns"
                 )
-        return [dict(zip(names, row, strict=True)) for row in data]
+        return self._known(request, [dict(zip(names, row, strict=True)) for row in data])
 
     def _known(self, request: Request, rows: Any) -> Any:
         """Rows without the columns that the model does not take: MLflow drops them."""
@@ -185,7 +191,7 @@ class Mlflow(Protocol):
             ]
             return signature.rows(unnamed, most, "the CSV")
         # Columns are chosen before cells are read: what the model does not take may hold anything.
-        chosen = self._known(request, self._records(lines[0], lines[1:]))
+        chosen = self._records(request, lines[0], lines[1:])
         data = [
             {name: signature.read(number, name, cell) for name, cell in row.items()}
             for number, row in enumerate(chosen)

@@ -7,7 +7,7 @@ before each element).
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import msgspec
@@ -71,8 +71,10 @@ def matrix(
     """Rows of numbers, and what is left of the binary part: one tensor of shape [rows, width] by
     any name, or one for each column, of shape [rows] or [rows, 1]. Raises Refused.
     """
-    arrays, rest = {}, tail
+    arrays: dict[str, Any] = {}
+    rest = tail
     for one in tensors:
+        _only_once(one, arrays)
         array, rest = _array(one, rest)
         arrays[one.name] = array
     if (
@@ -94,10 +96,12 @@ def table(
     """Rows of mixed columns, and what is left of the binary part: one tensor for each column, of
     shape [rows] or [rows, 1]; those that may be missing may be left out. Raises Refused.
     """
-    columns, rest, given = dict(zip(signature.names, signature.table, strict=True)), tail, {}
+    columns, rest = dict(zip(signature.names, signature.table, strict=True)), tail
+    given: dict[str, list[Any]] = {}
     for tensor in tensors:
         if (column := columns.get(tensor.name)) is None:
             raise Refused(f"there is no column {tensor.name!r}: send {_named(signature)}")
+        _only_once(tensor, given)
         given[tensor.name], rest = _cells(column, tensor, rest)
     if absent := [name for name in signature.demanded if name not in given]:
         raise Refused(f"the column {absent[0]!r} is missing: send {_named(signature)}")
@@ -108,6 +112,11 @@ def table(
         raise Refused(f"{count} rows: send from 1 to {most} in one request")
     lists = [given.get(name, [None] * count) for name in signature.names]
     return Table.of(signature.table, list(zip(*lists, strict=True))), rest
+
+
+def _only_once(tensor: Tensor, before: Container[str]) -> None:
+    if tensor.name in before:
+        raise Refused(f"there are two tensors {tensor.name!r}: send it once")
 
 
 def _named(signature: Signature) -> str:
