@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.route_status import Unrouted
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.status import Revision, Shortage, Status
 from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.observed import Observed, Resolution, Resolved, Series, Workload
 from rollout_operator.domain.revision import revision_of
@@ -105,6 +106,26 @@ def on_trial(**changes: Any) -> Status:
         "reason": REASONS.get(changes.get("phase", Phase.TRIAL), Reason.GATES_PASSED),
     }
     return Status(**(values | changes))
+
+
+def shortage(stalled: bool) -> Shortage:
+    """Of the three pods that the spec asks for, one is Ready since second 0."""
+    return Shortage(
+        ready=1,
+        wanted=3,
+        since=START,
+        stalled=stalled,
+        message="1 of 3 pods is Ready. exceeded quota: pods",
+    )
+
+
+def unrouted(stalled: bool) -> Unrouted:
+    """The route that the spec asks for is not accepted since second 0."""
+    return Unrouted(
+        since=START,
+        stalled=stalled,
+        message="The HTTPRoute for a.example.com/ is not accepted: no such Gateway.",
+    )
 
 
 def accuracy(value: float, sampled: float, pod: str = "pod-a") -> dict[Metric, tuple[Series, ...]]:

@@ -15,7 +15,6 @@ from pydantic_core import from_json, to_json
 
 from rollout_operator.controller.codec import Codec
 from rollout_operator.controller.raw_objects import (
-    RESTING_PHASES,
     Key,
     concerns,
     key_of,
@@ -23,6 +22,7 @@ from rollout_operator.controller.raw_objects import (
 )
 from rollout_operator.desired.diff import comparable
 from rollout_operator.domain.api.names import KIND
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.places import Claimed, Place, places_of
 
@@ -112,7 +112,7 @@ class Store:
             return False
         kept = {k: meta[k] for k in KEPT if k in meta}
         text = to_json({"metadata": kept, "spec": raw.get("spec", {}), "status": status})
-        if status.get("phase") in RESTING_PHASES:
+        if status.get("phase") in AT_REST:
             self._codec.learn(KIND, text)
         asked, former = places_of(raw, self.gateways)
         self._claimed.move(key, () if known is None else known.places, asked + former)

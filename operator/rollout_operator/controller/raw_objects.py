@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollout_operator.domain.api.names import GROUP, ROLLOUT
+from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.owned_object import SERVICE
 
 Key = tuple[str, str]
@@ -15,7 +16,6 @@ WatchEvent = tuple[str, str, int | str]
 """What a watch tells: kind, name, and the version of the object as it is now, or the uid of one
 that was deleted.
 """
-RESTING_PHASES = frozenset({"Promoted", "RolledBack", "Invalid"})
 
 
 def key_of(meta: Mapping[str, Any]) -> Key:
@@ -49,7 +49,7 @@ def at_rest(raw: Mapping[str, Any]) -> bool:
     """
     meta, status = raw["metadata"], raw.get("status") or {}
     settled = (
-        status.get("phase") in RESTING_PHASES
+        status.get("phase") in AT_REST
         and status.get("observedGeneration") == meta["generation"]
         and not status.get("retiring")
     )

@@ -6,10 +6,9 @@ from rollout_cli.api.wait_result import Awaited, follow, wait_result
 from rollout_cli.exit_codes import Exit
 from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.names import GROUP
-from rollout_operator.domain.api.route_status import Unrouted
-from rollout_operator.domain.api.status import Attempt, Shortage, Status
+from rollout_operator.domain.api.status import Attempt, Status
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
-from tests.support.builders import at, on_trial, revision, spec
+from tests.support.builders import at, on_trial, revision, shortage, spec, unrouted
 from tests.unit.cli.builders import rollout
 
 URI = "models:/iris/2"
@@ -43,24 +42,6 @@ def lacking(now: float = 0, **what: object) -> Status:
     """
     status = PROMOTED.model_copy(update={"observed_generation": 1, **what})
     return status.model_copy(update={"conditions": conditions(status, at(now))})
-
-
-def shortage(stalled: bool) -> Shortage:
-    return Shortage(
-        ready=1,
-        wanted=3,
-        since=at(0),
-        stalled=stalled,
-        message="1 of 3 pods is Ready. exceeded quota: pods",
-    )
-
-
-def unrouted(stalled: bool) -> Unrouted:
-    return Unrouted(
-        since=at(0),
-        stalled=stalled,
-        message="The HTTPRoute for a.example.com/ is not accepted: no such Gateway.",
-    )
 
 
 REFUSED = "The API server refused Ingress iris: denied."

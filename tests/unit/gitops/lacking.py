@@ -3,10 +3,9 @@
 from typing import Any
 
 from rollout_operator.domain.api.conditions import conditions
-from rollout_operator.domain.api.route_status import Unrouted
-from rollout_operator.domain.api.status import Shortage, Status
+from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.words import Phase, Reason
-from tests.support.builders import at, revision
+from tests.support.builders import at, revision, shortage, unrouted
 
 V1 = revision(1)
 
@@ -29,22 +28,6 @@ def promoted(**lacks: object) -> Status:
     return Status(
         phase=Phase.PROMOTED, stable=V1, reason=Reason.GATES_PASSED, message="good"
     ).model_copy(update=lacks)
-
-
-def shortage(stalled: bool) -> Shortage:
-    return Shortage(
-        ready=1,
-        wanted=3,
-        since=at(0),
-        stalled=stalled,
-        message="1 of 3 pods is Ready. exceeded quota",
-    )
-
-
-def unrouted(stalled: bool) -> Unrouted:
-    return Unrouted(
-        since=at(0), stalled=stalled, message="The HTTPRoute is not accepted: no such Gateway."
-    )
 
 
 LACKING = {

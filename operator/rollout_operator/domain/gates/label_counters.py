@@ -44,11 +44,13 @@ def subject_of(gate: Gate, candidate: Revision) -> str:
     """What is counted: labels judge the model version whatever its pods are like; errors and
     latency judge the revision.
     """
-    return (
-        f"{candidate.uri} {candidate.digest}"
-        if gate.metric is Metric.ACCURACY
-        else candidate.revision
-    )
+    model, revision = subjects_of(candidate)
+    return model if gate.metric is Metric.ACCURACY else revision
+
+
+def subjects_of(candidate: Revision) -> tuple[str, str]:
+    """All that is counted of a candidate: the model version, and the revision."""
+    return f"{candidate.uri} {candidate.digest}", candidate.revision
 
 
 def find(

@@ -10,6 +10,7 @@ from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.gates.histogram import bounds
+from rollout_operator.domain.gates.label_counters import subjects_of
 from rollout_operator.domain.machine.decision import BLANK, EventToPost, Plan, candidate_of, clip
 from rollout_operator.domain.machine.pending import begin, resolve
 from rollout_operator.domain.machine.profile import with_profile
@@ -135,7 +136,7 @@ def _forget_evidence(
     """The evidence without what was counted for the candidate; its counters stay, so that old
     labels are not counted again.
     """
-    mine = {f"{candidate.uri} {candidate.digest}", candidate.revision}
+    mine = subjects_of(candidate)
     blank: dict[str, Any] = {
         "good": 0.0,
         "total": 0.0,

@@ -5,6 +5,7 @@ from typing import Any
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
+from rollout_operator.domain.gates.label_counters import subjects_of
 from rollout_operator.domain.machine.decision import (
     BLANK,
     Plan,
@@ -131,11 +132,7 @@ def _become_stable(observed: Observed) -> Plan:
             *retiring,
         )
     # What was counted for the version that is stable now has done its work.
-    evidence = tuple(
-        e
-        for e in status.evidence
-        if e.subject not in {f"{candidate.uri} {candidate.digest}", candidate.revision}
-    )
+    evidence = tuple(e for e in status.evidence if e.subject not in subjects_of(candidate))
     kept = BLANK | {
         "stable": stable,
         "retiring": retiring,

@@ -15,12 +15,11 @@ from rollout_operator.domain.machine.decision import (
     workload_of,
 )
 from rollout_operator.domain.machine.schedule import deadline, router_follows_at
+from rollout_operator.domain.machine.transitions import WITHOUT_PROOF
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.route import closed
 from rollout_operator.domain.verdicts import ended_attempt
 
-INCONCLUSIVE = frozenset({Reason.NO_EVIDENCE, Reason.INCONCLUSIVE})
-"""Reasons to roll back that say nothing against the model, so that it may be tried again."""
 MOST_HISTORY = 10
 
 
@@ -92,7 +91,7 @@ def close_attempt(
         return status
     ended = ended_attempt(status, candidate, verdict, reason, message, at=now)
     rejected = status.rejected
-    if verdict is Verdict.ROLLED_BACK and reason not in INCONCLUSIVE:
+    if verdict is Verdict.ROLLED_BACK and reason not in WITHOUT_PROOF:
         entry = Rejected(
             revision=candidate.revision, uri=candidate.uri, reason=reason, message=message, at=now
         )

@@ -13,28 +13,19 @@ CANDIDATE_RUNS = ON_TRIAL | COMMITTED | {Phase.ROLLING_BACK}
 """Phases in which the candidate has pods."""
 AT_REST = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.INVALID})
 
-PROMOTION = frozenset(
-    {
-        Reason.GATES_PASSED,
-        Reason.PROMOTED_BY_COMMAND,
-        Reason.NO_EVIDENCE,
-        Reason.INCONCLUSIVE,
-        Reason.RESTORED,
-    }
-)
-"""Why a candidate becomes stable; without evidence only where onNoEvidence is Promote."""
-ROLLBACK = frozenset(
-    {
-        Reason.GATE_FAILED,
-        Reason.NO_EVIDENCE,
-        Reason.INCONCLUSIVE,
-        Reason.PROGRESS_DEADLINE_EXCEEDED,
-        Reason.UNSTABLE,
-        Reason.ABORTED,
-    }
-)
-"""Why a candidate is rolled back."""
 WITHOUT_PROOF = frozenset({Reason.NO_EVIDENCE, Reason.INCONCLUSIVE})
+"""Reasons that say nothing against the model: one that was rolled back for them may be tried
+again.
+"""
+PROMOTION = WITHOUT_PROOF | {Reason.GATES_PASSED, Reason.PROMOTED_BY_COMMAND, Reason.RESTORED}
+"""Why a candidate becomes stable; without evidence only where onNoEvidence is Promote."""
+ROLLBACK = WITHOUT_PROOF | {
+    Reason.GATE_FAILED,
+    Reason.PROGRESS_DEADLINE_EXCEEDED,
+    Reason.UNSTABLE,
+    Reason.ABORTED,
+}
+"""Why a candidate is rolled back."""
 _WHILE_WAITING = frozenset(
     {Reason.PROGRESS_DEADLINE_EXCEEDED, Reason.ABORTED, Reason.RETURNED_TO_STABLE}
 )
@@ -79,7 +70,7 @@ WAY: Edges = {
 }
 """The way of an attempt, as long as the spec asks for it."""
 
-OPEN = frozenset(Phase) - {Phase.SWITCHING, Phase.SETTLING}
+OPEN = frozenset(Phase) - COMMITTED
 """Phases in which the spec is followed when it asks for something else."""
 BEGINNING: Mapping[Phase, frozenset[Reason]] = {
     Phase.PENDING: _UNRESOLVED,

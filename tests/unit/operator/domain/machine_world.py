@@ -10,7 +10,6 @@ is lost is the operator's death after it.
 import json
 import marshal
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -28,7 +27,6 @@ from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.commands import commanded
-from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.machine.redirect import needs_resolution
 from rollout_operator.domain.machine.trial import needs_measurement
 from rollout_operator.domain.observed import (
@@ -307,17 +305,6 @@ def asked_for(state: State) -> tuple[str, str]:
     return str(SPECS[state.wanted].traffic.provider), SPECS[state.wanted].traffic.host
 
 
-def first_object(state: State, status: Status) -> str:
-    """The object that is applied first by this status."""
-    return next(
-        (
-            f"{m['kind']}/{m['metadata']['name']}"
-            for m in build(OWNER, SPECS[state.wanted], status, {})
-        ),
-        "",
-    )
-
-
 def answer(state: State, metric: str) -> Any:
     """What Prometheus says of the candidate."""
     seconds = (state.now - START).total_seconds()
@@ -504,10 +491,6 @@ def observe(state: State, metric: str, registry: str) -> Observed:
         reported=frozenset({state.reported} - {0}),
         recovered=recovered(state),
     )
-
-
-Decide = Callable[[Observed], Plan]
-"""`decide`, or one with a bug in it."""
 
 
 def resources(live: dict[str, Manifest], revision: str) -> Any:
