@@ -9,7 +9,7 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ class LoadedModel:
     """Mean absolute error on held-out data; None where metrics.json has none."""
     samples: int | None = None
     """Held-out rows behind either; None where metrics.json does not say."""
+    answer: Any = None
+    """What it says to `example`, a list where it has several outputs; None where it refuses it."""
 
 
 async def load(settings: Settings) -> LoadedModel:
@@ -239,8 +241,7 @@ def _assembled(
         "samples": artifact.samples,
     }
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
-    warm_up(model)
-    return model
+    return replace(model, answer=warm_up(model))
 
 
 def _sklearn(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
@@ -278,16 +279,17 @@ def _closed(signature: Signature, runtime: Runtime, example: list[Any]) -> Signa
     return signature.closing(tuple(filter(refuses, signature.doubtful)))
 
 
-def warm_up(model: LoadedModel) -> None:
-    """A few predictions, so that the first request is as fast as the next; raises LoadFailed where
-    the model cannot even do that.
+def warm_up(model: LoadedModel) -> Any:
+    """A few predictions, so that the first request is as fast as the next: what the model says to
+    its example. Raises LoadFailed where it cannot even do that.
 
     What scikit-learn refuses, as it may a row of zeros where the model brings no example, is no
     reason not to serve.
     """
+    said = None
     try:
         for _ in range(3):
-            model.runtime.run(model.signature.known([model.example]))
+            said = model.runtime.run(model.signature.known([model.example])).labels[0]
     except ValueError as failure:
         log.warning(
             "the model was not warmed up, it refuses %s: %s", model.example, first_line(failure)
@@ -297,3 +299,4 @@ def warm_up(model: LoadedModel) -> None:
             f"The model fails on a row that its signature allows, {model.example}:"
             f" {first_line(failure)}"
         ) from failure
+    return said

@@ -14,11 +14,17 @@ import pandas as pd
 import pytest
 import tritonclient.http
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+from sklearn.cluster import KMeans
+from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LinearRegression
+from sklearn.tree import DecisionTreeClassifier
 from starlette.testclient import TestClient
 from tritonclient.utils import InferenceServerException
 
-from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.app import create_app
+from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings
+from tests.unit.inference.conftest import Save
 from tests.unit.inference.serving import serving
 
 SETOSA, VIRGINICA = [5.1, 3.5, 1.4, 0.2], [6.5, 3.0, 5.5, 2.0]
@@ -202,6 +208,38 @@ def test_infer_takes_parameters_that_are_null(client: TestClient) -> None:
     }
     reply = client.post("/v2/models/iris/infer", json=body)
     assert reply.status_code == 200, reply.text
+
+
+POINTS = np.random.default_rng(0).normal(size=(40, 2))
+SIDES = np.column_stack([POINTS > 0]).astype(int)
+WITHOUT_CLASSES: dict[str, tuple[Any, str, list[int]]] = {
+    "a clusterer": (KMeans(3, n_init=1, random_state=0).fit(POINTS), "INT64", []),
+    "outliers": (IsolationForest(n_estimators=3, random_state=0).fit(POINTS), "INT64", []),
+    "codes of several outputs": (DecisionTreeClassifier().fit(POINTS, SIDES), "INT64", [2]),
+    "words of several outputs": (
+        DecisionTreeClassifier().fit(POINTS, np.array(["no", "yes"])[SIDES]),
+        "BYTES",
+        [2],
+    ),
+    "numbers of several outputs": (LinearRegression().fit(POINTS, POINTS * 2), "FP64", [2]),
+}
+
+
+@pytest.mark.parametrize("model", WITHOUT_CLASSES.values(), ids=WITHOUT_CLASSES.keys())
+def test_labels_have_their_datatype_and_shape_where_there_is_no_list_of_classes(
+    save: Save, model: tuple[Any, str, list[int]]
+) -> None:
+    estimator, datatype, several = model
+    folder, settings = save(estimator, POINTS)
+    http = TestClient(create_app(settings, load_folder(folder, settings)))
+    described = http.get("/v2/models/model").json()["outputs"][0]
+    assert described == {"name": "predict", "datatype": datatype, "shape": [-1, *several]}
+    body = {
+        "inputs": [{"name": "x", "shape": [40, 2], "datatype": "FP64", "data": POINTS.tolist()}]
+    }
+    said = http.post("/v2/models/model/infer", json=body).json()["outputs"][0]
+    assert (said["datatype"], said["shape"]) == (datatype, [40, *several])
+    assert np.reshape(said["data"], said["shape"]).tolist() == estimator.predict(POINTS).tolist()
 
 
 def test_infer_gives_the_outputs_that_were_asked_for(client: TestClient) -> None:

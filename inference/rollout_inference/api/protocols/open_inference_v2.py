@@ -170,21 +170,29 @@ def outputs(model: LoadedModel) -> dict[str, str]:
 def _datatype(model: LoadedModel) -> str:
     if model.plan.task == "regressor":
         return "FP64"
-    match model.plan.classes[:1]:
-        case [bool()]:
+    match model.plan.classes[:1] or _answers(model):
+        case [bool(), *rest] if all(isinstance(one, bool) for one in rest):
             return "BOOL"
-        case [int()]:
+        case [int(), *rest] if all(type(one) is int for one in rest):
             return "INT64"
-        case [float()]:
+        case [float(), *rest] if all(isinstance(one, float) for one in rest):
             return "FP64"
         case _:
             return "BYTES"
 
 
+def _answers(model: LoadedModel) -> list[Any]:
+    """What it says to its example: a clusterer has no classes, nor has a model with several outputs
+    one list of them.
+    """
+    return model.answer if isinstance(model.answer, list) else [model.answer]
+
+
 def metadata(settings: Settings, model: LoadedModel) -> dict[str, Any]:
     """What the model takes and gives."""
     signature = model.signature
-    width = {LABEL: [-1], IDENTITY: [-1], CHANCE: [-1, len(model.plan.classes)]}
+    several = [len(model.answer)] if isinstance(model.answer, list) else []
+    width = {LABEL: [-1, *several], IDENTITY: [-1], CHANCE: [-1, len(model.plan.classes)]}
     return {
         "name": settings.name,
         "versions": [settings.version],
