@@ -224,14 +224,7 @@ def _explain_gate(
         now, _ = measure_labels(gate, answer, baseline, trial, rollout.status.evidence)
     else:
         now = measure(gate, answer, baseline, trial)
-    written = next(
-        (
-            g
-            for g in rollout.status.gates
-            if (g.metric, g.evidence, g.threshold) == (gate.metric, gate.evidence, gate.threshold)
-        ),
-        None,
-    )
+    written = next((known for known in rollout.status.gates if known.is_of(gate)), None)
     against = (
         gate.against_stable
         and trial.stable is not None

@@ -22,6 +22,7 @@ from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.formatting import (
     OF_MEASUREMENT,
     Marks,
+    of_exit,
     of_measurement,
     samples,
     span,
@@ -206,12 +207,8 @@ def _print(
         )
         table.add_row(span(entry.at - source.start), f"{entry.weight} %", gates)
     out.print(table)
-    style = {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(end.exit, "bold yellow")
-    looks = f" ({len(timeline)} looks)"
-    out.print(
-        Text.assemble((end.word, style), f" after {span(end.after)}{looks}: {end.message}"),
-        soft_wrap=True,
-    )
+    said = f" after {span(end.after)} ({len(timeline)} looks): {end.message}"
+    out.print(Text.assemble((end.word, of_exit(end.exit)), said), soft_wrap=True)
 
 
 def _gate(spec: Spec, gate: GateStatus, signs: Marks) -> Text:

@@ -18,7 +18,7 @@ from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Exit, Unreachable, WrongUsage
 from rollout_cli.output_format import Output, for_programs
-from rollout_cli.view.formatting import STYLES, span
+from rollout_cli.view.formatting import STYLES, of_exit, span
 from rollout_cli.view.terminal import console, dump
 from rollout_operator.domain.api.api_types import parse_duration
 from rollout_operator.domain.api.words import Phase
@@ -58,10 +58,8 @@ def run(connection: Connection, request: Request) -> None:
     waiting = Waiting(kube, request, timeout, console(stderr=request.output is not None))
     end, rollout = waiting.run(rollout)
     if request.output is None:
-        style = {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(
-            end.exit, "bold yellow"
-        )
-        console().print(Text.assemble((end.word, style), f": {end.message}"), soft_wrap=True)
+        said = Text.assemble((end.word, of_exit(end.exit)), f": {end.message}")
+        console().print(said, soft_wrap=True)
     else:
         console().out(
             dump(_as_dict(rollout, end, waiting.seconds), request.output), highlight=False

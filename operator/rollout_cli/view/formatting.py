@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rollout_cli.exit_codes import Exit
 from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.api.spec import Spec
@@ -130,18 +131,15 @@ def of_verdict(verdict: Verdict, marks: Marks) -> str:
     return {Verdict.PROMOTED: marks.good, Verdict.ROLLED_BACK: marks.bad}.get(verdict, marks.dot)
 
 
+def of_exit(outcome: Exit) -> str:
+    """The style of an outcome."""
+    return {Exit.PROMOTED: "bold green", Exit.ROLLED_BACK: "bold red"}.get(outcome, "bold yellow")
+
+
 def gate_of(spec: Spec | None, measured: GateStatus) -> Gate | None:
     """The gate of the spec that this measurement is of; None where the spec has changed since."""
     gates = spec.analysis.gates if spec is not None else ()
-    return next(
-        (
-            g
-            for g in gates
-            if (g.metric, g.evidence, g.threshold)
-            == (measured.metric, measured.evidence, measured.threshold)
-        ),
-        None,
-    )
+    return next((gate for gate in gates if measured.is_of(gate)), None)
 
 
 def value_and_threshold(spec: Spec | None, measured: GateStatus, marks: Marks) -> str:

@@ -113,19 +113,20 @@ def _with_current_pods(
     """See which pods are of the template as it is: others answer well, but are on their way out,
     and those to come may never come.
 
-    The template must be the one that the status asks for, too. What is promoted and lacks nothing
-    has been seen to be so, and is not compared at every look.
+    The template must be the one that the status asks for, too. What acting has found in sync is so,
+    and what is promoted and lacks nothing has been seen to be so: neither is compared at every
+    look.
     """
-    status = rollout.status
-    compared = status.phase is not Phase.PROMOTED or status.shortage is not None
-    owner = owner_of(rollout.raw)
+    status, owner, meta = rollout.status, owner_of(rollout.raw), rollout.raw["metadata"]
+    in_sync = ports.store.in_sync(key_of(meta), int(meta["resourceVersion"]))
+    rests = status.phase is Phase.PROMOTED and status.shortage is None
     current = dict(workloads)
     for revision in filter(None, (status.stable, status.candidate)):
         if (known := workloads.get(revision.revision)) is None:
             continue
         name = revision_name(owner.name, revision.revision)
         pods = [o for o in objects if (o.kind, o.name) == ("Deployment", name) and not o.deleting]
-        if compared:
+        if not (in_sync or rests):
             # Of whatever number of pods: how many there are is counted.
             environment = model_environment(ports.environment, ports.feedback_key, owner.uid)
             given = of_namespace(ports.credentials, owner.namespace)

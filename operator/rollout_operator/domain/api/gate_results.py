@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from rollout_operator.domain.api.analysis import EvidenceKind
+from rollout_operator.domain.api.analysis import EvidenceKind, Gate
 from rollout_operator.domain.api.api_types import ApiModel, Moment
 
 
@@ -68,6 +68,14 @@ class GateStatus(ApiModel):
     message: str = Field("", max_length=512, description="The measurement as a sentence.")
     at: Moment = Field(description="When this was first measured so.")
     revision: str = Field(max_length=16, description="The revision it was measured for.")
+
+    def is_of(self, gate: Gate) -> bool:
+        """Whether it was measured for this gate of the spec."""
+        return (self.metric, self.evidence, self.threshold) == (
+            gate.metric,
+            gate.evidence,
+            gate.threshold,
+        )
 
 
 class PodCounts(ApiModel):
