@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.sklearn
-import numpy as np
 import skops.io
 import yaml
 from mlflow.models import infer_signature
@@ -100,7 +99,7 @@ def write_package(
         (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
     canonicalise(folder)
     try:
-        add_bundle(model, folder, split.train.to_numpy(dtype=np.float64) if training_rows else None)
+        add_bundle(model, folder, split.train if training_rows else None)
     except LoadFailed as refused:
         raise TrainerError(f"The model server would not serve this model: {refused}") from refused
     return tree_digest(folder)

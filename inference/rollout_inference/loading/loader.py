@@ -21,7 +21,7 @@ from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import LoadFailed, first_line
 from rollout_model.load_policy import LoadPolicy
-from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
+from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime, onnx_runtime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
 from rollout_model.table import Table
@@ -116,10 +116,7 @@ async def _conversion(
     why = _too_large(artifact, limit)
     if not why:
         try:
-            plan, onnx = await asyncio.to_thread(onnx_bundle.read, artifact)
-            if onnx is None or not artifact.signature.unconverted:
-                return plan, onnx
-            log.info("the conversion is not served: %s", artifact.signature.unconverted)
+            return await asyncio.to_thread(onnx_bundle.read, artifact)
         except onnx_bundle.NoBundle as failure:
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
@@ -220,7 +217,7 @@ def ended(process: Process) -> str:
 
 def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
     return (
-        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.onnx_input)
+        onnx_runtime((Path(scratch) / ONNX_FILE).read_bytes(), plan.onnx_input)
         if plan.onnx_input is not None
         else None
     )
