@@ -13,6 +13,7 @@ from rollout_operator.controller.cache import Store
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.deployment import deployment
 from rollout_operator.desired.diff import signed
+from rollout_operator.domain.credentials import Credentials
 from tests.support.builders import UID, revision
 
 OWNER = Owner(UID, "iris", "models")
@@ -104,7 +105,7 @@ def all_fields(value: Any, field: str = "") -> dict[str, Any]:
     """Every field of a manifest, as managedFields has those of an apply that nobody has changed
     since.
     """
-    if isinstance(value, list) and field in {"containers", "env", "volumes"}:
+    if isinstance(value, list) and field in {"initContainers", "containers", "env", "volumes"}:
         return {
             f"k:{json.dumps({'name': one['name']})}": {".": {}, **all_fields(one)} for one in value
         }
@@ -183,6 +184,33 @@ def test_a_new_process_applies_another_manifest_than_the_last_one(manifest: Mani
         )
         == 1
     )
+
+
+TAKEN_OUT: dict[str, tuple[dict[str, Any], Credentials | None]] = {
+    "a variable": ({"MODEL_MAX_BYTES": "1"}, None),
+    "the Secret that the step before the server fetches with": ({}, Credentials(secret="reader")),
+}
+
+
+@pytest.mark.parametrize(("variables", "given"), TAKEN_OUT.values(), ids=TAKEN_OUT.keys())
+def test_a_new_process_takes_out_what_the_last_apply_had_and_leaves_what_others_added(
+    variables: dict[str, str], given: Credentials | None, manifest: Manifest
+) -> None:
+    before = deployment(OWNER, revision(1), 2, variables, given)
+    fields = all_fields({k: before[k] for k in ("metadata", "spec")})
+    assert first_look(manifest, fields, applied=before) == 1
+    added = live(signed(manifest), 5)
+    added["spec"]["template"]["spec"]["initContainers"] = [{"name": "mesh", "image": "mesh"}]
+    added["metadata"]["managedFields"] = [
+        {
+            "manager": "rollout-operator",
+            "operation": "Apply",
+            "fieldsV1": all_fields({k: manifest[k] for k in ("metadata", "spec")}),
+        }
+    ]
+    store = Store()
+    store.put("Deployment", added)
+    assert missing(store, manifest) == 0
 
 
 def test_what_an_operator_applied_before_it_signed_is_compared_as_before(
