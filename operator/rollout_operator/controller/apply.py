@@ -116,7 +116,7 @@ def is_applied(known: CachedObject, manifest: Manifest, store: Store) -> bool:
     if (live := store.content(known)) is None:
         return False
     wanted = comparable(manifest)
-    alike = matches(live, wanted) and not left_over(live, manifest, wanted)
+    alike = matches(live, wanted) and not left_over(live, manifest)
     if not alike and not made_of(live, manifest, wanted):
         return False
     known.mark_applied(manifest_hash)

@@ -214,17 +214,17 @@ def _untouched(live: Any, wanted: Any, fields: Mapping[str, Any], field: str = "
     return all(unharmed(item) for item in wanted)
 
 
-def left_over(live: Mapping[str, Any], manifest: Manifest, wanted: Mapping[str, Any]) -> bool:
+def left_over(live: Mapping[str, Any], manifest: Manifest) -> bool:
     """Whether we own something of a live object that its manifest names no more, such as a Secret
     that pods are to have no longer: server-side apply takes it out.
 
-    Arguments as those of `made_of`.
+    live: as in `made_of`.
     """
     fields: dict[str, Any] = live.get("owned", {})
     return (
         bool(fields)
         and live["metadata"]["annotations"][APPLIED] != _hash(manifest)
-        and _names_less(wanted, fields)
+        and _names_less(comparable(signed(manifest)), fields)
     )
 
 
@@ -232,7 +232,6 @@ def _names_less(wanted: Any, fields: Mapping[str, Any], field: str = "") -> bool
     """Whether one of these `fields` is not in `wanted`."""
     if isinstance(wanted, dict):
         ours = {name[2:]: below for name, below in fields.items() if name.startswith("f:")}
-        ours.pop(APPLIED, None)
         return any(
             name not in wanted or _names_less(wanted[name], below, name)
             for name, below in ours.items()

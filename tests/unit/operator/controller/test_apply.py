@@ -116,6 +116,14 @@ def all_fields(value: Any, field: str = "") -> dict[str, Any]:
     )
 
 
+def applied_fields(manifest: Manifest) -> dict[str, Any]:
+    """The same of a manifest that was signed: managedFields names neither name nor namespace."""
+    there = signed(manifest)
+    kept = ("labels", "annotations", "ownerReferences")
+    metadata = {k: v for k, v in there["metadata"].items() if k in kept}
+    return all_fields({"metadata": metadata, "spec": there["spec"]})
+
+
 def without(fields: dict[str, Any], *path: str) -> dict[str, Any]:
     """The same without one of them, which somebody else has written since."""
     left = copy.deepcopy(fields)
@@ -197,7 +205,7 @@ def test_a_new_process_takes_out_what_the_last_apply_had_and_leaves_what_others_
     variables: dict[str, str], given: Credentials | None, manifest: Manifest
 ) -> None:
     before = deployment(OWNER, revision(1), 2, variables, given)
-    fields = all_fields({k: before[k] for k in ("metadata", "spec")})
+    fields = applied_fields(before)
     assert first_look(manifest, fields, applied=before) == 1
     added = live(signed(manifest), 5)
     added["spec"]["template"]["spec"]["initContainers"] = [{"name": "mesh", "image": "mesh"}]
@@ -205,12 +213,29 @@ def test_a_new_process_takes_out_what_the_last_apply_had_and_leaves_what_others_
         {
             "manager": "rollout-operator",
             "operation": "Apply",
-            "fieldsV1": all_fields({k: manifest[k] for k in ("metadata", "spec")}),
+            "fieldsV1": applied_fields(manifest),
         }
     ]
     store = Store()
     store.put("Deployment", added)
     assert missing(store, manifest) == 0
+
+
+def test_what_another_has_scaled_lacks_nothing_of_a_manifest_with_that_number(
+    manifest: Manifest,
+) -> None:
+    """Otherwise a fight about the number of pods would never be left alone for a while."""
+    scaled = deployment(OWNER, revision(1), 5, {})
+    there = live(signed(manifest), 5)
+    there["spec"]["replicas"] = 5
+    fields = applied_fields(manifest)
+    del fields["f:spec"]["f:replicas"]
+    there["metadata"]["managedFields"] = [
+        {"manager": "rollout-operator", "operation": "Apply", "fieldsV1": fields}
+    ]
+    store = Store()
+    store.put("Deployment", there)
+    assert missing(store, scaled) == 0
 
 
 def test_what_an_operator_applied_before_it_signed_is_compared_as_before(
