@@ -165,10 +165,7 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
     def document() -> dict[str, Any]:
         """Not cached: it is seldom asked for, and another one once the model is loaded."""
         made = get_openapi(title=TITLE, version="2", description=OVERVIEW, routes=api.routes)
-        signature, example = (
-            (state.model.signature, state.model.example) if state.model is not None else (None, [])
-        )
-        return for_model(made, signature, example, state.settings.max_rows)
+        return for_model(made, state.model, state.settings.max_rows)
 
     api.openapi = document  # type: ignore[method-assign]
     return api
