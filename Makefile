@@ -121,8 +121,8 @@ test-models: setup ## Answers beside scikit-learn's: 100 kinds of models, 5 of d
 	@$(RUN) python -m tests.bench.inference.models
 
 .PHONY: test-stores
-test-stores: setup ## Models fetched from real S3, Azure and Google servers; needs Go and npm
-	@$(RUN) pytest tests/stores
+test-stores: setup ## Models fetched from real S3, Azure and Google servers, here and by pods
+	@$(WITH_CLUSTER) $(RUN) pytest tests/stores
 
 .PHONY: bench-operator
 bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts

@@ -14,9 +14,8 @@ from rollout_operator.adapters.model_registry import ModelRegistry, authorizatio
 from rollout_operator.adapters.tls_files import TlsFiles
 from rollout_operator.domain.observed import RegistryUnreachable, Unpinned
 from tests.support.fetching import PLAIN_MLFLOW, fetched, process
-from tests.support.mlflow_server import ADMIN, private_mlflow_server
-
-USER = {"MLFLOW_TRACKING_USERNAME": ADMIN[0], "MLFLOW_TRACKING_PASSWORD": ADMIN[1]}
+from tests.support.mlflow_server import private_mlflow_server
+from tests.support.team import USER
 
 
 @pytest.fixture(scope="module")

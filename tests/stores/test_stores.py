@@ -4,7 +4,6 @@ TLS by one private CA: what the step of a pod fetches, and what it says where it
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,49 +12,18 @@ import pytest
 from rollout_inference.loading.store_failures import AUTHORITY, CREDENTIALS
 from rollout_model.digest import tree_digest
 from tests.support.certificate import self_signed
-from tests.support.fetching import PLAIN_MLFLOW, fetched, process
-from tests.support.mlflow_server import ADMIN, private_mlflow_server
-from tests.support.stores import Store, azure_server, gcs_server, s3_server, team_python
+from tests.support.fetching import fetched, process
+from tests.support.mlflow_server import private_mlflow_server
+from tests.support.stores import SERVERS, Store
+from tests.support.team import DOWNLOAD, LATER, USER, container_made, done, trusting
+from tests.support.team import registered as registered_by
 
-USER = {"MLFLOW_TRACKING_USERNAME": ADMIN[0], "MLFLOW_TRACKING_PASSWORD": ADMIN[1]}
-SERVERS: dict[str, Callable[[Path, Path], AbstractContextManager[Store]]] = {
-    "S3": s3_server,
-    "Azure Blob Storage": azure_server,
-    "Google Cloud Storage": gcs_server,
-}
-CONTAINER = """
-from azure.storage.blob import BlobServiceClient
-import os
-BlobServiceClient.from_connection_string(
-    os.environ["AZURE_STORAGE_CONNECTION_STRING"]
-).create_container("models")
-"""
-IN_STORE = """
-import sys
-import mlflow
-mlflow.create_experiment("in a store", artifact_location=sys.argv[1])
-mlflow.set_experiment("in a store")
-"""
-AS_MLFLOW_FETCHES = """
-import sys
-import mlflow
-mlflow.artifacts.download_artifacts("models:/iris/1", dst_path=sys.argv[1])
-"""
+LOOPBACK = "127.0.0.1"
 REGISTER = """
 import sys
 import mlflow
 made = mlflow.MlflowClient().create_model_version("iris", source=sys.argv[1])
 print(made.version)
-"""
-LATER = """
-import pathlib, tempfile
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
-
-source = ModelsArtifactRepository.get_underlying_uri("models:/iris/1")
-later = pathlib.Path(tempfile.mkdtemp()) / "later.txt"
-later.write_text("somebody was here")
-get_artifact_repository(source).log_artifact(str(later))
 """
 
 
@@ -83,12 +51,6 @@ class Registered:
         return {k: v for k, v in self.env.items() if k in named and "://" in v}
 
 
-def trusting(certificate: Path) -> dict[str, str]:
-    """The variables that an entry of models.credentials with a `ca` sets."""
-    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
-    return dict.fromkeys(names, str(certificate))
-
-
 @pytest.fixture(scope="module", params=list(SERVERS.values()), ids=list(SERVERS))
 def registered(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -97,23 +59,17 @@ def registered(
     authority = tmp_path_factory.mktemp("ca")
     _, certificate = self_signed(authority, "DNS:ca")
     with (
-        request.param(place, authority) as store,
+        request.param(place, authority, LOOPBACK) as store,
         private_mlflow_server(ours, f"{store.root}/root") as (url, of_mlflow),
     ):
         both = authority / "both.pem"
         both.write_text(certificate.read_text() + of_mlflow.read_text())
         reach = {"MLFLOW_TRACKING_URI": url, **store.reach, **trusting(both)}
         env = {**reach, **USER, **store.secret}
-        python = team_python()
-        if store.root.startswith("wasbs"):
-            assert process(["-c", CONTAINER], env, python).returncode == 0
-        script = IN_STORE + PLAIN_MLFLOW
-        said = process(["-c", script, f"{store.root}/experiment"], env, python)
-        assert said.returncode == 0, said.stderr[-3000:]
-        fetched_by_mlflow = ours / "as-mlflow"
-        said = process(["-c", AS_MLFLOW_FETCHES, fetched_by_mlflow], env, python)
-        assert said.returncode == 0, said.stderr[-3000:]
-        yield Registered(store, reach, of_mlflow, tree_digest(fetched_by_mlflow))
+        container_made(store, env)
+        assert registered_by(env, f"{store.root}/experiment") == "models:/iris/1"
+        done(DOWNLOAD, env, "models:/iris/1", ours / "by-mlflow")
+        yield Registered(store, reach, of_mlflow, tree_digest(ours / "by-mlflow"))
 
 
 def test_the_files_are_those_that_mlflows_own_client_fetches(
@@ -181,8 +137,7 @@ def test_what_is_not_there_is_said(registered: Registered, tmp_path: Path, part:
 def test_a_change_after_pinning_is_refused_with_both_digests(
     registered: Registered, tmp_path: Path
 ) -> None:
-    said = process(["-c", LATER], registered.env, team_python())
-    assert said.returncode == 0, said.stderr[-3000:]
+    done(LATER, registered.env, "models:/iris/1")
     code, words = fetched(tmp_path, "models:/iris/1", registered.env, registered.digest)
     assert code == 1
     assert words.startswith("DigestMismatch: ")

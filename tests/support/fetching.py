@@ -16,11 +16,12 @@ from sklearn.linear_model import LogisticRegression
 rows, species = load_iris(return_X_y=True, as_frame=True)
 model = LogisticRegression(max_iter=1000).fit(rows, species)
 with mlflow.start_run():
-    mlflow.sklearn.log_model(
+    logged = mlflow.sklearn.log_model(
         model, name="model", input_example=rows.head(2), registered_model_name="iris"
     )
+print(logged.registered_model_version)
 """
-"""What a team runs that has never heard of us."""
+"""What a team runs that has never heard of us; it prints the version."""
 
 
 def process(

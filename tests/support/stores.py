@@ -1,17 +1,14 @@
-"""Real servers that speak S3, Azure Blob Storage and Google Cloud Storage, as processes with TLS;
-and a team's Python with MLflow's own clients of them.
+"""Real servers that speak S3, Azure Blob Storage and Google Cloud Storage, as processes with TLS.
 
 rclone and fake-gcs-server come from Go modules, Azurite from npm. What is built or installed is
 kept in the cache, outside the checkout.
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +16,12 @@ import httpx
 
 from scripts.cluster import gobuild
 from scripts.cluster.apiserver import free_port
-from scripts.cluster.paths import CACHE, REPOSITORY
+from scripts.cluster.paths import CACHE
 from scripts.cluster.progress import doing
 from tests.support.api_client import wait_for
 from tests.support.certificate import signed
 from tests.support.mlflow_server import ended
 
-TEAM = REPOSITORY / "tests" / "stores" / "team.txt"
 AZURITE = "3.37.0"
 ACCOUNT = "acme"
 ACCOUNT_KEY = "dGhlIGtleSBvZiB0aGlzIHRlc3Qgb25seQ=="
@@ -59,26 +55,6 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
             make(folder)
         complete.touch()
     return folder
-
-
-def team_python() -> Path:
-    """The Python of a team that has MLflow's clients of all three stores."""
-
-    def make(folder: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip: list[str | Path] = [
-            folder / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "-r",
-            TEAM,
-        ]
-        subprocess.run(pip, check=True)
-
-    key = hashlib.sha256(TEAM.read_bytes()).hexdigest()[:12]
-    return kept(f"team-{key}", make) / "bin" / "python"
 
 
 def _azurite() -> Path:
@@ -212,3 +188,10 @@ def _answering(
 
         wait_for(ready, f"{Path(words[0]).name} to answer", 120)
         yield url
+
+
+SERVERS: dict[str, Callable[[Path, Path, str], AbstractContextManager[Store]]] = {
+    "S3": s3_server,
+    "Azure Blob Storage": azure_server,
+    "Google Cloud Storage": gcs_server,
+}
