@@ -76,6 +76,19 @@ OPERATOR = (
         "mlflow.trackingUri",
     ),
     Variable(
+        "REGISTRY_CA_FILE",
+        "the CA, in PEM, that MLflow's certificate is trusted by, instead of the system's",
+        "",
+        "mlflow.ca",
+    ),
+    Variable(
+        "REGISTRY_CERT_FILE",
+        "a client certificate for MLflow, in PEM",
+        "",
+        "mlflow.clientCertificate",
+    ),
+    Variable("REGISTRY_KEY_FILE", "its key, in PEM", "", "mlflow.clientCertificate"),
+    Variable(
         "WATCH_NAMESPACES",
         "namespaces that are looked after, with commas between; empty for all",
         "",

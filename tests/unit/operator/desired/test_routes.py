@@ -133,7 +133,10 @@ def test_tls_is_on_the_stable_ingress() -> None:
 
 
 def test_annotations_are_on_the_hosts_route_and_those_of_nginx_on_its_canary() -> None:
-    asked = {"cert-manager.io/issuer": "company", "nginx.ingress.kubernetes.io/auth-url": "http://a"}
+    asked = {
+        "cert-manager.io/issuer": "company",
+        "nginx.ingress.kubernetes.io/auth-url": "http://a",
+    }
     by_ingress = routed(on_trial(), {"host": "iris.example.com", "annotations": asked})
     assert by_ingress["Ingress/iris"]["metadata"]["annotations"] == asked
     canary = by_ingress["Ingress/iris-canary"]["metadata"]["annotations"]
