@@ -5,7 +5,7 @@ it.
 from collections.abc import Mapping
 from typing import Any
 
-from rollout_inference.api.protocols.named_outputs import offered
+from rollout_inference.api.named_outputs import offered
 from rollout_inference.loading.loader import LoadedModel
 from rollout_model.parameters import OBJECT, Parameters
 from rollout_model.signature import Signature

@@ -20,7 +20,7 @@ from rollout_inference.loading import memory
 from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
-from rollout_model.errors import LoadFailed, first_line
+from rollout_model.errors import CannotServe, LoadFailed, first_line, of_the_files
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
 from rollout_model.parameters import Parameters
@@ -64,18 +64,22 @@ class LoadedModel:
 
 
 async def load(settings: Settings) -> LoadedModel:
-    """Fetch, verify, prepare and warm up; raises LoadFailed."""
+    """Fetch, verify, prepare and warm up; raises LoadFailed, and CannotServe where it is for the
+    files themselves.
+    """
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         try:
             async with asyncio.timeout(settings.load_seconds):
                 folder = settings.files or await fetched(settings, scratch)
-                artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
+                with of_the_files():
+                    artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
                 plan, onnx = await _conversion(artifact, scratch, settings)
         except TimeoutError:
             raise LoadFailed(
                 f"The model was not loaded within {settings.load_seconds:g} s."
             ) from None
-        return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings.load_policy)
+        with of_the_files():
+            return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings.load_policy)
 
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
@@ -175,7 +179,7 @@ def _too_large_to_convert(artifact: Artifact, limit: int | None) -> str:
 
 def _may_be_read(needs: memory.Need, limit: int) -> None:
     if needs.least > limit:
-        raise LoadFailed(
+        raise CannotServe(
             f"The model needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB:"
             " raise spec.resources.limits.memory."
         )
@@ -213,7 +217,7 @@ async def _prepared(request: PrepareRequest) -> Plan:
         raise _Died(ended(process))
     reply = msgspec.json.decode(said, type=PrepareReply)
     if reply.plan is None:
-        raise LoadFailed(reply.refused)
+        raise (CannotServe if reply.lasting else LoadFailed)(reply.refused)
     return reply.plan
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from rollout_inference.api.named_outputs import by_name, names_of, question
 from rollout_inference.api.protocol import (
     TEXT,
     Decoded,
@@ -20,7 +21,6 @@ from rollout_inference.api.protocol import (
     parse_json,
     without_bom,
 )
-from rollout_inference.api.protocols.named_outputs import by_name, names_of, question
 from rollout_model.errors import BadInput, Refused
 from rollout_model.outcome import Outcome
 from rollout_model.signature import AnyRows, Rows

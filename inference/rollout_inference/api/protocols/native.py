@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
+from rollout_inference.api.named_outputs import by_name, names_of, question
 from rollout_inference.api.protocol import Decoded, Protocol, Request, Response, parse_json
-from rollout_inference.api.protocols.named_outputs import by_name, names_of, question
 from rollout_model.errors import BadInput
 from rollout_model.outcome import Outcome
 from rollout_model.signature import AnyRows

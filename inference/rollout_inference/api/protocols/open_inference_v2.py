@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from rollout_inference.api.named_outputs import question, value
 from rollout_inference.api.protocol import Decoded, Protocol, Request, Response, without_bom
-from rollout_inference.api.protocols.named_outputs import question, value
 from rollout_inference.api.protocols.tensors import Tensor, inputs, matrix, table
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
