@@ -14,6 +14,7 @@ from rollout_model.answer_signature import AnswerSignature, answers_of
 from rollout_model.digest import digest_of, file_digests
 from rollout_model.errors import BadInput, LoadFailed, first_line
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.parameters import Parameters, parameters_of
 from rollout_model.signature import AnyRows, Signature
 from rollout_model.table_signature import TableSignature, signature_of
 
@@ -57,6 +58,8 @@ class Artifact:
     """The hex sha256 of `file`."""
     answers: AnswerSignature = field(default_factory=AnswerSignature)
     """What MLmodel says of its predictions."""
+    parameters: Parameters = field(default_factory=Parameters)
+    """What it can be given beside rows."""
 
     @property
     def known_rows(self) -> AnyRows:
@@ -73,6 +76,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
     try:
         described = mlmodel(folder)
         signature = signature_of(described.get("signature"))
+        parameters = parameters_of(described.get("signature"))
         flavors = described.get("flavors") or {}
         flavor, method = _flavor(flavors), _method(flavors)
         file = within(folder, flavor.get("pickled_model", ""))
@@ -93,6 +97,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         "code": code,
         "file_digest": of_file,
         "answers": answers_of(described.get("signature")),
+        "parameters": parameters,
     }
     return Artifact(
         folder,

@@ -27,6 +27,10 @@ class Runtime(Protocol):
     """What metrics call it: "onnx" or "sklearn"."""
     inline: bool
     """Whether few rows may be predicted on the event loop, without a thread."""
+    takes_params: bool
+    """Whether it hands MLflow's parameters to the model: as MLflow, which keeps them from
+    scikit-learn.
+    """
 
     @property
     def also(self) -> tuple[str, ...]:
@@ -60,6 +64,7 @@ class OnnxRuntime:
 
     name = "onnx"
     inline = True
+    takes_params = False
 
     def __init__(self, content: bytes, onnx_input: OnnxInput) -> None:
         self._session = session(content)
@@ -178,6 +183,8 @@ class SklearnRuntime:
     """What metrics call it."""
     inline: bool = False
     """Never: one call takes milliseconds."""
+    takes_params: bool = False
+    """Never, as with MLflow."""
     _batcher: Batcher[_Pending] = field(init=False)
 
     def __post_init__(self) -> None:

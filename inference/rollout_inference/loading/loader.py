@@ -23,6 +23,7 @@ from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import CannotServe, LoadFailed, first_line, of_the_files
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
+from rollout_model.parameters import Parameters
 from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
@@ -58,6 +59,8 @@ class LoadedModel:
     """What may be asked for beside predictions, by name."""
     parts: Mapping[str, int] = field(default_factory=dict)
     """Names of a row's predictions, where there are several, and their places."""
+    parameters: Parameters = field(default_factory=Parameters)
+    """What requests may give beside rows, by the signature."""
 
 
 async def load(settings: Settings) -> LoadedModel:
@@ -253,7 +256,8 @@ def _assembled(
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
     model = replace(model, answer=warm_up(model))
     parts = _parts(model, artifact.answers.names)
-    return replace(model, offers=_offers(model, tuple(parts)), parts=parts)
+    offers = _offers(model, tuple(parts))
+    return replace(model, offers=offers, parts=parts, parameters=artifact.parameters)
 
 
 def _parts(model: LoadedModel, names: tuple[str, ...]) -> dict[str, int]:
