@@ -20,6 +20,7 @@ from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import LoadFailed, first_line
+from rollout_model.flavors import SKLEARN
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
@@ -35,7 +36,7 @@ class LoadedModel:
     """A model that is ready to be asked."""
 
     runtime: Runtime
-    """What predicts: ONNX Runtime or scikit-learn."""
+    """What predicts: ONNX Runtime, or the library that the model is of."""
     signature: Signature
     """By which rows are checked."""
     plan: Plan
@@ -117,9 +118,9 @@ async def _conversion(
     if not why:
         try:
             plan, onnx = await asyncio.to_thread(onnx_bundle.read, artifact)
-            if onnx is None or not artifact.signature.unconverted:
+            if onnx is None or not artifact.unconverted:
                 return plan, onnx
-            log.info("the conversion is not served: %s", artifact.signature.unconverted)
+            log.info("the conversion is not served: %s", artifact.unconverted)
         except onnx_bundle.NoBundle as failure:
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
@@ -185,7 +186,7 @@ async def _made(request: PrepareRequest) -> Plan:
             return await _prepared(request)
         except _Died as died:
             request = msgspec.structs.replace(request, unconverted=f"not converted: {died}")
-    log.warning("scikit-learn is to serve: %s", request.unconverted)
+    log.warning("ONNX Runtime is not to serve: %s", request.unconverted)
     try:
         return await _prepared(request)
     except _Died as died:
@@ -232,7 +233,7 @@ def _assembled(
     if onnx is not None:
         runtime: Runtime = onnx
     else:
-        runtime = _sklearn(artifact, policy)
+        runtime = _original(artifact, policy)
     example = (artifact.example or [artifact.signature.blank])[0]
     signature = _closed(artifact.signature, runtime, example)
     figures = {
@@ -244,19 +245,29 @@ def _assembled(
     return replace(model, answer=warm_up(model))
 
 
-def _sklearn(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
+def _original(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
+    """The model itself, by scikit-learn or the library that it is of; raises LoadFailed."""
     # Scikit-learn is imported where it serves, and only there.
     from rollout_model import estimator  # noqa: PLC0415
 
     model = estimator.load(artifact, policy)
-    form, known = TableForm(), artifact.known_rows
+    form, known, signature = TableForm(), artifact.known_rows, artifact.signature
+    if boosted := artifact.flavor.name != SKLEARN:
+        signature = replace(signature, named=False)  # arrays are what those are quick with
     if isinstance(known, Table):
         try:
             form = form_of(model, artifact.signature, artifact.method, known)
         except ValueError as failure:  # a made-up row may be refused: see warm_up
             log.warning("the form of its rows is a guess: %s", first_line(failure))
             form = unasked(model, artifact.signature)
-    return SklearnRuntime(model, artifact.signature, method=artifact.method, form=form)
+    return SklearnRuntime(
+        model,
+        signature,
+        method=artifact.method,
+        form=form,
+        name=artifact.flavor.name,
+        inline=boosted,
+    )
 
 
 def _closed(signature: Signature, runtime: Runtime, example: list[Any]) -> Signature:

@@ -27,7 +27,7 @@ def prepare(folder: Path, target: Path, policy: LoadPolicy, because: str = "") -
     """
     artifact = verify(folder, policy)
     model = estimator.load(artifact, policy)
-    because = because or artifact.signature.unconverted
+    because = because or artifact.unconverted
     try:
         if because:
             unconverted.answers_example(model, artifact)

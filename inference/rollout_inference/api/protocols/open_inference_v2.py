@@ -196,9 +196,7 @@ def metadata(settings: Settings, model: LoadedModel) -> dict[str, Any]:
     return {
         "name": settings.name,
         "versions": [settings.version],
-        "platform": (
-            f"sklearn_{model.runtime.name}" if model.runtime.name != "sklearn" else "sklearn"
-        ),
+        "platform": ("sklearn_onnx" if model.runtime.name == "onnx" else model.runtime.name),
         "inputs": inputs(signature),
         "outputs": [
             {"name": name, "datatype": kind, "shape": width[name]}
