@@ -11,10 +11,11 @@ from rollout_model.errors import LoadFailed
 from rollout_model.load_policy import LoadPolicy
 
 SKLEARN, XGBOOST, LIGHTGBM, CATBOOST = "sklearn", "xgboost", "lightgbm", "catboost"
+ONNX = "onnx"
 PYFUNC = "python_function"
 EXTRAS = {XGBOOST: "boosting", LIGHTGBM: "boosting", CATBOOST: "catboost"}
 """The extra of our distribution that has a flavor's package. Packages are called as flavors are."""
-SERVED = (SKLEARN, *EXTRAS)
+SERVED = (SKLEARN, *EXTRAS, ONNX)
 """In the order in which they are looked for."""
 METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
 OWN = "own"
@@ -59,7 +60,8 @@ def chosen(flavors: Mapping[str, Any]) -> Flavor:
     if name == SKLEARN:
         written = str(settings.get("serialization_format", ""))
         return Flavor(name, settings, settings.get("pickled_model", ""), written, _method(flavors))
-    _installed(name)
+    if name in EXTRAS:
+        _installed(name)
     return Flavor(name, settings, settings.get("data", ""), _serialization(name, settings))
 
 

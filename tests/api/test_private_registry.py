@@ -10,6 +10,7 @@ import pytest
 
 from rollout_inference.loading.sources import AUTHORITY, CREDENTIALS
 from rollout_model.digest import tree_digest
+from rollout_model.errors import CANNOT_SERVE
 from tests.support.mlflow_server import ADMIN, private_mlflow_server
 
 USER = {"MLFLOW_TRACKING_USERNAME": ADMIN[0], "MLFLOW_TRACKING_PASSWORD": ADMIN[1]}
@@ -80,7 +81,7 @@ def test_a_digest_that_is_another_is_refused_with_both(
 ) -> None:
     other = "sha256:" + "0" * 64
     code, said = fetched(tmp_path, {**registry, **USER}, other)
-    assert code == 1
+    assert code == CANNOT_SERVE
     assert said.startswith("DigestMismatch: ")
     assert other in said
     assert said.count("sha256:") == 2

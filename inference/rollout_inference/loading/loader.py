@@ -7,21 +7,24 @@ import logging
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from rollout_inference.loading import memory
 from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
-from rollout_model.errors import LoadFailed, first_line
-from rollout_model.flavors import SKLEARN
+from rollout_model.errors import CannotServe, LoadFailed, first_line, of_the_files
+from rollout_model.flavors import ONNX, SKLEARN
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.onnx_model import OwnOnnxRuntime
+from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
 from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
@@ -53,21 +56,29 @@ class LoadedModel:
     """Held-out rows behind either; None where metrics.json does not say."""
     answer: Any = None
     """What it says to `example`, a list where it has several outputs; None where it refuses it."""
+    offers: Mapping[str, Output] = field(default_factory=dict)
+    """What may be asked for beside predictions, by name."""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    """Names of a row's predictions, where there are several, and their places."""
 
 
 async def load(settings: Settings) -> LoadedModel:
-    """Fetch, verify, prepare and warm up; raises LoadFailed."""
+    """Fetch, verify, prepare and warm up; raises LoadFailed, and CannotServe where it is for the
+    files themselves.
+    """
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         try:
             async with asyncio.timeout(settings.load_seconds):
                 folder = settings.files or await fetched(settings, scratch)
-                artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
+                with of_the_files():
+                    artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
                 plan, onnx = await _conversion(artifact, scratch, settings)
         except TimeoutError:
             raise LoadFailed(
                 f"The model was not loaded within {settings.load_seconds:g} s."
             ) from None
-        return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings.load_policy)
+        with of_the_files():
+            return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings.load_policy)
 
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
@@ -78,7 +89,8 @@ def load_folder(folder: Path, settings: Settings) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         policy = settings.load_policy
         plan = prepare(folder, Path(scratch), policy)
-        return _assembled(verify(folder, policy), plan, _onnx(plan, scratch), policy)
+        artifact = verify(folder, policy)
+        return _assembled(artifact, plan, _onnx(artifact, plan, scratch), policy)
 
 
 @asynccontextmanager
@@ -107,7 +119,7 @@ async def fetched(settings: Settings, scratch: str) -> Path:
 
 async def _conversion(
     artifact: Artifact, scratch: str, settings: Settings
-) -> tuple[Plan, OnnxRuntime | None]:
+) -> tuple[Plan, Runtime | None]:
     """The one that the model brings along, where it proves right; else one that is made now, which
     takes seconds.
 
@@ -125,7 +137,7 @@ async def _conversion(
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
     plan = await _made(PrepareRequest(str(artifact.folder), scratch, settings.load_policy, why))
-    return plan, await asyncio.to_thread(_onnx, plan, scratch)
+    return plan, await asyncio.to_thread(_onnx, artifact, plan, scratch)
 
 
 def _too_large(artifact: Artifact, limit: int | None) -> str:
@@ -167,7 +179,7 @@ def _too_large_to_convert(artifact: Artifact, limit: int | None) -> str:
 
 def _may_be_read(needs: memory.Need, limit: int) -> None:
     if needs.least > limit:
-        raise LoadFailed(
+        raise CannotServe(
             f"The model needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB:"
             " raise spec.resources.limits.memory."
         )
@@ -205,7 +217,7 @@ async def _prepared(request: PrepareRequest) -> Plan:
         raise _Died(ended(process))
     reply = msgspec.json.decode(said, type=PrepareReply)
     if reply.plan is None:
-        raise LoadFailed(reply.refused)
+        raise (CannotServe if reply.lasting else LoadFailed)(reply.refused)
     return reply.plan
 
 
@@ -219,16 +231,20 @@ def ended(process: Process) -> str:
     return f"the process that did it ended with exit code {code}; the pod's log has the reason."
 
 
-def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
-    return (
-        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.onnx_input)
-        if plan.onnx_input is not None
-        else None
-    )
+def _onnx(artifact: Artifact, plan: Plan, scratch: str) -> Runtime | None:
+    """What serves the ONNX file that was put there: a conversion, or the model itself; None where
+    there is none.
+    """
+    path = Path(scratch) / ONNX_FILE
+    if artifact.flavor.name == ONNX:
+        return OwnOnnxRuntime(path.read_bytes(), artifact.signature)
+    if plan.onnx_input is None:
+        return None
+    return OnnxRuntime(path.read_bytes(), plan.onnx_input)
 
 
 def _assembled(
-    artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, policy: LoadPolicy
+    artifact: Artifact, plan: Plan, onnx: Runtime | None, policy: LoadPolicy
 ) -> LoadedModel:
     if onnx is not None:
         runtime: Runtime = onnx
@@ -242,7 +258,42 @@ def _assembled(
         "samples": artifact.samples,
     }
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
-    return replace(model, answer=warm_up(model))
+    model = replace(model, answer=warm_up(model))
+    parts = _parts(model, artifact.answers.names)
+    return replace(model, offers=_offers(model, tuple(parts)), parts=parts)
+
+
+def _parts(model: LoadedModel, names: tuple[str, ...]) -> dict[str, int]:
+    several = isinstance(model.answer, list) and len(model.answer) == len(names) > 1
+    taken = {PREDICT, IDENTITY, *BESIDE}
+    return {name: n for n, name in enumerate(names) if name not in taken} if several else {}
+
+
+def _offers(model: LoadedModel, names: tuple[str, ...]) -> dict[str, Output]:
+    """What the model says to its example beside its prediction; what it cannot is not offered.
+
+    Where it refuses the example, as it may where that is made up, there is no list of numbers for
+    each prediction to be known.
+    """
+    classes = model.plan.classes
+    if model.answer is None:
+        return {name: Output(name, name, (-1,), tuple(classes)) for name in model.runtime.also}
+    known = model.signature.known([model.example])
+    said: dict[str, Any] = {}
+    for name in model.runtime.also:
+        try:
+            said |= model.runtime.run(known, Question(frozenset({name}))).more
+        except Exception as failure:  # it has the method, and fails in it
+            log.info("%s is no output of it: %s", name, first_line(failure))
+    return outputs(said, classes or _classes_of_parts(model.runtime), names)
+
+
+def _classes_of_parts(runtime: Runtime) -> list[list[Any]]:
+    """The labels of each of a row's predictions; empty where they are not known."""
+    if not isinstance(runtime, SklearnRuntime):
+        return []
+    found = getattr(runtime.estimator, "classes_", None)
+    return [np.asarray(one).tolist() for one in found] if isinstance(found, list) else []
 
 
 def _original(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:

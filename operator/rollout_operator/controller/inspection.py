@@ -53,7 +53,7 @@ def read(pod: Mapping[str, Any], uid: str) -> Inspection:
         told = ((container.get("state") or {}).get("terminated") or {}).get("message") or ""
         if (found := _answer(uri, told, known)) is not None:
             return found
-    said = trouble([pod])
+    said = trouble([pod]).said
     if ended and not said:
         said = f"{status.get('reason', '')}: {status.get('message', '')}".strip(": ")
     return Inspection(uri=uri, ended=ended, trouble=said, known=known)

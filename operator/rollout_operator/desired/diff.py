@@ -212,3 +212,36 @@ def _untouched(live: Any, wanted: Any, fields: Mapping[str, Any], field: str = "
         return matches(there, item) or (place in ours and _untouched(there, item, ours[place]))
 
     return all(unharmed(item) for item in wanted)
+
+
+def left_over(live: Mapping[str, Any], manifest: Manifest) -> bool:
+    """Whether we own something of a live object that its manifest names no more, such as a Secret
+    that pods are to have no longer: server-side apply takes it out.
+
+    live: as in `made_of`.
+    """
+    fields: dict[str, Any] = live.get("owned", {})
+    return (
+        bool(fields)
+        and live["metadata"]["annotations"][APPLIED] != _hash(manifest)
+        and _names_less(comparable(signed(manifest)), fields)
+    )
+
+
+def _names_less(wanted: Any, fields: Mapping[str, Any], field: str = "") -> bool:
+    """Whether one of these `fields` is not in `wanted`."""
+    if isinstance(wanted, dict):
+        ours = {name[2:]: below for name, below in fields.items() if name.startswith("f:")}
+        return any(
+            name not in wanted or _names_less(wanted[name], below, name)
+            for name, below in ours.items()
+        )
+    if not isinstance(wanted, list) or not (keys := _keys(field, wanted)):
+        return False
+    items = {_place(one, keys): one for one in wanted}
+    places = (
+        (_place(json.loads(name[2:]), keys), below)
+        for name, below in fields.items()
+        if name.startswith("k:")
+    )
+    return any(place not in items or _names_less(items[place], below) for place, below in places)

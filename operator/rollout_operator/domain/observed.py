@@ -105,6 +105,8 @@ class Workload:
     """Those of the Ready pods that are as the status asks, not of a former template; None where
     nobody looked.
     """
+    lasting: bool = False
+    """Whether `trouble` is of the model's files themselves: no pod will ever serve them."""
 
     @property
     def as_asked(self) -> int:

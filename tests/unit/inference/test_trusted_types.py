@@ -331,7 +331,9 @@ def test_another_flavor_is_named_with_those_that_are_served(
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"flavors": flavors}))
     with pytest.raises(
         LoadFailed,
-        match=(f"{named}.*, and sklearn, xgboost, lightgbm, catboost are served: log it with"),
+        match=(
+            f"{named}.*, and sklearn, xgboost, lightgbm, catboost, onnx are served: log it with"
+        ),
     ):
         load_folder(copy, Settings(model_path=copy))
 

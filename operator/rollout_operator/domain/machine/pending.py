@@ -16,7 +16,7 @@ from rollout_operator.domain.machine.decision import (
     pods,
     workload_of,
 )
-from rollout_operator.domain.machine.rollback import roll_back_if_overdue
+from rollout_operator.domain.machine.rollback import roll_back, roll_back_if_overdue
 from rollout_operator.domain.machine.schedule import (
     INVALID_RETRY,
     READINESS_LOOK,
@@ -261,6 +261,10 @@ def starting(observed: Observed, spec: Spec) -> Plan:
         ready = candidate.model_copy(update={"ready_at": observed.now})
         step = (status.step or 0) if status.stable is not None else None
         return enter_step(observed, spec, step, candidate=ready)
+    if workload.lasting and workload.ready == 0:
+        # Where one pod serves them, the files can be served.
+        message = f"{candidate.uri} cannot be served: {workload.trouble}"
+        return roll_back(observed, Reason.MODEL_CANNOT_SERVE, message)
     if (late := roll_back_if_overdue(observed, spec)) is not None:
         return late
     message = f"{_waiting_for(candidate)} {workload.trouble}".strip()
