@@ -28,7 +28,7 @@ class Plan(msgspec.Struct, frozen=True, rename={"onnx_input": "shape"}):
     """How the model is to be served. It is stored with models, so names in JSON stay."""
 
     runtime: str
-    """Either "onnx" or "sklearn"."""
+    """What serves: "onnx", or the name of the model's flavor."""
     task: str
     """One of "classifier", "regressor" and "other"."""
     classes: list[Any]
@@ -63,3 +63,5 @@ class PrepareReply(msgspec.Struct, frozen=True):
     """None where the model is refused."""
     refused: str = ""
     """A sentence; "" where there is a plan."""
+    lasting: bool = False
+    """Whether that is of the model, and not of a memory or disk that was full."""

@@ -7,21 +7,26 @@ import logging
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from rollout_inference.loading import memory
 from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
-from rollout_model.errors import LoadFailed, first_line
+from rollout_model.errors import CannotServe, LoadFailed, first_line, of_the_files
+from rollout_model.flavors import ONNX, SKLEARN
 from rollout_model.load_policy import LoadPolicy
-from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime, onnx_runtime
+from rollout_model.onnx_model import OwnOnnxRuntime
+from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
+from rollout_model.parameters import Parameters
+from rollout_model.runtimes import Runtime, SklearnRuntime, onnx_runtime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
 from rollout_model.table import Table
@@ -35,7 +40,7 @@ class LoadedModel:
     """A model that is ready to be asked."""
 
     runtime: Runtime
-    """What predicts: ONNX Runtime or scikit-learn."""
+    """What predicts: ONNX Runtime, or the library that the model is of."""
     signature: Signature
     """By which rows are checked."""
     plan: Plan
@@ -52,21 +57,31 @@ class LoadedModel:
     """Held-out rows behind either; None where metrics.json does not say."""
     answer: Any = None
     """What it says to `example`, a list where it has several outputs; None where it refuses it."""
+    offers: Mapping[str, Output] = field(default_factory=dict)
+    """What may be asked for beside predictions, by name."""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    """Names of a row's predictions, where there are several, and their places."""
+    parameters: Parameters = field(default_factory=Parameters)
+    """What requests may give beside rows, by the signature."""
 
 
 async def load(settings: Settings) -> LoadedModel:
-    """Fetch, verify, prepare and warm up; raises LoadFailed."""
+    """Fetch, verify, prepare and warm up; raises LoadFailed, and CannotServe where it is for the
+    files themselves.
+    """
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         try:
             async with asyncio.timeout(settings.load_seconds):
                 folder = settings.files or await fetched(settings, scratch)
-                artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
+                with of_the_files():
+                    artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
                 plan, onnx = await _conversion(artifact, scratch, settings)
         except TimeoutError:
             raise LoadFailed(
                 f"The model was not loaded within {settings.load_seconds:g} s."
             ) from None
-        return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings.load_policy)
+        with of_the_files():
+            return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings.load_policy)
 
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
@@ -77,7 +92,8 @@ def load_folder(folder: Path, settings: Settings) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         policy = settings.load_policy
         plan = prepare(folder, Path(scratch), policy)
-        return _assembled(verify(folder, policy), plan, _onnx(plan, scratch), policy)
+        artifact = verify(folder, policy)
+        return _assembled(artifact, plan, _onnx(artifact, plan, scratch), policy)
 
 
 @asynccontextmanager
@@ -106,7 +122,7 @@ async def fetched(settings: Settings, scratch: str) -> Path:
 
 async def _conversion(
     artifact: Artifact, scratch: str, settings: Settings
-) -> tuple[Plan, OnnxRuntime | None]:
+) -> tuple[Plan, Runtime | None]:
     """The one that the model brings along, where it proves right; else one that is made now, which
     takes seconds.
 
@@ -116,12 +132,15 @@ async def _conversion(
     why = _too_large(artifact, limit)
     if not why:
         try:
-            return await asyncio.to_thread(onnx_bundle.read, artifact)
+            plan, onnx = await asyncio.to_thread(onnx_bundle.read, artifact)
+            if onnx is None or not artifact.unconverted:
+                return plan, onnx
+            log.info("the conversion is not served: %s", artifact.unconverted)
         except onnx_bundle.NoBundle as failure:
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
     plan = await _made(PrepareRequest(str(artifact.folder), scratch, settings.load_policy, why))
-    return plan, await asyncio.to_thread(_onnx, plan, scratch)
+    return plan, await asyncio.to_thread(_onnx, artifact, plan, scratch)
 
 
 def _too_large(artifact: Artifact, limit: int | None) -> str:
@@ -163,7 +182,7 @@ def _too_large_to_convert(artifact: Artifact, limit: int | None) -> str:
 
 def _may_be_read(needs: memory.Need, limit: int) -> None:
     if needs.least > limit:
-        raise LoadFailed(
+        raise CannotServe(
             f"The model needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB:"
             " raise spec.resources.limits.memory."
         )
@@ -182,7 +201,7 @@ async def _made(request: PrepareRequest) -> Plan:
             return await _prepared(request)
         except _Died as died:
             request = msgspec.structs.replace(request, unconverted=f"not converted: {died}")
-    log.warning("scikit-learn is to serve: %s", request.unconverted)
+    log.warning("ONNX Runtime is not to serve: %s", request.unconverted)
     try:
         return await _prepared(request)
     except _Died as died:
@@ -201,7 +220,7 @@ async def _prepared(request: PrepareRequest) -> Plan:
         raise _Died(ended(process))
     reply = msgspec.json.decode(said, type=PrepareReply)
     if reply.plan is None:
-        raise LoadFailed(reply.refused)
+        raise (CannotServe if reply.lasting else LoadFailed)(reply.refused)
     return reply.plan
 
 
@@ -215,21 +234,25 @@ def ended(process: Process) -> str:
     return f"the process that did it ended with exit code {code}; the pod's log has the reason."
 
 
-def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
-    return (
-        onnx_runtime((Path(scratch) / ONNX_FILE).read_bytes(), plan.onnx_input)
-        if plan.onnx_input is not None
-        else None
-    )
+def _onnx(artifact: Artifact, plan: Plan, scratch: str) -> Runtime | None:
+    """What serves the ONNX file that was put there: a conversion, or the model itself; None where
+    there is none.
+    """
+    path = Path(scratch) / ONNX_FILE
+    if artifact.flavor.name == ONNX:
+        return OwnOnnxRuntime(path.read_bytes(), artifact.signature)
+    if plan.onnx_input is None:
+        return None
+    return onnx_runtime(path.read_bytes(), plan.onnx_input)
 
 
 def _assembled(
-    artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, policy: LoadPolicy
+    artifact: Artifact, plan: Plan, onnx: Runtime | None, policy: LoadPolicy
 ) -> LoadedModel:
     if onnx is not None:
         runtime: Runtime = onnx
     else:
-        runtime = _sklearn(artifact, policy)
+        runtime = _original(artifact, policy)
     example = (artifact.example or [artifact.signature.blank])[0]
     signature = _closed(artifact.signature, runtime, example)
     figures = {
@@ -238,22 +261,68 @@ def _assembled(
         "samples": artifact.samples,
     }
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
-    return replace(model, answer=warm_up(model))
+    model = replace(model, answer=warm_up(model))
+    parts = _parts(model, artifact.answers.names)
+    offers = _offers(model, tuple(parts))
+    return replace(model, offers=offers, parts=parts, parameters=artifact.parameters)
 
 
-def _sklearn(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
+def _parts(model: LoadedModel, names: tuple[str, ...]) -> dict[str, int]:
+    several = isinstance(model.answer, list) and len(model.answer) == len(names) > 1
+    taken = {PREDICT, IDENTITY, *BESIDE}
+    return {name: n for n, name in enumerate(names) if name not in taken} if several else {}
+
+
+def _offers(model: LoadedModel, names: tuple[str, ...]) -> dict[str, Output]:
+    """What the model says to its example beside its prediction; what it cannot is not offered.
+
+    Where it refuses the example, as it may where that is made up, there is no list of numbers for
+    each prediction to be known.
+    """
+    classes = model.plan.classes
+    if model.answer is None:
+        return {name: Output(name, name, (-1,), tuple(classes)) for name in model.runtime.also}
+    known = model.signature.known([model.example])
+    said: dict[str, Any] = {}
+    for name in model.runtime.also:
+        try:
+            said |= model.runtime.run(known, Question(frozenset({name}))).more
+        except Exception as failure:  # it has the method, and fails in it
+            log.info("%s is no output of it: %s", name, first_line(failure))
+    return outputs(said, classes or _classes_of_parts(model.runtime), names)
+
+
+def _classes_of_parts(runtime: Runtime) -> list[list[Any]]:
+    """The labels of each of a row's predictions; empty where they are not known."""
+    if not isinstance(runtime, SklearnRuntime):
+        return []
+    found = getattr(runtime.estimator, "classes_", None)
+    return [np.asarray(one).tolist() for one in found] if isinstance(found, list) else []
+
+
+def _original(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
+    """The model itself, by scikit-learn or the library that it is of; raises LoadFailed."""
     # Scikit-learn is imported where it serves, and only there.
     from rollout_model import estimator  # noqa: PLC0415
 
     model = estimator.load(artifact, policy)
-    form, known = TableForm(), artifact.known_rows
+    form, known, signature = TableForm(), artifact.known_rows, artifact.signature
+    if boosted := artifact.flavor.name != SKLEARN:
+        signature = replace(signature, named=False)  # arrays are what those are quick with
     if isinstance(known, Table):
         try:
             form = form_of(model, artifact.signature, artifact.method, known)
         except ValueError as failure:  # a made-up row may be refused: see warm_up
             log.warning("the form of its rows is a guess: %s", first_line(failure))
             form = unasked(model, artifact.signature)
-    return SklearnRuntime(model, artifact.signature, method=artifact.method, form=form)
+    return SklearnRuntime(
+        model,
+        signature,
+        method=artifact.method,
+        form=form,
+        name=artifact.flavor.name,
+        inline=boosted,
+    )
 
 
 def _closed(signature: Signature, runtime: Runtime, example: list[Any]) -> Signature:

@@ -180,7 +180,7 @@ async def test_requests_of_one_moment_share_a_run(birds_model: LoadedModel) -> N
 async def test_a_pod_serves_it_by_onnx_runtime(saved: tuple[Path, Settings]) -> None:
     model = await load(saved[1])
     assert (model.runtime.name, model.plan.reason) == ("onnx", "")
-    assert model.runtime.probable
+    assert model.runtime.also == ("predict_proba",)
     assert model.plan.classes == ["Adelie", "Chinstrap", "Gentoo"]
 
 
