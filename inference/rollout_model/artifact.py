@@ -4,12 +4,13 @@ file says. Nothing here runs code.
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rollout_model.answer_signature import AnswerSignature, answers_of
 from rollout_model.digest import digest_of, file_digests
 from rollout_model.errors import BadInput, LoadFailed, first_line
 from rollout_model.load_policy import LoadPolicy
@@ -54,6 +55,8 @@ class Artifact:
     """The folder of its code_paths."""
     file_digest: str = ""
     """The hex sha256 of `file`."""
+    answers: AnswerSignature = field(default_factory=AnswerSignature)
+    """What MLmodel says of its predictions."""
 
     @property
     def known_rows(self) -> AnyRows:
@@ -89,6 +92,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         "made_with": str(flavor.get("sklearn_version") or ""),
         "code": code,
         "file_digest": of_file,
+        "answers": answers_of(described.get("signature")),
     }
     return Artifact(
         folder,

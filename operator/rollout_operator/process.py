@@ -122,6 +122,7 @@ class Shell:
             egress=settings.model_egress,
             credentials=settings.model_credentials,
             profiles=settings.model_profiles,
+            annotations=settings.route_annotations,
             feedback_key=settings.feedback_key,
             routers=Routers(of_routers, cluster.read) if settings.routes_ask else None,
         )

@@ -16,6 +16,11 @@ from rollout_operator.domain.prometheus_access import (
     encrypted_for,
     of_url,
 )
+from rollout_operator.domain.route_annotations import (
+    NO_ANNOTATIONS,
+    RouteAnnotations,
+    route_annotations,
+)
 
 PASSED_ON = (
     "MLFLOW_TRACKING_URI",
@@ -95,6 +100,8 @@ class Settings:
     """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
     """What model servers fetch models with, by namespace."""
+    route_annotations: RouteAnnotations = NO_ANNOTATIONS
+    """Which annotations routes may have, and which all have."""
     model_profiles: Profiles = NO_PROFILES
     """Where and how model servers run, by the name that a spec chooses."""
     pin_digests: bool = True
@@ -177,6 +184,7 @@ class Settings:
             model_egress=_told(egress, models, env.get("MODEL_EGRESS", "")),
             pin_digests=_choice(env, "MODEL_DIGESTS", ("Pin", "Require")) == "Pin",
             model_credentials=_told(credentials, env.get("MODEL_CREDENTIALS", "")),
+            route_annotations=_told(route_annotations, env.get("ROUTE_ANNOTATIONS", "")),
             model_profiles=_told(profiles, env.get("MODEL_PROFILES", "")),
         )
 

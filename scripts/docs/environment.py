@@ -114,6 +114,13 @@ OPERATOR = (
         "routes.ask",
     ),
     Variable(
+        "ROUTE_ANNOTATIONS",
+        "which annotations routes may have, and which all have: a JSON object, as"
+        " [the chart has it](../guides/ingress-tls-paths.md#annotations)",
+        "",
+        "routes.annotations",
+    ),
+    Variable(
         "ROUTER_DRAIN_SECONDS",
         "how long a router may still send requests by an older weight; at most 600",
         "10",

@@ -9,6 +9,7 @@ import pytest
 
 from rollout_inference.loading.store_failures import AUTHORITY, CREDENTIALS
 from rollout_model.digest import tree_digest
+from rollout_model.errors import CANNOT_SERVE
 from rollout_operator.adapters.http_session import http_session
 from rollout_operator.adapters.model_registry import ModelRegistry, authorization
 from rollout_operator.adapters.tls_files import TlsFiles
@@ -46,7 +47,7 @@ def test_a_digest_that_is_another_is_refused_with_both(
 ) -> None:
     other = "sha256:" + "0" * 64
     code, said = fetched(tmp_path, "models:/iris/1", {**registry, **USER}, other)
-    assert code == 1
+    assert code == CANNOT_SERVE
     assert said.startswith("DigestMismatch: ")
     assert other in said
     assert said.count("sha256:") == 2

@@ -63,6 +63,12 @@ EVERYTHING: dict[str, dict[str, Any]] = {
                 {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
             ]
         },
+        "routes": {
+            "annotations": {
+                "allowed": ["cert-manager.io/*"],
+                "defaults": {"example.com/owner": "ml"},
+            }
+        },
         "profiles": {
             "gpu": {
                 "namespaces": ["ml-*"],

@@ -1,13 +1,15 @@
 """A table held against its contract: every check has a finding, passed or not."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from rollout_trainer.contract import Contract, span, whole
+from rollout_trainer.columns import NOTHING, Datetime, Kind, Range, Text, listed, said, span
+from rollout_trainer.contract import Contract, whole
 from rollout_trainer.drift import distances
 
 SHOWN = 5
@@ -41,9 +43,11 @@ class Examined:
     findings: tuple[Finding, ...]
     """In the order of the checks."""
     clean: pd.DataFrame | None
-    """The contract's columns in its order, rows with missing values left out; None where a finding
-    did not pass.
+    """The contract's columns in its order, without rows that miss what is required; None where a
+    finding did not pass.
     """
+    left_out: int = 0
+    """Rows of the table that `clean` has not."""
 
     @property
     def broken(self) -> tuple[Finding, ...]:
@@ -55,63 +59,68 @@ def examine(
     table: pd.DataFrame, contract: Contract, reference: pd.DataFrame | None = None
 ) -> Examined:
     """Hold `table` against the contract, and against `reference` for drift where one is given."""
-    if missing := [c for c in (*contract.columns, contract.label) if c not in table.columns]:
+    needed = (*contract.described, contract.label)
+    if missing := [c for c in needed if c not in table.columns]:
         finding = Finding(
-            "columns",
-            "",
-            f"no column {', '.join(missing)}",
-            ", ".join((*contract.columns, contract.label)),
-            passed=False,
+            "columns", "", f"no column {', '.join(missing)}", ", ".join(needed), passed=False
         )
         return Examined((finding,), None)
-    findings = [
-        Finding(
-            "columns",
-            "",
-            _columns(table, contract),
-            f"{len(contract.columns)} features and {contract.label}",
-            passed=True,
-        )
-    ]
-    wanted = table[[*contract.columns, contract.label]]
-    findings += _values(wanted, contract)
+    features = f"{len(contract.columns)} features and {contract.label}"
+    findings = [Finding("columns", "", _columns(table, contract), features, passed=True)]
+    wanted = table[list(needed)]
     typed = _typed(wanted, contract)
+    findings += _values(wanted, typed, contract)
     findings += _shape(typed, contract)
     if reference is not None and set(wanted.columns) <= set(reference.columns):
         findings += _drift(typed, _typed(reference[wanted.columns], contract), contract)
-    passed = all(f.passed for f in findings)
-    return Examined(tuple(findings), _without_gaps(typed, contract.label) if passed else None)
+    if not all(f.passed for f in findings):
+        return Examined(tuple(findings), None)
+    clean = _without_gaps(typed, contract)
+    return Examined(tuple(findings), clean, len(typed) - len(clean))
 
 
 def _columns(table: pd.DataFrame, contract: Contract) -> str:
-    others = [str(c) for c in table.columns if c not in {*contract.columns, contract.label}]
+    known = {*contract.described, contract.label}
+    others = [str(c) for c in table.columns if c not in known]
     return "all there" + (f"; not used: {', '.join(others)}" if others else "")
 
 
-def _values(table: pd.DataFrame, contract: Contract) -> list[Finding]:
+def _values(table: pd.DataFrame, typed: pd.DataFrame, contract: Contract) -> list[Finding]:
     """Types and ranges, cell by cell: pandera's schema, with its failures gathered by column."""
     failures: dict[str, list[tuple[object, object]]] = {}
     for column, schema in schema_of(contract).columns.items():
         try:
             pa.DataFrameSchema({column: schema}).validate(table[[column]], lazy=True)
         except SchemaErrors as broken:
-            # A case without a row says that a range could not be compared: the cells that are no
-            # numbers are cases of their own.
-            cases = broken.failure_cases.dropna(subset=["index"])
+            cases = broken.failure_cases
             failures[str(column)] = list(
                 dict.fromkeys(zip(cases["index"], cases["failure_case"], strict=True))
             )
-    found = []
-    for name, limits in contract.features.items():
-        allowed = span(limits.min, limits.max)
-        seen = pd.to_numeric(table[name], errors="coerce")
-        inside = span(seen.min(), seen.max()) if seen.notna().any() else "no value"
-        found.append(_cells("values", name, failures.get(name, []), inside, allowed))
-    classes = ", ".join(map(str, contract.classes))
-    found.append(
-        _cells("classes", contract.label, failures.get(contract.label, []), "no others", classes)
-    )
-    return found
+    found = [
+        _cells("values", name, failures.get(name, []), _seen(typed[name], one), one.allowed)
+        for name, one in contract.described.items()
+    ]
+    wrong = failures.get(contract.label, [])
+    if contract.range is not None:
+        seen = _seen(typed[contract.label], contract.range)
+        return [*found, _cells("values", contract.label, wrong, seen, contract.range.allowed)]
+    classes = listed(contract.classes or ())
+    return [*found, _cells("classes", contract.label, wrong, "no others", classes)]
+
+
+def _seen(values: pd.Series, column: Any) -> str:
+    """What the values are, in words."""
+    kept = values.dropna()
+    if not len(kept):
+        return "no value"
+    if isinstance(column, Range):
+        return span(kept.min(), kept.max())
+    if isinstance(column, Datetime):
+        return f"{said(kept.min())} to {said(kept.max())}"
+    distinct = kept.unique().tolist()
+    if len(distinct) <= SHOWN:
+        return listed(sorted(map(str, distinct)))
+    return f"{len(distinct)} different, up to {max(map(len, distinct))} characters"
 
 
 def schema_of(contract: Contract) -> pa.DataFrameSchema:
@@ -119,17 +128,25 @@ def schema_of(contract: Contract) -> pa.DataFrameSchema:
     check of its own.
     """
     columns = {
-        name: pa.Column(
-            float, pa.Check.in_range(limits.min, limits.max), nullable=True, coerce=True
-        )
-        for name, limits in contract.features.items()
+        name: pa.Column(None, pa.Check(_allowed, column=one, contract=contract), nullable=True)
+        for name, one in contract.described.items()
     }
-    label = pa.Column(
-        None,
-        pa.Check(lambda labels: _labels(labels, contract).isin(contract.classes)),
-        nullable=True,
-    )
+    label = pa.Column(None, pa.Check(_label_allowed, contract=contract), nullable=True)
     return pa.DataFrameSchema({**columns, contract.label: label})
+
+
+def _allowed(cells: pd.Series, column: Any, contract: Contract) -> pd.Series:
+    """(rows,) of bool: cells that stand for no value, or for one that the column may have."""
+    nothing = NOTHING if column.type != Kind.STRING else {"", *contract.missing}
+    fitting: pd.Series = column.fits(column.typed(cells, contract.missing))
+    return cells.isin(nothing) | fitting
+
+
+def _label_allowed(cells: pd.Series, contract: Contract) -> pd.Series:
+    values = _labels(cells, contract)
+    if contract.range is not None:
+        return contract.range.fits(values)
+    return values.isin(contract.classes or ())
 
 
 def _cells(
@@ -148,43 +165,52 @@ def _row(index: object) -> str:
 
 
 def _typed(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """The table with floats and labels; what cannot be read as such counts as missing."""
-    typed = table.copy()
-    for name in contract.columns:
-        typed[name] = (
-            pd.to_numeric(table[name], errors="coerce")
-            .astype(float)
-            .replace([np.inf, -np.inf], np.nan)
-        )
-    typed[contract.label] = _labels(table[contract.label], contract)
-    return typed
+    """The table with values and labels; what cannot be read as such counts as missing."""
+    values = {
+        name: one.typed(table[name], contract.missing) for name, one in contract.described.items()
+    }
+    return pd.DataFrame({**values, contract.label: _labels(table[contract.label], contract)})
 
 
 def _labels(labels: pd.Series, contract: Contract) -> pd.Series:
-    """Labels of the kind that the contract's classes are of, missing ones still among them: Int64,
+    """Labels of the kind that the contract's are of, missing ones still among them: float64, Int64,
     or text as it stands.
     """
-    if isinstance(contract.classes[0], int):
+    if contract.range is not None:
+        return contract.range.typed(labels)
+    if contract.classes is not None and isinstance(contract.classes[0], int):
         numbers = {label: whole(label) for label in labels.dropna().unique().tolist()}
         return labels.astype(object).map(numbers).astype("Int64")
     return labels.astype(str).where(labels.notna())
 
 
-def _without_gaps(typed: pd.DataFrame, label: str) -> pd.DataFrame:
-    """The rows that miss nothing; whole numbers as labels are int64, even where one was missing."""
-    rows = typed.dropna().reset_index(drop=True)
-    return rows.astype({label: "int64"}) if rows[label].dtype == "Int64" else rows
+def _demanded(contract: Contract) -> list[str]:
+    """Columns without whose value a row is left out."""
+    return [contract.label, *(n for n, one in contract.described.items() if one.required)]
+
+
+def _without_gaps(typed: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """The rows that miss nothing that is required; whole numbers as labels are int64, even where
+    one was missing.
+    """
+    rows = typed.dropna(subset=_demanded(contract)).reset_index(drop=True)
+    label = contract.label
+    whole_numbers = {label: "int64"} if rows[label].dtype == "Int64" else {}
+    truths = {
+        name: "bool"
+        for name, one in contract.described.items()
+        if one.type == Kind.BOOLEAN and one.required
+    }
+    return rows.astype({**whole_numbers, **truths})
 
 
 def _shape(typed: pd.DataFrame, contract: Contract) -> list[Finding]:
     """Rows, missing values, duplicates and the balance of the classes."""
     rows = len(typed)
-    missing = float(typed.isna().any(axis=1).mean()) if rows else 0.0
+    gaps = typed[_demanded(contract)].isna().any(axis=1)
+    missing = float(gaps.mean()) if rows else 0.0
     doubled = float(typed.duplicated().mean()) if rows else 0.0
-    counts = typed[contract.label].value_counts()
-    shares = {c: (int(counts.get(c, 0)) / rows if rows else 0.0) for c in contract.classes}
-    rarest = min(shares, key=lambda c: shares[c])
-    return [
+    found = [
         Finding("rows", "", str(rows), f"{contract.min_rows} or more", rows >= contract.min_rows),
         Finding(
             "missing values",
@@ -200,6 +226,14 @@ def _shape(typed: pd.DataFrame, contract: Contract) -> list[Finding]:
             f"{_percent(contract.max_duplicates)} of rows",
             doubled <= contract.max_duplicates,
         ),
+    ]
+    if contract.classes is None:
+        return found
+    counts = typed[contract.label].value_counts()
+    shares = {c: (int(counts.get(c, 0)) / rows if rows else 0.0) for c in contract.classes}
+    rarest = min(shares, key=lambda c: shares[c])
+    return [
+        *found,
         Finding(
             "class balance",
             contract.label,
@@ -211,6 +245,8 @@ def _shape(typed: pd.DataFrame, contract: Contract) -> list[Finding]:
 
 
 def _drift(typed: pd.DataFrame, reference: pd.DataFrame, contract: Contract) -> list[Finding]:
+    kinds = {name: _distributed(one) for name, one in contract.features.items()}
+    kinds[contract.label] = "numbers" if contract.classes is None else "classes"
     return [
         Finding(
             "drift",
@@ -220,8 +256,15 @@ def _drift(typed: pd.DataFrame, reference: pd.DataFrame, contract: Contract) -> 
             f"{contract.max_drift:g} or less",
             d.size <= contract.max_drift or not d.beyond_chance,
         )
-        for d in distances(typed, reference, contract.columns, contract.label)
+        for d in distances(typed, reference, kinds, contract.label)
     ]
+
+
+def _distributed(column: Any) -> str:
+    """As which kind of distribution a feature drifts, as in `distances`."""
+    if isinstance(column, Text):
+        return "lengths" if column.values is None else "classes"
+    return "classes" if column.type == Kind.BOOLEAN else "numbers"
 
 
 def _percent(share: float) -> str:

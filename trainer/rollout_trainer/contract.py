@@ -3,62 +3,50 @@
 import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-import numpy as np
-import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from rollout_trainer.columns import Column, Kind, Range
 from rollout_trainer.errors import TrainerError
 
 Share = Annotated[float, Field(ge=0, le=1)]
-UNNAMED = re.compile(r"Unnamed: [0-9]+(\.[0-9]+)*")
-"""What pandas calls a column whose header is empty."""
-NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?")
-"""A label that is a number. `007` is none: its zeros would be lost."""
-
-
-class Range(BaseModel):
-    """The values that a feature may have, in its own unit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    min: float
-    """The least, itself allowed."""
-    max: float
-    """The greatest, itself allowed."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.min >= self.max:
-            raise ValueError(f"min {self.min:.15g} must be less than max {self.max:.15g}")
-        return self
 
 
 class Contract(BaseModel):
-    """Columns with their ranges, the label with its classes, and limits for the whole table."""
+    """Columns with what they may hold, the label with its classes or its range, and limits for the
+    whole table.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
     """The column that is to be predicted."""
-    classes: tuple[str, ...] | tuple[int, ...] = Field(min_length=2)
-    """Its values."""
-    features: dict[str, Range] = Field(min_length=1)
+    classes: tuple[str, ...] | tuple[int, ...] | None = Field(default=None, min_length=2)
+    """Its values, where it is one of classes."""
+    range: Range | None = None
+    """What it may be, where it is a number that is estimated: a regression."""
+    features: dict[str, Column] = Field(min_length=1)
     """Columns that are predicted from, in the order in which a model takes them."""
+    metadata: dict[str, Column] = Field(default_factory=dict)
+    """Columns that no model sees, by which a recipe may split: a patient, a day."""
+    missing: tuple[str, ...] = ()
+    """Words that stand for a missing value in columns of text, beside the empty cell. In columns of
+    other kinds NA, null, nan and their like always do.
+    """
     min_rows: int = Field(default=30, ge=10)
     """Rows of the table, at least; those with a missing value count."""
     max_missing: Share = 0.0
-    """Share of rows with a missing value, at most."""
+    """Share of rows, at most, without a label or a value that is required; they are left out."""
     max_duplicates: Share = 0.05
     """Share of rows that are there twice, at most."""
     min_class_share: Share = 0.05
-    """Share of rows that the rarest class has, at least."""
+    """Share of rows that the rarest class has, at least; of no meaning for a number."""
     max_drift: Share = 0.25
     """Distance between two distributions, 0 to 1, at most; see rollout_trainer.drift."""
 
-    @field_validator("classes", mode="before")
+    @field_validator("classes", "missing", mode="before")
     @classmethod
     def _as_they_stand(cls, classes: object) -> object:
         if isinstance(classes, list) and any(
@@ -71,10 +59,17 @@ class Contract(BaseModel):
         return classes
 
     @model_validator(mode="after")
-    def _label_is_no_feature(self) -> Self:
-        if self.label in self.features:
+    def _consistent(self) -> Self:
+        if (self.classes is None) == (self.range is None):
+            raise ValueError(
+                f"write either classes, the values that {self.label} has, or range, with min and"
+                " max of the number that it is"
+            )
+        if self.label in self.features or self.label in self.metadata:
             raise ValueError(f"{self.label} is the label and cannot be a feature too")
-        if len(set(self.classes)) < len(self.classes):
+        if both := [name for name in self.metadata if name in self.features]:
+            raise ValueError(f"{both[0]} is among features and metadata: leave it in one")
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise ValueError("a class is named twice")
         return self
 
@@ -82,6 +77,24 @@ class Contract(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """The features, in the order in which a model takes them."""
         return tuple(self.features)
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Every column but the label: features, then metadata."""
+        return {**self.features, **self.metadata}
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The features that may have gaps."""
+        return tuple(name for name, one in self.features.items() if not one.required)
+
+    @property
+    def as_text(self) -> tuple[str, ...]:
+        """The columns whose cells are read as they stand."""
+        return (
+            self.label,
+            *(name for name, one in self.described.items() if one.type != Kind.NUMBER),
+        )
 
 
 def read(path: Path) -> Contract:
@@ -97,10 +110,15 @@ def read(path: Path) -> Contract:
         raise TrainerError(f"The contract {path} cannot be read: {trouble}") from trouble
     except ValidationError as broken:
         said = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in broken.errors()
+            f"{_place(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in broken.errors()
         )
         raise TrainerError(f"The contract {path} is not valid: {said}.") from broken
+
+
+def _place(where: tuple[int | str, ...]) -> str:
+    """Where something is wrong, without the kind that pydantic puts behind a column's name."""
+    kept = where[:2] + where[3:] if where[:1] in {("features",), ("metadata",)} else where
+    return ".".join(map(str, kept)) or "file"
 
 
 def _otherwise(root: yaml.Node | None) -> str:
@@ -139,76 +157,6 @@ def contract_for(data: Path, given: Path | None = None) -> Contract:
     return read(path)
 
 
-def draft(table: pd.DataFrame, label: str) -> str:
-    """A contract, as YAML, that the table meets: each range is what was seen and a quarter of its
-    width on both sides.
-
-    What only numbers the rows (see `row_numbers`) is no feature. Raises TrainerError where the
-    label is no column, or where a feature is no number.
-    """
-    if label not in table.columns:
-        raise TrainerError(
-            f"There is no column {label}: there are {', '.join(map(str, table.columns))}."
-        )
-    left_out = row_numbers(table, label)
-    table = table.drop(columns=left_out)
-    features = table.drop(columns=label)
-    if words := [
-        str(c) for c in features.columns if not pd.api.types.is_numeric_dtype(features[c])
-    ]:
-        raise TrainerError(
-            "Only numbers can be served, and these columns hold something else:"
-            f" {', '.join(words)}. Encode or remove them."
-        )
-    if constant := [str(c) for c in features.columns if features[c].nunique() < 2]:
-        raise TrainerError(
-            f"These columns tell nothing, because they have one value only: {', '.join(constant)}."
-            " Remove them."
-        )
-    classes = _classes(table[label].dropna().unique().tolist(), label)
-    shares = table[label].value_counts(normalize=True)
-    lines = [
-        "# Drafted from the data: correct every line by what you know of it, above all the ranges.",
-        *(f"# Left out, because it only numbers the rows: {name}" for name in left_out),
-        f"label: {yaml.safe_dump(label).splitlines()[0]}",
-        f"classes: {yaml.safe_dump(classes, default_flow_style=True, width=10_000).strip()}",
-        "features:",
-    ]
-    for name in features.columns:
-        low, high = float(features[name].min()), float(features[name].max())
-        room = (high - low) / 4
-        # What is never below zero in the data is a size, a count or a share more often than not.
-        least = max(0.0, low - room) if low >= 0 else low - room
-        bounds = f"min: {_rounded(least, room)}, max: {_rounded(high + room, room)}"
-        lines.append(f"  {yaml.safe_dump(str(name)).splitlines()[0]}: {{{bounds}}}")
-    lines += [
-        f"min_rows: {max(10, len(table) // 2)}",
-        f"max_missing: {_ceiling(float(table.isna().any(axis=1).mean()))}",
-        f"max_duplicates: {_ceiling(float(table.duplicated().mean()) + 0.02)}",
-        f"min_class_share: {int(50 * float(shares.min())) / 100}",
-        "max_drift: 0.25",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def row_numbers(table: pd.DataFrame, label: str) -> list[str]:
-    """The leading columns without a name that hold another whole number in each row: an index that
-    to_csv wrote, once or more often.
-    """
-    found: list[str] = []
-    for name in map(str, table.columns):
-        cells = table[name]
-        if (
-            name == label
-            or not UNNAMED.fullmatch(name)
-            or not pd.api.types.is_integer_dtype(cells)
-            or not cells.is_unique
-        ):
-            break
-        found.append(name)
-    return found
-
-
 def whole(value: object) -> int | None:
     """The whole number that a label is, be it a number or text (`2`, `2.0`); None for anything
     else, and for what needs over 64 bits.
@@ -222,38 +170,3 @@ def whole(value: object) -> int | None:
         if number.is_finite() and abs(number) < 2**63 and number == number.to_integral_value()
         else None
     )
-
-
-def _classes(labels: list[object], label: str) -> list[str] | list[int]:
-    """The classes, sorted: whole numbers where all labels are, else words as they stand. Raises
-    TrainerError for fractions.
-    """
-    words = [str(one) for one in labels]
-    if all(NUMBER.fullmatch(word) for word in words):
-        numbers = [number for word in words if (number := whole(word)) is not None]
-        if len(numbers) < len(words):
-            raise TrainerError(
-                f"The column {label} holds fractions: a class must be a word or a whole number."
-            )
-        return sorted(set(numbers))
-    return sorted(set(words))
-
-
-def _rounded(bound: float, room: float) -> str:
-    """The bound in four digits, or in as many more as keep it within a quarter of the `room` (same
-    unit) that it leaves the data.
-    """
-    texts = (f"{bound:.{digits}g}" for digits in range(4, 17))
-    return next((text for text in texts if abs(float(text) - bound) <= room / 4), repr(bound))
-
-
-def span(low: float, high: float) -> str:
-    """`low to high` in six digits, or more where the two are close together."""
-    width, most = abs(high - low), max(abs(low), abs(high))
-    digits = 6 if not 0 < width < most else min(17, 6 + int(np.log10(most / width)))
-    return f"{low:.{digits}g} to {high:.{digits}g}"
-
-
-def _ceiling(share: float) -> float:
-    """The share rounded up to whole percent."""
-    return min(1.0, -int(-share * 100 // 1) / 100)

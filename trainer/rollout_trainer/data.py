@@ -2,6 +2,7 @@
 a weak model is wanted.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -36,21 +37,24 @@ class Split:
     """sha256 of the clean table as CSV, before it is split."""
 
 
-def read(path: Path, label: str | None = None) -> pd.DataFrame:
+def read(path: Path, text: Collection[str] | None = ()) -> pd.DataFrame:
     """The table in the CSV file at `path`; raises TrainerError where it is none.
 
-    Cells of the column `label` are text, as they stand: only an empty one is missing. In the others
-    pandas tells numbers and its words for a missing value (NA, null, nan and so on).
+    Cells of the columns in `text` (None: of all) are text, as they stand: only an empty one is
+    missing. In the others pandas tells numbers and its words for a missing value (NA, null, nan and
+    so on).
     """
     try:
-        table = pd.read_csv(path, converters={} if label is None else {label: _kept})
+        names = pd.read_csv(path, nrows=0).columns if text is None else text
+        table = pd.read_csv(path, converters=dict.fromkeys(map(str, names), _kept))
     except (OSError, ValueError) as trouble:
         raise TrainerError(
             f"{path} cannot be read: {trouble}. Give a CSV file with a header."
         ) from trouble
-    if label in table.columns:
-        said = table[label].astype("str").str.removeprefix(KEPT)
-        table[label] = said.where(said.notna() & (said != ""))
+    for name in names:
+        if name in table.columns:
+            told = table[name].astype("str").str.removeprefix(KEPT)
+            table[name] = told.where(told.notna() & (told != ""))
     return table
 
 
@@ -69,10 +73,9 @@ def reference_for(path: Path) -> Path | None:
 
 def check(path: Path, contract: Contract, reference: Path | None = None) -> Examined:
     """Hold the file against its contract; raises TrainerError where a file cannot be read."""
-    label = contract.label
-    return examine(
-        read(path, label), contract, None if reference is None else read(reference, label)
-    )
+    text = contract.as_text
+    before = None if reference is None else read(reference, text)
+    return examine(read(path, text), contract, before)
 
 
 def accept(path: Path, examined: Examined) -> pd.DataFrame:

@@ -74,7 +74,7 @@ def prepare(
     page: Path | None,
 ) -> None:
     """Validate the raw CSV file DATA and write what a model may learn from: the contract's columns,
-    rows without missing values.
+    rows that miss nothing that is required.
 
     Data that breaks its contract changes nothing: the last accepted data stays.
     """
@@ -102,32 +102,42 @@ def prepare(
     type=FILE,
     help="File to write; by default data/contracts/<name>.yaml. It must not exist yet.",
 )
-def draft(data: Path, label: str, output: Path | None) -> None:
-    """Draft a contract that the CSV file DATA meets. Read it and correct it: data alone cannot tell
-    what is allowed.
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="What the label is: one of classes, or a number to estimate. By default the labels tell.",
+)
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column that no model sees, to split by: a patient, a day. Repeat for more.",
+)
+def draft(
+    data: Path, label: str, output: Path | None, task: str | None, metadata: tuple[str, ...]
+) -> None:
+    """Draft a contract that the CSV file DATA meets: numbers, text, truth values, dates and gaps.
+    Read it and correct it: data alone cannot tell what is allowed.
     """
     # --help does not wait for pandas.
     from rollout_trainer import contract as contracts  # noqa: PLC0415
     from rollout_trainer import data as files  # noqa: PLC0415
+    from rollout_trainer import draft as drafts  # noqa: PLC0415
 
     target = output or contracts.home_of(data)
     try:
-        table = files.read(data, label)
-        text = contracts.draft(table, label)
+        drafted = drafts.draft(files.read(data, None), label, task, metadata)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.write(drafted.text)
     except FileExistsError as there:
         raise UsageTrouble(
             f"{target} exists and is not overwritten: remove it, or give another --output."
         ) from there
     except (TrainerError, OSError) as trouble:
         raise UsageTrouble(str(trouble)) from trouble
-    if numbering := contracts.row_numbers(table, label):
-        click.echo(
-            f"Left out, because it only numbers the rows: {', '.join(numbering)}. Write CSV files"
-            " by to_csv(..., index=False)."
-        )
+    for note in drafted.notes:
+        click.echo(note)
     click.echo(
         f"Wrote {target}. Correct its ranges by what you know, then: python -m rollout_trainer"
         f" prepare {data}"
@@ -143,10 +153,10 @@ def _checked(data: Path, contract: Path | None, reference: Path | None, page: Pa
 
     try:
         agreed = contracts.contract_for(data, contract)
-        table = files.read(data, agreed.label)
+        table = files.read(data, agreed.as_text)
         before = reference or files.reference_for(data)
         examined = checks.examine(
-            table, agreed, None if before is None else files.read(before, agreed.label)
+            table, agreed, None if before is None else files.read(before, agreed.as_text)
         )
         report.show(Console(), str(data), examined)
         if page is not None:
@@ -154,6 +164,11 @@ def _checked(data: Path, contract: Path | None, reference: Path | None, page: Pa
             page.write_text(report.html(str(data), examined, table, agreed), encoding="utf-8")
     except (TrainerError, OSError) as trouble:
         raise UsageTrouble(str(trouble)) from trouble
+    if examined.left_out:
+        click.echo(
+            f"Left out {examined.left_out} rows that miss a label, or a value that is required:"
+            " `required: false` in the contract keeps a column's."
+        )
     if before is None:
         click.echo("No data was accepted before, so nothing can have drifted.")
     click.echo(report.verdict(str(data), examined))

@@ -5,13 +5,16 @@ to elsewhere.
 from html import escape
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rollout_trainer import columns
 from rollout_trainer.checks import Examined, Finding
-from rollout_trainer.contract import Contract, span
+from rollout_trainer.columns import said
+from rollout_trainer.contract import Contract
 
 BARS = 24
 WIDTH, HEIGHT = 240, 48
@@ -90,21 +93,50 @@ def _row(finding: Finding) -> str:
 
 
 def _distribution(table: pd.DataFrame, name: str, contract: Contract) -> str:
-    values = pd.to_numeric(table[name], errors="coerce").dropna().to_numpy(float)
-    figures = (
-        [f"{f:.4g}" for f in (np.min(values), np.median(values), np.max(values))]
-        if len(values)
-        else ["none"] * 3
-    )
-    limits = contract.features[name]
-    counts, _ = np.histogram(values, bins=BARS, range=(limits.min, limits.max))
-    cells = "".join(f'<td class="number">{f}</td>' for f in (len(values), *figures))
-    bars = _bars(counts.tolist(), f"{name}: {span(limits.min, limits.max)}")
-    return f"<tr><td>{escape(name)}</td>{cells}<td>{bars}</td></tr>\n"
+    column = contract.features[name]
+    values = column.typed(table[name], contract.missing).dropna()
+    about = f"{name}: {column.allowed}"
+    match column:
+        case columns.Range():
+            numbers = values.to_numpy(float)
+            figures, counts = _figures(numbers), _histogram(numbers, column.min, column.max)
+        case columns.Datetime():
+            numbers = values.map(pd.Timestamp.timestamp).to_numpy(float)
+            limits = (pd.Timestamp(one).timestamp() for one in (column.min, column.max))
+            counts, shown = _histogram(numbers, *limits), values.sort_values().dt.floor("s")
+            figures = [said(shown.iloc[n]) for n in (0, len(shown) // 2, -1) if len(shown)]
+        case columns.Text(values=None):
+            numbers, about = values.map(len).to_numpy(float), f"{name}: characters"
+            figures = _figures(numbers)
+            counts = _histogram(numbers, 0, float(max([*numbers, 1])))
+        case columns.Text(values=words):
+            figures, counts = [], _counted(values, words or ())
+        case columns.Boolean():
+            figures, counts = [], _counted(values.astype(str), ("False", "True"))
+    shown_figures = (len(values), *(figures or [""] * 3))
+    cells = "".join(f'<td class="number">{f}</td>' for f in shown_figures)
+    return f"<tr><td>{escape(name)}</td>{cells}<td>{_bars(counts, about)}</td></tr>\n"
+
+
+def _histogram(numbers: npt.NDArray[np.float64], low: float, high: float) -> list[int]:
+    counts, _ = np.histogram(numbers, bins=BARS, range=(low, high))
+    return [int(one) for one in counts]
+
+
+def _counted(values: pd.Series, words: tuple[str, ...]) -> list[int]:
+    counts = values.value_counts()
+    return [int(counts.get(word, 0)) for word in words[:BARS]]
+
+
+def _figures(numbers: npt.NDArray[np.float64]) -> list[str]:
+    """Least, median and greatest."""
+    if not len(numbers):
+        return ["none"] * 3
+    return [f"{f:.4g}" for f in (np.min(numbers), np.median(numbers), np.max(numbers))]
 
 
 def _bars(counts: list[int], title: str) -> str:
-    most, width = max([*counts, 1]), WIDTH / BARS
+    most, width = max([*counts, 1]), WIDTH / max(1, len(counts))
     drawn = "".join(
         f'<rect x="{i * width:.1f}" y="{HEIGHT * (1 - c / most):.1f}" width="{width - 1:.1f}"'
         f' height="{HEIGHT * c / most:.1f}"/>'

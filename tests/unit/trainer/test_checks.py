@@ -1,16 +1,17 @@
 """Every rule of a contract, met and broken; and the data that is committed, which meets its own."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from rollout_trainer.checks import examine
-from rollout_trainer.contract import contract_for
+from rollout_trainer.contract import Contract, contract_for
 from rollout_trainer.data import accept, read, to_csv
 from rollout_trainer.errors import DataRefused
-from tests.unit.trainer.samples import PROCESSED, RAW, WEIGHTS, weighed
+from tests.unit.trainer.samples import PROCESSED, RAW, WEIGHTS, birds, weighed
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -93,6 +94,106 @@ def test_what_meets_the_contract_comes_out_clean(change: Change, rows: int) -> N
     assert examined.clean is not None
     assert list(examined.clean.columns) == ["mass", "size", "kind"]
     assert len(examined.clean) == rows
+
+
+MIXED = Contract.model_validate(
+    {
+        "label": "wing",
+        "range": {"min": 0, "max": 500},
+        "features": {
+            "mass": {"min": 0, "max": 3000, "required": False},
+            "island": {
+                "type": "string",
+                "values": ["north", "south", "west"],
+                "required": False,
+            },
+            "ringed": {"type": "boolean", "required": False},
+            "seen": {
+                "type": "datetime",
+                "min": "2023-01-01",
+                "max": "2026-12-31",
+                "required": False,
+            },
+            "note": {"type": "string", "max_length": 60, "required": False},
+        },
+        "metadata": {"observer": {"type": "string", "max_length": 3}},
+        "max_missing": 0.01,
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(put(3, "island", "east"), "values of island: east in row 5", id="a new word"),
+        pytest.param(put(3, "island", "NA"), "values of island: NA in row 5", id="NA, a word here"),
+        pytest.param(put(3, "ringed", "maybe"), "values of ringed: maybe in row 5", id="no truth"),
+        pytest.param(put(3, "seen", "29/11/2025"), "values of seen: 29/11/2025", id="another form"),
+        pytest.param(put(3, "seen", "2027-01-01"), "values of seen: 2027-01-01", id="too late"),
+        pytest.param(put(3, "seen", "2025-02-30"), "values of seen: 2025-02-30", id="no such day"),
+        pytest.param(
+            put(3, "seen", "2025-02-03T00:00Z"), "values of seen: 2025-02-03T00:00Z", id="a zone"
+        ),
+        pytest.param(put(3, "note", "x" * 61), "values of note: xxx", id="too long a text"),
+        pytest.param(put(3, "wing", "wide"), "values of wing: wide in row 5", id="a word to learn"),
+        pytest.param(put(3, "wing", 501), "values of wing: 501 in row 5", id="too large to learn"),
+        pytest.param(
+            lambda t: t.assign(observer=t["observer"].where(t["observer"] != "O03")),
+            "missing values: ",
+            id="required metadata",
+        ),
+        pytest.param(
+            lambda t: t.assign(island="north"), "drift of island: distance", id="words drift"
+        ),
+        pytest.param(
+            lambda t: t.assign(ringed=t["ringed"].where(t.index % 3 == 0)),
+            "drift of ringed: distance",
+            id="truth values that are missing now",
+        ),
+        pytest.param(
+            lambda t: t.assign(mass=t["mass"].where(t.index % 3 == 0)),
+            "drift of mass: distance",
+            id="numbers that are missing now",
+        ),
+        pytest.param(
+            lambda t: t.assign(seen="2026-11-29"), "drift of seen: distance", id="later dates"
+        ),
+        pytest.param(lambda t: t.assign(note="x"), "drift of note: distance", id="shorter text"),
+        pytest.param(
+            lambda t: t.assign(wing=t["wing"] + 100), "drift of wing: distance", id="what is learnt"
+        ),
+    ],
+)
+def test_what_breaks_a_contract_of_mixed_columns_is_named(change: Change, said: str) -> None:
+    examined = examine(change(birds()), MIXED, birds(seed=1))
+    assert said in " | ".join(map(str, examined.broken))
+    assert examined.clean is None
+
+
+def test_rows_with_gaps_stay_where_the_contract_lets_columns_have_them(tmp_path: Path) -> None:
+    table = put(4, "wing", None)(birds())
+    examined = examine(table, MIXED, birds(seed=1))
+    assert not examined.broken
+    assert examined.clean is not None
+    assert (len(examined.clean), examined.left_out) == (239, 1), "no label, no row"
+    assert [str(one) for one in examined.clean.dtypes] == [
+        "float64",
+        "object",
+        "object",
+        "datetime64[ns]",
+        "object",
+        "object",
+        "float64",
+    ]
+    assert examined.clean.isna().any().to_dict() == {
+        **dict.fromkeys(MIXED.columns, True),
+        "observer": False,
+        "wing": False,
+    }
+    (tmp_path / "birds.csv").write_text(to_csv(examined.clean))
+    again = examine(read(tmp_path / "birds.csv", MIXED.as_text), MIXED).clean
+    assert again is not None
+    pd.testing.assert_frame_equal(again, examined.clean)
 
 
 def test_rows_with_allowed_missing_values_are_left_out() -> None:
