@@ -124,6 +124,10 @@ test-models: setup ## Answers beside scikit-learn's: 100 kinds of models, 5 of d
 test-clients: setup ## Answers to KServe's and MLServer's own clients, from environments of theirs
 	@$(RUN) python -m tests.clients
 
+.PHONY: test-stores
+test-stores: setup ## Models fetched from real S3, Azure and Google servers, here and by pods
+	@$(WITH_CLUSTER) $(RUN) pytest tests/stores
+
 .PHONY: bench-operator
 bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts
 	@$(RUN) python -m tests.bench.operator
