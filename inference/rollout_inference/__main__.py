@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from functools import partial
 
 DESCRIPTION = """Serve one model over HTTP.
 
@@ -38,8 +39,8 @@ environment:
 
 
 def main() -> int:
-    """Serve until a signal ends it; 1 where the model could not be loaded,
-    2 for a wrong setting.
+    """Serve until a signal ends it; 1 where the model could not be loaded, 65 where its files are
+    why, 2 for a wrong setting.
     """
     parser = argparse.ArgumentParser(
         prog="python -m rollout_inference",
@@ -54,6 +55,7 @@ def main() -> int:
     from rollout_inference.logs import configure  # noqa: PLC0415
     from rollout_inference.server.uvicorn_config import SWITCH, configuration  # noqa: PLC0415
     from rollout_inference.settings import Settings, SettingsError  # noqa: PLC0415
+    from rollout_model.errors import CANNOT_SERVE  # noqa: PLC0415
 
     try:
         settings = Settings.from_environment(os.environ)
@@ -63,8 +65,12 @@ def main() -> int:
     configure(settings.log_level)
     sys.setswitchinterval(SWITCH)
     app = create_app(settings)
-    uvicorn.Server(configuration(app, settings)).run()
-    return 0 if app.state.model is not None else 1
+    server = uvicorn.Server(configuration(app, settings))
+    app.state.stop = partial(setattr, server, "should_exit", True)
+    server.run()
+    if app.state.model is not None:
+        return 0
+    return CANNOT_SERVE if app.state.cannot_serve else 1
 
 
 if __name__ == "__main__":

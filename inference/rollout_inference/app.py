@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -32,7 +31,7 @@ from rollout_inference.pace import measured
 from rollout_inference.settings import Settings
 from rollout_inference.state import State
 from rollout_inference.tracing import tracing
-from rollout_model.errors import LoadFailed
+from rollout_model.errors import CannotServe, LoadFailed
 
 log = logging.getLogger(__name__)
 ROUTERS = (model.router, health.router, metrics.router)
@@ -166,10 +165,7 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
     def document() -> dict[str, Any]:
         """Not cached: it is seldom asked for, and another one once the model is loaded."""
         made = get_openapi(title=TITLE, version="2", description=OVERVIEW, routes=api.routes)
-        signature, example = (
-            (state.model.signature, state.model.example) if state.model is not None else (None, [])
-        )
-        return for_model(made, signature, example, state.settings.max_rows)
+        return for_model(made, state.model, state.settings.max_rows)
 
     api.openapi = document  # type: ignore[method-assign]
     return api
@@ -181,7 +177,7 @@ async def _load(state: State) -> None:
         found = await load(state.settings)
         pace = await asyncio.to_thread(measured, state, found)
     except LoadFailed as failure:
-        state.why = str(failure)
+        state.why, state.cannot_serve = str(failure), isinstance(failure, CannotServe)
         await asyncio.to_thread(_last_words, state)
         return
     state.serve(found, pace)
@@ -210,4 +206,4 @@ def _last_words(state: State) -> None:
         state.settings.termination_log.write_text(state.why)
     except OSError:
         log.warning("%s cannot be written", state.settings.termination_log)
-    os.kill(os.getpid(), signal.SIGTERM)
+    state.stop()

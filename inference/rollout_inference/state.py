@@ -1,5 +1,8 @@
 """What the routes share: settings, metrics, signed ids, and the model once it is ready."""
 
+import os
+import signal
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -49,12 +52,16 @@ class State:
     """None until it is loaded, verified and warmed up."""
     why: str = "the model is being loaded"
     """What is waited for while there is no model."""
+    cannot_serve: bool = False
+    """Whether the model's own files are why there is none."""
     tracing: Tracing = field(default=NO_TRACING)
     """Spans of requests; NO_TRACING where none are made."""
     pace: Pace = field(default_factory=Pace)
     """What the event loop may do itself: nothing before a model is served."""
     live: Live | None = None
     """What is noted of live requests to be compared with scikit-learn; None where nothing is."""
+    stop: Callable[[], object] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    """Ends the server; by default as Kubernetes would, which leaves no exit code of one's own."""
     aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "aside"))
     """The thread that reads and writes what is too much for the event loop; one, because Python
     runs one at a time.

@@ -4,15 +4,18 @@ file says. Nothing here runs code.
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rollout_model.answer_signature import AnswerSignature, answers_of
 from rollout_model.digest import digest_of, file_digests
 from rollout_model.errors import BadInput, LoadFailed, first_line
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.parameters import Parameters, parameters_of
 from rollout_model.signature import AnyRows, Signature
 from rollout_model.table_signature import TableSignature, signature_of
 
@@ -20,6 +23,8 @@ MLMODEL = "MLmodel"
 METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
 PYFUNC = "python_function"
 MOST_FILES = 10_000
+MOST_METRICS, LONGEST_NAME = 50, 100
+"""Figures of metrics.json, and characters of a name, that become series."""
 MOST_TEXT = 1024 * 1024
 """Bytes of each file of a model that is read as text."""
 
@@ -46,6 +51,8 @@ class Artifact:
     """Mean absolute error on held-out data."""
     samples: int | None = None
     """Held-out rows behind either."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What metrics.json says, by name."""
     method: str = "predict"
     """Of the estimator, which MLflow's own server would ask."""
     made_with: str = ""
@@ -54,6 +61,10 @@ class Artifact:
     """The folder of its code_paths."""
     file_digest: str = ""
     """The hex sha256 of `file`."""
+    answers: AnswerSignature = field(default_factory=AnswerSignature)
+    """What MLmodel says of its predictions."""
+    parameters: Parameters = field(default_factory=Parameters)
+    """What it can be given beside rows."""
 
     @property
     def known_rows(self) -> AnyRows:
@@ -70,6 +81,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
     try:
         described = mlmodel(folder)
         signature = signature_of(described.get("signature"))
+        parameters = parameters_of(described.get("signature"))
         flavors = described.get("flavors") or {}
         flavor, method = _flavor(flavors), _method(flavors)
         file = within(folder, flavor.get("pickled_model", ""))
@@ -89,6 +101,8 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         "made_with": str(flavor.get("sklearn_version") or ""),
         "code": code,
         "file_digest": of_file,
+        "answers": answers_of(described.get("signature")),
+        "parameters": parameters,
     }
     return Artifact(
         folder,
@@ -202,7 +216,15 @@ def _measured(path: Path) -> dict[str, Any]:
         "accuracy": None if accuracy is None else float(accuracy),
         "absolute_error": None if error is None else float(error),
         "samples": samples if isinstance(samples, int) else None,
+        "metrics": _metrics(said),
     }
+
+
+def _metrics(said: dict[str, Any]) -> dict[str, float]:
+    """Every number of metrics.json by its name, but how many samples there were."""
+    found = {name: float(value) for name, value in said.items() if _number(value)}
+    kept = sorted(name for name in found if name != "samples" and len(name) <= LONGEST_NAME)
+    return {name: found[name] for name in kept[:MOST_METRICS]}
 
 
 def _number(value: object) -> bool:

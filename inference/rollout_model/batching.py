@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from rollout_model.outcome import Outcome
+from rollout_model.outcome import PLAIN, Outcome, Question, joined
 from rollout_model.signature import AnyRows
 from rollout_model.table import Table
 
@@ -87,21 +87,26 @@ class Batcher(Generic[Item]):
         return batch
 
 
-def predict_each(
-    run: Callable[[Any], Outcome], parts: Sequence[AnyRows], most: float
-) -> list[Outcome | Exception]:
-    """An outcome for each part, or what the model raised.
+Run = Callable[[Any, Question], Outcome]
+"""Predicts rows, and says what else the question asks; raises whatever the model raises."""
 
-    By one run where the parts have at most `most` rows together. Where that run fails, each part is
-    tried alone, so that none fails for another's rows.
+
+def predict_each(
+    run: Run, parts: Sequence[AnyRows], most: float, questions: Sequence[Question] = ()
+) -> list[Outcome | Exception]:
+    """An outcome for each part, or what the model raised. questions: one for each part; none where
+    all ask for predictions alone.
+
+    By one run where the parts have at most `most` rows together and one question answers all. Where
+    that run fails, each part is tried alone, so that none fails for another's rows.
     """
-    sizes = [len(part) for part in parts]
-    if len(parts) > 1 and sum(sizes) <= most:
+    sizes, each = [len(part) for part in parts], questions or [PLAIN] * len(parts)
+    if len(parts) > 1 and sum(sizes) <= most and (asked := joined(questions)) is not None:
         try:
-            return [*run(_joined(parts)).split(sizes)]
+            return [*run(_joined(parts), asked).split(sizes)]
         except Exception:  # whatever it was: each part says it for itself
-            return [_alone(run, part) for part in parts]
-    return [_alone(run, part) for part in parts]
+            return [_alone(run, part, one) for part, one in zip(parts, each, strict=True)]
+    return [_alone(run, part, one) for part, one in zip(parts, each, strict=True)]
 
 
 def _joined(parts: Sequence[AnyRows]) -> AnyRows:
@@ -112,9 +117,9 @@ def _joined(parts: Sequence[AnyRows]) -> AnyRows:
     return np.concatenate(parts)  # type: ignore[arg-type]
 
 
-def _alone(run: Callable[[Any], Outcome], rows: AnyRows) -> Outcome | Exception:
+def _alone(run: Run, rows: AnyRows, question: Question) -> Outcome | Exception:
     try:
-        return run(rows)
+        return run(rows, question)
     except Exception as failure:  # models fail in as many ways as there are models
         return failure
 

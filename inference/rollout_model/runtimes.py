@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import onnxruntime
 
-from rollout_model.batching import Batcher, predict_each
-from rollout_model.outcome import Outcome
+from rollout_model.batching import Batcher, Run, predict_each
+from rollout_model.outcome import BESIDE, PLAIN, PREDICT, PROBABILITIES, Outcome, Question
 from rollout_model.serving_plan import OnnxInput
 from rollout_model.signature import AnyRows, Rows, Signature, frame
 from rollout_model.table import Table
@@ -27,15 +27,19 @@ class Runtime(Protocol):
     """What metrics call it: "onnx" or "sklearn"."""
     inline: bool
     """Whether few rows may be predicted on the event loop, without a thread."""
+    takes_params: bool
+    """Whether it hands MLflow's parameters to the model: as MLflow, which keeps them from
+    scikit-learn.
+    """
 
     @property
-    def probable(self) -> bool:
-        """Whether it says probabilities beside labels."""
+    def also(self) -> tuple[str, ...]:
+        """What it can be asked for beside predictions, of outcome.BESIDE."""
 
-    async def predict(self, rows: Any) -> Outcome:
+    async def predict(self, rows: Any, question: Question = PLAIN) -> Outcome:
         """One outcome for all rows."""
 
-    def run(self, rows: Any) -> Outcome:
+    def run(self, rows: Any, question: Question = PLAIN) -> Outcome:
         """The same in this thread."""
 
 
@@ -60,19 +64,25 @@ class OnnxRuntime:
 
     name = "onnx"
     inline = True
+    takes_params = False
 
     def __init__(self, content: bytes, onnx_input: OnnxInput) -> None:
         self._session = session(content)
         self._input = onnx_input
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._outputs = [one.name for one in self._session.get_outputs()]
-        self._served = self._outputs[:2]
+        self._labels, self._served = self._outputs[:1], self._outputs[:2]
         self._thread = ThreadPoolExecutor(1, "onnx")
 
     @property
     def probable(self) -> bool:
         """Whether it says probabilities beside labels."""
         return len(self._served) > 1
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Probabilities, where the conversion gives and the proof compared them."""
+        return (PROBABILITIES,) if self.probable else ()
 
     def answers(self, rows: Rows) -> list[Any]:
         """All outputs as they are: labels, and probabilities where it has them. Raises whatever
@@ -83,15 +93,18 @@ class OnnxRuntime:
         said: list[Any] = self._session.run(self._outputs, feed(rows, self._input, self._inputs))
         return [self._typed(said[0]), *said[1:]]
 
-    async def predict(self, rows: Rows) -> Outcome:
+    async def predict(self, rows: Rows, question: Question = PLAIN) -> Outcome:
         """In a thread, which leaves Python to the event loop meanwhile."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self.run, rows)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self.run, rows, question)
 
-    def run(self, rows: Rows) -> Outcome:
+    def run(self, rows: Rows, question: Question = PLAIN) -> Outcome:
         """Predict in this thread."""
-        said = self._session.run(self._served, feed(rows, self._input, self._inputs))
+        wanted = self._served if question.also else self._labels
+        said = self._session.run(wanted, feed(rows, self._input, self._inputs))
         labels = self._typed(said[0].ravel() if self._input.flat else said[0])
-        return Outcome(labels.tolist(), np.clip(said[1], 0, 1) if len(said) > 1 else None)
+        more = {PROBABILITIES: np.clip(said[1], 0, 1)} if len(said) > 1 else {}
+        return Outcome(labels.tolist(), more)
 
     def _typed(self, labels: Any) -> Any:
         return labels.astype(self._input.labels) if self._input.labels else labels
@@ -101,6 +114,8 @@ class OnnxRuntime:
 class _Pending:
     rows: AnyRows
     """Of one request."""
+    question: Question
+    """What it asks beside predictions."""
     outcome: asyncio.Future[Outcome]
     """Cancelled where nobody waits for it any more."""
 
@@ -111,7 +126,7 @@ class WhileBusy:
     pause = False
     """The thread is to work while the event loop sends what was answered."""
 
-    def __init__(self, run: Callable[[Any], Outcome], most: int) -> None:
+    def __init__(self, run: Run, most: int) -> None:
         self.most: float = most
         self._run, self._thread = run, ThreadPoolExecutor(1, "sklearn")
 
@@ -122,8 +137,9 @@ class WhileBusy:
     def answer(self, batch: Sequence[_Pending], answered: Callable[[], None]) -> None:
         """In the thread; its outcomes are handed out by the event loop."""
         parts = [pending.rows for pending in batch]
+        questions = [pending.question for pending in batch]
         running = asyncio.get_running_loop().run_in_executor(
-            self._thread, predict_each, self._run, parts, self.most
+            self._thread, predict_each, self._run, parts, self.most, questions
         )
         running.add_done_callback(partial(self._hand_out, batch, answered))
 
@@ -167,20 +183,33 @@ class SklearnRuntime:
     """What metrics call it."""
     inline: bool = False
     """Never: one call takes milliseconds."""
-    probable: bool = False
-    """Never: probabilities would be a second pass over the model."""
+    takes_params: bool = False
+    """Never, as with MLflow."""
     _batcher: Batcher[_Pending] = field(init=False)
 
     def __post_init__(self) -> None:
         self._batcher = Batcher(WhileBusy(self.run, self.most))
 
-    async def predict(self, rows: AnyRows) -> Outcome:
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What the estimator has; nothing where something else than its predictions answers."""
+        if self.method != PREDICT:
+            return ()
+        return tuple(name for name in BESIDE if hasattr(self.estimator, name))
+
+    async def predict(self, rows: AnyRows, question: Question = PLAIN) -> Outcome:
         """Wait for the batch that these rows are part of."""
-        pending = _Pending(rows, asyncio.get_running_loop().create_future())
+        pending = _Pending(rows, question, asyncio.get_running_loop().create_future())
         self._batcher.add(pending)
         return await pending.outcome
 
-    def run(self, rows: AnyRows) -> Outcome:
-        """Predict in this thread, labels only."""
+    def run(self, rows: AnyRows, question: Question = PLAIN) -> Outcome:
+        """Predict in this thread. What else is asked for is a second pass over the model."""
         asked = self.form(rows) if isinstance(rows, Table) else frame(self.signature, rows)
-        return Outcome(np.asarray(getattr(self.estimator, self.method)(asked)).tolist())
+        labels = np.asarray(getattr(self.estimator, self.method)(asked)).tolist()
+        more = {name: self._said(name, asked) for name in BESIDE if name in question.also}
+        return Outcome(labels, more)
+
+    def _said(self, name: str, asked: Any) -> Any:
+        said = getattr(self.estimator, name)(asked)
+        return [np.asarray(one) for one in said] if isinstance(said, list) else np.asarray(said)

@@ -61,3 +61,5 @@ class PrepareReply(msgspec.Struct, frozen=True):
     """None where the model is refused."""
     refused: str = ""
     """A sentence; "" where there is a plan."""
+    lasting: bool = False
+    """Whether that is of the model, and not of a memory or disk that was full."""

@@ -76,6 +76,19 @@ OPERATOR = (
         "mlflow.trackingUri",
     ),
     Variable(
+        "REGISTRY_CA_FILE",
+        "the CA, in PEM, that MLflow's certificate is trusted by, instead of the system's",
+        "",
+        "mlflow.ca",
+    ),
+    Variable(
+        "REGISTRY_CERT_FILE",
+        "a client certificate for MLflow, in PEM",
+        "",
+        "mlflow.clientCertificate",
+    ),
+    Variable("REGISTRY_KEY_FILE", "its key, in PEM", "", "mlflow.clientCertificate"),
+    Variable(
         "WATCH_NAMESPACES",
         "namespaces that are looked after, with commas between; empty for all",
         "",
@@ -99,6 +112,13 @@ OPERATOR = (
         "whether routers are asked if a route leads to its rollout",
         "true",
         "routes.ask",
+    ),
+    Variable(
+        "ROUTE_ANNOTATIONS",
+        "which annotations routes may have, and which all have: a JSON object, as"
+        " [the chart has it](../guides/ingress-tls-paths.md#annotations)",
+        "",
+        "routes.annotations",
     ),
     Variable(
         "ROUTER_DRAIN_SECONDS",

@@ -62,18 +62,12 @@ def test_ten_lines_of_plain_mlflow_are_enough(
         source = client.get_logged_model(source.removeprefix("models:/")).artifact_location
     repository = get_artifact_repository(source)
     repository.log_artifact(str(tmp_path / "later.txt"))  # type: ignore[no-untyped-call]
-    settings = {
-        **rollout.settings,
-        "strategy": {**rollout.settings["strategy"], "progressDeadline": "40s"},
-    }
-    other = Rollout(kube, rollout.namespace, "changed", settings)
+    other = Rollout(kube, rollout.namespace, "changed", rollout.settings)
     other.apply(uri)
-
-    def refused() -> str | None:
-        message = str(other.status().get("message", ""))
-        return message if "DigestMismatch" in message else None
-
-    said = eventually(refused, "both digests in the message", PATIENCE)
+    status = other.wait("RolledBack", uri, PATIENCE)
+    assert status["reason"] == "ModelCannotServe", "not the end of progressDeadline"
+    said = status["message"]
+    assert "DigestMismatch" in said
     assert pinned in said
     assert said.count("sha256:") >= 2
     assert not other.status().get("stable")

@@ -45,7 +45,12 @@ EVERYTHING: dict[str, dict[str, Any]] = {
                 "metadata": {"name": "{{ .Release.Name }}-extra"},
             }
         ],
-        "mlflow": {"credentialsSecret": "mlflow"},
+        "mlflow": {
+            "trackingUri": "https://mlflow.mlflow.svc:5000",
+            "credentialsSecret": "mlflow",
+            "ca": {"secret": "company-ca"},
+            "clientCertificate": {"secret": "mlflow-client"},
+        },
         "prometheus": {
             "url": "https://prometheus.monitoring.svc:9090/prometheus",
             "auth": {"secret": "prometheus-login"},
@@ -57,6 +62,12 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "credentials": [
                 {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
             ]
+        },
+        "routes": {
+            "annotations": {
+                "allowed": ["cert-manager.io/*"],
+                "defaults": {"example.com/owner": "ml"},
+            }
         },
         "profiles": {
             "gpu": {

@@ -158,9 +158,9 @@ class Endpoint:
         outcome: Outcome | Exception
         try:
             outcome = (
-                model.runtime.run(decoded.rows)
+                model.runtime.run(decoded.rows, decoded.question)
                 if few and model.runtime.inline
-                else await model.runtime.predict(decoded.rows)
+                else await model.runtime.predict(decoded.rows, decoded.question)
             )
         except Exception as failure:  # models fail in as many ways as there are models
             outcome = failure

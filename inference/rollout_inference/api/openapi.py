@@ -101,6 +101,20 @@ def problems(text: Text) -> dict[int | str, Schema]:
 
 
 _ROWS: Schema = {"$ref": "#/components/schemas/Rows"}
+_NAMES: Schema = {"$ref": "#/components/schemas/Outputs"}
+_PARAMETERS: Schema = {"$ref": "#/components/schemas/Parameters"}
+_NAMED: Schema = {
+    "outputs": {
+        "type": "object",
+        "additionalProperties": {"type": "array"},
+        "description": "What was asked for, by name: as many values as rows.",
+    },
+    "classes": {
+        "type": "object",
+        "additionalProperties": {"type": "array"},
+        "description": "Of each output by class, its labels in the order of its numbers.",
+    },
+}
 _LABEL: Schema = {
     "type": "object",
     "required": ["id", "label"],
@@ -134,13 +148,19 @@ _TENSOR: Schema = {
 DESCRIPTIONS: Mapping[str, Text] = {
     "predict": Text(
         "Predict rows",
-        "Rows are lists of values in the order of the model's columns, or objects by column name.",
-        {"type": "object", "required": ["instances"], "properties": {"instances": _ROWS}},
+        "Rows are lists of values in the order of the model's columns, or objects by column name."
+        " `outputs` asks for more than predictions, by name.",
+        {
+            "type": "object",
+            "required": ["instances"],
+            "properties": {"instances": _ROWS, "outputs": _NAMES, "params": _PARAMETERS},
+        },
         {
             "type": "object",
             "required": ["predictions", "prediction_ids", "model", "version", "revision"],
             "properties": {
                 "predictions": _PREDICTIONS,
+                **_NAMED,
                 "prediction_ids": _IDS,
                 "model": {"type": "string"},
                 "version": {"type": "string"},
@@ -171,19 +191,21 @@ DESCRIPTIONS: Mapping[str, Text] = {
     "invocations": Text(
         "Predict, by MLflow's scoring protocol",
         "Exactly one of `dataframe_split`, `dataframe_records`, `instances` and `inputs`; or CSV"
-        " with a header line.",
+        " with a header line. `params` are those of the model's signature, and `outputs` in it asks"
+        " for more than predictions, by name.",
         {
             "type": "object",
             "properties": {
                 **dict.fromkeys(FORMATS, _ROWS),
                 "dataframe_split": {"$ref": "#/components/schemas/Split"},
+                "params": {"$ref": "#/components/schemas/Params"},
             },
             "oneOf": [{"required": [one]} for one in FORMATS],
         },
         {
             "type": "object",
             "required": ["predictions"],
-            "properties": {"predictions": _PREDICTIONS, "prediction_ids": _IDS},
+            "properties": {"predictions": _PREDICTIONS, **_NAMED, "prediction_ids": _IDS},
         },
         (400, 408, 413, 415, 500, 503),
         error=_MLFLOW_ERROR,
@@ -191,8 +213,8 @@ DESCRIPTIONS: Mapping[str, Text] = {
     "infer": Text(
         "Predict, by the Open Inference Protocol",
         "One tensor of shape [rows, columns] by any name, or one for each column. Outputs:"
-        " `predict`, `prediction_id`, and `predict_proba` where the model has probabilities. Binary"
-        " tensors as in Triton's extension.",
+        " `predict`, `prediction_id`, and what else the model's metadata list. Binary tensors as in"
+        " Triton's extension.",
         {
             "type": "object",
             "required": ["inputs"],

@@ -12,7 +12,7 @@ import msgspec
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.state import State
 from rollout_model.errors import Refused
-from rollout_model.outcome import Outcome
+from rollout_model.outcome import PLAIN, Outcome, Question
 from rollout_model.signature import AnyRows
 
 Scope = MutableMapping[str, Any]
@@ -66,6 +66,8 @@ class Decoded:
     """Checked against the model's signature."""
     wanted: Any = None
     """What else was read and decides how the response looks, in the protocol's own form."""
+    question: Question = PLAIN
+    """What the model is asked beside predictions."""
 
 
 class Protocol:

@@ -1,8 +1,13 @@
-"""The schema of the rows of the model that is served, column by column."""
+"""The schema of the rows of the model that is served, column by column, and of what may be asked of
+it.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
+from rollout_inference.api.named_outputs import offered
+from rollout_inference.loading.loader import LoadedModel
+from rollout_model.parameters import OBJECT, Parameters
 from rollout_model.signature import Signature
 from rollout_model.table import LARGEST, LONGEST_TEXT, Column, Kind
 from rollout_model.table_signature import TableSignature
@@ -52,12 +57,11 @@ def _of_any(signature: Signature, values: list[Schema]) -> Schema:
     return {"anyOf": [one for n, one in enumerate(values) if one not in values[:n]]}
 
 
-def for_model(
-    document: Schema, signature: Signature | None, example: list[Any], most: int
-) -> Schema:
-    """The document with the served model's own rows, of which a request may have `most`; any rows
-    while none is served.
+def for_model(document: Schema, model: LoadedModel | None, most: int) -> Schema:
+    """The document with the served model's own rows, of which a request may have `most`, and the
+    names of its outputs; any while none is served.
     """
+    signature, example = (model.signature, model.example) if model is not None else (None, [])
     values = [_value(signature, n) for n in range(signature.width)] if signature is not None else []
     flat: Schema = {"type": "array", "items": _NUMBER}
     rows: Schema = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
@@ -93,5 +97,27 @@ def for_model(
     split: Schema = {"type": "object", "required": ["data"], "properties": {"columns": columns}}
     split["properties"]["data"] = {"type": "array", "items": flat, "minItems": 1, "maxItems": most}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= {"Rows": rows, "Split": split}
+    name: Schema = {"type": "string"} if model is None else {"enum": offered(model)}
+    names: Schema = {"type": ["array", "null"], "items": name}
+    parameters = _parameters(model.parameters if model is not None else Parameters())
+    params = {**parameters, "properties": {"outputs": names, **parameters.get("properties", {})}}
+    schemas |= {"Rows": rows, "Split": split, "Outputs": names}
+    schemas |= {"Parameters": parameters, "Params": params}
     return document
+
+
+def _parameters(parameters: Parameters) -> Schema:
+    """The model's own; where it has none, whatever is there is ignored."""
+    if not parameters.known:
+        return {}
+    properties = {}
+    for one in parameters.known:
+        kind = {"type": "object"} if one.kind == OBJECT else _KINDS[Kind(one.kind)]
+        value: Schema = {**_unbounded(kind), "type": [kind["type"], "null"]}
+        properties[one.name] = {"type": "array", "items": value} if one.several else value
+    return {"type": ["object", "null"], "properties": properties}
+
+
+def _unbounded(kind: Schema) -> Schema:
+    """Without the limits of a cell."""
+    return {word: one for word, one in kind.items() if word in {"type", "pattern", "description"}}

@@ -2,7 +2,8 @@
 
 It fetches the files of MODEL_URI into FOLDER, a volume that the server then reads, and verifies
 MODEL_DIGEST where one is known. The server has no credential, no Secret and no token. What goes
-wrong is one sentence in the termination message, and exit code 1.
+wrong is one sentence in the termination message, and exit code 1; 65 where the files are what is
+wrong.
 """
 
 import os
@@ -15,7 +16,7 @@ from rollout_inference.loading.sources import fetch
 from rollout_inference.settings import Settings, SettingsError
 from rollout_model.artifact import verified_files
 from rollout_model.digest import digest_of
-from rollout_model.errors import LoadFailed
+from rollout_model.errors import CANNOT_SERVE, CannotServe, LoadFailed, of_the_files
 
 
 def fetched(settings: Settings, folder: Path) -> str:
@@ -27,7 +28,8 @@ def fetched(settings: Settings, folder: Path) -> str:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
         found = fetch(settings.model_uri, Path(scratch), settings.max_model, os.environ)
-        digest = digest_of(verified_files(found, settings.load_policy))
+        with of_the_files():
+            digest = digest_of(verified_files(found, settings.load_policy))
         for path in found.iterdir():
             shutil.move(path, folder)
     return digest
@@ -45,7 +47,7 @@ def main(folder: Path) -> int:
             log.write_text(str(failure))
         except OSError:
             print(f"{log} cannot be written", file=sys.stderr)
-        return 1
+        return CANNOT_SERVE if isinstance(failure, CannotServe) else 1
     return 0
 
 

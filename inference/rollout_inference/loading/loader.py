@@ -7,20 +7,23 @@ import logging
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from rollout_inference.loading import memory
 from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
-from rollout_model.errors import LoadFailed, first_line
+from rollout_model.errors import CannotServe, LoadFailed, first_line, of_the_files
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
+from rollout_model.parameters import Parameters
 from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
@@ -50,23 +53,35 @@ class LoadedModel:
     """Mean absolute error on held-out data; None where metrics.json has none."""
     samples: int | None = None
     """Held-out rows behind either; None where metrics.json does not say."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What metrics.json says, by name."""
     answer: Any = None
     """What it says to `example`, a list where it has several outputs; None where it refuses it."""
+    offers: Mapping[str, Output] = field(default_factory=dict)
+    """What may be asked for beside predictions, by name."""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    """Names of a row's predictions, where there are several, and their places."""
+    parameters: Parameters = field(default_factory=Parameters)
+    """What requests may give beside rows, by the signature."""
 
 
 async def load(settings: Settings) -> LoadedModel:
-    """Fetch, verify, prepare and warm up; raises LoadFailed."""
+    """Fetch, verify, prepare and warm up; raises LoadFailed, and CannotServe where it is for the
+    files themselves.
+    """
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         try:
             async with asyncio.timeout(settings.load_seconds):
                 folder = settings.files or await fetched(settings, scratch)
-                artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
+                with of_the_files():
+                    artifact = await asyncio.to_thread(verify, folder, settings.load_policy)
                 plan, onnx = await _conversion(artifact, scratch, settings)
         except TimeoutError:
             raise LoadFailed(
                 f"The model was not loaded within {settings.load_seconds:g} s."
             ) from None
-        return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings.load_policy)
+        with of_the_files():
+            return await asyncio.to_thread(_assembled, artifact, plan, onnx, settings.load_policy)
 
 
 def load_folder(folder: Path, settings: Settings) -> LoadedModel:
@@ -166,7 +181,7 @@ def _too_large_to_convert(artifact: Artifact, limit: int | None) -> str:
 
 def _may_be_read(needs: memory.Need, limit: int) -> None:
     if needs.least > limit:
-        raise LoadFailed(
+        raise CannotServe(
             f"The model needs about {_mib(needs.usual)} MiB, and the limit is {_mib(limit)} MiB:"
             " raise spec.resources.limits.memory."
         )
@@ -204,7 +219,7 @@ async def _prepared(request: PrepareRequest) -> Plan:
         raise _Died(ended(process))
     reply = msgspec.json.decode(said, type=PrepareReply)
     if reply.plan is None:
-        raise LoadFailed(reply.refused)
+        raise (CannotServe if reply.lasting else LoadFailed)(reply.refused)
     return reply.plan
 
 
@@ -239,9 +254,46 @@ def _assembled(
         "accuracy": artifact.accuracy,
         "absolute_error": artifact.absolute_error,
         "samples": artifact.samples,
+        "metrics": artifact.metrics,
     }
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
-    return replace(model, answer=warm_up(model))
+    model = replace(model, answer=warm_up(model))
+    parts = _parts(model, artifact.answers.names)
+    offers = _offers(model, tuple(parts))
+    return replace(model, offers=offers, parts=parts, parameters=artifact.parameters)
+
+
+def _parts(model: LoadedModel, names: tuple[str, ...]) -> dict[str, int]:
+    several = isinstance(model.answer, list) and len(model.answer) == len(names) > 1
+    taken = {PREDICT, IDENTITY, *BESIDE}
+    return {name: n for n, name in enumerate(names) if name not in taken} if several else {}
+
+
+def _offers(model: LoadedModel, names: tuple[str, ...]) -> dict[str, Output]:
+    """What the model says to its example beside its prediction; what it cannot is not offered.
+
+    Where it refuses the example, as it may where that is made up, there is no list of numbers for
+    each prediction to be known.
+    """
+    classes = model.plan.classes
+    if model.answer is None:
+        return {name: Output(name, name, (-1,), tuple(classes)) for name in model.runtime.also}
+    known = model.signature.known([model.example])
+    said: dict[str, Any] = {}
+    for name in model.runtime.also:
+        try:
+            said |= model.runtime.run(known, Question(frozenset({name}))).more
+        except Exception as failure:  # it has the method, and fails in it
+            log.info("%s is no output of it: %s", name, first_line(failure))
+    return outputs(said, classes or _classes_of_parts(model.runtime), names)
+
+
+def _classes_of_parts(runtime: Runtime) -> list[list[Any]]:
+    """The labels of each of a row's predictions; empty where they are not known."""
+    if not isinstance(runtime, SklearnRuntime):
+        return []
+    found = getattr(runtime.estimator, "classes_", None)
+    return [np.asarray(one).tolist() for one in found] if isinstance(found, list) else []
 
 
 def _sklearn(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:

@@ -59,7 +59,7 @@ def main() -> None:
         )
         reply = PrepareReply(plan)
     except LoadFailed as failure:
-        reply = PrepareReply(refused=str(failure))
+        reply = PrepareReply(refused=str(failure), lasting=True)
     except Exception as failure:  # the server has to know, whatever it is
         reply = PrepareReply(
             refused=f"The model cannot be prepared: {type(failure).__name__}: {first_line(failure)}"

@@ -76,7 +76,8 @@ class EndOfTurn:
         else:
             asked = list(_decoded(batch, model))
             parts = [decoded.rows for _, decoded in asked]
-            outcomes = predict_each(model.runtime.run, parts, state.pace.rows)
+            questions = [decoded.question for _, decoded in asked]
+            outcomes = predict_each(model.runtime.run, parts, state.pace.rows, questions)
             for (pending, decoded), outcome in zip(asked, outcomes, strict=True):
                 pending.done(pending.endpoint.encode(decoded, outcome))
         answered()

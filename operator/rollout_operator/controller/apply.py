@@ -14,7 +14,7 @@ from rollout_operator.controller.cache import CachedObject, Store, content_json
 from rollout_operator.controller.pass_memory import PassMemory
 from rollout_operator.controller.raw_objects import Key, event_of, key_of, rollout_of
 from rollout_operator.desired.common import Manifest
-from rollout_operator.desired.diff import comparable, made_of, matches, signed
+from rollout_operator.desired.diff import comparable, left_over, made_of, matches, signed
 from rollout_operator.domain.api.names import KIND
 from rollout_operator.errors import Conflict, Foreign, Gone
 
@@ -116,7 +116,8 @@ def is_applied(known: CachedObject, manifest: Manifest, store: Store) -> bool:
     if (live := store.content(known)) is None:
         return False
     wanted = comparable(manifest)
-    if not matches(live, wanted) and not made_of(live, manifest, wanted):
+    alike = matches(live, wanted) and not left_over(live, manifest)
+    if not alike and not made_of(live, manifest, wanted):
         return False
     known.mark_applied(manifest_hash)
     return True

@@ -53,10 +53,22 @@ def read(pod: Mapping[str, Any], uid: str) -> Inspection:
         told = ((container.get("state") or {}).get("terminated") or {}).get("message") or ""
         if (found := _answer(uri, told, known)) is not None:
             return found
-    said = trouble([pod])
+    said = trouble([pod]).said
     if ended and not said:
         said = f"{status.get('reason', '')}: {status.get('message', '')}".strip(": ")
     return Inspection(uri=uri, ended=ended, trouble=said, known=known)
+
+
+def _summary(told: Mapping[str, Any]) -> str:
+    """What is good to know of the files before they are tried, as a phrase."""
+    size = f"{int(told.get('bytes', 0)) / 2**20:,.1f} MiB"
+    flavors = ", ".join(map(str, told.get("flavors") or ())) or "no flavour"
+    points = int(told.get("points", 0))
+    proof = f", held against scikit-learn on {points:,} rows" if points else ""
+    reason = f" ({told['reason']})" if told.get("reason") else ""
+    packages = "; ".join(map(str, told.get("packages") or ()))
+    other = f"; made with {packages}" if packages else ""
+    return f"{size} of {flavors}, to be served by {told.get('serves')}{proof}{reason}{other}"
 
 
 def _answer(uri: str, text: str, known: tuple[str, int]) -> Inspection | None:
@@ -70,6 +82,7 @@ def _answer(uri: str, text: str, known: tuple[str, int]) -> Inspection | None:
             digest=str(told["digest"]),
             signature=signature if len(signature) <= LONGEST_SIGNATURE else "",
             trouble=str(told["trouble"]),
+            summary=_summary(told),
             known=known,
         )
     except (ValueError, KeyError, TypeError):

@@ -43,7 +43,9 @@ async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answer
         if "deletionTimestamp" in raw["metadata"]:
             return None
         taken = ports.store.taken_by(key)
-        rollout = Rollout.read(raw, ports.gateways.mirrors, taken, ports.profiles)
+        rollout = Rollout.read(
+            raw, ports.gateways.mirrors, taken, ports.profiles, ports.annotations
+        )
         route = route_query(rollout, _objects(rollout, ports), ports, now)
         query = query_for(raw["metadata"]["uid"], rollout.spec, rollout.status, now, route)
         known = answers if query == asked else cached(query, ports.prometheus, ports.routers)

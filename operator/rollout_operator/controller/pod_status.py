@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.domain.api.status import Revision, Status
@@ -15,6 +15,11 @@ WAITING = frozenset({Phase.STARTING, Phase.PROMOTING, Phase.SHIFTING, Phase.SWIT
 """Phases that wait for pods or endpoints."""
 LONGEST_MESSAGE = 400
 LONGEST_REASON = 300
+
+CANNOT_SERVE = frozenset({("model", 65), ("fetch", 65)})
+"""Containers, and the exit code by which they say that the model's files themselves are wrong:
+EX_DATAERR of sysexits.h, as rollout_model.errors has it.
+"""
 
 Pod = Mapping[str, Any]
 
@@ -43,7 +48,8 @@ async def with_pods_trouble(
     if known is None or known.trouble or min(known.ready, known.as_asked) >= wanted:
         return workloads
     pods = await cluster.pods(*key, revision.revision)
-    return {**workloads, revision.revision: replace(known, trouble=trouble(pods))}
+    said, lasting = trouble(pods)
+    return {**workloads, revision.revision: replace(known, trouble=said, lasting=lasting)}
 
 
 def _long_missing(status: Status, now: datetime) -> tuple[Revision, int] | None:
@@ -57,38 +63,51 @@ def _long_missing(status: Status, now: datetime) -> tuple[Revision, int] | None:
     return None
 
 
-def trouble(pods: Iterable[Pod]) -> str:
-    """What the pods themselves say is wrong, as one sentence; "" where they say nothing.
+class Trouble(NamedTuple):
+    """What pods say is wrong."""
+
+    said: str = ""
+    """One sentence; "" where they say nothing."""
+    lasting: bool = False
+    """Whether it is of the model's files, which no pod can serve."""
+
+
+def trouble(pods: Iterable[Pod]) -> Trouble:
+    """What the pods themselves say is wrong.
 
     A container's own last words (its termination message) come before what Kubernetes makes of
-    them.
+    them, and those that say that no pod can serve before all others.
     """
+    said: list[Trouble] = []
     reasons: list[str] = []
     for pod in pods:
         status = pod.get("status", {})
         steps = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
         for container in steps:
-            if last_words := _last_words(pod, container):
-                return last_words
+            if (last_words := _last_words(pod, container)) is not None:
+                said.append(last_words)
+                continue
             waiting = container.get("state", {}).get("waiting") or {}
             if waiting.get("reason", "") not in {"", "ContainerCreating", "PodInitializing"}:
                 reasons.append(_reason(waiting))
         reasons += [_reason(c) for c in _unschedulable(status)]
-    return reasons[0].rstrip(": ") if reasons else ""
+    said.sort(key=lambda one: not one.lasting)
+    return next(iter(said), Trouble(reasons[0].rstrip(": ") if reasons else ""))
 
 
-def _last_words(pod: Pod, container: Mapping[str, Any]) -> str:
-    """Why a container ended, in its own words or for want of memory; "" for any other reason."""
+def _last_words(pod: Pod, container: Mapping[str, Any]) -> Trouble | None:
+    """Why a container ended, in its own words or for want of memory; None for any other reason."""
     for state in (container.get("state", {}), container.get("lastState", {})):
         terminated = state.get("terminated") or {}
         if message := terminated.get("message"):
-            return f"The pod says: {str(message).strip()[:LONGEST_MESSAGE]}"
+            lasting = (container.get("name"), terminated.get("exitCode")) in CANNOT_SERVE
+            return Trouble(f"The pod says: {str(message).strip()[:LONGEST_MESSAGE]}", lasting)
         if terminated.get("reason") == "OOMKilled":
-            return (
+            return Trouble(
                 f"OOMKilled: the model needs more memory than {_memory_limit(pod, container)}:"
                 " raise spec.resources.limits.memory"
             )
-    return ""
+    return None
 
 
 def _unschedulable(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rollout_operator.desired.common import Manifest
 from rollout_operator.domain.api.names import APPLIED, FIELD_MANAGER, POD_SETTINGS, PROFILE
+from rollout_operator.domain.route_annotations import CANARY
 
 _SUFFIXES = {
     "n": "1e-9",
@@ -32,7 +33,7 @@ LEFT_OVER = frozenset(
     (
         *("tls", "filters", "sectionName"),
         *("to", "ports", "endPort", "except", "namespaceSelector", "podSelector"),
-        *(f"nginx.ingress.kubernetes.io/canary-by-header{more}" for more in ("", "-value")),
+        *(f"{CANARY}-by-header{more}" for more in ("", "-value")),
         *(POD_SETTINGS, PROFILE),
     )
 )
@@ -134,9 +135,10 @@ def signed(manifest: Manifest) -> Manifest:
     """The manifest with its own hash as an annotation: which one was applied is known to a later
     process, too.
 
-    Of Deployments only: nothing else has pods, which a change of its template replaces.
+    Of Deployments, whose pods a change of the template replaces, and of routes with annotations,
+    of which one that is wanted no more is to go.
     """
-    if manifest["kind"] != "Deployment":
+    if not (manifest["kind"] == "Deployment" or _is_annotated(manifest)):
         return manifest
     meta = manifest["metadata"]
     return {
@@ -146,6 +148,12 @@ def signed(manifest: Manifest) -> Manifest:
             "annotations": {**meta.get("annotations", {}), APPLIED: _hash(manifest)},
         },
     }
+
+
+def _is_annotated(manifest: Manifest) -> bool:
+    return manifest["kind"] in {"Ingress", "HTTPRoute"} and any(
+        not name.startswith(CANARY) for name in manifest["metadata"].get("annotations", {})
+    )
 
 
 def _hash(manifest: Manifest) -> str:
@@ -212,3 +220,36 @@ def _untouched(live: Any, wanted: Any, fields: Mapping[str, Any], field: str = "
         return matches(there, item) or (place in ours and _untouched(there, item, ours[place]))
 
     return all(unharmed(item) for item in wanted)
+
+
+def left_over(live: Mapping[str, Any], manifest: Manifest) -> bool:
+    """Whether we own something of a live object that its manifest names no more, such as a Secret
+    that pods are to have no longer: server-side apply takes it out.
+
+    live: as in `made_of`.
+    """
+    fields: dict[str, Any] = live.get("owned", {})
+    return (
+        bool(fields)
+        and live["metadata"]["annotations"][APPLIED] != _hash(manifest)
+        and _names_less(comparable(signed(manifest)), fields)
+    )
+
+
+def _names_less(wanted: Any, fields: Mapping[str, Any], field: str = "") -> bool:
+    """Whether one of these `fields` is not in `wanted`."""
+    if isinstance(wanted, dict):
+        ours = {name[2:]: below for name, below in fields.items() if name.startswith("f:")}
+        return any(
+            name not in wanted or _names_less(wanted[name], below, name)
+            for name, below in ours.items()
+        )
+    if not isinstance(wanted, list) or not (keys := _keys(field, wanted)):
+        return False
+    items = {_place(one, keys): one for one in wanted}
+    places = (
+        (_place(json.loads(name[2:]), keys), below)
+        for name, below in fields.items()
+        if name.startswith("k:")
+    )
+    return any(place not in items or _names_less(items[place], below) for place, below in places)

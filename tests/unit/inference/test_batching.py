@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rollout_model.batching import Batcher, predict_each
-from rollout_model.outcome import Outcome
+from rollout_model.outcome import PLAIN, PROBABILITIES, Outcome, Question
 from rollout_model.signature import Rows
 
 
@@ -106,34 +106,63 @@ async def test_a_policy_with_a_defect_keeps_nobody_else_waiting() -> None:
     assert len(told) == 1, "the defect is in the log"
 
 
-def sums(rows: Rows) -> Outcome:
-    """A model that fails on what is negative."""
+PROBABLE = Question(frozenset({PROBABILITIES}))
+HALVED, DOUBLED = Question(params={"times": 0.5}), Question(params={"times": 2.0})
+
+
+def sums(rows: Rows, question: Question) -> Outcome:
+    """A model that fails on what is negative, and has probabilities and a factor."""
     if (rows < 0).any():
         raise ValueError("negative")
-    return Outcome(rows.sum(axis=1).tolist(), np.column_stack([rows[:, 0], 1 - rows[:, 0]]))
+    more = {PROBABILITIES: np.column_stack([rows[:, 0], 1 - rows[:, 0]])} if question.also else {}
+    return Outcome((rows.sum(axis=1) * question.params.get("times", 1)).tolist(), more)
 
 
-RUNS = {
-    "one run": ([[1], [2, 3]], 10, 1, [[1.0], [2.0, 3.0]]),
-    "too many rows for one": ([[1], [2, 3]], 2, 2, [[1.0], [2.0, 3.0]]),
-    "one that fails takes none with it": ([[1], [-2], [3]], 10, 4, [[1.0], "negative", [3.0]]),
-    "one alone that fails is asked once": ([[-1]], 10, 1, ["negative"]),
-    "none": ([], 10, 0, []),
+RUNS: dict[str, tuple[list[list[float]], list[Question], float, int, list[object]]] = {
+    "one run": ([[1], [2, 3]], [], 10, 1, [[1.0], [2.0, 3.0]]),
+    "one run for what is asked in any": (
+        [[1], [2, 3], [4]],
+        [PLAIN, PROBABLE, PLAIN],
+        10,
+        1,
+        [[1.0], [2.0, 3.0], [4.0]],
+    ),
+    "one run with the same parameters": ([[1], [2]], [DOUBLED, DOUBLED], 10, 1, [[2.0], [4.0]]),
+    "other parameters, each alone": (
+        [[1], [2], [3]],
+        [DOUBLED, HALVED, PROBABLE],
+        10,
+        3,
+        [[2.0], [1.0], [3.0]],
+    ),
+    "too many rows for one": ([[1], [2, 3]], [], 2, 2, [[1.0], [2.0, 3.0]]),
+    "one that fails takes none with it": ([[1], [-2], [3]], [], 10, 4, [[1.0], "negative", [3.0]]),
+    "one alone that fails is asked once": ([[-1]], [], 10, 1, ["negative"]),
+    "none": ([], [], 10, 0, []),
 }
 
 
-@pytest.mark.parametrize(("parts", "most", "runs", "said"), RUNS.values(), ids=RUNS.keys())
-def test_outcomes(parts: list[list[float]], most: int, runs: int, said: list[object]) -> None:
+@pytest.mark.parametrize(
+    ("parts", "questions", "most", "runs", "said"), RUNS.values(), ids=RUNS.keys()
+)
+def test_outcomes(
+    parts: list[list[float]],
+    questions: list[Question],
+    most: float,
+    runs: int,
+    said: list[object],
+) -> None:
     ran: list[int] = []
 
-    def run(rows: Rows) -> Outcome:
+    def run(rows: Rows, question: Question) -> Outcome:
         ran.append(len(rows))
-        return sums(rows)
+        return sums(rows, question)
 
     rows = [np.array(part, dtype=np.float64)[:, None] for part in parts]
-    found = predict_each(run, rows, most)
+    found = predict_each(run, rows, most, questions)
     assert [str(one) if isinstance(one, Exception) else one.labels for one in found] == said
     assert len(ran) == runs
-    for part, outcome in zip(rows, found, strict=True):
-        if isinstance(outcome, Outcome):
-            assert outcome.probabilities[:, 0].tolist() == part[:, 0].tolist()
+    for part, asked, outcome in zip(rows, questions, found, strict=False):
+        if asked.also:
+            assert isinstance(outcome, Outcome)
+            assert outcome.more[PROBABILITIES][:, 0].tolist() == part[:, 0].tolist()

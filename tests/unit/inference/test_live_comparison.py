@@ -27,7 +27,7 @@ from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import LoadFailed
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.onnx_conversion import add_bundle
-from rollout_model.outcome import Outcome
+from rollout_model.outcome import PLAIN, Outcome, Question
 from rollout_model.runtimes import Runtime
 from rollout_model.signature import Rows
 from tests.unit.inference.conftest import Save
@@ -43,19 +43,20 @@ class Lying:
     model: Runtime
     name: str = "onnx"
     inline: bool = True
-    probable: bool = False
+    also: tuple[str, ...] = ()
+    takes_params: bool = False
     lies: bool = True
 
-    async def predict(self, rows: Rows) -> Outcome:
-        return self.run(rows)
+    async def predict(self, rows: Rows, question: Question = PLAIN) -> Outcome:
+        return self.run(rows, question)
 
-    def run(self, rows: Rows) -> Outcome:
-        said = self.model.run(rows)
+    def run(self, rows: Rows, question: Question = PLAIN) -> Outcome:
+        said = self.model.run(rows, question)
         labels = [
             "setosa" if self.lies and row[0] > 7 else label
             for row, label in zip(rows, said.labels, strict=True)
         ]
-        return Outcome(labels, said.probabilities)
+        return Outcome(labels, said.more)
 
 
 @dataclass

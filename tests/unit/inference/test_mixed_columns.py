@@ -138,7 +138,12 @@ def test_the_metadata_has_a_tensor_for_each_column(http: TestClient) -> None:
     said = http.get("/v2/models/birds").json()
     assert {one["name"]: one["datatype"] for one in said["inputs"]} == DATATYPES
     assert all(one["shape"] == [-1, 1] for one in said["inputs"])
-    assert [one["name"] for one in said["outputs"]] == ["predict", "prediction_id"]
+    assert [one["name"] for one in said["outputs"]] == [
+        "predict",
+        "prediction_id",
+        "predict_proba",
+        "decision_function",
+    ]
 
 
 @pytest.mark.parametrize("binary", [True, False], ids=["binary tensors", "JSON"])
@@ -178,7 +183,7 @@ async def test_requests_of_one_moment_share_a_run(birds_model: LoadedModel) -> N
 
 async def test_a_pod_serves_it_by_scikit_learn_and_says_why(saved: tuple[Path, Settings]) -> None:
     model = await load(saved[1])
-    assert (model.runtime.name, model.runtime.probable) == ("sklearn", False)
+    assert model.runtime.name == "sklearn"
     assert model.plan.reason == (
         "not converted: the model takes columns of text, truth values or dates"
     )

@@ -50,6 +50,7 @@ from rollout_inference.app import create_app
 from rollout_inference.loading.loader import load_folder
 from rollout_model import onnx_conversion
 from rollout_model.artifact import verify
+from rollout_model.outcome import PROBABILITIES, Question
 from rollout_model.parity import ties
 from rollout_model.proof_rows import answered
 from rollout_model.runtimes import OnnxRuntime, SklearnRuntime
@@ -58,6 +59,7 @@ from rollout_model.trial_rows import trial_rows
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.datasets import DIABETES, IRIS, NAMES, SMALL
 
+PROBABLE = Question(frozenset({PROBABILITIES}))
 CLASSIFIERS: dict[str, Any] = {
     "forest": RandomForestClassifier(**SMALL),
     "extra trees": ExtraTreesClassifier(**SMALL),
@@ -360,7 +362,8 @@ def test_probabilities_are_not_said_where_scikit_learn_has_none(save: Save, esti
     estimator.fit(IRIS.data.to_numpy(), IRIS.target)
     model = load_folder(*save(estimator, IRIS.data.to_numpy()))
     assert model.runtime.name == "onnx", model.plan.reason
-    assert model.runtime.run(IRIS.data.to_numpy()).probabilities is None
+    assert not model.runtime.also
+    assert not model.runtime.run(IRIS.data.to_numpy(), PROBABLE).more
 
 
 def test_protocol_v2_offers_no_probabilities_where_there_are_none(save: Save) -> None:
@@ -383,9 +386,6 @@ def test_protocol_v2_offers_no_probabilities_where_there_are_none(save: Save) ->
 
 def test_probabilities_are_shares(save: Save) -> None:
     estimator = GradientBoostingClassifier(random_state=0).fit(IRIS.data.to_numpy(), IRIS.target)
-    said = (
-        load_folder(*save(estimator, IRIS.data.to_numpy()))
-        .runtime.run(IRIS.data.to_numpy())
-        .probabilities
-    )
+    runtime = load_folder(*save(estimator, IRIS.data.to_numpy())).runtime
+    said = runtime.run(IRIS.data.to_numpy(), PROBABLE).more[PROBABILITIES]
     assert (said.min() >= 0, said.max() <= 1) == (True, True)

@@ -20,7 +20,7 @@ from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.pace import measured
 from rollout_inference.settings import Settings
 from rollout_inference.state import BUDGET, Pace
-from rollout_model.outcome import Outcome
+from rollout_model.outcome import PLAIN, Outcome, Question
 from rollout_model.runtimes import Runtime
 from rollout_model.signature import Rows
 
@@ -35,18 +35,19 @@ class Costly:
     row: float = 0.0
     name: str = "onnx"
     inline: bool = True
-    probable: bool = False
+    also: tuple[str, ...] = ()
+    takes_params: bool = False
     threads: set[str] = field(default_factory=set)
 
-    async def predict(self, rows: Rows) -> Outcome:
-        return await asyncio.to_thread(self.run, rows)
+    async def predict(self, rows: Rows, question: Question = PLAIN) -> Outcome:
+        return await asyncio.to_thread(self.run, rows, question)
 
-    def run(self, rows: Rows) -> Outcome:
+    def run(self, rows: Rows, question: Question = PLAIN) -> Outcome:
         self.threads.add(threading.current_thread().name)
         until = time.thread_time() + self.row * len(rows)
         while time.thread_time() < until:
             pass
-        return self.model.run(rows)
+        return self.model.run(rows, question)
 
 
 def pace_of(settings: Settings, model: LoadedModel) -> Pace:

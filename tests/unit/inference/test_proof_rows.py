@@ -20,6 +20,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from rollout_inference.loading.loader import load_folder
 from rollout_model import onnx_conversion, threshold_corrections
+from rollout_model.outcome import PROBABILITIES, Question
 from rollout_model.parity import Proof, mismatch
 from rollout_model.serving_plan import OnnxInput
 from tests.unit.inference.conftest import Save
@@ -138,9 +139,8 @@ def test_missing_values_go_the_way_that_the_tree_learnt(save: Save, estimator: A
     folder, settings = save(estimator, ORDINARY.rows)
     model = load_folder(folder, settings)
     assert model.runtime.name == "onnx", model.plan.reason
-    assert (
-        np.abs(model.runtime.run(rows).probabilities - estimator.predict_proba(rows)).max() < 1e-5
-    )
+    said = model.runtime.run(rows, Question(frozenset({PROBABILITIES}))).more[PROBABILITIES]
+    assert np.abs(said - estimator.predict_proba(rows)).max() < 1e-5
 
 
 def test_a_split_of_missing_values_from_all_others_is_converted_behind_a_scaler() -> None:

@@ -17,7 +17,7 @@ from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.server.request_batching import PendingRequest, request_batcher
 from rollout_inference.settings import Settings
 from rollout_inference.state import BUDGET, Pace
-from rollout_model.outcome import Outcome
+from rollout_model.outcome import PLAIN, Outcome, Question
 from rollout_model.runtimes import Runtime
 from rollout_model.signature import Rows
 
@@ -38,18 +38,19 @@ class Watched:
     ran: list[int] = field(default_factory=list)
     name: str = "onnx"
     inline: bool = True
-    probable: bool = True
+    also: tuple[str, ...] = ("predict_proba",)
+    takes_params: bool = False
     before: Callable[[], None] = field(default=lambda: None)
 
-    async def predict(self, rows: Rows) -> Outcome:
-        return await asyncio.to_thread(self.run, rows)
+    async def predict(self, rows: Rows, question: Question = PLAIN) -> Outcome:
+        return await asyncio.to_thread(self.run, rows, question)
 
-    def run(self, rows: Rows) -> Outcome:
+    def run(self, rows: Rows, question: Question = PLAIN) -> Outcome:
         self.before()
         self.ran.append(len(rows))
         if (rows == POISON).any():
             raise RuntimeError("poison")
-        return self.model.run(rows)
+        return self.model.run(rows, question)
 
 
 @dataclass

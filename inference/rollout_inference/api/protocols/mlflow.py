@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from rollout_inference.api.named_outputs import by_name, names_of, question
 from rollout_inference.api.protocol import (
     TEXT,
     Decoded,
@@ -24,6 +25,7 @@ from rollout_model.errors import BadInput, Refused
 from rollout_model.outcome import Outcome
 from rollout_model.signature import AnyRows, Rows
 
+OUTPUTS = "outputs"
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _CODES = {503: "TEMPORARILY_UNAVAILABLE", 500: "INTERNAL_ERROR"}
 
@@ -48,6 +50,8 @@ class _Quick(msgspec.Struct):
     """Row by row; columns by name are read the slow way."""
     dataframe_records: msgspec.Raw | None = None
     """Objects by column name: not read here, only seen."""
+    params: Any = None
+    """Parameters by name; None where there are none."""
 
 
 _QUICK = msgspec.json.Decoder(_Quick)
@@ -68,9 +72,10 @@ class Mlflow(Protocol):
                 415,
                 TEXT,
             )
+        params: object = None
         if kind == b"application/json":
             quick = self._quick(request)
-            rows = self._rows(request) if quick is None else quick
+            rows, params = self._rows(request) if quick is None else quick
         elif kind == b"text/csv":
             rows = self._csv(request)
         else:
@@ -80,11 +85,13 @@ class Mlflow(Protocol):
                 f" 'application/json']. Got '{said}'."
             )
             return Response(text.encode(), 415, TEXT)
-        return Decoded(request, rows)
+        names = _names(request, params)
+        return Decoded(request, rows, names, question(request.model, names, params))
 
-    def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:  # noqa: ARG002
-        """`{"predictions": [...]}`, and the ids."""
-        said = {"predictions": outcome.labels, "prediction_ids": ids}
+    def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:
+        """`{"predictions": [...]}`, the ids, and what was asked for by name."""
+        named = by_name(decoded.request.model, decoded.wanted, outcome, ids)
+        said = {"predictions": outcome.labels, **named, "prediction_ids": ids}
         return Response(msgspec.json.encode(said), rows=len(ids))
 
     def problem(self, status: int, sentence: str) -> Response:
@@ -92,7 +99,8 @@ class Mlflow(Protocol):
         said = {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": sentence}
         return Response(msgspec.json.encode(said), 400 if status == 422 else status)
 
-    def _quick(self, request: Request) -> Rows | None:
+    def _quick(self, request: Request) -> tuple[Rows, object] | None:
+        """Rows and parameters; None where the slow way has to read them."""
         signature, most = request.model.signature, request.state.settings.max_rows
         try:
             said = _QUICK.decode(request.body)
@@ -107,12 +115,15 @@ class Mlflow(Protocol):
         if len(given) != 1 or said.dataframe_records is not None:
             return None
         if split is None:
-            return signature.matrix(said.instances or said.inputs or [], most)
-        if split.columns is not None and tuple(split.columns) != signature.names:
+            rows = signature.matrix(said.instances or said.inputs or [], most)
+        elif split.columns is not None and tuple(split.columns) != signature.names:
             return None
-        return signature.matrix(split.data, most)
+        else:
+            rows = signature.matrix(split.data, most)
+        return None if rows is None else (rows, said.params)
 
-    def _rows(self, request: Request) -> AnyRows:
+    def _rows(self, request: Request) -> tuple[AnyRows, object]:
+        """Rows and parameters; raises Refused."""
         signature, most = request.model.signature, request.state.settings.max_rows
         asked = _parsed(request.body)
         given = [name for name in FORMATS if isinstance(asked, dict) and name in asked]
@@ -129,11 +140,12 @@ class Mlflow(Protocol):
         value = asked[given[0]]
         match given[0]:
             case "dataframe_split":
-                return self._split(request, value)
+                rows = self._split(request, value)
             case "inputs" if isinstance(value, dict):
-                return signature.columns(value, most)
+                rows = signature.columns(value, most)
             case _:
-                return signature.rows(self._known(request, value), most, given[0])
+                rows = signature.rows(self._known(request, value), most, given[0])
+        return rows, asked.get("params")
 
     def _split(self, request: Request, value: Any) -> AnyRows:
         signature, most = request.model.signature, request.state.settings.max_rows
@@ -197,6 +209,15 @@ class Mlflow(Protocol):
             for number, row in enumerate(chosen)
         ]
         return signature.rows(data, most, "the CSV")
+
+
+def _names(request: Request, params: object) -> tuple[str, ...]:
+    """Outputs that are asked for among the parameters, where MLflow has no other place for them; a
+    model may have a parameter of that name itself.
+    """
+    if not isinstance(params, dict) or OUTPUTS in request.model.parameters.names:
+        return ()
+    return names_of(request.model, params.get(OUTPUTS))
 
 
 def _parsed(body: bytes) -> Any:

@@ -1,7 +1,10 @@
 """/predict/: rows in, predictions out, and who made them."""
 
+from typing import Any
+
 import msgspec
 
+from rollout_inference.api.named_outputs import by_name, names_of, question
 from rollout_inference.api.protocol import Decoded, Protocol, Request, Response, parse_json
 from rollout_model.errors import BadInput
 from rollout_model.outcome import Outcome
@@ -11,6 +14,10 @@ from rollout_model.signature import AnyRows
 class _Instances(msgspec.Struct):
     instances: list[list[float]]
     """Row by row."""
+    outputs: list[str] | None = None
+    """What is asked for by name; None for predictions alone."""
+    params: Any = None
+    """The model's parameters by name; None for their defaults."""
 
 
 _QUICK = msgspec.json.Decoder(_Instances)
@@ -20,16 +27,18 @@ class Native(Protocol):
     """Our own protocol; a mistake in the rows is 422, in the JSON 400."""
 
     def decode(self, request: Request) -> Decoded:
-        """`{"instances": [row, ...]}`."""
-        return Decoded(request, self._rows(request))
+        """`{"instances": [row, ...]}`, `outputs`: a list of names, and `params`."""
+        rows, names, params = self._asked(request)
+        return Decoded(request, rows, names, question(request.model, names, params))
 
     def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:
         """`{"predictions": [...], "prediction_ids": [...], "model": ..., "version": ...,
-        "revision": ...}`.
+        "revision": ...}`, and what was asked for by name.
         """
         settings = decoded.request.state.settings
         said = {
             "predictions": outcome.labels,
+            **by_name(decoded.request.model, decoded.wanted, outcome, ids),
             "prediction_ids": ids,
             "model": settings.name,
             "version": settings.version,
@@ -37,18 +46,20 @@ class Native(Protocol):
         }
         return Response(msgspec.json.encode(said), rows=len(ids))
 
-    def _rows(self, request: Request) -> AnyRows:
-        """The rows of a body; raises Refused. What is right is read in one go, what is not a second
-        time, to say what is wrong.
+    def _asked(self, request: Request) -> tuple[AnyRows, tuple[str, ...], object]:
+        """The rows of a body, names of outputs, and parameters; raises Refused. What is right is
+        read in one go, what is not a second time, to say what is wrong.
         """
         signature, most = request.model.signature, request.state.settings.max_rows
         try:
-            quick = signature.matrix(_QUICK.decode(request.body).instances, most)
+            said = _QUICK.decode(request.body)
+            quick = signature.matrix(said.instances, most)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             quick = None
         if quick is not None:
-            return quick
+            return quick, tuple(said.outputs or ()), said.params
         asked = parse_json(request.body)
         if not isinstance(asked, dict) or "instances" not in asked:
             raise BadInput('send a JSON object {"instances": [row, ...]}')
-        return signature.rows(asked["instances"], most)
+        names = names_of(request.model, asked.get("outputs"))
+        return signature.rows(asked["instances"], most), names, asked.get("params")

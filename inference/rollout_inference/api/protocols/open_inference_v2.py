@@ -12,16 +12,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from rollout_inference.api.named_outputs import question, value
 from rollout_inference.api.protocol import Decoded, Protocol, Request, Response, without_bom
 from rollout_inference.api.protocols.tensors import Tensor, inputs, matrix, table
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 from rollout_model.errors import Refused
-from rollout_model.outcome import Outcome
+from rollout_model.outcome import IDENTITY, PREDICT, Outcome
 from rollout_model.signature import AnyRows
 from rollout_model.table_signature import TableSignature
 
-LABEL, CHANCE, IDENTITY = "predict", "predict_proba", "prediction_id"
 LENGTH_HEADER = b"inference-header-content-length"
 
 
@@ -42,7 +42,9 @@ class _Infer(msgspec.Struct):
     outputs: list[_Output] | None = None
     """None or empty: predictions and their ids."""
     parameters: dict[str, Any] | None = None
-    """`binary_data_output`: whether outputs are sent as bytes; None: as JSON."""
+    """`binary_data_output`: whether outputs are sent as bytes, as JSON otherwise; and the model's
+    own, by name. None where there are none.
+    """
 
 
 _INFER = msgspec.json.Decoder(_Infer)
@@ -69,26 +71,22 @@ class OpenInference(Protocol):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as failure:
             raise Refused(f"the body is no inference request: {failure}") from failure
         rows = self._rows(request, asked, tail)
-        asked.outputs = asked.outputs or [_Output(LABEL), _Output(IDENTITY)]
-        offered = outputs(request.model)
-        for output in asked.outputs:
-            if output.name not in offered:
-                raise Refused(f"there is no output {output.name!r}: ask for {', '.join(offered)}")
-        return Decoded(request, rows, asked)
+        names = [output.name for output in asked.outputs or ()]
+        asked.outputs = asked.outputs or [_Output(PREDICT), _Output(IDENTITY)]
+        return Decoded(request, rows, asked, question(request.model, names, asked.parameters))
 
     def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:
         """The outputs that were asked for, as JSON or as binary tensors behind it."""
         asked: _Infer = decoded.wanted
-        settings = decoded.request.state.settings
-        offered = outputs(decoded.request.model)
-        values = {LABEL: outcome.labels, CHANCE: outcome.probabilities, IDENTITY: ids}
+        settings, model = decoded.request.state.settings, decoded.request.model
         sent, binary = _Sent(), bool((asked.parameters or {}).get("binary_data_output", False))
         for output in asked.outputs or ():
+            name = output.name
             _send(
                 sent,
-                output.name,
-                offered[output.name],
-                values[output.name],
+                name,
+                _datatype(model, name),
+                value(model, name, outcome, ids),
                 bool((output.parameters or {}).get("binary_data", binary)),
             )
         said = {
@@ -159,18 +157,16 @@ def _bytes(values: list[str]) -> bytes:
     return b"".join(struct.pack("<I", len(one)) + one for one in encoded)
 
 
-def outputs(model: LoadedModel) -> dict[str, str]:
-    """Names of the outputs, and their datatypes."""
-    said = {LABEL: _datatype(model), IDENTITY: "BYTES"}
-    if model.runtime.probable and model.plan.classes:
-        said[CHANCE] = "FP64"
-    return said
-
-
-def _datatype(model: LoadedModel) -> str:
-    if model.plan.task == "regressor":
+def _datatype(model: LoadedModel, name: str) -> str:
+    """An output's, by what the model says to its example."""
+    if name == IDENTITY:
+        return "BYTES"
+    if name in model.offers or model.plan.task == "regressor":
         return "FP64"
-    match model.plan.classes[:1] or _answers(model):
+    one = _answers(model)
+    if name in model.parts and model.parts[name] < len(one):
+        one = [one[model.parts[name]]]
+    match model.plan.classes[:1] or one:
         case [bool(), *rest] if all(isinstance(one, bool) for one in rest):
             return "BOOL"
         case [int(), *rest] if all(type(one) is int for one in rest):
@@ -190,23 +186,37 @@ def _answers(model: LoadedModel) -> list[Any]:
 
 def metadata(settings: Settings, model: LoadedModel) -> dict[str, Any]:
     """What the model takes and gives."""
-    signature = model.signature
-    several = [len(model.answer)] if isinstance(model.answer, list) else []
-    width = {LABEL: [-1, *several], IDENTITY: [-1], CHANCE: [-1, len(model.plan.classes)]}
+    described = [_described(model, name, shape) for name, shape in _shapes(model).items()]
     return {
         "name": settings.name,
         "versions": [settings.version],
         "platform": (
             f"sklearn_{model.runtime.name}" if model.runtime.name != "sklearn" else "sklearn"
         ),
-        "inputs": inputs(signature),
-        "outputs": [
-            {"name": name, "datatype": kind, "shape": width[name]}
-            for name, kind in outputs(model).items()
-        ],
+        "inputs": inputs(model.signature),
+        "outputs": described,
         "parameters": {
             "runtime": model.runtime.name,
             "revision": settings.model_revision,
             "digest": model.digest,
         },
     }
+
+
+def _shapes(model: LoadedModel) -> dict[str, list[int]]:
+    """Of all outputs, by name."""
+    several = [len(model.answer)] if isinstance(model.answer, list) else []
+    return {
+        PREDICT: [-1, *several],
+        IDENTITY: [-1],
+        **{name: [-1, *one.width] for name, one in model.offers.items()},
+        **{name: [-1] for name in model.parts},
+    }
+
+
+def _described(model: LoadedModel, name: str, shape: list[int]) -> dict[str, Any]:
+    """Labels in the order of an output's numbers are JSON: parameters have no lists."""
+    said: dict[str, Any] = {"name": name, "datatype": _datatype(model, name), "shape": shape}
+    if name in model.offers and (classes := model.offers[name].classes):
+        said["parameters"] = {"classes": msgspec.json.encode(classes).decode()}
+    return said

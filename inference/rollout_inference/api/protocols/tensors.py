@@ -213,12 +213,19 @@ def _array(tensor: Tensor, rest: bytes) -> tuple[Any, bytes]:
             np.frombuffer(rest[:size], dtype=kind.newbyteorder("<")).reshape(tensor.shape),
             rest[size:],
         )
+    return _floats(tensor, kind, count).reshape(tensor.shape), rest
+
+
+def _floats(tensor: Tensor, kind: np.dtype[Any], count: int) -> Any:
+    """Its `data` as float64, (count,); NaN for null. Raises Refused."""
     values = tensor.data
     if isinstance(values, list) and values and isinstance(values[0], list):
         values = [value for row in values for value in (row if isinstance(row, list) else [row])]
     if not isinstance(values, list) or len(values) != count:
         got = len(values) if isinstance(values, list) else type(values).__name__
         raise Refused(f"{tensor.name!r} has {got} values: its shape {tensor.shape} says {count}")
+    if kind.kind == "f":  # whether one may be missing is for the signature to say
+        values = [math.nan if value is None else value for value in values]
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
         raise Refused(f"{tensor.name!r} must hold numbers only")
     if kind.kind != "f" and any(value != int(value) for value in values):
@@ -226,7 +233,7 @@ def _array(tensor: Tensor, rest: bytes) -> tuple[Any, bytes]:
             f"{tensor.name!r} is of datatype {tensor.datatype} and must hold whole numbers only"
         )
     try:
-        return np.array(values, dtype=np.float64).reshape(tensor.shape), rest
+        return np.array(values, dtype=np.float64)
     except OverflowError as failure:
         raise Refused(f"{tensor.name!r} has an integer that is too large") from failure
 

@@ -1,6 +1,7 @@
 """Before the trial: which revision is asked for, and whether its pods become Ready."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
@@ -9,6 +10,7 @@ from rollout_operator.domain.api.status import Inspecting, Revision, Status
 from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decision import (
     BLANK,
+    EventToPost,
     Plan,
     candidate_of,
     clip,
@@ -16,7 +18,7 @@ from rollout_operator.domain.machine.decision import (
     pods,
     workload_of,
 )
-from rollout_operator.domain.machine.rollback import roll_back_if_overdue
+from rollout_operator.domain.machine.rollback import roll_back, roll_back_if_overdue
 from rollout_operator.domain.machine.schedule import (
     INVALID_RETRY,
     READINESS_LOOK,
@@ -124,7 +126,11 @@ def inspect(observed: Observed, spec: Spec, unpinned: Unpinned) -> Plan:
         resolved = Resolved(
             unpinned.uri, unpinned.version, found.digest, unpinned.run, found.signature
         )
-        return _try(observed, spec, resolved)
+        plan = _try(observed, spec, resolved)
+        told = EventToPost(
+            "Normal", Reason.INSPECTED, clip(f"{known.uri} has {found.digest}: {found.summary}.")
+        )
+        return replace(plan, events=(told, *plan.events))
     trouble = found.trouble
     if not found.ended:
         if now - known.since < spec.strategy.progress_deadline:
@@ -261,6 +267,10 @@ def starting(observed: Observed, spec: Spec) -> Plan:
         ready = candidate.model_copy(update={"ready_at": observed.now})
         step = (status.step or 0) if status.stable is not None else None
         return enter_step(observed, spec, step, candidate=ready)
+    if workload.lasting and workload.ready == 0:
+        # Where one pod serves them, the files can be served.
+        message = f"{candidate.uri} cannot be served: {workload.trouble}"
+        return roll_back(observed, Reason.MODEL_CANNOT_SERVE, message)
     if (late := roll_back_if_overdue(observed, spec)) is not None:
         return late
     message = f"{_waiting_for(candidate)} {workload.trouble}".strip()

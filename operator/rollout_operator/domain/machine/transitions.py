@@ -24,6 +24,7 @@ ROLLBACK = WITHOUT_PROOF | {
     Reason.PROGRESS_DEADLINE_EXCEEDED,
     Reason.UNSTABLE,
     Reason.ABORTED,
+    Reason.MODEL_CANNOT_SERVE,
 }
 """Why a candidate is rolled back."""
 _WHILE_WAITING = frozenset(
@@ -46,14 +47,15 @@ WAY: Edges = {
     (Phase.INVALID, Phase.INVALID): frozenset({Reason.MODEL_CANNOT_SERVE}),
     (Phase.STARTING, Phase.STARTING): frozenset({Reason.WAITING_FOR_PODS}),
     (Phase.STARTING, Phase.TRIAL): frozenset({Reason.MEASURING}),
-    (Phase.STARTING, Phase.ROLLING_BACK): _WHILE_WAITING,
+    (Phase.STARTING, Phase.ROLLING_BACK): _WHILE_WAITING | {Reason.MODEL_CANNOT_SERVE},
     (Phase.TRIAL, Phase.TRIAL): WITHOUT_PROOF
     | {Reason.MEASURING, Reason.WAITING_FOR_EVIDENCE, Reason.GATE_FAILED},
     (Phase.TRIAL, Phase.STARTING): frozenset({Reason.WAITING_FOR_PODS}),
     (Phase.TRIAL, Phase.PROMOTING): PROMOTION - {Reason.RESTORED},
     (Phase.TRIAL, Phase.SHIFTING): PROMOTION - {Reason.RESTORED},
     (Phase.TRIAL, Phase.SWITCHING): PROMOTION - {Reason.RESTORED},
-    (Phase.TRIAL, Phase.ROLLING_BACK): ROLLBACK - {Reason.PROGRESS_DEADLINE_EXCEEDED}
+    (Phase.TRIAL, Phase.ROLLING_BACK): ROLLBACK
+    - {Reason.PROGRESS_DEADLINE_EXCEEDED, Reason.MODEL_CANNOT_SERVE}
     | {Reason.RETURNED_TO_STABLE},
     (Phase.PROMOTING, Phase.SHIFTING): PROMOTION,
     (Phase.PROMOTING, Phase.SWITCHING): PROMOTION - {Reason.RESTORED},

@@ -13,6 +13,7 @@ from rollout_operator.controller.cache import Store
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.deployment import deployment
 from rollout_operator.desired.diff import signed
+from rollout_operator.domain.credentials import Credentials
 from tests.support.builders import UID, revision
 
 OWNER = Owner(UID, "iris", "models")
@@ -104,7 +105,7 @@ def all_fields(value: Any, field: str = "") -> dict[str, Any]:
     """Every field of a manifest, as managedFields has those of an apply that nobody has changed
     since.
     """
-    if isinstance(value, list) and field in {"containers", "env", "volumes"}:
+    if isinstance(value, list) and field in {"initContainers", "containers", "env", "volumes"}:
         return {
             f"k:{json.dumps({'name': one['name']})}": {".": {}, **all_fields(one)} for one in value
         }
@@ -113,6 +114,14 @@ def all_fields(value: Any, field: str = "") -> dict[str, Any]:
         if isinstance(value, dict)
         else {}
     )
+
+
+def applied_fields(manifest: Manifest) -> dict[str, Any]:
+    """The same of a manifest that was signed: managedFields names neither name nor namespace."""
+    there = signed(manifest)
+    kept = ("labels", "annotations", "ownerReferences")
+    metadata = {k: v for k, v in there["metadata"].items() if k in kept}
+    return all_fields({"metadata": metadata, "spec": there["spec"]})
 
 
 def without(fields: dict[str, Any], *path: str) -> dict[str, Any]:
@@ -183,6 +192,50 @@ def test_a_new_process_applies_another_manifest_than_the_last_one(manifest: Mani
         )
         == 1
     )
+
+
+TAKEN_OUT: dict[str, tuple[dict[str, Any], Credentials | None]] = {
+    "a variable": ({"MODEL_MAX_BYTES": "1"}, None),
+    "the Secret that the step before the server fetches with": ({}, Credentials(secret="reader")),
+}
+
+
+@pytest.mark.parametrize(("variables", "given"), TAKEN_OUT.values(), ids=TAKEN_OUT.keys())
+def test_a_new_process_takes_out_what_the_last_apply_had_and_leaves_what_others_added(
+    variables: dict[str, str], given: Credentials | None, manifest: Manifest
+) -> None:
+    before = deployment(OWNER, revision(1), 2, variables, given)
+    fields = applied_fields(before)
+    assert first_look(manifest, fields, applied=before) == 1
+    added = live(signed(manifest), 5)
+    added["spec"]["template"]["spec"]["initContainers"] = [{"name": "mesh", "image": "mesh"}]
+    added["metadata"]["managedFields"] = [
+        {
+            "manager": "rollout-operator",
+            "operation": "Apply",
+            "fieldsV1": applied_fields(manifest),
+        }
+    ]
+    store = Store()
+    store.put("Deployment", added)
+    assert missing(store, manifest) == 0
+
+
+def test_what_another_has_scaled_lacks_nothing_of_a_manifest_with_that_number(
+    manifest: Manifest,
+) -> None:
+    """Otherwise a fight about the number of pods would never be left alone for a while."""
+    scaled = deployment(OWNER, revision(1), 5, {})
+    there = live(signed(manifest), 5)
+    there["spec"]["replicas"] = 5
+    fields = applied_fields(manifest)
+    del fields["f:spec"]["f:replicas"]
+    there["metadata"]["managedFields"] = [
+        {"manager": "rollout-operator", "operation": "Apply", "fieldsV1": fields}
+    ]
+    store = Store()
+    store.put("Deployment", there)
+    assert missing(store, scaled) == 0
 
 
 def test_what_an_operator_applied_before_it_signed_is_compared_as_before(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.controller.pod_status import trouble
+from rollout_operator.controller.pod_status import Trouble, trouble
 
 PODS = {
     "no pods": ([], ""),
@@ -110,4 +110,44 @@ PODS = {
 
 @pytest.mark.parametrize(("pods", "said"), PODS.values(), ids=PODS.keys())
 def test_trouble_of_pods(pods: list[dict[str, Any]], said: str) -> None:
-    assert trouble(pods) == said
+    assert trouble(pods) == Trouble(said)
+
+
+def ended(name: str, code: int, said: str, **more: Any) -> dict[str, Any]:
+    """A container that has ended once, with these last words."""
+    return {"name": name, "lastState": {"terminated": {"exitCode": code, "message": said}}, **more}
+
+
+MISMATCH = "The pod says: DigestMismatch"
+LASTING: dict[str, tuple[list[dict[str, Any]], Trouble]] = {
+    "the server cannot serve the files": (
+        [{"containerStatuses": [ended("model", 65, "DigestMismatch")]}],
+        Trouble(MISMATCH, True),
+    ),
+    "the step before it cannot use them": (
+        [{"initContainerStatuses": [ended("fetch", 65, "DigestMismatch")]}],
+        Trouble(MISMATCH, True),
+    ),
+    "one pod of two says so": (
+        [
+            {"containerStatuses": [ended("model", 1, "could not be fetched")]},
+            {"containerStatuses": [ended("model", 65, "DigestMismatch")]},
+        ],
+        Trouble(MISMATCH, True),
+    ),
+    "a registry that is down": (
+        [{"containerStatuses": [ended("model", 1, "could not be fetched")]}],
+        Trouble("The pod says: could not be fetched"),
+    ),
+    "a sidecar with the same code": (
+        [{"containerStatuses": [ended("mesh", 65, "no certificate")]}],
+        Trouble("The pod says: no certificate"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("statuses", "said"), LASTING.values(), ids=LASTING.keys())
+def test_what_no_pod_can_serve_is_told_from_what_may_pass(
+    statuses: list[dict[str, Any]], said: Trouble
+) -> None:
+    assert trouble([{"status": status} for status in statuses]) == said

@@ -15,6 +15,7 @@ from rollout_operator.domain.machine.redirect import needs_resolution
 from rollout_operator.domain.machine.transitions import PROMOTION, ROLLBACK
 from tests.support.builders import START, on_trial, revision
 from tests.unit.operator.domain.machine_world import (
+    CANNOT_SERVE,
     JUST_REFUSED,
     LABELS,
     METRICS,
@@ -56,6 +57,8 @@ def metrics_at(state: State) -> Iterator[Event]:
     """Everything that the metrics can say at a look; the labels that go with it."""
     if state.status.phase is not Phase.TRIAL:
         yield from ((metric, state) for metric in ("none", REFUSED, JUST_REFUSED, NAME_TAKEN))
+        if state.status.phase is Phase.STARTING:
+            yield CANNOT_SERVE, state
     elif not state.wanted.startswith("labelled"):
         yield from ((metric, state) for metric in METRICS)
     else:

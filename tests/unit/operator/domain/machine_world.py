@@ -133,6 +133,8 @@ JUST_REFUSED = "just refused"
 """The same, since a moment ago."""
 NAME_TAKEN = "name taken"
 """The same, because another's object has the name."""
+CANNOT_SERVE = "the model's files cannot be served"
+"""What pods say that wait for their first answer."""
 REJECTIONS = (REFUSED, JUST_REFUSED, NAME_TAKEN)
 METRICS = (*REPORTED, "none", "down", "two series", "stale", "future", "not asked", *REJECTIONS)
 LABELS = {
@@ -404,8 +406,10 @@ def claims(state: State) -> tuple[Claim, ...]:
     return (Claim("Ingress", "web/site", START - age),)
 
 
-def workloads_of(state: State) -> dict[str, Workload]:
-    """The Deployments, with how many of their pods are as the status asks."""
+def workloads_of(state: State, metric: str) -> dict[str, Workload]:
+    """The Deployments, with how many of their pods are as the status asks, and what those say that
+    are not Ready.
+    """
     live, status = objects(state), state.status
     running = {
         m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"]
@@ -413,6 +417,9 @@ def workloads_of(state: State) -> dict[str, Workload]:
     }
     workloads = {r: Workload(n if r in state.ready else 0, n) for r, n in running.items()}
     compared = status.phase is not Phase.PROMOTED or status.shortage is not None
+    if metric == CANNOT_SERVE:
+        said = {"trouble": "DigestMismatch", "lasting": True}
+        workloads = {r: replace(w, **said) if not w.ready else w for r, w in workloads.items()}  # type: ignore[arg-type]
     for of in filter(None, (status.stable, status.candidate)):
         if (workload := workloads.get(of.revision)) is not None:
             as_asked = not compared or template(live, of.revision) == asked_of(of)
@@ -475,7 +482,7 @@ def observe(state: State, metric: str, registry: str) -> Observed:
         resolution=resolution_of(state, registry),
         inspection=inspection_of(state, registry),
         commands=commanded({f"{GROUP}/{verb}": str(status.attempt) for verb in verbs}),
-        workloads=workloads_of(state),
+        workloads=workloads_of(state, metric),
         stable_endpoints=frozenset({answering(state)} & state.ready),
         answers={Metric.ACCURACY: answer(state, metric)} if needed else {},
         claims=claims(state),

@@ -185,6 +185,36 @@ TRANSITIONS = {
         Phase.ROLLING_BACK,
         Reason.PROGRESS_DEADLINE_EXCEEDED,
     ),
+    "files that no pod can serve are not waited for": (
+        observed(
+            5,
+            status=on_trial(phase=Phase.STARTING),
+            spec=TO_2,
+            workloads={V2.revision: Workload(0, 1, "DigestMismatch", lasting=True)},
+        ),
+        Phase.ROLLING_BACK,
+        Reason.MODEL_CANNOT_SERVE,
+    ),
+    "a first deploy does not wait for them either": (
+        observed(
+            5,
+            status=on_trial(phase=Phase.STARTING, stable=None, step=None),
+            spec=TO_2,
+            workloads={V2.revision: Workload(0, 2, "The model is a pickle.", lasting=True)},
+        ),
+        Phase.ROLLING_BACK,
+        Reason.MODEL_CANNOT_SERVE,
+    ),
+    "one pod that serves them proves the other wrong": (
+        observed(
+            5,
+            status=on_trial(phase=Phase.STARTING, candidate=V2.model_copy(update={"replicas": 2})),
+            spec=TO_2,
+            workloads={V2.revision: Workload(1, 2, "DigestMismatch", lasting=True)},
+        ),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
     "a good measurement before the hold is over holds": (
         trial(19, answers=accuracy(0.93, 18)),
         Phase.TRIAL,
