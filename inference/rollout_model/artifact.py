@@ -78,7 +78,7 @@ class Artifact:
         """Why no conversion of it is tried; "" where one is."""
         if self.flavor.name != SKLEARN:
             return f"not converted: {self.flavor.name} answers as quickly itself"
-        return self.signature.unconverted
+        return ""
 
     @property
     def known_rows(self) -> AnyRows:
