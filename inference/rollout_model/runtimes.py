@@ -134,11 +134,8 @@ class FeaturesRuntime(OnnxRuntime):
         said = [super(FeaturesRuntime, self).run(one, question) for one in self._features(rows)]
         if len(said) == 1:
             return said[0]
-        labels = [label for one in said for label in one.labels]
-        names = said[0].more
-        return Outcome(
-            labels, {name: np.concatenate([one.more[name] for one in said]) for name in names}
-        )
+        more = {name: np.concatenate([one.more[name] for one in said]) for name in said[0].more}
+        return Outcome([label for one in said for label in one.labels], more)
 
     def _features(self, rows: AnyRows) -> Iterator[Rows]:
         """Of as many rows as are held at once."""

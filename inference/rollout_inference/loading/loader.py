@@ -55,6 +55,8 @@ class LoadedModel:
     """Mean absolute error on held-out data; None where metrics.json has none."""
     samples: int | None = None
     """Held-out rows behind either; None where metrics.json does not say."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What metrics.json says, by name."""
     answer: Any = None
     """What it says to `example`, a list where it has several outputs; None where it refuses it."""
     offers: Mapping[str, Output] = field(default_factory=dict)
@@ -259,6 +261,7 @@ def _assembled(
         "accuracy": artifact.accuracy,
         "absolute_error": artifact.absolute_error,
         "samples": artifact.samples,
+        "metrics": artifact.metrics,
     }
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
     model = replace(model, answer=warm_up(model))

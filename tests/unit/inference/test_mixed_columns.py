@@ -30,6 +30,7 @@ from rollout_inference.app import create_app
 from rollout_inference.loading.loader import LoadedModel, load, load_folder
 from rollout_inference.settings import Settings
 from rollout_model.errors import LoadFailed
+from rollout_model.outcome import PROBABILITIES
 from rollout_model.signature import Signature
 from tests.unit.inference.conftest import Save, written
 from tests.unit.inference.mixed import COLUMNS, birds, pipeline, species
@@ -180,7 +181,7 @@ async def test_requests_of_one_moment_share_a_run(birds_model: LoadedModel) -> N
 async def test_a_pod_serves_it_by_onnx_runtime(saved: tuple[Path, Settings]) -> None:
     model = await load(saved[1])
     assert (model.runtime.name, model.plan.reason) == ("onnx", "")
-    assert model.runtime.also == ("predict_proba",)
+    assert model.runtime.also == (PROBABILITIES,)
     assert model.plan.classes == ["Adelie", "Chinstrap", "Gentoo"]
 
 
