@@ -163,9 +163,10 @@ class Union(msgspec.Struct, frozen=True, tag="union"):
             made = [go(_chosen(values, columns)) for columns, go in runs]
             if len(made) == 1:
                 return made[0]
-            if all(isinstance(one, np.ndarray) for one in made):
-                return np.hstack(cast("list[Numbers]", made))
-            return [cells for one in made for cells in cells_of(one)]
+            for one in made:
+                if type(one) is list:
+                    return [cells for part in made for cells in cells_of(part)]
+            return np.concatenate(cast("list[Numbers]", made), axis=1)
 
         return run
 
@@ -201,8 +202,14 @@ def _prepared(step: Step) -> Run:
 def _chosen(values: Values, columns: list[int]) -> Values:
     if isinstance(values, np.ndarray):
         return values[:, columns]
+    if len(columns) == 1:  # as most parts are, and one row is what most requests have
+        one = values[columns[0]]
+        return one[:, None] if isinstance(one, np.ndarray) else [one]
     chosen = [values[column] for column in columns]
-    return numbers_of(chosen) if all(isinstance(one, np.ndarray) for one in chosen) else chosen
+    for one in chosen:
+        if type(one) is list:
+            return chosen
+    return np.array(chosen).T
 
 
 def _with_nan(numbers: list[float | None]) -> list[float]:

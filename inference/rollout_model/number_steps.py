@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -39,9 +39,11 @@ class Arithmetic(msgspec.Struct, frozen=True, tag="arithmetic"):
 
         def run(values: Values) -> Values:
             numbers = numbers_of(values)
+            if numbers.dtype == np.float64:
+                made: Numbers = operation(numbers, by)
+                return made
             other = by.astype(numbers.dtype) if self.rounds else by
-            made: Numbers = operation(numbers, other, out=np.empty_like(numbers))
-            return made
+            return cast("Numbers", operation(numbers, other, out=np.empty_like(numbers)))
 
         return run
 
