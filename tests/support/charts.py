@@ -62,7 +62,13 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "digests": "Signed",
             "signers": [{"key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}],
             "credentials": [
-                {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
+                {
+                    "namespaces": ["ml-*"],
+                    "secret": "reader",
+                    "ca": {"configMap": "company-ca"},
+                    "volumes": [{"claim": "mlflow-artifacts", "path": "/srv/models"}],
+                    "cache": {"claim": "models-cache", "maxBytes": 1_000_000},
+                }
             ],
         },
         "routes": {
