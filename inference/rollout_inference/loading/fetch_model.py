@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from rollout_inference.loading.baked import baked
 from rollout_inference.loading.model_cache import ModelCache
 from rollout_inference.loading.sources import fetch
 from rollout_inference.settings import Settings, SettingsError
@@ -27,6 +28,10 @@ def fetched(settings: Settings, folder: Path) -> str:
     """
     for left in folder.iterdir():
         shutil.rmtree(left) if left.is_dir() else left.unlink()
+    if (inside := baked(settings)) is not None:
+        shutil.copytree(inside, folder, dirs_exist_ok=True)
+        with of_the_files():
+            return digest_of(verified_files(folder, settings.load_policy))
     if settings.model_cache is None:
         return _by_the_source(settings, folder)
     cache, known = ModelCache(settings.model_cache, settings.cache_bytes), settings.model_digest
