@@ -24,7 +24,7 @@ class Runtime(Protocol):
     """Predicts checked rows, Rows or a Table; raises whatever the model raises."""
 
     name: str
-    """What metrics call it: "onnx" or "sklearn"."""
+    """What metrics call it: "onnx", or the name of the model's flavor."""
     inline: bool
     """Whether few rows may be predicted on the event loop, without a thread."""
     takes_params: bool
@@ -182,7 +182,7 @@ class SklearnRuntime:
     name: str = "sklearn"
     """What metrics call it."""
     inline: bool = False
-    """Never: one call takes milliseconds."""
+    """Whether a call takes microseconds; one of scikit-learn takes milliseconds."""
     takes_params: bool = False
     """Never, as with MLflow."""
     _batcher: Batcher[_Pending] = field(init=False)

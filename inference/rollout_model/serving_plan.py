@@ -26,7 +26,7 @@ class Plan(msgspec.Struct, frozen=True, rename={"onnx_input": "shape"}):
     """How the model is to be served. It is stored with models, so names in JSON stay."""
 
     runtime: str
-    """Either "onnx" or "sklearn"."""
+    """What serves: "onnx", or the name of the model's flavor."""
     task: str
     """One of "classifier", "regressor" and "other"."""
     classes: list[Any]

@@ -21,7 +21,9 @@ from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import CannotServe, LoadFailed, first_line, of_the_files
+from rollout_model.flavors import ONNX, SKLEARN
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.onnx_model import OwnOnnxRuntime
 from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
 from rollout_model.parameters import Parameters
 from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
@@ -38,7 +40,7 @@ class LoadedModel:
     """A model that is ready to be asked."""
 
     runtime: Runtime
-    """What predicts: ONNX Runtime or scikit-learn."""
+    """What predicts: ONNX Runtime, or the library that the model is of."""
     signature: Signature
     """By which rows are checked."""
     plan: Plan
@@ -92,7 +94,8 @@ def load_folder(folder: Path, settings: Settings) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         policy = settings.load_policy
         plan = prepare(folder, Path(scratch), policy)
-        return _assembled(verify(folder, policy), plan, _onnx(plan, scratch), policy)
+        artifact = verify(folder, policy)
+        return _assembled(artifact, plan, _onnx(artifact, plan, scratch), policy)
 
 
 @asynccontextmanager
@@ -121,7 +124,7 @@ async def fetched(settings: Settings, scratch: str) -> Path:
 
 async def _conversion(
     artifact: Artifact, scratch: str, settings: Settings
-) -> tuple[Plan, OnnxRuntime | None]:
+) -> tuple[Plan, Runtime | None]:
     """The one that the model brings along, where it proves right; else one that is made now, which
     takes seconds.
 
@@ -132,14 +135,14 @@ async def _conversion(
     if not why:
         try:
             plan, onnx = await asyncio.to_thread(onnx_bundle.read, artifact)
-            if onnx is None or not artifact.signature.unconverted:
+            if onnx is None or not artifact.unconverted:
                 return plan, onnx
-            log.info("the conversion is not served: %s", artifact.signature.unconverted)
+            log.info("the conversion is not served: %s", artifact.unconverted)
         except onnx_bundle.NoBundle as failure:
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
     plan = await _made(PrepareRequest(str(artifact.folder), scratch, settings.load_policy, why))
-    return plan, await asyncio.to_thread(_onnx, plan, scratch)
+    return plan, await asyncio.to_thread(_onnx, artifact, plan, scratch)
 
 
 def _too_large(artifact: Artifact, limit: int | None) -> str:
@@ -200,7 +203,7 @@ async def _made(request: PrepareRequest) -> Plan:
             return await _prepared(request)
         except _Died as died:
             request = msgspec.structs.replace(request, unconverted=f"not converted: {died}")
-    log.warning("scikit-learn is to serve: %s", request.unconverted)
+    log.warning("ONNX Runtime is not to serve: %s", request.unconverted)
     try:
         return await _prepared(request)
     except _Died as died:
@@ -233,21 +236,25 @@ def ended(process: Process) -> str:
     return f"the process that did it ended with exit code {code}; the pod's log has the reason."
 
 
-def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
-    return (
-        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.onnx_input)
-        if plan.onnx_input is not None
-        else None
-    )
+def _onnx(artifact: Artifact, plan: Plan, scratch: str) -> Runtime | None:
+    """What serves the ONNX file that was put there: a conversion, or the model itself; None where
+    there is none.
+    """
+    path = Path(scratch) / ONNX_FILE
+    if artifact.flavor.name == ONNX:
+        return OwnOnnxRuntime(path.read_bytes(), artifact.signature)
+    if plan.onnx_input is None:
+        return None
+    return OnnxRuntime(path.read_bytes(), plan.onnx_input)
 
 
 def _assembled(
-    artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, policy: LoadPolicy
+    artifact: Artifact, plan: Plan, onnx: Runtime | None, policy: LoadPolicy
 ) -> LoadedModel:
     if onnx is not None:
         runtime: Runtime = onnx
     else:
-        runtime = _sklearn(artifact, policy)
+        runtime = _original(artifact, policy)
     example = (artifact.example or [artifact.signature.blank])[0]
     signature = _closed(artifact.signature, runtime, example)
     figures = {
@@ -296,19 +303,29 @@ def _classes_of_parts(runtime: Runtime) -> list[list[Any]]:
     return [np.asarray(one).tolist() for one in found] if isinstance(found, list) else []
 
 
-def _sklearn(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
+def _original(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
+    """The model itself, by scikit-learn or the library that it is of; raises LoadFailed."""
     # Scikit-learn is imported where it serves, and only there.
     from rollout_model import estimator  # noqa: PLC0415
 
     model = estimator.load(artifact, policy)
-    form, known = TableForm(), artifact.known_rows
+    form, known, signature = TableForm(), artifact.known_rows, artifact.signature
+    if boosted := artifact.flavor.name != SKLEARN:
+        signature = replace(signature, named=False)  # arrays are what those are quick with
     if isinstance(known, Table):
         try:
             form = form_of(model, artifact.signature, artifact.method, known)
         except ValueError as failure:  # a made-up row may be refused: see warm_up
             log.warning("the form of its rows is a guess: %s", first_line(failure))
             form = unasked(model, artifact.signature)
-    return SklearnRuntime(model, artifact.signature, method=artifact.method, form=form)
+    return SklearnRuntime(
+        model,
+        signature,
+        method=artifact.method,
+        form=form,
+        name=artifact.flavor.name,
+        inline=boosted,
+    )
 
 
 def _closed(signature: Signature, runtime: Runtime, example: list[Any]) -> Signature:

@@ -73,6 +73,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from rollout_model import onnx_conversion, proof_rows
 from rollout_model.artifact import Artifact
+from rollout_model.flavors import Flavor
 from rollout_model.parity import mismatch
 from rollout_model.runtimes import OnnxRuntime
 from rollout_model.serving_plan import Plan
@@ -403,7 +404,9 @@ class Outcome:
 def artifact(example: Rows) -> Artifact:
     """A model's folder that is not there, with this example."""
     signature = Signature(tuple(f"c{n}" for n in range(WIDTH)), named=False)
-    return Artifact(Path(), Path(), "skops", signature, "", example.tolist())
+    return Artifact(
+        Path(), Path(), Flavor("sklearn", {}, "", "skops"), signature, "", example.tolist()
+    )
 
 
 def compared(estimator: Any, data: Data, count: int, known: bool) -> Outcome:

@@ -190,9 +190,7 @@ def metadata(settings: Settings, model: LoadedModel) -> dict[str, Any]:
     return {
         "name": settings.name,
         "versions": [settings.version],
-        "platform": (
-            f"sklearn_{model.runtime.name}" if model.runtime.name != "sklearn" else "sklearn"
-        ),
+        "platform": model.runtime.name if model.plan.onnx_input is None else "sklearn_onnx",
         "inputs": inputs(model.signature),
         "outputs": described,
         "parameters": {
