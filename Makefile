@@ -120,6 +120,10 @@ bench-inference: setup ## The model server beside others; ONLY=probes for a part
 test-models: setup ## Answers beside scikit-learn's: 100 kinds of models, 5 of data; minutes
 	@$(RUN) python -m tests.bench.inference.models
 
+.PHONY: test-stores
+test-stores: setup ## Models fetched from real S3, Azure and Google servers, here and by pods
+	@$(WITH_CLUSTER) $(RUN) pytest tests/stores
+
 .PHONY: bench-operator
 bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts
 	@$(RUN) python -m tests.bench.operator

@@ -91,6 +91,12 @@ class Settings(BaseModel):
     """Bounds in seconds that the latency histogram has beside the usual ones."""
     allow_pickle: bool = False
     """Whether a pickled model is loaded, which can run any code."""
+    allow_code: bool = False
+    """Whether a model may be code, which then runs in a process of its own."""
+    model_python: str = ""
+    """The interpreter of that process; "" for the server's."""
+    trusted_types: tuple[str, ...] = ()
+    """Types and functions that are read from skops files beside our own list."""
     termination_log: Path = Path("/dev/termination-log")
     """Where the reason is written when the model cannot be loaded."""
     cgroups: Path = Path("/sys/fs/cgroup")
@@ -116,7 +122,16 @@ class Settings(BaseModel):
     @property
     def load_policy(self) -> LoadPolicy:
         """What of it counts where a model is loaded, whoever loads it."""
-        return LoadPolicy(self.max_model, self.allow_pickle, self.model_digest, self.model_uri)
+        return LoadPolicy(
+            self.max_model,
+            self.allow_pickle,
+            self.model_digest,
+            self.model_uri,
+            self.allow_code,
+            self.model_python,
+            self.load_seconds,
+            self.trusted_types,
+        )
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
@@ -161,8 +176,23 @@ class Settings(BaseModel):
             feedback_key=env.get("FEEDBACK_KEY", ""),
             latency_buckets=_bounds(env.get("LATENCY_BUCKETS", "")),
             allow_pickle=env.get("MODEL_ALLOW_PICKLE", "").lower() in {"1", "true"},
+            allow_code=env.get("MODEL_ALLOW_CODE", "").lower() in {"1", "true"},
+            model_python=env.get("MODEL_PYTHON", "").strip(),
+            trusted_types=_names(env.get("MODEL_TRUSTED_TYPES", "")),
             termination_log=Path(env.get("TERMINATION_LOG", "/dev/termination-log")),
         )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Full names of types and functions, separated by commas. Raises SettingsError."""
+    names = tuple(one for part in text.split(",") if (one := part.strip()))
+    for name in names:
+        if "." not in name or not all(part.isidentifier() for part in name.split(".")):
+            raise SettingsError(
+                f"MODEL_TRUSTED_TYPES has {name!r}, which is no full name: write such as"
+                " category_encoders.target_encoder.TargetEncoder"
+            )
+    return names
 
 
 def _bounds(text: str) -> tuple[float, ...]:

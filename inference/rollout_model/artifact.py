@@ -13,12 +13,12 @@ import yaml
 from rollout_model.answer_signature import AnswerSignature, answers_of
 from rollout_model.digest import digest_of, file_digests
 from rollout_model.errors import BadInput, LoadFailed, first_line
-from rollout_model.flavors import SKLEARN, Flavor, chosen
+from rollout_model.flavors import MLMODEL, SKLEARN, Flavor, chosen
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.parameters import Parameters, parameters_of
 from rollout_model.signature import AnyRows, Signature
 from rollout_model.table_signature import TableSignature, signature_of
 
-MLMODEL = "MLmodel"
 MOST_FILES = 10_000
 MOST_TEXT = 1024 * 1024
 """Bytes of each file of a model that is read as text."""
@@ -54,6 +54,8 @@ class Artifact:
     """The hex sha256 of `file`."""
     answers: AnswerSignature = field(default_factory=AnswerSignature)
     """What MLmodel says of its predictions."""
+    parameters: Parameters = field(default_factory=Parameters)
+    """What it can be given beside rows."""
 
     @property
     def serialization(self) -> str:
@@ -87,8 +89,9 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
     try:
         described = mlmodel(folder)
         signature = signature_of(described.get("signature"))
+        parameters = parameters_of(described.get("signature"))
         flavors = described.get("flavors") or {}
-        flavor = chosen(flavors)
+        flavor = chosen(flavors, policy)
         file = within(folder, flavor.file)
         if (of_file := digests.get(file.relative_to(folder.resolve()).as_posix())) is None:
             raise LoadFailed(
@@ -107,6 +110,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         "code": code,
         "file_digest": of_file,
         "answers": answers_of(described.get("signature")),
+        "parameters": parameters,
     }
     return Artifact(
         folder,

@@ -55,6 +55,7 @@ class OwnOnnxRuntime:
 
     name = "onnx"
     inline = True
+    takes_params = False
 
     def __init__(self, content: bytes, signature: Signature) -> None:
         """Raises LoadFailed where its inputs are not the signature's columns."""

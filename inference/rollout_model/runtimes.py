@@ -27,6 +27,10 @@ class Runtime(Protocol):
     """What metrics call it: "onnx", or the name of the model's flavor."""
     inline: bool
     """Whether few rows may be predicted on the event loop, without a thread."""
+    takes_params: bool
+    """Whether it hands MLflow's parameters to the model: as MLflow, which keeps them from
+    scikit-learn.
+    """
 
     @property
     def also(self) -> tuple[str, ...]:
@@ -60,6 +64,7 @@ class OnnxRuntime:
 
     name = "onnx"
     inline = True
+    takes_params = False
 
     def __init__(self, content: bytes, onnx_input: OnnxInput) -> None:
         self._session = session(content)
@@ -106,7 +111,9 @@ class OnnxRuntime:
 
 
 @dataclass(slots=True)
-class _Pending:
+class Pending:
+    """Rows that wait for a batch."""
+
     rows: AnyRows
     """Of one request."""
     question: Question
@@ -125,11 +132,11 @@ class WhileBusy:
         self.most: float = most
         self._run, self._thread = run, ThreadPoolExecutor(1, "sklearn")
 
-    def weight(self, pending: _Pending) -> float:
+    def weight(self, pending: Pending) -> float:
         """Its rows."""
         return len(pending.rows)
 
-    def answer(self, batch: Sequence[_Pending], answered: Callable[[], None]) -> None:
+    def answer(self, batch: Sequence[Pending], answered: Callable[[], None]) -> None:
         """In the thread; its outcomes are handed out by the event loop."""
         parts = [pending.rows for pending in batch]
         questions = [pending.question for pending in batch]
@@ -140,7 +147,7 @@ class WhileBusy:
 
     def _hand_out(
         self,
-        batch: Sequence[_Pending],
+        batch: Sequence[Pending],
         answered: Callable[[], None],
         running: asyncio.Future[list[Outcome | Exception]],
     ) -> None:
@@ -178,7 +185,9 @@ class SklearnRuntime:
     """What metrics call it."""
     inline: bool = False
     """Whether a call takes microseconds; one of scikit-learn takes milliseconds."""
-    _batcher: Batcher[_Pending] = field(init=False)
+    takes_params: bool = False
+    """Never, as with MLflow."""
+    _batcher: Batcher[Pending] = field(init=False)
 
     def __post_init__(self) -> None:
         self._batcher = Batcher(WhileBusy(self.run, self.most))
@@ -192,7 +201,7 @@ class SklearnRuntime:
 
     async def predict(self, rows: AnyRows, question: Question = PLAIN) -> Outcome:
         """Wait for the batch that these rows are part of."""
-        pending = _Pending(rows, question, asyncio.get_running_loop().create_future())
+        pending = Pending(rows, question, asyncio.get_running_loop().create_future())
         self._batcher.add(pending)
         return await pending.outcome
 

@@ -33,6 +33,7 @@ _KEPT = frozenset(
         "minLength",
         "maxItems",
         "minItems",
+        "maxProperties",
         "type",
         "format",
     }
@@ -60,16 +61,24 @@ def structural(schema: Schema, definitions: Schema) -> Schema:
     result = {k: v for k, v in schema.items() if k in _KEPT or k.startswith("x-kubernetes-")}
     if "default" in result:
         result["default"] = _without_none(result["default"])
-        if result["default"] == []:
+        if result["default"] in ([], {}):
             del result[
                 "default"
             ]  # left out means none; written into every object it would only be noise
+    return {**result, **_parts(schema, definitions)}
+
+
+def _parts(schema: Schema, definitions: Schema) -> Schema:
+    """The schemas of what an object, a map or a list holds, structural as well."""
+    result: Schema = {}
     if "properties" in schema:
         result["properties"] = {
             name: structural(p, definitions) for name, p in schema["properties"].items()
         }
         if required := schema.get("required"):
             result["required"] = required
+    if isinstance(values := schema.get("additionalProperties"), dict):
+        result["additionalProperties"] = structural(values, definitions)
     if "items" in schema:
         result["items"] = structural(schema["items"], definitions)
     return result

@@ -22,6 +22,7 @@ from rollout_operator.adapters.model_registry import ModelRegistry, authorizatio
 from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.prometheus_login import PrometheusLogin
 from rollout_operator.adapters.router_probe import Routers, router_session
+from rollout_operator.adapters.tls_files import TlsFiles
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
 from rollout_operator.controller.informer import ForeignRouteInformer, Informer
@@ -88,13 +89,18 @@ class Shell:
         that measurements need.
         """
         settings, enter = self.settings, self._exit.enter_async_context
+        files = settings.registry_files
         of_registry = await enter(http_session())
         of_prometheus = await enter(http_session())
         of_routers = await enter(router_session())
         cluster = await Cluster.connect(login, settings.write_limit, settings.shard)
         self._exit.push_async_callback(cluster.close)
         registry = ModelRegistry(
-            settings.registry_url, of_registry, authorization(os.environ), settings.pin_digests
+            settings.registry_url,
+            of_registry,
+            authorization(os.environ),
+            settings.pin_digests,
+            TlsFiles("REGISTRY", files.ca, files.cert, files.key),
         )
         writeback = VerdictWriteback(
             registry, settings.registry_alias, partial(verdicts_after, cluster), self.enqueue
@@ -116,6 +122,7 @@ class Shell:
             egress=settings.model_egress,
             credentials=settings.model_credentials,
             profiles=settings.model_profiles,
+            annotations=settings.route_annotations,
             feedback_key=settings.feedback_key,
             routers=Routers(of_routers, cluster.read) if settings.routes_ask else None,
         )

@@ -16,17 +16,25 @@ from rollout_operator.domain.prometheus_access import (
     encrypted_for,
     of_url,
 )
+from rollout_operator.domain.route_annotations import (
+    NO_ANNOTATIONS,
+    RouteAnnotations,
+    route_annotations,
+)
 
 PASSED_ON = (
     "MLFLOW_TRACKING_URI",
     "MLFLOW_TRACKING_INSECURE_TLS",
+    "MODEL_ALLOW_CODE",
     "MODEL_ALLOW_PICKLE",
     "MODEL_COMPARE_PERCENT",
     "MODEL_COMPARE_SECONDS",
     "MODEL_MAX_BYTES",
+    "MODEL_PYTHON",
+    "MODEL_TRUSTED_TYPES",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
-"""Variables that every model server gets as the operator has them."""
+"""Variables that model servers get as the operator has them (MODEL_ALLOW_CODE by namespace)."""
 
 
 P = ParamSpec("P")
@@ -35,6 +43,18 @@ T = TypeVar("T")
 
 class SettingsError(ValueError):
     """A setting is missing or wrong; the message says which and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryFiles:
+    """Paths of files in PEM; "" for none."""
+
+    ca: str = ""
+    """Certificates that MLflow's own is trusted by, instead of the system's."""
+    cert: str = ""
+    """The operator's own certificate."""
+    key: str = ""
+    """Its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +89,8 @@ class Settings:
     """How often names and versions are compared with the API server."""
     prometheus_access: PrometheusAccess = field(default_factory=PrometheusAccess)
     """What Prometheus wants to have from whoever asks."""
+    registry_files: RegistryFiles = field(default_factory=RegistryFiles)
+    """TLS to MLflow."""
     registry_alias: str = "{namespace}-{name}"
     """The alias that a promotion moves, with {namespace} and {name}; "" for none."""
     feedback_key: str = ""
@@ -81,6 +103,8 @@ class Settings:
     """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
     """What model servers fetch models with, by namespace."""
+    route_annotations: RouteAnnotations = NO_ANNOTATIONS
+    """Which annotations routes may have, and which all have."""
     model_profiles: Profiles = NO_PROFILES
     """Where and how model servers run, by the name that a spec chooses."""
     pin_digests: bool = True
@@ -130,6 +154,7 @@ class Settings:
         prometheus_url, prometheus_access = _prometheus(
             env, required("PROMETHEUS_URL", "http://prometheus:9090")
         )
+        registry_url = required("MLFLOW_TRACKING_URI", "http://mlflow:5000").rstrip("/")
         models = {
             **{n: env[n] for n in PASSED_ON if env.get(n)},
             "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO"),
@@ -140,7 +165,8 @@ class Settings:
             ),
             prometheus_url=prometheus_url,
             prometheus_access=prometheus_access,
-            registry_url=required("MLFLOW_TRACKING_URI", "http://mlflow:5000").rstrip("/"),
+            registry_url=registry_url,
+            registry_files=_registry_files(env, registry_url),
             namespaces=tuple(
                 n.strip() for n in env.get("WATCH_NAMESPACES", "").split(",") if n.strip()
             ),
@@ -161,6 +187,7 @@ class Settings:
             model_egress=_told(egress, models, env.get("MODEL_EGRESS", "")),
             pin_digests=_choice(env, "MODEL_DIGESTS", ("Pin", "Require")) == "Pin",
             model_credentials=_told(credentials, env.get("MODEL_CREDENTIALS", "")),
+            route_annotations=_told(route_annotations, env.get("ROUTE_ANNOTATIONS", "")),
             model_profiles=_told(profiles, env.get("MODEL_PROFILES", "")),
         )
 
@@ -171,6 +198,22 @@ def _choice(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
     if word not in words:
         raise SettingsError(f"{name}={word!r} is unknown: write {' or '.join(words)}")
     return word
+
+
+def _registry_files(env: Mapping[str, str], url: str) -> RegistryFiles:
+    """Raises SettingsError for a certificate without its key, or for a URL that does without."""
+    names = ("REGISTRY_CA_FILE", "REGISTRY_CERT_FILE", "REGISTRY_KEY_FILE")
+    ca, cert, key = (env.get(name, "").strip() for name in names)
+    if bool(cert) != bool(key):
+        raise SettingsError(
+            "REGISTRY_CERT_FILE and REGISTRY_KEY_FILE belong together: set both, or neither"
+        )
+    if (ca or cert) and url.startswith("http://"):
+        name = names[0] if ca else names[1]
+        raise SettingsError(
+            f"{name} is set, and MLFLOW_TRACKING_URI begins with http://: write https://"
+        )
+    return RegistryFiles(ca, cert, key)
 
 
 def _prometheus(env: Mapping[str, str], url: str) -> tuple[str, PrometheusAccess]:

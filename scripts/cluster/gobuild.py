@@ -90,10 +90,13 @@ COMPONENTS = (
 KWOK = Component("kwok", ("sigs.k8s.io/kwok/cmd/kwok",), minutes="1 to 2")
 """Plays nodes and pods; only the operator benchmark's full mode needs it, which builds it."""
 
+STORES = Component("stores", ("./rclone", "github.com/fsouza/fake-gcs-server"), minutes="3 to 6")
+"""Servers that speak S3 and Google Cloud Storage; `make test-stores` builds them."""
+
 
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
-    for component in (*COMPONENTS, KWOK):
+    for component in (*COMPONENTS, KWOK, STORES):
         if (path := component.folder / name).exists():
             return path
     raise FileNotFoundError(f"{name} is not built yet: run `python3 -m scripts.cluster build`")

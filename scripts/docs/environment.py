@@ -76,6 +76,19 @@ OPERATOR = (
         "mlflow.trackingUri",
     ),
     Variable(
+        "REGISTRY_CA_FILE",
+        "the CA, in PEM, that MLflow's certificate is trusted by, instead of the system's",
+        "",
+        "mlflow.ca",
+    ),
+    Variable(
+        "REGISTRY_CERT_FILE",
+        "a client certificate for MLflow, in PEM",
+        "",
+        "mlflow.clientCertificate",
+    ),
+    Variable("REGISTRY_KEY_FILE", "its key, in PEM", "", "mlflow.clientCertificate"),
+    Variable(
         "WATCH_NAMESPACES",
         "namespaces that are looked after, with commas between; empty for all",
         "",
@@ -99,6 +112,13 @@ OPERATOR = (
         "whether routers are asked if a route leads to its rollout",
         "true",
         "routes.ask",
+    ),
+    Variable(
+        "ROUTE_ANNOTATIONS",
+        "which annotations routes may have, and which all have: a JSON object, as"
+        " [the chart has it](../guides/ingress-tls-paths.md#annotations)",
+        "",
+        "routes.annotations",
     ),
     Variable(
         "ROUTER_DRAIN_SECONDS",
@@ -160,7 +180,15 @@ OPERATOR = (
     Variable("METRICS_PORT", "port of the operator's own metrics", "8081"),
     Variable("HEALTH_PORT", "port of `/healthz`", "8080"),
     Variable("MLFLOW_TRACKING_INSECURE_TLS", "model servers do not verify MLflow's certificate"),
-    Variable("MODEL_ALLOW_PICKLE", "for [the model servers](#model-server)"),
+    Variable(
+        "MODEL_ALLOW_CODE",
+        "namespaces (patterns such as `ml-*`, separated by commas) in which a model may be code",
+        "",
+        "models.allowCode",
+    ),
+    Variable("MODEL_PYTHON", "for [the model servers](#model-server)", "", "models.python"),
+    Variable("MODEL_TRUSTED_TYPES", "for the model servers", "", "models.trustedTypes"),
+    Variable("MODEL_ALLOW_PICKLE", "for the model servers"),
     Variable("MODEL_COMPARE_PERCENT", "for the model servers"),
     Variable("MODEL_COMPARE_SECONDS", "for the model servers"),
     Variable("MODEL_MAX_BYTES", "for the model servers"),
@@ -193,6 +221,16 @@ SERVER = (
         " usual ones",
     ),
     Variable("MODEL_ALLOW_PICKLE", "`1` to load pickled models, which can run any code"),
+    Variable(
+        "MODEL_ALLOW_CODE",
+        "`1` to serve models that are code (pyfunc, pickles) by a process of their own",
+    ),
+    Variable("MODEL_PYTHON", "the interpreter of that process; else the server's own"),
+    Variable(
+        "MODEL_TRUSTED_TYPES",
+        "full names of types and functions, separated by commas, that skops files may hold beside"
+        " our own list",
+    ),
     Variable(
         "MODEL_COMPARE_PERCENT",
         "of live requests that are compared with scikit-learn, 1 to 100; none where it is not set",

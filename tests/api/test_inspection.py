@@ -53,9 +53,12 @@ def test_a_version_without_a_digest_is_pinned_and_promoted(
     assert pod["metadata"]["annotations"][INSPECTED] == "models:/iris/2"
     assert rollout.status()["reason"] == "Inspecting"
     assert rollout.status()["stable"]["uri"] == "models:/iris/1"
-    ended(api, pod, digest=DIGEST)
+    ended(api, pod, digest=DIGEST, flavors=["sklearn"], serves="onnx")
     second = rollout.wait_phase("Promoted", 2)
     assert second["stable"]["digest"] == DIGEST
+    events = api.get(f"/api/v1/namespaces/{pod['metadata']['namespace']}/events")["items"]
+    told = [e["message"] for e in events if e["reason"] == "Inspected"]
+    assert told == [f"models:/iris/2 has {DIGEST}: 0.0 MiB of sklearn, to be served by onnx."]
     assert "inspecting" not in second
     wait_for(lambda: pod_of(api, rollout) is None, "the pod to go")
     wait_for(lambda: world.tags.get(DIGEST_TAG) == DIGEST, "the registry to record the digest")

@@ -45,7 +45,12 @@ EVERYTHING: dict[str, dict[str, Any]] = {
                 "metadata": {"name": "{{ .Release.Name }}-extra"},
             }
         ],
-        "mlflow": {"credentialsSecret": "mlflow"},
+        "mlflow": {
+            "trackingUri": "https://mlflow.mlflow.svc:5000",
+            "credentialsSecret": "mlflow",
+            "ca": {"secret": "company-ca"},
+            "clientCertificate": {"secret": "mlflow-client"},
+        },
         "prometheus": {
             "url": "https://prometheus.monitoring.svc:9090/prometheus",
             "auth": {"secret": "prometheus-login"},
@@ -54,9 +59,18 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "headers": {"X-Scope-OrgID": "team-a|team-b"},
         },
         "models": {
+            "allowCode": ["ml-*", "sandbox"],
+            "python": "/opt/models/bin/python",
+            "trustedTypes": ["category_encoders.target_encoder.TargetEncoder"],
             "credentials": [
                 {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
-            ]
+            ],
+        },
+        "routes": {
+            "annotations": {
+                "allowed": ["cert-manager.io/*"],
+                "defaults": {"example.com/owner": "ml"},
+            }
         },
         "profiles": {
             "gpu": {

@@ -102,13 +102,16 @@ ADMIN = ("admin", "a-long-password-of-the-test")
 
 
 @contextmanager
-def private_mlflow_server(folder: Path, artifacts: str = "") -> Iterator[tuple[str, Path]]:
+def private_mlflow_server(
+    folder: Path, artifacts: str = "", address: str = "127.0.0.1"
+) -> Iterator[tuple[str, Path]]:
     """MLflow with TLS by a certificate that nobody knows, and with a password (`basic-auth`); its
     URL, and the certificate.
 
     artifacts: the store that it names to clients, which they ask themselves; "" for its own proxy.
+    address: this machine's, that it listens on.
     """
-    key, certificate = self_signed(folder, "IP:127.0.0.1")
+    key, certificate = self_signed(folder, f"IP:{address}")
     config = folder / "auth.ini"
     config.write_text(
         "[mlflow]\ndefault_permission = READ\n"
@@ -126,21 +129,27 @@ def private_mlflow_server(folder: Path, artifacts: str = "") -> Iterator[tuple[s
         ),
     ]
     env = {"MLFLOW_FLASK_SERVER_SECRET_KEY": "test", "MLFLOW_AUTH_CONFIG_PATH": str(config)}
-    with _started(folder, "https", options, env) as url:
+    with _started(folder, "https", options, env, address) as url:
         yield url, certificate
 
 
 @contextmanager
-def _started(folder: Path, scheme: str, options: list[str], more: dict[str, str]) -> Iterator[str]:
+def _started(
+    folder: Path,
+    scheme: str,
+    options: list[str],
+    more: dict[str, str],
+    address: str = "127.0.0.1",
+) -> Iterator[str]:
     """The server's URL, once it answers."""
     port = free_port()
-    url = f"{scheme}://127.0.0.1:{port}"
+    url = f"{scheme}://{address}:{port}"
     command = [
         sys.executable,
         "-m",
         "mlflow",
         "server",
-        "--host=127.0.0.1",
+        f"--host={address}",
         f"--port={port}",
         "--workers=1",
         f"--backend-store-uri=sqlite:///{folder}/mlflow.db",

@@ -240,6 +240,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         with_field("traffic.ingressClassName", "a b"),
         "name of an IngressClass",
     ),
+    "33 annotations": (
+        with_field("traffic.annotations", {f"example.com/{n}": "x" for n in range(33)}),
+        "must have at most 32 items",
+    ),
+    "an annotation that is a number": (
+        with_field("traffic.annotations", {"example.com/weight": 8}),
+        "must be of type string",
+    ),
+    "an annotation that is very long": (
+        with_field("traffic.annotations", {"example.com/a": "x" * 4097}),
+        "may not be more than 4096",
+    ),
     "a Secret that is no name": (with_field("traffic.tlsSecret", "../x"), "name of a Secret"),
     "a listener that is no name": (
         with_field("traffic.parentRefs", [{"name": "g", "sectionName": "../x"}]),

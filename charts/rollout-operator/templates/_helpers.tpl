@@ -28,6 +28,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default (index . 1) }}{{ end }}
 {{- end }}
 
+{{- /* A CA and a client certificate, as files of a projected volume. */ -}}
+{{- define "operator.tlsFiles" -}}
+{{- with .ca }}
+{{- if or .secret .configMap }}
+- {{ .secret | empty | ternary "configMap" "secret" }}:
+    name: {{ .secret | default .configMap }}
+    items:
+    - {key: {{ .key }}, path: ca.crt}
+{{- end }}
+{{- end }}
+{{- with .clientCertificate.secret }}
+- secret:
+    name: {{ . }}
+    items:
+    - {key: tls.crt, path: tls.crt}
+    - {key: tls.key, path: tls.key}
+{{- end }}
+{{- end }}
+
 {{- /* How Prometheus is reached: the files, by the names that prometheusEnv has. */ -}}
 {{- define "operator.prometheusFiles" -}}
 {{- with .Values.prometheus }}
@@ -53,21 +72,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
     {{- end }}
 {{- end }}
 {{- end }}
-{{- with .ca }}
-{{- if or .secret .configMap }}
-- {{ .secret | empty | ternary "configMap" "secret" }}:
-    name: {{ .secret | default .configMap }}
-    items:
-    - {key: {{ .key }}, path: ca.crt}
-{{- end }}
-{{- end }}
-{{- with .clientCertificate.secret }}
-- secret:
-    name: {{ . }}
-    items:
-    - {key: tls.crt, path: tls.crt}
-    - {key: tls.key, path: tls.key}
-{{- end }}
+{{- include "operator.tlsFiles" . }}
 {{- end }}
 {{- end }}
 
@@ -89,6 +94,32 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- with .headers }}
 - {name: PROMETHEUS_HEADERS, value: {{ toJson . | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* How MLflow is reached with TLS: the files, by the names that mlflowEnv has. */ -}}
+{{- define "operator.mlflowFiles" -}}
+{{- with .Values.mlflow }}
+{{- if and .ca.secret .ca.configMap }}
+{{- fail "mlflow.ca names a Secret and a ConfigMap: leave one of them out" }}
+{{- end }}
+{{- if and (hasPrefix "http://" .trackingUri) (or .ca.secret .ca.configMap .clientCertificate.secret) }}
+{{- fail "mlflow.ca and mlflow.clientCertificate are for TLS: write https:// in mlflow.trackingUri" }}
+{{- end }}
+{{- include "operator.tlsFiles" . }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.mlflowEnv" -}}
+{{- $folder := "/etc/rollout-operator/mlflow" }}
+{{- with .Values.mlflow }}
+{{- if or .ca.secret .ca.configMap }}
+- {name: REGISTRY_CA_FILE, value: {{ $folder }}/ca.crt}
+{{- end }}
+{{- if .clientCertificate.secret }}
+- {name: REGISTRY_CERT_FILE, value: {{ $folder }}/tls.crt}
+- {name: REGISTRY_KEY_FILE, value: {{ $folder }}/tls.key}
 {{- end }}
 {{- end }}
 {{- end }}

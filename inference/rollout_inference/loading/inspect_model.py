@@ -11,16 +11,24 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
 from rollout_inference.loading.loader import load
 from rollout_inference.settings import Settings, SettingsError
-from rollout_model.artifact import mlmodel, verified_files
+from rollout_model.artifact import mlmodel, text, verified_files
 from rollout_model.digest import digest_of
 from rollout_model.errors import LoadFailed, first_line
 
 LONGEST = 4_096
+REQUIREMENTS = "requirements.txt"
+"""The file in which MLflow names what a model was logged with."""
+LIGHT = frozenset({"mlflow"})
+"""Packages that the server does without: it has mlflow-skinny."""
 
 
 @dataclass(slots=True)
@@ -37,6 +45,10 @@ class Inspection:
     """The runtime that will serve it, onnx or sklearn; "" where none can."""
     reason: str = ""
     """Why scikit-learn serves and not ONNX Runtime."""
+    points: int = 0
+    """Rows that ONNX Runtime was held against scikit-learn on; 0 where it does not serve."""
+    packages: list[str] = field(default_factory=list)
+    """What its requirements.txt pins and this server has otherwise, or lacks, in words."""
     trouble: str = ""
     """Why it cannot be served, and what to do about it."""
     signature: str = ""
@@ -45,7 +57,7 @@ class Inspection:
     def to_json(self) -> str:
         """At most LONGEST bytes: what does not fit is left out, the least needed first."""
         said = asdict(self)
-        for name in ("signature", "reason", "flavors"):
+        for name in ("signature", "packages", "reason", "flavors"):
             if _fits(said):
                 break
             said[name] = type(said[name])()
@@ -69,8 +81,10 @@ def inspected(folder: Path, settings: Settings) -> Inspection:
         found.digest = digest_of(verified_files(folder, settings.load_policy))
         found.bytes = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
         found.flavors, found.signature = _described(folder)
+        found.packages = otherwise(folder)
         model = asyncio.run(load(settings))
         found.serves, found.reason = model.runtime.name, model.plan.reason
+        found.points = model.plan.points if model.plan.onnx_input is not None else 0
     except LoadFailed as failure:
         found.trouble = str(failure)
     return found
@@ -84,6 +98,32 @@ def _described(folder: Path) -> tuple[list[str], str]:
         return [str(one) for one in said.get("flavors") or {}], str(inputs)
     except Exception:  # a file of unknown content can fail in any way
         return [], ""
+
+
+def otherwise(folder: Path) -> list[str]:
+    """Packages that the model was logged with and that this server has in another version, or not
+    at all; nothing where no requirements can be read.
+    """
+    try:
+        lines = text(folder / REQUIREMENTS).splitlines()
+    except (OSError, ValueError, LoadFailed):
+        return []
+    return [said for line in lines if (said := _compared(line))]
+
+
+def _compared(line: str) -> str:
+    try:
+        wanted = Requirement(line.partition("#")[0].strip())
+    except InvalidRequirement:  # an option of pip's, or nothing
+        return ""
+    if canonicalize_name(wanted.name) in LIGHT or (wanted.marker and not wanted.marker.evaluate()):
+        return ""
+    try:
+        here = version(wanted.name)
+    except PackageNotFoundError:
+        return f"{wanted.name}{wanted.specifier}, which the server lacks"
+    fits = wanted.specifier.contains(here, prereleases=True)
+    return "" if fits else f"{wanted.name}{wanted.specifier}, and the server has {here}"
 
 
 def main(folder: Path) -> int:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
+from rollout_inference.loading.store_failures import sentence
 from rollout_model.artifact import MOST_FILES
 from rollout_model.errors import LoadFailed, first_line
 
@@ -158,11 +159,9 @@ def download(source: str, folder: Path, most: int, env: Mapping[str, str]) -> bo
             )
         for path in files:
             _fetch(client, path, folder)
-    except BaseError as failure:
-        raise LoadFailed(f"{source} could not be read: {_reason(failure)}") from failure
-    except OSError as failure:
+    except (BaseError, OSError) as failure:
         # obstore raises FileNotFoundError and PermissionError, too.
-        raise LoadFailed(f"{source} could not be read: {_reason(failure)}") from failure
+        raise LoadFailed(sentence(source, place.bucket, failure)) from failure
     return True
 
 
@@ -189,9 +188,3 @@ def _fetch(client: ObjectStore, path: str, folder: Path) -> None:
     with target.open("wb") as file:
         for part in client.get(path).stream(min_chunk_size=CHUNK):
             file.write(part)
-
-
-def _reason(failure: BaseException) -> str:
-    """What the store says, without the debugging text that follows it."""
-    text = first_line(failure)
-    return re.sub(r"\s+", " ", text.split("Debug source:", maxsplit=1)[0]).strip()[:300]

@@ -15,12 +15,8 @@ import mlflow.artifacts
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
 from rollout_inference.loading import object_stores
+from rollout_inference.loading.store_failures import AUTHORITY, CREDENTIALS
 from rollout_model.errors import LoadFailed, first_line
-
-AUTHORITY = "the chart's models.credentials may name a private CA"
-CREDENTIALS = (
-    "The operator's configuration names the Secret that pods fetch with: models.credentials"
-)
 
 
 def fetch(uri: str, folder: Path, most: int, env: Mapping[str, str]) -> Path:

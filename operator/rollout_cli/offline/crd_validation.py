@@ -130,6 +130,10 @@ def _is(value: Any, wanted: str) -> bool:
 def _sizes(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
     if isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
         yield Finding(path, f"Too long: may not be more than {schema['maxLength']} characters")
+    if isinstance(value, dict) and len(value) > schema.get("maxProperties", len(value)):
+        yield Finding(
+            path, f"Too many: {len(value)}: must have at most {schema['maxProperties']} items"
+        )
     if isinstance(value, list):
         if len(value) > schema.get("maxItems", len(value)):
             yield Finding(

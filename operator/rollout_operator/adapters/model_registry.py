@@ -10,11 +10,12 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
+from rollout_operator.adapters.tls_files import TlsFiles, TlsFilesError
 from rollout_operator.domain.api.names import DIGEST_TAG, SIGNATURE_TAG
 from rollout_operator.domain.api.status import LONGEST_SIGNATURE
 from rollout_operator.domain.observed import (
@@ -30,6 +31,7 @@ from rollout_operator.domain.replies import first_line
 from rollout_operator.metrics import REGISTRY_REQUESTS
 
 TIMEOUT = aiohttp.ClientTimeout(total=10)
+FAILURES = (TimeoutError, OSError, aiohttp.ClientError, TlsFilesError)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>[0-9]+)|@(?P<alias>.+))")
 
@@ -56,6 +58,8 @@ class ModelRegistry:
     """Of every request: Authorization, or empty without credentials."""
     pin: bool = False
     """Whether a version without a digest is pinned by its content when it is first seen."""
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    """The private CA that it is trusted by, and a client certificate."""
 
     async def set_tag(self, model: str, version: str, key: str, value: str) -> str:
         """Tag a model version; returns what went wrong, "" if nothing."""
@@ -78,13 +82,14 @@ class ModelRegistry:
                 headers=self.headers,
                 timeout=TIMEOUT,
                 allow_redirects=False,
+                ssl=self.tls.context(),
             ) as response:
                 answered = await response.text()
                 failure = (
                     "" if response.status == 200 else f"HTTP {response.status} {answered[:200]}"
                 )
-        except (TimeoutError, OSError, aiohttp.ClientError) as broken:
-            failure = f"{type(broken).__name__} {broken}".strip()
+        except FAILURES as broken:
+            failure = _broken(broken)
         REGISTRY_REQUESTS.labels("WriteFailed" if failure else "Written").inc()
         return failure
 
@@ -107,13 +112,12 @@ class ModelRegistry:
                 headers=self.headers,
                 timeout=TIMEOUT,
                 allow_redirects=False,
+                ssl=self.tls.context(),
             ) as response:
                 status, body = response.status, await response.read()
             answer = read(model_uri, status, body, pin=self.pin)
-        except (TimeoutError, OSError, aiohttp.ClientError) as failure:
-            answer = RegistryUnreachable(
-                f"The registry did not answer: {type(failure).__name__} {failure}".strip()
-            )
+        except FAILURES as failure:
+            answer = RegistryUnreachable(f"The registry did not answer: {_broken(failure)}")
         REGISTRY_REQUESTS.labels(type(answer).__name__).inc()
         return answer
 
@@ -170,6 +174,21 @@ def read(model_uri: str, status: int, body: bytes, *, pin: bool = False) -> Reso
         )
 
 
+def _broken(failure: Exception) -> str:
+    """Why there is no answer, and what helps against a certificate that is refused; the chart's
+    values are named as docs/guides/credentials.md has them.
+    """
+    match failure:
+        case TlsFilesError():
+            return str(failure)
+        case aiohttp.ClientConnectorCertificateError(certificate_error=error):
+            reason = getattr(error, "verify_message", "") or str(error)
+            return f"its certificate is not trusted ({reason}): see the chart's mlflow.ca."
+        case aiohttp.ClientConnectorSSLError() if "CERTIFICATE" in str(failure).upper():
+            return f"{failure}: see the chart's mlflow.ca and mlflow.clientCertificate."
+    return f"{type(failure).__name__} {failure}".strip()
+
+
 def _saying(body: bytes) -> str:
     """The first line of a reply that is no JSON object, without markup,
     as the end of a sentence.
@@ -187,8 +206,7 @@ def _remedy(status: int, body: bytes) -> str:
     return {
         401: (
             " MLflow wants credentials, or takes others: see the chart's mlflow.credentialsSecret,"
-            " which is the operator's; model pods do not get these credentials yet: MLflow must let"
-            " them read without."
+            " which is the operator's; model pods have those of models.credentials."
         ),
         403: " This user may not read it, or there is no such model.",
     }.get(status, "")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from rollout_operator.desired.ingress import CANARY
 from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.places import Claimed, Place, gateway_place, place
+from rollout_operator.domain.route_annotations import CANARY
 
 KINDS = ("Ingress", "HTTPRoute")
 Name = tuple[str, str, str]

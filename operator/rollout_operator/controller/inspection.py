@@ -8,6 +8,7 @@ from rollout_operator.controller.apply import WriteGuard
 from rollout_operator.controller.pod_status import trouble
 from rollout_operator.controller.ports import Ports
 from rollout_operator.desired.common import Owner, owner_of
+from rollout_operator.desired.environment import of_namespace as environment_of
 from rollout_operator.desired.inspection_pod import (
     INSPECTED,
     inspection_pod,
@@ -59,6 +60,18 @@ def read(pod: Mapping[str, Any], uid: str) -> Inspection:
     return Inspection(uri=uri, ended=ended, trouble=said, known=known)
 
 
+def _summary(told: Mapping[str, Any]) -> str:
+    """What is good to know of the files before they are tried, as a phrase."""
+    size = f"{int(told.get('bytes', 0)) / 2**20:,.1f} MiB"
+    flavors = ", ".join(map(str, told.get("flavors") or ())) or "no flavour"
+    points = int(told.get("points", 0))
+    proof = f", held against scikit-learn on {points:,} rows" if points else ""
+    reason = f" ({told['reason']})" if told.get("reason") else ""
+    packages = "; ".join(map(str, told.get("packages") or ()))
+    other = f"; made with {packages}" if packages else ""
+    return f"{size} of {flavors}, to be served by {told.get('serves')}{proof}{reason}{other}"
+
+
 def _answer(uri: str, text: str, known: tuple[str, int]) -> Inspection | None:
     """The JSON object that the process leaves; None where it has left none."""
     try:
@@ -70,6 +83,7 @@ def _answer(uri: str, text: str, known: tuple[str, int]) -> Inspection | None:
             digest=str(told["digest"]),
             signature=signature if len(signature) <= LONGEST_SIGNATURE else "",
             trouble=str(told["trouble"]),
+            summary=_summary(told),
             known=known,
         )
     except (ValueError, KeyError, TypeError):
@@ -97,7 +111,7 @@ async def have_pod_follow(
         spec,
         asked,
         seen.image,
-        ports.environment,
+        environment_of(ports.environment, owner.namespace),
         of_namespace(ports.credentials, owner.namespace),
         seen.profile.settings if seen.profile is not None else None,
     )

@@ -43,7 +43,9 @@ async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answer
         if "deletionTimestamp" in raw["metadata"]:
             return None
         taken = ports.store.taken_by(key)
-        rollout = Rollout.read(raw, ports.gateways.mirrors, taken, ports.profiles)
+        rollout = Rollout.read(
+            raw, ports.gateways.mirrors, taken, ports.profiles, ports.annotations
+        )
         route = route_query(rollout, _objects(rollout, ports), ports, now)
         query = query_for(raw["metadata"]["uid"], rollout.spec, rollout.status, now, route)
         known = answers if query == asked else cached(query, ports.prometheus, ports.routers)
@@ -128,7 +130,7 @@ def _with_current_pods(
         pods = [o for o in objects if (o.kind, o.name) == ("Deployment", name) and not o.deleting]
         if not (in_sync or rests):
             # Of whatever number of pods: how many there are is counted.
-            environment = model_environment(ports.environment, ports.feedback_key, owner.uid)
+            environment = model_environment(ports.environment, ports.feedback_key, owner)
             given = of_namespace(ports.credentials, owner.namespace)
             manifest = deployment(owner, revision, known.wanted, environment, given)
             pods = [o for o in pods if is_applied(o, manifest, ports.store)]

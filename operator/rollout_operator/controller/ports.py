@@ -18,6 +18,7 @@ from rollout_operator.desired.common import NO_GATEWAYS, Gateways
 from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.profiles import NO_PROFILES, Profiles
+from rollout_operator.domain.route_annotations import NO_ANNOTATIONS, RouteAnnotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +59,7 @@ class Ports:
     """What pods fetch models with, by namespace."""
     profiles: Profiles = NO_PROFILES
     """Where and how pods run, by the name that a spec chooses."""
+    annotations: RouteAnnotations = NO_ANNOTATIONS
+    """Which annotations routes may have, and which all have."""
     memory: PassMemory = field(default_factory=PassMemory)
     """Own writes, rejections and contests of each rollout, until it is gone."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from rollout_operator.desired.common import Manifest
 from rollout_operator.domain.api.names import APPLIED, FIELD_MANAGER, POD_SETTINGS, PROFILE
+from rollout_operator.domain.route_annotations import CANARY
 
 _SUFFIXES = {
     "n": "1e-9",
@@ -32,7 +33,7 @@ LEFT_OVER = frozenset(
     (
         *("tls", "filters", "sectionName"),
         *("to", "ports", "endPort", "except", "namespaceSelector", "podSelector"),
-        *(f"nginx.ingress.kubernetes.io/canary-by-header{more}" for more in ("", "-value")),
+        *(f"{CANARY}-by-header{more}" for more in ("", "-value")),
         *(POD_SETTINGS, PROFILE),
     )
 )
@@ -134,9 +135,10 @@ def signed(manifest: Manifest) -> Manifest:
     """The manifest with its own hash as an annotation: which one was applied is known to a later
     process, too.
 
-    Of Deployments only: nothing else has pods, which a change of its template replaces.
+    Of Deployments, whose pods a change of the template replaces, and of routes with annotations,
+    of which one that is wanted no more is to go.
     """
-    if manifest["kind"] != "Deployment":
+    if not (manifest["kind"] == "Deployment" or _is_annotated(manifest)):
         return manifest
     meta = manifest["metadata"]
     return {
@@ -146,6 +148,12 @@ def signed(manifest: Manifest) -> Manifest:
             "annotations": {**meta.get("annotations", {}), APPLIED: _hash(manifest)},
         },
     }
+
+
+def _is_annotated(manifest: Manifest) -> bool:
+    return manifest["kind"] in {"Ingress", "HTTPRoute"} and any(
+        not name.startswith(CANARY) for name in manifest["metadata"].get("annotations", {})
+    )
 
 
 def _hash(manifest: Manifest) -> str:

@@ -40,7 +40,7 @@ def http_route(
     return {
         "apiVersion": f"{API}/v1",
         "kind": "HTTPRoute",
-        "metadata": owner.metadata(name),
+        "metadata": owner.metadata(name, annotations=traffic.annotations),
         "spec": {
             "parentRefs": [_parent(ref.to_api(), gateways) for ref in traffic.parent_refs],
             "hostnames": [traffic.host],

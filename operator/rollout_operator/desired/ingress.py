@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from rollout_operator.desired.common import CANDIDATE_HEADER, Manifest, Owner, Split
 from rollout_operator.domain.api.names import canary_name, revision_name
 from rollout_operator.domain.api.traffic import Traffic
+from rollout_operator.domain.route_annotations import CANARY, NGINX
 
-CANARY = "nginx.ingress.kubernetes.io/canary"
-CANARY_WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
-CANARY_HEADER = "nginx.ingress.kubernetes.io/canary-by-header"
-CANARY_HEADER_VALUE = "nginx.ingress.kubernetes.io/canary-by-header-value"
+CANARY_WEIGHT = f"{NGINX}canary-weight"
+CANARY_HEADER = f"{NGINX}canary-by-header"
+CANARY_HEADER_VALUE = f"{NGINX}canary-by-header-value"
 
 
 def _ingress(
@@ -44,7 +44,7 @@ def _ingress(
 
 def stable_ingress(owner: Owner, name: str, traffic: Traffic) -> Manifest:
     """The host's route to the stable Service."""
-    manifest = _ingress(owner, name, owner.name, traffic)
+    manifest = _ingress(owner, name, owner.name, traffic, traffic.annotations)
     if traffic.tls_secret is not None:
         manifest["spec"]["tls"] = [{"hosts": [traffic.host], "secretName": traffic.tls_secret}]
     return manifest
@@ -56,7 +56,9 @@ def canary_ingress(owner: Owner, name: str, traffic: Traffic, split: Split) -> M
     """
     if split.candidate is None:
         raise ValueError("a canary Ingress needs a candidate")
-    annotations = {CANARY: "true", CANARY_WEIGHT: str(split.weight)}
+    # Nginx takes them from the host's own Ingress whatever the canary says; others may not.
+    annotations = {k: v for k, v in traffic.annotations.items() if k.startswith(NGINX)}
+    annotations |= {CANARY: "true", CANARY_WEIGHT: str(split.weight)}
     if split.on_trial:
         annotations |= {CANARY_HEADER: CANDIDATE_HEADER, CANARY_HEADER_VALUE: "true"}
     return _ingress(

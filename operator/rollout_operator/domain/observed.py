@@ -76,6 +76,9 @@ class Inspection:
     """The model's inputs as JSON; "" where it has none, or they are too long."""
     trouble: str = ""
     """Why the model cannot be served, or, before the end, why the pod does not run."""
+    summary: str = ""
+    """How large the files are, of which flavours, and what will serve them how; "" where none can.
+    """
     known: tuple[str, int] | None = None
     """The pod's uid and resourceVersion, by which it is deleted."""
 

@@ -11,7 +11,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from rollout_operator.domain.api.api_types import NAME, PROFILE_NAME, ApiModel
+from rollout_operator.domain.api.api_types import (
+    NAME,
+    PROFILE_NAME,
+    QUALIFIED,
+    ApiModel,
+)
 from rollout_operator.domain.api.names import GROUP, MANAGED_BY
 from rollout_operator.domain.api.status import LONGEST_POD_SETTINGS
 from rollout_operator.domain.configured import from_json, is_for
@@ -19,10 +24,6 @@ from rollout_operator.domain.configured import from_json, is_for
 DEFAULT = "default"
 """The profile that is taken where spec.profile says nothing."""
 EXAMPLE = '{"gpu": {"namespaces": ["ml-*"], "nodeSelector": {"pool": "gpu"}}}'
-QUALIFIED = (
-    "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
-)
-"""What Kubernetes takes as the key of a label, or the name of a resource."""
 LABEL = "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 QUANTITY = "^[0-9]+([.][0-9]+)?([numkMGTPE]|[KMGTPE]i)?$"
 OURS = (f"{GROUP}/", MANAGED_BY, "pod-template-hash", "prometheus.io/")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.profiles import NO_PROFILES, Chosen, Profiles
+from rollout_operator.domain.route_annotations import NO_ANNOTATIONS, RouteAnnotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,13 @@ class Rollout:
         mirrors: bool,
         taken_by: tuple[str, str] | None = None,
         profiles: Profiles = NO_PROFILES,
+        annotations: RouteAnnotations = NO_ANNOTATIONS,
     ) -> Self:
         """Read it.
 
         mirrors: whether the Gateways can mirror requests. taken_by: an older rollout, by namespace
-        and name, that answers where this one would. profiles: those of the operator.
+        and name, that answers where this one would. profiles: those of the operator. annotations:
+        which ones its configuration allows and adds; the spec that is read has them all.
         """
         spec, error = _spec(raw, mirrors)
         if spec is not None and taken_by is not None:
@@ -50,9 +53,19 @@ class Rollout:
         if spec is not None:
             try:
                 profile = profiles.choose(raw["metadata"]["namespace"], spec.profile)
+                spec = _annotated(spec, annotations)
             except LookupError as unknown:
                 spec, error = None, str(unknown.args[0])
         return cls(raw, spec, error, Status.model_validate(raw["status"]), profile)
+
+
+def _annotated(spec: Spec, annotations: RouteAnnotations) -> Spec:
+    """The spec with all annotations of its routes; raises LookupError."""
+    found = annotations.of(spec.traffic.annotations)
+    if found == spec.traffic.annotations:
+        return spec
+    traffic = spec.traffic.model_copy(update={"annotations": found})
+    return spec.model_copy(update={"traffic": traffic})
 
 
 def _spec(raw: Mapping[str, Any], mirrors: bool) -> tuple[Spec | None, str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,8 @@ def test_what_can_be_served_says_its_digest_and_its_runtime(
     assert found.flavors == ["python_function", "sklearn"]
     assert json.loads(found.signature)[0]["name"] == "sepal_length"
     assert found.bytes > 1000
+    assert found.points > 100
+    assert found.packages == []
 
 
 def test_what_cannot_be_served_says_why_and_its_digest_all_the_same(
@@ -45,6 +48,35 @@ def test_what_cannot_be_served_says_why_and_its_digest_all_the_same(
     assert "pytorch" in found.trouble
     assert found.serves == ""
     assert found.digest == tree_digest(copy)
+
+
+REQUIRED = {
+    "what the server has": ("numpy\nscikit-learn>=1\n", []),
+    "another version": (
+        "scikit-learn==1.6.1\n",
+        [f"scikit-learn==1.6.1, and the server has {version('scikit-learn')}"],
+    ),
+    "a package that is not here": (
+        "imbalanced_learn==0.14.2\n",
+        ["imbalanced_learn==0.14.2, which the server lacks"],
+    ),
+    "MLflow, which the server has as mlflow-skinny": ("mlflow==2.22.0\n", []),
+    "what is for another system": ('pywin32==300 ; sys_platform == "win32"\n', []),
+    "options, comments, and nothing": ("--extra-index-url x\n# a comment\n\n-r other.txt\n", []),
+}
+
+
+@pytest.mark.parametrize(("lines", "otherwise"), REQUIRED.values(), ids=REQUIRED.keys())
+def test_packages_that_the_server_has_otherwise_are_named(
+    lines: str,
+    otherwise: list[str],
+    copy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (copy / "requirements.txt").write_text(lines)
+    _, found = asked(copy, tmp_path / "log", monkeypatch)
+    assert found.packages == otherwise
 
 
 def test_a_folder_without_a_model_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

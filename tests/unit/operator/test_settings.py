@@ -121,3 +121,25 @@ def test_wrong_settings_of_prometheus_say_what_to_write(env: dict[str, str], tol
     with pytest.raises(SettingsError, match=told) as why:
         Settings.from_environment({**GOOD, **env})
     assert "secret-word" not in str(why.value)
+
+
+OF_MLFLOW: dict[str, tuple[dict[str, str], str]] = {
+    "a certificate without a key": (
+        {"MLFLOW_TRACKING_URI": "https://m", "REGISTRY_CERT_FILE": "/c"},
+        "belong together: set both",
+    ),
+    "a key without a certificate": (
+        {"MLFLOW_TRACKING_URI": "https://m", "REGISTRY_KEY_FILE": "/k"},
+        "belong together: set both",
+    ),
+    "a CA for a URL without TLS": (
+        {"REGISTRY_CA_FILE": "/ca"},
+        "REGISTRY_CA_FILE is set, .*: write https://",
+    ),
+}
+
+
+@pytest.mark.parametrize(("env", "told"), OF_MLFLOW.values(), ids=OF_MLFLOW.keys())
+def test_wrong_settings_of_mlflow_say_what_to_write(env: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        Settings.from_environment({**GOOD, **env})

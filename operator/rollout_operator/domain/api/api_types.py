@@ -23,6 +23,10 @@ NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """What Kubernetes takes as the name of most objects (RFC 1123 subdomain)."""
 PROFILE_NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """What a profile may be called: a DNS label of at most 63 characters."""
+QUALIFIED = (
+    "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
+"""What Kubernetes takes as the key of a label or an annotation, or the name of a resource."""
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 
 

@@ -1,16 +1,29 @@
 """Where requests for a model come in: the part of the spec that routers are made from."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
-from rollout_operator.domain.api.api_types import NAME, ApiModel, Duration, cel, rule, rules
+from rollout_operator.domain.api.api_types import (
+    NAME,
+    ApiModel,
+    Duration,
+    cel,
+    rule,
+    rules,
+)
 
 PATH = "^/[A-Za-z0-9._~/-]*$"
 TAKEN = "/v2/models(/[^/]+/versions)?/?$"
 """Ends of paths below which the model server takes any next segment for a model or a version, as
 rollout_inference.api.prefix does.
 """
+
+
+LONGEST_ANNOTATION = 4096
+"""Characters of an annotation's value."""
+MOST_ANNOTATIONS = 32
 
 
 class Provider(StrEnum):
@@ -133,6 +146,14 @@ class Traffic(ApiModel, json_schema_extra={"x-kubernetes-validations": TRAFFIC_R
         json_schema_extra=cel(
             f"self.matches('{NAME}')",
             "write the name of a Secret in this namespace, such as iris-tls",
+        ),
+    )
+    annotations: dict[str, Annotated[str, Field(max_length=LONGEST_ANNOTATION)]] = Field(
+        default_factory=dict,
+        max_length=MOST_ANNOTATIONS,
+        description=(
+            "Annotations of the host's route, such as cert-manager.io/cluster-issuer: those that"
+            " the operator's configuration allows."
         ),
     )
     parent_refs: tuple[ParentRef, ...] = Field(

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     MODEL_VERSION_NOT_READY = "ModelVersionNotReady"
     DIGEST_MISSING = "DigestMissing"
     INSPECTING = "Inspecting"
+    INSPECTED = "Inspected"
     MODEL_CANNOT_SERVE = "ModelCannotServe"
     SIGNATURE_INCOMPATIBLE = "SignatureIncompatible"
     INVALID_SPEC = "InvalidSpec"

@@ -1,6 +1,7 @@
 """Before the trial: which revision is asked for, and whether its pods become Ready."""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
@@ -9,6 +10,7 @@ from rollout_operator.domain.api.status import Inspecting, Revision, Status
 from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decision import (
     BLANK,
+    EventToPost,
     Plan,
     candidate_of,
     clip,
@@ -124,7 +126,11 @@ def inspect(observed: Observed, spec: Spec, unpinned: Unpinned) -> Plan:
         resolved = Resolved(
             unpinned.uri, unpinned.version, found.digest, unpinned.run, found.signature
         )
-        return _try(observed, spec, resolved)
+        plan = _try(observed, spec, resolved)
+        told = EventToPost(
+            "Normal", Reason.INSPECTED, clip(f"{known.uri} has {found.digest}: {found.summary}.")
+        )
+        return replace(plan, events=(told, *plan.events))
     trouble = found.trouble
     if not found.ended:
         if now - known.since < spec.strategy.progress_deadline:

@@ -197,7 +197,7 @@ REFUSALS: dict[str, tuple[int, bytes, tuple[str, ...]]] = {
     "credentials that pods do not get": (
         401,
         b"",
-        ("model pods do not get these credentials yet: MLflow must let them read without",),
+        ("model pods have those of models.credentials",),
     ),
     "credentials as JSON": (401, error("UNAUTHENTICATED"), ("said so", "credentialsSecret")),
     "no permission": (

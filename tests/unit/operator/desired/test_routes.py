@@ -132,6 +132,21 @@ def test_tls_is_on_the_stable_ingress() -> None:
     assert "tls" not in made["Ingress/iris-canary"]["spec"]
 
 
+def test_annotations_are_on_the_hosts_route_and_those_of_nginx_on_its_canary() -> None:
+    asked = {
+        "cert-manager.io/issuer": "company",
+        "nginx.ingress.kubernetes.io/auth-url": "http://a",
+    }
+    by_ingress = routed(on_trial(), {"host": "iris.example.com", "annotations": asked})
+    assert by_ingress["Ingress/iris"]["metadata"]["annotations"] == asked
+    canary = by_ingress["Ingress/iris-canary"]["metadata"]["annotations"]
+    assert canary["nginx.ingress.kubernetes.io/auth-url"] == "http://a"
+    assert "cert-manager.io/issuer" not in canary
+    assert canary["nginx.ingress.kubernetes.io/canary"] == "true"
+    by_gateway = routed(on_trial(), {**GATEWAY, "annotations": asked})
+    assert by_gateway["HTTPRoute/iris"]["metadata"]["annotations"] == asked
+
+
 def answer(
     accepted: str = "True", resolved: str = "True", generation: int = 3, **parent: str
 ) -> dict[str, Any]:

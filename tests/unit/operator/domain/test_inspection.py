@@ -52,6 +52,16 @@ def test_what_was_seen_becomes_the_digest_that_pods_must_find() -> None:
     assert (pinned.model, pinned.version, pinned.digest) == ("iris", "1", DIGEST)
 
 
+def test_what_was_seen_is_told_once() -> None:
+    told = replace(GOOD, summary="0.1 MiB of sklearn, to be served by onnx")
+    plan = decide(look(3, LOOKING, told, spec=spec(URI)))
+    first, *_ = plan.events
+    assert (first.kind, first.reason) == ("Normal", Reason.INSPECTED)
+    assert first.message == f"{URI} has {DIGEST}: {told.summary}."
+    later = decide(look(4, plan.status, told, spec=spec(URI)))
+    assert Reason.INSPECTED not in [event.reason for event in later.events]
+
+
 def test_nothing_is_recorded_of_what_the_registry_said_itself() -> None:
     plan = decide(look(3, LOOKING, GOOD, spec=spec(URI)))
     assert pinned_by(look(4, plan.status, None), plan.status) is None
@@ -168,10 +178,38 @@ ANSWER = json.dumps({"digest": DIGEST, "signature": "[]", "trouble": "", "serves
 
 
 def test_a_pods_last_words_are_read() -> None:
-    assert read(pod(ANSWER, "Succeeded"), "uid-1") == GOOD
+    seen = replace(GOOD, summary="0.0 MiB of no flavour, to be served by onnx")
+    assert read(pod(ANSWER, "Succeeded"), "uid-1") == seen
     assert read(pod(), "uid-1") == Inspection(URI, known=POD)
     beside_a_sidecar = pod(ANSWER, "Running")
-    assert read(beside_a_sidecar, "uid-1") == GOOD, "a sidecar that never ends is not waited for"
+    assert read(beside_a_sidecar, "uid-1") == seen, "a sidecar that never ends is not waited for"
+
+
+SUMMARIES = {
+    "a conversion": (
+        {"bytes": 3 * 2**20, "flavors": ["sklearn"], "serves": "onnx", "points": 3012},
+        "3.0 MiB of sklearn, to be served by onnx, held against scikit-learn on 3,012 rows",
+    ),
+    "scikit-learn, and other versions": (
+        {
+            "bytes": 1024,
+            "flavors": ["python_function", "sklearn"],
+            "serves": "sklearn",
+            "reason": "labels differ",
+            "packages": ["pandas==2.2.3, and the server has 3.0.1"],
+        },
+        (
+            "0.0 MiB of python_function, sklearn, to be served by sklearn (labels differ);"
+            " made with pandas==2.2.3, and the server has 3.0.1"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "summary"), SUMMARIES.values(), ids=SUMMARIES.keys())
+def test_what_was_found_is_summed_up(said: dict[str, Any], summary: str) -> None:
+    text = json.dumps({"digest": DIGEST, "signature": "[]", "trouble": "", **said})
+    assert read(pod(text, "Succeeded"), "uid-1").summary == summary
 
 
 def test_what_is_no_answer_is_told_as_it_is() -> None:
