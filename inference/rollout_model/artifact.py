@@ -4,6 +4,7 @@ file says. Nothing here runs code.
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ import yaml
 from rollout_model.answer_signature import AnswerSignature, answers_of
 from rollout_model.digest import digest_of, file_digests
 from rollout_model.errors import BadInput, LoadFailed, first_line
+from rollout_model.flavors import MLMODEL, SKLEARN, Flavor, chosen
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.model_signature import verify_signature
+from rollout_model.parameters import Parameters, parameters_of
 from rollout_model.signature import AnyRows, Signature
 from rollout_model.table_signature import TableSignature, signature_of
 
-MLMODEL = "MLmodel"
-METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
-PYFUNC = "python_function"
 MOST_FILES = 10_000
+MOST_METRICS, LONGEST_NAME = 50, 100
+"""Figures of metrics.json, and characters of a name, that become series."""
 MOST_TEXT = 1024 * 1024
 """Bytes of each file of a model that is read as text."""
 
@@ -34,8 +36,8 @@ class Artifact:
     """With MLmodel in it."""
     file: Path
     """The model file in it."""
-    serialization: str
-    """How the model file is written: "skops" or a pickle's."""
+    flavor: Flavor
+    """What MLmodel says of the flavor that is served."""
     signature: Signature
     """Of the rows that it takes, as MLmodel has it."""
     digest: str
@@ -48,16 +50,35 @@ class Artifact:
     """Mean absolute error on held-out data."""
     samples: int | None = None
     """Held-out rows behind either."""
-    method: str = "predict"
-    """Of the estimator, which MLflow's own server would ask."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What metrics.json says, by name."""
     made_with: str = ""
-    """scikit-learn's version; "" where MLmodel does not say."""
+    """scikit-learn's version; "" where MLmodel does not say, or the model is of another library."""
     code: Path | None = None
     """The folder of its code_paths."""
     file_digest: str = ""
     """The hex sha256 of `file`."""
     answers: AnswerSignature = field(default_factory=AnswerSignature)
     """What MLmodel says of its predictions."""
+    parameters: Parameters = field(default_factory=Parameters)
+    """What it can be given beside rows."""
+
+    @property
+    def serialization(self) -> str:
+        """How the model file is written: "skops", "own" or a pickle's."""
+        return self.flavor.serialization
+
+    @property
+    def method(self) -> str:
+        """Of the estimator, which MLflow's own server would ask."""
+        return self.flavor.method
+
+    @property
+    def unconverted(self) -> str:
+        """Why no conversion of it is tried; "" where one is."""
+        if self.flavor.name != SKLEARN:
+            return f"not converted: {self.flavor.name} answers as quickly itself"
+        return ""
 
     @property
     def known_rows(self) -> AnyRows:
@@ -74,14 +95,16 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
     try:
         described = mlmodel(folder)
         signature = signature_of(described.get("signature"))
+        parameters = parameters_of(described.get("signature"))
         flavors = described.get("flavors") or {}
-        flavor, method = _flavor(flavors), _method(flavors)
-        file = within(folder, flavor.get("pickled_model", ""))
+        flavor = chosen(flavors, policy)
+        file = within(folder, flavor.file)
         if (of_file := digests.get(file.relative_to(folder.resolve()).as_posix())) is None:
             raise LoadFailed(
                 f"MLmodel names {file.name} as the model file, which is no part of the digest."
             )
-        code = within(folder, flavor["code"], folders=True) if flavor.get("code") else None
+        said = flavor.settings
+        code = within(folder, said["code"], folders=True) if said.get("code") else None
         measured = _measured(folder / "metrics.json")
         example = _example(folder, described, signature)
     except LoadFailed:
@@ -89,16 +112,16 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
     except Exception as failure:  # a file of unknown content can fail in any way
         raise LoadFailed(f"The model cannot be loaded: {first_line(failure)}") from failure
     made: dict[str, Any] = {
-        "method": method,
-        "made_with": str(flavor.get("sklearn_version") or ""),
+        "made_with": str(said.get("sklearn_version") or ""),
         "code": code,
         "file_digest": of_file,
         "answers": answers_of(described.get("signature")),
+        "parameters": parameters,
     }
     return Artifact(
         folder,
         file,
-        str(flavor.get("serialization_format", "")),
+        flavor,
         signature,
         digest,
         example,
@@ -152,46 +175,12 @@ def mlmodel(folder: Path) -> dict[str, Any]:
     return described
 
 
-def _method(flavors: dict[str, Any]) -> str:
-    """What MLflow's own server would ask the estimator (`pyfunc_predict_fn`); raises LoadFailed
-    where that cannot be served.
-
-    Source: mlflow.sklearn._SklearnModelWrapper.
-    """
-    if PYFUNC not in flavors:
-        raise LoadFailed(
-            "MLmodel has no python_function flavor, so MLflow does not serve the model either: log"
-            " it with a pyfunc_predict_fn that it has."
-        )
-    named = (flavors[PYFUNC] or {}).get("predict_fn", "predict")
-    if named not in METHODS:
-        raise LoadFailed(
-            f"The model was logged with pyfunc_predict_fn={named!r}, which cannot be served: log it"
-            f" with one of {', '.join(METHODS)}."
-        )
-    return str(named)
-
-
-def _flavor(flavors: dict[str, Any]) -> dict[str, Any]:
-    """MLmodel's part about scikit-learn; raises LoadFailed with the flavours there are instead."""
-    if isinstance(found := flavors.get("sklearn"), dict):
-        return found
-    others = sorted(set(map(str, flavors)) - {PYFUNC}) or [
-        f"{PYFUNC} (a model of one's own)" if flavors else "none"
-    ]
-    raise LoadFailed(
-        f"The model is of MLflow's flavour {', '.join(others)}, and sklearn is the one that is"
-        " served: log it with mlflow.sklearn.log_model (a class with its interface, such as"
-        " XGBClassifier: as a pickle that MODEL_ALLOW_PICKLE allows)."
-    )
-
-
 def within(folder: Path, name: object, *, folders: bool = False) -> Path:
     """The file or folder that MLmodel names; raises LoadFailed where it is not in `folder`."""
     path = (folder / str(name)).resolve()
     there = path.is_dir() if folders else path.is_file()
     if not name or not path.is_relative_to(folder.resolve()) or not there:
-        raise LoadFailed(f"MLmodel names no scikit-learn model file within the model: {name!r}.")
+        raise LoadFailed(f"MLmodel names no model file within the model: {name!r}.")
     return path
 
 
@@ -209,7 +198,15 @@ def _measured(path: Path) -> dict[str, Any]:
         "accuracy": None if accuracy is None else float(accuracy),
         "absolute_error": None if error is None else float(error),
         "samples": samples if isinstance(samples, int) else None,
+        "metrics": _metrics(said),
     }
+
+
+def _metrics(said: dict[str, Any]) -> dict[str, float]:
+    """Every number of metrics.json by its name, but how many samples there were."""
+    found = {name: float(value) for name, value in said.items() if _number(value)}
+    kept = sorted(name for name in found if name != "samples" and len(name) <= LONGEST_NAME)
+    return {name: found[name] for name in kept[:MOST_METRICS]}
 
 
 def _number(value: object) -> bool:

@@ -1,5 +1,6 @@
-"""From a verified file to a scikit-learn estimator. Reading a model can run code: skops with our
-own rule of trust, or it is refused.
+"""From a verified file to an estimator with scikit-learn's interface.
+
+Reading a model can run code: skops with our own rule of trust, or it is refused.
 """
 
 import atexit
@@ -15,8 +16,10 @@ from typing import Any
 import sklearn
 import skops.io
 
+from rollout_model import boosting
 from rollout_model.artifact import Artifact
 from rollout_model.errors import LoadFailed, first_line
+from rollout_model.flavors import LIGHTGBM, OWN, SKOPS, allowed
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.trusted_types import TRUSTED_TYPES
 
@@ -24,7 +27,7 @@ SCHEMA = "schema.json"
 BEST = "best_estimator_"
 SEARCHES = "sklearn.model_selection._search"
 """The start of the modules with GridSearchCV and its kin."""
-OWN = frozenset({"_loss", "numpy", "scipy", "sklearn"})
+KNOWN = frozenset({"_loss", "numpy", "scipy", "sklearn"})
 """How names of scikit-learn's own types begin, and of what it is made of; `_loss` is how the older
 called a part of itself.
 """
@@ -33,11 +36,7 @@ called a part of itself.
 def load(artifact: Artifact, policy: LoadPolicy) -> Any:
     """The estimator that predicts, of a search its best one; raises LoadFailed."""
     try:
-        model = (
-            _skops(artifact, policy.max_bytes)
-            if artifact.serialization == "skops"
-            else _pickle(artifact, policy)
-        )
+        model = _read(artifact, policy)
     except LoadFailed:
         raise
     except ModuleNotFoundError as missing:
@@ -61,6 +60,16 @@ def load(artifact: Artifact, policy: LoadPolicy) -> Any:
     return model
 
 
+def _read(artifact: Artifact, policy: LoadPolicy) -> Any:
+    if artifact.serialization == OWN:
+        return boosting.read(artifact.file, artifact.flavor, artifact.signature)
+    if artifact.serialization == SKOPS:
+        model = _skops(artifact, policy)
+    else:
+        model = _pickle(artifact, policy)
+    return boosting.quick(model) if artifact.flavor.name == LIGHTGBM else model
+
+
 def aged(artifact: Artifact, sentence: str) -> str:
     """The sentence about what failed, where the model is of this scikit-learn; else that it is not,
     which is why.
@@ -78,8 +87,9 @@ def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _skops(artifact: Artifact, most: int) -> Any:
-    path = artifact.file
+def _skops(artifact: Artifact, policy: LoadPolicy) -> Any:
+    path, most = artifact.file, policy.max_bytes
+    trusted = TRUSTED_TYPES.union(policy.trusted_types)
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(one.file_size for one in archive.infolist())
     if unpacked > most:
@@ -89,16 +99,16 @@ def _skops(artifact: Artifact, most: int) -> Any:
         )
     content = _without_searches(path)
     source: dict[str, Any] = {"file": path} if content is None else {"data": content}
-    if foreign := set(skops.io.get_untrusted_types(**source)) - TRUSTED_TYPES:
+    if foreign := set(skops.io.get_untrusted_types(**source)) - trusted:
         sentence = (
             f"The model holds types that are not trusted: {', '.join(sorted(foreign))[:300]}."
         )
         raise LoadFailed(
-            aged(artifact, sentence) if {one.split(".")[0] for one in foreign} <= OWN else sentence
+            aged(artifact, sentence)
+            if {one.split(".")[0] for one in foreign} <= KNOWN
+            else sentence
         )
-    return skops.io.load(
-        path if content is None else io.BytesIO(content), trusted=sorted(TRUSTED_TYPES)
-    )
+    return skops.io.load(path if content is None else io.BytesIO(content), trusted=sorted(trusted))
 
 
 def _without_searches(path: Path) -> bytes | None:
@@ -137,11 +147,7 @@ def _best(node: Any) -> Any:
 
 
 def _pickle(artifact: Artifact, policy: LoadPolicy) -> Any:
-    if not policy.allow_pickle:
-        raise LoadFailed(
-            "The model is a pickle, which can run any code: save it with"
-            " serialization_format='skops'."
-        )
+    allowed(artifact.flavor, policy)
     # Only where it is allowed.
     import cloudpickle  # noqa: PLC0415
 

@@ -20,13 +20,15 @@ class OnnxInput(msgspec.Struct, frozen=True):
     """Whether a prediction is one value, and not a list."""
     labels: str = ""
     """The type of labels that ONNX has as whole numbers: "bool" or "float64"; else ""."""
+    features: bool = False
+    """Whether its numbers are features, which the file itself says how to compute from rows."""
 
 
 class Plan(msgspec.Struct, frozen=True, rename={"onnx_input": "shape"}):
     """How the model is to be served. It is stored with models, so names in JSON stay."""
 
     runtime: str
-    """Either "onnx" or "sklearn"."""
+    """What serves: "onnx", or the name of the model's flavor."""
     task: str
     """One of "classifier", "regressor" and "other"."""
     classes: list[Any]

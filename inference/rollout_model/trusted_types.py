@@ -36,6 +36,8 @@ from sklearn.utils import Bunch
 from sklearn.utils._metadata_requests import MetadataRequest, MethodMetadataRequest
 from sklearn.utils.validation import check_array
 
+from rollout_model.date_parts import DateParts
+
 KINDS = (
     BaseEstimator,
     BaseLink,
@@ -54,6 +56,7 @@ HOLDERS = (
     BSpline,
     BallTree,
     Bunch,
+    DateParts,
     Interval,
     KDTree,
     MetadataRequest,
@@ -81,6 +84,25 @@ SELECTING = (
 SCORING = ("cohen_kappa_score", "fbeta_score", "hamming_loss", "mean_pinball_loss", "zero_one_loss")
 """Measures beside those of scikit-learn's named scorers."""
 POOLING = ("amax", "amin", "max", "mean", "median", "min", "sum")
+BOOSTED = (
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRanker",
+    "lightgbm.sklearn.LGBMRegressor",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRFClassifier",
+    "xgboost.sklearn.XGBRFRegressor",
+    "xgboost.sklearn.XGBRanker",
+    "xgboost.sklearn.XGBRegressor",
+    "catboost.core.CatBoostClassifier",
+    "catboost.core.CatBoostRanker",
+    "catboost.core.CatBoostRegressor",
+)
+"""Estimators of other packages, as steps of a pipeline: parameters, and a booster that reads its
+trees from text or bytes. By name, because nothing of them is imported where no model has them.
+"""
 ARRAYS = "scipy._lib.array_api_compat.numpy._aliases.asarray"
 """How a BSpline names its `asarray`."""
 
@@ -112,6 +134,7 @@ def _trusted() -> Iterator[str]:
     yield from map(_name, _functions())
     yield _name(functools.partial)  # of functions that are trusted themselves
     yield ARRAYS
+    yield from BOOSTED
 
 
 TRUSTED_TYPES = frozenset(_trusted())

@@ -16,12 +16,13 @@ from rollout_model.table_form import form_of
 
 
 def by_sklearn(estimator: Any, artifact: Artifact, reason: str, points: int = 0) -> Plan:
-    """The plan with scikit-learn; reason: why not ONNX Runtime; points: rows that both were
-    compared on.
+    """The plan with scikit-learn, or the library that the model is of.
+
+    reason: why not ONNX Runtime; points: rows that both were compared on.
     """
     method = artifact.method
     return Plan(
-        "sklearn",
+        artifact.flavor.name,
         task(estimator, method),
         classes(estimator, method),
         reason=reason,

@@ -1,5 +1,5 @@
-"""Outputs by name, alike in every protocol: which ones a model has, and what a request that asks
-for them gets.
+"""What requests ask and give beside rows, alike in every protocol: outputs by name, which ones a
+model has and what a request for them gets; and MLflow's parameters.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,18 @@ def offered(model: LoadedModel) -> list[str]:
     return [PREDICT, IDENTITY, *model.offers, *model.parts]
 
 
-def question(model: LoadedModel, names: Sequence[str]) -> Question:
-    """What the model is asked for the outputs; raises BadInput where it has one of them not."""
+def question(model: LoadedModel, names: Sequence[str], params: object = None) -> Question:
+    """What the model is asked for the outputs, with the parameters of a request, or their defaults.
+    Raises BadInput where it has one of the outputs not, or a parameter is none.
+    """
+    given = model.parameters.checked(params) if model.parameters.known else {}
+    if not names and not given:
+        return PLAIN
     there = offered(model)
     if unknown := [name for name in names if name not in there]:
         raise BadInput(f"there is no output {unknown[0]!r}: ask for {', '.join(there)}")
     also = {model.offers[name].method for name in names if name in model.offers}
-    return Question(frozenset(also)) if also else PLAIN
+    return Question(frozenset(also), given if model.runtime.takes_params else {})
 
 
 def names_of(model: LoadedModel, asked: object) -> tuple[str, ...]:

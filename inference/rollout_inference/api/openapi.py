@@ -102,6 +102,7 @@ def problems(text: Text) -> dict[int | str, Schema]:
 
 _ROWS: Schema = {"$ref": "#/components/schemas/Rows"}
 _NAMES: Schema = {"$ref": "#/components/schemas/Outputs"}
+_PARAMETERS: Schema = {"$ref": "#/components/schemas/Parameters"}
 _NAMED: Schema = {
     "outputs": {
         "type": "object",
@@ -152,7 +153,7 @@ DESCRIPTIONS: Mapping[str, Text] = {
         {
             "type": "object",
             "required": ["instances"],
-            "properties": {"instances": _ROWS, "outputs": _NAMES},
+            "properties": {"instances": _ROWS, "outputs": _NAMES, "params": _PARAMETERS},
         },
         {
             "type": "object",

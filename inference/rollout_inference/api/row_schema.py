@@ -7,6 +7,7 @@ from typing import Any
 
 from rollout_inference.api.named_outputs import offered
 from rollout_inference.loading.loader import LoadedModel
+from rollout_model.parameters import OBJECT, Parameters
 from rollout_model.signature import Signature
 from rollout_model.table import LARGEST, LONGEST_TEXT, Column, Kind
 from rollout_model.table_signature import TableSignature
@@ -98,6 +99,25 @@ def for_model(document: Schema, model: LoadedModel | None, most: int) -> Schema:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     name: Schema = {"type": "string"} if model is None else {"enum": offered(model)}
     names: Schema = {"type": ["array", "null"], "items": name}
-    params: Schema = {"type": ["object", "null"], "properties": {"outputs": names}}
-    schemas |= {"Rows": rows, "Split": split, "Outputs": names, "Params": params}
+    parameters = _parameters(model.parameters if model is not None else Parameters())
+    params = {**parameters, "properties": {"outputs": names, **parameters.get("properties", {})}}
+    schemas |= {"Rows": rows, "Split": split, "Outputs": names}
+    schemas |= {"Parameters": parameters, "Params": params}
     return document
+
+
+def _parameters(parameters: Parameters) -> Schema:
+    """The model's own; where it has none, whatever is there is ignored."""
+    if not parameters.known:
+        return {}
+    properties = {}
+    for one in parameters.known:
+        kind = {"type": "object"} if one.kind == OBJECT else _KINDS[Kind(one.kind)]
+        value: Schema = {**_unbounded(kind), "type": [kind["type"], "null"]}
+        properties[one.name] = {"type": "array", "items": value} if one.several else value
+    return {"type": ["object", "null"], "properties": properties}
+
+
+def _unbounded(kind: Schema) -> Schema:
+    """Without the limits of a cell."""
+    return {word: one for word, one in kind.items() if word in {"type", "pattern", "description"}}

@@ -71,7 +71,7 @@ class Served(Protocol):
 async def watch(state: Served) -> None:
     """Compare every now and then, where that is asked for, as long as ONNX Runtime serves."""
     settings = state.settings
-    if not settings.compare_percent or state.model is None or state.model.runtime.name != "onnx":
+    if not settings.compare_percent or state.model is None or state.model.plan.onnx_input is None:
         return
     state.live = Live(settings.compare_percent / 100)
     while state.live is not None:

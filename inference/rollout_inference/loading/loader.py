@@ -22,15 +22,21 @@ from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import CannotServe, LoadFailed, first_line, of_the_files
+from rollout_model.flavors import ONNX, PYFUNC, SKLEARN
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.onnx_model import OwnOnnxRuntime
 from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
-from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
+from rollout_model.parameters import Parameters
+from rollout_model.pyfunc import PyfuncRuntime
+from rollout_model.runtimes import Runtime, SklearnRuntime, onnx_runtime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
 from rollout_model.table import Table
 from rollout_model.table_form import TableForm, form_of, unasked
 
 log = logging.getLogger(__name__)
+NUMBERS = frozenset({"double", "float"})
+"""MLflow's types of predictions that are no classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class LoadedModel:
     """A model that is ready to be asked."""
 
     runtime: Runtime
-    """What predicts: ONNX Runtime or scikit-learn."""
+    """What predicts: ONNX Runtime, or the library that the model is of."""
     signature: Signature
     """By which rows are checked."""
     plan: Plan
@@ -53,12 +59,16 @@ class LoadedModel:
     """Mean absolute error on held-out data; None where metrics.json has none."""
     samples: int | None = None
     """Held-out rows behind either; None where metrics.json does not say."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What metrics.json says, by name."""
     answer: Any = None
     """What it says to `example`, a list where it has several outputs; None where it refuses it."""
     offers: Mapping[str, Output] = field(default_factory=dict)
     """What may be asked for beside predictions, by name."""
     parts: Mapping[str, int] = field(default_factory=dict)
     """Names of a row's predictions, where there are several, and their places."""
+    parameters: Parameters = field(default_factory=Parameters)
+    """What requests may give beside rows, by the signature."""
 
 
 async def load(settings: Settings) -> LoadedModel:
@@ -87,8 +97,10 @@ def load_folder(folder: Path, settings: Settings) -> LoadedModel:
 
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         policy = settings.load_policy
+        if (artifact := verify(folder, policy)).flavor.name == PYFUNC:
+            return _assembled(artifact, *_code(artifact, policy), policy)
         plan = prepare(folder, Path(scratch), policy)
-        return _assembled(verify(folder, policy), plan, _onnx(plan, scratch), policy)
+        return _assembled(artifact, plan, _onnx(artifact, plan, scratch), policy)
 
 
 @asynccontextmanager
@@ -121,25 +133,47 @@ async def fetched(settings: Settings, scratch: str) -> Path:
 
 async def _conversion(
     artifact: Artifact, scratch: str, settings: Settings
-) -> tuple[Plan, OnnxRuntime | None]:
+) -> tuple[Plan, Runtime | None]:
     """The one that the model brings along, where it proves right; else one that is made now, which
     takes seconds.
 
     What does not fit into the pod's memory is not tried. Raises LoadFailed.
     """
+    if artifact.flavor.name == PYFUNC:
+        return await asyncio.to_thread(_code, artifact, settings.load_policy)
     limit = memory.limit(settings.cgroups)
     why = _too_large(artifact, limit)
     if not why:
         try:
             plan, onnx = await asyncio.to_thread(onnx_bundle.read, artifact)
-            if onnx is None or not artifact.signature.unconverted:
+            if onnx is None or not artifact.unconverted:
                 return plan, onnx
-            log.info("the conversion is not served: %s", artifact.signature.unconverted)
+            log.info("the conversion is not served: %s", artifact.unconverted)
         except onnx_bundle.NoBundle as failure:
             log.info("the model is converted here: %s", failure)
         why = _too_large_to_convert(artifact, limit)
     plan = await _made(PrepareRequest(str(artifact.folder), scratch, settings.load_policy, why))
-    return plan, await asyncio.to_thread(_onnx, plan, scratch)
+    return plan, await asyncio.to_thread(_onnx, artifact, plan, scratch)
+
+
+def _code(artifact: Artifact, policy: LoadPolicy) -> tuple[Plan, Runtime]:
+    """A process that the model runs in; raises LoadFailed, also where it does not answer its own
+    example.
+    """
+    runtime = PyfuncRuntime(
+        policy.python or sys.executable, artifact.folder, artifact.signature, policy.load_seconds
+    )
+    try:
+        if artifact.example:
+            runtime.run(artifact.known_rows)
+    except Exception as failure:
+        runtime.close()
+        raise LoadFailed(
+            f"The model fails on rows that its signature allows: {first_line(failure)}"
+        ) from failure
+    kinds = set(artifact.answers.kinds)
+    task = "regressor" if kinds and kinds <= NUMBERS else "other"
+    return Plan("pyfunc", task, [], reason="not converted: the model is code"), runtime
 
 
 def _too_large(artifact: Artifact, limit: int | None) -> str:
@@ -200,7 +234,7 @@ async def _made(request: PrepareRequest) -> Plan:
             return await _prepared(request)
         except _Died as died:
             request = msgspec.structs.replace(request, unconverted=f"not converted: {died}")
-    log.warning("scikit-learn is to serve: %s", request.unconverted)
+    log.warning("ONNX Runtime is not to serve: %s", request.unconverted)
     try:
         return await _prepared(request)
     except _Died as died:
@@ -233,32 +267,38 @@ def ended(process: Process) -> str:
     return f"the process that did it ended with exit code {code}; the pod's log has the reason."
 
 
-def _onnx(plan: Plan, scratch: str) -> OnnxRuntime | None:
-    return (
-        OnnxRuntime((Path(scratch) / ONNX_FILE).read_bytes(), plan.onnx_input)
-        if plan.onnx_input is not None
-        else None
-    )
+def _onnx(artifact: Artifact, plan: Plan, scratch: str) -> Runtime | None:
+    """What serves the ONNX file that was put there: a conversion, or the model itself; None where
+    there is none.
+    """
+    path = Path(scratch) / ONNX_FILE
+    if artifact.flavor.name == ONNX:
+        return OwnOnnxRuntime(path.read_bytes(), artifact.signature)
+    if plan.onnx_input is None:
+        return None
+    return onnx_runtime(path.read_bytes(), plan.onnx_input)
 
 
 def _assembled(
-    artifact: Artifact, plan: Plan, onnx: OnnxRuntime | None, policy: LoadPolicy
+    artifact: Artifact, plan: Plan, onnx: Runtime | None, policy: LoadPolicy
 ) -> LoadedModel:
     if onnx is not None:
         runtime: Runtime = onnx
     else:
-        runtime = _sklearn(artifact, policy)
+        runtime = _original(artifact, policy)
     example = (artifact.example or [artifact.signature.blank])[0]
     signature = _closed(artifact.signature, runtime, example)
     figures = {
         "accuracy": artifact.accuracy,
         "absolute_error": artifact.absolute_error,
         "samples": artifact.samples,
+        "metrics": artifact.metrics,
     }
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
     model = replace(model, answer=warm_up(model))
     parts = _parts(model, artifact.answers.names)
-    return replace(model, offers=_offers(model, tuple(parts)), parts=parts)
+    offers = _offers(model, tuple(parts))
+    return replace(model, offers=offers, parts=parts, parameters=artifact.parameters)
 
 
 def _parts(model: LoadedModel, names: tuple[str, ...]) -> dict[str, int]:
@@ -294,19 +334,29 @@ def _classes_of_parts(runtime: Runtime) -> list[list[Any]]:
     return [np.asarray(one).tolist() for one in found] if isinstance(found, list) else []
 
 
-def _sklearn(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
+def _original(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
+    """The model itself, by scikit-learn or the library that it is of; raises LoadFailed."""
     # Scikit-learn is imported where it serves, and only there.
     from rollout_model import estimator  # noqa: PLC0415
 
     model = estimator.load(artifact, policy)
-    form, known = TableForm(), artifact.known_rows
+    form, known, signature = TableForm(), artifact.known_rows, artifact.signature
+    if boosted := artifact.flavor.name != SKLEARN:
+        signature = replace(signature, named=False)  # arrays are what those are quick with
     if isinstance(known, Table):
         try:
             form = form_of(model, artifact.signature, artifact.method, known)
         except ValueError as failure:  # a made-up row may be refused: see warm_up
             log.warning("the form of its rows is a guess: %s", first_line(failure))
             form = unasked(model, artifact.signature)
-    return SklearnRuntime(model, artifact.signature, method=artifact.method, form=form)
+    return SklearnRuntime(
+        model,
+        signature,
+        method=artifact.method,
+        form=form,
+        name=artifact.flavor.name,
+        inline=boosted,
+    )
 
 
 def _closed(signature: Signature, runtime: Runtime, example: list[Any]) -> Signature:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from rollout_model import estimator, onnx_bundle, unconverted
+from rollout_model import estimator, onnx_bundle, onnx_model, unconverted
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed, first_line
+from rollout_model.flavors import ONNX
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 
@@ -26,8 +27,14 @@ def prepare(folder: Path, target: Path, policy: LoadPolicy, because: str = "") -
     because: why no conversion is tried; "" where one is.
     """
     artifact = verify(folder, policy)
+    if artifact.flavor.name == ONNX:
+        content = onnx_model.whole(artifact.file)
+        (target / ONNX_FILE).write_bytes(content)
+        return onnx_model.plan(
+            content, artifact.signature, artifact.known_rows, made_up=not artifact.example
+        )
     model = estimator.load(artifact, policy)
-    because = because or artifact.signature.unconverted
+    because = because or artifact.unconverted
     try:
         if because:
             unconverted.answers_example(model, artifact)

@@ -44,6 +44,7 @@ class Lying:
     name: str = "onnx"
     inline: bool = True
     also: tuple[str, ...] = ()
+    takes_params: bool = False
     lies: bool = True
 
     async def predict(self, rows: Rows, question: Question = PLAIN) -> Outcome:

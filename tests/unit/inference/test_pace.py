@@ -36,6 +36,7 @@ class Costly:
     name: str = "onnx"
     inline: bool = True
     also: tuple[str, ...] = ()
+    takes_params: bool = False
     threads: set[str] = field(default_factory=set)
 
     async def predict(self, rows: Rows, question: Question = PLAIN) -> Outcome:

@@ -39,6 +39,7 @@ class Watched:
     name: str = "onnx"
     inline: bool = True
     also: tuple[str, ...] = ("predict_proba",)
+    takes_params: bool = False
     before: Callable[[], None] = field(default=lambda: None)
 
     async def predict(self, rows: Rows, question: Question = PLAIN) -> Outcome:

@@ -57,7 +57,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 from rollout_inference.loading.loader import load_folder
-from rollout_inference.settings import Settings
+from rollout_inference.settings import Settings, SettingsError
 from rollout_model import estimator
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
@@ -229,6 +229,12 @@ DANGEROUS = (
 )
 
 
+OURS = {
+    *("sklearn", "numpy", "scipy", "functools", "collections"),
+    *("lightgbm", "xgboost", "catboost"),
+}
+
+
 def test_nothing_trusted_names_what_could_do_more_than_count() -> None:
     """The rule of trusted.py, held against the code itself: functions, and what the types do when
     they are built and get their state.
@@ -236,7 +242,7 @@ def test_nothing_trusted_names_what_could_do_more_than_count() -> None:
     for path in TRUSTED_TYPES:
         module, _, name = path.rpartition(".")
         found = getattr(importlib.import_module(module), name)
-        assert path.split(".")[0] in {"sklearn", "numpy", "scipy", "functools"}
+        assert path.split(".")[0] in OURS
         built = (
             (vars(found).get(method) for method in ("__init__", "__new__", "__setstate__"))
             if inspect.isclass(found)
@@ -263,6 +269,19 @@ def test_what_does_more_is_refused(held: BaseEstimator, save: Save) -> None:
     skops.io.dump(held, folder / "model.skops")
     with pytest.raises(LoadFailed, match="not trusted"):
         load_folder(folder, settings)
+
+
+def test_the_configuration_may_trust_more(save: Save) -> None:
+    """By full names, and no more than these."""
+    model = make_pipeline(FunctionTransformer(np.fft.fftshift), LINEAR).fit(ROWS, SPECIES)
+    folder, settings = save(model, ROWS)
+    with pytest.raises(LoadFailed, match=r"not trusted: numpy\.fft\.fftshift"):
+        load_folder(folder, settings)
+    trusting = {"MODEL_PATH": str(folder), "MODEL_TRUSTED_TYPES": "numpy.fft.fftshift, a.b.C"}
+    loaded = load_folder(folder, Settings.from_environment(trusting))
+    assert loaded.runtime.run(ROWS).labels == model.predict(ROWS).tolist()
+    with pytest.raises(SettingsError, match="'fftshift', which is no full name"):
+        Settings.from_environment({**trusting, "MODEL_TRUSTED_TYPES": "fftshift"})
 
 
 def test_a_model_of_an_older_scikit_learn_is_called_old(save: Save) -> None:
@@ -313,17 +332,12 @@ def test_what_predicts_nothing_has_a_sentence_of_its_own(save: Save, model: Any)
 @pytest.mark.parametrize(
     ("flavors", "named"),
     [
-        pytest.param(
-            {"python_function": {}, "xgboost": {"model_uri": "model.ubj"}},
-            "flavour xgboost",
-            id="xgboost",
-        ),
-        pytest.param({"python_function": {}, "onnx": {}}, "flavour onnx", id="onnx"),
-        pytest.param({"python_function": {}}, "flavour python_function", id="a PythonModel"),
-        pytest.param({}, "flavour none", id="no flavour"),
+        pytest.param({"python_function": {}, "pytorch": {}}, "flavor pytorch", id="pytorch"),
+        pytest.param({"python_function": {}}, "flavor python_function", id="a PythonModel"),
+        pytest.param({}, "flavor none", id="no flavor"),
     ],
 )
-def test_another_flavour_is_named_with_the_one_that_is_served(
+def test_another_flavor_is_named_with_those_that_are_served(
     copy: Path, flavors: dict[str, Any], named: str
 ) -> None:
     path = copy / "MLmodel"
@@ -331,8 +345,7 @@ def test_another_flavour_is_named_with_the_one_that_is_served(
     with pytest.raises(
         LoadFailed,
         match=(
-            f"{named}.*, and sklearn is the one that is served: log it with"
-            " mlflow.sklearn.log_model"
+            f"{named}.*, and sklearn, xgboost, lightgbm, catboost, onnx are served: log it with"
         ),
     ):
         load_folder(copy, Settings(model_path=copy))

@@ -22,9 +22,10 @@ from rollout_inference.api.protocol import (
     without_bom,
 )
 from rollout_model.errors import BadInput, Refused
-from rollout_model.outcome import PLAIN, Outcome
+from rollout_model.outcome import Outcome
 from rollout_model.signature import AnyRows, Rows
 
+OUTPUTS = "outputs"
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _CODES = {503: "TEMPORARILY_UNAVAILABLE", 500: "INTERNAL_ERROR"}
 
@@ -49,7 +50,7 @@ class _Quick(msgspec.Struct):
     """Row by row; columns by name are read the slow way."""
     dataframe_records: msgspec.Raw | None = None
     """Objects by column name: not read here, only seen."""
-    params: dict[str, Any] | None = None
+    params: Any = None
     """Parameters by name; None where there are none."""
 
 
@@ -84,8 +85,8 @@ class Mlflow(Protocol):
                 f" 'application/json']. Got '{said}'."
             )
             return Response(text.encode(), 415, TEXT)
-        names = names_of(request.model, params.get("outputs")) if isinstance(params, dict) else ()
-        return Decoded(request, rows, names, question(request.model, names) if names else PLAIN)
+        names = _names(request, params)
+        return Decoded(request, rows, names, question(request.model, names, params))
 
     def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:
         """`{"predictions": [...]}`, the ids, and what was asked for by name."""
@@ -208,6 +209,15 @@ class Mlflow(Protocol):
             for number, row in enumerate(chosen)
         ]
         return signature.rows(data, most, "the CSV")
+
+
+def _names(request: Request, params: object) -> tuple[str, ...]:
+    """Outputs that are asked for among the parameters, where MLflow has no other place for them; a
+    model may have a parameter of that name itself.
+    """
+    if not isinstance(params, dict) or OUTPUTS in request.model.parameters.names:
+        return ()
+    return names_of(request.model, params.get(OUTPUTS))
 
 
 def _parsed(body: bytes) -> Any:

@@ -1,11 +1,13 @@
 """/predict/: rows in, predictions out, and who made them."""
 
+from typing import Any
+
 import msgspec
 
 from rollout_inference.api.named_outputs import by_name, names_of, question
 from rollout_inference.api.protocol import Decoded, Protocol, Request, Response, parse_json
 from rollout_model.errors import BadInput
-from rollout_model.outcome import PLAIN, Outcome
+from rollout_model.outcome import Outcome
 from rollout_model.signature import AnyRows
 
 
@@ -14,6 +16,8 @@ class _Instances(msgspec.Struct):
     """Row by row."""
     outputs: list[str] | None = None
     """What is asked for by name; None for predictions alone."""
+    params: Any = None
+    """The model's parameters by name; None for their defaults."""
 
 
 _QUICK = msgspec.json.Decoder(_Instances)
@@ -23,9 +27,9 @@ class Native(Protocol):
     """Our own protocol; a mistake in the rows is 422, in the JSON 400."""
 
     def decode(self, request: Request) -> Decoded:
-        """`{"instances": [row, ...]}`, and `outputs`: a list of names."""
-        rows, names = self._asked(request)
-        return Decoded(request, rows, names, question(request.model, names) if names else PLAIN)
+        """`{"instances": [row, ...]}`, `outputs`: a list of names, and `params`."""
+        rows, names, params = self._asked(request)
+        return Decoded(request, rows, names, question(request.model, names, params))
 
     def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:
         """`{"predictions": [...], "prediction_ids": [...], "model": ..., "version": ...,
@@ -42,9 +46,9 @@ class Native(Protocol):
         }
         return Response(msgspec.json.encode(said), rows=len(ids))
 
-    def _asked(self, request: Request) -> tuple[AnyRows, tuple[str, ...]]:
-        """The rows of a body, and names of outputs; raises Refused. What is right is read in one
-        go, what is not a second time, to say what is wrong.
+    def _asked(self, request: Request) -> tuple[AnyRows, tuple[str, ...], object]:
+        """The rows of a body, names of outputs, and parameters; raises Refused. What is right is
+        read in one go, what is not a second time, to say what is wrong.
         """
         signature, most = request.model.signature, request.state.settings.max_rows
         try:
@@ -53,9 +57,9 @@ class Native(Protocol):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             quick = None
         if quick is not None:
-            return quick, tuple(said.outputs or ())
+            return quick, tuple(said.outputs or ()), said.params
         asked = parse_json(request.body)
         if not isinstance(asked, dict) or "instances" not in asked:
             raise BadInput('send a JSON object {"instances": [row, ...]}')
         names = names_of(request.model, asked.get("outputs"))
-        return signature.rows(asked["instances"], most), names
+        return signature.rows(asked["instances"], most), names, asked.get("params")

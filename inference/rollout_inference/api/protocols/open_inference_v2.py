@@ -42,7 +42,9 @@ class _Infer(msgspec.Struct):
     outputs: list[_Output] | None = None
     """None or empty: predictions and their ids."""
     parameters: dict[str, Any] | None = None
-    """`binary_data_output`: whether outputs are sent as bytes; None: as JSON."""
+    """`binary_data_output`: whether outputs are sent as bytes, as JSON otherwise; and the model's
+    own, by name. None where there are none.
+    """
 
 
 _INFER = msgspec.json.Decoder(_Infer)
@@ -69,11 +71,9 @@ class OpenInference(Protocol):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as failure:
             raise Refused(f"the body is no inference request: {failure}") from failure
         rows = self._rows(request, asked, tail)
-        if not asked.outputs:
-            asked.outputs = [_Output(PREDICT), _Output(IDENTITY)]
-            return Decoded(request, rows, asked)
-        names = [output.name for output in asked.outputs]
-        return Decoded(request, rows, asked, question(request.model, names))
+        names = [output.name for output in asked.outputs or ()]
+        asked.outputs = asked.outputs or [_Output(PREDICT), _Output(IDENTITY)]
+        return Decoded(request, rows, asked, question(request.model, names, asked.parameters))
 
     def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:
         """The outputs that were asked for, as JSON or as binary tensors behind it."""
@@ -190,9 +190,7 @@ def metadata(settings: Settings, model: LoadedModel) -> dict[str, Any]:
     return {
         "name": settings.name,
         "versions": [settings.version],
-        "platform": (
-            f"sklearn_{model.runtime.name}" if model.runtime.name != "sklearn" else "sklearn"
-        ),
+        "platform": model.runtime.name if model.plan.onnx_input is None else "sklearn_onnx",
         "inputs": inputs(model.signature),
         "outputs": described,
         "parameters": {

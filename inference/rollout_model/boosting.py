@@ -1,0 +1,191 @@
+"""Models of XGBoost, LightGBM and CatBoost, read from the libraries' own files, with scikit-learn's
+interface: `predict` answers what MLflow's does, and quickly, for few rows by one thread.
+
+Source of what is asked: mlflow.xgboost._XGBModelWrapper, mlflow.lightgbm._LGBModelWrapper,
+mlflow.catboost._CatboostModelWrapper. Their files are trees and numbers, and hold no code.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+from rollout_model.errors import LoadFailed
+from rollout_model.flavors import BOOSTERS, CATBOOST, XGBOOST, Flavor
+from rollout_model.signature import Signature
+
+Ask = Callable[[Any], Any]
+"""From rows, an array or a frame, to an array: (rows,) or (rows, outputs)."""
+XGBOOST_CLASSES = (
+    "XGBClassifier",
+    "XGBRegressor",
+    "XGBRanker",
+    "XGBRFClassifier",
+    "XGBRFRegressor",
+)
+CATBOOST_CLASSES = ("CatBoost", "CatBoostClassifier", "CatBoostRegressor", "CatBoostRanker")
+SEVERAL_LABELS = ("MultiLogloss", "MultiCrossEntropy")
+"""CatBoost's losses of models that say several labels for a row."""
+ONE = {"nthread": 1}
+
+
+class Answers(BaseEstimator):  # type: ignore[misc]
+    """Whatever a model says that is neither one number nor one label."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+
+    def predict(self, rows: Any) -> Any:
+        """As the model does."""
+        return self.ask(rows)
+
+
+class Numbers(RegressorMixin, Answers):  # type: ignore[misc]
+    """What answers with numbers: of a Booster the objective's own, such as probabilities."""
+
+
+class Labels(ClassifierMixin, Answers):  # type: ignore[misc]
+    """What answers with a label for each row."""
+
+    def __init__(self, ask: Ask, chances: Ask, classes: Any) -> None:
+        super().__init__(ask)
+        self.chances = chances
+        self.classes_ = np.asarray(classes)
+
+    def predict_proba(self, rows: Any) -> Any:
+        """(rows, classes)."""
+        return self.chances(rows)
+
+
+def read(path: Path, flavor: Flavor, signature: Signature) -> Any:
+    """The model in the library's own file; raises LoadFailed, or what the library raises."""
+    if flavor.name == XGBOOST:
+        return _xgboost(path, flavor, signature)
+    if flavor.name == CATBOOST:
+        return _catboost(path, flavor, signature)
+    # Each of the three is imported where it serves, and only there.
+    import lightgbm  # noqa: PLC0415
+
+    return Numbers(partial(lightgbm.Booster(model_file=str(path)).predict, num_threads=1))
+
+
+def quick(model: Any) -> Any:
+    """LightGBM's own estimators, as scikit-learn's interface has them, without what that costs: it
+    looks at each request for half a millisecond. Others as they are.
+    """
+    module = type(model).__module__
+    if module != "lightgbm.sklearn" or callable(getattr(model, "objective_", None)):
+        return model
+    given = {name: value for name, value in model.get_params().items() if name.startswith("pred")}
+    ask = partial(model.booster_.predict, num_threads=1, **given)
+    if not hasattr(model, "classes_"):
+        return Numbers(ask)
+
+    def chances(rows: Any) -> Any:
+        said = ask(rows)
+        return said if said.ndim > 1 else np.column_stack([1 - said, said])
+
+    classes = np.asarray(model.classes_)
+    return Labels(lambda rows: classes[chances(rows).argmax(axis=1)], chances, classes)
+
+
+def _xgboost(path: Path, flavor: Flavor, signature: Signature) -> Any:
+    import xgboost  # noqa: PLC0415
+
+    if flavor.model_class == BOOSTERS[XGBOOST]:
+        booster = xgboost.Booster(ONE, model_file=str(path))
+        booster.set_param(ONE)
+        _in_order(booster.feature_names, signature)
+        ask = partial(booster.inplace_predict, validate_features=False)
+        return Numbers(ask if _inplace(booster) else partial(_by_matrix, booster))
+    model = getattr(xgboost, _known(flavor, "xgboost.sklearn", XGBOOST_CLASSES))(n_jobs=1)
+    model.load_model(str(path))
+    booster = model.get_booster()
+    booster.set_param(ONE)
+    _in_order(booster.feature_names, signature)
+    # A frame's columns were put in order already; looking at their names takes its time.
+    ask = partial(model.predict, validate_features=False)
+    if not hasattr(model, "n_classes_"):
+        return Numbers(ask)
+    if int(_learner(booster)["learner_model_param"].get("num_target", 1)) > 1:
+        return Answers(ask)
+    chances = partial(model.predict_proba, validate_features=False)
+    return Labels(ask, chances, range(model.n_classes_))
+
+
+def _learner(booster: Any) -> Any:
+    return json.loads(booster.save_config())["learner"]
+
+
+def _inplace(booster: Any) -> bool:
+    """Whether it answers an array as it is: a linear one does not."""
+    return bool(_learner(booster)["gradient_booster"]["name"] != "gblinear")
+
+
+def _by_matrix(booster: Any, rows: Any) -> Any:
+    import xgboost  # noqa: PLC0415
+
+    return booster.predict(xgboost.DMatrix(rows, nthread=1), validate_features=False)
+
+
+def _catboost(path: Path, flavor: Flavor, signature: Signature) -> Any:
+    import catboost  # noqa: PLC0415
+
+    model = getattr(catboost, _known(flavor, "", CATBOOST_CLASSES))()
+    model.load_model(str(path), format=str(flavor.settings.get("save_format") or "cbm"))
+    _in_order(model.feature_names_, signature)
+    words = model.get_cat_feature_indices() or model.get_text_feature_indices()
+    given = partial(_typed, signature) if words else _as_it_is
+
+    def asked(predict: Ask, rows: Any) -> Any:
+        said = np.asarray(predict(given(rows), thread_count=1))  # type: ignore[call-arg]
+        return said[:, 0] if said.ndim == 2 and said.shape[1] == 1 else said
+
+    ask = partial(asked, model.predict)
+    if flavor.model_class != "CatBoostClassifier":
+        return Numbers(ask)
+    if model.get_all_params().get("loss_function") in SEVERAL_LABELS:
+        return Answers(ask)
+    return Labels(ask, partial(asked, model.predict_proba), model.classes_)
+
+
+def _typed(signature: Signature, rows: Any) -> Any:
+    """Numbers as CatBoost takes them for categories: as whole ones, by name."""
+    import pandas as pd  # noqa: PLC0415 - for models with categories alone
+
+    names = signature.names
+    named = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=list(names))
+    return named.astype({names[n]: np.int64 for n in signature.whole})
+
+
+def _as_it_is(rows: Any) -> Any:
+    return rows
+
+
+def _known(flavor: Flavor, module: str, classes: Sequence[str]) -> str:
+    """The name of the flavor's class, where it is one of these; raises LoadFailed."""
+    prefix, _, name = flavor.model_class.rpartition(".")
+    if prefix != module or name not in classes:
+        raise LoadFailed(
+            f"The model is of the class {flavor.model_class!r}, and of this flavor"
+            f" {', '.join(classes)} are served: log it as one of them."
+        )
+    return name
+
+
+def _in_order(names: Sequence[str] | None, signature: Signature) -> None:
+    """Raises LoadFailed where the signature has the columns that the model knows by name otherwise;
+    MLflow's server would fail then.
+    """
+    own = list(names or [])
+    if not signature.named or own == [str(n) for n in range(len(own))]:
+        return
+    if own != list(signature.names):
+        raise LoadFailed(
+            f"The model was trained on the columns {', '.join(own)[:200]}, and its signature has"
+            f" {', '.join(signature.names)[:200]}: log it with a signature of its training rows."
+        )
