@@ -120,6 +120,10 @@ bench-inference: setup ## The model server beside others; ONLY=probes for a part
 test-models: setup ## Answers beside scikit-learn's: 100 kinds of models, 5 of data; minutes
 	@$(RUN) python -m tests.bench.inference.models
 
+.PHONY: test-clients
+test-clients: setup ## Answers to KServe's and MLServer's own clients, from environments of theirs
+	@$(RUN) python -m tests.clients
+
 .PHONY: test-stores
 test-stores: setup ## Models fetched from real S3, Azure and Google servers, here and by pods
 	@$(WITH_CLUSTER) $(RUN) pytest tests/stores

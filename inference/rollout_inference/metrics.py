@@ -79,6 +79,12 @@ class Metrics:
             windows[1],
             registry,
         )
+        self._trained = Gauge(
+            "ml_model_metric",
+            "What was measured of the model when it was trained",
+            [*names, "metric"],
+            registry=registry,
+        )
         self._feedback = Counter(
             "ml_feedback",
             "Labels for predictions of a classifier",
@@ -153,6 +159,8 @@ class Metrics:
         self.error.trained(
             model.absolute_error, model.samples if model.absolute_error is not None else None
         )
+        for name, value in model.metrics.items():
+            self._trained.labels(*self._mine, name).set(value)
         if model.plan.task == "regressor":
             self._feedback_error.labels(*self._mine)
             self._feedback_numbers.labels(*self._mine)

@@ -4,6 +4,7 @@ file says. Nothing here runs code.
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from rollout_model.signature import AnyRows, Signature
 from rollout_model.table_signature import TableSignature, signature_of
 
 MOST_FILES = 10_000
+MOST_METRICS, LONGEST_NAME = 50, 100
+"""Figures of metrics.json, and characters of a name, that become series."""
 MOST_TEXT = 1024 * 1024
 """Bytes of each file of a model that is read as text."""
 
@@ -46,6 +49,8 @@ class Artifact:
     """Mean absolute error on held-out data."""
     samples: int | None = None
     """Held-out rows behind either."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What metrics.json says, by name."""
     made_with: str = ""
     """scikit-learn's version; "" where MLmodel does not say, or the model is of another library."""
     code: Path | None = None
@@ -72,7 +77,7 @@ class Artifact:
         """Why no conversion of it is tried; "" where one is."""
         if self.flavor.name != SKLEARN:
             return f"not converted: {self.flavor.name} answers as quickly itself"
-        return self.signature.unconverted
+        return ""
 
     @property
     def known_rows(self) -> AnyRows:
@@ -190,7 +195,15 @@ def _measured(path: Path) -> dict[str, Any]:
         "accuracy": None if accuracy is None else float(accuracy),
         "absolute_error": None if error is None else float(error),
         "samples": samples if isinstance(samples, int) else None,
+        "metrics": _metrics(said),
     }
+
+
+def _metrics(said: dict[str, Any]) -> dict[str, float]:
+    """Every number of metrics.json by its name, but how many samples there were."""
+    found = {name: float(value) for name, value in said.items() if _number(value)}
+    kept = sorted(name for name in found if name != "samples" and len(name) <= LONGEST_NAME)
+    return {name: found[name] for name in kept[:MOST_METRICS]}
 
 
 def _number(value: object) -> bool:

@@ -36,6 +36,8 @@ from sklearn.utils import Bunch
 from sklearn.utils._metadata_requests import MetadataRequest, MethodMetadataRequest
 from sklearn.utils.validation import check_array
 
+from rollout_model.date_parts import DateParts
+
 KINDS = (
     BaseEstimator,
     BaseLink,
@@ -54,6 +56,7 @@ HOLDERS = (
     BSpline,
     BallTree,
     Bunch,
+    DateParts,
     Interval,
     KDTree,
     MetadataRequest,

@@ -11,6 +11,7 @@ import pytest
 
 from rollout_inference.loading.store_failures import AUTHORITY, CREDENTIALS
 from rollout_model.digest import tree_digest
+from rollout_model.errors import CANNOT_SERVE
 from tests.support.certificate import self_signed
 from tests.support.fetching import fetched, process
 from tests.support.mlflow_server import private_mlflow_server
@@ -139,7 +140,7 @@ def test_a_change_after_pinning_is_refused_with_both_digests(
 ) -> None:
     done(LATER, registered.env, "models:/iris/1")
     code, words = fetched(tmp_path, "models:/iris/1", registered.env, registered.digest)
-    assert code == 1
+    assert code == CANNOT_SERVE
     assert words.startswith("DigestMismatch: ")
     assert registered.digest in words
     assert len(set(re.findall("sha256:[0-9a-f]{64}", words))) == 2

@@ -61,7 +61,7 @@ def _set(
 @click.option(
     "--config",
     type=FILE,
-    help="YAML file with a recipe: name, data, estimator, parameters, preprocessing, seed.",
+    help="YAML file with a recipe: name, data, estimator, parameters, preprocessing, search, seed.",
 )
 @click.option(
     "--name",
@@ -72,7 +72,7 @@ def _set(
 @click.option(
     "--estimator",
     help=(
-        "Import path of a scikit-learn classifier.  [default:"
+        "Import path of an estimator of scikit-learn, XGBoost or LightGBM.  [default:"
         " sklearn.ensemble.RandomForestClassifier]"
     ),
 )
@@ -178,29 +178,33 @@ def _trained(recipe: "Recipe", contract: Path | None, *, training_rows: bool) ->
     # After the variables above, which MLflow reads when it is imported.
     from rollout_trainer.contract import contract_for  # noqa: PLC0415
     from rollout_trainer.data import load  # noqa: PLC0415
-    from rollout_trainer.evaluate import fallen_short, judge  # noqa: PLC0415
+    from rollout_trainer.evaluate import judge  # noqa: PLC0415
     from rollout_trainer.package import make_package  # noqa: PLC0415
     from rollout_trainer.publish import register  # noqa: PLC0415
+    from rollout_trainer.scores import fallen_short  # noqa: PLC0415
     from rollout_trainer.train import fit  # noqa: PLC0415
 
     _quiet()
-    split = load(recipe.data, contract_for(recipe.data, contract))
+    split = load(recipe.data, contract_for(recipe.data, contract), recipe.split)
     model = fit(split, recipe)
     evaluation = judge(model, split, recipe)
-    metrics = evaluation.metrics
+    metrics, metric = evaluation.metrics, evaluation.crossed.metric
+    if evaluation.chosen:
+        best = ", ".join(f"{name}={value}" for name, value in evaluation.chosen.items())
+        click.echo(f"the search chose {best}", err=True)
     click.echo(
-        f"accuracy {metrics['accuracy']:.4f} on {metrics['samples']:.0f} held-out rows, "
-        f"{metrics['cv_accuracy_mean']:.4f} ± {metrics['cv_accuracy_std']:.4f} cross-validated",
+        f"{metric} {metrics[metric]:.4f} on {metrics['samples']:.0f} held-out rows, "
+        f"{metrics[f'cv_{metric}_mean']:.4f} ± {metrics[f'cv_{metric}_std']:.4f} cross-validated",
         err=True,
     )
     if evaluation.constant:
         click.echo(
             f"warning: it says {evaluation.constant} of every held-out row, and its accuracy is the"
             f" share of that class; balanced_accuracy is {metrics['balanced_accuracy']:.4f}. Try"
-            " class_weight=balanced; a recipe may ask for a `least` of it.",
+            " `class_weight: balanced`; a recipe may ask for a `least` of it.",
             err=True,
         )
-    if short := fallen_short(metrics, recipe.least):
+    if short := fallen_short(metrics, recipe.least, recipe.most):
         raise TrainerError(short)
     with tempfile.TemporaryDirectory() as scratch:
         package = make_package(

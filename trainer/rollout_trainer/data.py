@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from rollout_trainer.checks import Examined, examine
 from rollout_trainer.contract import Contract, contract_for
 from rollout_trainer.errors import DataRefused, TrainerError
+from rollout_trainer.splitting import SplitBy, halves
 
 KEPT = "="
-HELD_OUT = 0.3
-SPLIT_SEED = 42
-"""The held-out rows are the same for every model, so that accuracies compare."""
+BY_CHANCE = SplitBy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,14 @@ class Split:
     """(rows,)."""
     digest: str
     """sha256 of the clean table as CSV, before it is split."""
+    optional: tuple[str, ...] = ()
+    """The features that may have gaps."""
+    classes: bool = True
+    """Whether labels are classes; else numbers to estimate."""
+    by: SplitBy = BY_CHANCE
+    """How it was split."""
+    keys: pd.Series | None = None
+    """(rows,) to learn from: what it was split by; None where that is chance."""
 
 
 def read(path: Path, text: Collection[str] | None = ()) -> pd.DataFrame:
@@ -89,25 +95,35 @@ def accept(path: Path, examined: Examined) -> pd.DataFrame:
     return examined.clean
 
 
-def load(path: Path, contract: Contract | None = None) -> Split:
+def load(path: Path, contract: Contract | None = None, by: SplitBy | None = None) -> Split:
     """Read, check and split the CSV at `path`; raises TrainerError, DataRefused where the data
     breaks its contract.
     """
     contract = contract or contract_for(path)
-    clean = accept(path, check(path, contract))
-    labels = clean[contract.label]
+    return split_of(accept(path, check(path, contract)), contract, by)
+
+
+def split_of(clean: pd.DataFrame, contract: Contract, by: SplitBy | None = None) -> Split:
+    """The split of a table that met its contract; raises TrainerError."""
+    by, classes = by or BY_CHANCE, contract.classes is not None
     try:
-        parts = train_test_split(
-            clean[list(contract.columns)],
-            labels,
-            test_size=HELD_OUT,
-            random_state=SPLIT_SEED,
-            stratify=labels,
-        )
+        learnt, judged = halves(clean, contract.label, by, classes=classes)
     except ValueError as trouble:
-        raise TrainerError(f"{path} cannot be split: {trouble}") from trouble
+        raise TrainerError(f"The data cannot be split: {trouble}") from trouble
     digest = sha256(to_csv(clean).encode()).hexdigest()
-    return Split(parts[0], parts[2], parts[1], parts[3], f"sha256:{digest}")
+    train, test = clean.iloc[learnt], clean.iloc[judged]
+    columns = list(contract.columns)
+    return Split(
+        train[columns],
+        train[contract.label],
+        test[columns],
+        test[contract.label],
+        f"sha256:{digest}",
+        contract.optional,
+        classes,
+        by,
+        None if by.column is None else train[by.column],
+    )
 
 
 def to_csv(clean: pd.DataFrame) -> str:

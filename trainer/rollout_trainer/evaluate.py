@@ -2,44 +2,38 @@
 learns from.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
-from sklearn.metrics import (
-    accuracy_score,
-    balanced_accuracy_score,
-    confusion_matrix,
-    f1_score,
-    log_loss,
-)
-from sklearn.model_selection import StratifiedKFold
+from sklearn.metrics import confusion_matrix
 
 from rollout_trainer.data import Split
 from rollout_trainer.errors import TrainerError
 from rollout_trainer.recipe import Recipe
-from rollout_trainer.train import labels_to_learn, unfitted
-
-FOLDS = 5
-BETTER_HIGH = ("accuracy", "balanced_accuracy", "f1_macro", "cv_accuracy_mean")
-"""Metrics of which a recipe may ask for the least."""
+from rollout_trainer.scores import Said, asked, scored
+from rollout_trainer.splitting import folds
+from rollout_trainer.train import attempted, chosen, labels_to_learn, weighed
 
 
 @dataclass(frozen=True, slots=True)
 class Crossed:
-    """Cross-validation of the recipe."""
+    """Cross-validation of the recipe; of a search, with the parameters that it chose."""
 
+    metric: str
+    """The one that counts, by its name in `evaluate`."""
+    scores: tuple[float, ...]
+    """The metric of each fold."""
     accuracies: tuple[float, ...]
-    """Of each fold."""
+    """Of each fold; none of numbers."""
     probabilities: npt.NDArray[np.float64] | None
     """(rows, classes): what a model that had not seen the training row gave it; None where the
     estimator gives none.
     """
     truth: npt.NDArray[np.bool_]
-    """(rows, classes): whether the training row is of the class."""
+    """(rows, classes): whether the training row is of the class; (0, 0) of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +43,15 @@ class Evaluation:
     metrics: dict[str, float]
     """By name, as in `evaluate` and, of cross-validation, with `cv_` before it."""
     classes: tuple[str, ...]
-    """As text, in the order of `confusion`."""
+    """As text, in the order of `confusion`; none of numbers."""
     confusion: npt.NDArray[np.int64]
-    """Held-out rows by true class (row) and predicted class (column)."""
+    """Held-out rows by true class (row) and predicted class (column); (0, 0) of numbers."""
     crossed: Crossed
     """Of the training rows alone."""
+    said: Said
+    """Of the held-out rows."""
+    chosen: dict[str, Any]
+    """What a search chose, by the names that the recipe has; empty where there was none."""
 
     @property
     def recalls(self) -> tuple[float, ...]:
@@ -64,90 +62,86 @@ class Evaluation:
     @property
     def constant(self) -> str:
         """The class that is said of every held-out row; "" where there are several."""
-        said = np.flatnonzero(self.confusion.sum(axis=0))
-        return self.classes[said[0]] if len(said) == 1 else ""
+        found = np.flatnonzero(self.confusion.sum(axis=0))
+        return self.classes[found[0]] if len(found) == 1 else ""
 
 
 def evaluate(model: Any, split: Split) -> dict[str, float]:
-    """`accuracy`, `balanced_accuracy` and `f1_macro`, 0 to 1, `log_loss` where there are
-    probabilities, and how many held-out `samples` they rest on. Names are those of scikit-learn's
-    scorers.
-    """
-    predicted = model.predict(split.test)
-    metrics = {
-        "accuracy": float(accuracy_score(split.test_labels, predicted)),
-        "balanced_accuracy": float(balanced_accuracy_score(split.test_labels, predicted)),
-        "f1_macro": float(f1_score(split.test_labels, predicted, average="macro", zero_division=0)),
-        "samples": len(split.test_labels),
-    }
-    if hasattr(model, "predict_proba"):
-        metrics["log_loss"] = round(
-            float(
-                log_loss(split.test_labels, model.predict_proba(split.test), labels=model.classes_)
-            ),
-            6,
-        )
-    return metrics
+    """The metrics of scores.scored on the held-out rows, and how many `samples` they rest on."""
+    return _metrics(asked(model, split.test, split.test_labels))
 
 
-def fallen_short(metrics: Mapping[str, float], least: Mapping[str, float]) -> str:
-    """What falls short of the least that a recipe asks for, as a sentence; "" where nothing does.
-    Raises TrainerError for others.
-    """
-    known = [name for name in metrics if name in BETTER_HIGH]
-    if unknown := [name for name in least if name not in known]:
-        raise TrainerError(
-            f"There is no metric {unknown[0]} that could be asked for: there are"
-            f" {', '.join(known)}."
-        )
-    short = [
-        f"{name} is {metrics[name]:.4f}, and the recipe asks for {most:g}"
-        for name, most in least.items()
-        if metrics[name] < most
-    ]
-    return f"{'; '.join(short)}: nothing is registered." if short else ""
+def _metrics(said: Said) -> dict[str, float]:
+    found = scored(said)
+    return {**found, "samples": len(said.truth)}
 
 
 def judge(model: Any, split: Split, recipe: Recipe) -> Evaluation:
     """Held-out metrics and cross-validation; raises TrainerError where a class has too few rows."""
-    crossed = cross_validate(split, recipe)
-    metrics = evaluate(model, split)
-    metrics["cv_accuracy_mean"] = round(float(np.mean(crossed.accuracies)), 6)
-    metrics["cv_accuracy_std"] = round(float(np.std(crossed.accuracies)), 6)
+    crossed = cross_validate(model, split, recipe)
+    said = asked(model, split.test, split.test_labels)
+    metrics = _metrics(said)
+    if crossed.accuracies:
+        metrics |= _crossed("accuracy", crossed.accuracies)
+    metrics |= _crossed(crossed.metric, crossed.scores)
     if crossed.probabilities is not None:
         metrics["cv_brier"] = round(brier(crossed.probabilities, crossed.truth), 6)
-    classes = model.classes_.tolist()
-    confusion = confusion_matrix(split.test_labels, model.predict(split.test), labels=classes)
-    return Evaluation(metrics, tuple(map(str, classes)), confusion, crossed)
+    classes = [] if said.classes is None else said.classes.tolist()
+    confusion = np.zeros((0, 0), dtype=np.int64)
+    if classes:
+        confusion = confusion_matrix(said.truth, said.predicted, labels=classes)
+    return Evaluation(
+        metrics, tuple(map(str, classes)), confusion, crossed, said, chosen(model, recipe)
+    )
 
 
-def cross_validate(split: Split, recipe: Recipe) -> Crossed:
-    """Stratified folds, at most FOLDS and no more than the rarest class has rows; raises
-    TrainerError where that is less than 2.
+def _crossed(metric: str, scores: tuple[float, ...]) -> dict[str, float]:
+    return {
+        f"cv_{metric}_mean": round(float(np.mean(scores)), 6),
+        f"cv_{metric}_std": round(float(np.std(scores)), 6),
+    }
+
+
+def cross_validate(model: Any, split: Split, recipe: Recipe) -> Crossed:
+    """The model fitted anew on folds of the training rows; raises TrainerError where there are too
+    few rows.
     """
     labels = labels_to_learn(split, recipe).to_numpy()
-    classes, counts = np.unique(labels, return_counts=True)
-    folds = min(FOLDS, int(counts.min()))
-    if folds < 2:
+    metric = recipe.judged_by(classes=split.classes)
+    cut = folds(labels, split.keys, split.by, recipe.seed, classes=split.classes)
+    classes = np.unique(labels) if split.classes else np.zeros(0)
+    probable = split.classes and hasattr(model, "predict_proba")
+    probabilities = np.full((len(labels), len(classes)), np.nan)
+    scores, accuracies = [], []
+    for learn, judged in cut:
+        more = {
+            name: weights[learn] for name, weights in weighed(model, split, recipe, labels).items()
+        }
+        rows = split.train.iloc[learn]
+        fold = attempted(recipe, clone(model).fit, rows, labels[learn], strict=False, **more)
+        said = asked(fold, split.train.iloc[judged], labels[judged])
+        found = scored(said)
+        if metric in found:
+            scores.append(found[metric])
+        if split.classes:
+            accuracies.append(found["accuracy"])
+        if probable and said.probabilities is not None and said.classes is not None:
+            probabilities[np.ix_(judged, np.searchsorted(classes, said.classes))] = (
+                said.probabilities
+            )
+    if not scores:
         raise TrainerError(
-            f"The class {classes[counts.argmin()]} has one training row only: at least 2 are needed"
-            " to cross-validate."
+            f"{recipe.estimator} has no {metric}: it needs probabilities, and all classes in each"
+            " fold. Name another `metric`, or an estimator that gives them."
         )
-    estimator = unfitted(split, recipe)
-    probabilities = (
-        np.zeros((len(labels), len(classes))) if hasattr(estimator, "predict_proba") else None
+    known = ~np.isnan(probabilities).all(axis=1)
+    return Crossed(
+        metric,
+        tuple(scores),
+        tuple(accuracies),
+        np.nan_to_num(probabilities[known]) if probable else None,
+        (labels[:, None] == classes[None, :])[known if probable else slice(None)],
     )
-    accuracies = []
-    for learn, judged in StratifiedKFold(folds, shuffle=True, random_state=recipe.seed).split(
-        split.train, labels
-    ):
-        model = clone(estimator).fit(split.train.iloc[learn], labels[learn])
-        accuracies.append(
-            float(accuracy_score(labels[judged], model.predict(split.train.iloc[judged])))
-        )
-        if probabilities is not None:
-            probabilities[judged] = model.predict_proba(split.train.iloc[judged])
-    return Crossed(tuple(accuracies), probabilities, labels[:, None] == classes[None, :])
 
 
 def brier(probabilities: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> float:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.sklearn
-import numpy as np
+import pandas as pd
 import skops.io
 import yaml
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import ColSpec, Schema
 
 from rollout_model.digest import tree_digest
 from rollout_model.errors import LoadFailed
@@ -25,9 +26,14 @@ from rollout_trainer.errors import TrainerError
 from rollout_trainer.evaluate import Evaluation
 from rollout_trainer.model_card import card
 from rollout_trainer.plots import draw
+from rollout_trainer.preprocessing import kind_of
 from rollout_trainer.recipe import Recipe
 
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
+BOOSTERS = {"xgboost": "xgboost-cpu", "lightgbm": "lightgbm"}
+"""Modules, and the distributions that have them."""
+TYPES = {"number": "double", "string": "string", "boolean": "boolean", "datetime": "datetime"}
+"""MLflow's words for the kinds of columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,32 +84,59 @@ def write_package(
     library versions give the same digest. Raises TrainerError where the model server would not load
     it.
     """
-    example = split.test.head(2)
+    example = _example(split)
     held = set(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
     if foreign := held - TRUSTED_TYPES:
         raise TrainerError(
             f"The model server does not load {', '.join(sorted(foreign))}, which this estimator is"
-            " made of: train another one, such as a forest, gradient boosting"
-            " (GradientBoostingClassifier), a linear model or a support vector machine."
+            " made of: train another one, such as a forest, gradient boosting, a linear model or a"
+            " support vector machine."
         )
     mlflow.sklearn.save_model(
         model,
         str(folder),
         serialization_format="skops",
         skops_trusted_types=sorted(held),
-        signature=infer_signature(example, model.predict(example)),
+        signature=_signature(model, split),
         input_example=example,
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        pip_requirements=[f"{name}=={version(name)}" for name in _requirements(model)],
     )
     (folder / "metrics.json").write_text(json.dumps(dict(metrics), indent=2) + "\n", newline="\n")
     if text:
         (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
     canonicalise(folder)
     try:
-        add_bundle(model, folder, split.train.to_numpy(dtype=np.float64) if training_rows else None)
+        add_bundle(model, folder, split.train if training_rows else None)
     except LoadFailed as refused:
         raise TrainerError(f"The model server would not serve this model: {refused}") from refused
     return tree_digest(folder)
+
+
+def _signature(model: Any, split: Split) -> ModelSignature:
+    """The columns with their types, and which of them may be missing by the contract."""
+    kinds = {name: kind_of(split.train[name]) for name in split.train.columns}
+    inputs = Schema(
+        [
+            ColSpec(TYPES[kind], name, required=name not in split.optional)
+            for name, kind in kinds.items()
+        ]
+    )
+    whole = split.test.head(2)
+    return ModelSignature(inputs, infer_signature(whole, model.predict(whole)).outputs)
+
+
+def _example(split: Split) -> pd.DataFrame:
+    """Two rows, without gaps where there are such."""
+    whole = split.test.dropna()
+    return (whole if len(whole) > 1 else split.test).head(2)
+
+
+def _requirements(model: Any) -> list[str]:
+    """The packages that the model needs, by their distributions' names."""
+    modules = {
+        path.split(".")[0] for path in skops.io.get_untrusted_types(data=skops.io.dumps(model))
+    }
+    return [*REQUIREMENTS, *(dist for name, dist in BOOSTERS.items() if name in modules)]
 
 
 def signature_of(folder: Path) -> str:

@@ -16,10 +16,12 @@ BINS = 5
 
 
 def draw(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write confusion_matrix.png, and calibration.png where the estimator gives probabilities;
-    returns what was written.
+    """Write confusion_matrix.png, and calibration.png where the estimator gives probabilities; of
+    numbers predicted.png. Returns what was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if not evaluation.classes:
+        return [_predicted(evaluation, folder / "predicted.png")]
     written = [_confusion(evaluation, folder / "confusion_matrix.png")]
     if evaluation.crossed.probabilities is not None:
         written.append(
@@ -40,6 +42,24 @@ def _confusion(evaluation: Evaluation, path: Path) -> Path:
         ),
         xlabel="predicted",
         ylabel="true",
+    )
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    return path
+
+
+def _predicted(evaluation: Evaluation, path: Path) -> Path:
+    """The held-out rows: what is true, and what the model said."""
+    figure, axes = plt.subplots(figsize=(5, 4.6), layout="constrained")
+    truth, said = evaluation.said.truth, evaluation.said.predicted
+    low, high = min(truth.min(), said.min()), max(truth.max(), said.max())
+    axes.plot([low, high], [low, high], color="0.7", linestyle="--", label="perfect")
+    axes.scatter(truth, said, s=12, alpha=0.6)
+    error = evaluation.metrics["mean_absolute_error"]
+    axes.set(
+        title=f"{len(truth)} held-out rows, mean absolute error {error:.4g}",
+        xlabel="true",
+        ylabel="predicted",
     )
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -30,6 +30,8 @@ UNREADABLE_TAG = "rollouts.mlops.dev/unreadable"
 """Why no pod can serve the version, which has no digest then, so that nothing rolls it out."""
 MOST_TAG = 500
 """Characters of a tag that every version of MLflow takes."""
+MOST_PARAMETER = 6000
+"""Characters of a parameter that MLflow takes."""
 ROUND = 32
 """MiB; a limit that is asked for is a multiple of it."""
 LOCAL_STORE = "sqlite:///mlflow.db"
@@ -161,7 +163,9 @@ def _logged(client: MlflowClient, recipe: Recipe, split: Split, evaluation: Eval
     run = client.create_run(home, run_name=recipe.name)
     said = {
         "estimator": recipe.estimator,
-        "preprocessing": " ".join(recipe.preprocessing) or "none",
+        "preprocessing": _written(recipe.preprocessing),
+        "class_weight": recipe.class_weight or "none",
+        "split": recipe.split.column or "by chance",
         "features": recipe.features or len(split.train.columns),
         "shuffled": recipe.shuffled,
         "seed": recipe.seed,
@@ -169,11 +173,20 @@ def _logged(client: MlflowClient, recipe: Recipe, split: Split, evaluation: Eval
         "data_digest": split.digest,
         **recipe.parameters,
     }
+    if recipe.search is not None:
+        said |= {f"chosen.{key}": evaluation.chosen.get(key) for key in recipe.search.parameters}
     for key, value in said.items():
-        client.log_param(run.info.run_id, key, value)
+        client.log_param(run.info.run_id, key, str(value)[:MOST_PARAMETER])
     for key, value in evaluation.metrics.items():
         client.log_metric(run.info.run_id, key, value)
     return run
+
+
+def _written(preprocessing: Any) -> str:
+    """The steps as the recipe has them, in one line."""
+    if isinstance(preprocessing, tuple | list) and all(isinstance(s, str) for s in preprocessing):
+        return " ".join(preprocessing) or "none"
+    return json.dumps(preprocessing)
 
 
 def _with_digest(client: MlflowClient, name: str, digest: str) -> str:

@@ -1,34 +1,47 @@
-"""How a model is trained: any scikit-learn classifier by its import path, with its parameters; from
-a file or from options.
+"""How a model is trained: an estimator by its import path, with its parameters, and what comes
+before it, around it and after it; from a file or from options.
 """
 
-import importlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 from pydantic.dataclasses import dataclass
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier, is_regressor
 
 from rollout_trainer import numerals
 from rollout_trainer.errors import TrainerError
+from rollout_trainer.estimators import EXAMPLES, FOREST, instance, looks_written
+from rollout_trainer.scores import CLASSIFICATION, REGRESSION
+from rollout_trainer.splitting import SplitBy
 
-FOREST = "sklearn.ensemble.RandomForestClassifier"
-INNER = (
-    "estimator",
-    "base_estimator",
-    "estimators",
-    "final_estimator",
-    "steps",
-    "transformers",
-    "transformer_list",
-)
-"""Parameters of scikit-learn that take estimators, not values."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Search:
+    """Parameters that are chosen by cross-validation of the training rows."""
+
+    parameters: Mapping[str, Any] = Field(min_length=1)
+    """Values to try, by the estimator's parameter, or `step__parameter` of another step: a list, or
+    {min: …, max: …, log: true} with `tries`.
+    """
+    tries: Annotated[int, Field(ge=1)] | None = None
+    """Combinations that are tried at random; all of them where it is left out."""
+
+    @field_validator("parameters")
+    @classmethod
+    def _to_try(cls, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name, values in parameters.items():
+            if isinstance(values, Mapping) and not looks_written(values):
+                if not {"min", "max"} <= set(values) <= {"min", "max", "log"}:
+                    raise ValueError(f"{name} is no range: write {{min: 0.01, max: 10, log: true}}")
+            elif not isinstance(values, list) or not values:
+                raise ValueError(f"{name} is no list of values to try: write [0.1, 1, 10]")
+        return parameters
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -40,19 +53,39 @@ class Recipe:
     data: Path = Path("data/processed/iris.csv")
     """A CSV file that has a contract."""
     estimator: str = FOREST
-    """Import path of a scikit-learn classifier."""
+    """Import path of a classifier or regressor of scikit-learn, XGBoost or LightGBM."""
     parameters: Mapping[str, Any] = Field(default_factory=dict)
-    """Keyword arguments of the estimator."""
-    preprocessing: tuple[str, ...] = ()
-    """Import paths of transformers that come before the estimator."""
+    """Keyword arguments of the estimator; estimators among them as in rollout_trainer.estimators.
+    """
+    preprocessing: tuple[Any, ...] | Mapping[str, Any] = ()
+    """What comes before the estimator: steps for all columns, or steps by columns. Where there is
+    nothing, what the columns ask for.
+    """
+    search: Search | None = None
+    """Parameters that are chosen from the data."""
+    class_weight: Literal["balanced"] | Mapping[str | int, float] | None = None
+    """How much rows of a class count; balanced: each class as much as the others."""
+    split: SplitBy = Field(default_factory=SplitBy)
+    """Which rows are held out."""
+    metric: str | None = None
+    """The one that counts: it is cross-validated, shown, and what a search chooses by. By default
+    accuracy, or mean_absolute_error of numbers.
+    """
     features: Annotated[int, Field(ge=1)] | None = None
     """How many of the contract's columns the estimator sees; all by default."""
     shuffled: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of training labels to shuffle, for a bad model on purpose."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """random_state of whatever has one."""
-    least: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    least: Mapping[str, float] = Field(default_factory=dict)
     """Metrics that a model must reach to be registered, such as balanced_accuracy."""
+    most: Mapping[str, float] = Field(default_factory=dict)
+    """Errors that a model must not be above, such as root_mean_squared_error."""
+
+    @field_validator("preprocessing", mode="before")
+    @classmethod
+    def _steps(cls, written: object) -> object:
+        return () if written is None else [written] if isinstance(written, str) else written
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -67,66 +100,42 @@ class Recipe:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as trouble:
             raise TrainerError(f"The recipe {path} cannot be read: {trouble}") from trouble
         except ValidationError as broken:
-            said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in broken.errors())
+            said = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+                for e in broken.errors()
+            )
             raise TrainerError(f"The recipe {path} is not valid: {said}.") from broken
 
     def changed(self, **given: Any) -> Self:
         """The recipe with what was given instead; None is what was not given."""
         return replace(self, **{key: value for key, value in given.items() if value is not None})
 
-    def build(self) -> list[tuple[str, BaseEstimator]]:
-        """The steps, not fitted: transformers and then the classifier. Raises TrainerError."""
-        steps = [_made(path, {}, self.seed) for path in self.preprocessing]
-        last = _made(self.estimator, self.parameters, self.seed)
-        if not is_classifier(last):
+    def judged_by(self, *, classes: bool) -> str:
+        """The metric that counts. Raises TrainerError for one that there is not."""
+        known = CLASSIFICATION if classes else REGRESSION
+        metric = self.metric or next(iter(known))
+        if metric not in known:
             raise TrainerError(
-                f"{self.estimator} is no classifier: name one, for example {FOREST}."
+                f"There is no metric {metric} of {'classes' if classes else 'numbers'}: there are"
+                f" {', '.join(known)}."
             )
-        if clumsy := [
-            path
-            for path, step in zip(self.preprocessing, steps, strict=True)
-            if not hasattr(step, "transform")
-        ]:
+        return metric
+
+    def last_step(self, *, classes: bool) -> Any:
+        """The estimator, not fitted. Raises TrainerError where it is none for such labels."""
+        made = instance(self.estimator, self.parameters, self.seed)
+        fits = is_classifier(made) if classes else is_regressor(made)
+        if fits:
+            return made
+        example = FOREST if classes else FOREST.replace("Classifier", "Regressor")
+        other = is_regressor(made) if classes else is_classifier(made)
+        if not other:
             raise TrainerError(
-                f"{clumsy[0]} transforms nothing: preprocessing takes transformers, such as"
-                " sklearn.preprocessing.StandardScaler."
+                f"{self.estimator} is no classifier and no regressor: name one, for example"
+                f" {EXAMPLES}."
             )
-        return [(type(step).__name__.lower(), step) for step in (*steps, last)]
-
-
-def _made(path: str, parameters: Mapping[str, Any], seed: int) -> BaseEstimator:
-    """An instance of the class at `path`, with the seed where it takes one. Only scikit-learn's
-    own: what is imported is run.
-    """
-    module, _, name = path.rpartition(".")
-    if module.split(".")[0] != "sklearn":
+        kinds = ("classifier", "classes") if classes else ("regressor", "a range of numbers")
         raise TrainerError(
-            f"{path!r} is no import path of scikit-learn: write, for example, {FOREST}."
+            f"{self.estimator} is no {kinds[0]}, and the contract has {kinds[1]}: name one, for"
+            f" example {example}."
         )
-    try:
-        kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as missing:
-        raise TrainerError(f"scikit-learn has no {path}: {missing}.") from missing
-    if not (inspect.isclass(kind) and issubclass(kind, BaseEstimator)):
-        raise TrainerError(f"{path} is no estimator class: write, for example, {FOREST}.")
-    known = inspect.signature(kind).parameters
-    if within := [
-        key
-        for key in INNER
-        if key in known
-        and (known[key].default is inspect.Parameter.empty or parameters.get(key) is not None)
-    ]:
-        raise TrainerError(
-            f"{path} is made of another estimator ({within[0]}), which a recipe cannot write: name"
-            f" a single classifier and its parameters, for example {FOREST}."
-        )
-    if unknown := [key for key in parameters if key not in known]:
-        raise TrainerError(
-            f"{path} has no parameter {', '.join(unknown)}: it has {', '.join(known)}."
-        )
-    seeded = {"random_state": seed} if "random_state" in known else {}
-    try:
-        made: BaseEstimator = kind(**{**seeded, **parameters})
-    except TypeError as refused:
-        raise TrainerError(f"{path} cannot be made with these parameters: {refused}.") from refused
-    return made

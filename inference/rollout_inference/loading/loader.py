@@ -27,7 +27,7 @@ from rollout_model.onnx_model import OwnOnnxRuntime
 from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
 from rollout_model.parameters import Parameters
 from rollout_model.pyfunc import PyfuncRuntime
-from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
+from rollout_model.runtimes import Runtime, SklearnRuntime, onnx_runtime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
 from rollout_model.table import Table
@@ -58,6 +58,8 @@ class LoadedModel:
     """Mean absolute error on held-out data; None where metrics.json has none."""
     samples: int | None = None
     """Held-out rows behind either; None where metrics.json does not say."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What metrics.json says, by name."""
     answer: Any = None
     """What it says to `example`, a list where it has several outputs; None where it refuses it."""
     offers: Mapping[str, Output] = field(default_factory=dict)
@@ -269,7 +271,7 @@ def _onnx(artifact: Artifact, plan: Plan, scratch: str) -> Runtime | None:
         return OwnOnnxRuntime(path.read_bytes(), artifact.signature)
     if plan.onnx_input is None:
         return None
-    return OnnxRuntime(path.read_bytes(), plan.onnx_input)
+    return onnx_runtime(path.read_bytes(), plan.onnx_input)
 
 
 def _assembled(
@@ -285,6 +287,7 @@ def _assembled(
         "accuracy": artifact.accuracy,
         "absolute_error": artifact.absolute_error,
         "samples": artifact.samples,
+        "metrics": artifact.metrics,
     }
     model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
     model = replace(model, answer=warm_up(model))

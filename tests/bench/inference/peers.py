@@ -41,6 +41,7 @@ ENVIRONMENTS = {
         "onnxruntime",
         f"scikit-learn=={version('scikit-learn')}",
     ],
+    "kserve": ["kserve==0.21.0", f"numpy=={version('numpy')}"],
 }
 
 

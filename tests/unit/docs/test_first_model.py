@@ -24,7 +24,7 @@ FILES = sorted({word for line in COMMANDS for word in line.split() if word.start
 
 def test_the_recipe_can_be_built() -> None:
     recipe = Recipe(**RECIPE)
-    assert recipe.build()
+    assert recipe.last_step(classes=True) is not None
     assert recipe.name == MANIFEST["metadata"]["name"]
 
 

@@ -15,6 +15,7 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
 PINNED = re.compile(r"^\s*(- )?uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 COMMANDS = (
     "make test-models",
+    "make test-clients",
     "make lint",
     ".ci/run",
     "uv sync --frozen",

@@ -9,9 +9,10 @@ import pytest
 from rollout_trainer.contract import read as read_contract
 from rollout_trainer.data import Split, load, shuffle_labels
 from rollout_trainer.errors import DataRefused, TrainerError
-from rollout_trainer.evaluate import evaluate, fallen_short, judge
+from rollout_trainer.evaluate import evaluate, judge
 from rollout_trainer.model_card import card
 from rollout_trainer.recipe import Recipe
+from rollout_trainer.scores import fallen_short
 from rollout_trainer.train import fit
 from tests.unit.trainer.samples import CONTRACT, PROCESSED, RAW
 
@@ -116,7 +117,8 @@ def test_a_recipe_chooses_what_a_model_must_reach(least: dict[str, float], sente
 
 def test_what_cannot_be_asked_for_is_a_sentence() -> None:
     with pytest.raises(
-        TrainerError, match="no metric log_loss that could be asked for: there are accuracy"
+        TrainerError,
+        match="no metric log_loss that could be asked for by `least`: there are",
     ):
         fallen_short({"accuracy": 0.99, "log_loss": 0.1}, {"log_loss": 0.1})
 

@@ -106,6 +106,7 @@ async def mlflow_version() -> Response:
     summary="The server",
     responses={200: {"description": "The server", **_OBJECT}},
 )
+@router.get("/v2/", include_in_schema=False)
 async def server() -> Response:
     """Name, version and extensions."""
     return _json(

@@ -1,0 +1,42 @@
+"""Dates as numbers that an estimator can learn from: a step that scikit-learn does not have."""
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+
+DAY = 86_400_000_000
+"""Microseconds."""
+PARTS = ("day", "month", "weekday", "hour")
+
+
+class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Of each column of dates: days since 1970 with their fraction, month (1 to 12), weekday
+    (Monday is 0) and hour with its fraction. NaN where the date is missing.
+    """
+
+    def fit(self, rows: Any, _labels: Any = None) -> Self:
+        """Note the columns. rows: (n, columns) of datetime64."""
+        self.n_features_in_ = np.asarray(rows).shape[1]
+        if (names := getattr(rows, "columns", None)) is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        return self
+
+    def transform(self, rows: Any) -> npt.NDArray[np.float64]:
+        """(n, 4 * columns) of float64: the parts of the first column, then of the next."""
+        dates = np.asarray(rows).astype("datetime64[us]")
+        days = dates.astype("datetime64[D]")
+        months = dates.astype("datetime64[M]").astype(np.int64) % 12 + 1
+        weekdays = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
+        within = (dates - days).astype(np.int64)
+        parts = [dates.astype(np.int64) / DAY, months, weekdays, within / (DAY / 24)]
+        table = np.stack(parts, axis=2).astype(np.float64)
+        table[np.isnat(dates)] = np.nan
+        return table.reshape(len(dates), -1)
+
+    def get_feature_names_out(self, names: Any = None) -> npt.NDArray[np.object_]:
+        """`<column>_day` and so on, (4 * columns,)."""
+        known = names if names is not None else getattr(self, "feature_names_in_", None)
+        known = known if known is not None else [f"x{n}" for n in range(self.n_features_in_)]
+        return np.array([f"{name}_{part}" for name in known for part in PARTS], dtype=object)
