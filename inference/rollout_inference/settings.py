@@ -1,5 +1,6 @@
 """The server's configuration, read from the environment once, at start."""
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.model_signature import public_key
 
 _LETTERS = (
     r"A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff"
@@ -89,6 +91,8 @@ class Settings(BaseModel):
     """Time between two comparisons."""
     latency_buckets: tuple[float, ...] = ()
     """Bounds in seconds that the latency histogram has beside the usual ones."""
+    signers: tuple[str, ...] = ()
+    """Public keys in PEM, of which one must have signed the model's files; empty where none."""
     allow_pickle: bool = False
     """Whether a pickled model is loaded, which can run any code."""
     termination_log: Path = Path("/dev/termination-log")
@@ -116,7 +120,9 @@ class Settings(BaseModel):
     @property
     def load_policy(self) -> LoadPolicy:
         """What of it counts where a model is loaded, whoever loads it."""
-        return LoadPolicy(self.max_model, self.allow_pickle, self.model_digest, self.model_uri)
+        return LoadPolicy(
+            self.max_model, self.allow_pickle, self.model_digest, self.model_uri, self.signers
+        )
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
@@ -160,6 +166,7 @@ class Settings(BaseModel):
             **{field: whole(name, _MOST.get(name, 2**50)) for name, field in _WHOLE.items()},
             feedback_key=env.get("FEEDBACK_KEY", ""),
             latency_buckets=_bounds(env.get("LATENCY_BUCKETS", "")),
+            signers=_signers(env.get("MODEL_SIGNERS", "")),
             allow_pickle=env.get("MODEL_ALLOW_PICKLE", "").lower() in {"1", "true"},
             termination_log=Path(env.get("TERMINATION_LOG", "/dev/termination-log")),
         )
@@ -177,3 +184,19 @@ def _bounds(text: str) -> tuple[float, ...]:
             " seconds, for example 0.25,1.5"
         )
     return bounds
+
+
+def _signers(text: str) -> tuple[str, ...]:
+    """The keys of MODEL_SIGNERS, a JSON list of objects with `key`. Raises SettingsError."""
+    if not text.strip():
+        return ()
+    try:
+        keys = tuple(str(one["key"]) for one in json.loads(text))
+        for key in keys:
+            public_key(key)
+    except (ValueError, TypeError, KeyError) as failure:
+        raise SettingsError(
+            f"MODEL_SIGNERS cannot be read: {failure}: write a JSON list of objects, each with a"
+            " `key`, a public one of P-256, P-384 or P-521 in PEM"
+        ) from failure
+    return keys

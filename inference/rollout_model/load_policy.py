@@ -14,3 +14,5 @@ class LoadPolicy(msgspec.Struct, frozen=True):
     """The content digest that the files must have, `sha256:<hex>`; "" where any will do."""
     uri: str = ""
     """What the model is called in messages; "" for its folder."""
+    signers: tuple[str, ...] = ()
+    """Public keys in PEM, of which one must have signed the files; empty where none need be."""

@@ -15,25 +15,29 @@ import msgspec
 import numpy as np
 
 from rollout_model.artifact import Artifact, text
-from rollout_model.errors import first_line
+from rollout_model.errors import BadInput, first_line
 from rollout_model.parity import Proof, mismatch
-from rollout_model.runtimes import OnnxRuntime
+from rollout_model.runtimes import OnnxRuntime, onnx_runtime
 from rollout_model.serving_plan import ONNX_FILE, Plan
-from rollout_model.signature import Rows
+from rollout_model.signature import AnyRows
+from rollout_model.table import Table
+from rollout_model.table_signature import TableSignature
 
 FOLDER = "onnx"
 INFO = "plan.json"
 ROWS, POINTS, LABELS, PROBABILITIES, TIED = (
-    "rows.npy",
-    "points.npy",
+    "rows",
+    "points",
     "labels.npy",
     "probabilities.npy",
     "tied.npy",
 )
 MOST_ROWS = 1_000
 """Training rows that travel with a model."""
-RULE = 2
+RULE = 3
 """Which rule the proof is by; what was proved by another is converted anew."""
+STRICT = frozenset({2, RULE})
+"""Rules by which an agreement still holds; what did not agree may do so by a newer one."""
 DECIDING = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime")
 """Packages whose versions decide whether a model can be converted."""
 OUTSIDE = b"\x0a\x08location"
@@ -60,7 +64,11 @@ class BundleInfo(msgspec.Struct, frozen=True):
 
 
 def write(
-    artifact: Artifact, plan: Plan, content: bytes, proof: Proof | None, rows: Rows | None = None
+    artifact: Artifact,
+    plan: Plan,
+    content: bytes,
+    proof: Proof | None,
+    rows: AnyRows | None = None,
 ) -> None:
     """Put a plan, and where ONNX serves the conversion with its proof, beside its model.
 
@@ -71,17 +79,14 @@ def write(
     folder.mkdir()
     info = BundleInfo(plan, artifact.file_digest, RULE, _versions())
     (folder / INFO).write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
-    arrays = {ROWS: rows}
+    arrays: dict[str, Any] = {}
+    _save(folder, ROWS, rows)
     if plan.onnx_input is not None and proof is not None:
         (folder / ONNX_FILE).write_bytes(content)
         expected = proof.expected
         labels = expected.astype(str) if expected.dtype.kind == "O" else expected
-        arrays |= {
-            POINTS: proof.points,
-            LABELS: labels,
-            PROBABILITIES: proof.probable,
-            TIED: proof.tied,
-        }
+        _save(folder, POINTS, proof.points)
+        arrays = {LABELS: labels, PROBABILITIES: proof.probable, TIED: proof.tied}
     for name, array in arrays.items():
         if array is not None:
             np.save(folder / name, array, allow_pickle=False)
@@ -105,16 +110,34 @@ def read(artifact: Artifact) -> tuple[Plan, OnnxRuntime | None]:
         raise NoBundle(f"its conversion cannot be used: {first_line(failure)}") from failure
 
 
-def rows(artifact: Artifact) -> Rows | None:
+def rows(artifact: Artifact) -> AnyRows | None:
     """The training rows that travel with the model; None where none fit its signature."""
     try:
-        found: Rows = _array(artifact.folder / FOLDER / ROWS)
-    except (OSError, ValueError):
+        found = _read(artifact, ROWS)
+    except (OSError, ValueError, BadInput):
         return None
+    if isinstance(found, Table):
+        return found if 0 < len(found) <= MOST_ROWS else None
     fits = (
         found.dtype == np.float64 and found.ndim == 2 and found.shape[1] == artifact.signature.width
     )
     return found if fits and 0 < len(found) <= MOST_ROWS and not np.isinf(found).any() else None
+
+
+def _save(folder: Path, name: str, rows: AnyRows | None) -> None:
+    if isinstance(rows, Table):
+        (folder / f"{name}.json").write_bytes(msgspec.json.encode(rows.cells()) + b"\n")
+    elif rows is not None:
+        np.save(folder / f"{name}.npy", rows, allow_pickle=False)
+
+
+def _read(artifact: Artifact, name: str) -> Any:
+    """Rows of the model's signature; raises OSError, ValueError or BadInput."""
+    folder, signature = artifact.folder / FOLDER, artifact.signature
+    if isinstance(signature, TableSignature):
+        path = folder / f"{name}.json"
+        return signature.known(msgspec.json.decode(path.read_bytes(), type=list[list[Any]]))
+    return _array(folder / f"{name}.npy")
 
 
 def numbers(artifact: Artifact) -> Any:
@@ -130,11 +153,11 @@ def numbers(artifact: Artifact) -> Any:
 
 def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, OnnxRuntime | None]:
     info = msgspec.json.decode(text(folder / INFO), type=BundleInfo)
+    plan = info.plan
     if info.made_from != artifact.file_digest:
         raise NoBundle("its conversion was made from another model file")
-    if info.rule != RULE:
+    if info.rule not in (STRICT if plan.runtime == "onnx" else {RULE}):
         raise NoBundle("its conversion was proved by another rule than this server's")
-    plan = info.plan
     if plan.runtime == "sklearn":
         if info.versions != (here := _versions()):
             other = [name for name in here if info.versions.get(name) != here[name]]
@@ -149,21 +172,29 @@ def _proved(artifact: Artifact, folder: Path) -> tuple[Plan, OnnxRuntime | None]
         raise NoBundle(
             f"its conversion answers {plan.method}, and MLmodel asks for {artifact.method}"
         )
-    points, expected = _array(folder / POINTS), _array(folder / LABELS)
+    if artifact.signature.doubtful and not plan.onnx_input.features:
+        raise NoBundle("its conversion knows no missing values")
+    shown = _proof(artifact)
+    runtime = onnx_runtime(content, plan.onnx_input)
+    if shown.probable is None and runtime.probable:
+        raise NoBundle("its conversion says probabilities, and none of scikit-learn's are with it")
+    if found := mismatch(plan.task, shown, runtime.answers(shown.points)):
+        raise NoBundle(f"its conversion does not say what scikit-learn said: {found.what}")
+    return plan, runtime
+
+
+def _proof(artifact: Artifact) -> Proof:
+    """Raises NoBundle where its rows are none of the model's, and what reading raises."""
+    folder, width = artifact.folder / FOLDER, artifact.signature.width
+    points, labels = _read(artifact, POINTS), _array(folder / LABELS)
+    shape = np.shape(points) if isinstance(points, np.ndarray) else (len(points), width)
+    if not len(points) or shape[1:] != (width,):
+        raise NoBundle(f"its conversion was tried on rows of another shape: {shape}")
     probable, tied = (
         _array(path) if (path := folder / name).is_file() else None
         for name in (PROBABILITIES, TIED)
     )
-    if points.ndim != 2 or points.shape[1] != artifact.signature.width or not len(points):
-        raise NoBundle(f"its conversion was tried on rows of another shape: {points.shape}")
-    runtime = OnnxRuntime(content, plan.onnx_input)
-    if probable is None and runtime.probable:
-        raise NoBundle("its conversion says probabilities, and none of scikit-learn's are with it")
-    if found := mismatch(
-        plan.task, Proof(points, expected, probable, tied), runtime.answers(points)
-    ):
-        raise NoBundle(f"its conversion does not say what scikit-learn said: {found.what}")
-    return plan, runtime
+    return Proof(points, labels, probable, tied)
 
 
 def _versions() -> dict[str, str]:

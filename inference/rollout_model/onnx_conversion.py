@@ -1,270 +1,178 @@
 """From a scikit-learn estimator to ONNX, and the proof that both say the same: see proof_rows.py
-for the rows, parity.py for the rule.
+and table_proof.py for the rows, parity.py for the rule.
 
 Imported where a model is stored and by the process that loads one, never by the server: what it
 needs takes 150 MiB.
 """
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
-from onnx.helper import make_attribute, make_node, make_tensor_value_info
-from onnx.numpy_helper import from_array
-from skl2onnx import to_onnx
-from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-from sklearn.base import is_classifier, is_outlier_detector
-from sklearn.linear_model import LogisticRegression, RidgeClassifier, RidgeClassifierCV
-from sklearn.linear_model._stochastic_gradient import BaseSGDClassifier
-from sklearn.pipeline import Pipeline
-from sklearn.svm import LinearSVC
+from sklearn.base import is_classifier
 
 from rollout_model import onnx_bundle, unconverted
 from rollout_model.artifact import Artifact, verify
-from rollout_model.errors import first_line
+from rollout_model.errors import BadInput, first_line
 from rollout_model.estimator_parts import asks_trees_only
 from rollout_model.load_policy import LoadPolicy
-from rollout_model.parity import Proof, mismatch
+from rollout_model.onnx_export import carrying, convert
+from rollout_model.parity import Mismatch, Proof, mismatch
 from rollout_model.proof_rows import proof
-from rollout_model.runtimes import OnnxRuntime
+from rollout_model.runtimes import OnnxRuntime, onnx_runtime
 from rollout_model.serving_plan import OnnxInput, Plan
-from rollout_model.signature import Rows, Signature
-from rollout_model.threshold_corrections import DOUBLE, Thresholds, corrected, unflattened
+from rollout_model.signature import AnyRows, Signature
+from rollout_model.table_features import Features
+from rollout_model.table_proof import halves
+from rollout_model.table_signature import rows_of_frame
 
-TREES = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble"})
-LINEAR = LinearSVC | RidgeClassifier | RidgeClassifierCV | BaseSGDClassifier
 KEPT = 100
 """Rows of each kind that travel with a conversion, for pods to try it on again."""
-OPSET = 18
-"""Of ONNX, where skl2onnx does not choose it."""
 NEVER = 2.0
 """Further from scikit-learn than any share of values that differ."""
 
 
-def plan(estimator: Any, artifact: Artifact, rows: Rows | None = None) -> tuple[Plan, bytes]:
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A way of conversion, and what it is held to."""
+
+    estimator: Any
+    """What is converted: the model, or its second half."""
+    signature: Signature
+    """Of what that is asked."""
+    shown: Proof
+    """What it says."""
+    features: Features | None = None
+    """The first half; None where the model is converted whole."""
+    over: Proof | None = None
+    """What the model says, where it has two halves."""
+
+    @property
+    def points(self) -> int:
+        """Rows that both runtimes are compared on."""
+        return len(self.shown.points) + (0 if self.over is None else len(self.over.points))
+
+
+def plan(estimator: Any, artifact: Artifact, rows: AnyRows | None = None) -> tuple[Plan, bytes]:
     """The first way of conversion that agrees with the estimator, and its ONNX file (b"" with
     scikit-learn).
 
-    rows: of training, float64 (n, width), where they are known. Raises LoadFailed.
+    rows: of training, where they are known. Raises LoadFailed.
     """
-    signature, method = artifact.signature, artifact.method
+    method = artifact.method
     task = unconverted.task(estimator, method)
     classes = unconverted.classes(estimator, method)
     unconverted.answers_example(estimator, artifact)
-
-    def by_sklearn(reason: str, points: int = 0) -> tuple[Plan, bytes]:
-        return unconverted.by_sklearn(estimator, artifact, reason, points), b""
-
-    if never := _never(method, signature):
-        return by_sklearn(never)
-    try:
-        shown = proof(estimator, artifact, rows)
-    except Exception as failure:  # no failure of the check keeps scikit-learn from serving
-        return by_sklearn(f"not compared: {first_line(failure)}")
-    nearest, reason = NEVER + 1, ""
-    for onnx_input in _onnx_inputs(estimator, signature, shown):
-        try:
-            content = convert(
-                estimator, signature, onnx_input, task, shown.probable is not None, method=method
-            )
-            said = OnnxRuntime(content, onnx_input).answers(shown.points)
-            differs = mismatch(task, shown, said)
-        # What a converter or a runtime does not know, it says in many ways.
-        except Exception as failure:
-            if nearest > NEVER:
-                nearest, reason = NEVER, f"not converted: {first_line(failure)}"
-            continue
-        if differs is None:
-            return Plan(
-                "onnx", task, classes, onnx_input, points=len(shown.points), method=method
-            ), content
-        if differs.share < nearest:
-            nearest, reason = differs.share, f"converted, but not alike: {differs.what}"
-    return by_sklearn(reason, len(shown.points))
-
-
-def _never(method: str, signature: Signature) -> str:
-    """Why no conversion is tried; "" where one is."""
     if method not in {"predict", "predict_proba"}:
-        return f"{method} is not converted"
-    return signature.unconverted
+        why = f"{method} is not converted"
+        return unconverted.by_sklearn(estimator, artifact, why), b""
+    nearest, reason, points = NEVER + 2, "", 0
+    for way in _ways(artifact.signature):
+        try:
+            trial = way(estimator, artifact, rows)
+        except Exception as failure:  # no failure of the check keeps scikit-learn from serving
+            if nearest > NEVER + 1:
+                nearest, reason = NEVER + 1, f"not compared: {first_line(failure)}"
+            continue
+        points = max(points, trial.points)
+        for onnx_input in _onnx_inputs(trial):
+            try:
+                content, differs = _tried(trial, onnx_input, task, method)
+            # What a converter or a runtime does not know, it says in many ways.
+            except Exception as failure:
+                if nearest > NEVER:
+                    nearest, reason = NEVER, f"not converted: {first_line(failure)}"
+                continue
+            if differs is None:
+                made = Plan("onnx", task, classes, onnx_input, points=trial.points, method=method)
+                return made, content
+            if differs.share < nearest:
+                nearest, reason = differs.share, f"converted, but not alike: {differs.what}"
+    return unconverted.by_sklearn(estimator, artifact, reason, points), b""
 
 
-def add_bundle(estimator: Any, folder: Path, rows: Rows | None = None) -> Plan:
+Way = Callable[[Any, Artifact, AnyRows | None], Trial]
+
+
+def _ways(signature: Signature) -> Sequence[Way]:
+    """Whole where rows are numbers that are always there; else, and where that fails, in halves."""
+    return (_in_halves,) if signature.doubtful else (_whole, _in_halves)
+
+
+def _whole(estimator: Any, artifact: Artifact, rows: AnyRows | None) -> Trial:
+    given = rows if isinstance(rows, np.ndarray) else None
+    return Trial(estimator, artifact.signature, proof(estimator, artifact, given))
+
+
+def _in_halves(estimator: Any, artifact: Artifact, rows: AnyRows | None) -> Trial:
+    made = halves(estimator, artifact, rows)
+    return Trial(made.rest, made.artifact.signature, made.within, made.features, made.over)
+
+
+def _tried(
+    trial: Trial, onnx_input: OnnxInput, task: str, method: str
+) -> tuple[bytes, Mismatch | None]:
+    """A conversion, and what it differs in. Raises whatever converter and runtime do."""
+    probable = trial.shown.probable is not None
+    content = convert(trial.estimator, trial.signature, onnx_input, task, probable, method=method)
+    said = OnnxRuntime(content, onnx_input).answers(trial.shown.points)
+    differs = mismatch(task, trial.shown, said)
+    if differs is not None or trial.features is None or trial.over is None:
+        return content, differs
+    content = carrying(content, trial.features)
+    return content, mismatch(
+        task, trial.over, onnx_runtime(content, onnx_input).answers(trial.over.points)
+    )
+
+
+def add_bundle(estimator: Any, folder: Path, rows: Any = None) -> Plan:
     """Put beside a stored model how it is to be served, with a conversion that agrees where there
     is one.
 
-    rows: of training, float64 (n, width); a sample of them travels too. Raises LoadFailed.
+    rows: of training, float64 (n, width), a Table, or a DataFrame with the model's columns; a
+    sample of them travels too. Raises LoadFailed.
     """
     artifact = verify(folder, LoadPolicy())
-    made, content = plan(estimator, artifact, rows)
-    kept = rows
-    if rows is not None and len(rows) > onnx_bundle.MOST_ROWS:
-        kept = rows[
-            np.sort(
-                np.random.default_rng(0).choice(len(rows), onnx_bundle.MOST_ROWS, replace=False)
-            )
-        ]
-    shown = (
-        None if made.onnx_input is None else proof(estimator, artifact, kept, seed=1, count=KEPT)
-    )
+    known = _known(artifact.signature, rows)
+    made, content = plan(estimator, artifact, known)
+    kept = known
+    if known is not None and len(known) > onnx_bundle.MOST_ROWS:
+        random = np.random.default_rng(0)
+        chosen = np.sort(random.choice(len(known), onnx_bundle.MOST_ROWS, replace=False))
+        kept = known[chosen]
+    shown = None
+    if made.onnx_input is not None and made.onnx_input.features:
+        shown = halves(estimator, artifact, kept, seed=1, count=KEPT).over
+    elif made.onnx_input is not None:
+        given = kept if isinstance(kept, np.ndarray) else None
+        shown = proof(estimator, artifact, given, seed=1, count=KEPT)
     onnx_bundle.write(artifact, made, content, shown, kept)
     return made
 
 
-def _onnx_inputs(estimator: Any, signature: Signature, shown: Proof) -> Iterator[OnnxInput]:
+def _known(signature: Signature, rows: Any) -> AnyRows | None:
+    """Rows of training as those of a request; None where they would be none."""
+    try:
+        return rows_of_frame(signature, rows) if hasattr(rows, "columns") else rows
+    except BadInput:
+        return None
+
+
+def _onnx_inputs(trial: Trial) -> Iterator[OnnxInput]:
     """Trees that see the request's numbers count in single precision, as in scikit-learn; all else
     in double precision only.
 
     Then column by column.
     """
+    estimator, shown = trial.estimator, trial.shown
     kinds = ("float32", "float64") if asks_trees_only(estimator) else ("float64",)
     kind = shown.expected.dtype.kind
     labels = (
         "bool" if kind == "b" else "float64" if kind == "f" and is_classifier(estimator) else ""
     )
-    for columns in (False, True) if signature.named else (False,):
+    featured = trial.features is not None
+    for columns in (False, True) if trial.signature.named else (False,):
         for one in kinds:
-            yield OnnxInput(one, columns, shown.expected.ndim == 1, labels)
-
-
-def convert(
-    estimator: Any,
-    signature: Signature,
-    onnx_input: OnnxInput,
-    task: str,
-    probable: bool = True,
-    *,
-    method: str = "predict",
-) -> bytes:
-    """The estimator as ONNX, with probabilities where `probable`, or with them alone where `method`
-    asks for them.
-
-    Raises whatever the converter does.
-    """
-    tensor = FloatTensorType if onnx_input.kind == "float32" else DoubleTensorType
-    inputs = (
-        [(name, tensor([None, 1])) for name in signature.names]
-        if onnx_input.columns
-        else [("input", tensor([None, signature.width]))]
-    )
-    logging.getLogger("skl2onnx").setLevel(logging.WARNING)
-    if task == "classifier" and not probable and method == "predict":
-        estimator = _of_labels(estimator)
-    # The default is too new for IsolationForest.
-    opset = {"": OPSET, "ai.onnx.ml": 3} if is_outlier_detector(estimator) else None
-    with corrected() as exact, unflattened(estimator):
-        made = to_onnx(estimator, initial_types=inputs, target_opset=opset)
-    kind = TensorProto.FLOAT if onnx_input.kind == "float32" else TensorProto.DOUBLE
-    _without_zipmap(made.graph, kind)
-    if method == "predict_proba":
-        _shares_alone(made.graph, kind)
-    elif task != "regressor" and not (task == "classifier" and probable):
-        del made.graph.output[1:]
-    if onnx_input.kind == "float64":
-        _round_before_trees(made.graph, exact)
-    # The converter keeps what it imports in a set, whose order is chance; the same model has to be
-    # the same bytes.
-    domains = sorted(made.opset_import, key=lambda one: one.domain)
-    for domain in domains if exact and onnx_input.kind == "float64" else ():
-        if domain.domain == "ai.onnx.ml":  # thresholds in double precision are of its third version
-            domain.version = max(3, domain.version)
-    del made.opset_import[:]
-    made.opset_import.extend(domains)
-    return bytes(made.SerializeToString(deterministic=True))
-
-
-def _of_labels(estimator: Any) -> Any:
-    """The same labels, from a linear model of which double precision is known to the converter,
-    where the last step is a linear one.
-
-    skl2onnx takes labels of SGDClassifier from its probabilities, which tie, and converts others in
-    single precision only.
-    """
-    if isinstance(estimator, Pipeline):
-        last = _of_labels(estimator[-1])
-        return (
-            estimator
-            if last is estimator[-1]
-            else Pipeline([*estimator.steps[:-1], ("last", last)])
-        )
-    if not isinstance(estimator, LINEAR):
-        return estimator
-    same = LogisticRegression()
-    same.classes_, same.coef_, same.n_features_in_ = (
-        estimator.classes_,
-        estimator.coef_,
-        estimator.n_features_in_,
-    )
-    same.intercept_ = np.broadcast_to(
-        estimator.intercept_, len(np.atleast_2d(estimator.coef_))
-    ).astype(np.float64)
-    return same
-
-
-def _shares_alone(graph: Any, kind: int) -> None:
-    """Probabilities as the only output, from 0 to 1, which sums in single precision miss by a
-    little.
-    """
-    (chances,) = graph.output[1:2]
-    source, bounds = chances.name, []
-    for name, bound in (("least_share", 0.0), ("greatest_share", 1.0)):
-        value = np.array(bound, dtype=np.float32 if kind == TensorProto.FLOAT else np.float64)
-        graph.node.append(make_node("Constant", [], [name], value=from_array(value)))
-        bounds.append(name)
-    graph.node.append(make_node("Clip", [source, *bounds], ["shares"]))
-    del graph.output[:]
-    graph.output.append(make_tensor_value_info("shares", kind, None))
-
-
-def _without_zipmap(graph: Any, kind: int) -> None:
-    """Probabilities as one array of `kind` instead of a dict for each row: what the option
-    zipmap=False gives.
-
-    The option itself makes skl2onnx ask every tree of a forest for the rows that it was trained on,
-    which takes seconds.
-    """
-    for node in [one for one in graph.node if one.op_type == "ZipMap"]:
-        (output,) = [one for one in graph.output if one.name == node.output[0]]
-        source = node.input[0]
-        graph.node.remove(node)
-        if kind == TensorProto.DOUBLE:  # trees say single precision whatever they are asked in
-            graph.node.append(make_node("Cast", [source], [output.name], to=kind))
-            source = output.name
-        output.CopyFrom(make_tensor_value_info(source, kind, None))
-
-
-def _round_before_trees(graph: Any, exact: Thresholds) -> None:
-    """What a tree of a model in double precision is asked is rounded to single precision first,
-    which is what scikit-learn's trees do.
-
-    Those of histogram gradient boosting do not: they are given their thresholds as they are. Trees
-    say single precision whatever they are asked in.
-    """
-    nodes = list(graph.node)
-    del graph.node[:]
-    for number, node in enumerate(nodes):
-        if node.op_type not in TREES:
-            graph.node.append(node)
-            continue
-        if node.name.startswith(DOUBLE):
-            _give(node, "nodes_values", exact[node.name])
-        else:
-            single, double = f"rounded_{number}", f"rounded_double_{number}"
-            graph.node.append(make_node("Cast", [node.input[0]], [single], to=TensorProto.FLOAT))
-            graph.node.append(make_node("Cast", [single], [double], to=TensorProto.DOUBLE))
-            node.input[0] = double
-        place = 1 if node.op_type == "TreeEnsembleClassifier" else 0
-        said, node.output[place] = node.output[place], f"single_{number}"
-        graph.node.append(node)
-        graph.node.append(make_node("Cast", [node.output[place]], [said], to=TensorProto.DOUBLE))
-
-
-def _give(node: Any, name: str, values: list[float]) -> None:
-    """A node's attribute in double precision, instead of single."""
-    (old,) = [one for one in node.attribute if one.name == name]
-    node.attribute.remove(old)
-    node.attribute.append(make_attribute(f"{name}_as_tensor", from_array(np.array(values))))
+            yield OnnxInput(one, columns, shown.expected.ndim == 1, labels, featured)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rollout_model.signature import Rows
+from rollout_model.signature import AnyRows
 
 TIE = 1e-6
 """Where what scikit-learn decides by differs by less between its two best classes, either is right:
@@ -22,7 +22,7 @@ CLOSE = 1e-5
 class Proof:
     """What scikit-learn said to some rows."""
 
-    points: Rows
+    points: AnyRows
     """The rows."""
     expected: Any
     """Predictions, (rows,) or (rows, outputs)."""

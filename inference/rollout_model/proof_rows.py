@@ -44,7 +44,7 @@ def proof(
         expected = np.concatenate([expected, labels])
     if artifact.method != "predict":
         return Proof(points, expected)
-    probable, tied = _chances(estimator, signature, points, expected)
+    probable, tied = chances(estimator, signature, points, expected)
     return Proof(points, expected, probable, tied)
 
 
@@ -78,7 +78,7 @@ def _taken(predicts: Predicts, rows: Rows) -> list[Rows]:
     return [rows]
 
 
-def _chances(estimator: Any, signature: Signature, points: Rows, expected: Any) -> tuple[Any, Any]:
+def chances(estimator: Any, signature: Signature, points: Rows, expected: Any) -> tuple[Any, Any]:
     """Probabilities, None where there are none that decide the labels; and which rows truly tie.
 
     A row ties where the two best of what scikit-learn itself decides by are equal: its decision

@@ -3,12 +3,13 @@ takes at once all that came meanwhile.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 import onnxruntime
 
@@ -17,6 +18,7 @@ from rollout_model.outcome import BESIDE, PLAIN, PREDICT, PROBABILITIES, Outcome
 from rollout_model.serving_plan import OnnxInput
 from rollout_model.signature import AnyRows, Rows, Signature, frame
 from rollout_model.table import Table
+from rollout_model.table_features import METADATA, Features, Featurizer
 from rollout_model.table_form import TableForm
 
 
@@ -84,7 +86,7 @@ class OnnxRuntime:
         """Probabilities, where the conversion gives and the proof compared them."""
         return (PROBABILITIES,) if self.probable else ()
 
-    def answers(self, rows: Rows) -> list[Any]:
+    def answers(self, rows: Any) -> list[Any]:
         """All outputs as they are: labels, and probabilities where it has them. Raises whatever
         ONNX Runtime does.
         """
@@ -93,12 +95,12 @@ class OnnxRuntime:
         said: list[Any] = self._session.run(self._outputs, feed(rows, self._input, self._inputs))
         return [self._typed(said[0]), *said[1:]]
 
-    async def predict(self, rows: Rows, question: Question = PLAIN) -> Outcome:
+    async def predict(self, rows: Any, question: Question = PLAIN) -> Outcome:
         """In a thread, which leaves Python to the event loop meanwhile."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self.run, rows, question)
 
-    def run(self, rows: Rows, question: Question = PLAIN) -> Outcome:
+    def run(self, rows: Any, question: Question = PLAIN) -> Outcome:
         """Predict in this thread."""
         wanted = self._served if question.also else self._labels
         said = self._session.run(wanted, feed(rows, self._input, self._inputs))
@@ -108,6 +110,49 @@ class OnnxRuntime:
 
     def _typed(self, labels: Any) -> Any:
         return labels.astype(self._input.labels) if self._input.labels else labels
+
+
+class FeaturesRuntime(OnnxRuntime):
+    """The same of a model that is asked with features: they are computed here, of rows of any
+    kind.
+    """
+
+    def __init__(self, content: bytes, onnx_input: OnnxInput) -> None:
+        super().__init__(content, onnx_input)
+        said = self._session.get_modelmeta().custom_metadata_map[METADATA]
+        self._featurizer = Featurizer(msgspec.json.decode(said, type=Features))
+
+    def answers(self, rows: AnyRows) -> list[Any]:
+        """All outputs as they are. Raises whatever ONNX Runtime does, and ValueError where the
+        model refuses a row.
+        """
+        said = [super(FeaturesRuntime, self).answers(one) for one in self._features(rows)]
+        return [np.concatenate(parts) for parts in zip(*said, strict=True)]
+
+    def run(self, rows: AnyRows, question: Question = PLAIN) -> Outcome:
+        """Predict in this thread. Raises ValueError where the model refuses a row."""
+        said = [super(FeaturesRuntime, self).run(one, question) for one in self._features(rows)]
+        if len(said) == 1:
+            return said[0]
+        more = {name: np.concatenate([one.more[name] for one in said]) for name in said[0].more}
+        return Outcome([label for one in said for label in one.labels], more)
+
+    def _features(self, rows: AnyRows) -> Iterator[Rows]:
+        """Of as many rows as are held at once."""
+        most = self._featurizer.most
+        if len(rows) <= most:
+            yield self._featurizer(rows)
+            return
+        for start in range(0, len(rows), most):
+            end = start + most
+            yield self._featurizer(
+                rows.part(start, end) if isinstance(rows, Table) else rows[start:end]
+            )
+
+
+def onnx_runtime(content: bytes, onnx_input: OnnxInput) -> OnnxRuntime:
+    """The runtime for the model. Raises whatever ONNX Runtime does where it is none."""
+    return (FeaturesRuntime if onnx_input.features else OnnxRuntime)(content, onnx_input)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ class OnnxInput(msgspec.Struct, frozen=True):
     """Whether a prediction is one value, and not a list."""
     labels: str = ""
     """The type of labels that ONNX has as whole numbers: "bool" or "float64"; else ""."""
+    features: bool = False
+    """Whether its numbers are features, which the file itself says how to compute from rows."""
 
 
 class Plan(msgspec.Struct, frozen=True, rename={"onnx_input": "shape"}):

@@ -45,15 +45,6 @@ class Signature:
         return len(self.names)
 
     @property
-    def unconverted(self) -> str:
-        """Why no conversion of a model with these inputs is tried; "" where one is."""
-        return (
-            "not converted: columns may be missing, and converters lose which way such rows go"
-            if self.optional
-            else ""
-        )
-
-    @property
     def blank(self) -> list[Any]:
         """A row that fits, for a model that brings no example."""
         return [0.0] * self.width

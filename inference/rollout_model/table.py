@@ -86,6 +86,14 @@ class Table:
         )
         return cls(tuple(columns), tuple(values))
 
+    def __getitem__(self, chosen: npt.NDArray[np.intp]) -> Self:
+        """The rows of these numbers."""
+        return type(self)(self.columns, tuple(one[chosen] for one in self.values))
+
+    def cells(self) -> list[list[Any]]:
+        """The rows as JSON has them, null for a missing value."""
+        return [list(row) for row in zip(*map(_plain, self.values), strict=True)]
+
     def joined(self, others: Iterable[Self]) -> Self:
         """These rows, and those of others behind them."""
         tables = (self, *others)
@@ -108,6 +116,13 @@ class Table:
         return pd.DataFrame(
             {name: pd.Series(values, dtype=values.dtype) for name, values in typed.items()}
         )
+
+
+def _plain(values: npt.NDArray[Any]) -> list[Any]:
+    if values.dtype.kind == "M":
+        return [None if one is None else one.isoformat() for one in values.tolist()]
+    cells: list[Any] = values.tolist()
+    return [None if isinstance(one, float) and math.isnan(one) else one for one in cells]
 
 
 def _typed(column: Column, values: npt.NDArray[Any], gap: float | None) -> npt.NDArray[Any]:

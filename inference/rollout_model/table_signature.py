@@ -29,11 +29,6 @@ class TableSignature(Signature):
     """Columns with their types, in the order of `names`."""
 
     @property
-    def unconverted(self) -> str:
-        """Why no conversion is tried."""
-        return "not converted: the model takes columns of text, truth values or dates"
-
-    @property
     def blank(self) -> list[Any]:
         """A row that fits, for a model that brings no example."""
         return [_BLANK.get(column.kind, 0.0) for column in self.table]
@@ -126,3 +121,21 @@ def signature_of(signature: object) -> Signature:
         for n, (name, kind) in enumerate(zip(names, kinds, strict=True))
     )
     return TableSignature(names, named, whole, optional, table=table)
+
+
+def rows_of_frame(signature: Signature, frame: Any) -> AnyRows:
+    """Rows of a pandas DataFrame as those of a request. Raises BadInput where they are none of this
+    signature.
+    """
+    own = frame[list(signature.names)] if signature.named else frame
+    if not isinstance(signature, TableSignature):
+        return np.asarray(own.to_numpy(dtype=np.float64))
+    return signature.known([[_cell(cell) for cell in row] for row in own.itertuples(index=False)])
+
+
+def _cell(cell: Any) -> Any:
+    """As JSON has it; NaN, NaT and pandas' NA are one and the same gap."""
+    if cell is None or cell != cell or type(cell).__name__ == "NAType":  # noqa: PLR0124
+        return None
+    cell = cell.item() if isinstance(cell, np.generic) else cell
+    return cell.isoformat() if hasattr(cell, "isoformat") else cell

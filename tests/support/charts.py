@@ -59,9 +59,11 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "headers": {"X-Scope-OrgID": "team-a|team-b"},
         },
         "models": {
+            "digests": "Signed",
+            "signers": [{"key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}],
             "credentials": [
                 {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
-            ]
+            ],
         },
         "routes": {
             "annotations": {

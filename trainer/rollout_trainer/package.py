@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.sklearn
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import skops.io
 import yaml
@@ -108,7 +106,7 @@ def write_package(
         (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
     canonicalise(folder)
     try:
-        add_bundle(model, folder, _rows(split) if training_rows else None)
+        add_bundle(model, folder, split.train if training_rows else None)
     except LoadFailed as refused:
         raise TrainerError(f"The model server would not serve this model: {refused}") from refused
     return tree_digest(folder)
@@ -131,13 +129,6 @@ def _example(split: Split) -> pd.DataFrame:
     """Two rows, without gaps where there are such."""
     whole = split.test.dropna()
     return (whole if len(whole) > 1 else split.test).head(2)
-
-
-def _rows(split: Split) -> npt.NDArray[np.float64] | None:
-    """What travels with the model of the training rows, where all are numbers."""
-    if {kind_of(split.train[name]) for name in split.train.columns} != {"number"}:
-        return None
-    return split.train.to_numpy(dtype=np.float64)
 
 
 def _requirements(model: Any) -> list[str]:

@@ -26,7 +26,7 @@ from rollout_model.load_policy import LoadPolicy
 from rollout_model.onnx_model import OwnOnnxRuntime
 from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
 from rollout_model.parameters import Parameters
-from rollout_model.runtimes import OnnxRuntime, Runtime, SklearnRuntime
+from rollout_model.runtimes import Runtime, SklearnRuntime, onnx_runtime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
 from rollout_model.table import Table
@@ -245,7 +245,7 @@ def _onnx(artifact: Artifact, plan: Plan, scratch: str) -> Runtime | None:
         return OwnOnnxRuntime(path.read_bytes(), artifact.signature)
     if plan.onnx_input is None:
         return None
-    return OnnxRuntime(path.read_bytes(), plan.onnx_input)
+    return onnx_runtime(path.read_bytes(), plan.onnx_input)
 
 
 def _assembled(

@@ -14,7 +14,7 @@ CA = "/var/run/rollouts/ca"
 TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - the pod's own emptyDir
 ONLY_FETCHING = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_INSECURE_TLS")
 """Variables that the server needs no more, once another step has fetched."""
-FETCHING = (*ONLY_FETCHING, "MODEL_MAX_BYTES")
+FETCHING = (*ONLY_FETCHING, "MODEL_MAX_BYTES", "MODEL_SIGNERS")
 """Variables of all model servers that the step has, too."""
 SECURITY = {
     "allowPrivilegeEscalation": False,

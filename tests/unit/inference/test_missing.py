@@ -39,7 +39,9 @@ TAKE = {
 
 def client(save: Save, model: BaseEstimator, rows: pd.DataFrame) -> TestClient:
     folder, settings = save(model, rows)
-    return TestClient(create_app(settings, load_folder(folder, settings)))
+    loaded = load_folder(folder, settings)
+    assert loaded.runtime.name == "onnx", loaded.plan.reason
+    return TestClient(create_app(settings, loaded))
 
 
 @pytest.mark.parametrize("name", TAKE)
@@ -121,12 +123,15 @@ def test_where_the_model_takes_none_the_sentence_says_so(save: Save) -> None:
     )
 
 
-async def test_a_conversion_that_the_model_brings_is_not_taken_where_values_may_be_missing(
+async def test_a_conversion_that_knows_no_missing_values_is_made_again_where_there_may_be_some(
     copy: Path,
 ) -> None:
     _may_be_missing(copy, "petal_length")
     model = await load(Settings(model_path=copy))
-    assert model.runtime.name == "sklearn"
+    assert (model.runtime.name, model.plan.onnx_input and model.plan.onnx_input.features) == (
+        "onnx",
+        True,
+    )
 
 
 def _may_be_missing(folder: Path, *names: str) -> None:

@@ -30,6 +30,7 @@ from rollout_inference.app import create_app
 from rollout_inference.loading.loader import LoadedModel, load, load_folder
 from rollout_inference.settings import Settings
 from rollout_model.errors import LoadFailed
+from rollout_model.outcome import PROBABILITIES
 from rollout_model.signature import Signature
 from tests.unit.inference.conftest import Save, written
 from tests.unit.inference.mixed import COLUMNS, birds, pipeline, species
@@ -138,12 +139,8 @@ def test_the_metadata_has_a_tensor_for_each_column(http: TestClient) -> None:
     said = http.get("/v2/models/birds").json()
     assert {one["name"]: one["datatype"] for one in said["inputs"]} == DATATYPES
     assert all(one["shape"] == [-1, 1] for one in said["inputs"])
-    assert [one["name"] for one in said["outputs"]] == [
-        "predict",
-        "prediction_id",
-        "predict_proba",
-        "decision_function",
-    ]
+    names = [one["name"] for one in said["outputs"]]
+    assert names == ["predict", "prediction_id", "predict_proba"]
 
 
 @pytest.mark.parametrize("binary", [True, False], ids=["binary tensors", "JSON"])
@@ -181,12 +178,10 @@ async def test_requests_of_one_moment_share_a_run(birds_model: LoadedModel) -> N
     assert [one.labels[0] for one in outcomes] == EXPECTED[:30]
 
 
-async def test_a_pod_serves_it_by_scikit_learn_and_says_why(saved: tuple[Path, Settings]) -> None:
+async def test_a_pod_serves_it_by_onnx_runtime(saved: tuple[Path, Settings]) -> None:
     model = await load(saved[1])
-    assert model.runtime.name == "sklearn"
-    assert model.plan.reason == (
-        "not converted: the model takes columns of text, truth values or dates"
-    )
+    assert (model.runtime.name, model.plan.reason) == ("onnx", "")
+    assert model.runtime.also == (PROBABILITIES,)
     assert model.plan.classes == ["Adelie", "Chinstrap", "Gentoo"]
 
 

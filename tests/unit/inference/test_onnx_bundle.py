@@ -23,8 +23,10 @@ from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.onnx_conversion import add_bundle
+from rollout_model.table import Table
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.datasets import DIABETES, IRIS, NAMES, SMALL
+from tests.unit.inference.mixed import birds, pipeline, species
 
 
 def other_forest(folder: Path) -> None:
@@ -193,7 +195,7 @@ def test_training_rows_travel_with_the_proof(save: Save) -> None:
     folder, settings = save(estimator, rows)
     assert add_bundle(estimator, folder, rows).runtime == "onnx"
     kept = onnx_bundle.rows(verify(folder, settings.load_policy))
-    assert kept is not None
+    assert isinstance(kept, np.ndarray)
     assert len(kept) == onnx_bundle.MOST_ROWS
     known = {tuple(one) for one in rows.tolist()}
     assert all(tuple(one) in known for one in kept.tolist())
@@ -216,18 +218,42 @@ def test_rows_that_are_none_of_the_models_are_not_taken(copy: Path, rows: object
     assert onnx_bundle.rows(verify(copy, LoadPolicy())) is None
 
 
-async def test_nor_is_it_where_values_may_be_missing(
+async def test_rows_with_missing_values_travel_as_well(
     save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holed = IRIS.data.mask(np.random.default_rng(0).random(IRIS.data.shape) < 0.1)
     estimator = RandomForestClassifier(**SMALL).fit(holed, IRIS.target)
     folder, settings = save(estimator, holed)
-    made = add_bundle(estimator, folder)
-    assert "columns may be missing" in made.reason
+    made = add_bundle(estimator, folder, holed)
     monkeypatch.setattr(loader, "child", None)
     model = await loader.load(settings)
-    assert (model.runtime.name, model.plan) == ("sklearn", made)
+    assert (model.runtime.name, model.plan) == ("onnx", made)
     assert model.runtime.run(holed.to_numpy()).labels == estimator.predict(holed).tolist()
+
+
+async def test_a_table_travels_with_its_proof(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod needs no scikit-learn to serve text."""
+    rows = birds()
+    estimator = pipeline().fit(rows, species(rows))
+    folder, settings = save(estimator, rows)
+    made = add_bundle(estimator, folder, rows)
+    monkeypatch.setattr(loader, "child", None)
+    model = await loader.load(settings)
+    assert (model.runtime.name, model.plan) == ("onnx", made), made.reason
+    known = onnx_bundle.rows(verify(folder, settings.load_policy))
+    assert isinstance(known, Table)
+    assert model.runtime.run(known).labels == estimator.predict(rows).tolist()
+
+
+def test_a_table_whose_proof_is_another_models_is_refused(save: Save) -> None:
+    rows = birds()
+    estimator = pipeline().fit(rows, species(rows))
+    folder, settings = save(estimator, rows)
+    add_bundle(estimator, folder)
+    labels = np.load(folder / "onnx" / "labels.npy")
+    np.save(folder / "onnx" / "labels.npy", np.roll(labels, 1))
+    with pytest.raises(onnx_bundle.NoBundle, match="does not say what scikit-learn said"):
+        onnx_bundle.read(verify(folder, settings.load_policy))
 
 
 SIGKILL, SIGSEGV = (f"import os; os.kill(os.getpid(), {number})" for number in (9, 11))

@@ -48,7 +48,7 @@ from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
 from rollout_inference.loading.loader import load_folder
-from rollout_model import onnx_conversion
+from rollout_model import onnx_conversion, onnx_export
 from rollout_model.artifact import verify
 from rollout_model.outcome import PROBABILITIES, Question
 from rollout_model.parity import ties
@@ -153,7 +153,7 @@ def test_a_converter_that_is_wrong_is_found_out_and_scikit_learn_serves(
     estimator = RandomForestClassifier(**SMALL).fit(IRIS.data, IRIS.target)
     other = RandomForestClassifier(n_estimators=8, random_state=1).fit(IRIS.data, IRIS.target)
     folder, settings = save(estimator, IRIS.data)
-    right = onnx_conversion.convert
+    right = onnx_export.convert
     monkeypatch.setattr(
         onnx_conversion, "convert", lambda _, *rest, **kinds: right(other, *rest, **kinds)
     )
@@ -197,7 +197,7 @@ def test_the_same_model_is_the_same_bytes(save: Save, monkeypatch: pytest.Monkey
             model.opset_import.extend(domains)
             return model
 
-        monkeypatch.setattr(onnx_conversion, "to_onnx", turned)
+        monkeypatch.setattr(onnx_export, "to_onnx", turned)
         made.add(onnx_conversion.plan(estimator, artifact)[1])
     assert len(made) == 1
 
@@ -333,7 +333,7 @@ HARD: dict[str, tuple[Any, Any, Any, str]] = {
         make_pipeline(FunctionTransformer(np.log1p), LogisticRegression()),
         IRIS.data.to_numpy(),
         IRIS.target,
-        "sklearn",
+        "onnx",
     ),
 }
 

@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from rollout_inference.loading.loader import load_folder
-from rollout_model import onnx_conversion, threshold_corrections
+from rollout_model import onnx_conversion, onnx_export, threshold_corrections
 from rollout_model.outcome import PROBABILITIES, Question
 from rollout_model.parity import Proof, mismatch
 from rollout_model.serving_plan import OnnxInput
@@ -28,7 +28,7 @@ from tests.unit.inference.datasets import SMALL
 from tests.unit.inference.zoo import DATA, artifact
 
 Patch = pytest.MonkeyPatch
-RIGHT = onnx_conversion.convert
+RIGHT = onnx_export.convert
 
 
 def converter_as_it_is(patch: Patch) -> None:
@@ -45,13 +45,18 @@ def inner_for_outer(patch: Patch) -> None:
 
 
 def labels_from_probabilities(patch: Patch) -> None:
-    patch.setattr(onnx_conversion, "_of_labels", lambda estimator: estimator)
+    patch.setattr(onnx_export, "_of_labels", lambda estimator: estimator)
 
 
 def single_precision(patch: Patch) -> None:
     patch.setattr(
         onnx_conversion, "_onnx_inputs", lambda *_: [OnnxInput("float32", columns=False, flat=True)]
     )
+
+
+def whole(patch: Patch) -> None:
+    """No step is computed outside of ONNX."""
+    patch.setattr(onnx_conversion, "_ways", lambda _: [onnx_conversion._whole])
 
 
 def holed(rows: Any) -> Any:
@@ -120,6 +125,7 @@ def test_a_converter_that_loses_it_is_found_out(monkeypatch: Patch, name: str, k
     spoil, estimator, rows, labels = LOSSES[name]
     estimator.fit(rows, labels)
     spoil(monkeypatch)
+    whole(monkeypatch)
     plan, _ = onnx_conversion.plan(
         estimator, artifact(np.nan_to_num(rows[:2])), rows if known else None
     )
@@ -203,6 +209,7 @@ def test_the_reason_is_that_of_the_way_that_came_nearest(monkeypatch: Patch) -> 
         return RIGHT(one, *rest, **more)
 
     monkeypatch.setattr(onnx_conversion, "convert", convert)
+    whole(monkeypatch)
     monkeypatch.setattr(
         onnx_conversion,
         "_onnx_inputs",

@@ -20,7 +20,7 @@ def inputs(*kinds: str, **more: Any) -> dict[str, str]:
 def test_numbers_alone_are_rows_of_one_array() -> None:
     made = signature_of(inputs("double", "long", "float", "integer"))
     assert type(made) is Signature
-    assert (made.names, made.whole, made.unconverted) == (("c0", "c1", "c2", "c3"), (1, 3), "")
+    assert (made.names, made.whole, made.doubtful) == (("c0", "c1", "c2", "c3"), (1, 3), ())
 
 
 @pytest.mark.parametrize("kind", ["string", "boolean", "datetime"])

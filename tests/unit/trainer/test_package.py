@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy.spatial.distance import canberra
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -73,7 +74,7 @@ def test_the_conversion_is_stored_beside_the_model(tmp_path: Path) -> None:
     plan, _ = onnx_bundle.read(artifact)
     assert (plan.runtime, plan.classes) == ("onnx", model.classes_.tolist())
     rows = onnx_bundle.rows(artifact)
-    assert rows is not None
+    assert isinstance(rows, np.ndarray)
     assert rows.tolist() == split.train.to_numpy().tolist(), (
         "the rows that it learnt from travel with it"
     )
