@@ -1,5 +1,6 @@
 """Recipes for tables of text, truth values, dates and gaps: what they build, and what it learns."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -253,7 +254,8 @@ def test_estimators_are_made_within_estimators(split: Split) -> None:
 
 
 def test_a_date_becomes_numbers() -> None:
-    dates = pd.DataFrame({"seen": pd.to_datetime(["1969-12-31T18:00", "2024-02-29", None])})
+    times = [datetime(1969, 12, 31, 18), datetime(2024, 2, 29), pd.NaT]
+    dates = pd.DataFrame({"seen": pd.Series(times, dtype="datetime64[ns]")})
     parts = DateParts().fit(dates)
     assert parts.get_feature_names_out().tolist() == ["seen_month", "seen_weekday", "seen_hour"]
     assert parts.transform(dates)[:2].tolist() == [[12, 2, 18], [2, 3, 0]]
