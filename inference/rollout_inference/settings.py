@@ -95,6 +95,12 @@ class Settings(BaseModel):
     """Public keys in PEM, of which one must have signed the model's files; empty where none."""
     allow_pickle: bool = False
     """Whether a pickled model is loaded, which can run any code."""
+    allow_code: bool = False
+    """Whether a model may be code, which then runs in a process of its own."""
+    model_python: str = ""
+    """The interpreter of that process; "" for the server's."""
+    trusted_types: tuple[str, ...] = ()
+    """Types and functions that are read from skops files beside our own list."""
     termination_log: Path = Path("/dev/termination-log")
     """Where the reason is written when the model cannot be loaded."""
     cgroups: Path = Path("/sys/fs/cgroup")
@@ -121,7 +127,15 @@ class Settings(BaseModel):
     def load_policy(self) -> LoadPolicy:
         """What of it counts where a model is loaded, whoever loads it."""
         return LoadPolicy(
-            self.max_model, self.allow_pickle, self.model_digest, self.model_uri, self.signers
+            max_bytes=self.max_model,
+            allow_pickle=self.allow_pickle,
+            digest=self.model_digest,
+            uri=self.model_uri,
+            signers=self.signers,
+            allow_code=self.allow_code,
+            python=self.model_python,
+            load_seconds=self.load_seconds,
+            trusted_types=self.trusted_types,
         )
 
     @classmethod
@@ -168,8 +182,23 @@ class Settings(BaseModel):
             latency_buckets=_bounds(env.get("LATENCY_BUCKETS", "")),
             signers=_signers(env.get("MODEL_SIGNERS", "")),
             allow_pickle=env.get("MODEL_ALLOW_PICKLE", "").lower() in {"1", "true"},
+            allow_code=env.get("MODEL_ALLOW_CODE", "").lower() in {"1", "true"},
+            model_python=env.get("MODEL_PYTHON", "").strip(),
+            trusted_types=_names(env.get("MODEL_TRUSTED_TYPES", "")),
             termination_log=Path(env.get("TERMINATION_LOG", "/dev/termination-log")),
         )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Full names of types and functions, separated by commas. Raises SettingsError."""
+    names = tuple(one for part in text.split(",") if (one := part.strip()))
+    for name in names:
+        if "." not in name or not all(part.isidentifier() for part in name.split(".")):
+            raise SettingsError(
+                f"MODEL_TRUSTED_TYPES has {name!r}, which is no full name: write such as"
+                " category_encoders.target_encoder.TargetEncoder"
+            )
+    return names
 
 
 def _bounds(text: str) -> tuple[float, ...]:

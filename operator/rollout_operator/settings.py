@@ -27,13 +27,16 @@ from rollout_operator.domain.signers import EXAMPLE, signers
 PASSED_ON = (
     "MLFLOW_TRACKING_URI",
     "MLFLOW_TRACKING_INSECURE_TLS",
+    "MODEL_ALLOW_CODE",
     "MODEL_ALLOW_PICKLE",
     "MODEL_COMPARE_PERCENT",
     "MODEL_COMPARE_SECONDS",
     "MODEL_MAX_BYTES",
+    "MODEL_PYTHON",
+    "MODEL_TRUSTED_TYPES",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
-"""Variables that every model server gets as the operator has them."""
+"""Variables that model servers get as the operator has them (MODEL_ALLOW_CODE by namespace)."""
 DIGESTS = ("Pin", "Require", "Signed")
 """What may be done with a version that has no digest."""
 

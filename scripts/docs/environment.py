@@ -188,7 +188,15 @@ OPERATOR = (
     Variable("METRICS_PORT", "port of the operator's own metrics", "8081"),
     Variable("HEALTH_PORT", "port of `/healthz`", "8080"),
     Variable("MLFLOW_TRACKING_INSECURE_TLS", "model servers do not verify MLflow's certificate"),
-    Variable("MODEL_ALLOW_PICKLE", "for [the model servers](#model-server)"),
+    Variable(
+        "MODEL_ALLOW_CODE",
+        "namespaces (patterns such as `ml-*`, separated by commas) in which a model may be code",
+        "",
+        "models.allowCode",
+    ),
+    Variable("MODEL_PYTHON", "for [the model servers](#model-server)", "", "models.python"),
+    Variable("MODEL_TRUSTED_TYPES", "for the model servers", "", "models.trustedTypes"),
+    Variable("MODEL_ALLOW_PICKLE", "for the model servers"),
     Variable("MODEL_COMPARE_PERCENT", "for the model servers"),
     Variable("MODEL_COMPARE_SECONDS", "for the model servers"),
     Variable("MODEL_MAX_BYTES", "for the model servers"),
@@ -221,6 +229,16 @@ SERVER = (
         " usual ones",
     ),
     Variable("MODEL_ALLOW_PICKLE", "`1` to load pickled models, which can run any code"),
+    Variable(
+        "MODEL_ALLOW_CODE",
+        "`1` to serve models that are code (pyfunc, pickles) by a process of their own",
+    ),
+    Variable("MODEL_PYTHON", "the interpreter of that process; else the server's own"),
+    Variable(
+        "MODEL_TRUSTED_TYPES",
+        "full names of types and functions, separated by commas, that skops files may hold beside"
+        " our own list",
+    ),
     Variable(
         "MODEL_COMPARE_PERCENT",
         "of live requests that are compared with scikit-learn, 1 to 100; none where it is not set",

@@ -61,6 +61,9 @@ EVERYTHING: dict[str, dict[str, Any]] = {
         "models": {
             "digests": "Signed",
             "signers": [{"key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}],
+            "allowCode": ["ml-*", "sandbox"],
+            "python": "/opt/models/bin/python",
+            "trustedTypes": ["category_encoders.target_encoder.TargetEncoder"],
             "credentials": [
                 {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
             ],

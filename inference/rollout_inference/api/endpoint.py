@@ -129,6 +129,8 @@ class Endpoint:
 
     def encode(self, decoded: Decoded, outcome: Outcome | Exception) -> Response:
         """The response, with signed ids, to what the model said or raised. Never raises."""
+        if isinstance(outcome, Refused):
+            return self._problem(outcome)
         if isinstance(outcome, Exception):
             return self._raised(decoded.request, outcome)
         try:

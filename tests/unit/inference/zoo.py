@@ -394,8 +394,8 @@ def fitted(model: str, data: Data) -> tuple[Any, Data]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """plan: how it is served; rows: compared; ties: of them; labels: other ones, or numbers that are
-    too far away; chances: rows with a probability that is.
+    """plan: how it is served; rows: compared; ties: of them; labels: other ones, or numbers that
+    are too far away; chances: rows with a probability that is.
     """
 
     plan: Plan
