@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from rollout_inference.settings import Settings
-from rollout_model.artifact import MLMODEL
 from rollout_model.digest import tree_digest
+from rollout_model.flavors import MLMODEL
 
 log = logging.getLogger(__name__)
 
