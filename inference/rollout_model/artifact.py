@@ -16,6 +16,7 @@ from rollout_model.digest import digest_of, file_digests
 from rollout_model.errors import BadInput, LoadFailed, first_line
 from rollout_model.flavors import MLMODEL, SKLEARN, Flavor, chosen
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.model_signature import verify_signature
 from rollout_model.parameters import Parameters, parameters_of
 from rollout_model.signature import AnyRows, Signature
 from rollout_model.table_signature import TableSignature, signature_of
@@ -131,7 +132,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
 
 def verified_files(folder: Path, policy: LoadPolicy) -> dict[str, str]:
     """The digest of every file, by path, once their size was found allowed; and their content what
-    the policy names, if it names one. Raises LoadFailed.
+    the policy names, if it names one, and what one of its signers signed. Raises LoadFailed.
     """
     _weigh(folder, policy.max_bytes)
     try:
@@ -143,6 +144,8 @@ def verified_files(folder: Path, policy: LoadPolicy) -> dict[str, str]:
             f"DigestMismatch: the files of {policy.uri or folder} are {digest}, but"
             f" {policy.digest} was recorded."
         )
+    if policy.signers:
+        verify_signature(folder, digests, policy.signers)
     return digests
 
 

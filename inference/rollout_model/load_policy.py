@@ -14,6 +14,8 @@ class LoadPolicy(msgspec.Struct, frozen=True):
     """The content digest that the files must have, `sha256:<hex>`; "" where any will do."""
     uri: str = ""
     """What the model is called in messages; "" for its folder."""
+    signers: tuple[str, ...] = ()
+    """Public keys in PEM, of which one must have signed the files; empty where none need be."""
     allow_code: bool = False
     """Whether a model may be code, which then runs in a process of its own."""
     python: str = ""

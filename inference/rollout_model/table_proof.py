@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from scipy.sparse import csr_array
 
 from rollout_model.artifact import Artifact
 from rollout_model.estimator_parts import holds_trees
-from rollout_model.fitted_features import split
+from rollout_model.fitted_features import Split, split
 from rollout_model.learnt_categories import Heavy
 from rollout_model.parity import Proof
 from rollout_model.proof_rows import SPARSE, chances, proof
@@ -69,7 +70,7 @@ def halves(
     if not (found.features.steps or signature.doubtful):
         raise Heavy("nothing of it is computed without scikit-learn")
     features = msgspec.structs.replace(
-        found.features, finite=_finite(found.rest, artifact.method, found.features.width)
+        found.features, finite=_finite(found, artifact.method, asked.form(example))
     )
     featurizer = Featurizer(features)
     count = int(np.clip(NUMBERS / (KINDS * features.width), 30, count))
@@ -200,12 +201,17 @@ def _parts(asked: _Asked, rows: AnyRows) -> list[AnyRows]:
     return [rows]
 
 
-def _finite(rest: Any, method: str, width: int) -> bool:
-    """Whether the second half refuses a missing number. Raises Heavy where it depends on which."""
+def _finite(found: Split, method: str, known: Any) -> bool:
+    """Whether the second half refuses a missing number, in the kind of array that it is given.
+
+    known: rows that the estimator takes. Raises Heavy where it depends on which number.
+    """
+    rest, width = found.rest, found.features.width
+    sparse = hasattr(found.transform(known), "toarray")
 
     def refuses(row: Rows) -> bool:
         try:
-            getattr(rest, method)(row)
+            getattr(rest, method)(csr_array(row) if sparse else row)
         except ValueError:
             return True
         return False

@@ -155,9 +155,17 @@ OPERATOR = (
     Variable(
         "MODEL_DIGESTS",
         "what is done with a version that has no digest: `Pin` looks at its files and pins what it"
-        " finds, `Require` rolls out none without",
+        " finds, `Require` rolls out none without; `Signed` is `Pin` for models that one of"
+        " `MODEL_SIGNERS` signed",
         "Pin",
         "models.digests",
+    ),
+    Variable(
+        "MODEL_SIGNERS",
+        "who may sign, a JSON list of objects with a public `key` in PEM;"
+        " [signed models](../guides/signed-models.md)",
+        "",
+        "models.signers",
     ),
     Variable(
         "MODEL_CREDENTIALS",
@@ -236,6 +244,16 @@ SERVER = (
         "of live requests that are compared with scikit-learn, 1 to 100; none where it is not set",
     ),
     Variable("MODEL_COMPARE_SECONDS", "time between two comparisons", "300"),
+    Variable(
+        "MODEL_SIGNERS",
+        "who may sign models, a JSON list of objects with a public `key` in PEM; empty where no"
+        " signature is needed",
+    ),
+    Variable(
+        "MODEL_CACHE",
+        "a folder that the step which fetches keeps models in for later; empty for none",
+    ),
+    Variable("MODEL_CACHE_BYTES", "bytes of all models in it, 10 GiB", "10737418240"),
     Variable("MODEL_MAX_BYTES", "largest model, packed and unpacked, 2 GiB", "2147483648"),
     Variable("MAX_BODY_BYTES", "largest body of a request, 8 MiB", "8388608"),
     Variable("MAX_ROWS", "most rows of a request", "100000"),

@@ -23,6 +23,7 @@ LOOKING = (
     "MODEL_ALLOW_PICKLE",
     "MODEL_MAX_BYTES",
     "MODEL_PYTHON",
+    "MODEL_SIGNERS",
     "MODEL_TRUSTED_TYPES",
 )
 """Variables of all model servers by which a model is judged."""

@@ -74,10 +74,11 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from rollout_model import onnx_conversion, proof_rows
 from rollout_model.artifact import Artifact
 from rollout_model.flavors import Flavor
-from rollout_model.parity import mismatch
-from rollout_model.runtimes import OnnxRuntime
+from rollout_model.parity import CLOSE, Proof, far
+from rollout_model.runtimes import onnx_runtime
 from rollout_model.serving_plan import Plan
 from rollout_model.signature import Rows, Signature
+from rollout_model.table_proof import halves
 
 WIDTH = 4
 SMALL = {"n_estimators": 20, "random_state": 0}
@@ -393,12 +394,35 @@ def fitted(model: str, data: Data) -> tuple[Any, Data]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """plan: how it is served; rows: compared; ties: of them; differs: in what, "" for nothing."""
+    """plan: how it is served; rows: compared; ties: of them; labels: other ones, or numbers that
+    are too far away; chances: rows with a probability that is.
+    """
 
     plan: Plan
     rows: int
     ties: int
-    differs: str
+    labels: int
+    chances: int
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything does."""
+        return bool(self.labels or self.chances)
+
+
+def counted(plan: Plan, shown: Proof, said: list[Any]) -> Outcome:
+    """What ONNX Runtime said beside what scikit-learn did."""
+    expected, tied = shown.expected, shown.tied
+    labels = np.asarray(said[0]).reshape(expected.shape)
+    if plan.task == "regressor":
+        other = far(labels, expected)
+    else:
+        other = (labels != expected) & (True if tied is None else ~tied)
+    chances = 0
+    if shown.probable is not None and len(said) > 1:
+        chances = int((~(np.abs(said[1] - shown.probable) <= CLOSE)).any(axis=1).sum())
+    ties = 0 if tied is None else int(tied.sum())
+    return Outcome(plan, len(shown.points), ties, int(other.sum()), chances)
 
 
 def artifact(example: Rows) -> Artifact:
@@ -419,13 +443,12 @@ def compared(estimator: Any, data: Data, count: int, known: bool) -> Outcome:
             estimator, artifact(data.rows[:2]), data.rows if known else None
         )
         if plan.onnx_input is None:
-            return Outcome(plan, 0, 0, "")
-        shown = proof_rows.proof(estimator, artifact(data.fresh), data.rows, seed=11, count=count)
-        said = OnnxRuntime(content, plan.onnx_input).answers(shown.points)
-        differs = mismatch(plan.task, shown, said)
-    return Outcome(
-        plan,
-        len(shown.points),
-        0 if shown.tied is None else int(shown.tied.sum()),
-        "" if differs is None else differs.what,
-    )
+            return Outcome(plan, 0, 0, 0, 0)
+        other = artifact(data.fresh)
+        shown = (
+            halves(estimator, other, data.rows, seed=11, count=count).over
+            if plan.onnx_input.features
+            else proof_rows.proof(estimator, other, data.rows, seed=11, count=count)
+        )
+        said = onnx_runtime(content, plan.onnx_input).answers(shown.points)
+    return counted(plan, shown, said)
