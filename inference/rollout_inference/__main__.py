@@ -23,6 +23,11 @@ environment:
   LATENCY_BUCKETS  bounds in seconds, 0.25,1.5, that ml_request_latency_seconds has
                    beside the usual ones
   MODEL_ALLOW_PICKLE   1 to load pickled models, which can run any code
+  MODEL_ALLOW_CODE 1 to serve models that are code (pyfunc, pickles) by a process
+                   of their own
+  MODEL_PYTHON     the interpreter of that process; else the server's own
+  MODEL_TRUSTED_TYPES  full names of types and functions, separated by commas, that
+                   skops files may hold beside our own list
   MODEL_COMPARE_PERCENT  of live requests that are compared with scikit-learn, 1 to 100;
                    none where it is not set
   MODEL_COMPARE_SECONDS  300; time between two comparisons

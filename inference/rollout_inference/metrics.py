@@ -127,6 +127,12 @@ class Metrics:
             names,
             registry=registry,
         ).labels(*mine)
+        self.rows_refused = Counter(
+            "ml_request_refused",
+            "Predict requests with rows that the model itself refused (422)",
+            names,
+            registry=registry,
+        ).labels(*mine)
         self._compared = Counter(
             "ml_runtime_compared", "Live rows compared with scikit-learn", names, registry=registry
         ).labels(*mine)

@@ -1,5 +1,6 @@
 """The server's configuration, read from the environment once, at start."""
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.model_signature import public_key
 
 _LETTERS = (
     r"A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff"
@@ -22,6 +24,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _WHOLE = {
     "PORT": "port",
     "MODEL_MAX_BYTES": "max_model",
+    "MODEL_CACHE_BYTES": "cache_bytes",
     "MAX_BODY_BYTES": "max_body",
     "MAX_ROWS": "max_rows",
     "LOAD_SECONDS": "load_seconds",
@@ -53,6 +56,10 @@ class Settings(BaseModel):
     """A folder with an MLmodel file."""
     model_folder: Path | None = None
     """Files of model_uri that another step of the pod fetched; None where the server does."""
+    model_cache: Path | None = None
+    """Where the step that fetches keeps models for later; None for nowhere."""
+    cache_bytes: int = 10 * 1024**3
+    """Bytes of all models in it."""
     model_digest: str = ""
     """The content digest that its files must have; "" where any will do."""
     model_revision: str = ""
@@ -89,8 +96,16 @@ class Settings(BaseModel):
     """Time between two comparisons."""
     latency_buckets: tuple[float, ...] = ()
     """Bounds in seconds that the latency histogram has beside the usual ones."""
+    signers: tuple[str, ...] = ()
+    """Public keys in PEM, of which one must have signed the model's files; empty where none."""
     allow_pickle: bool = False
     """Whether a pickled model is loaded, which can run any code."""
+    allow_code: bool = False
+    """Whether a model may be code, which then runs in a process of its own."""
+    model_python: str = ""
+    """The interpreter of that process; "" for the server's."""
+    trusted_types: tuple[str, ...] = ()
+    """Types and functions that are read from skops files beside our own list."""
     termination_log: Path = Path("/dev/termination-log")
     """Where the reason is written when the model cannot be loaded."""
     cgroups: Path = Path("/sys/fs/cgroup")
@@ -116,7 +131,17 @@ class Settings(BaseModel):
     @property
     def load_policy(self) -> LoadPolicy:
         """What of it counts where a model is loaded, whoever loads it."""
-        return LoadPolicy(self.max_model, self.allow_pickle, self.model_digest, self.model_uri)
+        return LoadPolicy(
+            max_bytes=self.max_model,
+            allow_pickle=self.allow_pickle,
+            digest=self.model_digest,
+            uri=self.model_uri,
+            signers=self.signers,
+            allow_code=self.allow_code,
+            python=self.model_python,
+            load_seconds=self.load_seconds,
+            trusted_types=self.trusted_types,
+        )
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:
@@ -154,15 +179,32 @@ class Settings(BaseModel):
             model_uri=uri,
             model_path=Path(path) if path else None,
             model_folder=Path(folder) if uri and folder else None,
+            model_cache=Path(cache) if (cache := env.get("MODEL_CACHE", "").strip()) else None,
             model_digest=digest,
             model_revision=env.get("MODEL_REVISION", ""),
             log_level=level,
             **{field: whole(name, _MOST.get(name, 2**50)) for name, field in _WHOLE.items()},
             feedback_key=env.get("FEEDBACK_KEY", ""),
             latency_buckets=_bounds(env.get("LATENCY_BUCKETS", "")),
+            signers=_signers(env.get("MODEL_SIGNERS", "")),
             allow_pickle=env.get("MODEL_ALLOW_PICKLE", "").lower() in {"1", "true"},
+            allow_code=env.get("MODEL_ALLOW_CODE", "").lower() in {"1", "true"},
+            model_python=env.get("MODEL_PYTHON", "").strip(),
+            trusted_types=_names(env.get("MODEL_TRUSTED_TYPES", "")),
             termination_log=Path(env.get("TERMINATION_LOG", "/dev/termination-log")),
         )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Full names of types and functions, separated by commas. Raises SettingsError."""
+    names = tuple(one for part in text.split(",") if (one := part.strip()))
+    for name in names:
+        if "." not in name or not all(part.isidentifier() for part in name.split(".")):
+            raise SettingsError(
+                f"MODEL_TRUSTED_TYPES has {name!r}, which is no full name: write such as"
+                " category_encoders.target_encoder.TargetEncoder"
+            )
+    return names
 
 
 def _bounds(text: str) -> tuple[float, ...]:
@@ -177,3 +219,19 @@ def _bounds(text: str) -> tuple[float, ...]:
             " seconds, for example 0.25,1.5"
         )
     return bounds
+
+
+def _signers(text: str) -> tuple[str, ...]:
+    """The keys of MODEL_SIGNERS, a JSON list of objects with `key`. Raises SettingsError."""
+    if not text.strip():
+        return ()
+    try:
+        keys = tuple(str(one["key"]) for one in json.loads(text))
+        for key in keys:
+            public_key(key)
+    except (ValueError, TypeError, KeyError) as failure:
+        raise SettingsError(
+            f"MODEL_SIGNERS cannot be read: {failure}: write a JSON list of objects, each with a"
+            " `key`, a public one of P-256, P-384 or P-521 in PEM"
+        ) from failure
+    return keys

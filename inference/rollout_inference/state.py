@@ -50,6 +50,8 @@ class State:
     """Which predictions have their label already."""
     model: LoadedModel | None = None
     """None until it is loaded, verified and warmed up."""
+    answered: bool = False
+    """Whether the model has answered any row: what it refuses then is the rows' fault."""
     why: str = "the model is being loaded"
     """What is waited for while there is no model."""
     cannot_serve: bool = False
@@ -79,6 +81,7 @@ class State:
         """From now on this model answers."""
         self.metrics.loaded(model)
         self.signer.task(model.plan.task)
+        self.answered = model.answer is not None
         self.pace, self.model = pace, model
 
     def fall_back(self, model: LoadedModel) -> None:

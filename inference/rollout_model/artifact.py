@@ -14,13 +14,13 @@ import yaml
 from rollout_model.answer_signature import AnswerSignature, answers_of
 from rollout_model.digest import digest_of, file_digests
 from rollout_model.errors import BadInput, LoadFailed, first_line
-from rollout_model.flavors import SKLEARN, Flavor, chosen
+from rollout_model.flavors import MLMODEL, SKLEARN, Flavor, chosen
 from rollout_model.load_policy import LoadPolicy
+from rollout_model.model_signature import verify_signature
 from rollout_model.parameters import Parameters, parameters_of
 from rollout_model.signature import AnyRows, Signature
 from rollout_model.table_signature import TableSignature, signature_of
 
-MLMODEL = "MLmodel"
 MOST_FILES = 10_000
 MOST_METRICS, LONGEST_NAME = 50, 100
 """Figures of metrics.json, and characters of a name, that become series."""
@@ -97,7 +97,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         signature = signature_of(described.get("signature"))
         parameters = parameters_of(described.get("signature"))
         flavors = described.get("flavors") or {}
-        flavor = chosen(flavors)
+        flavor = chosen(flavors, policy)
         file = within(folder, flavor.file)
         if (of_file := digests.get(file.relative_to(folder.resolve()).as_posix())) is None:
             raise LoadFailed(
@@ -132,7 +132,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
 
 def verified_files(folder: Path, policy: LoadPolicy) -> dict[str, str]:
     """The digest of every file, by path, once their size was found allowed; and their content what
-    the policy names, if it names one. Raises LoadFailed.
+    the policy names, if it names one, and what one of its signers signed. Raises LoadFailed.
     """
     _weigh(folder, policy.max_bytes)
     try:
@@ -144,6 +144,8 @@ def verified_files(folder: Path, policy: LoadPolicy) -> dict[str, str]:
             f"DigestMismatch: the files of {policy.uri or folder} are {digest}, but"
             f" {policy.digest} was recorded."
         )
+    if policy.signers:
+        verify_signature(folder, digests, policy.signers)
     return digests
 
 

@@ -64,7 +64,7 @@ def _read(artifact: Artifact, policy: LoadPolicy) -> Any:
     if artifact.serialization == OWN:
         return boosting.read(artifact.file, artifact.flavor, artifact.signature)
     if artifact.serialization == SKOPS:
-        model = _skops(artifact, policy.max_bytes)
+        model = _skops(artifact, policy)
     else:
         model = _pickle(artifact, policy)
     return boosting.quick(model) if artifact.flavor.name == LIGHTGBM else model
@@ -87,8 +87,9 @@ def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _skops(artifact: Artifact, most: int) -> Any:
-    path = artifact.file
+def _skops(artifact: Artifact, policy: LoadPolicy) -> Any:
+    path, most = artifact.file, policy.max_bytes
+    trusted = TRUSTED_TYPES.union(policy.trusted_types)
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(one.file_size for one in archive.infolist())
     if unpacked > most:
@@ -98,7 +99,7 @@ def _skops(artifact: Artifact, most: int) -> Any:
         )
     content = _without_searches(path)
     source: dict[str, Any] = {"file": path} if content is None else {"data": content}
-    if foreign := set(skops.io.get_untrusted_types(**source)) - TRUSTED_TYPES:
+    if foreign := set(skops.io.get_untrusted_types(**source)) - trusted:
         sentence = (
             f"The model holds types that are not trusted: {', '.join(sorted(foreign))[:300]}."
         )
@@ -107,9 +108,7 @@ def _skops(artifact: Artifact, most: int) -> Any:
             if {one.split(".")[0] for one in foreign} <= KNOWN
             else sentence
         )
-    return skops.io.load(
-        path if content is None else io.BytesIO(content), trusted=sorted(TRUSTED_TYPES)
-    )
+    return skops.io.load(path if content is None else io.BytesIO(content), trusted=sorted(trusted))
 
 
 def _without_searches(path: Path) -> bytes | None:

@@ -217,7 +217,7 @@ def _arithmetic(one: Any, sparse: bool) -> list[Step]:
     """Raises Heavy for what is none of these transformers."""
     match one:
         case DateParts():
-            return [Dates()]
+            return [Dates(one.trend)]
         case PolynomialFeatures() if not sparse:
             return [Products([np.repeat(range(len(p)), p).tolist() for p in one.powers_])]
         case KBinsDiscretizer() if np.dtype(one.dtype or np.float64) == np.float64:

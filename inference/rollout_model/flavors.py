@@ -21,6 +21,9 @@ METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_p
 OWN = "own"
 """The serialization of a file in the format of the library itself, which holds no code."""
 SKOPS = "skops"
+CODE = "code"
+"""The serialization of a model that is run."""
+MLMODEL = "MLmodel"
 PICKLED = "cloudpickle"
 """What MLflow took before flavors said how they are serialized."""
 BOOSTERS = {XGBOOST: "xgboost.core.Booster", LIGHTGBM: "lightgbm.basic.Booster"}
@@ -34,13 +37,13 @@ class Flavor:
     """The one that is served."""
 
     name: str
-    """Of SERVED."""
+    """Of SERVED, or PYFUNC."""
     settings: Mapping[str, Any]
     """What MLmodel says of it."""
     file: str
     """The path of the model file, as MLmodel has it."""
     serialization: str
-    """OWN, SKOPS or a pickle's."""
+    """OWN, SKOPS, CODE or a pickle's."""
     method: str = "predict"
     """Of the estimator, which MLflow's own server would ask."""
 
@@ -51,8 +54,22 @@ class Flavor:
         return str(named or BOOSTERS.get(self.name, ""))
 
 
-def chosen(flavors: Mapping[str, Any]) -> Flavor:
-    """The flavor that is served; raises LoadFailed where none can be."""
+def chosen(flavors: Mapping[str, Any], policy: LoadPolicy) -> Flavor:
+    """The flavor that is served: where the policy allows code, what nothing else serves is code.
+
+    Raises LoadFailed where none can be.
+    """
+    try:
+        found = _safe(flavors)
+        allowed(found, policy)
+    except LoadFailed:
+        if not (policy.allow_code and isinstance(flavors.get(PYFUNC), dict)):
+            raise
+        return Flavor(PYFUNC, flavors[PYFUNC], MLMODEL, CODE)
+    return found
+
+
+def _safe(flavors: Mapping[str, Any]) -> Flavor:
     name = next((one for one in SERVED if isinstance(flavors.get(one), dict)), None)
     if name is None:
         raise LoadFailed(_unserved(flavors))
@@ -122,5 +139,6 @@ def _unserved(flavors: Mapping[str, Any]) -> str:
     ]
     return (
         f"The model is of MLflow's flavor {', '.join(others)}, and {', '.join(SERVED)} are served:"
-        " log it with one of them, such as mlflow.sklearn.log_model."
+        " log it with one of them (docs/reference/models.md), or have the namespace named in"
+        " the operator's models.allowCode."
     )

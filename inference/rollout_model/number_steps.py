@@ -88,11 +88,15 @@ class Bins(msgspec.Struct, frozen=True, tag="bins"):
 class Dates(msgspec.Struct, frozen=True, tag="dates"):
     """DateParts."""
 
+    trend: bool = False
+    """Whether it has the day, too."""
+
     def run(self, values: Values) -> Values:
-        """Four numbers of each date."""
+        """Three or four numbers of each date."""
         gap = np.iinfo(np.int64).min  # NaT's
         columns = [[gap if one is None else one for one in cells] for cells in cells_of(values)]
-        return calendar_parts(np.array(columns, dtype=np.int64).T.astype("datetime64[us]"))
+        dates = np.array(columns, dtype=np.int64).T.astype("datetime64[us]")
+        return calendar_parts(dates, trend=self.trend)
 
 
 def _applied(function: Callable[..., Any], values: Values) -> Values:

@@ -156,7 +156,9 @@ def onnx_runtime(content: bytes, onnx_input: OnnxInput) -> OnnxRuntime:
 
 
 @dataclass(slots=True)
-class _Pending:
+class Pending:
+    """Rows that wait for a batch."""
+
     rows: AnyRows
     """Of one request."""
     question: Question
@@ -175,11 +177,11 @@ class WhileBusy:
         self.most: float = most
         self._run, self._thread = run, ThreadPoolExecutor(1, "sklearn")
 
-    def weight(self, pending: _Pending) -> float:
+    def weight(self, pending: Pending) -> float:
         """Its rows."""
         return len(pending.rows)
 
-    def answer(self, batch: Sequence[_Pending], answered: Callable[[], None]) -> None:
+    def answer(self, batch: Sequence[Pending], answered: Callable[[], None]) -> None:
         """In the thread; its outcomes are handed out by the event loop."""
         parts = [pending.rows for pending in batch]
         questions = [pending.question for pending in batch]
@@ -190,7 +192,7 @@ class WhileBusy:
 
     def _hand_out(
         self,
-        batch: Sequence[_Pending],
+        batch: Sequence[Pending],
         answered: Callable[[], None],
         running: asyncio.Future[list[Outcome | Exception]],
     ) -> None:
@@ -230,7 +232,7 @@ class SklearnRuntime:
     """Whether a call takes microseconds; one of scikit-learn takes milliseconds."""
     takes_params: bool = False
     """Never, as with MLflow."""
-    _batcher: Batcher[_Pending] = field(init=False)
+    _batcher: Batcher[Pending] = field(init=False)
 
     def __post_init__(self) -> None:
         self._batcher = Batcher(WhileBusy(self.run, self.most))
@@ -244,7 +246,7 @@ class SklearnRuntime:
 
     async def predict(self, rows: AnyRows, question: Question = PLAIN) -> Outcome:
         """Wait for the batch that these rows are part of."""
-        pending = _Pending(rows, question, asyncio.get_running_loop().create_future())
+        pending = Pending(rows, question, asyncio.get_running_loop().create_future())
         self._batcher.add(pending)
         return await pending.outcome
 

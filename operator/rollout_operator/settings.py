@@ -1,5 +1,6 @@
 """The operator's configuration: read from the environment once, at start."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,18 +22,23 @@ from rollout_operator.domain.route_annotations import (
     RouteAnnotations,
     route_annotations,
 )
+from rollout_operator.domain.signers import EXAMPLE, signers
 
 PASSED_ON = (
     "MLFLOW_TRACKING_URI",
     "MLFLOW_TRACKING_INSECURE_TLS",
+    "MODEL_ALLOW_CODE",
     "MODEL_ALLOW_PICKLE",
     "MODEL_COMPARE_PERCENT",
     "MODEL_COMPARE_SECONDS",
     "MODEL_MAX_BYTES",
+    "MODEL_PYTHON",
+    "MODEL_TRUSTED_TYPES",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
-"""Variables that every model server gets as the operator has them."""
-
+"""Variables that model servers get as the operator has them (MODEL_ALLOW_CODE by namespace)."""
+DIGESTS = ("Pin", "Require", "Signed")
+"""What may be done with a version that has no digest."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -155,6 +161,7 @@ class Settings:
         models = {
             **{n: env[n] for n in PASSED_ON if env.get(n)},
             "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO"),
+            **_signed(env),
         }
         return cls(
             inference_image=required(
@@ -182,7 +189,7 @@ class Settings:
             shard=shard,
             model_environment=models,
             model_egress=_told(egress, models, env.get("MODEL_EGRESS", "")),
-            pin_digests=_choice(env, "MODEL_DIGESTS", ("Pin", "Require")) == "Pin",
+            pin_digests=_choice(env, "MODEL_DIGESTS", DIGESTS) != "Require",
             model_credentials=_told(credentials, env.get("MODEL_CREDENTIALS", "")),
             route_annotations=_told(route_annotations, env.get("ROUTE_ANNOTATIONS", "")),
             model_profiles=_told(profiles, env.get("MODEL_PROFILES", "")),
@@ -195,6 +202,21 @@ def _choice(env: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
     if word not in words:
         raise SettingsError(f"{name}={word!r} is unknown: write {' or '.join(words)}")
     return word
+
+
+def _signed(env: Mapping[str, str]) -> dict[str, str]:
+    """What model servers verify signatures by; empty where none are asked for. Raises
+    SettingsError.
+    """
+    given = _told(signers, env.get("MODEL_SIGNERS", ""))
+    if _choice(env, "MODEL_DIGESTS", DIGESTS) != "Signed":
+        return {}
+    if not given:
+        raise SettingsError(
+            "MODEL_DIGESTS=Signed needs MODEL_SIGNERS, the public keys of those who sign: write"
+            f" {EXAMPLE}"
+        )
+    return {"MODEL_SIGNERS": json.dumps([{"key": one.key} for one in given])}
 
 
 def _registry_files(env: Mapping[str, str], url: str) -> RegistryFiles:

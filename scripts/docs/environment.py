@@ -155,9 +155,17 @@ OPERATOR = (
     Variable(
         "MODEL_DIGESTS",
         "what is done with a version that has no digest: `Pin` looks at its files and pins what it"
-        " finds, `Require` rolls out none without",
+        " finds, `Require` rolls out none without; `Signed` is `Pin` for models that one of"
+        " `MODEL_SIGNERS` signed",
         "Pin",
         "models.digests",
+    ),
+    Variable(
+        "MODEL_SIGNERS",
+        "who may sign, a JSON list of objects with a public `key` in PEM;"
+        " [signed models](../guides/signed-models.md)",
+        "",
+        "models.signers",
     ),
     Variable(
         "MODEL_CREDENTIALS",
@@ -180,7 +188,15 @@ OPERATOR = (
     Variable("METRICS_PORT", "port of the operator's own metrics", "8081"),
     Variable("HEALTH_PORT", "port of `/healthz`", "8080"),
     Variable("MLFLOW_TRACKING_INSECURE_TLS", "model servers do not verify MLflow's certificate"),
-    Variable("MODEL_ALLOW_PICKLE", "for [the model servers](#model-server)"),
+    Variable(
+        "MODEL_ALLOW_CODE",
+        "namespaces (patterns such as `ml-*`, separated by commas) in which a model may be code",
+        "",
+        "models.allowCode",
+    ),
+    Variable("MODEL_PYTHON", "for [the model servers](#model-server)", "", "models.python"),
+    Variable("MODEL_TRUSTED_TYPES", "for the model servers", "", "models.trustedTypes"),
+    Variable("MODEL_ALLOW_PICKLE", "for the model servers"),
     Variable("MODEL_COMPARE_PERCENT", "for the model servers"),
     Variable("MODEL_COMPARE_SECONDS", "for the model servers"),
     Variable("MODEL_MAX_BYTES", "for the model servers"),
@@ -214,10 +230,30 @@ SERVER = (
     ),
     Variable("MODEL_ALLOW_PICKLE", "`1` to load pickled models, which can run any code"),
     Variable(
+        "MODEL_ALLOW_CODE",
+        "`1` to serve models that are code (pyfunc, pickles) by a process of their own",
+    ),
+    Variable("MODEL_PYTHON", "the interpreter of that process; else the server's own"),
+    Variable(
+        "MODEL_TRUSTED_TYPES",
+        "full names of types and functions, separated by commas, that skops files may hold beside"
+        " our own list",
+    ),
+    Variable(
         "MODEL_COMPARE_PERCENT",
         "of live requests that are compared with scikit-learn, 1 to 100; none where it is not set",
     ),
     Variable("MODEL_COMPARE_SECONDS", "time between two comparisons", "300"),
+    Variable(
+        "MODEL_SIGNERS",
+        "who may sign models, a JSON list of objects with a public `key` in PEM; empty where no"
+        " signature is needed",
+    ),
+    Variable(
+        "MODEL_CACHE",
+        "a folder that the step which fetches keeps models in for later; empty for none",
+    ),
+    Variable("MODEL_CACHE_BYTES", "bytes of all models in it, 10 GiB", "10737418240"),
     Variable("MODEL_MAX_BYTES", "largest model, packed and unpacked, 2 GiB", "2147483648"),
     Variable("MAX_BODY_BYTES", "largest body of a request, 8 MiB", "8388608"),
     Variable("MAX_ROWS", "most rows of a request", "100000"),

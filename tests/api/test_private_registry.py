@@ -2,6 +2,8 @@
 what the operator is told there.
 """
 
+import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +79,40 @@ def test_an_unknown_certificate_is_told(registry: dict[str, str], tmp_path: Path
     assert code == 1
     assert "certificate" in said.lower()
     assert AUTHORITY in said
+
+
+SIGN = """
+import sys
+import mlflow
+from model_signing import signing
+
+folder = mlflow.artifacts.download_artifacts("models:/iris/1", dst_path=sys.argv[1])
+signing.Config().use_elliptic_key_signer(private_key=sys.argv[2]).sign(
+    folder, f"{folder}/model.sig"
+)
+source = mlflow.MlflowClient().get_model_version("iris", "1").source
+mlflow.MlflowClient().log_model_artifact(source.removeprefix("models:/"), f"{folder}/model.sig")
+"""
+
+
+def test_a_model_that_was_signed_where_it_is_registered(
+    registry: dict[str, str], tmp_path: Path
+) -> None:
+    """As docs/guides/signed-models.md has it."""
+    key, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    make = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)]
+    subprocess.run(make, check=True)
+    make = ["openssl", "ec", "-in", str(key), "-pubout", "-out", str(public)]
+    subprocess.run(make, check=True, capture_output=True)
+    trusted = {"MODEL_SIGNERS": json.dumps([{"key": public.read_text()}])}
+    env = {**registry, **USER, **trusted}
+    code, said = fetched(tmp_path, "models:/iris/1", env)
+    assert code == CANNOT_SERVE
+    assert "The model is not signed" in said
+    signed = process(["-c", SIGN, str(tmp_path / "signed"), str(key)], {**registry, **USER})
+    assert signed.returncode == 0, signed.stderr[-3000:]
+    code, said = fetched(tmp_path, "models:/iris/1", env)
+    assert code == 0, said
 
 
 async def told(registry: dict[str, str], user: dict[str, str], ca: str) -> object:

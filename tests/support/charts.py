@@ -59,9 +59,20 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "headers": {"X-Scope-OrgID": "team-a|team-b"},
         },
         "models": {
+            "digests": "Signed",
+            "signers": [{"key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}],
+            "allowCode": ["ml-*", "sandbox"],
+            "python": "/opt/models/bin/python",
+            "trustedTypes": ["category_encoders.target_encoder.TargetEncoder"],
             "credentials": [
-                {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
-            ]
+                {
+                    "namespaces": ["ml-*"],
+                    "secret": "reader",
+                    "ca": {"configMap": "company-ca"},
+                    "volumes": [{"claim": "mlflow-artifacts", "path": "/srv/models"}],
+                    "cache": {"claim": "models-cache", "maxBytes": 1_000_000},
+                }
+            ],
         },
         "routes": {
             "annotations": {

@@ -151,6 +151,7 @@ def _started(
         "server",
         f"--host={address}",
         f"--port={port}",
+        f"--allowed-hosts={address},{address}:{port}",
         "--workers=1",
         f"--backend-store-uri=sqlite:///{folder}/mlflow.db",
         *options,

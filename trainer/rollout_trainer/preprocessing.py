@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import get_tags
 
 from rollout_model.date_parts import DateParts
@@ -166,7 +166,14 @@ def _no_numbers(table: pd.DataFrame, names: Sequence[str]) -> str:
 
 
 def _made(written: Any, seed: int) -> Any:
-    return DateParts() if written == DATE_PARTS else made(written, seed, "A step of preprocessing")
+    if written == DATE_PARTS:
+        return DateParts()
+    if isinstance(written, Mapping) and list(written) == [DATE_PARTS]:
+        given = written[DATE_PARTS]
+        if given not in ({"trend": True}, {"trend": False}):
+            raise TrainerError(f"DateParts takes {{trend: true}} or nothing, not {given}.")
+        return DateParts(**given)
+    return made(written, seed, "A step of preprocessing")
 
 
 def _transforms(written: Any, step: Any) -> None:
@@ -205,7 +212,8 @@ def _by_default(
     tolerant: bool,
 ) -> ColumnTransformer:
     """What tables usually get: numbers as they are, categories as indicators, free text as TF-IDF,
-    dates as their parts; gaps filled where the estimator takes none.
+    dates as their parts. Estimators that take no gaps (linear models, support vectors, neighbours)
+    get them filled, and numbers scaled.
     """
     parts: list[tuple[str, Any, Any]] = []
 
@@ -216,18 +224,22 @@ def _by_default(
     def of(kind: str, *, gap: bool) -> list[str]:
         return [n for n, one in kinds.items() if one == kind and (n in gaps) == gap]
 
-    filled = "passthrough" if tolerant else SimpleImputer(strategy="median")
-    add("numbers", "passthrough", of("number", gap=False))
-    add("numbers with gaps", filled, of("number", gap=True))
+    def numeric(*before: Any, gap: bool) -> Any:
+        fills = [SimpleImputer(strategy="median")] if gap and not tolerant else []
+        scales = [] if tolerant else [StandardScaler()]
+        found = [*before, *fills, *scales]
+        return Pipeline(named(found)) if len(found) > 1 else [*found, "passthrough"][0]
+
+    for gap in (False, True):
+        more = " with gaps" if gap else ""
+        add(f"numbers{more}", numeric(gap=gap), of("number", gap=gap))
+        add(f"dates{more}", numeric(DateParts(), gap=gap), of("datetime", gap=gap))
     texts = [name for name, kind in kinds.items() if kind == "string"]
     free = [name for name in texts if _free(table[name])]
     categories = [name for name in texts if name not in free]
     add("categories", OneHotEncoder(handle_unknown="ignore"), categories)
     add("truths", "passthrough", of("boolean", gap=False))
     add("truths with gaps", OneHotEncoder(handle_unknown="ignore"), of("boolean", gap=True))
-    add("dates", DateParts(), of("datetime", gap=False))
-    dates = DateParts() if tolerant else Pipeline(named([DateParts(), SimpleImputer()]))
-    add("dates with gaps", dates, of("datetime", gap=True))
     empty = {"sklearn.impute.SimpleImputer": {"strategy": "constant", "fill_value": ""}}
     for name in free:
         said = [empty, TFIDF] if name in gaps else [TFIDF]

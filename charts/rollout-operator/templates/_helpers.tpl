@@ -169,7 +169,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
-{{- if eq .Values.models.digests "Pin" }}
+{{- if ne .Values.models.digests "Require" }}
 # One pod for a version without a digest, which looks at its files; it goes once it has said what it saw.
 - apiGroups: [""]
   resources: [pods]

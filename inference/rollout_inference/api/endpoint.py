@@ -26,7 +26,7 @@ from rollout_inference.api.protocol import (
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.state import State
 from rollout_inference.tracing import NO_TRACING
-from rollout_model.errors import Refused
+from rollout_model.errors import BadInput, Refused, first_line
 from rollout_model.outcome import Outcome
 from rollout_model.table import Table
 
@@ -129,9 +129,12 @@ class Endpoint:
 
     def encode(self, decoded: Decoded, outcome: Outcome | Exception) -> Response:
         """The response, with signed ids, to what the model said or raised. Never raises."""
+        if isinstance(outcome, Refused):
+            return self._problem(outcome)
         if isinstance(outcome, Exception):
-            return self._failed(decoded.request.scope, outcome)
+            return self._raised(decoded.request, outcome)
         try:
+            self.state.answered = True
             self.state.metrics.predictions.inc(len(decoded.rows))
             if self.state.live is not None and not isinstance(decoded.rows, Table):
                 self.state.live.note(decoded.rows, outcome.labels)
@@ -169,6 +172,16 @@ class Endpoint:
             if few
             else await aside(state.aside, self.encode, decoded, outcome)
         )
+
+    def _raised(self, request: Request, failure: Exception) -> Response:
+        """ValueError is how scikit-learn and steps of one's own refuse values: the rows' fault
+        where the model has answered any, and its own where it answers nothing.
+        """
+        if not isinstance(failure, ValueError) or not self.state.answered:
+            return self._failed(request.scope, failure)
+        self.state.metrics.rows_refused.inc()
+        log.info("the model refused rows: %s", first_line(failure))
+        return self._problem(BadInput(f"the model refuses these rows: {first_line(failure)}"))
 
     def _failed(self, scope: Scope, failure: Exception) -> Response:
         log.error("prediction failed", extra={"path": scope["path"]}, exc_info=failure)

@@ -17,15 +17,17 @@ import msgspec
 import numpy as np
 
 from rollout_inference.loading import memory
+from rollout_inference.loading.baked import baked
 from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import CannotServe, LoadFailed, first_line, of_the_files
-from rollout_model.flavors import ONNX, SKLEARN
+from rollout_model.flavors import ONNX, PYFUNC, SKLEARN
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.onnx_model import OwnOnnxRuntime
 from rollout_model.outcome import BESIDE, IDENTITY, PREDICT, Output, Question, outputs
 from rollout_model.parameters import Parameters
+from rollout_model.pyfunc import PyfuncRuntime
 from rollout_model.runtimes import Runtime, SklearnRuntime, onnx_runtime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
@@ -33,6 +35,8 @@ from rollout_model.table import Table
 from rollout_model.table_form import TableForm, form_of, unasked
 
 log = logging.getLogger(__name__)
+NUMBERS = frozenset({"double", "float"})
+"""MLflow's types of predictions that are no classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,9 @@ def load_folder(folder: Path, settings: Settings) -> LoadedModel:
 
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         policy = settings.load_policy
+        if (artifact := verify(folder, policy)).flavor.name == PYFUNC:
+            return _assembled(artifact, *_code(artifact, policy), policy)
         plan = prepare(folder, Path(scratch), policy)
-        artifact = verify(folder, policy)
         return _assembled(artifact, plan, _onnx(artifact, plan, scratch), policy)
 
 
@@ -112,7 +117,11 @@ async def child(module: str, *arguments: str) -> AsyncIterator[Process]:
 
 
 async def fetched(settings: Settings, scratch: str) -> Path:
-    """The folder with the files of the model's URI, by a process that ends; raises LoadFailed."""
+    """The folder with the files of the model's URI: the image's own, or fetched by a process that
+    ends. Raises LoadFailed.
+    """
+    if (inside := await asyncio.to_thread(baked, settings)) is not None:
+        return inside
     async with child(
         "loading.download_worker", settings.model_uri, f"{scratch}/fetched", str(settings.max_model)
     ) as process:
@@ -130,6 +139,8 @@ async def _conversion(
 
     What does not fit into the pod's memory is not tried. Raises LoadFailed.
     """
+    if artifact.flavor.name == PYFUNC:
+        return await asyncio.to_thread(_code, artifact, settings.load_policy)
     limit = memory.limit(settings.cgroups)
     why = _too_large(artifact, limit)
     if not why:
@@ -143,6 +154,26 @@ async def _conversion(
         why = _too_large_to_convert(artifact, limit)
     plan = await _made(PrepareRequest(str(artifact.folder), scratch, settings.load_policy, why))
     return plan, await asyncio.to_thread(_onnx, artifact, plan, scratch)
+
+
+def _code(artifact: Artifact, policy: LoadPolicy) -> tuple[Plan, Runtime]:
+    """A process that the model runs in; raises LoadFailed, also where it does not answer its own
+    example.
+    """
+    runtime = PyfuncRuntime(
+        policy.python or sys.executable, artifact.folder, artifact.signature, policy.load_seconds
+    )
+    try:
+        if artifact.example:
+            runtime.run(artifact.known_rows)
+    except Exception as failure:
+        runtime.close()
+        raise LoadFailed(
+            f"The model fails on rows that its signature allows: {first_line(failure)}"
+        ) from failure
+    kinds = set(artifact.answers.kinds)
+    task = "regressor" if kinds and kinds <= NUMBERS else "other"
+    return Plan("pyfunc", task, [], reason="not converted: the model is code"), runtime
 
 
 def _too_large(artifact: Artifact, limit: int | None) -> str:

@@ -126,7 +126,7 @@ def _differing(
 ) -> list[ObjectChange]:
     """What it takes for the objects to be as the status asks."""
     owner = owner_of(raw)
-    environment = model_environment(ports.environment, ports.feedback_key, owner.uid)
+    environment = model_environment(ports.environment, ports.feedback_key, owner)
     manifests = build(
         owner,
         spec,

@@ -8,6 +8,7 @@ from rollout_operator.controller.apply import WriteGuard
 from rollout_operator.controller.pod_status import trouble
 from rollout_operator.controller.ports import Ports
 from rollout_operator.desired.common import Owner, owner_of
+from rollout_operator.desired.environment import of_namespace as environment_of
 from rollout_operator.desired.inspection_pod import (
     INSPECTED,
     inspection_pod,
@@ -110,7 +111,7 @@ async def have_pod_follow(
         spec,
         asked,
         seen.image,
-        ports.environment,
+        environment_of(ports.environment, owner.namespace),
         of_namespace(ports.credentials, owner.namespace),
         seen.profile.settings if seen.profile is not None else None,
     )

@@ -130,7 +130,7 @@ def _with_current_pods(
         pods = [o for o in objects if (o.kind, o.name) == ("Deployment", name) and not o.deleting]
         if not (in_sync or rests):
             # Of whatever number of pods: how many there are is counted.
-            environment = model_environment(ports.environment, ports.feedback_key, owner.uid)
+            environment = model_environment(ports.environment, ports.feedback_key, owner)
             given = of_namespace(ports.credentials, owner.namespace)
             manifest = deployment(owner, revision, known.wanted, environment, given)
             pods = [o for o in pods if is_applied(o, manifest, ports.store)]

@@ -17,7 +17,15 @@ from rollout_operator.domain.credentials import Credentials
 
 INSPECTED = f"{GROUP}/inspects"
 """Annotation: the version that the pod looks at."""
-LOOKING = ("LOG_LEVEL", "MODEL_ALLOW_PICKLE", "MODEL_MAX_BYTES")
+LOOKING = (
+    "LOG_LEVEL",
+    "MODEL_ALLOW_CODE",
+    "MODEL_ALLOW_PICKLE",
+    "MODEL_MAX_BYTES",
+    "MODEL_PYTHON",
+    "MODEL_SIGNERS",
+    "MODEL_TRUSTED_TYPES",
+)
 """Variables of all model servers by which a model is judged."""
 
 

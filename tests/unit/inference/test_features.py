@@ -129,6 +129,7 @@ LIGHT: dict[str, Any] = {
     "bins": (KBinsDiscretizer(4, quantile_method="averaged_inverted_cdf"), ["mass", "eggs"]),
     "numbers of bins": (KBinsDiscretizer(3, encode="ordinal", strategy="uniform"), ["mass"]),
     "parts of dates": (DateParts(), ["seen"]),
+    "parts of dates with their trend": (DateParts(trend=True), ["seen"]),
     "side by side": (make_union(StandardScaler(), MinMaxScaler()), ["mass", "eggs"]),
 }
 

@@ -57,7 +57,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 from rollout_inference.loading.loader import load_folder
-from rollout_inference.settings import Settings
+from rollout_inference.settings import Settings, SettingsError
 from rollout_model import estimator
 from rollout_model.artifact import verify
 from rollout_model.errors import LoadFailed
@@ -269,6 +269,19 @@ def test_what_does_more_is_refused(held: BaseEstimator, save: Save) -> None:
     skops.io.dump(held, folder / "model.skops")
     with pytest.raises(LoadFailed, match="not trusted"):
         load_folder(folder, settings)
+
+
+def test_the_configuration_may_trust_more(save: Save) -> None:
+    """By full names, and no more than these."""
+    model = make_pipeline(FunctionTransformer(np.fft.fftshift), LINEAR).fit(ROWS, SPECIES)
+    folder, settings = save(model, ROWS)
+    with pytest.raises(LoadFailed, match=r"not trusted: numpy\.fft\.fftshift"):
+        load_folder(folder, settings)
+    trusting = {"MODEL_PATH": str(folder), "MODEL_TRUSTED_TYPES": "numpy.fft.fftshift, a.b.C"}
+    loaded = load_folder(folder, Settings.from_environment(trusting))
+    assert loaded.runtime.run(ROWS).labels == model.predict(ROWS).tolist()
+    with pytest.raises(SettingsError, match="'fftshift', which is no full name"):
+        Settings.from_environment({**trusting, "MODEL_TRUSTED_TYPES": "fftshift"})
 
 
 def test_a_model_of_an_older_scikit_learn_is_called_old(save: Save) -> None:

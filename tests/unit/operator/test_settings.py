@@ -143,3 +143,30 @@ OF_MLFLOW: dict[str, tuple[dict[str, str], str]] = {
 def test_wrong_settings_of_mlflow_say_what_to_write(env: dict[str, str], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         Settings.from_environment({**GOOD, **env})
+
+
+SIGNER = '[{"key": "-----BEGIN PUBLIC KEY-----\\nAAAA\\n-----END PUBLIC KEY-----\\n"}]'
+
+
+def test_who_may_sign_is_told_to_model_servers() -> None:
+    env = {**GOOD, "MODEL_SIGNERS": SIGNER}
+    signed = Settings.from_environment({**env, "MODEL_DIGESTS": "Signed"})
+    assert signed.pin_digests
+    assert "BEGIN PUBLIC KEY" in signed.model_environment["MODEL_SIGNERS"]
+    assert "MODEL_SIGNERS" not in Settings.from_environment(env).model_environment
+
+
+UNSIGNED: dict[str, tuple[str, str]] = {
+    "nobody": ("", "MODEL_DIGESTS=Signed needs MODEL_SIGNERS"),
+    "no list": ("{}", "MODEL_SIGNERS is no JSON list"),
+    "a private key": (
+        SIGNER.replace("PUBLIC", "PRIVATE"),
+        r"MODEL_SIGNERS cannot be used: 0\.key",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), UNSIGNED.values(), ids=UNSIGNED.keys())
+def test_signers_that_are_none_say_what_to_write(text: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        Settings.from_environment({**GOOD, "MODEL_DIGESTS": "Signed", "MODEL_SIGNERS": text})

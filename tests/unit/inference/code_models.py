@@ -1,0 +1,67 @@
+"""Models that are code, as their makers log them; what they do is as odd as what makers do."""
+
+import os
+import signal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.pyfunc.model import PythonModel
+
+
+class Tall(PythonModel):
+    """Answers with words, and takes a parameter."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        limit = (params or {}).get("limit", 1.0)
+        return np.where(model_input["height"] > limit, "tall", "short")
+
+
+class Types(PythonModel):
+    """Says of what types the frame is that it gets."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        kinds = ",".join(str(kind) for kind in model_input.dtypes)
+        rows = model_input.to_numpy(dtype=object)
+        return [f"{kinds}:{'|'.join(map(str, row))}" for row in rows]
+
+
+class Several(PythonModel):
+    """Two numbers for each row, by name."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        height = model_input["height"]
+        return pd.DataFrame({"double": 2 * height, "half": height / 2})
+
+
+class Fragile(PythonModel):
+    """Dies of 13, fails on 12, prints to standard output, and else says its process' number."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        print("a line that is no answer", flush=True)
+        if (model_input["height"] == 13).any():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (model_input["height"] == 12).any():
+            raise KeyError("twelve")
+        return [os.getpid()] * len(model_input)
+
+
+class Curious(PythonModel):
+    """Says what it finds of the server: its environment and its own."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return [",".join(sorted(os.environ))] * len(model_input)
+
+
+class Summing(PythonModel):
+    """Answers a batch with one number, which no server of rows can hand out."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return float(model_input["height"].sum())
+
+
+class Doubled(PythonModel):
+    """Twice the tensor."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        return 2 * model_input
