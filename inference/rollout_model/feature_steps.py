@@ -20,7 +20,6 @@ from rollout_model.feature_values import (
     Run,
     Values,
     cells_of,
-    numbers_of,
 )
 from rollout_model.number_steps import Arithmetic, Bins, Dates, Products
 from rollout_model.text_terms import Terms
