@@ -155,6 +155,13 @@ def test_a_signature_in_another_order_is_refused(tmp_path: Path, name: str) -> N
         load_folder(tmp_path / "m", settings)
 
 
+@pytest.mark.parametrize("name", ["XGBRegressor, trained on arrays", "CatBoostRegressor"])
+def test_a_signature_of_another_width_is_refused(tmp_path: Path, name: str) -> None:
+    settings = saved(tmp_path / "m", *_made(name), rows=ROWS.assign(more=1.0))
+    with pytest.raises(LoadFailed, match="trained on 4 columns, and its signature has 5"):
+        load_folder(tmp_path / "m", settings)
+
+
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [
