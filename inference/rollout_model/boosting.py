@@ -9,6 +9,7 @@ import ctypes
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,19 @@ def read(path: Path, flavor: Flavor, signature: Signature) -> Any:
     # Each of the three is imported where it serves, and only there.
     import lightgbm  # noqa: PLC0415
 
-    return Numbers(partial(lightgbm.Booster(model_file=str(path)).predict, num_threads=1))
+    booster = lightgbm.Booster(model_file=str(path))
+    _by_position(booster, signature)
+    return Numbers(partial(booster.predict, num_threads=1))
 
 
-def quick(model: Any) -> Any:
+def quick(model: Any, signature: Signature) -> Any:
     """LightGBM's own estimators, as scikit-learn's interface has them, without what that costs: it
-    looks at each request for half a millisecond. Others as they are.
+    looks at each request for half a millisecond. Others as they are. Raises LoadFailed.
     """
     module = type(model).__module__
     if module != "lightgbm.sklearn" or callable(getattr(model, "objective_", None)):
         return model
+    _by_position(model.booster_, signature)
     given = {name: value for name, value in model.get_params().items() if name.startswith("pred")}
     ask = partial(model.booster_.predict, num_threads=1, **given)
     if not hasattr(model, "classes_"):
@@ -227,6 +231,16 @@ def _known(flavor: Flavor, module: str, classes: Sequence[str]) -> str:
             f" {', '.join(classes)} are served: log it as one of them."
         )
     return name
+
+
+def _by_position(booster: Any, signature: Signature) -> None:
+    """Raises LoadFailed where LightGBM would take one column for another: it goes by their places,
+    also where they have names, in which it has written `_` for blanks.
+    """
+    names = booster.feature_name()
+    known = ["_".join(name.split()) for name in signature.names]
+    if booster.num_feature() != signature.width or sorted(names) == sorted(known):
+        _in_order(names, replace(signature, names=tuple(known)), booster.num_feature())
 
 
 def _in_order(names: Sequence[str] | None, signature: Signature, width: int) -> None:
