@@ -6,10 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
-DAY = 86_400_000_000
-"""Microseconds."""
-PARTS = ("month", "weekday", "hour")
-TREND = "day"
+from rollout_model.calendar_parts import PARTS, TREND, calendar_parts
 
 
 class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -32,17 +29,7 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, rows: Any) -> npt.NDArray[np.float64]:
         """(n, parts * columns) of float64: the parts of the first column, then of the next."""
-        dates = np.asarray(rows).astype("datetime64[us]")
-        days = dates.astype("datetime64[D]")
-        months = dates.astype("datetime64[M]").astype(np.int64) % 12 + 1
-        weekdays = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
-        within = (dates - days).astype(np.int64)
-        parts = [months, weekdays, within / (DAY / 24)]
-        if self.trend:
-            parts.append(dates.astype(np.int64) / DAY)
-        table = np.stack(parts, axis=2).astype(np.float64)
-        table[np.isnat(dates)] = np.nan
-        return table.reshape(len(dates), -1)
+        return calendar_parts(np.asarray(rows), trend=self.trend)
 
     def get_feature_names_out(self, names: Any = None) -> npt.NDArray[np.object_]:
         """`<column>_month` and so on, (parts * columns,)."""

@@ -21,6 +21,8 @@ LARGEST = float(np.finfo(np.float32).max)
 """Largest magnitude that is accepted: scikit-learn's trees, and ONNX, count in single precision and
 fail beyond it.
 """
+EXACT = 2**53
+"""Largest whole number that floating point in double precision keeps with all its neighbours."""
 LONGEST_TEXT = 65_536
 """Characters of one cell: a document for a vectorizer is shorter, and a cell is kept per row."""
 FIRST_YEAR, LAST_YEAR = 1678, 2261
@@ -73,7 +75,9 @@ class Table:
     columns: tuple[Column, ...]
     """In the order of the signature."""
     values: tuple[npt.NDArray[Any], ...]
-    """One array a column: float64 with NaN, datetime64[us] with NaT, or objects with None."""
+    """One array a column: float64 with NaN, int64 where whole numbers are beyond EXACT,
+    datetime64[us] with NaT, or objects with None.
+    """
 
     def __len__(self) -> int:
         return len(self.values[0])
@@ -95,10 +99,12 @@ class Table:
         return [list(row) for row in zip(*map(_plain, self.values), strict=True)]
 
     def joined(self, others: Iterable[Self]) -> Self:
-        """These rows, and those of others behind them."""
+        """These rows, and those of others behind them; raises ValueError where together they would
+        lose digits.
+        """
         tables = (self, *others)
         pairs = zip(*(one.values for one in tables), strict=True)
-        return type(self)(self.columns, tuple(np.concatenate(parts) for parts in pairs))
+        return type(self)(self.columns, tuple(_concatenated(parts) for parts in pairs))
 
     def part(self, start: int, end: int) -> Self:
         """The rows from `start` to before `end`."""
@@ -116,6 +122,14 @@ class Table:
         return pd.DataFrame(
             {name: pd.Series(values, dtype=values.dtype) for name, values in typed.items()}
         )
+
+
+def _concatenated(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    if len({one.dtype.kind for one in parts}) == 1:
+        return np.concatenate(parts)
+    if any(one.dtype.kind == "f" and np.isnan(one).any() for one in parts):
+        raise ValueError("whole numbers beyond 2^53 and missing ones have no type in common")
+    return np.concatenate([one.astype(np.int64) for one in parts])
 
 
 def _plain(values: npt.NDArray[Any]) -> list[Any]:
@@ -170,9 +184,8 @@ def _column(column: Column, cells: Sequence[object]) -> npt.NDArray[Any]:
     return array
 
 
-def _numbers(column: Column, cells: Sequence[object]) -> npt.NDArray[np.float64]:
-    whole = column.kind in _WHOLE
-    array = np.empty(len(cells))
+def _numbers(column: Column, cells: Sequence[object]) -> npt.NDArray[Any]:
+    whole, array = column.kind in _WHOLE, np.empty(len(cells))
     for number, cell in enumerate(cells):
         if cell is None:
             array[number] = math.nan
@@ -187,7 +200,33 @@ def _numbers(column: Column, cells: Sequence[object]) -> npt.NDArray[np.float64]
         array[number] = cell
         if whole and array[number] % 1:
             raise _wrong(column, number, cell)
-    return array
+    return _whole(column, cells, array) if whole else array
+
+
+def _whole(
+    column: Column, cells: Sequence[Any], array: npt.NDArray[np.float64]
+) -> npt.NDArray[Any]:
+    """Whole numbers with all their digits, `array` without: as int64 where some are beyond EXACT.
+    Raises BadInput.
+    """
+    # The narrowest of them first: nearly all columns are within.
+    if not (np.abs(array) > np.iinfo(np.int32).max).any():
+        return array
+    limits = np.iinfo(_WHOLE[column.kind])
+    for number, cell in enumerate(cells):
+        if cell is not None and not limits.min <= cell <= limits.max:
+            raise BadInput(
+                f"row {number}: {column.name!r} must be a whole number from {limits.min} to"
+                f" {limits.max}, not {cell}"
+            )
+    if not (np.abs(array) >= EXACT).any():
+        return array
+    if None in cells:
+        raise BadInput(
+            f"row {cells.index(None)}: {column.name!r} is missing beside whole numbers beyond 2^53,"
+            " which would lose digits: send such rows by themselves"
+        )
+    return np.array([int(cell) for cell in cells], dtype=np.int64)
 
 
 def _date(column: Column, number: int, cell: object) -> datetime | None:
@@ -229,6 +268,8 @@ def from_text(column: Column, cell: str) -> object:
         return None
     if column.kind in _NUMBERS:
         try:
+            if column.kind in _WHOLE and cell.strip().lstrip("+-").isdecimal():
+                return int(cell)
             return None if math.isnan(number := float(cell)) else number
         except ValueError:
             raise BadInput(

@@ -25,8 +25,8 @@ _DATE: Schema = {
 _KINDS: Mapping[Kind, Schema] = {
     Kind.DOUBLE: _NUMBER,
     Kind.FLOAT: _NUMBER,
-    Kind.LONG: _WHOLE,
-    Kind.INTEGER: _WHOLE,
+    Kind.LONG: {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+    Kind.INTEGER: {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     Kind.BOOLEAN: {"type": "boolean"},
     Kind.STRING: {"type": "string", "maxLength": LONGEST_TEXT},
     Kind.DATETIME: _DATE,

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from rollout_inference.loading import memory
+from rollout_inference.loading.baked import baked
 from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
@@ -116,7 +117,11 @@ async def child(module: str, *arguments: str) -> AsyncIterator[Process]:
 
 
 async def fetched(settings: Settings, scratch: str) -> Path:
-    """The folder with the files of the model's URI, by a process that ends; raises LoadFailed."""
+    """The folder with the files of the model's URI: the image's own, or fetched by a process that
+    ends. Raises LoadFailed.
+    """
+    if (inside := await asyncio.to_thread(baked, settings)) is not None:
+        return inside
     async with child(
         "loading.download_worker", settings.model_uri, f"{scratch}/fetched", str(settings.max_model)
     ) as process:

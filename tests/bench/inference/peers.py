@@ -41,13 +41,15 @@ ENVIRONMENTS = {
         "onnxruntime",
         f"scikit-learn=={version('scikit-learn')}",
     ],
-    "kserve": ["kserve==0.21.0", f"numpy=={version('numpy')}"],
 }
+CLIENTS = {"kserve": ["kserve==0.21.0", f"numpy=={version('numpy')}"]}
+"""Environments of clients alone, which nothing is measured beside."""
 
 
 def environment(name: str) -> Path:
     """The bin folder of an environment, made where it is not there or holds something else."""
-    folder, wanted = CACHE / "peers" / name, "\n".join(ENVIRONMENTS[name])
+    packages = (ENVIRONMENTS | CLIENTS)[name]
+    folder, wanted = CACHE / "peers" / name, "\n".join(packages)
     mark = folder / "installed.txt"
     if not mark.exists() or mark.read_text() != wanted:
         uv = shutil.which("uv") or str(next((CACHE / "tools").glob("uv-*/bin/uv")))
@@ -64,7 +66,7 @@ def environment(name: str) -> Path:
                 "--compile-bytecode",
                 "--python",
                 python,
-                *ENVIRONMENTS[name],
+                *packages,
             ],
             check=True,
         )

@@ -2,9 +2,11 @@
 all protocols, whichever runtime serves.
 """
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,10 @@ from sklearn.tree import DecisionTreeClassifier
 from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
-from rollout_inference.loading.loader import LoadedModel, load_folder
+from rollout_inference.loading.loader import LoadedModel, load, load_folder
 from rollout_inference.settings import Settings
+from rollout_model import onnx_bundle, unconverted
+from rollout_model.artifact import verify
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.datasets import IRIS, NAMES
 
@@ -130,9 +134,21 @@ def case(request: pytest.FixtureRequest) -> Case:
     return found
 
 
+def by_sklearn(folder: Path, settings: Settings, estimator: Any) -> LoadedModel:
+    """Loaded with a plan that no conversion is tried."""
+    artifact = verify(folder, settings.load_policy)
+    plan = unconverted.by_sklearn(estimator, artifact, "the trainer found none")
+    onnx_bundle.write(artifact, plan, b"", None)
+    return asyncio.run(load(settings))
+
+
 @pytest.fixture
 def model(case: Case, save: Save) -> LoadedModel:
-    loaded = load_folder(*save(case.estimator, case.rows))
+    folder, settings = save(case.estimator, case.rows)
+    if case.runtime == "sklearn":
+        loaded = by_sklearn(folder, settings, case.estimator)
+    else:
+        loaded = load_folder(folder, settings)
     assert loaded.runtime.name == case.runtime, loaded.plan.reason
     return loaded
 
@@ -252,7 +268,7 @@ def test_several_outputs_have_the_names_of_the_signature(
     described = yaml.safe_load((folder / "MLmodel").read_text())
     described["signature"]["outputs"] = infer_signature(HOLED, answers).to_dict()["outputs"]
     (folder / "MLmodel").write_text(yaml.safe_dump(described))
-    http = TestClient(create_app(settings, load_folder(folder, saved)))
+    http = TestClient(create_app(settings, by_sklearn(folder, saved, estimator)))
     outputs = http.get(METADATA).json()["outputs"]
     assert {one["name"]: (one["datatype"], one["shape"]) for one in outputs} == {
         "predict": (datatype, [-1, 2]),

@@ -30,12 +30,12 @@ REFUSED: dict[str, tuple[Any, list[Any], str]] = {
     "a word that was never seen": (
         make_column_transformer((OneHotEncoder(), ["island"]), ("passthrough", ["mass"])),
         ["Atlantis", 2024, 3.0],
-        "Found unknown categories ['Atlantis'] in column 0 during transform",
+        "'Atlantis' is a category that the model has not learnt, and it takes no others",
     ),
     "a code that was never seen": (
         make_column_transformer((OneHotEncoder(), ["ringed"]), ("passthrough", ["mass"])),
         ["Dream", 2023, 3.0],
-        "Found unknown categories [np.int64(2023)]",
+        "2023.0 is a category that the model has not learnt",
     ),
     "a number that the step cannot take": (
         make_column_transformer((PowerTransformer("box-cox"), ["mass"])),
