@@ -14,7 +14,6 @@ from pathlib import Path
 
 from rollout_inference.loading.baked import baked
 from rollout_inference.loading.model_cache import ModelCache
-from rollout_inference.loading.sources import fetch
 from rollout_inference.settings import Settings, SettingsError
 from rollout_model.artifact import verified_files
 from rollout_model.digest import digest_of
@@ -51,6 +50,9 @@ def fetched(settings: Settings, folder: Path) -> str:
 
 def _by_the_source(settings: Settings, folder: Path) -> str:
     """Fetch into the empty `folder`; the files' digest. Raises LoadFailed."""
+    # MLflow's client takes seconds to import, and who finds the files in the cache needs none.
+    from rollout_inference.loading.sources import fetch  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
         # Its own folders hold a Secret: only volumes that the configuration names are a source.
         env = {"MODEL_VOLUMES": "", **os.environ}

@@ -147,11 +147,25 @@ print(sorted({{"xgboost", "lightgbm", "catboost"}} & set(sys.modules)))
     assert _python(code) == "[]"
 
 
-@pytest.mark.parametrize("name", ["XGBClassifier", "CatBoostClassifier"])
+@pytest.mark.parametrize(
+    "name",
+    ["XGBClassifier", "CatBoostClassifier", "LGBMClassifier", "LightGBM's Booster, a number"],
+)
 def test_a_signature_in_another_order_is_refused(tmp_path: Path, name: str) -> None:
-    """By position it would be answered, and wrong; MLflow's server fails."""
+    """By position it would be answered, and wrong: as MLflow's server does with LightGBM; with the
+    others it fails.
+    """
     settings = saved(tmp_path / "m", *_made(name), rows=ROWS[ROWS.columns[::-1]])
     with pytest.raises(LoadFailed, match=r"trained on the columns sepal_length, .* petal_width"):
+        load_folder(tmp_path / "m", settings)
+
+
+@pytest.mark.parametrize(
+    "name", ["XGBRegressor, trained on arrays", "CatBoostRegressor", "LGBMRegressor"]
+)
+def test_a_signature_of_another_width_is_refused(tmp_path: Path, name: str) -> None:
+    settings = saved(tmp_path / "m", *_made(name), rows=ROWS.assign(more=1.0))
+    with pytest.raises(LoadFailed, match="trained on 4 columns, and its signature has 5"):
         load_folder(tmp_path / "m", settings)
 
 
