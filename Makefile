@@ -117,7 +117,7 @@ bench-inference: setup ## The model server beside others; ONLY=probes for a part
 	@$(RUN) python -m tests.bench.inference $(if $(ONLY),--only $(ONLY))
 
 .PHONY: test-models
-test-models: setup ## Answers beside scikit-learn's: 100 kinds of models, 5 of data; minutes
+test-models: setup ## Answers beside scikit-learn's: 144 kinds of models, 6 of data; minutes
 	@$(RUN) python -m tests.bench.inference.models
 
 .PHONY: test-clients

@@ -24,6 +24,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _WHOLE = {
     "PORT": "port",
     "MODEL_MAX_BYTES": "max_model",
+    "MODEL_CACHE_BYTES": "cache_bytes",
     "MAX_BODY_BYTES": "max_body",
     "MAX_ROWS": "max_rows",
     "LOAD_SECONDS": "load_seconds",
@@ -55,6 +56,10 @@ class Settings(BaseModel):
     """A folder with an MLmodel file."""
     model_folder: Path | None = None
     """Files of model_uri that another step of the pod fetched; None where the server does."""
+    model_cache: Path | None = None
+    """Where the step that fetches keeps models for later; None for nowhere."""
+    cache_bytes: int = 10 * 1024**3
+    """Bytes of all models in it."""
     model_digest: str = ""
     """The content digest that its files must have; "" where any will do."""
     model_revision: str = ""
@@ -174,6 +179,7 @@ class Settings(BaseModel):
             model_uri=uri,
             model_path=Path(path) if path else None,
             model_folder=Path(folder) if uri and folder else None,
+            model_cache=Path(cache) if (cache := env.get("MODEL_CACHE", "").strip()) else None,
             model_digest=digest,
             model_revision=env.get("MODEL_REVISION", ""),
             log_level=level,

@@ -6,15 +6,19 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
-DAY = 86_400_000_000
-"""Microseconds."""
-PARTS = ("day", "month", "weekday", "hour")
+from rollout_model.calendar_parts import PARTS, TREND, calendar_parts
 
 
 class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Of each column of dates: days since 1970 with their fraction, month (1 to 12), weekday
-    (Monday is 0) and hour with its fraction. NaN where the date is missing.
+    """Of each column of dates: month (1 to 12), weekday (Monday is 0) and hour with its fraction;
+    with `trend` also days since 1970 with their fraction. NaN where the date is missing.
+
+    A trend is later in production than it ever was in training: a linear model goes on with it for
+    ever, and a tree takes every new date for its last.
     """
+
+    def __init__(self, *, trend: bool = False) -> None:
+        self.trend = trend
 
     def fit(self, rows: Any, _labels: Any = None) -> Self:
         """Note the columns. rows: (n, columns) of datetime64."""
@@ -24,19 +28,12 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, rows: Any) -> npt.NDArray[np.float64]:
-        """(n, 4 * columns) of float64: the parts of the first column, then of the next."""
-        dates = np.asarray(rows).astype("datetime64[us]")
-        days = dates.astype("datetime64[D]")
-        months = dates.astype("datetime64[M]").astype(np.int64) % 12 + 1
-        weekdays = (days.astype(np.int64) + 3) % 7  # 1970 began on a Thursday
-        within = (dates - days).astype(np.int64)
-        parts = [dates.astype(np.int64) / DAY, months, weekdays, within / (DAY / 24)]
-        table = np.stack(parts, axis=2).astype(np.float64)
-        table[np.isnat(dates)] = np.nan
-        return table.reshape(len(dates), -1)
+        """(n, parts * columns) of float64: the parts of the first column, then of the next."""
+        return calendar_parts(np.asarray(rows), trend=self.trend)
 
     def get_feature_names_out(self, names: Any = None) -> npt.NDArray[np.object_]:
-        """`<column>_day` and so on, (4 * columns,)."""
+        """`<column>_month` and so on, (parts * columns,)."""
         known = names if names is not None else getattr(self, "feature_names_in_", None)
         known = known if known is not None else [f"x{n}" for n in range(self.n_features_in_)]
-        return np.array([f"{name}_{part}" for name in known for part in PARTS], dtype=object)
+        parts = [*PARTS, TREND] if self.trend else PARTS
+        return np.array([f"{name}_{part}" for name in known for part in parts], dtype=object)

@@ -67,7 +67,9 @@ def _read(artifact: Artifact, policy: LoadPolicy) -> Any:
         model = _skops(artifact, policy)
     else:
         model = _pickle(artifact, policy)
-    return boosting.quick(model) if artifact.flavor.name == LIGHTGBM else model
+    if artifact.flavor.name == LIGHTGBM:
+        return boosting.quick(model, artifact.signature)
+    return model
 
 
 def aged(artifact: Artifact, sentence: str) -> str:

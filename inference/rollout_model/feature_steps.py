@@ -6,35 +6,23 @@ same order.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from rollout_model.feature_values import (
+    Cell,
+    Cells,
+    Numbers,
+    Refuses,
+    Run,
+    Values,
+    cells_of,
+)
+from rollout_model.number_steps import Arithmetic, Bins, Dates, Products
 from rollout_model.text_terms import Terms
-
-Cells = list[Any]
-"""Columns, each a list of cells, None for a missing one, or an array of numbers. A date is its
-microseconds since 1970.
-"""
-Numbers = npt.NDArray[Any]
-"""(rows, columns) of float64, or of float32 where scikit-learn counts so; NaN for a missing one."""
-Values = Cells | Numbers
-"""What a step is given, and gives."""
-Run = Callable[[Values], Values]
-Cell = bool | int | float | str | None
-
-_FUNCTIONS: list[Any] = [np.log1p, np.log, np.log2, np.log10, np.exp, np.expm1, np.sqrt, np.cbrt]
-_FUNCTIONS += [np.abs, np.square, np.sin, np.cos, np.tanh]
-FUNCTIONS: dict[str, Callable[..., Any]] = {one.__name__: one for one in _FUNCTIONS}
-"""Functions of NumPy that a FunctionTransformer may apply, by their names."""
-
-
-class Refuses(ValueError):
-    """A value that the transformer itself refuses."""
 
 
 class Fill(msgspec.Struct, frozen=True, tag="fill"):
@@ -151,42 +139,12 @@ class Codes(msgspec.Struct, frozen=True, tag="codes"):
         return run
 
 
-class Arithmetic(msgspec.Struct, frozen=True, tag="arithmetic"):
-    """One step of a scaler."""
-
-    does: str
-    """One of "subtract", "divide", "multiply", "add", "clip" (from the first number to the second,
-    in every column), or a name in FUNCTIONS."""
-    by: list[float] = []
-    """A number for each column; empty for a function."""
-    rounds: bool = False
-    """Whether, in single precision, these numbers are rounded before they are applied."""
-
-    def prepared(self) -> Run:
-        """A step that takes numbers alone."""
-        by = np.array(self.by)
-        if self.does == "clip":
-            least, most = self.by
-            return lambda values: np.clip(numbers_of(values), least, most)
-        if self.does in FUNCTIONS:
-            return partial(_applied, FUNCTIONS[self.does])
-        operation = getattr(np, self.does)
-
-        def run(values: Values) -> Values:
-            numbers = numbers_of(values)
-            other = by.astype(numbers.dtype) if self.rounds else by
-            made: Numbers = operation(numbers, other, out=np.empty_like(numbers))
-            return made
-
-        return run
-
-
 class Part(msgspec.Struct, frozen=True):
     """Some columns, and what is done with them."""
 
     columns: list[int]
     """Positions."""
-    steps: "list[Fill | Places | Codes | Arithmetic | Terms | Union]"
+    steps: "list[Fill | Places | Codes | Arithmetic | Products | Bins | Dates | Terms | Union]"
     """One after the other."""
 
 
@@ -204,14 +162,15 @@ class Union(msgspec.Struct, frozen=True, tag="union"):
             made = [go(_chosen(values, columns)) for columns, go in runs]
             if len(made) == 1:
                 return made[0]
-            if all(isinstance(one, np.ndarray) for one in made):
-                return np.hstack(cast("list[Numbers]", made))
-            return [cells for one in made for cells in cells_of(one)]
+            for one in made:
+                if type(one) is list:
+                    return [cells for part in made for cells in cells_of(part)]
+            return np.concatenate(cast("list[Numbers]", made), axis=1)
 
         return run
 
 
-Step = Fill | Places | Codes | Arithmetic | Terms | Union
+Step = Fill | Places | Codes | Arithmetic | Products | Bins | Dates | Terms | Union
 
 
 def chain(steps: Sequence[Step]) -> Run:
@@ -230,7 +189,7 @@ def chain(steps: Sequence[Step]) -> Run:
 
 def _prepared(step: Step) -> Run:
     match step:
-        case Fill():
+        case Fill() | Products() | Bins() | Dates():
             return step.run
         case Terms():
             count = step.counter()
@@ -239,45 +198,17 @@ def _prepared(step: Step) -> Run:
             return step.prepared()
 
 
-def _applied(function: Callable[..., Any], values: Values) -> Values:
-    with np.errstate(all="ignore"):  # of a negative number there is no logarithm
-        made: Numbers = function(numbers_of(values))
-    return made
-
-
 def _chosen(values: Values, columns: list[int]) -> Values:
     if isinstance(values, np.ndarray):
         return values[:, columns]
+    if len(columns) == 1:  # as most parts are, and one row is what most requests have
+        one = values[columns[0]]
+        return one[:, None] if isinstance(one, np.ndarray) else [one]
     chosen = [values[column] for column in columns]
-    return numbers_of(chosen) if all(isinstance(one, np.ndarray) for one in chosen) else chosen
-
-
-def numbers_of(values: Values) -> Numbers:
-    """As an array of numbers; raises ValueError where a cell is none."""
-    if isinstance(values, np.ndarray):
-        return values
-    if all(isinstance(cells, np.ndarray) for cells in values):
-        return np.array(values).T
-    columns = [
-        cells
-        if isinstance(cells, np.ndarray)
-        else [math.nan if cell is None else cell for cell in cells]
-        for cells in values
-    ]
-    return np.array(columns, dtype=np.float64).T
-
-
-def cells_of(values: Values) -> Cells:
-    """As columns of cells."""
-    columns = values.T if isinstance(values, np.ndarray) else values
-    return [_listed(one) if isinstance(one, np.ndarray) else one for one in columns]
-
-
-def _listed(numbers: Numbers) -> list[Any]:
-    cells: list[Any] = numbers.tolist()
-    if np.isnan(numbers).any():
-        return [None if math.isnan(cell) else cell for cell in cells]
-    return cells
+    for one in chosen:
+        if type(one) is list:
+            return chosen
+    return np.array(chosen).T
 
 
 def _with_nan(numbers: list[float | None]) -> list[float]:

@@ -10,22 +10,26 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
-from sklearn.feature_selection import SelectorMixin
+from sklearn.feature_selection import RFE, SelectorMixin
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
+    PolynomialFeatures,
     RobustScaler,
     StandardScaler,
     TargetEncoder,
 )
 
-from rollout_model.feature_steps import FUNCTIONS, Arithmetic, Fill, Part, Step, Union
+from rollout_model.date_parts import DateParts
+from rollout_model.feature_steps import Fill, Part, Step, Union
 from rollout_model.learnt_categories import Heavy, learnt, plain
+from rollout_model.number_steps import FUNCTIONS, Arithmetic, Bins, Dates, Products
 from rollout_model.signature import AnyRows
 from rollout_model.table_features import Features, Featurizer
 from rollout_model.text_terms import Terms
@@ -56,6 +60,9 @@ def split(estimator: Any, known: AnyRows, names: list[str], gap: float | None) -
     """
     if isinstance(estimator, Pipeline):
         return _of_pipeline(estimator, known, names, gap)
+    if isinstance(estimator, RFE):  # it predicts by its estimator, of the columns that it chose
+        steps = [("chosen", estimator), ("last", estimator.estimator_)]
+        return _of_pipeline(Pipeline(steps), known, names, gap)
     for inner in INSIDE:
         if isinstance(asked := vars(estimator).get(inner), BaseEstimator):
             found = split(asked, known, names, gap)
@@ -209,20 +216,32 @@ def _weighed(terms: Terms, given: TfidfTransformer) -> Terms:
 def _arithmetic(one: Any, sparse: bool) -> list[Step]:
     """Raises Heavy for what is none of these transformers."""
     match one:
+        case DateParts():
+            return [Dates(one.trend)]
+        case PolynomialFeatures() if not sparse:
+            return [Products([np.repeat(range(len(p)), p).tolist() for p in one.powers_])]
+        case KBinsDiscretizer() if np.dtype(one.dtype or np.float64) == np.float64:
+            edges = [np.asarray(some)[1:-1].tolist() for some in one.bin_edges_]
+            return [Bins(edges, places=one.encode != "ordinal")]
         case SelectorMixin():
             return [Union([Part(np.flatnonzero(one.get_support()).tolist(), [])])]
-        case FunctionTransformer(func=function) if not (one.kw_args or one.validate):
-            if function is None:
-                return []
-            if FUNCTIONS.get(name := getattr(function, "__name__", "")) is function:
-                return [Arithmetic(name)]
+        case FunctionTransformer():
+            return _function(one)
+    return _scaler(one, sparse)
+
+
+def _function(one: FunctionTransformer) -> list[Step]:
+    name = getattr(one.func, "__name__", "")
+    if not (one.kw_args or one.validate) and (one.func is None or FUNCTIONS.get(name) is one.func):
+        return [] if one.func is None else [Arithmetic(name)]
+    raise Heavy("FunctionTransformer applies a function of its own")
+
+
+def _scaler(one: Any, sparse: bool) -> list[Step]:
+    match one:
         case StandardScaler():
-            return _scaled(
-                one.mean_ if one.with_mean else None,
-                one.scale_ if one.with_std else None,
-                sparse,
-                rounds=True,
-            )
+            centre, scale = one.mean_ if one.with_mean else None, one.scale_
+            return _scaled(centre, scale if one.with_std else None, sparse, rounds=True)
         case RobustScaler():
             centre = one.center_ if one.with_centering else None
             return _scaled(centre, one.scale_ if one.with_scaling else None, sparse)

@@ -139,6 +139,6 @@ def _unserved(flavors: Mapping[str, Any]) -> str:
     ]
     return (
         f"The model is of MLflow's flavor {', '.join(others)}, and {', '.join(SERVED)} are served:"
-        " log it with one of them, such as mlflow.sklearn.log_model, or have the namespace named in"
+        " log it with one of them (docs/reference/models.md), or have the namespace named in"
         " the operator's models.allowCode."
     )

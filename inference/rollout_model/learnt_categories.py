@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import OneHotEncoder
 
-from rollout_model.feature_steps import Cell, Codes, Places
+from rollout_model.feature_steps import Codes, Places
+from rollout_model.feature_values import Cell
 
 
 class Heavy(Exception):

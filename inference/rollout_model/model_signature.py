@@ -40,8 +40,8 @@ def verify_signature(folder: Path, files: Mapping[str, str], keys: Iterable[str]
     path = folder / SIGNATURE
     if not path.is_file():
         raise LoadFailed(
-            f"The model is not signed: it has no {SIGNATURE}, and models.digests is Signed. Before"
-            f" it is registered, {HOW}."
+            f"The model is not signed: it has no {SIGNATURE}. The operator's models.digests is"
+            f" Signed: before the model is rolled out, {HOW}."
         )
     if path.stat().st_size > MOST:
         raise LoadFailed(f"{SIGNATURE} has more than {MOST} bytes.")

@@ -219,7 +219,7 @@ def _cells(kind: Kind, values: Any) -> list[Any]:
 def _kept(folder: Path) -> Path:
     """The model's files, for as long as the server lives: what was fetched goes once it is read."""
     if not folder.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
-        return folder
+        return folder.resolve()
     kept = Path(tempfile.mkdtemp(prefix="served-"))
     shutil.copytree(folder, kept, dirs_exist_ok=True)
     return kept

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from rollout_model.feature_steps import Part, Refuses, Step, Union, Values, chain, numbers_of
+from rollout_model.feature_steps import Part, Step, Union, chain
+from rollout_model.feature_values import Refuses, Values, numbers_of
 from rollout_model.signature import AnyRows, Rows
 from rollout_model.table import Kind, Table
 

@@ -2,15 +2,18 @@
 all.
 """
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from rollout_model.signature import Signature
+from rollout_model.errors import first_line
+from rollout_model.signature import AnyRows, Signature
 from rollout_model.table import Table
 
+log = logging.getLogger(__name__)
 DEEP = 12
 """How far within an estimator its parts are looked for."""
 
@@ -50,6 +53,19 @@ def form_of(estimator: Any, signature: Signature, method: str, known: Table) -> 
             raise failure from None
         return alone
     return form
+
+
+def likely_form(estimator: Any, signature: Signature, method: str, known: AnyRows) -> TableForm:
+    """The same, and where the estimator refuses these rows, as it may made-up ones, what can be
+    seen of it. Raises whatever else the estimator raises.
+    """
+    if not isinstance(known, Table):
+        return TableForm()
+    try:
+        return form_of(estimator, signature, method, known)
+    except ValueError as failure:
+        log.warning("the form of its rows is a guess: %s", first_line(failure))
+        return unasked(estimator, signature)
 
 
 def unasked(estimator: Any, signature: Signature) -> TableForm:

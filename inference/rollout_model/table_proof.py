@@ -21,7 +21,7 @@ from rollout_model.proof_rows import SPARSE, chances, proof
 from rollout_model.signature import AnyRows, Rows, Signature, frame
 from rollout_model.table import Column, Kind, Table
 from rollout_model.table_features import Features, Featurizer
-from rollout_model.table_form import TableForm, form_of, unasked
+from rollout_model.table_form import TableForm, likely_form
 from rollout_model.table_signature import TableSignature
 from rollout_model.table_trial_rows import led_back, pools, table_rows
 from rollout_model.trial_rows import MOST, POINTS
@@ -132,12 +132,7 @@ class _Form:
 
 def _form(estimator: Any, artifact: Artifact) -> _Form:
     signature, known = artifact.signature, artifact.known_rows
-    if not isinstance(known, Table):
-        return _Form(signature, TableForm())
-    try:
-        return _Form(signature, form_of(estimator, signature, artifact.method, known))
-    except ValueError:  # a made-up row may be refused
-        return _Form(signature, unasked(estimator, signature))
+    return _Form(signature, likely_form(estimator, signature, artifact.method, known))
 
 
 class _Taken:

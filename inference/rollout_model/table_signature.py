@@ -43,7 +43,7 @@ class TableSignature(Signature):
         table = (replace(column, closed=n in closed) for n, column in enumerate(self.table))
         return replace(self, closed=closed, table=tuple(table))
 
-    def known(self, rows: Sequence[Sequence[Any]]) -> AnyRows:
+    def known(self, rows: Sequence[Sequence[Any]]) -> Table:
         """Rows of the model's own example; raises BadInput where they are none."""
         return Table.of(self.table, [self._cells(n, row) for n, row in enumerate(rows)])
 

@@ -63,9 +63,11 @@ class Terms(msgspec.Struct, frozen=True, tag="terms"):
                 for term in analyze(text):
                     if (place := places.get(term)) is not None:
                         counts[place] = counts.get(place, 0) + 1
-                if counts:
-                    found = sorted(counts)
-                    made[number, found] = self._weighed([counts[place] for place in found], found)
+                found = sorted(counts)
+                values = self._weighed([counts[place] for place in found], found)
+                row = made[number]
+                for place, value in zip(found, values, strict=True):
+                    row[place] = value
             return made
 
         return count

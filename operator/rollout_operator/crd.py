@@ -24,6 +24,12 @@ COLUMNS = (
     ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 1),
     ("Age", "date", ".metadata.creationTimestamp", 0),
 )
+SCALE = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.selector",
+}
+"""What `kubectl scale`, a HorizontalPodAutoscaler and KEDA read and write."""
 _KEPT = frozenset(
     {
         "description",
@@ -166,7 +172,7 @@ def crd() -> Schema:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    "subresources": {"status": {}, "scale": SCALE},
                     "selectableFields": [{"jsonPath": ".spec.modelUri"}],
                     "additionalPrinterColumns": [
                         {

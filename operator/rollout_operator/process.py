@@ -29,7 +29,11 @@ from rollout_operator.controller.informer import ForeignRouteInformer, Informer
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, WatchEvent, at_rest, event_of, key_of
 from rollout_operator.controller.resync import OWNED_KINDS, every, resync
-from rollout_operator.controller.verdict_writeback import VerdictWriteback, verdicts_after
+from rollout_operator.controller.verdict_writeback import (
+    VerdictWriteback,
+    unrecorded,
+    verdicts_after,
+)
 from rollout_operator.controller.watch_health import OVERDUE, Health, UnseenWrites
 from rollout_operator.controller.workqueue import LONGEST_SLEEP, WorkQueue
 from rollout_operator.desired.common import Gateways
@@ -103,7 +107,11 @@ class Shell:
             TlsFiles("REGISTRY", files.ca, files.cert, files.key),
         )
         writeback = VerdictWriteback(
-            registry, settings.registry_alias, partial(verdicts_after, cluster), self.enqueue
+            registry,
+            settings.registry_alias,
+            partial(verdicts_after, cluster),
+            self.enqueue,
+            partial(unrecorded, self.store.rollout, cluster),
         )
         self._exit.push_async_callback(writeback.close)
         return Ports(

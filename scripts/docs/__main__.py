@@ -19,6 +19,7 @@ from scripts.docs import (
     pictures,
     prose,
     schema,
+    served_models,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,7 @@ MADE: Mapping[Path, Callable[[], str]] = {
     ROOT / "docs" / "reference" / "modelrollout.md": api.reference,
     ROOT / "docs" / "reference" / "helm-values.md": helm_values.reference,
     ROOT / "docs" / "reference" / "environment.md": environment.reference,
+    ROOT / "docs" / "reference" / "models.md": served_models.reference,
     ROOT / "docs" / "reference" / "modelrollout.schema.json": schema.text,
     ROOT / "docs" / "pictures" / "phases.dot": machine.picture,
     **{page: partial(machine.with_part, part) for part, (page, _) in machine.PARTS.items()},

@@ -249,6 +249,11 @@ SERVER = (
         "who may sign models, a JSON list of objects with a public `key` in PEM; empty where no"
         " signature is needed",
     ),
+    Variable(
+        "MODEL_CACHE",
+        "a folder that the step which fetches keeps models in for later; empty for none",
+    ),
+    Variable("MODEL_CACHE_BYTES", "bytes of all models in it, 10 GiB", "10737418240"),
     Variable("MODEL_MAX_BYTES", "largest model, packed and unpacked, 2 GiB", "2147483648"),
     Variable("MAX_BODY_BYTES", "largest body of a request, 8 MiB", "8388608"),
     Variable("MAX_ROWS", "most rows of a request", "100000"),

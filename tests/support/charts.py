@@ -65,7 +65,13 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "python": "/opt/models/bin/python",
             "trustedTypes": ["category_encoders.target_encoder.TargetEncoder"],
             "credentials": [
-                {"namespaces": ["ml-*"], "secret": "reader", "ca": {"configMap": "company-ca"}}
+                {
+                    "namespaces": ["ml-*"],
+                    "secret": "reader",
+                    "ca": {"configMap": "company-ca"},
+                    "volumes": [{"claim": "mlflow-artifacts", "path": "/srv/models"}],
+                    "cache": {"claim": "models-cache", "maxBytes": 1_000_000},
+                }
             ],
         },
         "routes": {

@@ -1,14 +1,15 @@
 """The same model as the same bytes: what a clock, a memory address or chance put into an artifact
 is taken out again.
 
-A digest is only an identity if training twice gives it twice. Four things stand in the way: MLflow
+A digest is only an identity if training twice gives it twice. Five things stand in the way: MLflow
 writes a time and a random id into MLmodel; skops names files and objects by their address (`id()`);
 the node arrays of trees have padding bytes that nobody sets; and some of scikit-learn's objects
-keep how many cores they were made with.
+keep how many cores they were made with, or where in memory their list of stop words was.
 """
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,16 @@ import yaml
 
 CHANCE = ("utc_time_created", "model_uuid", "model_size_bytes")
 """Keys of MLmodel that differ from run to run; MLflow reads it without them."""
-CORES = {("_BinMapper", "n_threads")}
-"""Classes of scikit-learn and their attributes that hold the number of cores; None there is as many
-as there are.
+VECTORIZERS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+BY_CHANCE = {
+    ("_BinMapper", "n_threads"),
+    *((name, "_stop_words_id") for name in VECTORIZERS),
+}
+"""Classes of scikit-learn and their attributes that hold the number of cores, or an address by
+which it is known that stop words were checked; None there is as many as there are, and unchecked.
 """
+THREADS = "num_threads"
+"""How LightGBM's boosters keep the number of cores; 0 there is as many as there are."""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -39,7 +46,7 @@ def _rewrite(file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(parts.pop("schema.json"))
-    _without_cores(schema)
+    _without_chance(schema)
     names: dict[str, str] = {}
     _renumber(schema, {}, names)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -56,14 +63,18 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _without_cores(node: Any) -> None:
+def _without_chance(node: Any) -> None:
     for child in (
         node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     ):
-        _without_cores(child)
+        _without_chance(child)
+    if isinstance(node, dict) and isinstance(said := node.get("content"), str):
+        node["content"] = re.sub(rf"\[{THREADS}: \d+\]", f"[{THREADS}: 0]", said)
     if not isinstance(node, dict) or not isinstance(held := node.get("content"), dict):
         return
-    for kind, attribute in CORES:
+    if isinstance(threads := held.get(THREADS), dict) and threads.get("is_json"):
+        threads["content"] = "0"
+    for kind, attribute in BY_CHANCE:
         if node.get("__class__") == kind and isinstance(
             kept := (held.get("content") or {}).get(attribute), dict
         ):

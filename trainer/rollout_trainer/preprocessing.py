@@ -166,7 +166,14 @@ def _no_numbers(table: pd.DataFrame, names: Sequence[str]) -> str:
 
 
 def _made(written: Any, seed: int) -> Any:
-    return DateParts() if written == DATE_PARTS else made(written, seed, "A step of preprocessing")
+    if written == DATE_PARTS:
+        return DateParts()
+    if isinstance(written, Mapping) and list(written) == [DATE_PARTS]:
+        given = written[DATE_PARTS]
+        if given not in ({"trend": True}, {"trend": False}):
+            raise TrainerError(f"DateParts takes {{trend: true}} or nothing, not {given}.")
+        return DateParts(**given)
+    return made(written, seed, "A step of preprocessing")
 
 
 def _transforms(written: Any, step: Any) -> None:

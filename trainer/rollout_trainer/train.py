@@ -112,6 +112,8 @@ def attempted(recipe: Recipe, call: Any, *given: Any, strict: bool, **named: Any
     except Exception as refused:
         said = next((one for one in str(refused).splitlines() if one.strip()), "")
         said = said or type(refused).__name__
+        if "Invalid classes inferred" in said:
+            said += ". XGBoost takes the classes 0, 1, 2 only: number them, or take LightGBM."
         raise TrainerError(f"{recipe.estimator} could not be fitted: {said}") from refused
 
 

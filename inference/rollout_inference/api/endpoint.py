@@ -28,7 +28,6 @@ from rollout_inference.state import State
 from rollout_inference.tracing import NO_TRACING
 from rollout_model.errors import BadInput, Refused, first_line
 from rollout_model.outcome import Outcome
-from rollout_model.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +135,7 @@ class Endpoint:
         try:
             self.state.answered = True
             self.state.metrics.predictions.inc(len(decoded.rows))
-            if self.state.live is not None and not isinstance(decoded.rows, Table):
+            if self.state.live is not None:
                 self.state.live.note(decoded.rows, outcome.labels)
             ids = self.state.signer.sign(outcome.labels, time.time())
             return self.protocol.encode(decoded, outcome, ids)

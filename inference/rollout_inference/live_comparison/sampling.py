@@ -19,7 +19,9 @@ from rollout_inference.loading.loader import LoadedModel, child, ended
 from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings
 from rollout_model.runtimes import SklearnRuntime
-from rollout_model.signature import Rows
+from rollout_model.signature import AnyRows
+from rollout_model.table import Table
+from rollout_model.table_form import likely_form
 
 log = logging.getLogger(__name__)
 MOST = 1_000
@@ -37,9 +39,9 @@ class Live:
     def __init__(self, share: float, chance: Any = random.random) -> None:
         """Of the requests a share from 0 to 1 is noted."""
         self._share, self._chance = share, chance
-        self._noted: list[tuple[list[float], Any]] = []
+        self._noted: list[tuple[list[Any], Any]] = []
 
-    def note(self, rows: Rows, said: list[Any]) -> None:
+    def note(self, rows: AnyRows, said: list[Any]) -> None:
         """A request was answered.
 
         Called by threads and the event loop alike: a few rows too many do no harm, and each row is
@@ -47,10 +49,10 @@ class Live:
         """
         room = MOST - len(self._noted)
         if room > 0 and self._chance() < self._share:
-            answered = zip(rows[:room].tolist(), said[:room], strict=True)
-            self._noted.extend(answered)
+            some = rows.part(0, room).cells() if isinstance(rows, Table) else rows[:room].tolist()
+            self._noted.extend(zip(some, said[:room], strict=True))
 
-    def take(self) -> tuple[list[list[float]], list[Any]]:
+    def take(self) -> tuple[list[list[Any]], list[Any]]:
         """What was noted; begins anew."""
         taken, self._noted = self._noted, []
         return [row for row, _ in taken], [one for _, one in taken]
@@ -142,6 +144,9 @@ async def _found(sample: Sample) -> Found:
 async def _by_sklearn(model: LoadedModel, settings: Settings, reason: str) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         artifact, estimator = await original(settings, Path(scratch))
-    runtime = SklearnRuntime(estimator, artifact.signature, method=artifact.method)
+
+    signature, method = artifact.signature, artifact.method
+    form = likely_form(estimator, signature, method, artifact.known_rows)
+    runtime = SklearnRuntime(estimator, signature, method=method, form=form)
     plan = msgspec.structs.replace(model.plan, runtime="sklearn", onnx_input=None, reason=reason)
     return replace(model, runtime=runtime, plan=plan)

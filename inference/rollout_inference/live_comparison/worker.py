@@ -24,6 +24,8 @@ from rollout_model.errors import LoadFailed, first_line
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.parity import TIE, far, ties
 from rollout_model.signature import frame
+from rollout_model.table_form import likely_form
+from rollout_model.table_signature import TableSignature
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -33,8 +35,8 @@ class Sample(msgspec.Struct, frozen=True):
     """The server's, as JSON."""
     task: str
     """As in Plan."""
-    rows: list[list[float]]
-    """NaN for a missing value."""
+    rows: list[list[Any]]
+    """NaN for a missing number; of a table as JSON has them, null for a missing value."""
     said: list[Any]
     """The label of each row."""
 
@@ -74,7 +76,7 @@ def _read(folder: Path, policy: LoadPolicy) -> tuple[Artifact, Any]:
 
 def compared(sample: Sample, artifact: Artifact, model: Any) -> Found:
     """What of the sample differs from what the estimator says."""
-    asked = frame(artifact.signature, np.array(sample.rows, dtype=np.float64))
+    asked = _asked(sample.rows, artifact, model)
     expected = np.asarray(getattr(model, artifact.method)(asked))
     if sample.task == "regressor":
         wrong = _far(sample.said, expected, _proved(artifact, model))
@@ -87,6 +89,15 @@ def compared(sample: Sample, artifact: Artifact, model: Any) -> Found:
             f"{sample.said[first]!r} was served, scikit-learn says {expected.tolist()[first]!r}"
         )
     return Found(len(sample.rows), len(wrong), example)
+
+
+def _asked(rows: list[list[Any]], artifact: Artifact, model: Any) -> Any:
+    """The rows as the estimator takes them."""
+    signature = artifact.signature
+    if not isinstance(signature, TableSignature):
+        return frame(signature, np.array(rows, dtype=np.float64))
+    form = likely_form(model, signature, artifact.method, artifact.known_rows)
+    return form(signature.known(rows))
 
 
 def _proved(artifact: Artifact, model: Any) -> Any:

@@ -12,7 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rollout_inference.loading.sources import fetch
+from rollout_inference.loading.baked import baked
+from rollout_inference.loading.model_cache import ModelCache
 from rollout_inference.settings import Settings, SettingsError
 from rollout_model.artifact import verified_files
 from rollout_model.digest import digest_of
@@ -26,8 +27,36 @@ def fetched(settings: Settings, folder: Path) -> str:
     """
     for left in folder.iterdir():
         shutil.rmtree(left) if left.is_dir() else left.unlink()
+    if (inside := baked(settings)) is not None:
+        shutil.copytree(inside, folder, dirs_exist_ok=True)
+        with of_the_files():
+            return digest_of(verified_files(folder, settings.load_policy))
+    if settings.model_cache is None:
+        return _by_the_source(settings, folder)
+    cache, known = ModelCache(settings.model_cache, settings.cache_bytes), settings.model_digest
+    if not known:
+        digest = _by_the_source(settings, folder)
+        cache.keep(digest, folder)
+        return digest
+    with cache.alone(known):
+        if cache.copied(known, folder):
+            print(f"{known} was fetched before", flush=True)
+            with of_the_files():
+                return digest_of(verified_files(folder, settings.load_policy))
+        _by_the_source(settings, folder)
+        cache.keep(known, folder)
+        return known
+
+
+def _by_the_source(settings: Settings, folder: Path) -> str:
+    """Fetch into the empty `folder`; the files' digest. Raises LoadFailed."""
+    # MLflow's client takes seconds to import, and who finds the files in the cache needs none.
+    from rollout_inference.loading.sources import fetch  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
-        found = fetch(settings.model_uri, Path(scratch), settings.max_model, os.environ)
+        # Its own folders hold a Secret: only volumes that the configuration names are a source.
+        env = {"MODEL_VOLUMES": "", **os.environ}
+        found = fetch(settings.model_uri, Path(scratch), settings.max_model, env)
         with of_the_files():
             digest = digest_of(verified_files(found, settings.load_policy))
         for path in found.iterdir():

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from rollout_inference.loading import memory
+from rollout_inference.loading.baked import baked
 from rollout_inference.settings import Settings
 from rollout_model import onnx_bundle
 from rollout_model.artifact import Artifact, verify
@@ -30,8 +31,7 @@ from rollout_model.pyfunc import PyfuncRuntime
 from rollout_model.runtimes import Runtime, SklearnRuntime, onnx_runtime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
-from rollout_model.table import Table
-from rollout_model.table_form import TableForm, form_of, unasked
+from rollout_model.table_form import likely_form
 
 log = logging.getLogger(__name__)
 NUMBERS = frozenset({"double", "float"})
@@ -116,7 +116,11 @@ async def child(module: str, *arguments: str) -> AsyncIterator[Process]:
 
 
 async def fetched(settings: Settings, scratch: str) -> Path:
-    """The folder with the files of the model's URI, by a process that ends; raises LoadFailed."""
+    """The folder with the files of the model's URI: the image's own, or fetched by a process that
+    ends. Raises LoadFailed.
+    """
+    if (inside := await asyncio.to_thread(baked, settings)) is not None:
+        return inside
     async with child(
         "loading.download_worker", settings.model_uri, f"{scratch}/fetched", str(settings.max_model)
     ) as process:
@@ -335,15 +339,10 @@ def _original(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
     from rollout_model import estimator  # noqa: PLC0415
 
     model = estimator.load(artifact, policy)
-    form, known, signature = TableForm(), artifact.known_rows, artifact.signature
+    signature = artifact.signature
+    form = likely_form(model, signature, artifact.method, artifact.known_rows)
     if boosted := artifact.flavor.name != SKLEARN:
         signature = replace(signature, named=False)  # arrays are what those are quick with
-    if isinstance(known, Table):
-        try:
-            form = form_of(model, artifact.signature, artifact.method, known)
-        except ValueError as failure:  # a made-up row may be refused: see warm_up
-            log.warning("the form of its rows is a guess: %s", first_line(failure))
-            form = unasked(model, artifact.signature)
     return SklearnRuntime(
         model,
         signature,

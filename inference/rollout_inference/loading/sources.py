@@ -6,6 +6,7 @@ MLflow's own clients of S3, GCS and Azure are three SDKs that the image lacks: s
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 # Where MLflow's telemetry reaches nobody it gives up, in a thread of its own, and takes its
 # variable out of os.environ: a request that reads os.environ at that moment ends in KeyError.
@@ -26,6 +27,7 @@ def fetch(uri: str, folder: Path, most: int, env: Mapping[str, str]) -> Path:
     """
     try:
         source = ModelsArtifactRepository.get_underlying_uri(uri)  # type: ignore[no-untyped-call]
+        refuse_foreign(source, env)
         if object_stores.location(source) is not None:
             target = folder / "model"
             object_stores.download(source, target, most, env)
@@ -43,6 +45,31 @@ def fetch(uri: str, folder: Path, most: int, env: Mapping[str, str]) -> Path:
         raise LoadFailed(
             f"{uri} could not be fetched: {first_line(failure)}{_advice(failure)}"
         ) from failure
+
+
+def refuse_foreign(source: str, env: Mapping[str, str]) -> None:
+    """Raises LoadFailed for an artifact URI that leads MLflow's client, and its credentials, to
+    another server than MLflow; or to this pod's own files, where MODEL_VOLUMES tells volumes.
+
+    Whoever may register a version chooses its source. MLflow's client sends MLFLOW_TRACKING_TOKEN
+    to whatever host an http:, https: or mlflow-artifacts: source names
+    (mlflow.store.artifact.http_artifact_repo).
+    """
+    parts = urlsplit(source)
+    if parts.scheme in {"http", "https", "mlflow-artifacts"} and parts.netloc:
+        ours = urlsplit(env.get("MLFLOW_TRACKING_URI", "")).netloc.rpartition("@")[2]
+        if parts.netloc != ours:
+            raise LoadFailed(
+                f"The version's source {source} is on another server than MLflow, which would be"
+                " sent MLflow's credentials: register it with files that MLflow keeps."
+            )
+    if parts.scheme in {"", "file"} and (told := env.get("MODEL_VOLUMES")) is not None:
+        path = Path(os.path.realpath(unquote(parts.path)))
+        if not any(path.is_relative_to(volume) for volume in told.split(":") if volume):
+            raise LoadFailed(
+                f"The version's source {source} is a folder of this pod, and no volume of it has"
+                " models: the chart's models.credentials may name one."
+            )
 
 
 def _size(uri: str) -> int:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.controller.raw_objects import Key
 from rollout_operator.domain.api.names import DIGEST_TAG, GROUP, KIND, SIGNATURE_TAG
 from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Reason
 from rollout_operator.domain.observed import RegistryUnreachable, Resolved
 from rollout_operator.domain.verdicts import Pinned, Report, after
 from rollout_operator.errors import CallFailed, Gone
@@ -36,9 +38,40 @@ Raises CallFailed.
 """
 
 
+Unrecorded = Callable[[Key, Pinned, str], Awaitable[None]]
+"""Told of a digest that the registry does not take, and why: once for each version."""
+
+
+async def unrecorded(
+    known: Callable[[Key], dict[str, Any] | None],
+    cluster: Cluster,
+    key: Key,
+    pinned: Pinned,
+    why: str,
+) -> None:
+    """Say in an Event that the registry does not take a digest; known: the rollout of a key."""
+    if (raw := known(key)) is None:
+        return
+    version = f"models:/{pinned.model}/{pinned.version}"
+    message = (
+        f"The registry does not take the digest of {version} ({why[:200]}). Pods of this rollout"
+        " rest on its status; every other rollout looks at the files again. Let the operator's user"
+        " of mlflow.credentialsSecret edit the model's tags."
+    )
+    try:
+        once = f"{Reason.DIGEST_NOT_RECORDED}/{version}"
+        await cluster.post_event(raw, "Warning", Reason.DIGEST_NOT_RECORDED, message, once)
+    except CallFailed as failure:
+        log.warning("%s/%s: Event not posted: %s", *key, failure)
+
+
 async def nothing(*_: object) -> list[Report]:
     """For where there is nobody else who would tell the registry anything."""
     return []
+
+
+async def untold(*_: object) -> None:
+    """For where nobody is to be told."""
 
 
 async def verdicts_after(cluster: Cluster, key: Key, uid: str, attempt: int) -> list[Report]:
@@ -72,6 +105,8 @@ class VerdictWriteback:
     """Called where telling took longer than FRESH; by default there are none."""
     wake: Callable[[Key], None] = lambda _: None
     """Called with the rollout's key once a verdict was told."""
+    unrecorded: Unrecorded = untold
+    """Called where a digest is given up; by default nobody is told."""
     clock: Callable[[], float] = time.monotonic
     """Monotonic time in seconds."""
     _told: dict[str, set[int]] = field(default_factory=dict)
@@ -99,11 +134,15 @@ class VerdictWriteback:
 
     def pin(self, key: Key, pinned: Pinned) -> None:
         """Record a version's digest and signature; pods rest on status, whatever becomes of it."""
-        what = f"the digest of models:/{pinned.model}/{pinned.version}"
-        write = self._until_written(key, what, partial(self._record, pinned), TRIES)
-        task = asyncio.create_task(write, name=f"digest {key[0]}/{key[1]}")
+        task = asyncio.create_task(self._pin(key, pinned), name=f"digest {key[0]}/{key[1]}")
         self._pinning.add(task)
         task.add_done_callback(self._pinning.discard)
+
+    async def _pin(self, key: Key, pinned: Pinned) -> None:
+        what = f"the digest of models:/{pinned.model}/{pinned.version}"
+        write = partial(self._record, pinned)
+        if failure := await self._until_written(key, what, write, TRIES):
+            await self.unrecorded(key, pinned, failure)
 
     async def _record(self, pinned: Pinned) -> str:
         """Record it, unless somebody was quicker; what went wrong, "" if nothing."""
@@ -154,14 +193,16 @@ class VerdictWriteback:
 
     async def _until_written(
         self, key: Key, what: str, write: Callable[[], Awaitable[str]], tries: float = math.inf
-    ) -> None:
-        """Write until the registry has it, or refuses it for good; `write` says what went wrong."""
+    ) -> str:
+        """Write until the registry has it, "", or refuses it for good: why. `write` says what went
+        wrong.
+        """
         delay, tried = FIRST_RETRY, 0
         while failure := await write():
             tried += 1
             if tried >= tries or (failure.startswith("HTTP 4") and not failure.startswith(PASSING)):
                 log.warning("%s/%s: the registry does not take %s: %s", *key, what, failure)
-                return
+                return failure
             log.warning(
                 "%s/%s: the registry has not got %s, tried again in %.0f s: %s",
                 *key,
@@ -171,6 +212,7 @@ class VerdictWriteback:
             )
             await asyncio.sleep(delay)
             delay = min(LONGEST_RETRY, 2 * delay)
+        return ""
 
     async def _verdicts_after(self, key: Key, uid: str, attempt: int) -> list[Report]:
         while True:

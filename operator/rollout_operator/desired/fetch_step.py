@@ -6,11 +6,12 @@ The server mounts that folder, read-only, and nothing else of it: no Secret, no 
 from collections.abc import Mapping
 
 from rollout_operator.desired.common import Manifest
-from rollout_operator.domain.credentials import Credentials
+from rollout_operator.domain.credentials import Cache, Credentials
 
 FOLDER = "/model"
 CREDENTIALS = "/var/run/rollouts/credentials"
 CA = "/var/run/rollouts/ca"
+CACHE = "/var/run/rollouts/cache"
 TMP = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - the pod's own emptyDir
 ONLY_FETCHING = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_INSECURE_TLS")
 """Variables that the server needs no more, once another step has fetched."""
@@ -43,9 +44,24 @@ def variables(given: Credentials, environment: Mapping[str, str]) -> dict[str, s
     return {
         **{name: environment[name] for name in FETCHING if name in environment},
         **dict.fromkeys(authority, trusted),
+        **_of_the_cache(given),
+        **_of_the_volumes(given),
         "HOME": TMP["mountPath"],
         **given.env,
     }
+
+
+def _of_the_cache(given: Credentials) -> dict[str, str]:
+    if given.cache is None:
+        return {}
+    return {"MODEL_CACHE": CACHE, "MODEL_CACHE_BYTES": str(given.cache.max_bytes)}
+
+
+def _of_the_volumes(given: Credentials) -> dict[str, str]:
+    """Where there are none, the step takes no folder of its pod for a source."""
+    if not given.volumes:
+        return {}
+    return {"MODEL_VOLUMES": ":".join(volume.path for volume in given.volumes)}
 
 
 def container(  # noqa: PLR0917 - what makes one step
@@ -67,6 +83,10 @@ def container(  # noqa: PLR0917 - what makes one step
         mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
     if given.ca is not None:
         mounts.append({"name": "ca", "mountPath": CA, "readOnly": True})
+    if given.cache is not None:
+        mounts.append({"name": "cache", "mountPath": CACHE})
+    for number, volume in enumerate(given.volumes):
+        mounts.append({"name": f"models-{number}", "mountPath": volume.path, "readOnly": True})
     made: Manifest = {
         "name": "fetch",
         "image": image,
@@ -95,4 +115,16 @@ def volumes(given: Credentials) -> list[Manifest]:
             else {"configMap": {"name": given.ca.config_map, "items": item}}
         )
         made.append({"name": "ca", **source})
+    if given.cache is not None:
+        made.append({"name": "cache", **_cache_source(given.cache)})
+    for number, volume in enumerate(given.volumes):
+        claim = {"claimName": volume.claim, "readOnly": True}
+        made.append({"name": f"models-{number}", "persistentVolumeClaim": claim})
     return made
+
+
+def _cache_source(cache: Cache) -> Manifest:
+    if cache.claim is not None:
+        return {"persistentVolumeClaim": {"claimName": cache.claim}}
+    # Only an administrator may give it to the user that pods run as.
+    return {"hostPath": {"path": cache.host_path, "type": "Directory"}}

@@ -60,6 +60,6 @@ def sentence(deployment: str, manager: str, wanted: int) -> str:
     who = f"{manager} ({AUTOSCALERS[manager]})" if manager in AUTOSCALERS else manager
     return (
         f"{who} scales Deployment {deployment}, which is put back to {wanted}, more and more"
-        " seldom: write the number of pods into spec.replicas of the ModelRollout, and take an"
-        " autoscaler of the Deployment away."
+        " seldom: scale the ModelRollout instead (spec.replicas, `kubectl scale`, or an autoscaler"
+        " with it as its scaleTargetRef)."
     )

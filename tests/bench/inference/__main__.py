@@ -16,11 +16,14 @@ from rich.console import Console
 
 from scripts.cluster import debian
 from tests.bench.inference.beside import beside
-from tests.bench.inference.parts import PARTS, Bench
+from tests.bench.inference.parts import PARTS as USUAL
+from tests.bench.inference.parts import Bench
 from tests.bench.inference.peers import ENVIRONMENTS, environment, models, peers
+from tests.bench.inference.tables import tables
 from tests.bench.traffic_figures import Figure, keep, print_table
 
 TARGET = Path("build/bench-inference.json")
+PARTS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {**USUAL, "tables": tables}
 say = Console(stderr=True).print
 
 

@@ -172,6 +172,46 @@ def ours(model: Path, python: str | Path = sys.executable) -> Callable[[int, Pat
     return start
 
 
+def mlflow_serve(model: Path) -> Callable[[int, Path], Server]:
+    """`mlflow models serve` of a model's folder, one worker."""
+
+    def start(port: int, folder: Path) -> Server:
+        bin_ = environment("mlflow")
+        words: list[str | Path] = ["models", "serve", "-m", model, "-h", "127.0.0.1"]
+        words += ["-p", str(port), "-w", "1", "--env-manager", "local"]
+        env = {"PATH": f"{bin_}:/usr/bin:/bin"}
+        return Server("mlflow", [bin_ / "mlflow", *words], port, "/ping", env, folder / "log")
+
+    return start
+
+
+def mlserver(name: str, implementation: str, uri: Path) -> Callable[[int, Path], Server]:
+    """MLServer with one model of this name, in one process."""
+
+    def start(port: int, folder: Path) -> Server:
+        bin_ = environment("mlserver")
+        ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
+        settings = {"debug": False, "host": "127.0.0.1", "parallel_workers": 0, **ports}
+        (folder / "settings.json").write_text(json.dumps(settings))
+        described = {
+            "name": name,
+            "implementation": implementation,
+            "parameters": {"uri": str(uri)},
+        }
+        (folder / "model-settings.json").write_text(json.dumps(described))
+        shutil.copy(SERVERS / "mlserver_onnx.py", folder)
+        return Server(
+            "mlserver",
+            [bin_ / "mlserver", "start", folder],
+            port,
+            f"/v2/models/{name}/ready",
+            {"PYTHONPATH": str(folder), "PATH": f"{bin_}:/usr/bin:/bin"},
+            folder / "log",
+        )
+
+    return start
+
+
 def peers(made: Models) -> dict[str, Peer]:
     """All servers, ours first."""
     uvicorn: list[str | Path] = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1"]
@@ -194,70 +234,20 @@ def peers(made: Models) -> dict[str, Peer]:
             "naive", command, port, "/openapi.json", {"MODEL": str(made.joblib)}, folder / "log"
         )
 
-    def mlflow(port: int, folder: Path) -> Server:
-        bin_ = environment("mlflow")
-        words: list[str | Path] = [
-            "models",
-            "serve",
-            "-m",
-            made.folder,
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(port),
-            "-w",
-            "1",
-            "--env-manager",
-            "local",
-        ]
-        return Server(
-            "mlflow",
-            [bin_ / "mlflow", *words],
-            port,
-            "/ping",
-            {"PATH": f"{bin_}:/usr/bin:/bin"},
-            folder / "log",
-        )
-
-    def mlserver(implementation: str, uri: Path) -> Callable[[int, Path], Server]:
-        def start(port: int, folder: Path) -> Server:
-            bin_ = environment("mlserver")
-            ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
-            settings = {"debug": False, "host": "127.0.0.1", "parallel_workers": 0, **ports}
-            (folder / "settings.json").write_text(json.dumps(settings))
-            described = {
-                "name": "iris",
-                "implementation": implementation,
-                "parameters": {"uri": str(uri)},
-            }
-            (folder / "model-settings.json").write_text(json.dumps(described))
-            shutil.copy(SERVERS / "mlserver_onnx.py", folder)
-            env = {"PYTHONPATH": str(folder), "PATH": f"{bin_}:/usr/bin:/bin"}
-            return Server(
-                "mlserver",
-                [bin_ / "mlserver", "start", folder],
-                port,
-                "/v2/models/iris/ready",
-                env,
-                folder / "log",
-            )
-
-        return start
-
     infer = "/v2/models/iris/infer"
     return {
         "ours": Peer("ours", ours(made.folder), "/predict/", instances),
         "converting": Peer("ours, converting at start", ours(made.plain), "/predict/", instances),
         "hello": Peer("uvicorn hello-world", hello, "/", lambda _: None),
         "naive": Peer("naive FastAPI", naive, "/predict/", instances),
-        "mlflow": Peer("mlflow models serve", mlflow, "/invocations", split),
+        "mlflow": Peer("mlflow models serve", mlflow_serve(made.folder), "/invocations", split),
         "mlserver": Peer(
             "MLServer scikit-learn",
-            mlserver("mlserver_sklearn.SKLearnModel", made.joblib),
+            mlserver("iris", "mlserver_sklearn.SKLearnModel", made.joblib),
             infer,
             tensor,
         ),
         "mlserver-onnx": Peer(
-            "MLServer same ONNX", mlserver("mlserver_onnx.Onnx", made.onnx), infer, tensor
+            "MLServer same ONNX", mlserver("iris", "mlserver_onnx.Onnx", made.onnx), infer, tensor
         ),
     }

@@ -29,7 +29,7 @@ def test_the_recipe_can_be_built() -> None:
 
 
 def test_the_manifest_is_valid() -> None:
-    assert Spec.model_validate(MANIFEST["spec"]).model_uri == "models:/wine/1"
+    assert Spec.model_validate(MANIFEST["spec"]).model_uri == "models:/birds/1"
 
 
 @pytest.mark.parametrize("line", TRAINER)

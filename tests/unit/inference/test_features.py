@@ -22,16 +22,19 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
+    PolynomialFeatures,
     RobustScaler,
     StandardScaler,
     TargetEncoder,
 )
 from sklearn.tree import DecisionTreeClassifier
 
+from rollout_model.date_parts import DateParts
 from rollout_model.fitted_features import split
 from rollout_model.learnt_categories import Heavy
 from rollout_model.table import Table
@@ -118,6 +121,15 @@ LIGHT: dict[str, Any] = {
     ),
     "the best words": (make_pipeline(TfidfVectorizer(), SelectKBest(k=4)), "note"),
     "what varies": (make_pipeline(SimpleImputer(), VarianceThreshold(1.0)), NUMBERS),
+    "products": (PolynomialFeatures(3), ["mass", "eggs"]),
+    "products of different ones": (
+        PolynomialFeatures(3, interaction_only=True, include_bias=False),
+        NUMBERS[:2],
+    ),
+    "bins": (KBinsDiscretizer(4, quantile_method="averaged_inverted_cdf"), ["mass", "eggs"]),
+    "numbers of bins": (KBinsDiscretizer(3, encode="ordinal", strategy="uniform"), ["mass"]),
+    "parts of dates": (DateParts(), ["seen"]),
+    "parts of dates with their trend": (DateParts(trend=True), ["seen"]),
     "side by side": (make_union(StandardScaler(), MinMaxScaler()), ["mass", "eggs"]),
 }
 
@@ -177,7 +189,7 @@ HEAVY: dict[str, tuple[Any, Any, str]] = {
     "a step of one's own": (Own(), ["island"], "Own is computed by scikit-learn alone"),
     "hashed words": (HashingVectorizer(n_features=16), "note", "HashingVectorizer is computed by"),
     "words by a function": (TfidfVectorizer(tokenizer=str.split), "note", "functions of its own"),
-    "a function": (FunctionTransformer(lambda rows: rows * 2), ["mass"], "FunctionTransformer is"),
+    "a function": (FunctionTransformer(lambda rows: rows * 2), ["mass"], "a function of its own"),
     "neighbours of gaps": (KNNImputer(), NUMBERS, "KNNImputer is computed by scikit-learn alone"),
     "too many words": (
         CountVectorizer(vocabulary=[f"word{n}" for n in range(60_000)]),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -19,9 +20,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from rollout_inference.app import Application, create_app
 from rollout_inference.live_comparison import sampling
-from rollout_inference.live_comparison.sampling import MOST, Live, compare, watch
-from rollout_inference.live_comparison.worker import Sample, compared, original
-from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.live_comparison.sampling import MOST, Live, _by_sklearn, compare, watch
+from rollout_inference.live_comparison.worker import Found, Sample, compared, original
+from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings, SettingsError
 from rollout_model.artifact import Artifact, verify
 from rollout_model.errors import LoadFailed
@@ -30,7 +31,10 @@ from rollout_model.onnx_conversion import add_bundle
 from rollout_model.outcome import PLAIN, Outcome, Question
 from rollout_model.runtimes import Runtime
 from rollout_model.signature import Rows
+from rollout_model.table import Table
+from rollout_model.table_signature import rows_of_frame
 from tests.unit.inference.conftest import Save
+from tests.unit.inference.mixed import birds, pipeline, species
 
 ROWS = load_iris().data.tolist()
 SETOSA = ROWS[0]
@@ -368,3 +372,28 @@ async def test_the_server_itself_needs_no_scikit_learn_for_it() -> None:
         sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
     )
     assert (await process.communicate())[0].strip() == b"[]"
+
+
+async def test_rows_of_mixed_columns_are_compared_as_well(save: Save) -> None:
+    """Text, dates and gaps among them; and scikit-learn serves them from a mismatch on."""
+    rows = birds()
+    estimator = pipeline().fit(rows, species(rows))
+    folder, settings = save(estimator, rows)
+    model = load_folder(folder, settings)
+    assert model.runtime.name == "onnx", model.plan.reason
+    known = rows_of_frame(model.signature, rows)
+    assert isinstance(known, Table)
+    live = Live(1.0)
+    live.note(known, estimator.predict(rows).tolist())
+    cells, said = live.take()
+    artifact = verify(folder, settings.load_policy)
+    told = Sample(settings.model_dump_json(), "classifier", cells, said)
+    assert compared(told, artifact, estimator) == Found(len(rows))
+    wrong = msgspec.structs.replace(told, said=["Emperor", *said[1:]])
+    found = compared(wrong, artifact, estimator)
+    assert (found.differ, found.example) == (
+        1,
+        f"'Emperor' was served, scikit-learn says '{said[0]}'",
+    )
+    served = await _by_sklearn(model, settings, "told")
+    assert served.runtime.run(known).labels == said

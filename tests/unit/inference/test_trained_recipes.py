@@ -56,6 +56,16 @@ def _cell(value: Any) -> Any:
             "kind", Recipe(estimator=TREE, search=Search({"max_depth": [2, 3]})), id="a search"
         ),
         pytest.param("wing", Recipe(estimator="sklearn.linear_model.Ridge"), id="a number"),
+        pytest.param(
+            "kind",
+            Recipe(estimator="lightgbm.LGBMClassifier", parameters={"n_estimators": 5}),
+            id="LightGBM",
+        ),
+        pytest.param(
+            "wing",
+            Recipe(estimator="xgboost.XGBRegressor", parameters={"n_estimators": 5}),
+            id="XGBoost",
+        ),
     ],
 )
 def test_each_row_is_answered_as_the_trained_model_does(

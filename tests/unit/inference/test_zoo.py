@@ -8,19 +8,13 @@ from tests.unit.inference.zoo import DATA, MODELS, UNFIT, compared, fitted
 
 FAR = "Unix milliseconds"
 BY_SKLEARN = {
-    "SGD, modified Huber",
     "neighbours",
     "neighbours by distance",
     "stacking, a forest last",
     "calibrated forest, isotonic",
     "one against one",
-    "polynomial, logistic regression",
-    "polynomial, tree",
-    "logarithm, logistic regression",
     "power, forest",
-    "bins, logistic regression",
     "splines, ridge",
-    "elimination, forest",
     "voting, hard",
     "fixed threshold, two classes",
     "fixed threshold, forest, two classes",
@@ -28,7 +22,6 @@ BY_SKLEARN = {
     "histogram boosting, Poisson, numbers",
     "SVR, numbers",
     "neighbours, numbers",
-    "polynomial, numbers",
     "one-class SVM, unlabelled",
     "two labels, forest, other labels",
 }

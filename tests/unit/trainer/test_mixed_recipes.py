@@ -1,13 +1,16 @@
 """Recipes for tables of text, truth values, dates and gaps: what they build, and what it learns."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import StackingClassifier
 from sklearn.pipeline import Pipeline
 
+from rollout_model.date_parts import DateParts
 from rollout_trainer.data import Split, load
 from rollout_trainer.evaluate import judge
 from rollout_trainer.recipe import Recipe, Search
@@ -248,6 +251,17 @@ def test_estimators_are_made_within_estimators(split: Split) -> None:
     (_, tree), (_, svm) = made.estimators
     assert (tree.random_state, svm[-1].C, svm[-1].random_state) == (4, 7, 4)
     assert made.final_estimator.max_depth == 2
+
+
+def test_a_date_becomes_numbers() -> None:
+    times = [datetime(1969, 12, 31, 18), datetime(2024, 2, 29), pd.NaT]
+    dates = pd.DataFrame({"seen": pd.Series(times, dtype="datetime64[ns]")})
+    parts = DateParts().fit(dates)
+    assert parts.get_feature_names_out().tolist() == ["seen_month", "seen_weekday", "seen_hour"]
+    assert parts.transform(dates)[:2].tolist() == [[12, 2, 18], [2, 3, 0]]
+    assert np.isnan(parts.transform(dates)[2]).all()
+    days = DateParts(trend=True).fit(dates).transform(dates)[:, 3]
+    assert days[:2].tolist() == [-0.25, 19782]
 
 
 @pytest.mark.parametrize("count", [2, 3])

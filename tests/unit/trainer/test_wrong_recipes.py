@@ -218,6 +218,19 @@ ON_IRIS: list[Any] = [
         "takes no class_weight",
         id="weights for what takes none",
     ),
+    pytest.param(
+        {"estimator": "xgboost.XGBClassifier"}, "classes 0, 1, 2 only: number", id="words for XGB"
+    ),
+    pytest.param(
+        {"estimator": "lightgbm.LGBMClassifier", "parameters": {"trees": 3}},
+        "lightgbm.LGBMClassifier has no parameter trees",
+        id="a parameter of LightGBM",
+    ),
+    pytest.param(
+        {"preprocessing": {"numbers": {"DateParts": {"year": True}}}},
+        "DateParts takes {trend: true} or nothing",
+        id="a parameter of our own step",
+    ),
     pytest.param({"features": 5}, "4 features and the recipe asks for 5", id="more than there are"),
     pytest.param(
         {"estimator": LOGISTIC, "parameters": {"max_iter": 1}}, "did not converge", id="too few"

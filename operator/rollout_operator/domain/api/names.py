@@ -37,6 +37,11 @@ def revision_name(rollout: str, revision: str) -> str:
     return f"{rollout}-{revision}"
 
 
+def scale_selector(rollout: str) -> str:
+    """Selects all model pods of a rollout, as `kubectl get pods -l` takes it."""
+    return f"{ROLLOUT}={rollout},{REVISION}"
+
+
 def canary_name(route: str) -> str:
     """Name of the canary Ingress beside the stable Ingress of this name."""
     return f"{route}-canary"

@@ -160,6 +160,12 @@ class Status(ApiModel):
             "The generation this status speaks of; -1 before the operator has seen the object."
         ),
     )
+    replicas: int = Field(
+        0, description="Pods that the spec asks for, as last seen: what autoscalers read."
+    )
+    selector: str = Field(
+        "", max_length=128, description="The label selector of all its model pods, for autoscalers."
+    )
     phase: Phase = Field(Phase.PENDING, description="Where the rollout stands, for people.")
     phase_since: Moment | None = Field(
         None, description="When the phase began; deadlines count from it."

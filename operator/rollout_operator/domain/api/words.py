@@ -51,6 +51,7 @@ class Reason(StrEnum):
     DIGEST_MISSING = "DigestMissing"
     INSPECTING = "Inspecting"
     INSPECTED = "Inspected"
+    DIGEST_NOT_RECORDED = "DigestNotRecorded"
     MODEL_CANNOT_SERVE = "ModelCannotServe"
     SIGNATURE_INCOMPATIBLE = "SignatureIncompatible"
     INVALID_SPEC = "InvalidSpec"

@@ -7,10 +7,12 @@ from typing import Any
 
 from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.gate_results import Measurement
+from rollout_operator.domain.api.names import scale_selector
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Shortage, Status
 from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decision import EventToPost, Plan, clip, pods, workload_of
+from rollout_operator.domain.machine.pending import trial_replicas
 from rollout_operator.domain.machine.profile import outdated, take_profile, with_profile
 from rollout_operator.domain.machine.redirect import is_resized
 from rollout_operator.domain.machine.schedule import (
@@ -31,7 +33,7 @@ def finish(observed: Observed, plan: Plan) -> Plan:
     """The plan with all that every look writes, whatever was decided: what is over, what others
     say, shortages, routes, the generation and the conditions.
     """
-    status = _release_retired(observed, plan.status)
+    status = _release_retired(observed, _in_size(observed, plan.status))
     status = _record_reported(observed, status)
     # Fields of their own: reason and message belong to what is under way, and are needed again when
     # the spec is right again.
@@ -54,6 +56,21 @@ def finish(observed: Observed, plan: Plan) -> Plan:
         requeue_at=_requeue_at(observed, status, plan.requeue_at),
         events=(*plan.events, *_news_of_others(observed, status)),
     )
+
+
+def _in_size(observed: Observed, status: Status) -> Status:
+    """What is under way has the pods that the spec asks for now: an autoscaler may write their
+    number while a trial runs, and a candidate gets those for its share.
+    """
+    spec, candidate = observed.spec, status.candidate
+    if spec is None:
+        return status
+    if candidate is not None and status.phase in GROWING:
+        on_trial = status.phase is not Phase.PROMOTING
+        wanted = trial_replicas(spec, status.stable is not None) if on_trial else spec.replicas
+        if wanted != candidate.replicas:
+            status = _updated(status, candidate=candidate.model_copy(update={"replicas": wanted}))
+    return _updated(status, replicas=spec.replicas, selector=scale_selector(observed.name))
 
 
 def _updated(status: Status, **fields: Any) -> Status:
@@ -202,6 +219,8 @@ def _shortage(observed: Observed, status: Status) -> Shortage | None:
     return Shortage(ready=count, wanted=wanted, since=since, stalled=stalled, message=message)
 
 
+GROWING = frozenset({Phase.STARTING, Phase.TRIAL, Phase.PROMOTING})
+"""Phases in which a candidate follows spec.replicas; from Shifting on it is as large as it was."""
 _FIGURES = {"gates": (), "message": "", "observed_generation": 0}
 
 

@@ -163,31 +163,39 @@ class Answering:
         return failure
 
 
-DIGESTS: dict[str, tuple[list[Resolution], list[str], list[tuple[str, str]]]] = {
-    "the digest comes last": ([UNPINNED], [], BOTH),
-    "what is recorded already stays": ([OTHER], [], []),
-    "somebody is quicker while it is tried again": ([UNPINNED, OTHER], ["HTTP 500"], []),
-    "the registry is away at first": ([RegistryUnreachable("no answer"), UNPINNED], [], BOTH),
-    "the digest fails once": ([UNPINNED], ["", "HTTP 500"], [BOTH[0], *BOTH]),
-    "a refusal is taken for one": ([UNPINNED], ["HTTP 400 no", "HTTP 400 no"], []),
-    "rights that never come end it": ([UNPINNED], ["HTTP 403"] * 50, []),
+DIGESTS: dict[str, tuple[list[Resolution], list[str], list[tuple[str, str]], list[str]]] = {
+    "the digest comes last": ([UNPINNED], [], BOTH, []),
+    "what is recorded already stays": ([OTHER], [], [], []),
+    "somebody is quicker while it is tried again": ([UNPINNED, OTHER], ["HTTP 500"], [], []),
+    "the registry is away at first": ([RegistryUnreachable("no answer"), UNPINNED], [], BOTH, []),
+    "the digest fails once": ([UNPINNED], ["", "HTTP 500"], [BOTH[0], *BOTH], []),
+    "a refusal is taken for one": ([UNPINNED], ["HTTP 400 no"] * 2, [], ["HTTP 400 no"]),
+    "rights that never come end it": ([UNPINNED], ["HTTP 403"] * 50, [], ["HTTP 403"]),
 }
 
 
-@pytest.mark.parametrize(("answers", "failures", "tags"), DIGESTS.values(), ids=DIGESTS.keys())
+@pytest.mark.parametrize(
+    ("answers", "failures", "tags", "told"), DIGESTS.values(), ids=DIGESTS.keys()
+)
 def test_a_digest_is_recorded_once_and_overwrites_nothing(
     monkeypatch: pytest.MonkeyPatch,
     answers: list[Resolution],
     failures: list[str],
     tags: list[tuple[str, str]],
+    told: list[str],
 ) -> None:
     monkeypatch.setattr(verdict_writeback, "FIRST_RETRY", 0.0)
-    registry = Answering(list(answers), list(failures))
+    registry, events = Answering(list(answers), list(failures)), list[str]()
+
+    async def tell(key: object, pinned: object, why: str) -> None:
+        assert (key, pinned) == (KEY, PINNED)
+        events.append(why)
 
     async def pin() -> None:
-        one = verdict_writeback.VerdictWriteback(cast("ModelRegistry", registry))
+        one = verdict_writeback.VerdictWriteback(cast("ModelRegistry", registry), unrecorded=tell)
         one.pin(KEY, PINNED)
         await asyncio.gather(*one._pinning)
 
     asyncio.run(pin())
     assert registry.tags == tags
+    assert events == told

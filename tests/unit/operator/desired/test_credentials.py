@@ -98,6 +98,43 @@ def test_what_a_mesh_adds_to_the_steps_is_no_difference() -> None:
     assert not matches(live, wanted)
 
 
+SHARED = credentials(
+    json.dumps(
+        [
+            {
+                "volumes": [{"claim": "artifacts", "path": "/srv/models"}],
+                "cache": {"claim": "models-cache", "maxBytes": 1000},
+            }
+        ]
+    )
+)[0]
+
+
+def test_volumes_and_the_cache_are_the_steps_alone() -> None:
+    spec = pod(SHARED)
+    (step,), (server,) = spec["initContainers"], spec["containers"]
+    mounts = {m["name"]: m for m in step["volumeMounts"]}
+    assert mounts["models-0"] == {
+        "name": "models-0",
+        "mountPath": "/srv/models",
+        "readOnly": True,
+    }
+    env = {one["name"]: one["value"] for one in step["env"]}
+    assert env["MODEL_CACHE"] == mounts["cache"]["mountPath"]
+    assert env["MODEL_CACHE_BYTES"] == "1000"
+    assert env["MODEL_VOLUMES"] == "/srv/models"
+    claims = {v["name"]: v.get("persistentVolumeClaim") for v in spec["volumes"]}
+    assert claims["models-0"] == {"claimName": "artifacts", "readOnly": True}
+    assert claims["cache"] == {"claimName": "models-cache"}
+    assert {m["name"] for m in server["volumeMounts"]} == {"model", "tmp"}
+
+
+def test_a_cache_of_the_node_is_a_folder_that_is_there() -> None:
+    given = credentials('[{"cache": {"hostPath": "/var/cache/models"}}]')[0]
+    volume = next(v for v in pod(given)["volumes"] if v["name"] == "cache")
+    assert volume["hostPath"] == {"path": "/var/cache/models", "type": "Directory"}
+
+
 TWO = credentials('[{"namespaces": ["ml-*"], "secret": "a"}, {"secret": "b"}]')
 
 
@@ -122,6 +159,27 @@ WRONG: dict[str, tuple[str, str]] = {
     "a misspelt key of a CA": (
         '[{"ca": {"secret": "a", "keys": "x"}}]',
         "ca.keys: Extra inputs are not permitted",
+    ),
+    "two places of a cache": (
+        '[{"cache": {"claim": "a", "hostPath": "/b"}}]',
+        "cache: name exactly one of claim and hostPath",
+    ),
+    "no place of a cache": ('[{"cache": {}}]', "cache: name exactly one of claim and hostPath"),
+    "a path that is none": (
+        '[{"volumes": [{"claim": "a", "path": "models"}]}]',
+        "volumes.0.path: String should match",
+    ),
+    "a way out of a path": (
+        '[{"volumes": [{"claim": "a", "path": "/srv/../etc"}]}]',
+        "/srv/../etc is mounted twice, or is the pod's own",
+    ),
+    "the image's own folder": (
+        '[{"volumes": [{"claim": "a", "path": "/opt/venv"}]}]',
+        "/opt/venv is mounted twice, or is the pod's own",
+    ),
+    "one path twice": (
+        '[{"volumes": [{"claim": "a", "path": "/m"}, {"claim": "b", "path": "/m"}]}]',
+        "/m is mounted twice, or is the pod's own",
     ),
     "no namespaces": ('[{"namespaces": []}]', "namespaces: Tuple should have at least 1 item"),
 }

@@ -214,6 +214,7 @@ class State:
 
 LEFT_OUT = frozenset(
     [
+        "selector",
         "message",
         "conditions",
         "history",

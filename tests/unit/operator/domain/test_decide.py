@@ -1336,3 +1336,26 @@ def test_a_rollout_whose_status_was_removed_is_not_ready_before_its_pods_were_co
     compared = {V1.revision: Workload(2, 2, current=2)}
     after = decide(observed(5, status=plan.status, workloads=compared))
     assert {c.type: c.status for c in after.status.conditions}["Ready"] == "True"
+
+
+SIZES: dict[str, tuple[Phase, dict[str, Any], int]] = {
+    "on trial it has those for its share": (Phase.TRIAL, {}, 3),
+    "so it has before": (Phase.STARTING, {}, 3),
+    "a first deploy has all": (Phase.STARTING, {"stable": None, "step": None}, 6),
+    "while it takes over it has all": (Phase.PROMOTING, {}, 6),
+    "once it gets all requests it stays as large as it was": (Phase.SHIFTING, {"weight": 100}, 1),
+    "a rollback scales nothing": (Phase.ROLLING_BACK, {"weight": 0}, 1),
+}
+
+
+@pytest.mark.parametrize(("phase", "changes", "pods"), SIZES.values(), ids=SIZES.keys())
+def test_a_candidate_follows_an_autoscaler(
+    phase: Phase, changes: dict[str, Any], pods: int
+) -> None:
+    asked = spec("models:/iris/2", replicas=6, strategy__steps=[{"weight": 10}, {"weight": 50}])
+    status = on_trial(phase=phase, **changes)
+    plan = decide(observed(1, spec=asked, status=status, workloads=ready(V1)))
+    assert plan.status.candidate is not None
+    assert plan.status.candidate.replicas == pods
+    assert plan.status.replicas == 6
+    assert plan.status.selector == "rollouts.mlops.dev/rollout=iris,rollouts.mlops.dev/revision"

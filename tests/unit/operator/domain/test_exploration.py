@@ -75,7 +75,8 @@ def test_no_plan_goes_from_phase_to_phase_but_by_an_edge(explored: Found) -> Non
 
 
 def test_every_reason_is_reached(explored: Found) -> None:
-    assert set(map(str, Reason)) - explored.reasons == set()
+    # What the registry refuses is told by whoever writes there, and decides nothing.
+    assert set(map(str, Reason)) - explored.reasons == {str(Reason.DIGEST_NOT_RECORDED)}
 
 
 def test_99_of_100_lines_of_the_state_machine_are_gone_by(explored: Found) -> None:

@@ -88,7 +88,7 @@ def test_the_number_is_set_again(wanted: int, second: float, left: bool, times: 
 def test_who_scales_is_told_once_and_forgotten() -> None:
     said = sentence("iris-abc", "kube-controller-manager", 2)
     assert "kube-controller-manager (a HorizontalPodAutoscaler) scales Deployment iris-abc" in said
-    assert "spec.replicas of the ModelRollout" in said
+    assert "scale the ModelRollout instead (spec.replicas" in said
     stable = Status(phase=Phase.PROMOTED, attempt=1, stable=revision(1), observed_generation=1)
     look = observed(5, spec=spec(), status=stable, workloads=ready(revision(1)), scaled=said)
     plan = decide(look)
