@@ -80,7 +80,9 @@ def test_each_row_is_answered_as_the_trained_model_does(
     ]
     assert digests[0] == digests[1], "the same recipe is the same content"
     settings = Settings(model_path=tmp_path / "once", model_revision="abc123")
-    with TestClient(create_app(settings, load_folder(tmp_path / "once", settings))) as client:
+    loaded = load_folder(tmp_path / "once", settings)
+    assert (loaded.runtime.name == "onnx") == ("sklearn" in recipe.estimator), loaded.plan.reason
+    with TestClient(create_app(settings, loaded)) as client:
         reply = client.post("/predict/", json={"instances": as_json(split.test)})
         assert reply.status_code == 200, reply.text
         said, expected = reply.json()["predictions"], model.predict(split.test)
