@@ -29,6 +29,8 @@ REQUIREMENTS = "requirements.txt"
 """The file in which MLflow names what a model was logged with."""
 LIGHT = frozenset({"mlflow"})
 """Packages that the server does without: it has mlflow-skinny."""
+SMALLER = {"xgboost": "xgboost-cpu"}
+"""Distributions that have the same package as another, with less beside it."""
 
 
 @dataclass(slots=True)
@@ -42,9 +44,9 @@ class Inspection:
     flavors: list[str] = field(default_factory=list)
     """What MLmodel names, in its order."""
     serves: str = ""
-    """The runtime that will serve it, onnx or sklearn; "" where none can."""
+    """The runtime that will serve it, such as onnx or sklearn; "" where none can."""
     reason: str = ""
-    """Why scikit-learn serves and not ONNX Runtime."""
+    """Why ONNX Runtime does not serve."""
     points: int = 0
     """Rows that ONNX Runtime was held against scikit-learn on; 0 where it does not serve."""
     packages: list[str] = field(default_factory=list)
@@ -119,7 +121,7 @@ def _compared(line: str) -> str:
     if canonicalize_name(wanted.name) in LIGHT or (wanted.marker and not wanted.marker.evaluate()):
         return ""
     try:
-        here = version(wanted.name)
+        here = version(SMALLER.get(canonicalize_name(wanted.name), wanted.name))
     except PackageNotFoundError:
         return f"{wanted.name}{wanted.specifier}, which the server lacks"
     fits = wanted.specifier.contains(here, prereleases=True)

@@ -61,6 +61,10 @@ REQUIRED = {
         ["imbalanced_learn==0.14.2, which the server lacks"],
     ),
     "MLflow, which the server has as mlflow-skinny": ("mlflow==2.22.0\n", []),
+    "XGBoost, which the server has as xgboost-cpu": (
+        f"xgboost=={version('xgboost-cpu')}\nxgboost==1.0\n",
+        [f"xgboost==1.0, and the server has {version('xgboost-cpu')}"],
+    ),
     "what is for another system": ('pywin32==300 ; sys_platform == "win32"\n', []),
     "options, comments, and nothing": ("--extra-index-url x\n# a comment\n\n-r other.txt\n", []),
 }
