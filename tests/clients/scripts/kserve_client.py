@@ -74,7 +74,8 @@ async def ask(name: str, model: dict[str, Any], recorder: Recorder) -> None:
             assert said.id == "7"
             recorder.end({one.name: one.as_numpy().tolist() for one in said.outputs})
         recorder.begin(name, rows, f"{way}, by default")
-        said = await client.infer(url, InferRequest(name, tensors), model_name=name)
+        asked = InferRequest(name, tensors, request_id="8")  # it makes up another one each time
+        said = await client.infer(url, asked, model_name=name)
         recorder.end({"predict": said.outputs[0].as_numpy().tolist()})
 
 
