@@ -123,7 +123,8 @@ class Metrics:
         ).labels(*mine)
         self.errors = Counter(
             "ml_request_errors",
-            "Predict requests that ended in a server error, or found no route",
+            "Predict requests that ended in a server error, found no route, or had rows that the"
+            " model refused",
             names,
             registry=registry,
         ).labels(*mine)

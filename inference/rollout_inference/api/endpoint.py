@@ -179,6 +179,8 @@ class Endpoint:
         if not isinstance(failure, ValueError) or not self.state.answered:
             return self._failed(request.scope, failure)
         self.state.metrics.rows_refused.inc()
+        # Gates see a candidate by it that answers less than stable does.
+        self.state.metrics.errors.inc()
         log.info("the model refused rows: %s", first_line(failure))
         return self._problem(BadInput(f"the model refuses these rows: {first_line(failure)}"))
 

@@ -50,7 +50,9 @@ class Live:
         room = MOST - len(self._noted)
         if room > 0 and self._chance() < self._share:
             some = rows.part(0, room).cells() if isinstance(rows, Table) else rows[:room].tolist()
-            self._noted.extend(zip(some, said[:room], strict=True))
+            # Made before the list is looked up: it may be taken meanwhile.
+            answered = zip(some, said[:room], strict=True)
+            self._noted.extend(answered)
 
     def take(self) -> tuple[list[list[Any]], list[Any]]:
         """What was noted; begins anew."""

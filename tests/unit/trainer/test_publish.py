@@ -66,7 +66,7 @@ def test_what_is_registered_can_be_verified(registry: MlflowClient, tmp_path: Pa
         run.data.params["seed"],
     ) == ("2", "3", "0")
     assert set(run.data.metrics) == {
-        *("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "samples"),
+        *("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc", "samples"),
         *("cv_accuracy_mean", "cv_accuracy_std", "cv_brier"),
     }
     assert loaded.accuracy == run.data.metrics["accuracy"]
