@@ -35,7 +35,9 @@ class Several(PythonModel):
 
 
 class Fragile(PythonModel):
-    """Dies of 13, fails on 12, prints to standard output, and else says its process' number."""
+    """Dies of 13, fails on 12, refuses 11, prints to standard output, and else says the number of
+    its process.
+    """
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
         print("a line that is no answer", flush=True)
@@ -43,6 +45,8 @@ class Fragile(PythonModel):
             os.kill(os.getpid(), signal.SIGKILL)
         if (model_input["height"] == 12).any():
             raise KeyError("twelve")
+        if (model_input["height"] == 11).any():
+            raise ValueError("eleven is none")
         return [os.getpid()] * len(model_input)
 
 

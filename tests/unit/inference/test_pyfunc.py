@@ -177,6 +177,7 @@ def test_it_is_started_again_when_it_ends(tmp_path: Path, served: Any) -> None:
 
     first = ask(1).json()["predictions"][0]
     assert ask(12).status_code == 500
+    assert (ask(11).status_code, "eleven is none" in ask(11).text) == (422, True)
     assert ask(1).json()["predictions"] == [first]
     died = ask(13)
     assert died.status_code == 503
