@@ -16,6 +16,7 @@ from rich.console import Console
 
 from scripts.cluster import debian
 from tests.bench.inference.beside import beside
+from tests.bench.inference.libraries import libraries
 from tests.bench.inference.parts import PARTS as USUAL
 from tests.bench.inference.parts import Bench
 from tests.bench.inference.peers import ENVIRONMENTS, environment, models, peers
@@ -23,7 +24,11 @@ from tests.bench.inference.tables import tables
 from tests.bench.traffic_figures import Figure, keep, print_table
 
 TARGET = Path("build/bench-inference.json")
-PARTS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {**USUAL, "tables": tables}
+PARTS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {
+    **USUAL,
+    "tables": tables,
+    "libraries": libraries,
+}
 say = Console(stderr=True).print
 
 

@@ -37,6 +37,10 @@ ENVIRONMENTS = {
     "mlserver": [
         "mlserver==1.7.1",
         "mlserver-sklearn==1.7.1",
+        "mlserver-xgboost==1.7.1",
+        "mlserver-lightgbm==1.7.1",
+        f"xgboost=={version('xgboost-cpu')}",
+        f"lightgbm=={version('lightgbm')}",
         "uvloop<0.22",
         "onnxruntime",
         f"scikit-learn=={version('scikit-learn')}",

@@ -39,6 +39,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
+    Normalizer,
     PolynomialFeatures,
     StandardScaler,
 )
@@ -289,10 +290,16 @@ HARD: dict[str, tuple[Any, Any, Any, str]] = {
         "onnx",
     ),
     "a tree behind what cannot be undone": (
-        make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)),
+        make_pipeline(Normalizer(), DecisionTreeClassifier(random_state=0)),
         IRIS.data.to_numpy(),
         IRIS.target,
         "sklearn",
+    ),
+    "a tree behind products": (
+        make_pipeline(PolynomialFeatures(), DecisionTreeClassifier(random_state=0)),
+        IRIS.data.to_numpy(),
+        IRIS.target,
+        "onnx",
     ),
     "linear on Unix milliseconds": (
         make_pipeline(StandardScaler(), LogisticRegression()),

@@ -159,6 +159,17 @@ def test_tensors_and_several_outputs(tmp_path: Path, served: Any) -> None:
     assert (loaded.plan.task, dict(loaded.parts)) == ("regressor", {"double": 0, "half": 1})
 
 
+def test_columns_of_its_answers_may_be_asked_for_by_name(tmp_path: Path, served: Any) -> None:
+    named = infer_signature(HEIGHTS, pd.DataFrame({"double": [1.0], "half": [1.0]}))
+    settings = saved(tmp_path / "m", Several(), signature=named, input_example=HEIGHTS)
+    http = client(settings, served(settings))
+    listed = {one["name"]: one["shape"] for one in http.get("/v2/models/m").json()["outputs"]}
+    assert listed == {"predict": [-1, 2], "prediction_id": [-1], "double": [-1], "half": [-1]}
+    asked = {"instances": HEIGHTS.to_numpy().tolist(), "outputs": ["half", "double"]}
+    said = http.post("/predict/", json=asked).json()["outputs"]
+    assert said == {"half": [0.25, 0.75, 1.25], "double": [1.0, 3.0, 5.0]}
+
+
 def wait(condition: Any) -> None:
     until = time.monotonic() + 60
     while not condition():
