@@ -2,11 +2,17 @@
 
 import os
 import signal
+import warnings
+from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+from mlflow.models import infer_signature
 from mlflow.pyfunc.model import PythonModel
+
+from rollout_inference.settings import Settings
 
 
 class Tall(PythonModel):
@@ -69,3 +75,16 @@ class Doubled(PythonModel):
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
         return 2 * model_input
+
+
+HEIGHTS = pd.DataFrame({"height": [0.5, 1.5, 2.5]})
+
+
+def saved(folder: Path, model: Any, rows: Any = HEIGHTS, **given: Any) -> Settings:
+    signature = given.pop("signature", None) or infer_signature(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(
+            str(folder), python_model=model, signature=signature, pip_requirements=[], **given
+        )
+    return Settings(model_path=folder, model_revision="abc123", feedback_key="key", allow_code=True)
