@@ -43,8 +43,8 @@ PR_SET_DUMPABLE = 4
 ENDED = "the model's process {}, and is being started again: try again in some seconds"
 
 
-class ModelFailed(ValueError):
-    """What the model raised for these rows."""
+class ModelFailed(Exception):
+    """What the model raised for these rows, other than a ValueError, by which it refuses them."""
 
 
 class Ended(Exception):
@@ -79,7 +79,9 @@ class ModelProcess:
             raise LoadFailed(f"The model cannot be loaded: {why}")
 
     def ask(self, rows: list[list[Any]], params: Mapping[str, Any]) -> list[Any]:
-        """One answer for each row; raises Ended, and ModelFailed."""
+        """One answer for each row; raises Ended, and for what the model raised ValueError or
+        ModelFailed.
+        """
         content = msgspec.json.encode({"rows": rows, "params": dict(params)})
         stdin = self._process.stdin
         assert stdin is not None
@@ -90,7 +92,7 @@ class ModelProcess:
             raise Ended(self._how()) from failure
         said = self._read(ANSWER_SECONDS)
         if why := said.get("failed"):
-            raise ModelFailed(why)
+            raise (ValueError if said.get("refused") else ModelFailed)(why)
         answers: list[Any] = said["answers"]
         return answers
 
@@ -137,7 +139,12 @@ class PyfuncRuntime:
         """Raises LoadFailed where the model cannot be loaded within so many seconds."""
         _close_memory()
         self._python, self._seconds, self._signature = python, seconds, signature
-        self._folder = _kept(folder)
+        self._folder = folder.resolve()
+        if self._folder.is_relative_to(Path(tempfile.gettempdir()).resolve()):
+            # What was fetched goes once it is read, and the process may be started again.
+            self._folder = Path(tempfile.mkdtemp(prefix="served-"))
+            shutil.copytree(folder, self._folder, dirs_exist_ok=True)
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._lock = threading.Lock()
         self._process: ModelProcess | None = self._start()
         self._failed, self._why = 0, ""
@@ -214,15 +221,6 @@ def _cells(kind: Kind, values: Any) -> list[Any]:
         return [None if one != one else int(one) for one in values.tolist()]  # noqa: PLR0124 - NaN
     cells: list[Any] = values.tolist()
     return cells
-
-
-def _kept(folder: Path) -> Path:
-    """The model's files, for as long as the server lives: what was fetched goes once it is read."""
-    if not folder.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
-        return folder.resolve()
-    kept = Path(tempfile.mkdtemp(prefix="served-"))
-    shutil.copytree(folder, kept, dirs_exist_ok=True)
-    return kept
 
 
 def _close_memory() -> None:

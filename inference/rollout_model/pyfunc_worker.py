@@ -37,7 +37,8 @@ def main(folder: str) -> int:
             reply = {"answers": ask(question["rows"], question["params"])}
         except Exception as failure:
             traceback.print_exc()
-            reply = {"failed": _said(failure)}
+            refused = isinstance(failure, ValueError)
+            reply = {"failed": _said(failure), "refused": refused}
         _send(answers, reply)
     return 0
 
@@ -65,7 +66,7 @@ def _loaded(folder: str) -> Callable[[list[Any], dict[str, Any]], list[Any]]:
             data = as_mlflow.dataframe_from_parsed_json(split, "split", schema)
         said = _listed(model.predict(data, params=params) if params else model.predict(data))
         if len(said) != len(rows):
-            raise ValueError(f"it gives {len(said)} answers to {len(rows)} rows")
+            raise TypeError(f"it gives {len(said)} answers to {len(rows)} rows")
         plain: list[Any] = json.loads(json.dumps(said, default=encoder.default))
         return plain
 

@@ -2,11 +2,17 @@
 
 import os
 import signal
+import warnings
+from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+from mlflow.models import infer_signature
 from mlflow.pyfunc.model import PythonModel
+
+from rollout_inference.settings import Settings
 
 
 class Tall(PythonModel):
@@ -35,7 +41,9 @@ class Several(PythonModel):
 
 
 class Fragile(PythonModel):
-    """Dies of 13, fails on 12, prints to standard output, and else says its process' number."""
+    """Dies of 13, fails on 12, refuses 11, prints to standard output, and else says the number of
+    its process.
+    """
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
         print("a line that is no answer", flush=True)
@@ -43,6 +51,8 @@ class Fragile(PythonModel):
             os.kill(os.getpid(), signal.SIGKILL)
         if (model_input["height"] == 12).any():
             raise KeyError("twelve")
+        if (model_input["height"] == 11).any():
+            raise ValueError("eleven is none")
         return [os.getpid()] * len(model_input)
 
 
@@ -65,3 +75,16 @@ class Doubled(PythonModel):
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
         return 2 * model_input
+
+
+HEIGHTS = pd.DataFrame({"height": [0.5, 1.5, 2.5]})
+
+
+def saved(folder: Path, model: Any, rows: Any = HEIGHTS, **given: Any) -> Settings:
+    signature = given.pop("signature", None) or infer_signature(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(
+            str(folder), python_model=model, signature=signature, pip_requirements=[], **given
+        )
+    return Settings(model_path=folder, model_revision="abc123", feedback_key="key", allow_code=True)

@@ -9,6 +9,7 @@ import catboost
 import lightgbm
 import mlflow.catboost
 import mlflow.lightgbm
+import mlflow.onnx
 import mlflow.pyfunc
 import mlflow.xgboost
 import numpy as np
@@ -146,4 +147,13 @@ def saved(folder: Path, flavor: str, model: Any, rows: Any = ROWS, **given: Any)
         pip_requirements=[],
         **given,
     )
+    return Settings(model_path=folder, model_revision="abc123", feedback_key="key")
+
+
+def saved_onnx(folder: Path, model: Any, rows: Any = ROWS, **given: Any) -> Settings:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.onnx.save_model(
+            model, str(folder), signature=infer_signature(rows), pip_requirements=[], **given
+        )
     return Settings(model_path=folder, model_revision="abc123", feedback_key="key")

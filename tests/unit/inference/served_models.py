@@ -55,6 +55,7 @@ from rollout_inference.settings import Settings
 from rollout_model.errors import LoadFailed
 from tests.unit.inference import code_models
 from tests.unit.inference.code_models import Tall
+from tests.unit.inference.code_models import saved as saved_code
 from tests.unit.inference.conftest import written
 from tests.unit.inference.flavored import (
     MODELS,
@@ -64,10 +65,9 @@ from tests.unit.inference.flavored import (
     WORDS,
     by_mlflow,
     saved,
+    saved_onnx,
 )
 from tests.unit.inference.mixed import birds, pipeline, species
-from tests.unit.inference.test_onnx_model import saved as saved_onnx
-from tests.unit.inference.test_pyfunc import saved as saved_code
 
 DATA = Path(__file__).parents[3] / "scripts" / "docs" / "served_models.json"
 BEFORE = Path(__file__).parent / "logged_before"

@@ -1,6 +1,5 @@
 """Models that were logged as ONNX: asked by their own inputs, answered with their own outputs."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from mlflow.models import infer_signature
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import (
@@ -31,6 +29,7 @@ from rollout_inference.loading.loader import load, load_folder
 from rollout_inference.settings import Settings
 from rollout_model.errors import BadInput, LoadFailed
 from rollout_model.outcome import PROBABILITIES, Question
+from tests.unit.inference.flavored import saved_onnx
 
 ROWS = pd.DataFrame(load_iris().data, columns=["a", "b", "c", "d"])
 SPECIES = load_iris().target
@@ -41,12 +40,7 @@ ALSO = Question(frozenset({PROBABILITIES}))
 
 
 def saved(folder: Path, model: Any, rows: Any = ROWS, **given: Any) -> Settings:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mlflow.onnx.save_model(
-            model, str(folder), signature=infer_signature(rows), pip_requirements=[], **given
-        )
-    return Settings(model_path=folder, model_revision="abc123", feedback_key="key")
+    return saved_onnx(folder, model, rows, **given)
 
 
 def converted(estimator: Any, zipmap: bool = False, kind: Any = FloatTensorType) -> Any:

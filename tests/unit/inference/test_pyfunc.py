@@ -4,7 +4,6 @@ what MLflow's own server gives them.
 
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from rollout_inference.settings import Settings
 from rollout_model.errors import LoadFailed
 from tests.unit.inference import code_models
 from tests.unit.inference.code_models import (
+    HEIGHTS,
     Curious,
     Doubled,
     Fragile,
@@ -31,21 +31,11 @@ from tests.unit.inference.code_models import (
     Summing,
     Tall,
     Types,
+    saved,
 )
 
-HEIGHTS = pd.DataFrame({"height": [0.5, 1.5, 2.5]})
 LIMIT = ParamSchema([ParamSpec("limit", "double", 1.0)])
 cloudpickle.register_pickle_by_value(code_models)
-
-
-def saved(folder: Path, model: Any, rows: Any = HEIGHTS, **given: Any) -> Settings:
-    signature = given.pop("signature", None) or infer_signature(rows)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mlflow.pyfunc.save_model(
-            str(folder), python_model=model, signature=signature, pip_requirements=[], **given
-        )
-    return Settings(model_path=folder, model_revision="abc123", feedback_key="key", allow_code=True)
 
 
 @pytest.fixture
@@ -188,6 +178,7 @@ def test_it_is_started_again_when_it_ends(tmp_path: Path, served: Any) -> None:
 
     first = ask(1).json()["predictions"][0]
     assert ask(12).status_code == 500
+    assert (ask(11).status_code, "eleven is none" in ask(11).text) == (422, True)
     assert ask(1).json()["predictions"] == [first]
     died = ask(13)
     assert died.status_code == 503
