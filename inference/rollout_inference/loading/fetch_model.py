@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from rollout_inference.loading.baked import baked
-from rollout_inference.loading.model_cache import ModelCache
+from rollout_inference.loading.model_cache import ModelCache, copy_files
 from rollout_inference.settings import Settings, SettingsError
 from rollout_model.artifact import verified_files
 from rollout_model.digest import digest_of
@@ -28,7 +28,7 @@ def fetched(settings: Settings, folder: Path) -> str:
     for left in folder.iterdir():
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     if (inside := baked(settings)) is not None:
-        shutil.copytree(inside, folder, dirs_exist_ok=True)
+        copy_files(inside, folder)
         with of_the_files():
             return digest_of(verified_files(folder, settings.load_policy))
     if settings.model_cache is None:

@@ -48,7 +48,7 @@ class ModelCache:
         try:
             if not kept.is_dir():
                 return False
-            shutil.copytree(kept, target, symlinks=True, dirs_exist_ok=True)
+            copy_files(kept, target)
             if _has(target, digest):
                 os.utime(kept)
                 return True
@@ -69,7 +69,8 @@ class ModelCache:
                 return
             made = Path(tempfile.mkdtemp(dir=self.folder, prefix=".new-"))
             try:
-                shutil.copytree(files, made / "files", symlinks=True)
+                (made / "files").mkdir()
+                copy_files(files, made / "files")
                 with suppress(OSError):  # somebody was quicker
                     (made / "files").rename(kept)
                 os.utime(kept)
@@ -119,6 +120,20 @@ class ModelCache:
         shutil.rmtree(gone, ignore_errors=True)
         with suppress(OSError):
             kept.with_suffix(".lock").unlink()
+
+
+def copy_files(source: Path, target: Path) -> None:
+    """Copy what is in a folder into another, and nothing of modes and times: a pod's volume is
+    root's, whose mode its own user may not set. Raises OSError.
+    """
+    for path in sorted(source.rglob("*")):
+        copy = target / path.relative_to(source)
+        if path.is_symlink():
+            copy.symlink_to(path.readlink())
+        elif path.is_dir():
+            copy.mkdir()
+        else:
+            shutil.copyfile(path, copy)
 
 
 def _has(folder: Path, digest: str) -> bool:

@@ -39,6 +39,18 @@ def test_what_was_kept_is_found_again(cache: ModelCache, tmp_path: Path) -> None
     assert tree_digest(target) == digest
 
 
+def test_a_volume_keeps_its_mode(cache: ModelCache, tmp_path: Path) -> None:
+    """It is root's in a pod: the step's user may not set it."""
+    digest, files = model(tmp_path, "one")
+    files.chmod(0o700)
+    target = empty(tmp_path / "target")
+    target.chmod(0o2777)
+    cache.keep(digest, files)
+    (cache.folder / digest.replace(":", "-")).chmod(0o700)
+    assert cache.copied(digest, target)
+    assert target.stat().st_mode & 0o7777 == 0o2777
+
+
 def change(kept: Path) -> None:
     (kept / "MLmodel").write_text("another")
 
