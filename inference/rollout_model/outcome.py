@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 PREDICT, PROBABILITIES, SCORES = "predict", "predict_proba", "decision_function"
@@ -61,13 +62,12 @@ class Output:
         return said if self.part is None else said[self.part]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a model says to rows."""
+class Outcome(msgspec.Struct, frozen=True):
+    """What a model says to rows. A Struct is made in a fraction of a dataclass's time."""
 
     labels: list[Any]
     """One prediction for each row, as Python values."""
-    more: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = {}
     """What else was asked for, by the names of BESIDE: an array (rows, ...), or a list of them, one
     for each of a row's predictions.
     """

@@ -4,7 +4,6 @@ response. There is nothing in them to wait for, and they may run in any thread.
 
 import codecs
 from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,8 +21,7 @@ JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One request whose body is there."""
 
     body: bytes
@@ -40,8 +38,7 @@ class Request:
         return header(self.scope, name)
 
 
-@dataclass(slots=True)
-class Response:
+class Response(msgspec.Struct):
     """What is sent."""
 
     body: bytes
@@ -56,8 +53,7 @@ class Response:
     """How many were predicted."""
 
 
-@dataclass(slots=True)
-class Decoded:
+class Decoded(msgspec.Struct):
     """What a request asks of the model."""
 
     request: Request
