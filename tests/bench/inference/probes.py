@@ -34,11 +34,12 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A model to be made, and how many columns and training rows it has."""
+    """A model to be made, its columns and training rows, and how many rows a request asks."""
 
     model: Callable[[], Any]
     columns: int
     rows: int
+    asked: int = ROWS
 
 
 KINDS: Mapping[str, Kind] = {
@@ -56,13 +57,20 @@ KINDS: Mapping[str, Kind] = {
     "forest of 1,000 trees, 50 columns": Kind(
         lambda: RandomForestClassifier(1_000, max_depth=20, random_state=0), 50, 5_000
     ),
+    "forest of 100 trees, 4 columns, 100,000 rows a request": Kind(
+        lambda: RandomForestClassifier(100, random_state=0), 4, 2_000, 100_000
+    ),
 }
 
 
 def made(kind: Kind, folder: Path) -> pd.DataFrame:
     """Store the fitted model as the trainer does; returns rows to ask it."""
     x, y = make_classification(
-        kind.rows + ROWS, kind.columns, n_informative=kind.columns // 2, flip_y=0.15, random_state=0
+        kind.rows + kind.asked,
+        kind.columns,
+        n_informative=kind.columns // 2,
+        flip_y=0.15,
+        random_state=0,
     )
     names = [f"c{n}" for n in range(kind.columns)]
     frame, labels = pd.DataFrame(x.round(4), columns=names), pd.Series(np.where(y, "yes", "no"))

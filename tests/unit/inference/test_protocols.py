@@ -21,6 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 from starlette.testclient import TestClient
 from tritonclient.utils import InferenceServerException
 
+from rollout_inference.api.protocols.native import LARGE
 from rollout_inference.app import create_app
 from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings
@@ -456,3 +457,38 @@ def test_tritons_own_client_unmodified(address: tuple[str, int], binary: bool, k
     assert len(everything.as_numpy("prediction_id")) == 2
     with pytest.raises(InferenceServerException, match="no output"):
         client.infer("iris", [rows], outputs=[tritonclient.http.InferRequestedOutput("logits")])
+
+
+LONG = [SETOSA, VIRGINICA] * 8_000
+"""More than a body may have that is read in one piece."""
+SPOILED = {
+    "a word among numbers": ("6.5", "row 15999: 'sepal_length' must be a number, not str"),
+    "a row that is too short": (None, "row 15999 has 3 values: send 4 numbers"),
+}
+
+
+@pytest.fixture
+def roomy(loaded: LoadedModel, settings: Settings) -> TestClient:
+    """With the limits that pods have by default."""
+    usual = {"max_body": 8 * 1024**2, "max_rows": 100_000}
+    return TestClient(create_app(settings.model_copy(update=usual), loaded))
+
+
+def test_a_body_that_is_read_in_pieces_gets_the_same_answers(roomy: TestClient) -> None:
+    body = {"instances": LONG, "outputs": ["predict"]}
+    assert len(json.dumps(body)) > LARGE
+    said = roomy.post("/predict/", json=body)
+    assert said.status_code == 200, said.text
+    few = roomy.post("/predict/", json={"instances": LONG[:2]}).json()["predictions"]
+    assert said.json()["predictions"] == few * 8_000
+    assert said.json()["outputs"]["predict"] == few * 8_000
+
+
+@pytest.mark.parametrize(("first", "sentence"), SPOILED.values(), ids=SPOILED.keys())
+def test_a_body_that_is_read_in_pieces_gets_the_same_sentence(
+    roomy: TestClient, first: str | None, sentence: str
+) -> None:
+    spoiled = [value for value in (first, *VIRGINICA[1:]) if value is not None]
+    reply = roomy.post("/predict/", json={"instances": [*LONG[:-1], spoiled]})
+    assert reply.status_code == 422
+    assert sentence in reply.json()["error"]
