@@ -14,8 +14,8 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from starlette.testclient import TestClient
 
-from tests.unit.inference.test_openapi import CHECKS, EXAMPLES
-from tests.unit.inference.test_protocols import INFER
+from tests.unit.inference.iris_bodies import INFER
+from tests.unit.inference.schema_checks import CHECKS, EXAMPLES
 
 DOCUMENT = yaml.safe_load(Path(__file__).with_name("open_inference.yaml").read_text())
 PATHS = [

@@ -2,7 +2,6 @@
 wrong ones.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +10,16 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    negative_data_rejection,
     positive_data_acceptance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
 )
 from starlette.testclient import TestClient
 
 from rollout_inference.app import create_app
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
+from tests.unit.inference.schema_checks import CHECKS, EXAMPLES
 
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    unsupported_method,
-    negative_data_rejection,
-]
 MOST = 1000
 LOOSE = {"/v2/models/{name}/infer"}
 """Paths of which JSON Schema cannot say all: that a tensor has as many numbers as its shape says.

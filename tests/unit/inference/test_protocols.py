@@ -26,11 +26,10 @@ from rollout_inference.app import create_app
 from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings
 from tests.unit.inference.conftest import Save
+from tests.unit.inference.iris_bodies import INFER, NAMES, ROWS, SETOSA, VIRGINICA, tensor
 from tests.unit.inference.serving import serving
 
-SETOSA, VIRGINICA = [5.1, 3.5, 1.4, 0.2], [6.5, 3.0, 5.5, 2.0]
-ROWS, EXPECTED = [SETOSA, VIRGINICA], ["setosa", "virginica"]
-NAMES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+EXPECTED = ["setosa", "virginica"]
 TURNED = [list(reversed(row)) for row in ROWS]
 RECORDS = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
 CSV = ",".join(NAMES) + "\n" + "\n".join(",".join(map(str, row)) for row in ROWS) + "\n"
@@ -161,34 +160,6 @@ def test_invocations_says_what_is_wrong_as_mlflow_does(
     else:
         assert reply.json()["error_code"] == "BAD_REQUEST"
         assert sentence in reply.json()["message"]
-
-
-def tensor(**changes: Any) -> dict[str, Any]:
-    return {
-        "inputs": [
-            {
-                "name": "input",
-                "shape": [2, 4],
-                "datatype": "FP64",
-                "data": [*SETOSA, *VIRGINICA],
-                **changes,
-            }
-        ]
-    }
-
-
-def column(n: int, shape: list[int]) -> dict[str, Any]:
-    return {"name": NAMES[n], "shape": shape, "datatype": "FP32", "data": [row[n] for row in ROWS]}
-
-
-INFER: dict[str, Any] = {
-    "a matrix, flat": tensor(),
-    "a matrix, nested": tensor(data=ROWS),
-    "by another name": tensor(name="x"),
-    "single precision": tensor(datatype="FP32"),
-    "a column each, in any order": {"inputs": [column(n, [2, 1]) for n in (3, 1, 0, 2)]},
-    "a column each, without a second dimension": {"inputs": [column(n, [2]) for n in range(4)]},
-}
 
 
 @pytest.mark.parametrize("path", ["/v2/models/iris/infer", "/v2/models/iris/versions/local/infer"])

@@ -131,7 +131,7 @@ def test_validation_tells_of_every_file_before_it_fails(job: Job) -> None:
     done = job.run("validate_data.sh")
     assert done.returncode == 1, done.stdout + done.stderr
     summary = job.told("github_step_summary")
-    assert "35.0 in row 2" in summary
+    assert "35 in row 2" in summary
     assert "data/raw/iris.csv meets its contract" in summary
     assert {p.name for p in (job.root / "build/data").iterdir()} == {"a-bad-one.html", "iris.html"}
 
