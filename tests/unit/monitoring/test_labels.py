@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from rollout_bridge import metrics as bridge_metrics
 from rollout_bridge.outcome import Outcome
 from rollout_inference.api.protocols.feedback import REASONS
 from rollout_inference.metrics import UNROUTED, Metrics
@@ -74,6 +75,7 @@ def wrapped(registry: CollectorRegistry) -> dict[str, frozenset[str]]:
 
 def exported() -> dict[str, frozenset[str]]:
     """The same of the operator, the bridge and the model server; `le` of histograms aside."""
+    assert bridge_metrics.WEBHOOKS, "imported, and so registered"
     known = wrapped(REGISTRY)
     for family in metrics.FAMILIES:
         samples: Any = family.samples
