@@ -43,7 +43,16 @@ LINES: dict[str, list[tuple[str, int]]] = {
             0,
         )
     ],
-    "trainer draft": [(f"{DATA} --label species --output out/contract.yaml", 0)],
+    "trainer draft": [
+        (f"{DATA} --label species --output out/contract.yaml", 0),
+        (
+            (
+                f"{DATA} --label species --task classification --metadata petal_width --output"
+                " out/other.yaml"
+            ),
+            0,
+        ),
+    ],
     "trainer train": [
         (
             (

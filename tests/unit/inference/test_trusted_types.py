@@ -232,6 +232,7 @@ DANGEROUS = (
 OURS = {
     *("sklearn", "numpy", "scipy", "functools", "collections"),
     *("lightgbm", "xgboost", "catboost"),
+    "rollout_model",
 }
 
 
