@@ -36,6 +36,8 @@ _BCRYPT = "$2a$04$y.J9zZrC8RCJwZE4eMzPGebwHg5eWk/7KLaVhGZC5hjIDAvay0PPa"
 IMAGE = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+FILE = "application/vnd.oci.image.layer.v1.tar"
+"""What oras calls any file whose type it is not told."""
 TITLE = "org.opencontainers.image.title"
 UNPACK = "io.deis.oras.content.unpack"
 
@@ -75,8 +77,8 @@ class Pushing:
     """The certificate that it is trusted by."""
     repository: str = "team/iris"
 
-    def blob(self, content: bytes, **annotations: str) -> dict[str, Any]:
-        """Push a blob; its descriptor."""
+    def blob(self, content: bytes, kind: str = LAYER, **annotations: str) -> dict[str, Any]:
+        """Push a blob; its descriptor, with this media type."""
         with self._client() as http:
             begun = http.post(f"/v2/{self.repository}/blobs/uploads/")
             assert begun.status_code == 202, begun.text
@@ -85,7 +87,7 @@ class Pushing:
             )
             done = http.put(url, content=content)
             assert done.status_code == 201, done.text
-        made: dict[str, Any] = {"mediaType": LAYER, "digest": digest(content), "size": len(content)}
+        made: dict[str, Any] = {"mediaType": kind, "digest": digest(content), "size": len(content)}
         return made | ({"annotations": annotations} if annotations else {})
 
     def manifest(self, name: str, layers: Sequence[Mapping[str, Any]]) -> str:
@@ -147,14 +149,15 @@ def pushed_forms(registry: Pushing, model: Path) -> str:
     registry.index("index", {"windows/amd64": other, "linux/amd64": image, "linux/arm64": image})
     deep = below(model, "models/iris")
     registry.manifest("sub-folder", [registry.blob(gzip.compress(archive(deep)))])
-    files = [registry.blob(c or b"", **{TITLE: n}) for n, c in below(model, "iris")]
+    files = [registry.blob(c or b"", FILE, **{TITLE: n}) for n, c in below(model, "iris")]
     registry.manifest("files", files)
     packed = gzip.compress(archive([("iris", None), *below(model, "iris")]))
-    registry.manifest("folder", [registry.blob(packed, **{TITLE: "iris", UNPACK: "true"})])
+    registry.manifest("folder", [registry.blob(packed, FILE, **{TITLE: "iris", UNPACK: "true"})])
+    registry.manifest("by-oras-py", [registry.blob(packed, **{TITLE: "iris"})])
     return image
 
 
-FORMS = ("image", "index", "sub-folder", "files", "folder")
+FORMS = ("image", "index", "sub-folder", "files", "folder", "by-oras-py")
 """Tags of `pushed_forms`."""
 
 

@@ -23,6 +23,8 @@ from rollout_model.errors import LoadFailed
 TITLE = "org.opencontainers.image.title"
 UNPACK = "io.deis.oras.content.unpack"
 """oras-go: the layer is a folder in a tar archive, whose members' names begin with the title."""
+FOLDER = "application/vnd.oci.image.layer.v1.tar+gzip"
+"""oras-py: the same by its media type, without that annotation. Both push files as `…tar`."""
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -88,7 +90,8 @@ def layers(
             total += max(size, 0)
             if total > most or count > MOST_FILES:
                 raise LoadFailed(too_large(source, most, MOST_FILES))
-            yield str(one["digest"]), size, str(said.get(TITLE, "")), said.get(UNPACK) == "true"
+            unpack = said.get(UNPACK) == "true" or one.get("mediaType") == FOLDER
+            yield str(one["digest"]), size, str(said.get(TITLE, "")), unpack
     except (TypeError, KeyError, AttributeError, ValueError) as failure:
         raise LoadFailed(
             f"{source} could not be read: its manifest does not list layers."

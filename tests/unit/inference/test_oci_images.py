@@ -18,7 +18,7 @@ from rollout_inference.loading.oci_layers import Tree
 from rollout_inference.loading.oci_registry import Reference, credentials, reference
 from rollout_model.artifact import MOST_FILES
 from rollout_model.errors import LoadFailed
-from tests.support.oci import TITLE, UNPACK, archive
+from tests.support.oci import LAYER, TITLE, UNPACK, archive
 
 SHA = "sha256:" + "a" * 64
 NAMES: dict[str, tuple[str, str, str]] = {
@@ -244,9 +244,10 @@ def test_an_index_without_one_is_said(index: dict[str, Any]) -> None:
 
 def test_layers_are_listed_with_their_names() -> None:
     told = {"digest": SHA, "size": 7, "annotations": {TITLE: "iris", UNPACK: "true"}}
-    manifest = {"layers": [told, {"digest": SHA, "size": 3}]}
+    by_type = {"digest": SHA, "size": 2, "annotations": {TITLE: "iris"}, "mediaType": LAYER}
+    manifest = {"layers": [told, {"digest": SHA, "size": 1}, by_type]}
     found = list(layers("oci://r/i:1", manifest, 10))
-    assert found == [(SHA, 7, "iris", True), (SHA, 3, "", False)]
+    assert found == [(SHA, 7, "iris", True), (SHA, 1, "", False), (SHA, 2, "iris", True)]
     with pytest.raises(LoadFailed, match="The model is too large: oci://r/i:1 has more than 9"):
         list(layers("oci://r/i:1", manifest, 9))
 
