@@ -125,7 +125,7 @@ test-clients: setup ## Answers to KServe's and MLServer's own clients, from envi
 	@$(RUN) python -m tests.clients
 
 .PHONY: test-stores
-test-stores: setup ## Models fetched from real S3, Azure and Google servers, here and by pods
+test-stores: setup ## Models fetched from real S3, Azure, Google and OCI servers, here and by pods
 	@$(WITH_CLUSTER) $(RUN) pytest tests/stores
 
 .PHONY: bench-operator

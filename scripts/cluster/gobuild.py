@@ -93,10 +93,15 @@ KWOK = Component("kwok", ("sigs.k8s.io/kwok/cmd/kwok",), minutes="1 to 2")
 STORES = Component("stores", ("./rclone", "github.com/fsouza/fake-gcs-server"), minutes="3 to 6")
 """Servers that speak S3 and Google Cloud Storage; `make test-stores` builds them."""
 
+REGISTRY = Component(
+    "registry", ("github.com/distribution/distribution/v3/cmd/registry",), minutes="2 to 3"
+)
+"""An OCI registry; `make test-stores` builds it."""
+
 
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
-    for component in (*COMPONENTS, KWOK, STORES):
+    for component in (*COMPONENTS, KWOK, STORES, REGISTRY):
         if (path := component.folder / name).exists():
             return path
     raise FileNotFoundError(f"{name} is not built yet: run `python3 -m scripts.cluster build`")

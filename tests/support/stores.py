@@ -98,7 +98,7 @@ def s3_server(folder: Path, authority: Path, address: str = "127.0.0.1") -> Iter
         f"--cert={certificate}",
     ]
     own = {"RCLONE_CONFIG": str(folder / "rclone.conf")}
-    with _answering(command, f"https://{address}:{port}", folder / "s3.log", own) as url:
+    with answering(command, f"https://{address}:{port}", folder / "s3.log", own) as url:
         secret = {"AWS_ACCESS_KEY_ID": user, "AWS_SECRET_ACCESS_KEY": password}
         yield Store(
             "s3://models",
@@ -126,7 +126,7 @@ def azure_server(folder: Path, authority: Path, address: str = "127.0.0.1") -> I
         "--skipApiVersionCheck",
     ]
     own = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{ACCOUNT_KEY}"}
-    with _answering(command, f"https://{address}:{port}", folder / "azure.log", own) as url:
+    with answering(command, f"https://{address}:{port}", folder / "azure.log", own) as url:
 
         def secret(account_key: str) -> dict[str, str]:
             parts = {
@@ -167,14 +167,15 @@ def gcs_server(folder: Path, authority: Path, address: str = "127.0.0.1") -> Ite
         f"-public-host={address}:{port}",
     ]
     wrong = {"GOOGLE_APPLICATION_CREDENTIALS": "/nowhere/key.json"}
-    with _answering(command, url, folder / "gcs.log", {}):
+    with answering(command, url, folder / "gcs.log", {}):
         yield Store("gs://models", "gs://nowhere", {}, {"STORAGE_EMULATOR_HOST": url}, wrong)
 
 
 @contextmanager
-def _answering(
+def answering(
     command: Sequence[str | Path], url: str, log: Path, env: Mapping[str, str]
 ) -> Iterator[str]:
+    """The URL of a server, once it answers, which this command starts."""
     words = [str(word) for word in command]
     with ended(words, {**os.environ, **env}, log) as process:
 

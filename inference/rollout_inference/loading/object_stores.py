@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
-from rollout_inference.loading.store_failures import sentence
+from rollout_inference.loading.store_failures import sentence, too_large
 from rollout_model.artifact import MOST_FILES
 from rollout_model.errors import LoadFailed, first_line
 
@@ -173,10 +173,7 @@ def _listed(client: ObjectStore, source: str, most: int) -> Iterator[str]:
             path = entry["path"]
             size, count = size + entry["size"], count + 1
             if size > most or count > MOST_FILES:
-                raise LoadFailed(
-                    f"The model is too large: {source} has more than {most} bytes or"
-                    f" {MOST_FILES} files. The operator's MODEL_MAX_BYTES sets the bytes."
-                )
+                raise LoadFailed(too_large(source, most, MOST_FILES))
             if ".." in PurePosixPath(path).parts or path.startswith("/"):
                 raise LoadFailed(f"{source} holds a file that would be outside: {path[:200]}")
             yield path

@@ -1,6 +1,7 @@
 """Where a version's files are, and how they are fetched: by MLflow's client, or out of the store.
 
 MLflow's own clients of S3, GCS and Azure are three SDKs that the image lacks: see object_stores.py.
+Of OCI registries it has none: see oci_images.py.
 """
 
 import os
@@ -15,7 +16,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 import mlflow.artifacts
 from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
-from rollout_inference.loading import object_stores
+from rollout_inference.loading import object_stores, oci_images
 from rollout_inference.loading.store_failures import AUTHORITY, CREDENTIALS
 from rollout_model.errors import LoadFailed, first_line
 
@@ -28,6 +29,8 @@ def fetch(uri: str, folder: Path, most: int, env: Mapping[str, str]) -> Path:
     try:
         source = ModelsArtifactRepository.get_underlying_uri(uri)  # type: ignore[no-untyped-call]
         refuse_foreign(source, env)
+        if source.startswith("oci:"):
+            return oci_images.download(source, folder / "model", most, env)
         if object_stores.location(source) is not None:
             target = folder / "model"
             object_stores.download(source, target, most, env)

@@ -1,7 +1,8 @@
-"""What an object store's client says where it fails, as one sentence that says what to do.
+"""What an object store's client, or an OCI registry, says where it fails, as one sentence that says
+what to do.
 
-The client's own text is one line, the store's answer as XML, and then its insides for debugging,
-which alone say that a certificate was refused.
+obstore's own text is one line, the store's answer as XML, and then its insides for debugging, which
+alone say that a certificate was refused.
 """
 
 import re
@@ -42,8 +43,42 @@ def sentence(source: str, bucket: str, failure: BaseException) -> str:
     if status:
         return f"{source} could not be read: {host} answers {status}{code}."
     if "HTTP error" in text:
-        return (
-            f"{source} could not be read: {host} does not answer. Where the chart's modelEgress is"
-            " set, it must let pods go there."
-        )
+        return _silent(source, host)
     return f"{source} could not be read: {first_line(failure)[:300]}"
+
+
+def _silent(source: str, host: str) -> str:
+    return (
+        f"{source} could not be read: {host} does not answer. Where the chart's modelEgress is"
+        " set, it must let pods go there."
+    )
+
+
+def too_large(source: str, most: int, files: int) -> str:
+    """source: the artifact URI, which has more than so many bytes or files."""
+    return (
+        f"The model is too large: {source} has more than {most} bytes or {files} files. The"
+        " operator's MODEL_MAX_BYTES sets the bytes."
+    )
+
+
+def registry_status(source: str, host: str, status: int, what: str, known: bool) -> str:
+    """What an OCI registry, or who gives its tokens, answers; known: whether there are credentials
+    for it.
+    """
+    said = f"{source} could not be read: {host} answers {status}"
+    if status in {401, 403}:
+        why = (
+            f"these credentials are wrong, or may not read {what}"
+            if known
+            else "there are no credentials for it"
+        )
+        return f"{said}: {why}. {CREDENTIALS}."
+    return f"{said}: is there a {what}?" if status == 404 else f"{said}."
+
+
+def registry_trouble(source: str, host: str, failure: BaseException) -> str:
+    """Why an OCI registry gives no answer, as requests says it."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(failure):
+        return f"{source} could not be read: the certificate of {host} is not trusted; {AUTHORITY}."
+    return _silent(source, host)
