@@ -91,15 +91,16 @@ def test_a_host_that_an_older_rollout_takes_is_its_own_when_the_younger_one_has_
     younger.apply("models:/iris/1")
     younger.wait_phase("Promoted", 1)
     older.apply("models:/iris/1", traffic={"host": "leaving.example.com", "removalDelay": "1s"})
-    wait_for(
-        lambda: older.condition("Ready")["reason"] == "RouteNotAccepted" or None,
-        "the route to be another's still",
-    )
     said = (
         f"leaving.example.com/ is answered by the older Ingress {ns}/leaving of ModelRollout"
         f" {ns}/leaving: take another"
     )
-    assert said in older.condition("Ready")["message"]
+    # For a moment it is only being made.
+    wait_for(
+        lambda: said in older.condition("Ready")["message"] or None,
+        "the route to be another's still",
+    )
+    assert older.condition("Ready")["reason"] == "RouteNotAccepted"
     wait_for(
         lambda: younger.condition("Ready")["reason"] == "InvalidSpec" or None,
         "the younger one to be told",
