@@ -111,13 +111,6 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         raise
     except Exception as failure:  # a file of unknown content can fail in any way
         raise LoadFailed(f"The model cannot be loaded: {first_line(failure)}") from failure
-    made: dict[str, Any] = {
-        "made_with": str(said.get("sklearn_version") or ""),
-        "code": code,
-        "file_digest": of_file,
-        "answers": answers_of(described.get("signature")),
-        "parameters": parameters,
-    }
     return Artifact(
         folder,
         file,
@@ -125,8 +118,12 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         signature,
         digest,
         example,
+        made_with=str(said.get("sklearn_version") or ""),
+        code=code,
+        file_digest=of_file,
+        answers=answers_of(described.get("signature")),
+        parameters=parameters,
         **measured,
-        **made,
     )
 
 
