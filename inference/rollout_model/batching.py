@@ -8,11 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-
 from rollout_model.outcome import PLAIN, Outcome, Question, joined
-from rollout_model.signature import AnyRows
-from rollout_model.table import Table
+from rollout_model.signature import AnyRows, together
 
 Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
@@ -103,18 +100,10 @@ def predict_each(
     sizes, each = [len(part) for part in parts], questions or [PLAIN] * len(parts)
     if len(parts) > 1 and sum(sizes) <= most and (asked := joined(questions)) is not None:
         try:
-            return [*run(_joined(parts), asked).split(sizes)]
+            return [*run(together(parts), asked).split(sizes)]
         except Exception:  # whatever it was: each part says it for itself
             return [_alone(run, part, one) for part, one in zip(parts, each, strict=True)]
     return [_alone(run, part, one) for part, one in zip(parts, each, strict=True)]
-
-
-def _joined(parts: Sequence[AnyRows]) -> AnyRows:
-    """The rows of one model, which are all of one kind."""
-    first = parts[0]
-    if isinstance(first, Table):
-        return first.joined([part for part in parts[1:] if isinstance(part, Table)])
-    return np.concatenate(parts)  # type: ignore[arg-type]
 
 
 def _alone(run: Run, rows: AnyRows, question: Question) -> Outcome | Exception:

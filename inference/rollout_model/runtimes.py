@@ -16,8 +16,7 @@ import onnxruntime
 from rollout_model.batching import Batcher, Run, predict_each
 from rollout_model.outcome import BESIDE, PLAIN, PREDICT, PROBABILITIES, Outcome, Question
 from rollout_model.serving_plan import OnnxInput
-from rollout_model.signature import AnyRows, Rows, Signature, frame
-from rollout_model.table import Table
+from rollout_model.signature import AnyRows, Rows, Signature, cut
 from rollout_model.table_features import METADATA, Features, Featurizer
 from rollout_model.table_form import TableForm
 
@@ -144,10 +143,7 @@ class FeaturesRuntime(OnnxRuntime):
             yield self._featurizer(rows)
             return
         for start in range(0, len(rows), most):
-            end = start + most
-            yield self._featurizer(
-                rows.part(start, end) if isinstance(rows, Table) else rows[start:end]
-            )
+            yield self._featurizer(cut(rows, start, start + most))
 
 
 def onnx_runtime(content: bytes, onnx_input: OnnxInput) -> OnnxRuntime:
@@ -252,7 +248,7 @@ class SklearnRuntime:
 
     def run(self, rows: AnyRows, question: Question = PLAIN) -> Outcome:
         """Predict in this thread. What else is asked for is a second pass over the model."""
-        asked = self.form(rows) if isinstance(rows, Table) else frame(self.signature, rows)
+        asked = self.form.given(self.signature, rows)
         labels = np.asarray(getattr(self.estimator, self.method)(asked)).tolist()
         more = {name: self._said(name, asked) for name in BESIDE if name in question.also}
         return Outcome(labels, more)

@@ -18,6 +18,20 @@ one that may be missing and is.
 AnyRows = Rows | Table
 """Checked rows of whatever model: a table where its columns are not all numbers."""
 
+
+def together(parts: Sequence[AnyRows]) -> AnyRows:
+    """All rows, which are of one signature. Raises ValueError as Table.joined."""
+    first = parts[0]
+    if isinstance(first, Table):
+        return first.joined([one for one in parts[1:] if isinstance(one, Table)])
+    return np.concatenate([one for one in parts if isinstance(one, np.ndarray)])
+
+
+def cut(rows: AnyRows, start: int, end: int) -> AnyRows:
+    """The rows from `start` to before `end`."""
+    return rows.part(start, end) if isinstance(rows, Table) else rows[start:end]
+
+
 AT_ONCE = 500
 """Rows that become an array by one call, for which no other thread of Python runs."""
 

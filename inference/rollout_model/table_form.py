@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rollout_model.errors import first_line
-from rollout_model.signature import AnyRows, Signature
+from rollout_model.signature import AnyRows, Signature, frame
 from rollout_model.table import Table
 
 log = logging.getLogger(__name__)
@@ -31,11 +31,13 @@ class TableForm:
 
     def __call__(self, table: Table) -> Any:
         """The rows for `predict`."""
-        frame = table.frame(self.gap)
-        if self.alone:
-            column = frame.iloc[:, 0]
-            return column if self.named else column.to_numpy(dtype=object)
-        return frame if self.named else frame.to_numpy(dtype=object)
+        whole = table.frame(self.gap)
+        asked = whole.iloc[:, 0] if self.alone else whole
+        return asked if self.named else asked.to_numpy(dtype=object)
+
+    def given(self, signature: Signature, rows: AnyRows) -> Any:
+        """The same for rows of any model of this signature."""
+        return self(rows) if isinstance(rows, Table) else frame(signature, rows)
 
 
 def form_of(estimator: Any, signature: Signature, method: str, known: Table) -> TableForm:

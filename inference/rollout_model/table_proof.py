@@ -4,7 +4,7 @@ of features with what the rest of the estimator says.
 Between the two stands what the server computes without scikit-learn: it has to be the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +18,10 @@ from rollout_model.fitted_features import Split, split
 from rollout_model.learnt_categories import Heavy
 from rollout_model.parity import Proof
 from rollout_model.proof_rows import SPARSE, chances, proof
-from rollout_model.signature import AnyRows, Rows, Signature, frame
+from rollout_model.signature import AnyRows, Rows, Signature, cut, together
 from rollout_model.table import Column, Kind, Table
 from rollout_model.table_features import Features, Featurizer
-from rollout_model.table_form import TableForm, likely_form
+from rollout_model.table_form import likely_form
 from rollout_model.table_signature import TableSignature
 from rollout_model.table_trial_rows import led_back, pools, table_rows
 from rollout_model.trial_rows import MOST, POINTS
@@ -64,13 +64,11 @@ def halves(
     """
     asked, signature = _Asked(estimator, artifact), artifact.signature
     random, example = np.random.default_rng(seed), artifact.known_rows
-    found = split(
-        estimator, example, list(signature.names) if signature.named else [], asked.form.gap
-    )
+    found = split(estimator, example, list(signature.names) if signature.named else [], asked.gap)
     if not (found.features.steps or signature.doubtful):
         raise Heavy("nothing of it is computed without scikit-learn")
     features = msgspec.structs.replace(
-        found.features, finite=_finite(found, artifact.method, asked.form(example))
+        found.features, finite=_finite(found, artifact.method, asked.given(example))
     )
     featurizer = Featurizer(features)
     count = int(np.clip(NUMBERS / (KINDS * features.width), 30, count))
@@ -90,7 +88,7 @@ def halves(
     if (back := led_back(columns, pool, featurizer, at, random)) is not None:
         taken.add(untabled(signature, back))
         points, made = taken.all()
-    _alike(found.transform(asked.form(points)), made, exactly=holds_trees(found.rest))
+    _alike(found.transform(asked.given(points)), made, exactly=holds_trees(found.rest))
     return Halves(features, found.rest, inner, asked.said(found.rest, inner, points, made), within)
 
 
@@ -99,10 +97,20 @@ class _Asked:
 
     def __init__(self, estimator: Any, artifact: Artifact) -> None:
         self._estimator, self._method = estimator, artifact.method
-        self.form = _form(estimator, artifact)
+        self._signature = artifact.signature
+        self._form = likely_form(estimator, self._signature, self._method, artifact.known_rows)
+
+    @property
+    def gap(self) -> float | None:
+        """As in TableForm."""
+        return self._form.gap
+
+    def given(self, rows: AnyRows) -> Any:
+        """The rows as it takes them."""
+        return self._form.given(self._signature, rows)
 
     def __call__(self, rows: AnyRows) -> Any:
-        return np.asarray(getattr(self._estimator, self._method)(self.form(rows)))
+        return np.asarray(getattr(self._estimator, self._method)(self.given(rows)))
 
     def said(self, rest: Any, inner: Artifact, points: AnyRows, made: Rows) -> Proof:
         """Its answers, and which of them are determined."""
@@ -111,28 +119,8 @@ class _Asked:
             return Proof(points, expected)
         probable, tied = chances(rest, inner.signature, made, expected)
         if probable is not None:
-            probable = np.asarray(self._estimator.predict_proba(self.form(points)))
+            probable = np.asarray(self._estimator.predict_proba(self.given(points)))
         return Proof(points, expected, probable, tied)
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """How the estimator is given rows."""
-
-    signature: Signature
-    of: TableForm
-
-    @property
-    def gap(self) -> float | None:
-        return self.of.gap
-
-    def __call__(self, rows: AnyRows) -> Any:
-        return self.of(rows) if isinstance(rows, Table) else frame(self.signature, rows)
-
-
-def _form(estimator: Any, artifact: Artifact) -> _Form:
-    signature, known = artifact.signature, artifact.known_rows
-    return _Form(signature, likely_form(estimator, signature, artifact.method, known))
 
 
 class _Taken:
@@ -152,7 +140,7 @@ class _Taken:
         """The rows, and their features. Raises Heavy where there are none."""
         if not self._rows:
             raise Heavy("scikit-learn refuses all rows that it was tried on")
-        rows = joined(self._rows)
+        rows = together(self._rows)
         return rows, self._featurizer(rows)
 
     def _ours(self, rows: AnyRows) -> Iterator[AnyRows]:
@@ -161,7 +149,7 @@ class _Taken:
         except ValueError:
             each = [cut(rows, n, n + 1) for n in range(len(rows))]
             if kept := [one for one in each if self._answered(one)]:
-                yield joined(kept)
+                yield together(kept)
             return
         yield rows
 
@@ -267,19 +255,6 @@ def untabled(signature: Signature, table: Table) -> AnyRows:
     if isinstance(signature, TableSignature):
         return table
     return np.column_stack(table.values)
-
-
-def joined(parts: Sequence[AnyRows]) -> AnyRows:
-    """All rows, which are of one signature."""
-    first = parts[0]
-    if isinstance(first, Table):
-        return first.joined([one for one in parts[1:] if isinstance(one, Table)])
-    return np.vstack([one for one in parts if isinstance(one, np.ndarray)])
-
-
-def cut(rows: AnyRows, start: int, end: int) -> AnyRows:
-    """The rows from `start` to before `end`."""
-    return rows.part(start, end) if isinstance(rows, Table) else rows[start:end]
 
 
 def _some(table: Table, random: np.random.Generator, most: int) -> Table:

@@ -15,13 +15,11 @@ from typing import Any, Protocol
 import msgspec
 
 from rollout_inference.live_comparison.worker import Found, Sample, original
-from rollout_inference.loading.loader import LoadedModel, child, ended
+from rollout_inference.loading.loader import LoadedModel, by_itself, child, ended
 from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings
-from rollout_model.runtimes import SklearnRuntime
 from rollout_model.signature import AnyRows
 from rollout_model.table import Table
-from rollout_model.table_form import likely_form
 
 log = logging.getLogger(__name__)
 MOST = 1_000
@@ -146,9 +144,6 @@ async def _found(sample: Sample) -> Found:
 async def _by_sklearn(model: LoadedModel, settings: Settings, reason: str) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         artifact, estimator = await original(settings, Path(scratch))
-
-    signature, method = artifact.signature, artifact.method
-    form = likely_form(estimator, signature, method, artifact.known_rows)
-    runtime = SklearnRuntime(estimator, signature, method=method, form=form)
+    runtime = by_itself(estimator, artifact)
     plan = msgspec.structs.replace(model.plan, runtime="sklearn", onnx_input=None, reason=reason)
     return replace(model, runtime=runtime, plan=plan)

@@ -338,7 +338,11 @@ def _original(artifact: Artifact, policy: LoadPolicy) -> SklearnRuntime:
     # Scikit-learn is imported where it serves, and only there.
     from rollout_model import estimator  # noqa: PLC0415
 
-    model = estimator.load(artifact, policy)
+    return by_itself(estimator.load(artifact, policy), artifact)
+
+
+def by_itself(model: Any, artifact: Artifact) -> SklearnRuntime:
+    """What serves the estimator of a model."""
     signature = artifact.signature
     form = likely_form(model, signature, artifact.method, artifact.known_rows)
     if boosted := artifact.flavor.name != SKLEARN:
