@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from rollout_model.feature_values import (
+    MISSING,
     Cell,
     Cells,
     Numbers,
@@ -46,7 +47,7 @@ class Fill(msgspec.Struct, frozen=True, tag="fill"):
     def _numbers(self, values: Numbers) -> Numbers:
         gaps = np.isnan(values)
         if self.strict and gaps.any():
-            raise Refuses("a value is missing, and the model takes none that is")
+            raise Refuses(MISSING)
         lost = gaps if self.missing is None else values == self.missing
         if lost.any():
             filled = np.array([math.nan if one is None else one for one in self.with_])
@@ -62,7 +63,7 @@ class Fill(msgspec.Struct, frozen=True, tag="fill"):
         told: Cells = []
         for number, (cells, instead) in enumerate(zip(cells_of(columns), self.with_, strict=True)):
             if self.strict and None in cells:
-                raise Refuses("a value is missing, and the model takes none that is")
+                raise Refuses(MISSING)
             lost = [cell == self.missing for cell in cells]
             if instead is not None:
                 pairs = zip(cells, lost, strict=True)

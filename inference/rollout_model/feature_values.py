@@ -17,6 +17,8 @@ Values = Cells | Numbers
 """What a step is given, and gives."""
 Run = Callable[[Values], Values]
 Cell = bool | int | float | str | None
+MISSING = "a value is missing, and the model takes none that is"
+"""Why a row is refused."""
 
 
 class Refuses(ValueError):
@@ -51,9 +53,15 @@ def _listed(numbers: Numbers) -> list[Any]:
     return cells
 
 
+def microseconds(dates: npt.NDArray[Any]) -> list[Cell]:
+    """Dates as cells."""
+    whole, gaps = dates.astype("datetime64[us]").astype(np.int64).tolist(), np.isnat(dates).tolist()
+    return [None if gap else one for gap, one in zip(gaps, whole, strict=True)]
+
+
 def complete(values: Values) -> Numbers:
     """As an array of numbers; raises Refuses where one is missing."""
     numbers = numbers_of(values)
     if np.isnan(numbers).any():
-        raise Refuses("a value is missing, and the model takes none that is")
+        raise Refuses(MISSING)
     return numbers

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.preprocessing import OneHotEncoder
 
 from rollout_model.feature_steps import Codes, Places
-from rollout_model.feature_values import Cell
+from rollout_model.feature_values import Cell, microseconds
 
 
 class Heavy(Exception):
@@ -47,12 +47,7 @@ def _column(encoder: Any, number: int, gap: float | None) -> tuple[list[Cell], l
     """Known cells, the features of each, and those of an unknown one."""
     categories = encoder.categories_[number]
     dates = categories.dtype.kind == "M"
-    if dates:
-        days = categories.astype("datetime64[us]").astype(np.int64).tolist()
-        gaps = np.isnat(categories).tolist()
-        known: list[Cell] = [None if gap else day for gap, day in zip(gaps, days, strict=True)]
-    else:
-        known = [plain(one) for one in categories.tolist()]
+    known = microseconds(categories) if dates else [plain(one) for one in categories.tolist()]
     # None and NaN are two things to scikit-learn, and rows have one of them.
     kept = [n for n, one in enumerate(categories.tolist()) if not _other_gap(one, known[n], gap)]
     known = [known[n] for n in kept]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rollout_model.feature_steps import Step, chain
-from rollout_model.feature_values import Refuses, Values, numbers_of
+from rollout_model.feature_values import MISSING, Refuses, Values, microseconds, numbers_of
 from rollout_model.signature import AnyRows, Rows
 from rollout_model.table import Kind, Table
 
@@ -45,7 +45,7 @@ class Featurizer:
         values: Values = rows if isinstance(rows, np.ndarray) else entered(rows)
         made = numbers_of(self._run(values))
         if self._features.finite and not np.isfinite(made).all():
-            raise Refuses("a value is missing, and the model takes none that is")
+            raise Refuses(MISSING)
         return made.astype(np.float64, copy=False)
 
 
@@ -60,9 +60,7 @@ def _column(kind: Kind, values: npt.NDArray[Any]) -> Any:
         case Kind.STRING | Kind.BOOLEAN:
             return values.tolist()
         case Kind.DATETIME:
-            gaps = np.isnat(values).tolist()
-            whole = values.astype("datetime64[us]").astype(np.int64).tolist()
-            return [None if gap else one for gap, one in zip(gaps, whole, strict=True)]
+            return microseconds(values)
         case Kind.FLOAT:
             return values.astype(np.float32)
         case _:

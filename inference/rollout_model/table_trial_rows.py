@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from rollout_model.calendar_parts import DAY
 from rollout_model.feature_steps import Codes, Fill, Places, Step, Union
+from rollout_model.feature_values import microseconds
 from rollout_model.signature import Rows
 from rollout_model.table import FIRST_YEAR, LARGEST, LAST_YEAR, NUMBERS, WHOLE, Column, Kind, Table
 from rollout_model.table_features import Featurizer
@@ -149,9 +150,8 @@ def _learn(steps: Sequence[Step], columns: list[int], found: list[Pool]) -> None
 
 
 def _cells(values: npt.NDArray[Any]) -> list[Any]:
-    if values.dtype.kind == "M":
-        values = values[~np.isnat(values)].astype("datetime64[us]").astype(np.int64)
-    return [one for one in values.tolist() if one is not None and one == one]  # noqa: PLR0124
+    cells = microseconds(values) if values.dtype.kind == "M" else values.tolist()
+    return [one for one in cells if one is not None and one == one]  # noqa: PLR0124
 
 
 def _blank(kind: Kind) -> Any:
