@@ -9,13 +9,13 @@ from rollout_inference.api.named_outputs import offered
 from rollout_inference.loading.loader import LoadedModel
 from rollout_model.parameters import OBJECT, Parameters
 from rollout_model.signature import Signature
-from rollout_model.table import LARGEST, LONGEST_TEXT, Column, Kind
+from rollout_model.table import EXACT, LARGEST, LONGEST_TEXT, Column, Kind
 from rollout_model.table_signature import TableSignature
 
 Schema = dict[str, Any]
 
 _NUMBER: Schema = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
-_WHOLE: Schema = {"type": "integer", "minimum": -(2**53), "maximum": 2**53}
+_WHOLE: Schema = {"type": "integer", "minimum": -EXACT, "maximum": EXACT}
 _DATE: Schema = {
     # Not the format date-time: that is RFC 3339, whose times have a zone.
     "type": "string",

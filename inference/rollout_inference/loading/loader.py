@@ -281,23 +281,25 @@ def _onnx(artifact: Artifact, plan: Plan, scratch: str) -> Runtime | None:
 def _assembled(
     artifact: Artifact, plan: Plan, onnx: Runtime | None, policy: LoadPolicy
 ) -> LoadedModel:
-    if onnx is not None:
-        runtime: Runtime = onnx
-    else:
-        runtime = _original(artifact, policy)
+    runtime: Runtime = _original(artifact, policy) if onnx is None else onnx
     example = (artifact.example or [artifact.signature.blank])[0]
     signature = _closed(artifact.signature, runtime, example)
-    figures = {
-        "accuracy": artifact.accuracy,
-        "absolute_error": artifact.absolute_error,
-        "samples": artifact.samples,
-        "metrics": artifact.metrics,
-    }
-    model = LoadedModel(runtime, signature, plan, artifact.digest, example, **figures)  # type: ignore[arg-type]
+    model = LoadedModel(
+        runtime,
+        signature,
+        plan,
+        artifact.digest,
+        example,
+        accuracy=artifact.accuracy,
+        absolute_error=artifact.absolute_error,
+        samples=artifact.samples,
+        metrics=artifact.metrics,
+        parameters=artifact.parameters,
+    )
     model = replace(model, answer=warm_up(model))
     parts = _parts(model, artifact.answers.names)
     offers = _offers(model, tuple(parts))
-    return replace(model, offers=offers, parts=parts, parameters=artifact.parameters)
+    return replace(model, offers=offers, parts=parts)
 
 
 def _parts(model: LoadedModel, names: tuple[str, ...]) -> dict[str, int]:
