@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rollout_model.digest import DIGEST
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.model_signature import public_key
 
@@ -20,7 +21,6 @@ _URI = re.compile(
     f"models:/[{_LETTERS}_-]([{_LETTERS}_. -]*[{_LETTERS}_.-])?(/[1-9][0-9]*|@[{_LETTERS}_-]+)"
 )
 """What the CRD takes as modelUri."""
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _WHOLE = {
     "PORT": "port",
     "MODEL_MAX_BYTES": "max_model",
@@ -159,7 +159,7 @@ class Settings(BaseModel):
             )
         folder = env.get("MODEL_FOLDER", "").strip()
         digest = env.get("MODEL_DIGEST", "").strip()
-        if digest and not _DIGEST.fullmatch(digest):
+        if digest and not DIGEST.fullmatch(digest):
             raise SettingsError(f"MODEL_DIGEST={digest!r} is none: write sha256: and 64 hex digits")
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:

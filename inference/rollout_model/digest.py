@@ -3,9 +3,12 @@ the server verifies.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+"""How a digest is written."""
 LEFT_OUT = frozenset({"registered_model_meta"})
 """Written by MLflow into every download; no part of the model."""
 

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import requests
 
 from rollout_inference.loading.store_failures import registry_status, registry_trouble
+from rollout_model.digest import DIGEST
 from rollout_model.errors import LoadFailed
 
 MOUNTED = Path("/var/run/rollouts/credentials")
@@ -45,7 +46,6 @@ _REFERENCE = re.compile(
     re.ASCII,
 )
 _LOOPBACK = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MANIFESTS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json,"
     " application/vnd.docker.distribution.manifest.list.v2+json,"
@@ -159,7 +159,7 @@ class Registry:
     def blob(self, digest: str, size: int, file: BinaryIO) -> None:
         """Write a blob of this many bytes."""
         seen, count = hashlib.sha256(), 0
-        if not _DIGEST.fullmatch(digest):
+        if not DIGEST.fullmatch(digest):
             raise self._unlike(digest[:100])
         try:
             with self._get(f"/blobs/{digest}", "*/*") as answer:
