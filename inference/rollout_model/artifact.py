@@ -111,13 +111,6 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         raise
     except Exception as failure:  # a file of unknown content can fail in any way
         raise LoadFailed(f"The model cannot be loaded: {first_line(failure)}") from failure
-    made: dict[str, Any] = {
-        "made_with": str(said.get("sklearn_version") or ""),
-        "code": code,
-        "file_digest": of_file,
-        "answers": answers_of(described.get("signature")),
-        "parameters": parameters,
-    }
     return Artifact(
         folder,
         file,
@@ -125,18 +118,26 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         signature,
         digest,
         example,
+        made_with=str(said.get("sklearn_version") or ""),
+        code=code,
+        file_digest=of_file,
+        answers=answers_of(described.get("signature")),
+        parameters=parameters,
         **measured,
-        **made,
     )
 
 
-def verified_files(folder: Path, policy: LoadPolicy) -> dict[str, str]:
+def verified_files(
+    folder: Path, policy: LoadPolicy, read: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
     """The digest of every file, by path, once their size was found allowed; and their content what
     the policy names, if it names one, and what one of its signers signed. Raises LoadFailed.
+
+    read: these digests, where the files were read already.
     """
     _weigh(folder, policy.max_bytes)
     try:
-        digests = file_digests(folder)
+        digests = file_digests(folder) if read is None else read
     except ValueError as failure:
         raise LoadFailed(f"The model's files cannot be trusted: {failure}.") from failure
     if policy.digest and (digest := digest_of(digests)) != policy.digest:

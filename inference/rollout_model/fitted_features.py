@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
@@ -208,9 +209,9 @@ def _weighed(terms: Terms, given: TfidfTransformer) -> Terms:
     if terms.weights or terms.norm or terms.logarithm:
         raise Heavy("terms are weighed twice")
     weights = given.idf_.tolist() if hasattr(given, "idf_") else []
-    fields = {name: getattr(terms, name) for name in terms.__struct_fields__}
-    fields |= {"logarithm": given.sublinear_tf, "weights": weights, "norm": given.norm or ""}
-    return Terms(**fields)
+    return msgspec.structs.replace(
+        terms, logarithm=given.sublinear_tf, weights=weights, norm=given.norm or ""
+    )
 
 
 def _arithmetic(one: Any, sparse: bool) -> list[Step]:

@@ -27,7 +27,7 @@ from rollout_model.errors import LoadFailed, Refused
 from rollout_model.outcome import PLAIN, Outcome, Question
 from rollout_model.runtimes import Pending, WhileBusy
 from rollout_model.signature import AnyRows, Signature
-from rollout_model.table import Kind, Table
+from rollout_model.table import WHOLE, Kind, Table
 
 log = logging.getLogger(__name__)
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ", "TMPDIR", "HOME")
@@ -217,7 +217,7 @@ def listed(signature: Signature, rows: AnyRows) -> list[list[Any]]:
 def _cells(kind: Kind, values: Any) -> list[Any]:
     if kind is Kind.DATETIME:
         return [None if np.isnat(one) else str(one) for one in values]
-    if kind in {Kind.LONG, Kind.INTEGER}:
+    if kind in WHOLE:
         return [None if one != one else int(one) for one in values.tolist()]  # noqa: PLR0124 - NaN
     cells: list[Any] = values.tolist()
     return cells

@@ -41,8 +41,9 @@ class Kind(StrEnum):
     DATETIME = "datetime"
 
 
-_NUMBERS = frozenset({Kind.DOUBLE, Kind.FLOAT, Kind.LONG, Kind.INTEGER})
-_WHOLE: dict[Kind, np.dtype[Any]] = {Kind.LONG: np.dtype("int64"), Kind.INTEGER: np.dtype("int32")}
+WHOLE: dict[Kind, np.dtype[Any]] = {Kind.LONG: np.dtype("int64"), Kind.INTEGER: np.dtype("int32")}
+"""Kinds of whole numbers, and NumPy's types of them."""
+NUMBERS = frozenset({Kind.DOUBLE, Kind.FLOAT, *WHOLE})
 _SAID = {
     Kind.DOUBLE: "a number",
     Kind.FLOAT: "a number",
@@ -144,7 +145,7 @@ def _typed(column: Column, values: npt.NDArray[Any], gap: float | None) -> npt.N
         case Kind.FLOAT:
             return values.astype(np.float32)
         case Kind.LONG | Kind.INTEGER if not np.isnan(values).any():
-            return values.astype(_WHOLE[column.kind])
+            return values.astype(WHOLE[column.kind])
         case Kind.STRING | Kind.BOOLEAN if any(gaps := [value is None for value in values]):
             filled = values.copy()
             filled[gaps] = gap
@@ -164,7 +165,7 @@ def _column(column: Column, cells: Sequence[object]) -> npt.NDArray[Any]:
             f"row {cells.index(None)}: {column.name!r} is missing, and the model takes no missing"
             f" values there: send {_SAID[column.kind]}"
         )
-    if column.kind in _NUMBERS:
+    if column.kind in NUMBERS:
         return _numbers(column, cells)
     if column.kind is Kind.DATETIME:
         return np.array([_date(column, n, cell) for n, cell in enumerate(cells)], "datetime64[us]")
@@ -185,7 +186,7 @@ def _column(column: Column, cells: Sequence[object]) -> npt.NDArray[Any]:
 
 
 def _numbers(column: Column, cells: Sequence[object]) -> npt.NDArray[Any]:
-    whole, array = column.kind in _WHOLE, np.empty(len(cells))
+    whole, array = column.kind in WHOLE, np.empty(len(cells))
     for number, cell in enumerate(cells):
         if cell is None:
             array[number] = math.nan
@@ -212,7 +213,7 @@ def _whole(
     # The narrowest of them first: nearly all columns are within.
     if not (np.abs(array) > np.iinfo(np.int32).max).any():
         return array
-    limits = np.iinfo(_WHOLE[column.kind])
+    limits = np.iinfo(WHOLE[column.kind])
     for number, cell in enumerate(cells):
         if cell is not None and not limits.min <= cell <= limits.max:
             raise BadInput(
@@ -266,9 +267,9 @@ def from_text(column: Column, cell: str) -> object:
     """
     if not cell:
         return None
-    if column.kind in _NUMBERS:
+    if column.kind in NUMBERS:
         try:
-            if column.kind in _WHOLE and cell.strip().lstrip("+-").isdecimal():
+            if column.kind in WHOLE and cell.strip().lstrip("+-").isdecimal():
                 return int(cell)
             return None if math.isnan(number := float(cell)) else number
         except ValueError:

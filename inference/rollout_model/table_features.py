@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from rollout_model.feature_steps import Part, Step, Union, chain
+from rollout_model.feature_steps import Step, chain
 from rollout_model.feature_values import Refuses, Values, numbers_of
 from rollout_model.signature import AnyRows, Rows
 from rollout_model.table import Kind, Table
@@ -67,10 +67,3 @@ def _column(kind: Kind, values: npt.NDArray[Any]) -> Any:
             return values.astype(np.float32)
         case _:
             return values
-
-
-def side_by_side(several: list[Features], columns: int) -> Features:
-    """Those of all, of rows of so many columns."""
-    parts = [Part(list(range(columns)), one.steps) for one in several]
-    width, finite = sum(one.width for one in several), all(one.finite for one in several)
-    return Features([Union(parts)], width, finite)

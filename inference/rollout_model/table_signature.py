@@ -10,10 +10,8 @@ import numpy as np
 
 from rollout_model.errors import BadInput
 from rollout_model.signature import AnyRows, Rows, Signature
-from rollout_model.table import Column, Kind, Table, from_text
+from rollout_model.table import NUMBERS, WHOLE, Column, Kind, Table, from_text
 
-NUMBERS = frozenset({"double", "float", "long", "integer"})
-_WHOLE = frozenset({"long", "integer"})
 _BLANK: dict[Kind, Any] = {Kind.STRING: "", Kind.BOOLEAN: False, Kind.DATETIME: "2000-01-01"}
 
 
@@ -113,7 +111,7 @@ def signature_of(signature: object) -> Signature:
     names = tuple(str(one.get("name", n)) for n, one in enumerate(inputs))
     named = all("name" in one for one in inputs)
     optional = tuple(n for n, one in enumerate(inputs) if one.get("required") is False)
-    whole = tuple(n for n, kind in enumerate(kinds) if kind in _WHOLE)
+    whole = tuple(n for n, kind in enumerate(kinds) if kind in WHOLE)
     if set(kinds) <= NUMBERS:
         return Signature(names, named, whole, optional)
     table = tuple(

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rollout_model.calendar_parts import DAY
 from rollout_model.feature_steps import Codes, Fill, Places, Step, Union
 from rollout_model.signature import Rows
-from rollout_model.table import LARGEST, Column, Kind, Table
+from rollout_model.table import FIRST_YEAR, LARGEST, LAST_YEAR, NUMBERS, WHOLE, Column, Kind, Table
 from rollout_model.table_features import Featurizer
 from rollout_model.text_terms import Terms
 
@@ -22,12 +23,11 @@ BETWEEN = [" ", " ", " ", ", ", ". ", "\n", "-", "  ", "\t", "_", "'"]
 """What may stand between two words."""
 MOST_WORDS = 12
 """Of a document that is made up."""
-WHOLE = frozenset({Kind.LONG, Kind.INTEGER})
-NUMBERS = WHOLE | {Kind.DOUBLE, Kind.FLOAT}
 MOST_WHOLE = 2.0**31 - 1
-FIRST, LAST = (int(np.datetime64(f"{year}-01-01", "us").astype(np.int64)) for year in (1678, 2261))
+FIRST, LAST = (
+    int(np.datetime64(f"{year}-01-01", "us").astype(np.int64)) for year in (FIRST_YEAR, LAST_YEAR)
+)
 """Dates that a request may have, as microseconds since 1970."""
-DAY = 86_400_000_000
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 from pydantic import model_validator as checked
 
+from rollout_model.table import FIRST_YEAR, LAST_YEAR, LONGEST_TEXT
+
 NOTHING = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
     | {"<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
@@ -23,12 +25,8 @@ NOTHING = frozenset(
 """What pandas reads as a missing value. Of text only the empty cell is: NA is a country."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 """How a date begins."""
-FIRST_YEAR, LAST_YEAR = 1678, 2261
-"""Whole years that 64 bits of nanoseconds hold, which is what pandas counts dates in."""
 TRUTHS = {"true": True, "false": False, "1": True, "0": False}
 """Of a column that the contract says is one of truth values; in any case."""
-LONGEST_TEXT = 65_536
-"""Characters of a cell that the model server takes."""
 
 
 class Kind(StrEnum):

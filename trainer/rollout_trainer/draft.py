@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from rollout_trainer.columns import LONGEST_TEXT, NOTHING, Kind, Text, moment, said
+from rollout_model.table import FIRST_YEAR, LAST_YEAR, LONGEST_TEXT
+from rollout_trainer.columns import NOTHING, Kind, Text, moment, said
 from rollout_trainer.contract import whole
 from rollout_trainer.errors import TrainerError
 
@@ -170,7 +171,7 @@ def _bounds(values: pd.Series) -> str:
 def _dates(dates: pd.Series) -> str:
     room = max((dates.max() - dates.min()) / 4, pd.Timedelta(days=1))
     low, high = (dates.min() - room).floor("D"), (dates.max() + room).ceil("D")
-    first, last = pd.Timestamp(1678, 1, 1), pd.Timestamp(2261, 12, 31)
+    first, last = pd.Timestamp(FIRST_YEAR, 1, 1), pd.Timestamp(LAST_YEAR, 12, 31)
     bounds = f"min: {said(max(low, first))}, max: {said(min(high, last))}"
     return f"type: {Kind.DATETIME}, {bounds}"
 

@@ -113,10 +113,9 @@ def cross_validate(model: Any, split: Split, recipe: Recipe) -> Crossed:
     probable = split.classes and hasattr(model, "predict_proba")
     probabilities = np.full((len(labels), len(classes)), np.nan)
     scores, accuracies = [], []
+    weights = weighed(model, split, recipe, labels)
     for learn, judged in cut:
-        more = {
-            name: weights[learn] for name, weights in weighed(model, split, recipe, labels).items()
-        }
+        more = {name: of_rows[learn] for name, of_rows in weights.items()}
         rows = split.train.iloc[learn]
         fold = attempted(recipe, clone(model).fit, rows, labels[learn], strict=False, **more)
         said = asked(fold, split.train.iloc[judged], labels[judged])

@@ -25,7 +25,6 @@ REGRESSION = {
     "r2": "r2",
 }
 """The same of numbers."""
-BY_PROBABILITY = frozenset({"roc_auc", "log_loss"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +80,10 @@ def scored(said: Said) -> dict[str, float]:
 
 
 def scorer(metric: str, *, classes: int) -> str:
-    """The name of scikit-learn's scorer, of which the greater is the better. classes: how many; 0
-    for numbers. Raises TrainerError.
+    """The name of scikit-learn's scorer, of which the greater is the better. metric: one that there
+    is (Recipe.judged_by). classes: how many; 0 for numbers.
     """
     known = CLASSIFICATION if classes else REGRESSION
-    if metric not in known:
-        raise TrainerError(
-            f"There is no metric {metric} of {'classes' if classes else 'numbers'}: there are"
-            f" {', '.join(known)}."
-        )
     return "roc_auc" if metric == "roc_auc" and classes == 2 else known[metric]
 
 

@@ -39,10 +39,10 @@ def fetched(settings: Settings, folder: Path) -> str:
         cache.keep(digest, folder)
         return digest
     with cache.alone(known):
-        if cache.copied(known, folder):
+        if read := cache.copied(known, folder):
             print(f"{known} was fetched before", flush=True)
             with of_the_files():
-                return digest_of(verified_files(folder, settings.load_policy))
+                return digest_of(verified_files(folder, settings.load_policy, read))
         _by_the_source(settings, folder)
         cache.keep(known, folder)
         return known

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollout_model.digest import tree_digest
+from rollout_model.digest import digest_of, file_digests
 
 log = logging.getLogger(__name__)
 
@@ -40,25 +40,25 @@ class ModelCache:
     most: int
     """Bytes of all models in it; the least recently used make room."""
 
-    def copied(self, digest: str, target: Path) -> bool:
-        """Copy the files of a digest into `target`, an empty folder; False where they are not
-        there, or are others by now.
+    def copied(self, digest: str, target: Path) -> dict[str, str]:
+        """Copy the files of a digest into `target`, an empty folder; the digest of each, by path,
+        as `file_digests` of the copies. Empty where they are not there, or are others by now.
         """
         kept = self._place(digest)
         try:
             if not kept.is_dir():
-                return False
+                return {}
             copy_files(kept, target)
-            if _has(target, digest):
+            if found := _digests(target, digest):
                 os.utime(kept)
-                return True
+                return found
             log.warning("%s has other files than it had: it is fetched again", kept)
             self._remove(kept)
         except (OSError, shutil.Error) as failure:
             log.warning("%s cannot be used: %s", kept, failure)
         for left in target.iterdir():
             shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
-        return False
+        return {}
 
     def keep(self, digest: str, files: Path) -> None:
         """Have the verified files of a digest for later."""
@@ -136,11 +136,13 @@ def copy_files(source: Path, target: Path) -> None:
             shutil.copyfile(path, copy)
 
 
-def _has(folder: Path, digest: str) -> bool:
+def _digests(folder: Path, digest: str) -> dict[str, str]:
+    """Of the files, where they have this digest together; else empty."""
     try:
-        return tree_digest(folder) == digest
+        found = file_digests(folder)
     except ValueError:  # no file at all, or a link
-        return False
+        return {}
+    return found if digest_of(found) == digest else {}
 
 
 def _used(path: Path) -> float:

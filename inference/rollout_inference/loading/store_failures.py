@@ -44,7 +44,7 @@ def sentence(source: str, bucket: str, failure: BaseException) -> str:
         return f"{source} could not be read: {host} answers {status}{code}."
     if "HTTP error" in text:
         return _silent(source, host)
-    return f"{source} could not be read: {first_line(failure)[:300]}"
+    return f"{source} could not be read: {first_line(failure)}"
 
 
 def _silent(source: str, host: str) -> str:

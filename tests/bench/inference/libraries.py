@@ -2,7 +2,6 @@
 that people have for them.
 """
 
-import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +17,7 @@ from mlflow.models import infer_signature
 from rollout_trainer.data import load
 from scripts.cluster.paths import REPOSITORY
 from tests.bench.inference.beside import by_sklearn
-from tests.bench.inference.measure import ratio
-from tests.bench.inference.parts import CONNECTIONS, Bench
+from tests.bench.inference.parts import CONNECTIONS, Bench, with_cpu
 from tests.bench.inference.peers import Peer, instances, mlflow_serve, mlserver, ours, split, tensor
 from tests.bench.traffic_figures import Figure
 
@@ -80,15 +78,5 @@ def _beside(bench: Bench, name: str, folder: Path, peer: Peer, goal: int) -> Fig
     paired = replace(bench, peers=peers)
     with paired.running(*peers) as servers:
         loads, cpu = paired.turns(servers, 1, CONNECTIONS)
-    rates = {which: [one.rate for one in runs] for which, runs in loads.items()}
-    value = ratio(rates["ours"], rates["theirs"])
-    theirs, own = (statistics.median(rates[which]) for which in ("theirs", "ours"))
-    return Figure(
-        f"{name}, 1 row: requests by {peer.name}",
-        round(value, 2),
-        "x",
-        f">= {goal}",
-        value >= goal,
-        f"{theirs:.0f}/s, ours {own:.0f}/s;"
-        f" CPU of a request {cpu['theirs']:.0f} µs, ours {cpu['ours']:.0f} µs",
-    )
+    metric = f"{name}, 1 row: requests by {peer.name}"
+    return with_cpu(paired.requests(metric, loads, "theirs", goal), cpu, "theirs")

@@ -5,9 +5,9 @@ import random
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +96,28 @@ class Bench:
             n: 1e6 * spent / sum(one.requests for one in loads[n]) for n, spent in cpu.items()
         }
 
+    def requests(
+        self, metric: str, loads: Mapping[str, Sequence[Load]], name: str, goal: float
+    ) -> Figure:
+        """Requests a second of "ours" by those of the peer `name`, whose runs took turns."""
+        rates = {n: [one.rate for one in loads[n]] for n in ("ours", name)}
+        value = ratio(rates["ours"], rates[name])
+        return Figure(
+            metric,
+            round(value, 3),
+            "x",
+            f">= {goal}",
+            value >= goal,
+            f"{self.peers[name].name}: {statistics.median(rates[name]):.0f}/s, ours"
+            f" {statistics.median(rates['ours']):.0f}/s",
+        )
+
+
+def with_cpu(figure: Figure, cpu: Mapping[str, float], name: str) -> Figure:
+    """The figure, which says the CPU microseconds of a request, too."""
+    said = f"; CPU of a request {cpu[name]:.0f} µs, ours {cpu['ours']:.0f} µs"
+    return replace(figure, against=figure.against + said)
+
 
 def throughput(bench: Bench) -> Iterator[Figure]:
     """One worker, one row of Iris in a request, 16 connections, with all metrics on; beside one
@@ -106,20 +128,7 @@ def throughput(bench: Bench) -> Iterator[Figure]:
         for name, goal in goals.items():
             with bench.running(name) as theirs:
                 loads, cpu = bench.turns({**ours, **theirs}, 1, CONNECTIONS)
-            rates = {n: [one.rate for one in runs] for n, runs in loads.items()}
-            value = ratio(rates["ours"], rates[name])
-            against = (
-                f"{bench.peers[name].name}: {statistics.median(rates[name]):.0f}/s, ours"
-                f" {statistics.median(rates['ours']):.0f}/s"
-            )
-            yield Figure(
-                f"1 row: requests by {name}",
-                round(value, 3),
-                "x",
-                f">= {goal}",
-                value >= goal,
-                against,
-            )
+            yield bench.requests(f"1 row: requests by {name}", loads, name, goal)
             if name == "hello":
                 tail = ratio(
                     [one.p99 for one in loads["ours"]], [one.p99 for one in loads["hello"]]
@@ -148,14 +157,7 @@ def batches(bench: Bench) -> list[Figure]:
     with bench.running("ours", "mlflow") as servers:
         ours = bench.peers["ours"]
         same = Peer("ours, /invocations", ours.start, "/invocations", bench.peers["mlflow"].ask)
-        both = Bench(
-            bench.made,
-            {**bench.peers, "same": same},
-            bench.scratch,
-            bench.seconds,
-            bench.rounds,
-            bench.say,
-        )
+        both = replace(bench, peers={**bench.peers, "same": same})
         loads, _ = both.turns({**servers, "same": servers["ours"]}, 512, 4)
     rates = {name: [one.rate for one in runs] for name, runs in loads.items()}
     found = []

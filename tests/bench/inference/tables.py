@@ -1,6 +1,5 @@
 """A pipeline of text and number columns beside the same pipeline in other servers."""
 
-import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from rollout_model.onnx_conversion import add_bundle
 from rollout_model.trusted_types import TRUSTED_TYPES
-from tests.bench.inference.measure import ratio
-from tests.bench.inference.parts import CONNECTIONS, Bench
+from tests.bench.inference.parts import CONNECTIONS, Bench, with_cpu
 from tests.bench.inference.peers import Peer, mlflow_serve, mlserver, ours
 from tests.bench.traffic_figures import Figure
 
@@ -125,18 +123,5 @@ def tables(bench: Bench) -> Iterator[Figure]:
         for name, goal in GOALS.items():
             with paired.running(name) as theirs:
                 loads, cpu = paired.turns({**own, **theirs}, 1, CONNECTIONS)
-            rates = {n: [one.rate for one in runs] for n, runs in loads.items()}
-            value = ratio(rates["ours"], rates[name])
-            against = (
-                f"{peers[name].name}: {statistics.median(rates[name]):.0f}/s, ours"
-                f" {statistics.median(rates['ours']):.0f}/s; CPU of a request"
-                f" {cpu[name]:.0f} µs, ours {cpu['ours']:.0f} µs"
-            )
-            yield Figure(
-                f"text and numbers, 1 row: requests by {name}",
-                round(value, 2),
-                "x",
-                f">= {goal}",
-                value >= goal,
-                against,
-            )
+            metric = f"text and numbers, 1 row: requests by {name}"
+            yield with_cpu(paired.requests(metric, loads, name, goal), cpu, name)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rollout_inference.loading.fetch_model import fetched
 from rollout_inference.loading.model_cache import LEFT_BEHIND, ModelCache
-from rollout_model.digest import tree_digest
+from rollout_inference.settings import Settings
+from rollout_model.digest import file_digest, tree_digest
 
 
 def model(folder: Path, text: str, size: int = 100) -> tuple[str, Path]:
@@ -101,8 +103,28 @@ def test_the_least_recently_used_makes_room(cache: ModelCache, tmp_path: Path) -
         os.utime(cache.folder / digest.replace(":", "-"), (1_000 + age, 1_000 + age))
     assert cache.copied(known[0][0], empty(tmp_path / "used"))
     cache.keep(*known[3])
-    found = [cache.copied(digest, empty(tmp_path / f"to {digest}")) for digest, _ in known]
+    found = [bool(cache.copied(digest, empty(tmp_path / digest))) for digest, _ in known]
     assert found == [True, False, True, True]
+
+
+def test_what_is_taken_out_is_read_once(
+    cache: ModelCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, files = model(tmp_path, "one")
+    cache.keep(digest, files)
+    read = list[Path]()
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return file_digest(path)
+
+    monkeypatch.setattr("rollout_model.digest.file_digest", counted)
+    settings = Settings(
+        model_uri="models:/iris/7", model_digest=digest, model_cache=cache.folder, cache_bytes=1_000
+    )
+    target = empty(tmp_path / "target")
+    assert fetched(settings, target) == digest
+    assert sorted(read) == [target / "MLmodel", target / "data" / "weights"]
 
 
 def test_what_is_larger_than_all_is_not_kept(cache: ModelCache, tmp_path: Path) -> None:
