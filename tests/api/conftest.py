@@ -43,13 +43,24 @@ def world() -> ScriptedWorld:
 
 
 @pytest.fixture
+def operator_settings() -> dict[str, str]:
+    """Variables of the operator's configuration, for a module to say its own."""
+    return {}
+
+
+@pytest.fixture
 def operator(
-    api: ApiClient, ns: str, world: ScriptedWorld, tmp_path: Path
+    api: ApiClient,
+    ns: str,
+    world: ScriptedWorld,
+    tmp_path: Path,
+    operator_settings: dict[str, str],
 ) -> Iterator[OperatorProcess]:
+    log = tmp_path / "operator.log"
     with (
         served(world) as url,
         OperatorProcess(
-            api.kubeconfig, url, tmp_path / "operator.log", WATCH_NAMESPACES=ns
+            api.kubeconfig, url, log, WATCH_NAMESPACES=ns, **operator_settings
         ) as running,
     ):
         yield running

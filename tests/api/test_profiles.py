@@ -3,7 +3,6 @@ replaces pods only where it is told to.
 """
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tests.support.kinds import path_of
 from tests.support.mutating_webhook import CHANGES, add, webhook
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout
-from tests.support.scripted_world import ScriptedWorld, served
+from tests.support.scripted_world import ScriptedWorld
 
 ZONE = "topology.kubernetes.io/zone"
 TERM = {"topologyKey": "kubernetes.io/hostname"}
@@ -64,21 +63,8 @@ def configuration(ns: str) -> Configuration:
 
 
 @pytest.fixture
-def operator(
-    api: ApiClient, ns: str, world: ScriptedWorld, tmp_path: Path, configuration: Configuration
-) -> Iterator[OperatorProcess]:
-    with (
-        served(world) as url,
-        OperatorProcess(
-            api.kubeconfig,
-            url,
-            tmp_path / "operator.log",
-            WATCH_NAMESPACES=ns,
-            MODEL_PROFILES=json.dumps(configuration),
-        ) as running,
-    ):
-        yield running
-    print((tmp_path / "operator.log").read_text()[-4000:])  # pytest shows it where the test fails
+def operator_settings(configuration: Configuration) -> dict[str, str]:
+    return {"MODEL_PROFILES": json.dumps(configuration)}
 
 
 def template(rollout: Rollout, version: str = "1") -> dict[str, Any]:

@@ -3,8 +3,6 @@ operator that has started meanwhile, and never over what a controller beside it 
 """
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,6 @@ from tests.support.fake_kubelet import KubeletThread
 from tests.support.kinds import path_of
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout
-from tests.support.scripted_world import ScriptedWorld, served
 
 SIZE = {"nginx.ingress.kubernetes.io/proxy-body-size": "8m"}
 CONFIGURED = {"allowed": ["cert-manager.io/*"], "defaults": SIZE}
@@ -22,24 +19,12 @@ HOST = "annotated.example.com"
 
 
 @pytest.fixture
-def operator(
-    api: ApiClient, ns: str, world: ScriptedWorld, tmp_path: Path
-) -> Iterator[OperatorProcess]:
-    with (
-        served(world) as url,
-        OperatorProcess(
-            api.kubeconfig,
-            url,
-            tmp_path / "operator.log",
-            WATCH_NAMESPACES=ns,
-            ROUTE_ANNOTATIONS=json.dumps(CONFIGURED),
-        ) as running,
-    ):
-        yield running
+def operator_settings() -> dict[str, str]:
+    return {"ROUTE_ANNOTATIONS": json.dumps(CONFIGURED)}
 
 
-def ask(rollout: Rollout, annotations: dict[str, str]) -> None:
-    traffic = {"host": HOST, **({"annotations": annotations} if annotations else {})}
+def ask(rollout: Rollout, annotations: dict[str, str], host: str = HOST) -> None:
+    traffic = {"host": host, **({"annotations": annotations} if annotations else {})}
     rollout.apply("models:/iris/1", traffic=traffic)
 
 
@@ -93,3 +78,24 @@ def test_one_that_is_not_allowed_is_stalled_and_changes_nothing(
     assert stalled["reason"] == "InvalidSpec"
     assert "server-snippet" in stalled["message"]
     assert annotations_of(api, ns, rollout.name) == {**SIZE, **ISSUER}
+
+
+def test_a_former_route_keeps_them_as_long_as_it_answers(
+    api: ApiClient,
+    ns: str,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+) -> None:
+    """One that says who may ask must not go from a host that still answers."""
+    ask(rollout, ISSUER)
+    rollout.wait_phase("Promoted", 1)
+    before = api.get(path_of("Ingress", ns, rollout.name))["metadata"]["generation"]
+    ask(rollout, ISSUER, host="moved.example.com")
+    wait_for(lambda: len(api.items("Ingress", ns)) == 2 or None, "both routes")
+    wait_for(lambda: rollout.condition("Ready")["status"] == "True" or None, "Ready")
+    found = {one["metadata"]["name"]: one for one in api.items("Ingress", ns)}
+    assert found[rollout.name]["spec"]["rules"][0]["host"] == HOST
+    assert found[rollout.name]["metadata"]["generation"] == before
+    for name in found:
+        assert annotations_of(api, ns, name) == {**SIZE, **ISSUER}

@@ -59,3 +59,20 @@ def test_a_candidate_gets_the_pods_of_its_share_in_the_middle_of_its_trial(
     becomes(rollout, {"1": 2, "2": 1})
     assert (rollout.status()["phase"], rollout.weight()) == ("Trial", 50)
     assert rollout.status()["attempt"] == 2
+
+
+def test_kubernetes_own_autoscaler_may_scale_a_modelrollout(api: ApiClient) -> None:
+    """As docs/guides/autoscaling.md says: nobody has to grant it anything."""
+    name = "system:controller:horizontal-pod-autoscaler"
+
+    def role() -> list[dict[str, Any]] | None:
+        reply = api.http.get(f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}")
+        return reply.json()["rules"] if reply.status_code == 200 else None
+
+    assert [
+        rule
+        for rule in wait_for(role, name)
+        if "*/scale" in rule["resources"]
+        and {"get", "update"} <= set(rule["verbs"])
+        and "*" in rule["apiGroups"]
+    ]

@@ -80,8 +80,14 @@ def _ways(
     """
     if not status.routes:
         return routes(owner, owner.name, spec.traffic, split, gateways), []
+    # What is said of one route of the rollout (who may ask, how large a body may be) holds for all.
+    also = {"annotations": spec.traffic.annotations}
     asked = [
-        (r.name, spec.traffic if leads(r, spec.traffic) else traffic_of(r)) for r in status.routes
+        (
+            r.name,
+            spec.traffic if leads(r, spec.traffic) else traffic_of(r).model_copy(update=also),
+        )
+        for r in status.routes
     ]
     head, *former = (routes(owner, name, traffic, split, gateways) for name, traffic in asked)
     kept = [manifest for way in former for manifest in way]

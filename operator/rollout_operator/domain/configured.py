@@ -30,6 +30,6 @@ def from_json(variable: str, text: str, kind: type, reader: TypeAdapter[T], exam
         raise ValueError(f"{variable} cannot be used: {where}: {first['msg']}") from failure
 
 
-def is_for(namespace: str, patterns: Iterable[str]) -> bool:
-    """Whether one of the patterns (`ml-*`) is of this namespace."""
-    return any(fnmatchcase(namespace, pattern) for pattern in patterns)
+def is_for(name: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns (`ml-*`) is for this name, such as a namespace's."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

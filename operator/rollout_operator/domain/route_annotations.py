@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, field_validator
 from rollout_operator.domain.api.api_types import QUALIFIED, ApiModel
 from rollout_operator.domain.api.names import GROUP
 from rollout_operator.domain.api.traffic import LONGEST_ANNOTATION, MOST_ANNOTATIONS
-from rollout_operator.domain.configured import from_json
+from rollout_operator.domain.configured import from_json, is_for
 
 EXAMPLE = '{"allowed": ["cert-manager.io/*"], "defaults": {"cert-manager.io/issuer": "company"}}'
 NGINX = "nginx.ingress.kubernetes.io/"
@@ -26,6 +26,16 @@ NEVER: Mapping[str, str] = {
     f"{NGINX}*-snippet": "which puts text into the router's configuration, for all hosts",
     f"{NGINX}affinity*": "with which visitors of stable would never come to a candidate",
     f"{NGINX}session-cookie*": "with which visitors of stable would never come to a candidate",
+    "traefik.ingress.kubernetes.io/service.sticky*": (
+        "with which visitors of stable would never come to a candidate"
+    ),
+    f"{NGINX}server-alias": "with which other hosts would be answered, too",
+    f"{NGINX}from-to-www-redirect": "with which other hosts would be answered, too",
+    f"{NGINX}permanent-redirect*": "with which requests would go elsewhere",
+    f"{NGINX}temporal-redirect*": "with which requests would go elsewhere",
+    f"{NGINX}app-root": "with which requests would go elsewhere",
+    f"{NGINX}default-backend": "with which requests would go elsewhere",
+    f"{NGINX}mirror-*": "with which copies of requests would go elsewhere",
     f"{NGINX}upstream-vhost": "with which another host would be asked",
     f"{NGINX}rewrite-target": "with which requests would come by another path",
     f"{NGINX}use-regex": "with which the path would be a pattern",
@@ -69,7 +79,7 @@ class RouteAnnotations(ApiModel, extra="forbid"):
                 )
             if why := never(name):
                 raise LookupError(f"spec.traffic.annotations: {name} is one {why}: leave it out.")
-            if not _is_one_of(name, self.allowed):
+            if not is_for(name, self.allowed):
                 known = ", ".join(self.allowed) or "none"
                 raise LookupError(
                     f"spec.traffic.annotations: {name} is not allowed here: leave it out, or have"
@@ -85,10 +95,6 @@ _READER = TypeAdapter(RouteAnnotations)
 def never(name: str) -> str:
     """Why no configuration allows this annotation; "" where one may."""
     return next((why for pattern, why in NEVER.items() if fnmatchcase(name, pattern)), "")
-
-
-def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def route_annotations(text: str) -> RouteAnnotations:

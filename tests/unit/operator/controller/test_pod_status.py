@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.controller.pod_status import Trouble, trouble
+from rollout_model import errors
+from rollout_operator.controller.pod_status import CANNOT_SERVE, Trouble, trouble
+from rollout_operator.desired.common import Owner
+from rollout_operator.desired.deployment import deployment
+from rollout_operator.domain.credentials import Credentials
+from tests.support.builders import revision
 
 PODS = {
     "no pods": ([], ""),
@@ -151,3 +156,11 @@ def test_what_no_pod_can_serve_is_told_from_what_may_pass(
     statuses: list[dict[str, Any]], said: Trouble
 ) -> None:
     assert trouble([{"status": status} for status in statuses]) == said
+
+
+def test_both_sides_mean_the_same_exit_code_and_containers() -> None:
+    given = Credentials(secret="reader")
+    made = deployment(Owner("u", "iris", "models"), revision(1), 1, {}, given)
+    pod = made["spec"]["template"]["spec"]
+    names = [one["name"] for one in (*pod["initContainers"], *pod["containers"])]
+    assert frozenset((name, errors.CANNOT_SERVE) for name in names) == CANNOT_SERVE

@@ -71,6 +71,13 @@ REFUSED: dict[str, tuple[str, RouteAnnotations, str]] = {
     "another weight": ("nginx.ingress.kubernetes.io/canary-weight", ALL, "splits requests"),
     "a header of one's own": ("nginx.ingress.kubernetes.io/canary-by-header", ALL, "splits"),
     "cookies": ("nginx.ingress.kubernetes.io/affinity", ALL, "never come to a candidate"),
+    "other hosts": ("nginx.ingress.kubernetes.io/server-alias", ALL, "other hosts"),
+    "elsewhere": ("nginx.ingress.kubernetes.io/permanent-redirect-code", ALL, "go elsewhere"),
+    "cookies of Traefik": (
+        "traefik.ingress.kubernetes.io/service.sticky.cookie",
+        ALL,
+        "never come to a candidate",
+    ),
     "the operator's own": ("rollouts.mlops.dev/applied", ALL, "the operator's own"),
     "another class": ("kubernetes.io/ingress.class", ALL, "ingressClassName"),
 }
