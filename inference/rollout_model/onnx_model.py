@@ -195,12 +195,20 @@ def _text(one: Any) -> Any:
 
 
 def _typed(values: Any, kind: type) -> Any:
-    """Raises ValueError for a gap that the type cannot hold, of which NumPy makes a number."""
-    if kind is not np.object_ and not issubclass(kind, np.floating):
+    """Raises ValueError for a value that the type cannot hold, of which NumPy makes another."""
+    if kind is np.object_:
+        return values.astype(kind)
+    floating = issubclass(kind, np.floating)
+    if not floating:
         cells = values.ravel().tolist()
         if any(one is None or one != one for one in cells):  # noqa: PLR0124 - NaN
             raise ValueError(f"a value is missing, and {kind.__name__} has no gaps")
-    return values.astype(kind)
+    with np.errstate(over="ignore", invalid="ignore"):
+        typed = values.astype(kind)
+    lost = np.isinf(typed) if floating else typed != values
+    if lost.any():
+        raise ValueError(f"{kind.__name__} cannot hold {values[lost].tolist()[0]}")
+    return typed
 
 
 def _input(given: Any) -> _Input:

@@ -100,7 +100,7 @@ def _kind(labels: Any) -> str:
 
 def ties(values: Any) -> Any:
     """Rows, as truth values, of which the two best differ by less than TIE. `values`: (rows,
-    classes).
+    classes); a class alone ties with nothing.
     """
     best = np.sort(values, axis=1)[:, -2:]
-    return best[:, -1] - best[:, 0] < TIE
+    return (best[:, -1] - best[:, 0] < TIE) & (best.shape[1] > 1)

@@ -4,6 +4,7 @@ configured, and nothing of the server's environment. It is started again when it
 
 import asyncio
 import ctypes
+import json
 import logging
 import os
 import select
@@ -101,7 +102,12 @@ class ModelProcess:
         (size,) = pyfunc_worker.LENGTH.unpack(self._bytes(pyfunc_worker.LENGTH.size, until))
         if size > LARGEST:
             raise Ended(f"gave an answer of more than {LARGEST} bytes")
-        said: dict[str, Any] = msgspec.json.decode(self._bytes(size, until))
+        content = self._bytes(size, until)
+        said: dict[str, Any]
+        try:
+            said = msgspec.json.decode(content)
+        except msgspec.DecodeError:  # NaN and infinity are answers, too, and no JSON
+            said = json.loads(content)
         return said
 
     def _bytes(self, size: int, until: float) -> bytes:

@@ -67,8 +67,7 @@ def _loaded(folder: str) -> Callable[[list[Any], dict[str, Any]], list[Any]]:
         said = _listed(model.predict(data, params=params) if params else model.predict(data))
         if len(said) != len(rows):
             raise TypeError(f"it gives {len(said)} answers to {len(rows)} rows")
-        plain: list[Any] = json.loads(json.dumps(said, default=encoder.default))
-        return plain
+        return _plain(said, encoder.default)
 
     return ask
 
@@ -86,6 +85,16 @@ def _listed(said: Any) -> list[Any]:
     if not isinstance(said, (list, tuple)):
         raise TypeError(f"it answers with a {type(said).__name__}, not with one for each row")
     return list(said)
+
+
+def _plain(said: list[Any], default: Callable[[Any], Any]) -> list[Any]:
+    """Answers as JSON has them; raises TypeError where it cannot, which is no fault of the rows."""
+    try:
+        text = json.dumps(said, default=default, ensure_ascii=False).encode()
+    except ValueError as failure:
+        raise TypeError(f"it answers with what cannot be sent: {failure}") from failure
+    plain: list[Any] = json.loads(text)
+    return plain
 
 
 def _said(failure: BaseException) -> str:

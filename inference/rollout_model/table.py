@@ -6,6 +6,7 @@ mlflow.models.utils._enforce_schema.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -27,6 +28,9 @@ LONGEST_TEXT = 65_536
 """Characters of one cell: a document for a vectorizer is shorter, and a cell is kept per row."""
 FIRST_YEAR, LAST_YEAR = 1678, 2261
 """Whole years that 64 bits of nanoseconds hold: others would become another date in silence."""
+
+FINER = re.compile(r"[.,]\d{6}\d*[1-9]")
+"""A fraction of a second of which Python would drop digits in silence."""
 
 
 class Kind(StrEnum):
@@ -243,6 +247,11 @@ def _date(column: Column, number: int, cell: object) -> datetime | None:
             raise BadInput(
                 f"row {number}: {column.name!r} is of the year {found.year}: send dates from"
                 f" {FIRST_YEAR} to {LAST_YEAR}, which pandas counts in nanoseconds"
+            )
+        if FINER.search(cell):
+            raise BadInput(
+                f"row {number}: {column.name!r} is finer than microseconds: send at most six digits"
+                " of a second"
             )
         if found.tzinfo is not None:
             raise BadInput(

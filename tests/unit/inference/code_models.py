@@ -70,6 +70,16 @@ class Summing(PythonModel):
         return float(model_input["height"].sum())
 
 
+class Vague(PythonModel):
+    """Answers with what JSON has no word for: nothing and infinity, and half of a character."""
+
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        height = model_input["height"]
+        if (height == 13).any():
+            return ["\ud800"] * len(height)
+        return np.where(height > 2, np.inf, np.where(height > 1, np.nan, height)).tolist()
+
+
 class Doubled(PythonModel):
     """Twice the tensor."""
 

@@ -122,6 +122,40 @@ def network(first: int | str, rows: int = 4, weights: int = 400) -> Any:
     ), drawn
 
 
+def echo(kind: int) -> Any:
+    """Answers with its only column."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "echo",
+        [helper.make_tensor_value_info("x", kind, [None, 1])],
+        [helper.make_tensor_value_info("y", kind, [None, 1])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fine", "beyond", "said"),
+    [
+        (TensorProto.INT32, -(2**31), 2**31, "int32 cannot hold 2147483648"),
+        (TensorProto.INT64, -(2**63), 2.0**63, "int64 cannot hold 9.22"),
+        (TensorProto.INT32, 2, 1.5, "int32 cannot hold 1.5"),
+        (TensorProto.INT8, 127, 128, "int8 cannot hold 128"),
+        (TensorProto.UINT8, 255, -1, "uint8 cannot hold -1"),
+        (TensorProto.FLOAT16, 65_504, 70_000, "float16 cannot hold 70000"),
+        (TensorProto.BOOL, 1, 2, "bool cannot hold 2"),
+    ],
+)
+def test_a_value_that_its_type_cannot_hold_becomes_no_other(
+    tmp_path: Path, kind: int, fine: int, beyond: float, said: str
+) -> None:
+    settings = saved(tmp_path / "m", echo(kind), pd.DataFrame({"x": [1.0, 0.5]}))
+    app = create_app(settings, load_folder(tmp_path / "m", settings))
+    http = TestClient(app, raise_server_exceptions=False)
+    assert http.post("/predict/", json={"instances": [[fine]]}).json()["predictions"] == [fine]
+    reply = http.post("/predict/", json={"instances": [[fine], [beyond]]})
+    assert (reply.status_code, said in reply.text) == (422, True), reply.text
+
+
 @pytest.mark.parametrize("first", ["n", 1], ids=["any number of rows", "one row at a time"])
 @pytest.mark.parametrize("named", [True, False], ids=["columns", "a tensor"])
 def test_a_network_is_served_with_weights_beside_it(

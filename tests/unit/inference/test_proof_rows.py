@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
     VotingClassifier,
@@ -21,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from rollout_inference.loading.loader import load_folder
 from rollout_model import onnx_conversion, onnx_export, threshold_corrections
 from rollout_model.outcome import PROBABILITIES, Question
-from rollout_model.parity import Proof, mismatch
+from rollout_model.parity import Proof, mismatch, ties
 from rollout_model.serving_plan import OnnxInput
 from tests.unit.inference.conftest import Save
 from tests.unit.inference.datasets import SMALL
@@ -194,6 +195,16 @@ def test_a_tie_is_forgiven_only_where_what_decides_ties() -> None:
     )
     assert found is not None
     assert found.what == "1 of 2 labels"
+
+
+@pytest.mark.parametrize("one", [0, 7, 1], ids=["0", "7", "1, which the converter says to all"])
+@pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
+def test_a_class_alone_is_what_is_answered(save: Save, kind: Any, one: int) -> None:
+    """Nothing ties with it: skl2onnx makes 1 of whatever class a forest of one class has."""
+    estimator = kind(3, random_state=0).fit(ORDINARY.rows, np.full(len(ORDINARY.rows), one))
+    model = load_folder(*save(estimator, ORDINARY.rows))
+    assert set(model.runtime.run(ORDINARY.rows).labels) == {one}
+    assert not ties(np.ones((3, 1))).any()
 
 
 def test_the_reason_is_that_of_the_way_that_came_nearest(monkeypatch: Patch) -> None:

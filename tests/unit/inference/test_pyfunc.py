@@ -31,6 +31,7 @@ from tests.unit.inference.code_models import (
     Summing,
     Tall,
     Types,
+    Vague,
     saved,
 )
 
@@ -252,6 +253,21 @@ def test_an_answer_that_is_not_one_for_each_row_is_refused(tmp_path: Path) -> No
     settings = saved(tmp_path / "m", Summing(), input_example=HEIGHTS)
     with pytest.raises(LoadFailed, match="answers with a float, not with one for each row"):
         load_folder(tmp_path / "m", settings)
+
+
+def test_answers_without_a_number_are_null_and_no_fault_of_the_rows(
+    tmp_path: Path, served: Any
+) -> None:
+    """As scikit-learn's are."""
+    settings = saved(tmp_path / "m", Vague())
+    http = client(settings, served(settings))
+    said = http.post("/predict/", json={"instances": HEIGHTS.to_numpy().tolist()})
+    assert said.json()["predictions"] == [0.5, None, None], said.text
+    tensor = {"name": "input", "shape": [3, 1], "datatype": "FP64", "data": [0.5, 1.5, 2.5]}
+    (labels, _) = http.post("/v2/models/m/infer", json={"inputs": [tensor]}).json()["outputs"]
+    assert (labels["datatype"], labels["data"]) == ("FP64", [0.5, None, None])
+    said = http.post("/predict/", json={"instances": [[13.0]]})
+    assert (said.status_code, "the model failed" in said.text) == (500, True), said.text
 
 
 def test_a_pickle_runs_in_a_process_of_its_own_where_code_is_allowed(

@@ -48,6 +48,11 @@ WRONG: dict[str, tuple[Kind, Any, str]] = {
     "a number for a truth value": (Kind.BOOLEAN, 1, "must be true or false, not 1"),
     "no date": (Kind.DATETIME, "yesterday", "must be a date such as 2026-11-29"),
     "a time with a zone": (Kind.DATETIME, "2026-11-29T12:00:00Z", "has a time zone"),
+    "a part of a microsecond": (
+        Kind.DATETIME,
+        "1969-12-31T23:59:59.999999999",
+        "finer than microseconds: send at most six digits",
+    ),
     "a very long text": (Kind.STRING, "x" * (LONGEST_TEXT + 1), "send at most 65536"),
 }
 
@@ -130,3 +135,8 @@ def test_truth_values_that_may_be_missing_stay_what_they_were_in_training() -> N
 def test_a_date_that_would_become_another_one_is_refused(cell: str) -> None:
     with pytest.raises(BadInput, match="send dates from 1678 to 2261"):
         Table.of([Column("x", Kind.DATETIME)], [[cell]])
+
+
+def test_a_date_may_have_zeros_behind_its_microseconds() -> None:
+    table = Table.of([Column("x", Kind.DATETIME)], [["1969-12-31T23:59:59.123456000"]])
+    assert table.cells() == [["1969-12-31T23:59:59.123456"]]
