@@ -55,7 +55,8 @@ def read(path: Path, text: Collection[str] | None = ()) -> pd.DataFrame:
         table = pd.read_csv(path, converters=dict.fromkeys(map(str, names), _kept))
     except (OSError, ValueError) as trouble:
         raise TrainerError(
-            f"{path} cannot be read: {trouble}. Give a CSV file with a header."
+            f"{path} cannot be read: {str(trouble).strip()}."
+            " Give a CSV file in UTF-8 with a header."
         ) from trouble
     for name in names:
         if name in table.columns:

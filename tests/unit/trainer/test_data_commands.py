@@ -100,6 +100,20 @@ def test_a_wrong_file_or_option_is_exit_code_2(
     assert sentence in " ".join(result.output.split())
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        pytest.param(b"a,b\n1,2\n1,2,3\n", "saw 3. Give a CSV file in UTF-8", id="a long row"),
+        pytest.param("a,b\n1,é\n".encode("latin-1"), "Give a CSV file in UTF-8", id="Latin-1"),
+    ],
+)
+def test_a_table_that_is_none_is_one_sentence(project: Path, content: bytes, sentence: str) -> None:
+    (project / "odd.csv").write_bytes(content)
+    result = run("draft", "odd.csv", "--label", "b")
+    assert result.exit_code == 2, result.output
+    assert sentence in " ".join(result.output.split())
+
+
 def test_prepare_writes_what_was_accepted_and_keeps_it_when_the_next_is_refused(
     project: Path,
 ) -> None:
