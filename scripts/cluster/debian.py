@@ -1,8 +1,11 @@
 """The programs that Debian has: installed when missing."""
 
+import fcntl
 import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from scripts.cluster.progress import doing
 from scripts.cluster.shell import run
@@ -21,6 +24,7 @@ PACKAGES = {
     "/usr/lib/cni/ptp": "containernetworking-plugins",
 }
 """Program → package that has it."""
+LOCK = Path(tempfile.gettempdir()) / "model-rollouts-apt.lock"
 
 
 def missing(wanted: Mapping[str, str] = PACKAGES) -> list[str]:
@@ -37,9 +41,19 @@ def missing(wanted: Mapping[str, str] = PACKAGES) -> list[str]:
 
 def install(wanted: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing; needs root."""
-    if not (packages := missing(wanted)):
-        return
+    if missing(wanted):
+        apt_get(lambda: missing(wanted))
+
+
+def apt_get(missing_packages: Callable[[], Sequence[str]]) -> None:
+    """Install what this says is missing. One process at a time asks, and then installs: apt gives
+    up at once where another holds its lists, and test runs begin in several processes.
+    """
     env = {"DEBIAN_FRONTEND": "noninteractive"}
-    with doing(f"Installing Debian packages: {', '.join(packages)}"):
-        run(["apt-get", "update", "-q"], env=env)
-        run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages], env=env)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (packages := missing_packages()):
+            return
+        with doing(f"Installing Debian packages: {', '.join(packages)}"):
+            run(["apt-get", "update", "-q"], env=env)
+            run(["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages], env=env)

@@ -90,6 +90,11 @@ COMPONENTS = (
 KWOK = Component("kwok", ("sigs.k8s.io/kwok/cmd/kwok",), minutes="1 to 2")
 """Plays nodes and pods; only the operator benchmark's full mode needs it, which builds it."""
 
+METRICS_SERVER = Component(
+    "metrics-server", ("sigs.k8s.io/metrics-server/cmd/metrics-server",), minutes="3 to 5"
+)
+"""Tells autoscalers how much CPU and memory pods use: `--with metrics-server`."""
+
 STORES = Component("stores", ("./rclone", "github.com/fsouza/fake-gcs-server"), minutes="3 to 6")
 """Servers that speak S3 and Google Cloud Storage; `make test-stores` builds them."""
 
@@ -98,10 +103,23 @@ REGISTRY = Component(
 )
 """An OCI registry; `make test-stores` builds it."""
 
+ENVOY = Component("envoy", ("github.com/envoyproxy/gateway/cmd/envoy-gateway",), minutes="5 to 8")
+"""Envoy Gateway, which configures Envoy; `make bench-routers` builds it. Its chart lies beside
+it."""
+
+
+VICTORIA_METRICS = Component(
+    "victoria-metrics",
+    ("github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics",),
+    minutes="3 to 5",
+)
+"""What many run in Prometheus' place; `make test-prometheus` builds it."""
+
 
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
-    for component in (*COMPONENTS, KWOK, STORES, REGISTRY):
+    extras = (KWOK, METRICS_SERVER, STORES, REGISTRY, ENVOY, VICTORIA_METRICS)
+    for component in (*COMPONENTS, *extras):
         if (path := component.folder / name).exists():
             return path
     raise FileNotFoundError(f"{name} is not built yet: run `python3 -m scripts.cluster build`")
@@ -157,6 +175,8 @@ def build(component: Component) -> None:
             )
         if component.name == "kwok":
             shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
+        if component is ENVOY:
+            _envoy_chart(_module(source, "github.com/envoyproxy/gateway"), out / "chart")
         out.rename(component.folder)
 
 
@@ -167,6 +187,21 @@ def _module(source: Path, path: str) -> Path:
         .strip()
         .splitlines()[-1]
     )
+
+
+def _envoy_chart(module: Path, chart: Path) -> None:
+    """Envoy Gateway's chart with the values that its release would fill in."""
+    shutil.copytree(module / "charts" / "gateway-helm", chart, copy_function=shutil.copyfile)
+    for folder in [chart, *(d for d in chart.rglob("*") if d.is_dir())]:
+        folder.chmod(0o755)
+    template = (chart / "values.tmpl.yaml").read_text()
+    filled = {
+        "${GatewayImage}": f"docker.io/envoyproxy/gateway:{module.name.rsplit('@', 1)[1]}",
+        "${GatewayImagePullPolicy}": "IfNotPresent",
+    }
+    for placeholder, value in filled.items():
+        template = template.replace(placeholder, value)
+    (chart / "values.yaml").write_text(template)
 
 
 def stub_lego(source: Path) -> None:

@@ -19,7 +19,12 @@ from scripts.cluster.shell import run
 ARCHIVES = CACHE / "images"
 PASSED_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT", "SSL_CERT_FILE")
 PACKAGES = {
-    "operator": ("operator/rollout_operator", "operator/rollout_bridge"),
+    "operator": (
+        "operator/rollout_operator",
+        "operator/rollout_bridge",
+        "operator/rollout_cli",
+        "operator/rollout_dashboard",
+    ),
     "inference": ("inference/rollout_inference", "inference/rollout_model"),
 }
 """What each image of ours has of the distribution's packages."""
@@ -118,6 +123,32 @@ IMAGES = (
     _ours("operator"),
     _ours("inference"),
 )
+
+ENVOY = (
+    Image(
+        "envoy",
+        HERE / "images" / "envoy.Dockerfile",
+        (HERE / "images" / "envoy-requirements.txt",),
+    ),
+    Image(
+        "envoygateway",
+        HERE / "images" / "envoygateway.Dockerfile",
+        (),
+        (_built("envoy-gateway"),),
+        on_base=False,
+    ),
+)
+"""For the cluster's part `envoy` only."""
+METRICS_SERVER = (
+    Image(
+        "metricsserver",
+        HERE / "images" / "metrics-server.Dockerfile",
+        (),
+        (_built("metrics-server"),),
+        on_base=False,
+    ),
+)
+"""For the cluster's part `metrics-server` only."""
 
 
 def buildah(*words: str | Path) -> str:

@@ -16,6 +16,7 @@ SYSCTLS = (
     "net/ipv4/ip_forward",
     "net/ipv4/conf/all/route_localnet",
     "net/netfilter/nf_conntrack_max",
+    "net/netfilter/nf_conntrack_tcp_be_liberal",
 )
 OUR_CHAIN = re.compile(r"^(KUBE|CNI)-")
 POD_NETWORK = "10.244.0.0/16"

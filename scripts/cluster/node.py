@@ -5,7 +5,7 @@ one machine.
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from scripts.cluster import cleanup, gobuild, images, network, pki, processes
@@ -72,10 +72,10 @@ def leftovers() -> list[str]:
     )
 
 
-def import_images() -> None:
+def import_images(wanted: Iterable[images.Image] = images.IMAGES) -> None:
     """Give containerd every image that it does not have yet."""
     known = run(["ctr", "-a", SOCKET, "-n", "k8s.io", "images", "list", "--quiet"]).split()
-    for image in images.IMAGES:
+    for image in wanted:
         if image.tag in known or not image.archive.exists():
             continue
         say(f"  importing {image.name}")
@@ -143,6 +143,14 @@ def _control_plane(address: str) -> None:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             f"--service-cluster-ip-range={SERVICE_NETWORK}",
+            # What is served by others, such as metrics.k8s.io, is asked by this identity.
+            f"--proxy-client-cert-file={keys / 'front-proxy-client.crt'}",
+            f"--proxy-client-key-file={keys / 'front-proxy-client.key'}",
+            f"--requestheader-client-ca-file={keys / 'ca.crt'}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={service_account}",
             f"--service-account-key-file={service_account}",
@@ -158,6 +166,10 @@ def _control_plane(address: str) -> None:
             "--use-service-account-credentials",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
+            # Autoscalers that a test need not wait for: by default 15 s and 5 min. How long a pod
+            # may take to start stays 5 min: beyond it, what its start costs is taken for load.
+            "--horizontal-pod-autoscaler-sync-period=5s",
+            "--horizontal-pod-autoscaler-downscale-stabilization=30s",
         ],
     )
     scheduler = [
@@ -257,6 +269,9 @@ def _kube_proxy() -> None:
     words = [
         "--proxy-mode=iptables",
         "--conntrack-max-per-core=0",
+        # An answer larger than a connection's first window (64 KiB) is now and then taken for
+        # invalid on its way back through a NodePort, and is cut there.
+        "--conntrack-tcp-be-liberal",
         "--nodeport-addresses=127.0.0.0/8",
         f"--hostname-override={NODE}",
     ]

@@ -14,6 +14,7 @@ SOCKET = Path("/run/model-rollouts/containerd.sock")
 RUN = SOCKET.parent
 
 INGRESS_URL = "http://127.0.0.1:30080"
+ENVOY_URL = "http://127.0.0.1:30081"
 PROMETHEUS_URL = "http://127.0.0.1:30090"
 MLFLOW_URL = "http://127.0.0.1:30050"
 NAMESPACE = "rollouts-system"

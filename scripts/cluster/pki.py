@@ -56,6 +56,7 @@ def make(address: str, port: int) -> None:
         "/O=system:masters/CN=kube-apiserver-kubelet-client",
         "extendedKeyUsage=clientAuth",
     )
+    _signed("front-proxy-client", "/CN=front-proxy-client", "extendedKeyUsage=clientAuth")
     _openssl("genrsa", "-out", "service-account.key", "2048")
     tokens = {name: secrets.token_urlsafe(24) for name in IDENTITIES}
     ca = base64.b64encode((PKI / "ca.crt").read_bytes()).decode()
