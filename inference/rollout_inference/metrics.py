@@ -4,6 +4,7 @@ each name, one series for each pod.
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from rollout_inference import cpu_limit
 from rollout_inference.feedback.ledger import Window
 from rollout_inference.feedback.prediction_id import Prediction
 from rollout_inference.loading.loader import LoadedModel
@@ -150,6 +151,7 @@ class Metrics:
             registry=registry,
         )
         self._unrouted = {kind: unrouted.labels(*mine, kind) for kind in UNROUTED}
+        registry.register(cpu_limit.CpuLimit(NAMES, mine, cpu_limit.files(settings.cgroups)))
         buckets = sorted({*BUCKETS, *settings.latency_buckets})
         self.latency = Histogram(
             "ml_request_latency_seconds",

@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rollout_inference.control_group import CGROUPS
 from rollout_model.digest import DIGEST
 from rollout_model.load_policy import LoadPolicy
 from rollout_model.model_signature import public_key
@@ -108,7 +109,7 @@ class Settings(BaseModel):
     """Types and functions that are read from skops files beside our own list."""
     termination_log: Path = Path("/dev/termination-log")
     """Where the reason is written when the model cannot be loaded."""
-    cgroups: Path = Path("/sys/fs/cgroup")
+    cgroups: Path = CGROUPS
     """Where the kernel says what memory the pod may have."""
 
     @property

@@ -10,11 +10,10 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from rollout_inference.control_group import CGROUPS, OWN, folders
 from rollout_model.artifact import Artifact
 
 MIB = 1024 * 1024
-CGROUPS = Path("/sys/fs/cgroup")
-OWN = Path("/proc/self/cgroup")
 UNLIMITED = 2**60
 """Bytes from which on cgroup v1 means that there is no limit."""
 SCHEMA, MOST_SCHEMA = "schema.json", 64 * MIB
@@ -60,27 +59,14 @@ def converting(artifact: Artifact) -> Need:
 
 def limit(root: Path = CGROUPS, own: Path = OWN) -> int | None:
     """Bytes that this process may have: the lowest limit of its control group and those around it;
-    None where there is none.
-
-    In a container its own group usually is the root of what it sees. Version 2 first, then 1.
+    None where there is none. Version 2 first, then 1.
     """
-    found = [_bytes(folder / "memory.max") for folder in _groups(root, own, "")]
+    found = [_bytes(folder / "memory.max") for folder in folders(root, own)]
     found += [
         _bytes(folder / "memory.limit_in_bytes")
-        for folder in _groups(root / "memory", own, "memory")
+        for folder in folders(root / "memory", own, "memory")
     ]
     return min((one for one in found if one is not None), default=None)
-
-
-def _groups(root: Path, own: Path, controller: str) -> list[Path]:
-    """The folders of this process' group and of all around it, up to the root."""
-    try:
-        lines = [line.split(":", 2) for line in own.read_text().splitlines()]
-    except OSError:
-        lines = []
-    paths = [path for _, controllers, path in lines if controller in controllers.split(",")]
-    group = root / (paths[0].lstrip("/") if paths else "")
-    return [folder for folder in (group, *group.parents) if folder.is_relative_to(root)]
 
 
 def _bytes(path: Path) -> int | None:
