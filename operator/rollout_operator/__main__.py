@@ -1,5 +1,6 @@
 """Command line of the operator."""
 
+import asyncio
 import os
 
 import click
@@ -32,6 +33,33 @@ def run() -> None:
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
     process.run(settings, HANDLERS)
+
+
+@main.command("test-messages")
+@click.argument("names", nargs=-1)
+def test_messages(names: tuple[str, ...]) -> None:
+    """Send a test message to the destinations of MESSAGES, or to those that are named; says of each
+    whether it took it, and exits 1 where one did not.
+    """
+    from rollout_operator.controller.message_senders import try_out  # noqa: PLC0415
+    from rollout_operator.domain.outbox import destinations  # noqa: PLC0415
+
+    try:
+        given = destinations(os.environ.get("MESSAGES", ""))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    chosen = [one for one in given if not names or one.name in names]
+    if not chosen or {*names} - {one.name for one in given}:
+        known = ", ".join(one.name for one in given) or "none"
+        raise click.UsageError(f"no such destination; MESSAGES has {known}")
+
+    async def tried() -> list[str]:
+        return [f"{name}: {failure or 'delivered'}" async for name, failure in try_out(chosen, 30)]
+
+    lines = asyncio.run(tried())
+    click.echo("\n".join(lines))
+    if not all(line.endswith(": delivered") for line in lines):
+        raise SystemExit(1)
 
 
 @main.command()

@@ -1,18 +1,18 @@
 """The operator's own metrics: what it did, and where each rollout stands."""
 
 from collections import Counter as Counts
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from rollout_operator.domain.api.gate_results import GateStatus
+from rollout_operator.domain.api.gate_results import gate_names
 from rollout_operator.domain.api.status import Status
-from rollout_operator.domain.api.words import Verdict
+from rollout_operator.domain.api.words import Reason, Verdict
 
 Key = tuple[str, str]
 """Namespace and name of a ModelRollout."""
@@ -40,13 +40,56 @@ DECISION_LAG = Histogram(
 QUEUE_DEPTH = Gauge(
     "modelrollout_queue_depth", "Depth of the work queue: rollouts waiting for or in a reconcile"
 )
+ROUTER_LAG = Histogram(
+    "modelrollout_router_lag_seconds",
+    "Seconds from a decision about the routes until a router was seen to follow",
+    ["provider", "router"],
+    buckets=(0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10),
+)
+DRAINS = Histogram(
+    "modelrollout_drain_seconds",
+    "Seconds that a phase waited for routers, by whether requests showed that they follow",
+    ["phase", "known"],
+    buckets=(1, 2, 4, 5, 6, 7, 8, 9, 10, 15, 30, 60, 600),
+)
 MISSED_EVENTS = Counter(
     "modelrollout_missed_events",
     "Changes that the watches had missed and a resync found",
 )
+MESSAGES = Counter(
+    "modelrollout_messages",
+    "Messages by what became of them: delivered, failed (tried again), given_up or dropped",
+    ["destination", "outcome"],
+)
+MESSAGE_OUTCOMES = ("delivered", "failed", "given_up", "dropped")
+MESSAGES_PENDING = Gauge(
+    "modelrollout_messages_pending", "Messages that wait to be sent", ["destination"]
+)
+MESSAGES_OLDEST = Gauge(
+    "modelrollout_messages_oldest_seconds",
+    "Age of the oldest message that waits to be sent, 0 for none",
+    ["destination"],
+)
 ROLLOUTS = Gauge("modelrollout_rollouts", "ModelRollouts in the cache")
 TASKS = Gauge("modelrollout_tasks", "asyncio tasks of the process")
 TRANSITIONS = Counter("modelrollout_transitions", "Phases entered", ["phase", "reason"])
+
+
+class _Gate(NamedTuple):
+    """What is told of one gate."""
+
+    name: str
+    """The metric, with a number from the second of its evidence on."""
+    evidence: str
+    """Of which kind it is."""
+    value: float | None
+    """None where there is none."""
+    threshold: float
+    """What the value is held against."""
+    lower: float | None
+    """The lower end of the interval in which the value lies; None where nothing tells one."""
+    upper: float | None
+    """The upper end, likewise."""
 
 
 @dataclass(slots=True)
@@ -57,12 +100,16 @@ class _Shown:
     """As in status."""
     weight: int
     """The candidate's share of requests, in percent."""
-    gates: tuple[tuple[str, str, float | None, float], ...]
-    """Of each gate name, kind of evidence, value and threshold."""
+    gates: tuple[_Gate, ...]
+    """The last measurements."""
     attempts: tuple[int, ...] = (0,) * len(Verdict)
     """Ended attempts, in the order of Verdict."""
     missing: int = 0
     """Pods that a promoted rollout lacks."""
+    held: str = ""
+    """Why it goes no further though its gates let it: paused, frozen, or a person is waited for; ""
+    where it is not so.
+    """
     stalled: str = ""
     """The reason of the condition Stalled; "" where it is not True."""
 
@@ -136,6 +183,13 @@ FAMILIES = (
         lambda one: [((one.stalled,), 1)] if one.stalled else [],
     ),
     _family(
+        "modelrollout_held",
+        "1 for what holds a rollout: Paused, Frozen or WaitingForApproval; no series for nothing",
+        "gauge",
+        ("reason",),
+        lambda one: [((one.held,), 1)] if one.held else [],
+    ),
+    _family(
         "modelrollout_weight",
         "Share of requests that goes to the candidate, in percent",
         "gauge",
@@ -148,7 +202,19 @@ FAMILIES = (
         "gauge",
         _GATE,
         lambda one: [
-            ((name, evidence), value) for name, evidence, value, _ in one.gates if value is not None
+            ((gate.name, gate.evidence), gate.value) for gate in one.gates if gate.value is not None
+        ],
+    ),
+    _family(
+        "modelrollout_gate_bound",
+        "Ends of the interval in which a gate's value lies, at its confidence; no series without",
+        "gauge",
+        (*_GATE, "bound"),
+        lambda one: [
+            ((gate.name, gate.evidence, bound), value)
+            for gate in one.gates
+            for bound, value in (("lower", gate.lower), ("upper", gate.upper))
+            if value is not None
         ],
     ),
     _family(
@@ -156,7 +222,7 @@ FAMILIES = (
         "Threshold of a gate",
         "gauge",
         _GATE,
-        lambda one: [((name, evidence), threshold) for name, evidence, _, threshold in one.gates],
+        lambda one: [((gate.name, gate.evidence), gate.threshold) for gate in one.gates],
     ),
 )
 
@@ -173,14 +239,14 @@ def show(key: Key, status: Status) -> None:
     """Make the gauges say where this rollout stands; what they said of it before and is not so any
     more goes.
     """
-    gates = tuple(
-        (name, evidence, g.value, g.threshold)
-        for (name, evidence), g in _named(status.gates).items()
-    )
     before = _shown.get(key)
-    now = _Shown(status.phase.value, status.weight, gates)
+    now = _Shown(status.phase.value, status.weight, tuple(_gates(status)))
     if status.shortage is not None:
         now.missing = status.shortage.wanted - status.shortage.ready
+    if status.paused_since is not None:
+        now.held = Reason.PAUSED.value
+    elif status.reason in {Reason.FROZEN, Reason.WAITING_FOR_APPROVAL}:
+        now.held = status.reason.value
     now.stalled = next(
         (c.reason for c in status.conditions if c.type == "Stalled" and c.status == "True"), ""
     )
@@ -194,6 +260,11 @@ def count(key: Key, before: Status, after: Status) -> None:
     show(key, after)
     if before.phase is not after.phase or before.phase_since is None:
         TRANSITIONS.labels(after.phase, after.reason).inc()
+    ended_drains = (
+        after.drains if after.attempt != before.attempt else after.drains[len(before.drains) :]
+    )
+    for drain in ended_drains:
+        DRAINS.labels(drain.phase, str(drain.known).lower()).observe(drain.seconds)
     known = before.history[0].attempt if before.history else 0
     ended = Counts(one.verdict for one in after.history if one.attempt > known)
     if ended:
@@ -207,14 +278,7 @@ def forget(key: Key) -> None:
     _shown.pop(key, None)
 
 
-def _named(gates: tuple[GateStatus, ...]) -> Mapping[tuple[str, str], GateStatus]:
-    """The gates by name: the metric, with a number from the second of its evidence on."""
-    seen = Counts[tuple[str, str]]()
-    named: dict[tuple[str, str], GateStatus] = {}
-    for gate in gates:
-        kind = (gate.metric, gate.evidence.value)
-        seen[kind] += 1
-        named[
-            gate.metric if seen[kind] == 1 else f"{gate.metric}-{seen[kind]}", gate.evidence.value
-        ] = gate
-    return named
+def _gates(status: Status) -> Iterator[_Gate]:
+    names = gate_names((gate.metric, gate.evidence.value) for gate in status.gates)
+    for name, gate in zip(names, status.gates, strict=True):
+        yield _Gate(*name, gate.value, gate.threshold, gate.lower, gate.upper)

@@ -24,8 +24,12 @@ from rollout_operator.adapters.prometheus_login import PrometheusLogin
 from rollout_operator.adapters.router_probe import Routers, router_session
 from rollout_operator.adapters.tls_files import TlsFiles
 from rollout_operator.controller.cache import Store
+from rollout_operator.controller.drains import Drains
 from rollout_operator.controller.foreign_routes import KINDS as CLAIMING
-from rollout_operator.controller.informer import ForeignRouteInformer, Informer
+from rollout_operator.controller.informer import ForeignRouteInformer, Informer, NamespaceInformer
+from rollout_operator.controller.message_senders import make_messenger
+from rollout_operator.controller.messenger import Timing
+from rollout_operator.controller.namespaces import Namespaces
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, WatchEvent, at_rest, event_of, key_of
 from rollout_operator.controller.resync import OWNED_KINDS, every, resync
@@ -67,6 +71,7 @@ class Shell:
         self.settings = settings
         self.store = Store(settings.gateway_namespace)
         self.unseen_writes = UnseenWrites(clock)
+        self.namespaces = Namespaces()
         self.queue: WorkQueue | None = None
         self.health = Health(self._queue, self.unseen_writes.trouble)
         self._exit = contextlib.AsyncExitStack()
@@ -83,6 +88,8 @@ class Shell:
         for namespace in namespaces:
             await self.learn(ports.cluster, namespace)
         self._keep(self.queue.run(), "queue")
+        if ports.messenger is not None:
+            self._keep(ports.messenger.run(), "messages")
         around = self.store, ports.cluster, self.settings.namespaces
         compare = partial(resync, *around, self.enqueue, self.gone)
         self._keep(every(self.settings.resync.total_seconds(), compare), "resync")
@@ -114,6 +121,18 @@ class Shell:
             partial(unrecorded, self.store.rollout, cluster),
         )
         self._exit.push_async_callback(writeback.close)
+        routers = Routers(of_routers, cluster.read) if settings.routes_ask else None
+        messenger = await make_messenger(
+            settings.messages,
+            Timing(settings.messages_hold, settings.messages_give_up),
+            settings.dashboard_url,
+            self.namespaces.labels,
+            self.enqueue,
+            self._exit,
+        )
+        drains = Drains(routers, self.enqueue) if routers is not None else None
+        if drains is not None:
+            self._exit.push_async_callback(drains.close)
         return Ports(
             store=self.store,
             cluster=cluster,
@@ -130,9 +149,13 @@ class Shell:
             egress=settings.model_egress,
             credentials=settings.model_credentials,
             profiles=settings.model_profiles,
+            windows=settings.windows,
+            names_verified=settings.names_verified,
             annotations=settings.route_annotations,
             feedback_key=settings.feedback_key,
-            routers=Routers(of_routers, cluster.read) if settings.routes_ask else None,
+            routers=routers,
+            drains=drains,
+            messenger=messenger,
         )
 
     async def _serve(self) -> None:
@@ -158,6 +181,8 @@ class Shell:
                 ForeignRouteInformer(kind, namespace, ports.foreign_routes, around)
                 for kind in CLAIMING
             ]
+        if any(one.namespace_selector is not None for one in self.settings.messages):
+            watches.append(NamespaceInformer(self.namespaces, *around))
         for watch in watches:
             self._keep(watch.run(), f"watch {watch.kind} {watch.namespace}")
         await asyncio.gather(*(watch.listed.wait() for watch in watches))
@@ -215,7 +240,7 @@ class Shell:
         if moved := set(rivals) ^ set(self.store.rivals(key)):
             self.enqueue_rivals(moved)
         if event is None and at_rest(raw) and self.queue is not None:
-            self.queue.enqueue_initial(key)
+            self.queue.enqueue_initial(key, event_of(KIND, meta))
         else:
             self.enqueue(key, event_of(KIND, meta))
 
@@ -225,6 +250,8 @@ class Shell:
         self.store.remove(KIND, key, key[1], uid)
         if self.queue is not None:
             self.queue.ports.writeback.forget(uid)
+            if (messenger := self.queue.ports.messenger) is not None:
+                messenger.forget(uid)
         if self.store.has(key):
             return
         self.enqueue_rivals(rivals)

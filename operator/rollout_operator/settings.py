@@ -10,6 +10,7 @@ from typing import ParamSpec, Self, TypeVar
 from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
+from rollout_operator.domain.outbox import Destination, destinations
 from rollout_operator.domain.profiles import NO_PROFILES, Profiles, profiles
 from rollout_operator.domain.prometheus_access import (
     PrometheusAccess,
@@ -23,6 +24,7 @@ from rollout_operator.domain.route_annotations import (
     route_annotations,
 )
 from rollout_operator.domain.signers import EXAMPLE, signers
+from rollout_operator.domain.windows import ConfiguredWindow, windows
 
 PASSED_ON = (
     "MLFLOW_TRACKING_URI",
@@ -110,6 +112,18 @@ class Settings:
     """Which annotations routes may have, and which all have."""
     model_profiles: Profiles = NO_PROFILES
     """Where and how model servers run, by the name that a spec chooses."""
+    windows: tuple[ConfiguredWindow, ...] = ()
+    """When rollouts are frozen, by namespace."""
+    names_verified: bool = False
+    """Whether an admission policy writes the names of those who give commands."""
+    messages: tuple[Destination, ...] = ()
+    """Where messages about rollouts go."""
+    messages_hold: timedelta = timedelta(seconds=60)
+    """For how long at least a message is one process's to send."""
+    messages_give_up: timedelta = timedelta(hours=24)
+    """Age after which a message is not tried any more."""
+    dashboard_url: str = ""
+    """What messages link to, without a trailing slash; "" for nothing."""
     pin_digests: bool = True
     """Whether a version without a recorded digest is looked at and pinned; else it is refused."""
 
@@ -158,6 +172,9 @@ class Settings:
             env, required("PROMETHEUS_URL", "http://prometheus:9090")
         )
         registry_url = required("MLFLOW_TRACKING_URI", "http://mlflow:5000").rstrip("/")
+        namespaces = tuple(
+            n.strip() for n in env.get("WATCH_NAMESPACES", "").split(",") if n.strip()
+        )
         models = {
             **{n: env[n] for n in PASSED_ON if env.get(n)},
             "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO"),
@@ -171,9 +188,7 @@ class Settings:
             prometheus_access=prometheus_access,
             registry_url=registry_url,
             registry_files=_registry_files(env, registry_url),
-            namespaces=tuple(
-                n.strip() for n in env.get("WATCH_NAMESPACES", "").split(",") if n.strip()
-            ),
+            namespaces=namespaces,
             log_level=level,
             metrics_port=whole("METRICS_PORT", 8081, 65535),
             health_port=whole("HEALTH_PORT", 8080, 65535),
@@ -189,6 +204,14 @@ class Settings:
             shard=shard,
             model_environment=models,
             model_egress=_told(egress, models, env.get("MODEL_EGRESS", "")),
+            windows=_told(windows, env.get("ROLLOUT_WINDOWS", "")),
+            names_verified=truth("REQUESTER_POLICY"),
+            messages=_messages(env, namespaces),
+            messages_hold=timedelta(seconds=whole("MESSAGES_HOLD_SECONDS", 60, 3600)),
+            messages_give_up=timedelta(
+                seconds=whole("MESSAGES_GIVE_UP_SECONDS", 24 * 3600, 30 * 24 * 3600)
+            ),
+            dashboard_url=_dashboard(env),
             pin_digests=_choice(env, "MODEL_DIGESTS", DIGESTS) != "Require",
             model_credentials=_told(credentials, env.get("MODEL_CREDENTIALS", "")),
             route_annotations=_told(route_annotations, env.get("ROUTE_ANNOTATIONS", "")),
@@ -217,6 +240,27 @@ def _signed(env: Mapping[str, str]) -> dict[str, str]:
             f" {EXAMPLE}"
         )
     return {"MODEL_SIGNERS": json.dumps([{"key": one.key} for one in given])}
+
+
+def _messages(env: Mapping[str, str], namespaces: tuple[str, ...]) -> tuple[Destination, ...]:
+    """Raises SettingsError where namespaces are chosen by what the operator may not read."""
+    given = _told(destinations, env.get("MESSAGES", ""))
+    chosen = next((one.name for one in given if one.namespace_selector is not None), None)
+    if chosen is not None and namespaces:
+        raise SettingsError(
+            f"MESSAGES: {chosen} chooses namespaces by label, which an operator with"
+            " WATCH_NAMESPACES may not read: write namespaces instead of namespaceSelector"
+        )
+    return given
+
+
+def _dashboard(env: Mapping[str, str]) -> str:
+    url = env.get("DASHBOARD_URL", "").strip().rstrip("/")
+    if url and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+        raise SettingsError(
+            f"DASHBOARD_URL={url!r} is no URL of a page: write https://rollouts.example.com"
+        )
+    return url
 
 
 def _registry_files(env: Mapping[str, str], url: str) -> RegistryFiles:

@@ -125,6 +125,42 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 
 {{- /* What the operator may do, and nothing else; the same rules in a ClusterRole or in Roles. */ -}}
+{{- /* Where messages go: the destinations as the operator reads them, each with a folder for its Secret. */ -}}
+{{- define "operator.messages" -}}
+{{- $given := list }}
+{{- $names := list }}
+{{- range .Values.messages.destinations }}
+{{- if and .namespaceSelector $.Values.watchNamespaces }}
+{{- fail (printf "messages.destinations: %s chooses namespaces by label, which the roles of watchNamespaces do not allow: write namespaces" .name) }}
+{{- end }}
+{{- if has .name $names }}
+{{- fail (printf "messages.destinations names %s twice: give each its own name" .name) }}
+{{- end }}
+{{- $names = append $names .name }}
+{{- $given = append $given (merge (dict "folder" (printf "/etc/rollout-operator/messages/%s" .name)) (omit . "secret")) }}
+{{- end }}
+{{- toJson $given }}
+{{- end }}
+
+{{- /* Their Secrets, as sources of a volume: one that is missing or lacks a key keeps no pod from starting. */ -}}
+{{- define "operator.messageFiles" -}}
+{{- range .Values.messages.destinations }}
+- secret:
+    name: {{ .secret }}
+    optional: true
+    items:
+    {{- $name := .name }}
+    {{- range (eq (default "Text" .format) "CloudEvents") | ternary (list "url" "token" "signingKey") (list "url") }}
+    - {key: {{ . }}, path: {{ $name }}/{{ . }}}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Whether a destination chooses namespaces by their labels. */ -}}
+{{- define "operator.readsNamespaces" -}}
+{{- range .Values.messages.destinations }}{{ if .namespaceSelector }}true{{ end }}{{ end }}
+{{- end }}
+
 {{- define "operator.rules" -}}
 - apiGroups: [rollouts.mlops.dev]
   resources: [modelrollouts]
@@ -149,6 +185,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+{{- if include "operator.readsNamespaces" . }}
+# Only for destinations of messages that are chosen by labels of namespaces.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+{{- end }}
 {{- if .Values.routes.ask }}
 # Only to know where a route can be asked.
 - apiGroups: [gateway.networking.k8s.io]
@@ -162,6 +204,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [get, list, watch]
@@ -203,4 +248,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{- define "bridge.serviceAccount" -}}
 {{ .Values.bridge.serviceAccount.name | default (include "bridge.fullname" .) }}
+{{- end }}
+
+{{- /* The dashboard: a component of its own, whose ServiceAccount may do nothing at all. */ -}}
+{{- define "dashboard.fullname" -}}
+{{ include "operator.fullname" . }}-dashboard
+{{- end }}
+
+{{- define "dashboard.selector" -}}
+app.kubernetes.io/name: rollout-dashboard
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "dashboard.labels" -}}
+{{ include "dashboard.selector" . }}
+app.kubernetes.io/component: dashboard
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_." }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "dashboard.serviceAccount" -}}
+{{ .Values.dashboard.serviceAccount.name | default (include "dashboard.fullname" .) }}
 {{- end }}

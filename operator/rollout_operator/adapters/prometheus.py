@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -36,6 +37,8 @@ class Prometheus:
     """Prometheus' alone: no other server that hangs holds up measurements."""
     login: PrometheusLogin = field(default_factory=PrometheusLogin)
     """Headers and TLS of each query; by default no credentials."""
+    clock: Callable[[], float] = time.time
+    """Unix time in seconds, which the age of samples is told by."""
     _asked: dict[Metric, _Asked] = field(default_factory=dict)
     _windows: dict[Metric, float] = field(default_factory=dict)
     """How far back each query looks, in seconds: it follows the scrapes that the answers show."""
@@ -79,7 +82,7 @@ class Prometheus:
             result = MetricsUnreachable(no_answer(failure, self.url))
         if not isinstance(result, MetricsUnreachable):
             self._windows[metric] = learned(
-                (one for series in result.values() for one in series), window, time.time()
+                (one for series in result.values() for one in series), window, self.clock()
             )
         outcome = "unreachable" if isinstance(result, MetricsUnreachable) else "ok"
         PROMETHEUS_QUERIES.labels(metric.value, outcome).inc()

@@ -10,7 +10,7 @@ counts, and no credentials are sent.
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,13 +19,16 @@ import aiohttp
 
 from rollout_operator.domain.observed import Heard
 from rollout_operator.domain.route_probe import (
+    EVERY,
     LONGEST,
     Door,
     Way,
+    answered_by,
     doors,
     of_all,
     of_one,
     read,
+    to_tls,
     unreached,
 )
 from rollout_operator.errors import CallFailed, Gone, Refused
@@ -36,6 +39,8 @@ SECONDS = 3
 TIMEOUT = aiohttp.ClientTimeout(total=SECONDS)
 AT_ONCE = 64
 KEPT = timedelta(minutes=1)
+FAILURES = (TimeoutError, OSError, ValueError, aiohttp.ClientError)
+"""What a router may do instead of answering."""
 
 
 def router_session() -> aiohttp.ClientSession:
@@ -73,7 +78,9 @@ class Routers:
         if self.fresh(way, at, apart):
             return self.known(way)
         found = of_all(
-            await asyncio.gather(*(self._router(way, *router) for router in way.routers()))
+            await asyncio.gather(
+                *(self._router(one, *router) for one in way.each() for router in one.routers())
+            )
         )
         self._heard = {w: told for w, told in self._heard.items() if at < told[0] + KEPT} | {
             way: (at, found)
@@ -102,33 +109,65 @@ class Routers:
                 answer = await self._get(way, answer)
             return None if isinstance(answer, Door) else answer
 
+    async def doors(self, way: Way) -> tuple[Door, ...]:
+        """Every door of the route; empty where nobody says where one is, or there are too many.
+        Never raises for what the API server does.
+        """
+        found = list[Door]()
+        for kind, namespace, name, listener in way.routers():
+            try:
+                router = await self.look(kind, namespace, name)
+            except CallFailed as failure:
+                log.info("%s/%s: its route is not asked: %s", way.namespace, way.name, failure)
+                return ()
+            there = doors(way, router, listener, EVERY + 1)
+            if not 0 < len(there) <= EVERY:
+                return ()
+            found += there
+        return tuple(dict.fromkeys(found))
+
+    async def answering(self, way: Way, door: Door, headers: Mapping[str, str]) -> str | Door:
+        """The revision that answers one request on a connection of its own, "" where none does;
+        another door where TLS is wanted. Never raises for what the router does.
+        """
+        async with self._turns:
+            try:
+                status, location, body = await self._request(way, door, headers)
+            except FAILURES:
+                return ""
+        return answered_by(way, body) or to_tls(way, door, status, location) or ""
+
     async def _get(self, way: Way, door: Door) -> Heard | Door | None:
         try:
-            async with self.session.get(
-                door.url(way),
-                headers={
-                    "Host": way.host,
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                },
-                timeout=TIMEOUT,
-                allow_redirects=False,
-                server_hostname=way.host if door.secure else None,
-            ) as response:
-                body = bytearray()
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > LONGEST:
-                        break
-                return read(
-                    way,
-                    door,
-                    response.status,
-                    response.headers.get("Location", ""),
-                    bytes(body[:LONGEST]),
-                )
-        except (TimeoutError, OSError, ValueError, aiohttp.ClientError) as failure:
+            return read(way, door, *await self._request(way, door, {}))
+        except FAILURES as failure:
             return unreached(way, door, _why(failure))
+
+    async def _request(
+        self, way: Way, door: Door, headers: Mapping[str, str]
+    ) -> tuple[int, str, bytes]:
+        """Status, Location and the first 64 KiB of the body. Raises FAILURES."""
+        async with self.session.get(
+            door.url(way),
+            headers={
+                "Host": way.host,
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                # One answer of a cache again and again would look like a router that has followed.
+                "Cache-Control": "no-cache",
+                **headers,
+            },
+            timeout=TIMEOUT,
+            allow_redirects=False,
+            server_hostname=way.host if door.secure else None,
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > LONGEST:
+                    break
+            location = response.headers.get("Location", "")
+            return response.status, location, bytes(body[:LONGEST])
 
 
 def _why(failure: Exception) -> str:

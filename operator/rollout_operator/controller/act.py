@@ -3,16 +3,17 @@
 import logging
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rollout_operator import metrics
 from rollout_operator.controller.apply import (
     ObjectChange,
     WriteGuard,
-    carry_out,
+    carry_out_or_make_room,
     changes,
     is_applied,
+    with_replicas,
 )
 from rollout_operator.controller.inspection import have_pod_follow
 from rollout_operator.controller.pass_memory import Rejection
@@ -25,6 +26,7 @@ from rollout_operator.domain.api.names import KIND
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.credentials import of_namespace
+from rollout_operator.domain.last_spec import recalled
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.scaling import put_back, waits
@@ -52,6 +54,9 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     else:
         # A new process has shown nothing yet of a rollout at rest.
         metrics.show(key, plan.status)
+    if ports.messenger is not None:
+        ports.messenger.drop(key, plan.dropped)
+        ports.messenger.follow(key, seen.uid, plan.status)
     guard = WriteGuard(
         raw, ports.store, ports.cluster, ports.memory, proven=began if decided else None
     )
@@ -61,10 +66,14 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
     if report is not None and not ports.writeback.knows(seen.uid, report.attempt):
         await guard.ensure_current()
         ports.writeback.write(key, seen.uid, report)
+    spec = seen.spec or recalled(plan.status)
     try:
-        accepted = seen.spec is not None and await _have_objects_follow(
-            guard, seen, seen.spec, plan.status, ports
+        accepted = spec is not None and await _have_objects_follow(
+            guard, seen, spec, plan.status, ports
         )
+        if spec is not None:
+            took = timedelta(seconds=time.monotonic() - began)
+            ports.memory.applied(key, plan.status, seen.now + took)
         if seen.spec is not None and (seen.inspection or plan.status.inspecting):
             await have_pod_follow(guard, seen, seen.spec, plan.status, ports)
     except CallFailed:
@@ -118,6 +127,7 @@ async def _have_objects_follow(
     accepted = await _carry_out_all(wanted, guard, seen.now, ports)
     if not differing:
         ports.store.mark_in_sync(key, version)
+        ports.memory.settle(key)
     return accepted
 
 
@@ -152,7 +162,7 @@ async def _carry_out_all(
     missing, told = False, bool(memory.rejection(key).message)
     for change in wanted:
         try:
-            await carry_out(change, guard)
+            await carry_out_or_make_room(change, wanted, guard)
             _note_contest(change, key, now, ports)
         except (Refused, Gone) as failure:
             harmless = change.kind in HOLD_UP_NOTHING
@@ -167,22 +177,23 @@ async def _carry_out_all(
 def _left_for_now(change: ObjectChange, key: Key, now: datetime, ports: Ports) -> bool:
     """Whether nothing but the number of pods differs, which another sets again and again."""
     known, manifest = change.known, change.manifest
-    if known is None or manifest is None or not known.scaler:
+    if known is None or manifest is None or not known.scaler or change.autoscaled:
         return False
     contest = ports.memory.contests(key, now).get(change.name)
-    if not waits(contest, manifest["spec"]["replicas"], now):
+    if change.replicas is None or not waits(contest, change.replicas, now):
         return False
-    scaled = {**manifest, "spec": {**manifest["spec"], "replicas": known.wanted}}
+    as_it_is = "replicas" in manifest["spec"]
+    scaled = with_replicas(manifest, known.wanted) if as_it_is else manifest
     return is_applied(known, scaled, ports.store)
 
 
 def _note_contest(change: ObjectChange, key: Key, now: datetime, ports: Ports) -> None:
     """Remember it where the number of pods that another has set is ours again."""
     known, manifest = change.known, change.manifest
-    if known is None or manifest is None or not known.scaler:
+    replicas = change.replicas
+    if known is None or manifest is None or replicas is None or change.autoscaled:
         return
-    replicas = manifest["spec"]["replicas"]
-    if known.wanted == replicas:
+    if not known.scaler or known.wanted == replicas or change.name in ports.memory.left(key):
         return
     before = ports.memory.contests(key, now).get(change.name)
     ports.memory.contest(key, change.name, put_back(before, known.scaler, replicas, now))

@@ -16,13 +16,17 @@ from rollout_operator.controller.raw_objects import Key, event_of, key_of, rollo
 from rollout_operator.desired.common import Manifest
 from rollout_operator.desired.diff import comparable, left_over, made_of, matches, signed
 from rollout_operator.domain.api.names import KIND
-from rollout_operator.errors import Conflict, Foreign, Gone
+from rollout_operator.domain.owned_object import AUTOSCALER
+from rollout_operator.errors import Conflict, Foreign, Gone, Refused
 
-DELETED_IN_ORDER = ("Ingress", "HTTPRoute", "Service", "Deployment", "NetworkPolicy")
+DELETED_IN_ORDER = (
+    *(AUTOSCALER, "Ingress", "HTTPRoute", "Service", "Deployment"),
+    "NetworkPolicy",
+)
 """Routes go before what they lead to. What is never unwanted once it is there (a
 PodDisruptionBudget) is not among them.
 """
-PROVEN_FOR = 3.0
+PROVEN_FOR = 0.5
 """Seconds for which a ModelRollout that was the newest is taken for the newest: a process may stand
 still, and not know it.
 """
@@ -77,31 +81,58 @@ class ObjectChange:
     """The object as it was seen; None for one to be created."""
     manifest: Manifest | None
     """What is to be applied; None for an object to be deleted."""
+    replicas: int | None = None
+    """Of a Deployment: the pods that it is to have; None where it says nothing of them."""
+    autoscaled: bool = False
+    """Whether an autoscaler of the rollout's own has set their number until now."""
+
+
+def with_replicas(manifest: Manifest, replicas: int) -> Manifest:
+    """The manifest of a Deployment with this number of pods. One that is left to an autoscaler
+    needs it, too: a number that we have once sent, and leave out, becomes 1.
+    """
+    return {**manifest, "spec": {**manifest["spec"], "replicas": replicas}}
 
 
 def changes(
     wanted: Iterable[Manifest], live: Iterable[CachedObject], owner: str, store: Store
 ) -> list[ObjectChange]:
     """What differs from what is wanted: first what is to be applied, in the order given, then what
-    is to be deleted.
+    is to be deleted; but an autoscaler goes before the number that it has set is set otherwise.
 
     owner: uid of the ModelRollout; objects of a former one of its name are not deleted.
     """
-    by_name = {(o.kind, o.name): o for o in live}
+    wanted, by_name = list(wanted), {(o.kind, o.name): o for o in live}
+    least = {
+        m["metadata"]["name"]: int(m["spec"]["minReplicas"])
+        for m in wanted
+        if m["kind"] == AUTOSCALER
+    }
     to_apply, kept = list[ObjectChange](), set[tuple[str, str]]()
     for manifest in wanted:
         place = manifest["kind"], manifest["metadata"]["name"]
         kept.add(place)
         known = by_name.get(place)
-        if known is None or known.deleting or not is_applied(known, manifest, store):
-            to_apply.append(ObjectChange(*place, known, manifest))
+        there = known is not None and not known.deleting
+        if place[0] != "Deployment":
+            if known is None or not there or not is_applied(known, manifest, store):
+                to_apply.append(ObjectChange(*place, known, manifest))
+            continue
+        # An autoscaler leaves a Deployment of no pods alone.
+        now = known.wanted if known is not None and there else 0
+        replicas = manifest["spec"].get("replicas", now or least.get(place[1]))
+        if known is None or not there or not now or not is_applied(known, manifest, store):
+            autoscaled = (AUTOSCALER, place[1]) in by_name and now > 0
+            to_apply.append(ObjectChange(*place, known, manifest, replicas, autoscaled))
     surplus = [
         o
         for place, o in by_name.items()
         if place not in kept and o.kind in DELETED_IN_ORDER and o.owner == owner and not o.deleting
     ]
     surplus.sort(key=lambda o: DELETED_IN_ORDER.index(o.kind))
-    return [*to_apply, *(ObjectChange(o.kind, o.name, o, None) for o in surplus)]
+    deleted = [ObjectChange(o.kind, o.name, o, None) for o in surplus]
+    before = [change for change in deleted if change.kind == AUTOSCALER]
+    return [*before, *to_apply, *(change for change in deleted if change.kind != AUTOSCALER)]
 
 
 def is_applied(known: CachedObject, manifest: Manifest, store: Store) -> bool:
@@ -144,12 +175,18 @@ async def carry_out(change: ObjectChange, guard: WriteGuard) -> None:
     fence = None if known is None else (known.uid, known.version)
     try:
         if change.manifest is not None:
-            reply = await cluster.apply(signed(change.manifest), fence, guard.ensure_current)
+            sent = signed(change.manifest)
+            if change.replicas is not None:
+                # Signed without it: what an autoscaler sets makes no other manifest.
+                sent = with_replicas(sent, change.replicas)
+            reply = await cluster.apply(sent, fence, guard.ensure_current)
             guard.memory.wrote(key, event_of(change.kind, reply["metadata"]))
             keep_applied(key, change.manifest, reply, store)
         elif known is not None and fence is not None:
             await cluster.delete(change.kind, key[0], change.name, fence)
             guard.memory.wrote(key, (change.kind, change.name, known.uid))
+            if change.kind == AUTOSCALER:
+                guard.memory.leave(key, change.name)
             store.remove(change.kind, key, change.name, known.uid)
     except Conflict:
         if known is not None:
@@ -162,6 +199,25 @@ async def carry_out(change: ObjectChange, guard: WriteGuard) -> None:
                 " delete it"
             ) from None
         raise
+
+
+async def carry_out_or_make_room(
+    change: ObjectChange, to_come: Iterable[ObjectChange], guard: WriteGuard
+) -> None:
+    """Make one change; raises as `carry_out` does.
+
+    Where an Ingress is refused, those that are to go go first: nginx' webhook lets no two have the
+    same host, and what takes a host over from a former route would be refused for ever.
+    """
+    try:
+        await carry_out(change, guard)
+    except Refused:
+        former = [c for c in to_come if c.manifest is None and c.kind == change.kind == "Ingress"]
+        if change.manifest is None or not former:
+            raise
+        for one in former:
+            await carry_out(one, guard)
+        await carry_out(change, guard)
 
 
 async def refresh(

@@ -14,8 +14,15 @@ from typing import Any, Protocol
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.foreign_routes import ForeignRoutes
-from rollout_operator.controller.raw_objects import Key, WatchEvent, event_of, rollout_of
-from rollout_operator.errors import CallFailed, Expired, Gone
+from rollout_operator.controller.namespaces import Namespaces
+from rollout_operator.controller.raw_objects import (
+    OPTIONAL_KINDS,
+    Key,
+    WatchEvent,
+    event_of,
+    rollout_of,
+)
+from rollout_operator.errors import CallFailed, Expired, Gone, Refused
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +70,8 @@ class Informer:
                 await asyncio.sleep(NOT_INSTALLED)
             except CallFailed as failure:
                 failures += 1
+                if isinstance(failure, Refused) and self.kind in OPTIONAL_KINDS:
+                    self.listed.set()
                 delay = min(LONGEST_WAIT, 0.5 * 2**failures) * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, no secret
                 log.warning("%s: not watched, tried again in %.0f s: %s", self.kind, delay, failure)
                 await asyncio.sleep(delay)
@@ -156,3 +165,30 @@ class ForeignRouteInformer(Informer):
     def _meet(self, places: set[int]) -> None:
         for key in self.store.claimants(places):
             self.enqueue(key)
+
+
+class NamespaceInformer(Informer):
+    """The same for namespaces; they wake nobody."""
+
+    def __init__(
+        self, namespaces: Namespaces, store: Store, cluster: Cluster, enqueue: Enqueue
+    ) -> None:
+        super().__init__("Namespace", "", store, cluster, enqueue)
+        self.foreign, self._namespaces = True, namespaces
+
+    async def _list(self) -> str:
+        known, version = self._namespaces.names(), ""
+        async for items, version in self.cluster.pages(self.kind, "", self.foreign):  # noqa: B007 - the last one counts
+            for one in items:
+                self._seen(one)
+                known.discard(one["metadata"]["name"])
+        for name in known:
+            self._namespaces.drop(name)
+        self.listed.set()
+        return version
+
+    def _gone(self, one: dict[str, Any]) -> None:
+        self._namespaces.drop(one["metadata"]["name"])
+
+    def _seen(self, one: dict[str, Any]) -> None:
+        self._namespaces.put(one["metadata"])

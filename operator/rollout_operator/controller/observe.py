@@ -12,18 +12,29 @@ from rollout_operator.controller.inspection import inspection
 from rollout_operator.controller.pod_status import waits_long, with_pods_trouble
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, key_of
-from rollout_operator.controller.routes import REJECTED_AFTER, held_up, route_query, ways
+from rollout_operator.controller.routes import (
+    REJECTED_AFTER,
+    follow_routers,
+    held_up,
+    route_query,
+    ways,
+)
+from rollout_operator.desired.build import fixed
 from rollout_operator.desired.common import owner_of
 from rollout_operator.desired.deployment import deployment, served_by
 from rollout_operator.desired.environment import model_environment
-from rollout_operator.domain.api.names import REVISION, revision_name
+from rollout_operator.desired.service import stable_of
+from rollout_operator.domain.api.names import revision_name
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.credentials import of_namespace
+from rollout_operator.domain.machine.trial import measured
 from rollout_operator.domain.observe import observe as observe_objects
 from rollout_operator.domain.observed import Claim, Observed, Workload
+from rollout_operator.domain.owned_object import AUTOSCALER
 from rollout_operator.domain.rollout import Rollout
 from rollout_operator.domain.scaling import sentence
+from rollout_operator.domain.session_affinity import sentence as affinity_sentence
 from rollout_operator.errors import Gone
 
 log = logging.getLogger(__name__)
@@ -44,7 +55,12 @@ async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answer
             return None
         taken = ports.store.taken_by(key)
         rollout = Rollout.read(
-            raw, ports.gateways.mirrors, taken, ports.profiles, ports.annotations
+            raw,
+            ports.gateways.mirrors,
+            taken,
+            ports.profiles,
+            ports.annotations,
+            ports.windows,
         )
         route = route_query(rollout, _objects(rollout, ports), ports, now)
         query = query_for(raw["metadata"]["uid"], rollout.spec, rollout.status, now, route)
@@ -60,10 +76,17 @@ async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answer
 
 async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetime) -> Observed:
     """Gather everything once. Raises CallFailed."""
-    spec, status, key = rollout.spec, rollout.status, key_of(rollout.raw["metadata"])
+    spec, status, key = rollout.acted_by, rollout.status, key_of(rollout.raw["metadata"])
     await _look_closer(key, status, ports, now)
     objects = _objects(rollout, ports)
-    seen = observe_objects(rollout, objects, now, ports.image, ports.drain)
+    seen = observe_objects(
+        rollout,
+        objects,
+        now,
+        ports.image,
+        ports.drain,
+        names_verified=ports.names_verified,
+    )
     rejection = ports.memory.rejection(key)
     rejected = held_up(rejection, now)
     workloads, trouble, unaccepted = seen.workloads, rejected, ""
@@ -74,8 +97,13 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         claims = routes.claims
         workloads = _with_current_pods(rollout, objects, workloads, ports)
         workloads = await with_pods_trouble(key, status, workloads, ports.cluster, now)
+    drains = ports.drains
+    running = await _recovered(rollout, objects, ports)
     return replace(
         seen,
+        applied_at=ports.memory.applied_at(key, status),
+        followed=follow_routers(rollout, ports, now),
+        apart=drains.apart if drains is not None else seen.apart,
         resolution=answers.resolution,
         workloads=workloads,
         route_trouble=trouble,
@@ -85,11 +113,14 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         api_rejection=rejection.lasting(now - REJECTED_AFTER),
         api_rejection_now=rejection.message,
         name_taken=rejection.foreign,
+        affinity=_affinity(rollout, objects),
         scaled=_scaled(key, rollout, objects, ports, now),
-        answers=answers.of(key[0], status.candidate),
+        answers=answers.of(key[0], measured(status)),
         baseline=answers.of(key[0], status.stable),
         reported=ports.writeback.written(seen.uid),
-        recovered=await _recovered(rollout, objects, ports),
+        outbox=ports.messenger.outbox(seen.uid, key[0]) if ports.messenger is not None else None,
+        recovered=running[0] if running else None,
+        also_running=tuple(running[1:]),
         inspection=await inspection(owner_of(rollout.raw), rollout, ports),
     )
 
@@ -120,6 +151,7 @@ def _with_current_pods(
     look.
     """
     status, owner, meta = rollout.status, owner_of(rollout.raw), rollout.raw["metadata"]
+    spec = rollout.acted_by
     in_sync = ports.store.in_sync(key_of(meta), int(meta["resourceVersion"]))
     rests = status.phase is Phase.PROMOTED and status.shortage is None
     current = dict(workloads)
@@ -132,7 +164,8 @@ def _with_current_pods(
             # Of whatever number of pods: how many there are is counted.
             environment = model_environment(ports.environment, ports.feedback_key, owner)
             given = of_namespace(ports.credentials, owner.namespace)
-            manifest = deployment(owner, revision, known.wanted, environment, given)
+            replicas = known.wanted if spec is None else fixed(spec, known.wanted)
+            manifest = deployment(owner, revision, replicas, environment, given)
             pods = [o for o in pods if is_applied(o, manifest, ports.store)]
         updated = next((o.updated for o in pods), 0)
         current[revision.revision] = replace(known, current=updated)
@@ -150,18 +183,31 @@ def _scaled(
         wanted[revision.revision] = revision.replicas
     if rollout.spec is not None and status.stable is not None:
         wanted[status.stable.revision] = rollout.spec.replicas
+    if rollout.spec is not None and rollout.spec.autoscaling is not None:
+        wanted = {r.revision: r.replicas for r in status.retiring}
+    ours = {o.name for o in objects if o.kind == AUTOSCALER} | ports.memory.left(key)
     for o in objects:
-        if o.kind == "Deployment" and o.scaler and o.wanted != wanted.get(o.revision, o.wanted):
+        if o.kind != "Deployment" or not o.scaler or o.name in ours:
+            continue
+        if o.wanted != wanted.get(o.revision, o.wanted):
             return sentence(o.name, o.scaler, wanted[o.revision])
     lately = ports.memory.contests(key, now)
     return next((sentence(name, c.manager, c.wanted) for name, c in lately.items()), "")
 
 
-async def _recovered(
-    rollout: Rollout, objects: list[CachedObject], ports: Ports
-) -> Revision | None:
-    """What the stable Service leads to, where the status says nothing at all though there is one:
-    somebody has removed it.
+def _affinity(rollout: Rollout, objects: list[CachedObject]) -> str:
+    """What keeps visitors where they came first, as a sentence; as it was where the spec cannot be
+    read.
+    """
+    if rollout.spec is None:
+        return rollout.status.affinity
+    found = [(o.kind, o.name, o.affinity) for o in objects if not o.deleting]
+    return affinity_sentence(found, rollout.spec.traffic.provider)
+
+
+async def _recovered(rollout: Rollout, objects: list[CachedObject], ports: Ports) -> list[Revision]:
+    """What the stable Service leads to, then whatever else runs, where the status says nothing at
+    all though there is such a Service: somebody has removed it.
 
     Without this a rollout would begin anew, as one that has never answered anybody, and its routes
     would go. Raises CallFailed.
@@ -169,24 +215,40 @@ async def _recovered(
     (namespace, name), status = key_of(rollout.raw["metadata"]), rollout.status
     began = status.attempt or status.stable is not None
     if began or not any((o.kind, o.name) == ("Service", name) and not o.deleting for o in objects):
-        return None
+        return []
     try:
         service = await ports.cluster.read("Service", namespace, name)
-        selected = revision_name(name, service["spec"]["selector"][REVISION])
-        live = await ports.cluster.read("Deployment", namespace, selected)
+        selected = revision_name(name, stable_of(service))
     except (Gone, KeyError):
+        return []
+    stable = await _served(namespace, selected, objects, ports)
+    if stable is None:
+        return []
+    others = sorted(
+        o.name for o in objects if o.kind == "Deployment" and o.name != selected and not o.deleting
+    )
+    found = [await _served(namespace, other, objects, ports) for other in others]
+    log.warning(
+        "%s/%s: the status is gone; by its Service and Deployment, %s is stable",
+        namespace,
+        name,
+        stable.uri,
+    )
+    return [stable, *filter(None, found)]
+
+
+async def _served(
+    namespace: str, name: str, objects: list[CachedObject], ports: Ports
+) -> Revision | None:
+    """What a Deployment of the rollout serves; None where it is gone, another's, or does not say.
+    Raises CallFailed.
+    """
+    try:
+        live = await ports.cluster.read("Deployment", namespace, name)
+    except Gone:
         return None
-    if not any(o.kind == "Deployment" and o.uid == live["metadata"]["uid"] for o in objects):
-        return None
-    revision = served_by(live)
-    if revision is not None:
-        log.warning(
-            "%s/%s: the status is gone; by its Service and Deployment, %s is stable",
-            namespace,
-            name,
-            revision.uri,
-        )
-    return revision
+    ours = any(o.kind == "Deployment" and o.uid == live["metadata"]["uid"] for o in objects)
+    return served_by(live) if ours else None
 
 
 async def _look_closer(key: Key, status: Status, ports: Ports, now: datetime) -> None:

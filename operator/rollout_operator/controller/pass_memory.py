@@ -3,12 +3,17 @@ what the API server rejected, and whose number of pods it put back.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from rollout_operator.controller.raw_objects import Key, WatchEvent
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.scaling import Contest
+
+WAITS = frozenset({Phase.SHIFTING, Phase.SWITCHING, Phase.SETTLING, Phase.ROLLING_BACK})
+"""Phases that wait for routers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,27 @@ class PassMemory:
     _rejections: dict[Key, Rejection] = field(default_factory=dict)
     _contests: dict[Key, dict[str, Contest]] = field(default_factory=dict)
     """By the name of the Deployment."""
+    _left: dict[Key, set[str]] = field(default_factory=dict)
+    """Names of the Deployments whose autoscaler this process has deleted."""
     _rejected_pods: dict[Key, str] = field(default_factory=dict)
+    _applied: dict[Key, tuple[Phase, datetime | None, datetime]] = field(default_factory=dict)
+    """Of what waits for routers: the phase, when it began, and when the objects were first as it
+    asks.
+    """
+
+    def applied(self, key: Key, status: Status, at: datetime) -> None:
+        """Remember that all objects are as this status asks; it counts from the first time in its
+        phase, and as long as somebody waits for routers.
+        """
+        if not (status.retiring or status.phase in WAITS):
+            self._applied.pop(key, None)
+        elif self.applied_at(key, status) is None:
+            self._applied[key] = (status.phase, status.phase_since, at)
+
+    def applied_at(self, key: Key, status: Status) -> datetime | None:
+        """When all objects were first as the phase of this status asks; None for not yet."""
+        phase, since, at = self._applied.get(key, (None, None, None))
+        return at if (phase, since) == (status.phase, status.phase_since) else None
 
     def wrote(self, key: Key, event: WatchEvent) -> None:
         """Remember what the watch will tell of a write by this process."""
@@ -95,9 +120,25 @@ class PassMemory:
             del self._contests[key]
         return left
 
+    def leave(self, key: Key, deployment: str) -> None:
+        """Remember that the autoscaler of a Deployment is deleted: the number that it has set is
+        nobody else's until all is as it should be again.
+        """
+        self._left.setdefault(key, set()).add(deployment)
+
+    def left(self, key: Key) -> Set[str]:
+        """The Deployments that have the number of an autoscaler which is deleted, by name."""
+        return self._left.get(key, frozenset())
+
+    def settle(self, key: Key) -> None:
+        """All objects are as they should be: whoever sets a number from now on is another."""
+        self._left.pop(key, None)
+
     def forget(self, key: Key) -> None:
         """The rollout is gone."""
         self._own_writes.pop(key, None)
         self._rejections.pop(key, None)
         self._contests.pop(key, None)
+        self._left.pop(key, None)
         self._rejected_pods.pop(key, None)
+        self._applied.pop(key, None)

@@ -10,7 +10,9 @@ from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.router_probe import Routers
 from rollout_operator.controller.cache import Store
 from rollout_operator.controller.concurrency import Turns
+from rollout_operator.controller.drains import Drains
 from rollout_operator.controller.foreign_routes import ForeignRoutes
+from rollout_operator.controller.messenger import Messenger
 from rollout_operator.controller.pass_memory import PassMemory
 from rollout_operator.controller.verdict_writeback import VerdictWriteback
 from rollout_operator.controller.watch_health import UnseenWrites
@@ -19,6 +21,7 @@ from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.profiles import NO_PROFILES, Profiles
 from rollout_operator.domain.route_annotations import NO_ANNOTATIONS, RouteAnnotations
+from rollout_operator.domain.windows import ConfiguredWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,19 @@ class Ports:
     """Routes that no rollout owns."""
     routers: Routers | None = None
     """None where routes are not asked."""
+    drains: Drains | None = None
+    """Watches routers that are waited for; None where routes are not asked."""
     credentials: tuple[Credentials, ...] = ()
     """What pods fetch models with, by namespace."""
     profiles: Profiles = NO_PROFILES
     """Where and how pods run, by the name that a spec chooses."""
     annotations: RouteAnnotations = NO_ANNOTATIONS
     """Which annotations routes may have, and which all have."""
+    windows: tuple[ConfiguredWindow, ...] = ()
+    """When rollouts are frozen, beside what each says itself."""
+    names_verified: bool = False
+    """Whether an admission policy writes who gives commands."""
+    messenger: Messenger | None = None
+    """Sends messages; None where no destination is configured."""
     memory: PassMemory = field(default_factory=PassMemory)
     """Own writes, rejections and contests of each rollout, until it is gone."""

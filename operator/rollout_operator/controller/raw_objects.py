@@ -17,6 +17,9 @@ WatchEvent = tuple[str, str, int | str]
 that was deleted.
 """
 
+OPTIONAL_KINDS = frozenset({"HorizontalPodAutoscaler"})
+"""What only some rollouts have, and an older role leaves out: nobody else waits for it."""
+
 
 def key_of(meta: Mapping[str, Any]) -> Key:
     """The key of the ModelRollout with this metadata; the same texts for all that keep it."""

@@ -14,9 +14,9 @@ from typing import Any
 from rollout_operator import metrics
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.controller.cache import Store
-from rollout_operator.controller.raw_objects import Key, concerns, rollout_of
+from rollout_operator.controller.raw_objects import OPTIONAL_KINDS, Key, concerns, rollout_of
 from rollout_operator.domain.api.names import KIND
-from rollout_operator.errors import CallFailed, Gone
+from rollout_operator.errors import CallFailed, Gone, Refused
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ OWNED_KINDS = (
     "EndpointSlice",
     "NetworkPolicy",
     "PodDisruptionBudget",
+    "HorizontalPodAutoscaler",
 )
 
 
@@ -50,7 +51,8 @@ async def resync(
         for namespace in namespaces or ("",):
             # An API that is not installed (Gateway API's is no part of Kubernetes) has no objects
             # of ours.
-            with contextlib.suppress(Gone):
+            without = (Gone, Refused) if kind in OPTIONAL_KINDS else (Gone,)
+            with contextlib.suppress(*without):
                 missed += await _compare(kind, namespace, store, cluster, enqueue, gone)
     if missed:
         log.warning("The watches had missed %d changes; they are known now.", missed)

@@ -3,19 +3,25 @@ its router is asked.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from rollout_operator.controller.drains import Watched
 from rollout_operator.controller.external_queries import RouteQuery
 from rollout_operator.controller.pass_memory import Rejection
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, key_of
+from rollout_operator.domain.api.route_status import Route
 from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.traffic import Provider
+from rollout_operator.domain.drain import question
 from rollout_operator.domain.observe import revisions, stable_endpoints
-from rollout_operator.domain.observed import Claim
+from rollout_operator.domain.observed import Claim, Followed
 from rollout_operator.domain.owned_object import ROUTE_KINDS, OwnedObject
 from rollout_operator.domain.places import answers_at
 from rollout_operator.domain.rollout import Rollout
-from rollout_operator.domain.route import asked_apart, asked_now
+from rollout_operator.domain.route import asked_apart, asked_now, own_host
 from rollout_operator.domain.route_probe import Way
 from rollout_operator.domain.route_trouble import Ways
 
@@ -37,7 +43,12 @@ def ways(rollout: Rollout, spec: Spec, objects: Sequence[OwnedObject], ports: Po
     created = {(o.kind, o.name): o.created for o in routes if o.created is not None}
     key = key_of(rollout.raw["metadata"])
     claims = ports.foreign_routes.at(ports.store.spec_places(key))
-    return Ways(key[1], spec.traffic, rollout.status, trouble, claims, created, _rivals(key, ports))
+    by_service = spec.traffic.provider is Provider.NONE
+    endpoints = (
+        stable_endpoints(key[1], rollout.status, objects) if by_service else frozenset[str]()
+    )
+    rivals = _rivals(key, ports)
+    return Ways(key[1], spec.traffic, rollout.status, trouble, claims, created, rivals, endpoints)
 
 
 def _rivals(key: Key, ports: Ports) -> tuple[Claim, ...]:
@@ -73,15 +84,53 @@ def route_query(
         return None
     if not stable_endpoints(key[1], status, objects):
         return None
-    way = Way(
+    host, *others = spec.traffic.names
+    way = replace(
+        _way(key, route, status, ports),
+        host=host,
+        others=tuple(others),
+        tls=spec.traffic.tls_secret is not None,
+    )
+    return RouteQuery(way, now, asked_apart(route, now))
+
+
+def _way(key: Key, route: Route, status: Status, ports: Ports) -> Way:
+    return Way(
         namespace=key[0],
         name=route.name,
         provider=route.provider,
         host=route.host,
         path=route.path,
-        tls=spec.traffic.tls_secret is not None,
+        tls=route.tls_secret is not None,
         parents=route.parents,
         gateways=ports.gateways.namespace or key[0],
         revisions=frozenset(revisions(status)),
+        by=route.ingress_class_name or ",".join(route.parents),
     )
-    return RouteQuery(way, now, asked_apart(route, now))
+
+
+def follow_routers(rollout: Rollout, ports: Ports, now: datetime) -> Followed | None:
+    """How its routers answer in a phase that waits for them, from now on; None where they are not
+    asked, or cannot be.
+    """
+    spec, status, key = rollout.acted_by, rollout.status, key_of(rollout.raw["metadata"])
+    if ports.drains is None:
+        return None
+    if spec is None or (asked := question(spec, status)) is None:
+        ports.drains.forget(key)
+        return None
+    since = status.phase_since or now
+    mark = (rollout.raw["metadata"]["uid"], status.phase, since)
+    routes = [
+        r for r in status.routes if r.accepted_at is not None and r.provider is not Provider.NONE
+    ]
+    left = max(since, ports.memory.applied_at(key, status) or now) + ports.drain - now
+    if routes and left > timedelta(0):
+        # Of several hosts the first that its object has shows it for all of them.
+        ways = tuple(
+            replace(_way(key, route, status, ports), host=own_host(route, status.routes))
+            for route in routes
+        )
+        late = max(now - since, timedelta(0))
+        ports.drains.begin(key, Watched(mark, ways, asked, late, left))
+    return ports.drains.followed(key, mark)

@@ -91,7 +91,8 @@ async def verdicts_after(cluster: Cluster, key: Key, uid: str, attempt: int) -> 
 
 @dataclass
 class VerdictWriteback:
-    """Tags the version `rollouts.mlops.dev/<namespace>.<name>`; on promotion it gets the alias.
+    """Tags the version `rollouts.mlops.dev/<namespace>.<name>`; on promotion it gets the alias,
+    which a return gives back to the version before.
 
     The registry's writes cannot be fenced as the API server's are. What was told late is put right
     by telling again what came later.
@@ -230,8 +231,7 @@ class VerdictWriteback:
     async def _once(self, key: Key, report: Report) -> str:
         tag = f"{GROUP}/{key[0]}.{key[1]}"
         failure = await self.registry.set_tag(report.model, report.version, tag, report.text)
-        if failure or not (report.promoted and self.alias):
+        if failure or report.alias is None or not self.alias:
             return failure
-        return await self.registry.set_alias(
-            report.model, report.version, self.alias.format(namespace=key[0], name=key[1])
-        )
+        alias = self.alias.format(namespace=key[0], name=key[1])
+        return await self.registry.set_alias(*report.alias, alias)

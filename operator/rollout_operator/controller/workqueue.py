@@ -68,10 +68,14 @@ class WorkQueue:
         else:
             self._schedule(key, utc_now())
 
-    def enqueue_initial(self, key: Key) -> None:
+    def enqueue_initial(self, key: Key, event: WatchEvent | None = None) -> None:
         """Look at a rollout at rest that a new process meets: so many a second, so that ten
         thousand of them delay nobody.
         """
+        if key in self._running:
+            # A list may tell of a first look's own write before its reply is read.
+            self._again[key].add(event)
+            return
         self._initial_at = max(utc_now(), self._initial_at + INITIAL_SPACING)
         self._schedule(key, self._initial_at)
 
@@ -81,6 +85,8 @@ class WorkQueue:
         self._failures.pop(key, None)
         self._again.pop(key, None)
         self.ports.memory.forget(key)
+        if self.ports.drains is not None:
+            self.ports.drains.forget(key)
         metrics.forget(key)
 
     async def run(self) -> None:

@@ -18,12 +18,13 @@ PORT = 8080
 def deployment(
     owner: Owner,
     revision: Revision,
-    replicas: int,
+    replicas: int | None,
     environment: Mapping[str, str],
     credentials: Credentials | None = None,
 ) -> Manifest:
     """Pods that serve exactly this revision.
 
+    replicas: how many; None where an autoscaler says it, and the Deployment keeps what it has.
     environment: the operator's configuration for all model servers; credentials: what a step before
     the server fetches with, None where the server fetches by itself.
     """
@@ -77,7 +78,7 @@ def deployment(
             revision_name(owner.name, revision.revision), revision.revision, _kept(revision)
         ),
         "spec": {
-            "replicas": replicas,
+            **({} if replicas is None else {"replicas": replicas}),
             "revisionHistoryLimit": 0,
             "selector": {"matchLabels": owner.selector(revision.revision)},
             "strategy": {

@@ -32,11 +32,12 @@ def _ingress(
             "ingressClassName": traffic.ingress_class_name,
             "rules": [
                 {
-                    "host": traffic.host,
+                    "host": name,
                     "http": {
                         "paths": [{"path": traffic.path, "pathType": "Prefix", "backend": backend}]
                     },
                 }
+                for name in traffic.names
             ],
         },
     }
@@ -46,7 +47,7 @@ def stable_ingress(owner: Owner, name: str, traffic: Traffic) -> Manifest:
     """The host's route to the stable Service."""
     manifest = _ingress(owner, name, owner.name, traffic, traffic.annotations)
     if traffic.tls_secret is not None:
-        manifest["spec"]["tls"] = [{"hosts": [traffic.host], "secretName": traffic.tls_secret}]
+        manifest["spec"]["tls"] = [{"hosts": list(traffic.names), "secretName": traffic.tls_secret}]
     return manifest
 
 

@@ -29,9 +29,14 @@ def _http_route(
     return [http_route(owner, name, traffic, split, gateways)]
 
 
+def _nothing(_: Owner, __: str, ___: Traffic, ____: Split, _____: Gateways) -> list[Manifest]:
+    return []
+
+
 ROUTERS: Mapping[Provider, Router] = {
     Provider.INGRESS: _ingresses,
     Provider.HTTP_ROUTE: _http_route,
+    Provider.NONE: _nothing,
 }
 
 

@@ -7,12 +7,19 @@ it is, and sees the rest alike.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from rollout_operator.domain.api.names import TAKE_PROFILE, revision_name
+from rollout_operator.domain.api.names import (
+    COMMAND_REASON,
+    COMMANDED_BY,
+    TAKE_PROFILE,
+    revision_name,
+)
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.machine.commands import commanded
 from rollout_operator.domain.observed import DRAIN, Observed, Workload
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.rollout import Rollout
+from rollout_operator.domain.scaling import without_metric
+from rollout_operator.domain.windows import freeze_at
 
 
 def observe(
@@ -21,12 +28,17 @@ def observe(
     now: datetime,
     image: str,
     drain: timedelta = DRAIN,
+    *,
+    names_verified: bool = False,
 ) -> Observed:
     """Everything that the ModelRollout and its objects say; who looks adds what it knows besides.
 
     image: the model server's, for new revisions; drain: how long routers may lag behind a weight.
+    names_verified: whether an admission policy writes who gives commands.
     """
     meta, objects = rollout.raw["metadata"], tuple(objects)
+    annotations = meta.get("annotations") or {}
+    unscaled, unscaled_at = without_metric(objects, now)
     return Observed(
         now=now,
         uid=meta["uid"],
@@ -36,12 +48,20 @@ def observe(
         spec_error=rollout.error,
         status=rollout.status,
         image=image,
-        commands=commanded(meta.get("annotations") or {}),
+        commands=commanded(annotations),
+        freeze=freeze_at(
+            now, rollout.windows, rollout.spec.strategy.windows if rollout.spec is not None else ()
+        ),
+        commanded_by=annotations.get(COMMANDED_BY, ""),
+        command_reason=annotations.get(COMMAND_REASON, ""),
+        names_verified=names_verified,
         workloads=workloads(objects),
         stable_endpoints=stable_endpoints(meta["name"], rollout.status, objects),
         drain=drain,
         profile=rollout.profile,
-        take_profile=(meta.get("annotations") or {}).get(TAKE_PROFILE, ""),
+        unscaled=unscaled,
+        unscaled_at=unscaled_at,
+        take_profile=annotations.get(TAKE_PROFILE, ""),
     )
 
 

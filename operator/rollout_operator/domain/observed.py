@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.outbox import Outbox
 from rollout_operator.domain.profiles import Chosen
+from rollout_operator.domain.windows import NEVER, Freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +183,30 @@ class Heard:
     """Whether a router answered at all; where none does, the operator may only be kept from it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How requests of the operator's own, sent through the routes since the phase began, were
+    answered at last: in a row, by whom they are to go to.
+    """
+
+    answers: int
+    """How many in a row; of several addresses the fewest."""
+    stretch: timedelta
+    """Over how long; of several addresses the shortest."""
+    lag: timedelta
+    """How long after the beginning of the phase the row began; of several addresses the latest."""
+
+
+APART = timedelta(seconds=5)
+"""How far apart the replicas and workers of one router follow: those of ingress-nginx sync at most
+once in 3.33 s, and look for it once a second, each by a clock of its own (4.3 s measured).
+"""
 DRAIN = timedelta(seconds=10)
 """How long a router may still send requests by an older weight: on busy machines a request in 350
 came over 2 s late.
 """
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 Answer = tuple[Series, ...] | MetricsUnreachable
 
@@ -211,6 +233,14 @@ class Observed:
     """What is wrong with the spec, as a sentence; "" where it can be read."""
     commands: Mapping[str, str] = field(default_factory=dict)
     """What a person commands: verbs, and the attempt that each is for."""
+    freeze: Freeze = NEVER
+    """What windows say of now: those of the spec, and of the operator's configuration."""
+    commanded_by: str = ""
+    """Annotation: `<verb> <attempt>: <name>` of the last command; "" for none."""
+    command_reason: str = ""
+    """Annotation: `<verb> <attempt>: <text>` of the last command; "" for none."""
+    names_verified: bool = False
+    """Whether an admission policy sees to it that nobody writes another's name there."""
     resolution: Resolution | None = None
     """What the registry says of the model version; None where it was not asked."""
     inspection: Inspection | None = None
@@ -237,6 +267,12 @@ class Observed:
     """The same, however short."""
     name_taken: bool = False
     """Whether that is because another's object has its name."""
+    unscaled: str = ""
+    """Which of the rollout's autoscalers has had no metric for long, as a sentence."""
+    unscaled_at: datetime | None = None
+    """When that will be so, unless it gets one; None where it has one, or is told already."""
+    affinity: str = ""
+    """What keeps visitors where they came first, as a sentence."""
     scaled: str = ""
     """Who else sets the number of a Deployment's pods, as a sentence."""
     answers: Mapping[Metric, Answer] = field(default_factory=dict)
@@ -245,10 +281,22 @@ class Observed:
     """The stable revision's series, as far as they were asked for."""
     reported: frozenset[int] = frozenset()
     """Attempts whose verdict the registry has been told since the status was written."""
+    outbox: Outbox | None = None
+    """Where messages go, and which were sent; None where none are."""
     drain: timedelta = DRAIN
-    """How long routers may lag behind a new weight."""
+    """How long routers may lag behind a new weight, where they cannot be asked."""
+    applied_at: datetime | None = LONG_AGO
+    """When this process first had all objects as the phase asks; None where it has not yet."""
+    followed: Followed | None = None
+    """How routers answer in a phase that waits for them; None where they are not asked, or cannot
+    be.
+    """
+    apart: timedelta = APART
+    """How long all requests must have been answered as the phase asks until that is known."""
     recovered: Revision | None = None
     """What the stable Service leads to, where somebody has removed the status; else None."""
+    also_running: tuple[Revision, ...] = ()
+    """The rollout's other revisions that have a Deployment then."""
     profile: Chosen | None = None
     """The profile that the spec chooses, as it is configured now; None where that is not known."""
     take_profile: str = ""

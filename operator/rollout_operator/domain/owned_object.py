@@ -9,10 +9,12 @@ from typing import Any, Self
 from rollout_operator.domain.api.names import FIELD_MANAGER, REVISION
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.gateway_status import unaccepted
+from rollout_operator.domain.session_affinity import affinity
 
+AUTOSCALER = "HorizontalPodAutoscaler"
 SERVICE = "kubernetes.io/service-name"
 """Label of an EndpointSlice: the Service that it belongs to."""
-ROUTE_KINDS = frozenset(provider.value for provider in Provider)
+ROUTE_KINDS = frozenset({Provider.INGRESS.value, Provider.HTTP_ROUTE.value})
 """Kinds by which requests come in."""
 
 
@@ -48,6 +50,10 @@ class OwnedObject:
     """Names of the Ready pods, of an EndpointSlice."""
     service: str = ""
     """The Service that an EndpointSlice belongs to."""
+    without_metric: datetime | None = None
+    """Since when an autoscaler cannot say a number, by what `trouble` names; None where it can."""
+    affinity: str = ""
+    """What of it keeps visitors where they came first, of a route or a Service; "" for nothing."""
     created: datetime | None = None
     """When a route was created; None for other kinds."""
 
@@ -71,9 +77,11 @@ class OwnedObject:
             wanted=raw.get("spec", {}).get("replicas", 0) if deployed else 0,
             scaler=sys.intern(_scaler(meta)) if deployed else "",
             updated=_updated(meta, status) if deployed else 0,
-            trouble=unaccepted(raw) if kind == "HTTPRoute" else _replica_failure(status),
+            trouble=_trouble(kind, raw),
+            without_metric=_without_metric(status)[1] if kind == AUTOSCALER else None,
             endpoints=_ready_endpoints(raw.get("endpoints") or ()),
             service=labels.get(SERVICE, ""),
+            affinity=affinity(kind, raw),
             created=datetime.fromisoformat(created) if created and kind in ROUTE_KINDS else None,
         )
 
@@ -103,6 +111,24 @@ def _updated(meta: Mapping[str, Any], status: Mapping[str, Any]) -> int:
         int(status.get(name, 0)) for name in ("replicas", "updatedReplicas", "readyReplicas")
     )
     return max(0, ready - max(0, pods - updated))
+
+
+def _trouble(kind: str, raw: Mapping[str, Any]) -> str:
+    status = raw.get("status") or {}
+    if kind == AUTOSCALER:
+        return _without_metric(status)[0]
+    return unaccepted(raw) if kind == "HTTPRoute" else _replica_failure(status)
+
+
+def _without_metric(status: Mapping[str, Any]) -> tuple[str, datetime | None]:
+    """Why an autoscaler cannot say how many pods there should be, as one word, and since when; ""
+    and None where it can. Its message has figures that change at every look.
+    """
+    for one in status.get("conditions") or ():
+        active = one.get("type") == "ScalingActive" and one.get("status") == "False"
+        if active and one.get("reason") != "ScalingDisabled" and one.get("lastTransitionTime"):
+            return str(one.get("reason")), datetime.fromisoformat(one["lastTransitionTime"])
+    return "", None
 
 
 def _replica_failure(status: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from rollout_operator.domain.api.traffic import parent
+from rollout_operator.domain.api.traffic import names, parent
 
 Owner = TypeVar("Owner", bound=Hashable)
 
@@ -71,7 +71,7 @@ def places_of(raw: Mapping[str, Any], gateways: str) -> tuple[tuple[Place, ...],
     for the rollout's own.
     """
     meta, traffic = raw["metadata"], (raw.get("spec") or {}).get("traffic") or {}
-    if "deletionTimestamp" in meta or not traffic.get("host"):
+    if "deletionTimestamp" in meta or not (_names(traffic) or traffic.get("provider") == "None"):
         return (), ()
     namespace = gateways or meta.get("namespace", "")
     refs = [
@@ -100,8 +100,18 @@ def answers_at(places: tuple[Place, ...], way: Mapping[str, Any], gateways: str)
 def _places(
     way: Mapping[str, Any], namespace: str, parents: list[tuple[str, str]]
 ) -> tuple[Place, ...]:
-    host, path = way.get("host", ""), way.get("path", "/")
+    hosts, path = _names(way), way.get("path", "/")
     if way.get("provider", "Ingress") == "Ingress":
-        return (Place(place(way.get("ingressClassName", "nginx"), host, path)),)
-    at = (Place(gateway_place(namespace, name, host, path), listener) for name, listener in parents)
+        by_class = way.get("ingressClassName", "nginx")
+        return tuple(Place(place(by_class, host, path)) for host in hosts)
+    at = (
+        Place(gateway_place(namespace, name, host, path), listener)
+        for host in hosts
+        for name, listener in parents
+    )
     return tuple(dict.fromkeys(at))
+
+
+def _names(way: Mapping[str, Any]) -> tuple[str, ...]:
+    """The hosts of a route, as a spec or a status has it."""
+    return names(way.get("host"), (*(way.get("hosts") or ()), *(way.get("leaving") or ())))

@@ -1,6 +1,6 @@
 """A ModelRollout, read: its spec, or what is wrong with it, and its status."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -8,8 +8,11 @@ from pydantic import ValidationError
 
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.windows import Window
+from rollout_operator.domain.last_spec import recalled
 from rollout_operator.domain.profiles import NO_PROFILES, Chosen, Profiles
 from rollout_operator.domain.route_annotations import NO_ANNOTATIONS, RouteAnnotations
+from rollout_operator.domain.windows import ConfiguredWindow, for_namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +29,37 @@ class Rollout:
     """Read from `raw`, with defaults for what is missing."""
     profile: Chosen | None = None
     """What the spec chooses of the operator's profiles; None where that is not known."""
+    windows: tuple[Window, ...] = ()
+    """Those of the operator's configuration that are for its namespace."""
+
+    @property
+    def acted_by(self) -> Spec | None:
+        """The spec, or what is remembered of the last one that could be carried out; None where
+        there was none.
+        """
+        return self.spec or recalled(self.status)
 
     @classmethod
-    def read(
+    def read(  # noqa: PLR0917 - the operator's configuration
         cls,
         raw: dict[str, Any],
         mirrors: bool,
         taken_by: tuple[str, str] | None = None,
         profiles: Profiles = NO_PROFILES,
         annotations: RouteAnnotations = NO_ANNOTATIONS,
+        windows: Iterable[ConfiguredWindow] = (),
     ) -> Self:
         """Read it.
 
         mirrors: whether the Gateways can mirror requests. taken_by: an older rollout, by namespace
         and name, that answers where this one would. profiles: those of the operator. annotations:
         which ones its configuration allows and adds; the spec that is read has them all.
+        windows: those of its configuration.
         """
         spec, error = _spec(raw, mirrors)
         if spec is not None and taken_by is not None:
             error = (
-                f"spec.traffic: {spec.traffic.host}{spec.traffic.path} is answered by the older"
+                f"spec.traffic: {spec.traffic.said} is answered by the older"
                 f" ModelRollout {'/'.join(taken_by)}: take another host or path."
             )
             spec = None
@@ -56,7 +70,8 @@ class Rollout:
                 spec = _annotated(spec, annotations)
             except LookupError as unknown:
                 spec, error = None, str(unknown.args[0])
-        return cls(raw, spec, error, Status.model_validate(raw["status"]), profile)
+        frozen = for_namespace(windows, raw["metadata"]["namespace"])
+        return cls(raw, spec, error, Status.model_validate(raw["status"]), profile, frozen)
 
 
 def _annotated(spec: Spec, annotations: RouteAnnotations) -> Spec:

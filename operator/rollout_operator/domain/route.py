@@ -2,12 +2,19 @@
 accepted, and answers. Pure.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from rollout_operator.domain.api.route_status import Route, Unrouted
 from rollout_operator.domain.api.status import Status
-from rollout_operator.domain.api.traffic import ParentRef, Provider, Traffic, parent
+from rollout_operator.domain.api.traffic import (
+    MOST_HOSTS,
+    ParentRef,
+    Provider,
+    Traffic,
+    parent,
+)
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.observed import Observed
 
@@ -33,27 +40,46 @@ def _parents(traffic: Traffic) -> tuple[str, ...]:
 
 
 def _place(traffic: Traffic) -> tuple[object, ...]:
+    """By which router and path the spec asks for it."""
     by_class = traffic.provider is Provider.INGRESS
     return (
         traffic.provider,
-        traffic.host,
         traffic.path,
         traffic.ingress_class_name if by_class else "",
         _parents(traffic),
     )
 
 
+def _way(route: Route) -> tuple[object, ...]:
+    """The same of a route: router and path, whatever its hosts are."""
+    return route.provider, route.path, route.ingress_class_name, route.parents
+
+
 def leads(route: Route, traffic: Traffic) -> bool:
-    """Whether the route leads by the same router, from the same host and path; another certificate
-    is no other way.
+    """Whether the route leads by the same router, from one of the same hosts and the same path.
+
+    Another certificate is no other way, nor is one host more or less: of two objects with a host in
+    common, routers would serve one.
     """
-    return (
-        route.provider,
-        route.host,
-        route.path,
-        route.ingress_class_name,
-        route.parents,
-    ) == _place(traffic)
+    by_service = traffic.provider is Provider.NONE
+    return _way(route) == _place(traffic) and (
+        by_service or not set(traffic.names).isdisjoint(route.answered)
+    )
+
+
+def own_names(names: tuple[str, ...], head: Route, former: Iterable[Route]) -> tuple[str, ...]:
+    """Which of these hosts the object of the route has itself: what a former one answers by the
+    same router and path, that has until it goes. Of two with a host in common nginx' webhook
+    refuses the younger, and whatever is written after it would wait.
+    """
+    taken = {name for r in former if _way(r) == _way(head) for name in r.answered}
+    return tuple(dict.fromkeys(n for n in names if n not in taken)) or names
+
+
+def own_host(route: Route, routes: tuple[Route, ...]) -> str:
+    """A host by which the route's own object is asked; routes: all of the rollout, in order."""
+    head, *former = routes
+    return own_names(route.answered, head, former)[0] if route is head else route.host
 
 
 def traffic_of(route: Route) -> Traffic:
@@ -65,7 +91,8 @@ def traffic_of(route: Route) -> Traffic:
     by_class = {"ingress_class_name": route.ingress_class_name} if route.ingress_class_name else {}
     return Traffic(
         provider=route.provider,
-        host=route.host,
+        host=route.host or None,
+        hosts=(*route.hosts, *route.leaving),
         path=route.path,
         tls_secret=route.tls_secret,
         parent_refs=parents,
@@ -80,14 +107,16 @@ def asked_for(traffic: Traffic, routes: tuple[Route, ...]) -> Route | None:
 
 def asked_now(traffic: Traffic, status: Status) -> Route | None:
     """The route to ask: the one that the spec asks for, as long as something rests on its answer:
-    former routes do, and a first deploy.
+    former routes and hosts do, and a first deploy.
 
-    It is asked once more before a former one goes. What is at rest by its only route is not asked.
+    It is asked once more before a former one goes. What is at rest by its only route is not asked,
+    nor is a Service, whose endpoints are known.
     """
-    if (head := asked_for(traffic, status.routes)) is None:
+    head = asked_for(traffic, status.routes)
+    if head is None or head.provider is Provider.NONE:
         return None
     first = status.stable is None and status.phase is Phase.SWITCHING
-    return head if first or len(status.routes) > 1 else None
+    return head if first or head.leaving or len(status.routes) > 1 else None
 
 
 def asked_apart(head: Route, now: datetime) -> timedelta:
@@ -142,9 +171,7 @@ def _shared(seen: Observed, traffic: Traffic) -> str:
         "Of two, routers serve the older one, and a canary takes its share from either: take"
         " another host or path, or delete it."
     )
-    return f"{names}: no ModelRollout's, and on {traffic.host}{traffic.path} as well. {advice}"[
-        :1000
-    ]
+    return f"{names}: no ModelRollout's, and on {traffic.said} as well. {advice}"[:1000]
 
 
 def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
@@ -159,7 +186,7 @@ def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
         return status.routes
     traffic, before = seen.spec.traffic, status.routes
     known = asked_for(traffic, before)
-    head = known or _new(seen, traffic, before)
+    head = _with_hosts(seen, known, traffic) if known is not None else _new(seen, traffic, before)
     if head.tls_secret != traffic.tls_secret:
         head = head.model_copy(update={"tls_secret": traffic.tls_secret})
     if known is not None and known is not before[0]:
@@ -178,8 +205,23 @@ def _routes(seen: Observed, status: Status) -> tuple[Route, ...]:
         head = head.model_copy(update={"seen_at": seen.now})
     former = tuple(r for r in before if r is not known and r.accepted_at is not None)
     if (ends := removal(seen, head)) is not None and seen.now >= ends and not seen.unaccepted:
-        former = ()
+        former, head = (), head.model_copy(update={"leaving": ()})
     return (head, *former)[:MOST]
+
+
+def _with_hosts(seen: Observed, known: Route, traffic: Traffic) -> Route:
+    """The route with the hosts that the spec asks for now; those that it does not ask for any more
+    stay for a while, in the same object.
+    """
+    left = tuple(name for name in known.answered if name not in traffic.names)
+    hosts: dict[str, object] = {
+        "host": next(iter(traffic.names), ""),
+        "hosts": traffic.names[1:],
+        "leaving": left[: MOST_HOSTS + 1 - len(traffic.names)],
+    }
+    if set(left) - set(known.leaving):
+        hosts["since"] = seen.now
+    return known.model_copy(update=hosts)
 
 
 def removal(seen: Observed, head: Route) -> datetime | None:
@@ -195,7 +237,8 @@ def removal(seen: Observed, head: Route) -> datetime | None:
 
 
 def _new(seen: Observed, traffic: Traffic, before: tuple[Route, ...]) -> Route:
-    provider, host, path, by_class, parents = _place(traffic)
+    provider, path, by_class, parents = _place(traffic)
+    host = ",".join(traffic.names)
     # An object of the former way is not touched: the new one has another name where it is of the
     # same kind.
     taken = any(r.provider is provider and r.name == seen.name for r in before)
@@ -203,12 +246,15 @@ def _new(seen: Observed, traffic: Traffic, before: tuple[Route, ...]) -> Route:
     return Route(
         name=f"{seen.name}-{mark}" if taken else seen.name,
         provider=traffic.provider,
-        host=traffic.host,
+        host=next(iter(traffic.names), ""),
+        hosts=traffic.names[1:],
         path=traffic.path,
         ingress_class_name=str(by_class),
         tls_secret=traffic.tls_secret,
         parents=_parents(traffic),
         since=seen.now if before else began(seen.status) or seen.now,
+        # A Service needs nobody's consent.
+        accepted_at=seen.now if provider is Provider.NONE else None,
     )
 
 
@@ -226,10 +272,12 @@ def _unrouted(seen: Observed, status: Status) -> Unrouted | None:
         return None
     since = status.unrouted.since if status.unrouted is not None else seen.now
     stalled = seen.now >= since + seen.spec.strategy.progress_deadline
-    others = ", ".join(f"{r.provider} {r.host}{r.path}" for r in former)
+    others = ", ".join(r.said for r in former)
     still = f" Until then the former route stays: {others}." if others else ""
     lacks = "is not accepted" if unaccepted else "is accepted and does not answer"
-    message = f"The {head.provider} for {head.host}{head.path} {lacks}: {said.rstrip('. ')}.{still}"
+    message = (
+        f"The {head.provider} for {seen.spec.traffic.said} {lacks}: {said.rstrip('. ')}.{still}"
+    )
     return Unrouted(since=since, stalled=stalled, accepted=not unaccepted, message=message[:1000])
 
 
@@ -253,6 +301,6 @@ def requeue_times(seen: Observed, status: Status, apart: timedelta) -> tuple[dat
         moments.append(seen.now + asked_apart(head, seen.now))
     if lacks is not None:
         moments.append(lacks.since + seen.spec.strategy.progress_deadline)
-    if former and (ends := removal(seen, head)) is not None:
+    if (former or head.leaving) and (ends := removal(seen, head)) is not None:
         moments.append(ends)
     return tuple(moment for moment in moments if moment > seen.now)

@@ -4,7 +4,7 @@ route. Pure.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +14,8 @@ from rollout_operator.domain.observed import Heard
 HTTP, HTTPS = 80, 443
 MOST = 4
 """Doors that are tried of one router."""
+EVERY = 16
+"""Doors of one router that are asked where each of them counts."""
 LONGEST = 64 * 1024
 """Bytes that are read of an answer."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -45,6 +47,14 @@ class Way:
     """The namespace of the Gateways."""
     revisions: frozenset[str]
     """Whose pods may answer."""
+    by: str = ""
+    """Its class, or its Gateways, for metrics."""
+    others: tuple[str, ...] = ()
+    """More hosts, which must lead there as well."""
+
+    def each(self) -> tuple["Way", ...]:
+        """The same by each of its hosts alone."""
+        return tuple(replace(self, host=one, others=()) for one in (self.host, *self.others))
 
     def routers(self) -> Iterator[tuple[str, str, str, str]]:
         """The objects that say where the route can be asked: kind, namespace, name and listener, ""
@@ -74,14 +84,16 @@ class Door:
         return f"{'https' if self.secure else 'http'}://{host}:{self.port}{way.path.rstrip('/')}/health/"
 
 
-def doors(way: Way, router: Mapping[str, Any], listener: str) -> tuple[Door, ...]:
-    """Where an Ingress, or a Gateway's listener, can be asked; empty where it says no address."""
+def doors(way: Way, router: Mapping[str, Any], listener: str, most: int = MOST) -> tuple[Door, ...]:
+    """Where an Ingress, or a Gateway's listener, can be asked, at most so many; empty where it says
+    no address.
+    """
     found = (
         _of_ingress(way, router)
         if way.provider is Provider.INGRESS
         else _of_gateway(way, router, listener)
     )
-    return tuple(dict.fromkeys(found))[:MOST]
+    return tuple(dict.fromkeys(found))[:most]
 
 
 def _of_ingress(way: Way, ingress: Mapping[str, Any]) -> Iterator[Door]:
@@ -126,18 +138,25 @@ def read(way: Way, door: Door, status: int, location: str, body: bytes) -> Heard
     """What an answer says; another door where a router wants TLS; None where it says nothing:
     somebody asks for credentials first.
     """
-    if _ours(way, body):
+    if answered_by(way, body):
         return Heard()
-    if status in REDIRECTS and not door.secure:
-        to = urlsplit(location)
-        if to.scheme == "https" and to.hostname == way.host:
-            return Door(door.address, to.port or HTTPS, True)
+    if (secure := to_tls(way, door, status, location)) is not None:
+        return secure
     if 300 <= status < 500 and status != 404:
         return None
     return Heard(
         f"GET {door.url(way)} with Host {way.host} came back with HTTP {status}, and not from a pod"
         " of this rollout"
     )
+
+
+def to_tls(way: Way, door: Door, status: int, location: str) -> Door | None:
+    """The door at the same address where a router wants TLS; None where it wants none."""
+    if status in REDIRECTS and not door.secure:
+        to = urlsplit(location)
+        if to.scheme == "https" and to.hostname == way.host:
+            return Door(door.address, to.port or HTTPS, True)
+    return None
 
 
 def unreached(way: Way, door: Door, why: str) -> Heard:
@@ -147,16 +166,14 @@ def unreached(way: Way, door: Door, why: str) -> Heard:
     )
 
 
-def _ours(way: Way, body: bytes) -> bool:
+def answered_by(way: Way, body: bytes) -> str:
+    """The revision of the rollout whose pod gave this answer; "" where none did."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
-        return False
-    return (
-        isinstance(said, dict)
-        and isinstance(said.get("revision"), str)
-        and said["revision"] in way.revisions
-    )
+        return ""
+    revision = said.get("revision") if isinstance(said, dict) else None
+    return revision if isinstance(revision, str) and revision in way.revisions else ""
 
 
 def of_one(heard: list[Heard | None]) -> Heard | None:

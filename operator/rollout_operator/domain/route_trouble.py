@@ -7,6 +7,7 @@ from datetime import datetime
 from rollout_operator.domain.api.route_status import Route
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.traffic import Provider, Traffic
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.observed import Claim
 from rollout_operator.domain.route import NO_INGRESS, NOT_YET, asked_for, leads, opened
 
@@ -31,6 +32,8 @@ class Ways:
     """When each that is there was created."""
     rivals: tuple[Claim, ...] = ()
     """What other rollouts have there, though the place is this one's."""
+    endpoints: frozenset[str] = frozenset()
+    """Revisions with Ready endpoints behind the stable Service; "?" for pods of none."""
 
     def in_use(self) -> str:
         """What is said against the routes that requests come by, as they were last written; nothing
@@ -38,6 +41,8 @@ class Ways:
         """
         if not opened(self.status):
             return ""
+        if self.traffic.provider is Provider.NONE:
+            return self._endpoints_lag()
         head, *former = self.status.routes or (None,)
         # As long as a new route is not accepted, requests come by the former ones.
         ways = former if head is not None and former and head.accepted_at is None else [head]
@@ -63,6 +68,8 @@ class Ways:
         if not opened(self.status):
             return ""
         known = asked_for(self.traffic, self.status.routes)
+        if self.traffic.provider is Provider.NONE:
+            return ""
         if known is None and self.status.routes:
             return NOT_YET
         if taken := self._taken(known):
@@ -75,6 +82,22 @@ class Ways:
         said = self._said(*place)
         return (refused or said) if said else ""
 
+    def _endpoints_lag(self) -> str:
+        """How the endpoints of the Service, which divide connections in place of a router, differ
+        from what the status asks of them; "" where they follow.
+        """
+        status = self.status
+        if status.stable is None or status.candidate is None:
+            return ""
+        on_trial, name = status.candidate.revision, f"Service {self.name}"
+        if 0 < status.weight < 100 and on_trial not in self.endpoints:
+            return f"no pod of the candidate is an endpoint of {name} yet."
+        if status.weight == 100 and (others := self.endpoints - {on_trial}):
+            return f"{name} still has endpoints of {', '.join(sorted(others))}."
+        if status.phase is Phase.ROLLING_BACK and on_trial in self.endpoints:
+            return f"{name} still has endpoints of the candidate."
+        return ""
+
     def _taken(self, known: Route | None) -> str:
         """What is said of routes of others that were there before ours; "" where there is none.
 
@@ -85,7 +108,7 @@ class Ways:
         """
         name = known.name if known is not None else self.name
         ours = self.made.get((self.traffic.provider, name))
-        where = f"{self.traffic.host}{self.traffic.path}"
+        where = self.traffic.said
         # As long as there is one of nobody's, it is of no use that a rollout makes room.
         for claims, advice in (
             (self.claims, ", which is no ModelRollout's: take another host or path, or delete it."),

@@ -2,14 +2,21 @@
 nobody is told of never ends.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from rollout_operator.domain.owned_object import OwnedObject
 
 SOONEST = timedelta(seconds=10)
 LONGEST = timedelta(minutes=10)
 """Least time between two corrections of one Deployment: it doubles from the one to the other."""
 QUIET = timedelta(minutes=2)
 """How long nobody else must have set it, at least, before it is forgotten."""
+WITHOUT_METRIC = timedelta(minutes=2)
+"""How long an autoscaler must have had no metric before it is told: of new pods there is none for a
+minute.
+"""
 AUTOSCALERS = {"kube-controller-manager": "a HorizontalPodAutoscaler"}
 """Field managers whose name does not say what they are."""
 
@@ -63,3 +70,24 @@ def sentence(deployment: str, manager: str, wanted: int) -> str:
         " seldom: scale the ModelRollout instead (spec.replicas, `kubectl scale`, or an autoscaler"
         " with it as its scaleTargetRef)."
     )
+
+
+def without_metric(objects: Iterable[OwnedObject], now: datetime) -> tuple[str, datetime | None]:
+    """Which autoscaler of the rollout has had no metric for long, as a sentence, "" for none; and
+    when that will be so of the first of those that have none now.
+    """
+    blind = sorted(
+        (o.without_metric + WITHOUT_METRIC, o.name, o.trouble)
+        for o in objects
+        if o.without_metric is not None and not o.deleting
+    )
+    if not blind:
+        return "", None
+    due, name, trouble = blind[0]
+    if now < due:
+        return "", due
+    return (
+        f"Autoscaler {name} has no metric ({trouble}), and changes no number of pods:"
+        f" `kubectl describe hpa {name}` says why. cpu needs metrics-server; rps and latency need"
+        " prometheus-adapter with the rules of monitoring/prometheus-adapter.yaml."
+    ), None

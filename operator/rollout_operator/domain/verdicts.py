@@ -24,8 +24,8 @@ class Report:
     """The registry's number."""
     text: str
     """The tag's value, JSON."""
-    promoted: bool
-    """Whether the alias moves here."""
+    alias: tuple[str, str] | None
+    """The model and the version that the alias moves to; None where it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,12 @@ def pending(status: Status) -> Report | None:
         Phase.SETTLING: Verdict.PROMOTED,
         Phase.ROLLING_BACK: status.verdict or Verdict.ROLLED_BACK,
     }.get(status.phase)
-    if decided is None or status.candidate is None or status.attempt <= status.reported:
+    if (
+        status.returning
+        or decided is None
+        or status.candidate is None
+        or status.attempt <= status.reported
+    ):
         return None
     since = status.phase_since or status.candidate.since
     # In the words that history will have, whichever of the two the registry is told from.
@@ -102,6 +107,7 @@ def ended_attempt(
         started=status.attempt_since or at,
         ended=at,
         gates=weighed(status),
+        acts=status.acts,
     )
 
 
@@ -153,5 +159,14 @@ def _report(ended: Attempt) -> Report:
         model,
         version,
         json.dumps({**said, "gates": evidence}),
-        ended.verdict is Verdict.PROMOTED,
+        _alias(ended),
     )
+
+
+def _alias(ended: Attempt) -> tuple[str, str] | None:
+    """What answers from now on, where the attempt has changed that."""
+    answers = {Verdict.PROMOTED: ended.uri, Verdict.RETURNED: ended.returned_to}.get(ended.verdict)
+    if not answers:
+        return None
+    model, version = answers.removeprefix("models:/").rsplit("/", 1)
+    return model, version

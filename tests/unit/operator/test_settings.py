@@ -10,6 +10,10 @@ GOOD = {
     "MLFLOW_TRACKING_URI": "http://m:5000",
 }
 
+SELECTING = (
+    '[{"name": "team", "folder": "/f", "namespaceSelector": {"matchLabels": {"team": "ml"}}}]'
+)
+
 
 def test_settings_from_the_environment() -> None:
     settings = Settings.from_environment({**GOOD, "WATCH_NAMESPACES": "a, b"})
@@ -27,6 +31,17 @@ def test_settings_from_the_environment() -> None:
             {**GOOD, "MODEL_EGRESS": "none"},
             "MODEL_EGRESS: .*or the word any",
             id="rules that are none",
+        ),
+        pytest.param({**GOOD, "MESSAGES": "[1]"}, "MESSAGES cannot be used", id="no destination"),
+        pytest.param(
+            {**GOOD, "WATCH_NAMESPACES": "a", "MESSAGES": SELECTING},
+            "MESSAGES: team chooses namespaces by label.*write namespaces",
+            id="labels that may not be read",
+        ),
+        pytest.param(
+            {**GOOD, "DASHBOARD_URL": "https://u:p@rollouts.example.com"},
+            "DASHBOARD_URL=.*write https://rollouts.example.com",
+            id="a dashboard with credentials",
         ),
     ],
 )

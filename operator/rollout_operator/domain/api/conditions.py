@@ -42,9 +42,8 @@ def truths(status: Status) -> Mapping[str, Truth]:
     return {"Accepted": accepted, "Ready": "Unknown", "Reconciling": "True", "Stalled": "False"}
 
 
-def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
-    """The conditions of `status`; a transition time moves only where the truth changes."""
-    before = {c.type: c for c in status.conditions}
+def why(status: Status) -> tuple[Reason, str]:
+    """What the four conditions say: a reason, and the same as a sentence."""
     reason, message = status.reason, status.message
     if status.shortage is not None:
         reason, message = Reason.PODS_NOT_READY, f"{status.shortage.message} {message}"[:2048]
@@ -62,16 +61,38 @@ def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
             Reason.PAUSED,
             f"Paused in phase {status.phase}; set spec.paused to false to go on. {message}",
         )
+    return reason, message
 
+
+def conditions(status: Status, now: datetime) -> tuple[Condition, ...]:
+    """The conditions of `status`; a transition time moves only where the truth changes."""
+    before = {c.type: c for c in status.conditions}
+    reason, message = why(status)
     shared = (
         (_one(status, now, "HostShared", "True", "ForeignRoute", status.shared),)
         if status.shared
         else ()
     )
+    kept = (
+        (_one(status, now, "SessionAffinity", "True", "VisitorsStay", status.affinity),)
+        if status.affinity
+        else ()
+    )
+    frozen = (
+        (_one(status, now, "Frozen", "True", str(Reason.FROZEN), status.frozen),)
+        if status.frozen
+        else ()
+    )
+    back = status.watch.waits if status.watched and status.watch is not None else ""
+    waits = (
+        (_one(status, now, "ReturnWaits", "True", str(Reason.WAITING_FOR_PODS), back),)
+        if back
+        else ()
+    )
     told = (
         _one(status, now, kind, truth, reason, message) for kind, truth in truths(status).items()
     )
-    return (*told, *_of_gates(status, now, before), *shared)
+    return (*told, *_of_gates(status, now, before), *shared, *kept, *frozen, *waits)
 
 
 def _of_gates(

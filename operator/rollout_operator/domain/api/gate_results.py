@@ -1,5 +1,7 @@
 """What was measured, as status has it: of each gate, and the counts behind it."""
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from pydantic import Field
@@ -15,6 +17,22 @@ class Measurement(StrEnum):
     FAIL = "Fail"
     NO_EVIDENCE = "NoEvidence"
     UNREACHABLE = "Unreachable"
+
+
+class PodCounts(ApiModel):
+    """Counters of one revision in one pod, raw, as last read: what the next reading is compared
+    with.
+    """
+
+    pod: str = Field(max_length=253)
+    """Name of the pod; "" where the series has no such label."""
+    good: float
+    """Right answers (errorRate: requests without error; latency: requests within the bound)."""
+    total: float
+    """Answers known to be good or not: labels (accuracy) or requests."""
+    predicted: float = 0
+    """Predictions (accuracy) or all requests (latency); 0 for errorRate."""
+    at: float = Field(description="Time of the sample, Unix seconds by Prometheus' clock.")
 
 
 class GateStatus(ApiModel):
@@ -63,11 +81,34 @@ class GateStatus(ApiModel):
     late: bool | None = Field(
         None, description="At the present rate of labels, maxHold ends before a verdict."
     )
+    overloaded_since: Moment | None = Field(
+        None,
+        description=(
+            "When load, not the version, was first seen to break the bound in this attempt."
+        ),
+    )
+    counted_from: tuple[PodCounts, ...] = Field(
+        (),
+        max_length=200,
+        description=(
+            "Counters of the candidate's pods when that load was over: what came since counts, and"
+            " a failure only once it is for sure. Empty while the load lasts."
+        ),
+    )
     measurement: Measurement
     """Pass, Fail, or why there is no verdict."""
     message: str = Field("", max_length=512, description="The measurement as a sentence.")
     at: Moment = Field(description="When this was first measured so.")
     revision: str = Field(max_length=16, description="The revision it was measured for.")
+
+    @property
+    def excused(self) -> bool:
+        """Whether it broke its bound, and whether that is the version's fault is not known."""
+        return (
+            self.evidence is EvidenceKind.REPORTED
+            and self.measurement in {Measurement.NO_EVIDENCE, Measurement.UNREACHABLE}
+            and (self.value is not None or self.overloaded_since is not None)
+        )
 
     def is_of(self, gate: Gate) -> bool:
         """Whether it was measured for this gate of the spec."""
@@ -76,22 +117,6 @@ class GateStatus(ApiModel):
             gate.evidence,
             gate.threshold,
         )
-
-
-class PodCounts(ApiModel):
-    """Counters of one revision in one pod, raw, as last read: what the next reading is compared
-    with.
-    """
-
-    pod: str = Field(max_length=253)
-    """Name of the pod; "" where the series has no such label."""
-    good: float
-    """Right answers (errorRate: requests without error; latency: requests within the bound)."""
-    total: float
-    """Answers known to be good or not: labels (accuracy) or requests."""
-    predicted: float = 0
-    """Predictions (accuracy) or all requests (latency); 0 for errorRate."""
-    at: float = Field(description="Time of the sample, Unix seconds by Prometheus' clock.")
 
 
 class Cohort(ApiModel):
@@ -165,3 +190,16 @@ class GateResult(ApiModel):
     """Labels or requests behind the value; None where they are not known."""
     measurement: Measurement
     """What the gate last said."""
+
+
+def gate_names(kinds: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What gates are called in metrics: by metric, with a number from the second of its evidence
+    on, and by evidence.
+
+    kinds: metric and evidence of each gate, in order.
+    """
+    seen = Counter[tuple[str, str]]()
+    for metric, evidence in kinds:
+        seen[metric, evidence] += 1
+        number = seen[metric, evidence]
+        yield (metric if number == 1 else f"{metric}-{number}"), evidence

@@ -25,6 +25,15 @@ PROFILE = f"{GROUP}/profile"
 TAKE_PROFILE = f"{GROUP}/take-profile"
 """Annotation of a ModelRollout: the hash of a profile that pods of stable are to have now."""
 
+COMMANDED_BY = f"{GROUP}/commanded-by"
+"""Annotation of a ModelRollout: `<verb> <attempt>: <name>`, who has given the last command."""
+
+COMMAND_REASON = f"{GROUP}/reason"
+"""Annotation of a ModelRollout: `<verb> <attempt>: <text>`, why the last command was given."""
+
+STABLE = f"{GROUP}/stable"
+"""Annotation of a Service that selects the pods of two revisions: which of them is stable."""
+
 DIGEST_TAG = f"{GROUP}/digest"
 """Tag of a model version that holds its content digest."""
 

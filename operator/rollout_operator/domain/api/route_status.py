@@ -3,8 +3,8 @@
 from pydantic import Field
 
 from rollout_operator.domain.api.api_types import ApiModel, Moment
-from rollout_operator.domain.api.traffic import Provider
-from rollout_operator.domain.api.words import Reason
+from rollout_operator.domain.api.traffic import Provider, names
+from rollout_operator.domain.api.words import Phase, Reason
 
 
 class Route(ApiModel):
@@ -13,8 +13,14 @@ class Route(ApiModel):
     name: str = Field(max_length=64, description="Name of its Ingress or HTTPRoute.")
     provider: Provider
     """Its kind."""
-    host: str = Field(max_length=253)
-    """Of spec.traffic when it was asked for."""
+    host: str = Field("", max_length=253)
+    """The first host name, of spec.traffic when it was asked for."""
+    hosts: tuple[str, ...] = Field((), max_length=16, description="Its other host names.")
+    leaving: tuple[str, ...] = Field(
+        (),
+        max_length=16,
+        description="Host names that the spec asks for no more, as long as they still answer.",
+    )
     path: str = Field(max_length=256)
     """Prefix, of spec.traffic likewise."""
     ingress_class_name: str = Field("", max_length=63, description="Ingress: its class.")
@@ -31,6 +37,42 @@ class Route(ApiModel):
     seen_at: Moment | None = Field(
         None,
         description="When a request of the operator was first answered by it; not set without.",
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The host names that it was asked for."""
+        return names(self.host, self.hosts)
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """The host names that it answers on, with those that leave."""
+        return names(self.host, (*self.hosts, *self.leaving))
+
+    @property
+    def said(self) -> str:
+        """What it is, for sentences: its kind, and where it answers."""
+        if self.provider is Provider.NONE:
+            return f"Service {self.name}"
+        return f"{self.provider} {', '.join(f'{name}{self.path}' for name in self.answered)}"
+
+
+class Drain(ApiModel):
+    """A wait for routers, until no request came by an older weight any more."""
+
+    phase: Phase = Field(description="The phase that waited.")
+    seconds: float = Field(description="How long it took.")
+    known: bool = Field(
+        description=(
+            "Whether requests of the operator showed it; else it was a fixed time, or that of"
+            " Shifting."
+        )
+    )
+    answers: int = Field(
+        0, description="Those requests in a row that were answered as the phase asks."
+    )
+    lag: float | None = Field(
+        None, description="Seconds until the first of them: how far the router lagged behind."
     )
 
 

@@ -10,7 +10,9 @@ from pydantic import AfterValidator, Field
 
 from rollout_operator.domain.api.analysis import LABELLED, Analysis
 from rollout_operator.domain.api.api_types import PROFILE_NAME, ApiModel, Duration, cel, rule, rules
-from rollout_operator.domain.api.traffic import Traffic
+from rollout_operator.domain.api.autoscaling import Autoscaling
+from rollout_operator.domain.api.traffic import MOST_WEIGHT, Traffic
+from rollout_operator.domain.api.windows import MOST_WINDOWS, Window
 
 _LETTERS = (
     r"A-Za-z0-9\u00c0-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u2c00-\u2fef\u3001-\ud7ff"
@@ -42,6 +44,13 @@ class AdvanceOn(StrEnum):
 
     TIME = "Time"
     EVIDENCE = "Evidence"
+
+
+class Approval(StrEnum):
+    """Whether a person decides after the last step."""
+
+    NONE = "None"
+    REQUIRED = "Required"
 
 
 QUANTITY_RULE = cel(
@@ -122,12 +131,34 @@ class Strategy(ApiModel):
             " waited for)."
         ),
     )
+    approval: Approval = Field(
+        Approval.NONE,
+        description=(
+            "Who promotes after the last step: None (the gates do) or Required (once they have"
+            " passed, a person is waited for: approve)."
+        ),
+    )
+    windows: tuple[Window, ...] = Field(
+        (),
+        max_length=MOST_WINDOWS,
+        description=(
+            "When it is frozen: no step up and no promotion, while gates are measured and a"
+            " rollback is done as ever. Besides those of the operator's configuration."
+        ),
+    )
     progress_deadline: Duration = Field(
         Duration("10m"),
         description="Longest wait for pods in one phase; after it the candidate is rolled back.",
     )
     scale_down_delay: Duration = Field(
         Duration("30s"), description="How long the pods of a replaced revision are kept."
+    )
+    watch: Duration = Field(
+        Duration("0s"),
+        description=(
+            "How long the gates go on being measured after promotion, while the pods of the version"
+            " before stay ready: a failure goes back to them at once. 0s for not at all."
+        ),
     )
 
 
@@ -138,6 +169,33 @@ SPEC_RULES = [
         + ")",
         "advanceOn: Evidence needs a gate with evidence: Labelled: add one to analysis.gates, or"
         " write advanceOn: Time",
+    ),
+    rule(
+        "duration(self.strategy.watch) == duration('0s') || self.analysis.gates.exists(g,"
+        " has(g.min) || has(g.max))",
+        "the version before gets no requests in a watch, so no gate can compare with it: add one"
+        " with min or max to analysis.gates, or write watch: 0s",
+    ),
+    rule(
+        "!has(self.autoscaling) || self.autoscaling.metric != 'cpu' ||"
+        " has(self.resources.requests.cpu)",
+        "autoscaling by CPU follows a percentage of what pods request: write"
+        " resources.requests.cpu, or autoscaling.metric: rps",
+    ),
+    rule(
+        "!has(self.autoscaling) || !has(oldSelf.autoscaling) || self.replicas == oldSelf.replicas",
+        "the number of pods is autoscaling's: change autoscaling.min and autoscaling.max and leave"
+        " replicas as it is, or remove autoscaling to scale by replicas",
+    ),
+    rule(
+        f"self.traffic.provider != 'None' || self.strategy.steps.all(s, s.weight <= {MOST_WEIGHT})",
+        "with provider: None a candidate on trial has at most as many pods as stable: write weights"
+        f" of {MOST_WEIGHT} at most; it gets all connections when it is promoted",
+    ),
+    rule(
+        "!has(self.autoscaling) || self.traffic.provider != 'None'",
+        "with provider: None the numbers of pods are the split, which an autoscaler would change:"
+        " write replicas in place of autoscaling, or another provider",
     ),
 ]
 
@@ -170,10 +228,20 @@ class Spec(ApiModel, json_schema_extra={"x-kubernetes-validations": SPEC_RULES})
     )
     replicas: int = Field(
         2,
-        description="Pods of the stable revision.",
+        description=(
+            "Pods of the stable revision; without meaning where there is autoscaling. A whole"
+            " number always: the scale subresource writes it."
+        ),
         json_schema_extra=cel(
             "self >= 1 && self <= 1000",
             "replicas is a count of pods: write a whole number from 1 to 1000",
+        ),
+    )
+    autoscaling: Autoscaling | None = Field(
+        None,
+        description=(
+            "Have an autoscaler decide how many pods there are, of each revision for itself, in"
+            " place of replicas. A change tries nothing."
         ),
     )
     resources: Resources = Field(

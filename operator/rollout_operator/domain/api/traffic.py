@@ -1,5 +1,6 @@
 """Where requests for a model come in: the part of the spec that routers are made from."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -21,16 +22,21 @@ rollout_inference.api.prefix does.
 """
 
 
+MOST_WEIGHT = 50
+"""Percent, of a split without a router: a candidate has at most as many pods as stable."""
+MOST_HOSTS = 15
+"""Host names beside the first: an HTTPRoute takes 16 in all."""
 LONGEST_ANNOTATION = 4096
 """Characters of an annotation's value."""
 MOST_ANNOTATIONS = 32
 
 
 class Provider(StrEnum):
-    """What kind of router splits the requests."""
+    """What splits the requests: a kind of router, or none but the Service."""
 
     INGRESS = "Ingress"
     HTTP_ROUTE = "HTTPRoute"
+    NONE = "None"
 
 
 class ParentRef(ApiModel):
@@ -66,7 +72,30 @@ def parent(said: str) -> tuple[str, str]:
     return name, listener
 
 
+_HOST = (
+    (f"self.matches('{NAME}')", "write a lower-case host name such as iris.example.com"),
+    (
+        "!self.matches('^[0-9.]+$')",
+        "an Ingress takes no address: write a host name such as iris.example.com",
+    ),
+)
 TRAFFIC_RULES = [
+    rule(
+        "self.provider == 'None' || has(self.host) || (has(self.hosts) && size(self.hosts) > 0)",
+        "requests need a name to come in by: write host: iris.example.com, or provider: None for"
+        " callers inside the cluster only",
+    ),
+    rule(
+        "self.provider != 'None' || !(has(self.host) || (has(self.hosts) && size(self.hosts) > 0)"
+        " || has(self.annotations) || has(self.tlsSecret) || self.path != '/')",
+        "provider: None makes no route: leave out host, hosts, path, tlsSecret and annotations, or"
+        " write another provider",
+    ),
+    rule(
+        "!has(self.hosts) || self.hosts.all(h, self.hosts.exists_one(o, o == h) &&"
+        " !(has(self.host) && self.host == h))",
+        "a host stands there twice: write each once, in host or in hosts",
+    ),
     rule(
         "self.provider != 'HTTPRoute' || (has(self.parentRefs) && size(self.parentRefs) > 0)",
         "provider: HTTPRoute needs the Gateway that it attaches to: write parentRefs: [{name:"
@@ -81,7 +110,7 @@ TRAFFIC_RULES = [
         "only a Gateway mirrors requests: leave mirrorPercent out, or write provider: HTTPRoute",
     ),
     rule(
-        "self.provider == 'Ingress' || !has(self.tlsSecret)",
+        "self.provider != 'HTTPRoute' || !has(self.tlsSecret)",
         "the Gateway's listener holds the certificate of an HTTPRoute: leave tlsSecret out and set"
         " tls on the Gateway",
     ),
@@ -93,18 +122,24 @@ class Traffic(ApiModel, json_schema_extra={"x-kubernetes-validations": TRAFFIC_R
 
     provider: Provider = Field(
         Provider.INGRESS,
-        description="The router: Ingress (nginx canary annotations) or HTTPRoute (Gateway API).",
+        description=(
+            "The router: Ingress (nginx canary annotations), HTTPRoute (Gateway API), or None, for"
+            " callers inside the cluster: the Service of the rollout's name divides connections by"
+            " the number of pods."
+        ),
     )
-    host: str = Field(
+    host: str | None = Field(
+        None,
         max_length=253,
         description="The host name that the model answers on.",
-        json_schema_extra=rules(
-            (f"self.matches('{NAME}')", "write a lower-case host name such as iris.example.com"),
-            (
-                "!self.matches('^[0-9.]+$')",
-                "an Ingress takes no address: write a host name such as iris.example.com",
-            ),
-        ),
+        json_schema_extra=rules(*_HOST),
+    )
+    hosts: tuple[Annotated[str, Field(max_length=253, json_schema_extra=rules(*_HOST))], ...] = (
+        Field(
+            (),
+            max_length=MOST_HOSTS,
+            description="More host names that it answers on, by the same route.",
+        )
     )
     path: str = Field(
         "/",
@@ -177,3 +212,18 @@ class Traffic(ApiModel, json_schema_extra={"x-kubernetes-validations": TRAFFIC_R
             " the new one was accepted."
         ),
     )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All host names, as they were written."""
+        return names(self.host, self.hosts)
+
+    @property
+    def said(self) -> str:
+        """Where the model answers, for sentences: host and path, of each host."""
+        return ", ".join(f"{name}{self.path}" for name in self.names)
+
+
+def names(host: str | None, hosts: Iterable[str]) -> tuple[str, ...]:
+    """The host names of a route, each once; empty for none."""
+    return tuple(dict.fromkeys(name for name in (host, *hosts) if name))

@@ -15,7 +15,9 @@ class Phase(StrEnum):
     PROMOTING = "Promoting"
     """The gates have passed; the candidate is scaled to full size."""
     SHIFTING = "Shifting"
-    """The candidate gets all requests through the canary route."""
+    """The candidate gets all requests through the canary route; on the way back from a watch, the
+    version before does.
+    """
     SWITCHING = "Switching"
     """The stable Service selects the candidate's pods; waiting for its endpoints."""
     SETTLING = "Settling"
@@ -25,7 +27,7 @@ class Phase(StrEnum):
     ROLLING_BACK = "RollingBack"
     """Weight 0; the candidate's pods stay until no request can reach them."""
     ROLLED_BACK = "RolledBack"
-    """The candidate is gone and remembered."""
+    """The candidate is gone and remembered, or what was promoted was taken back in its watch."""
     INVALID = "Invalid"
     """The model version cannot be rolled out at all."""
 
@@ -37,6 +39,8 @@ class Verdict(StrEnum):
     ROLLED_BACK = "RolledBack"
     CANCELLED = "Cancelled"
     SUPERSEDED = "Superseded"
+    RETURNED = "Returned"
+    """It was promoted, failed in its watch, and the version before answers again."""
 
 
 class Reason(StrEnum):
@@ -58,11 +62,15 @@ class Reason(StrEnum):
     WAITING_FOR_PODS = "WaitingForPods"
     MEASURING = "Measuring"
     WAITING_FOR_EVIDENCE = "WaitingForEvidence"
+    WAITING_FOR_APPROVAL = "WaitingForApproval"
+    APPROVED = "Approved"
+    FROZEN = "Frozen"
     GATES_PASSED = "GatesPassed"
     GATE_FAILED = "GateFailed"
     NO_EVIDENCE = "NoEvidence"
     INCONCLUSIVE = "Inconclusive"
     LABELS_TOO_SLOW = "LabelsTooSlow"
+    OVERLOADED = "Overloaded"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     UNSTABLE = "Unstable"
     ABORTED = "Aborted"
@@ -78,5 +86,7 @@ class Reason(StrEnum):
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     ROUTE_DOES_NOT_ANSWER = "RouteDoesNotAnswer"
     HOST_SHARED = "HostShared"
+    SESSION_AFFINITY = "SessionAffinity"
     SCALED_BY_ANOTHER = "ScaledByAnother"
+    AUTOSCALER_WITHOUT_METRIC = "AutoscalerWithoutMetric"
     PROFILE_CHANGED = "ProfileChanged"

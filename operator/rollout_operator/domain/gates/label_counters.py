@@ -214,7 +214,7 @@ def grown(
         return known.model_copy(update={**changes, "pods": mine.pods})
     if gate.against_stable and not (mine.total > 0 and stable.total > 0):
         # A scrape counts for both or for none: nothing is lost, it comes with the next one.
-        return _with_cohort(known.model_copy(update=changes), gate, predicted, now)
+        return with_cohort(known.model_copy(update=changes), gate, predicted, now)
     if mine.total > 0:
         changes |= {
             "good": known.good + mine.good,
@@ -231,7 +231,7 @@ def grown(
         }
     if gate.against_stable:
         changes |= _paired(known, gate, Scrape(mine.good, mine.total, stable.good, stable.total))
-    return _with_cohort(known.model_copy(update=changes), gate, predicted, now)
+    return with_cohort(known.model_copy(update=changes), gate, predicted, now)
 
 
 def _paired(known: EvidenceStatus, gate: Gate, scrape: Scrape) -> dict[str, object]:
@@ -245,7 +245,7 @@ def _paired(known: EvidenceStatus, gate: Gate, scrape: Scrape) -> dict[str, obje
     }
 
 
-def _with_cohort(
+def with_cohort(
     known: EvidenceStatus, gate: Gate, predicted: float, now: datetime
 ) -> EvidenceStatus:
     """Note how many predictions there were, as often as the label delay needs it; forget what is

@@ -17,6 +17,8 @@ from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     ACCURACY_SAMPLES,
+    CPU_PERIODS,
+    CPU_THROTTLED,
     ERRORS,
     FEEDBACK,
     LATENCY_BUCKET,
@@ -31,8 +33,8 @@ from rollout_operator.domain.replies import first_line
 
 NAMES: Mapping[Metric, tuple[str, ...]] = {
     Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, PREDICTIONS),
-    Metric.ERROR_RATE: (REQUESTS, ERRORS),
-    Metric.LATENCY_P95: (LATENCY_BUCKET,),
+    Metric.ERROR_RATE: (REQUESTS, ERRORS, CPU_PERIODS, CPU_THROTTLED),
+    Metric.LATENCY_P95: (LATENCY_BUCKET, CPU_PERIODS, CPU_THROTTLED),
 }
 """The series behind each metric."""
 

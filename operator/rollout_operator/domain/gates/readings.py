@@ -20,6 +20,9 @@ from rollout_operator.domain.gates.samples import (
 )
 from rollout_operator.domain.observed import Series
 
+MOST_COUNT = 2**53
+"""From here on a float does not count one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -89,12 +92,19 @@ def _without_accuracy(series: list[Series]) -> NoEvidence:
     )
 
 
+def _is_count(total: float) -> None:
+    """Raises NoEvidence for more requests than a float counts one by one, and than status holds."""
+    if not 0 <= total < MOST_COUNT:
+        raise NoEvidence(f"{total:g} requests cannot be a count")
+
+
 def error_rate(series: list[Series], gate: Gate) -> Reading:
     """Share of the revision's requests that ended in a server error, since its pods started."""
     requests, errors = _sum(named(series, REQUESTS), REQUESTS), _sum(named(series, ERRORS), ERRORS)
+    _is_count(requests)
     if requests < gate.min_samples:
         raise NoEvidence(f"{requests:.0f} of the {gate.min_samples} requests needed")
-    if errors > requests:
+    if not errors <= requests:
         raise NoEvidence(f"{errors:.0f} errors in {requests:.0f} requests cannot be")
     return Reading(errors / requests, int(requests))
 
@@ -106,6 +116,7 @@ def latency_p95(series: list[Series], gate: Gate) -> Reading:
         of_pods(named(series, LATENCY_BUCKET), since_first=gate.against_stable).values()
     )
     total = buckets[math.inf]
+    _is_count(total)
     if total < gate.min_samples:
         raise NoEvidence(f"{total:.0f} of the {gate.min_samples} requests needed")
     found = percentile(buckets, 95)

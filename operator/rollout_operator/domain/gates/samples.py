@@ -25,6 +25,7 @@ ACCURACY, ACCURACY_SAMPLES = "ml_model_accuracy", "ml_model_accuracy_samples"
 FEEDBACK, PREDICTIONS = "ml_feedback_total", "ml_predictions_total"
 REQUESTS, ERRORS = "ml_request_count_total", "ml_request_errors_total"
 LATENCY_BUCKET = "ml_request_latency_seconds_bucket"
+CPU_PERIODS, CPU_THROTTLED = "ml_cpu_periods_total", "ml_cpu_throttled_periods_total"
 
 
 class NoEvidence(Exception):
@@ -68,10 +69,11 @@ def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Seri
         raise NoEvidence(
             "a sample is from the future: the clocks of Prometheus and the operator differ"
         )
-    running = _running(found)
-    if not running:
+    recent = [s for s in found if s.at > max(since.timestamp(), now.timestamp() - window(s.gap))]
+    # What one job says of a pod may have ended while another's last sample still counts.
+    counted = _running(recent)
+    if not _running(found) or (recent and not counted):
         raise NoEvidence("no series of this revision: the pods that had some are gone")
-    counted = [s for s in running if s.at > max(since.timestamp(), now.timestamp() - window(s.gap))]
     if not counted:
         # Neither sentence changes from look to look, or not at each: a status that says nothing new
         # is not written.
@@ -120,8 +122,9 @@ def _once(series: list[Series]) -> list[Series]:
     the same pod's.
 
     Two jobs, or two Prometheus servers, may scrape one pod at one address: then the newest sample
-    is what it says now. Where a series takes another's place, VictoriaMetrics ends that with NaN at
-    the same moment.
+    is what it says now. Where a series takes another's place, or one of the jobs has found the pod
+    gone, VictoriaMetrics ends its series with NaN: then what the other says counts, as it does on
+    Prometheus.
     """
     found: dict[tuple[str, str, float, str], Series] = {}
     for one in series:
@@ -130,7 +133,7 @@ def _once(series: list[Series]) -> list[Series]:
         if other is None:
             found[key] = one
         elif one.pod and one.instance and one.instance == other.instance:
-            found[key] = max(one, other, key=lambda s: (s.at, not math.isnan(s.value), s.job))
+            found[key] = max(one, other, key=lambda s: (not math.isnan(s.value), s.at, s.job))
         else:
             who = sorted(f"job {s.job or '?'} at {s.instance or '?'}" for s in (one, other))
             raise NoEvidence(

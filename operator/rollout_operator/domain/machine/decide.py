@@ -10,9 +10,11 @@ from typing import Any
 
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision
-from rollout_operator.domain.api.words import Phase
-from rollout_operator.domain.machine.commands import carry_out_command
-from rollout_operator.domain.machine.decision import Plan, stay
+from rollout_operator.domain.api.words import Phase, Reason
+from rollout_operator.domain.last_spec import recalled
+from rollout_operator.domain.machine.acts import act_of, noted, told
+from rollout_operator.domain.machine.commands import abort, carry_out_command, command_watched
+from rollout_operator.domain.machine.decision import EventToPost, Plan, stay
 from rollout_operator.domain.machine.pending import resolve, starting
 from rollout_operator.domain.machine.promotion import promoting, settling, shifting, switching
 from rollout_operator.domain.machine.redirect import follow_spec, is_resized
@@ -20,6 +22,7 @@ from rollout_operator.domain.machine.rollback import rolling_back
 from rollout_operator.domain.machine.status_update import finish, is_news, resize_in_place
 from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.machine.trial import trial
+from rollout_operator.domain.machine.watch import return_proved, watched
 from rollout_operator.domain.observed import Observed
 
 Guard = Callable[[Observed, Spec], Plan | None]
@@ -42,10 +45,16 @@ def _with_recovered(observed: Observed, stable: Revision) -> Observed:
     """What was observed, with what answers as stable, though the status does not say so any more.
 
     The registry's verdicts count for attempts before, and for no new one of the same number.
-    Its pods were not held against a status that says nothing: the next look does that.
+    Its pods were not held against a status that says nothing: the next look does that. Whatever
+    else runs retires from now on, as after a takeover: its pods and Services are kept until no
+    router sends requests there.
     """
+    # A router may send requests to any of them, by whatever route there was a moment ago.
+    now, others = observed.now, observed.also_running
+    unproved = {"since": now, "ready_at": now, "promoted": False}
     known = {
-        "stable": stable,
+        "stable": stable.model_copy(update={"since": now}) if others else stable,
+        "retiring": tuple(r.model_copy(update=unproved) for r in others),
         "attempt": max({1, *observed.reported}),
         "attempt_since": observed.now,
     }
@@ -60,18 +69,43 @@ def _follow_rules(observed: Observed) -> Plan:
     """The plan of the first guard that has one, or of the rule of the phase."""
     spec = observed.spec
     if spec is None:
-        return stay(observed)
+        known = recalled(observed.status)
+        return (_go_back(observed, known) if known is not None else None) or stay(observed)
     plans = (guard(observed, spec) for guard in GUARDS)
     plan = next((plan for plan in plans if plan is not None), None)
     return plan if plan is not None else RULES[observed.status.phase](observed, spec)
 
 
-def pause(observed: Observed, spec: Spec) -> Plan | None:
-    """Hold everything where it is, as long as spec.paused; a rollback goes on."""
+def _go_back(observed: Observed, known: Spec) -> Plan | None:
+    """What is done where the spec cannot be read, by what is known of a former one: what is on its
+    way back goes on, an abort is obeyed, and a proved failure returns once its pods are there.
+    None where all is held.
+    """
     status = observed.status
-    if not spec.paused or status.phase in AT_REST or status.phase is Phase.ROLLING_BACK:
+    if status.returning or status.phase is Phase.ROLLING_BACK:
+        return RULES[status.phase](observed, known)
+    return abort(observed, known) or return_proved(observed, known)
+
+
+def pause(observed: Observed, spec: Spec) -> Plan | None:
+    """Hold everything where it is, as long as spec.paused; a rollback and a return go on."""
+    status = observed.status
+    goes_on = status.phase in AT_REST or status.phase is Phase.ROLLING_BACK or status.returning
+    if not spec.paused or goes_on:
         return None
-    return stay(observed, paused_since=status.paused_since or observed.now)
+    if status.paused_since is not None:
+        return stay(observed)
+    return _paused(observed, "pause", stay(observed, paused_since=observed.now))
+
+
+def _paused(observed: Observed, verb: str, plan: Plan) -> Plan:
+    """The plan that holds, or goes on, with who asked for it, where that is known."""
+    act = act_of(observed, verb)
+    if not told(act):
+        return plan
+    acts = noted(replace(observed, status=plan.status), act).status
+    event = EventToPost("Normal", Reason.PAUSED, f"spec.paused: {verb}.{told(act)}")
+    return replace(plan, status=acts, events=(event,))
 
 
 def resume(observed: Observed, spec: Spec) -> Plan | None:
@@ -80,13 +114,12 @@ def resume(observed: Observed, spec: Spec) -> Plan | None:
     if status.paused_since is None or (spec.paused and is_resized(status, spec)):
         return None
     length = observed.now - status.paused_since
-    clocks = {
-        name: getattr(status, name) for name in ("phase_since", "step_since", "no_evidence_since")
-    }
+    clocks = {name: getattr(status, name) for name in CLOCKS}
     moved: dict[str, Any] = {
         name: clock + length if clock is not None else None for name, clock in clocks.items()
     }
-    return stay(observed, requeue_at=observed.now, paused_since=None, **moved)
+    plan = stay(observed, requeue_at=observed.now, paused_since=None, **moved)
+    return _paused(observed, "resume", plan)
 
 
 def roll_back_in_a_pause(observed: Observed, spec: Spec) -> Plan | None:
@@ -102,7 +135,17 @@ def rest(observed: Observed, spec: Spec) -> Plan:  # noqa: ARG001 - a rule like 
     return stay(observed)
 
 
-GUARDS: tuple[Guard, ...] = (carry_out_command, pause, resume, roll_back_in_a_pause, follow_spec)
+CLOCKS = ("phase_since", "step_since", "no_evidence_since", "grows_since")
+"""Fields of status that say since when something lasts, and stand still in a pause."""
+
+GUARDS: tuple[Guard, ...] = (
+    command_watched,
+    carry_out_command,
+    pause,
+    resume,
+    roll_back_in_a_pause,
+    follow_spec,
+)
 """What comes before the rule of the phase, the strongest first."""
 
 RULES: Mapping[Phase, Rule] = {
@@ -115,7 +158,7 @@ RULES: Mapping[Phase, Rule] = {
     Phase.SWITCHING: switching,
     Phase.SETTLING: settling,
     Phase.ROLLING_BACK: rolling_back,
-    Phase.PROMOTED: rest,
+    Phase.PROMOTED: watched,
     Phase.ROLLED_BACK: rest,
 }
 """What a phase does when no guard has spoken."""

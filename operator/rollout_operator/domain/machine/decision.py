@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from rollout_operator.domain.api.status import Revision, Status
-from rollout_operator.domain.api.words import Phase, Reason
+from rollout_operator.domain.api.status import Notification, Revision, Status
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine import transitions
 from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.observed import Observed, Workload
@@ -15,12 +15,19 @@ BLANK: dict[str, Any] = {
     "candidate": None,
     "step": None,
     "step_since": None,
+    "grows_since": None,
     "weight": 0,
     "setbacks": 0,
+    "scale_up": None,
     "gates": (),
     "no_evidence_since": None,
     "halted": False,
     "handled_commands": (),
+    "approval_since": None,
+    "approved_at": None,
+    "frozen": "",
+    "frozen_until": None,
+    "acts": (),
     "verdict": None,
     "inspecting": None,
 }
@@ -49,6 +56,8 @@ class Plan:
     """What to tell, in this order; empty for nothing."""
     requeue_at: datetime | None = None
     """When to look again; None: only when something changes."""
+    dropped: tuple[Notification, ...] = ()
+    """Messages that were owed, and for which the status has no room any more."""
 
 
 def enter(
@@ -93,6 +102,8 @@ def _worth_an_event(before: Status, phase: Phase, reason: Reason, changes: dict[
     match phase:
         case Phase.PROMOTED | Phase.ROLLING_BACK | Phase.INVALID:
             return True
+        case Phase.SHIFTING:
+            return changes.get("verdict") is Verdict.RETURNED
         case Phase.STARTING:
             return "setbacks" in changes and changes["setbacks"] > 0
         case Phase.ROLLED_BACK:
@@ -120,9 +131,18 @@ def stay(
 
 
 def candidate_of(observed: Observed) -> Revision:
-    if observed.status.candidate is None:
-        raise ValueError(f"status.candidate is missing in phase {observed.status.phase}")
-    return observed.status.candidate
+    return _there(observed, "candidate", observed.status.candidate)
+
+
+def stable_of(observed: Observed) -> Revision:
+    return _there(observed, "stable", observed.status.stable)
+
+
+def _there(observed: Observed, role: str, revision: Revision | None) -> Revision:
+    """The revision; raises ValueError where it is missing."""
+    if revision is None:
+        raise ValueError(f"status.{role} is missing in phase {observed.status.phase}")
+    return revision
 
 
 def workload_of(observed: Observed, revision: Revision) -> Workload:

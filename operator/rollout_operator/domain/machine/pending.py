@@ -1,13 +1,14 @@
 """Before the trial: which revision is asked for, and whether its pods become Ready."""
 
-import math
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Inspecting, Revision, Status
+from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason
+from rollout_operator.domain.gates.watched_gate import without_watch
 from rollout_operator.domain.machine.decision import (
     BLANK,
     EventToPost,
@@ -18,6 +19,7 @@ from rollout_operator.domain.machine.decision import (
     pods,
     workload_of,
 )
+from rollout_operator.domain.machine.hold import keep_from_first_step
 from rollout_operator.domain.machine.rollback import roll_back, roll_back_if_overdue
 from rollout_operator.domain.machine.schedule import (
     INVALID_RETRY,
@@ -25,6 +27,7 @@ from rollout_operator.domain.machine.schedule import (
     REGISTRY_RETRY,
     wait,
 )
+from rollout_operator.domain.machine.sizes import candidate_replicas, full_size, step_replicas
 from rollout_operator.domain.machine.trial import enter_step
 from rollout_operator.domain.observed import (
     DigestMissing,
@@ -46,14 +49,6 @@ INSPECT_AGAIN = timedelta(minutes=10)
 """After which what could not be served is looked at once more: files may have been mended."""
 FETCH_AGAIN = timedelta(seconds=30)
 """The same where the files were not read at all."""
-
-
-def trial_replicas(spec: Spec, has_stable: bool) -> int:
-    """Pods of a candidate on trial: enough for the greatest weight of its steps, all of them where
-    nothing else serves.
-    """
-    share = max(step.weight for step in spec.strategy.steps) if has_stable else 100
-    return max(1, math.ceil(spec.replicas * share / 100))
 
 
 def resolve(observed: Observed, spec: Spec) -> Plan:
@@ -226,24 +221,30 @@ def _start_attempt(observed: Observed, spec: Spec, candidate: Revision) -> Plan:
     fresh = BLANK | {
         "attempt": status.attempt + 1,
         "attempt_since": observed.now,
+        "drains": (),
+        "watch": None,
+        "evidence": without_watch(status.evidence),
         "retiring": tuple(r for r in status.retiring if r.revision != candidate.revision),
     }
     if (
         running is not None
         and running.promoted
         and status.stable is not None
-        and workload_of(observed, candidate).ready >= spec.replicas
+        and workload_of(observed, candidate).ready >= full_size(observed, spec)
     ):
         restored = candidate.model_copy(
-            update={"promoted": True, "ready_at": observed.now, "buckets": running.buckets}
+            update={
+                "promoted": True,
+                "ready_at": observed.now,
+                "buckets": running.buckets,
+                "replicas": full_size(observed, spec),
+            }
         )
         message = f"Restoring {candidate.uri}: it was stable before and its pods still run."
         return enter(
             observed, Phase.PROMOTING, Reason.RESTORED, message, **fresh | {"candidate": restored}
         )
-    candidate = candidate.model_copy(
-        update={"replicas": trial_replicas(spec, status.stable is not None)}
-    )
+    candidate = candidate.model_copy(update={"replicas": step_replicas(observed, spec, 0)})
     return enter(
         observed,
         Phase.STARTING,
@@ -259,10 +260,40 @@ def _waiting_for(candidate: Revision) -> str:
     )
 
 
+def _in_the_way(observed: Observed, spec: Spec) -> str:
+    """Which revisions, beside the two of the trial, a Service that divides connections would
+    select; "" for none.
+    """
+    if spec.traffic.provider is not Provider.NONE or observed.status.stable is None:
+        return ""
+    two = {observed.status.stable.revision, candidate_of(observed).revision}
+    return ", ".join(sorted(observed.workloads.keys() - two))
+
+
 def starting(observed: Observed, spec: Spec) -> Plan:
     """Wait for the candidate's pods; then its trial begins."""
     candidate, status = candidate_of(observed), observed.status
+    replicas = max(candidate.replicas, candidate_replicas(observed, spec, candidate))
+    candidate = candidate.model_copy(update={"replicas": replicas})
     workload = workload_of(observed, candidate)
+    if workload.ready >= candidate.replicas and (others := _in_the_way(observed, spec)):
+        message = f"{candidate.uri} is Ready. Waiting for the pods of {others} to go."
+        return wait(observed, spec, Reason.WAITING_FOR_PODS, message)
+    if (
+        workload.ready >= candidate.replicas
+        and status.stable is not None
+        and observed.freeze.active
+    ):
+        return keep_from_first_step(observed)
+    if workload.ready < candidate.replicas and status.reason is Reason.FROZEN:
+        # It was Ready, and pods went while it was kept waiting: they are waited for anew.
+        return enter(
+            observed,
+            Phase.STARTING,
+            Reason.WAITING_FOR_PODS,
+            _waiting_for(candidate),
+            phase_since=observed.now,
+        )
     if workload.ready >= candidate.replicas:
         ready = candidate.model_copy(update={"ready_at": observed.now})
         step = (status.step or 0) if status.stable is not None else None

@@ -1,10 +1,13 @@
 """From the verdict to stable: full size, all requests, the stable Service, and the drain."""
 
+from dataclasses import replace
 from typing import Any
 
+from rollout_operator.domain.api.route_status import Drain
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
+from rollout_operator.domain.drain import ended
 from rollout_operator.domain.gates.label_counters import subjects_of
 from rollout_operator.domain.machine.decision import (
     BLANK,
@@ -15,7 +18,10 @@ from rollout_operator.domain.machine.decision import (
     workload_of,
 )
 from rollout_operator.domain.machine.rollback import close_attempt, roll_back, roll_back_if_overdue
-from rollout_operator.domain.machine.schedule import phase_since, router_follows_at, wait
+from rollout_operator.domain.machine.schedule import drained_at, router_follows_at, wait
+from rollout_operator.domain.machine.sizes import as_it_runs, candidate_replicas, full_size
+from rollout_operator.domain.machine.watch import begin_watch
+from rollout_operator.domain.machine.way_back import give_up_if_overdue, returned, shifting_back
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.route import closed
 from rollout_operator.domain.verdicts import promotion
@@ -24,8 +30,9 @@ from rollout_operator.domain.verdicts import promotion
 def promote(observed: Observed, spec: Spec, reason: Reason, message: str) -> Plan:
     """The verdict; what there is nothing to do for (size, weight) is not waited for either."""
     candidate = candidate_of(observed)
-    full = candidate.model_copy(update={"replicas": spec.replicas})
+    full = candidate.model_copy(update={"replicas": full_size(observed, spec)})
     verdict: dict[str, Any] = {
+        "grows_since": None,
         "candidate": full,
         "no_evidence_since": None,
         "verdict": Verdict.PROMOTED,
@@ -39,7 +46,8 @@ def promote(observed: Observed, spec: Spec, reason: Reason, message: str) -> Pla
 def promoting(observed: Observed, spec: Spec) -> Plan:
     """Wait for the candidate's full size; then it takes over."""
     candidate = candidate_of(observed)
-    if workload_of(observed, candidate).ready < candidate.replicas:
+    full = max(candidate.replicas, candidate_replicas(observed, spec, candidate))
+    if workload_of(observed, candidate).ready < full:
         return roll_back_if_overdue(observed, spec) or wait(observed, spec)
     return _take_over(observed, observed.status.reason, f"{candidate.uri} is Ready in full size.")
 
@@ -72,11 +80,13 @@ def _take_over(observed: Observed, reason: Reason, message: str, **verdict: Any)
 def shifting(observed: Observed, spec: Spec) -> Plan:
     """Send all requests to the candidate, until no router sends any by the older weight."""
     candidate = candidate_of(observed)
+    if observed.status.returning:
+        return shifting_back(observed, spec, candidate)
     if workload_of(observed, candidate).ready == 0:
         return roll_back(
             observed, Reason.UNSTABLE, f"The pods of {candidate.uri} were lost while it took over."
         )
-    if observed.now < (drained := phase_since(observed) + observed.drain):
+    if observed.now < (drained := drained_at(observed, spec)):
         return stay(observed, requeue_at=drained)
     if workload_of(observed, candidate).ready < candidate.replicas or observed.route_trouble:
         return roll_back_if_overdue(observed, spec) or wait(observed, spec)
@@ -85,6 +95,7 @@ def shifting(observed: Observed, spec: Spec) -> Plan:
         Phase.SWITCHING,
         observed.status.reason,
         f"The stable Service selects the pods of {candidate.uri}.",
+        drains=ended(observed, spec),
     )
 
 
@@ -93,21 +104,24 @@ def switching(observed: Observed, spec: Spec) -> Plan:
     candidate = candidate_of(observed)
     shut = observed.status.stable is None and closed(observed)
     if observed.stable_endpoints != {candidate.revision} or shut:
-        return roll_back_if_overdue(observed, spec) or wait(observed, spec)
+        overdue = give_up_if_overdue if observed.status.returning else roll_back_if_overdue
+        return overdue(observed, spec) or wait(observed, spec)
     if observed.status.stable is None:
         return _become_stable(observed)
-    if observed.now < (drained := phase_since(observed) + observed.drain):
+    if observed.now < (drained := drained_at(observed, spec)):
         return stay(observed, requeue_at=drained)
-    if spec.traffic.provider is Provider.INGRESS:
+    drains = ended(observed, spec)
+    if spec.traffic.provider is not Provider.HTTP_ROUTE:
         # Nobody tells when a canary Ingress is closed: its Service is kept until the old pods go,
         # and that is long enough.
-        return _become_stable(observed)
+        return _become_stable(observed, drains)
     return enter(
         observed,
         Phase.SETTLING,
         observed.status.reason,
         f"{candidate.uri} answers as stable; closing the canary route.",
         weight=0,
+        drains=drains,
     )
 
 
@@ -115,20 +129,30 @@ def settling(observed: Observed, spec: Spec) -> Plan:
     """Wait until the router has closed the canary route."""
     follows = router_follows_at(observed, spec)
     return (
-        stay(observed, requeue_at=follows) if observed.now < follows else _become_stable(observed)
+        stay(observed, requeue_at=follows)
+        if observed.now < follows
+        else _become_stable(observed, ended(observed, spec))
     )
 
 
-def _become_stable(observed: Observed) -> Plan:
-    """The candidate is stable; what was stable is kept for a while."""
+def _become_stable(observed: Observed, drains: tuple[Drain, ...] = ()) -> Plan:
+    """The candidate is stable; what was stable is kept for a while, or as long as it is watched."""
     status, candidate = observed.status, candidate_of(observed)
+    if status.returning:
+        return returned(observed, drains)
     message = promotion(status)
     stable = candidate.model_copy(update={"since": observed.now, "promoted": True})
     closed = close_attempt(status, observed.now, Verdict.PROMOTED, status.reason, message)
     retiring = status.retiring
     if status.stable is not None:
         retiring = (
-            status.stable.model_copy(update={"since": observed.now, "replicas": stable.replicas}),
+            as_it_runs(
+                observed,
+                observed.spec,
+                status.stable.model_copy(
+                    update={"since": observed.now, "replicas": stable.replicas}
+                ),
+            ),
             *retiring,
         )
     # What was counted for the version that is stable now has done its work.
@@ -139,5 +163,9 @@ def _become_stable(observed: Observed) -> Plan:
         "history": closed.history,
         "gates": status.gates,
         "evidence": evidence,
+        "drains": drains,
     }
-    return enter(observed, Phase.PROMOTED, status.reason, message, **kept)
+    plan = enter(observed, Phase.PROMOTED, status.reason, message, **kept)
+    watched = begin_watch(observed, observed.spec, plan.status)
+    at_once = observed.now if watched.watch is not None else plan.requeue_at
+    return replace(plan, status=watched, requeue_at=at_once)

@@ -8,6 +8,7 @@ from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decision import BLANK, Plan, candidate_of, enter
 from rollout_operator.domain.machine.pending import resolve
 from rollout_operator.domain.machine.rollback import close_attempt, roll_back, rolling_back
+from rollout_operator.domain.machine.sizes import as_it_runs
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED, ON_TRIAL
 from rollout_operator.domain.observed import Observed, Resolved, Unpinned
 from rollout_operator.domain.revision import serves, tries
@@ -15,7 +16,7 @@ from rollout_operator.domain.revision import serves, tries
 
 def needs_resolution(spec: Spec, status: Status) -> bool:
     """Whether the registry must be asked before `decide` can go on."""
-    if status.phase in COMMITTED:
+    if status.phase in COMMITTED or status.returning:
         return False
     return "@" in spec.model_uri or not (is_asked_for(status, spec) or serves(status.stable, spec))
 
@@ -47,7 +48,8 @@ def is_resized(status: Status, spec: Spec) -> bool:
 def _is_redirected(observed: Observed, spec: Spec) -> bool:
     """Whether the spec, or the alias it names, asks for something else than what is under way."""
     current = current_revision(observed.status)
-    if observed.status.phase in COMMITTED or current is None:
+    status = observed.status
+    if status.phase in COMMITTED or status.returning or current is None:
         return False
     named = _named(observed)
     moved = named is not None and named != current.uri
@@ -89,7 +91,9 @@ def _superseded(observed: Observed, spec: Spec) -> Status:
     else:
         message = f"Superseded: the spec now asks for {spec.model_uri}."
         status = close_attempt(status, now, Verdict.SUPERSEDED, Reason.SUPERSEDED, message)
-    retired = candidate_of(observed).model_copy(update={"since": now})
+    retired = as_it_runs(
+        observed, observed.spec, candidate_of(observed).model_copy(update={"since": now})
+    )
     return status.model_copy(update={"retiring": (retired, *status.retiring)})
 
 

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Attempt, Rejected, Status
+from rollout_operator.domain.api.status import MOST_REJECTED, Attempt, Rejected, Revision, Status
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
+from rollout_operator.domain.drain import ended
 from rollout_operator.domain.machine.decision import (
     BLANK,
     Plan,
@@ -59,6 +60,7 @@ def rolling_back(observed: Observed, spec: Spec) -> Plan:
     status, candidate = observed.status, candidate_of(observed)
     if observed.now < (follows := router_follows_at(observed, spec)):
         return stay(observed, requeue_at=follows)
+    drains = {"drains": ended(observed, spec)}
     if status.verdict is Verdict.CANCELLED:
         closed = close_attempt(
             status, observed.now, Verdict.CANCELLED, status.reason, status.message
@@ -68,16 +70,18 @@ def rolling_back(observed: Observed, spec: Spec) -> Plan:
             Phase.PROMOTED,
             status.reason,
             status.message,
-            **BLANK | {"history": closed.history},
+            **BLANK | drains | {"history": closed.history},
         )
     closed = close_attempt(status, observed.now, Verdict.ROLLED_BACK, status.reason, status.message)
-    ended = {
+    kept = {
         "history": closed.history,
         "rejected": closed.rejected,
         "candidate": candidate,
         "gates": status.gates,
     }
-    return enter(observed, Phase.ROLLED_BACK, status.reason, status.message, **BLANK | ended)
+    return enter(
+        observed, Phase.ROLLED_BACK, status.reason, status.message, **BLANK | drains | kept
+    )
 
 
 def close_attempt(
@@ -92,16 +96,23 @@ def close_attempt(
     ended = ended_attempt(status, candidate, verdict, reason, message, at=now)
     rejected = status.rejected
     if verdict is Verdict.ROLLED_BACK and reason not in WITHOUT_PROOF:
-        entry = Rejected(
-            revision=candidate.revision, uri=candidate.uri, reason=reason, message=message, at=now
-        )
-        rejected = (entry, *(r for r in rejected if r.revision != candidate.revision))[:20]
+        rejected = remember(rejected, candidate, reason, message, now)
     return status.model_copy(
-        update={"history": _keep_recent((ended, *status.history)), "rejected": rejected}
+        update={"history": keep_recent((ended, *status.history)), "rejected": rejected}
     )
 
 
-def _keep_recent(history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+def remember(
+    rejected: tuple[Rejected, ...], revision: Revision, reason: str, message: str, now: datetime
+) -> tuple[Rejected, ...]:
+    """The rejected with this revision as the newest: it is not tried again until told."""
+    entry = Rejected(
+        revision=revision.revision, uri=revision.uri, reason=reason, message=message, at=now
+    )
+    return (entry, *(r for r in rejected if r.revision != revision.revision))[:MOST_REJECTED]
+
+
+def keep_recent(history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
     """The last ten attempts; of those before the newest, what was given up without a verdict makes
     room first, the oldest of it.
     """

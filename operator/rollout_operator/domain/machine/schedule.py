@@ -6,6 +6,7 @@ from zlib import crc32
 
 from rollout_operator.domain.api.spec import AdvanceOn, Spec
 from rollout_operator.domain.api.words import Reason
+from rollout_operator.domain.drain import as_long_as, is_known
 from rollout_operator.domain.machine.decision import Plan, stay
 from rollout_operator.domain.observed import Observed
 
@@ -25,11 +26,29 @@ def deadline(observed: Observed, spec: Spec) -> datetime:
     return phase_since(observed) + spec.strategy.progress_deadline
 
 
-def router_follows_at(observed: Observed, spec: Spec) -> datetime:
-    """When no request comes by an older weight any more: after the drain; a router that tells is
-    waited for, up to progressDeadline.
+def applied_since(observed: Observed) -> datetime:
+    """Since when the objects are as the phase asks.
+
+    The operator may have died between its decision and the objects; one that is new cannot know
+    when they were written, and counts from its own first look.
     """
-    drained = phase_since(observed) + observed.drain
+    applied = observed.now if observed.applied_at is None else observed.applied_at
+    return max(phase_since(observed), applied)
+
+
+def drained_at(observed: Observed, spec: Spec) -> datetime:
+    """When no request comes by an older weight any more: now where that is known, or else after the
+    drain, or as long as this router took in the phase before.
+    """
+    known = as_long_as(observed.status, observed.apart)
+    drain = observed.drain if known is None else min(known, observed.drain)
+    drained = applied_since(observed) + drain
+    return min(drained, observed.now) if is_known(observed, spec) else drained
+
+
+def router_follows_at(observed: Observed, spec: Spec) -> datetime:
+    """The same; a router that tells is waited for, up to progressDeadline."""
+    drained = drained_at(observed, spec)
     return max(drained, deadline(observed, spec)) if observed.route_trouble else drained
 
 

@@ -9,21 +9,29 @@ from rollout_operator.domain.api.conditions import conditions
 from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.api.names import scale_selector
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Shortage, Status
+from rollout_operator.domain.api.status import Revision, ScaleUp, Status
+from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason
-from rollout_operator.domain.machine.decision import EventToPost, Plan, clip, pods, workload_of
-from rollout_operator.domain.machine.pending import trial_replicas
+from rollout_operator.domain.last_spec import remembered
+from rollout_operator.domain.machine import watch
+from rollout_operator.domain.machine.decision import EventToPost, Plan, clip, workload_of
+from rollout_operator.domain.machine.hold import HELD, frozen
 from rollout_operator.domain.machine.profile import outdated, take_profile, with_profile
 from rollout_operator.domain.machine.redirect import is_resized
 from rollout_operator.domain.machine.schedule import (
     ALIAS_RETRY,
     INVALID_RETRY,
     READINESS_LOOK,
+    applied_since,
     step_due,
 )
+from rollout_operator.domain.machine.shortage import shortage
+from rollout_operator.domain.machine.sizes import GROWING, candidate_replicas, scale
 from rollout_operator.domain.machine.transitions import AT_REST, CANDIDATE_RUNS
+from rollout_operator.domain.messages import look_again, notifications
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.route import closed, requeue_times, routed
+from rollout_operator.domain.service_split import share
 
 FIGURES_AGE = timedelta(seconds=60)
 """How old the figures in status may be while nothing follows from newer ones."""
@@ -33,7 +41,8 @@ def finish(observed: Observed, plan: Plan) -> Plan:
     """The plan with all that every look writes, whatever was decided: what is over, what others
     say, shortages, routes, the generation and the conditions.
     """
-    status = _release_retired(observed, _in_size(observed, plan.status))
+    status = watch.in_size(observed, _in_size(observed, plan.status))
+    status = watch.without_former(_release_retired(observed, status))
     status = _record_reported(observed, status)
     # Fields of their own: reason and message belong to what is under way, and are needed again when
     # the spec is right again.
@@ -42,19 +51,33 @@ def finish(observed: Observed, plan: Plan) -> Plan:
         invalid=clip(observed.spec_error),
         api_rejection=_api_rejection(observed, status),
         scaled=clip(observed.scaled),
+        unscaled=clip(observed.unscaled),
+        affinity=clip(observed.affinity),
         outdated=outdated(observed, status),
     )
+    status = _updated(status, last_spec=_last_spec(observed, status))
+    status = _updated(status, share=_share(observed, status))
+    held = status.phase in HELD
+    until = observed.freeze.until if held else None
+    status = _updated(status, frozen=frozen(observed) if held else "", frozen_until=until)
+    if status.reason is Reason.FROZEN and not status.frozen:
+        status = _thawed(observed, status)
+    if status.reason is not Reason.WAITING_FOR_APPROVAL:
+        status = _updated(status, approval_since=None)
     if status.phase is not Phase.TRIAL:
         status = _updated(status, waits_for=_waits_for(observed, status))
-    status = _updated(status, shortage=_shortage(observed, status))
+    status = _updated(status, shortage=shortage(observed, status))
     status = routed(observed, status)
     status = status.model_copy(update={"observed_generation": observed.generation})
     status = status.model_copy(update={"conditions": conditions(status, observed.now)})
+    owed, dropped = notifications(observed.status, status, observed.outbox, observed.now)
+    status = _updated(status, messages=owed)
     return replace(
         plan,
         status=status,
         requeue_at=_requeue_at(observed, status, plan.requeue_at),
         events=(*plan.events, *_news_of_others(observed, status)),
+        dropped=dropped,
     )
 
 
@@ -65,12 +88,52 @@ def _in_size(observed: Observed, status: Status) -> Status:
     spec, candidate = observed.spec, status.candidate
     if spec is None:
         return status
-    if candidate is not None and status.phase in GROWING:
-        on_trial = status.phase is not Phase.PROMOTING
-        wanted = trial_replicas(spec, status.stable is not None) if on_trial else spec.replicas
+    if candidate is not None and status.phase in CANDIDATE_RUNS:
+        wanted = candidate_replicas(replace(observed, status=status), spec, candidate)
         if wanted != candidate.replicas:
+            if status.phase is Phase.TRIAL and wanted > candidate.replicas:
+                status = _updated(status, scale_up=ScaleUp(wanted=wanted, since=observed.now))
             status = _updated(status, candidate=candidate.model_copy(update={"replicas": wanted}))
-    return _updated(status, replicas=spec.replicas, selector=scale_selector(observed.name))
+    return _updated(
+        status, replicas=scale(observed, spec, status), selector=scale_selector(observed.name)
+    )
+
+
+def _thawed(observed: Observed, status: Status) -> Status:
+    """What an attempt waits for whose window has closed while something else holds it: a spec that
+    cannot be carried out. Pods have their time anew.
+    """
+    if observed.spec is not None and observed.spec.paused:
+        return status
+    tried = status.phase is Phase.TRIAL
+    reason = Reason.MEASURING if tried else Reason.WAITING_FOR_PODS
+    said = "The window has closed."
+    if observed.spec is None:
+        reason, said = Reason.INVALID_SPEC, f"{said} {observed.spec_error}"
+    since = status.phase_since if tried else observed.now
+    return _updated(status, reason=reason, message=clip(said), phase_since=since)
+
+
+def _last_spec(observed: Observed, status: Status) -> str:
+    """What the status remembers of the spec where there is something to go back from."""
+    if observed.spec is None:
+        return status.last_spec
+    needed = status.phase in CANDIDATE_RUNS or status.watch is not None
+    return remembered(observed.spec) if needed else ""
+
+
+def _share(observed: Observed, status: Status) -> int | None:
+    """What the Ready pods of a trial come to, where connections are divided by them."""
+    spec, candidate, stable = observed.spec, status.candidate, status.stable
+    if (
+        spec is None
+        or candidate is None
+        or stable is None
+        or spec.traffic.provider is not Provider.NONE
+        or not 0 < status.weight < 100
+    ):
+        return None
+    return share(*(workload_of(observed, one).ready for one in (candidate, stable)))
 
 
 def _updated(status: Status, **fields: Any) -> Status:
@@ -79,19 +142,24 @@ def _updated(status: Status, **fields: Any) -> Status:
     return status.model_copy(update=changes) if changes else status
 
 
-def _retire_after(observed: Observed, spec: Spec) -> timedelta:
-    """How long the pods of a replaced revision stay."""
-    return max(spec.strategy.scale_down_delay, observed.drain)
+def _retires_at(observed: Observed, spec: Spec, status: Status, replaced: Revision) -> datetime:
+    """When the pods of a replaced revision go.
+
+    Where one Service selects the pods of a trial, none but those may be there.
+    """
+    alone = spec.traffic.provider is Provider.NONE and status.phase in GROWING
+    delay = observed.drain if alone else max(spec.strategy.scale_down_delay, observed.drain)
+    goes = max(replaced.since + delay, applied_since(observed) + observed.drain)
+    return max(goes, watch.kept_until(spec, status, replaced) or goes)
 
 
 def _release_retired(observed: Observed, status: Status) -> Status:
     """Let go of replaced revisions whose time is over."""
     if observed.spec is None:
         return status
-    delay = _retire_after(observed, observed.spec)
-    return _updated(
-        status, retiring=tuple(r for r in status.retiring if observed.now < r.since + delay)[:20]
-    )
+    spec, now = observed.spec, observed.now
+    left = tuple(r for r in status.retiring if now < _retires_at(observed, spec, status, r))
+    return _updated(status, retiring=left[:20])
 
 
 def _record_reported(observed: Observed, status: Status) -> Status:
@@ -105,18 +173,24 @@ def _record_reported(observed: Observed, status: Status) -> Status:
 
 def _requeue_at(observed: Observed, status: Status, planned: datetime | None) -> datetime | None:
     """When to reconcile again at the latest: the first moment at which anything may be due."""
-    now, spec, shortage = observed.now, observed.spec, status.shortage
-    moments = [planned, *requeue_times(observed, status, READINESS_LOOK)]
+    now, spec, short = observed.now, observed.spec, status.shortage
+    moments = [
+        planned,
+        observed.unscaled_at,
+        look_again(status, observed.outbox, observed.now),
+        *requeue_times(observed, status, READINESS_LOOK),
+    ]
+    if status.phase in HELD:
+        moments += [observed.freeze.until, observed.freeze.begins]
     if observed.api_rejection or observed.api_rejection_now:
         moments.append(now + INVALID_RETRY)
     if spec is not None:
-        delay = _retire_after(observed, spec)
-        moments += [r.since + delay for r in status.retiring]
+        moments += [_retires_at(observed, spec, status, r) for r in status.retiring]
         if "@" in spec.model_uri and status.phase in AT_REST:
             moments.append(now + ALIAS_RETRY)
-        if shortage is not None and not shortage.stalled:
+        if short is not None and not short.stalled:
             due = (READINESS_LOOK, spec.strategy.progress_deadline)
-            moments += [at for delay in due if (at := shortage.since + delay) > now]
+            moments += [at for delay in due if (at := short.since + delay) > now]
     return min(filter(None, moments), default=None)
 
 
@@ -125,7 +199,9 @@ def _news_of_others(observed: Observed, status: Status) -> Iterator[EventToPost]
     before = observed.status
     for reason, told, told_before in (
         (Reason.HOST_SHARED, status.shared, before.shared),
+        (Reason.SESSION_AFFINITY, status.affinity, before.affinity),
         (Reason.SCALED_BY_ANOTHER, status.scaled, before.scaled),
+        (Reason.AUTOSCALER_WITHOUT_METRIC, status.unscaled, before.unscaled),
         (Reason.PROFILE_CHANGED, status.outdated, before.outdated),
     ):
         if told and told != told_before:
@@ -179,48 +255,6 @@ def resize_in_place(observed: Observed, plan: Plan) -> Plan:
     )
 
 
-def _shortage(observed: Observed, status: Status) -> Shortage | None:
-    """What is promoted must serve now: which of the pods that the spec asks for are not Ready,
-    since when, and why.
-    """
-    if status.phase is not Phase.PROMOTED or status.stable is None:
-        return None
-    if observed.spec is None:
-        return status.shortage
-    workload, wanted = workload_of(observed, status.stable), observed.spec.replicas
-    same = (
-        r
-        for r in (observed.status.stable, observed.status.candidate)
-        if r is not None and r.revision == status.stable.revision
-    )
-    # By this very status: none of its pods has them yet, whatever the Deployment says.
-    asked = status.stable.resources, status.stable.pod_settings
-    resized = any((r.resources, r.pod_settings) != asked for r in same)
-    current = 0 if resized else workload.as_asked
-    replaced = workload.ready >= wanted
-    if replaced and current >= wanted:
-        return None
-    count, how = (
-        (current, " as the spec asks; the former ones answer until then")
-        if replaced
-        else (workload.ready, "")
-    )
-    before = None if resized else status.shortage
-    since = before.since if before is not None else observed.now
-    stalled = observed.now >= since + observed.spec.strategy.progress_deadline
-    trouble = workload.trouble or observed.api_rejection
-    message = clip(
-        f"{count} of {pods(wanted)} of {status.stable.uri} {'is' if wanted == 1 else 'are'}"
-        f" Ready{how}. {trouble}".strip()
-    )
-    if not trouble and before is not None and (before.ready, before.wanted) == (count, wanted):
-        # Pods are asked why only now and then; what they said then still stands.
-        message = before.message
-    return Shortage(ready=count, wanted=wanted, since=since, stalled=stalled, message=message)
-
-
-GROWING = frozenset({Phase.STARTING, Phase.TRIAL, Phase.PROMOTING})
-"""Phases in which a candidate follows spec.replicas; from Shifting on it is as large as it was."""
 _FIGURES = {"gates": (), "message": "", "observed_generation": 0}
 
 
@@ -231,6 +265,8 @@ def is_news(observed: Observed, plan: Plan) -> bool:
     step will write soon is not: a thousand rollouts would cost a thousand writes in every interval.
     """
     before, after = observed.status, plan.status
+    if (news := watch.is_watch_news(observed, plan)) is not None:
+        return news
     if (
         before.model_copy(update=_FIGURES) != after.model_copy(update=_FIGURES)
         or before.phase is not Phase.TRIAL
@@ -238,6 +274,9 @@ def is_news(observed: Observed, plan: Plan) -> bool:
     ):
         return True
     if before.gates and observed.now - max(g.at for g in before.gates) >= FIGURES_AGE:
+        return True
+    if _of_load(after) != _of_load(before):
+        # What was counted under load must be known for good.
         return True
     if _gate_words(after) == _gate_words(before):
         return False
@@ -252,8 +291,23 @@ def is_news(observed: Observed, plan: Plan) -> bool:
     )
 
 
+def _of_load(status: Status) -> list[tuple[object, ...]]:
+    return [
+        (g.metric, g.threshold, g.overloaded_since, g.counted_from)
+        for g in status.gates
+        if g.overloaded_since is not None
+    ]
+
+
 def _gate_words(status: Status) -> list[tuple[object, ...]]:
     return [
-        (g.metric, g.evidence, g.measurement, g.revision, g.inconclusive, g.late)
+        (
+            g.metric,
+            g.evidence,
+            g.measurement,
+            g.revision,
+            g.inconclusive,
+            g.late,
+        )
         for g in status.gates
     ]

@@ -27,6 +27,8 @@ ROLLBACK = WITHOUT_PROOF | {
     Reason.MODEL_CANNOT_SERVE,
 }
 """Why a candidate is rolled back."""
+RETURN = frozenset({Reason.GATE_FAILED, Reason.ABORTED})
+"""Why what is watched after its promotion is taken back."""
 _WHILE_WAITING = frozenset(
     {Reason.PROGRESS_DEADLINE_EXCEEDED, Reason.ABORTED, Reason.RETURNED_TO_STABLE}
 )
@@ -45,27 +47,40 @@ Edges = Mapping[tuple[Phase, Phase], frozenset[Reason]]
 WAY: Edges = {
     (Phase.PENDING, Phase.INVALID): frozenset({Reason.MODEL_CANNOT_SERVE}),
     (Phase.INVALID, Phase.INVALID): frozenset({Reason.MODEL_CANNOT_SERVE}),
-    (Phase.STARTING, Phase.STARTING): frozenset({Reason.WAITING_FOR_PODS}),
+    (Phase.STARTING, Phase.STARTING): frozenset({Reason.WAITING_FOR_PODS, Reason.FROZEN}),
     (Phase.STARTING, Phase.TRIAL): frozenset({Reason.MEASURING}),
     (Phase.STARTING, Phase.ROLLING_BACK): _WHILE_WAITING | {Reason.MODEL_CANNOT_SERVE},
     (Phase.TRIAL, Phase.TRIAL): WITHOUT_PROOF
-    | {Reason.MEASURING, Reason.WAITING_FOR_EVIDENCE, Reason.GATE_FAILED},
+    | {
+        Reason.MEASURING,
+        Reason.WAITING_FOR_EVIDENCE,
+        Reason.WAITING_FOR_APPROVAL,
+        Reason.FROZEN,
+        Reason.WAITING_FOR_PODS,
+        Reason.GATE_FAILED,
+    },
     (Phase.TRIAL, Phase.STARTING): frozenset({Reason.WAITING_FOR_PODS}),
     (Phase.TRIAL, Phase.PROMOTING): PROMOTION - {Reason.RESTORED},
     (Phase.TRIAL, Phase.SHIFTING): PROMOTION - {Reason.RESTORED},
     (Phase.TRIAL, Phase.SWITCHING): PROMOTION - {Reason.RESTORED},
-    (Phase.TRIAL, Phase.ROLLING_BACK): ROLLBACK
-    - {Reason.PROGRESS_DEADLINE_EXCEEDED, Reason.MODEL_CANNOT_SERVE}
+    (Phase.TRIAL, Phase.ROLLING_BACK): ROLLBACK - {Reason.MODEL_CANNOT_SERVE}
     | {Reason.RETURNED_TO_STABLE},
     (Phase.PROMOTING, Phase.SHIFTING): PROMOTION,
     (Phase.PROMOTING, Phase.SWITCHING): PROMOTION - {Reason.RESTORED},
     (Phase.PROMOTING, Phase.ROLLING_BACK): _WHILE_WAITING,
-    (Phase.SHIFTING, Phase.SWITCHING): PROMOTION,
+    (Phase.PROMOTED, Phase.SHIFTING): RETURN,
+    (Phase.PROMOTED, Phase.PROMOTED): frozenset({Reason.PROGRESS_DEADLINE_EXCEEDED}),
+    (Phase.SHIFTING, Phase.SWITCHING): PROMOTION | RETURN,
+    (Phase.SHIFTING, Phase.PROMOTED): frozenset(
+        {Reason.PROGRESS_DEADLINE_EXCEEDED, Reason.UNSTABLE}
+    ),
     (Phase.SHIFTING, Phase.ROLLING_BACK): _WHILE_WAITING | {Reason.UNSTABLE},
-    (Phase.SWITCHING, Phase.SETTLING): PROMOTION,
-    (Phase.SWITCHING, Phase.PROMOTED): PROMOTION,
+    (Phase.SWITCHING, Phase.SETTLING): PROMOTION | RETURN,
+    (Phase.SWITCHING, Phase.PROMOTED): PROMOTION | {Reason.PROGRESS_DEADLINE_EXCEEDED},
+    (Phase.SWITCHING, Phase.ROLLED_BACK): RETURN,
     (Phase.SWITCHING, Phase.ROLLING_BACK): frozenset({Reason.PROGRESS_DEADLINE_EXCEEDED}),
     (Phase.SETTLING, Phase.PROMOTED): PROMOTION,
+    (Phase.SETTLING, Phase.ROLLED_BACK): RETURN,
     (Phase.ROLLING_BACK, Phase.ROLLED_BACK): ROLLBACK,
     (Phase.ROLLING_BACK, Phase.PROMOTED): frozenset({Reason.RETURNED_TO_STABLE}),
     (Phase.ROLLED_BACK, Phase.PROMOTED): frozenset({Reason.RETURNED_TO_STABLE}),

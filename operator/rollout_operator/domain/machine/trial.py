@@ -1,5 +1,6 @@
 """The trial: steps of weight, each judged by the gates."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, assert_never
@@ -8,6 +9,7 @@ from rollout_operator.domain.api.analysis import OnFailure, OnNoEvidence
 from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.api.spec import AdvanceOn, Spec
 from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decision import (
     EventToPost,
@@ -15,9 +17,12 @@ from rollout_operator.domain.machine.decision import (
     candidate_of,
     clip,
     enter,
+    pods,
     stay,
     workload_of,
 )
+from rollout_operator.domain.machine.growth import grow, next_size
+from rollout_operator.domain.machine.hold import commanded_now, hold_back, is_held
 from rollout_operator.domain.machine.promotion import promote
 from rollout_operator.domain.machine.rollback import roll_back
 from rollout_operator.domain.machine.schedule import next_measurement, step_due
@@ -27,16 +32,25 @@ from rollout_operator.domain.machine.trial_gates import (
     marked_late,
     measure_gates,
     route_gate,
+    scaled_up,
     with_figures,
 )
+from rollout_operator.domain.machine.watch import is_measured
 from rollout_operator.domain.observed import Observed
+from rollout_operator.domain.service_split import share
 
 MAX_SETBACKS = 3
 
 
 def needs_measurement(spec: Spec, status: Status) -> bool:
     """Whether the gates are to be measured at this look."""
-    return status.phase is Phase.TRIAL and not status.halted and not spec.paused
+    tried = status.phase is Phase.TRIAL and not status.halted and not spec.paused
+    return tried or is_measured(spec, status)
+
+
+def measured(status: Status) -> Revision | None:
+    """The revision that the gates are about: on trial, or watched after its promotion."""
+    return status.stable if status.phase is Phase.PROMOTED else status.candidate
 
 
 def trial(observed: Observed, spec: Spec) -> Plan:
@@ -45,7 +59,13 @@ def trial(observed: Observed, spec: Spec) -> Plan:
         return stay(observed)
     if workload_of(observed, candidate_of(observed)).ready == 0:
         return _pods_lost(observed)
-    return _judge(observed, spec)
+    before, plan = observed.status, _judge(observed, spec)
+    status = plan.status
+    stays = status.phase is Phase.TRIAL and not status.halted and status.step == before.step
+    if not (stays and commanded_now(observed, "skip")) or is_held(observed, spec):
+        return plan
+    growing = grow(replace(observed, status=status), spec)
+    return plan if growing is None else replace(growing, events=plan.events)
 
 
 def _pods_lost(observed: Observed) -> Plan:
@@ -63,6 +83,7 @@ def _pods_lost(observed: Observed) -> Plan:
         Reason.WAITING_FOR_PODS,
         message,
         weight=0,
+        grows_since=None,
         setbacks=status.setbacks + 1,
     )
 
@@ -70,12 +91,21 @@ def _pods_lost(observed: Observed) -> Plan:
 def _judge(observed: Observed, spec: Spec) -> Plan:
     candidate, status = candidate_of(observed), observed.status
     since = max(filter(None, (candidate.ready_at, status.step_since)))
-    gates, evidence = measure_gates(observed, spec, since)
+    status = status.model_copy(update={"scale_up": scaled_up(observed)})
+    observed = replace(observed, status=status)
+    # What was there when a person was asked is no answer to what has come of it since.
+    fresh = max(since, status.approved_at or since)
+    gates, evidence = measure_gates(observed, spec, fresh)
     gates = tuple(marked_late(observed, spec, gate, since) for gate in gates)
     late = [
         g
         for g in gates
         if g.late and not any(b.late and b.metric == g.metric for b in status.gates)
+    ]
+    loaded = [
+        g
+        for g in gates
+        if g.overloaded_since == observed.now and g.measurement is Measurement.NO_EVIDENCE
     ]
     more: tuple[GateStatus, ...] = ()
     if observed.route_trouble and observed.now >= min(
@@ -105,6 +135,7 @@ def _judge(observed: Observed, spec: Spec) -> Plan:
         events=(
             *plan.events,
             *(EventToPost("Warning", Reason.LABELS_TOO_SLOW, g.message) for g in late),
+            *(EventToPost("Warning", Reason.OVERLOADED, g.message) for g in loaded),
         ),
     )
 
@@ -119,6 +150,9 @@ def _weigh(observed: Observed, spec: Spec, gates: tuple[GateStatus, ...], since:
     failed = [g for g in gates if g.measurement is Measurement.FAIL]
     if failed:
         return _on_failed_gate(observed, spec, candidate_of(observed), failed)
+    told = any(commanded_now(observed, verb) for verb in ("promote", "skip"))
+    if told and (held := hold_back(observed, spec, _said(gates))) is not None:
+        return held
     silent = [g for g in gates if g.measurement is not Measurement.PASS]
     if silent and _evidence_allows(observed, spec, silent):
         return advance(observed, spec, Reason.MEASURING, "")
@@ -138,6 +172,11 @@ def _weigh(observed: Observed, spec: Spec, gates: tuple[GateStatus, ...], since:
         Reason.GATES_PASSED,
         "; ".join(g.message for g in gates) or "no gate needs measuring",
     )
+
+
+def _said(gates: Sequence[GateStatus]) -> str:
+    """What the gates say, as a sentence; "" without gates."""
+    return f"{'; '.join(g.message for g in gates)}." if gates else ""
 
 
 def _evidence_allows(observed: Observed, spec: Spec, silent: list[GateStatus]) -> bool:
@@ -169,11 +208,14 @@ def _without_evidence(
 ) -> Plan:
     """Hold; once the step is due, hold for `maxHold` at most, then do as `onNoEvidence` says."""
     said = "; ".join(g.message for g in silent)
+    asked = observed.status.approval_since is not None
+    if asked and (held := hold_back(observed, spec, _said(silent))) is not None:
+        # The gates had passed when a person was asked: how long that takes is no fault of theirs.
+        return held
     undecided = [g for g in silent if g.inconclusive]
-    if undecided and len(undecided) == len(silent):
-        return _give_up(
-            observed, spec, Reason.INCONCLUSIVE, f"No verdict after maxSamples: {said}."
-        )
+    if undecided and len(undecided) == len(silent) and observed.status.approved_at is None:
+        verdict = f"No verdict after maxSamples: {said}."
+        return _give_up(observed, spec, Reason.INCONCLUSIVE, verdict, silent)
     if observed.now < due:
         return stay(
             observed,
@@ -182,6 +224,9 @@ def _without_evidence(
             requeue_at=min(due, next_measurement(observed, spec)),
             no_evidence_since=None,
         )
+    if observed.freeze.active and (held := hold_back(observed, spec, _said(silent))) is not None:
+        # Evidence that comes later is in time: nothing could be done with it sooner.
+        return held
     waiting_since = observed.status.no_evidence_since or observed.now
     give_up = waiting_since + spec.analysis.max_hold
     if observed.now < give_up:
@@ -199,23 +244,25 @@ def _without_evidence(
         if all(g.evidence_for is not None for g in silent)
         else Reason.NO_EVIDENCE
     )
-    return _give_up(observed, spec, reason, f"No evidence for {spec.analysis.max_hold}: {said}.")
+    verdict = f"No evidence for {spec.analysis.max_hold}: {said}."
+    return _give_up(observed, spec, reason, verdict, silent)
 
 
-def _give_up(observed: Observed, spec: Spec, reason: Reason, verdict: str) -> Plan:
-    """Do as `onNoEvidence` says."""
+def _give_up(
+    observed: Observed, spec: Spec, reason: Reason, verdict: str, silent: list[GateStatus]
+) -> Plan:
+    """Do as `onNoEvidence` says; but a bound that was broken is not silence."""
     match spec.analysis.on_no_evidence:
         case OnNoEvidence.ROLLBACK:
             return roll_back(observed, reason, verdict)
         case OnNoEvidence.PAUSE:
             return _halt(observed, reason, f"{verdict} Paused; annotate abort, retry or promote.")
+        case OnNoEvidence.PROMOTE if any(g.excused for g in silent):
+            but = "It broke its bound, so it does not go on though onNoEvidence is Promote."
+            return roll_back(observed, reason, f"{verdict} {but}")
         case OnNoEvidence.PROMOTE:
-            return advance(
-                observed,
-                spec,
-                reason,
-                f"{verdict} Going on because onNoEvidence is Promote, which voids the guarantee",
-            )
+            verdict += " Going on because onNoEvidence is Promote, which voids the guarantee"
+            return advance(observed, spec, reason, verdict)
     assert_never(spec.analysis.on_no_evidence)
 
 
@@ -224,11 +271,23 @@ def _halt(observed: Observed, reason: Reason, message: str) -> Plan:
 
 
 def advance(observed: Observed, spec: Spec, reason: Reason, message: str) -> Plan:
-    """The next step, or promotion after the last one."""
+    """The next step, once its pods are there, or promotion after the last one; neither while it is
+    frozen, or waits for a person.
+    """
+    held = hold_back(observed, spec, f"{message}." if message else "")
+    if held is not None:
+        return held
     step = observed.status.step
-    if step is not None and step + 1 < len(spec.strategy.steps):
-        return enter_step(observed, spec, step + 1, no_evidence_since=None)
-    return promote(observed, spec, reason, f"Promoting {candidate_of(observed).uri}: {message}.")
+    if step is None or step + 1 >= len(spec.strategy.steps):
+        message = f"Promoting {candidate_of(observed).uri}: {message}."
+        return promote(observed, spec, reason, message)
+    if (growing := grow(observed, spec)) is not None:
+        return growing
+    candidate = candidate_of(observed)
+    if spec.autoscaling is not None:
+        candidate = candidate.model_copy(update={"replicas": next_size(observed, spec, step)})
+    done: dict[str, Any] = {"no_evidence_since": None, "grows_since": None}
+    return enter_step(observed, spec, step + 1, candidate=candidate, **done)
 
 
 def enter_step(observed: Observed, spec: Spec, step: int | None, **changes: Any) -> Plan:
@@ -259,7 +318,12 @@ def _step_message(observed: Observed, spec: Spec, gates: tuple[GateStatus, ...])
             f" answers{': ' + said if said else ''}."
         )
     place = f"Step {status.step + 1} of {len(spec.strategy.steps)}"
-    return (
-        f"{place}: {status.weight} % of requests go to"
-        f" {candidate.uri}{'; ' + said if said else ''}."
-    )
+    whose = "of new visitors' requests" if observed.affinity else "of requests"
+    goes = f"{status.weight} % {whose} go to {candidate.uri}"
+    if spec.traffic.provider is Provider.NONE and status.stable is not None:
+        ours, theirs = (workload_of(observed, one).ready for one in (candidate, status.stable))
+        goes = (
+            f"{share(ours, theirs)} % of connections go to {candidate.uri}, by {ours} of"
+            f" {pods(ours + theirs)}, for a weight of {status.weight}"
+        )
+    return f"{place}: {goes}{'; ' + said if said else ''}."

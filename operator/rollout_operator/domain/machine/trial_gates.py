@@ -6,16 +6,14 @@ from datetime import datetime
 from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.api.gate_results import EvidenceStatus, GateStatus, Measurement
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.api.status import MOST_EVIDENCE, Revision, ScaleUp
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
+from rollout_operator.domain.gates.load import Arms, measure_under_load
 from rollout_operator.domain.gates.readings import KINDS
-from rollout_operator.domain.gates.reported_gate import measure
-from rollout_operator.domain.machine.decision import candidate_of
+from rollout_operator.domain.machine.decision import candidate_of, workload_of
 from rollout_operator.domain.machine.schedule import step_due
 from rollout_operator.domain.observed import Observed
-
-MOST_EVIDENCE = 20
 
 
 def measure_gates(
@@ -31,12 +29,14 @@ def measure_gates(
         since,
         observed.now,
         max(1, sum(g.labelled for g in used)),
-        status.weight,
+        status.percent,
     )
     for gate in used:
         answer, baseline = observed.answers.get(gate.metric), observed.baseline.get(gate.metric)
         if not gate.labelled:
-            gates.append(measure(gate, answer, baseline, trial))
+            known = next((g for g in status.gates if g.is_of(gate)), None)
+            arms = Arms(answer, baseline, status.scale_up)
+            gates.append(measure_under_load(gate, arms, trial, known))
             continue
         measured, counted = measure_labels(gate, answer, baseline, trial, evidence)
         gates.append(measured)
@@ -45,11 +45,30 @@ def measure_gates(
                 e for e in evidence if (e.gate, e.subject) != (counted.gate, counted.subject)
             )
             evidence = (counted, *others)[:MOST_EVIDENCE]
-    known = {(e.gate, e.subject): e for e in evidence}
+    newest = {(e.gate, e.subject): e for e in evidence}
     in_place = tuple(
-        known.pop((e.gate, e.subject)) for e in status.evidence if (e.gate, e.subject) in known
+        newest.pop((e.gate, e.subject)) for e in status.evidence if (e.gate, e.subject) in newest
     )
-    return tuple(gates), (*known.values(), *in_place)
+    return tuple(gates), (*newest.values(), *in_place)
+
+
+def scaled_up(observed: Observed) -> ScaleUp | None:
+    """What the candidate is asked to have more than before, by whoever scales it.
+
+    Pods that were Ready and are not any more are no scale-up: they may be the version's fault.
+    """
+    before, candidate = observed.status.scale_up, candidate_of(observed)
+    workload = workload_of(observed, candidate)
+    # An autoscaler takes a while to ask for the least that it is left.
+    asked = max(workload.wanted, candidate.replicas)
+    had = before.wanted if before is not None else candidate.replicas
+    if asked > max(had, workload.ready):
+        before = ScaleUp(wanted=asked, since=observed.now)
+    elif before is not None and asked < had:
+        before = before.model_copy(update={"wanted": asked})
+    if before is not None and before.until is None and workload.ready >= before.wanted:
+        before = before.model_copy(update={"until": observed.now})
+    return before
 
 
 def _needs_traffic(gate: Gate) -> bool:
@@ -121,6 +140,8 @@ def keep_unchanged(
             value,
             why,
             gate.late,
+            gate.overloaded_since,
+            gate.counted_from,
             counted,
         )
 

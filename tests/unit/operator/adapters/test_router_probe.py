@@ -1,8 +1,7 @@
 """Routers are asked over real HTTP: whom, with what, and how little of an answer is taken."""
 
 import asyncio
-import ssl
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from rollout_operator.domain.observed import Heard
 from rollout_operator.domain.route_probe import LONGEST, Way
 from rollout_operator.errors import CallFailed, Gone, Refused
 from scripts.cluster.apiserver import free_port
-from scripts.cluster.shell import run
 from tests.support.builders import at
+from tests.support.loopback_router import Handler, Router
 
 WAY = Way(
     "models",
@@ -32,52 +31,11 @@ WAY = Way(
 )
 OURS = {"status": "ready", "revision": "abc"}
 APART = timedelta(seconds=10)
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class Router:
-    """A router on loopback that answers by `handler`, with TLS at a port of its own; and the
-    Gateway that tells of it.
-    """
-
-    def __init__(self, handler: Handler, folder: Path) -> None:
-        self.requests: list[web.BaseRequest] = []
-        self.port, self.secure = free_port(), free_port()
-        self._handler, self._folder = handler, folder
-
-    async def __aenter__(self) -> "Router":
-        words = [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            "/CN=nobody",
-            "-keyout",
-            "key",
-            "-out",
-            "crt",
-        ]
-        await asyncio.to_thread(run, words, cwd=self._folder)
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(self._folder / "crt", self._folder / "key")
-        self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-        await web.TCPSite(self._runner, "127.0.0.1", self.secure, ssl_context=tls).start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
-
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.requests.append(request)
-        return await self._handler(request)
-
-
-async def heard(port: int, protocol: str = "HTTP", name: str = "public") -> Heard | None:
+async def heard(
+    port: int, protocol: str = "HTTP", name: str = "public", others: tuple[str, ...] = ()
+) -> Heard | None:
     """What is heard of a Gateway with one listener."""
 
     async def look(kind: str, namespace: str, asked: str) -> dict[str, Any]:
@@ -89,7 +47,7 @@ async def heard(port: int, protocol: str = "HTTP", name: str = "public") -> Hear
         }
 
     async with router_session() as opened:
-        return await Routers(opened, look).ask(WAY, at(0), APART)
+        return await Routers(opened, look).ask(replace(WAY, others=others), at(0), APART)
 
 
 def asked(handler: Handler, folder: Path, protocol: str = "HTTP") -> tuple[Heard | None, Router]:
@@ -111,7 +69,33 @@ def test_the_request_is_a_clients_and_carries_nothing_of_the_operators(tmp_path:
     assert found == Heard()
     one = router.requests[0]
     assert (one.method, one.path, one.headers["Host"]) == ("GET", "/v1/health/", "iris.example.com")
-    assert set(one.headers) == {"Host", "Accept", "Accept-Encoding", "User-Agent", "Connection"}
+    assert set(one.headers) == {
+        "Host",
+        "Accept",
+        "Accept-Encoding",
+        "Cache-Control",
+        "User-Agent",
+        "Connection",
+    }
+
+
+def test_every_host_of_a_route_must_lead_there(tmp_path: Path) -> None:
+    """One host whose name leads elsewhere is trouble, though the others answer."""
+
+    async def by_host(request: web.BaseRequest) -> web.StreamResponse:
+        return await (unknown if request.headers["Host"] == "b.example.com" else ours)(request)
+
+    async def once(*others: str) -> tuple[Heard | None, set[str]]:
+        async with Router(by_host, tmp_path) as router:
+            found = await heard(router.port, others=others)
+            return found, {one.headers["Host"] for one in router.requests}
+
+    found, asked_by = asyncio.run(once("a.example.com", "c.example.com"))
+    assert found == Heard()
+    assert asked_by == {"iris.example.com", "a.example.com", "c.example.com"}
+    found, _ = asyncio.run(once("b.example.com"))
+    assert found is not None
+    assert "with Host b.example.com came back with HTTP 404" in found.said
 
 
 def test_a_listener_with_tls_is_asked_whatever_its_certificate_says(tmp_path: Path) -> None:

@@ -135,7 +135,10 @@ def test_what_is_decided_and_not_yet_history_is_later_too() -> None:
     decided = on_trial(
         phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK, history=(ended(1, 1),), reported=2
     )
-    assert [(one.attempt, one.promoted) for one in after(decided, 0)] == [(1, True), (2, False)]
+    assert [(one.attempt, one.alias) for one in after(decided, 0)] == [
+        (1, ("iris", "1")),
+        (2, None),
+    ]
 
 
 PINNED = Pinned("iris", "7", "sha256:" + "a" * 64, "[]")

@@ -165,6 +165,39 @@ async def test_those_at_rest_come_after_those_with_something_to_do() -> None:
     assert len(passes.ran) == 21
 
 
+@pytest.mark.parametrize(
+    ("writes", "expected"), [(True, [1, 7]), (False, [1, 1, 7])], ids=["its own", "another's"]
+)
+async def test_an_edit_is_seen_where_the_list_told_of_the_first_look(
+    writes: bool, expected: list[int]
+) -> None:
+    """kopf's list may bring a status at rest while the look that wrote it waits for its reply: the
+    rollout was looked at no more until the process ended, whatever was edited.
+    """
+    store, versions = Store(), list[int]()
+    store.put_rollout(rollout(1))
+
+    async def one_pass(key: Key, ports: Ports, now: datetime) -> None:
+        versions.append(store.version("ModelRollout", key, {}))
+        if len(versions) == 1:
+            told = event_of("ModelRollout", rollout(5)["metadata"])
+            queue.enqueue_initial(key, told)
+            await asyncio.sleep(0.05)
+            if writes:
+                ports.memory.wrote(key, told)
+
+    queue = WorkQueue(ports_with(store), one_pass)
+    task = asyncio.create_task(queue.run())
+    queue.enqueue(KEY)
+    await asyncio.sleep(0.15)
+    store.put_rollout(rollout(7))
+    queue.enqueue(KEY, event_of("ModelRollout", rollout(7)["metadata"]))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait([task])
+    assert versions == expected
+
+
 async def test_wakes_are_merged_and_due_times_kept() -> None:
     passes = await engine_with("quiet", "ticking")
     assert passes.ran.count("quiet") == 1

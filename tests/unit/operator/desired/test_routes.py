@@ -49,7 +49,7 @@ SHARES = {
     "starting": (on_trial(phase=Phase.STARTING, weight=0), [[("iris", 100)]]),
     "on trial, testers choose": (
         on_trial(weight=10),
-        [[(CANDIDATE, 100)], [("iris", 90), (CANDIDATE, 10)]],
+        [[("iris", 90), (CANDIDATE, 10)], [(CANDIDATE, 100)]],
     ),
     "shifting": (on_trial(phase=Phase.SHIFTING, weight=100), [[("iris", 0), (CANDIDATE, 100)]]),
     "settling": (on_trial(phase=Phase.SETTLING, weight=0), [[("iris", 100)]]),
@@ -66,13 +66,22 @@ def test_the_shares_of_an_http_route_add_up_to_100(
     assert {sum(weight for _, weight in rule) for rule in found} == {100}
 
 
+def test_the_rule_of_the_weights_keeps_its_number() -> None:
+    """Envoy Gateway names its clusters by the rules' numbers: another number is another cluster,
+    and requests get 503 until Envoy knows it.
+    """
+    for status, _ in SHARES.values():
+        rules = routed(status)["HTTPRoute/iris"]["spec"]["rules"]
+        assert ["headers" in rule["matches"][0] for rule in rules] == [False, True][: len(rules)]
+
+
 def test_a_first_deploy_has_no_route_before_the_switch() -> None:
     assert not routed(Status(phase=Phase.STARTING, candidate=V1))
     assert set(routed(Status(phase=Phase.SWITCHING, candidate=V1))) == {"HTTPRoute/iris"}
 
 
 def test_testers_choose_by_header_with_either_router() -> None:
-    header = routed(on_trial())["HTTPRoute/iris"]["spec"]["rules"][0]["matches"][0]["headers"]
+    header = routed(on_trial())["HTTPRoute/iris"]["spec"]["rules"][1]["matches"][0]["headers"]
     assert header == [{"type": "Exact", "name": "X-Model-Candidate", "value": "true"}]
     canary = routed(on_trial(), {"host": "iris.example.com"})["Ingress/iris-canary"]["metadata"][
         "annotations"
@@ -115,8 +124,8 @@ def test_a_shadow_copies_requests_only_while_the_candidate_is_on_trial() -> None
         "backendRef": {"group": "", "kind": "Service", "name": CANDIDATE, "port": 80},
         "percent": 20,
     }
-    assert trial[1]["filters"] == [{"type": "RequestMirror", "requestMirror": mirror}]
-    assert "filters" not in trial[0], "a tester's own request is not copied"
+    assert trial[0]["filters"] == [{"type": "RequestMirror", "requestMirror": mirror}]
+    assert "filters" not in trial[1], "a tester's own request is not copied"
     for phase, weight in ((Phase.STARTING, 0), (Phase.SHIFTING, 100), (Phase.ROLLING_BACK, 0)):
         (rule,) = routed(on_trial(phase=phase, weight=weight), shadowed)["HTTPRoute/iris"]["spec"][
             "rules"
@@ -327,6 +336,84 @@ def test_the_former_way_stays_until_the_new_one_is_accepted_and_then_for_removal
     gone = moved(130, accepted.status, traffic, "")
     assert "Ingress/iris" not in objects(gone)
     assert gone.requeue_at is None, "at rest"
+
+
+def hosts_of(manifest: Manifest) -> list[str]:
+    """The hosts of a route."""
+    said = manifest["spec"]
+    return (
+        said["hostnames"]
+        if manifest["kind"] == "HTTPRoute"
+        else [rule["host"] for rule in said["rules"]]
+    )
+
+
+BY_SEVERAL: dict[str, dict[str, Any]] = {
+    "by Ingresses": {"tlsSecret": "iris-tls"},
+    "by an HTTPRoute": {key: value for key, value in GATEWAY.items() if key != "host"},
+}
+
+
+@pytest.mark.parametrize("router", BY_SEVERAL.values(), ids=BY_SEVERAL.keys())
+def test_every_host_has_the_same_route(router: dict[str, Any]) -> None:
+    names = ["iris.example.com", "b.example.com", "c.example.com"]
+    for traffic in (
+        {**router, "host": names[0], "hosts": names[1:]},
+        {**router, "hosts": names},
+    ):
+        made = routed(on_trial(weight=10), traffic)
+        assert {tuple(hosts_of(one)) for one in made.values()} == {tuple(names)}
+        tls = [one["spec"]["tls"] for one in made.values() if "tls" in one["spec"]]
+        assert tls == [[{"hosts": names, "secretName": "iris-tls"}]] * ("tlsSecret" in router)
+
+
+def test_a_host_more_or_less_changes_the_route_in_place() -> None:
+    """Of two Ingresses with a host in common, nginx' webhook refuses the younger."""
+
+    def look(now: float, status: Status, *names: str) -> Plan:
+        return moved(now, status, {"hosts": list(names)}, "")
+
+    def answered(plan: Plan, *names: str) -> list[str]:
+        made = routed(plan.status, {"hosts": list(names)})
+        assert set(made) == {"Ingress/iris"}
+        return hosts_of(made["Ingress/iris"])
+
+    a, b, c = "iris.example.com", "b.example.com", "c.example.com"
+    more = look(0, at_rest(), a, b)
+    assert answered(more, a, b) == [a, b]
+    assert {x.type: x.status for x in more.status.conditions}["Ready"] == "True"
+    less = look(10, more.status, b, c)
+    assert answered(less, b, c) == [b, c, a], "what is not asked for any more answers on"
+    assert less.requeue_at == at(40)
+    assert less.status.routes[0].leaving == (a,)
+    assert answered(look(39, less.status, b, c), b, c) == [b, c, a]
+    gone = look(40, less.status, b, c)
+    assert answered(gone, b, c) == [b, c]
+    assert gone.requeue_at is None, "at rest"
+    back = look(20, less.status, a, b, c)
+    assert answered(back, a, b, c) == [a, b, c]
+    assert back.status.routes[0].leaving == ()
+
+
+def test_a_host_that_is_asked_for_again_beside_another_stays_where_it_is_until_that_goes() -> None:
+    a, b = "iris.example.com", "b.example.com"
+
+    def answered(plan: Plan, *names: str) -> list[list[str]]:
+        made = routed(plan.status, {"hosts": list(names)})
+        hosts = [hosts_of(one) for one in made.values()]
+        every = [host for one in hosts for host in one]
+        assert len(every) == len(set(every)), "no host twice"
+        return hosts
+
+    def look(now: float, status: Status, *names: str) -> Plan:
+        return moved(now, status, {"hosts": list(names)}, "")
+
+    away = look(1, moved(0, at_rest(), {"hosts": [b]}, NOT_YET).status, b)
+    assert answered(away, b) == [[a], [b]]
+    both = look(5, away.status, a, b)
+    assert answered(both, a, b) == [[a], [b]]
+    assert answered(look(20, both.status, a), a) == [[a], [b]], "and back once more"
+    assert answered(look(31, both.status, a, b), a, b) == [[a, b]]
 
 
 SILENT = {

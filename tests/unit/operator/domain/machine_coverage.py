@@ -49,6 +49,24 @@ MILESTONES: dict[str, Callable[[Status, Status, State], bool]] = {
         (old.step, new.step) == (0, 1) and new.phase is Phase.TRIAL
     ),
     "a halt": lambda old, new, _: new.halted and not old.halted,
+    "an approval that promotes": lambda old, new, _: (
+        old.phase is Phase.TRIAL
+        and new.verdict == "Promoted"
+        and new.reason is Reason.GATES_PASSED
+        and "approve" in old.handled_commands
+    ),
+    "a wait for a person that a failed gate ends": lambda old, new, _: (
+        old.approval_since is not None and new.reason is Reason.GATE_FAILED
+    ),
+    "a step that waits for its window to close": lambda old, new, state: (
+        old.reason is Reason.FROZEN and not state.frozen and new.weight > old.weight
+    ),
+    "a rollback in a frozen window": lambda old, new, state: (
+        state.frozen and old.phase is Phase.TRIAL and new.reason is Reason.GATE_FAILED
+    ),
+    "a promotion by hand that waits for its window to close": lambda old, new, state: (
+        bool(old.frozen) and not state.frozen and new.reason is Reason.PROMOTED_BY_COMMAND
+    ),
     "a retry": lambda old, new, state: (
         state.command.startswith("retry")
         and new.attempt > old.attempt
@@ -71,6 +89,9 @@ MILESTONES: dict[str, Callable[[Status, Status, State], bool]] = {
         _promoted(old, new) and _router(new) == "HTTPRoute"
     ),
     "promoted by an Ingress": lambda old, new, _: _promoted(old, new) and _router(new) == "Ingress",
+    "promoted by the Service alone": lambda old, new, _: (
+        _promoted(old, new) and _router(new) == "None"
+    ),
     "a Labelled gate that promotes": lambda old, new, _: (
         old.verdict is None
         and new.verdict == "Promoted"
@@ -89,6 +110,10 @@ MILESTONES: dict[str, Callable[[Status, Status, State], bool]] = {
     ),
     "a Reported gate that rolls back": lambda old, new, _: (
         new.reason is Reason.GATE_FAILED is not old.reason and not _labelled(new)
+    ),
+    "an overload that ends well": lambda old, new, _: (
+        new.reason is Reason.GATES_PASSED is not old.reason
+        and any(g.overloaded_since is not None for g in new.gates)
     ),
     "a status that was removed": lambda old, new, _: old.attempt == 0 and new.stable is not None,
 }

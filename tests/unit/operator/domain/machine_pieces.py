@@ -15,6 +15,7 @@ from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.redirect import needs_resolution
 from rollout_operator.domain.machine.transitions import AT_REST
 from tests.unit.operator.domain.machine_coverage import Explorer, Found
+from tests.unit.operator.domain.machine_router import later
 from tests.unit.operator.domain.machine_steps import (
     COMMANDS,
     Look,
@@ -24,8 +25,19 @@ from tests.unit.operator.domain.machine_steps import (
     metrics_at,
     revisions,
     steps,
+    walk_beginnings,
 )
-from tests.unit.operator.domain.machine_world import NEAR, REFUSED, REGISTRY, SPECS, State
+from tests.unit.operator.domain.machine_world import (
+    NEAR,
+    REFUSED,
+    REGISTRY,
+    SPECS,
+    State,
+    applied,
+    numbers,
+    objects,
+    scaling,
+)
 
 BREADTH = 60_000
 WALKS, STEPS = 125, 200
@@ -42,8 +54,8 @@ def crossings(explorer: Explorer) -> None:
     for start in beginnings():
         for wanted in SPECS:
             for seconds in (0, 31, 61):
-                later = start.now + timedelta(seconds=seconds)
-                state = replace(start, wanted=wanted, now=later)
+                now = start.now + timedelta(seconds=seconds)
+                state = replace(start, wanted=wanted, now=now, late=later(start.late, now))
                 asked = needs_resolution(SPECS[wanted], state.status)
                 first, *others = metrics_at(state)
                 registry = REGISTRY if asked and not seconds else ("up",)
@@ -77,7 +89,7 @@ def patience(explorer: Explorer) -> None:
 def _wait_out(explorer: Explorer, state: State, cause: str, seconds: int) -> None:
     for _ in range(8):
         now = state.now + timedelta(seconds=seconds)
-        state = replace(state, now=now, ready=revisions(state))
+        state = replace(state, now=now, ready=revisions(state), late=later(state.late, now))
         seen = dict(metrics_at(state)).get(cause, state)
         event, after = next(looked(state, seen, (cause, "up"), explorer.look))
         explorer.step(state, event, after)
@@ -101,7 +113,7 @@ def breadth(explorer: Explorer, most: int = BREADTH, breaks: int = 5) -> None:
 
 def walks(explorer: Explorer, seed: int, number: int = WALKS, breaks: int = 5) -> None:
     """What happens by chance, far from any beginning; then nothing more, until it comes to rest."""
-    found, dice, start = explorer.found, random.Random(seed), beginnings()
+    found, dice, start = explorer.found, random.Random(seed), walk_beginnings()
     for n in range(number):
         state = start[0] if n % 2 else dice.choice(start)
         specs = tuple(dice.sample(sorted(SPECS), THEME))
@@ -126,22 +138,34 @@ def _note_rest(explorer: Explorer, state: State, dice: random.Random) -> None:
 def at_rest(state: State) -> bool:
     """Whether nothing is under way, but for what waits for a person."""
     status = state.status
-    return status.phase in AT_REST or status.halted or status.paused_since is not None
+    asked = status.approval_since is not None
+    return status.phase in AT_REST or status.halted or status.paused_since is not None or asked
+
+
+def _followed(state: State) -> State:
+    """The state once every autoscaler has given what it is told at least."""
+    live = objects(state)
+    found = ((r, *n) for r, n in numbers(state).items() if scaling(live, r))
+    told = ((r, max(asked, scaling(live, r)["minReplicas"])) for r, asked, _ in found)
+    return replace(state, given=tuple(sorted((r, asked, asked) for r, asked in told)))
 
 
 def settle(state: State, metric: str, ready: bool, look: Look) -> State:
-    """What becomes of it when nothing changes any more, however long it takes.
+    """What becomes of it when nothing changes any more, however long it takes; where pods never
+    become Ready, autoscalers do nothing either.
 
     What others on the host hold is held as long as they are there; it is looked at without.
     """
     state = replace(state, command="", taken=False, foreign="")
     for _ in range(400):
         pods = revisions(state) if ready else frozenset[str]()
-        state = replace(state, ready=pods, former=frozenset())
+        state = replace(_followed(state) if ready else state, ready=pods, former=frozenset())
         plan = look(state, metric, "up")
         resting = plan.status == state.status and not plan.status.retiring
         due = max(plan.requeue_at or state.now, state.now + timedelta(seconds=0.01))
-        state = replace(state, status=plan.status, live=plan.status, half=(), now=due)
+        done = replace(state, status=plan.status, live=plan.status, half=())
+        late = later(applied(state, done).late, due)
+        state = replace(applied(state, done), now=due, late=late)
         if resting and at_rest(state):
             break
     return state

@@ -16,22 +16,26 @@ from enum import Enum
 from hashlib import blake2b
 from typing import Any
 
+from rollout_operator.controller.pass_memory import WAITS
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.deployment import served_by
+from rollout_operator.desired.service import stable_of
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.api_types import ApiModel
-from rollout_operator.domain.api.names import GROUP, POD_SETTINGS
+from rollout_operator.domain.api.names import COMMAND_REASON, GROUP, POD_SETTINGS, REVISION
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase
+from rollout_operator.domain.drain import question
 from rollout_operator.domain.machine.commands import commanded
 from rollout_operator.domain.machine.redirect import needs_resolution
 from rollout_operator.domain.machine.trial import needs_measurement
 from rollout_operator.domain.observed import (
     Claim,
     DigestMissing,
+    Followed,
     Heard,
     Inspection,
     MetricsUnreachable,
@@ -48,6 +52,7 @@ from rollout_operator.domain.observed import (
 from rollout_operator.domain.profiles import Chosen, settings_hash
 from rollout_operator.domain.route import asked_now
 from rollout_operator.domain.route_trouble import Ways
+from rollout_operator.domain.windows import NEVER, Freeze
 from tests.support.builders import (
     START,
     UID,
@@ -56,6 +61,7 @@ from tests.support.builders import (
     resolved,
     spec,
 )
+from tests.unit.operator.domain.machine_router import Late, ages, follows_later, heard_of, led
 
 OWNER = Owner(UID, "iris", "models")
 GATEWAY = {
@@ -64,11 +70,16 @@ GATEWAY = {
     "parentRefs": [{"name": "public"}],
     "removalDelay": "30s",
 }
+INSIDE = {"provider": "None", "removalDelay": "30s"}
+"""Callers inside the cluster: the Service itself divides connections."""
 MORE_MEMORY = {"requests": {"cpu": "100m", "memory": "1Gi"}}
 
 
 FULL = [{"weight": 10, "hold": "5s"}, {"weight": 100, "hold": "5s"}]
 """Steps by which a candidate has its full size on trial, and nothing is left to shift."""
+
+
+SCALING = {"min": 2, "max": 8, "metric": "cpu", "target": 70}
 
 
 def _labelled(version: int = 2, *, more: dict[str, Any] | None = None, **gate: Any) -> Spec:
@@ -82,12 +93,29 @@ def _labelled(version: int = 2, *, more: dict[str, Any] | None = None, **gate: A
     )
 
 
+def _labelled_by_approval() -> Spec:
+    """The same, and a person decides at last."""
+    raw = _labelled().to_api()
+    raw["strategy"]["approval"] = "Required"
+    return Spec.model_validate(raw)
+
+
 def _full(wanted: Spec) -> Spec:
     """The same with steps up to all requests."""
     raw = wanted.to_api()
     raw["strategy"]["steps"] = FULL
     return Spec.model_validate(raw)
 
+
+def _watched(wanted: Spec) -> Spec:
+    """The same, watched after its promotion."""
+    raw = wanted.to_api()
+    raw["strategy"]["watch"] = "60s"
+    return Spec.model_validate(raw)
+
+
+SURE = [{"metric": "accuracy", "min": 0.7, "minSamples": 200}]
+"""A value of so many labels is no chance, where it fails."""
 
 SPECS: dict[str, Spec] = {
     "1": spec("models:/iris/1"),
@@ -99,14 +127,40 @@ SPECS: dict[str, Spec] = {
         "models:/iris/1", traffic={"host": "new.example.com", "removalDelay": "30s"}
     ),
     "1 by Gateway": spec("models:/iris/1", traffic=GATEWAY),
+    "1 on a host more": spec(
+        "models:/iris/1",
+        traffic={
+            "host": "iris.example.com",
+            "hosts": ["new.example.com"],
+            "removalDelay": "30s",
+        },
+    ),
     "labelled": _labelled(),
+    "2 autoscaled": spec("models:/iris/2", autoscaling=SCALING),
+    "2 inside": spec("models:/iris/2", traffic=INSIDE),
+    "2 watched": spec("models:/iris/2", strategy__watch="60s", analysis__gates=SURE),
+    "2 by approval": spec("models:/iris/2", strategy__approval="Required"),
 }
 """What the spec can ask for near a beginning."""
 NEAR = tuple(SPECS)
 SPECS |= {
+    "2 by errors": spec("models:/iris/2", analysis__gates=[{"metric": "errorRate", "max": 0.01}]),
+    "1 inside": spec("models:/iris/1", traffic=INSIDE),
     "1 with a pod more": spec("models:/iris/1", replicas=3),
+    "1 autoscaled": spec("models:/iris/1", autoscaling=SCALING),
+    "2 autoscaled, of three pods at most": spec(
+        "models:/iris/2", autoscaling=SCALING | {"min": 1, "max": 3}
+    ),
+    "3 autoscaled, in silence": spec(
+        "models:/iris/3", autoscaling=SCALING, analysis__onNoEvidence="Promote"
+    ),
     "2 by Gateway": spec("models:/iris/2", traffic=GATEWAY),
     "2 to the full": _full(SPECS["2"]),
+    "1 by approval": spec("models:/iris/1", strategy__approval="Required"),
+    "labelled by approval": _labelled_by_approval(),
+    "3 in silence by approval": spec(
+        "models:/iris/3", strategy__approval="Required", analysis__onNoEvidence="Promote"
+    ),
     "3, which halts": spec(
         "models:/iris/3", analysis__onFailure="Pause", analysis__onNoEvidence="Pause"
     ),
@@ -119,6 +173,24 @@ SPECS |= {
     "labelled, which halts": _labelled(more={"onNoEvidence": "Pause", "onFailure": "Pause"}),
     "labelled in silence": _labelled(more={"onNoEvidence": "Promote"}),
     "labelled in silence to the full": _full(_labelled(more={"onNoEvidence": "Promote"})),
+    "2 watched by Gateway": spec(
+        "models:/iris/2", traffic=GATEWAY, analysis__gates=SURE, strategy__watch="60s"
+    ),
+    "2 watched inside": spec(
+        "models:/iris/2", traffic=INSIDE, analysis__gates=SURE, strategy__watch="60s"
+    ),
+    "2 watched and autoscaled": spec(
+        "models:/iris/2", autoscaling=SCALING, analysis__gates=SURE, strategy__watch="60s"
+    ),
+    "2 watched, paused": spec(
+        "models:/iris/2", analysis__gates=SURE, strategy__watch="60s", paused=True
+    ),
+    "2 watched by errors": spec(
+        "models:/iris/2",
+        analysis__gates=[{"metric": "errorRate", "max": 0.01}],
+        strategy__watch="60s",
+    ),
+    "labelled, watched": _watched(_labelled()),
     "labelled slowly": _labelled(more={"maxHold": "5s"}, maxSamples=2000),
 }
 """What walks ask for beside that."""
@@ -127,6 +199,16 @@ INSPECTED = ("nothing yet", "runs", "serves", "cannot serve", "was not read")
 REGISTRY = ("up", "down", "not ready", "no digest", "not asked", *INSPECTED)
 """What the registry can say; not asked: the spec has changed while the answers were waited for."""
 REPORTED: dict[str, float | None] = {"good": 0.9, "bad": 0.5, "NaN": math.nan, "above 1": 1.01}
+ERRORS = {
+    "right": ((1000, 0), (1000, 0), 0),
+    "wrong": ((1000, 500), (1000, 0), 0),
+    "wrong in both": ((1000, 500), (1000, 500), 0),
+    "wrong before": ((1000, 0), (1000, 0), 500),
+    "wrong while it grows": ((1000, 500), (1000, 0), 0),
+}
+"""Requests and errors of the candidate and of stable, lately; the candidate's errors before."""
+GROWS = "wrong while it grows"
+"""What scales the candidate has asked for a pod more, which is not Ready."""
 REFUSED = "refused"
 """The metric is good, but the API server does not have an object of the rollout."""
 JUST_REFUSED = "just refused"
@@ -176,6 +258,8 @@ class State:
     """Revisions whose pods are of a former template of their Deployment."""
     foreign: str = ""
     """Whether an Ingress of nobody's is on the host: "older" or "younger" than ours."""
+    affinity: bool = False
+    """Whether a webhook has visitors stay where they came first."""
     scaled: bool = False
     """Whether another sets the number of pods."""
     profile: str = ""
@@ -186,6 +270,30 @@ class State:
     """The version that the alias names."""
     reported: int = 0
     """The last attempt whose verdict the registry was told."""
+    blind: bool = False
+    """Whether the rollout's own autoscalers have no metric."""
+    late: tuple[Late, ...] = ()
+    """What the router's replicas lag behind."""
+    applied: tuple[Phase, datetime | None, datetime] | None = None
+    """The phase, its beginning, and when this process first had all objects as it asks."""
+
+    frozen_until: datetime | None = None
+    """When a window closes that is open, by itself; None where none is."""
+    given: tuple[tuple[str, int, int], ...] = ()
+    """Of revisions whose pods an autoscaler numbers: how many it asks for, and how many of them are
+    there.
+    """
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing may go further now."""
+        return self.frozen_until is not None and self.now < self.frozen_until
+
+    @property
+    def applied_at(self) -> datetime | None:
+        """When this process first had all objects as the phase asks; None for not yet."""
+        phase, since, at = self.applied or (None, None, None)
+        return at if (phase, since) == (self.status.phase, self.status.phase_since) else None
 
     def key(self) -> int:
         """The state without its place in time, in steps of 5 s, and without texts and what a
@@ -201,15 +309,29 @@ class State:
             tuple(sorted(self.ready)),
             tuple(sorted(self.former)),
             (self.wanted, self.command, self.labels, self.foreign),
-            (self.gateway, self.leads, self.taken, self.scaled, self.champion),
-            (self.profile, self.takes_profile),
+            (self.gateway, self.leads, self.taken, self.scaled, self.affinity, self.champion),
+            (self.profile, self.takes_profile, self.given, self.blind),
+            self._frozen_for(),
             self.reported > self.status.reported,
+            (ages(self.late, self.now), self._since_applied()),
             (looked_at.uri, bool(looked_at.message), bool(looked_at.digest), min(age // 15, 41))
             if looked_at is not None
             else (),
         )
         # Version 2 has no references, which would depend on who else has the same object.
         return int.from_bytes(blake2b(marshal.dumps(parts, 2), digest_size=8).digest(), "big")
+
+    def _frozen_for(self) -> int:
+        """In steps of 5 s."""
+        if self.frozen_until is None or not self.frozen:
+            return 0
+        return math.ceil((self.frozen_until - self.now).total_seconds() / 5)
+
+    def _since_applied(self) -> int:
+        """In steps of 5 s, where anything rests on it."""
+        if not (self.status.retiring or self.status.phase in WAITS) or self.applied_at is None:
+            return -1
+        return min(round((self.now - self.applied_at).total_seconds() / 5), 3)
 
 
 LEFT_OUT = frozenset(
@@ -233,6 +355,10 @@ LEFT_OUT = frozenset(
         "version",
         "eta",
         "cohorts",
+        "drains",
+        "frozen",
+        "frozen_until",
+        "by",
     ]
 )
 
@@ -278,17 +404,31 @@ def objects(state: State) -> dict[str, Manifest]:
     return _objects[place][1]
 
 
-def routes(live: dict[str, Manifest]) -> dict[tuple[str, str], tuple[str, str]]:
-    """The routes among these objects that lead to the stable Service: kind and host, by kind and
+def routes(live: dict[str, Manifest]) -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """The routes among these objects that lead to the stable Service: kind and hosts, by kind and
     name.
     """
     found = {}
     for one in live.values():
+        name, spec_ = one["metadata"]["name"], one["spec"]
         if one["kind"] == "HTTPRoute":
-            found["HTTPRoute", one["metadata"]["name"]] = ("HTTPRoute", one["spec"]["hostnames"][0])
-        elif one["kind"] == "Ingress" and not one["metadata"]["name"].endswith("-canary"):
-            found["Ingress", one["metadata"]["name"]] = ("Ingress", one["spec"]["rules"][0]["host"])
+            found["HTTPRoute", name] = {("HTTPRoute", host) for host in spec_["hostnames"]}
+        elif one["kind"] == "Ingress" and not name.endswith("-canary"):
+            found["Ingress", name] = {("Ingress", rule["host"]) for rule in spec_["rules"]}
     return found
+
+
+def ways(state: State) -> set[tuple[str, str]]:
+    """Kind and host of each way by which requests can come: by a route, or where the spec asks for
+    no other, by the Service itself.
+    """
+    live = objects(state)
+    found = set[tuple[str, str]]().union(*routes(live).values())
+    inside = asked_for(state) == {BY_SERVICE} and "Service/iris" in live
+    return found | ({BY_SERVICE} if inside else set())
+
+
+BY_SERVICE = ("None", "")
 
 
 def accepted(state: State) -> set[tuple[str, str]]:
@@ -298,14 +438,38 @@ def accepted(state: State) -> set[tuple[str, str]]:
     foreign = {("Ingress", "iris.example.com")} if state.foreign == "older" else set()
     return {
         (kind, host)
-        for kind, host in routes(objects(state)).values()
-        if kind == "Ingress" or (state.gateway and state.leads)
+        for kind, host in ways(state)
+        if kind != "HTTPRoute" or (state.gateway and state.leads)
     } - foreign
 
 
-def asked_for(state: State) -> tuple[str, str]:
-    """Kind and host of the route that the spec asks for."""
-    return str(SPECS[state.wanted].traffic.provider), SPECS[state.wanted].traffic.host
+def asked_for(state: State) -> set[tuple[str, str]]:
+    """Kind and hosts of the route that the spec asks for."""
+    traffic = SPECS[state.wanted].traffic
+    return {(str(traffic.provider), name) for name in traffic.names or ("",)}
+
+
+def errors(
+    state: State, lately: tuple[int, int], before: tuple[int, int] = (1000, 0)
+) -> tuple[Series, ...]:
+    """Counters of requests and errors, and what they had before the window."""
+    moment, (requests, wrong) = state.now.timestamp(), lately
+    return (
+        Series("ml_request_count_total", "a", moment, before[0] + requests, first=before[0]),
+        Series("ml_request_errors_total", "a", moment, before[1] + wrong, first=before[1]),
+    )
+
+
+def errors_of_candidate(state: State, metric: str) -> tuple[Series, ...]:
+    """The same of the candidate: load has left it errors, and what came since stands on top."""
+    ours, _, wrong = ERRORS[metric]
+    loaded = next((g for g in state.status.gates if g.overloaded_since is not None), None)
+    if loaded is None:
+        return errors(state, ours, (1000, wrong))
+    if not loaded.counted_from:
+        return errors(state, ours, (1000, 500))
+    (pod,) = loaded.counted_from
+    return errors(state, ours, (round(pod.total), round(pod.total - pod.good)))
 
 
 def answer(state: State, metric: str) -> Any:
@@ -315,6 +479,8 @@ def answer(state: State, metric: str) -> Any:
         return MetricsUnreachable("down")
     if metric == "not asked":
         return None
+    if metric in ERRORS:
+        return errors_of_candidate(state, metric)
     if metric in LABELS:
         moment, (right, wrong) = state.now.timestamp(), state.labels
         return (
@@ -399,9 +565,7 @@ def taken_profile(state: State) -> str:
 
 def claims(state: State) -> tuple[Claim, ...]:
     """The routes of nobody's where the spec asks for one."""
-    traffic = SPECS[state.wanted].traffic
-    elsewhere = (str(traffic.provider), traffic.host) != ("Ingress", "iris.example.com")
-    if not state.foreign or elsewhere:
+    if not state.foreign or ("Ingress", "iris.example.com") not in asked_for(state):
         return ()
     age = timedelta(days=1 if state.foreign == "older" else -1)
     return (Claim("Ingress", "web/site", START - age),)
@@ -412,11 +576,16 @@ def workloads_of(state: State, metric: str) -> dict[str, Workload]:
     are not Ready.
     """
     live, status = objects(state), state.status
-    running = {
-        m["metadata"]["labels"]["rollouts.mlops.dev/revision"]: m["spec"]["replicas"]
-        for m in deployments(state)
+    workloads = {
+        r: Workload(there if r in state.ready else 0, asked)
+        for r, (asked, there) in numbers(state).items()
     }
-    workloads = {r: Workload(n if r in state.ready else 0, n) for r, n in running.items()}
+    if metric == GROWS and status.candidate is not None and status.candidate.revision in workloads:
+        # As often as it is looked at: whoever scales has asked for one more than ever.
+        most = max(w.wanted for w in workloads.values())
+        most = max(most, status.scale_up.wanted if status.scale_up is not None else 0)
+        grown = workloads[status.candidate.revision]
+        workloads[status.candidate.revision] = replace(grown, wanted=most + 1)
     compared = status.phase is not Phase.PROMOTED or status.shortage is not None
     if metric == CANNOT_SERVE:
         said = {"trouble": "DigestMismatch", "lasting": True}
@@ -432,7 +601,26 @@ def workloads_of(state: State, metric: str) -> dict[str, Workload]:
 def answering(state: State) -> str:
     """The revision that the stable Service leads to; "" where there is none."""
     service = objects(state).get("Service/iris")
-    return service["spec"]["selector"]["rollouts.mlops.dev/revision"] if service else ""
+    return stable_of(service) if service else ""
+
+
+def endpoints(state: State) -> frozenset[str]:
+    """The revisions with Ready pods behind the stable Service."""
+    live = objects(state)
+    if "Service/iris" not in live:
+        return frozenset()
+    return selected(live, live["Service/iris"]) & state.ready
+
+
+def selected(live: dict[str, Manifest], service: Manifest) -> frozenset[str]:
+    """The revisions whose pods a Service selects: those of its name, or all that have a
+    Deployment.
+    """
+    if (one := service["spec"]["selector"].get(REVISION)) is not None:
+        return frozenset({one})
+    return frozenset(
+        m["metadata"]["labels"][REVISION] for m in live.values() if m["kind"] == "Deployment"
+    )
 
 
 def lost(state: State) -> bool:
@@ -444,11 +632,20 @@ def lost(state: State) -> bool:
 
 def recovered(state: State) -> Revision | None:
     """What the Deployment of what answers says that it serves, where the status is lost."""
-    if not lost(state):
-        return None
-    there = objects(state)[f"Deployment/iris-{answering(state)}"]
+    return _served(state, answering(state)) if lost(state) else None
+
+
+def also_running(state: State) -> tuple[Revision, ...]:
+    """What the other Deployments say then."""
+    others = sorted(numbers(state).keys() - {answering(state)}) if lost(state) else ()
+    return tuple(filter(None, (_served(state, other) for other in others)))
+
+
+def _served(state: State, revision: str) -> Revision | None:
+    there = objects(state)[f"Deployment/iris-{revision}"]
     dated = there["metadata"] | {"creationTimestamp": START.isoformat()}
-    return served_by({**there, "metadata": dated})
+    numbered = there["spec"] | {"replicas": numbers(state)[revision][0]}
+    return served_by({**there, "metadata": dated, "spec": numbered})
 
 
 def observe(state: State, metric: str, registry: str) -> Observed:
@@ -458,22 +655,20 @@ def observe(state: State, metric: str, registry: str) -> Observed:
     lasting = "" if metric == JUST_REFUSED else rejected
     profile = chosen(state)
     there = routes(objects(state))
-    ways = Ways(
+    found = Ways(
         "iris",
         wanted.traffic,
         status,
-        {
-            place: "" if how[0] == "Ingress" or state.gateway else "none"
-            for place, how in there.items()
-        },
+        {place: "" if place[0] == "Ingress" or state.gateway else "none" for place in there},
         claims(state),
         dict.fromkeys(there, START),
+        endpoints=endpoints(state),
     )
-    unaccepted = ways.asked_for(lasting)
+    unaccepted = found.asked_for(lasting)
     # An Ingress here publishes no address; a Gateway does.
     route = asked_now(wanted.traffic, status)
     asked = route is not None and not unaccepted and route.provider is Provider.HTTP_ROUTE
-    verbs = state.command.split(" and ") if state.command else []
+    annotations = annotated(state)
     needed = needs_measurement(wanted, status)
     return observed(
         (state.now - START).total_seconds(),
@@ -482,23 +677,72 @@ def observe(state: State, metric: str, registry: str) -> Observed:
         status=status,
         resolution=resolution_of(state, registry),
         inspection=inspection_of(state, registry),
-        commands=commanded({f"{GROUP}/{verb}": str(status.attempt) for verb in verbs}),
+        commands=commanded(annotations),
+        freeze=freeze(state),
+        command_reason=annotations.get(COMMAND_REASON, ""),
         workloads=workloads_of(state, metric),
-        stable_endpoints=frozenset({answering(state)} & state.ready),
-        answers={Metric.ACCURACY: answer(state, metric)} if needed else {},
+        stable_endpoints=endpoints(state),
+        answers={asks_for(wanted): answer(state, metric)} if needed else {},
+        baseline={Metric.ERROR_RATE: errors(state, ERRORS[metric][1])} if metric in ERRORS else {},
         claims=claims(state),
         api_rejection=lasting,
         api_rejection_now=rejected,
         name_taken=metric == NAME_TAKEN,
+        affinity="a cookie keeps them" if state.affinity else "",
         scaled="an autoscaler sets it" if state.scaled else "",
+        applied_at=state.applied_at,
+        followed=followed(state) if asked_all(state) else None,
+        unscaled="no metric" if unscaled(state) else "",
         profile=profile,
         take_profile=taken_profile(state),
-        route_trouble=lasting or ways.in_use(),
+        route_trouble=lasting or found.in_use(),
         unaccepted=unaccepted,
         heard=(Heard() if state.leads else Heard("HTTP 404")) if asked else None,
         reported=frozenset({state.reported} - {0}),
         recovered=recovered(state),
+        also_running=also_running(state),
     )
+
+
+STALE = " of the attempt before"
+"""How a command is called whose annotation speaks of another attempt than the one under way."""
+
+
+def annotated(state: State) -> dict[str, str]:
+    """The annotations by which it is commanded, and why."""
+    stale = state.command.endswith(STALE)
+    attempt = state.status.attempt - stale
+    verbs = state.command.removesuffix(STALE).split(" and ") if state.command else []
+    found = {f"{GROUP}/{verb}": str(attempt) for verb in verbs if verb not in {"pause", "resume"}}
+    return {**found, COMMAND_REASON: f"{verbs[0]} {attempt}: so"} if verbs else {}
+
+
+def freeze(state: State) -> Freeze:
+    """What the windows say."""
+    if not state.frozen:
+        return NEVER
+    return Freeze(active=True, until=state.frozen_until, why="a window")
+
+
+def asked_all(state: State) -> bool:
+    """Whether every router can be asked: an Ingress here publishes no address."""
+    ways = [r for r in state.status.routes if r.accepted_at is not None]
+    by_gateway = all(r.provider is Provider.HTTP_ROUTE for r in ways)
+    return bool(ways) and by_gateway and state.gateway and state.leads
+
+
+def followed(state: State) -> Followed | None:
+    """How the router answers in a phase that waits for it."""
+    asked = question(SPECS[state.wanted], state.status)
+    if asked is None:
+        return None
+    since = state.status.phase_since or state.now
+    return heard_of(asked, state.late, led(objects(state)), since, state.now)
+
+
+def asks_for(wanted: Spec) -> Metric:
+    """The metric of the spec's one gate."""
+    return wanted.analysis.gates[0].metric
 
 
 def resources(live: dict[str, Manifest], revision: str) -> Any:
@@ -534,7 +778,46 @@ def applied(before: State, after: State) -> State:
     names = {m["metadata"]["labels"]["rollouts.mlops.dev/revision"] for m in deployments(after)}
     stayed = {r for r in names if template(there, r)}
     changed = {r for r in stayed if template(there, r) != template(now, r)}
-    return replace(after, former=(after.former & stayed) | changed)
+    # What a Gateway does not take over, its router is not told either.
+    by_gateway = any(m["kind"] == "HTTPRoute" for m in there.values())
+    told = after.gateway or not by_gateway
+    late = follows_later(after.late, led(there) if told else frozenset(), led(now), after.now)
+    # A Deployment that is left to an autoscaler keeps the pods that it has.
+    kept = {r: n for r, n in numbers(before).items() if r in stayed}
+    given = tuple((r, *kept[r]) for r in sorted(kept) if scaling(now, r))
+    former = (after.former & stayed) | changed
+    return noted(replace(after, former=former, late=late, given=given))
+
+
+def noted(state: State) -> State:
+    """The state with when the objects were as its phase asks."""
+    if state.applied_at is not None:
+        return state
+    return replace(state, applied=(state.status.phase, state.status.phase_since, state.now))
+
+
+def numbers(state: State) -> dict[str, tuple[int, int]]:
+    """By revision, the pods that its Deployment asks for, and how many of them are there, Ready or
+    not.
+    """
+    live, given = objects(state), {r: (asked, there) for r, asked, there in state.given}
+    found = {}
+    for one in deployments(state):
+        revision = one["metadata"]["labels"]["rollouts.mlops.dev/revision"]
+        fixed = one["spec"].get("replicas")
+        least = scaling(live, revision)["minReplicas"] if fixed is None else fixed
+        found[revision] = (least, least) if fixed else given.get(revision, (least, least))
+    return found
+
+
+def unscaled(state: State) -> bool:
+    """Whether an autoscaler of the rollout's own has no metric."""
+    return state.blind and any(name.startswith("Horizontal") for name in objects(state))
+
+
+def scaling(live: dict[str, Manifest], revision: str) -> Any:
+    """What the autoscaler of a revision is told; {} where it has none."""
+    return live.get(f"HorizontalPodAutoscaler/iris-{revision}", {}).get("spec", {})
 
 
 def deployments(state: State) -> list[Manifest]:

@@ -1,24 +1,30 @@
 """The engine's transitions, one row each, and whole stories from first deploy to rollback."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from rollout_operator.desired.build import build
+from rollout_operator.desired.common import Owner
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.gate_results import Measurement
+from rollout_operator.domain.api.names import REVISION
+from rollout_operator.domain.api.route_status import Drain
 from rollout_operator.domain.api.spec import Amounts, Resources
 from rollout_operator.domain.api.status import Attempt, Rejected, Revision, Status
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
-from rollout_operator.domain.machine.pending import trial_replicas
 from rollout_operator.domain.machine.schedule import beat
+from rollout_operator.domain.machine.sizes import trial_replicas
 from rollout_operator.domain.machine.trial import MAX_SETBACKS
 from rollout_operator.domain.observed import (
+    APART,
     DRAIN,
     DigestMissing,
+    Followed,
     MetricsUnreachable,
     NotFound,
     NotReady,
@@ -30,6 +36,7 @@ from rollout_operator.domain.observed import (
 )
 from tests.support.builders import (
     START,
+    UID,
     accuracy,
     at,
     observed,
@@ -42,6 +49,8 @@ from tests.support.builders import (
 
 V1, V2, V3 = (revision(v) for v in (1, 2, 3))
 TO_2 = spec("models:/iris/2")
+SEEN = Followed(answers=20, stretch=APART, lag=timedelta(seconds=1))
+SHIFTED = Drain(phase=Phase.SHIFTING, seconds=6.2, known=True, answers=26, lag=1)
 GOOD = accuracy(0.93, 21)
 BAD = accuracy(0.62, 3)
 
@@ -375,6 +384,63 @@ TRANSITIONS = {
         Phase.SHIFTING,
         Reason.GATES_PASSED,
     ),
+    "all requests are seen to go there before the drain is over": (
+        trial(6, status=on_trial(phase=Phase.SHIFTING, weight=100), followed=SEEN),
+        Phase.SWITCHING,
+        Reason.GATES_PASSED,
+    ),
+    "too few were seen to": (
+        trial(
+            6,
+            status=on_trial(phase=Phase.SHIFTING, weight=100),
+            followed=replace(SEEN, answers=19),
+        ),
+        Phase.SHIFTING,
+        Reason.GATES_PASSED,
+    ),
+    "all were seen to, and the Gateway has not accepted it": (
+        trial(
+            6,
+            status=on_trial(phase=Phase.SHIFTING, weight=100),
+            followed=SEEN,
+            route_trouble="the Gateway has not taken the HTTPRoute over yet",
+        ),
+        Phase.SHIFTING,
+        Reason.GATES_PASSED,
+    ),
+    "nobody sees the stable Service": (
+        trial(
+            6,
+            status=on_trial(phase=Phase.SWITCHING, weight=100),
+            stable_endpoints=frozenset({V2.revision}),
+            followed=SEEN,
+        ),
+        Phase.SWITCHING,
+        Reason.GATES_PASSED,
+    ),
+    "the stable Service, for as long as routers lagged and 5 s": (
+        trial(
+            8,
+            status=on_trial(phase=Phase.SWITCHING, weight=100, drains=(SHIFTED,)),
+            stable_endpoints=frozenset({V2.revision}),
+        ),
+        Phase.PROMOTED,
+        Reason.GATES_PASSED,
+    ),
+    "the canary route, for as long as routers lagged and 5 s": (
+        trial(6, status=on_trial(phase=Phase.SETTLING, drains=(SHIFTED,))),
+        Phase.PROMOTED,
+        Reason.GATES_PASSED,
+    ),
+    "no request is seen to go to what is rolled back": (
+        trial(
+            6,
+            status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK),
+            followed=SEEN,
+        ),
+        Phase.ROLLED_BACK,
+        Reason.GATE_FAILED,
+    ),
     "settling ends in promotion": (
         trial(10, status=on_trial(phase=Phase.SETTLING)),
         Phase.PROMOTED,
@@ -382,6 +448,24 @@ TRANSITIONS = {
     ),
     "rolling back drains first": (
         trial(9, status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK)),
+        Phase.ROLLING_BACK,
+        Reason.GATE_FAILED,
+    ),
+    "a new process drains from its own first look": (
+        trial(
+            600,
+            status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK),
+            applied_at=None,
+        ),
+        Phase.ROLLING_BACK,
+        Reason.GATE_FAILED,
+    ),
+    "and until the drain is over since then": (
+        trial(
+            609,
+            status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK),
+            applied_at=at(600),
+        ),
         Phase.ROLLING_BACK,
         Reason.GATE_FAILED,
     ),
@@ -603,6 +687,25 @@ def test_a_status_that_somebody_removed_is_made_from_the_objects(
     assert (again.stable, again.attempt, again.phase) == (status.stable, attempt, phase)
 
 
+def test_what_else_runs_when_the_status_was_removed_retires() -> None:
+    """A router may still send requests to the candidate, and to stable by the candidate's Service:
+    whose the requests were is not known any more.
+    """
+    look = observed(9, spec=spec(), recovered=BY_THE_OBJECTS, also_running=(V2,), applied_at=None)
+    status = decide(look).status
+    assert status.stable is not None
+    (kept,) = status.retiring
+    assert (kept.revision, kept.since, kept.promoted) == (V2.revision, look.now, False)
+    own = {
+        m["spec"]["selector"][REVISION]
+        for m in build(Owner(UID, "iris", "models"), spec(), status, {})
+        if m["kind"] == "Service" and m["metadata"]["name"] != "iris"
+    }
+    assert own == {V1.revision, V2.revision}
+    later = observed(49, spec=spec(), status=status, applied_at=look.now)
+    assert decide(later).status.retiring == ()
+
+
 TOO_LATE = {
     "promote after an abort": (
         rolled_back(reason=Reason.ABORTED),
@@ -706,6 +809,43 @@ def test_a_decision_once_made_is_not_made_again(
     assert len(again.status.history) <= len(first.status.history) + (
         again.status.phase is not first.status.phase
     )
+
+
+DRAINS: dict[str, tuple[Observed, Drain]] = {
+    "it was seen": (
+        trial(6, status=on_trial(phase=Phase.SHIFTING, weight=100), followed=SEEN),
+        Drain(phase=Phase.SHIFTING, seconds=6, known=True, answers=20, lag=1),
+    ),
+    "the time was over": (
+        trial(
+            11,
+            status=on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK),
+            followed=replace(SEEN, answers=7),
+        ),
+        Drain(phase=Phase.ROLLING_BACK, seconds=11, known=False, answers=7),
+    ),
+    "nobody could be asked": (
+        trial(10, status=on_trial(phase=Phase.SETTLING)),
+        Drain(phase=Phase.SETTLING, seconds=10, known=False),
+    ),
+}
+
+
+@pytest.mark.parametrize(("look", "drain"), DRAINS.values(), ids=DRAINS.keys())
+def test_what_a_drain_was_stands_in_status_until_the_next_attempt(
+    look: Observed, drain: Drain
+) -> None:
+    ended = decide(look).status
+    assert ended.drains == (drain,)
+    rests = Phase.PROMOTED if ended.candidate is None else Phase.ROLLED_BACK
+    after = replace(
+        look,
+        status=ended.model_copy(update={"phase": rests}),
+        spec=spec("models:/iris/3"),
+        resolution=resolved(3),
+    )
+    assert decide(after).status.attempt == ended.attempt + 1
+    assert decide(after).status.drains == ()
 
 
 def test_a_supersession_keeps_the_old_pods_and_remembers_the_attempt() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Rejected, Status
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decide import decide
@@ -114,6 +115,20 @@ def test_max_samples_is_inconclusive_and_never_held_against_the_model() -> None:
     ended = look(30, 70, 30, plan.status, spec=wanted(gates=gates)).status
     assert (ended.phase, ended.rejected) == (Phase.ROLLED_BACK, ())
     assert ended.history[0].verdict is Verdict.ROLLED_BACK
+
+
+def test_what_a_person_approved_has_max_hold_where_max_samples_came_meanwhile() -> None:
+    raw = wanted(gates=[{**GATE, "maxSamples": 100}]).to_api()
+    raw["strategy"]["approval"] = "Required"
+    asked = {"spec": Spec.model_validate(raw), "commands": {"approve": "2"}}
+    last = on_trial(step=2, weight=50, reason=Reason.WAITING_FOR_APPROVAL, approval_since=at(21))
+    given = look(300, 70, 30, last, **asked).status
+    assert given.approved_at == at(300)
+    held = look(305, 70, 30, given, **asked).status
+    assert (held.phase, held.reason) == (Phase.TRIAL, Reason.WAITING_FOR_EVIDENCE)
+    assert look(310, 270, 31, held, **asked).status.verdict is Verdict.PROMOTED
+    after = look(346, 70, 30, held, **asked).status
+    assert (after.phase, after.reason) == (Phase.ROLLING_BACK, Reason.INCONCLUSIVE)
 
 
 def test_max_hold_with_labels_but_no_verdict_is_inconclusive() -> None:

@@ -41,6 +41,17 @@ def rollout(name: str, traffic: dict[str, Any], created: int = 0, **status: Any)
     }
 
 
+LEAVING = {
+    "routes": [
+        {
+            "host": "new.example.com",
+            "hosts": ["other.example.com"],
+            "leaving": ["iris.example.com"],
+            "path": "/",
+            "ingressClassName": "nginx",
+        }
+    ]
+}
 FORMER = {
     "routes": [
         {"host": "new.example.com"},
@@ -59,6 +70,24 @@ LISTENED = {
 }
 TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], bool]] = {
     "the same host": ({"host": "iris.example.com"}, {}, {"host": "iris.example.com"}, True),
+    "one host of several": (
+        {"host": "a.example.com", "hosts": ["iris.example.com"]},
+        {},
+        {"hosts": ["b.example.com", "iris.example.com"]},
+        True,
+    ),
+    "several hosts, none of them the same": (
+        {"host": "a.example.com", "hosts": ["iris.example.com"]},
+        {},
+        {"hosts": ["b.example.com", "c.example.com"]},
+        False,
+    ),
+    "a host that leaves the older's route, and still answers": (
+        {"host": "new.example.com", "hosts": ["other.example.com"]},
+        LEAVING,
+        {"host": "iris.example.com"},
+        True,
+    ),
     "another path": (
         {"host": "iris.example.com"},
         {},

@@ -2,6 +2,7 @@
 scrape after its pod's end, where Prometheus shows no sample; the measurements are the same.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ EVER = 10_000.0
 STORIES: dict[str, Lives] = {
     "nothing happens": {"a": [(-10, EVER)]},
     "a pod goes": {"a": [(-10, EVER)], "b": [(-10, 300)]},
+    "a pod goes between the scrapes of two jobs": {"a": [(-10, EVER)], "b": [(-10, 306)]},
     "a pod takes another's place": {"a": [(-10, 310)], "b": [(270, EVER)]},
     "a container starts again": {"a": [(-10, 300), (340, EVER)]},
     "a container starts again between two scrapes": {"a": [(-10, 300), (303, EVER)]},
@@ -48,8 +50,9 @@ def samples(
 def answer(one: Scrapes, story: Lives, now: float, back: float, *, marked: bool) -> bytes:
     """The reply to the operator's query, by VictoriaMetrics (marked) or by Prometheus."""
     result = []
-    for pod, lives in story.items():
-        shown = [s for s in samples(one, lives, one.times(0), marked) if now - back < s[0] <= now]
+    for (pod, lives), job in itertools.product(story.items(), range(one.jobs)):
+        scraped = samples(one, lives, one.times(job), marked)
+        shown = [s for s in scraped if now - back < s[0] <= now]
         for name, le, outcome in values(0, one.good):
             labels = {
                 "__name__": name,
@@ -57,7 +60,7 @@ def answer(one: Scrapes, story: Lives, now: float, back: float, *, marked: bool)
                 "revision": "r",
                 "pod": pod,
                 "instance": f"{pod}:8080",
-                "job": "pods",
+                "job": f"pods-{job}",
                 "le": le,
                 "outcome": outcome,
             }
@@ -71,25 +74,27 @@ def answer(one: Scrapes, story: Lives, now: float, back: float, *, marked: bool)
     return json.dumps({"status": "success", "data": data}).encode()
 
 
-def told(gate: Gate, story: Lives, good: bool, *, marked: bool) -> list[Measurement]:
+def told(gate: Gate, story: Lives, good: bool, jobs: int, *, marked: bool) -> list[Measurement]:
     def ask(one: Scrapes, now: float, back: float) -> tuple[Series, ...]:
         found = promql.read(200, answer(one, story, now, back, marked=marked))
         assert not isinstance(found, MetricsUnreachable)
         return found.get(("models", "r"), ())
 
-    ours, theirs = Scrapes(15, 1, 1, good), Scrapes(15, 8, 1, good=True)
+    # Looks fall between the scrapes of the two jobs.
+    ours, theirs = Scrapes(15, 8, jobs, good), Scrapes(15, 1, jobs, good=True)
     return [said.measurement for _, said in looks(gate, 15, ours, theirs, ask)]
 
 
+@pytest.mark.parametrize("jobs", [1, 2], ids=["one job", "two jobs"])
 @pytest.mark.parametrize("good", [True, False], ids=["good", "bad"])
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("gate", GATES.values(), ids=GATES.keys())
 def test_the_same_measurements_as_on_prometheus(
-    gate: dict[str, Any], story: str, good: bool
+    gate: dict[str, Any], story: str, good: bool, jobs: int
 ) -> None:
     asked = Gate.model_validate(gate)
-    theirs = told(asked, STORIES[story], good, marked=False)
-    ours = told(asked, STORIES[story], good, marked=True)
+    theirs = told(asked, STORIES[story], good, jobs, marked=False)
+    ours = told(asked, STORIES[story], good, jobs, marked=True)
     assert ours[-1] == theirs[-1] == (Measurement.PASS if good else Measurement.FAIL)
     differing = [(a, b) for a, b in zip(ours, theirs, strict=True) if a != b]
     if story.startswith("a container starts again"):

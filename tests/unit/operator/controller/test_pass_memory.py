@@ -1,0 +1,38 @@
+"""Since when the objects are as a phase asks: from the first time, for what waits for routers."""
+
+import pytest
+
+from rollout_operator.controller.pass_memory import PassMemory
+from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.words import Phase
+from tests.support.builders import START, at, on_trial, revision
+
+KEY = ("models", "iris")
+BACK = on_trial(phase=Phase.ROLLING_BACK, weight=0)
+RETIRING = on_trial(phase=Phase.PROMOTED, retiring=(revision(3),))
+LOOKS: dict[str, tuple[list[Status], float | None]] = {
+    "once": ([BACK], 0),
+    "again": ([BACK, BACK], 0),
+    "in another phase": ([on_trial(phase=Phase.SWITCHING), BACK], 1),
+    "in a phase that began anew": ([BACK.model_copy(update={"phase_since": at(-60)}), BACK], 1),
+    "while a version retires": ([RETIRING, RETIRING], 0),
+    "where nothing waits for routers": ([on_trial()], None),
+    "where nothing does any more": ([BACK, on_trial(phase=Phase.ROLLED_BACK), BACK], 2),
+}
+
+
+@pytest.mark.parametrize(("looks", "since"), LOOKS.values(), ids=LOOKS.keys())
+def test_since_when_objects_are_as_the_phase_asks(looks: list[Status], since: float | None) -> None:
+    memory = PassMemory()
+    assert memory.applied_at(KEY, looks[-1]) is None
+    for second, status in enumerate(looks):
+        memory.applied(KEY, status, at(second))
+    assert memory.applied_at(KEY, looks[-1]) == (None if since is None else at(since))
+    memory.forget(KEY)
+    assert memory.applied_at(KEY, looks[-1]) is None
+
+
+def test_another_rollouts_do_not_count() -> None:
+    memory = PassMemory()
+    memory.applied(KEY, BACK, START)
+    assert memory.applied_at(("models", "other"), BACK) is None
