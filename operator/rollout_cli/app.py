@@ -13,9 +13,10 @@ EXITS = (
     " refused."
 )
 PANELS = {
-    "See": (see.get, see.status, see.explain, see.history),
+    "See": (see.get, see.status, see.explain, see.history, see.dashboard),
     "Steer": (
         steer.promote,
+        steer.approve,
         steer.abort,
         steer.retry,
         steer.skip,

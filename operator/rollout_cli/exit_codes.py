@@ -40,6 +40,8 @@ class Failure(Exception):
     """Ends the command; the message is a sentence that says what to do next."""
 
     code = Exit.DEFECT
+    status = 0
+    """HTTP status of the API server's answer that it comes from; 0 where it comes from none."""
 
 
 class WrongUsage(Failure):

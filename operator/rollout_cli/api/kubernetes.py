@@ -1,6 +1,7 @@
 """What this program asks of a Kubernetes API server, whoever carries it there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from rollout_operator.domain.api.names import GROUP, PLURAL, VERSION
@@ -37,6 +38,17 @@ class KubeApi(Protocol):
     ) -> tuple[int, bytes]:
         """Status and body of a GET, whatever they are:
         for what is behind the API server's proxy.
+        """
+
+
+class WatchingApi(KubeApi, Protocol):
+    """A KubeApi that can watch, too."""
+
+    def stream(
+        self, path: str, query: Query, timeout: float
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """A GET whose body is read while it comes; `timeout` is between two pieces, in seconds.
+        Raises as `get` does, and Unreachable where it breaks off.
         """
 
 

@@ -124,7 +124,8 @@ def _at_rest(status: Status) -> WaitResult | None:
 
 
 def _of(ended: Attempt) -> WaitResult:
-    ends = {Verdict.PROMOTED: Exit.PROMOTED, Verdict.ROLLED_BACK: Exit.ROLLED_BACK}
+    back = dict.fromkeys((Verdict.ROLLED_BACK, Verdict.RETURNED), Exit.ROLLED_BACK)
+    ends = {Verdict.PROMOTED: Exit.PROMOTED, **back}
     return WaitResult(ends.get(ended.verdict, Exit.SUPERSEDED), ended.reason, ended.message)
 
 

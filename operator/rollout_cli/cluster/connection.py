@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.kubernetes import KubeApi, WatchingApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,10 @@ class Connection:
 
     def open(self) -> KubeApi:
         """Log in. Raises WrongUsage where no cluster is named, Refused where logging in fails."""
+        return self.open_for_watching()
+
+    def open_for_watching(self) -> WatchingApi:
+        """The same, for what watches, too."""
         # Half a second and 40 MiB, which help, `lint` and a wrong command line do without.
         from rollout_cli.cluster.kube_client import KubeClient  # noqa: PLC0415
 

@@ -18,20 +18,23 @@ from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.names import ROLLOUT
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
+from rollout_operator.domain.gates.load import Arms, measure_under_load
 from rollout_operator.domain.gates.promql import query
-from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, learned
+from rollout_operator.domain.gates.watched_gate import Watched, is_watched, measure_watched
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
-from rollout_operator.domain.machine.pending import trial_replicas
+from rollout_operator.domain.machine.sizes import trial_replicas
 from rollout_operator.domain.machine.transitions import AT_REST
+from rollout_operator.domain.machine.watch import watched_as
 from rollout_operator.domain.observe import observe
 from rollout_operator.domain.observed import (
     DRAIN,
+    LONG_AGO,
     Answer,
     MetricsUnreachable,
     Observed,
@@ -40,6 +43,7 @@ from rollout_operator.domain.observed import (
 )
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.rollout import Rollout as ReadRollout
+from rollout_operator.domain.windows import ConfiguredWindow, for_namespace, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +98,22 @@ def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec)
         return Explanation(rollout, now, (), None)
     answers = _query(prometheus, rollout, spec, subject, now)
     plan = None
-    if status.phase in DECIDED and status.candidate is not None:
+    watched = None
+    if status.watched and status.watch is not None:
+        watched = watched_as(spec, status.watch, subject, now)
+    if watched is not None or (status.phase in DECIDED and status.candidate is not None):
         plan = decide(observation(kube, rollout, spec, answers, now))
     trial = Trial(
-        subject, status.stable, subject.ready_at or subject.since, now, _tests(spec), status.weight
+        subject,
+        status.stable,
+        subject.ready_at or subject.since,
+        now,
+        _tests(spec),
+        status.percent,
     )
-    gates = tuple(_explain_gate(gate, rollout, trial, answers) for gate in spec.analysis.gates)
+    gates = tuple(
+        _explain_gate(gate, rollout, trial, answers, watched) for gate in spec.analysis.gates
+    )
     return Explanation(rollout, now, gates, plan)
 
 
@@ -128,15 +142,22 @@ def observation(
     invalid = status.invalid if rollout.is_observed else ""
     deployments = _deployments(kube, rollout)
     own = observe(
-        ReadRollout(rollout.raw, None if invalid else spec, invalid, status),
+        ReadRollout(
+            rollout.raw,
+            None if invalid else spec,
+            invalid,
+            status,
+            windows=for_namespace(configured(operator), rollout.namespace),
+        ),
         deployments or (),
         now,
         operator.get("INFERENCE_IMAGE") or (candidate.image if candidate else ""),
         _drain(operator),
+        names_verified=operator.get("REQUESTER_POLICY", "") == "true",
     )
     return replace(
         own,
-        workloads=own.workloads if deployments is not None else _ready(spec, candidate),
+        workloads=own.workloads if deployments is not None else _ready(spec, status),
         # The registry is not asked from here: what an alias names by now, or a new version is, the
         # operator finds out first.
         resolution=None,
@@ -146,6 +167,10 @@ def observation(
         # Routers are asked by the operator alone; a first deploy and what is promoted wait for it,
         # and neither is decided here.
         heard=None,
+        # Nor does anybody else see how they follow: the time is shown that they have at most.
+        applied_at=LONG_AGO,
+        followed=None,
+        apart=own.apart,
         # What others' routes are on the host stands in status as a sentence, and what it holds is
         # in the route's trouble.
         claims=(),
@@ -154,14 +179,19 @@ def observation(
         # On the way it stands in status only where another's object has a name.
         name_taken=bool(status.api_rejection) and status.phase not in AT_REST,
         scaled=status.scaled,
+        unscaled=status.unscaled,
+        affinity=status.affinity,
         # What a profile changes of pods that serve is no part of a verdict.
         profile=None,
         answers=answers.answers,
         baseline=answers.baseline,
         # Verdicts told to the registry: a number in status, and no decision.
         reported=frozenset(),
+        # Messages follow from what is decided, and nothing from them.
+        outbox=None,
         # A status that was removed is made anew from the objects before anything is explained.
         recovered=None,
+        also_running=(),
     )
 
 
@@ -172,6 +202,11 @@ def _operator(kube: KubeApi) -> Mapping[str, str]:
     except (Refused, Absent):
         return {}
     return variables(found[0]) if found else {}
+
+
+def configured(operator: Mapping[str, str]) -> tuple[ConfiguredWindow, ...]:
+    """The windows among the operator's variables; none where one may not read them."""
+    return windows(operator.get("ROLLOUT_WINDOWS", ""))
 
 
 def _drain(operator: Mapping[str, str]) -> timedelta:
@@ -213,18 +248,21 @@ def _tests(spec: Spec) -> int:
 
 
 def _explain_gate(
-    gate: Gate, rollout: Rollout, trial: Trial, answers: MetricAnswers
+    gate: Gate, rollout: Rollout, trial: Trial, answers: MetricAnswers, watched: Watched | None
 ) -> GateExplanation:
     answer, baseline, window = (
         answers.answers[gate.metric],
         answers.baseline.get(gate.metric),
         answers.windows[gate.metric],
     )
-    if gate.labelled:
+    known = next((known for known in rollout.status.gates if known.is_of(gate)), None)
+    if watched is not None and is_watched(gate):
+        now, _ = measure_watched(gate, answer, watched, rollout.status.evidence)
+    elif gate.labelled:
         now, _ = measure_labels(gate, answer, baseline, trial, rollout.status.evidence)
     else:
-        now = measure(gate, answer, baseline, trial)
-    written = next((known for known in rollout.status.gates if known.is_of(gate)), None)
+        arms = Arms(answer, baseline, rollout.status.scale_up)
+        now = measure_under_load(gate, arms, trial, known)
     against = (
         gate.against_stable
         and trial.stable is not None
@@ -238,7 +276,7 @@ def _explain_gate(
         if against and trial.stable
         else ""
     )
-    return GateExplanation(gate, written, now, ours, answer, theirs)
+    return GateExplanation(gate, known, now, ours, answer, theirs)
 
 
 def _answer(
@@ -262,12 +300,18 @@ def _deployments(kube: KubeApi, rollout: Rollout) -> list[OwnedObject] | None:
     return [OwnedObject.read("Deployment", raw) for raw in found]
 
 
-def _ready(spec: Spec, candidate: Revision | None) -> dict[str, Workload]:
-    """The candidate's pods as its phase says that they are."""
-    if candidate is None:
-        return {}
-    wanted = trial_replicas(spec, True)
-    return {candidate.revision: Workload(wanted, wanted)}
+def _ready(spec: Spec, status: Status) -> dict[str, Workload]:
+    """The pods of stable and of the candidate, as the phase says that they are."""
+    pods = dict[str, int]()
+    if status.stable is not None:
+        pods[status.stable.revision] = status.replicas or spec.replicas
+    if status.candidate is not None:
+        pods[status.candidate.revision] = (
+            trial_replicas(spec, True, status.step)
+            if spec.autoscaling is None
+            else status.candidate.replicas
+        )
+    return {revision: Workload(count, count) for revision, count in pods.items()}
 
 
 def newest(series: tuple[Series, ...]) -> datetime | None:

@@ -2,16 +2,17 @@
 few calls. Plain dicts in and out.
 """
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import urllib3
 from kubernetes import client, config
 
+from rollout_cli.api.answers import read_answer
 from rollout_cli.api.kubernetes import Object, Query
-from rollout_cli.exit_codes import Absent, Refused, Unreachable, WrongUsage
+from rollout_cli.exit_codes import Refused, Unreachable, WrongUsage
 
 TIMEOUT = 10.0
 FIELD_MANAGER = "kubectl-modelrollout"
@@ -109,6 +110,21 @@ class KubeClient:
         """
         return self._call("GET", path, None, query, {**JSON, **(headers or {})})
 
+    @contextmanager
+    def stream(self, path: str, query: Query, timeout: float) -> Iterator[Iterator[bytes]]:
+        """A GET whose body is read while it comes; `timeout` is between two pieces, in seconds.
+        Raises as `get` does, and Unreachable where it breaks off.
+        """
+        with self._answering():
+            response = self._send("GET", path, None, query, {}, (TIMEOUT, timeout)).response
+        try:
+            if response.status >= 300:
+                read_answer(response.status, response.data, path)
+            with self._answering():
+                yield response.stream(None)
+        finally:
+            response.close()
+
     def _object(
         self,
         method: str,
@@ -118,32 +134,7 @@ class KubeClient:
         content_type: str = "application/json",
     ) -> Object:
         status, raw = self._call(method, path, body, query, {"Content-Type": content_type})
-        try:
-            answer: Object = json.loads(raw)
-        except ValueError as failure:
-            if status == 404:
-                # Plain text is what an API that is not installed answers.
-                raise Absent(f"The cluster has no {path}.") from failure
-            raise Unreachable(
-                f"The cluster answered HTTP {status} with something else than JSON; is it a"
-                " Kubernetes API?"
-            ) from failure
-        if status < 300:
-            return answer
-        message = str(answer.get("message") or f"HTTP {status}")
-        match status:
-            case 404:
-                raise Absent(message)
-            case 401:
-                raise Refused(
-                    f"The cluster does not know you: {message}. Log in again, or choose another"
-                    " --context."
-                )
-            case 403:
-                raise Refused(f"You may not do that: {message}")
-        raise (Refused if status < 500 else Unreachable)(
-            f"The cluster answered HTTP {status}: {message}"
-        )
+        return read_answer(status, raw, path)
 
     def _call(
         self,
@@ -153,17 +144,33 @@ class KubeClient:
         query: Query | None,
         headers: Mapping[str, str],
     ) -> tuple[int, bytes]:
-        try:
-            request = self._api.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json, */*", **headers},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            response = self._api.call_api(*request, _request_timeout=TIMEOUT)
+        with self._answering():
+            response = self._send(method, path, body, query, headers, TIMEOUT)
             return int(response.status), bytes(response.read())  # type: ignore[no-untyped-call]
+
+    def _send(  # noqa: PLR0917
+        self,
+        method: str,
+        path: str,
+        body: Object | None,
+        query: Query | None,
+        headers: Mapping[str, str],
+        timeout: float | tuple[float, float],
+    ) -> client.rest.RESTResponse:
+        request = self._api.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json, */*", **headers},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        return self._api.call_api(*request, _request_timeout=timeout)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, urllib3.exceptions.HTTPError, client.ApiException) as failure:
             raise Unreachable(
                 f"The cluster {self._api.configuration.host} did not answer: {_said(failure)}."

@@ -73,6 +73,16 @@ def _named(kube: KubeApi | None, named: str, ours: PrometheusAccess) -> Promethe
     )
 
 
+def by_own_url(url: str) -> Prometheus:
+    """The Prometheus at this URL, by what the environment says in the operator's variables. Raises
+    WrongUsage where that cannot be read.
+    """
+    try:
+        return by_url(url, access(os.environ))
+    except ValueError as wrong:
+        raise WrongUsage(f"{wrong}.") from wrong
+
+
 def _of_operator(kube: KubeApi, ours: PrometheusAccess) -> Prometheus:
     """As the operator reaches it: a Service's URL goes through the API server's proxy, any other as
     it is. Headers are the operator's where we have none; its Secrets are not read.

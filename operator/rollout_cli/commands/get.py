@@ -17,7 +17,8 @@ from rollout_cli.cluster.prometheus import find
 from rollout_cli.cluster.rollouts import read, read_all
 from rollout_cli.exit_codes import Unreachable, WrongUsage
 from rollout_cli.output_format import Output
-from rollout_cli.view.rollout_view import picture, summary
+from rollout_cli.view.progress import summary
+from rollout_cli.view.rollout_view import picture
 from rollout_cli.view.table import table
 from rollout_cli.view.terminal import console, dump, marks
 from rollout_operator.domain.api.names import GROUP, KIND, PLURAL
@@ -150,7 +151,8 @@ def _lines(poller: Poller, snapshot: Snapshot, out: Console) -> None:
     before = ""
     while True:
         status = snapshot.rollout.status
-        line = f"attempt {status.attempt}  {status.phase}  {status.weight} %  {summary(snapshot)}"
+        why = summary(snapshot.rollout)
+        line = f"attempt {status.attempt}  {status.phase}  {status.weight} %  {why}"
         if line != before:
             out.out(f"{snapshot.now:%H:%M:%S}  {line}", highlight=False)
             before = line

@@ -9,6 +9,7 @@ from rollout_cli.api.rollout import Rollout
 from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.rollouts import read
 from rollout_cli.output_format import Output, for_programs
+from rollout_cli.view.acts import act
 from rollout_cli.view.formatting import OF_VERDICT, Marks, ago, of_verdict, span
 from rollout_cli.view.terminal import console, dump, marks
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS
@@ -60,7 +61,7 @@ def attempts(rollout: Rollout, now: datetime, signs: Marks) -> Table:
             status.candidate.uri,
             "",
             span(now - status.attempt_since),
-            status.message,
+            "\n".join([status.message, *map(act, status.acts)]),
         )
     for attempt in status.history:
         verdict = Text(
@@ -74,6 +75,6 @@ def attempts(rollout: Rollout, now: datetime, signs: Marks) -> Table:
             attempt.uri,
             ago(attempt.ended, now),
             took,
-            f"{attempt.reason}: {attempt.message}",
+            "\n".join([f"{attempt.reason}: {attempt.message}", *map(act, attempt.acts)]),
         )
     return table

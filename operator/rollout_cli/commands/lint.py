@@ -15,6 +15,7 @@ from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.terminal import console, dump
 from rollout_operator.domain.api.manifest import Document, Finding, Place, Trouble, read
 from rollout_operator.domain.api.manifest import Path as Field
+from rollout_operator.domain.api.traffic import names
 from rollout_operator.domain.places import meet, places_of
 
 
@@ -113,7 +114,8 @@ def _address_conflict(
             None,
         ):
             other, where = met
-            address = f"{traffic['host']}{traffic.get('path', '/')}"
+            hosts = names(traffic.get("host"), traffic.get("hosts") or ())
+            address = ", ".join(f"{host}{traffic.get('path', '/')}" for host in hosts)
             return Problem(
                 file,
                 field,

@@ -7,8 +7,9 @@ from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.prometheus import find
 from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Failure, Unreachable
+from rollout_cli.report.attempt_facts import verdict
 from rollout_cli.report.attempt_record import collect
-from rollout_cli.report.html_page import html, verdict
+from rollout_cli.report.html_page import html
 from rollout_cli.view.terminal import console
 
 

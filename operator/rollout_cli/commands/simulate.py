@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import typer
@@ -32,9 +32,10 @@ from rollout_cli.view.formatting import (
 from rollout_cli.view.terminal import console, dump, marks
 from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.manifest import Document, Trouble, read
-from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.spec import Approval, Spec
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gates.histogram import bounds
+from rollout_operator.domain.windows import freeze_at
 
 DEFAULT = {"modelUri": "models:/simulated/2", "traffic": {"host": "simulated.example.com"}}
 
@@ -103,6 +104,8 @@ def run(request: Request) -> None:
         console().out(dump(_as_dict(timeline, end, source.start), output), highlight=False)
     else:
         _print(spec, source, timeline, end)
+        for line in decided_besides(spec, end, datetime.now(UTC)):
+            console().print(line, style="dim", soft_wrap=True)
     raise typer.Exit(end.exit)
 
 
@@ -166,6 +169,20 @@ def result_of(timeline: Sequence[TimelineEntry], source: Source) -> SimulationRe
     )
 
 
+def decided_besides(spec: Spec, end: SimulationResult, now: datetime) -> Iterator[str]:
+    """What a cluster would wait for besides, which no metric knows: a person, and windows as they
+    are from `now` on.
+    """
+    if spec.strategy.approval is Approval.REQUIRED and end.exit is Exit.PROMOTED:
+        yield "In a cluster it would wait for a person there: strategy.approval is Required."
+    freeze = freeze_at(now, spec.strategy.windows)
+    if freeze.active:
+        ends = f"until {freeze.until:%Y-%m-%d %H:%M} UTC" if freeze.until else "for a year and more"
+        yield f"In a cluster it would be frozen now, {ends}: {freeze.why}."
+    if freeze.begins is not None:
+        yield f"By its windows it is next frozen at {freeze.begins:%Y-%m-%d %H:%M} UTC."
+
+
 def changes(timeline: Sequence[TimelineEntry]) -> Iterator[TimelineEntry]:
     """The looks that say something new: another step, another measurement, a verdict."""
     before: object = None
@@ -209,6 +226,11 @@ def _print(
     out.print(table)
     said = f" after {span(end.after)} ({len(timeline)} looks): {end.message}"
     out.print(Text.assemble((end.word, of_exit(end.exit)), said), soft_wrap=True)
+    if end.exit is Exit.PROMOTED and spec.strategy.watch:
+        then = (
+            f"Then it is watched for {spec.strategy.watch}, which is not simulated: a failed gate"
+        )
+        out.print(f"{then} would return to the version before.", style="dim", soft_wrap=True)
 
 
 def _gate(spec: Spec, gate: GateStatus, signs: Marks) -> Text:

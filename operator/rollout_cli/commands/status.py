@@ -75,7 +75,8 @@ def _tell(rollout: Rollout, output: Output | None) -> None:
     out = console()
     out.print(
         Text.assemble(
-            (str(status.phase), f"bold {STYLES.get(status.phase, 'yellow')}"), f": {status.message}"
+            (str(status.phase), f"bold {STYLES.get(status.phase, 'yellow')}"),
+            f": {status.message} {status.watched}".rstrip(),
         ),
         soft_wrap=True,
     )

@@ -14,7 +14,7 @@ from rollout_cli.doctor.check_result import CheckResult, bad, guarded, unknown
 from rollout_cli.doctor.cluster import check_cluster, check_user_rights
 from rollout_cli.doctor.metrics import check_prometheus, check_series
 from rollout_cli.doctor.operator import check_operator
-from rollout_cli.doctor.rollouts import check_rollout, check_router
+from rollout_cli.doctor.rollouts import check_autoscaler, check_rollout, check_router
 from rollout_cli.exit_codes import Absent, Refused, Unreachable
 
 
@@ -38,6 +38,7 @@ def all_checks(
     for rollout in found:
         yield from check_rollout(rollout, datetime.now(UTC))
         yield from guarded("router", check_router, kube, rollout)
+        yield from guarded("autoscaling", check_autoscaler, kube, rollout)
     try:
         prometheus = find_prometheus()
         yield from check_prometheus(prometheus)

@@ -6,6 +6,7 @@ from rollout_cli.api.kubernetes import KubeApi, Object
 from rollout_cli.api.operator_deployment import OPERATOR, variables
 from rollout_cli.doctor.check_result import CheckResult, bad, good, guarded, warning
 from rollout_cli.doctor.cluster import is_allowed
+from rollout_cli.doctor.messages import check_messages
 from rollout_operator.domain.api.names import GROUP, PLURAL
 
 NEEDED = (
@@ -18,6 +19,7 @@ NEEDED = (
     ("patch", "networking.k8s.io", "ingresses", ""),
     ("patch", "networking.k8s.io", "networkpolicies", ""),
     ("patch", "policy", "poddisruptionbudgets", ""),
+    ("patch", "autoscaling", "horizontalpodautoscalers", ""),
     ("list", "discovery.k8s.io", "endpointslices", ""),
     ("list", "", "pods", ""),
     ("create", "", "events", ""),
@@ -91,6 +93,7 @@ def _deployment(kube: KubeApi, deployment: Object) -> Iterator[CheckResult]:
         said = body[:200].decode(errors="replace").strip()
         if status == 200:
             yield good("operator", f"{place} runs and is healthy")
+            yield from _messages(kube, pod, ports.get("metrics", 8081), place)
         elif status in {401, 403}:
             yield good("operator", f"{place} runs (its health may not be read: get pods/proxy)")
         else:
@@ -99,6 +102,15 @@ def _deployment(kube: KubeApi, deployment: Object) -> Iterator[CheckResult]:
                 f"{place} is not healthy: {said}",
                 f"kubectl -n {meta['namespace']} logs deployment/{meta['name']}",
             )
+
+
+def _messages(kube: KubeApi, pod: Object, port: int, place: str) -> Iterator[CheckResult]:
+    """By the metrics of one pod; where they cannot be read, an alert has to say it."""
+    meta = pod["metadata"]
+    address = f"{meta['name']}:{port}"
+    status, body = kube.raw(f"/api/v1/namespaces/{meta['namespace']}/pods/{address}/proxy/metrics")
+    if status == 200:
+        yield from check_messages(body.decode(errors="replace"), place)
 
 
 def _rights(kube: KubeApi, deployment: Object, namespaces: Sequence[str]) -> Iterator[CheckResult]:

@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.doctor.check_result import CheckResult, bad, good, warning
 from rollout_cli.exit_codes import Absent
+from rollout_operator.domain.api.autoscaling import ScalingMetric
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase
@@ -80,6 +82,11 @@ def _by_others(what: str, namespace: str, status: Status) -> Iterator[CheckResul
                 " more about ScaledByAnother"
             ),
         ),
+        (status.unscaled, "docs/guides/autoscaling.md has what each metric takes"),
+        (
+            status.affinity,
+            "docs/guides/ingress-tls-paths.md has what visitors that stay mean for a trial",
+        ),
         (status.outdated, "docs/guides/profiles.md has when pods get what was changed"),
         (
             status.shared,
@@ -90,12 +97,43 @@ def _by_others(what: str, namespace: str, status: Status) -> Iterator[CheckResul
             yield warning(what, said, todo)
 
 
+CUSTOM = ("custom.metrics.k8s.io/v1beta1", "custom.metrics.k8s.io/v1beta2")
+ADAPTER = "prometheus-adapter with the rules of monitoring/prometheus-adapter.yaml"
+FIGURES = {
+    ScalingMetric.CPU: (("metrics.k8s.io/v1beta1",), "metrics-server"),
+    ScalingMetric.RPS: (CUSTOM, ADAPTER),
+    ScalingMetric.LATENCY: (CUSTOM, ADAPTER),
+}
+"""By what autoscalers follow: the APIs that have it, of which one is enough, and who serves it."""
+
+
+def check_autoscaler(kube: KubeApi, rollout: Rollout) -> Iterator[CheckResult]:
+    """Whether there is what serves the metric of the rollout's autoscalers."""
+    if rollout.spec is None or (scaling := rollout.spec.autoscaling) is None:
+        return
+    what = f"autoscaling of {rollout.namespace}/{rollout.name}"
+    apis, by = FIGURES[scaling.metric]
+    for api in apis:
+        with suppress(Absent):
+            kube.get(f"/apis/{api}")
+            yield good(what, f"by {scaling.metric}, which {api} has")
+            return
+    yield bad(
+        what,
+        f"by {scaling.metric}, but the cluster has no {apis[0]}: no number of pods is changed",
+        f"install {by} (docs/guides/autoscaling.md)",
+    )
+
+
 def check_router(kube: KubeApi, rollout: Rollout) -> Iterator[CheckResult]:
     """The IngressClass or the Gateway API that the rollout's traffic needs."""
     if rollout.spec is None:
         return
     traffic = rollout.spec.traffic
     what = f"router of {rollout.namespace}/{rollout.name}"
+    if traffic.provider is Provider.NONE:
+        yield good(what, f"none: callers inside the cluster ask Service {rollout.name}")
+        return
     if traffic.provider is Provider.HTTP_ROUTE:
         try:
             kube.get("/apis/gateway.networking.k8s.io/v1")

@@ -13,11 +13,13 @@ from functools import cache
 from typing import Any
 
 import cel
+from pydantic import ValidationError
 
 from rollout_cli.offline import metadata
 from rollout_operator.crd import crd
 from rollout_operator.domain.api.manifest import Finding, Path, dotted
 from rollout_operator.domain.api.names import GROUP, KIND, VERSION
+from rollout_operator.domain.api.windows import Window
 
 Schema = Mapping[str, Any]
 
@@ -55,8 +57,18 @@ def judge(manifest: Any) -> list[Finding]:
         meta = filled["metadata"]
         # Of generateName the API server makes the name, by five letters, before the rules read it.
         meta["name"] = meta.get("name") or meta["generateName"][:58] + "xxxxx"
-        found = list(_rules(filled, schema, ()))
+        found = list(_rules(filled, schema, ())) or list(_windows(filled))
     return sorted(found, key=lambda finding: tuple(map(str, finding.path)))
+
+
+def _windows(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """What the operator says against a window that the CRD admits: a rule that never opens one."""
+    for number, given in enumerate(manifest["spec"]["strategy"].get("windows") or ()):
+        try:
+            Window.model_validate(given)
+        except ValidationError as invalid:
+            said = invalid.errors()[0]["msg"].removeprefix("Value error, ")
+            yield Finding(("spec", "strategy", "windows", number), said)
 
 
 @cache
@@ -213,6 +225,9 @@ def _holds(rule: str, value: Any) -> bool:
     """Whether a rule is true of the value; one that cannot be evaluated refuses, as in the API
     server.
     """
+    if "oldSelf" in rule:
+        # A rule of a change: offline there is nothing before.
+        return True
     context = cel.Context({"self": value})
     for name, function in _FUNCTIONS.items():
         context.add_function(name, function)

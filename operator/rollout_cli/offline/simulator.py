@@ -9,12 +9,13 @@ from typing import Protocol
 
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.gate_results import GateStatus
-from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.spec import Approval, Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.decide import decide
-from rollout_operator.domain.machine.pending import trial_replicas
+from rollout_operator.domain.machine.sizes import trial_replicas
 from rollout_operator.domain.observed import Answer, Observed, Workload
+from rollout_operator.domain.service_split import share
 
 CANDIDATE, STABLE = "candidate", "stable"
 LONGEST = timedelta(days=2)
@@ -46,7 +47,7 @@ class TimelineEntry:
     step: int | None
     """The step under way, from 0; None outside of a trial."""
     weight: int
-    """The candidate's, in percent."""
+    """The candidate's share of requests, in percent."""
     gates: tuple[GateStatus, ...]
     """What every gate said."""
     reason: Reason
@@ -66,14 +67,14 @@ def replay(spec: Spec, source: Source, first_deploy: bool = False) -> Iterator[T
     """Every look of a trial until a verdict, or until the source has nothing more."""
     now, status = source.start, _first_status(spec, source.start, first_deploy)
     while True:
-        source.advance(now, status.weight)
+        source.advance(now, _share(status))
         plan = decide(_observed(spec, status, source, now))
         status = plan.status
         entry = TimelineEntry(
             now,
             status.phase,
             status.step,
-            status.weight,
+            _share(status),
             status.gates,
             status.reason,
             status.message,
@@ -85,6 +86,15 @@ def replay(spec: Spec, source: Source, first_deploy: bool = False) -> Iterator[T
         if entry.ends or over or later > source.start + LONGEST:
             return
         now = max(later, now + timedelta(milliseconds=1))
+
+
+def _share(status: Status) -> int:
+    """The candidate's share of requests, in percent: its weight, or what its pods come to, which
+    are Ready at once here.
+    """
+    if status.share is None or status.candidate is None or status.stable is None:
+        return status.weight
+    return share(status.candidate.replicas, status.stable.replicas)
 
 
 def _first_status(spec: Spec, start: datetime, first_deploy: bool) -> Status:
@@ -127,10 +137,22 @@ def _observed(spec: Spec, status: Status, source: Source, now: datetime) -> Obse
         uid="simulated",
         name="simulated",
         generation=1,
-        spec=spec.model_copy(update={"paused": False}),
+        # Pods are always there: how many is no matter of the gates.
+        # Nobody is there to approve it, and no window is in a recording.
+        spec=spec.model_copy(
+            update={
+                "paused": False,
+                "autoscaling": None,
+                "strategy": spec.strategy.model_copy(update={"approval": Approval.NONE}),
+            }
+        ),
         status=status,
         image="simulated",
-        workloads={role: Workload(spec.replicas, spec.replicas) for role in (CANDIDATE, STABLE)},
+        workloads={
+            one.revision: Workload(one.replicas, one.replicas)
+            for one in (status.candidate, status.stable)
+            if one is not None
+        },
         answers={m: source.answer(m, CANDIDATE, now) for m in metrics},
         baseline=(
             {m: source.answer(m, STABLE, now) for m in metrics} if status.stable is not None else {}

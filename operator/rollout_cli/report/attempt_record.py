@@ -9,7 +9,7 @@ from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Absent, Failure, Refused
 from rollout_operator.domain.api.gate_results import GateStatus
-from rollout_operator.domain.api.status import Attempt
+from rollout_operator.domain.api.status import Act, Attempt
 from rollout_operator.domain.api.words import Verdict
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
@@ -54,6 +54,10 @@ class TimeSeries:
     """Requests by revision, as a share of all requests."""
     weight: Points = ()
     """Weight of the candidate, in percent."""
+    bounds: Mapping[tuple[str, str, str], Points] = field(default_factory=dict)
+    """Ends of the intervals in which gates' values lie, by the gate's name, its evidence, and
+    "lower" or "upper"; in the metric's own unit, or as a share.
+    """
     phases: Mapping[str, Points] = field(default_factory=dict)
     """When the rollout was in a phase, by its name."""
 
@@ -86,6 +90,8 @@ class AttemptRecord:
     """None while it goes on."""
     gates: tuple[GateStatus, ...]
     """The last measurements of the candidate."""
+    acts: tuple[Act, ...]
+    """What people told it to do, in order."""
     events: tuple[KubeEvent, ...]
     """What the operator told during the attempt, in order."""
     series: TimeSeries
@@ -108,12 +114,13 @@ class AttemptRecord:
         return max(timedelta(seconds=20), ((self.ended or self.now) - self.started) * 0.12)
 
 
-def collect(
+def collect(  # noqa: PLR0917
     kube: KubeApi,
     prometheus: Prometheus | None,
     rollout: Rollout,
     number: int | None,
     trouble: str = "",
+    with_events: bool = True,
 ) -> AttemptRecord:
     """The record of attempt `number`, else of the last one. Raises Absent where there is none."""
     status = rollout.status
@@ -145,11 +152,12 @@ def collect(
         started=_began(ended, rollout, now),
         ended=ended.ended if ended is not None else None,
         gates=tuple(g for g in status.gates if g.revision == candidate),
+        acts=ended.acts if ended is not None else status.acts,
         events=(),
         series=TimeSeries(),
         trouble=trouble,
     )
-    events = _events(kube, record)
+    events = _events(kube, record) if with_events else ()
     if prometheus is None:
         return _with(record, events, TimeSeries(), trouble)
     try:
@@ -168,19 +176,15 @@ def _with(
     return replace(record, events=events, series=series, trouble=trouble)
 
 
-def _events(kube: KubeApi, record: AttemptRecord) -> tuple[KubeEvent, ...]:
-    """What the operator told during the attempt, in order;
-    Events are kept for an hour by default.
+def events_of(kube: KubeApi, namespace: str, uid: str) -> tuple[KubeEvent, ...]:
+    """What the operator told of the object with this uid, in order; Events are kept for an hour by
+    default. Raises Refused where one may not read them.
     """
-    rollout = record.rollout
-    try:
-        items = kube.get(
-            f"/api/v1/namespaces/{rollout.namespace}/events",
-            {"fieldSelector": f"involvedObject.uid={rollout.raw['metadata']['uid']}"},
-        )["items"]
-    except Refused:
-        return ()
-    events = [
+    items = kube.get(
+        f"/api/v1/namespaces/{namespace}/events",
+        {"fieldSelector": f"involvedObject.uid={uid}"},
+    )["items"]
+    events = (
         KubeEvent(
             datetime.fromisoformat(e["lastTimestamp"]),
             e["type"] == "Warning",
@@ -189,13 +193,23 @@ def _events(kube: KubeApi, record: AttemptRecord) -> tuple[KubeEvent, ...]:
         )
         for e in items
         if e.get("lastTimestamp")
-    ]
+    )
+    return tuple(sorted(events, key=lambda e: e.at))
+
+
+def _events(kube: KubeApi, record: AttemptRecord) -> tuple[KubeEvent, ...]:
+    """What the operator told during the attempt, in order."""
+    rollout = record.rollout
+    try:
+        events = events_of(kube, rollout.namespace, str(rollout.raw["metadata"]["uid"]))
+    except Refused:
+        return ()
     # Events are told to the second.
     first, last = (
         record.started - timedelta(seconds=1),
         (record.ended or record.now) + timedelta(seconds=1),
     )
-    return tuple(sorted((e for e in events if first <= e.at <= last), key=lambda e: e.at))
+    return tuple(e for e in events if first <= e.at <= last)
 
 
 def _query(prometheus: Prometheus, record: AttemptRecord) -> TimeSeries:
@@ -230,5 +244,12 @@ def _query(prometheus: Prometheus, record: AttemptRecord) -> TimeSeries:
             f" sum(rate({REQUESTS}{theirs}{over}))",
         ),
         weight=next(iter(by("", weight).values()), ()),
+        bounds={
+            (s.labels["gate"], s.labels["evidence"], s.labels["bound"]): s.points
+            for s in prometheus.matrix(
+                f"max by (gate, evidence, bound) (modelrollout_gate_bound{own})", start, end, step
+            )
+            if {"gate", "evidence", "bound"} <= s.labels.keys()
+        },
         phases=by("phase", f"max by (phase) (modelrollout_phase{own}) == 1"),
     )

@@ -153,7 +153,9 @@ def _dress(axes: Axes, record: AttemptRecord) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False, handlelength=1.8)
     if record.ended is not None:
-        colour = {"Promoted": "#15803d", "RolledBack": BAD}.get(str(record.verdict), ASKED)
+        colour = {"Promoted": "#15803d", "RolledBack": BAD, "Returned": BAD}.get(
+            str(record.verdict), ASKED
+        )
         axes.axvline(_day(record.ended.timestamp()), color=colour, linewidth=1.2)
 
 

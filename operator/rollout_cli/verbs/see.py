@@ -103,3 +103,34 @@ def history(
     from rollout_cli.commands import history as command  # noqa: PLC0415
 
     command.run(Connection(kubeconfig, context, namespace), name, output)
+
+
+def dashboard(
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0 for any free one.")
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address.")
+    ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Look only: commands are refused.")
+    ] = False,
+    mlflow: Annotated[
+        str, typer.Option("--mlflow", help="Address of MLflow's pages, to link to them.")
+    ] = "",
+    everywhere: Everywhere = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    prometheus: Prometheus = None,
+) -> None:
+    """Open the dashboard in a browser: all rollouts, live, and commands, by your kubeconfig's
+    rights.
+    """
+    # Deferred: the web server is slow to load, and help does without.
+    from rollout_cli.commands import dashboard as command  # noqa: PLC0415
+
+    command.run(
+        Connection(kubeconfig, context, namespace),
+        command.Request(port, not no_browser, read_only, everywhere, mlflow, prometheus),
+    )

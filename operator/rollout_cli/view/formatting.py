@@ -30,7 +30,7 @@ OF_MEASUREMENT = {
     Measurement.NO_EVIDENCE: "yellow",
     Measurement.UNREACHABLE: "magenta",
 }
-OF_VERDICT = {Verdict.PROMOTED: "green", Verdict.ROLLED_BACK: "red"}
+OF_VERDICT = {Verdict.PROMOTED: "green", Verdict.ROLLED_BACK: "red", Verdict.RETURNED: "red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,8 @@ def of_measurement(measurement: Measurement, marks: Marks) -> str:
 
 def of_verdict(verdict: Verdict, marks: Marks) -> str:
     """The mark of a verdict."""
-    return {Verdict.PROMOTED: marks.good, Verdict.ROLLED_BACK: marks.bad}.get(verdict, marks.dot)
+    bad = verdict in {Verdict.ROLLED_BACK, Verdict.RETURNED}
+    return marks.good if verdict is Verdict.PROMOTED else marks.bad if bad else marks.dot
 
 
 def of_exit(outcome: Exit) -> str:
@@ -140,6 +141,13 @@ def gate_of(spec: Spec | None, measured: GateStatus) -> Gate | None:
     """The gate of the spec that this measurement is of; None where the spec has changed since."""
     gates = spec.analysis.gates if spec is not None else ()
     return next((gate for gate in gates if measured.is_of(gate)), None)
+
+
+def rule(gate: Gate, signs: Marks) -> str:
+    """The gate as a short rule: `accuracy ≥ 0.7 (Labelled)`."""
+    sign = signs.at_least if gate.min is not None else signs.at_most
+    against = " worse than stable" if gate.against_stable else ""
+    return f"{gate.metric} {sign} {share(gate.threshold)}{against} ({gate.evidence})"
 
 
 def value_and_threshold(spec: Spec | None, measured: GateStatus, marks: Marks) -> str:

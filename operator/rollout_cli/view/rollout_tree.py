@@ -52,12 +52,13 @@ class RolloutTree:
             guide_style="dim",
         )
         candidate, stable = status.candidate, status.stable
+        share = status.percent
         if candidate is not None:
             runs = status.phase in CANDIDATE_RUNS
             about = (
                 "rolled back"
                 if not runs
-                else f"{status.weight} % of requests"
+                else f"{share} % of requests"
                 if stable is not None
                 else ""
             )
@@ -66,17 +67,17 @@ class RolloutTree:
             )
             self._fill(branch, candidate, status.gates)
         if stable is not None:
-            weight = 0 if status.phase in COMMITTED else 100 - status.weight
+            weight = 0 if status.phase in COMMITTED else 100 - share
             branch = tree.add(
                 self._revision("stable", stable, f"{weight} % of requests", STABLE_STYLE)
             )
             self._fill(branch, stable, status.gates if candidate is None else ())
         for retiring in status.retiring:
-            branch = tree.add(
-                self._revision(
-                    "retiring", retiring, f"replaced {ago(retiring.since, snapshot.now)}", "dim"
-                )
-            )
+            role, about = "retiring", f"replaced {ago(retiring.since, snapshot.now)}"
+            if status.watch is not None and retiring.revision == status.watch.former:
+                role = "former"
+                about = f"kept until {status.watch.until:%Y-%m-%d %H:%M} UTC"
+            branch = tree.add(self._revision(role, retiring, about, "dim"))
             self._fill(branch, retiring, ())
         if status.history:
             self._history(tree.add(Text("history", style="dim")))

@@ -20,6 +20,7 @@ from rollout_cli.view.formatting import (
     span,
 )
 from rollout_cli.view.line_chart import Frame, Line, chart
+from rollout_cli.view.progress import Place, ladder, summary
 from rollout_cli.view.rollout_tree import RolloutTree
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.status import Revision, Status
@@ -32,21 +33,6 @@ CHART_ROWS, TALL_CHART_ROWS = 6, 9
 def picture(snapshot: Snapshot, width: int, marks: Marks) -> RenderableType:
     """Everything, `width` columns wide."""
     return _Picture(snapshot, width, marks).all()
-
-
-def summary(snapshot: Snapshot) -> str:
-    """The sentence that says why the rollout stands where it does."""
-    rollout, status = snapshot.rollout, snapshot.rollout.status
-    if status.observed_generation < 0:
-        return (
-            "The operator has not seen this rollout yet. Should that last, `kubectl modelrollout"
-            " doctor` says why."
-        )
-    if rollout.spec is None:
-        return rollout.spec_error
-    if not rollout.is_observed:
-        return f"The spec has changed; the operator has not seen that yet. Before: {status.message}"
-    return status.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +50,7 @@ class _Picture:
         status = self.snapshot.rollout.status
         parts: list[RenderableType] = [
             self._headline(),
-            Text(summary(self.snapshot), style="dim"),
+            Text(summary(self.snapshot.rollout), style="dim"),
             Text(),
         ]
         if status.phase in CANDIDATE_RUNS:
@@ -90,6 +76,13 @@ class _Picture:
             )
         elif status.halted:
             phase.append(f" {dot} halted", style="bold red")
+        elif status.approval_since is not None:
+            asked = span(snapshot.now - status.approval_since)
+            phase.append(f" {dot} waits for approval for {asked}", style="bold magenta")
+        elif status.frozen:
+            ends = status.frozen_until
+            until = f" until {ends:%Y-%m-%d %H:%M} UTC" if ends is not None else ""
+            phase.append(f" {dot} frozen{until}", style="bold magenta")
         if status.attempt:
             phase.append(f" {dot} attempt {status.attempt}", style="dim")
         if status.phase_since is not None:
@@ -102,44 +95,21 @@ class _Picture:
 
     def _steps(self) -> Text:
         """The way of an attempt, and how far it has come."""
-        status, spec, marks = self.snapshot.rollout.status, self.snapshot.rollout.spec, self.marks
-        weights = (
-            [f"{step.weight} %" for step in spec.strategy.steps]
-            if spec is not None and status.stable is not None
-            else []
-        )
-        names = ["pods", *weights, "100 %", "stable"] if weights else ["pods", "gates", "stable"]
-        place = _place(status, len(weights))
+        marks = self.marks
+        looks = {
+            Place.DONE: (marks.good, "green"),
+            Place.HERE: (marks.here, "bold yellow"),
+            Place.BAD: (marks.bad, "red"),
+            Place.AHEAD: (marks.ahead, "dim"),
+        }
         text = Text()
-        for n, name in enumerate(names):
-            mark, style = (
-                (marks.good, "green")
-                if n < place
-                else (marks.here, "bold yellow")
-                if n == place
-                else (marks.ahead, "dim")
-            )
-            if status.phase is Phase.ROLLING_BACK and n == place:
-                mark, style = marks.bad, "red"
-            clock = self._clock() if n == place and status.phase is Phase.TRIAL else ""
+        for n, rung in enumerate(ladder(self.snapshot.rollout, self.snapshot.now)):
+            mark, style = looks[rung.place]
+            clock = f" ({rung.clock})" if rung.clock else ""
             text.append(f" {marks.join} " if n else "", style="dim").append(
-                f"{mark} {name}{clock}", style=style
+                f"{mark} {rung.name}{clock}", style=style
             )
         return text
-
-    def _clock(self) -> str:
-        """How long the step has lasted, of how long it is held at least."""
-        status, spec = self.snapshot.rollout.status, self.snapshot.rollout.spec
-        if (
-            spec is None
-            or status.step is None
-            or status.step_since is None
-            or status.step >= len(spec.strategy.steps)
-        ):
-            return ""
-        lasted = (status.paused_since or self.snapshot.now) - status.step_since
-        hold = spec.strategy.steps[status.step].hold
-        return f" ({span(lasted)} of {span(hold)})" if lasted < hold else f" ({span(lasted)})"
 
     def _traffic(self) -> Text:
         """Who gets which share of the requests."""
@@ -147,7 +117,7 @@ class _Picture:
         if status.stable is None:
             return Text("the host does not answer yet", style="dim")
         width = max(10, min(80, self.width - 42))
-        weight = 100 if status.phase in COMMITTED else status.weight
+        weight = 100 if status.phase in COMMITTED else status.percent
         filled = round(weight * width / 100)
         text = Text(f"candidate {weight} % ", style=CANDIDATE_STYLE)
         text.append(marks.full * filled, style=CANDIDATE_STYLE).append(
@@ -198,22 +168,6 @@ def _labelled(label: str, lines: Sequence[Text]) -> RenderableType:
     for n, line in enumerate(lines):
         grid.add_row("" if n else label, line)
     return grid
-
-
-def _place(status: Status, weights: int) -> int:
-    """Which of the steps drawn the attempt has come to."""
-    steps = max(1, weights)
-    match status.phase:
-        case Phase.PENDING | Phase.STARTING:
-            return 0
-        case Phase.TRIAL:
-            return 1 + (status.step or 0)
-        case Phase.ROLLING_BACK:
-            return 1 + (status.step or 0) if status.step_since is not None else 0
-        case Phase.PROMOTING | Phase.SHIFTING:
-            return 1 + steps
-        case _:
-            return 1 + steps + (1 if weights else 0)
 
 
 def _drawn(status: Status) -> Iterator[tuple[Revision, str, str]]:

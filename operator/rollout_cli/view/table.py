@@ -9,6 +9,7 @@ from rich.text import Text
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.view.formatting import STYLES, Marks, share, span, value_and_threshold
 from rollout_operator.domain.api.gate_results import GateStatus
+from rollout_operator.domain.api.status import Status
 
 
 def table(
@@ -40,10 +41,7 @@ def _row(
     status = rollout.status
     accuracy = next((g for g in status.gates if g.metric == "accuracy"), None)
     phase = Text(str(status.phase), style=STYLES.get(status.phase, "yellow"))
-    phase.append(
-        " (paused)" if status.paused_since else " (halted)" if status.halted else "",
-        style="magenta",
-    )
+    phase.append(_waits(status), style="magenta")
     cells: list[str | Text] = [rollout.namespace] if namespaces else []
     cells += [
         rollout.name,
@@ -56,6 +54,17 @@ def _row(
         counted = "" if accuracy is None or accuracy.samples is None else str(accuracy.samples)
         cells += [counted, str(status.reason), rollout.requested_uri]
     return [*cells, span(now - rollout.created)]
+
+
+def _waits(status: Status) -> str:
+    """What keeps it where it is beside its gates; "" for nothing."""
+    if status.paused_since:
+        return " (paused)"
+    if status.halted:
+        return " (halted)"
+    if status.approval_since:
+        return " (to approve)"
+    return " (frozen)" if status.frozen else ""
 
 
 def _accuracy(rollout: Rollout, gate: GateStatus | None, marks: Marks) -> str:
