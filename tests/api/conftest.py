@@ -7,19 +7,28 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import yaml
 
+from scripts.cluster import addons, gobuild
 from scripts.cluster.apiserver import apiserver
 from tests.support.api_client import ApiClient
 from tests.support.fake_kubelet import KubeletThread
+from tests.support.gateway_controller import Controller
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout
 from tests.support.scripted_world import ScriptedWorld, served
+
+MUTATING_POLICIES = (
+    "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+    "--feature-gates=MutatingAdmissionPolicy=true",
+)
+"""Flags of an API server that serves MutatingAdmissionPolicies, which are beta in its version."""
 
 
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiClient]:
     # As on OpenShift: who sets blockOwnerDeletion must be allowed to.
-    flags = ["--enable-admission-plugins=OwnerReferencesPermissionEnforcement"]
+    flags = ["--enable-admission-plugins=OwnerReferencesPermissionEnforcement", *MUTATING_POLICIES]
     with apiserver(tmp_path_factory.mktemp("apiserver"), flags=flags) as kubeconfig:
         server = ApiClient(kubeconfig)
         server.install_crd()
@@ -76,3 +85,28 @@ def kubelet(api: ApiClient, ns: str, world: ScriptedWorld) -> Iterator[KubeletTh
 @pytest.fixture
 def rollout(api: ApiClient, ns: str) -> Rollout:
     return Rollout(api, ns)
+
+
+@pytest.fixture(scope="session")
+def gateway_api(api: ApiClient) -> None:
+    """Gateway API's CRDs, as they lie in its Go module."""
+    gobuild.build(next(c for c in gobuild.COMPONENTS if c.name == "traefik"))
+    kinds = ("HTTPRoute", "Gateway")
+    for file in addons.gateway_crds():
+        for crd in yaml.safe_load_all(file.read_text()):
+            if crd["kind"] == "CustomResourceDefinition" and crd["spec"]["names"]["kind"] in kinds:
+                api.install(crd)
+    for kind in kinds:
+        api.wait_served(kind)
+
+
+@pytest.fixture
+def controller(api: ApiClient, ns: str, gateway_api: None) -> Iterator[Controller]:
+    with Controller(api, ns) as working:
+        yield working
+
+
+# The CRDs must be there before the operator looks which APIs there are.
+@pytest.fixture
+def started(controller: Controller, operator: OperatorProcess) -> OperatorProcess:
+    return operator

@@ -15,6 +15,12 @@ PROBES: dict[str, dict[str, Any]] = {
     },
     "networkpolicies": {"spec": {"podSelector": {}}},
     "poddisruptionbudgets": {"spec": {"maxUnavailable": 1, "selector": {}}},
+    "horizontalpodautoscalers": {
+        "spec": {
+            "maxReplicas": 1,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"},
+        }
+    },
     "ingresses": {
         "spec": {"defaultBackend": {"service": {"name": "probe", "port": {"number": 80}}}}
     },
@@ -32,15 +38,17 @@ PROBES: dict[str, dict[str, Any]] = {
 
 
 @contextlib.contextmanager
-def refusing(api: ApiClient, ns: str, resource: str, group: str) -> Iterator[None]:
+def refusing(
+    api: ApiClient, ns: str, resource: str, group: str, operations: tuple[str, ...] = ("CREATE",)
+) -> Iterator[None]:
     """An admission policy of the company's that refuses every new object of one kind in this
-    namespace.
+    namespace, and with UPDATE among the operations every other one of those that there are.
     """
     policies, meta = "/apis/admissionregistration.k8s.io/v1", {"name": f"no-{resource}-{ns}"}
     rule = {
         "apiGroups": [group],
         "apiVersions": ["*"],
-        "operations": ["CREATE"],
+        "operations": list(operations),
         "resources": [resource],
     }
     only = {"matchLabels": {"kubernetes.io/metadata.name": ns}}

@@ -5,6 +5,7 @@ and a real API server.
 import json
 import re
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,11 @@ def _bridge(**changes: Any) -> dict[str, Any]:
     return {"bridge": {**BRIDGE["bridge"], **changes}}
 
 
+BY_LABEL = {
+    "name": "team",
+    "secret": "team-url",
+    "namespaceSelector": {"matchLabels": {"team": "ml"}},
+}
 REFUSED = {
     "no Prometheus": ({"prometheus": {"url": ""}}, "set prometheus.url, for example"),
     "no registry": ({"mlflow": {"trackingUri": ""}}, "set mlflow.trackingUri, for example"),
@@ -221,6 +227,22 @@ REFUSED = {
         ),
         "/bridge/mappings/0/rollout/template",
     ),
+    "a destination of messages without a Secret": (
+        {"messages": {"destinations": [{"name": "team"}]}},
+        "secret",
+    ),
+    "a destination with its URL in the values": (
+        {"messages": {"destinations": [{"name": "team", "secret": "s", "url": "slack://a/b/c"}]}},
+        "'url' not allowed",
+    ),
+    "two destinations of one name": (
+        {"messages": {"destinations": [{"name": "team", "secret": s} for s in "ab"]}},
+        "messages.destinations names team twice",
+    ),
+    "labels of namespaces that the operator may not read": (
+        {"watchNamespaces": ["a"], "messages": {"destinations": [BY_LABEL]}},
+        "team chooses namespaces by label, which the roles of watchNamespaces do not allow",
+    ),
     "both monitors": (
         {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}},
         "enable one of them",
@@ -285,6 +307,11 @@ MAY = [
         ["get", "list", "watch", "create", "patch", "delete"],
     ),
     (["policy"], ["poddisruptionbudgets"], ["get", "list", "watch", "create", "patch"]),
+    (
+        ["autoscaling"],
+        ["horizontalpodautoscalers"],
+        ["get", "list", "watch", "create", "patch", "delete"],
+    ),
     (["discovery.k8s.io"], ["endpointslices"], ["get", "list", "watch"]),
     ([""], ["pods"], ["list"]),
     ([""], ["pods"], ["get", "create", "patch", "delete"]),
@@ -342,7 +369,7 @@ def test_the_role_is_enough_for_every_object_where_owner_references_are_policed(
     Rollout(api, ns).apply("models:/iris/1").raise_for_status()
     made = build(
         Owner(api.get(Rollout(api, ns).path)["metadata"]["uid"], "iris", ns),
-        builders.spec(),
+        builders.spec(autoscaling={"max": 4, "target": 70}),
         STATUS,
         {},
     )
@@ -442,6 +469,39 @@ def test_the_operator_reads_of_prometheus_what_the_chart_mounts(
     assert found == mounted
     places = {m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
     assert (FOLDER in places) is bool(mounted)
+
+
+def test_the_operator_reads_of_destinations_what_the_chart_mounts() -> None:
+    folder = "/etc/rollout-operator/messages"
+    programs = {"name": "audit", "secret": "audit-url", "format": "CloudEvents"}
+    values = {
+        "messages": {"destinations": [BY_LABEL, programs], "giveUpAfterSeconds": 2592000},
+        "dashboard": {"publicUrl": "https://rollouts.example.com"},
+    }
+    found = by_kind(OPERATOR, values)
+    (pod,) = pods(found["Deployment"])
+    env = {e["name"]: e.get("value", "") for e in pod["containers"][0]["env"]}
+    given = Settings.from_environment({**env, "INFERENCE_IMAGE": "image"})
+    assert {one.name: one.folder for one in given.messages} == {
+        "team": f"{folder}/team",
+        "audit": f"{folder}/audit",
+    }
+    assert given.messages_give_up == timedelta(days=30)
+    assert given.dashboard_url == "https://rollouts.example.com"
+    (volume,) = [v for v in pod["volumes"] if v["name"] == "messages"]
+    mounted = {
+        item["path"]: (source["secret"]["name"], source["secret"]["optional"])
+        for source in volume["projected"]["sources"]
+        for item in source["secret"]["items"]
+    }
+    assert mounted == {
+        "team/url": ("team-url", True),
+        **{f"audit/{key}": ("audit-url", True) for key in ("url", "token", "signingKey")},
+    }
+    assert folder in {m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    own = next(r for r in found["ClusterRole"] if r["metadata"]["name"] == OPERATOR)
+    more = [rule for rule in rules(own) if rule not in MAY]
+    assert more == [([""], ["namespaces"], ["list", "watch"])]
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -614,6 +674,10 @@ def test_a_model_without_a_canary_has_one_of_everything() -> None:
     ] == [1, 1, 1, 1]
 
 
+CLUSTER_WIDE = ("Cluster", "Custom", "ValidatingAdmission", "MutatingAdmission")
+"""How kinds without a namespace begin."""
+
+
 @each_variant
 def test_the_api_server_takes_everything(
     api: ApiClient, chart: str, values: dict[str, Any]
@@ -621,7 +685,6 @@ def test_the_api_server_takes_everything(
     """A dry run against a real API server with strict field validation, the CRD among it."""
     for name in ("models", "team-a", "team-b"):
         api.namespace(name)
-    plural = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
     for manifest in manifests(chart, values):
         if manifest["apiVersion"].startswith("monitoring.coreos.com/"):
             continue
@@ -630,11 +693,11 @@ def test_the_api_server_takes_everything(
             pods([manifest])[0].pop("priorityClassName", None)
         place = (
             f"/namespaces/{meta.get('namespace', 'models')}"
-            if not manifest["kind"].startswith(("Cluster", "Custom"))
+            if not manifest["kind"].startswith(CLUSTER_WIDE)
             else ""
         )
         root = f"/apis/{group}" if "/" in group else f"/api/{group}"
-        resource = plural.get(manifest["kind"], manifest["kind"].lower() + "s")
+        resource = re.sub("ys$", "ies", re.sub("sss$", "sses", manifest["kind"].lower() + "s"))
         path = f"{root}{place}/{resource}/{meta['name']}"
         query = {
             "fieldManager": "helm",

@@ -13,91 +13,18 @@ from itertools import groupby
 from typing import Any
 
 import pytest
-import yaml
 
-from scripts.cluster import addons, gobuild
 from scripts.cluster.apiserver import free_port
 from tests.api.cli import Cli
 from tests.api.refusals import refusing
 from tests.support.api_client import ApiClient, wait_for
-from tests.support.fake_kubelet import KubeletThread, Played
+from tests.support.fake_kubelet import KubeletThread
+from tests.support.gateway_controller import Controller
 from tests.support.kinds import path_of
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout
 from tests.support.scripted_world import ScriptedWorld, served
 from tests.support.spec_cases import REFUSED_TRAFFIC, TRAFFIC
-
-
-@pytest.fixture(scope="session")
-def gateway_api(api: ApiClient) -> None:
-    """Gateway API's CRDs, as they lie in its Go module."""
-    gobuild.build(next(c for c in gobuild.COMPONENTS if c.name == "traefik"))
-    kinds = ("HTTPRoute", "Gateway")
-    for file in addons.gateway_crds():
-        for crd in yaml.safe_load_all(file.read_text()):
-            if crd["kind"] == "CustomResourceDefinition" and crd["spec"]["names"]["kind"] in kinds:
-                api.install(crd)
-    for kind in kinds:
-        api.wait_served(kind)
-
-
-class Controller(Played):
-    """Says of every HTTPRoute that it has taken it over as it is now, as long as `follows`."""
-
-    def __init__(self, api: ApiClient, ns: str) -> None:
-        super().__init__()
-        self.api, self.path = api, path_of("HTTPRoute", ns)
-        self.follows, self.refuses = True, ""
-
-    def turn(self) -> None:
-        for route in self.api.get(self.path)["items"]:
-            if self.follows:
-                self._answer(route)
-
-    def _answer(self, route: dict[str, Any]) -> None:
-        generation = route["metadata"]["generation"]
-        known = route.get("status", {}).get("parents", [])
-        accepted = "False" if self.refuses else "True"
-        if (
-            known
-            and all(c["observedGeneration"] == generation for c in known[0]["conditions"])
-            and known[0]["conditions"][0]["status"] == accepted
-        ):
-            return
-        now = "2026-01-01T00:00:00Z"
-        conditions = [
-            {
-                "type": kind,
-                "status": "False" if self.refuses and kind == "Accepted" else "True",
-                "reason": self.refuses or kind,
-                "message": "",
-                "lastTransitionTime": now,
-                "observedGeneration": generation,
-            }
-            for kind in ("Accepted", "ResolvedRefs")
-        ]
-        parents = [
-            {
-                "parentRef": {"name": "public"},
-                "controllerName": "example.com/gateways",
-                "conditions": conditions,
-            }
-        ]
-        self.api.patch(
-            f"{self.path}/{route['metadata']['name']}/status", {"status": {"parents": parents}}
-        )
-
-
-@pytest.fixture
-def controller(api: ApiClient, ns: str, gateway_api: None) -> Iterator[Controller]:
-    with Controller(api, ns) as working:
-        yield working
-
-
-# The CRDs must be there before the operator looks which APIs there are.
-@pytest.fixture
-def started(controller: Controller, operator: OperatorProcess) -> OperatorProcess:
-    return operator
 
 
 def shares(api: ApiClient, ns: str) -> tuple[int, ...] | None:
@@ -107,7 +34,7 @@ def shares(api: ApiClient, ns: str) -> tuple[int, ...] | None:
 
 
 def shares_of(route: dict[str, Any]) -> tuple[int, ...]:
-    return tuple(b["weight"] for b in route["spec"]["rules"][-1]["backendRefs"])
+    return tuple(b["weight"] for b in route["spec"]["rules"][0]["backendRefs"])
 
 
 def shares_since(api: ApiClient, ns: str, version: str) -> list[tuple[int, ...]]:
@@ -275,7 +202,7 @@ def test_shares_edited_by_hand_mid_trial_are_set_right(
 ) -> None:
     before, path = on_trial.status(), f"{path_of('HTTPRoute', ns)}/iris"
     rules = api.get(path)["spec"]["rules"]
-    for backend, weight in zip(rules[-1]["backendRefs"], (0, 100), strict=True):
+    for backend, weight in zip(rules[0]["backendRefs"], (0, 100), strict=True):
         backend["weight"] = weight
     api.patch(path, {"spec": {"rules": rules}}).raise_for_status()
     repaired(api, ns, on_trial, before)

@@ -52,6 +52,46 @@ def test_a_host_that_changes_keeps_the_former_one_for_a_while(
     assert rollout.status()["attempt"] == 2
 
 
+def test_several_hosts_share_one_route_and_one_trial(
+    api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread
+) -> None:
+    rollout = Rollout(api, ns, "several")
+    a, b, c = (f"{name}.several.example.com" for name in "abc")
+
+    def hosts() -> dict[str, list[str]]:
+        return {
+            i["metadata"]["name"]: [rule["host"] for rule in i["spec"]["rules"]]
+            for i in api.items("Ingress", ns)
+        }
+
+    rollout.apply("models:/iris/1", traffic={"host": a, "removalDelay": "2s"})
+    rollout.wait_phase("Promoted", 1)
+    more = {"host": a, "hosts": [b], "removalDelay": "2s"}
+    rollout.apply("models:/iris/1", traffic=more)
+    wait_for(lambda: hosts() == {"several": [a, b]}, "a host more, in place")
+    before = api.version("Ingress", ns)
+    rollout.apply("models:/iris/2", traffic=more)
+    rollout.wait_phase("Promoted", 2)
+    seen = [e["object"] for e in api.events_since("Ingress", ns, before)]
+    shares = {
+        (rule["host"], i["metadata"].get("annotations", {}).get(WEIGHT))
+        for i in seen
+        for rule in i["spec"]["rules"]
+    }
+    assert shares >= {(h, weight) for h in (a, b) for weight in ("10", "50", "100")}
+    rollout.apply("models:/iris/2", traffic={"hosts": [b, c], "removalDelay": "2s"})
+    wait_for(lambda: hosts() == {"several": [b, c, a]}, "the former host to answer on")
+    wait_for(lambda: hosts() == {"several": [b, c]}, "it to go")
+    assert rollout.status()["attempt"] == 2
+    time.sleep(1.1)
+    younger = Rollout(api, ns, "a-second")
+    younger.apply("models:/iris/2", traffic={"host": a, "hosts": [c]})
+    stalled = younger.wait_true("Stalled")
+    assert f"ModelRollout {ns}/several" in stalled["message"]
+    younger.apply("models:/iris/2", traffic={"host": a})
+    younger.wait_phase("Promoted", 1)
+
+
 def test_a_host_and_path_belong_to_the_older_rollout(
     api: ApiClient, ns: str, operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout
 ) -> None:

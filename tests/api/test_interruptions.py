@@ -99,6 +99,28 @@ def test_a_status_removed_by_hand_takes_no_route_and_no_pod(
         assert rollout.deployments()["1"]["metadata"]["uid"] == known
 
 
+def test_a_status_removed_in_mid_trial_takes_no_pod_that_a_router_may_send_requests_to(
+    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, api: ApiClient, ns: str
+) -> None:
+    slow = {"steps": [{"weight": 10, "hold": "60s"}], "scaleDownDelay": "60s"}
+    rollout.promote("1", 1)
+    rollout.apply("models:/iris/2", strategy=slow)
+    rollout.wait_phase("Trial", 2)
+    wait_for(lambda: rollout.weight() == 10, "the weight")
+    before = {v: one["metadata"]["uid"] for v, one in rollout.deployments().items()}
+    services = {one["metadata"]["name"] for one in api.items("Service", ns)}
+    operator.kill()
+    # Back to what is stable: nobody asks for the candidate's pods any more.
+    rollout.apply("models:/iris/1", strategy=slow)
+    api.patch(f"{rollout.path}/status", {"status": None}).raise_for_status()
+    operator.start()
+    rollout.wait_phase("Promoted", 1)
+    wait_for(lambda: rollout.weight() is None, "the canary Ingress to go")
+    assert [r["version"] for r in rollout.status()["retiring"]] == ["2"]
+    assert {v: one["metadata"]["uid"] for v, one in rollout.deployments().items()} == before
+    assert services <= {one["metadata"]["name"] for one in api.items("Service", ns)}
+
+
 def test_a_registry_that_is_down_is_waited_for(
     operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, world: ScriptedWorld
 ) -> None:

@@ -14,7 +14,7 @@ import yaml
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Gateways, Owner
 from scripts.cluster import addons
-from scripts.cluster.images import IMAGES
+from scripts.cluster.images import ENVOY, IMAGES, METRICS_SERVER
 from tests.support.api_client import ApiClient
 from tests.support.builders import UID, on_trial, spec
 from tests.support.charts import ROOT, Manifest, pods, tool
@@ -24,12 +24,21 @@ FOLDERS = ("crds", "docs/examples", "gitops", "monitoring", "scripts/cluster/man
 NOT_MANIFESTS = {
     "monitoring/rules.yaml": "Prometheus's own format: tests/api/test_monitoring.py",
     "monitoring/rules.test.yaml": "promtool's own format",
+    "monitoring/prometheus-adapter.yaml": "values of prometheus-adapter's chart",
     "scripts/cluster/manifests/operator-values.yaml": (
         "a chart's values: the cluster is installed with it"
     ),
+    "scripts/cluster/manifests/envoy-values.yaml": (
+        "values of Envoy Gateway's chart: its target installs it with them"
+    ),
 }
 TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
-OTHERS = ("monitoring.coreos.com/", "gateway.networking.k8s.io/", GROUP)
+OTHERS = (
+    "monitoring.coreos.com/",
+    "gateway.networking.k8s.io/",
+    "gateway.envoyproxy.io/",
+    GROUP,
+)
 """API groups whose kinds Kubernetes itself does not know."""
 
 
@@ -55,7 +64,7 @@ def found() -> Iterator[tuple[str, list[Manifest]]]:
 
 
 def read(file: Path) -> list[Manifest]:
-    images = {i.variable: f"example.com/{i.name}:1" for i in IMAGES}
+    images = {i.variable: f"example.com/{i.name}:1" for i in (*IMAGES, *ENVOY, *METRICS_SERVER)}
     documents = [d for d in yaml.safe_load_all(addons.render(file.read_text(), images)) if d]
     # A patch of Argo CD's own ConfigMap; whole, it is one.
     patched = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import typer
@@ -34,7 +35,7 @@ STATES = ("iris", "rose", "tulip")
 """On trial; rolled back; not seen by any operator yet."""
 WORDS = "denied the request: [require-team] write a label [/n], [red], :key: and :x:"
 """What a webhook may say: for a library that colours terminals it is full of orders."""
-STEERED = ("promote", "abort", "retry", "skip", "pause", "resume")
+STEERED = ("promote", "approve", "abort", "retry", "skip", "pause", "resume")
 VALUES: dict[str, list[str]] = {
     # of several commands
     "name": ["{name}"],
@@ -43,7 +44,12 @@ VALUES: dict[str, list[str]] = {
     "kubeconfig": ["--kubeconfig", "{kubeconfig}"],
     "prometheus": ["--prometheus", "{url}"],
     "everywhere": ["-A"],
+    "reason": ["--reason", "seen in the figures of the week"],
     # of one
+    "dashboard.port": ["--port", "0"],
+    "dashboard.no_browser": ["--no-browser"],
+    "dashboard.read_only": ["--read-only"],
+    "dashboard.mlflow": ["--mlflow", "https://mlflow.example.com"],
     "get.watch": ["--watch"],
     "status.wait": ["--wait", "--timeout", "1s"],
     "status.timeout": ["--timeout", "1s"],
@@ -157,7 +163,8 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A cluster with rollouts in each state, and what the placeholders stand for."""
     folder, ns, world = (
         tmp_path_factory.mktemp("options"),
-        "options",
+        # A worker may come back to this module, and sets it up anew on the same API server.
+        f"options-{uuid4().hex[:8]}",
         ScriptedWorld(accuracy={"1": 0.91, "2": 0.95, "3": 0.62}),
     )
     api.namespace(ns)
@@ -226,7 +233,8 @@ def shape(value: Any) -> Any:
 
 
 def interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
+    """Ctrl-C."""
+    signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -254,15 +262,20 @@ def test_no_option_ends_in_a_traceback(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", stage["kubeconfig"])
     monkeypatch.setenv("MODELROLLOUT_PROMETHEUS", stage["url"])
+    monkeypatch.setattr("webbrowser.open", lambda _: False)  # `dashboard` finds none
     monkeypatch.chdir(tmp_path)  # `report` writes a file
     words = filled(case.words, case, stage)
     before = signal.signal(signal.SIGALRM, interrupted)
-    signal.setitimer(signal.ITIMER_REAL, 3 if case.option == "watch" else 0)
+    # What is started in the background ignores Ctrl-C.
+    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
+    endless = case.option == "watch" or case.command == "dashboard"
+    signal.setitimer(signal.ITIMER_REAL, 3 if endless else 0)
     try:
         code = run(words)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGINT, ctrl_c)
     out, err = capsys.readouterr()
     assert "Traceback" not in err, err
     assert code != Exit.DEFECT, err

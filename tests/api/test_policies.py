@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -16,10 +17,11 @@ from tests.support.charts import ROOT
 from tests.support.kinds import GROUP, path_of
 
 POLICIES = ROOT / "docs" / "examples" / "policies"
-ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 PLURALS = {
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+    "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+    "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
 }
 
 
@@ -54,14 +56,16 @@ class Policed:
         return self.api.http.post(self.path, json=manifest, params={"dryRun": "All"})
 
     def annotate(self, verb: str, attempt: str, *groups: str, **params: str) -> httpx.Response:
-        headers = [
-            ("Content-Type", "application/merge-patch+json"),
-            ("Impersonate-User", "somebody"),
-        ]
+        body = {"metadata": {"annotations": {f"{GROUP}/{verb}": attempt}}}
+        return self.patch(body, *groups, **params)
+
+    def patch(
+        self, body: dict[str, Any], *groups: str, user: str = "somebody", **params: str
+    ) -> httpx.Response:
+        headers = [("Content-Type", "application/merge-patch+json"), ("Impersonate-User", user)]
         headers += [
             ("Impersonate-Group", group) for group in ("system:authenticated", "editors", *groups)
         ]
-        body = {"metadata": {"annotations": {f"{GROUP}/{verb}": attempt}}}
         return self.api.http.patch(
             f"{self.path}/iris", content=json.dumps(body), headers=headers, params=params
         )
@@ -69,7 +73,8 @@ class Policed:
 
 @pytest.fixture(scope="module")
 def policed(api: ApiClient) -> Iterator[Policed]:
-    ns = "policed"
+    # A worker may come back to this module, and sets it up anew on the same API server.
+    ns = f"policed-{uuid4().hex[:8]}"
     reply = api.http.post(
         "/api/v1/namespaces",
         json={"metadata": {"name": ns, "labels": {"environment": "production", "team": "ml"}}},
@@ -87,10 +92,10 @@ def policed(api: ApiClient) -> Iterator[Policed]:
     made = []
     for file in sorted(POLICIES.glob("*.yaml")):
         for one in yaml.safe_load_all(file.read_text()):
-            path = f"{ADMISSION}/{PLURALS[one['kind']]}/{one['metadata']['name']}"
+            path = f"/apis/{one['apiVersion']}/{PLURALS[one['kind']]}/{one['metadata']['name']}"
             assert api.apply(path, one).status_code == 201
             made.append(path)
-    assert len(made) == 6
+    assert len(made) == 10
     there = Policed(api, ns)
     bad = rollout("models:/other/1", gates=[{"metric": "errorRate", "max": 0.1}])
 
@@ -152,7 +157,7 @@ def refuses(policed: Policed, verb: str) -> bool:
 
 def test_who_may_promote(policed: Policed, api: ApiClient) -> None:
     assert api.http.post(policed.path, json=rollout()).status_code == 201
-    for verb in ("promote", "skip"):
+    for verb in ("promote", "skip", "approve"):
         wait_for(partial(refuses, policed, verb), "the refusal", 10)
         assert "ask somebody of the group mlops-approvers" in policed.annotate(verb, "1").text
         assert policed.annotate(verb, "1", "mlops-approvers").status_code == 200
@@ -162,3 +167,111 @@ def test_who_may_promote(policed: Policed, api: ApiClient) -> None:
         assert policed.annotate(verb, "2").status_code == 422
     for verb in ("abort", "retry"):
         assert policed.annotate(verb, "1").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["who-commanded.yaml", "write-who-commanded.yaml"])
+def test_the_chart_has_the_policies_that_are_tried_here(name: str) -> None:
+    chart = ROOT / "charts" / "rollout-operator" / "files" / name
+    assert chart.read_text() == (POLICIES / name).read_text()
+
+
+COMMANDED_BY = f"{GROUP}/commanded-by"
+
+
+def give(policed: Policed, user: str, **annotations: str | None) -> httpx.Response:
+    """What comes of annotations that this user writes."""
+    named = {f"{GROUP}/{name.replace('_', '-')}": value for name, value in annotations.items()}
+    return policed.patch({"metadata": {"annotations": named}}, "mlops-approvers", user=user)
+
+
+@pytest.fixture
+def commanded(policed: Policed, api: ApiClient) -> Iterator[Policed]:
+    """A rollout without any command yet, and both policies in force."""
+    api.http.delete(f"{policed.path}/iris")
+    assert api.http.post(policed.path, json=rollout()).status_code == 201
+
+    def in_force() -> bool:
+        forged = policed.patch(
+            {"metadata": {"annotations": {COMMANDED_BY: "abort 1: boss"}}}, dryRun="All"
+        )
+        named = policed.annotate("abort", "1", dryRun="All").json()["metadata"]["annotations"]
+        return forged.status_code == 422 and COMMANDED_BY in named
+
+    wait_for(in_force, "the policies to be in force", 60)
+    yield policed
+    api.http.delete(f"{policed.path}/iris").raise_for_status()
+
+
+def by(reply: httpx.Response) -> str:
+    assert reply.status_code == 200, reply.text
+    return str(reply.json()["metadata"]["annotations"].get(COMMANDED_BY, ""))
+
+
+def test_who_commands_is_written_by_the_policy(commanded: Policed) -> None:
+    assert by(give(commanded, "ann", approve="3")) == "approve 3: ann"
+    # Whoever comes after, and changes nothing of it, is not named.
+    assert by(give(commanded, "bob", reason="approve 3: late")) == "approve 3: ann"
+    assert by(give(commanded, "bob", approve="3")) == "approve 3: ann"
+    assert by(give(commanded, "bob", skip="3", approve="3")) == "skip 3: bob"
+    account = "system:serviceaccount:ci:deployer"
+    assert by(give(commanded, account, abort="3")) == f"abort 3: {account}"
+
+
+def test_a_name_that_somebody_writes_is_replaced_by_the_true_one(commanded: Policed) -> None:
+    assert (
+        by(give(commanded, "bob", approve="3", commanded_by="approve 3: ann")) == "approve 3: bob"
+    )
+
+
+def test_who_pauses_is_written_too(commanded: Policed) -> None:
+    paused = commanded.patch({"spec": {"paused": True}}, user="ann")
+    assert by(paused) == "pause 0: ann"
+    assert by(commanded.patch({"spec": {"paused": False}}, user="bob")) == "resume 0: bob"
+
+
+FORGED: dict[str, dict[str, str | None]] = {
+    "another's name, without a command": {"commanded_by": "approve 3: boss"},
+    "one's own name, for what another commanded": {"commanded_by": "approve 3: bob"},
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
+def test_nobody_writes_a_name_without_a_command(
+    commanded: Policed, forged: dict[str, str | None]
+) -> None:
+    assert by(give(commanded, "ann", approve="3")) == "approve 3: ann"
+    refused = give(commanded, "bob", **forged)
+    assert refused.status_code == 422
+    assert "you are bob: leave the annotation out" in refused.json()["message"]
+
+
+def test_without_the_writing_policy_nobody_inherits_a_name(
+    commanded: Policed, api: ApiClient
+) -> None:
+    """Where the API server has none that write: a true name is taken, none is, and no other."""
+    binding = (
+        "/apis/admissionregistration.k8s.io/v1beta1/mutatingadmissionpolicybindings"
+        "/model-rollouts-write-who-commanded"
+    )
+    known = api.get(binding)
+    api.http.delete(binding).raise_for_status()
+    wait_for(
+        lambda: COMMANDED_BY not in _annotations(commanded.annotate("abort", "1", dryRun="All")),
+        "the policy to be gone",
+        60,
+    )
+    assert (
+        by(give(commanded, "ann", approve="3", commanded_by="approve 3: ann")) == "approve 3: ann"
+    )
+    assert give(commanded, "ann", approve=None).status_code == 200
+    assert give(commanded, "bob", approve="3").status_code == 422, "the name there is another's"
+    assert give(commanded, "bob", abort="3", commanded_by="abort 3: ann").status_code == 422
+    assert by(give(commanded, "bob", abort="3", commanded_by=None)) == ""
+    fresh = {k: known[k] for k in ("apiVersion", "kind", "spec")}
+    fresh["metadata"] = {"name": known["metadata"]["name"]}
+    assert api.apply(binding, fresh).status_code == 201
+
+
+def _annotations(reply: httpx.Response) -> dict[str, str]:
+    found: dict[str, str] = reply.json()["metadata"].get("annotations") or {}
+    return found

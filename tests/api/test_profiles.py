@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rollout_operator.domain.api.names import TAKE_PROFILE
+from rollout_operator.domain.api.names import GROUP, TAKE_PROFILE
 from rollout_operator.domain.profiles import profiles, settings_hash
 from tests.support.api_client import ApiClient, merged, wait_for
 from tests.support.fake_kubelet import KubeletThread
@@ -144,6 +144,29 @@ def test_a_profile_that_the_namespace_may_not_use_touches_nothing(
     assert said in condition["message"]
     assert rollout.deployments() == {"1": before}
     rollout.promote("2", 2, profile="cpu")
+
+
+def test_an_abort_is_obeyed_and_the_candidate_goes_while_the_profile_is_unknown(
+    api: ApiClient,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+) -> None:
+    steps: dict[str, Any] = {
+        "strategy": {"steps": [{"weight": 50, "hold": "1h"}], "scaleDownDelay": "1s"}
+    }
+    rollout.promote("1", 1, profile="cpu")
+    rollout.apply("models:/iris/2", profile="cpu", **steps)
+    wait_for(lambda: rollout.weight() == 50, "the trial")
+    rollout.apply("models:/iris/2", profile="gpus", **steps)
+    assert rollout.wait_true("Stalled")["reason"] == "InvalidSpec"
+    assert rollout.weight() == 50
+    api.patch(rollout.path, {"metadata": {"annotations": {f"{GROUP}/abort": "2"}}})
+    rolled_back = rollout.wait_phase("RolledBack", 2)
+    assert rolled_back["history"][0]["reason"] == "Aborted"
+    assert rollout.condition("Stalled")["reason"] == "InvalidSpec"
+    wait_for(lambda: rollout.deployments().keys() == {"1"}, "the candidate's pods to go")
+    assert rollout.weight() is None
 
 
 def test_a_profile_that_changes_waits_until_it_is_told_to(

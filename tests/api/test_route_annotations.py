@@ -99,3 +99,27 @@ def test_a_former_route_keeps_them_as_long_as_it_answers(
     assert found[rollout.name]["metadata"]["generation"] == before
     for name in found:
         assert annotations_of(api, ns, name) == {**SIZE, **ISSUER}
+
+
+COOKIE = {"nginx.ingress.kubernetes.io/affinity": "cookie"}
+
+
+def test_affinity_that_somebody_puts_on_the_route_is_told_and_left(
+    api: ApiClient,
+    ns: str,
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+) -> None:
+    ask(rollout, {})
+    rollout.wait_phase("Promoted", 1)
+    path = path_of("Ingress", ns, rollout.name)
+    api.send(merged(path, {"metadata": {"annotations": COOKIE}}))
+    told = rollout.wait_true("SessionAffinity")
+    assert f"Ingress {rollout.name} has nginx.ingress.kubernetes.io/affinity" in told["message"]
+    assert rollout.condition("Ready")["status"] == "True"
+    events = [e["reason"] for e in api.items("Event", ns)]
+    assert events.count("SessionAffinity") == 1
+    assert annotations_of(api, ns, rollout.name) == {**SIZE, **COOKIE}
+    api.send(merged(path, {"metadata": {"annotations": dict.fromkeys(COOKIE)}}))
+    wait_for(lambda: not rollout.condition("SessionAffinity"), "it to be told no more")

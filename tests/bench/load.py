@@ -1,5 +1,5 @@
-"""Open-loop load from a process of its own: `python -m tests.bench.load URL HOST RATE` prints one
-line for each answer.
+"""Open-loop load from a process of its own: `python -m tests.bench.load URL HOST RATE [ROWS]`
+prints one line for each answer.
 
 The demo's traffic shares its process with much else, and on a busy machine it measures itself; this
 one does nothing else.
@@ -19,15 +19,17 @@ import aiohttp
 from scripts.demo.traffic import FLOWERS, TIMEOUT, Answer
 
 CONNECTIONS = 200
+JSON = {"Content-Type": "application/json"}
 
 
 class Load:
-    """Sends `rate` requests a second to `host` at `url`, from entering until leaving the context;
-    never retries.
+    """Sends `rate` requests a second, of so many rows, to `host` at `url`, from entering until
+    leaving the context; never retries.
     """
 
-    def __init__(self, url: str, host: str, rate: float) -> None:
+    def __init__(self, url: str, host: str, rate: float, rows: int = 1) -> None:
         self.url, self.host, self.rate = f"{url.rstrip('/')}/predict/", host, rate
+        self.rows = rows
         self.answers: list[Answer] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader = threading.Thread(target=self._read, name="load", daemon=True)
@@ -38,6 +40,7 @@ class Load:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tests.bench.load", self.url, self.host, str(self.rate)]
+        command.append(str(self.rows))
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -62,7 +65,7 @@ class Load:
                 self.answers.append(Answer(*json.loads(line)))
 
 
-async def send(url: str, host: str, rate: float, stop: asyncio.Event) -> None:
+async def send(url: str, host: str, rate: float, rows: int, stop: asyncio.Event) -> None:
     """Send until told to stop; the next request is due by the clock, not by the last answer."""
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=30)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
@@ -70,9 +73,10 @@ async def send(url: str, host: str, rate: float, stop: asyncio.Event) -> None:
         aiohttp.ClientSession(connector=connector, timeout=timeout, headers={"Host": host}) as http,
         asyncio.TaskGroup() as tasks,
     ):
+        bodies = [json.dumps({"instances": [flower] * rows}).encode() for flower in FLOWERS]
         start, sent = time.monotonic(), 0
         while not stop.is_set():
-            tasks.create_task(_one(http, url, FLOWERS[sent % len(FLOWERS)]))
+            tasks.create_task(_one(http, url, bodies[sent % len(bodies)], rows))
             sent += 1
             late = time.monotonic() - (start + sent / rate)
             if late > 1:  # after a stall of this process a burst would measure ourselves
@@ -80,19 +84,20 @@ async def send(url: str, host: str, rate: float, stop: asyncio.Event) -> None:
             await asyncio.sleep(max(0.0, -late))
 
 
-async def _one(http: aiohttp.ClientSession, url: str, flower: list[float]) -> None:
+async def _one(http: aiohttp.ClientSession, url: str, sent_body: bytes, rows: int) -> None:
     sent = time.monotonic()
     version = revision = failure = ""
     try:
-        async with http.post(url, json={"instances": [flower]}) as reply:
-            body = await reply.read()
+        async with http.post(url, data=sent_body, headers=JSON) as reply:
+            # First of all, so that an answer that ends too early says who began it.
             version, revision = (
                 reply.headers.get("X-Model-Version", ""),
                 reply.headers.get("X-Model-Revision", ""),
             )
+            body = await reply.read()
             if reply.status != 200:
                 failure = f"HTTP {reply.status} {body[:100].decode(errors='replace')}"
-            elif not version or len(json.loads(body)["predictions"]) != 1:
+            elif not version or len(json.loads(body)["predictions"]) != rows:
                 failure = (
                     f"no prediction of a named version in {body[:100].decode(errors='replace')}"
                 )
@@ -101,7 +106,7 @@ async def _one(http: aiohttp.ClientSession, url: str, flower: list[float]) -> No
     print(json.dumps([sent, time.monotonic(), version, revision, failure]))
 
 
-async def main(url: str, host: str, rate: float) -> None:
+async def main(url: str, host: str, rate: float, rows: int) -> None:
     stop = asyncio.Event()
 
     async def told() -> None:
@@ -110,8 +115,8 @@ async def main(url: str, host: str, rate: float) -> None:
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(told())
-        tasks.create_task(send(url, host, rate, stop))
+        tasks.create_task(send(url, host, rate, rows, stop))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int((*sys.argv[4:], "1")[0])))

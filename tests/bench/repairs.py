@@ -49,7 +49,7 @@ def edited(route: Object) -> Object:
         return made
     made["spec"] = copy.deepcopy(route["spec"])
     for backend, weight in zip(
-        made["spec"]["rules"][-1]["backendRefs"], (100 - WRONG, WRONG), strict=True
+        made["spec"]["rules"][0]["backendRefs"], (100 - WRONG, WRONG), strict=True
     ):
         backend["weight"] = weight
     return made

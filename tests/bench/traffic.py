@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,13 +24,16 @@ from pathlib import Path
 from rich.console import Console
 
 from scripts.demo.models import RECIPES, Registry, train
-from scripts.demo.rollout import Rollout, eventually, fresh_namespace, verdict_of
+from scripts.demo.rollout import Rollout, eventually, verdict_of
 from scripts.demo.traffic import answers_on
 from scripts.demo.watch import Watch
 from scripts.kube import Kube, Object
+from tests.bench.journal import Journal
+from tests.bench.lags import Course, moment
 from tests.bench.load import Load
 from tests.bench.repairs import TIMES, Repairs
 from tests.bench.repairs import measure as measure_repairs
+from tests.bench.routed import ROUTERS, Router, routed
 from tests.bench.traffic_figures import Figure, Tally, figures, keep, print_table, repair_figures
 from tests.e2e.harness import OPERATOR, copy_of, kill_operator, operator_pod
 
@@ -51,21 +54,6 @@ SETTINGS: Object = {
 say = Console(stderr=True).print
 
 
-class RoutedRollout(Rollout):
-    """A rollout whose shares stand in an HTTPRoute."""
-
-    def canary(self) -> tuple[str, int] | None:
-        found = self.kube.get(
-            f"/apis/gateway.networking.k8s.io/v1/namespaces/{self.namespace}/httproutes/{self.name}"
-        )
-        backends = found["spec"]["rules"][-1]["backendRefs"] if found else []
-        return (
-            (backends[1]["name"].removeprefix(f"{self.name}-"), backends[1]["weight"])
-            if len(backends) == 2
-            else None
-        )
-
-
 @dataclass
 class Lane:
     """One rollout and the load on it."""
@@ -73,6 +61,7 @@ class Lane:
     rollout: Rollout
     traffic: Load
     watch: Watch
+    journal: Journal
     promoted: int = 0
     rolled_back: int = 0
     trouble: list[str] = field(default_factory=list)
@@ -98,32 +87,23 @@ class Lane:
         self.rolled_back += verdict["verdict"] == "RolledBack"
 
 
-def routed(kube: Kube, router: str, what: str) -> Rollout:
-    """A rollout in a namespace of its own, not applied yet."""
-    namespace = f"bench-{router.lower()}-{what}"
-    fresh_namespace(kube, namespace)
-    host = f"iris.{namespace}.example.com"
-    gateway = {
-        "traffic": {"provider": "HTTPRoute", "host": host, "parentRefs": [{"name": "public"}]}
-    }
-    kind = RoutedRollout if router == "HTTPRoute" else Rollout
-    return kind(
-        kube, namespace, settings={**SETTINGS, **(gateway if router == "HTTPRoute" else {})}
+def lane(kube: Kube, router: Router, number: int, rate: float, settings: Object) -> Lane:
+    """A rollout and a share of the load."""
+    rollout = routed(kube, router, str(number), settings)
+    return Lane(
+        rollout,
+        Load(os.environ[router.url], rollout.host, rate),
+        Watch(rollout, lambda _: None),
+        Journal(rollout, router),
     )
 
 
-def lane(kube: Kube, url: str, router: str, number: int, rate: float) -> Lane:
-    """A rollout and a share of the load."""
-    rollout = routed(kube, router, str(number))
-    return Lane(rollout, Load(url, rollout.host, rate), Watch(rollout, lambda _: None))
-
-
-def repaired(kube: Kube, registry: Registry, router: str, uris: Sequence[str]) -> Repairs:
+def repaired(kube: Kube, registry: Registry, router: Router, uris: Sequence[str]) -> Repairs:
     """A trial that lasts, whose route is spoiled again and again; without load: a deleted HTTPRoute
     answers nobody.
     """
-    say(f"{router}: spoiling the canary's route {2 * TIMES} times", style="dim", markup=False)
-    rollout = routed(kube, router, "repairs")
+    say(f"{router.name}: spoiling the canary's route {2 * TIMES} times", style="dim", markup=False)
+    rollout = routed(kube, router, "repairs", SETTINGS)
     rollout.settings["strategy"] = {
         **rollout.settings["strategy"],
         "steps": [{"weight": 10, "hold": "30m"}],
@@ -157,7 +137,7 @@ class Run:
 
     kube: Kube
     registry: Registry
-    router: str
+    router: Router
     wanted: argparse.Namespace
     lanes: list[Lane]
     kills: int = 0
@@ -179,6 +159,7 @@ class Run:
         with ExitStack() as stack:
             for one in self.lanes:
                 stack.enter_context(one.watch)
+                stack.enter_context(one.journal)
                 stack.enter_context(one.traffic)
             workers = [
                 threading.Thread(target=self.cycles, args=(one, good, bad)) for one in self.lanes
@@ -207,7 +188,7 @@ class Run:
         failed = Counter(a.failure[:80] for o in self.lanes for a in o.traffic.failed)
         said = "; ".join(f"{n} times {what}" for what, n in failed.most_common(3)) or "0 failed"
         say(
-            f"{self.router}: {done} verdicts, {self.kills} kills, {sent} requests, {said}",
+            f"{self.router.name}: {done} verdicts, {self.kills} kills, {sent} requests, {said}",
             style="dim",
             markup=False,
         )
@@ -215,30 +196,41 @@ class Run:
     def tally(self, seconds: float) -> Tally:
         """What came out; namespaces of a run without trouble go."""
         answers = [a for o in self.lanes for a in o.traffic.answers]
+        courses = [
+            Course(o.journal.written, o.journal.entered, o.traffic.answers) for o in self.lanes
+        ]
         trouble = [t for o in self.lanes for t in o.trouble]
         trouble += [
             f"{n} times {what}"
             for what, n in Counter(a.failure for a in answers if not a.ok).most_common(5)
         ]
+        trouble += [
+            f"{answer.failure}: {moment(course, answer)}"
+            for course in courses
+            for answer in course.answers
+            if not answer.ok
+        ][:20]
         for text in trouble:
             say(text, style="red", markup=False)
         for one in self.lanes:
             if not trouble:
                 self.kube.delete(f"/api/v1/namespaces/{one.rollout.namespace}")
         return Tally(
-            router=self.router,
+            router=self.router.name,
             promoted=sum(o.promoted for o in self.lanes),
             rolled_back=sum(o.rolled_back for o in self.lanes),
             kills=self.kills,
             seconds=seconds,
             answers=answers,
             lanes=[(o.watch.sightings, o.traffic.answers) for o in self.lanes],
+            courses=courses,
         )
 
 
-def measure(run: Run, url: str, uris: Sequence[str]) -> Tally:
+def measure(run: Run, uris: Sequence[str]) -> Tally:
     """First deploys, and then the run."""
     modest, good, bad = uris
+    url = os.environ[run.router.url]
     for one in run.lanes:
         one.roll_out(modest, "Promoted")
         one.promoted = 0
@@ -277,37 +269,40 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--routers",
         default=os.environ.get("ROUTERS", "Ingress,HTTPRoute"),
-        help="which routers, comma-separated",
+        help=f"which routers, comma-separated: {', '.join(ROUTERS)}",
     )
     return parser.parse_args()
 
 
-def main() -> int:
-    wanted = arguments()
-    if absent := [
-        n for n in ("KUBECONFIG", "INGRESS_URL", "MLFLOW_TRACKING_URI") if not os.environ.get(n)
-    ]:
-        say(f"{', '.join(absent)} not set: run `make bench-traffic`", style="red")
-        return 1
+def missing(routers: Iterable[Router]) -> bool:
+    """Whether a variable of the environment is not set; says which."""
+    names = {"KUBECONFIG", "MLFLOW_TRACKING_URI", *(r.url for r in routers)}
+    if absent := sorted(n for n in names if not os.environ.get(n)):
+        say(f"{', '.join(absent)} not set: run it by its target of make", style="red")
+    return bool(absent)
+
+
+def trained() -> tuple[Kube, Registry, list[str]]:
+    """The cluster and the registry, in which a model of each recipe is now."""
     kube, registry = Kube(), Registry(os.environ["MLFLOW_TRACKING_URI"])
     say("Training three models", style="dim")
-    uris = [train(registry, MODEL, recipe).uri for recipe in RECIPES]
+    return kube, registry, [train(registry, MODEL, recipe).uri for recipe in RECIPES]
+
+
+def main() -> int:
+    wanted = arguments()
+    routers = [ROUTERS[name] for name in wanted.routers.split(",")]
+    if missing(routers):
+        return 1
+    kube, registry, uris = trained()
     found: list[Figure] = []
-    for router in wanted.routers.split(","):
+    for router in routers:
         if "load" in wanted.parts:
-            lanes = [
-                lane(kube, os.environ["INGRESS_URL"], router, n, wanted.rate / LANES)
-                for n in range(LANES)
-            ]
-            found += figures(
-                measure(
-                    Run(kube, registry, router, wanted, lanes), os.environ["INGRESS_URL"], uris
-                ),
-                wanted,
-            )
+            lanes = [lane(kube, router, n, wanted.rate / LANES, SETTINGS) for n in range(LANES)]
+            found += figures(measure(Run(kube, registry, router, wanted, lanes), uris), wanted)
             keep(TARGET, found)
         if "repairs" in wanted.parts:
-            found += repair_figures(router, repaired(kube, registry, router, uris))
+            found += repair_figures(router.name, repaired(kube, registry, router, uris))
             keep(TARGET, found)
     print_table(found)
     return 0

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from scripts.demo.shares import Sighting, shares
 from scripts.demo.traffic import Answer
+from tests.bench.lags import Course, waits
 from tests.bench.repairs import Repairs
 
 ENOUGH = 2000
@@ -36,8 +37,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What happened with one router; lanes: sightings of weights, and the answers,
-    of each rollout.
+    """What happened with one router; lanes: sightings of weights, and the answers, of each rollout;
+    courses: what was written and entered when, of each.
     """
 
     router: str
@@ -47,6 +48,7 @@ class Tally:
     seconds: float
     answers: Sequence[Answer]
     lanes: Sequence[tuple[Sequence[Sighting], Sequence[Answer]]]
+    courses: Sequence[Course] = ()
 
 
 def shares_by_weight(
@@ -125,6 +127,22 @@ def figures(tally: Tally, wanted: argparse.Namespace) -> list[Figure]:
                 against,
             )
         )
+    return found + lag_figures(tally)
+
+
+def lag_figures(tally: Tally) -> list[Figure]:
+    """How long the router lagged behind each move, and how long the operator waited: longer, or a
+    request could reach pods that are gone.
+    """
+    found = []
+    for kind, of in waits(tally.courses).items():
+        metric, against = f"{tally.router}: {kind}", f"of {of.lag.times}"
+        lag, drain, spare = round(of.lag.most, 2), round(of.drain.most, 1), round(of.spare, 2)
+        found += [
+            Figure(f"{metric}, longest lag of the router", lag, "s", "", True, against),
+            Figure(f"{metric}, longest drain", drain, "s", "", True, against),
+            Figure(f"{metric}, least drain - lag", spare, "s", "> 0", spare > 0, against),
+        ]
     return found
 
 

@@ -76,6 +76,30 @@ def test_testers_choose_the_candidate_by_header(
 
 
 @by_either_router
+def test_every_host_leads_to_the_model_and_has_its_share_of_a_trial(
+    provider: str, rollout: Rollout, models: Trained, ingress_url: str
+) -> None:
+    names = [rollout.host, f"also.{rollout.host}"]
+    rollout.settings["traffic"] = {**PROVIDERS[provider], "hosts": names}
+    hold(rollout, 900)
+    rollout.apply(models.modest)
+    rollout.wait("Promoted", models.modest, PATIENCE)
+    rollout.apply(models.good)
+    rollout.wait("Trial", models.good, PATIENCE)
+    new, old = version_of(models.good), version_of(models.modest)
+    for name in names:
+        answered(ingress_url, name, {new: 10, old: 40})
+    rollout.settings["traffic"] = {
+        **PROVIDERS[provider],
+        "hosts": names[1:],
+        "removalDelay": "2s",
+    }
+    rollout.apply(models.good)
+    answered(ingress_url, names[0], {"HTTP 404": 50})
+    answered(ingress_url, names[1], {new: 10, old: 40})
+
+
+@by_either_router
 def test_two_rollouts_on_one_host_do_not_disturb_each_other(
     provider: str, kube: Kube, rollout: Rollout, models: Trained, ingress_url: str
 ) -> None:

@@ -326,6 +326,8 @@ TIMES = {
     "ended",
     "lastTransitionTime",
     "observedGeneration",
+    # Of a drain.
+    "seconds",
     # A hash of the manifest, in which the rollout's uid stands.
     APPLIED,
 }

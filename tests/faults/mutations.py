@@ -250,6 +250,20 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
         ]
     ),
     "strategy.steps[].weight": _OUTSIDE["percent"],
+    "strategy.windows[].schedule": st.sampled_from(
+        [
+            *("", "daily", "FREQ=SECONDLY", "FREQ=DAILY;BYHOUR=3", "FREQ=DAILY\n", "BYDAY=MO"),
+            *("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "FREQ=DAILY;INTERVAL=0"),
+            "FREQ=MONTHLY;BYDAY=9MO",
+        ]
+    ),
+    "strategy.windows[].start": st.sampled_from(
+        ["", "Friday", "2026-11-23", "2026-02-30T12:00", "2026-11-23T12:00Z", "1999-01-01T00:00"]
+    ),
+    "strategy.windows[].timeZone": st.sampled_from(
+        ["", "Mars", "../x", "Europe", "UTC\n", "+01:00"]
+    ),
+    "strategy.windows[].duration": st.one_of(_OUTSIDE["duration"], st.just("59s")),
     "analysis.interval": st.one_of(
         _OUTSIDE["duration"], st.sampled_from(["0s", "0m", "0h", "0h0m0s", "00s"])
     ),
@@ -309,6 +323,8 @@ def wrong(field: Field) -> st.SearchStrategy[Mutation]:
     )
     if field.path[:2] == ("traffic", "parentRefs") and len(field.path) > 2:
         changes = changes.map(lambda made: (*ROUTED, *made))
+    if field.path[:2] == ("strategy", "windows") and len(field.path) > 3:
+        changes = changes.map(lambda made: (*_WINDOWED, *made))
     if kind == "object":
         changes = st.one_of(changes, st.just((((*field.path, "surprise"), 1),)))
     return changes.map(lambda made: Mutation(made, wrong=True))
@@ -330,6 +346,9 @@ ROUTED: Changes = (
 )
 """Gateway API is not installed where the mutations are tried, so that a route of it cannot be made.
 """
+WINDOW = {"schedule": "FREQ=DAILY", "start": "2026-01-01T12:00", "duration": "10m"}
+ALLOWED = WINDOW | {"kind": "Allow", "duration": "24h"}
+_WINDOWED: Changes = ((("strategy", "windows"), [WINDOW]),)
 _LABELLED: Changes = ((("analysis", "gates", 0, "evidence"), "Labelled"),)
 
 LIKELY: dict[str, st.SearchStrategy[Any]] = {
@@ -352,6 +371,13 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         lambda weights: [{"weight": w, "hold": "15s"} for w in sorted(weights)]
     ),
     "strategy.steps[].weight": st.integers(1, 49),
+    "strategy.windows": st.lists(st.sampled_from([WINDOW, ALLOWED]), min_size=1, max_size=3),
+    "strategy.windows[].schedule": st.sampled_from(
+        ["FREQ=DAILY", "FREQ=WEEKLY;BYDAY=MO,FR", "FREQ=YEARLY;COUNT=3", "FREQ=MONTHLY;BYDAY=-1SU"]
+    ),
+    "strategy.windows[].start": st.sampled_from(["2026-01-01T12:00", "2030-06-01T00:00:30"]),
+    "strategy.windows[].timeZone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu"]),
+    "strategy.windows[].duration": st.sampled_from(["1m", "10m", "1h", "24h", "8760h"]),
     "analysis.interval": st.sampled_from(["5s", "15s", "30s", "1m", "1h", "8760h"]),
     "analysis.gates": st.lists(
         st.sampled_from(
@@ -387,6 +413,33 @@ _LIKELY_BY_ENDING: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+def _placed(field: Field, changes: st.SearchStrategy[Changes]) -> st.SearchStrategy[Changes]:
+    """The changes with what they need around them."""
+    if (
+        field.path[0] == "traffic"
+        and field.path[1:2] in {("parentRefs",), ("mirrorPercent",)}
+        and len(field.path) > 1
+    ):
+        changes = changes.map(lambda made: (*ROUTED, *made))
+    elif field.path[:2] == ("strategy", "windows") and len(field.path) > 3:
+        changes = changes.map(lambda made: (*_WINDOWED, *made))
+    elif field.path[-1] in {"max", "maxDrop", "maxIncrease"}:
+        metric = "accuracy" if field.path[-1] == "maxDrop" else "errorRate"
+        bare = {
+            "metric": metric,
+            "evidence": "Reported"
+            if metric == "errorRate" and field.path[-1] == "max"
+            else "Labelled",
+        }
+        changes = changes.map(lambda made: ((("analysis", "gates", 0), bare), *made))
+    elif (
+        field.path[:2] == ("analysis", "gates")
+        and field.path[-1] not in {"metric", "evidence", "min", "gates", 0}
+    ) or field.name == "strategy.advanceOn":
+        changes = st.one_of(changes, changes.map(lambda made: (*_LABELLED, *made)))
+    return changes
+
+
 def likely(field: Field) -> st.SearchStrategy[Mutation]:
     """Changes of one field that are of its kind; whether they are taken, the API server says."""
     values: list[st.SearchStrategy[Any]] = []
@@ -405,27 +458,7 @@ def likely(field: Field) -> st.SearchStrategy[Mutation]:
     changes: st.SearchStrategy[Changes] = st.one_of(values).map(
         lambda value: ((field.path, value),)
     )
-    if (
-        field.path[0] == "traffic"
-        and field.path[1:2] in {("parentRefs",), ("mirrorPercent",)}
-        and len(field.path) > 1
-    ):
-        changes = changes.map(lambda made: (*ROUTED, *made))
-    elif field.path[-1] in {"max", "maxDrop", "maxIncrease"}:
-        metric = "accuracy" if field.path[-1] == "maxDrop" else "errorRate"
-        bare = {
-            "metric": metric,
-            "evidence": "Reported"
-            if metric == "errorRate" and field.path[-1] == "max"
-            else "Labelled",
-        }
-        changes = changes.map(lambda made: ((("analysis", "gates", 0), bare), *made))
-    elif (
-        field.path[:2] == ("analysis", "gates")
-        and field.path[-1] not in {"metric", "evidence", "min", "gates", 0}
-    ) or field.name == "strategy.advanceOn":
-        changes = st.one_of(changes, changes.map(lambda made: (*_LABELLED, *made)))
-    return changes.map(Mutation)
+    return _placed(field, changes).map(Mutation)
 
 
 ANY = st.sampled_from(FIELDS).flatmap(

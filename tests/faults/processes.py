@@ -5,7 +5,7 @@ by the real clock.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -207,9 +207,17 @@ def _current(rollout: dict[str, Any], status: dict[str, Any]) -> bool:
 
 @contextlib.asynccontextmanager
 async def show(
-    config: Path, directory: Path, operators: int = 1, namespaces: Sequence[str] = ()
+    config: Path,
+    directory: Path,
+    operators: int = 1,
+    namespaces: Sequence[str] = (),
+    apart: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Show]:
-    """A show with running operators behind one proxy; they watch these namespaces, or all."""
+    """A show with running operators behind one proxy; they watch these namespaces, or all.
+
+    apart: each watches one of them, and dies alone; environment: more variables of theirs.
+    """
     world = ScriptedWorld()
     async with (
         AsyncApiClient.of(config) as api,
@@ -228,8 +236,9 @@ async def show(
                     prometheus.url,
                     directory / f"operator-{n}.log",
                     registry.url,
-                    WATCH_NAMESPACES=",".join(namespaces),
+                    WATCH_NAMESPACES=namespaces[n] if apart else ",".join(namespaces),
                     RESYNC_SECONDS="3",
+                    **(environment or {}),
                 )
                 for n in range(operators)
             ]

@@ -27,16 +27,20 @@ A_SECOND = 10
 KSTATUS = {"Accepted", "Ready", "Reconciling", "Stalled"}
 MEMORY = (
     *(
+        "drains",
         "history",
         "rejected",
         "attempt",
         "reported",
+        "messages",
         "attemptSince",
         "phaseSince",
         "reason",
         "message",
         "gates",
         "evidence",
+        "lastSpec",
+        "approvedAt",
     ),
     *("observedGeneration",),
 )
@@ -168,7 +172,8 @@ class Mutant(Telling):
         done = (
             truth.get("Ready") == "True" and not self.failure and len(status.get("routes", ())) <= 1
         )
-        return told and not status.get("retiring") and (stalled or done or "pausedSince" in status)
+        waits = bool({"pausedSince", "approvalSince"} & status.keys() or status.get("frozen"))
+        return told and not status.get("retiring") and (stalled or done or waits)
 
     async def _pass(self) -> datetime | None:
         """One pass; whatever is raised beside CallFailed ends the test, as it would end no process

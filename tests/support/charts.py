@@ -51,6 +51,18 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "ca": {"secret": "company-ca"},
             "clientCertificate": {"secret": "mlflow-client"},
         },
+        "messages": {
+            "destinations": [
+                {
+                    "name": "ml-team",
+                    "secret": "ml-team-slack",
+                    "kinds": ["RolledBack", "Stalled"],
+                    "namespaceSelector": {"matchLabels": {"team": "ml"}},
+                },
+                {"name": "audit", "secret": "audit", "format": "CloudEvents"},
+            ]
+        },
+        "dashboard": {"publicUrl": "https://rollouts.example.com"},
         "prometheus": {
             "url": "https://prometheus.monitoring.svc:9090/prometheus",
             "auth": {"secret": "prometheus-login"},
@@ -89,6 +101,16 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             },
             "openshift": {"securityContext": {}},
         },
+        "admission": {"requesterPolicy": True},
+        "windows": [
+            {
+                "schedule": "FREQ=WEEKLY;BYDAY=FR",
+                "start": "2026-01-02T18:00",
+                "timeZone": "Europe/Berlin",
+                "duration": "62h",
+                "namespaces": ["prod-*"],
+            }
+        ],
         "modelEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}],
         "feedbackKey": {"secret": "feedback", "key": "key"},
         "imagePullSecrets": [{"name": "pull"}],
@@ -131,11 +153,29 @@ BRIDGE: dict[str, Any] = {
     },
     "serviceMonitor": {"enabled": True},
 }
+DASHBOARD: dict[str, Any] = {
+    "dashboard": {
+        "enabled": True,
+        "publicUrl": "https://rollouts.example.com",
+        "tokenHeader": "X-Forwarded-Access-Token",
+        "mlflowUrl": "https://mlflow.example.com",
+        "runs": True,
+        "tls": {"secret": "dashboard-tls"},
+        "ingress": {"enabled": True, "className": "nginx", "tlsSecret": "public-tls"},
+        "from": [{"podSelector": {"matchLabels": {"app": "oauth2-proxy"}}}],
+    },
+    "watchNamespaces": ["team-a", "team-b"],
+    "prometheus": {
+        "url": "https://prometheus.monitoring.svc:9090",
+        "auth": {"secret": "prometheus-login"},
+    },
+}
 VARIANTS = {
     "the operator": (OPERATOR, {}),
     "the operator with everything": (OPERATOR, EVERYTHING[OPERATOR]),
     "the operator in two namespaces": (OPERATOR, {"watchNamespaces": ["team-a", "team-b"]}),
     "the operator with the bridge": (OPERATOR, BRIDGE),
+    "the operator with the dashboard": (OPERATOR, DASHBOARD),
     "a model": (MODEL, {"canary": {"enabled": False}}),
     "a model with a canary": (MODEL, {}),
     "a model with everything": (MODEL, EVERYTHING[MODEL]),

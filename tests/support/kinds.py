@@ -14,6 +14,7 @@ OWNED_KINDS = (
     "EndpointSlice",
     "NetworkPolicy",
     "PodDisruptionBudget",
+    "HorizontalPodAutoscaler",
 )
 """What a bare cluster has of a rollout beside the ModelRollout itself."""
 KINDS = ("ModelRollout", *OWNED_KINDS)

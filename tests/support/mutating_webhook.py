@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from rollout_operator.adapters.kubernetes_paths import PATHS
 from tests.support.api_client import ApiClient, wait_for
 from tests.support.certificate import self_signed
-from tests.support.kinds import path_of
+from tests.support.kinds import Object, path_of
 
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 POD = "/spec/template/spec"
@@ -24,7 +25,16 @@ def add(path: str, value: Any) -> Patch:
     return [{"op": "add", "path": f"{POD}/{path}", "value": value}]
 
 
-CHANGES: dict[str, Callable[[int], Patch]] = {
+Change = Callable[[int], Patch]
+"""A patch, from a number that grows with each."""
+
+
+def together(*changes: Change) -> Change:
+    """All of these at once."""
+    return lambda n: [step for change in changes for step in change(n)]
+
+
+CHANGES: dict[str, Change] = {
     "a variable": lambda n: add("containers/0/env/-", {"name": f"ADDED_{n}", "value": "1"}),
     "a variable before ours": lambda n: add(
         "containers/0/env/0", {"name": f"ADDED_{n}", "value": "1"}
@@ -43,20 +53,24 @@ def webhook(
     api: ApiClient,
     ns: str,
     directory: Path,
-    change: Callable[[int], Patch],
+    change: Change,
     more: Mapping[str, Any] | None = None,
+    others: Mapping[str, Change] | None = None,
 ) -> Iterator[None]:
     """Changes each Deployment of the namespace that is written, with a number that grows.
 
-    more: parts of a pod that the change counts on.
+    more: parts of a pod that the change counts on; others: what is done to other kinds.
     """
+    changes = {"Deployment": change, **(others or {})}
     key, certificate = self_signed(directory, "IP:127.0.0.1")
     numbers = itertools.count(1)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            patch = base64.b64encode(json.dumps(change(next(numbers))).encode()).decode()
+            kind = asked["request"]["kind"]["kind"]
+            due = _due(changes[kind](next(numbers)), asked["request"]["object"])
+            patch = base64.b64encode(json.dumps(due).encode()).decode()
             said = {
                 "uid": asked["request"]["uid"],
                 "allowed": True,
@@ -89,20 +103,12 @@ def webhook(
                     "url": f"https://127.0.0.1:{server.server_port}/",
                     "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
                 },
-                "rules": [
-                    {
-                        "apiGroups": ["apps"],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE", "UPDATE"],
-                        "resources": ["deployments"],
-                    }
-                ],
+                "rules": [_rule(kind) for kind in changes],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ns}},
                 "timeoutSeconds": 10,
             }
         ],
     }
-    api.http.post(WEBHOOKS, json=config).raise_for_status()
     probe: dict[str, Any] = {
         "selector": {"matchLabels": {"a": "b"}},
         "template": {"metadata": {"labels": {"a": "b"}}},
@@ -120,6 +126,8 @@ def webhook(
         "spec"
     ]["template"]["spec"]
 
+    api.http.post(WEBHOOKS, json=config).raise_for_status()
+
     def changed() -> bool:
         reply = api.http.post(path_of("Deployment", ns), json=body, params={"dryRun": "All"})
         return reply.status_code == 201 and bool(reply.json()["spec"]["template"]["spec"] != sent)
@@ -131,3 +139,28 @@ def webhook(
         api.http.delete(f"{WEBHOOKS}/{ns}").raise_for_status()
         server.shutdown()
         server.server_close()
+
+
+def _due(patch: Patch, item: Object) -> Patch:
+    """Without what it appends to a list that has an item of that name."""
+
+    def is_there(step: dict[str, Any]) -> bool:
+        *names, last = step["path"].split("/")[1:]
+        there: Any = item
+        for name in names:
+            there = there[int(name)] if isinstance(there, list) else there[name]
+        named = step.get("value", {}).get("name") if last == "-" else None
+        return named is not None and named in {one.get("name") for one in there}
+
+    return [step for step in patch if not is_there(step)]
+
+
+def _rule(kind: str) -> dict[str, Any]:
+    root, plural = PATHS[kind]
+    group, _, version = root.removeprefix("/apis/").removeprefix("/api/").rpartition("/")
+    return {
+        "apiGroups": [group],
+        "apiVersions": [version],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": [plural],
+    }

@@ -10,8 +10,21 @@ from typing import Self
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from scripts.cluster.apiserver import free_port
+
+
+def end(process: subprocess.Popen[bytes]) -> bool:
+    """SIGTERM, and SIGKILL where that does not end it; says whether that was so."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    return False
 
 
 class OperatorProcess:
@@ -63,16 +76,24 @@ class OperatorProcess:
 
     def applied(self, resource: str) -> int:
         """How often it has applied an object of this kind, by its own metrics."""
-        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
-        families = text_string_to_metric_families(httpx.get(url, trust_env=False).text)
         return sum(
             int(sample.value)
-            for family in families
-            for sample in family.samples
-            if sample.name == "modelrollout_api_requests_total"
-            and sample.labels["resource"] == resource
-            and sample.labels["verb"].lower() == "patch"
+            for sample in self._samples("modelrollout_api_requests_total")
+            if sample.labels["resource"] == resource and sample.labels["verb"].lower() == "patch"
         )
+
+    def messages(self, outcome: str) -> int:
+        """How many messages came to this, by its own metrics."""
+        return sum(
+            int(sample.value)
+            for sample in self._samples("modelrollout_messages_total")
+            if sample.labels["outcome"] == outcome
+        )
+
+    def _samples(self, name: str) -> list[Sample]:
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        families = text_string_to_metric_families(httpx.get(url, trust_env=False).text)
+        return [sample for f in families for sample in f.samples if sample.name == name]
 
     def kill(self) -> None:
         """SIGKILL; returns when it has ended."""
@@ -96,11 +117,7 @@ class OperatorProcess:
     def stop(self) -> None:
         """SIGTERM, and SIGKILL where that does not end it."""
         if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
+            self.kills += end(self.process)
 
     def __enter__(self) -> Self:
         self.start()

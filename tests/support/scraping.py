@@ -12,7 +12,7 @@ from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import learned
-from rollout_operator.domain.observed import Series
+from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from tests.support.builders import START, at, revision
 
 V1, V2 = revision(1), revision(2)
@@ -97,7 +97,7 @@ class Scrapes:
                 )
 
 
-Ask = Callable[[Scrapes, float, float], Iterable[Series]]
+Ask = Callable[[Scrapes, float, float], Iterable[Series] | MetricsUnreachable]
 """What a Prometheus shows of such a pod at a second, that many seconds back."""
 
 
@@ -108,13 +108,18 @@ def looks(
     back, told = 30.0, list[tuple[int, GateStatus]]()
     known: tuple[EvidenceStatus, ...] = ()
     for look in range(10, SECONDS, interval):
-        mine, stables = list(ask(ours, look, back)), list(ask(theirs, look, back))
+        mine, stables = (_answer(ask(one, look, back)) for one in (ours, theirs))
         trial = Trial(V2, V1, START, at(look))
         if gate.labelled:
-            said, counted = measure_labels(gate, tuple(mine), tuple(stables), trial, known)
-            known = () if counted is None else (counted,)
+            said, counted = measure_labels(gate, mine, stables, trial, known)
+            known = known if counted is None else (counted,)
         else:
-            said = measure(gate, tuple(mine), tuple(stables), trial)
+            said = measure(gate, mine, stables, trial)
         told.append((look, said))
-        back = learned([*mine, *stables], back, at(look).timestamp())
+        if not isinstance(mine, MetricsUnreachable) and not isinstance(stables, MetricsUnreachable):
+            back = learned([*mine, *stables], back, at(look).timestamp())
     return told
+
+
+def _answer(shown: Iterable[Series] | MetricsUnreachable) -> Answer:
+    return shown if isinstance(shown, MetricsUnreachable) else tuple(shown)

@@ -55,6 +55,8 @@ class ScriptedWorld:
     """The registry never answers for this model."""
     queries: list[float] = field(default_factory=list)
     """When Prometheus was asked, Unix time."""
+    measured: list[float] = field(default_factory=list)
+    """When it was asked for series, Unix time."""
     tags: dict[str, str] = field(default_factory=dict)
     """What the registry was told, and `aliases` likewise."""
     aliases: dict[str, str] = field(default_factory=dict)
@@ -86,6 +88,7 @@ class ScriptedWorld:
             now = self.clock()
             vector = {"metric": {}, "value": [now, str(now)]}
             return _success({"resultType": "vector", "result": [vector]})
+        self.measured.append(time.time())
         return _success({"resultType": "matrix", "result": self.series()})
 
     def model_version(self, name: str, version: str) -> tuple[int, Object]:

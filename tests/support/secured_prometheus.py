@@ -4,8 +4,6 @@ password, below a path; and a proxy before it that wants a bearer token and a te
 
 import contextlib
 import ssl
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +13,8 @@ import urllib3
 import yaml
 from aiohttp import web
 
-from scripts.cluster.apiserver import free_port
+from tests.support import metrics_servers
 from tests.support.certificate import self_signed, signed
-from tests.support.charts import tool
 from tests.support.scripted_world import ScriptedWorld, serving
 
 USER, PASSWORD = "operator", "right-password"
@@ -90,42 +87,16 @@ def secured(world: ScriptedWorld, made: Certificates, home: Path) -> Iterator[st
             "client_ca_file": str(made.ca),
             "client_auth_type": "RequireAndVerifyClientCert",
         }
-        written = {
-            "prometheus.yml": {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]},
-            "web.yml": {"tls_server_config": tls, "basic_auth_users": {USER: BCRYPT}},
-        }
-        for name, content in written.items():
-            (home / name).write_text(yaml.safe_dump(content))
-        address = f"127.0.0.1:{free_port()}"
-        options = {
-            "config.file": home / "prometheus.yml",
-            "web.config.file": home / "web.yml",
-            "web.listen-address": address,
-            "web.route-prefix": PREFIX,
-            "storage.tsdb.path": home / "data",
-        }
-        words = [f"--{name}={value}" for name, value in options.items()]
-        with (
-            (home / "log").open("w") as log,
-            subprocess.Popen([tool("prometheus"), *words], stdout=log, stderr=log) as process,
-        ):
-            try:
-                _ready(f"https://{address}{PREFIX}/-/ready", made, home / "log")
-                yield f"https://{address}{PREFIX}"
-            finally:
-                process.terminate()
-
-
-def _ready(url: str, made: Certificates, log: Path) -> None:
-    pool = urllib3.PoolManager(ssl_context=made.context(), retries=False, timeout=5)
-    for _ in range(600):
-        try:
-            if pool.request("GET", url, headers=LOGIN).status == 200:
-                return
-        except urllib3.exceptions.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(log.read_text()[-2000:])
+        web_config = {"tls_server_config": tls, "basic_auth_users": {USER: BCRYPT}}
+        (home / "web.yml").write_text(yaml.safe_dump(web_config))
+        with metrics_servers.prometheus(
+            home,
+            {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]},
+            {"web.config.file": home / "web.yml", "web.route-prefix": PREFIX},
+            f"https://{{}}{PREFIX}",
+            urllib3.PoolManager(ssl_context=made.context(), headers=LOGIN),
+        ) as url:
+            yield url
 
 
 @dataclass

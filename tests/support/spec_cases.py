@@ -19,9 +19,87 @@ def with_field(path: str, value: Any) -> dict[str, Any]:
 GATE = {"metric": "accuracy", "min": 0.7}
 
 
+def with_window(**changes: Any) -> dict[str, Any]:
+    """The smallest spec with a window."""
+    window = {"schedule": "FREQ=WEEKLY;BYDAY=FR", "start": "2026-01-02T18:00", "duration": "62h"}
+    return with_field("strategy", {"windows": [window | changes]})
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a window each second": (
+        with_window(schedule="FREQ=SECONDLY"),
+        "write a recurrence rule of RFC 5545",
+    ),
+    "a window at a time of day of its own": (
+        with_window(schedule="FREQ=DAILY;BYHOUR=3"),
+        "the time of day is that of start",
+    ),
+    "a window whose start has a zone": (
+        with_window(start="2026-01-02T18:00Z"),
+        "start is a local date and time",
+    ),
+    "a window without a length": (with_window(duration="0s"), "write a duration from 1m"),
+    "a window of a zone that is a path": (
+        with_window(timeZone="../etc/passwd"),
+        "write a time zone such as Europe/Berlin",
+    ),
+    "a window of another kind": (with_window(kind="Never"), "Unsupported value"),
+    "a window of a rule that is too long": (
+        with_window(schedule="FREQ=WEEKLY;BYDAY=" + "MO," * 90 + "FR"),
+        "Too long",
+    ),
+    "a window without a rule": (
+        with_field("strategy", {"windows": [{"start": "2026-01-02T18:00", "duration": "1h"}]}),
+        "Required value",
+    ),
+    "more windows than one can follow": (
+        with_field("strategy", {"windows": with_window()["strategy"]["windows"] * 11}),
+        "Too many",
+    ),
+    "an approval of somebody": (
+        with_field("strategy", {"approval": "Boss"}),
+        "Unsupported value",
+    ),
     "a file": (with_field("modelUri", "file:///etc/passwd"), "write models:/<name>/<version>"),
     "a path": (with_field("modelUri", "/mnt/model"), "write models:/<name>/<version>"),
+    "an autoscaler without bounds": (with_field("autoscaling", {}), "Required value"),
+    "an autoscaler of more than it may": (
+        with_field("autoscaling", {"min": 5, "max": 4, "target": 70}),
+        "write a max of at least min",
+    ),
+    "an autoscaler to nothing": (
+        with_field("autoscaling", {"min": 0, "max": 4, "target": 70}),
+        "autoscaling.min is a count of pods",
+    ),
+    "an autoscaler without end": (
+        with_field("autoscaling", {"max": 5000, "target": 70}),
+        "autoscaling.max is a count of pods",
+    ),
+    "CPU as a share of one": (
+        with_field("autoscaling", {"max": 4, "target": 0.7}),
+        "write a whole number from 1 to 1000, such as 70",
+    ),
+    "a latency of nothing": (
+        with_field("autoscaling", {"max": 4, "metric": "latency", "target": 0}),
+        "write a number from 0.001 to 1000000",
+    ),
+    "another metric": (
+        with_field("autoscaling", {"max": 4, "metric": "memory", "target": 70}),
+        'supported values: "cpu", "rps", "latency"',
+    ),
+    "an autoscaler by CPU that nobody requests": (
+        with_field("resources", {"requests": {"memory": "1Gi"}})
+        | {"autoscaling": {"max": 4, "target": 70}},
+        "write resources.requests.cpu, or autoscaling.metric: rps",
+    ),
+    "an autoscaler where pods are the split": (
+        {
+            "modelUri": "models:/iris/7",
+            "traffic": {"provider": "None"},
+            "autoscaling": {"max": 4, "target": 70},
+        },
+        "the numbers of pods are the split, which an autoscaler would change",
+    ),
     "another scheme": (
         with_field("modelUri", "https://example.com/m"),
         "write models:/<name>/<version>",
@@ -158,6 +236,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         with_field("strategy.advanceOn", "Evidence"),
         "needs a gate with evidence: Labelled",
     ),
+    "a watch with nobody to compare with": (
+        with_field("strategy.watch", "24h")
+        | {"analysis": {"gates": [{"metric": "accuracy", "maxDrop": 0.05}]}},
+        "gets no requests in a watch",
+    ),
     "an unknown metric": (
         with_field("analysis.gates", [{"metric": "f1", "min": 0.7}]),
         "supported values",
@@ -221,7 +304,35 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         with_field("resources.requests.cpu", "much"),
         "write a Kubernetes quantity",
     ),
-    "no host": ({"modelUri": "models:/iris/7", "traffic": {}}, "spec.traffic.host: Required value"),
+    "no host": ({"modelUri": "models:/iris/7", "traffic": {}}, "write host: iris.example.com"),
+    "an empty list of hosts": (
+        {"modelUri": "models:/iris/7", "traffic": {"hosts": []}},
+        "write host: iris.example.com",
+    ),
+    "more pods for the candidate than for stable": (
+        {
+            "modelUri": "models:/iris/7",
+            "traffic": {"provider": "None"},
+            "strategy": {"steps": [{"weight": 10}, {"weight": 51}]},
+        },
+        "write weights of 50 at most",
+    ),
+    "a host twice": (
+        with_field("traffic.hosts", ["iris.example.com"]),
+        "a host stands there twice",
+    ),
+    "one of several hosts twice": (
+        with_field("traffic.hosts", ["a.example.com", "b.example.com", "a.example.com"]),
+        "a host stands there twice",
+    ),
+    "one of several hosts that injects configuration": (
+        with_field("traffic.hosts", ["a.example.com", "a;}{"]),
+        "write a lower-case host name",
+    ),
+    "17 hosts": (
+        with_field("traffic.hosts", [f"{n}.example.com" for n in range(16)]),
+        "must have at most 15 items",
+    ),
     "no modelUri": ({"traffic": MINIMAL["traffic"]}, "spec.modelUri: Required value"),
     "an unknown field": (with_field("modelURI", "models:/iris/7"), 'unknown field "spec.modelURI"'),
     "a negative increase": (
@@ -273,6 +384,18 @@ NAMES = {
 
 
 ACCEPTED = {
+    "a window": with_window(),
+    "a window of all parts": with_window(
+        kind="Allow",
+        schedule="INTERVAL=2;FREQ=MONTHLY;BYDAY=1MO,-1FR;COUNT=5",
+        start="2026-01-02T18:00:30",
+        timeZone="America/Argentina/Buenos_Aires",
+    ),
+    "an approval": with_field("strategy", {"approval": "Required"}),
+    "an autoscaler by CPU": with_field("autoscaling", {"max": 10, "target": 70}),
+    "an autoscaler by latency": with_field(
+        "autoscaling", {"min": 3, "max": 3, "metric": "latency", "target": 0.25}
+    ),
     "two lines": MINIMAL,
     "an alias": with_field("modelUri", "models:/iris@champion"),
     "a name with dots and dashes": with_field("modelUri", "models:/iris.eu-west_1/7"),
@@ -296,6 +419,9 @@ ACCEPTED = {
     "long durations": with_field("strategy.progressDeadline", "1h30m"),
     "a path with a route's word": with_field("traffic.path", "/api/v2"),
     "a path below the names of models": with_field("traffic.path", "/v2/models/iris"),
+    "16 hosts": with_field("traffic.hosts", [f"{n}.example.com" for n in range(15)]),
+    "only hosts": {"modelUri": "models:/iris/7", "traffic": {"hosts": ["iris.example.com"]}},
+    "no route": {"modelUri": "models:/iris/7", "traffic": {"provider": "None"}},
     "one step": with_field("strategy.steps", [{"weight": 100, "hold": "5m"}]),
 }
 
@@ -304,6 +430,30 @@ TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{
 
 
 REFUSED_TRAFFIC = {
+    "a host without a route": (
+        {"provider": "None", "host": "a.example.com"},
+        "provider: None makes no route",
+    ),
+    "hosts without a route": (
+        {"provider": "None", "hosts": ["a.example.com"]},
+        "provider: None makes no route",
+    ),
+    "a path without a route": (
+        {"provider": "None", "path": "/iris"},
+        "provider: None makes no route",
+    ),
+    "annotations without a route": (
+        {"provider": "None", "annotations": {"cert-manager.io/issuer": "a"}},
+        "provider: None makes no route",
+    ),
+    "a certificate without a route": (
+        {"provider": "None", "tlsSecret": "a"},
+        "provider: None makes no route",
+    ),
+    "a Gateway without a route": (
+        {"provider": "None", "parentRefs": [{"name": "public"}]},
+        "parentRefs belong to provider: HTTPRoute",
+    ),
     "no Gateway": ({"provider": "HTTPRoute", "host": "a.example.com"}, "write parentRefs"),
     "a Gateway for an Ingress": (
         {"host": "a.example.com", "parentRefs": [{"name": "public"}]},

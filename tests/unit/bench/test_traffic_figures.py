@@ -6,6 +6,7 @@ import pytest
 
 from scripts.demo.shares import Sighting
 from scripts.demo.traffic import Answer
+from tests.bench.lags import Course, Entered, Written
 from tests.bench.repairs import Repairs
 from tests.bench.traffic_figures import Tally, figures, repair_figures, shares_by_weight
 
@@ -100,3 +101,25 @@ REPAIRS = {
 @pytest.mark.parametrize(("repairs", "missed"), REPAIRS.values(), ids=REPAIRS.keys())
 def test_repairs_are_held_against_five_seconds(repairs: Repairs, missed: list[str]) -> None:
     assert [f.metric for f in repair_figures("Ingress", repairs) if not f.met] == missed
+
+
+def course(last: float) -> Course:
+    """A promotion at second 30, after which the operator waits for 10 s; the old version's last
+    answer.
+    """
+    written = [Written(0, "new", 50), Written(30, "new", 100)]
+    entered = [Entered(30, "Shifting"), Entered(40, "Switching")]
+    return Course(written, entered, [Answer(last, last + 1, "1", "old", "")])
+
+
+@pytest.mark.parametrize(
+    ("last", "met"),
+    [pytest.param(38, True, id="in time"), pytest.param(41, False, id="after the drain")],
+)
+def test_a_router_that_lags_longer_than_the_operator_waits_misses_the_goal(
+    last: float, met: bool
+) -> None:
+    found = {f.metric: f for f in figures(tally(courses=[course(last)]), WANTED)}
+    assert found["Ingress: promotion, longest lag of the router"].value == last - 30
+    assert found["Ingress: promotion, longest drain"].value == 10
+    assert found["Ingress: promotion, least drain - lag"].met is met

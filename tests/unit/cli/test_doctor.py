@@ -8,14 +8,17 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from prometheus_client import generate_latest
 
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.doctor.check_result import Level, guarded
+from rollout_cli.doctor.messages import check_messages
 from rollout_cli.doctor.metrics import check_prometheus, check_series
-from rollout_cli.doctor.rollouts import check_rollout, check_router
+from rollout_cli.doctor.rollouts import check_autoscaler, check_rollout, check_router
 from rollout_cli.exit_codes import Absent, Refused
+from rollout_operator import metrics
 from rollout_operator.domain.api.route_status import Unrouted
 from rollout_operator.domain.api.words import Phase
 from tests.support.builders import at, on_trial, revision, spec
@@ -194,6 +197,12 @@ ROUTERS: dict[str, tuple[dict[str, list[dict[str, Any]]], dict[str, Any], Level,
     ),
     "Gateway API": ({GATEWAY: []}, HTTP_ROUTE, Level.GOOD, "Gateway API is installed"),
     "no Gateway API": ({}, HTTP_ROUTE, Level.BAD, "not installed"),
+    "none, and none is asked for": (
+        {},
+        {"traffic": {"provider": "None"}},
+        Level.GOOD,
+        "callers inside the cluster ask Service iris",
+    ),
 }
 
 
@@ -208,6 +217,34 @@ def test_router(
     )
     assert (found.level, part in found.found) == (level, True), found
     assert found.todo or level is Level.GOOD
+
+
+METRICS_SERVER, ADAPTER = "/apis/metrics.k8s.io/v1beta1", "/apis/custom.metrics.k8s.io/v1beta2"
+AUTOSCALERS: dict[str, tuple[str, str, Level, str]] = {
+    "cpu": ("cpu", METRICS_SERVER, Level.GOOD, ""),
+    "cpu without metrics-server": ("cpu", ADAPTER, Level.BAD, "install metrics-server"),
+    "rps": ("rps", ADAPTER, Level.GOOD, ""),
+    "latency without prometheus-adapter": (
+        "latency",
+        METRICS_SERVER,
+        Level.BAD,
+        "install prometheus-adapter",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("metric", "there", "level", "todo"), AUTOSCALERS.values(), ids=AUTOSCALERS.keys()
+)
+def test_autoscaler(metric: str, there: str, level: Level, todo: str) -> None:
+    scaled = spec("models:/iris/1", autoscaling={"max": 4, "metric": metric, "target": 70})
+    kube = cast("KubeApi", Scripted({there: []}))
+    (found,) = check_autoscaler(kube, rollout(PROMOTED, scaled))
+    assert (found.level, found.todo.startswith(todo)) == (level, True), found
+
+
+def test_without_autoscaling_no_metric_is_looked_for() -> None:
+    assert list(check_autoscaler(cast("KubeApi", Scripted({})), rollout(PROMOTED))) == []
 
 
 ROLLOUTS: dict[str, tuple[Rollout, Level, str]] = {
@@ -261,6 +298,12 @@ def test_a_foreign_route_on_the_host_is_told_beside_the_phase() -> None:
     )
     assert (well.level, scaled.level) == (Level.GOOD, Level.WARNING)
     assert "kubectl scales" in scaled.found
+    well, kept = check_rollout(
+        rollout(PROMOTED.model_copy(update={"affinity": "Ingress iris has affinity: cookie"})),
+        at(60),
+    )
+    assert (well.level, kept.level) == (Level.GOOD, Level.WARNING)
+    assert "affinity: cookie" in kept.found
     well, outdated = check_rollout(
         rollout(PROMOTED.model_copy(update={"outdated": "Profile gpu is 1a2b3c4d"})), at(60)
     )
@@ -281,3 +324,39 @@ def test_what_may_not_be_looked_at_is_no_fault() -> None:
 
     (found,) = guarded("pods", refused)
     assert (found.level, "pods is forbidden" in found.found) == (Level.UNKNOWN, True)
+
+
+MESSAGES = """# HELP modelrollout_messages_pending Messages that wait to be sent
+modelrollout_messages_total{destination="team",outcome="delivered"} 12.0
+modelrollout_messages_total{destination="team",outcome="failed"} 3.0
+modelrollout_messages_total{destination="team",outcome="given_up"} GIVEN_UP
+modelrollout_messages_total{destination="team",outcome="dropped"} DROPPED
+modelrollout_messages_pending{destination="team"} 2.0
+modelrollout_messages_oldest_seconds{destination="team"} AGE
+"""
+
+
+@pytest.mark.parametrize(
+    ("age", "given_up", "dropped", "level", "says"),
+    [
+        pytest.param("0.0", "0.0", "0.0", Level.GOOD, "12 delivered", id="all delivered"),
+        pytest.param("59.0", "0.0", "0.0", Level.GOOD, "12 delivered", id="tried for a moment"),
+        pytest.param("181.0", "0.0", "0.0", Level.BAD, "2 wait, the oldest for 181 s", id="down"),
+        pytest.param("0.0", "4.0", "0.0", Level.BAD, "4 were given up", id="down for too long"),
+        pytest.param("0.0", "0.0", "3.0", Level.BAD, "3 were dropped", id="more than are kept"),
+    ],
+)
+def test_a_destination_of_messages(
+    age: str, given_up: str, dropped: str, level: Level, says: str
+) -> None:
+    text = MESSAGES.replace("AGE", age).replace("GIVEN_UP", given_up).replace("DROPPED", dropped)
+    (found,) = check_messages(text, "rollouts-system/rollout-operator")
+    assert (found.level, says in found.found) == (level, True)
+    assert level is Level.GOOD or "test-messages team" in found.todo
+
+
+def test_the_samples_of_messages_are_read_as_they_are_written() -> None:
+    metrics.MESSAGES.labels("written", "given_up").inc()
+    text = generate_latest().decode()
+    found = {one.what: one.level for one in check_messages(text, "a/b")}
+    assert found["messages to written"] is Level.BAD

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -11,16 +12,16 @@ import pytest
 
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.rollout import Rollout
-from rollout_cli.cluster import explanation
+from rollout_cli.cluster import explanation, explanation_text
 from rollout_cli.cluster.explanation import Explanation, MetricAnswers
-from rollout_cli.commands import explain
 from rollout_cli.exit_codes import Refused
-from rollout_operator.domain.api.names import GROUP, REVISION
+from rollout_operator.domain.api.names import COMMAND_REASON, COMMANDED_BY, GROUP, REVISION
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.observe import observe
 from rollout_operator.domain.observed import DRAIN, Observed, Workload
-from tests.support.builders import UID, accuracy, observed, on_trial, revision, spec
+from rollout_operator.domain.windows import freeze_at, windows
+from tests.support.builders import UID, accuracy, at, observed, on_trial, revision, spec
 from tests.unit.cli.builders import rollout as made
 
 V1, V2 = revision(1, promoted=True), revision(2, replicas=1)
@@ -78,6 +79,9 @@ def look(second: float, **changes: Any) -> Observed:
     return observed(second, **(values | changes))
 
 
+OPEN = {"schedule": "FREQ=DAILY", "start": "2026-01-01T00:00", "duration": "24h"}
+"""A window that is always open."""
+FROZEN = freeze_at(at(21), windows(json.dumps([OPEN])))
 LOOKS: dict[str, Observed] = {
     "nothing special": look(8),
     "a step that is over": look(21),
@@ -91,7 +95,24 @@ LOOKS: dict[str, Observed] = {
         21, route_trouble="another's", api_rejection="another's", name_taken=True
     ),
     "pods that another scales": look(8, scaled="kubectl scales Deployment iris-1"),
+    "an autoscaler without a metric": look(8, unscaled="iris-2: no metrics returned"),
+    "visitors that stay": look(8, affinity="Ingress iris has affinity: cookie"),
     "an abort": look(8, commands={"abort": "2"}),
+    "an abort whose reason is told": look(
+        8,
+        commands={"abort": "2"},
+        command_reason="abort 2: it is slow",
+        commanded_by="abort 2: ann",
+    ),
+    "an abort of somebody whose name is known for sure": look(
+        8, commands={"abort": "2"}, commanded_by="abort 2: ann", names_verified=True
+    ),
+    "a step that is over, in a window of the configuration": look(21, freeze=FROZEN),
+    "a last step that waits for a person": look(
+        21,
+        status=on_trial(step=1, weight=50),
+        spec=spec("models:/iris/2", strategy__approval="Required"),
+    ),
     "a promotion by hand": look(8, commands={"promote": "2"}),
     "a skipped step": look(8, commands={"skip": "2"}),
     "a command for another attempt": look(8, commands={"abort": "1"}),
@@ -128,13 +149,28 @@ def rebuilt(seen: Observed) -> Observed:
     status = seen.status.model_copy(
         update={
             n: getattr(noted, n)
-            for n in ("waits_for", "api_rejection", "scaled", "invalid", "observed_generation")
+            for n in (
+                "waits_for",
+                "api_rejection",
+                "scaled",
+                "affinity",
+                "unscaled",
+                "invalid",
+                "observed_generation",
+            )
         }
     )
     annotations = {f"{GROUP}/{verb}": attempt for verb, attempt in seen.commands.items()}
+    annotations |= {COMMANDED_BY: seen.commanded_by, COMMAND_REASON: seen.command_reason}
     rollout = made(status, wanted, uid=UID, annotations=annotations)
     drain = str(int(seen.drain.total_seconds()))
-    cluster = Cluster(dict(seen.workloads), ROUTER_DRAIN_SECONDS=drain, INFERENCE_IMAGE=seen.image)
+    cluster = Cluster(
+        dict(seen.workloads),
+        ROUTER_DRAIN_SECONDS=drain,
+        INFERENCE_IMAGE=seen.image,
+        REQUESTER_POLICY=str(seen.names_verified).lower(),
+        ROLLOUT_WINDOWS=json.dumps([OPEN] if seen.freeze.active else []),
+    )
     asked = MetricAnswers(seen.answers, seen.baseline, {})
     return explanation.observation(cast("KubeApi", cluster), rollout, wanted, asked, seen.now)
 
@@ -179,23 +215,33 @@ UNKNOWN = {
     "inspection",
     "stable_endpoints",
     "reported",
+    "outbox",
     "api_rejection",
     "api_rejection_now",
     "unaccepted",
     "heard",
+    "applied_at",
+    "followed",
+    "apart",
     "scaled",
+    "unscaled_at",
     "claims",
     "recovered",
+    "also_running",
     "profile",
     "take_profile",
 }
 """What only the operator knows: the registry's answer, what a pod says of a version without a
-digest, what phase Switching looks at, which verdicts the registry was told; and an object that is
+digest, what phase Switching looks at, which verdicts the registry was told, where messages go; and
+an object that is
 refused on the way, which is trouble of the route; a new route on the way, which is judged where it
-is promoted; whether a route answers, which is judged there and on a first deploy; who else scales a
-Deployment, which is told in status; routes of others on the host, which are told in status and held
-as trouble of the route; what a status that was removed is made from; what the profile says of pods,
-which changes no verdict.
+is promoted; whether a route answers, which is judged there and on a first deploy; how
+routers answer that are waited for, which only ends the wait sooner, and when that began for this
+process; who else scales a Deployment, which is told in status; when an autoscaler without a metric
+is looked at again; routes of others on the host, which
+are told in status and held
+as trouble of the route; what a status that was removed is made from, and what ran beside it; what
+the profile says of pods, which changes no verdict.
 """
 
 
@@ -222,6 +268,20 @@ def test_who_may_not_look_at_deployments_is_told_all_the_same() -> None:
     assert decide(blind).status.phase is Phase.TRIAL
 
 
+def test_who_may_not_look_at_deployments_is_told_the_share_that_the_pods_come_to() -> None:
+    inside = spec("models:/iris/2", replicas=9, traffic={"provider": "None"})
+    half = on_trial(step=1, weight=50, candidate=revision(2, replicas=9))
+    rollout = made(half, inside, uid=UID)
+    blind = explanation.observation(
+        cast("KubeApi", Cluster({}, refuses=True)),
+        rollout,
+        inside,
+        MetricAnswers(accuracy(0.93, 7), {}, {}),
+        look(8).now,
+    )
+    assert decide(blind).status.share == 50
+
+
 SAID: dict[str, tuple[str, str]] = {
     "nothing special": ("would stay", "Next look at"),
     "a route that the Gateway does not follow": ("would stay: Holding at weight 10: route: ", FAR),
@@ -230,6 +290,8 @@ SAID: dict[str, tuple[str, str]] = {
     "an abort while it is paused": ("would go to phase RollingBack", "was aborted"),
     "a retry of what is halted": ("would go to phase Starting", "Waiting for"),
     "a skipped step": ("would go to step 2", ""),
+    "a step that is over, in a window of the configuration": ("would stay: Frozen for", "window"),
+    "a last step that waits for a person": ("would stay: ", "waits for a person: approve it"),
     "a host that an older rollout has": (
         "It is held, and nothing is measured: ",
         "answered by the older ModelRollout",
@@ -246,5 +308,5 @@ def test_what_is_said(name: str, sentences: tuple[str, str]) -> None:
         status,
         seen.spec or TO_2,
     )
-    said = "\n".join(explain._next_step(Explanation(rollout, seen.now, (), decide(seen))))
+    said = "\n".join(explanation_text.next_step(Explanation(rollout, seen.now, (), decide(seen))))
     assert all(sentence in said for sentence in sentences), said

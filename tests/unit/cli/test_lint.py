@@ -64,7 +64,12 @@ def test_every_rule_of_the_crd_is_broken_by_an_entry_of_the_table() -> None:
 
     def collect(schema: Any) -> None:
         if isinstance(schema, dict):
-            rules.extend(rule["message"] for rule in schema.get("x-kubernetes-validations", ()))
+            # A rule of a change has nothing to hold against offline: tests/api/test_scale.py.
+            rules.extend(
+                rule["message"]
+                for rule in schema.get("x-kubernetes-validations", ())
+                if "oldSelf" not in rule["rule"]
+            )
             for inner in schema.values():
                 collect(inner)
 
@@ -156,10 +161,13 @@ def test_findings_name_file_line_and_field(
     assert run(["lint", str(file)]) == 1
     said = capsys.readouterr().out
     assert f"{file}:13:5: spec.traffic.hots: unknown field" in said
-    assert f"{file}:12:3: spec.traffic.host: Required value" in said, (
+    assert "1 other object not looked at" in said
+    file.write_text(TEXT.replace("  modelUri: models:/iris/7\n", ""))
+    assert run(["lint", str(file)]) == 1
+    said = capsys.readouterr().out
+    assert f"{file}:10:1: spec.modelUri: Required value" in said, (
         "a missing field is told where it would belong"
     )
-    assert "1 other object not looked at" in said
     file.write_text(TEXT.replace("hots", "host"))
     assert run(["lint", str(tmp_path), "-o", "json"]) == 1
     (found,) = json.loads(capsys.readouterr().out)

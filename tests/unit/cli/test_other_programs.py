@@ -70,6 +70,7 @@ LINES: dict[str, list[tuple[str, int]]] = {
     "bridge run": [("", 2)],
     "operator run": [("", 2)],
     "operator crd": [("", 0)],
+    "operator test-messages": [("", 2), ("team-chat", 2)],
 }
 """Lines as a person writes them, and how they end."""
 
@@ -96,7 +97,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / file).write_text(content)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    for needed in ("MAPPINGS_FILE", "INFERENCE_IMAGE"):
+    for needed in ("MAPPINGS_FILE", "INFERENCE_IMAGE", "MESSAGES"):
         monkeypatch.delenv(needed, raising=False)
     return tmp_path
 

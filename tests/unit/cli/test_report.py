@@ -9,7 +9,7 @@ import pytest
 from rollout_cli.report.attempt_record import AttemptRecord, KubeEvent, TimeSeries
 from rollout_cli.report.html_page import html
 from rollout_cli.report.svg_plots import bands
-from rollout_operator.domain.api.status import Attempt
+from rollout_operator.domain.api.status import Act, Attempt
 from rollout_operator.domain.api.words import Phase, Verdict
 from tests.support.builders import at, on_trial, revision, spec
 from tests.unit.cli.builders import gate, rollout
@@ -66,6 +66,7 @@ def record(**changes: Any) -> AttemptRecord:
         "started": at(0),
         "ended": at(40),
         "gates": (gate(),),
+        "acts": (Act(verb="approve", by="ann", reason="labels look right", at=at(30)),),
         "events": (KubeEvent(at(4), False, "Measuring", "Step 1 of 2."),),
         "series": RANGES,
     }
@@ -86,6 +87,7 @@ def test_it_says_everything_and_needs_nothing_else() -> None:
         "at least 0.7",
         "candidate",
         "models:/iris/1",
+        "approve by ann (unverified), 2026-11-23 12:00:30 UTC: labels look right",
     ):
         assert part in text
     outside = re.findall(r'(?:src|href)\s*=\s*"(?!#)([^"]+)"', text)
@@ -95,9 +97,11 @@ def test_it_says_everything_and_needs_nothing_else() -> None:
 
 def test_what_others_wrote_is_shown_and_not_run() -> None:
     bad = "<script>alert(1)</script>"
-    text = html(record(message=bad, events=(KubeEvent(at(4), True, "GateFailed", bad),)))
+    acts = (Act(verb="abort", by=bad, reason=bad, at=at(30)),)
+    events = (KubeEvent(at(4), True, "GateFailed", bad),)
+    text = html(record(message=bad, events=events, acts=acts))
     assert "<script" not in text
-    assert text.count("&lt;script&gt;alert(1)") == 2
+    assert text.count("&lt;script&gt;alert(1)") == 4
 
 
 OTHER: dict[str, tuple[dict[str, Any], str]] = {

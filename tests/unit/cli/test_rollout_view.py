@@ -9,7 +9,7 @@ from rollout_cli.view.formatting import PLAIN, PRETTY
 from rollout_cli.view.rollout_view import picture
 from rollout_operator.domain.api.analysis import EvidenceKind
 from rollout_operator.domain.api.gate_results import Measurement
-from rollout_operator.domain.api.status import Status
+from rollout_operator.domain.api.status import Status, Watch
 from rollout_operator.domain.api.words import Phase
 from tests.support.builders import START, at, on_trial, revision, spec
 from tests.unit.cli.builders import gate, pod, printed, rollout, snapshot
@@ -51,6 +51,22 @@ def test_a_trial_fits_and_says_everything(width: int) -> None:
         "stable  models:/iris/1",
     ):
         assert part in drawn
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_what_is_watched_shows_what_it_would_return_to(width: int) -> None:
+    status = on_trial(
+        phase=Phase.PROMOTED,
+        stable=CANDIDATE,
+        candidate=None,
+        step=None,
+        weight=0,
+        retiring=(STABLE,),
+        watch=Watch(former=STABLE.revision, since=at(0), until=at(86400)),
+    )
+    drawn = printed(picture(snapshot(rollout(status), 12), width, PRETTY), width)
+    assert "former  models:/iris/1" in drawn
+    assert "kept until 2026-11-24 12:00 UTC" in drawn
 
 
 def test_signs_of_an_old_terminal() -> None:

@@ -77,6 +77,17 @@ def test_generated(
     assert sentence in out.splitlines()[-1]
 
 
+def test_without_a_route_the_share_is_what_the_pods_come_to(simulate: Said, tmp_path: Path) -> None:
+    file = manifest(tmp_path)
+    known = yaml.safe_load(file.read_text())
+    known["spec"] |= {"traffic": {"provider": "None"}, "replicas": 3}
+    file.write_text(yaml.safe_dump(known))
+    code, out, err = simulate(file, "-o", "json")
+    assert code == 0, err
+    shares = [entry["weight"] for entry in json.loads(out)["timeline"]]
+    assert list(dict.fromkeys(shares)) == [25, 50, 100], "for weights of 10 and 50"
+
+
 def test_the_same_seed_gives_the_same_trial(simulate: Said, tmp_path: Path) -> None:
     file = manifest(tmp_path, LABELLED, ERRORS)
     once = simulate(file, "--accuracy", "0.75", "--seed", "4", "-o", "json")

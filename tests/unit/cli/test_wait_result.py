@@ -53,6 +53,12 @@ CASES: dict[str, tuple[Status, dict[str, object], Awaited, Exit | None]] = {
     "being rolled back": (on_trial(phase=Phase.ROLLING_BACK), {}, Awaited(URI, 2), None),
     "paused": (on_trial(paused_since=at(1)), {}, Awaited(URI, 2), None),
     "promoted": (PROMOTED, {}, Awaited(URI, 2), Exit.PROMOTED),
+    "returned after its promotion, and another is tried": (
+        on_trial(attempt=4, history=(ended(3, Verdict.RETURNED), ended(2, Verdict.PROMOTED))),
+        {},
+        Awaited(URI, 3),
+        Exit.ROLLED_BACK,
+    ),
     "promoted, with what a status says at rest": (lacking(), {}, Awaited(URI, 2), Exit.PROMOTED),
     "promoted, and pods lack": (lacking(shortage=shortage(False)), {}, Awaited(URI, 2), None),
     "promoted, and pods lack for too long": (

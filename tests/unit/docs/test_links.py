@@ -132,9 +132,13 @@ REFUSED = {
         rollout(analysis={"gates": [{"metric": "acuracy", "min": 0.5}]}),
         "is not one of",
     ),
-    "no host": (
-        {**rollout(), "spec": {"modelUri": "models:/iris/1", "traffic": {}}},
-        "'host' is a required property",
+    "no modelUri": (
+        {**rollout(), "spec": {"traffic": {"host": "iris.example.com"}}},
+        "'modelUri' is a required property",
+    ),
+    "a list of hosts that is none": (
+        rollout(traffic={"hosts": "iris.example.com"}),
+        "is not of type 'array'",
     ),
     "another kind": ({**rollout(), "kind": "Rollout"}, "'ModelRollout' was expected"),
 }

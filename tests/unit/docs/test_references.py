@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from rollout_bridge.settings import Settings as Bridge
+from rollout_dashboard.settings import Settings as Dashboard
 from rollout_inference.settings import Settings as Server
 from rollout_operator.settings import Settings as Operator
 from scripts.docs import environment, helm_values
@@ -46,7 +47,13 @@ PROGRAMS: Mapping[str, tuple[Callable[[Mapping[str, str]], object], Mapping[str,
         {"MAPPINGS_FILE": "m.yaml", "WEBHOOK_SECRET": SECRET, "WEBHOOK_SECRET_PREVIOUS": SECRET},
         environment.BRIDGE,
     ),
+    "dashboard": (
+        Dashboard.from_environment,
+        {"KUBERNETES_URL": "https://k"},
+        environment.DASHBOARD,
+    ),
 }
+CHARTED = (environment.OPERATOR, environment.BRIDGE, environment.DASHBOARD)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -88,7 +95,7 @@ def test_every_helm_value_has_a_sentence_and_its_default(chart: str) -> None:
 
 def test_every_helm_value_of_a_variable_is_one_of_the_chart() -> None:
     known = {value.path for value in helm_values.values("rollout-operator")}
-    named = {v.value for part in (environment.OPERATOR, environment.BRIDGE) for v in part} - {""}
+    named = {v.value for part in CHARTED for v in part} - {""}
     assert {name for name in named if name not in known} == {"bridge.webhookSecret.previousKey"}
 
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from rollout_bridge.metrics import WEBHOOKS as _WEBHOOKS  # noqa: F401 - registers what the bridge exports
+from rollout_bridge import metrics as _bridge  # noqa: F401 - registers what the bridge exports
+from rollout_operator import metrics as _operator  # noqa: F401 - registers what the operator does
 from tests.unit.monitoring.rules import ALL, ROOT, sources
 
 TESTS = yaml.safe_load((ROOT / "monitoring" / "rules.test.yaml").read_text())

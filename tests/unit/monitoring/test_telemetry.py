@@ -90,6 +90,16 @@ def test_what_is_not_so_any_more_goes() -> None:
     assert "modelrollout_gate_threshold{Reported,errorRate}" not in now
 
 
+def test_the_interval_of_a_gate_has_two_ends_or_none() -> None:
+    labelled = EvidenceKind.LABELLED
+    known = gate(evidence=labelled, lower=0.85, upper=0.93)
+    metrics.show(KEY, on_trial(gates=(gate(), known, gate("errorRate", evidence=labelled))))
+    assert {name: value for name, value in shown().items() if "gate_bound" in name} == {
+        "modelrollout_gate_bound{lower,Labelled,accuracy}": 0.85,
+        "modelrollout_gate_bound{upper,Labelled,accuracy}": 0.93,
+    }
+
+
 def test_two_gates_of_one_metric_are_told_apart() -> None:
     metrics.show(
         KEY,
@@ -185,6 +195,22 @@ def test_what_is_stalled_says_why_until_it_is_not(status: Status, reason: str) -
     well = Status(phase=Phase.PROMOTED)
     metrics.show(KEY, well.model_copy(update={"conditions": conditions(well, at(2))}))
     assert not [name for name in shown() if name.startswith("modelrollout_stalled")]
+
+
+HELD: dict[str, tuple[Status, str]] = {
+    "a pause": (on_trial(paused_since=at(1)), "Paused"),
+    "a pause while it is frozen": (on_trial(paused_since=at(1), reason=Reason.FROZEN), "Paused"),
+    "a freeze": (on_trial(reason=Reason.FROZEN), "Frozen"),
+    "a person": (on_trial(reason=Reason.WAITING_FOR_APPROVAL), "WaitingForApproval"),
+    "nothing": (on_trial(), ""),
+}
+
+
+@pytest.mark.parametrize(("status", "reason"), HELD.values(), ids=HELD.keys())
+def test_what_holds_a_rollout(status: Status, reason: str) -> None:
+    metrics.show(KEY, status)
+    told = {name: value for name, value in shown().items() if name.startswith("modelrollout_held")}
+    assert told == ({f"modelrollout_held{{{reason}}}": 1} if reason else {})
 
 
 def test_forgetting_what_was_never_shown() -> None:

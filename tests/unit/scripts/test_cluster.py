@@ -10,11 +10,13 @@ import pytest
 from scripts.cluster import processes
 from scripts.cluster.addons import MANIFESTS, PARTS, render
 from scripts.cluster.backend import NoCluster, choose_backend
+from scripts.cluster.extras import EXTRAS
 from scripts.cluster.gobuild import COMPONENTS
 from scripts.cluster.images import IMAGES, PACKAGES, content_key
 from scripts.cluster.network import our_rules
 from scripts.cluster.paths import REPOSITORY
 
+EXTRA_IMAGES = tuple(i for extra in EXTRAS.values() for i in extra.images)
 CHOICES = {
     "an engine means kind": ({}, True, True, True, "kind"),
     "root on Linux without engine means local": ({}, False, True, True, "local"),
@@ -100,9 +102,9 @@ def test_a_key_changes_with_content_and_name(tmp_path: Path) -> None:
     assert len({first, second, content_key([folder])}) == 3
 
 
-@pytest.mark.parametrize("part", [*PARTS, "coredns"])
+@pytest.mark.parametrize("part", [*PARTS, "coredns", *EXTRAS])
 def test_every_placeholder_has_an_image(part: str) -> None:
-    images = {image.variable: "x" for image in IMAGES}
+    images = {image.variable: "x" for image in (*IMAGES, *EXTRA_IMAGES)}
     assert "${" not in render((MANIFESTS / f"{part}.yaml").read_text(), images)
 
 
@@ -112,7 +114,40 @@ def test_a_placeholder_without_image_is_an_error() -> None:
 
 
 def test_every_component_has_its_own_cache_entry() -> None:
-    assert len({c.folder for c in COMPONENTS}) == len(COMPONENTS)
+    components = [*COMPONENTS, *(e.component for e in EXTRAS.values())]
+    assert len({c.folder for c in components}) == len(components)
+
+
+def test_no_image_takes_the_place_of_another() -> None:
+    """Older archives of an image are found by its name and a hyphen."""
+    names = [i.name for i in (*IMAGES, *EXTRA_IMAGES)]
+    assert len(set(names)) == len(names)
+    assert [n for n in names if "-" in n] == []
+
+
+def test_an_extra_that_does_not_exist_is_refused_with_the_names_of_those_that_do() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cluster", "run", "--with", "istio", "--", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert all(f"{name}" in done.stderr for name in EXTRAS)
+
+
+def test_a_cluster_that_is_given_must_say_where_its_extras_are() -> None:
+    env = {**os.environ, "CLUSTER": "existing", "KUBECONFIG": "/k", "INGRESS_URL": "http://i"}
+    env |= {"PROMETHEUS_URL": "http://p", "MLFLOW_TRACKING_URI": "http://m"}
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cluster", "run", "--with", "envoy", "--", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={k: v for k, v in env.items() if k != "ENVOY_URL"},
+    )
+    assert done.returncode == 1
+    assert "CLUSTER=existing also needs ENVOY_URL" in done.stderr
 
 
 def test_a_process_is_known_by_pid_and_start_time(
