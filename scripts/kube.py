@@ -4,6 +4,7 @@ Plain dicts in and out.
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import urllib3
@@ -42,6 +43,26 @@ class Kube:
         found = self._call("GET", path, query=[("labelSelector", selector)] if selector else [])
         items: list[Object] = [] if found is None else found["items"]
         return items
+
+    def watch(self, path: str, seconds: int = 3600) -> Iterator[Object]:
+        """Events of the collection at `path`, first those of all that is there, until `seconds`
+        are over or the server ends the stream. Raises KubeError.
+        """
+        query = [("watch", "true"), ("timeoutSeconds", str(seconds))]
+        try:
+            request = self._api.param_serialize(
+                "GET", path, query_params=query, auth_settings=["BearerToken"]
+            )
+            response = self._api.call_api(*request, _request_timeout=(TIMEOUT, seconds + TIMEOUT))
+            if response.status != 200:
+                raise KubeError(f"GET {path}?watch: HTTP {response.status}")
+            for line in response.response:
+                event: Object = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise KubeError(f"GET {path}?watch: {event['object'].get('message')}")
+                yield event
+        except (OSError, ValueError, urllib3.exceptions.HTTPError, client.ApiException) as failure:
+            raise KubeError(f"GET {path}?watch: {type(failure).__name__} {failure}") from failure
 
     def create(self, path: str, body: Object) -> Object:
         """Create `body` in the collection at `path`; raises KubeError where it exists already."""

@@ -25,6 +25,8 @@ tail -n +1 -f "$log" --pid="$build" 2>/dev/null || true
 wait "$build" || { echo "The cluster could not be built; its output is above." >&2; exit 1; }
 step "API tests on a real kube-apiserver"
 make --no-print-directory api
+step "the dashboard in a real browser"
+make --no-print-directory browser
 step "a sample of the injected faults (make test-faults has all)"
 make --no-print-directory faults
 step "what many rollouts cost: a small run of the benchmark"

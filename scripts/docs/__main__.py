@@ -18,6 +18,7 @@ from scripts.docs import (
     machine,
     pictures,
     prose,
+    routers,
     schema,
     served_models,
 )
@@ -28,6 +29,7 @@ MADE: Mapping[Path, Callable[[], str]] = {
     ROOT / "docs" / "reference" / "helm-values.md": helm_values.reference,
     ROOT / "docs" / "reference" / "environment.md": environment.reference,
     ROOT / "docs" / "reference" / "models.md": served_models.reference,
+    ROOT / "docs" / "reference" / "routers.md": routers.reference,
     ROOT / "docs" / "reference" / "modelrollout.schema.json": schema.text,
     ROOT / "docs" / "pictures" / "phases.dot": machine.picture,
     **{page: partial(machine.with_part, part) for part, (page, _) in machine.PARTS.items()},

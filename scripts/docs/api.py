@@ -8,6 +8,8 @@ import yaml
 from rollout_operator.crd import COLUMNS, crd, schema_of
 from rollout_operator.domain.api.names import (
     APPLIED,
+    COMMAND_REASON,
+    COMMANDED_BY,
     DIGEST_TAG,
     GROUP,
     KIND,
@@ -40,6 +42,7 @@ NEXT = "Next: [every reason, and what to do](reasons.md)."
 ABOUT = {
     "abort": "roll the attempt back now",
     "promote": "promote the attempt now, whatever the gates say",
+    "approve": "let the attempt be promoted, which waits for a person (`strategy.approval`)",
     "skip": "go on to the next step now",
     "retry": "try the rejected, cancelled or halted version again: a new attempt",
     "forget-evidence": "with `retry`: without what was counted before",
@@ -47,6 +50,11 @@ ABOUT = {
 """What each command does; one that is missing here fails the build of the documents."""
 
 WRITTEN = (
+    (
+        f"annotation `{COMMANDED_BY}`, `{COMMAND_REASON}`",
+        "ModelRollout",
+        "beside a command: `<verb> <attempt>: <name>`, or why; [decide](../guides/decide.md)",
+    ),
     (
         f"annotation `{GROUP}/requested-at`, `{GROUP}/requested-by`",
         "ModelRollout",

@@ -95,6 +95,31 @@ OPERATOR = (
         "watchNamespaces",
     ),
     Variable(
+        "MESSAGES",
+        "where messages about rollouts go: a JSON list, as"
+        " [the chart has it](../guides/messages.md), with a `folder` instead of a Secret",
+        "",
+        "messages.destinations",
+    ),
+    Variable(
+        "MESSAGES_GIVE_UP_SECONDS",
+        "age in seconds after which a message is not tried any more",
+        "86400",
+        "messages.giveUpAfterSeconds",
+    ),
+    Variable(
+        "MESSAGES_HOLD_SECONDS",
+        "for how long at least a message is one process's to send, whatever becomes of it; half of"
+        " it is for one try",
+        "60",
+    ),
+    Variable(
+        "DASHBOARD_URL",
+        "the dashboard that messages link to; empty for none",
+        "",
+        "dashboard.publicUrl",
+    ),
+    Variable(
         "SHARD",
         "only ModelRollouts whose label `rollouts.mlops.dev/shard` has this value; empty for all",
         "",
@@ -122,7 +147,8 @@ OPERATOR = (
     ),
     Variable(
         "ROUTER_DRAIN_SECONDS",
-        "how long a router may still send requests by an older weight; at most 600",
+        "how long a router may still send requests by an older weight, where it cannot be asked;"
+        " at most 600",
         "10",
         "routerDrainSeconds",
     ),
@@ -180,6 +206,19 @@ OPERATOR = (
         " [the chart has it](../guides/profiles.md)",
         "",
         "profiles",
+    ),
+    Variable(
+        "ROLLOUT_WINDOWS",
+        "when rollouts are frozen: a JSON list, as [the chart has it](../guides/decide.md#windows)",
+        "",
+        "windows",
+    ),
+    Variable(
+        "REQUESTER_POLICY",
+        "an admission policy writes who gives commands, so that names in history are verified:"
+        " [decide](../guides/decide.md#who-it-was)",
+        "false",
+        "admission.requesterPolicy",
     ),
     Variable(
         "MODEL_LOG_LEVEL", f"the model servers' `LOG_LEVEL`: {LEVELS}", "INFO", "modelLogLevel"
@@ -306,6 +345,45 @@ BRIDGE = (
     ),
     Variable("LOG_LEVEL", LEVELS, "INFO", "logLevel"),
 )
+DASHBOARD = (
+    Variable("PUBLIC_URL", "where browsers reach it: scheme and host", "", "dashboard.publicUrl"),
+    Variable(
+        "TOKEN_HEADER",
+        "header in which a proxy hands the viewer's token on, besides `Authorization`",
+        "",
+        "dashboard.tokenHeader",
+    ),
+    Variable("READ_ONLY", "whether commands are refused", "false", "dashboard.readOnly"),
+    Variable(
+        "NAMESPACES",
+        "where to look for viewers who may not list in all namespaces, with commas in between",
+        "",
+        "dashboard.namespaces",
+    ),
+    Variable("MLFLOW_URL", "where people open MLflow", "", "dashboard.mlflowUrl"),
+    Variable(
+        "ROLLOUT_WINDOWS", "as the operator's, to say when a rollout is frozen", "", "windows"
+    ),
+    Variable(
+        "MLFLOW_TRACKING_URI",
+        "the MLflow that metrics and parameters of runs are read from, without credentials",
+        "",
+        "dashboard.runs",
+    ),
+    Variable(
+        "PROMETHEUS_URL",
+        "the Prometheus that plots are drawn from; its other variables as the operator's",
+        "",
+        "dashboard.plots",
+    ),
+    Variable("KUBERNETES_URL", "the API server; in a pod, that of its cluster"),
+    Variable("KUBERNETES_CA_FILE", "the CA that its certificate is trusted by"),
+    Variable("TLS_CERT_FILE", "own certificate; plain HTTP without", "", "dashboard.tls"),
+    Variable("TLS_KEY_FILE", "its key", "", "dashboard.tls"),
+    Variable("HOST", "address that it listens on", "0.0.0.0"),
+    Variable("PORT", "port of its pages and of `/healthz`", "8080"),
+    Variable("LOG_LEVEL", LEVELS, "INFO", "logLevel"),
+)
 
 HEAD = """# Environment variables
 
@@ -344,6 +422,7 @@ PARTS = (
     ("Operator", ABOUT_OPERATOR, OPERATOR),
     ("Model server", ABOUT_SERVER, SERVER),
     ("Bridge", "`python -m rollout_bridge run`.", BRIDGE),
+    ("Dashboard", "`python -m rollout_dashboard`.", DASHBOARD),
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rollout_operator.domain.api.words import Phase, Reason
-from rollout_operator.domain.machine.transitions import EDGES, PROMOTION, ROLLBACK, WAY
+from rollout_operator.domain.machine.transitions import EDGES, PROMOTION, RETURN, ROLLBACK, WAY
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN = "<!-- made from the table of transitions by `make docs`: {part} -->"
@@ -28,8 +28,12 @@ RANKS = (
     (Phase.PROMOTING, Phase.ROLLED_BACK),
     (Phase.SWITCHING, Phase.SETTLING),
 )
+AFTER_A_WATCH = {(Phase.PROMOTED, Phase.SHIFTING), (Phase.SHIFTING, Phase.PROMOTED)}
 SPOKEN = (
     (PROMOTION, "promotion"),
+    (RETURN, "return"),
+    (PROMOTION | RETURN, "promotion\\nor return"),
+    (PROMOTION | {Reason.PROGRESS_DEADLINE_EXCEEDED}, "promotion"),
     (ROLLBACK | {Reason.RETURNED_TO_STABLE}, "rollback"),
     (EDGES[Phase.PENDING, Phase.INVALID], "cannot be\\nrolled out"),
 )
@@ -81,6 +85,7 @@ def _label(reasons: frozenset[Reason]) -> str:
 
 def _dress(before: Phase, after: Phase) -> str:
     back = Phase.ROLLING_BACK in {before, after} or before is Phase.ROLLED_BACK
+    back = back or after is Phase.ROLLED_BACK or (before, after) in AFTER_A_WATCH
     short = (before, after) in {
         (Phase.TRIAL, Phase.SHIFTING),
         (Phase.TRIAL, Phase.SWITCHING),
