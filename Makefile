@@ -40,6 +40,10 @@ unit: setup ## Unit tests only (no I/O, seconds)
 api: setup ## API tests on a real kube-apiserver
 	@$(RUN) pytest tests/api -n 3 --dist worksteal
 
+.PHONY: browser
+browser: setup ## The dashboard in a real browser; installs Debian's Chromium where it is missing
+	@$(RUN) pytest tests/browser -n 2 --dist loadscope
+
 .PHONY: faults
 faults: setup ## A sample of test-faults, as CI runs it
 	@$(RUN) pytest tests/faults -n 3 --dist worksteal
@@ -108,6 +112,16 @@ cluster-down: ## Remove the cluster: processes, mounts, network and all
 bench-traffic: setup ## Load through both routers during rollouts, with the operator killed
 	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.traffic
 
+.PHONY: bench-autoscaling
+bench-autoscaling: setup ## 20 trials under autoscalers with load x 10; 20 minutes
+	@$(PYTHON) -m scripts.cluster run --with metrics-server -- \
+	  $(RUN) python -m tests.bench.autoscaling
+
+.PHONY: bench-routers
+bench-routers: setup ## One rollout through each router, with lags; writes docs/reference/routers.md
+	@$(PYTHON) -m scripts.cluster run --with envoy -- $(RUN) python -m tests.bench.routers
+	@$(RUN) python -m scripts.docs write
+
 .PHONY: bench-smoke
 bench-smoke: setup ## A small run of bench-operator, as CI runs it: counts of requests
 	@$(RUN) pytest tests/bench
@@ -132,6 +146,10 @@ test-stores: setup ## Models fetched from real S3, Azure, Google and OCI servers
 bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts
 	@$(RUN) python -m tests.bench.operator
 
+.PHONY: test-prometheus
+test-prometheus: setup ## Verdicts by each way to Prometheus, and to VictoriaMetrics; minutes
+	@$(RUN) pytest tests/prometheus
+
 .PHONY: test-busy
 test-busy: setup ## Half an hour beside 20 busy processes: does the liveness probe hold?
 	@$(RUN) python -m tests.bench.operator.busy
@@ -139,3 +157,11 @@ test-busy: setup ## Half an hour beside 20 busy processes: does the liveness pro
 .PHONY: bench-gates
 bench-gates: setup ## Gates beside Argo Rollouts' and Flagger's rules; writes their plot
 	@$(RUN) python -m tests.bench.gates $(if $(RUNS),--runs $(RUNS))
+
+.PHONY: bench-dashboard
+bench-dashboard: setup ## 1,000 rollouts and 20 viewers: time, size, memory, requests; 10 minutes
+	@$(RUN) python -m tests.bench.dashboard
+
+.PHONY: screenshots
+screenshots: setup ## Pictures of the dashboard's pages for docs/pictures, by Chromium
+	@$(RUN) python -m tests.browser.screenshots
