@@ -11,6 +11,7 @@ from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
 from rollout_operator.domain.outbox import Destination, destinations
+from rollout_operator.domain.own_metrics import NO_METRICS, OwnMetrics, own_metrics
 from rollout_operator.domain.profiles import NO_PROFILES, Profiles, profiles
 from rollout_operator.domain.prometheus_access import (
     PrometheusAccess,
@@ -114,6 +115,8 @@ class Settings:
     """Where and how model servers run, by the name that a spec chooses."""
     windows: tuple[ConfiguredWindow, ...] = ()
     """When rollouts are frozen, by namespace."""
+    metrics: OwnMetrics = NO_METRICS
+    """What gates may be on beside what is built in, and how Prometheus is asked for it."""
     names_verified: bool = False
     """Whether an admission policy writes the names of those who give commands."""
     messages: tuple[Destination, ...] = ()
@@ -205,6 +208,7 @@ class Settings:
             model_environment=models,
             model_egress=_told(egress, models, env.get("MODEL_EGRESS", "")),
             windows=_told(windows, env.get("ROLLOUT_WINDOWS", "")),
+            metrics=_told(own_metrics, env.get("ROLLOUT_METRICS", "")),
             names_verified=truth("REQUESTER_POLICY"),
             messages=_messages(env, namespaces),
             messages_hold=timedelta(seconds=whole("MESSAGES_HOLD_SECONDS", 60, 3600)),

@@ -214,6 +214,13 @@ OPERATOR = (
         "windows",
     ),
     Variable(
+        "ROLLOUT_METRICS",
+        "metrics of your own that gates may be on: a JSON object by name, as"
+        " [the chart has it](../guides/your-metrics.md)",
+        "",
+        "metrics",
+    ),
+    Variable(
         "REQUESTER_POLICY",
         "an admission policy writes who gives commands, so that names in history are verified:"
         " [decide](../guides/decide.md#who-it-was)",

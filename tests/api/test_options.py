@@ -58,6 +58,7 @@ VALUES: dict[str, list[str]] = {
     "report.attempt": ["--attempt", "1"],
     "report.file": ["-f", "{folder}/report.html"],
     "lint.files": ["{manifest}"],
+    "lint.values": ["--values", "{values}"],
     "simulate.manifest": ["{manifest}"],
     "simulate.metrics": ["--metrics", "{recording}"],
     "simulate.candidate": ["--metrics", "{recording}", "--candidate", "b"],
@@ -171,6 +172,8 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     api.namespace(f"{ns}-unseen")
     manifest, recording = folder / "manifest.yaml", folder / "recording.csv"
     manifest.write_text(yaml.safe_dump(MANIFEST))
+    values = folder / "values.yaml"
+    values.write_text("metrics: {queue: {counts: Gauge, better: Lower, query: queue_size}}\n")
     series = (("a", "0.9"), ("b", "0.8"))
     lines = [
         f"{1_700_000_000 + n},ml_model_accuracy,{value},{revision},{revision}-0"
@@ -212,6 +215,7 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "folder": folder,
             "manifest": manifest,
             "recording": recording,
+            "values": values,
             "kubeconfig": api.kubeconfig,
         }
         yield {"ns": ns, "url": url, **{key: str(file) for key, file in files.items()}}

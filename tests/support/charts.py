@@ -102,6 +102,14 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "openshift": {"securityContext": {}},
         },
         "admission": {"requesterPolicy": True},
+        "metrics": {
+            "conversionRate": {
+                "counts": "Share",
+                "better": "Higher",
+                "query": "shop_orders_total",
+                "samples": "shop_visits_total",
+            },
+        },
         "windows": [
             {
                 "schedule": "FREQ=WEEKLY;BYDAY=FR",

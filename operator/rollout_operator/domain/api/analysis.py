@@ -13,6 +13,12 @@ class Metric(StrEnum):
     ACCURACY = "accuracy"
     ERROR_RATE = "errorRate"
     LATENCY_P95 = "latencyP95Seconds"
+    OWN = "own"
+    """Any other name: a metric of the operator's configuration. In no spec is it called so."""
+
+
+BUILT_IN = tuple(metric for metric in Metric if metric is not Metric.OWN)
+"""Those that every operator knows."""
 
 
 class OnFailure(StrEnum):
@@ -40,6 +46,7 @@ class EvidenceKind(StrEnum):
 
 
 MIN_SAMPLES, MAX_SAMPLES = 30, 2000
+METRIC_NAME = "^[a-z][A-Za-z0-9]*$"
 LABELLED = "has({0}.evidence) && {0}.evidence == 'Labelled'"
 
 
@@ -48,24 +55,38 @@ LABELLED = "has({0}.evidence) && {0}.evidence == 'Labelled'"
 GATE_RULES = [
     rule(
         "self.metric == 'accuracy' ? !has(self.max) && !has(self.maxIncrease) && has(self.min) !="
-        " has(self.maxDrop) : !has(self.min) && !has(self.maxDrop) && has(self.max) !="
-        " has(self.maxIncrease)",
+        " has(self.maxDrop) : self.metric in ['errorRate', 'latencyP95Seconds'] ? !has(self.min) &&"
+        " !has(self.maxDrop) && has(self.max) != has(self.maxIncrease) : [has(self.min),"
+        " has(self.max), has(self.maxDrop), has(self.maxIncrease)].exists_one(given, given)",
         "accuracy takes min (at least) or maxDrop (against stable), errorRate and latencyP95Seconds"
-        " take max (at most) or maxIncrease (against stable): write exactly one",
+        " take max (at most) or maxIncrease (against stable), a metric of the operator's"
+        " configuration one of the four: write exactly one",
     ),
     rule(
-        "!has(self.max) || (self.max >= 0.0 && (self.metric != 'errorRate' || self.max <= 1.0))",
+        "!has(self.min) || self.metric != 'accuracy' || (self.min >= 0.0 && self.min <= 1.0)",
+        "accuracy is a share from 0 to 1: write min: 0.70 for 70 %",
+    ),
+    rule(
+        "!has(self.max) || !(self.metric in ['errorRate', 'latencyP95Seconds']) || (self.max >= 0.0"
+        " && (self.metric != 'errorRate' || self.max <= 1.0))",
         "max must not be negative, and errorRate is a share from 0 to 1: write max: 0.01 for 1 %",
     ),
     rule(
-        "!has(self.maxIncrease) || (self.maxIncrease >= 0.0 && (self.metric != 'errorRate' ||"
-        " self.maxIncrease <= 0.5))",
+        "!has(self.maxDrop) || (self.maxDrop >= 0.0 && (self.maxDrop <= 0.5 || (self.metric !="
+        f" 'accuracy' && !({LABELLED.format('self')}))))",
+        "maxDrop must not be negative, and of accuracy is a share of at most 0.5: write maxDrop:"
+        " 0.05 for five points below stable",
+    ),
+    rule(
+        "!has(self.maxIncrease) || (self.maxIncrease >= 0.0 && (self.maxIncrease <= 0.5 ||"
+        f" (self.metric != 'errorRate' && !({LABELLED.format('self')}))))",
         "maxIncrease must not be negative, and for errorRate is a share of at most 0.5: write"
         " maxIncrease: 0.01 for one point above stable",
     ),
     rule(
         f"!({LABELLED.format('self')}) || ((!has(self.min) || (self.min > 0.0 && self.min < 1.0))"
-        " && (!has(self.max) || self.metric != 'errorRate' || (self.max > 0.0 && self.max < 1.0)))",
+        " && (!has(self.max) || self.metric == 'latencyP95Seconds' || (self.max > 0.0 && self.max <"
+        " 1.0)))",
         "no count of labels proves a share of exactly 0 or 1: write a threshold in between, such as"
         " 0.999, or evidence: Reported",
     ),
@@ -81,8 +102,8 @@ GATE_RULES = [
     ),
     rule(
         "!has(self.tolerance) || self.tolerance == 0.0 || ((!has(self.min) || self.tolerance <"
-        " self.min) && (!has(self.max) || self.metric != 'errorRate' || self.max + self.tolerance <"
-        " 1.0))",
+        " self.min) && (!has(self.max) || self.metric == 'latencyP95Seconds' || self.max +"
+        " self.tolerance < 1.0))",
         "tolerance is taken off the threshold: write 0 or a share smaller than it",
     ),
     rule(
@@ -119,14 +140,20 @@ class Alpha(ApiModel):
 class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES}):
     """One rule on one metric."""
 
-    metric: Metric = Field(description="accuracy, errorRate or latencyP95Seconds.")
-    min: float | None = Field(
-        None,
-        description="Passes at or above this value (accuracy: a share from 0 to 1).",
-        json_schema_extra=cel(
-            "self >= 0.0 && self <= 1.0",
-            "accuracy is a share from 0 to 1: write min: 0.70 for 70 %",
+    name: str = Field(
+        alias="metric",
+        max_length=32,
+        description=(
+            "accuracy, errorRate, latencyP95Seconds, or a metric of the operator's configuration."
         ),
+        json_schema_extra=cel(
+            f"self.matches('{METRIC_NAME}')",
+            "metric is a name: write accuracy, errorRate, latencyP95Seconds, or one that the"
+            " operator's configuration has, such as conversionRate",
+        ),
+    )
+    min: float | None = Field(
+        None, description="Passes at or above this value (accuracy: a share from 0 to 1)."
     )
     max: float | None = Field(
         None,
@@ -136,10 +163,8 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     )
     max_drop: float | None = Field(
         None,
-        description="Passes where accuracy is at most this much below stable's (a share).",
-        json_schema_extra=cel(
-            "self >= 0.0 && self <= 0.5",
-            "maxDrop is a share from 0 to 0.5: write maxDrop: 0.05 for five points below stable",
+        description=(
+            "Passes where the value is at most this much below stable's (accuracy: a share)."
         ),
     )
     max_increase: float | None = Field(
@@ -160,8 +185,8 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     min_samples: int = Field(
         MIN_SAMPLES,
         description=(
-            "Labels or requests needed before the gate can pass (Reported errorRate,"
-            " latencyP95Seconds: before it says anything)."
+            "Labels or requests needed before the gate can pass (Reported, all but accuracy: before"
+            " it says anything)."
         ),
         json_schema_extra=cel(
             "self >= 1 && self <= 1000000",
@@ -219,6 +244,16 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     )
 
     @property
+    def metric(self) -> Metric:
+        """How it is read and judged: one of BUILT_IN, or OWN."""
+        return Metric(self.name) if self.name in BUILT_IN else Metric.OWN
+
+    @property
+    def of_good(self) -> bool:
+        """Whether the value is the better the greater it is; else it counts what is bad."""
+        return self.min is not None or self.max_drop is not None
+
+    @property
     def labelled(self) -> bool:
         """Whether the gate is a sequential test."""
         return self.evidence is EvidenceKind.LABELLED
@@ -236,7 +271,7 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         ]
         if len(bounds) != 1:
             raise ValueError(
-                f"gate {self.metric}: {len(bounds)} thresholds; write exactly one of min, max,"
+                f"gate {self.name}: {len(bounds)} thresholds; write exactly one of min, max,"
                 " maxDrop, maxIncrease"
             )
         return bounds[0]

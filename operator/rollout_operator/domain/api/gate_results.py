@@ -39,7 +39,7 @@ class GateStatus(ApiModel):
     """What a gate said when it was last measured."""
 
     metric: str = Field(max_length=32)
-    """A Metric of the spec; `route`, which status does not keep, for a router that lags."""
+    """As the spec has it; `route`, which status does not keep, for a router that lags."""
     evidence: EvidenceKind = Field(
         EvidenceKind.REPORTED, description="What the gate rests on: Reported or Labelled."
     )
@@ -113,7 +113,7 @@ class GateStatus(ApiModel):
     def is_of(self, gate: Gate) -> bool:
         """Whether it was measured for this gate of the spec."""
         return (self.metric, self.evidence, self.threshold) == (
-            gate.metric,
+            gate.name,
             gate.evidence,
             gate.threshold,
         )
@@ -141,7 +141,8 @@ class EvidenceStatus(ApiModel):
     good: float = Field(
         0,
         description=(
-            "Right answers (errorRate: requests without error; latency: requests within the bound)."
+            "Right answers (errorRate: requests without error; latency: requests within the bound;"
+            " a metric of the configuration: what counts as good)."
         ),
     )
     total: float = Field(0, description="Labels or requests.")
@@ -181,7 +182,7 @@ class GateResult(ApiModel):
     """What an attempt's verdict rests on: a gate as it was last measured."""
 
     metric: str = Field(max_length=32)
-    """A Metric of the spec."""
+    """As the spec has it."""
     value: float | None = None
     """As in GateStatus; None where nothing was measured."""
     threshold: float

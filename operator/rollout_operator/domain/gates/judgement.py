@@ -20,6 +20,15 @@ def floor_of(gate: Gate) -> float:
             return 1 - gate.threshold
         case Metric.LATENCY_P95:
             return LATENCY_SHARE
+        case Metric.OWN:
+            return gate.threshold if gate.of_good else 1 - gate.threshold
+
+
+def speaks_of_good(gate: Gate) -> bool:
+    """Whether people speak of the share of good answers; of errors and slow requests, of the bad
+    ones.
+    """
+    return gate.metric is Metric.ACCURACY or (gate.metric is Metric.OWN and gate.of_good)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,20 @@ from rollout_operator.domain.api.gate_results import (
     PodCounts,
 )
 from rollout_operator.domain.gates import sequential_test
-from rollout_operator.domain.gates.gate_status import BUCKETS_COME, NOUNS, Trial, gate_status
-from rollout_operator.domain.gates.judgement import Judgement, floor_of, judge_pair, judge_share
+from rollout_operator.domain.gates.gate_status import (
+    BUCKETS_COME,
+    UNITS,
+    Trial,
+    gate_status,
+    noun_of,
+)
+from rollout_operator.domain.gates.judgement import (
+    Judgement,
+    floor_of,
+    judge_pair,
+    judge_share,
+    speaks_of_good,
+)
 from rollout_operator.domain.gates.label_counters import (
     counts,
     design_effect,
@@ -47,7 +59,7 @@ def measure_labels(
     known: tuple[EvidenceStatus, ...],
 ) -> tuple[GateStatus, EvidenceStatus | None]:
     """One measurement of a Labelled gate, and the counts to go on with; None: nothing counted."""
-    noun = NOUNS[gate.metric]
+    noun = noun_of(gate)
     evidence = find(known, gate, trial.candidate, trial.stable)
     if answer is None:
         return (
@@ -106,7 +118,7 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
     cohort = _cohort(gate, trial, evidence)
     if cohort is None:
         message = (
-            f"{NOUNS[gate.metric]}: no prediction is {gate.label_delay} old yet, the time that"
+            f"{noun_of(gate)}: no prediction is {gate.label_delay} old yet, the time that"
             " labels take"
         )
         return gate_status(gate, trial, Measurement.NO_EVIDENCE, message, **_shown(evidence))
@@ -143,7 +155,7 @@ def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
     match gate.metric:
         case Metric.ACCURACY:
             return matured(evidence, gate.label_delay, trial.now)
-        case Metric.ERROR_RATE:
+        case Metric.ERROR_RATE | Metric.OWN:
             return evidence.total
         case Metric.LATENCY_P95:
             return max(evidence.predicted, evidence.total)
@@ -186,12 +198,7 @@ def _figures(
     if gate.against_stable:
         base = evidence.stable_good / evidence.stable_total if evidence.stable_total else None
         value = None if share is None or base is None else base - share
-    elif (
-        gate.metric is not Metric.ACCURACY
-        and share is not None
-        and lower is not None
-        and upper is not None
-    ):
+    elif not speaks_of_good(gate) and share is not None and lower is not None and upper is not None:
         # Of errors and of slow requests people speak as shares of the bad ones.
         value, lower, upper = 1 - share, 1 - upper, 1 - lower
     left = None if judgement.labels_left is None else math.ceil(judgement.labels_left)
@@ -237,7 +244,7 @@ def _sentence(
     coverage: float,
     measurement: Measurement,
 ) -> str:
-    noun, unit = NOUNS[gate.metric], "labels" if gate.metric is Metric.ACCURACY else "requests"
+    noun, unit = noun_of(gate), UNITS.get(gate.metric, "samples")
     counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} good"
     if gate.against_stable:
         counted += " in scrapes shared with stable"

@@ -27,6 +27,14 @@ REQUESTS, ERRORS = "ml_request_count_total", "ml_request_errors_total"
 LATENCY_BUCKET = "ml_request_latency_seconds_bucket"
 CPU_PERIODS, CPU_THROTTLED = "ml_cpu_periods_total", "ml_cpu_throttled_periods_total"
 
+COUNTED, COUNTED_OF = "counted", "of"
+"""Parts of a metric of one's own: a share of counters as they were scraped, by process."""
+SHARE, SUM, SAMPLES = "share", "sum", "samples"
+"""A share or a mean that an expression makes of series: what is divided, and by what."""
+VALUE = "value"
+"""A percentile or a gauge."""
+OWN_PARTS = frozenset({COUNTED, COUNTED_OF, SHARE, SUM, SAMPLES, VALUE})
+
 
 class NoEvidence(Exception):
     """The series do not allow a statement; the message says why."""
@@ -69,7 +77,11 @@ def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Seri
         raise NoEvidence(
             "a sample is from the future: the clocks of Prometheus and the operator differ"
         )
-    recent = [s for s in found if s.at > max(since.timestamp(), now.timestamp() - window(s.gap))]
+    recent = [
+        s
+        for s in found
+        if s.at - s.reach > since.timestamp() and s.at > now.timestamp() - window(s.gap)
+    ]
     # What one job says of a pod may have ended while another's last sample still counts.
     counted = _running(recent)
     if not _running(found) or (recent and not counted):
@@ -77,8 +89,10 @@ def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Seri
     if not counted:
         # Neither sentence changes from look to look, or not at each: a status that says nothing new
         # is not written.
-        if max(s.at for s in found) <= since.timestamp():
-            raise NoEvidence(f"no sample yet since {since:%H:%M:%S}")
+        if max(s.at - s.reach for s in found) <= since.timestamp():
+            reach = max(s.reach for s in found)
+            only = f", and it is of the last {reach:.0f} s" if reach else ""
+            raise NoEvidence(f"no sample yet since {since:%H:%M:%S}{only}")
         oldest, age = max(window(s.gap) for s in found), now.timestamp() - max(s.at for s in found)
         behind = max(oldest, age // _ROUGHLY * _ROUGHLY)
         raise NoEvidence(
@@ -134,6 +148,11 @@ def _once(series: list[Series]) -> list[Series]:
             found[key] = one
         elif one.pod and one.instance and one.instance == other.instance:
             found[key] = max(one, other, key=lambda s: (not math.isnan(s.value), s.at, s.job))
+        elif one.name in OWN_PARTS:
+            raise NoEvidence(
+                f"several series of one {'pod' if one.pod else 'revision'}: have the metric's"
+                " expression yield one"
+            )
         else:
             who = sorted(f"job {s.job or '?'} at {s.instance or '?'}" for s in (one, other))
             raise NoEvidence(

@@ -32,7 +32,7 @@ def measure_gates(
         status.percent,
     )
     for gate in used:
-        answer, baseline = observed.answers.get(gate.metric), observed.baseline.get(gate.metric)
+        answer, baseline = observed.answers.get(gate.name), observed.baseline.get(gate.name)
         if not gate.labelled:
             known = next((g for g in status.gates if g.is_of(gate)), None)
             arms = Arms(answer, baseline, status.scale_up)
