@@ -414,6 +414,7 @@ ACCEPTED = {
             {"metric": "revenue", "min": 12.5},
             {"metric": "profit", "min": -3},
             {"metric": "revenue", "maxDrop": 2},
+            {"metric": "revenue", "min": 12.5, "evidence": "Labelled", "tolerance": 20},
             {"metric": "p99", "max": 7.5},
             {"metric": "p99", "maxIncrease": 2},
             {"metric": "conversionRate", "min": 0.03, "evidence": "Labelled", "tolerance": 0.01},

@@ -148,6 +148,8 @@ class Series:
     """Of a metric of one's own: how far before `at` what it says may come from, in seconds."""
     unit: str = ""
     """Of a metric of one's own: its unit, for sentences."""
+    scale: tuple[float, float] | None = None
+    """Of a mean that is counted: which values 0 and 1 stand for."""
 
 
 @dataclass(frozen=True, slots=True)

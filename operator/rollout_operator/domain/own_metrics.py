@@ -5,6 +5,7 @@ that whatever cannot be meant is refused at start: no vector, labels that tell n
 that is not now.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -75,6 +76,21 @@ class Expression:
     """Whether it yields series just as they were scraped."""
 
 
+class Bounds(ApiModel, extra="forbid"):
+    """What every single value lies between."""
+
+    min: float
+    """The least, in the metric's unit."""
+    max: float
+    """The greatest."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not (math.isfinite(self.min) and math.isfinite(self.max) and self.min < self.max):
+            raise ValueError("max is not above min: write what single values lie between")
+        return self
+
+
 class OwnMetric(ApiModel, extra="forbid"):
     """One metric of the configuration."""
 
@@ -82,8 +98,12 @@ class OwnMetric(ApiModel, extra="forbid"):
     """PromQL, an instant vector with the labels `namespace` and `revision` (or `pod`)."""
     samples: str = Field("", max_length=4096)
     """PromQL of how many samples the value rests on; "" where a Gauge tells nothing of it."""
+    squares: str = Field("", max_length=4096)
+    """PromQL of the sum of the values' squares; without it a Mean takes more samples."""
+    bounds: Bounds | None = None
+    """Of a Mean that may be Labelled."""
     counts: Counts
-    """What both are."""
+    """What they are."""
     better: Better
     """Which bounds gates may have: `min` and `maxDrop`, or `max` and `maxIncrease`."""
     unit: str = Field("", max_length=32)
@@ -99,6 +119,10 @@ class OwnMetric(ApiModel, extra="forbid"):
             raise ValueError(
                 f"a {self.counts} rests on samples: write samples, the expression that counts them"
             )
+        if self.bounds is not None and self.counts is not Counts.MEAN:
+            raise ValueError(f"bounds are of a Mean, not of a {self.counts}: leave them out")
+        if self.squares and self.bounds is None:
+            raise ValueError("squares go with bounds: write bounds, or leave squares out")
         if not timedelta(seconds=1) <= self.stale <= LONGEST_STALE:
             raise ValueError("stale is from 1s to 5m: write 150s where scrapes are a minute apart")
         for field, text in self.expressions():
@@ -113,12 +137,17 @@ class OwnMetric(ApiModel, extra="forbid"):
         yield "query", self.query
         if self.samples:
             yield "samples", self.samples
+        if self.squares:
+            yield "squares", self.squares
 
     @property
     def counters(self) -> bool:
-        """Whether it is a share of counters as they were scraped, which a test can count."""
+        """Whether it is of counters as they were scraped, and of a kind that a test can count: a
+        share, or a mean of bounded values.
+        """
         told = [expression(text, self.by) for _, text in self.expressions()]
-        return self.counts is Counts.SHARE and all(one.counters for one in told)
+        bounded = self.counts is Counts.MEAN and self.bounds is not None
+        return (bounded or self.counts is Counts.SHARE) and all(one.counters for one in told)
 
     @property
     def lifelong(self) -> bool:
@@ -278,17 +307,35 @@ def _misfit(gate: Gate, own: OwnMetric) -> str:
     if share and not 0 <= gate.threshold <= most:
         return f"{name} is a share from 0 to 1: write a bound from 0 to {most:g}"
     if gate.labelled and not own.counters:
+        bounded = " and with bounds" if own.counts is Counts.MEAN else ""
         return (
-            f"{name} is no share of counters as they are scraped, and only those can be Labelled:"
-            " leave evidence out, or have query and samples in the configuration without ranges,"
-            " functions and sums"
+            f"{name} cannot be Labelled: leave evidence out, or have it a Share or a Mean of"
+            f" counters in the configuration, without ranges, functions and sums{bounded}"
         )
+    if gate.labelled and (why := _unprovable(gate, own)):
+        return f"{name} {why}"
     if gate.against_stable and not gate.labelled and own.lifelong:
-        instead = "write evidence: Labelled, or " if own.counters else ""
+        instead = "write evidence: Labelled, or " if share and own.counters else ""
         return (
             f"{name} is of all that was ever counted, of stable since long before: {instead}have"
             " query and samples in the configuration with a range, such as increase(…[5m])"
         )
+    return ""
+
+
+def _unprovable(gate: Gate, own: OwnMetric) -> str:
+    """Why no count proves the bound of a Labelled gate; "" where one may."""
+    low, high = (own.bounds.min, own.bounds.max) if own.bounds is not None else (0.0, 1.0)
+    if gate.against_stable:
+        return (
+            "is a mean, and no test compares it with stable: write min or max, or leave evidence"
+            " out"
+            if own.counts is Counts.MEAN
+            else ""
+        )
+    eased = gate.threshold + (-gate.tolerance if gate.of_good else gate.tolerance)
+    if not (low < gate.threshold < high and low < eased < high):
+        return f"lies between {low:g} and {high:g}: write a bound within, beyond tolerance too"
     return ""
 
 

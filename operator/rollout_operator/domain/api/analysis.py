@@ -72,21 +72,21 @@ GATE_RULES = [
         "max must not be negative, and errorRate is a share from 0 to 1: write max: 0.01 for 1 %",
     ),
     rule(
-        "!has(self.maxDrop) || (self.maxDrop >= 0.0 && (self.maxDrop <= 0.5 || (self.metric !="
-        f" 'accuracy' && !({LABELLED.format('self')}))))",
+        "!has(self.maxDrop) || (self.maxDrop >= 0.0 && (self.maxDrop <= 0.5 || self.metric !="
+        " 'accuracy'))",
         "maxDrop must not be negative, and of accuracy is a share of at most 0.5: write maxDrop:"
         " 0.05 for five points below stable",
     ),
     rule(
         "!has(self.maxIncrease) || (self.maxIncrease >= 0.0 && (self.maxIncrease <= 0.5 ||"
-        f" (self.metric != 'errorRate' && !({LABELLED.format('self')}))))",
+        " self.metric != 'errorRate'))",
         "maxIncrease must not be negative, and for errorRate is a share of at most 0.5: write"
         " maxIncrease: 0.01 for one point above stable",
     ),
     rule(
-        f"!({LABELLED.format('self')}) || ((!has(self.min) || (self.min > 0.0 && self.min < 1.0))"
-        " && (!has(self.max) || self.metric == 'latencyP95Seconds' || (self.max > 0.0 && self.max <"
-        " 1.0)))",
+        f"!({LABELLED.format('self')}) || ((!has(self.min) || self.metric != 'accuracy' ||"
+        " (self.min > 0.0 && self.min < 1.0)) && (!has(self.max) || self.metric != 'errorRate' ||"
+        " (self.max > 0.0 && self.max < 1.0)))",
         "no count of labels proves a share of exactly 0 or 1: write a threshold in between, such as"
         " 0.999, or evidence: Reported",
     ),
@@ -101,9 +101,9 @@ GATE_RULES = [
         "latencyP95Seconds with maxIncrease compares two percentiles: leave evidence out",
     ),
     rule(
-        "!has(self.tolerance) || self.tolerance == 0.0 || ((!has(self.min) || self.tolerance <"
-        " self.min) && (!has(self.max) || self.metric == 'latencyP95Seconds' || self.max +"
-        " self.tolerance < 1.0))",
+        "!has(self.tolerance) || self.tolerance == 0.0 || ((!has(self.min) || self.metric !="
+        " 'accuracy' || self.tolerance < self.min) && (!has(self.max) || self.metric != 'errorRate'"
+        " || self.max + self.tolerance < 1.0))",
         "tolerance is taken off the threshold: write 0 or a share smaller than it",
     ),
     rule(

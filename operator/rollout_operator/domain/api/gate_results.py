@@ -31,7 +31,7 @@ class PodCounts(ApiModel):
     total: float
     """Answers known to be good or not: labels (accuracy) or requests."""
     predicted: float = 0
-    """Predictions (accuracy) or all requests (latency); 0 for errorRate."""
+    """Predictions (accuracy), all requests (latency) or the sum of squares (a mean); else 0."""
     at: float = Field(description="Time of the sample, Unix seconds by Prometheus' clock.")
 
 

@@ -21,10 +21,15 @@ from rollout_operator.domain.gates.samples import (
     ERRORS,
     FEEDBACK,
     LATENCY_BUCKET,
+    MEAN,
+    MEAN_OF,
+    MEAN_SQUARES,
+    NOISE,
     PREDICTIONS,
     REQUESTS,
     NoEvidence,
     named,
+    within_bounds,
 )
 from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
 from rollout_operator.domain.observed import Series
@@ -72,6 +77,7 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
     """Good answers and all answers of each pod, as its counters have them now. Raises NoEvidence
     where they cannot be read.
     """
+    within_bounds(series)
     at: dict[str, float] = {}
     for one in series:
         if not (math.isfinite(one.value) and one.value >= 0):
@@ -111,6 +117,9 @@ def _sums(
             )
         case Metric.LATENCY_P95:
             return _within(gate, named(series, LATENCY_BUCKET))
+        case Metric.OWN if means := named(series, MEAN_OF):
+            sums, squares = named(series, MEAN), named(series, MEAN_SQUARES)
+            return _by_pod(means), _by_pod(sums), _by_pod(squares)
         case Metric.OWN:
             all_, counted = _by_pod(named(series, COUNTED_OF)), _by_pod(named(series, COUNTED))
             good = {p: counted[p] if gate.of_good else n - counted[p] for p, n in all_.items()}
@@ -181,9 +190,9 @@ _NOTHING = PodCounts(pod="", good=0, total=0, at=0)
 
 def _was_reset(old: PodCounts, new: PodCounts) -> bool:
     return (
-        new.good < old.good
-        or new.total - new.good < old.total - old.good
-        or new.predicted < old.predicted
+        new.good < old.good - NOISE
+        or new.total - new.good < old.total - old.good - NOISE
+        or new.predicted < old.predicted - NOISE
     )
 
 

@@ -26,6 +26,7 @@ from rollout_operator.domain.gates.gate_status import (
 from rollout_operator.domain.gates.judgement import (
     Judgement,
     floor_of,
+    judge_mean,
     judge_pair,
     judge_share,
     speaks_of_good,
@@ -114,6 +115,9 @@ def _shown(evidence: EvidenceStatus | None) -> dict[str, int]:
 
 
 def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Series]) -> GateStatus:
+    scaled = next((s for s in series if s.scale is not None), None)
+    if scaled is not None:
+        return _judged_mean(gate, trial, evidence, scaled)
     divide = design_effect(evidence, gate)
     cohort = _cohort(gate, trial, evidence)
     if cohort is None:
@@ -147,6 +151,35 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
         design_effect=round(divide, 2) if divide > 1 else None,
         inconclusive=(measurement is Measurement.NO_EVIDENCE and evidence.total >= gate.max_samples)
         or None,
+    )
+
+
+def _judged_mean(gate: Gate, trial: Trial, evidence: EvidenceStatus, scaled: Series) -> GateStatus:
+    """A mean of one's own; scaled: one of its series, which tells unit and scale."""
+    low, high = scaled.scale or (0.0, 1.0)
+    divide = gate.design_effect or 1.0
+    judgement = judge_mean(evidence, gate, (low, high), trial.tests, divide)
+    measurement = _measurement(gate, evidence, judgement, uncovered=False)
+    mean = low + (high - low) * evidence.good / evidence.total if evidence.total else None
+    unit = f" {scaled.unit}" if scaled.unit else ""
+    shown = "nothing counted yet" if mean is None else f"{mean:.4g}{unit} on average"
+    message = (
+        f"{noun_of(gate)}: {shown}, {evidence.total:.0f} samples,"
+        f" {'at least' if gate.of_good else 'at most'} {gate.threshold:g} asked;"
+        f" {_evidence(gate, evidence, judgement, measurement)}, revision"
+        f" {trial.candidate.revision}"
+    )
+    undecided = measurement is Measurement.NO_EVIDENCE and evidence.total >= gate.max_samples
+    return gate_status(
+        gate,
+        trial,
+        measurement,
+        message,
+        **_progress(trial, evidence, judgement),
+        value=mean,
+        samples=int(evidence.total),
+        design_effect=round(divide, 2) if divide > 1 else None,
+        inconclusive=undecided or None,
     )
 
 
@@ -201,6 +234,16 @@ def _figures(
     elif not speaks_of_good(gate) and share is not None and lower is not None and upper is not None:
         # Of errors and of slow requests people speak as shares of the bad ones.
         value, lower, upper = 1 - share, 1 - upper, 1 - lower
+    return {
+        "value": value,
+        "lower": None if lower is None else round(lower, 4),
+        "upper": None if upper is None else round(upper, 4),
+        **_progress(trial, evidence, judgement),
+    }
+
+
+def _progress(trial: Trial, evidence: EvidenceStatus, judgement: Judgement) -> dict[str, object]:
+    """How far the evidence is, and when it will do."""
     left = None if judgement.labels_left is None else math.ceil(judgement.labels_left)
     rate = label_rate(evidence, trial)
     eta = None
@@ -211,9 +254,6 @@ def _figures(
     ):
         eta = trial.now + wait
     return {
-        "value": value,
-        "lower": None if lower is None else round(lower, 4),
-        "upper": None if upper is None else round(upper, 4),
         "evidence_for": round(max(0.0, judgement.evidence_for), 3),
         "evidence_against": round(max(0.0, judgement.evidence_against), 3),
         "labels_left": left,
@@ -237,6 +277,22 @@ def label_rate(evidence: EvidenceStatus, trial: Trial) -> float:
     )
 
 
+def _evidence(
+    gate: Gate, evidence: EvidenceStatus, judgement: Judgement, measurement: Measurement
+) -> str:
+    text = (
+        f"evidence {max(0, judgement.evidence_for):.0%} for,"
+        f" {max(0, judgement.evidence_against):.0%} against"
+    )
+    if (
+        measurement is Measurement.NO_EVIDENCE
+        and judgement.evidence_for >= 1
+        and evidence.total < gate.min_samples
+    ):
+        text += f"; minSamples is {gate.min_samples}"
+    return text
+
+
 def _sentence(
     gate: Gate,
     evidence: EvidenceStatus,
@@ -258,17 +314,8 @@ def _sentence(
         if gate.against_stable
         else f"a share of {floor_of(gate):g} asked"
     )
-    text = f"{noun}: {counted}{bounds}, {asked}; "
-    text += (
-        f"evidence {max(0, judgement.evidence_for):.0%} for,"
-        f" {max(0, judgement.evidence_against):.0%} against"
-    )
-    if (
-        measurement is Measurement.NO_EVIDENCE
-        and judgement.evidence_for >= 1
-        and evidence.total < gate.min_samples
-    ):
-        text += f"; minSamples is {gate.min_samples}"
+    told = _evidence(gate, evidence, judgement, measurement)
+    text = f"{noun}: {counted}{bounds}, {asked}; {told}"
     if gate.metric is Metric.LATENCY_P95:
         if (unknown := evidence.predicted - evidence.total) > 0:
             text += (

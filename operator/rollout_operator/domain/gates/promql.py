@@ -26,6 +26,9 @@ from rollout_operator.domain.gates.samples import (
     FEEDBACK,
     LATENCY_BUCKET,
     LONGEST_WINDOW,
+    MEAN,
+    MEAN_OF,
+    MEAN_SQUARES,
     PREDICTIONS,
     REQUESTS,
     SAMPLES,
@@ -63,6 +66,8 @@ ANYBODY = PrometheusAccess()
 Key = tuple[str, str]
 """Namespace and revision; of a metric by pods: namespace and Deployment."""
 Snapshot = Mapping[Key, tuple[Series, ...]]
+Parts = dict[tuple[str, str, str, str], list[tuple[float, float]]]
+"""Times and values by namespace, revision or Deployment, process, and part of a metric."""
 
 
 class _Unusable(Exception):
@@ -175,13 +180,13 @@ def own_form(own: OwnMetric) -> dict[str, str]:
     }
 
 
-def _parts(own: OwnMetric) -> tuple[str, str]:
-    """What the series of its two expressions are called."""
+def _parts(own: OwnMetric) -> tuple[str, ...]:
+    """What the series of its expressions are called."""
     match own.counts:
         case Counts.SHARE:
             return (COUNTED, COUNTED_OF) if own.counters else (SHARE, SAMPLES)
         case Counts.MEAN:
-            return SUM, SAMPLES
+            return (MEAN, MEAN_OF, MEAN_SQUARES) if own.counters else (SUM, SAMPLES)
         case Counts.PERCENTILE | Counts.GAUGE:
             return VALUE, SAMPLES
 
@@ -192,7 +197,11 @@ def read_own(
     """Read the reply to `own_form`, as `read` does."""
     found: dict[Key, list[Series]] = defaultdict(list)
     try:
-        for (namespace, whose, pod, part), values in _by_process(own, status, body, access).items():
+        parts = _by_process(own, status, body, access)
+        scale = (own.bounds.min, own.bounds.max) if own.bounds and own.counters else None
+        if scale is not None:
+            parts = _scaled(parts, *scale)
+        for (namespace, whose, pod, part), values in parts.items():
             at = max(at for at, _ in values)
             # Of several values it is not known which one is meant; the others are sums.
             told = [v for _, v in values] if part == VALUE else [math.fsum(v for _, v in values)]
@@ -206,6 +215,7 @@ def read_own(
                     gap=own.stale.total_seconds() / SCRAPES,
                     reach=own.reach,
                     unit=own.unit,
+                    scale=scale,
                 )
                 for value in told
             ]
@@ -216,9 +226,34 @@ def read_own(
     return {key: tuple(series) for key, series in found.items()}
 
 
-def _by_process(
-    own: OwnMetric, status: int, body: bytes, access: PrometheusAccess
-) -> dict[tuple[str, str, str, str], list[tuple[float, float]]]:
+def _scaled(parts: Parts, low: float, high: float) -> Parts:
+    """Sums of values from `low` to `high` as those of values from 0 to 1. Where squares are not
+    told, they are taken for as many as they may be.
+    """
+    found: Parts = {}
+    for (*process, part), of in parts.items():
+        if part != MEAN_OF:
+            continue
+        namespace, whose, pod = process
+        at, count = of[0][0], math.fsum(v for _, v in of)
+        total, squares = (
+            [v for _, v in parts.get((namespace, whose, pod, name), ())]
+            for name in (MEAN, MEAN_SQUARES)
+        )
+        if not total:
+            continue
+        width = high - low
+        mean = (math.fsum(total) - count * low) / width
+        square = mean
+        if squares:
+            square = (math.fsum(squares) - 2 * low * math.fsum(total) + count * low**2) / width**2
+        for name, value in ((MEAN, mean), (MEAN_OF, count), (MEAN_SQUARES, square)):
+            # What is just at a bound is not beyond it by a rounding.
+            found[namespace, whose, pod, name] = [(at, round(value, 9))]
+    return found
+
+
+def _by_process(own: OwnMetric, status: int, body: bytes, access: PrometheusAccess) -> Parts:
     """Times and values, by namespace, revision or Deployment, process, and part. Counters are told
     apart by who was scraped: those of one process restart together.
     """
@@ -228,7 +263,7 @@ def _by_process(
         at, value = float(one["value"][0]), float(one["value"][1])
         before = once.get(same)
         once[same] = (at, value) if before is None or not value <= before[1] else before
-    found: dict[tuple[str, str, str, str], list[tuple[float, float]]] = defaultdict(list)
+    found: Parts = defaultdict(list)
     for same, told in once.items():
         labels = dict(same)
         part, pod = labels[PART], labels.get("pod", "")
@@ -237,7 +272,7 @@ def _by_process(
             whose, process = pod.rsplit("-", 2)[0], pod
         else:
             whose, process = labels.get("revision", ""), ""
-        if part in {COUNTED, COUNTED_OF}:
+        if own.counters:
             process = " ".join(filter(None, (pod, labels.get("instance", ""))))[:253]
         found[labels.get("namespace", ""), whose, process, part].append(told)
     return found

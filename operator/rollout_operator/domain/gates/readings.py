@@ -14,6 +14,8 @@ from rollout_operator.domain.gates.samples import (
     ERRORS,
     FEEDBACK,
     LATENCY_BUCKET,
+    MEAN,
+    MEAN_OF,
     PREDICTIONS,
     REQUESTS,
     SAMPLES,
@@ -23,6 +25,7 @@ from rollout_operator.domain.gates.samples import (
     NeedsHelp,
     NoEvidence,
     named,
+    within_bounds,
 )
 from rollout_operator.domain.observed import Series
 
@@ -141,6 +144,12 @@ def own(series: list[Series], gate: Gate) -> Reading:
         told = [s for s in named(series, SAMPLES) if s.pod == worst.pod]
         samples = int(_enough(told, gate)) if told else None
         return Reading(worst.value, samples, unit=unit)
+    if counted := named(series, MEAN_OF):
+        within_bounds(series)
+        total = _enough(counted, gate)
+        low, high = next((s.scale for s in counted if s.scale), (0.0, 1.0))
+        mean = _sum(named(series, MEAN), "of its sum") / total
+        return Reading(low + (high - low) * mean, int(total), unit=unit)
     total = _enough(named(series, COUNTED_OF) or named(series, SAMPLES), gate)
     if sums := named(series, SUM):
         if not all(math.isfinite(s.value) for s in sums):
@@ -148,10 +157,10 @@ def own(series: list[Series], gate: Gate) -> Reading:
         return Reading(sum(s.value for s in sums) / total, int(total), unit=unit)
     parts = named(series, COUNTED) or named(series, SHARE)
     # What never happened has no series.
-    counted = _sum(parts, "of what it counts") if parts else 0.0
-    if counted > total * (1 + 1e-6):
-        raise NoEvidence(f"{counted:.6g} of {total:.6g} cannot be a share")
-    return Reading(min(1.0, counted / total), int(total), unit=unit)
+    part = _sum(parts, "of what it counts") if parts else 0.0
+    if part > total * (1 + 1e-6):
+        raise NoEvidence(f"{part:.6g} of {total:.6g} cannot be a share")
+    return Reading(min(1.0, part / total), int(total), unit=unit)
 
 
 def _enough(series: Iterable[Series], gate: Gate) -> float:

@@ -17,6 +17,8 @@ SCRAPES = 2.5
 """How many scrape intervals a sample counts: one scrape may be late or lost."""
 OFTEN = 15.5
 """Seconds between scrapes (15, and what they jitter) for which STALE_AFTER is enough."""
+NOISE = 1e-6
+"""By how much sums of values that are no counts may be off."""
 CLOCK_SKEW = timedelta(seconds=5)
 _ROUGHLY = 15
 """Seconds in which it is told how far samples are behind."""
@@ -29,11 +31,16 @@ CPU_PERIODS, CPU_THROTTLED = "ml_cpu_periods_total", "ml_cpu_throttled_periods_t
 
 COUNTED, COUNTED_OF = "counted", "of"
 """Parts of a metric of one's own: a share of counters as they were scraped, by process."""
+MEAN, MEAN_OF, MEAN_SQUARES = "mean", "meanOf", "meanSquares"
+"""A mean of counters as they were scraped, of values from 0 to 1: sum, count, and sum of squares.
+"""
 SHARE, SUM, SAMPLES = "share", "sum", "samples"
 """A share or a mean that an expression makes of series: what is divided, and by what."""
 VALUE = "value"
 """A percentile or a gauge."""
-OWN_PARTS = frozenset({COUNTED, COUNTED_OF, SHARE, SUM, SAMPLES, VALUE})
+OWN_PARTS = frozenset(
+    {COUNTED, COUNTED_OF, MEAN, MEAN_OF, MEAN_SQUARES, SHARE, SUM, SAMPLES, VALUE}
+)
 
 
 class NoEvidence(Exception):
@@ -159,6 +166,18 @@ def _once(series: list[Series]) -> list[Series]:
                 f"several series: {one.name} of pod {one.pod or '?'}: {' and '.join(who)}"
             )
     return list(found.values())
+
+
+def within_bounds(series: Iterable[Series]) -> None:
+    """Raises NoEvidence where sums of values from 0 to 1 are none of such values."""
+    sums: dict[str, dict[str, float]] = defaultdict(dict)
+    for one in series:
+        if one.scale is not None:
+            sums[one.pod][one.name] = one.value
+    for of in sums.values():
+        count, total, squares = (of.get(name, math.nan) for name in (MEAN_OF, MEAN, MEAN_SQUARES))
+        if not -NOISE <= squares <= total + NOISE <= count + 2 * NOISE:
+            raise NoEvidence("values lie beyond the bounds that the metric's configuration has")
 
 
 def named(series: Iterable[Series], name: str) -> list[Series]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rollout_operator.domain.api.analysis import Gate
-from rollout_operator.domain.api.gate_results import EvidenceStatus, Measurement
+from rollout_operator.domain.api.gate_results import EvidenceStatus, GateStatus, Measurement
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.load import Arms, measure_under_load
@@ -41,6 +41,15 @@ REVENUE = {
     "unit": "EUR",
     "query": "sum by (namespace, revision) (increase(shop_revenue_total[2m]))",
     "samples": "sum by (namespace, revision) (increase(shop_orders_total[2m]))",
+}
+ORDERS = {
+    "counts": "Mean",
+    "better": "Higher",
+    "unit": "EUR",
+    "query": "shop_revenue_total",
+    "samples": "shop_orders_total",
+    "squares": "shop_revenue_squared_total",
+    "bounds": {"min": -100, "max": 400},
 }
 P99 = {
     "counts": "Percentile",
@@ -84,6 +93,16 @@ REFUSED: dict[str, tuple[object, str]] = {
     "one time for ever": ({"c": QUEUE | {"query": "x @ 1609746000"}}, "@ looks at one time"),
     "the future": ({"c": QUEUE | {"query": "x offset -5m"}}, "looks at the future"),
     "too far back": ({"c": QUEUE | {"query": "rate(x[2h])"}}, "write ranges of an hour at most"),
+    "bounds of a share": (
+        {"c": CONVERSION | {"bounds": {"min": 0, "max": 1}}},
+        "bounds are of a Mean, not of a Share",
+    ),
+    "bounds the wrong way round": (
+        {"c": ORDERS | {"bounds": {"min": 5, "max": 5}}},
+        "max is not above min",
+    ),
+    "squares without bounds": ({"c": REVENUE | {"squares": "x"}}, "squares go with bounds"),
+    "squares that are no PromQL": ({"c": ORDERS | {"squares": "x["}}, "squares: it is no PromQL"),
     "as stale as that": ({"c": QUEUE | {"stale": "10m"}}, "stale is from 1s to 5m"),
 }
 
@@ -131,17 +150,38 @@ GATES: dict[str, tuple[dict[str, Any], str]] = {
     "built in": ({"metric": "errorRate", "max": 0.01}, ""),
     "unknown": (
         {"metric": "conversion", "min": 0.03},
-        "latencyP95Seconds, conversionRate, lately, p99 or revenue",
+        "latencyP95Seconds, conversionRate, lately, orders, p99 or revenue",
     ),
     "the wrong way round": ({"metric": "p99", "min": 1}, "of p99 lower values are better: write"),
     "no share": ({"metric": "conversionRate", "min": 3}, "a share from 0 to 1"),
     "labels of what is no share": (
         {"metric": "revenue", "min": 0.5, "evidence": "Labelled"},
-        "only those can be Labelled",
+        "revenue cannot be Labelled: leave evidence out, or have it a Share or a Mean of counters",
     ),
     "labels of a range": (
         {"metric": "lately", "min": 0.5, "evidence": "Labelled"},
-        "only those can be Labelled",
+        "lately cannot be Labelled: leave evidence out",
+    ),
+    "a share of all": (
+        {"metric": "conversionRate", "min": 1, "evidence": "Labelled"},
+        "conversionRate lies between 0 and 1: write a bound within",
+    ),
+    "a mean by its values": ({"metric": "orders", "min": 12.5, "evidence": "Labelled"}, ""),
+    "a mean below all that it may be": (
+        {"metric": "orders", "min": -100, "evidence": "Labelled"},
+        "orders lies between -100 and 400: write a bound within",
+    ),
+    "a tolerance below all that it may be": (
+        {"metric": "orders", "min": 10, "tolerance": 110, "evidence": "Labelled"},
+        "beyond tolerance too",
+    ),
+    "a mean against stable by its values": (
+        {"metric": "orders", "maxDrop": 5, "evidence": "Labelled"},
+        "orders is a mean, and no test compares it with stable",
+    ),
+    "a lifelong mean against stable": (
+        {"metric": "orders", "maxDrop": 5},
+        "of stable since long before: have query and samples",
     ),
     "lifetimes against each other": (
         {"metric": "conversionRate", "maxDrop": 0.01},
@@ -149,7 +189,15 @@ GATES: dict[str, tuple[dict[str, Any], str]] = {
     ),
 }
 KNOWN = own_metrics(
-    json.dumps({"conversionRate": CONVERSION, "lately": LATELY, "revenue": REVENUE, "p99": P99})
+    json.dumps(
+        {
+            "conversionRate": CONVERSION,
+            "lately": LATELY,
+            "orders": ORDERS,
+            "revenue": REVENUE,
+            "p99": P99,
+        }
+    )
 )
 
 
@@ -254,6 +302,20 @@ MEASURED: dict[str, tuple[dict[str, Any], dict[str, Any], bytes, Measurement, st
         reply(("sum", R, 1000), ("samples", R, 100), ("sum", S, 9000), ("samples", S, 750)),
         FAIL,
         "own 10 is 2 worse than stable's 12",
+    ),
+    "a mean of counters": (
+        ORDERS,
+        {"min": 10},
+        reply(("mean", R, 1000), ("meanOf", R, 100), ("meanSquares", R, 40000)),
+        PASS,
+        "own 10 EUR is at least 10, 100 samples",
+    ),
+    "a mean beyond its bounds": (
+        ORDERS,
+        {"min": 10},
+        reply(("mean", R, 50000), ("meanOf", R, 100), ("meanSquares", R, 25e6)),
+        NO_EVIDENCE,
+        "values lie beyond the bounds",
     ),
     "the slowest pod": (
         P99,
@@ -378,6 +440,68 @@ def test_a_share_is_proved_by_counts(
     given: dict[str, Any], bound: dict[str, Any], counted: tuple[int, int], says: Measurement
 ) -> None:
     assert labelled(given, bound, [[counted]])[0] is says
+
+
+def of_values(
+    values: list[float], bound: Mapping[str, Any], squares: bool = True
+) -> tuple[GateStatus, EvidenceStatus]:
+    """What a Labelled gate on a mean says of these values, half of which each of two processes
+    counts; after most of them the first one has restarted.
+    """
+    given = ORDERS if squares else {k: v for k, v in ORDERS.items() if k != "squares"}
+    gate = Gate.model_validate({"metric": "orders", "evidence": "Labelled", **bound})
+    most, said = len(values) * 3 // 4, None
+    known: tuple[EvidenceStatus, ...] = ()
+    for number, counted in enumerate((values[:most], values[most:])):
+        result: list[dict[str, Any]] = []
+        # The second process has its sums still; the first one counts anew.
+        for process, of in enumerate((counted[::2], (values if number else counted)[1::2])):
+            sums = {"mean": sum(of), "meanOf": len(of), "meanSquares": sum(v * v for v in of)}
+            for part, value in sums.items():
+                if squares or part != "meanSquares":
+                    instance = f"10.0.0.{process}:80"
+                    one = reply((part, R, value), seconds=20 + number, instance=instance)
+                    result += json.loads(one)["data"]["result"]
+        body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
+        trial = Trial(OURS, THEIRS, START, at(20 + number))
+        said, evidence = measure_labels(gate, answer(given, body.encode()), None, trial, known)
+        assert evidence is not None
+        known = (evidence,)
+    assert said is not None
+    return said, known[0]
+
+
+VALUES = [-100.0, 400.0, 12.5, 30.0, 0.0, -20.0, 99.9, 50.0] * 50
+"""On average 59.05."""
+MEANS: dict[str, tuple[list[float], dict[str, Any], Measurement]] = {
+    "clearly more": (VALUES, {"min": 20}, PASS),
+    "clearly less": (VALUES, {"min": 110}, FAIL),
+    "about as much": (VALUES, {"min": 58}, NO_EVIDENCE),
+    "about as much, and so much less is borne": (VALUES, {"min": 58, "tolerance": 38}, PASS),
+    "too few": (VALUES[:16], {"min": 20}, NO_EVIDENCE),
+    "clearly at most": (VALUES, {"max": 110}, PASS),
+    "clearly not at most": (VALUES, {"max": 20}, FAIL),
+}
+
+
+@pytest.mark.parametrize(("values", "bound", "says"), MEANS.values(), ids=MEANS.keys())
+def test_a_mean_is_proved_by_its_values(
+    values: list[float], bound: dict[str, Any], says: Measurement
+) -> None:
+    said, evidence = of_values(values, bound)
+    assert said.measurement is says
+    assert said.samples == evidence.total == len(values)
+    assert said.value == pytest.approx(sum(values) / len(values), abs=1e-5)
+    assert "EUR on average" in said.message
+
+
+def test_without_squares_a_mean_takes_more() -> None:
+    with_squares, _ = of_values(VALUES, {"min": 20})
+    without, evidence = of_values(VALUES, {"min": 20}, squares=False)
+    assert evidence.predicted == pytest.approx(evidence.good)
+    assert with_squares.evidence_for is not None
+    assert without.evidence_for is not None
+    assert 0 < without.evidence_for < with_squares.evidence_for
 
 
 WATCHED: dict[str, tuple[dict[str, Any], dict[str, Any], bytes, Measurement]] = {
