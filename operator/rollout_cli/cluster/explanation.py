@@ -41,7 +41,8 @@ from rollout_operator.domain.observed import (
     Series,
     Workload,
 )
-from rollout_operator.domain.own_metrics import OwnMetric, OwnMetrics, own_metrics
+from rollout_operator.domain.own_metrics import OwnMetric, OwnMetrics
+from rollout_operator.domain.own_metrics import configured_metrics as metrics_of
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.rollout import Rollout as ReadRollout
 from rollout_operator.domain.windows import ConfiguredWindow, for_namespace, windows
@@ -213,7 +214,7 @@ def configured(operator: Mapping[str, str]) -> tuple[ConfiguredWindow, ...]:
 
 def configured_metrics(operator: Mapping[str, str]) -> OwnMetrics:
     """The metrics among the operator's variables; none where one may not read them."""
-    return own_metrics(operator.get("ROLLOUT_METRICS", ""))
+    return metrics_of(operator)
 
 
 def _own(prometheus: Prometheus, own: OwnMetric | None) -> Snapshot | MetricsUnreachable:

@@ -17,7 +17,7 @@ from rollout_cli.view.terminal import console, dump
 from rollout_operator.domain.api.manifest import Document, Finding, Place, Trouble, read
 from rollout_operator.domain.api.manifest import Path as Field
 from rollout_operator.domain.api.traffic import names
-from rollout_operator.domain.own_metrics import OwnMetrics, own_metrics
+from rollout_operator.domain.own_metrics import OwnMetrics, configured_metrics
 from rollout_operator.domain.places import meet, places_of
 
 
@@ -87,9 +87,13 @@ def _metrics(values: Path) -> OwnMetrics:
     if not isinstance(given, dict):
         raise WrongUsage(f"{values} holds no values of the chart: write a mapping.")
     try:
-        return own_metrics(json.dumps(given.get("metrics") or {}))
+        models = given.get("models")
+        said_of = models.get("values") if isinstance(models, dict) else None
+        env = {"ROLLOUT_METRICS": given.get("metrics"), "MODEL_VALUES": said_of}
+        return configured_metrics({name: json.dumps(one) for name, one in env.items() if one})
     except ValueError as wrong:
         said = str(wrong).replace("ROLLOUT_METRICS", "metrics", 1)
+        said = said.replace("MODEL_VALUES", "models.values", 1)
         raise WrongUsage(f"{values}: {said}.") from wrong
 
 

@@ -21,7 +21,7 @@ from rollout_operator.domain.gates.samples import (
     SCRAPES,
 )
 from rollout_operator.domain.observed import MetricsUnreachable
-from rollout_operator.domain.own_metrics import By, OwnMetric, own_metrics
+from rollout_operator.domain.own_metrics import By, OwnMetric, configured_metrics
 
 MOST_SKEW = 5.0
 """Seconds between two clocks from which on samples seem to come from the future."""
@@ -48,7 +48,7 @@ def check_own_metrics(kube: KubeApi, prometheus: Prometheus) -> Iterator[CheckRe
     """Whether Prometheus answers the query of each metric of the operator's configuration."""
     for deployment in kube.items("/apis/apps/v1/deployments", OPERATOR):
         try:
-            own = own_metrics(variables(deployment).get("ROLLOUT_METRICS", ""))
+            own = configured_metrics(variables(deployment))
         except ValueError as wrong:
             yield bad("metrics", str(wrong), "correct `metrics` in the chart's values")
             continue

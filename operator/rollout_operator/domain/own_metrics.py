@@ -27,8 +27,10 @@ EXAMPLE: Final = (
 )
 LONGEST_STALE: Final = timedelta(minutes=5)
 LONGEST_REACH: Final = timedelta(hours=1)
+VALUE: Final = "value"
+"""The mean of the values that feedback gave predictions."""
 RESERVED: Final = frozenset(
-    {*Metric, "route", "value", "disagreement", "predictionShift", "inputDrift"}
+    {*Metric, "route", VALUE, "disagreement", "predictionShift", "inputDrift"}
 )
 """Names that mean, or will mean, something else."""
 PART: Final = "rollout_part"
@@ -340,6 +342,47 @@ def _unprovable(gate: Gate, own: OwnMetric) -> str:
 
 
 _READER = TypeAdapter(dict[Annotated[str, Field(pattern=METRIC_NAME, max_length=32)], OwnMetric])
+
+
+class Values(ApiModel, extra="forbid"):
+    """What the values of feedback are, from 0 on."""
+
+    max: float = Field(gt=0, lt=1e150)
+    """The greatest; what is above counts as that."""
+    better: Better
+    """Which values are better."""
+    unit: str = Field("", max_length=32)
+    """For sentences, such as `EUR`."""
+
+
+def values_of(text: str) -> Values | None:
+    """What MODEL_VALUES says, a JSON object; None for "". Raises ValueError."""
+    if not text.strip():
+        return None
+    example = '{"max": 200, "better": "Higher", "unit": "EUR"}'
+    return from_json("MODEL_VALUES", text, dict, TypeAdapter(Values), example)
+
+
+def _of_feedback(values: Values) -> OwnMetric:
+    """The metric that our model servers' own series are."""
+    return OwnMetric(
+        query="ml_feedback_value_sum_total",
+        samples="ml_feedback_values_total",
+        squares="ml_feedback_value_squares_total",
+        bounds=Bounds(min=0, max=values.max),
+        counts=Counts.MEAN,
+        better=values.better,
+        unit=values.unit,
+    )
+
+
+def configured_metrics(env: Mapping[str, str]) -> OwnMetrics:
+    """All that the operator's variables name. Raises ValueError."""
+    found = own_metrics(env.get("ROLLOUT_METRICS", ""))
+    values = values_of(env.get("MODEL_VALUES", ""))
+    if values is None:
+        return found
+    return OwnMetrics({**found.by_name, VALUE: _of_feedback(values)})
 
 
 def own_metrics(text: str) -> OwnMetrics:

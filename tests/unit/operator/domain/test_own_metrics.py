@@ -15,7 +15,13 @@ from rollout_operator.domain.gates.load import Arms, measure_under_load
 from rollout_operator.domain.gates.promql import own_form, read_own, series_of
 from rollout_operator.domain.gates.watched_gate import Watched, measure_watched
 from rollout_operator.domain.observed import Answer, MetricsUnreachable
-from rollout_operator.domain.own_metrics import By, OwnMetric, expression, own_metrics
+from rollout_operator.domain.own_metrics import (
+    By,
+    OwnMetric,
+    configured_metrics,
+    expression,
+    own_metrics,
+)
 from rollout_operator.domain.rollout import Rollout
 from tests.support.builders import START, at, revision
 
@@ -554,3 +560,27 @@ def test_counters_are_watched_from_where_they_stood() -> None:
     assert said[-1].measurement is FAIL
     assert said[-1].value == pytest.approx(3 / 200)
     assert said[-1].samples == 200
+
+
+def test_values_of_feedback_are_a_metric_where_they_are_configured() -> None:
+    env = {"MODEL_VALUES": '{"max": 200, "better": "Higher", "unit": "EUR"}'}
+    gate = Gate.model_validate({"metric": "value", "min": 1.5, "evidence": "Labelled"})
+    assert not configured_metrics(env).refusal(gate)
+    assert "no metric is called value" in configured_metrics({}).refusal(gate)
+    form = own_form(configured_metrics(env).by_name["value"])
+    for name in ("ml_feedback_value_sum", "ml_feedback_values", "ml_feedback_value_squares"):
+        assert f"{name}_total" in form["query"]
+
+
+UNREADABLE: dict[str, tuple[str, str]] = {
+    "no object": ("200", "MODEL_VALUES is no JSON object"),
+    "nothing below max": ('{"max": 0, "better": "Higher"}', "max: "),
+    "nobody knows what is better": ('{"max": 5}', "better: "),
+}
+
+
+@pytest.mark.parametrize(("given", "why"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_values_that_cannot_be_meant_are_refused(given: str, why: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - the sentence is what matters
+        configured_metrics({"MODEL_VALUES": given})
+    assert why in str(refused.value)
