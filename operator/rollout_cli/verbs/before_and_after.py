@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from rollout_cli.cluster.connection import Connection
+from rollout_cli.exit_codes import WrongUsage
 from rollout_cli.verbs.options import (
     Context,
     Everywhere,
@@ -126,7 +127,15 @@ def report(
 ) -> None:
     """Write one self-contained HTML file with the evidence of an attempt, plots included."""
     # Deferred: matplotlib and jinja2 take more than half a second to load.
-    from rollout_cli.commands import report as command  # noqa: PLC0415
+    try:
+        from rollout_cli.commands import report as command  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        if missing.name != "matplotlib":
+            raise
+        raise WrongUsage(
+            "`report` draws with matplotlib, which the single file leaves out: install the command"
+            " line with `pip install 'model-rollouts[cli]'`."
+        ) from missing
 
     request = command.Request(name, attempt, file, prometheus)
     command.run(Connection(kubeconfig, context, namespace), request)
