@@ -51,6 +51,9 @@ def _arguments() -> argparse.Namespace:
     one.add_argument(
         "--only-here", action="store_true", help="files and images of this machine's kind only"
     )
+    one.add_argument(
+        "--kubeconfig", type=Path, help="of a cluster of `make cluster` here: install on it, too"
+    )
     return reader.parse_args()
 
 
@@ -107,7 +110,8 @@ def _rehearse(asked: argparse.Namespace) -> None:
         work = Path(temporary)
         with rehearsal.local_registry(work) as registry:
             release = files.Release(version, registry.place, "https://example.com/project", notes)
-            extent = rehearsal.Extent(platforms, [rehearsal.HOST, *wanted])
+            architectures = [rehearsal.HOST, *wanted]
+            extent = rehearsal.Extent(platforms, architectures, asked.kubeconfig)
             rehearsal.rehearse(release, registry, extent, DIST, work, uv=_uv())
     NOTES.parent.mkdir(exist_ok=True)
     NOTES.write_text(f"{notes}\n")

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.cluster import images
+from scripts.cluster import gobuild, images
 from scripts.cluster.apiserver import free_port
 from scripts.cluster.paths import REPOSITORY
 from scripts.cluster.progress import doing, say
@@ -27,6 +27,8 @@ from scripts.release.tools import Registry, Signer, program
 
 HOST = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 SBOM_IN_IMAGE = "opt/venv/sbom.cdx.json"
+REHEARSAL = "release-rehearsal"
+"""Name of the Helm release, and of its namespace."""
 REQUIRED = "prometheus.url=http://prometheus:9090,mlflow.trackingUri=http://mlflow:5000"
 
 
@@ -131,6 +133,58 @@ def installed(release: files.Release, registry: Registry, into: Path, work: Path
     run([work / "krew/bin/kubectl-modelrollout", "--help"], env=elsewhere)
 
 
+def on_cluster(
+    release: files.Release, registry: Registry, into: Path, kubeconfig: Path, work: Path
+) -> None:
+    """Install the chart from the registry on a cluster of `make cluster`, which pulls the images
+    from there too, beside its own operator; then roll out a model, told of by the released file.
+    """
+    place: list[str | Path] = ["--kubeconfig", kubeconfig, "--namespace", REHEARSAL]
+    helm = [program("helm"), *place]
+    kubectl = [gobuild.program("kubectl"), *place]
+    values = {
+        "prometheus": {"url": "http://prometheus.rollouts-system.svc:9090"},
+        "mlflow": {"trackingUri": "http://mlflow.rollouts-system.svc:5000"},
+        "watchNamespaces": [REHEARSAL],
+        "rbac": {"aggregateClusterRoles": False},
+        "crds": {"enabled": False},
+    }
+    chart = f"oci://{registry.chart('rollout-operator')}"
+    try:
+        with doing(f"Installing {chart} on the cluster"):
+            run(
+                [
+                    *(*helm, "install", REHEARSAL, chart, "--version", release.version),
+                    *("--plain-http", "--create-namespace", "--wait", "--timeout", "300s"),
+                    *("--values", "-"),
+                ],
+                stdin=json.dumps(values),
+            )
+            run([*helm, "test", REHEARSAL])
+        with doing("Rolling out models:/iris/1"):
+            example = (REPOSITORY / "docs/examples/iris.yaml").read_text()
+            ours = example.replace("namespace: default", f"namespace: {REHEARSAL}")
+            run([*kubectl, "apply", "-f", "-"], stdin=ours.replace("iris.example", REHEARSAL))
+            file = into / f"{command_line.NAME}-linux-{HOST}"
+            words = ("status", "iris", "--wait", "--timeout", "5m")
+            say(
+                run([file, *words, *place], env={"PEX_ROOT": str(work / "pex")})
+                .strip()
+                .splitlines()[-1]
+            )
+        pulled = run(
+            [*kubectl, "get", "pods", "-o", "jsonpath={.items[*].spec.containers[0].image}"]
+        )
+        for name in publishing.IMAGES:
+            if f"{registry.image(name)}:{release.version}" not in pulled.split():
+                raise ValueError(f"No pod runs the released image of {name}: {pulled}")
+    finally:
+        subprocess.run([*helm, "uninstall", REHEARSAL, "--ignore-not-found"], check=False)
+        subprocess.run(
+            [*kubectl, "delete", "namespace", REHEARSAL, "--ignore-not-found"], check=False
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """What is rehearsed."""
@@ -139,6 +193,8 @@ class Extent:
     """Of the command line."""
     architectures: Sequence[str]
     """Of the images: amd64, arm64."""
+    kubeconfig: Path | None = None
+    """Of a cluster of `make cluster` on this machine, to install on; None for none."""
 
 
 def rehearse(
@@ -170,3 +226,5 @@ def rehearse(
     run(["sha256sum", "--check", "--quiet", "--strict", files.SUMS], cwd=into)
     with tempfile.TemporaryDirectory(dir=work) as clean:
         installed(release, registry, into, Path(clean))
+        if extent.kubeconfig is not None:
+            on_cluster(release, registry, into, extent.kubeconfig, Path(clean))

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Step "release": build what is published for the tag, into dist/. usage: release.sh vX.Y.Z
 # release.sh --dry-run: build, publish, sign and install all of it on this machine, with a registry
-# of its own; --dry-run --only-here leaves out what is for other machines.
+# of its own; --only-here after it leaves out what is for other machines, --kubeconfig FILE installs
+# on a cluster of `make cluster`, too.
 # The tag must name the version of pyproject.toml and of the charts, and CHANGELOG.md must have a
 # section for it. REGISTRY is HOST/PATH of images and charts, HOMEPAGE the project's URL.
 set -euo pipefail

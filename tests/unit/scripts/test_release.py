@@ -296,3 +296,40 @@ def test_the_password_reaches_docker_by_its_standard_input_only(job: Job) -> Non
         "docker login --username me --password-stdin registry.example.com",
         "password secret",
     ]
+
+
+def test_publishing_is_of_what_was_built(job: Job) -> None:
+    (job.root / "dist").mkdir()
+    (job.root / "dist/SHA256SUMS").write_text("")
+    (told,) = _recorded(job, "release_publish.sh", "v1.2.0")
+    assert told.split("scripts.release ")[1] == (
+        "publish 1.2.0 registry.example.com/team/mr https://e.com/p"
+    )
+
+
+@pytest.mark.parametrize(
+    ("heading", "chart", "sentence"),
+    [
+        pytest.param("## [0.1.0] - 2026-12-01", "0.1.0", "", id="all agree"),
+        pytest.param("## [0.0.9]", "0.1.0", "no section [0.1.0]", id="no notes"),
+        pytest.param("## [0.1.0]", "0.1.1", "has another version than v0.1.0", id="a chart"),
+    ],
+)
+def test_a_tag_is_built_where_everything_agrees_with_it(
+    job: Job, heading: str, chart: str, sentence: str
+) -> None:
+    (job.root / "pyproject.toml").write_text('version = "0.1.0"\n')
+    (job.root / "CHANGELOG.md").write_text(f"{heading}\n\n### Added\n\n- x\n")
+    (job.root / "charts/one").mkdir(parents=True)
+    (job.root / "charts/one/Chart.yaml").write_text(f"version: {chart}\n")
+    (job.root / "dist").mkdir()
+    (job.root / "dist/stale").write_text("of another release")
+    if sentence:
+        done = job.run("release.sh", "v0.1.0", **WHERE)
+        assert (done.returncode, sentence in done.stderr) == (1, True)
+        return
+    (told,) = _recorded(job, "release.sh", "v0.1.0")
+    assert told.split("scripts.release ")[1] == (
+        "build 0.1.0 registry.example.com/team/mr https://e.com/p"
+    )
+    assert not (job.root / "dist").exists()
