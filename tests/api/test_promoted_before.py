@@ -10,6 +10,7 @@ import httpx
 import pytest
 import yaml
 
+from rollout_cli.promotion.manifest_edit import edited
 from rollout_cli.promotion.proof import Proof
 from rollout_operator.domain.api.names import PROMOTED
 from rollout_operator.domain.api.status import Attempt
@@ -88,6 +89,13 @@ def production(api: ApiClient, policy: None) -> Production:
 
 def test_what_promote_to_writes_is_taken(production: Production) -> None:
     assert production.create(rollout()).status_code == 201
+
+
+def test_a_manifest_that_promote_to_has_changed_is_taken(production: Production) -> None:
+    by_hand = yaml.safe_dump(rollout("models:/my model/6", proof=None))
+    changed = yaml.safe_load(edited(by_hand, "prod/iris.yaml", "iris", URI, GOOD))
+    assert production.create(yaml.safe_load(by_hand)).status_code == 422
+    assert production.create(changed).status_code == 201
 
 
 NONE, OTHER = "has no proof here", "is none of staging"
