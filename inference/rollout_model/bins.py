@@ -69,10 +69,11 @@ class Bins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return [*(f"{edge!r}" for edge in self.edges), REST, MISSING]
         found = dict.fromkeys((OTHER, MISSING))
         for text in self.categories:
-            short = shortened(text, LONGEST)
-            while short in found:
-                short = f"{short!r}"
-            found[short] = None
+            name, number = shortened(text, LONGEST), 1
+            while name in found:
+                number += 1
+                name = f"{name[: LONGEST - 4]}~{number}"
+            found[name] = None
         own = list(found)[2:]
         return [*own, OTHER, MISSING]
 
@@ -144,7 +145,9 @@ def shortened(text: str, most: int) -> str:
     plain = "".join(c if c.isprintable() else " " for c in text)
     if len(plain) <= most:
         return plain
-    return f"{plain[: most - 9]}…{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return (
+        f"{plain[: most - 9]}…{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    )
 
 
 def of_numbers(name: str, values: npt.NDArray[Any]) -> Bins:

@@ -317,14 +317,13 @@ def _sentence(
         f"{noun}: {shift.distance:.3f} [{lower:.3f}, {upper:.3f}] of answers are others than"
         f" stable's, at most {gate.threshold:g} asked; {counted}"
     )
-    most = max(evidence.bins, key=lambda one: abs(one.excess), default=None)
-    if most is None or not most.excess:
+    most = max(evidence.bins, key=lambda one: one.excess, default=None)
+    if most is None or most.excess <= 0:
         return text
     share, difference = most.ours / evidence.total, most.excess / evidence.pairs
-    relation = "more" if difference > 0 else "less"
     return (
-        f"{text}; most {_called(evidence, most.bin)}: {share:.3f} of them, {abs(difference):.3f}"
-        f" {relation} than of stable's"
+        f"{text}; most {_called(evidence, most.bin)}: {share:.3f} of them, {difference:.3f} more"
+        " than of stable's"
     )
 
 
