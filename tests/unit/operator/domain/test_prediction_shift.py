@@ -2,6 +2,7 @@
 says why.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.api.gate_results import EvidenceStatus, GateStatus, Measurement
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.prediction_shift import alike, measure_shift
+from rollout_operator.domain.gates.shift_test import Shift, added, log_beyond, log_within
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from tests.support.builders import START, at, revision
 
@@ -296,3 +298,35 @@ def test_status_is_bounded_whatever_pods_say() -> None:
     assert (len(evidence.pods), len(evidence.stable_pods)) == (50, 50)
     assert len(evidence.bins) <= 24
     assert len(evidence.model_dump_json()) < 100_000
+
+
+def test_the_gate_says_what_the_test_says() -> None:
+    """Through pods that restart and come: the sums in status are those of the scrapes."""
+    bench, random = Bench(gate(designEffect=1, maxSamples=10_000)), np.random.default_rng(3)
+    shift, a, b, c = Shift(), np.zeros(3), np.zeros(3), np.zeros(3)
+    names, found = ("x", "y", "other"), None
+    for n in range(30):
+        seconds = 5.0 * n + 1
+
+        def counted(pod: str, numbers: np.ndarray, at_second: float) -> tuple[Series, ...]:
+            return numbered(at_second, pod, dict(zip(names, numbers.tolist(), strict=True)))
+
+        ours = counted("a", a, seconds) + (counted("c", c, seconds) if n >= 10 else ())
+        found = bench.look(seconds + 1, ours, counted("s", b, seconds))
+        if n == 20:
+            a = np.zeros(3)  # it restarts, and what it counts from now on comes on top
+        one, other = random.multinomial(5, (0.5, 0.3, 0.2)), random.multinomial(5, (0.5, 0.3, 0.2))
+        theirs = random.multinomial(90, (0.4, 0.4, 0.2))
+        mine = one + (other if n >= 9 else 0)
+        a, b, c = a + one, b + theirs, c + (other if n >= 9 else 0)
+        if n < 29:
+            pairs = (dict(zip(names, (float(x) for x in k), strict=True)) for k in (mine, theirs))
+            shift = added(shift, *pairs)
+    assert found is not None
+    need = math.log(20)
+    assert found.value == pytest.approx(shift.distance, abs=1e-5)
+    for told, expected in (
+        (found.evidence_for, log_within(shift, 0.1, most=10_000)),
+        (found.evidence_against, log_beyond(shift, 0.1, most=10_000)),
+    ):
+        assert told == pytest.approx(max(0.0, expected / need), abs=2e-3)
