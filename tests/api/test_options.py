@@ -73,6 +73,8 @@ VALUES: dict[str, list[str]] = {
     "simulate.stable_accuracy": ["--stable-accuracy", "0.9"],
     "simulate.errors": ["--errors", "0.2"],
     "simulate.latency": ["--latency", "3"],
+    "simulate.shift": ["--shift", "0.3"],
+    "simulate.drift": ["--drift", "0.4"],
     "simulate.rps": ["--rps", "0"],
     "simulate.labels": ["--labels", "0"],
     "simulate.seed": ["--seed", "7"],

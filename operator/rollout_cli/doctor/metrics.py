@@ -12,8 +12,10 @@ from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     FEEDBACK,
+    INPUT,
     LATENCY_BUCKET,
     LONGEST_WINDOW,
+    PREDICTED,
     REQUESTS,
     SCRAPES,
 )
@@ -70,6 +72,10 @@ def _needed(gates: Sequence[Gate]) -> list[str]:
                 names.append(REQUESTS)
             case Metric.LATENCY_P95:
                 names.append(LATENCY_BUCKET)
+            case Metric.PREDICTION_SHIFT:
+                names.append(PREDICTED)
+            case Metric.INPUT_DRIFT:
+                names.append(INPUT)
     return list(dict.fromkeys(names))
 
 

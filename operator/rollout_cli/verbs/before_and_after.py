@@ -67,6 +67,18 @@ def simulate(
             min=0.0001, max=60, help="Generated: the candidate's median latency in seconds."
         ),
     ] = 0.02,
+    shift: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.5,
+            help="Generated: share of the candidate's answers that would have to be others.",
+        ),
+    ] = 0.0,
+    drift: Annotated[
+        float,
+        typer.Option(min=0, max=100, help="Generated: PSI of live rows against training."),
+    ] = 0.0,
     rps: Annotated[
         float, typer.Option(min=0, max=2000, help="Generated: requests per second to the host.")
     ] = 20.0,
@@ -102,6 +114,8 @@ def simulate(
             stable_accuracy=stable_accuracy,
             errors=errors,
             latency=latency,
+            shift=shift,
+            drift=drift,
             rps=rps,
             labels=labels,
             seed=seed,

@@ -145,6 +145,10 @@ class Series:
     """Who was scraped, with `instance`."""
     instance: str = ""
     """The address that was scraped; "" where the label is missing."""
+    column: str = ""
+    """Of live rows: the column."""
+    bin: str = ""
+    """Of live rows and answers: the bin or class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What a version must prove: gates, and what their verdicts lead to."""
 
 from enum import StrEnum
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rollout_operator.domain.api.api_types import ApiModel, Duration, between, cel, rule
 
@@ -13,6 +14,8 @@ class Metric(StrEnum):
     ACCURACY = "accuracy"
     ERROR_RATE = "errorRate"
     LATENCY_P95 = "latencyP95Seconds"
+    PREDICTION_SHIFT = "predictionShift"
+    INPUT_DRIFT = "inputDrift"
 
 
 class OnFailure(StrEnum):
@@ -41,6 +44,7 @@ class EvidenceKind(StrEnum):
 
 MIN_SAMPLES, MAX_SAMPLES = 30, 2000
 LABELLED = "has({0}.evidence) && {0}.evidence == 'Labelled'"
+UNLABELLED = "self.metric == 'predictionShift' || self.metric == 'inputDrift'"
 
 
 # What is left out of a gate is not there when the rules are read: the API server fills in nothing
@@ -52,6 +56,16 @@ GATE_RULES = [
         " has(self.maxIncrease)",
         "accuracy takes min (at least) or maxDrop (against stable), errorRate and latencyP95Seconds"
         " take max (at most) or maxIncrease (against stable): write exactly one",
+    ),
+    rule(
+        f"!({UNLABELLED}) || (has(self.max) && self.max > 0.0 && (self.metric == 'inputDrift' ||"
+        " self.max < 1.0))",
+        "predictionShift and inputDrift take max: a share between 0 and 1, such as max: 0.1, and a"
+        " PSI, such as max: 0.2",
+    ),
+    rule(
+        f"!({UNLABELLED}) || !has(self.evidence)",
+        "predictionShift is always a test on counts, and inputDrift never: leave evidence out",
     ),
     rule(
         "!has(self.max) || (self.max >= 0.0 && (self.metric != 'errorRate' || self.max <= 1.0))",
@@ -119,7 +133,12 @@ class Alpha(ApiModel):
 class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES}):
     """One rule on one metric."""
 
-    metric: Metric = Field(description="accuracy, errorRate or latencyP95Seconds.")
+    metric: Metric = Field(
+        description=(
+            "accuracy, errorRate, latencyP95Seconds, predictionShift (answers against stable's) or"
+            " inputDrift (live rows against training)."
+        )
+    )
     min: float | None = Field(
         None,
         description="Passes at or above this value (accuracy: a share from 0 to 1).",
@@ -131,7 +150,8 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     max: float | None = Field(
         None,
         description=(
-            "Passes at or below this value (errorRate: a share; latencyP95Seconds: seconds)."
+            "Passes at or below this value (errorRate, predictionShift: a share;"
+            " latencyP95Seconds: seconds; inputDrift: PSI)."
         ),
     )
     max_drop: float | None = Field(
@@ -218,6 +238,14 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         ),
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _counted(cls, said: Any) -> Any:
+        """A shift of predictions is told by counts, and by nothing else."""
+        if isinstance(said, dict) and said.get("metric") == Metric.PREDICTION_SHIFT:
+            return {**said, "evidence": EvidenceKind.LABELLED}
+        return said
+
     @property
     def labelled(self) -> bool:
         """Whether the gate is a sequential test."""
@@ -226,7 +254,11 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     @property
     def against_stable(self) -> bool:
         """Whether the bound is a difference to stable."""
-        return self.max_drop is not None or self.max_increase is not None
+        return (
+            self.max_drop is not None
+            or self.max_increase is not None
+            or self.metric is Metric.PREDICTION_SHIFT
+        )
 
     @property
     def threshold(self) -> float:

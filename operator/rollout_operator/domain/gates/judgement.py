@@ -20,6 +20,8 @@ def floor_of(gate: Gate) -> float:
             return 1 - gate.threshold
         case Metric.LATENCY_P95:
             return LATENCY_SHARE
+        case _:
+            raise ValueError(f"{gate.metric} is no share of good answers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,8 @@ def _sums(
             )
         case Metric.LATENCY_P95:
             return _within(gate, named(series, LATENCY_BUCKET))
+        case _:
+            raise ValueError(f"{gate.metric} has no good answers to count")
 
 
 def _within(
