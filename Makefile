@@ -142,6 +142,14 @@ test-clients: setup ## Answers to KServe's and MLServer's own clients, from envi
 test-stores: setup ## Models fetched from real S3, Azure, Google and OCI servers, here and by pods
 	@$(WITH_CLUSTER) $(RUN) pytest tests/stores
 
+.PHONY: test-release
+test-release: setup ## Files, charts and signatures of a release in a registry of its own; minutes
+	@PATH="$(dir $(UV)):$$PATH" $(RUN) pytest tests/release
+
+.PHONY: rehearse-release
+rehearse-release: setup ## Build, publish, sign and install a whole release on this machine
+	@PATH="$(dir $(UV)):$$PATH" scripts/steps/release.sh --dry-run
+
 .PHONY: bench-operator
 bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts
 	@$(RUN) python -m tests.bench.operator

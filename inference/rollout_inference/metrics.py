@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from rollout_inference import cpu_limit
 from rollout_inference.feedback.ledger import Window
 from rollout_inference.feedback.prediction_id import Prediction
+from rollout_inference.live_profile import LiveProfile
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 
@@ -168,6 +169,8 @@ class Metrics:
         )
         self._unrouted = {kind: unrouted.labels(*mine, kind) for kind in UNROUTED}
         registry.register(cpu_limit.CpuLimit(NAMES, mine, cpu_limit.files(settings.cgroups)))
+        self.profile = LiveProfile(NAMES, mine)
+        registry.register(self.profile)
         buckets = sorted({*BUCKETS, *settings.latency_buckets})
         self.latency = Histogram(
             "ml_request_latency_seconds",
@@ -184,6 +187,7 @@ class Metrics:
         self.error.trained(
             model.absolute_error, model.samples if model.absolute_error is not None else None
         )
+        self.profile.serves(model.signature, model.profile, model.plan.classes, model.plan.task)
         for name, value in model.metrics.items():
             self._trained.labels(*self._mine, name).set(value)
         if self._value_max:

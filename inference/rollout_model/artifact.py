@@ -20,6 +20,7 @@ from rollout_model.model_signature import verify_signature
 from rollout_model.parameters import Parameters, parameters_of
 from rollout_model.signature import AnyRows, Signature
 from rollout_model.table_signature import TableSignature, signature_of
+from rollout_model.training_profile import FILE, TrainingProfile, read
 
 MOST_FILES = 10_000
 MOST_METRICS, LONGEST_NAME = 50, 100
@@ -62,6 +63,8 @@ class Artifact:
     """What MLmodel says of its predictions."""
     parameters: Parameters = field(default_factory=Parameters)
     """What it can be given beside rows."""
+    profile: TrainingProfile | None = None
+    """What its training rows and answers were like; None where it brings no such file."""
 
     @property
     def serialization(self) -> str:
@@ -107,6 +110,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         code = within(folder, said["code"], folders=True) if said.get("code") else None
         measured = _measured(folder / "metrics.json")
         example = _example(folder, described, signature)
+        profile = _profile(folder / FILE)
     except LoadFailed:
         raise
     except Exception as failure:  # a file of unknown content can fail in any way
@@ -123,6 +127,7 @@ def verify(folder: Path, policy: LoadPolicy) -> Artifact:
         file_digest=of_file,
         answers=answers_of(described.get("signature")),
         parameters=parameters,
+        profile=profile,
         **measured,
     )
 
@@ -208,6 +213,18 @@ def _metrics(said: dict[str, Any]) -> dict[str, float]:
     found = {name: float(value) for name, value in said.items() if _number(value)}
     kept = sorted(name for name in found if name != "samples" and len(name) <= LONGEST_NAME)
     return {name: found[name] for name in kept[:MOST_METRICS]}
+
+
+def _profile(path: Path) -> TrainingProfile | None:
+    if not path.is_file():
+        return None
+    try:
+        return read(text(path))
+    except ValueError as failure:
+        raise LoadFailed(
+            f"{path.name} is no profile of training data: {first_line(failure)}. Have the trainer"
+            " write it, or leave it out."
+        ) from failure
 
 
 def _number(value: object) -> bool:

@@ -103,6 +103,15 @@ REGISTRY = Component(
 )
 """An OCI registry; `make test-stores` builds it."""
 
+ORAS = Component("oras", ("oras.land/oras/cmd/oras",), minutes="1 to 2")
+"""Writes indices of images, and files, to an OCI registry; releases build it."""
+
+COSIGN = Component("cosign", ("github.com/sigstore/cosign/v3/cmd/cosign",), minutes="4 to 6")
+"""Signs what is released; releases build it."""
+
+KREW = Component("krew", ("sigs.k8s.io/krew/cmd/krew",), minutes="1 to 2")
+"""Installs kubectl's plugins; the rehearsal of a release builds it."""
+
 ENVOY = Component("envoy", ("github.com/envoyproxy/gateway/cmd/envoy-gateway",), minutes="5 to 8")
 """Envoy Gateway, which configures Envoy; `make bench-routers` builds it. Its chart lies beside
 it."""
@@ -119,7 +128,7 @@ VICTORIA_METRICS = Component(
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
     extras = (KWOK, METRICS_SERVER, STORES, REGISTRY, ENVOY, VICTORIA_METRICS)
-    for component in (*COMPONENTS, *extras):
+    for component in (*COMPONENTS, *extras, ORAS, COSIGN, KREW):
         if (path := component.folder / name).exists():
             return path
     raise FileNotFoundError(f"{name} is not built yet: run `python3 -m scripts.cluster build`")

@@ -168,17 +168,28 @@ def buildah(*words: str | Path) -> str:
     )
 
 
-def base_archive() -> Path:
-    """A minimal Debian with Python, as a tar of its root file system."""
-    path = ARCHIVES / "base-bookworm-1.tar"
+def emulated(architecture: str) -> bool:
+    """Whether programs of this architecture, `amd64` or `arm64`, run here beside our own."""
+    name = {"amd64": "x86_64", "arm64": "aarch64"}[architecture]
+    return (Path("/proc/sys/fs/binfmt_misc") / f"qemu-{name}").exists()
+
+
+def base_archive(architecture: str = "") -> Path:
+    """A minimal Debian with Python, as a tar of its root file system; of this machine's
+    architecture where none is given.
+    """
+    path = folder_of(architecture) / "base-bookworm-1.tar"
     if not path.exists():
-        ARCHIVES.mkdir(parents=True, exist_ok=True)
-        with doing("Making the base image: Debian bookworm with Python 3.11"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with doing(
+            f"Making the base image: Debian bookworm with Python 3.11 {architecture}".rstrip()
+        ):
             partial = path.with_suffix(".partial.tar")
             include = "--include=python3,python3-venv,ca-certificates"
             run(
                 [
                     "mmdebstrap",
+                    *([f"--architectures={architecture}"] if architecture else []),
                     "--variant=minbase",
                     include,
                     "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -190,23 +201,32 @@ def base_archive() -> Path:
     return path
 
 
-def base_image() -> str:
+def base_image(architecture: str = "") -> str:
     """The base image in buildah's storage; returns its name."""
-    name = "localhost/rollouts/base:1"
+    name = "-".join(filter(None, ("localhost/rollouts/base:1", architecture)))
+    foreign = ["--arch", architecture] if architecture else []
     if not buildah("images", "--quiet", "--filter", f"reference={name}").strip():
-        container = buildah("from", "scratch").strip()
-        buildah("add", "--quiet", container, base_archive(), "/")
+        container = buildah("from", *foreign, "scratch").strip()
+        buildah("add", "--quiet", container, base_archive(architecture), "/")
         buildah("commit", "--quiet", "--rm", container, name)
     return name
 
 
-def build(image: Image) -> None:
-    """Build an image into its archive, unless it is there."""
-    if image.archive.exists():
-        return
-    ARCHIVES.mkdir(parents=True, exist_ok=True)
-    with doing(f"Building the image {image.name}"):
-        base = base_image() if image.on_base else "scratch"
+def folder_of(architecture: str) -> Path:
+    """Where archives of an architecture are kept; of this machine's for ""."""
+    return ARCHIVES / architecture if architecture else ARCHIVES
+
+
+def build(image: Image, architecture: str = "") -> Path:
+    """Build an image into its archive, unless it is there; for another architecture than this
+    machine's where one is given, which must be `emulated`. Returns the archive.
+    """
+    archive = folder_of(architecture) / image.archive.name
+    if archive.exists():
+        return archive
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with doing(f"Building the image {image.name} {architecture}".rstrip()):
+        base = base_image(architecture) if image.on_base else "scratch"
         with tempfile.TemporaryDirectory(dir=ARCHIVES) as work:
             context = _context(image, Path(work))
             words: list[str | Path] = [
@@ -217,6 +237,7 @@ def build(image: Image) -> None:
                 "--no-cache",
                 "--build-arg",
                 f"BASE_IMAGE={base}",
+                *(["--platform", f"linux/{architecture}"] if architecture else []),
             ]
             for name in PASSED_ARGUMENTS:
                 if name in os.environ:
@@ -226,10 +247,11 @@ def build(image: Image) -> None:
             partial = Path(work) / "image.tar"
             buildah("push", "--quiet", image.tag, f"docker-archive:{partial}:{image.tag}")
             buildah("rmi", "--force", image.tag)
-            partial.rename(image.archive)
-        for old in ARCHIVES.glob(f"{image.name}-*.tar"):
-            if old != image.archive:
+            partial.rename(archive)
+        for old in archive.parent.glob(f"{image.name}-*.tar"):
+            if old != archive:
                 old.unlink()
+    return archive
 
 
 def _context(image: Image, work: Path) -> Path:

@@ -23,6 +23,7 @@ from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.words import Phase
 from tests.support.api_client import ApiClient, wait_for
 from tests.support.fake_kubelet import KubeletThread
+from tests.support.github_server import TOKEN, github_server
 from tests.support.kinds import GROUP, path_of
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout
@@ -57,6 +58,12 @@ VALUES: dict[str, list[str]] = {
     "retry.forget_evidence": ["--forget-evidence"],
     "report.attempt": ["--attempt", "1"],
     "report.file": ["-f", "{folder}/report.html"],
+    "promote-to.repository": ["-r", "{repository}"],
+    "promote-to.path": ["-p", "prod/iris.yaml"],
+    "promote-to.base": ["--base", "main"],
+    "promote-to.named": ["--as", "iris"],
+    "promote-to.environment": ["--from", "staging"],
+    "promote-to.dry_run": ["--dry-run"],
     "lint.files": ["{manifest}"],
     "lint.values": ["--values", "{values}"],
     "simulate.manifest": ["{manifest}"],
@@ -67,6 +74,8 @@ VALUES: dict[str, list[str]] = {
     "simulate.stable_accuracy": ["--stable-accuracy", "0.9"],
     "simulate.errors": ["--errors", "0.2"],
     "simulate.latency": ["--latency", "3"],
+    "simulate.shift": ["--shift", "0.3"],
+    "simulate.drift": ["--drift", "0.4"],
     "simulate.rps": ["--rps", "0"],
     "simulate.labels": ["--labels", "0"],
     "simulate.seed": ["--seed", "7"],
@@ -93,6 +102,15 @@ def options(command: str) -> list[str]:
         p.name
         for p in COMMANDS[command].params
         if p.name and p.name != "output" and p.param_type_name == "option"
+    ]
+
+
+def needed(command: str) -> list[str]:
+    """Options that a command does nothing without."""
+    return [
+        p.name
+        for p in COMMANDS[command].params
+        if p.name and p.required and p.param_type_name == "option"
     ]
 
 
@@ -127,7 +145,13 @@ class Case:
         form = [] if self.output is None else ["-o", str(self.output)]
         # A name and -A do not go together.
         named = [] if self.option == "everywhere" or not self.rollout else self._arguments
-        return [self.command, *named, *given, *place, *form]
+        always = [
+            word
+            for one in needed(self.command)
+            if one != self.option
+            for word in example(self.command, one) or []
+        ]
+        return [self.command, *named, *always, *given, *place, *form]
 
     @property
     def _asks(self) -> bool:
@@ -185,6 +209,7 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         served(world) as url,
         OperatorProcess(api.kubeconfig, url, folder / "operator.log", WATCH_NAMESPACES=ns),
         KubeletThread(api, world, ns),
+        github_server(folder, {"prod/iris.yaml": yaml.safe_dump(MANIFEST)}) as github,
     ):
         slow = {"steps": [{"weight": 10, "hold": "1h"}], "progressDeadline": "1h"}
         iris, rose, lily = (Rollout(api, ns, name) for name in ("iris", "rose", "lily"))
@@ -218,7 +243,8 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "values": values,
             "kubeconfig": api.kubeconfig,
         }
-        yield {"ns": ns, "url": url, **{key: str(file) for key, file in files.items()}}
+        ours = {"github": github.url, "repository": github.repository}
+        yield {"ns": ns, "url": url, **ours, **{key: str(file) for key, file in files.items()}}
     print((folder / "operator.log").read_text()[-4000:])
 
 
@@ -266,6 +292,8 @@ def test_no_option_ends_in_a_traceback(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", stage["kubeconfig"])
     monkeypatch.setenv("MODELROLLOUT_PROMETHEUS", stage["url"])
+    monkeypatch.setenv("GITHUB_API_URL", stage["github"])
+    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
     monkeypatch.setattr("webbrowser.open", lambda _: False)  # `dashboard` finds none
     monkeypatch.chdir(tmp_path)  # `report` writes a file
     words = filled(case.words, case, stage)

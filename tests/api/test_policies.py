@@ -95,7 +95,7 @@ def policed(api: ApiClient) -> Iterator[Policed]:
             path = f"/apis/{one['apiVersion']}/{PLURALS[one['kind']]}/{one['metadata']['name']}"
             assert api.apply(path, one).status_code == 201
             made.append(path)
-    assert len(made) == 10
+    assert len(made) == 12
     there = Policed(api, ns)
     bad = rollout("models:/other/1", gates=[{"metric": "errorRate", "max": 0.1}])
 

@@ -37,7 +37,7 @@ BEFORE, DURING = 15.0, 75.0
 APART = 35.0
 """Seconds between the lanes, so that not all of them have their pods to start at once."""
 SETTINGS: Object = {
-    "autoscaling": {"min": 2, "max": 8, "metric": "cpu", "target": 175},
+    "autoscaling": {"min": 2, "max": 8, "metric": "cpu", "target": 120},
     "resources": {
         "requests": {"cpu": "20m", "memory": "128Mi"},
         "limits": {"cpu": "400m", "memory": "400Mi"},

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,8 +15,9 @@ from rich.console import Console
 
 from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.gates.sequential_test import kl
+from tests.bench import gate_shifts
 from tests.bench.gate_ramps import RULES as PAIRED
-from tests.bench.gate_ramps import TRIALS, simulated
+from tests.bench.gate_ramps import TRIALS, Shares, simulated
 from tests.bench.gate_rules import MOST, RULES, THRESHOLD, Rule, ours
 from tests.bench.traffic_figures import Figure
 from tests.support.boundaries import boundaries, chances
@@ -79,6 +80,15 @@ def two_samples(runs: int) -> str:
             [name, *(f"{f.promote:.1%} / {f.roll_back:.1%} · {f.labels:.0f}" for f in found)]
         )
     return table(["rule", *(t.name for t in TRIALS)], rows)
+
+
+def answers_apart(found: Mapping[str, list[Shares]]) -> str:
+    """The table for "at most 0.1 of answers are others than stable's"."""
+    rows = [
+        [name, *(f"{f.promote:.1%} / {f.roll_back:.1%} · {f.labels:.0f}" for f in of_trials)]
+        for name, of_trials in found.items()
+    ]
+    return table(["rule", *(t.name for t in gate_shifts.TRIALS)], rows)
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -154,9 +164,14 @@ def placed(document: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
-def figures() -> list[Figure]:
+def figures(shifts: Mapping[str, list[Shares]]) -> list[Figure]:
     """What is promised of the gates."""
     found = []
+    for trial, of in zip(gate_shifts.TRIALS, next(iter(shifts.values())), strict=True):
+        wrong = max({1: of.promote, -1: of.roll_back}[verdict] for verdict in trial.wrong)
+        what = f"wrong verdicts of predictionShift, {trial.name}"
+        met = bool(wrong <= 0.05)
+        found.append(Figure(what, round(100 * wrong, 2), "%", "5", met, "simulated"))
     for threshold in THRESHOLDS:
         gate = Gate.model_validate(
             {"metric": "accuracy", "min": threshold, "evidence": "Labelled", "minSamples": 1}
@@ -197,13 +212,24 @@ def main() -> int:
         default=1000,
         help="simulated trials for each rule against stable (the rest is exact)",
     )
+    parser.add_argument(
+        "--shifts",
+        type=int,
+        default=10_000,
+        help="simulated trials for each rule on answers beside stable's",
+    )
     wanted = parser.parse_args()
     console = Console()
     made = {}
+    shifts = {
+        name: [gate_shifts.simulated(rule, trial, wanted.shifts) for trial in gate_shifts.TRIALS]
+        for name, rule in gate_shifts.RULES.items()
+    }
     for name, make in (
         ("accuracy at least 0.70", one_sample),
         ("at the threshold", at_the_threshold),
         ("against stable", lambda: two_samples(wanted.runs)),
+        ("answers as stable's", lambda: answers_apart(shifts)),
     ):
         with console.status(name):
             made[name] = make()
@@ -213,7 +239,7 @@ def main() -> int:
         text = placed(text, name, part)
     DOCUMENT.write_text(text)
     plot(PLOT)
-    found = figures()
+    found = figures(shifts)
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps([f.to_json() for f in found], indent=2) + "\n")
     for one in found:

@@ -39,7 +39,7 @@ def openmetrics(known: Iterable[Scrapes]) -> Iterator[str]:
     for one in known:
         for job in range(one.jobs):
             for moment in one.times(job):
-                for (series, le, outcome), value in values(moment, one.good).items():
+                for (series, le, outcome, of), value in values(moment, one.good).items():
                     labels = {
                         "namespace": NAMESPACE,
                         "revision": name(one),
@@ -47,7 +47,8 @@ def openmetrics(known: Iterable[Scrapes]) -> Iterator[str]:
                         "instance": "10.0.0.1:8080",
                         "job": f"job-{job}",
                     }
-                    more = {k: v for k, v in (("le", le), ("outcome", outcome)) if v}
+                    own = (("le", le), ("outcome", outcome), ("bin", of))
+                    more = {k: v for k, v in own if v}
                     said = ",".join(f'{k}="{v}"' for k, v in {**labels, **more}.items())
                     by_name.setdefault(series, []).append(
                         f"{series}{{{said}}} {value} {START.timestamp() + moment:.3f}"

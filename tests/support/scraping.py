@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rollout_operator.domain.api.analysis import Gate
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import EvidenceStatus, GateStatus
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
+from rollout_operator.domain.gates.prediction_shift import measure_shift
 from rollout_operator.domain.gates.reported_gate import measure
 from rollout_operator.domain.gates.samples import learned
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
@@ -29,14 +30,17 @@ GATES: dict[str, dict[str, Any]] = {
     "error rate by counts": {"metric": "errorRate", "max": 0.05, **LABELLED},
     "error rate beside stable by counts": {"metric": "errorRate", "maxIncrease": 0.1, **LABELLED},
     "latency by counts": {"metric": "latencyP95Seconds", "max": 0.25, **LABELLED},
+    "answers beside stable's": {"metric": "predictionShift", "max": 0.1},
 }
-"""Every metric, each bound that it takes, each kind of evidence."""
+"""Every metric that is read from pods' own series, each bound that it takes, and each kind of
+evidence.
+"""
 RATE = 4
 """Requests a second to each revision; each gets its label at once."""
 SECONDS = 600
 
-Name = tuple[str, str, str]
-"""Of a series: its name, bucket and outcome."""
+Name = tuple[str, str, str, str]
+"""Of a series: its name, bucket, outcome and bin."""
 
 
 def values(moment: float, good: bool) -> dict[Name, float]:
@@ -45,16 +49,18 @@ def values(moment: float, good: bool) -> dict[Name, float]:
     right = round(served * (0.93 if good else 0.6))
     bucket = "ml_request_latency_seconds_bucket"
     return {
-        ("ml_model_accuracy", "", ""): 0.93 if good else 0.6,
-        ("ml_feedback_total", "", "correct"): right,
-        ("ml_feedback_total", "", "wrong"): served - right,
-        ("ml_predictions_total", "", ""): served,
-        ("ml_request_count_total", "", ""): served,
-        ("ml_request_errors_total", "", ""): 0.0 if good else served * 0.2,
-        (bucket, "0.1", ""): served if good else 0.0,
-        (bucket, "0.25", ""): served if good else 0.0,
-        (bucket, "1.0", ""): served,
-        (bucket, "+Inf", ""): served,
+        ("ml_model_accuracy", "", "", ""): 0.93 if good else 0.6,
+        ("ml_feedback_total", "", "correct", ""): right,
+        ("ml_feedback_total", "", "wrong", ""): served - right,
+        ("ml_predictions_total", "", "", ""): served,
+        ("ml_predicted_total", "", "", "setosa"): right,
+        ("ml_predicted_total", "", "", "other"): served - right,
+        ("ml_request_count_total", "", "", ""): served,
+        ("ml_request_errors_total", "", "", ""): 0.0 if good else served * 0.2,
+        (bucket, "0.1", "", ""): served if good else 0.0,
+        (bucket, "0.25", "", ""): served if good else 0.0,
+        (bucket, "1.0", "", ""): served,
+        (bucket, "+Inf", "", ""): served,
     }
 
 
@@ -82,7 +88,7 @@ class Scrapes:
                 continue
             begin, end = values(times[0], self.good), values(times[-1], self.good)
             gap = float(self.every) if len(times) > 1 else 0.0
-            for (name, le, outcome), value in end.items():
+            for (name, le, outcome, of), value in end.items():
                 yield Series(
                     name,
                     "a",
@@ -90,7 +96,8 @@ class Scrapes:
                     value,
                     le=le,
                     outcome=outcome,
-                    first=begin[name, le, outcome],
+                    bin=of,
+                    first=begin[name, le, outcome, of],
                     gap=gap,
                     job=f"job-{job}",
                     instance="10.0.0.1:8080",
@@ -111,7 +118,8 @@ def looks(
         mine, stables = (_answer(ask(one, look, back)) for one in (ours, theirs))
         trial = Trial(V2, V1, START, at(look))
         if gate.labelled:
-            said, counted = measure_labels(gate, mine, stables, trial, known)
+            test = measure_shift if gate.metric is Metric.PREDICTION_SHIFT else measure_labels
+            said, counted = test(gate, mine, stables, trial, known)
             known = known if counted is None else (counted,)
         else:
             said = measure(gate, mine, stables, trial)

@@ -208,6 +208,30 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         ),
         "leave evidence out",
     ),
+    "predictionShift without max": (
+        with_field("analysis.gates", [{"metric": "predictionShift", "maxIncrease": 0.1}]),
+        "predictionShift and inputDrift take max",
+    ),
+    "a predictionShift of 1": (
+        with_field("analysis.gates", [{"metric": "predictionShift", "max": 1.0}]),
+        "a share between 0 and 1, such as max: 0.1",
+    ),
+    "an inputDrift of 0": (
+        with_field("analysis.gates", [{"metric": "inputDrift", "max": 0.0}]),
+        "a PSI, such as max: 0.2",
+    ),
+    "inputDrift by labels": (
+        with_field(
+            "analysis.gates", [{"metric": "inputDrift", "max": 0.2, "evidence": "Labelled"}]
+        ),
+        "leave evidence out",
+    ),
+    "predictionShift as reported": (
+        with_field(
+            "analysis.gates", [{"metric": "predictionShift", "max": 0.1, "evidence": "Reported"}]
+        ),
+        "leave evidence out",
+    ),
     "alpha of 5": (
         with_field("analysis.gates", [{**GATE, "alpha": {"promote": 5}}]),
         "write 0.05 for 5 %",
@@ -444,6 +468,10 @@ ACCEPTED = {
     "three gates": with_field(
         "analysis.gates",
         [GATE, {"metric": "errorRate", "max": 0.01}, {"metric": "latencyP95Seconds", "max": 0.25}],
+    ),
+    "gates without labels": with_field(
+        "analysis.gates",
+        [{"metric": "predictionShift", "max": 0.1}, {"metric": "inputDrift", "max": 2.5}],
     ),
     "long durations": with_field("strategy.progressDeadline", "1h30m"),
     "a path with a route's word": with_field("traffic.path", "/api/v2"),

@@ -1,4 +1,4 @@
-"""Command line: `python -m rollout_trainer` validate, prepare, draft, train."""
+"""Command line: `python -m rollout_trainer` validate, prepare, draft, train, profile."""
 
 import logging
 import os
@@ -12,6 +12,7 @@ import click
 
 from rollout_trainer.data_commands import draft, prepare, validate
 from rollout_trainer.errors import TrainerError
+from rollout_trainer.profile_command import profile
 
 if TYPE_CHECKING:
     from rollout_trainer.recipe import Recipe
@@ -25,7 +26,7 @@ def main() -> None:
     """Check data, train models and register them for rollout."""
 
 
-for _command in (validate, prepare, draft):
+for _command in (validate, prepare, draft, profile):
     main.add_command(_command)
 
 

@@ -1,5 +1,6 @@
-"""A model as a folder that the model server loads: skops file, signature, metrics, card, and its
-conversion to ONNX, under one content digest. Nothing here knows of a registry.
+"""A model as a folder that the model server loads: skops file, signature, metrics, card, profile of
+its training data, and its conversion to ONNX, under one content digest. Nothing here knows of a
+registry.
 """
 
 import json
@@ -19,6 +20,7 @@ from mlflow.types import ColSpec, Schema
 from rollout_model.digest import tree_digest
 from rollout_model.errors import LoadFailed
 from rollout_model.onnx_conversion import add_bundle
+from rollout_model.training_profile import FILE
 from rollout_model.trusted_types import TRUSTED_TYPES
 from rollout_trainer.canonical import canonicalise
 from rollout_trainer.data import Split
@@ -27,6 +29,7 @@ from rollout_trainer.evaluate import Evaluation
 from rollout_trainer.model_card import card
 from rollout_trainer.plots import draw
 from rollout_trainer.preprocessing import kind_of
+from rollout_trainer.profile import profile_text
 from rollout_trainer.recipe import Recipe
 
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
@@ -77,8 +80,8 @@ def write_package(
     *,
     training_rows: bool = True,
 ) -> str:
-    """Write the model with signature, input example, metrics.json, its card and its conversion to
-    ONNX; returns its content digest.
+    """Write the model with signature, input example, metrics.json, its card, the profile of its
+    training data and its conversion to ONNX; returns its content digest.
 
     training_rows: whether a sample of them travels with the conversion. The same data, recipe and
     library versions give the same digest. Raises TrainerError where the model server would not load
@@ -105,6 +108,8 @@ def write_package(
     if text:
         (folder / "model_card.md").write_text(text, encoding="utf-8", newline="\n")
     canonicalise(folder)
+    if profile := profile_text((folder / "MLmodel").read_text(encoding="utf-8"), model, split):
+        (folder / FILE).write_text(profile, encoding="utf-8", newline="\n")
     try:
         add_bundle(model, folder, split.train if training_rows else None)
     except LoadFailed as refused:

@@ -135,6 +135,7 @@ class Endpoint:
         try:
             self.state.answered = True
             self.state.metrics.predictions.inc(len(decoded.rows))
+            self.state.metrics.profile.note(decoded.rows, outcome.labels)
             if self.state.live is not None:
                 self.state.live.note(decoded.rows, outcome.labels)
             ids = self.state.signer.sign(outcome.labels, time.time())

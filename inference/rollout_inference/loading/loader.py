@@ -32,6 +32,7 @@ from rollout_model.runtimes import Runtime, SklearnRuntime, onnx_runtime
 from rollout_model.serving_plan import ONNX_FILE, Plan, PrepareReply, PrepareRequest
 from rollout_model.signature import Signature
 from rollout_model.table_form import likely_form
+from rollout_model.training_profile import TrainingProfile
 
 log = logging.getLogger(__name__)
 NUMBERS = frozenset({"double", "float"})
@@ -68,6 +69,8 @@ class LoadedModel:
     """Names of a row's predictions, where there are several, and their places."""
     parameters: Parameters = field(default_factory=Parameters)
     """What requests may give beside rows, by the signature."""
+    profile: TrainingProfile | None = None
+    """What its training rows and answers were like; None where it does not say."""
 
 
 async def load(settings: Settings) -> LoadedModel:
@@ -295,6 +298,7 @@ def _assembled(
         samples=artifact.samples,
         metrics=artifact.metrics,
         parameters=artifact.parameters,
+        profile=artifact.profile,
     )
     model = replace(model, answer=warm_up(model))
     parts = _parts(model, artifact.answers.names)

@@ -69,9 +69,11 @@ class ConnectionLimits(HttpToolsProtocol):
     _timer: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """A connection owes a request from its first moment."""
+        """A connection owes nothing before its first byte: routers connect ahead of requests, and
+        what is then sent would meet a 408 that nobody has earned.
+        """
         super().connection_made(transport)
-        self._owed: float | None = time.monotonic()
+        self._owed: float | None = None
         self._size = 0
         if type(self)._timer is None:
             type(self)._timer = self.loop.call_later(LOOK, self._look)
@@ -144,15 +146,20 @@ class FastPath(ConnectionLimits):
     """
     _last = False
     """Whether that request is the connection's last."""
-    _answered: float | None = None
-    """When the last answer left by the fast path, if nothing has come since: an idle connection is
-    closed by it.
+    _idle_since: float | None = None
+    """When the connection was made, or the last answer left by the fast path, if nothing has come
+    since: an idle connection is closed by it.
     """
+
+    def connection_made(self, transport: Any) -> None:
+        """It is idle from its first moment."""
+        super().connection_made(transport)
+        self._idle_since = time.monotonic()
 
     def data_received(self, data: bytes) -> None:
         """What is not whole after one piece goes the usual way."""
         self._flush()
-        self._answered = None
+        self._idle_since = None
         super().data_received(data)
         if self._early is not None and not self.transport.is_closing():
             self._hand_over(self._early)
@@ -211,11 +218,11 @@ class FastPath(ConnectionLimits):
         super().shutdown()
 
     def check(self, now: float) -> None:
-        """End a connection that has been idle too long as well: after an answer by the fast path
-        uvicorn's own timer is not set.
+        """End a connection that has been idle too long as well: before the first request, and after
+        an answer by the fast path, uvicorn's own timer is not set.
         """
         super().check(now)
-        if self._answered is not None and now - self._answered > self.timeout_keep_alive:
+        if self._idle_since is not None and now - self._idle_since > self.timeout_keep_alive:
             self.timeout_keep_alive_handler()
 
     def _flush(self) -> None:
@@ -259,7 +266,7 @@ class FastPath(ConnectionLimits):
         if self._last:
             self.transport.close()
         else:
-            self._answered = time.monotonic()
+            self._idle_since = time.monotonic()
 
     def _refuse(self, status: int, sentence: bytes) -> None:
         self._flush()

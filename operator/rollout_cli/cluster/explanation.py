@@ -21,8 +21,10 @@ from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gates.gate_status import Trial
+from rollout_operator.domain.gates.input_drift import measure_drift
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.load import Arms, measure_under_load
+from rollout_operator.domain.gates.prediction_shift import measure_shift
 from rollout_operator.domain.gates.promql import Snapshot, own_form, query, series_of
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, learned
 from rollout_operator.domain.gates.watched_gate import Watched, is_watched, measure_watched
@@ -297,8 +299,11 @@ def _explain_gate(  # noqa: PLR0917
     known = next((known for known in rollout.status.gates if known.is_of(gate)), None)
     if watched is not None and is_watched(gate):
         now, _ = measure_watched(gate, answer, watched, rollout.status.evidence)
+    elif gate.metric is Metric.INPUT_DRIFT:
+        now = measure_drift(gate, answer, trial)
     elif gate.labelled:
-        now, _ = measure_labels(gate, answer, baseline, trial, rollout.status.evidence)
+        measure = measure_shift if gate.metric is Metric.PREDICTION_SHIFT else measure_labels
+        now, _ = measure(gate, answer, baseline, trial, rollout.status.evidence)
     else:
         arms = Arms(answer, baseline, rollout.status.scale_up)
         now = measure_under_load(gate, arms, trial, known)

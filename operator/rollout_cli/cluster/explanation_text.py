@@ -93,5 +93,7 @@ def _labelled(series: Series) -> str:
         "source": series.source,
         "outcome": series.outcome,
         "le": series.le,
+        "column": series.column,
+        "bin": series.bin,
     }
     return f"{series.name}{{{', '.join(f'{k}={v}' for k, v in labels.items() if v)}}}"

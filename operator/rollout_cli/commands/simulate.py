@@ -61,6 +61,10 @@ class Request:
     """The candidate's share of server errors."""
     latency: float
     """The candidate's median latency, in seconds."""
+    shift: float
+    """How much more often than stable the candidate gives one of two classes."""
+    drift: float
+    """PSI of live rows against those that the candidate was trained on."""
     rps: float
     """Requests per second to the host."""
     labels: float
@@ -114,7 +118,8 @@ def _source(spec: Spec, request: Request, seed: int) -> Source:
     if request.metrics:
         return recorded(request.metrics, request.candidate_revision, request.stable_revision)
     qualities = by_role(
-        Quality(request.accuracy, request.errors, request.latency), Quality(request.stable_accuracy)
+        Quality(request.accuracy, request.errors, request.latency, request.shift, request.drift),
+        Quality(request.stable_accuracy),
     )
     load = Load(request.rps, request.labels)
     return SyntheticMetrics(qualities, load, seed, bounds(spec.analysis.gates))

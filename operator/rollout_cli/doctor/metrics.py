@@ -15,8 +15,10 @@ from rollout_operator.domain.gates.promql import Snapshot
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     FEEDBACK,
+    INPUT,
     LATENCY_BUCKET,
     LONGEST_WINDOW,
+    PREDICTED,
     REQUESTS,
     SCRAPES,
 )
@@ -111,6 +113,10 @@ def _needed(gates: Sequence[Gate]) -> list[str]:
                 names.append(REQUESTS)
             case Metric.LATENCY_P95:
                 names.append(LATENCY_BUCKET)
+            case Metric.PREDICTION_SHIFT:
+                names.append(PREDICTED)
+            case Metric.INPUT_DRIFT:
+                names.append(INPUT)
             case Metric.OWN:
                 # check_own_metrics has tried it.
                 pass

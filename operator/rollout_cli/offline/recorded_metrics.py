@@ -22,7 +22,7 @@ KNOWN = frozenset(name for names in NAMES.values() for name in names)
 HOW = (
     "record it with `curl -s PROMETHEUS/api/v1/query_range -d 'query={revision=~\".+\"}' -d start=…"
     " -d end=… -d step=5`, or write a CSV with the columns time,name,value and, where they matter,"
-    " revision,pod,source,outcome,le"
+    " revision,pod,source,outcome,le,bin"
 )
 
 
@@ -53,6 +53,7 @@ class Track:
             source=of.get("source", ""),
             le=of.get("le", ""),
             outcome=of.get("outcome", ""),
+            bin=of.get("bin", ""),
             first=self.values[begin],
             gap=gap if end - begin > 1 else 0.0,
         )

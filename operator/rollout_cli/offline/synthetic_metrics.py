@@ -17,9 +17,13 @@ from rollout_operator.domain.gates.promql import NAMES
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     ACCURACY_SAMPLES,
+    DRIFT,
+    DRIFT_PSI,
+    DRIFT_ROWS,
     ERRORS,
     FEEDBACK,
     LATENCY_BUCKET,
+    PREDICTED,
     PREDICTIONS,
     REQUESTS,
     window,
@@ -45,6 +49,10 @@ class Quality:
     """Share of server errors."""
     latency: float = 0.02
     """Median, in seconds."""
+    shift: float = 0.0
+    """How much more often than the other it gives the first of two classes: a share to 0.5."""
+    drift: float = 0.0
+    """PSI of its live rows against those of training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,8 @@ class _Counters:
     """Labels that agree with the prediction."""
     labels: int = 0
     """Predictions that got a label."""
+    first: int = 0
+    """Answers of the first of two classes."""
     buckets: Counter[float] = field(default_factory=Counter)
     """Requests by upper bound of latency in seconds; not cumulative."""
 
@@ -89,6 +99,8 @@ class SyntheticMetrics:
         self.end: datetime | None = None
         self._qualities, self._load = qualities, load
         self._random = random.Random(seed)  # noqa: S311 - a simulation, no secret
+        # Of its own, so that a trial without such gates goes as it went before there were any.
+        self._answers = random.Random(seed)  # noqa: S311 - likewise
         self._bounds = sorted({*BOUNDS, *bounds})
         self._counters = {role: _Counters() for role in qualities}
         self._scraped: dict[str, list[tuple[float, tuple[Series, ...]]]] = {
@@ -117,7 +129,8 @@ class SyntheticMetrics:
         if not scrapes:
             return ()
         gap = self._load.scrape if len(scrapes) > 1 else 0.0
-        first = {(s.name, s.le, s.outcome): s.value for s in scrapes[0]}
+        first = {(s.name, s.le, s.outcome, s.bin): s.value for s in scrapes[0]}
+        names = (DRIFT,) if metric is Metric.INPUT_DRIFT else NAMES[metric]
         return tuple(
             Series(
                 s.name,
@@ -127,11 +140,13 @@ class SyntheticMetrics:
                 s.source,
                 s.le,
                 s.outcome,
-                first[s.name, s.le, s.outcome],
+                first[s.name, s.le, s.outcome, s.bin],
                 gap,
+                column=s.column,
+                bin=s.bin,
             )
             for s in scrapes[-1]
-            if s.name in NAMES[metric]
+            if s.name in names
         )
 
     def _poisson(self, mean: float) -> int:
@@ -151,7 +166,9 @@ class SyntheticMetrics:
             counted.buckets[self._bounds[bisect_left(self._bounds, latency)]] += 1
             if chance() < quality.errors:
                 counted.errors += 1
-            elif chance() < self._load.labels:
+                continue
+            counted.first += self._answers.random() < 0.5 + quality.shift
+            if chance() < self._load.labels:
                 counted.labels += 1
                 counted.right += chance() < quality.accuracy
 
@@ -167,10 +184,15 @@ class SyntheticMetrics:
             PREDICTIONS: counted.requests - counted.errors,
         }
         outcomes = {"correct": counted.right, "wrong": counted.labels - counted.right}
+        answered = counted.requests - counted.errors
+        classes = {"first": counted.first, "second": answered - counted.first}
+        drift = {DRIFT_PSI: self._qualities[role].drift, DRIFT_ROWS: answered}
         below = zip(self._bounds, accumulate(counted.buckets[b] for b in self._bounds), strict=True)
         return (
             *(Series(name, pod, at, v) for name, v in plain.items()),
             *(Series(FEEDBACK, pod, at, n, outcome=outcome) for outcome, n in outcomes.items()),
+            *(Series(PREDICTED, pod, at, n, bin=name) for name, n in classes.items()),
+            *(Series(DRIFT, "", at, v, column="generated", bin=what) for what, v in drift.items()),
             *(
                 Series(LATENCY_BUCKET, pod, at, n, le="+Inf" if b == math.inf else repr(b))
                 for b, n in below

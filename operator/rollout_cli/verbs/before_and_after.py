@@ -1,4 +1,4 @@
-"""The verbs before a rollout and after it: `lint`, `simulate`, `report`, `doctor`."""
+"""The verbs before a rollout and after it: `lint`, `simulate`, `report`, `promote-to`, `doctor`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from rollout_cli.cluster.connection import Connection
+from rollout_cli.exit_codes import WrongUsage
 from rollout_cli.verbs.options import (
     Context,
     Everywhere,
@@ -72,6 +73,18 @@ def simulate(
             min=0.0001, max=60, help="Generated: the candidate's median latency in seconds."
         ),
     ] = 0.02,
+    shift: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.5,
+            help="Generated: share of the candidate's answers that would have to be others.",
+        ),
+    ] = 0.0,
+    drift: Annotated[
+        float,
+        typer.Option(min=0, max=100, help="Generated: PSI of live rows against training."),
+    ] = 0.0,
     rps: Annotated[
         float, typer.Option(min=0, max=2000, help="Generated: requests per second to the host.")
     ] = 20.0,
@@ -107,6 +120,8 @@ def simulate(
             stable_accuracy=stable_accuracy,
             errors=errors,
             latency=latency,
+            shift=shift,
+            drift=drift,
             rps=rps,
             labels=labels,
             seed=seed,
@@ -132,9 +147,49 @@ def report(
 ) -> None:
     """Write one self-contained HTML file with the evidence of an attempt, plots included."""
     # Deferred: matplotlib and jinja2 take more than half a second to load.
-    from rollout_cli.commands import report as command  # noqa: PLC0415
+    try:
+        from rollout_cli.commands import report as command  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        if missing.name != "matplotlib":
+            raise
+        raise WrongUsage(
+            "`report` draws with matplotlib, which the single file leaves out: install the command"
+            " line with `pip install 'model-rollouts[cli]'`."
+        ) from missing
 
     request = command.Request(name, attempt, file, prometheus)
+    command.run(Connection(kubeconfig, context, namespace), request)
+
+
+def promote_to(
+    name: Name,
+    repository: Annotated[
+        str, typer.Option("--repository", "-r", help="The other cluster's: OWNER/NAME on GitHub.")
+    ],
+    path: Annotated[str, typer.Option("--path", "-p", help="Its manifest in there.")],
+    base: Annotated[
+        str | None, typer.Option("--base", help="Branch to change; else the repository's own.")
+    ] = None,
+    named: Annotated[
+        str | None, typer.Option("--as", help="Name of the ModelRollout there; else the same.")
+    ] = None,
+    environment: Annotated[
+        str, typer.Option("--from", help="What this cluster is called, for the text.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the change and the text; ask for nothing.")
+    ] = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Hand on what was promoted here: open a pull request that asks for it in another cluster's
+    manifest, with the evidence in its text. GITHUB_TOKEN must be set.
+    """
+    # Deferred: the operator's models are slow to load, and help does without.
+    from rollout_cli.commands import promote_to as command  # noqa: PLC0415
+
+    request = command.Request(name, repository, path, base, named, environment, dry_run)
     command.run(Connection(kubeconfig, context, namespace), request)
 
 

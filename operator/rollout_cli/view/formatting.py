@@ -146,8 +146,14 @@ def gate_of(spec: Spec | None, measured: GateStatus) -> Gate | None:
 def rule(gate: Gate, signs: Marks) -> str:
     """The gate as a short rule: `accuracy ≥ 0.7 (Labelled)`."""
     sign = signs.at_least if gate.min is not None else signs.at_most
-    against = " worse than stable" if gate.against_stable else ""
+    against = f" {_beside_stable(gate)}" if gate.against_stable else ""
     return f"{gate.name} {sign} {share(gate.threshold)}{against} ({gate.evidence})"
+
+
+def _beside_stable(gate: Gate) -> str:
+    """How a difference to stable is said."""
+    shifted = gate.metric is Metric.PREDICTION_SHIFT
+    return "of answers others than stable's" if shifted else "worse than stable"
 
 
 def value_and_threshold(spec: Spec | None, measured: GateStatus, marks: Marks) -> str:
@@ -157,7 +163,7 @@ def value_and_threshold(spec: Spec | None, measured: GateStatus, marks: Marks) -
     value, threshold = share(measured.value), share(measured.threshold)
     gate = gate_of(spec, measured)
     if gate is not None and gate.against_stable:
-        return f"{value} worse than stable, {marks.at_most} {threshold} asked"
+        return f"{value} {_beside_stable(gate)}, {marks.at_most} {threshold} asked"
     least = gate.of_good if gate is not None else measured.metric == Metric.ACCURACY
     asked = marks.at_least if least else marks.at_most
     holds = measured.value >= measured.threshold if least else measured.value <= measured.threshold

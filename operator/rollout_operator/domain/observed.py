@@ -150,6 +150,10 @@ class Series:
     """Of a metric of one's own: its unit, for sentences."""
     scale: tuple[float, float] | None = None
     """Of a mean that is counted: which values 0 and 1 stand for."""
+    column: str = ""
+    """Of live rows: the column."""
+    bin: str = ""
+    """Of live rows and answers: the bin or class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,3 +46,14 @@ def test_help_and_completion_load_nothing_slow(entry: str) -> None:
 )
 def test_a_package_loads_what_it_needs_and_nothing_else(package: str, needs: set[str]) -> None:
     assert loaded(*modules_of(package)) == needs
+
+
+def test_a_report_without_matplotlib_says_how_to_get_it() -> None:
+    """As in the single file of a release, which leaves matplotlib out."""
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; from rollout_cli.__main__ import run;"
+        " sys.exit(run(['report', 'iris']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "pip install 'model-rollouts[cli]'" in done.stderr

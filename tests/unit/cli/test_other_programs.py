@@ -2,6 +2,7 @@
 their command trees, none left out.
 """
 
+import json
 from pathlib import Path
 
 import click
@@ -24,6 +25,13 @@ RECIPE = (
     "name: iris\ndata: data/raw/iris.csv\nestimator:"
     " sklearn.tree.DecisionTreeClassifier\nparameters: {max_depth: 3}\n"
 )
+INPUTS = [
+    {"name": f"{part}_{size}", "type": "double"}
+    for part in ("sepal", "petal")
+    for size in ("length", "width")
+]
+SAVED = f"flavors: {{}}\nsignature: {{inputs: '{json.dumps(INPUTS)}'}}\n"
+"""What the trainer needs to know of a model that another made."""
 DATA, AGREED = "data/raw/iris.csv", "data/contracts/iris.yaml"
 WEAK = (
     "--estimator sklearn.ensemble.RandomForestClassifier --n-estimators 2 --features 2"
@@ -64,6 +72,7 @@ LINES: dict[str, list[tuple[str, int]]] = {
         ("--config recipe.yaml --training-rows --no-training-rows", 0),
         (WEAK, 0),
     ],
+    "trainer profile": [(f"model {DATA} --answers species", 0), (f"model {DATA}", 0)],
     "bridge check": [("mappings.yaml", 0)],
     # What they need comes from the environment, and is missing here: that is said, and nothing is
     # started.
@@ -92,6 +101,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         AGREED: CONTRACT.read_text(),
         "recipe.yaml": RECIPE,
         "mappings.yaml": TWO,
+        "model/MLmodel": SAVED,
     }.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(content)

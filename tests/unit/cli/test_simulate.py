@@ -42,8 +42,13 @@ def manifest(tmp_path: Path, *gates: dict[str, Any], **analysis: Any) -> Path:
 LABELLED = {"metric": "accuracy", "min": 0.7, "evidence": "Labelled"}
 ERRORS = {"metric": "errorRate", "max": 0.01}
 LATENCY = {"metric": "latencyP95Seconds", "max": 0.1}
+SHIFT = {"metric": "predictionShift", "max": 0.1}
+DRIFT = {"metric": "inputDrift", "max": 0.2}
 GENERATED: dict[str, tuple[list[dict[str, Any]], list[str], int, str]] = {
     "a good model by its reported accuracy": ([], [], 0, "Promoted after 2 min"),
+    "answers and rows as before": ([SHIFT, DRIFT], ["--rps", "60"], 0, "Promoted"),
+    "answers otherwise": ([SHIFT], ["--shift", "0.4"], 1, "more than of stable's"),
+    "other rows": ([DRIFT], ["--drift", "0.5", "--rps", "60"], 1, "PSI 0.5 of column"),
     "a bad one": ([], ["--accuracy", "0.5"], 1, "RolledBack after 10 s"),
     "a good model by labels": ([LABELLED], ["--accuracy", "0.9"], 0, "Promoted"),
     "a bad one by labels": ([LABELLED], ["--accuracy", "0.5"], 1, "RolledBack"),

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.server import uvicorn_config
 from rollout_inference.server.fast_path import MOST_HEADERS
 from rollout_inference.settings import Settings
 from tests.unit.inference.serving import serving
@@ -46,7 +47,6 @@ def answer(address: tuple[str, int], *parts: bytes, pause: float = 0.0) -> bytes
 
 
 SLOW = {
-    "nothing at all": ((), 408),
     "half a request line": ((b"POST /pre",), 408),
     "headers without an end": ((HEAD[:40],), 408),
     "a header a second": ([b"GET / HTTP/1.1\r\n", *(b"X-%d: 1\r\n" % n for n in range(6))], 408),
@@ -108,6 +108,19 @@ def test_an_idle_connection_outlives_the_time_for_headers(address: tuple[str, in
             assert reply.status_code == 200
             time.sleep(2.5)
         assert reply.extensions["network_stream"].get_extra_info("client_addr") is not None
+
+
+def test_a_connection_made_ahead_waits_for_its_first_request(
+    loaded: LoadedModel, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Routers connect before they have something to send; one that never does is let go unheard."""
+    monkeypatch.setattr(uvicorn_config, "KEEP_ALIVE", 4)
+    impatient = settings.model_copy(update={"header_seconds": 1})
+    with serving(impatient, loaded) as found, socket.create_connection(found, timeout=20) as ahead:
+        time.sleep(2.5)
+        ahead.sendall(HEAD + ROW)
+        assert ahead.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert answer(found) == b""
 
 
 def test_many_slow_clients_do_not_keep_others_waiting_for_good(address: tuple[str, int]) -> None:

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from rollout_bridge import metrics as bridge_metrics
 from rollout_bridge.outcome import Outcome
-from rollout_inference import cpu_limit
+from rollout_inference import cpu_limit, live_profile
 from rollout_inference.api.protocols.feedback import REASONS
 from rollout_inference.metrics import UNROUTED, Metrics
 from rollout_inference.settings import Settings
@@ -71,9 +71,15 @@ VALUES: dict[tuple[str, str], set[str]] = {
     ("modelrollout_transitions", "reason"): {one.value for one in Reason},
 }
 """What a label may be where it is a word of ours; what is not here may be anything."""
-NAMES = {("ml_model_metric", "metric"), ("modelrollout_router_lag_seconds", "router")}
-"""Labels whose values are names of others: whatever numbers a model's metrics.json has, classes and
-Gateways.
+NAMES = {
+    ("ml_model_metric", "metric"),
+    ("modelrollout_router_lag_seconds", "router"),
+    ("ml_input", "column"),
+    ("ml_input_trained", "column"),
+    *((name, "bin") for name in live_profile.SERIES),
+}
+"""Labels whose values are names of others: whatever numbers a model's metrics.json has, columns,
+categories and classes, and Gateways.
 """
 
 
@@ -95,7 +101,11 @@ def exported() -> dict[str, frozenset[str]]:
         known[family.name] = frozenset({"namespace", "name", *samples.labels})
     served = wrapped(Metrics(Settings(model_path=Path("/model"))).registry)
     assert all(labels >= SERVED for labels in served.values())
-    return known | served | dict.fromkeys(cpu_limit.SERIES, frozenset(SERVED))
+    served |= dict.fromkeys(cpu_limit.SERIES, frozenset(SERVED))
+    of_answers, of_inputs = SERVED | {"bin"}, SERVED | {"column", "bin"}
+    for name in live_profile.SERIES:
+        served[name] = of_inputs if "input" in name else of_answers
+    return known | served
 
 
 KNOWN = exported()

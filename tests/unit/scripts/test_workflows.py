@@ -58,10 +58,27 @@ def test_nothing_is_permitted_but_what_a_job_asks_for(path: Path) -> None:
     assert workflow["permissions"] == {}
     assert "concurrency" in workflow
     for job in workflow["jobs"].values():
-        assert set(job["permissions"]) <= {"contents", "id-token"}
         assert "uses" in job or job["timeout-minutes"]
         if path.stem != "release":
             assert job["permissions"] == {"contents": "read"}
+
+
+def test_a_release_may_write_what_it_publishes_and_signs_as_itself() -> None:
+    jobs = read(ROOT / ".github/workflows/release.yaml")["jobs"]
+    assert {name: job["permissions"] for name, job in jobs.items()} == {
+        "test": {"contents": "read"},
+        "images": {"contents": "read", "packages": "write", "id-token": "write"},
+        "release": {
+            "contents": "write",
+            "packages": "write",
+            "attestations": "write",
+            "id-token": "write",
+        },
+    }
+    assert jobs["images"]["needs"] == "test"
+    assert jobs["release"]["needs"] == "images"
+    secret = [s for job in jobs.values() for s in job["steps"] if "secrets." in str(s)]
+    assert not secret, "nothing is kept that could sign or publish"
 
 
 def test_actions_are_pinned_and_leave_no_token_behind(path: Path) -> None:

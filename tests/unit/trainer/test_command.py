@@ -98,7 +98,7 @@ def test_a_model_of_one_class_is_warned_of_and_not_registered_where_the_recipe_a
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], *([c, "--help"] for c in ("train", "validate", "prepare", "draft"))],
+    [["--help"], *([c, "--help"] for c in ("train", "validate", "prepare", "draft", "profile"))],
     ids=" ".join,
 )
 def test_help(words: list[str]) -> None:

@@ -1,8 +1,9 @@
 """What a version must prove: gates, and what their verdicts lead to."""
 
 from enum import StrEnum
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rollout_operator.domain.api.api_types import ApiModel, Duration, between, cel, rule
 
@@ -13,6 +14,8 @@ class Metric(StrEnum):
     ACCURACY = "accuracy"
     ERROR_RATE = "errorRate"
     LATENCY_P95 = "latencyP95Seconds"
+    PREDICTION_SHIFT = "predictionShift"
+    INPUT_DRIFT = "inputDrift"
     OWN = "own"
     """Any other name: a metric of the operator's configuration. In no spec is it called so."""
 
@@ -48,6 +51,7 @@ class EvidenceKind(StrEnum):
 MIN_SAMPLES, MAX_SAMPLES = 30, 2000
 METRIC_NAME = "^[a-z][A-Za-z0-9]*$"
 LABELLED = "has({0}.evidence) && {0}.evidence == 'Labelled'"
+UNLABELLED = "self.metric == 'predictionShift' || self.metric == 'inputDrift'"
 
 
 # What is left out of a gate is not there when the rules are read: the API server fills in nothing
@@ -61,6 +65,16 @@ GATE_RULES = [
         "accuracy takes min (at least) or maxDrop (against stable), errorRate and latencyP95Seconds"
         " take max (at most) or maxIncrease (against stable), a metric of the operator's"
         " configuration one of the four: write exactly one",
+    ),
+    rule(
+        f"!({UNLABELLED}) || (has(self.max) && self.max > 0.0 && (self.metric == 'inputDrift' ||"
+        " self.max < 1.0))",
+        "predictionShift and inputDrift take max: a share between 0 and 1, such as max: 0.1, and a"
+        " PSI, such as max: 0.2",
+    ),
+    rule(
+        f"!({UNLABELLED}) || !has(self.evidence)",
+        "predictionShift is always a test on counts, and inputDrift never: leave evidence out",
     ),
     rule(
         "!has(self.min) || self.metric != 'accuracy' || (self.min >= 0.0 && self.min <= 1.0)",
@@ -144,12 +158,13 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         alias="metric",
         max_length=32,
         description=(
-            "accuracy, errorRate, latencyP95Seconds, or a metric of the operator's configuration."
+            "accuracy, errorRate, latencyP95Seconds, predictionShift (answers against stable's),"
+            " inputDrift (live rows against training), or a metric of the operator's configuration."
         ),
         json_schema_extra=cel(
             f"self.matches('{METRIC_NAME}')",
-            "metric is a name: write accuracy, errorRate, latencyP95Seconds, or one that the"
-            " operator's configuration has, such as conversionRate",
+            "metric is a name: write accuracy, errorRate, latencyP95Seconds, predictionShift,"
+            " inputDrift, or one that the operator's configuration has, such as conversionRate",
         ),
     )
     min: float | None = Field(
@@ -158,7 +173,8 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     max: float | None = Field(
         None,
         description=(
-            "Passes at or below this value (errorRate: a share; latencyP95Seconds: seconds)."
+            "Passes at or below this value (errorRate, predictionShift: a share;"
+            " latencyP95Seconds: seconds; inputDrift: PSI)."
         ),
     )
     max_drop: float | None = Field(
@@ -243,6 +259,14 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         ),
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _counted(cls, said: Any) -> Any:
+        """A shift of predictions is told by counts, and by nothing else."""
+        if isinstance(said, dict) and said.get("metric") == Metric.PREDICTION_SHIFT:
+            return {**said, "evidence": EvidenceKind.LABELLED}
+        return said
+
     @property
     def metric(self) -> Metric:
         """How it is read and judged: one of BUILT_IN, or OWN."""
@@ -261,7 +285,11 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     @property
     def against_stable(self) -> bool:
         """Whether the bound is a difference to stable."""
-        return self.max_drop is not None or self.max_increase is not None
+        return (
+            self.max_drop is not None
+            or self.max_increase is not None
+            or self.metric is Metric.PREDICTION_SHIFT
+        )
 
     @property
     def threshold(self) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from rollout_operator.domain.api.analysis import EvidenceKind
+from rollout_operator.domain.api.analysis import EvidenceKind, Metric
 from rollout_operator.domain.api.status import Condition, Status
 from rollout_operator.domain.api.words import Phase, Reason
 
@@ -109,8 +109,7 @@ def _of_gates(
             bool(gauges),
             "ReportedValues" if gauges else "SequentialTests",
             (
-                f"{', '.join(gauges)}: a reported value has no known error; write evidence:"
-                " Labelled for verdicts that are wrong in at most alpha of cases."
+                f"{', '.join(gauges)}: a reported value has no known error{_instead(gauges)}."
                 if gauges
                 else (
                     "Every gate is a sequential test: either verdict is wrong in at most alpha of"
@@ -134,6 +133,15 @@ def _of_gates(
         _one(status, now, kind, "True" if holds else "False", reason, text)
         for kind, (holds, reason, text) in said.items()
     )
+
+
+def _instead(gauges: list[str]) -> str:
+    """What helps where values are reported; no count makes a PSI a test."""
+    countable = [metric for metric in gauges if metric != Metric.INPUT_DRIFT]
+    if not countable:
+        return ""
+    at = f" with {', '.join(countable)}" if len(countable) < len(gauges) else ""
+    return f"; write evidence: Labelled{at} for verdicts that are wrong in at most alpha of cases"
 
 
 def _one(  # noqa: PLR0917

@@ -19,6 +19,15 @@ class Measurement(StrEnum):
     UNREACHABLE = "Unreachable"
 
 
+class BinCount(ApiModel):
+    """How often one class was given, or a number in one bin."""
+
+    bin: str = Field(max_length=64)
+    """The class, or the largest number of the bin."""
+    count: float
+    """As the counter has it."""
+
+
 class PodCounts(ApiModel):
     """Counters of one revision in one pod, raw, as last read: what the next reading is compared
     with.
@@ -33,6 +42,21 @@ class PodCounts(ApiModel):
     predicted: float = 0
     """Predictions (accuracy), all requests (latency) or the sum of squares (a mean); else 0."""
     at: float = Field(description="Time of the sample, Unix seconds by Prometheus' clock.")
+    bins: tuple[BinCount, ...] = Field((), max_length=24)
+    """Answers by class, or by the largest number of the bin (predictionShift only)."""
+
+
+class ShiftedBin(ApiModel):
+    """How often candidate and stable gave one class, or a number in one bin."""
+
+    bin: str = Field(max_length=64)
+    """The class, or the largest number of the bin."""
+    ours: float
+    """Answers of the candidate."""
+    theirs: float
+    """Answers of stable in the same scrapes."""
+    excess: float
+    """Sum over scrapes of the difference of the two shares, each weighted by its pairs."""
 
 
 class GateStatus(ApiModel):
@@ -169,6 +193,11 @@ class EvidenceStatus(ApiModel):
     )
     stable_total: float = Field(
         0, description="Stable's labels, exponentially weighted (against stable only)."
+    )
+    bins: tuple[ShiftedBin, ...] = Field((), max_length=24)
+    """How often each class was given (predictionShift only)."""
+    pairs: float = Field(
+        0, description="Pairs of answers that these differences rest on (predictionShift only)."
     )
     pods: tuple[PodCounts, ...] = Field((), max_length=200)
     """Counters of the candidate's pods at the last reading that counted."""

@@ -31,6 +31,11 @@ COMMANDED_BY = f"{GROUP}/commanded-by"
 COMMAND_REASON = f"{GROUP}/reason"
 """Annotation of a ModelRollout: `<verb> <attempt>: <text>`, why the last command was given."""
 
+PROMOTED = f"{GROUP}/promoted"
+"""Annotation of a ModelRollout: `<uri> <digest> Promoted by …`, where its version was promoted
+before it was asked for here.
+"""
+
 STABLE = f"{GROUP}/stable"
 """Annotation of a Service that selects the pods of two revisions: which of them is stable."""
 

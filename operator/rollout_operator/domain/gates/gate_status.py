@@ -13,6 +13,8 @@ NOUNS: Mapping[Metric, str] = {
     Metric.ACCURACY: "accuracy",
     Metric.ERROR_RATE: "error rate",
     Metric.LATENCY_P95: "p95 latency in seconds",
+    Metric.PREDICTION_SHIFT: "prediction shift",
+    Metric.INPUT_DRIFT: "input drift",
 }
 """How to say a metric that is built in."""
 UNITS: Mapping[Metric, str] = {

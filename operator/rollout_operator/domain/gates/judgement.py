@@ -22,6 +22,8 @@ def floor_of(gate: Gate) -> float:
             return LATENCY_SHARE
         case Metric.OWN:
             return gate.threshold if gate.of_good else 1 - gate.threshold
+        case _:
+            raise ValueError(f"{gate.metric} is no share of good answers")
 
 
 def speaks_of_good(gate: Gate) -> bool:

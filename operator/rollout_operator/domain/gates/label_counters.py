@@ -124,6 +124,8 @@ def _sums(
             all_, counted = _by_pod(named(series, COUNTED_OF)), _by_pod(named(series, COUNTED))
             good = {p: counted[p] if gate.of_good else n - counted[p] for p, n in all_.items()}
             return all_, defaultdict(float, good), _by_pod(())
+        case _:
+            raise ValueError(f"{gate.metric} has no good answers to count")
 
 
 def _within(

@@ -190,7 +190,7 @@ def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
             return matured(evidence, gate.label_delay, trial.now)
         case Metric.ERROR_RATE | Metric.OWN:
             return evidence.total
-        case Metric.LATENCY_P95:
+        case _:
             return max(evidence.predicted, evidence.total)
 
 

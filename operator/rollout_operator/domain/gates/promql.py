@@ -22,13 +22,20 @@ from rollout_operator.domain.gates.samples import (
     COUNTED_OF,
     CPU_PERIODS,
     CPU_THROTTLED,
+    DRIFT,
+    DRIFT_PREDICTIONS,
+    DRIFT_PSI,
+    DRIFT_ROWS,
     ERRORS,
     FEEDBACK,
+    INPUT,
+    INPUT_TRAINED,
     LATENCY_BUCKET,
     LONGEST_WINDOW,
     MEAN,
     MEAN_OF,
     MEAN_SQUARES,
+    PREDICTED,
     PREDICTIONS,
     REQUESTS,
     SAMPLES,
@@ -47,17 +54,46 @@ NAMES: Mapping[Metric, tuple[str, ...]] = {
     Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, PREDICTIONS),
     Metric.ERROR_RATE: (REQUESTS, ERRORS, CPU_PERIODS, CPU_THROTTLED),
     Metric.LATENCY_P95: (LATENCY_BUCKET, CPU_PERIODS, CPU_THROTTLED),
+    Metric.PREDICTION_SHIFT: (PREDICTED, PREDICTIONS),
+    Metric.INPUT_DRIFT: (INPUT, INPUT_TRAINED, PREDICTIONS),
 }
 """The series behind each metric."""
+LEAST_SHARE = 0.001
+"""Of a bin, in a PSI: one that training never saw does not make it infinite."""
 
 
 def query(metric: Metric, window: float = LONGEST_WINDOW.total_seconds(), **labels: str) -> str:
     """The query for a metric, of all rollouts or of those whose series carry `labels`; window: how
     far it looks back, in seconds.
     """
-    matchers = [f'__name__=~"{"|".join(NAMES[metric])}"']
-    matchers += [f"{name}={json.dumps(value)}" for name, value in labels.items()]
+    of = [f"{name}={json.dumps(value)}" for name, value in labels.items()]
+    if metric is Metric.INPUT_DRIFT:
+        return _input_drift(f"{{{', '.join(of)}}}" if of else "")
+    matchers = [f'__name__=~"{"|".join(NAMES[metric])}"', *of]
     return f"{{{', '.join(matchers)}}}[{math.ceil(window)}s]"
+
+
+def _input_drift(of: str) -> str:
+    """PSI by column and the rows behind it, of all pods since they started; and predictions, so
+    that pods without a profile can be told from those that nobody scrapes. Computed over there: of
+    each column there are 11 bins in each pod. Counters that went stale are left out.
+    """
+    column = "sum by (namespace, revision, column)"
+    live = f"sum by (namespace, revision, column, bin) ({INPUT}{of})"
+    rows = f"{column} ({INPUT}{of})"
+    share = f"clamp_min({live} / ignoring (bin) group_left {rows}, {LEAST_SHARE})"
+    trained = f"avg by (namespace, revision, column, bin) ({INPUT_TRAINED}{of})"
+    trained = f"clamp_min({trained}, {LEAST_SHARE})"
+    psi = f"{column} (({share} - {trained}) * ln({share} / {trained}))"
+    predictions = f"sum by (namespace, revision) ({PREDICTIONS}{of})"
+    answers = {DRIFT_PSI: psi, DRIFT_ROWS: rows, DRIFT_PREDICTIONS: predictions}
+    named = (
+        f'label_replace(label_replace({expression}, "bin", "{what}", "", ""), "__name__",'
+        f' "{DRIFT}", "", "")'
+        for what, expression in answers.items()
+    )
+    # A subquery of one step, because a matrix is what is read.
+    return f"({' or '.join(named)})[1s:1s]"
 
 
 SCRAPERS = frozenset({"job", "prometheus", "prometheus_replica"})
@@ -151,6 +187,8 @@ def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
         gap=gap if math.isfinite(gap) and gap > 0 else 0.0,
         job=sys.intern(labels.get("job", "")),
         instance=sys.intern(labels.get("instance", "")),
+        column=sys.intern(labels.get("column", "")),
+        bin=sys.intern(labels.get("bin", "")),
     )
 
 

@@ -27,6 +27,12 @@ ACCURACY, ACCURACY_SAMPLES = "ml_model_accuracy", "ml_model_accuracy_samples"
 FEEDBACK, PREDICTIONS = "ml_feedback_total", "ml_predictions_total"
 REQUESTS, ERRORS = "ml_request_count_total", "ml_request_errors_total"
 LATENCY_BUCKET = "ml_request_latency_seconds_bucket"
+PREDICTED = "ml_predicted_total"
+INPUT, INPUT_TRAINED = "ml_input_total", "ml_input_trained"
+DRIFT = "ml_input_drift"
+"""How the query for input drift calls what it computes."""
+DRIFT_PSI, DRIFT_ROWS, DRIFT_PREDICTIONS = "psi", "rows", "predictions"
+"""What the query for input drift calls its three answers, in the label `bin`."""
 CPU_PERIODS, CPU_THROTTLED = "ml_cpu_periods_total", "ml_cpu_throttled_periods_total"
 
 COUNTED, COUNTED_OF = "counted", "of"
@@ -147,9 +153,10 @@ def _once(series: list[Series]) -> list[Series]:
     gone, VictoriaMetrics ends its series with NaN: then what the other says counts, as it does on
     Prometheus.
     """
-    found: dict[tuple[str, str, float, str], Series] = {}
+    found: dict[tuple[str, str, float, str, str, str], Series] = {}
     for one in series:
-        key = (one.name, one.pod, bound_of(one) if one.le else 0.0, one.outcome)
+        bound = bound_of(one) if one.le else 0.0
+        key = (one.name, one.pod, bound, one.outcome, one.column, one.bin)
         other = found.get(key)
         if other is None:
             found[key] = one

@@ -73,8 +73,10 @@ class Watched:
 
 
 def is_watched(gate: Gate) -> bool:
-    """Whether the gate can be measured where nobody else gets requests."""
-    return not gate.against_stable
+    """Whether the gate can be measured where nobody else gets requests; and rows that drift are no
+    fault of the version, which the one before would answer better.
+    """
+    return not gate.against_stable and gate.metric is not Metric.INPUT_DRIFT
 
 
 def measure_watched(
@@ -170,6 +172,8 @@ def _missing(
             return max(0.0, gain.predicted - gain.total)
         case Metric.ERROR_RATE | Metric.OWN:
             return 0.0
+        case _:
+            pass
     cohort = matured(after, gate.label_delay, watched.trial.now) or 0.0
     if cohort <= 0 or after.total >= gate.min_coverage * cohort:
         return 0.0

@@ -213,6 +213,8 @@ def _forget_evidence(
         "before": 0.0,
         "squares": 0.0,
         "scrapes": 0,
+        "bins": (),
+        "pairs": 0.0,
         "above": (),
         "below": (),
     }

@@ -3,13 +3,15 @@
 from dataclasses import replace
 from datetime import datetime
 
-from rollout_operator.domain.api.analysis import Gate
+from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import EvidenceStatus, GateStatus, Measurement
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import MOST_EVIDENCE, Revision, ScaleUp
 from rollout_operator.domain.gates.gate_status import Trial
+from rollout_operator.domain.gates.input_drift import measure_drift
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.load import Arms, measure_under_load
+from rollout_operator.domain.gates.prediction_shift import measure_shift
 from rollout_operator.domain.gates.readings import KINDS
 from rollout_operator.domain.machine.decision import candidate_of, workload_of
 from rollout_operator.domain.machine.schedule import step_due
@@ -33,12 +35,16 @@ def measure_gates(
     )
     for gate in used:
         answer, baseline = observed.answers.get(gate.name), observed.baseline.get(gate.name)
+        if gate.metric is Metric.INPUT_DRIFT:
+            gates.append(measure_drift(gate, answer, trial))
+            continue
         if not gate.labelled:
             known = next((g for g in status.gates if g.is_of(gate)), None)
             arms = Arms(answer, baseline, status.scale_up)
             gates.append(measure_under_load(gate, arms, trial, known))
             continue
-        measured, counted = measure_labels(gate, answer, baseline, trial, evidence)
+        measure = measure_shift if gate.metric is Metric.PREDICTION_SHIFT else measure_labels
+        measured, counted = measure(gate, answer, baseline, trial, evidence)
         gates.append(measured)
         if counted is not None:
             others = tuple(
@@ -72,7 +78,12 @@ def scaled_up(observed: Observed) -> ScaleUp | None:
 
 
 def _needs_traffic(gate: Gate) -> bool:
-    return gate.labelled or gate.against_stable or KINDS[gate.metric].needs_traffic
+    return (
+        gate.labelled
+        or gate.against_stable
+        or gate.metric is Metric.INPUT_DRIFT
+        or KINDS[gate.metric].needs_traffic
+    )
 
 
 def marked_late(observed: Observed, spec: Spec, gate: GateStatus, since: datetime) -> GateStatus:

@@ -3,6 +3,7 @@
 import pytest
 
 from rollout_operator.domain.api.conditions import conditions, truths
+from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.words import Phase
 from tests.support.builders import at, on_trial
@@ -43,3 +44,36 @@ def test_a_transition_time_moves_only_with_the_truth() -> None:
 def test_a_paused_rollout_says_so() -> None:
     paused = conditions(on_trial(paused_since=at(1)), at(1))
     assert {c.reason for c in paused} == {"Paused"}
+
+
+REPORTED = {
+    "one that can be counted": (
+        ["errorRate"],
+        "errorRate: a reported value has no known error; write evidence: Labelled for verdicts",
+    ),
+    "a PSI, which no count makes a test": (
+        ["inputDrift"],
+        "inputDrift: a reported value has no known error.",
+    ),
+    "both": (
+        ["errorRate", "inputDrift"],
+        "errorRate, inputDrift: a reported value has no known error; write evidence: Labelled with",
+    ),
+}
+
+
+@pytest.mark.parametrize(("metrics", "said"), REPORTED.values(), ids=REPORTED.keys())
+def test_what_helps_against_values_without_known_error(metrics: list[str], said: str) -> None:
+    gates = tuple(
+        GateStatus(
+            metric=metric,
+            threshold=0.2,
+            measurement=Measurement.PASS,
+            at=at(0),
+            revision="abc",
+        )
+        for metric in metrics
+    )
+    found = {c.type: c for c in conditions(on_trial(gates=gates), at(1))}
+    assert found["GuaranteeUnavailable"].status == "True"
+    assert found["GuaranteeUnavailable"].message.startswith(said)

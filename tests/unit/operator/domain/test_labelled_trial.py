@@ -342,3 +342,69 @@ def test_two_sentences_of_one_status_tell_the_same_numbers(
         if status.phase is not Phase.TRIAL:
             break
     assert status.gates
+
+
+UNLABELLED = [{"metric": "predictionShift", "max": 0.1}, {"metric": "inputDrift", "max": 0.2}]
+
+
+def answered(second: float, pod: str, often: float, seldom: float) -> tuple[Series, ...]:
+    """Answers by class of one pod."""
+    moment = at(second).timestamp()
+    return (
+        Series("ml_predicted_total", pod, moment, often, bin="a"),
+        Series("ml_predicted_total", pod, moment, seldom, bin="b"),
+    )
+
+
+def drifted(second: float, psi: float) -> tuple[Series, ...]:
+    """What Prometheus makes of a thousand live rows."""
+    moment = at(second).timestamp()
+    told = (("psi", psi, "age"), ("rows", 1000.0, "age"), ("predictions", 1000.0, ""))
+    return tuple(
+        Series("ml_input_drift", "", moment, value, column=column, bin=what)
+        for what, value, column in told
+    )
+
+
+def without_labels(second: float, before: Status, a: float, psi: float) -> Status:
+    """A look at the second: so many of the candidate's 40 answers a second are "a", and half of
+    stable's 360.
+    """
+    served = 40 * second
+    answers = {
+        Metric.PREDICTION_SHIFT: answered(second - 1, "c", a * served, (1 - a) * served),
+        Metric.INPUT_DRIFT: drifted(second - 1, psi),
+    }
+    stable = {Metric.PREDICTION_SHIFT: answered(second - 1, "s", 180 * second, 180 * second)}
+    changes = {"spec": wanted(gates=UNLABELLED), "status": before, "workloads": ready(V1, V2)}
+    return decide(observed(second, answers=answers, baseline=stable, **changes)).status
+
+
+WITHOUT_LABELS = {
+    "both pass": (0.5, 0.05, Phase.TRIAL, ""),
+    "it answers otherwise": (0.8, 0.05, Phase.ROLLING_BACK, "more than of stable's"),
+    "rows are not those of training": (0.5, 0.6, Phase.ROLLING_BACK, "PSI 0.6 of column 'age'"),
+}
+
+
+@pytest.mark.parametrize(
+    ("a", "psi", "phase", "said"), WITHOUT_LABELS.values(), ids=WITHOUT_LABELS.keys()
+)
+def test_a_trial_is_decided_before_any_label_comes(
+    a: float, psi: float, phase: Phase, said: str
+) -> None:
+    status = on_trial()
+    for second in range(5, 45, 5):
+        if status.phase is Phase.TRIAL:
+            status = without_labels(second, status, a, psi)
+    assert (status.phase, said in status.message) == (phase, True)
+    assert phase is not Phase.TRIAL or status.step != 0, "the first step has passed"
+
+
+def test_what_a_first_deploy_cannot_tell_is_not_asked() -> None:
+    """Nothing is beside it, and no request comes before it answers."""
+    alone = on_trial(stable=None, phase=Phase.STARTING)
+    changes = {"spec": wanted(gates=UNLABELLED), "status": alone, "workloads": ready(V2)}
+    plan = decide(observed(5, **changes))
+    assert plan.status.gates == ()
+    assert plan.status.phase is not Phase.ROLLING_BACK

@@ -35,7 +35,7 @@ STORIES: dict[str, Lives] = {
 
 def samples(
     one: Scrapes, lives: list[tuple[float, float]], moments: list[float], marked: bool
-) -> Iterator[tuple[float, Mapping[tuple[str, str, str], float] | None]]:
+) -> Iterator[tuple[float, Mapping[tuple[str, str, str, str], float] | None]]:
     """What each scrape saw of a pod; None for a marker of its end."""
     was_there = False
     for moment in moments:
@@ -53,7 +53,7 @@ def answer(one: Scrapes, story: Lives, now: float, back: float, *, marked: bool)
     for (pod, lives), job in itertools.product(story.items(), range(one.jobs)):
         scraped = samples(one, lives, one.times(job), marked)
         shown = [s for s in scraped if now - back < s[0] <= now]
-        for name, le, outcome in values(0, one.good):
+        for name, le, outcome, of in values(0, one.good):
             labels = {
                 "__name__": name,
                 "namespace": "models",
@@ -63,9 +63,10 @@ def answer(one: Scrapes, story: Lives, now: float, back: float, *, marked: bool)
                 "job": f"pods-{job}",
                 "le": le,
                 "outcome": outcome,
+                "bin": of,
             }
             points = [
-                [START.timestamp() + t, "NaN" if v is None else str(v[name, le, outcome])]
+                [START.timestamp() + t, "NaN" if v is None else str(v[name, le, outcome, of])]
                 for t, v in shown
             ]
             if points:

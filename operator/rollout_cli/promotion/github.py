@@ -1,0 +1,187 @@
+"""The few calls of GitHub's REST API that a pull request takes.
+
+Source: docs.github.com/en/rest, API version 2022-11-28: repos/contents, git/refs, pulls.
+"""
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+
+from rollout_cli.exit_codes import Absent, Refused, Unreachable, WrongUsage
+
+URL, TOKEN = "GITHUB_API_URL", "GITHUB_TOKEN"
+"""Variables, named as GitHub's own workflows have them."""
+DEFAULT = "https://api.github.com"
+TIMEOUT = urllib3.Timeout(connect=5, read=20)
+_RIGHTS = "contents and pull requests of the repository, read and write"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file on a branch."""
+
+    text: str
+    """Its content."""
+    blob: str
+    """Name of that content in Git; a write names it, so that nobody's change is lost."""
+
+
+class GitHub:
+    """One repository, as who the token is of. Every call raises Refused, Absent or Unreachable, and
+    none says the token.
+    """
+
+    def __init__(self, url: str, token: str, repository: str) -> None:
+        self.repository = repository
+        self._url = f"{url}/repos/{repository}"
+        self._place = urlsplit(url).netloc
+        self._headers = {
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": "2022-11-28",
+            "User-Agent": "kubectl-modelrollout",
+            **({"Authorization": f"Bearer {token}"} if token else {}),
+        }
+        proxy = getproxies().get(urlsplit(url).scheme)
+        if proxy and not proxy_bypass(urlsplit(url).hostname or ""):
+            self._pool: urllib3.PoolManager = urllib3.ProxyManager(proxy, timeout=TIMEOUT)
+        else:
+            self._pool = urllib3.PoolManager(timeout=TIMEOUT)
+
+    @classmethod
+    def of_environment(cls, repository: str, *, writes: bool) -> Self:
+        """As GITHUB_API_URL and GITHUB_TOKEN say; raises WrongUsage where they cannot be used."""
+        url = os.environ.get(URL, DEFAULT).rstrip("/")
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
+            raise WrongUsage(f"{URL}={url!r} is no URL: write {DEFAULT}, or your server's.")
+        owner, _, name = repository.partition("/")
+        if not owner or not name or quote(repository) != repository or "/" in name:
+            raise WrongUsage(f"{repository!r} is no repository: write OWNER/NAME.")
+        token = os.environ.get(TOKEN, "")
+        if writes and not token:
+            raise WrongUsage(
+                f"{TOKEN} is not set: a pull request needs a token that may write {_RIGHTS}."
+                " --dry-run prints what would be asked for."
+            )
+        if not token.isprintable() or not token.isascii():
+            raise WrongUsage(f"{TOKEN} has characters that no token has: set it again.")
+        return cls(url, token, repository)
+
+    def default_branch(self) -> str:
+        """The branch that pull requests go to."""
+        return str(self._get("", "the repository")["default_branch"])
+
+    def file(self, path: str, branch: str) -> File:
+        """A file of a branch."""
+        found = self._get(
+            f"/contents/{quote(path)}?{urlencode({'ref': branch})}", f"{path} on {branch}"
+        )
+        if not isinstance(found, dict) or found.get("type") != "file":
+            raise Refused(f"{path} on {branch} is no file: name the manifest.")
+        if found.get("encoding") != "base64":
+            raise Refused(f"{path} is too large for GitHub's API: keep the manifest by itself.")
+        try:
+            content = base64.b64decode(found["content"]).decode()
+        except (binascii.Error, UnicodeDecodeError) as wrong:
+            raise Refused(f"{path} on {branch} is no UTF-8 text.") from wrong
+        return File(content, str(found["sha"]))
+
+    def branch(self, name: str, base: str) -> bool:
+        """Make a branch of what `base` is now; False where it is there already."""
+        head = self._get(f"/git/ref/heads/{quote(base)}", f"the branch {base}")["object"]["sha"]
+        status, said = self._call("POST", "/git/refs", {"ref": f"refs/heads/{name}", "sha": head})
+        if status == 422 and "already exists" in _message(said):
+            return False
+        self._expect(201, status, said, f"making the branch {name}")
+        return True
+
+    def write(self, path: str, branch: str, before: File, text: str, message: str) -> None:
+        """Commit the file to the branch, which must have it as it was read."""
+        status, said = self._call(
+            "PUT",
+            f"/contents/{quote(path)}",
+            {
+                "message": message,
+                "content": base64.b64encode(text.encode()).decode(),
+                "sha": before.blob,
+                "branch": branch,
+            },
+        )
+        if status == 409:
+            raise Refused(f"{path} on {branch} was changed meanwhile: run it again.")
+        self._expect(200, status, said, f"writing {path}")
+
+    def open_request(self, branch: str) -> str:
+        """URL of the open pull request of a branch; "" where there is none."""
+        owner = self.repository.split("/")[0]
+        query = urlencode({"state": "open", "head": f"{owner}:{branch}"})
+        found = self._get(f"/pulls?{query}", "its pull requests")
+        return str(found[0]["html_url"]) if found else ""
+
+    def request(self, branch: str, base: str, title: str, body: str) -> str:
+        """Open a pull request; its URL."""
+        status, said = self._call(
+            "POST", "/pulls", {"title": title, "head": branch, "base": base, "body": body}
+        )
+        self._expect(201, status, said, "opening the pull request")
+        return str(said["html_url"])
+
+    def _get(self, path: str, what: str) -> Any:
+        status, said = self._call("GET", path)
+        self._expect(200, status, said, what)
+        return said
+
+    def _call(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
+        """Status and JSON of the answer."""
+        try:
+            reply = self._pool.request(
+                method,
+                f"{self._url}{path}",
+                body=json.dumps(body).encode() if body is not None else None,
+                headers=self._headers,
+                redirect=False,
+                retries=False,
+            )
+            status, raw = reply.status, reply.data
+        except (OSError, urllib3.exceptions.HTTPError) as failure:
+            raise Unreachable(f"{self._place} did not answer: {type(failure).__name__}.") from (
+                failure
+            )
+        try:
+            return status, json.loads(raw)
+        except ValueError:
+            if status < 300:
+                raise Unreachable(f"{self._place} answered {status}, and no JSON.") from None
+            return status, {}
+
+    def _expect(self, wanted: int, status: int, said: Any, what: str) -> None:
+        if status == wanted:
+            return
+        told = f"{self.repository}: {what}: {self._place} says {status} {_message(said)}".rstrip()
+        if status >= 500 or status in {408, 429}:
+            raise Unreachable(f"{told}. Try again later.")
+        if status == 404:
+            raise Absent(f"{told}. Correct the name, or let {TOKEN} see it.")
+        advice = {
+            301: "the repository has moved: write its present name",
+            401: f"renew {TOKEN}",
+            403: f"let {TOKEN} write {_RIGHTS}, or wait where its rate is used up",
+        }.get(status, "nothing more was done")
+        raise Refused(f"{told}: {advice}.")
+
+
+def _message(said: Any) -> str:
+    """GitHub's sentence, with the first of its reasons."""
+    if not isinstance(said, dict):
+        return ""
+    reasons = said.get("errors")
+    first = reasons[0] if isinstance(reasons, list) and reasons else ""
+    why = first.get("message", "") if isinstance(first, dict) else first
+    return " ".join(filter(None, (str(said.get("message", "")), str(why or ""))))[:300].rstrip(".")

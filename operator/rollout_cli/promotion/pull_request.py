@@ -1,0 +1,96 @@
+"""The text of a pull request that hands a version on: what was promoted, where, and why."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rollout_cli.promotion.proof import Proof
+from rollout_cli.view.acts import act
+from rollout_cli.view.formatting import share
+
+LONGEST = 60_000
+"""Characters of a body; GitHub takes 65,536."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """What is opened."""
+
+    branch: str
+    """Made of what is handed on: the same proof has the same branch."""
+    title: str
+    """Also the commit's first line."""
+    body: str
+    """Markdown."""
+
+
+def pull_request(proof: Proof, name: str, file: str) -> PullRequest:
+    """name: the ModelRollout that is to ask for it; file: its manifest's path."""
+    digest = proof.digest.removeprefix("sha256:")
+    branch = f"promote/{name}-{proof.model}-{proof.version}-{digest[:8]}"
+    return PullRequest(
+        re.sub(r"[^\w./-]+", "-", branch, flags=re.ASCII),
+        f"{name}: {proof.uri}, promoted by {proof.place}",
+        "\n".join(_body(proof, name, file))[:LONGEST],
+    )
+
+
+def _body(proof: Proof, name: str, file: str) -> Iterator[str]:
+    attempt = proof.attempt
+    yield f"ModelRollout {code(name)} in {code(file)} is to ask for {code(proof.uri)}."
+    yield ""
+    yield from _table(
+        ("what", "value"),
+        [
+            ("version", proof.uri),
+            ("content digest", proof.digest),
+            ("promoted by", proof.place),
+            ("attempt", f"{attempt.attempt}, revision {attempt.revision}"),
+            ("verdict", f"{attempt.verdict}: {attempt.reason}"),
+            ("why", attempt.message),
+            ("began", f"{attempt.started:%Y-%m-%d %H:%M:%S} UTC"),
+            ("ended", f"{attempt.ended:%Y-%m-%d %H:%M:%S} UTC"),
+        ],
+    )
+    yield ""
+    if attempt.gates:
+        yield from _table(
+            ("gate", "value", "threshold", "samples", "measurement"),
+            [
+                (
+                    gate.metric,
+                    "-" if gate.value is None else share(gate.value),
+                    share(gate.threshold),
+                    "-" if gate.samples is None else str(gate.samples),
+                    str(gate.measurement),
+                )
+                for gate in attempt.gates
+            ],
+        )
+    else:
+        yield "No gate was measured in that attempt."
+    for done in attempt.acts:
+        yield ""
+        yield f"A person's command: {code(act(done))}"
+    yield ""
+    yield (
+        "The next cluster tries it by its own gates. What was promoted elsewhere is evidence, and"
+        " no promise."
+    )
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    for row in rows:
+        yield f"| {row[0]} | {' | '.join(code(cell) for cell in row[1:])} |"
+
+
+def code(text: str) -> str:
+    """Text as a code span on one line: what a cluster says can mention nobody, link nowhere, and
+    end no table.
+    """
+    flat = " ".join(text.split()).replace("|", "¦")
+    fence = "`" * (max((len(run) for run in re.findall("`+", flat)), default=0) + 1)
+    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{pad}{flat}{pad}{fence}" if flat else "-"

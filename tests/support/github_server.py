@@ -1,0 +1,194 @@
+"""GitHub's REST API over a real bare Git repository: what is written through it can be cloned.
+
+Statuses and bodies are those of docs.github.com/en/rest (API version 2022-11-28), as far as pull
+requests of one file need them. Every request is kept.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+OWNER, NAME, TOKEN = "team", "production", "ghs_theTokenOfTheTest"
+Answer = tuple[int, Any]
+
+
+@dataclass
+class GitHubServer:
+    """One repository, with a branch `main`."""
+
+    folder: Path
+    """The bare repository."""
+    url: str = ""
+    """Of its API."""
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    """Method, path below the repository, body."""
+    pulls: list[dict[str, Any]] = field(default_factory=list)
+    before: Callable[[str, str], Answer | None] = lambda _method, _path: None
+    """What is answered instead of what would be; None for nothing."""
+
+    @property
+    def repository(self) -> str:
+        """OWNER/NAME."""
+        return f"{OWNER}/{NAME}"
+
+    def git(self, *words: str, stdin: bytes = b"", **env: str) -> str:
+        """Run git; raises CalledProcessError."""
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        done = subprocess.run(
+            ["git", *who, *words],
+            input=stdin,
+            capture_output=True,
+            check=True,
+            env={**os.environ, **env},
+        )
+        return done.stdout.decode()
+
+    def _bare(self, *words: str, stdin: bytes = b"") -> str:
+        index = str(self.folder / f"index-{threading.get_ident()}")
+        return self.git(
+            f"--git-dir={self.folder}", *words, stdin=stdin, GIT_INDEX_FILE=index
+        ).strip()
+
+    def commit(self, branch: str, path: str, content: bytes, message: str) -> str:
+        """Put a file on a branch, which is made where it is missing; the commit."""
+        blob = self._bare("hash-object", "-w", "--stdin", stdin=content)
+        parent = self._sha(branch)
+        self._bare("read-tree", parent or "--empty")
+        self._bare("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        tree = self._bare("write-tree")
+        above = ["-p", parent] if parent else []
+        made = self._bare("commit-tree", tree, *above, "-m", message)
+        self._bare("update-ref", f"refs/heads/{branch}", made)
+        return made
+
+    def clone(self, into: Path, branch: str) -> Path:
+        """A checkout, as anybody would make it."""
+        self.git("clone", "--quiet", "--branch", branch, f"file://{self.folder}", str(into))
+        return into
+
+    def branches(self) -> set[str]:
+        """Names of all branches."""
+        return set(self._bare("for-each-ref", "--format=%(refname:short)", "refs/heads").split())
+
+    def answer(self, method: str, path: str, body: Any) -> Answer:
+        """What GitHub says to a request below the repository."""
+        self.requests.append((method, path, body))
+        if (instead := self.before(method, path)) is not None:
+            return instead
+        parts = urlsplit(path)
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        place = unquote(parts.path)
+        if (method, place) == ("GET", ""):
+            return 200, {"default_branch": "main"}
+        if place.startswith("/contents/"):
+            return self._contents(method, place.removeprefix("/contents/"), query, body)
+        if place.startswith("/git/"):
+            return self._refs(method, place, body)
+        return self._pulls(method, query, body)
+
+    def _refs(self, method: str, place: str, body: Any) -> Answer:
+        if method == "GET":
+            found = self._sha(place.removeprefix("/git/ref/heads/"))
+            return (200, {"object": {"sha": found}}) if found else (404, {"message": "Not Found"})
+        if self._sha(body["ref"].removeprefix("refs/heads/")):
+            return 422, {"message": "Reference already exists"}
+        self._bare("update-ref", body["ref"], body["sha"])
+        return 201, {"ref": body["ref"]}
+
+    def _pulls(self, method: str, query: dict[str, str], body: Any) -> Answer:
+        if method == "GET":
+            state, head = query["state"], query["head"].removeprefix(f"{OWNER}:")
+            return 200, [p for p in self.pulls if (p["state"], p["head"]) == (state, head)]
+        number = len(self.pulls) + 1
+        page = f"https://github.example.com/{self.repository}/pull/{number}"
+        self.pulls.append({**body, "state": "open", "html_url": page})
+        return 201, self.pulls[-1]
+
+    def _contents(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
+        branch = query.get("ref") or body["branch"]
+        try:
+            blob = self._bare("rev-parse", f"refs/heads/{branch}:{path}")
+        except subprocess.CalledProcessError:
+            return 404, {"message": "Not Found"}
+        if method == "GET":
+            if self._bare("cat-file", "-t", blob) == "tree":
+                return 200, [{"type": "file", "path": f"{path}/x"}]
+            raw = self.git(f"--git-dir={self.folder}", "cat-file", "blob", blob)
+            content = base64.encodebytes(raw.encode())
+            return 200, {
+                "type": "file",
+                "encoding": "base64",
+                "content": content.decode(),
+                "sha": blob,
+            }
+        if body["sha"] != blob:
+            return 409, {"message": f"{path} does not match {body['sha']}"}
+        made = self.commit(branch, path, base64.b64decode(body["content"]), body["message"])
+        return 200, {"commit": {"sha": made}}
+
+    def _sha(self, branch: str) -> str:
+        try:
+            return self._bare("rev-parse", "--verify", f"refs/heads/{branch}")
+        except subprocess.CalledProcessError:
+            return ""
+
+
+@contextmanager
+def github_server(folder: Path, files: dict[str, str]) -> Iterator[GitHubServer]:
+    """The server, with these files on `main`."""
+    bare = folder / "production.git"
+    ours = GitHubServer(bare)
+    ours.git("init", "--quiet", "--bare", "--initial-branch=main", str(bare))
+    for path, text in files.items():
+        ours.commit("main", path, text.encode(), f"Add {path}")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._any()
+
+        def do_POST(self) -> None:
+            self._any()
+
+        def do_PUT(self) -> None:
+            self._any()
+
+        def _any(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            prefix = f"/repos/{OWNER}/{NAME}"
+            path = self.path.removeprefix(prefix)
+            given = self.headers.get("Authorization")
+            if not self.path.startswith(prefix):
+                status, said = 404, {"message": "Not Found"}
+            elif given not in {None, f"Bearer {TOKEN}"}:
+                status, said = 401, {"message": "Bad credentials"}
+            elif given is None and self.command != "GET":
+                status, said = 401, {"message": "Requires authentication"}
+            else:
+                status, said = ours.answer(self.command, path, body)
+            raw = json.dumps(said).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json; charset=utf-8")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        ours.url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield ours
+        finally:
+            server.shutdown()

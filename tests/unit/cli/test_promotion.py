@@ -1,0 +1,292 @@
+"""`promote-to`, as far as nobody is asked: the proof, the change of a manifest, the text."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from rollout_cli.exit_codes import Absent, Failure, Refused
+from rollout_cli.promotion.manifest_edit import asked_for, edited
+from rollout_cli.promotion.proof import Proof, model_of, proof_of
+from rollout_cli.promotion.pull_request import LONGEST, code, pull_request
+from rollout_operator.domain.api.gate_results import GateResult, Measurement
+from rollout_operator.domain.api.names import PROMOTED
+from rollout_operator.domain.api.status import Act, Attempt, Status, Watch
+from rollout_operator.domain.api.words import Phase, Verdict
+from tests.support.builders import at, on_trial, revision
+from tests.unit.cli.builders import rollout
+
+URI, TEXT = "models:/iris/2", "models:/iris/2 sha256:ab Promoted by staging/ml/iris, attempt 3"
+GATE = GateResult(
+    metric="accuracy", value=0.9512345, threshold=0.7, samples=45, measurement=Measurement.PASS
+)
+
+
+def ended(version: int = 2, verdict: Verdict = Verdict.PROMOTED, **changes: Any) -> Attempt:
+    of = revision(version)
+    return Attempt(
+        **{
+            "attempt": 3,
+            "uri": of.uri,
+            "revision": of.revision,
+            "verdict": verdict,
+            "reason": "GatesPassed",
+            "message": "accuracy 0.95 is at least 0.7",
+            "started": at(0),
+            "ended": at(60),
+            "gates": (GATE,),
+            **changes,
+        }
+    )
+
+
+def status(**changes: Any) -> Status:
+    return Status(
+        **{
+            "phase": Phase.PROMOTED,
+            "attempt": 3,
+            "stable": revision(2, promoted=True),
+            "history": (ended(),),
+            **changes,
+        }
+    )
+
+
+def test_the_proof_is_of_what_is_stable() -> None:
+    found = proof_of(rollout(status()), "staging")
+    digest = revision(2).digest
+    assert (found.uri, found.digest, found.place) == (URI, digest, "staging/models/iris")
+    assert (found.model, found.version, found.attempt) == ("iris", "2", ended())
+    assert str(found).startswith(f"{URI} {digest} Promoted by staging/models/iris, attempt 3, ")
+
+
+def test_a_trial_under_way_does_not_touch_the_proof_of_what_is_stable() -> None:
+    trial = on_trial(stable=revision(2, promoted=True), candidate=revision(3), history=(ended(),))
+    assert proof_of(rollout(trial), "").uri == URI
+
+
+def test_the_newest_promotion_of_a_version_counts() -> None:
+    again = (ended(attempt=5, started=at(99)), ended(3, Verdict.ROLLED_BACK), ended())
+    assert proof_of(rollout(status(history=again)), "").attempt.attempt == 5
+
+
+WATCHED = Watch(former="0", since=at(0), until=at(0) + timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "sentence"),
+    [
+        pytest.param(
+            {"stable": None, "phase": Phase.TRIAL}, Refused, "promoted nothing yet", id="no stable"
+        ),
+        pytest.param({"watch": WATCHED}, Refused, "is still watched", id="in its watch"),
+        pytest.param(
+            {"verdict": Verdict.RETURNED, "watch": WATCHED}, Refused, "way back", id="returning"
+        ),
+        pytest.param({"stable": revision(2, digest="")}, Refused, "content digest", id="no digest"),
+        pytest.param(
+            {"history": (), "phase": Phase.SETTLING},
+            Refused,
+            "ask again in a minute",
+            id="settling",
+        ),
+        pytest.param({"history": ()}, Absent, "last ten attempts", id="too long ago"),
+        pytest.param({"history": (ended(3),)}, Absent, "last ten attempts", id="another's proof"),
+        pytest.param(
+            {"history": (ended(2, Verdict.ROLLED_BACK),)},
+            Absent,
+            "last ten attempts",
+            id="another verdict",
+        ),
+    ],
+)
+def test_without_a_proof_nothing_is_handed_on(
+    changes: dict[str, Any], kind: type[Failure], sentence: str
+) -> None:
+    with pytest.raises(kind, match=sentence):
+        proof_of(rollout(status(**changes)), "")
+
+
+HEAD = "apiVersion: rollouts.mlops.dev/v1alpha1\nkind: ModelRollout\n"
+BLOCK = HEAD + "metadata:\n  name: iris\nspec:\n  modelUri: models:/iris/1  # by hand\n"
+ANNOTATION = f'{PROMOTED}: "{TEXT}"'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            BLOCK,
+            HEAD + f"metadata:\n  annotations:\n    {ANNOTATION}\n  name: iris\n"
+            "spec:\n  modelUri: models:/iris/2  # by hand\n",
+            id="in lines, with a comment",
+        ),
+        pytest.param(
+            HEAD + "metadata: {name: iris}\nspec: {modelUri: 'models:/iris/1', replicas: 2}\n",
+            HEAD + f"metadata: {{annotations: {{{ANNOTATION}}}, name: iris}}\n"
+            "spec: {modelUri: 'models:/iris/2', replicas: 2}\n",
+            id="in braces",
+        ),
+        pytest.param(
+            HEAD + "metadata:\n    name: iris\n    annotations:\n        a: b\n"
+            "spec:\n    modelUri: models:/iris@champion\n",
+            HEAD + f"metadata:\n    name: iris\n    annotations:\n        {ANNOTATION}\n"
+            "        a: b\nspec:\n    modelUri: models:/iris/2\n",
+            id="annotations are there, and an alias",
+        ),
+        pytest.param(
+            HEAD + f"metadata:\n  name: iris\n  annotations: {{a: b, {PROMOTED}: old}}\n"
+            "spec: {modelUri: models:/iris/1}\n",
+            HEAD + f'metadata:\n  name: iris\n  annotations: {{a: b, {PROMOTED}: "{TEXT}"}}\n'
+            "spec: {modelUri: models:/iris/2}\n",
+            id="a proof before this one",
+        ),
+        pytest.param(
+            HEAD + "metadata:\n  name: iris\n  annotations: {}\nspec: {modelUri: models:/iris/1}\n",
+            HEAD + f"metadata:\n  name: iris\n  annotations: {{{ANNOTATION}}}\n"
+            "spec: {modelUri: models:/iris/2}\n",
+            id="no annotations in braces",
+        ),
+        pytest.param(
+            "kind: ConfigMap\nmetadata: {name: iris}\n---\n"
+            + BLOCK.replace("iris\n", "rose\n", 1)
+            + "---\n"
+            + BLOCK,
+            "kind: ConfigMap\nmetadata: {name: iris}\n---\n"
+            + BLOCK.replace("iris\n", "rose\n", 1)
+            + "---\n"
+            + HEAD
+            + f"metadata:\n  annotations:\n    {ANNOTATION}\n  name: iris\n"
+            "spec:\n  modelUri: models:/iris/2  # by hand\n",
+            id="one of three documents",
+        ),
+        pytest.param(
+            "kind: List\nitems:\n- kind: ModelRollout\n  metadata:\n    name: iris\n"
+            "  spec:\n    modelUri: models:/iris/1\n",
+            f"kind: List\nitems:\n- kind: ModelRollout\n  metadata:\n    annotations:\n      "
+            f"{ANNOTATION}\n    name: iris\n  spec:\n    modelUri: models:/iris/2\n",
+            id="in a list",
+        ),
+        pytest.param(
+            '{"kind": "ModelRollout", "metadata": {"name": "iris"},'
+            ' "spec": {"modelUri": "models:/iris/1"}}',
+            '{"kind": "ModelRollout", "metadata": {"annotations":'
+            f' {{"{PROMOTED}": "{TEXT}"}}, "name": "iris"}}, "spec": {{"modelUri": "{URI}"}}}}',
+            id="JSON, which stays JSON",
+        ),
+    ],
+)
+def test_nothing_but_version_and_proof_is_changed(before: str, after: str) -> None:
+    assert edited(before, "f.yaml", "iris", URI, TEXT) == after
+    assert edited(after, "f.yaml", "iris", URI, TEXT) == after
+    assert asked_for(after, "f.yaml", "iris") == URI
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "sentence"),
+    [
+        pytest.param("a: [", Refused, "f.yaml:2: not YAML", id="no YAML"),
+        pytest.param("a: 1\n", Absent, "it has none", id="no rollout"),
+        pytest.param(
+            BLOCK.replace("name: iris", "name: rose"), Absent, "it has rose", id="another name"
+        ),
+        pytest.param(f"{BLOCK}---\n{BLOCK}", Refused, "2 ModelRollouts 'iris'", id="twice"),
+        pytest.param(
+            HEAD + "metadata: {name: iris}\nspec: {}\n", Refused, "no spec.modelUri", id="no URI"
+        ),
+        pytest.param(
+            HEAD + "metadata: {name: iris}\nx: &uri models:/iris/1\nspec: {modelUri: *uri}\n",
+            Refused,
+            "alias",
+            id="an alias",
+        ),
+        pytest.param(
+            HEAD + "metadata: {name: iris}\nspec:\n  modelUri: |\n    models:/iris/1\n",
+            Refused,
+            "several lines",
+            id="a block of text",
+        ),
+        pytest.param(
+            HEAD + "metadata: {name: iris, annotations: 3}\nspec: {modelUri: models:/iris/1}\n",
+            Refused,
+            "no mapping",
+            id="annotations that are none",
+        ),
+        pytest.param(
+            "x: &spec {modelUri: models:/iris/1}\n"
+            + HEAD
+            + "metadata: {name: iris}\nspec:\n  <<: *spec\n",
+            Refused,
+            "no spec.modelUri",
+            id="merged",
+        ),
+    ],
+)
+def test_a_manifest_that_cannot_be_changed_is_left_to_people(
+    text: str, kind: type[Failure], sentence: str
+) -> None:
+    with pytest.raises(kind, match=sentence):
+        edited(text, "f.yaml", "iris", URI, TEXT)
+
+
+@pytest.mark.parametrize("uri", ["models:/iris/7", "models:/iris@champion"])
+def test_the_model_of_a_uri(uri: str) -> None:
+    assert model_of(uri) == "iris"
+
+
+def proof(**changes: Any) -> Proof:
+    return Proof(URI, "sha256:0123456789ab", "staging/ml/iris", ended(**changes))
+
+
+def test_the_text_has_all_of_the_evidence() -> None:
+    asked = pull_request(proof(), "iris", "prod/iris.yaml")
+    assert asked.branch == "promote/iris-iris-2-01234567"
+    assert asked.title == "iris: models:/iris/2, promoted by staging/ml/iris"
+    for part in (
+        "`prod/iris.yaml`",
+        "| content digest | `sha256:0123456789ab` |",
+        "| attempt | `3, revision ",
+        "| verdict | `Promoted: GatesPassed` |",
+        "| why | `accuracy 0.95 is at least 0.7` |",
+        "| accuracy | `0.9512` | `0.7` | `45` | `Pass` |",
+    ):
+        assert part in asked.body
+
+
+def test_what_people_did_is_told_and_so_is_that_nothing_was_measured() -> None:
+    acts = (Act(verb="promote", by="alice", reason="see @bob, #12", at=at(30)),)
+    body = pull_request(proof(gates=(), acts=acts), "iris", "f").body
+    assert "No gate was measured" in body
+    assert "`promote by alice (unverified)" in body
+    assert "see @bob, #12`" in body
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("plain", "`plain`"),
+        ("", "-"),
+        ("a | b\n\n## c @x", "`a ¦ b ## c @x`"),
+        ("a ` b", "``a ` b``"),
+        ("`` x `", "``` `` x ` ```"),
+    ],
+)
+def test_what_a_cluster_says_is_text_and_nothing_else(text: str, span: str) -> None:
+    assert code(text) == span
+
+
+def test_a_branch_is_one_that_git_takes() -> None:
+    odd = Proof("models:/größe ~^:x/2", "sha256:0123456789ab", "p", ended())
+    assert pull_request(odd, "iris", "f").branch == "promote/iris-gr-e-x-2-01234567"
+
+
+def test_the_longest_message_fits() -> None:
+    acts = tuple(Act(verb="retry", by="a" * 256, reason="b" * 512, at=at(1)) for _ in range(8))
+    body = pull_request(proof(message="m" * 1024, gates=(GATE,) * 20, acts=acts), "i", "f").body
+    assert len(body) < LONGEST
+
+
+def test_the_annotation_is_read_back_as_it_was_written() -> None:
+    text = edited(BLOCK, "f", "iris", URI, str(proof()))
+    assert yaml.safe_load(text)["metadata"]["annotations"] == {PROMOTED: str(proof())}

@@ -1,0 +1,88 @@
+"""The profile of the training data that travels with a model: live rows are held against it."""
+
+import csv
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rollout_model.answer_signature import answers_of
+from rollout_model.errors import BadInput
+from rollout_model.table_signature import rows_of_frame, signature_of
+from rollout_model.training_profile import FILE, profile_of, written
+from rollout_trainer.data import Split
+from rollout_trainer.errors import TrainerError
+
+__all__ = ["FILE", "of_csv", "profile_text"]
+log = logging.getLogger(__name__)
+MOST_ROWS = 100_000
+"""Rows that a profile is made of: of more, so many by chance."""
+NUMBERS = frozenset({"double", "float"})
+"""MLflow's types of answers that are no classes."""
+
+
+def profile_text(described: str, model: Any, split: Split) -> str:
+    """The text of training_profile.json; "" where the training data has rows that the model server
+    refuses, such as dates with a time zone.
+
+    described: the text of the MLmodel file. The same data and model give the same text.
+    """
+    rows = split.train
+    if len(rows) > MOST_ROWS:
+        rows = rows.sample(MOST_ROWS, random_state=0).sort_index()
+    signature = signature_of(yaml.safe_load(described)["signature"])
+    try:
+        known = rows_of_frame(signature, rows)
+    except BadInput as refused:
+        log.warning("no profile of the training data: %s", refused)
+        return ""
+    answers = model.predict(split.test).tolist()
+    return written(profile_of(signature, known, answers, classes=split.classes))
+
+
+def of_csv(model: Path, rows: Path, answers: str | None = None) -> str:
+    """The same for the folder of any MLflow model, by the CSV file that it learnt from, whose cells
+    are read as the model server reads them; answers: the column that has the model's. Raises
+    TrainerError.
+    """
+    try:
+        described = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))
+        signature = signature_of(described.get("signature"))
+        with rows.open(encoding="utf-8-sig", newline="") as stream:
+            table = list(csv.DictReader(stream))
+    except (OSError, ValueError, AttributeError, yaml.YAMLError, csv.Error) as trouble:
+        raise TrainerError(f"There is nothing to make a profile of: {trouble}") from trouble
+    header = list(table[0]) if table else []
+    wanted = [*signature.names, *([] if answers is None else [answers])]
+    if absent := [name for name in wanted if name not in header]:
+        raise TrainerError(
+            f"{rows} lacks the column {absent[0]!r}: it has {', '.join(header) or 'no row'}."
+        )
+    if len(table) > MOST_ROWS:
+        chosen = np.random.default_rng(0).choice(len(table), MOST_ROWS, replace=False)
+        table = [table[number] for number in sorted(chosen.tolist())]
+    try:
+        known = signature.known(
+            [
+                [signature.read(number, name, row[name]) for name in signature.names]
+                for number, row in enumerate(table)
+            ]
+        )
+        cells = [row[answers] for row in table] if answers is not None else []
+        numbers = _are_numbers(answers_of(described.get("signature")).kinds, cells)
+        said: list[Any] = [float(cell) for cell in cells] if numbers else cells
+    except (BadInput, ValueError, TypeError) as refused:
+        raise TrainerError(f"{rows} has other rows than the model takes: {refused}") from refused
+    return written(profile_of(signature, known, said, classes=not numbers))
+
+
+def _are_numbers(kinds: tuple[str, ...], cells: list[str]) -> bool:
+    """Whether answers are numbers, and no classes: as the signature says, else by how they look."""
+    if kinds:
+        return set(kinds) <= NUMBERS
+    try:
+        return any(float(cell) % 1 for cell in cells)
+    except ValueError:
+        return False
