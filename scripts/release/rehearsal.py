@@ -19,13 +19,18 @@ from pathlib import Path
 
 from scripts.cluster import gobuild, images
 from scripts.cluster.apiserver import free_port
-from scripts.cluster.paths import REPOSITORY
+from scripts.cluster.paths import NAMESPACE, REPOSITORY
 from scripts.cluster.progress import doing, say
 from scripts.cluster.shell import run
 from scripts.release import command_line, files, publishing
 from scripts.release.tools import Registry, Signer, program
 
 HOST = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+LOADED = {"operator": "rollout_operator.handlers", "inference": "rollout_inference.app"}
+"""What each image must be able to load, native libraries and all. Not tried by emulation: ONNX
+Runtime ends qemu-user 7.2 with a segmentation fault.
+"""
+_ELF_MACHINE = {"amd64": 62, "arm64": 183}
 SBOM_IN_IMAGE = "opt/venv/sbom.cdx.json"
 REHEARSAL = "release-rehearsal"
 """Name of the Helm release, and of its namespace."""
@@ -84,7 +89,8 @@ def make_keys(folder: Path) -> Keys:
 
 def push_image(registry: Registry, name: str, architecture: str, version: str, sbom: Path) -> str:
     """Push NAME:VERSION-ARCH, built by the cluster's own way, and write its list of parts to a
-    file; returns the digest.
+    file; returns the digest. Raises CommandFailed or ValueError where the image cannot load what
+    it is for.
     """
     ours = next(image for image in images.IMAGES if image.name == name)
     archive = images.build(ours, "" if architecture == HOST else architecture)
@@ -93,6 +99,11 @@ def push_image(registry: Registry, name: str, architecture: str, version: str, s
     try:
         mounted = Path(_last(images.buildah("mount", container)))
         sbom.write_bytes((mounted / SBOM_IN_IMAGE).read_bytes())
+        if strangers := foreign_libraries(mounted / "opt/venv", architecture):
+            raise ValueError(f"The image {name} for {architecture} has {', '.join(strangers[:5])}.")
+        if architecture == HOST:
+            python = ("--", "/opt/venv/bin/python", "-c", f"import {LOADED[name]}")
+            images.buildah("run", "--isolation", "chroot", container, *python)
         target = f"{registry.image(name)}:{version}-{architecture}"
         words = ("--quiet", "--tls-verify=false", "--format", "oci")
         images.buildah("push", *words, local, f"docker://{target}")
@@ -100,6 +111,20 @@ def push_image(registry: Registry, name: str, architecture: str, version: str, s
         images.buildah("rm", container)
         images.buildah("rmi", "--force", local)
     return registry.digest(target)
+
+
+def foreign_libraries(folder: Path, architecture: str) -> list[str]:
+    """Libraries below a folder that are of another architecture, by their ELF headers."""
+    found = []
+    for file in sorted(folder.rglob("*.so*")):
+        if not file.is_file() or file.is_symlink():
+            continue
+        with file.open("rb") as opened:
+            head = opened.read(20)
+        machine = int.from_bytes(head[18:20], "little")
+        if head.startswith(b"\x7fELF") and machine != _ELF_MACHINE[architecture]:
+            found.append(str(file.relative_to(folder)))
+    return found
 
 
 def _last(told: str) -> str:
@@ -137,7 +162,8 @@ def on_cluster(
     release: files.Release, registry: Registry, into: Path, kubeconfig: Path, work: Path
 ) -> None:
     """Install the chart from the registry on a cluster of `make cluster`, which pulls the images
-    from there too, beside its own operator; then roll out a model, told of by the released file.
+    from there too; then roll out a model, told of by the released file. The cluster's own operator,
+    which looks after all namespaces, is stopped meanwhile.
     """
     place: list[str | Path] = ["--kubeconfig", kubeconfig, "--namespace", REHEARSAL]
     helm = [program("helm"), *place]
@@ -150,7 +176,12 @@ def on_cluster(
         "crds": {"enabled": False},
     }
     chart = f"oci://{registry.chart('rollout-operator')}"
+    system: list[str | Path] = ["--kubeconfig", kubeconfig, "--namespace", NAMESPACE]
+    own = [gobuild.program("kubectl"), *system]
     try:
+        run([*own, "scale", "deployment/rollout-operator", "--replicas=0"])
+        of_own = ["pod", "--selector", "app.kubernetes.io/name=rollout-operator"]
+        run([*own, "wait", "--for=delete", *of_own, "--timeout=120s"])
         with doing(f"Installing {chart} on the cluster"):
             run(
                 [
@@ -183,6 +214,7 @@ def on_cluster(
         subprocess.run(
             [*kubectl, "delete", "namespace", REHEARSAL, "--ignore-not-found"], check=False
         )
+        subprocess.run([*own, "scale", "deployment/rollout-operator", "--replicas=1"], check=False)
 
 
 @dataclass(frozen=True, slots=True)

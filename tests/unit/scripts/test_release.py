@@ -13,6 +13,7 @@ from packaging import tags
 
 from scripts.release import changelog, charts, files, krew
 from scripts.release.command_line import PLATFORMS, PYTHONS, Platform
+from scripts.release.rehearsal import foreign_libraries
 from tests.support.job import Job
 
 ROOT = Path(__file__).parents[3]
@@ -186,6 +187,16 @@ def test_the_sums_are_of_all_files_but_their_own(tmp_path: Path) -> None:
         assert told == "".join(
             f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in ("a", "b")
         )
+
+
+def test_a_library_for_another_machine_is_found(tmp_path: Path) -> None:
+    for name, machine in (("a.so", 62), ("b/c.cpython-311.so.1", 183)):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little"))
+    (tmp_path / "text.so").write_text("GROUP (libc.so)")
+    assert foreign_libraries(tmp_path, "amd64") == ["b/c.cpython-311.so.1"]
+    assert foreign_libraries(tmp_path, "arm64") == ["a.so"]
 
 
 WHERE = {"REGISTRY": "registry.example.com/Team/mr", "HOMEPAGE": "https://e.com/p"}
