@@ -22,6 +22,7 @@ from rollout_operator.domain.gates.samples import (
     PREDICTIONS,
     REQUESTS,
     NoEvidence,
+    is_count,
     named,
 )
 from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
@@ -67,7 +68,7 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
     """
     at: dict[str, float] = {}
     for one in series:
-        if not (math.isfinite(one.value) and one.value >= 0):
+        if not is_count(one.value):
             raise NoEvidence(f"{one.name} of pod {one.pod or '?'} is {one.value}, not a count")
         at[one.pod] = min(one.at, at.get(one.pod, math.inf))
     total, good, predicted = _sums(gate, series)

@@ -16,6 +16,7 @@ from rollout_operator.domain.gates.samples import (
     REQUESTS,
     NeedsHelp,
     NoEvidence,
+    is_count,
     named,
 )
 from rollout_operator.domain.observed import Series
@@ -49,7 +50,7 @@ def _sum(series: Iterable[Series], what: str) -> float:
     values = [s.value for s in series]
     if not values:
         raise NoEvidence(f"no series {what} of this revision")
-    if not all(math.isfinite(v) and v >= 0 for v in values):
+    if not all(map(is_count, values)):
         raise NoEvidence(f"{what} is not a finite count")
     return sum(values)
 

@@ -33,6 +33,14 @@ DRIFT_PSI, DRIFT_ROWS, DRIFT_PREDICTIONS = "psi", "rows", "predictions"
 """What the query for input drift calls its three answers, in the label `bin`."""
 CPU_PERIODS, CPU_THROTTLED = "ml_cpu_periods_total", "ml_cpu_throttled_periods_total"
 
+MOST_COUNTED = 2.0**53
+"""Beyond it a counter of floating point no longer tells one from the next."""
+
+
+def is_count(value: float) -> bool:
+    """Whether a counter can have that value."""
+    return 0 <= value <= MOST_COUNTED
+
 
 class NoEvidence(Exception):
     """The series do not allow a statement; the message says why."""
