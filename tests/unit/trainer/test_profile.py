@@ -1,6 +1,7 @@
 """The profile of the training data: the trainer's own, and one for a model that another made."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def test_infinite_cells_and_rows_without_an_answer(tmp_path: Path) -> None:
         pip_requirements=["scikit-learn"],
         serialization_format="skops",
     )
-    frame.assign(said=[1.5, None, 2.5, 3.0]).to_csv(tmp_path / "rows.csv", index=False)
+    frame.assign(said=[1.5, math.nan, 2.5, 3.0]).to_csv(tmp_path / "rows.csv", index=False)
     result = run(tmp_path / "model", tmp_path / "rows.csv", "--answers", "said")
     assert result.exit_code == 0, result.output
     profile = verify(tmp_path / "model", LoadPolicy()).profile
