@@ -20,10 +20,14 @@ MOST_EDGES, MOST_CATEGORIES = 9, 9
 """Of one column: ten bins of numbers, or nine categories and the others."""
 MOST_ANSWERS = 10
 """Classes, or edges of numbers, of a model's answers."""
+FARTHEST = 1e300
+"""What is greater, or as much smaller, has no round edges: sums of it have no bounds."""
 FEWEST = 5
 """Rows that a category must have to be named: what only a few people say names nobody."""
 COMMON = 0.5
 """Share of texts that the named categories must cover; below, texts are counted by length."""
+MOVED = 0.02
+"""Share of rows that an edge of few digits may put into the bin beside."""
 LONGEST = 40
 """Characters of a bin's name."""
 OTHER, MISSING, REST = "other", "missing", "+Inf"
@@ -130,7 +134,7 @@ class Counting:
 
     def _place(self, cell: Any) -> int:
         if self._length and cell is not None:
-            return bisect_left(self._ascending, len(cell))
+            return bisect_left(self._ascending, len(cell if isinstance(cell, str) else said(cell)))
         return self._places.get(cell, self.size - 2)
 
 
@@ -158,7 +162,7 @@ def shortened(text: str, most: int) -> str:
 def of_numbers(name: str, values: npt.NDArray[Any]) -> Bins:
     """Deciles of the values, (rows,), NaN where one is missing."""
     numbers = values.astype(np.float64)
-    edges = _deciles(numbers[~np.isnan(numbers)])
+    edges = _deciles(numbers[np.isfinite(numbers)])
     return _shared(Bins(name, "number", _nothing(len(edges)), edges=edges), numbers)
 
 
@@ -169,12 +173,25 @@ def _of_lengths(name: str, texts: Sequence[str | None]) -> Bins:
 
 
 def _deciles(known: npt.NDArray[np.float64]) -> list[float]:
-    """Values that are there, not ones between them; of six digits, because people read them."""
+    """Values that are there, not ones between them; of six digits, because people read them, and of
+    more where those would put many rows into another bin: ids and times differ in the last ones.
+    """
     if not len(known):
         return []
+    ordered = np.sort(known)
     tenths = np.arange(1, MOST_EDGES + 1) / 10
-    cuts = np.quantile(known, tenths, method="inverted_cdf").tolist()
-    return sorted({float(f"{cut:.6g}") for cut in cuts})
+    cuts = sorted(set(np.quantile(ordered, tenths, method="inverted_cdf").tolist()))
+    if len(cuts) == 1:  # what is less than the one value is to be seen as well as what is more
+        before = math.nextafter(cuts[0], -math.inf)
+        return [before, *cuts] if math.isfinite(before) else cuts
+    below = np.searchsorted(ordered, cuts, side="right")
+    for digits in range(6, 17):
+        edges = sorted({float(f"{cut:.{digits}g}") for cut in cuts})
+        if len(edges) == len(cuts) and all(map(math.isfinite, edges)):
+            moved = np.abs(np.searchsorted(ordered, edges, side="right") - below)
+            if moved.max() <= MOVED * len(ordered):
+                return edges
+    return cuts
 
 
 def of_texts(name: str, cells: Sequence[Any]) -> Bins:
@@ -189,9 +206,13 @@ def of_texts(name: str, cells: Sequence[Any]) -> Bins:
 
 
 def of_classes(labels: Iterable[Any]) -> Bins:
-    """The classes that a model gave to rows, the most frequent first."""
+    """The classes that a model gave to rows, the most frequent first. Of more than have bins, those
+    of a few rows may be no classes but texts about somebody, and are not named.
+    """
     texts = [said(label) for label in labels]
-    frequent = [text for text, _ in _ordered(Counter(texts))[:MOST_ANSWERS]]
+    counts = _ordered(Counter(texts))
+    fewest = FEWEST if len(counts) > MOST_ANSWERS else 1
+    frequent = [text for text, n in counts[:MOST_ANSWERS] if n >= fewest]
     bins = Bins("", "category", _nothing(len(frequent)), categories=frequent)
     return _shared(bins, _objects(texts))
 
@@ -209,7 +230,8 @@ def of_answers(values: npt.NDArray[np.float64]) -> Bins:
     """Bins of the numbers that a model gave to rows: their edges are multiples of 1, 2 or 5 times a
     power of ten, so that versions of one model mostly have the same ones.
     """
-    known = values[np.isfinite(values)]
+    known = np.clip(values[np.isfinite(values)], -FARTHEST, FARTHEST)
+    known[np.abs(known) < 1 / FARTHEST] = 0.0
     if not len(known):
         return _shared(Bins("", "number", [1.0, 0.0]), values)
     low, high = (float(q) for q in np.quantile(known, (0.05, 0.95)))

@@ -111,7 +111,9 @@ def values_of(rows: AnyRows, position: int) -> npt.NDArray[Any]:
 
 def placed(profile: TrainingProfile, signature: Signature) -> list[tuple[int, Bins]]:
     """The columns of the profile that the signature has, of the same kind, and their positions."""
-    places = {name: position for position, name in enumerate(signature.names)}
+    places: dict[str, int] = {}
+    for position, name in enumerate(signature.names):
+        places.setdefault(name, position)  # of two columns of one name the first is profiled
     found = [(places[one.name], one) for one in profile.columns if one.name in places]
     if not isinstance(signature, TableSignature):
         return [(position, one) for position, one in found if one.kind == "number"]

@@ -32,7 +32,7 @@ spec:
 """
 OTHER = MANIFEST.replace("models:/iris/1", "models:/wine/1")
 FILE = "prod/iris.yaml"
-BRANCH = f"promote/iris-iris-2-{'0' * 8}"
+BRANCHES = "promote/iris-iris-2-"
 
 
 def promoted() -> Status:
@@ -95,7 +95,7 @@ def test_the_version_arrives_in_the_other_repository_with_its_proof(
     told = staging.ok(*words(github))
     (pull,) = github.pulls
     assert told == f"Asked for models:/iris/2 in {FILE}: {pull['html_url']}\n"
-    assert (pull["head"], pull["base"]) == (BRANCH, "main")
+    assert (pull["head"].startswith(BRANCHES), pull["base"]) == (True, "main")
     for part in (
         "models:/iris/2",
         revision(2).digest,
@@ -104,7 +104,7 @@ def test_the_version_arrives_in_the_other_repository_with_its_proof(
         "| accuracy | `0.95` | `0.7` | `45` | `Pass` |",
     ):
         assert part in pull["body"]
-    text = (github.clone(tmp_path / "clone", BRANCH) / FILE).read_text()
+    text = (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text()
     proof = yaml.safe_load(text)["metadata"]["annotations"][PROMOTED]
     assert proof.startswith(f"models:/iris/2 {revision(2).digest} Promoted by staging/{staging.ns}")
     assert "modelUri: models:/iris/2  # since the first of the month\n" in text
@@ -132,7 +132,7 @@ def test_a_run_that_was_cut_off_is_ended_by_the_next(
     github.before = lambda _method, _path: None
     staging.ok(*words(github))
     assert len(github.pulls) == 1
-    text = (github.clone(tmp_path / "clone", BRANCH) / FILE).read_text()
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
     assert yaml.safe_load(text)["spec"]["modelUri"] == "models:/iris/2"
 
 
@@ -146,9 +146,44 @@ def test_a_pull_request_that_was_closed_may_be_asked_for_again(
 
 
 def test_what_is_asked_for_already_is_left_alone(staging: Cli, github: GitHubServer) -> None:
-    github.commit("main", FILE, MANIFEST.replace("iris/1", "iris/2").encode(), "By hand")
+    staging.ok(*words(github))
+    github.merge(github.pulls[0]["head"], "main")
+    github.requests.clear()
     assert staging.ok(*words(github)).startswith(f"Nothing to do: {FILE} on main asks for")
     assert written(github) == []
+
+
+def test_a_version_that_was_asked_for_by_hand_gets_its_proof(
+    staging: Cli, github: GitHubServer, tmp_path: Path
+) -> None:
+    """A policy refuses it without one, and says to run this."""
+    by_hand = MANIFEST.replace("iris/1", "iris/2")
+    github.commit("main", FILE, by_hand.encode(), "By hand")
+    staging.ok(*words(github))
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
+    found = yaml.safe_load(text)
+    assert found["metadata"].pop("annotations")[PROMOTED].startswith("models:/iris/2 sha256:")
+    assert found == yaml.safe_load(by_hand)
+
+
+def test_two_manifests_of_one_name_are_two_pull_requests(
+    staging: Cli, github: GitHubServer
+) -> None:
+    github.commit("main", "us/iris.yaml", MANIFEST.encode(), "Another cluster")
+    staging.ok(*words(github))
+    staging.ok(*words(github, path="us/iris.yaml"))
+    assert len({pull["head"] for pull in github.pulls}) == 2
+
+
+def test_a_branch_that_was_merged_and_taken_back_is_for_people(
+    staging: Cli, github: GitHubServer
+) -> None:
+    staging.ok(*words(github))
+    github.merge(github.pulls[0]["head"], "main")
+    github.pulls[0]["state"] = "closed"
+    github.commit("main", FILE, MANIFEST.encode(), "Revert")
+    code, _, err = staging(*words(github))
+    assert (code, f"the branch {github.pulls[0]['head']} once" in err) == (77, True), err
 
 
 def test_a_dry_run_shows_the_change_and_the_text_and_writes_nothing(
@@ -160,11 +195,11 @@ def test_a_dry_run_shows_the_change_and_the_text_and_writes_nothing(
         f"--- a/{FILE}",
         "-  modelUri: models:/iris/1  # since the first of the month",
         "+  modelUri: models:/iris/2  # since the first of the month",
-        f"Branch: {BRANCH}",
         f"Title: iris: models:/iris/2, promoted by staging/{staging.ns}/iris",
         f"| content digest | `{revision(2).digest}` |",
     ):
         assert line in told.splitlines()
+    assert f"\nBranch: {BRANCHES}" in told
     assert (written(github), github.branches()) == ([], {"main"})
 
 
@@ -175,7 +210,8 @@ def test_another_branch_and_another_name(
     github.commit("eu", "eu.yaml", text.encode(), "Europe")
     staging.ok(*words(github, "--base", "eu", "--as", "iris-eu", path="./eu.yaml"))
     (pull,) = github.pulls
-    assert (pull["base"], pull["head"]) == ("eu", BRANCH.replace("iris-iris", "iris-eu-iris"))
+    assert pull["base"] == "eu"
+    assert pull["head"].startswith(BRANCHES.replace("iris-iris", "iris-eu-iris"))
     changed = (github.clone(tmp_path / "clone", pull["head"]) / "eu.yaml").read_text()
     assert yaml.safe_load(changed)["spec"]["modelUri"] == "models:/iris/2"
 
@@ -222,6 +258,23 @@ def test_what_the_environment_lacks_is_said(
     assert TOKEN not in err
 
 
+@pytest.mark.parametrize("environment", ["our staging", "a/b", "a,b", "-a", "x" * 64])
+def test_what_no_policy_could_ask_for_is_no_name_of_a_cluster(
+    staging: Cli, github: GitHubServer, environment: str
+) -> None:
+    code, _, err = staging("promote-to", "iris", "-r", "a/b", "-p", FILE, "--from", environment)
+    assert (code, "is no name" in err, github.requests) == (64, True, [])
+
+
+@pytest.mark.parametrize("proxy", ["socks5://x:1", "http://[x"])
+def test_a_proxy_that_cannot_be_asked_is_said(
+    staging: Cli, github: GitHubServer, proxy: str
+) -> None:
+    env = {"GITHUB_API_URL": "https://api.example.com", "HTTPS_PROXY": proxy, "NO_PROXY": ""}
+    code, _, err = staging(*words(github), **env)
+    assert (code, "HTTPS_PROXY is no proxy" in err) == (64, True), err
+
+
 @pytest.mark.parametrize("repository", ["iris", "a/b/c", "a/", "a b/c", "a/../c"])
 def test_what_is_no_repository_is_not_asked_for(
     staging: Cli, github: GitHubServer, repository: str
@@ -235,7 +288,18 @@ def test_what_is_no_repository_is_not_asked_for(
     ("request_", "answer", "code", "sentence"),
     [
         pytest.param(
-            "PUT", (409, {"message": "x"}), 77, "was changed meanwhile", id="changed meanwhile"
+            "PUT",
+            (409, {"message": f"{FILE} does not match 0a1b"}),
+            77,
+            "was changed meanwhile",
+            id="changed meanwhile",
+        ),
+        pytest.param(
+            "PUT",
+            (409, {"message": "Repository rule violations found"}),
+            77,
+            "Repository rule violations found: a rule of the repository may forbid it",
+            id="a rule forbids it",
         ),
         pytest.param(
             "POST /git",
@@ -248,9 +312,9 @@ def test_what_is_no_repository_is_not_asked_for(
         pytest.param("GET", (429, {}), 69, "Try again later", id="too many requests"),
         pytest.param(
             "POST /pulls",
-            (422, {"message": "Validation Failed", "errors": [{"message": "No commits between"}]}),
+            (422, {"message": "Validation Failed", "errors": [{"message": "base is invalid"}]}),
             77,
-            "Validation Failed No commits between: nothing more was done",
+            "Validation Failed base is invalid: nothing more was done",
             id="refused with a reason",
         ),
         pytest.param(

@@ -70,6 +70,10 @@ class GitHubServer:
         self._bare("update-ref", f"refs/heads/{branch}", made)
         return made
 
+    def merge(self, head: str, base: str) -> None:
+        """Take a branch that stands on `base` into it, as "Rebase and merge" does."""
+        self._bare("update-ref", f"refs/heads/{base}", self._sha(head), self._sha(base))
+
     def clone(self, into: Path, branch: str) -> Path:
         """A checkout, as anybody would make it."""
         self.git("clone", "--quiet", "--branch", branch, f"file://{self.folder}", str(into))
@@ -108,6 +112,9 @@ class GitHubServer:
         if method == "GET":
             state, head = query["state"], query["head"].removeprefix(f"{OWNER}:")
             return 200, [p for p in self.pulls if (p["state"], p["head"]) == (state, head)]
+        if self._bare("rev-list", "--count", f"{body['base']}..{body['head']}") == "0":
+            why = f"No commits between {body['base']} and {body['head']}"
+            return 422, {"message": "Validation Failed", "errors": [{"message": why}]}
         number = len(self.pulls) + 1
         page = f"https://github.example.com/{self.repository}/pull/{number}"
         self.pulls.append({**body, "state": "open", "html_url": page})

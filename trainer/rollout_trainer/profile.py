@@ -52,8 +52,19 @@ def of_csv(model: Path, rows: Path, answers: str | None = None) -> str:
         signature = signature_of(described.get("signature"))
         with rows.open(encoding="utf-8-sig", newline="") as stream:
             table = list(csv.DictReader(stream))
-    except (OSError, ValueError, AttributeError, yaml.YAMLError, csv.Error) as trouble:
+    except (OSError, ValueError, LookupError, yaml.YAMLError, csv.Error) as trouble:
         raise TrainerError(f"There is nothing to make a profile of: {trouble}") from trouble
+    except (AttributeError, TypeError) as trouble:
+        raise TrainerError(
+            f"There is nothing to make a profile of: {model / 'MLmodel'} is none of MLflow's."
+        ) from trouble
+    for number, row in enumerate(table):
+        if (
+            None in row or None in row.values()
+        ):  # as DictReader marks what is too much, or too little
+            raise TrainerError(
+                f"{rows}: row {number} has other cells than the header: quote those with commas."
+            )
     header = list(table[0]) if table else []
     wanted = [*signature.names, *([] if answers is None else [answers])]
     if absent := [name for name in wanted if name not in header]:
@@ -70,7 +81,8 @@ def of_csv(model: Path, rows: Path, answers: str | None = None) -> str:
                 for number, row in enumerate(table)
             ]
         )
-        cells = [row[answers] for row in table] if answers is not None else []
+        # An empty cell is no answer.
+        cells = [cell for row in table if (cell := row[answers])] if answers is not None else []
         numbers = _are_numbers(answers_of(described.get("signature")).kinds, cells)
         said: list[Any] = [float(cell) for cell in cells] if numbers else cells
     except (BadInput, ValueError, TypeError) as refused:

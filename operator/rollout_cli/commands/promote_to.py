@@ -1,6 +1,7 @@
 """`promote-to`: a pull request that asks another cluster's manifest for what was promoted here."""
 
 import difflib
+import re
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -13,6 +14,9 @@ from rollout_cli.promotion.manifest_edit import asked_for, edited
 from rollout_cli.promotion.proof import Proof, model_of, proof_of
 from rollout_cli.promotion.pull_request import PullRequest, pull_request
 from rollout_cli.view.terminal import console
+
+ENVIRONMENT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+"""A label's value: docs/examples/policies/promoted-before.yaml has it as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ def run(connection: Connection, request: Request) -> None:
     path = request.path.removeprefix("./")
     if not path or path.startswith("/") or ".." in path.split("/"):
         raise WrongUsage(f"{request.path!r} is no path in a repository: write prod/iris.yaml.")
+    if request.environment and not ENVIRONMENT.fullmatch(request.environment):
+        raise WrongUsage(
+            f"--from {request.environment!r} is no name: write one as a label's value, such as"
+            " staging, which a policy can ask for."
+        )
     github = GitHub.of_environment(request.repository, writes=not request.dry_run)
     rollout = read(connection.open(), request.name)
     proof = proof_of(rollout, request.environment)
@@ -49,9 +58,10 @@ def run(connection: Connection, request: Request) -> None:
     after = _after(there, path, named, proof)
     out = console()
     if after == there.text:
-        out.print(f"Nothing to do: {path} on {base} asks for {proof.uri} already.", soft_wrap=True)
+        told = f"Nothing to do: {path} on {base} asks for {proof.uri} already, with its proof."
+        out.print(told, soft_wrap=True)
         return
-    asked = pull_request(proof, named, path)
+    asked = pull_request(proof, named, path, base)
     if request.dry_run:
         _show(asked, path, there.text, after)
         return
@@ -69,9 +79,11 @@ def run(connection: Connection, request: Request) -> None:
 
 
 def _after(there: File, path: str, named: str, proof: Proof) -> str:
-    """The manifest as it is to be; the same text where it asks for the version already."""
-    now = asked_for(there.text, path, named)
-    if now == proof.uri:
+    """The manifest as it is to be; the same text where it asks for the version already, and has a
+    proof of it.
+    """
+    now, before = asked_for(there.text, path, named)
+    if now == proof.uri and proof.stands_in(before):
         return there.text
     after = edited(there.text, path, named, proof.uri, str(proof))
     if now and model_of(now) != proof.model:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -49,11 +49,7 @@ class GitHub:
             "User-Agent": "kubectl-modelrollout",
             **({"Authorization": f"Bearer {token}"} if token else {}),
         }
-        proxy = getproxies().get(urlsplit(url).scheme)
-        if proxy and not proxy_bypass(urlsplit(url).hostname or ""):
-            self._pool: urllib3.PoolManager = urllib3.ProxyManager(proxy, timeout=TIMEOUT)
-        else:
-            self._pool = urllib3.PoolManager(timeout=TIMEOUT)
+        self._pool = _pool(url)
 
     @classmethod
     def of_environment(cls, repository: str, *, writes: bool) -> Self:
@@ -114,7 +110,7 @@ class GitHub:
                 "branch": branch,
             },
         )
-        if status == 409:
+        if status == 409 and "does not match" in _message(said):
             raise Refused(f"{path} on {branch} was changed meanwhile: run it again.")
         self._expect(200, status, said, f"writing {path}")
 
@@ -125,11 +121,16 @@ class GitHub:
         found = self._get(f"/pulls?{query}", "its pull requests")
         return str(found[0]["html_url"]) if found else ""
 
-    def request(self, branch: str, base: str, title: str, body: str) -> str:
+    def request(self, head: str, base: str, title: str, body: str) -> str:
         """Open a pull request; its URL."""
         status, said = self._call(
-            "POST", "/pulls", {"title": title, "head": branch, "base": base, "body": body}
+            "POST", "/pulls", {"title": title, "head": head, "base": base, "body": body}
         )
+        if status == 422 and "No commits between" in _message(said):
+            raise Refused(
+                f"{self.repository}: {base} had all of the branch {head} once, and was taken back:"
+                " delete that branch, and run it again."
+            )
         self._expect(201, status, said, "opening the pull request")
         return str(said["html_url"])
 
@@ -172,9 +173,26 @@ class GitHub:
         advice = {
             301: "the repository has moved: write its present name",
             401: f"renew {TOKEN}",
+            409: "a rule of the repository may forbid it, such as one for the names of branches",
             403: f"let {TOKEN} write {_RIGHTS}, or wait where its rate is used up",
         }.get(status, "nothing more was done")
         raise Refused(f"{told}: {advice}.")
+
+
+def _pool(url: str) -> urllib3.PoolManager:
+    """Connections, through a proxy where the environment names one; raises WrongUsage."""
+    proxy = getproxies().get(urlsplit(url).scheme)
+    if not proxy or proxy_bypass(urlsplit(url).hostname or ""):
+        return urllib3.PoolManager(timeout=TIMEOUT)
+    proxy = proxy if "://" in proxy else f"http://{proxy}"  # as curl reads it
+    try:
+        who = urllib3.util.parse_url(proxy).auth
+        named = urllib3.make_headers(proxy_basic_auth=unquote(who)) if who else None
+        return urllib3.ProxyManager(proxy, proxy_headers=named, timeout=TIMEOUT)
+    except (ValueError, urllib3.exceptions.HTTPError) as wrong:
+        raise WrongUsage(
+            "HTTPS_PROXY is no proxy that can be asked: write http://HOST:PORT."
+        ) from wrong
 
 
 def _message(said: Any) -> str:

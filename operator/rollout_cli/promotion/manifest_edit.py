@@ -1,14 +1,14 @@
 """Asks for another version in a manifest, and leaves every other letter of the file as it was."""
 
-import copy
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
 
 from rollout_cli.exit_codes import Absent, Refused
-from rollout_operator.domain.api.manifest import Trouble, read
+from rollout_operator.domain.api.manifest import Document, Trouble, read
 from rollout_operator.domain.api.names import KIND, PROMOTED
 
 Change = tuple[int, int, str]
@@ -18,12 +18,12 @@ Change = tuple[int, int, str]
 def edited(text: str, file: str, name: str, uri: str, proof: str) -> str:
     """The text of `file` in which the ModelRollout `name` asks for `uri`, with `proof` as
     annotation. Raises Absent where it has none of that name, Refused where it cannot be told what
-    to change, or another model is asked for.
+    to change.
     """
-    before = _objects(text, file)
-    found = [value for value in before if _name(value) == name]
+    documents = _documents(text, file)
+    found = _named(documents, name)
     if not found:
-        there = ", ".join(sorted(_name(value) for value in before)) or "none"
+        there = ", ".join(sorted(_name(value) for value in _ours(documents))) or "none"
         raise Absent(f"{file} has no {KIND} {name!r}; it has {there}. Name it by --as.")
     if len(found) > 1:
         raise Refused(f"{file} has {len(found)} {KIND}s {name!r}: split the file.")
@@ -32,47 +32,78 @@ def edited(text: str, file: str, name: str, uri: str, proof: str) -> str:
             change
             for node in _rollouts(text)
             if _text_of(_at(node, "metadata", "name")) == name
-            for change in _changes(node, uri, proof, json_too=text.lstrip().startswith("{"))
+            for change in _Manifest(text, node).changes(uri, proof)
         ]
     except _UnclearError as unclear:
-        raise _by_hand(file, str(unclear), uri) from None
+        raise _by_hand(file, str(unclear), uri, proof) from None
+    except (yaml.YAMLError, RecursionError):
+        raise _by_hand(file, OTHERWISE, uri, proof) from None
     result = text
     for start, end, new in sorted(changes, reverse=True):
         result = result[:start] + new + result[end:]
-    wanted = copy.deepcopy(before)
-    for value in wanted:
-        if _name(value) == name:
-            value["spec"]["modelUri"] = uri
-            value["metadata"]["annotations"] = {
-                **(value["metadata"].get("annotations") or {}),
-                PROMOTED: proof,
-            }
-    if _objects(result, file) != wanted:
-        raise _by_hand(file, "it is written in a way that this tool does not change", uri)
+    # An alias of what was changed reads the change: nothing else in the file may be another.
+    (ours,) = found
+    if not isinstance(spec := ours.get("spec"), dict):
+        raise _by_hand(file, "it has no spec.modelUri", uri, proof)
+    meta = ours["metadata"]
+    annotations = {**(meta.get("annotations") or {}), PROMOTED: proof}
+    ours |= {
+        "spec": {**spec, "modelUri": uri},
+        "metadata": {**meta, "annotations": annotations},
+    }
+    try:
+        as_wanted = _documents(result, file) == documents
+    except Refused:
+        as_wanted = False
+    if not as_wanted:
+        raise _by_hand(file, OTHERWISE, uri, proof)
     return result
 
 
-def asked_for(text: str, file: str, name: str) -> str:
-    """The modelUri of the ModelRollout `name`; "" where it has none."""
-    found = [v for v in _objects(text, file) if _name(v) == name]
-    return str((found[0].get("spec") or {}).get("modelUri", "")) if found else ""
+def asked_for(text: str, file: str, name: str) -> tuple[str, str]:
+    """The modelUri of the ModelRollout `name` and its proof; "" for what it has not."""
+    for value in _named(_documents(text, file), name):
+        spec, annotations = value.get("spec"), value["metadata"].get("annotations")
+        return _entry(spec, "modelUri"), _entry(annotations, PROMOTED)
+    return "", ""
+
+
+OTHERWISE = "it is written in a way that this tool does not change"
 
 
 class _UnclearError(Exception):
     """Why a field cannot be changed."""
 
 
-def _by_hand(file: str, why: str, uri: str) -> Refused:
-    return Refused(f"{file} cannot be changed: {why}. Write modelUri: {uri} by hand.")
+def _by_hand(file: str, why: str, uri: str, proof: str) -> Refused:
+    return Refused(
+        f"{file} cannot be changed: {why}. Write modelUri: {uri} by hand, with the annotation"
+        f" {PROMOTED}: {json.dumps(proof)}."
+    )
 
 
-def _objects(text: str, file: str) -> list[Any]:
-    found: list[Any] = []
+def _documents(text: str, file: str) -> list[Document]:
+    """The documents, which share nothing. Raises Refused for what cannot be read."""
+    found: list[Document] = []
     for document in read(text):
         if isinstance(document, Trouble):
-            raise Refused(f"{file}:{document.place.line}: {document.message}")
-        found += [value for _, value in document.objects() if _is_ours(value)]
+            template = " Templates are no manifests: name one that is plain." * ("{{" in text)
+            raise Refused(f"{file}:{document.place.line}: {document.message}.{template}")
+        found.append(Document(json.loads(json.dumps(document.value)), {}))
     return found
+
+
+def _ours(documents: Iterable[Document]) -> list[Any]:
+    return [value for one in documents for _, value in one.objects() if _is_ours(value)]
+
+
+def _named(documents: Iterable[Document], name: str) -> list[Any]:
+    return [value for value in _ours(documents) if _name(value) == name]
+
+
+def _entry(mapping: object, key: str) -> str:
+    value = mapping.get(key) if isinstance(mapping, dict) else None
+    return "" if value is None else str(value)
 
 
 def _is_ours(value: Any) -> bool:
@@ -104,57 +135,95 @@ def _text_of(node: yaml.Node | None) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
-def _changes(node: yaml.MappingNode, uri: str, proof: str, *, json_too: bool) -> Iterator[Change]:
-    """json_too: what is JSON stays JSON, whose keys are quoted."""
-    spec, meta = _at(node, "spec"), _at(node, "metadata")
-    model = _at(spec, "modelUri")
-    if not isinstance(spec, yaml.MappingNode) or not isinstance(model, yaml.ScalarNode):
-        raise _UnclearError("it has no spec.modelUri")
-    quote = model.style if model.style in {"'", '"'} else ""
-    yield _replaced(spec, model, f"{quote}{uri}{quote}")
-    assert isinstance(meta, yaml.MappingNode)  # it has a name
-    quoted = json.dumps(proof)
-    ours, above = (json.dumps(k) if json_too else k for k in (PROMOTED, "annotations"))
-    annotations = _at(meta, "annotations")
-    if isinstance(annotations, yaml.MappingNode):
-        _inside(meta, annotations)
-        old = _at(annotations, PROMOTED)
-        if isinstance(old, yaml.ScalarNode):
-            yield _replaced(annotations, old, quoted)
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+"""An anchor and a tag, which stand before a value and stay."""
+
+
+class _Manifest:
+    """A ModelRollout as it is written."""
+
+    def __init__(self, text: str, node: yaml.MappingNode) -> None:
+        self._text, self._node = text, node
+        self._line_end = "\r\n" if "\r\n" in text else "\n"
+
+    def changes(self, uri: str, proof: str) -> Iterator[Change]:
+        """What to replace. Raises _UnclearError."""
+        spec, meta = _at(self._node, "spec"), _at(self._node, "metadata")
+        model = _at(spec, "modelUri")
+        if not isinstance(spec, yaml.MappingNode) or not isinstance(model, yaml.ScalarNode):
+            raise _UnclearError("it has no spec.modelUri")
+        assert isinstance(meta, yaml.MappingNode)  # it has a name
+        _inside(self._node, spec, "spec")
+        _inside(self._node, meta, "metadata")
+        quote = model.style if model.style in {"'", '"'} else ""
+        yield self._replaced(spec, model, f"{quote}{uri}{quote}", "spec.modelUri")
+        annotations = _at(meta, "annotations")
+        if annotations is None:
+            yield self._with_annotations(meta, proof)
+            return
+        _inside(meta, annotations, "metadata.annotations")
+        if isinstance(annotations, yaml.MappingNode):
+            old = _at(annotations, PROMOTED)
+            if isinstance(old, yaml.ScalarNode):
+                yield self._replaced(annotations, old, json.dumps(proof), PROMOTED)
+            else:
+                beside = annotations if annotations.value else meta
+                yield self._first_entry(annotations, _pair(beside, PROMOTED, proof))
+        elif isinstance(annotations, yaml.ScalarNode) and annotations.value in {"", "~", "null"}:
+            entry = f"{{{_pair(meta, PROMOTED, proof)}}}"
+            yield self._replaced(meta, annotations, entry, "metadata.annotations")
         else:
-            yield _first_entry(annotations, f"{ours}: {quoted}")
-    elif annotations is not None:
-        raise _UnclearError("metadata.annotations is no mapping")
-    elif meta.flow_style:
-        yield _first_entry(meta, f"{above}: {{{ours}: {quoted}}}")
-    else:
+            raise _UnclearError("metadata.annotations is no mapping")
+
+    def _with_annotations(self, meta: yaml.MappingNode, proof: str) -> Change:
+        entry = _pair(meta, PROMOTED, proof)
+        if meta.flow_style:
+            above = '"annotations"' if _quoted(meta) else "annotations"
+            return self._first_entry(meta, f"{above}: {{{entry}}}")
         indent = " " * (_column(meta) + 2)
-        yield _first_entry(meta, f"annotations:\n{indent}{PROMOTED}: {quoted}")
+        return self._first_entry(meta, f"annotations:{self._line_end}{indent}{entry}")
+
+    def _first_entry(self, mapping: yaml.MappingNode, entry: str) -> Change:
+        """Puts an entry before all others, in the form that the mapping has."""
+        if mapping.flow_style:
+            start = self._start(mapping) + 1
+            if not mapping.value:
+                return start, start, entry
+            blank = "" if self._text[start] in "\r\n" else " "
+            return start, start, f"{entry},{blank}"
+        start = mapping.value[0][0].start_mark.index
+        return start, start, f"{entry}{self._line_end}{' ' * _column(mapping)}"
+
+    def _replaced(
+        self, parent: yaml.MappingNode, node: yaml.ScalarNode, new: str, what: str
+    ) -> Change:
+        _inside(parent, node, what)
+        if node.style in {"|", ">"}:
+            raise _UnclearError(f"{what} is written over several lines")
+        start = self._start(node)
+        # A value that is empty begins right after its colon.
+        blank = "" if self._text[start - 1].isspace() else " " * (self._text[start - 1] == ":")
+        return start, max(start, node.end_mark.index), f"{blank}{new}"
+
+    def _start(self, node: yaml.Node) -> int:
+        found = _PROPERTIES.match(self._text, node.start_mark.index, node.end_mark.index)
+        return found.end() if found else node.start_mark.index
 
 
-def _first_entry(mapping: yaml.MappingNode, entry: str) -> Change:
-    """Puts an entry before all others, in the form that the mapping has."""
-    if mapping.flow_style:
-        start = mapping.start_mark.index + 1
-        return start, start, f"{entry}, " if mapping.value else entry
-    if not mapping.value:
-        raise _UnclearError("a mapping is empty")
-    start = mapping.value[0][0].start_mark.index
-    return start, start, f"{entry}\n{' ' * _column(mapping)}"
+def _pair(beside: yaml.MappingNode, key: str, value: str) -> str:
+    """An entry; where the keys beside it are quoted, as JSON's are, its own is."""
+    return f"{json.dumps(key) if _quoted(beside) else key}: {json.dumps(value)}"
+
+
+def _quoted(mapping: yaml.MappingNode) -> bool:
+    return any(key.style == '"' for key, _ in mapping.value)
 
 
 def _column(mapping: yaml.MappingNode) -> int:
     return int(mapping.value[0][0].start_mark.column)
 
 
-def _replaced(parent: yaml.MappingNode, node: yaml.ScalarNode, new: str) -> Change:
-    _inside(parent, node)
-    if node.style in {"|", ">"}:
-        raise _UnclearError("a value is written over several lines")
-    return node.start_mark.index, node.end_mark.index, new
-
-
-def _inside(parent: yaml.Node, node: yaml.Node) -> None:
+def _inside(parent: yaml.Node, node: yaml.Node, what: str) -> None:
     """An alias stands elsewhere, where others read it, too."""
     if not parent.start_mark.index <= node.start_mark.index <= parent.end_mark.index:
-        raise _UnclearError("a value is an alias of another place in the file")
+        raise _UnclearError(f"{what} is an alias of another place in the file")

@@ -23,6 +23,8 @@ class Proof:
     """Where that was: ENVIRONMENT/NAMESPACE/NAME, or NAMESPACE/NAME."""
     attempt: Attempt
     """The attempt that ended in the promotion, with its gates."""
+    named: bool = True
+    """Whether the place says its environment."""
 
     @property
     def model(self) -> str:
@@ -33,6 +35,13 @@ class Proof:
     def version(self) -> str:
         """The registry's number."""
         return self.uri.rsplit("/", 1)[1]
+
+    def stands_in(self, annotation: str) -> bool:
+        """Whether that is a proof of the same version and files, of the same place; where the
+        environment has no name here, of any.
+        """
+        own = f"{self.uri} {self.digest} {self.attempt.verdict} by "
+        return annotation.startswith(f"{own}{self.place}, " if self.named else own)
 
     def __str__(self) -> str:
         """One line, for the annotation: version and digest come first."""
@@ -91,4 +100,10 @@ def proof_of(rollout: Rollout, environment: str) -> Proof:
             f"The promotion of {stable.uri} is not among the last ten attempts of {where}: its"
             " evidence is gone. `kubectl modelrollout retry` gathers it anew."
         )
-    return Proof(stable.uri, stable.digest, "/".join(filter(None, (environment, where))), found)
+    return Proof(
+        stable.uri,
+        stable.digest,
+        "/".join(filter(None, (environment, where))),
+        found,
+        bool(environment),
+    )

@@ -1,5 +1,6 @@
 """The text of a pull request that hands a version on: what was promoted, where, and why."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,17 +18,19 @@ class PullRequest:
     """What is opened."""
 
     branch: str
-    """Made of what is handed on: the same proof has the same branch."""
+    """Made of what is handed on, and where to: the same request has the same branch."""
     title: str
     """Also the commit's first line."""
     body: str
     """Markdown."""
 
 
-def pull_request(proof: Proof, name: str, file: str) -> PullRequest:
-    """name: the ModelRollout that is to ask for it; file: its manifest's path."""
-    digest = proof.digest.removeprefix("sha256:")
-    branch = f"promote/{name}-{proof.model}-{proof.version}-{digest[:8]}"
+def pull_request(proof: Proof, name: str, file: str, base: str) -> PullRequest:
+    """name: the ModelRollout that is to ask for it; file: its manifest's path; base: the branch
+    that is to change.
+    """
+    place = hashlib.sha256(f"{proof.digest}\n{file}\n{base}".encode()).hexdigest()
+    branch = f"promote/{name}-{proof.model}-{proof.version}-{place[:8]}"
     return PullRequest(
         re.sub(r"[^\w./-]+", "-", branch, flags=re.ASCII),
         f"{name}: {proof.uri}, promoted by {proof.place}",

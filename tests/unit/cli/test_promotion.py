@@ -1,5 +1,6 @@
 """`promote-to`, as far as nobody is asked: the proof, the change of a manifest, the text."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -110,6 +111,11 @@ def test_without_a_proof_nothing_is_handed_on(
 
 HEAD = "apiVersion: rollouts.mlops.dev/v1alpha1\nkind: ModelRollout\n"
 BLOCK = HEAD + "metadata:\n  name: iris\nspec:\n  modelUri: models:/iris/1  # by hand\n"
+JSON = (
+    '{{"kind": "ModelRollout", "metadata": {{{meta}}}, "spec": {{"modelUri": "models:/iris/'
+    '{version}"}}}}'
+)
+JSON_ANNOTATION = f'"{PROMOTED}": "{TEXT}"'
 ANNOTATION = f'{PROMOTED}: "{TEXT}"'
 
 
@@ -169,6 +175,49 @@ ANNOTATION = f'{PROMOTED}: "{TEXT}"'
             id="in a list",
         ),
         pytest.param(
+            BLOCK.replace("\n", "\r\n"),
+            (
+                HEAD + f"metadata:\n  annotations:\n    {ANNOTATION}\n  name: iris\n"
+                "spec:\n  modelUri: models:/iris/2  # by hand\n"
+            ).replace("\n", "\r\n"),
+            id="lines of Windows",
+        ),
+        pytest.param(
+            HEAD + "metadata:\n  name: iris\n  annotations:\nspec: {modelUri: models:/iris/1}\n",
+            HEAD + f"metadata:\n  name: iris\n  annotations: {{{ANNOTATION}}}\n"
+            "spec: {modelUri: models:/iris/2}\n",
+            id="annotations of nothing",
+        ),
+        pytest.param(
+            HEAD + f"metadata:\n  name: iris\n  annotations:\n    {PROMOTED}:\n"
+            "spec: {modelUri: models:/iris/1}",
+            HEAD + f"metadata:\n  name: iris\n  annotations:\n    {ANNOTATION}\n"
+            "spec: {modelUri: models:/iris/2}",
+            id="a proof of nothing, and no end of the last line",
+        ),
+        pytest.param(
+            HEAD + "metadata: &meta {name: iris}\nspec: {modelUri: &uri !!str models:/iris/1}\n",
+            HEAD + f"metadata: &meta {{annotations: {{{ANNOTATION}}}, name: iris}}\n"
+            "spec: {modelUri: &uri !!str models:/iris/2}\n",
+            id="anchors and tags stay",
+        ),
+        pytest.param(
+            "kind: X\n---\n" + JSON.format(meta='"name": "iris"', version=1),
+            "kind: X\n---\n"
+            + JSON.format(meta=f'"annotations": {{{JSON_ANNOTATION}}}, "name": "iris"', version=2),
+            id="JSON among others",
+        ),
+        pytest.param(
+            JSON.format(meta='\n "name": "iris", "annotations": {}', version=1),
+            JSON.format(meta=f'\n "name": "iris", "annotations": {{{JSON_ANNOTATION}}}', version=2),
+            id="JSON on lines, with annotations of nothing",
+        ),
+        pytest.param(
+            JSON.format(meta='\n "name": "iris"', version=1),
+            JSON.format(meta=f'"annotations": {{{JSON_ANNOTATION}}},\n "name": "iris"', version=2),
+            id="JSON on lines, and no blank at their end",
+        ),
+        pytest.param(
             '{"kind": "ModelRollout", "metadata": {"name": "iris"},'
             ' "spec": {"modelUri": "models:/iris/1"}}',
             '{"kind": "ModelRollout", "metadata": {"annotations":'
@@ -180,7 +229,7 @@ ANNOTATION = f'{PROMOTED}: "{TEXT}"'
 def test_nothing_but_version_and_proof_is_changed(before: str, after: str) -> None:
     assert edited(before, "f.yaml", "iris", URI, TEXT) == after
     assert edited(after, "f.yaml", "iris", URI, TEXT) == after
-    assert asked_for(after, "f.yaml", "iris") == URI
+    assert asked_for(after, "f.yaml", "iris") == (URI, TEXT)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +249,35 @@ def test_nothing_but_version_and_proof_is_changed(before: str, after: str) -> No
             Refused,
             "alias",
             id="an alias",
+        ),
+        pytest.param(
+            HEAD + "metadata: {name: iris}\nspec: [a]\n", Refused, "no spec.modelUri", id="a list"
+        ),
+        pytest.param(
+            HEAD + "metadata: {name: iris}\nspec: {modelUri: &u models:/iris/1, other: *u}\n",
+            Refused,
+            "does not change",
+            id="an alias reads the version",
+        ),
+        pytest.param(
+            "kind: List\nitems:\n- kind: ModelRollout\n  metadata: {name: iris}\n"
+            "  spec: &spec {modelUri: models:/iris/1}\n- kind: Other\n  spec: *spec\n",
+            Refused,
+            "does not change",
+            id="another object reads the spec",
+        ),
+        pytest.param(
+            "kind: List\nitems:\n- kind: Other\n  spec: &spec {modelUri: models:/iris/1}\n"
+            "- kind: ModelRollout\n  metadata: {name: iris}\n  spec: *spec\n",
+            Refused,
+            "spec is an alias",
+            id="the spec is another's",
+        ),
+        pytest.param(
+            HEAD + "metadata: {name: iris}\nspec: {modelUri: {{ .Values.uri }}}\n",
+            Refused,
+            "Templates are no manifests",
+            id="a template of Helm",
         ),
         pytest.param(
             HEAD + "metadata: {name: iris}\nspec:\n  modelUri: |\n    models:/iris/1\n",
@@ -240,8 +318,8 @@ def proof(**changes: Any) -> Proof:
 
 
 def test_the_text_has_all_of_the_evidence() -> None:
-    asked = pull_request(proof(), "iris", "prod/iris.yaml")
-    assert asked.branch == "promote/iris-iris-2-01234567"
+    asked = pull_request(proof(), "iris", "prod/iris.yaml", "main")
+    assert asked.branch.startswith("promote/iris-iris-2-")
     assert asked.title == "iris: models:/iris/2, promoted by staging/ml/iris"
     for part in (
         "`prod/iris.yaml`",
@@ -256,7 +334,7 @@ def test_the_text_has_all_of_the_evidence() -> None:
 
 def test_what_people_did_is_told_and_so_is_that_nothing_was_measured() -> None:
     acts = (Act(verb="promote", by="alice", reason="see @bob, #12", at=at(30)),)
-    body = pull_request(proof(gates=(), acts=acts), "iris", "f").body
+    body = pull_request(proof(gates=(), acts=acts), "iris", "f", "main").body
     assert "No gate was measured" in body
     assert "`promote by alice (unverified)" in body
     assert "see @bob, #12`" in body
@@ -278,12 +356,41 @@ def test_what_a_cluster_says_is_text_and_nothing_else(text: str, span: str) -> N
 
 def test_a_branch_is_one_that_git_takes() -> None:
     odd = Proof("models:/größe ~^:x/2", "sha256:0123456789ab", "p", ended())
-    assert pull_request(odd, "iris", "f").branch == "promote/iris-gr-e-x-2-01234567"
+    branch = pull_request(odd, "iris", "f", "main").branch
+    assert re.fullmatch("promote/iris-gr-e-x-2-[0-9a-f]{8}", branch)
+
+
+def test_another_file_another_base_or_other_content_is_another_request() -> None:
+    """Two clusters of one repository have one name for the rollout, each in a file of its own."""
+    other = Proof(URI, "sha256:fedcba98", "staging/ml/iris", ended())
+    places = [(proof(), "eu/iris.yaml", "main"), (proof(), "us/iris.yaml", "main")]
+    places += [(proof(), "eu/iris.yaml", "release"), (other, "eu/iris.yaml", "main")]
+    branches = [pull_request(of, "iris", file, base).branch for of, file, base in places]
+    assert len(set(branches)) == len(branches)
+    assert branches[0] == pull_request(proof(), "iris", "eu/iris.yaml", "main").branch
+
+
+@pytest.mark.parametrize(
+    ("there", "environment", "stands"),
+    [
+        pytest.param("", "staging", False, id="none"),
+        pytest.param("{}", "staging", True, id="the same"),
+        pytest.param("{}", "", True, id="any place will do"),
+        pytest.param("{}", "laptop", False, id="of another place"),
+        pytest.param("models:/iris/1 {}", "staging", False, id="of another version"),
+    ],
+)
+def test_whether_a_proof_stands_there_already(there: str, environment: str, stands: bool) -> None:
+    own = proof_of(rollout(status()), "staging")
+    asked = proof_of(rollout(status(history=(ended(attempt=9),))), environment)
+    assert asked.stands_in(there.format(own)) is stands
 
 
 def test_the_longest_message_fits() -> None:
     acts = tuple(Act(verb="retry", by="a" * 256, reason="b" * 512, at=at(1)) for _ in range(8))
-    body = pull_request(proof(message="m" * 1024, gates=(GATE,) * 20, acts=acts), "i", "f").body
+    body = pull_request(
+        proof(message="m" * 1024, gates=(GATE,) * 20, acts=acts), "i", "f", "main"
+    ).body
     assert len(body) < LONGEST
 
 

@@ -182,7 +182,7 @@ def long_texts(count: int) -> Table:
 def test_series_and_memory_are_bounded_whatever_the_data() -> None:
     """A thousand columns; texts and classes that are all different; a request of many rows."""
     wide = RANDOM.normal(size=(60, 1000))
-    classes = [f"class {n}" + "z" * 1000 for n in range(500)]
+    classes = [f"class {n}" + "z" * 1000 for n in range(100)] * 5
     named = Table.of(TEXT, [[f"{n % 15} {c}" for c in range(30)] for n in range(150)])
     most = 0
     cases: tuple[tuple[Signature, Any, Any], ...] = (

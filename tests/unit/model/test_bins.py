@@ -38,9 +38,18 @@ def test_numbers_lie_in_tenths_of_the_training_rows() -> None:
 
 FEW = {
     "two values": (np.array([0.0, 1, 1, 0, math.nan]), [0.0, 1.0], [0.4, 0.4, 0.0, 0.2]),
-    "one value": (np.array([3.0, 3.0]), [3.0], [1.0, 0.0, 0.0]),
+    "one value": (np.array([3.0, 3.0]), [math.nextafter(3, 0), 3.0], [0.0, 1.0, 0.0, 0.0]),
     "nothing but gaps": (np.array([math.nan] * 3), [], [0.0, 1.0]),
-    "whole numbers beyond 2^53": (np.array([2**60, 2**60 + 1]), [1.15292e18], [0.0, 1.0, 0.0]),
+    "whole numbers beyond 2^53": (
+        np.array([2**60, 2**60 + 1]),
+        [math.nextafter(2**60, 0), 2.0**60],
+        [0.0, 1.0, 0.0, 0.0],
+    ),
+    "infinities are no edges": (
+        np.array([-math.inf, 1.0, 2.0, math.inf]),
+        [1.0, 2.0],
+        [0.5, 0.25, 0.25, 0.0],
+    ),
 }
 
 
@@ -49,6 +58,34 @@ def test_a_few_values_have_a_few_bins(values: Any, edges: list[float], shares: l
     found = bins.of_numbers("x", values)
     assert found.edges == edges
     assert found.shares == pytest.approx(shares)
+
+
+@pytest.mark.parametrize(
+    ("first", "step"), [(1_764_500_000.0, 1.0), (123_456.7, 1e-4), (2.0**40, 2.0**-12)]
+)
+def test_numbers_that_differ_in_their_last_digits_lie_in_tenths_too(
+    first: float, step: float
+) -> None:
+    """Such as the seconds of a day: six digits would put all of them into one bin."""
+    values = first + step * np.arange(1000)
+    assert bins.of_numbers("x", values).shares == pytest.approx([0.1] * 10 + [0.0], abs=0.03)
+
+
+def test_numbers_of_single_precision_lie_in_their_own_bin() -> None:
+    """0.1 of single precision is a little more than the 0.1 that six digits say."""
+    values = np.array([0.1] * 50 + [0.7] * 50, dtype=np.float32)
+    assert bins.of_numbers("x", values).shares == [0.5, 0.5, 0.0, 0.0]
+
+
+def test_a_constant_column_shows_what_is_less_and_what_is_more() -> None:
+    found = bins.of_numbers("x", np.array([0.123456789] * 9))
+    assert sorted(counted(found, np.array([-999.0, 0.123456789, 0.2])).values()) == [1, 1, 1]
+
+
+def test_truth_values_of_so_few_rows_that_lengths_are_counted() -> None:
+    found = bins.of_texts("x", [True, False, True])
+    assert found.kind == "length"
+    assert list(counted(found, objects(True, False, None)).values()) == [1, 1, 1]
 
 
 TEXTS: dict[str, tuple[list[Any], str, list[str]]] = {
@@ -111,6 +148,8 @@ ANSWERS = {
     "shares": (np.linspace(0, 1, 101), [0.2, 0.4, 0.6, 0.8]),
     "one number": (np.array([3.0] * 9), [3.0]),
     "zero alone": (np.array([0.0]), [0.0]),
+    "beyond all measure": (np.array([1.7e308, -1.7e308]), [-5e299, 0.0, 5e299]),
+    "next to nothing": (np.array([5e-324, 1e-323]), [0.0]),
     "nothing that is a number": (np.array([math.nan, math.inf]), []),
 }
 
@@ -133,3 +172,8 @@ def test_classes_are_the_same_as_text_whatever_type_a_runtime_gives_them() -> No
     found = bins.of_classes([1, 1.0, 1, 0, True])
     assert found.categories == ["1", "0", "true"]
     assert bins.known_classes(range(100)).categories == [str(n) for n in range(10)]
+
+
+def test_answers_in_free_text_are_not_named() -> None:
+    found = bins.of_classes([f"Dear {n}" for n in range(100)] + ["yes"] * 5)
+    assert found.categories == ["yes"]

@@ -54,6 +54,15 @@ def test_there_are_at_most_so_many_columns() -> None:
     assert profile.answers is None
 
 
+def test_of_two_columns_of_one_name_the_first_is_profiled_and_counted() -> None:
+    twice = Signature(("a", "a", "b"), named=True)
+    profile = profile_of(twice, ROWS, [], classes=True)
+    assert [(position, one.name) for position, one in placed(profile, twice)] == [
+        (0, "a"),
+        (2, "b"),
+    ]
+
+
 def test_several_answers_to_a_row_are_not_described() -> None:
     assert profile_of(NUMBERS, ROWS, [[1, 2], [3, 4]], classes=True).answers is None
 

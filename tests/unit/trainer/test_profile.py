@@ -1,6 +1,7 @@
 """The profile of the training data: the trainer's own, and one for a model that another made."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,27 @@ def test_a_model_that_another_trainer_made(answers: list[Any], kind: str, tmp_pa
     assert profile.answers.kind == kind
 
 
+def test_infinite_cells_and_rows_without_an_answer(tmp_path: Path) -> None:
+    """The model server takes no infinity, and the rest of the column is a profile."""
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, float("inf")]})
+    mlflow.sklearn.save_model(
+        LinearRegression().fit([[1], [2]], [1, 2]),
+        str(tmp_path / "model"),
+        signature=infer_signature(frame, frame["a"].to_numpy()),
+        pip_requirements=["scikit-learn"],
+        serialization_format="skops",
+    )
+    frame.assign(said=[1.5, math.nan, 2.5, 3.0]).to_csv(tmp_path / "rows.csv", index=False)
+    result = run(tmp_path / "model", tmp_path / "rows.csv", "--answers", "said")
+    assert result.exit_code == 0, result.output
+    profile = verify(tmp_path / "model", LoadPolicy()).profile
+    assert profile is not None
+    assert profile.columns[0].edges == [1.0, 2.0, 3.0]
+    assert profile.columns[0].shares == [0.25, 0.25, 0.25, 0.25, 0.0]
+    assert profile.answers is not None
+    assert (profile.answers.kind, profile.answered) == ("number", 3)
+
+
 def test_what_is_wrong_is_said(packed: Path, tmp_path: Path) -> None:
     rows = packed / "rows.csv"
     (tmp_path / "empty").mkdir()
@@ -101,12 +123,21 @@ def test_what_is_wrong_is_said(packed: Path, tmp_path: Path) -> None:
     lacking.write_text("sepal_length\n1\n")
     spoilt.write_text(rows.read_text().replace("5.1", "five", 1))
     (tmp_path / "nothing.csv").write_text("")
+    (tmp_path / "more.csv").write_text("sepal_length\n1,000\n")
+    (tmp_path / "less.csv").write_text("sepal_length,sepal_width\n1\n")
+    for place, described in (("listed", "[1]"), ("odd", "signature: {inputs: '[3]'}")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "MLmodel").write_text(described)
     for words, sentence in (
         ((tmp_path / "empty", rows), "There is nothing to make a profile of"),
         ((packed / "model", lacking), "lacks the column 'sepal_width': it has sepal_length"),
         ((packed / "model", rows, "--answers", "said"), "lacks the column 'said'"),
         ((packed / "model", tmp_path / "nothing.csv"), "it has no row"),
         ((packed / "model", spoilt), "other rows than the model takes"),
+        ((packed / "model", tmp_path / "more.csv"), "row 0 has other cells than the header"),
+        ((packed / "model", tmp_path / "less.csv"), "row 0 has other cells than the header"),
+        ((tmp_path / "listed", rows), "MLmodel is none of MLflow's"),
+        ((tmp_path / "odd", rows), "MLmodel is none of MLflow's"),
     ):
         result = run(*words)
         assert result.exit_code == 1

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rollout_operator.domain.api.analysis import Gate, Metric
-from rollout_operator.domain.gates.samples import LATENCY_BUCKET, NoEvidence, bound_of
+from rollout_operator.domain.gates.samples import LATENCY_BUCKET, NoEvidence, bound_of, is_count
 from rollout_operator.domain.observed import Series
 
 Buckets = Mapping[float, float]
@@ -37,7 +37,7 @@ def of_pods(series: Iterable[Series], since_first: bool = False) -> dict[str, Bu
     """
     by_pod: dict[str, dict[float, Series]] = defaultdict(dict)
     for one in series:
-        if not math.isfinite(one.value) or one.value < 0:
+        if not is_count(one.value):
             raise NoEvidence(f"{LATENCY_BUCKET} is not a finite count")
         by_pod[one.pod][bound_of(one)] = one
     found: dict[str, Buckets] = {}

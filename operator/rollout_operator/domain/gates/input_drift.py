@@ -21,6 +21,7 @@ from rollout_operator.domain.gates.samples import (
     NeedsHelp,
     NoEvidence,
     fresh,
+    is_count,
 )
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 
@@ -89,4 +90,6 @@ def _read(
             if rows.get(name, 0.0) == 0:
                 raise NoEvidence("no live row yet")
             raise NoEvidence(f"PSI of column {name!r} is {value}")
+    if wrong := [n for n in rows.values() if not is_count(n)]:
+        raise NoEvidence(f"rows are {wrong[0]}, not a count")
     return drifts, int(min(rows.values()))

@@ -28,6 +28,7 @@ from rollout_operator.domain.gates.samples import (
     PREDICTIONS,
     REQUESTS,
     NoEvidence,
+    is_count,
     named,
     within_bounds,
 )
@@ -80,7 +81,7 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
     within_bounds(series)
     at: dict[str, float] = {}
     for one in series:
-        if not (math.isfinite(one.value) and one.value >= 0):
+        if not is_count(one.value):
             raise NoEvidence(f"{one.name} of pod {one.pod or '?'} is {one.value}, not a count")
         at[one.pod] = min(one.at, at.get(one.pod, math.inf))
     total, good, predicted = _sums(gate, series)

@@ -32,6 +32,7 @@ from rollout_operator.domain.gates.samples import (
     NeedsHelp,
     NoEvidence,
     fresh,
+    is_count,
     named,
 )
 from rollout_operator.domain.gates.shift_test import Shift
@@ -41,6 +42,8 @@ REST, OTHER = "+Inf", "other"
 """How the model server calls the last bin of numbers, and what is none of the classes it names."""
 MOST_BINS = 24
 """Classes, or bins, that status keeps: a server names 11, and versions may name others."""
+LONGEST_BIN = 64
+"""Letters of a bin's name that status keeps; a server has 40."""
 MOST_PODS = 50
 SUPPLY = (
     "register the version with training_profile.json, as the trainer does, or with the classes of"
@@ -94,7 +97,7 @@ def pod_counts(series: Iterable[Series]) -> tuple[PodCounts, ...]:
     bins: dict[str, dict[str, float]] = defaultdict(dict)
     at: dict[str, float] = {}
     for one in named(found, PREDICTED):
-        if not (math.isfinite(one.value) and one.value >= 0):
+        if not is_count(one.value):
             raise NoEvidence(f"{one.name} of pod {one.pod or '?'} is {one.value}, not a count")
         bins[one.pod][one.bin] = one.value
         at[one.pod] = min(one.at, at.get(one.pod, math.inf))
@@ -102,6 +105,8 @@ def pod_counts(series: Iterable[Series]) -> tuple[PodCounts, ...]:
         if named(found, PREDICTIONS):
             raise NeedsHelp(f"its pods count no answers by class: {SUPPLY}")
         raise NoEvidence(f"no series {PREDICTED} of this revision")
+    for pod, counts in bins.items():
+        _check_bins(pod, counts)
     return tuple(
         PodCounts(
             pod=pod,
@@ -112,6 +117,27 @@ def pod_counts(series: Iterable[Series]) -> tuple[PodCounts, ...]:
         )
         for pod in sorted(bins)
     )
+
+
+def _check_bins(pod: str, counts: Counts) -> None:
+    """Raises NeedsHelp where they are none of the model server's: a pod exports what it likes."""
+    if len({OTHER, *counts} - {REST}) > MOST_BINS or max(map(len, counts)) > LONGEST_BIN:
+        raise NeedsHelp(
+            f"pod {pod or '?'} has {len(counts)} bins in {PREDICTED}, and {MOST_BINS} with names of"
+            f" {LONGEST_BIN} letters are read: have it count the others as {OTHER!r}"
+        )
+    if REST in counts and OTHER not in counts and not all(map(_is_number, counts)):
+        raise NeedsHelp(
+            f"pod {pod or '?'} has bins of numbers and of classes in {PREDICTED}: have it count"
+            f" classes with {OTHER!r}, or numbers with {REST!r}"
+        )
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return not math.isnan(float(name))
+    except ValueError:
+        return False
 
 
 def _by_bin(pod: PodCounts) -> dict[str, float]:

@@ -24,6 +24,7 @@ from rollout_operator.domain.gates.samples import (
     VALUE,
     NeedsHelp,
     NoEvidence,
+    is_count,
     named,
     within_bounds,
 )
@@ -60,7 +61,7 @@ def _sum(series: Iterable[Series], what: str) -> float:
     values = [s.value for s in series]
     if not values:
         raise NoEvidence(f"no series {what} of this revision")
-    if not all(math.isfinite(v) and v >= 0 for v in values):
+    if not all(map(is_count, values)):
         raise NoEvidence(f"{what.removeprefix('of ')} is not a finite count")
     return sum(values)
 

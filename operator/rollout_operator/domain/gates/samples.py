@@ -47,6 +47,13 @@ VALUE = "value"
 OWN_PARTS = frozenset(
     {COUNTED, COUNTED_OF, MEAN, MEAN_OF, MEAN_SQUARES, SHARE, SUM, SAMPLES, VALUE}
 )
+MOST_COUNTED = 2.0**53
+"""Beyond it a counter of floating point no longer tells one from the next."""
+
+
+def is_count(value: float) -> bool:
+    """Whether a counter can have that value."""
+    return 0 <= value <= MOST_COUNTED
 
 
 class NoEvidence(Exception):

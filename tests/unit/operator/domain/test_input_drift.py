@@ -49,6 +49,8 @@ CASES: dict[str, tuple[Answer | None, Measurement, str, float | None]] = {
     "too few rows": (answer(499, age=3.0), NOTHING, "499 of the 500 rows that a PSI of 0.2", None),
     "no row yet": (answer(0, age=math.nan), NOTHING, "no live row yet", None),
     "no number": (answer(age=math.nan), NOTHING, "PSI of column 'age' is nan", None),
+    "rows beyond all counting": (answer(math.inf, age=0.1), NOTHING, "inf, not a count", None),
+    "rows that are no number": (answer(math.nan, age=0.1), NOTHING, "nan, not a count", None),
     "no profile": (answer(), NOTHING, "register it with one, as the trainer does", None),
     "nothing is scraped": ((), NOTHING, "no series of this revision", None),
     "not asked": (None, NOTHING, "not measured yet", None),

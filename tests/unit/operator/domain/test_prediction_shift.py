@@ -330,3 +330,34 @@ def test_the_gate_says_what_the_test_says() -> None:
         (found.evidence_against, log_beyond(shift, 0.1, most=10_000)),
     ):
         assert told == pytest.approx(max(0.0, expected / need), abs=2e-3)
+
+
+ODD: dict[str, tuple[dict[str, float], str]] = {
+    "bins of numbers and of classes": ({"0.5": 9, "+Inf": 1, "junk": 3}, "numbers and of classes"),
+    "a bin up to no number": ({"0.5": 9, "+Inf": 1, "nan": 3}, "numbers and of classes"),
+    "more bins than status keeps": ({f"class {n}": 1 for n in range(24)}, "has 24 bins"),
+    "a name longer than status keeps": ({"x" * 65: 1, "y": 1}, "names of 64 letters"),
+    "more than a counter tells": ({"a": 1e200, "b": 1}, "is 1e+200, not a count"),
+}
+
+
+@pytest.mark.parametrize(("bins", "sentence"), ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("arm", ["candidate", "stable"])
+def test_counters_of_a_server_of_ones_own_are_refused_by_a_sentence(
+    bins: dict[str, float], sentence: str, arm: str
+) -> None:
+    """A pod exports what it likes."""
+    odd, plain = counters(1, "o", **bins), counters(1, "p", **{"0.5": 9, "+Inf": 1})
+    bench = Bench(gate())
+    found = bench.look(2, *((odd, plain) if arm == "candidate" else (plain, odd)))
+    assert found.measurement is NOTHING
+    assert sentence in found.message
+
+
+def test_as_many_bins_as_status_keeps_are_compared() -> None:
+    names, bench = [f"class {n}" for n in range(23)], Bench(gate())
+    for second, n in ((1, 0.0), (6, 50.0)):
+        both = [counters(second, pod, **dict.fromkeys(names, n)) for pod in "ps"]
+        found = bench.look(second + 1, *both)
+    assert found.measurement is PASS
+    assert len(bench.evidence[0].bins) == 24
