@@ -378,5 +378,8 @@ def test_events_tell_the_story(
 ) -> None:
     rollout.apply("models:/iris/3")
     rollout.wait_phase("RolledBack", 1)
-    told = {(e["type"], e["reason"]) for e in api.get(f"/api/v1/namespaces/{ns}/events")["items"]}
+    told = wait_for(
+        lambda: {(e["type"], e["reason"]) for e in api.items("Event", ns)},
+        "the Event, which follows the status",
+    )
     assert told == {("Warning", "GateFailed")}, "verdicts and trouble, and nothing else"

@@ -118,8 +118,9 @@ def test_affinity_that_somebody_puts_on_the_route_is_told_and_left(
     told = rollout.wait_true("SessionAffinity")
     assert f"Ingress {rollout.name} has nginx.ingress.kubernetes.io/affinity" in told["message"]
     assert rollout.condition("Ready")["status"] == "True"
-    events = [e["reason"] for e in api.items("Event", ns)]
-    assert events.count("SessionAffinity") == 1
     assert annotations_of(api, ns, rollout.name) == {**SIZE, **COOKIE}
     api.send(merged(path, {"metadata": {"annotations": dict.fromkeys(COOKIE)}}))
     wait_for(lambda: not rollout.condition("SessionAffinity"), "it to be told no more")
+    # Asked for last: an Event follows the status that it tells of.
+    events = [e["reason"] for e in api.items("Event", ns)]
+    assert events.count("SessionAffinity") == 1

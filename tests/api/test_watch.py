@@ -55,6 +55,13 @@ def is_closed(rollout: Rollout) -> bool:
     return rollout.weight() is None
 
 
+def is_told(rollout: Rollout, reason: str) -> bool:
+    return any(
+        (e["involvedObject"]["name"], e["reason"]) == (rollout.name, reason)
+        for e in rollout.api.items("Event", rollout.ns)
+    )
+
+
 def figures(took: list[float]) -> str:
     """How long it took from bad to weight 0, beside the goal."""
     goal = INTERVAL + 2
@@ -101,10 +108,7 @@ def test_many_that_turn_bad_are_back_on_the_version_before(
         asked = sum(bad_since[one.name] <= at <= decided for at in world.measured)
         assert asked <= LOOKS, "it goes back at the first look that can see it"
         one.wait_reported(3)
-        told = {
-            e["reason"] for e in api.items("Event", ns) if e["involvedObject"]["name"] == one.name
-        }
-        assert "GateFailed" in told
+        wait_for(partial(is_told, one, "GateFailed"), "the Event, which follows the status")
         wait_for(partial(is_closed, one), "the canary route to go")
     left = {f"iris-{n}-{former[f'iris-{n}']}" for n in range(MANY)}
     wait_for(
