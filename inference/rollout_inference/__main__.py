@@ -20,6 +20,8 @@ environment:
   FEEDBACK_SECONDS     604800; how long after its prediction a label is taken
   ACCURACY_FROM    100; labels from which on ml_model_accuracy is live
   ACCURACY_WINDOW  1000; newest labels that it rests on
+  MODEL_VALUE_MAX  greatest value that feedback may give a prediction, from 0 on; no
+                   values are taken where it is not set
   LATENCY_BUCKETS  bounds in seconds, 0.25,1.5, that ml_request_latency_seconds has
                    beside the usual ones
   MODEL_ALLOW_PICKLE   1 to load pickled models, which can run any code

@@ -9,7 +9,7 @@ a category of the training rows, or one of the others.
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -55,6 +55,7 @@ class LiveProfile(Collector):
         self._waiting: deque[tuple[_Kept, Sequence[Any]]] = deque()
         self._cells = 0
         self._columns: list[_Column] = []
+        self._readers: list[tuple[int, Callable[[npt.NDArray[Any]], float]]] = []
         self._positions: npt.NDArray[np.intp] | None = None
         self._answers: _Answers | None = None
 
@@ -74,6 +75,7 @@ class LiveProfile(Collector):
             if name not in taken:
                 taken.add(name)
                 self._columns.append(_Column(name, position, bins))
+        self._readers = [(column.position, column.counting.one) for column in self._columns]
         positions = [column.position for column in self._columns]
         if positions != list(range(signature.width)):
             self._positions = np.array(positions, dtype=np.intp)
@@ -101,7 +103,8 @@ class LiveProfile(Collector):
         if not isinstance(rows, Table):
             kept = rows if self._positions is None else rows[:, self._positions]
         elif len(rows) == 1:
-            kept = [one.counting.one(rows.values[one.position]) for one in self._columns]
+            values = rows.values
+            kept = [one(values[position]) for position, one in self._readers]
         else:
             plain = [one.counting.plain(rows.values[one.position]) for one in self._columns]
             kept = np.column_stack(plain) if plain else np.empty((len(rows), 0))

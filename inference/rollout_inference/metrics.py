@@ -105,6 +105,22 @@ class Metrics:
             names,
             registry=registry,
         )
+        self._values = Counter(
+            "ml_feedback_values", "Values that feedback gave predictions", names, registry=registry
+        )
+        self._value_sum = Counter(
+            "ml_feedback_value_sum", "Sum of these values", names, registry=registry
+        )
+        self._value_squares = Counter(
+            "ml_feedback_value_squares", "Sum of their squares", names, registry=registry
+        )
+        self._clipped = Counter(
+            "ml_feedback_values_clipped",
+            "Values above MODEL_VALUE_MAX, which are counted as that",
+            names,
+            registry=registry,
+        )
+        self._value_max = settings.value_max
         self._refused = Counter(
             "ml_feedback_refused",
             "Labels that were not counted",
@@ -174,6 +190,9 @@ class Metrics:
         self.profile.serves(model.signature, model.profile, model.plan.classes, model.plan.task)
         for name, value in model.metrics.items():
             self._trained.labels(*self._mine, name).set(value)
+        if self._value_max:
+            for counter in (self._values, self._value_sum, self._value_squares, self._clipped):
+                counter.labels(*self._mine)
         if model.plan.task == "regressor":
             self._feedback_error.labels(*self._mine)
             self._feedback_numbers.labels(*self._mine)
@@ -207,6 +226,19 @@ class Metrics:
         self._feedback_numbers.labels(*whose).inc()
         if whose == self._mine:
             self.error.add(error)
+
+    def valued(self, prediction: Prediction, value: float) -> float:
+        """Credit a value from 0 on to the revision that made the prediction; returns what is
+        counted, the greatest that there may be where it is above that.
+        """
+        whose = (prediction.model, prediction.version, prediction.revision)
+        counted = float(min(value, self._value_max))
+        if counted < value:
+            self._clipped.labels(*whose).inc()
+        self._values.labels(*whose).inc()
+        self._value_sum.labels(*whose).inc(counted)
+        self._value_squares.labels(*whose).inc(counted * counted)
+        return counted
 
     def unrouted(self, kind: str) -> None:
         """A request that found no route. A prediction is one that failed, and took no time of the

@@ -91,6 +91,8 @@ class Settings(BaseModel):
     """Labels that the live accuracy rests on, at most."""
     accuracy_from: int = 100
     """Labels from which on there is a live accuracy."""
+    value_max: float = 0.0
+    """The greatest value that feedback may have, the least is 0; 0 where none is taken."""
     compare_percent: int = 0
     """Of live requests, those that are compared with scikit-learn."""
     compare_seconds: int = 300
@@ -187,6 +189,7 @@ class Settings(BaseModel):
             **{field: whole(name, _MOST.get(name, 2**50)) for name, field in _WHOLE.items()},
             feedback_key=env.get("FEEDBACK_KEY", ""),
             latency_buckets=_bounds(env.get("LATENCY_BUCKETS", "")),
+            value_max=_most(env.get("MODEL_VALUE_MAX", "")),
             signers=_signers(env.get("MODEL_SIGNERS", "")),
             allow_pickle=env.get("MODEL_ALLOW_PICKLE", "").lower() in {"1", "true"},
             allow_code=env.get("MODEL_ALLOW_CODE", "").lower() in {"1", "true"},
@@ -206,6 +209,22 @@ def _names(text: str) -> tuple[str, ...]:
                 " category_encoders.target_encoder.TargetEncoder"
             )
     return names
+
+
+def _most(text: str) -> float:
+    """The greatest value of feedback; 0 for none. Raises SettingsError."""
+    if not text.strip():
+        return 0.0
+    try:
+        most = float(text)
+    except ValueError:
+        most = math.nan
+    if not 0 < most < 1e150:
+        raise SettingsError(
+            f"MODEL_VALUE_MAX={text!r} is out of range: write the greatest value that feedback may"
+            " have, such as 200"
+        )
+    return most
 
 
 def _bounds(text: str) -> tuple[float, ...]:

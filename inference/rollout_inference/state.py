@@ -48,6 +48,8 @@ class State:
     """Makes and reads prediction ids."""
     ledger: Ledger
     """Which predictions have their label already."""
+    values: Ledger
+    """Which have their value: one does not keep the other out."""
     model: LoadedModel | None = None
     """None until it is loaded, verified and warmed up."""
     answered: bool = False
@@ -75,7 +77,10 @@ class State:
         signer = Signer(
             settings.feedback_key, settings.name, settings.version, settings.model_revision
         )
-        return cls(settings, Metrics(settings), signer, Ledger(settings.feedback_seconds))
+        labels, values = (
+            Ledger(settings.feedback_seconds, what=what) for what in ("label", "value")
+        )
+        return cls(settings, Metrics(settings), signer, labels, values)
 
     def serve(self, model: LoadedModel, pace: Pace) -> None:
         """From now on this model answers."""

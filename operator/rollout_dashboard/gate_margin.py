@@ -18,6 +18,9 @@ def nearness(gate: GateStatus, spec: Spec | None) -> float:
         used = gate.evidence_against
     elif gate.value is None:
         return 0.0
+    elif _at_least(gate, spec) and gate.threshold >= 1:
+        # No share: how many times the bound it is.
+        used = gate.threshold / max(gate.value, 1e-9)
     elif _at_least(gate, spec):
         used = (1 - gate.value) / max(1 - gate.threshold, 1e-9)
     else:

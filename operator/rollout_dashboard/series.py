@@ -25,7 +25,7 @@ def plots(record: AttemptRecord) -> list[dict[str, Any]]:
 
     def intervals(metric: Metric, scale: float = 1) -> list[Line]:
         """The ends of what is known of the candidate by each gate that is no comparison."""
-        names = gate_names((str(g.metric), str(g.evidence)) for g in gates)
+        names = gate_names((g.name, str(g.evidence)) for g in gates)
         drawn = [
             name
             for name, g in zip(names, gates, strict=True)

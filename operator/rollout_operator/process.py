@@ -42,6 +42,7 @@ from rollout_operator.controller.watch_health import OVERDUE, Health, UnseenWrit
 from rollout_operator.controller.workqueue import LONGEST_SLEEP, WorkQueue
 from rollout_operator.desired.common import Gateways
 from rollout_operator.domain.api.names import KIND, SHARD
+from rollout_operator.domain.observed import MetricsUnreachable
 from rollout_operator.errors import CallFailed, Gone
 from rollout_operator.kopf_compat import kopf
 from rollout_operator.settings import Settings
@@ -94,6 +95,7 @@ class Shell:
         compare = partial(resync, *around, self.enqueue, self.gone)
         self._keep(every(self.settings.resync.total_seconds(), compare), "resync")
         self._keep(every(OVERDUE / 6, partial(self.ask_after, ports.cluster)), "unseen writes")
+        self._keep(_try_metrics(ports.prometheus), "metrics tried")
 
     async def _connect(self) -> Ports:
         """The clients, each with connections of its own: a registry that hangs must not hold those
@@ -137,7 +139,10 @@ class Shell:
             store=self.store,
             cluster=cluster,
             prometheus=Prometheus(
-                settings.prometheus_url, of_prometheus, PrometheusLogin(settings.prometheus_access)
+                settings.prometheus_url,
+                of_prometheus,
+                PrometheusLogin(settings.prometheus_access),
+                own=settings.metrics.by_name,
             ),
             registry=registry,
             writeback=writeback,
@@ -150,6 +155,7 @@ class Shell:
             credentials=settings.model_credentials,
             profiles=settings.model_profiles,
             windows=settings.windows,
+            metrics=settings.metrics,
             names_verified=settings.names_verified,
             annotations=settings.route_annotations,
             feedback_key=settings.feedback_key,
@@ -290,6 +296,20 @@ class Shell:
         """Look at those that share a host and path with a rollout that has come, moved or gone."""
         for key in rivals:
             self.enqueue(key)
+
+
+async def _try_metrics(prometheus: Prometheus) -> None:
+    """Ask for each metric of the configuration once: what Prometheus refuses is told before a
+    rollout waits for it.
+    """
+    for name in prometheus.own:
+        found = await prometheus.snapshot(name, prometheus.clock())
+        if isinstance(found, MetricsUnreachable):
+            log.warning(
+                "Metric %s of the configuration cannot be asked for: %s", name, found.message
+            )
+        else:
+            log.info("Metric %s: %d revisions have it.", name, len(found))
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -11,6 +11,12 @@ from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
 from rollout_operator.domain.observed import DRAIN
 from rollout_operator.domain.outbox import Destination, destinations
+from rollout_operator.domain.own_metrics import (
+    NO_METRICS,
+    OwnMetrics,
+    configured_metrics,
+    values_of,
+)
 from rollout_operator.domain.profiles import NO_PROFILES, Profiles, profiles
 from rollout_operator.domain.prometheus_access import (
     PrometheusAccess,
@@ -114,6 +120,8 @@ class Settings:
     """Where and how model servers run, by the name that a spec chooses."""
     windows: tuple[ConfiguredWindow, ...] = ()
     """When rollouts are frozen, by namespace."""
+    metrics: OwnMetrics = NO_METRICS
+    """What gates may be on beside what is built in, and how Prometheus is asked for it."""
     names_verified: bool = False
     """Whether an admission policy writes the names of those who give commands."""
     messages: tuple[Destination, ...] = ()
@@ -179,6 +187,7 @@ class Settings:
             **{n: env[n] for n in PASSED_ON if env.get(n)},
             "LOG_LEVEL": env.get("MODEL_LOG_LEVEL", "INFO"),
             **_signed(env),
+            **_valued(env),
         }
         return cls(
             inference_image=required(
@@ -205,6 +214,7 @@ class Settings:
             model_environment=models,
             model_egress=_told(egress, models, env.get("MODEL_EGRESS", "")),
             windows=_told(windows, env.get("ROLLOUT_WINDOWS", "")),
+            metrics=_told(configured_metrics, env),
             names_verified=truth("REQUESTER_POLICY"),
             messages=_messages(env, namespaces),
             messages_hold=timedelta(seconds=whole("MESSAGES_HOLD_SECONDS", 60, 3600)),
@@ -240,6 +250,12 @@ def _signed(env: Mapping[str, str]) -> dict[str, str]:
             f" {EXAMPLE}"
         )
     return {"MODEL_SIGNERS": json.dumps([{"key": one.key} for one in given])}
+
+
+def _valued(env: Mapping[str, str]) -> dict[str, str]:
+    """Up to what model servers take values; empty where they take none. Raises SettingsError."""
+    given = _told(values_of, env.get("MODEL_VALUES", ""))
+    return {} if given is None else {"MODEL_VALUE_MAX": f"{given.max!r}"}
 
 
 def _messages(env: Mapping[str, str], namespaces: tuple[str, ...]) -> tuple[Destination, ...]:

@@ -214,6 +214,13 @@ OPERATOR = (
         "windows",
     ),
     Variable(
+        "ROLLOUT_METRICS",
+        "metrics of your own that gates may be on: a JSON object by name, as"
+        " [the chart has it](../guides/your-metrics.md)",
+        "",
+        "metrics",
+    ),
+    Variable(
         "REQUESTER_POLICY",
         "an admission policy writes who gives commands, so that names in history are verified:"
         " [decide](../guides/decide.md#who-it-was)",
@@ -235,6 +242,13 @@ OPERATOR = (
     ),
     Variable("MODEL_PYTHON", "for [the model servers](#model-server)", "", "models.python"),
     Variable("MODEL_TRUSTED_TYPES", "for the model servers", "", "models.trustedTypes"),
+    Variable(
+        "MODEL_VALUES",
+        "what values feedback gives predictions: a JSON object, as"
+        " [the chart has it](../guides/your-metrics.md#values-of-feedback)",
+        "",
+        "models.values",
+    ),
     Variable("MODEL_ALLOW_PICKLE", "for the model servers"),
     Variable("MODEL_COMPARE_PERCENT", "for the model servers"),
     Variable("MODEL_COMPARE_SECONDS", "for the model servers"),
@@ -293,6 +307,10 @@ SERVER = (
         "a folder that the step which fetches keeps models in for later; empty for none",
     ),
     Variable("MODEL_CACHE_BYTES", "bytes of all models in it, 10 GiB", "10737418240"),
+    Variable(
+        "MODEL_VALUE_MAX",
+        "the greatest value that feedback may give a prediction; empty: none is taken",
+    ),
     Variable("MODEL_MAX_BYTES", "largest model, packed and unpacked, 2 GiB", "2147483648"),
     Variable("MAX_BODY_BYTES", "largest body of a request, 8 MiB", "8388608"),
     Variable("MAX_ROWS", "most rows of a request", "100000"),

@@ -65,6 +65,7 @@ VALUES: dict[str, list[str]] = {
     "promote-to.environment": ["--from", "staging"],
     "promote-to.dry_run": ["--dry-run"],
     "lint.files": ["{manifest}"],
+    "lint.values": ["--values", "{values}"],
     "simulate.manifest": ["{manifest}"],
     "simulate.metrics": ["--metrics", "{recording}"],
     "simulate.candidate": ["--metrics", "{recording}", "--candidate", "b"],
@@ -195,6 +196,8 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     api.namespace(f"{ns}-unseen")
     manifest, recording = folder / "manifest.yaml", folder / "recording.csv"
     manifest.write_text(yaml.safe_dump(MANIFEST))
+    values = folder / "values.yaml"
+    values.write_text("metrics: {queue: {counts: Gauge, better: Lower, query: queue_size}}\n")
     series = (("a", "0.9"), ("b", "0.8"))
     lines = [
         f"{1_700_000_000 + n},ml_model_accuracy,{value},{revision},{revision}-0"
@@ -237,6 +240,7 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "folder": folder,
             "manifest": manifest,
             "recording": recording,
+            "values": values,
             "kubeconfig": api.kubeconfig,
         }
         ours = {"github": github.url, "repository": github.repository}

@@ -270,6 +270,7 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
     "analysis.gates": st.sampled_from(
         [[], [{}], [{"metric": "accuracy"}], [{"metric": "accuracy", "min": 0.7}] * 11]
     ),
+    "analysis.gates[].metric": st.sampled_from(["", "f1-score", "F1", "f" * 33, "f1\n"]),
     "analysis.gates[].min": _OUTSIDE["share"],
     "analysis.gates[].max": st.just(0.5),  # beside min, which is there already
     "analysis.gates[].maxDrop": st.just(0.1),
@@ -397,6 +398,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
         min_size=1,
         max_size=3,
     ),
+    "analysis.gates[].metric": st.sampled_from(["accuracy", "errorRate", "latencyP95Seconds"]),
     "analysis.gates[].max": st.floats(0, 2),
     "analysis.gates[].maxDrop": st.floats(0, 0.5),
     "analysis.gates[].maxIncrease": st.floats(0, 0.5),

@@ -5,7 +5,6 @@ import json
 import aiohttp
 
 from rollout_operator.adapters import model_registry, prometheus
-from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates import promql
 from rollout_operator.domain.observed import MetricsUnreachable, Resolution
 from tests.support.scripted_world import ScriptedWorld
@@ -18,7 +17,7 @@ class ScriptedPrometheus(prometheus.Prometheus):
         super().__init__("", session)
         self._world = world
 
-    async def _query(self, metric: Metric) -> promql.Snapshot | MetricsUnreachable:
+    async def _query(self, metric: str) -> promql.Snapshot | MetricsUnreachable:
         return promql.read(200, json.dumps(self._world.query_result()).encode())
 
 

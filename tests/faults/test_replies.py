@@ -105,7 +105,7 @@ async def trial(
             spec=wanted(gate),
             status=status,
             workloads=ready(V1, V2),
-            answers=answers.of(NAMESPACE, V2),
+            answers=answers.of(NAMESPACE, "iris", V2),
         )
         status = decide(seen).status
         if status.phase is not Phase.TRIAL:

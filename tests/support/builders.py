@@ -128,7 +128,7 @@ def unrouted(stalled: bool) -> Unrouted:
     )
 
 
-def accuracy(value: float, sampled: float, pod: str = "pod-a") -> dict[Metric, tuple[Series, ...]]:
+def accuracy(value: float, sampled: float, pod: str = "pod-a") -> dict[str, tuple[Series, ...]]:
     """An answer of Prometheus with one accuracy series, sampled at that second."""
     series = Series(name="ml_model_accuracy", pod=pod, at=at(sampled).timestamp(), value=value)
     return {Metric.ACCURACY: (series,)}

@@ -75,6 +75,7 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "signers": [{"key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}],
             "allowCode": ["ml-*", "sandbox"],
             "python": "/opt/models/bin/python",
+            "values": {"max": 200, "better": "Higher", "unit": "EUR"},
             "trustedTypes": ["category_encoders.target_encoder.TargetEncoder"],
             "credentials": [
                 {
@@ -102,6 +103,14 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             "openshift": {"securityContext": {}},
         },
         "admission": {"requesterPolicy": True},
+        "metrics": {
+            "conversionRate": {
+                "counts": "Share",
+                "better": "Higher",
+                "query": "shop_orders_total",
+                "samples": "shop_visits_total",
+            },
+        },
         "windows": [
             {
                 "schedule": "FREQ=WEEKLY;BYDAY=FR",

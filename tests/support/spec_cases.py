@@ -265,9 +265,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         | {"analysis": {"gates": [{"metric": "accuracy", "maxDrop": 0.05}]}},
         "gets no requests in a watch",
     ),
-    "an unknown metric": (
-        with_field("analysis.gates", [{"metric": "f1", "min": 0.7}]),
-        "supported values",
+    "a metric that is no name": (
+        with_field("analysis.gates", [{"metric": "F1-score", "min": 0.7}]),
+        "metric is a name",
+    ),
+    "a metric with a long name": (
+        with_field("analysis.gates", [{"metric": "f" * 33, "min": 0.7}]),
+        "Too long: may not be more than 32",
+    ),
+    "a metric of one's own with two bounds": (
+        with_field("analysis.gates", [{"metric": "revenue", "min": 7, "max": 9}]),
+        "one of the four: write exactly one",
+    ),
+    "a metric of one's own without a bound": (
+        with_field("analysis.gates", [{"metric": "revenue"}]),
+        "one of the four: write exactly one",
+    ),
+    "a metric of one's own that may drop by less than nothing": (
+        with_field("analysis.gates", [{"metric": "revenue", "maxDrop": -1}]),
+        "maxDrop must not be negative",
     ),
     "a duration that is none": (
         with_field("analysis.interval", "banana"),
@@ -416,6 +432,19 @@ ACCEPTED = {
         timeZone="America/Argentina/Buenos_Aires",
     ),
     "an approval": with_field("strategy", {"approval": "Required"}),
+    "metrics of one's own": with_field(
+        "analysis.gates",
+        [
+            {"metric": "revenue", "min": 12.5},
+            {"metric": "profit", "min": -3},
+            {"metric": "revenue", "maxDrop": 2},
+            {"metric": "revenue", "min": 12.5, "evidence": "Labelled", "tolerance": 20},
+            {"metric": "p99", "max": 7.5},
+            {"metric": "p99", "maxIncrease": 2},
+            {"metric": "conversionRate", "min": 0.03, "evidence": "Labelled", "tolerance": 0.01},
+            {"metric": "conversionRate", "maxDrop": 0.01, "evidence": "Labelled"},
+        ],
+    ),
     "an autoscaler by CPU": with_field("autoscaling", {"max": 10, "target": 70}),
     "an autoscaler by latency": with_field(
         "autoscaling", {"min": 3, "max": 3, "metric": "latency", "target": 0.25}

@@ -121,9 +121,20 @@ _LABEL: Schema = {
     "properties": {"id": {"type": "string", "maxLength": LONGEST_ID}, "label": _LABEL_VALUE},
     "example": {"id": "YwANk6RpcmlzoTemYWJjMTIz…", "label": "setosa"},
 }
+_VALUED: Schema = {
+    "type": "object",
+    "required": ["id", "value"],
+    "properties": {
+        "id": {"type": "string", "maxLength": LONGEST_ID},
+        "value": {"type": "number", "minimum": 0},
+    },
+    "example": {"id": "YwANk6RpcmlzoTemYWJjMTIz…", "value": 12.5},
+}
+_FEEDBACK: Schema = {"anyOf": [_LABEL, _VALUED]}
 _CREDIT: Schema = {
     "type": "object",
     "properties": {
+        "value": {"type": "number"},
         "outcome": {"enum": ["correct", "wrong"]},
         "absolute_error": {"type": "number"},
         "model": {"type": "string"},
@@ -174,8 +185,15 @@ DESCRIPTIONS: Mapping[str, Text] = {
         "One label, or a list of up to 10,000. It is credited to the revision that made the"
         " prediction, whichever pod gets it. An id takes one label, within a week; of a list, each"
         " label is counted or refused by itself. Of a list with an entry in another form, none is"
-        " counted.",
-        {"anyOf": [_LABEL, {"type": "array", "items": _LABEL, "minItems": 1, "maxItems": 10_000}]},
+        " counted. In place of a label there may be a value, such as revenue, where the operator's"
+        " `models.values` says up to what; an id takes one of each.",
+        {
+            "anyOf": [
+                _LABEL,
+                _VALUED,
+                {"type": "array", "items": _FEEDBACK, "minItems": 1, "maxItems": 10_000},
+            ]
+        },
         {
             "anyOf": [
                 _CREDIT,

@@ -16,11 +16,11 @@ refused: none is counted twice.
 
 class Ledger:
     """Which predictions have a label already; forgets a prediction when its label would come too
-    late anyway. `window` in seconds.
+    late anyway. `window` in seconds; `what` it gets, for sentences.
     """
 
-    def __init__(self, window: int, most: int = MOST) -> None:
-        self._window, self._most = window, most
+    def __init__(self, window: int, most: int = MOST, what: str = "label") -> None:
+        self._window, self._most, self._what = window, most, what
         self._minutes: dict[int, set[int]] = {}
         self._count = 0
         self._closed = -1
@@ -32,13 +32,13 @@ class Ledger:
         self._forget(int(now - self._window) // MINUTE)
         if minute <= self._closed:
             raise Refused(
-                "the label comes too late: labels are taken for a limited time after the"
+                f"the {self._what} comes too late: it is taken for a limited time after the"
                 " prediction",
                 410,
             )
         known = self._minutes.setdefault(minute, set())
         if prediction.mark in known:
-            raise Refused("this prediction has its label already", 409)
+            raise Refused(f"this prediction has its {self._what} already", 409)
         known.add(prediction.mark)
         self._count += 1
         while self._count > self._most:

@@ -7,8 +7,9 @@ from typing import Any
 
 from rollout_cli.exit_codes import Failure, Unreachable
 from rollout_operator.domain.api.analysis import Metric
-from rollout_operator.domain.gates.promql import Snapshot, query, read
+from rollout_operator.domain.gates.promql import Snapshot, own_form, query, read, read_own
 from rollout_operator.domain.observed import MetricsUnreachable
+from rollout_operator.domain.own_metrics import OwnMetric
 
 FRESH = {"nocache": "1"}
 """VictoriaMetrics answers an instant query with what was there 30 s ago without it; others take no
@@ -53,6 +54,13 @@ class Prometheus:
                     {"query": query(metric, window, namespace=namespace, revision=revision)},
                 )
             )
+        except Unreachable as failure:
+            return MetricsUnreachable(str(failure))
+
+    def own_snapshot(self, own: OwnMetric) -> Snapshot | MetricsUnreachable:
+        """What the operator sees of all revisions of a metric of its configuration."""
+        try:
+            return read_own(own, *self.ask("query", own_form(own)))
         except Unreachable as failure:
             return MetricsUnreachable(str(failure))
 

@@ -25,7 +25,7 @@ from rollout_operator.domain.gates.input_drift import measure_drift
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.gates.load import Arms, measure_under_load
 from rollout_operator.domain.gates.prediction_shift import measure_shift
-from rollout_operator.domain.gates.promql import query
+from rollout_operator.domain.gates.promql import Snapshot, own_form, query, series_of
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, learned
 from rollout_operator.domain.gates.watched_gate import Watched, is_watched, measure_watched
 from rollout_operator.domain.machine.decide import decide
@@ -43,6 +43,8 @@ from rollout_operator.domain.observed import (
     Series,
     Workload,
 )
+from rollout_operator.domain.own_metrics import OwnMetric, OwnMetrics
+from rollout_operator.domain.own_metrics import configured_metrics as metrics_of
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.rollout import Rollout as ReadRollout
 from rollout_operator.domain.windows import ConfiguredWindow, for_namespace, windows
@@ -59,7 +61,7 @@ class GateExplanation:
     measured: GateStatus
     """What it says now."""
     query: str
-    """The operator's query, for this revision."""
+    """The operator's query, for this revision; of a metric of the configuration, for all."""
     answer: Answer
     """Its series."""
     stable_query: str = ""
@@ -98,7 +100,8 @@ def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec)
     subject = status.candidate or status.stable
     if subject is None:
         return Explanation(rollout, now, (), None)
-    answers = _query(prometheus, rollout, spec, subject, now)
+    own = configured_metrics(_operator(kube))
+    answers = _query(prometheus, rollout, spec, subject, now, own)
     plan = None
     watched = None
     if status.watched and status.watch is not None:
@@ -114,21 +117,21 @@ def explain(kube: KubeApi, prometheus: Prometheus, rollout: Rollout, spec: Spec)
         status.percent,
     )
     gates = tuple(
-        _explain_gate(gate, rollout, trial, answers, watched) for gate in spec.analysis.gates
+        _explain_gate(gate, rollout, trial, answers, watched, own) for gate in spec.analysis.gates
     )
     return Explanation(rollout, now, gates, plan)
 
 
 @dataclass(frozen=True, slots=True)
 class MetricAnswers:
-    """What Prometheus said, by metric."""
+    """What Prometheus said, by the names of metrics."""
 
-    answers: Mapping[Metric, Answer]
+    answers: Mapping[str, Answer]
     """Of the candidate."""
-    baseline: Mapping[Metric, Answer]
+    baseline: Mapping[str, Answer]
     """Of stable."""
-    windows: Mapping[Metric, float]
-    """How far the queries looked back, in seconds."""
+    windows: Mapping[str, float]
+    """How far the queries looked back, in seconds; of metrics that are built in."""
 
 
 def observation(
@@ -211,22 +214,53 @@ def configured(operator: Mapping[str, str]) -> tuple[ConfiguredWindow, ...]:
     return windows(operator.get("ROLLOUT_WINDOWS", ""))
 
 
+def configured_metrics(operator: Mapping[str, str]) -> OwnMetrics:
+    """The metrics among the operator's variables; none where one may not read them."""
+    return metrics_of(operator)
+
+
+def _own(prometheus: Prometheus, own: OwnMetric | None) -> Snapshot | MetricsUnreachable:
+    if own is None:
+        return MetricsUnreachable(
+            "how it is asked for stands in the operator's Deployment, which you may not read, or"
+            " not any more"
+        )
+    return prometheus.own_snapshot(own)
+
+
+def _of(snapshot: Snapshot | MetricsUnreachable, rollout: Rollout, revision: Revision) -> Answer:
+    if isinstance(snapshot, MetricsUnreachable):
+        return snapshot
+    return series_of(snapshot, rollout.namespace, rollout.name, revision.revision)
+
+
 def _drain(operator: Mapping[str, str]) -> timedelta:
     text = operator.get("ROUTER_DRAIN_SECONDS", "")
     return timedelta(seconds=int(text)) if text.isdigit() else DRAIN
 
 
-def _query(
-    prometheus: Prometheus, rollout: Rollout, spec: Spec, subject: Revision, now: datetime
+def _query(  # noqa: PLR0917
+    prometheus: Prometheus,
+    rollout: Rollout,
+    spec: Spec,
+    subject: Revision,
+    now: datetime,
+    own: OwnMetrics,
 ) -> MetricAnswers:
     """Ask twice: how far scrapes are apart decides how far the operator looks back."""
     answers, baseline, windows = (
-        dict[Metric, Answer](),
-        dict[Metric, Answer](),
-        dict[Metric, float](),
+        dict[str, Answer](),
+        dict[str, Answer](),
+        dict[str, float](),
     )
     stable = rollout.status.stable
-    for metric in sorted({gate.metric for gate in spec.analysis.gates}):
+    for name in sorted({gate.name for gate in spec.analysis.gates if gate.metric is Metric.OWN}):
+        snapshot = _own(prometheus, own.by_name.get(name))
+        answers[name] = _of(snapshot, rollout, subject)
+        if stable is not None:
+            baseline[name] = _of(snapshot, rollout, stable)
+    built_in = {gate.metric for gate in spec.analysis.gates if gate.metric is not Metric.OWN}
+    for metric in sorted(built_in):
         window = LONGEST_WINDOW.total_seconds()
         for _ in range(2):
             answers[metric] = _answer(prometheus, metric, window, rollout.namespace, subject)
@@ -249,13 +283,18 @@ def _tests(spec: Spec) -> int:
     return max(1, sum(gate.labelled for gate in spec.analysis.gates))
 
 
-def _explain_gate(
-    gate: Gate, rollout: Rollout, trial: Trial, answers: MetricAnswers, watched: Watched | None
+def _explain_gate(  # noqa: PLR0917
+    gate: Gate,
+    rollout: Rollout,
+    trial: Trial,
+    answers: MetricAnswers,
+    watched: Watched | None,
+    own: OwnMetrics,
 ) -> GateExplanation:
     answer, baseline, window = (
-        answers.answers[gate.metric],
-        answers.baseline.get(gate.metric),
-        answers.windows[gate.metric],
+        answers.answers[gate.name],
+        answers.baseline.get(gate.name),
+        answers.windows.get(gate.name, 0.0),
     )
     known = next((known for known in rollout.status.gates if known.is_of(gate)), None)
     if watched is not None and is_watched(gate):
@@ -273,6 +312,9 @@ def _explain_gate(
         and trial.stable is not None
         and trial.stable.revision != trial.candidate.revision
     )
+    if gate.metric is Metric.OWN:
+        asked = own.by_name.get(gate.name)
+        return GateExplanation(gate, known, now, own_form(asked)["query"] if asked else "", answer)
     ours = query(
         gate.metric, window, namespace=rollout.namespace, revision=trial.candidate.revision
     )

@@ -1,5 +1,6 @@
 """`lint`: what the API server would say against manifests, with the line."""
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from rollout_cli.exit_codes import Absent, Exit
+from rollout_cli.exit_codes import Absent, Exit, WrongUsage
 from rollout_cli.offline.crd_validation import is_rollout, judge
 from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.terminal import console, dump
 from rollout_operator.domain.api.manifest import Document, Finding, Place, Trouble, read
 from rollout_operator.domain.api.manifest import Path as Field
 from rollout_operator.domain.api.traffic import names
+from rollout_operator.domain.own_metrics import OwnMetrics, configured_metrics
 from rollout_operator.domain.places import meet, places_of
 
 
@@ -35,10 +37,11 @@ Claimed = dict[int, list[tuple[str, str, str]]]
 """By place: who answers there, the line that says so, and the listener ("" for all)."""
 
 
-def run(files: list[Path], output: Output | None) -> None:
+def run(files: list[Path], output: Output | None, values: Path | None = None) -> None:
     """Judge every ModelRollout in `files` (`-` is stdin, a directory all its YAML); exit 1 where
-    one would be refused.
+    one would be refused. values: the chart's, for the metrics that the operator knows.
     """
+    known = _metrics(values) if values is not None else None
     output = for_programs("lint", output)
     problems: list[Problem] = []
     rollouts = others = 0
@@ -55,7 +58,7 @@ def run(files: list[Path], output: Output | None) -> None:
             rollouts += len(ours)
             others += sum(1 for _ in document.objects()) - len(ours)
             if ours:
-                problems += _problems(str(file), document, ours)
+                problems += _problems(str(file), document, ours, known)
                 problems += (
                     problem
                     for path, value in ours
@@ -74,12 +77,34 @@ def run(files: list[Path], output: Output | None) -> None:
         raise typer.Exit(Exit.ROLLED_BACK)
 
 
-def _problems(file: str, document: Document, ours: list[tuple[Field, Any]]) -> Iterator[Problem]:
+def _metrics(values: Path) -> OwnMetrics:
+    """Those of the chart's values. Raises Absent and WrongUsage."""
+    given: Any = {}
+    for document in read(_text(values)):
+        if isinstance(document, Trouble):
+            raise WrongUsage(f"{values}:{document.place.line}: {document.message}.")
+        given = document.value
+    if not isinstance(given, dict):
+        raise WrongUsage(f"{values} holds no values of the chart: write a mapping.")
+    try:
+        models = given.get("models")
+        said_of = models.get("values") if isinstance(models, dict) else None
+        env = {"ROLLOUT_METRICS": given.get("metrics"), "MODEL_VALUES": said_of}
+        return configured_metrics({name: json.dumps(one) for name, one in env.items() if one})
+    except ValueError as wrong:
+        said = str(wrong).replace("ROLLOUT_METRICS", "metrics", 1)
+        said = said.replace("MODEL_VALUES", "models.values", 1)
+        raise WrongUsage(f"{values}: {said}.") from wrong
+
+
+def _problems(
+    file: str, document: Document, ours: list[tuple[Field, Any]], known: OwnMetrics | None
+) -> Iterator[Problem]:
     yield from (Problem(file, trouble.place, trouble.message) for trouble in document.twice)
     findings = [
         Finding((*path, *finding.path), finding.message)
         for path, value in ours
-        for finding in judge(value)
+        for finding in judge(value, known)
     ]
     found = [Problem(file, document.place(finding.path), str(finding)) for finding in findings]
     yield from sorted(found, key=lambda problem: (problem.place.line, problem.place.column))

@@ -30,6 +30,7 @@ from rollout_cli.view.formatting import (
     without_metric_name,
 )
 from rollout_cli.view.terminal import console, dump, marks
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.manifest import Document, Trouble, read
 from rollout_operator.domain.api.spec import Approval, Spec
@@ -95,7 +96,7 @@ class SimulationResult:
 def run(request: Request) -> None:
     """Do it; exit 0 promoted, 1 rolled back or halted, 2 no verdict."""
     output = for_programs("simulate", request.output)
-    spec = _spec(request.manifest)
+    spec = _measurable(_spec(request.manifest))
     if request.runs > 1:
         if request.metrics:
             raise WrongUsage("--runs is for generated metrics: a recording is what it is.")
@@ -122,6 +123,17 @@ def _source(spec: Spec, request: Request, seed: int) -> Source:
     )
     load = Load(request.rps, request.labels)
     return SyntheticMetrics(qualities, load, seed, bounds(spec.analysis.gates))
+
+
+def _measurable(spec: Spec) -> Spec:
+    """The spec. Raises WrongUsage for a gate whose series cannot be made, nor be in a recording."""
+    own = [gate.name for gate in spec.analysis.gates if gate.metric is Metric.OWN]
+    if own:
+        raise WrongUsage(
+            f"{own[0]} is a metric of the operator's configuration, which simulate knows nothing"
+            " of: leave its gate out of the manifest that is simulated."
+        )
+    return spec
 
 
 def _spec(manifest: Path | None) -> Spec:

@@ -12,7 +12,7 @@ from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import NOT_INSTALLED, Rollout
 from rollout_cli.doctor.check_result import CheckResult, bad, guarded, unknown
 from rollout_cli.doctor.cluster import check_cluster, check_user_rights
-from rollout_cli.doctor.metrics import check_prometheus, check_series
+from rollout_cli.doctor.metrics import check_own_metrics, check_prometheus, check_series
 from rollout_cli.doctor.operator import check_operator
 from rollout_cli.doctor.rollouts import check_autoscaler, check_rollout, check_router
 from rollout_cli.exit_codes import Absent, Refused, Unreachable
@@ -49,5 +49,6 @@ def all_checks(
             "without it no gate has evidence: the operator holds, and rolls back after maxHold",
         )
         return
+    yield from guarded("metrics", check_own_metrics, kube, prometheus)
     for rollout in found:
         yield from guarded("series", check_series, prometheus, rollout)

@@ -4,11 +4,14 @@ import difflib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.operator_deployment import OPERATOR, variables
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.doctor.check_result import CheckResult, bad, good, warning
 from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.words import Phase
+from rollout_operator.domain.gates.promql import Snapshot
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     FEEDBACK,
@@ -19,6 +22,8 @@ from rollout_operator.domain.gates.samples import (
     REQUESTS,
     SCRAPES,
 )
+from rollout_operator.domain.observed import MetricsUnreachable
+from rollout_operator.domain.own_metrics import By, OwnMetric, configured_metrics
 
 MOST_SKEW = 5.0
 """Seconds between two clocks from which on samples seem to come from the future."""
@@ -39,6 +44,42 @@ def check_prometheus(prometheus: Prometheus) -> Iterator[CheckResult]:
             f"Prometheus is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine",
             todo,
         )
+
+
+def check_own_metrics(kube: KubeApi, prometheus: Prometheus) -> Iterator[CheckResult]:
+    """Whether Prometheus answers the query of each metric of the operator's configuration."""
+    for deployment in kube.items("/apis/apps/v1/deployments", OPERATOR):
+        try:
+            own = configured_metrics(variables(deployment))
+        except ValueError as wrong:
+            yield bad("metrics", str(wrong), "correct `metrics` in the chart's values")
+            continue
+        for name, metric in own.by_name.items():
+            yield check_own_metric(f"metric {name}", metric, prometheus.own_snapshot(metric))
+
+
+def check_own_metric(
+    what: str, metric: OwnMetric, found: Snapshot | MetricsUnreachable
+) -> CheckResult:
+    """What it means that Prometheus answered with this."""
+    label = "pod" if metric.by is By.POD else "revision"
+    if isinstance(found, MetricsUnreachable):
+        return bad(what, found.message, "try its query in Prometheus, and correct it in the chart")
+    if not found:
+        return warning(
+            what,
+            f"no series within {metric.stale}",
+            "gates on it have no evidence: see that what it counts is scraped, and how often",
+        )
+    if lost := [key for key in found if not all(key)]:
+        missing = "namespace" if not lost[0][0] else label
+        return bad(
+            what,
+            f"series without the label {missing}, by which revisions are known",
+            f"have the expression keep namespace and {label}",
+        )
+    some = f"{len(found)} {'Deployment' if label == 'pod' else 'revision'}"
+    return good(what, f"{some}{'s' if len(found) != 1 else ''} have series")
 
 
 def check_series(prometheus: Prometheus, rollout: Rollout) -> Iterator[CheckResult]:
@@ -76,6 +117,9 @@ def _needed(gates: Sequence[Gate]) -> list[str]:
                 names.append(PREDICTED)
             case Metric.INPUT_DRIFT:
                 names.append(INPUT)
+            case Metric.OWN:
+                # check_own_metrics has tried it.
+                pass
     return list(dict.fromkeys(names))
 
 

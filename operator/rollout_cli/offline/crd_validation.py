@@ -17,9 +17,11 @@ from pydantic import ValidationError
 
 from rollout_cli.offline import metadata
 from rollout_operator.crd import crd
+from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.api.manifest import Finding, Path, dotted
 from rollout_operator.domain.api.names import GROUP, KIND, VERSION
 from rollout_operator.domain.api.windows import Window
+from rollout_operator.domain.own_metrics import OwnMetrics, refused_gates
 
 Schema = Mapping[str, Any]
 
@@ -34,8 +36,12 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def judge(manifest: Any) -> list[Finding]:
-    """What the API server would say against it; empty where it would be admitted."""
+def judge(manifest: Any, known: OwnMetrics | None = None) -> list[Finding]:
+    """What the API server would say against it, and the operator where that can be told offline;
+    empty where it would be carried out.
+
+    known: metrics of the operator's configuration; None where that is not known, and any may be.
+    """
     if not isinstance(manifest, dict):
         return [Finding((), "a manifest is a mapping: write apiVersion, kind, metadata and spec")]
     if manifest.get("apiVersion") != f"{GROUP}/{VERSION}":
@@ -57,7 +63,7 @@ def judge(manifest: Any) -> list[Finding]:
         meta = filled["metadata"]
         # Of generateName the API server makes the name, by five letters, before the rules read it.
         meta["name"] = meta.get("name") or meta["generateName"][:58] + "xxxxx"
-        found = list(_rules(filled, schema, ())) or list(_windows(filled))
+        found = list(_rules(filled, schema, ())) or [*_windows(filled), *_gates(filled, known)]
     return sorted(found, key=lambda finding: tuple(map(str, finding.path)))
 
 
@@ -69,6 +75,15 @@ def _windows(manifest: Mapping[str, Any]) -> Iterator[Finding]:
         except ValidationError as invalid:
             said = invalid.errors()[0]["msg"].removeprefix("Value error, ")
             yield Finding(("spec", "strategy", "windows", number), said)
+
+
+def _gates(manifest: Mapping[str, Any], known: OwnMetrics | None) -> Iterator[Finding]:
+    """What the operator says against gates on metrics of its configuration."""
+    if known is None:
+        return
+    gates = [Gate.model_validate(g) for g in manifest["spec"]["analysis"].get("gates") or ()]
+    for number, why in refused_gates(gates, known):
+        yield Finding(("spec", "analysis", "gates", number), why)
 
 
 @cache

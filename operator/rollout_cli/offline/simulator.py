@@ -131,7 +131,7 @@ def _revision(role: str, uri: str, spec: Spec, since: datetime) -> Revision:
 
 
 def _observed(spec: Spec, status: Status, source: Source, now: datetime) -> Observed:
-    metrics = {gate.metric for gate in spec.analysis.gates}
+    metrics = {gate.metric for gate in spec.analysis.gates if gate.metric is not Metric.OWN}
     return Observed(
         now=now,
         uid="simulated",

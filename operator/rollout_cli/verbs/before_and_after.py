@@ -24,13 +24,19 @@ def lint(
         list[Path],
         typer.Argument(metavar="FILE...", help="Manifests, directories of them, or - for stdin."),
     ],
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            "--values", "-f", help="The chart's values, for the metrics that gates may be on."
+        ),
+    ] = None,
     output: Format = None,
 ) -> None:
     """Judge manifests offline by the CRD's own schema and CEL rules, with line numbers."""
     # Deferred: the evaluator of CEL takes half a second to load.
     from rollout_cli.commands import lint as command  # noqa: PLC0415
 
-    command.run(files, output)
+    command.run(files, output, values)
 
 
 def simulate(

@@ -147,7 +147,7 @@ def rule(gate: Gate, signs: Marks) -> str:
     """The gate as a short rule: `accuracy ≥ 0.7 (Labelled)`."""
     sign = signs.at_least if gate.min is not None else signs.at_most
     against = f" {_beside_stable(gate)}" if gate.against_stable else ""
-    return f"{gate.metric} {sign} {share(gate.threshold)}{against} ({gate.evidence})"
+    return f"{gate.name} {sign} {share(gate.threshold)}{against} ({gate.evidence})"
 
 
 def _beside_stable(gate: Gate) -> str:
@@ -164,7 +164,7 @@ def value_and_threshold(spec: Spec | None, measured: GateStatus, marks: Marks) -
     gate = gate_of(spec, measured)
     if gate is not None and gate.against_stable:
         return f"{value} {_beside_stable(gate)}, {marks.at_most} {threshold} asked"
-    least = measured.metric == Metric.ACCURACY
+    least = gate.of_good if gate is not None else measured.metric == Metric.ACCURACY
     asked = marks.at_least if least else marks.at_most
     holds = measured.value >= measured.threshold if least else measured.value <= measured.threshold
     return f"{value} {asked if holds else ('<' if least else '>')} {threshold}"

@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from rollout_operator.adapters.model_registry import ModelRegistry
 from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.router_probe import Routers
-from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
-from rollout_operator.domain.gates.promql import Snapshot
+from rollout_operator.domain.gates.promql import Snapshot, series_of
 from rollout_operator.domain.machine.redirect import needs_resolution
 from rollout_operator.domain.machine.schedule import beat, interval_since
 from rollout_operator.domain.machine.trial import needs_measurement
@@ -40,7 +39,7 @@ class Query:
 
     model_uri: str = ""
     """What the registry is asked for; "" for nothing."""
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[str, ...] = ()
     """Whose series Prometheus is asked for."""
     tick: float = 0.0
     """Series are wanted no older than this, as Unix time in seconds."""
@@ -54,18 +53,20 @@ class Answers:
 
     resolution: Resolution | None = None
     """From the registry; None where it was not asked."""
-    measured: Mapping[Metric, Snapshot | MetricsUnreachable] = field(default_factory=dict)
-    """From Prometheus, by metric."""
+    measured: Mapping[str, Snapshot | MetricsUnreachable] = field(default_factory=dict)
+    """From Prometheus, by the names of metrics."""
     heard: Heard | None = None
     """From the router; None where it was not asked, or cannot be."""
 
-    def of(self, namespace: str, revision: Revision | None) -> dict[Metric, Answer]:
+    def of(self, namespace: str, rollout: str, revision: Revision | None) -> dict[str, Answer]:
         """The series of one revision for every metric; nothing of none."""
         if revision is None:
             return {}
-        place = namespace, revision.revision
+        name = revision.revision
         return {
-            metric: told if isinstance(told, MetricsUnreachable) else told.get(place, ())
+            metric: told
+            if isinstance(told, MetricsUnreachable)
+            else series_of(told, namespace, rollout, name)
             for metric, told in self.measured.items()
         }
 
@@ -85,7 +86,7 @@ def query_for(
     tick = max(
         math.floor(now.timestamp() / apart) * apart, interval_since(uid, spec, now).timestamp()
     )
-    return Query(uri, tuple(sorted({gate.metric for gate in spec.analysis.gates})), tick, route)
+    return Query(uri, tuple(sorted({gate.name for gate in spec.analysis.gates})), tick, route)
 
 
 def cached(asked: Query, prometheus: Prometheus, routers: Routers | None = None) -> Answers | None:
@@ -132,7 +133,7 @@ async def _heard(asked: Query, routers: Routers | None) -> Heard | None:
 
 async def _measured(
     asked: Query, prometheus: Prometheus
-) -> Mapping[Metric, Snapshot | MetricsUnreachable]:
+) -> Mapping[str, Snapshot | MetricsUnreachable]:
     found = await asyncio.gather(
         *(prometheus.snapshot(metric, asked.tick) for metric in asked.metrics)
     )

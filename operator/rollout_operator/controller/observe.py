@@ -61,6 +61,7 @@ async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answer
             ports.profiles,
             ports.annotations,
             ports.windows,
+            ports.metrics,
         )
         route = route_query(rollout, _objects(rollout, ports), ports, now)
         query = query_for(raw["metadata"]["uid"], rollout.spec, rollout.status, now, route)
@@ -115,8 +116,8 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         name_taken=rejection.foreign,
         affinity=_affinity(rollout, objects),
         scaled=_scaled(key, rollout, objects, ports, now),
-        answers=answers.of(key[0], measured(status)),
-        baseline=answers.of(key[0], status.stable),
+        answers=answers.of(*key, measured(status)),
+        baseline=answers.of(*key, status.stable),
         reported=ports.writeback.written(seen.uid),
         outbox=ports.messenger.outbox(seen.uid, key[0]) if ports.messenger is not None else None,
         recovered=running[0] if running else None,

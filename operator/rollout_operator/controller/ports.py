@@ -19,6 +19,7 @@ from rollout_operator.controller.watch_health import UnseenWrites
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways
 from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
+from rollout_operator.domain.own_metrics import NO_METRICS, OwnMetrics
 from rollout_operator.domain.profiles import NO_PROFILES, Profiles
 from rollout_operator.domain.route_annotations import NO_ANNOTATIONS, RouteAnnotations
 from rollout_operator.domain.windows import ConfiguredWindow
@@ -68,6 +69,8 @@ class Ports:
     """Which annotations routes may have, and which all have."""
     windows: tuple[ConfiguredWindow, ...] = ()
     """When rollouts are frozen, beside what each says itself."""
+    metrics: OwnMetrics = NO_METRICS
+    """What gates may be on beside what is built in."""
     names_verified: bool = False
     """Whether an admission policy writes who gives commands."""
     messenger: Messenger | None = None

@@ -27,7 +27,8 @@ def from_json(variable: str, text: str, kind: type, reader: TypeAdapter[T], exam
     except ValidationError as failure:
         first = failure.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{variable} cannot be used: {where}: {first['msg']}") from failure
+        said = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{variable} cannot be used: {where}: {said}") from failure
 
 
 def is_for(name: str, patterns: Iterable[str]) -> bool:

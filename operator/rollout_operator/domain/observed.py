@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.outbox import Outbox
@@ -145,6 +144,12 @@ class Series:
     """Who was scraped, with `instance`."""
     instance: str = ""
     """The address that was scraped; "" where the label is missing."""
+    reach: float = 0.0
+    """Of a metric of one's own: how far before `at` what it says may come from, in seconds."""
+    unit: str = ""
+    """Of a metric of one's own: its unit, for sentences."""
+    scale: tuple[float, float] | None = None
+    """Of a mean that is counted: which values 0 and 1 stand for."""
     column: str = ""
     """Of live rows: the column."""
     bin: str = ""
@@ -279,9 +284,9 @@ class Observed:
     """What keeps visitors where they came first, as a sentence."""
     scaled: str = ""
     """Who else sets the number of a Deployment's pods, as a sentence."""
-    answers: Mapping[Metric, Answer] = field(default_factory=dict)
-    """The candidate's series, as far as they were asked for."""
-    baseline: Mapping[Metric, Answer] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """The candidate's series by the names of metrics, as far as they were asked for."""
+    baseline: Mapping[str, Answer] = field(default_factory=dict)
     """The stable revision's series, as far as they were asked for."""
     reported: frozenset[int] = frozenset()
     """Attempts whose verdict the registry has been told since the status was written."""

@@ -10,6 +10,7 @@ from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.windows import Window
 from rollout_operator.domain.last_spec import recalled
+from rollout_operator.domain.own_metrics import NO_METRICS, OwnMetrics, refused_gates
 from rollout_operator.domain.profiles import NO_PROFILES, Chosen, Profiles
 from rollout_operator.domain.route_annotations import NO_ANNOTATIONS, RouteAnnotations
 from rollout_operator.domain.windows import ConfiguredWindow, for_namespace
@@ -48,13 +49,14 @@ class Rollout:
         profiles: Profiles = NO_PROFILES,
         annotations: RouteAnnotations = NO_ANNOTATIONS,
         windows: Iterable[ConfiguredWindow] = (),
+        metrics: OwnMetrics = NO_METRICS,
     ) -> Self:
         """Read it.
 
         mirrors: whether the Gateways can mirror requests. taken_by: an older rollout, by namespace
         and name, that answers where this one would. profiles: those of the operator. annotations:
         which ones its configuration allows and adds; the spec that is read has them all.
-        windows: those of its configuration.
+        windows and metrics: those of its configuration.
         """
         spec, error = _spec(raw, mirrors)
         if spec is not None and taken_by is not None:
@@ -68,10 +70,17 @@ class Rollout:
             try:
                 profile = profiles.choose(raw["metadata"]["namespace"], spec.profile)
                 spec = _annotated(spec, annotations)
+                _measurable(spec, metrics)
             except LookupError as unknown:
                 spec, error = None, str(unknown.args[0])
         frozen = for_namespace(windows, raw["metadata"]["namespace"])
         return cls(raw, spec, error, Status.model_validate(raw["status"]), profile, frozen)
+
+
+def _measurable(spec: Spec, metrics: OwnMetrics) -> None:
+    """Raises LookupError for a gate that the operator cannot measure."""
+    for number, why in refused_gates(spec.analysis.gates, metrics):
+        raise LookupError(f"spec.analysis.gates[{number}]: {why}.")
 
 
 def _annotated(spec: Spec, annotations: RouteAnnotations) -> Spec:

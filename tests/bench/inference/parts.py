@@ -20,6 +20,7 @@ from rollout_model.parity import ties
 from rollout_model.signature import frame
 from rollout_model.trial_rows import trial_rows
 from scripts.cluster.paths import REPOSITORY
+from tests.bench.inference.counting import figures as counting_figures
 from tests.bench.inference.measure import Load, Server, answer, free_port, ratio, wrk
 from tests.bench.inference.peers import ROW, Models, Peer, ours
 from tests.bench.inference.probes import ROWS as CLIENTS_ROWS
@@ -336,6 +337,11 @@ def probes(bench: Bench) -> Iterator[Figure]:
         yield Figure(f"probe beside {name}: lost or failed", lost, "", "0", lost == 0, asked)
 
 
+def counting(_: Bench) -> Iterator[Figure]:
+    """What the bins of live rows cost."""
+    return counting_figures()
+
+
 PARTS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {
     "throughput": throughput,
     "batches": batches,
@@ -344,4 +350,5 @@ PARTS: Mapping[str, Callable[[Bench], Iterable[Figure]]] = {
     "slow": slow_clients,
     "starts": starts,
     "probes": probes,
+    "counting": counting,
 }

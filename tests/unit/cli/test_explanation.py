@@ -3,7 +3,7 @@
 import ast
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, cast
@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from rollout_cli.api.kubernetes import KubeApi
+from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.cluster import explanation, explanation_text
 from rollout_cli.cluster.explanation import Explanation, MetricAnswers
@@ -310,3 +311,50 @@ def test_what_is_said(name: str, sentences: tuple[str, str]) -> None:
     )
     said = "\n".join(explanation_text.next_step(Explanation(rollout, seen.now, (), decide(seen))))
     assert all(sentence in said for sentence in sentences), said
+
+
+QUEUE = {"queue": {"counts": "Gauge", "better": "Lower", "unit": "jobs", "query": "queue_size"}}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said", "query"),
+    [
+        pytest.param(
+            Cluster(READY, ROLLOUT_METRICS=json.dumps(QUEUE)),
+            "queue 3 jobs is at most 10",
+            "queue_size",
+            id="as the operator's Deployment has it",
+        ),
+        pytest.param(
+            Cluster({}, refuses=True),
+            "queue: how it is asked for stands in the operator's Deployment",
+            "",
+            id="who may not read that is told so",
+        ),
+    ],
+)
+def test_a_metric_of_the_configuration_is_asked_for_as_the_operator_does(
+    cluster: Cluster, said: str, query: str
+) -> None:
+    def ask(path: str, form: Mapping[str, str]) -> tuple[int, bytes]:
+        assert path == "query"
+        own = {
+            "rollout_part": "value",
+            "namespace": rollout.namespace,
+            "revision": V2.revision,
+        }
+        clock = form["query"] == "vector(time())"
+        moment = at(8).timestamp()
+        one = {"metric": {} if clock else own, "value": [moment, str(moment if clock else 3)]}
+        data = {"resultType": "vector", "result": [one]}
+        return 200, json.dumps({"status": "success", "data": data}).encode()
+
+    wanted = spec("models:/iris/2", analysis__gates=[{"metric": "queue", "max": 10}])
+    rollout = made(on_trial(), wanted, uid=UID)
+    told = explanation.explain(
+        cast("KubeApi", cluster), Prometheus("Prometheus", ask), rollout, wanted
+    )
+    (gate,) = told.gates
+    assert gate.measured.message.startswith(said)
+    assert query in gate.query
+    assert bool(gate.query) is bool(query)

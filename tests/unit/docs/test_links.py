@@ -128,9 +128,9 @@ REFUSED = {
         "101 is greater than the maximum of 100",
     ),
     "a duration that is none": (rollout(analysis={"interval": "soon"}), "does not match"),
-    "an unknown metric": (
-        rollout(analysis={"gates": [{"metric": "acuracy", "min": 0.5}]}),
-        "is not one of",
+    "a metric that is no name": (
+        rollout(analysis={"gates": [{"metric": "F1-score", "min": 0.5}]}),
+        "does not match",
     ),
     "no modelUri": (
         {**rollout(), "spec": {"traffic": {"host": "iris.example.com"}}},

@@ -302,3 +302,68 @@ def test_a_window_says_nothing_before_it_has_enough() -> None:
         window.add(value)
         means.append(window.mean)
     assert means == [None, 0.5, pytest.approx(2 / 3), pytest.approx(2 / 3)]
+
+
+def value(client: TestClient, one: str, told: Any) -> Any:
+    return client.post("/feedback/", json={"id": one, "value": told})
+
+
+def of_values(text: str, revision: str) -> tuple[float, ...]:
+    """Count, sum, sum of squares, and how many were clipped."""
+    whose = f'{{model="iris",revision="{revision}",version="local"}}'
+    names = ("values", "value_sum", "value_squares", "values_clipped")
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return tuple(float(lines[f"ml_feedback_{name}_total{whose}"]) for name in names)
+
+
+def test_a_value_is_counted_once_for_the_revision_that_made_the_prediction(
+    settings: Settings, loaded: LoadedModel
+) -> None:
+    _, stable = pod(settings, loaded, "stable", value_max=200.0)
+    _, candidate = pod(settings, loaded, "candidate", value_max=200.0)
+    first, second, third = predict(candidate, 3)
+    assert value(stable, first, 12.5).json() == {
+        "value": 12.5,
+        "model": "iris",
+        "version": "local",
+        "revision": "candidate",
+    }
+    assert value(stable, first, 3).status_code == 409
+    assert "its value already" in value(stable, first, 3).json()["error"]
+    assert value(stable, second, 0).json()["value"] == 0
+    assert value(stable, third, 10**300).json()["value"] == 200
+    said = stable.get("/metrics/").text
+    assert of_values(said, "candidate") == (3, 212.5, 12.5**2 + 200**2, 1)
+    assert of_values(said, "stable") == (0, 0, 0, 0)
+
+
+def test_a_prediction_may_have_a_label_and_a_value(settings: Settings, loaded: LoadedModel) -> None:
+    _, client = pod(settings, loaded, value_max=5.0)
+    (one,) = predict(client)
+    assert label(client, one).status_code == 200
+    assert value(client, one, 4).status_code == 200
+    told = client.post("/feedback/", json=[{"id": one, "value": 4}, {"id": one, "label": "setosa"}])
+    assert [entry["status"] for entry in told.json()["results"]] == [409, 409]
+    assert "its label already" in told.json()["results"][1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("most", "told", "words"),
+    [
+        pytest.param(0.0, 4, "values are not taken here", id="none are taken"),
+        pytest.param(5.0, -0.5, 'or "value": <a number from 0 on>', id="less than nothing"),
+        pytest.param(5.0, True, 'or "value": <a number from 0 on>', id="a truth value"),
+        pytest.param(5.0, "4", 'or "value": <a number from 0 on>', id="a text"),
+        pytest.param(5.0, None, 'or "value": <a number from 0 on>', id="nothing"),
+    ],
+)
+def test_a_value_that_is_none_is_refused(
+    settings: Settings, loaded: LoadedModel, most: float, told: Any, words: str
+) -> None:
+    _, client = pod(settings, loaded, value_max=most)
+    (one,) = predict(client)
+    refused = value(client, one, told)
+    assert refused.status_code == 422
+    assert words in refused.json()["error"]
+    # It can be sent as it should be.
+    assert not most or value(client, one, 4).status_code == 200

@@ -22,7 +22,7 @@ from rollout_model.pyfunc import PyfuncRuntime
 from rollout_model.runtimes import OnnxRuntime
 from rollout_operator import errors, metrics
 from rollout_operator.desired.horizontal_pod_autoscaler import SERIES
-from rollout_operator.domain.api.analysis import EvidenceKind, Metric
+from rollout_operator.domain.api.analysis import BUILT_IN, EvidenceKind
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.observed import Resolution
@@ -47,14 +47,14 @@ VALUES: dict[tuple[str, str], set[str]] = {
     ("modelrollout_drain_seconds", "phase"): {one.value for one in Phase},
     ("modelrollout_gate_bound", "bound"): {"lower", "upper"},
     ("modelrollout_gate_bound", "evidence"): {one.value for one in EvidenceKind},
-    ("modelrollout_gate_bound", "gate"): {one.value for one in Metric},
+    ("modelrollout_gate_bound", "gate"): {one.value for one in BUILT_IN},
     ("modelrollout_gate_threshold", "evidence"): {one.value for one in EvidenceKind},
-    ("modelrollout_gate_threshold", "gate"): {one.value for one in Metric},
+    ("modelrollout_gate_threshold", "gate"): {one.value for one in BUILT_IN},
     ("modelrollout_gate_value", "evidence"): {one.value for one in EvidenceKind},
-    ("modelrollout_gate_value", "gate"): {one.value for one in Metric},
+    ("modelrollout_gate_value", "gate"): {one.value for one in BUILT_IN},
     ("modelrollout_messages", "outcome"): set(metrics.MESSAGE_OUTCOMES),
     ("modelrollout_phase", "phase"): {one.value for one in Phase},
-    ("modelrollout_prometheus_queries", "metric"): {one.value for one in Metric},
+    ("modelrollout_prometheus_queries", "metric"): {one.value for one in BUILT_IN},
     ("modelrollout_prometheus_queries", "outcome"): {"ok", "unreachable"},
     ("modelrollout_reconcile_errors", "kind"): {
         one.__name__

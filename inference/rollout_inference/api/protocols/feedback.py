@@ -1,5 +1,6 @@
 """/feedback/: the right answer for an earlier prediction, as soon as it is known."""
 
+import math
 import threading
 import time
 from typing import Any
@@ -8,6 +9,7 @@ import msgspec
 
 from rollout_inference.api.protocol import Protocol, Request, Response, parse_json
 from rollout_inference.feedback.ledger import absolute_error, correct
+from rollout_inference.feedback.prediction_id import Prediction
 from rollout_model.errors import BadInput, Refused
 
 REASONS = {403: "forged", 409: "replayed", 410: "late", 422: "malformed"}
@@ -34,9 +36,20 @@ def _is_label(one: Any) -> bool:
     )
 
 
+def _is_value(one: Any) -> bool:
+    return (
+        isinstance(one, dict)
+        and isinstance(one.get("id"), str)
+        and len(one["id"]) <= LONGEST_ID
+        and isinstance(one.get("value"), int | float)
+        and not isinstance(one["value"], bool)
+        and 0 <= one["value"] < math.inf
+    )
+
+
 class Feedback(Protocol):
-    """One label, or a list of them: each is counted or refused by itself, but of a list with an
-    entry in another form, none is counted.
+    """One label, or value, or a list of them: each is counted or refused by itself, but of a list
+    with an entry in another form, none is counted.
     """
 
     counted = False
@@ -53,11 +66,12 @@ class Feedback(Protocol):
         """
         asked = parse_json(request.body)
         for number, one in enumerate(asked if isinstance(asked, list) else [asked]):
-            if not _is_label(one):
+            if not (_is_label(one) or _is_value(one)):
                 request.state.metrics.refused(REASONS[422])
                 which = f"entry {number}: " if isinstance(asked, list) else ""
                 raise BadInput(
-                    f'{which}send {{"id": "<the prediction\'s id>", "label": <the right answer>}}'
+                    f'{which}send {{"id": "<the prediction\'s id>", "label": <the right answer>}},'
+                    ' or "value": <a number from 0 on> in place of the label'
                 )
         if not isinstance(asked, list):
             return Response(msgspec.json.encode(self._entered(request, asked)))
@@ -77,6 +91,8 @@ class Feedback(Protocol):
         metrics = request.state.metrics
         try:
             prediction = request.state.signer.read(one["id"])
+            if not _is_label(one):
+                return self._valued(request, prediction, one["value"])
             error = absolute_error(prediction, one["label"]) if prediction.numeric else None
             right = correct(prediction, one["label"]) if error is None else None
             with self._one:
@@ -88,11 +104,22 @@ class Feedback(Protocol):
         except Refused as refused:
             metrics.refused(REASONS[refused.status])
             raise
-        whose = {
-            "model": prediction.model,
-            "version": prediction.version,
-            "revision": prediction.revision,
-        }
         if error is not None:
-            return {"absolute_error": error, **whose}
-        return {"outcome": "correct" if right else "wrong", **whose}
+            return {"absolute_error": error, **_whose(prediction)}
+        return {"outcome": "correct" if right else "wrong", **_whose(prediction)}
+
+    def _valued(self, request: Request, prediction: Prediction, value: float) -> dict[str, Any]:
+        if not request.state.settings.value_max:
+            raise BadInput("values are not taken here: the operator's models.values is not set")
+        with self._one:
+            request.state.values.enter(prediction, time.time())
+            counted = request.state.metrics.valued(prediction, value)
+        return {"value": counted, **_whose(prediction)}
+
+
+def _whose(prediction: Prediction) -> dict[str, str]:
+    return {
+        "model": prediction.model,
+        "version": prediction.version,
+        "revision": prediction.revision,
+    }

@@ -16,6 +16,12 @@ class Metric(StrEnum):
     LATENCY_P95 = "latencyP95Seconds"
     PREDICTION_SHIFT = "predictionShift"
     INPUT_DRIFT = "inputDrift"
+    OWN = "own"
+    """Any other name: a metric of the operator's configuration. In no spec is it called so."""
+
+
+BUILT_IN = tuple(metric for metric in Metric if metric is not Metric.OWN)
+"""Those that every operator knows."""
 
 
 class OnFailure(StrEnum):
@@ -43,6 +49,7 @@ class EvidenceKind(StrEnum):
 
 
 MIN_SAMPLES, MAX_SAMPLES = 30, 2000
+METRIC_NAME = "^[a-z][A-Za-z0-9]*$"
 LABELLED = "has({0}.evidence) && {0}.evidence == 'Labelled'"
 UNLABELLED = "self.metric == 'predictionShift' || self.metric == 'inputDrift'"
 
@@ -52,10 +59,12 @@ UNLABELLED = "self.metric == 'predictionShift' || self.metric == 'inputDrift'"
 GATE_RULES = [
     rule(
         "self.metric == 'accuracy' ? !has(self.max) && !has(self.maxIncrease) && has(self.min) !="
-        " has(self.maxDrop) : !has(self.min) && !has(self.maxDrop) && has(self.max) !="
-        " has(self.maxIncrease)",
+        " has(self.maxDrop) : self.metric in ['errorRate', 'latencyP95Seconds'] ? !has(self.min) &&"
+        " !has(self.maxDrop) && has(self.max) != has(self.maxIncrease) : [has(self.min),"
+        " has(self.max), has(self.maxDrop), has(self.maxIncrease)].exists_one(given, given)",
         "accuracy takes min (at least) or maxDrop (against stable), errorRate and latencyP95Seconds"
-        " take max (at most) or maxIncrease (against stable): write exactly one",
+        " take max (at most) or maxIncrease (against stable), a metric of the operator's"
+        " configuration one of the four: write exactly one",
     ),
     rule(
         f"!({UNLABELLED}) || (has(self.max) && self.max > 0.0 && (self.metric == 'inputDrift' ||"
@@ -68,18 +77,30 @@ GATE_RULES = [
         "predictionShift is always a test on counts, and inputDrift never: leave evidence out",
     ),
     rule(
-        "!has(self.max) || (self.max >= 0.0 && (self.metric != 'errorRate' || self.max <= 1.0))",
+        "!has(self.min) || self.metric != 'accuracy' || (self.min >= 0.0 && self.min <= 1.0)",
+        "accuracy is a share from 0 to 1: write min: 0.70 for 70 %",
+    ),
+    rule(
+        "!has(self.max) || !(self.metric in ['errorRate', 'latencyP95Seconds']) || (self.max >= 0.0"
+        " && (self.metric != 'errorRate' || self.max <= 1.0))",
         "max must not be negative, and errorRate is a share from 0 to 1: write max: 0.01 for 1 %",
     ),
     rule(
-        "!has(self.maxIncrease) || (self.maxIncrease >= 0.0 && (self.metric != 'errorRate' ||"
-        " self.maxIncrease <= 0.5))",
+        "!has(self.maxDrop) || (self.maxDrop >= 0.0 && (self.maxDrop <= 0.5 || self.metric !="
+        " 'accuracy'))",
+        "maxDrop must not be negative, and of accuracy is a share of at most 0.5: write maxDrop:"
+        " 0.05 for five points below stable",
+    ),
+    rule(
+        "!has(self.maxIncrease) || (self.maxIncrease >= 0.0 && (self.maxIncrease <= 0.5 ||"
+        " self.metric != 'errorRate'))",
         "maxIncrease must not be negative, and for errorRate is a share of at most 0.5: write"
         " maxIncrease: 0.01 for one point above stable",
     ),
     rule(
-        f"!({LABELLED.format('self')}) || ((!has(self.min) || (self.min > 0.0 && self.min < 1.0))"
-        " && (!has(self.max) || self.metric != 'errorRate' || (self.max > 0.0 && self.max < 1.0)))",
+        f"!({LABELLED.format('self')}) || ((!has(self.min) || self.metric != 'accuracy' ||"
+        " (self.min > 0.0 && self.min < 1.0)) && (!has(self.max) || self.metric != 'errorRate' ||"
+        " (self.max > 0.0 && self.max < 1.0)))",
         "no count of labels proves a share of exactly 0 or 1: write a threshold in between, such as"
         " 0.999, or evidence: Reported",
     ),
@@ -94,9 +115,9 @@ GATE_RULES = [
         "latencyP95Seconds with maxIncrease compares two percentiles: leave evidence out",
     ),
     rule(
-        "!has(self.tolerance) || self.tolerance == 0.0 || ((!has(self.min) || self.tolerance <"
-        " self.min) && (!has(self.max) || self.metric != 'errorRate' || self.max + self.tolerance <"
-        " 1.0))",
+        "!has(self.tolerance) || self.tolerance == 0.0 || ((!has(self.min) || self.metric !="
+        " 'accuracy' || self.tolerance < self.min) && (!has(self.max) || self.metric != 'errorRate'"
+        " || self.max + self.tolerance < 1.0))",
         "tolerance is taken off the threshold: write 0 or a share smaller than it",
     ),
     rule(
@@ -133,19 +154,21 @@ class Alpha(ApiModel):
 class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES}):
     """One rule on one metric."""
 
-    metric: Metric = Field(
+    name: str = Field(
+        alias="metric",
+        max_length=32,
         description=(
-            "accuracy, errorRate, latencyP95Seconds, predictionShift (answers against stable's) or"
-            " inputDrift (live rows against training)."
-        )
+            "accuracy, errorRate, latencyP95Seconds, predictionShift (answers against stable's),"
+            " inputDrift (live rows against training), or a metric of the operator's configuration."
+        ),
+        json_schema_extra=cel(
+            f"self.matches('{METRIC_NAME}')",
+            "metric is a name: write accuracy, errorRate, latencyP95Seconds, predictionShift,"
+            " inputDrift, or one that the operator's configuration has, such as conversionRate",
+        ),
     )
     min: float | None = Field(
-        None,
-        description="Passes at or above this value (accuracy: a share from 0 to 1).",
-        json_schema_extra=cel(
-            "self >= 0.0 && self <= 1.0",
-            "accuracy is a share from 0 to 1: write min: 0.70 for 70 %",
-        ),
+        None, description="Passes at or above this value (accuracy: a share from 0 to 1)."
     )
     max: float | None = Field(
         None,
@@ -156,10 +179,8 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     )
     max_drop: float | None = Field(
         None,
-        description="Passes where accuracy is at most this much below stable's (a share).",
-        json_schema_extra=cel(
-            "self >= 0.0 && self <= 0.5",
-            "maxDrop is a share from 0 to 0.5: write maxDrop: 0.05 for five points below stable",
+        description=(
+            "Passes where the value is at most this much below stable's (accuracy: a share)."
         ),
     )
     max_increase: float | None = Field(
@@ -180,8 +201,8 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     min_samples: int = Field(
         MIN_SAMPLES,
         description=(
-            "Labels or requests needed before the gate can pass (Reported errorRate,"
-            " latencyP95Seconds: before it says anything)."
+            "Labels or requests needed before the gate can pass (Reported, all but accuracy: before"
+            " it says anything)."
         ),
         json_schema_extra=cel(
             "self >= 1 && self <= 1000000",
@@ -247,6 +268,16 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         return said
 
     @property
+    def metric(self) -> Metric:
+        """How it is read and judged: one of BUILT_IN, or OWN."""
+        return Metric(self.name) if self.name in BUILT_IN else Metric.OWN
+
+    @property
+    def of_good(self) -> bool:
+        """Whether the value is the better the greater it is; else it counts what is bad."""
+        return self.min is not None or self.max_drop is not None
+
+    @property
     def labelled(self) -> bool:
         """Whether the gate is a sequential test."""
         return self.evidence is EvidenceKind.LABELLED
@@ -268,7 +299,7 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         ]
         if len(bounds) != 1:
             raise ValueError(
-                f"gate {self.metric}: {len(bounds)} thresholds; write exactly one of min, max,"
+                f"gate {self.name}: {len(bounds)} thresholds; write exactly one of min, max,"
                 " maxDrop, maxIncrease"
             )
         return bounds[0]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from rollout_operator.domain.api.analysis import EvidenceKind, Metric
+from rollout_operator.domain.api.analysis import BUILT_IN, EvidenceKind, Metric
 from rollout_operator.domain.api.status import Condition, Status
 from rollout_operator.domain.api.words import Phase, Reason
 
@@ -136,8 +136,10 @@ def _of_gates(
 
 
 def _instead(gauges: list[str]) -> str:
-    """What helps where values are reported; no count makes a PSI a test."""
-    countable = [metric for metric in gauges if metric != Metric.INPUT_DRIFT]
+    """What helps where values are reported; no count makes a PSI a test, and which metrics of one's
+    own can be counted status does not know.
+    """
+    countable = [m for m in gauges if m in BUILT_IN and m != Metric.INPUT_DRIFT]
     if not countable:
         return ""
     at = f" with {', '.join(countable)}" if len(countable) < len(gauges) else ""

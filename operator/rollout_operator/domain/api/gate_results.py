@@ -40,7 +40,7 @@ class PodCounts(ApiModel):
     total: float
     """Answers known to be good or not: labels (accuracy) or requests."""
     predicted: float = 0
-    """Predictions (accuracy) or all requests (latency); 0 for errorRate."""
+    """Predictions (accuracy), all requests (latency) or the sum of squares (a mean); else 0."""
     at: float = Field(description="Time of the sample, Unix seconds by Prometheus' clock.")
     bins: tuple[BinCount, ...] = Field((), max_length=24)
     """Answers by class, or by the largest number of the bin (predictionShift only)."""
@@ -63,7 +63,7 @@ class GateStatus(ApiModel):
     """What a gate said when it was last measured."""
 
     metric: str = Field(max_length=32)
-    """A Metric of the spec; `route`, which status does not keep, for a router that lags."""
+    """As the spec has it; `route`, which status does not keep, for a router that lags."""
     evidence: EvidenceKind = Field(
         EvidenceKind.REPORTED, description="What the gate rests on: Reported or Labelled."
     )
@@ -137,7 +137,7 @@ class GateStatus(ApiModel):
     def is_of(self, gate: Gate) -> bool:
         """Whether it was measured for this gate of the spec."""
         return (self.metric, self.evidence, self.threshold) == (
-            gate.metric,
+            gate.name,
             gate.evidence,
             gate.threshold,
         )
@@ -165,7 +165,8 @@ class EvidenceStatus(ApiModel):
     good: float = Field(
         0,
         description=(
-            "Right answers (errorRate: requests without error; latency: requests within the bound)."
+            "Right answers (errorRate: requests without error; latency: requests within the bound;"
+            " a metric of the configuration: what counts as good)."
         ),
     )
     total: float = Field(0, description="Labels or requests.")
@@ -210,7 +211,7 @@ class GateResult(ApiModel):
     """What an attempt's verdict rests on: a gate as it was last measured."""
 
     metric: str = Field(max_length=32)
-    """A Metric of the spec."""
+    """As the spec has it."""
     value: float | None = None
     """As in GateStatus; None where nothing was measured."""
     threshold: float

@@ -2,8 +2,10 @@
 
 Of a rule without any occurrence, dateutil ends its search in the year 9999 alone: seconds of a
 loop that everybody waits for. Between 1901 and 2099 the calendar is the same again after 28 years,
-so rules are read as of the last years before 9971, which ends each search within some 60 years and
-leaves dateutil room for the weeks that it makes whole.
+and between 9901 and 9999 too, so rules are read as of the last years before 9971, which ends each
+search within some 60 years and leaves dateutil room for the weeks that it makes whole. 9900 is no
+leap year: what began too long ago for that is read as of 7,600 years later, when every day is the
+same.
 """
 
 import re
@@ -27,7 +29,10 @@ MOST = 1000
 """What INTERVAL and COUNT may be at most."""
 _CYCLE = 28
 _SAME_AS_2027 = 9971
-"""Both begin on a Friday and are no leap years, and so do the years before, 1929 and 9873 on."""
+"""Both begin on a Friday and are no leap years, and so do the years before, 1957 and 9901 on."""
+_FIRST_ALIKE = 9901
+_AGES = timedelta(days=19 * 146_097)
+"""The calendar is the same again after 400 years of so many days."""
 _LATER = timedelta(days=366 * 4)
 """How far after its start a rule has occurred once."""
 
@@ -58,7 +63,7 @@ class Recurrence:
             to = min(to, self._until)
         if to < max(from_, self._start):
             return
-        shift = _shift(to.year)
+        shift = _shift(self._start.year, to.year)
         ends = to + shift
         for one in takewhile(lambda one: one <= ends, self._rule(shift, from_)):
             found = (one - shift).replace(tzinfo=self._zone).astimezone(UTC)
@@ -163,7 +168,10 @@ def _read(text: str, start: datetime) -> rrule:
     return rule
 
 
-def _shift(year: int) -> timedelta:
-    """How far this year is from one of the last before 9971 whose calendar is the same."""
-    cycles = -(-max(0, year - 2027) // _CYCLE)
-    return date(_SAME_AS_2027 - _CYCLE * cycles, 1, 1) - date(2027, 1, 1)
+def _shift(first: int, last: int) -> timedelta:
+    """How far these years are from some of the last before 9971 that have the same days."""
+    cycles = -(-max(0, last - 2027) // _CYCLE)
+    like_2027 = _SAME_AS_2027 - _CYCLE * cycles
+    if first + like_2027 - 2027 < _FIRST_ALIKE:
+        return _AGES
+    return date(like_2027, 1, 1) - date(2027, 1, 1)

@@ -16,11 +16,22 @@ NOUNS: Mapping[Metric, str] = {
     Metric.PREDICTION_SHIFT: "prediction shift",
     Metric.INPUT_DRIFT: "input drift",
 }
-"""How to say a metric."""
+"""How to say a metric that is built in."""
+UNITS: Mapping[Metric, str] = {
+    Metric.ACCURACY: "labels",
+    Metric.ERROR_RATE: "requests",
+    Metric.LATENCY_P95: "requests",
+}
+"""What is counted of it; of others, samples."""
 BUCKETS_COME = "pods of a new version, or of a retry, have one"
 """What helps where buckets are too coarse: a revision's pods get those that the gates ask for when
 its attempt begins.
 """
+
+
+def noun_of(gate: Gate) -> str:
+    """How to say what a gate looks at: a metric of one's own by its name."""
+    return NOUNS.get(gate.metric, gate.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ def gate_status(
     if values.get("value") is not None:
         values["value"] = round(values["value"], 6)
     return GateStatus(
-        metric=gate.metric,
+        metric=gate.name,
         evidence=gate.evidence,
         threshold=gate.threshold,
         measurement=measurement,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import EvidenceStatus
-from rollout_operator.domain.gates import sequential_test
+from rollout_operator.domain.gates import mean_test, sequential_test
 
 LATENCY_SHARE = 0.95
 """A p95 of at most `max` says that at least this share of requests is answered within it."""
@@ -20,8 +20,17 @@ def floor_of(gate: Gate) -> float:
             return 1 - gate.threshold
         case Metric.LATENCY_P95:
             return LATENCY_SHARE
+        case Metric.OWN:
+            return gate.threshold if gate.of_good else 1 - gate.threshold
         case _:
             raise ValueError(f"{gate.metric} is no share of good answers")
+
+
+def speaks_of_good(gate: Gate) -> bool:
+    """Whether people speak of the share of good answers; of errors and slow requests, of the bad
+    ones.
+    """
+    return gate.metric is Metric.ACCURACY or (gate.metric is Metric.OWN and gate.of_good)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,34 @@ def judge_share(good: float, bad: float, missing: float, gate: Gate, tests: int)
     )
 
 
+def judge_mean(
+    evidence: EvidenceStatus, gate: Gate, scale: tuple[float, float], tests: int, divide: float
+) -> Judgement:
+    """The test of the mean of values that were scaled to 0 to 1; bounds are in the values' unit."""
+    low, high = scale
+    sums = mean_test.Sums(
+        evidence.total / divide, evidence.good / divide, evidence.predicted / divide
+    )
+
+    def log_e(bound: float, above: bool) -> float:
+        share = min(1.0, max(0.0, (bound - low) / (high - low)))
+        return mean_test.log_e(sums, share, above, gate.max_samples)
+
+    eased = gate.threshold + (-gate.tolerance if gate.of_good else gate.tolerance)
+    shares = (
+        log_e(eased, gate.of_good) / _need_for(gate),
+        log_e(gate.threshold, not gate.of_good) / _need_against(gate, tests),
+    )
+    return Judgement(*shares, None, None, _left(evidence, shares))
+
+
+def _left(evidence: EvidenceStatus, shares: tuple[float, float]) -> float | None:
+    """Evidence grows about in proportion to what is counted; before there is some, nothing can be
+    told.
+    """
+    return max(0.0, evidence.total * (1 / max(shares) - 1)) if max(shares) > 0.05 else None
+
+
 def judge_pair(evidence: EvidenceStatus, gate: Gate, tests: int, divide: float) -> Judgement:
     """The two-sample test on the log-wealths of all scrapes so far."""
     log_for, log_against = (
@@ -93,6 +130,4 @@ def judge_pair(evidence: EvidenceStatus, gate: Gate, tests: int, divide: float) 
         for wealth in (evidence.above, evidence.below)
     )
     shares = log_for / _need_for(gate), log_against / _need_against(gate, tests)
-    # Evidence grows about in proportion to the labels; before there is some, nothing can be told.
-    left = max(0.0, evidence.total * (1 / max(shares) - 1)) if max(shares) > 0.05 else None
-    return Judgement(*shares, None, None, left)
+    return Judgement(*shares, None, None, _left(evidence, shares))

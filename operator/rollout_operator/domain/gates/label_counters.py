@@ -16,14 +16,21 @@ from rollout_operator.domain.api.gate_results import Cohort, EvidenceStatus, Pod
 from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.gates.histogram import of_pods
 from rollout_operator.domain.gates.samples import (
+    COUNTED,
+    COUNTED_OF,
     ERRORS,
     FEEDBACK,
     LATENCY_BUCKET,
+    MEAN,
+    MEAN_OF,
+    MEAN_SQUARES,
+    NOISE,
     PREDICTIONS,
     REQUESTS,
     NoEvidence,
     is_count,
     named,
+    within_bounds,
 )
 from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
 from rollout_operator.domain.observed import Series
@@ -37,8 +44,13 @@ def gate_key(gate: Gate, stable: Revision | None) -> str:
     same stable version.
     """
     if gate.against_stable:
-        return f"{gate.metric}/stable/{stable.revision if stable else ''}"
-    return f"{gate.metric}/{gate.max:g}s" if gate.metric is Metric.LATENCY_P95 else str(gate.metric)
+        return f"{gate.name}/stable/{stable.revision if stable else ''}"
+    match gate.metric:
+        case Metric.LATENCY_P95:
+            return f"{gate.name}/{gate.max:g}s"
+        case Metric.OWN:
+            return f"{gate.name}/{'good' if gate.of_good else 'bad'}"
+    return gate.name
 
 
 def subject_of(gate: Gate, candidate: Revision) -> str:
@@ -66,6 +78,7 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
     """Good answers and all answers of each pod, as its counters have them now. Raises NoEvidence
     where they cannot be read.
     """
+    within_bounds(series)
     at: dict[str, float] = {}
     for one in series:
         if not is_count(one.value):
@@ -73,7 +86,7 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
         at[one.pod] = min(one.at, at.get(one.pod, math.inf))
     total, good, predicted = _sums(gate, series)
     if not total:
-        raise NoEvidence(f"no counters of {gate.metric} of this revision")
+        raise NoEvidence(f"no counters of {gate.name} of this revision")
     pods = sorted(set(total) | set(predicted))
     if wrong := [p for p in pods if not 0 <= good[p] <= total[p]]:
         raise NoEvidence(
@@ -105,6 +118,13 @@ def _sums(
             )
         case Metric.LATENCY_P95:
             return _within(gate, named(series, LATENCY_BUCKET))
+        case Metric.OWN if means := named(series, MEAN_OF):
+            sums, squares = named(series, MEAN), named(series, MEAN_SQUARES)
+            return _by_pod(means), _by_pod(sums), _by_pod(squares)
+        case Metric.OWN:
+            all_, counted = _by_pod(named(series, COUNTED_OF)), _by_pod(named(series, COUNTED))
+            good = {p: counted[p] if gate.of_good else n - counted[p] for p, n in all_.items()}
+            return all_, defaultdict(float, good), _by_pod(())
         case _:
             raise ValueError(f"{gate.metric} has no good answers to count")
 
@@ -173,9 +193,9 @@ _NOTHING = PodCounts(pod="", good=0, total=0, at=0)
 
 def _was_reset(old: PodCounts, new: PodCounts) -> bool:
     return (
-        new.good < old.good
-        or new.total - new.good < old.total - old.good
-        or new.predicted < old.predicted
+        new.good < old.good - NOISE
+        or new.total - new.good < old.total - old.good - NOISE
+        or new.predicted < old.predicted - NOISE
     )
 
 

@@ -16,8 +16,21 @@ from rollout_operator.domain.api.gate_results import (
     PodCounts,
 )
 from rollout_operator.domain.gates import sequential_test
-from rollout_operator.domain.gates.gate_status import BUCKETS_COME, NOUNS, Trial, gate_status
-from rollout_operator.domain.gates.judgement import Judgement, floor_of, judge_pair, judge_share
+from rollout_operator.domain.gates.gate_status import (
+    BUCKETS_COME,
+    UNITS,
+    Trial,
+    gate_status,
+    noun_of,
+)
+from rollout_operator.domain.gates.judgement import (
+    Judgement,
+    floor_of,
+    judge_mean,
+    judge_pair,
+    judge_share,
+    speaks_of_good,
+)
 from rollout_operator.domain.gates.label_counters import (
     counts,
     design_effect,
@@ -47,7 +60,7 @@ def measure_labels(
     known: tuple[EvidenceStatus, ...],
 ) -> tuple[GateStatus, EvidenceStatus | None]:
     """One measurement of a Labelled gate, and the counts to go on with; None: nothing counted."""
-    noun = NOUNS[gate.metric]
+    noun = noun_of(gate)
     evidence = find(known, gate, trial.candidate, trial.stable)
     if answer is None:
         return (
@@ -102,11 +115,14 @@ def _shown(evidence: EvidenceStatus | None) -> dict[str, int]:
 
 
 def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Series]) -> GateStatus:
+    scaled = next((s for s in series if s.scale is not None), None)
+    if scaled is not None:
+        return _judged_mean(gate, trial, evidence, scaled)
     divide = design_effect(evidence, gate)
     cohort = _cohort(gate, trial, evidence)
     if cohort is None:
         message = (
-            f"{NOUNS[gate.metric]}: no prediction is {gate.label_delay} old yet, the time that"
+            f"{noun_of(gate)}: no prediction is {gate.label_delay} old yet, the time that"
             " labels take"
         )
         return gate_status(gate, trial, Measurement.NO_EVIDENCE, message, **_shown(evidence))
@@ -138,12 +154,41 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
     )
 
 
+def _judged_mean(gate: Gate, trial: Trial, evidence: EvidenceStatus, scaled: Series) -> GateStatus:
+    """A mean of one's own; scaled: one of its series, which tells unit and scale."""
+    low, high = scaled.scale or (0.0, 1.0)
+    divide = gate.design_effect or 1.0
+    judgement = judge_mean(evidence, gate, (low, high), trial.tests, divide)
+    measurement = _measurement(gate, evidence, judgement, uncovered=False)
+    mean = low + (high - low) * evidence.good / evidence.total if evidence.total else None
+    unit = f" {scaled.unit}" if scaled.unit else ""
+    shown = "nothing counted yet" if mean is None else f"{mean:.4g}{unit} on average"
+    message = (
+        f"{noun_of(gate)}: {shown}, {evidence.total:.0f} samples,"
+        f" {'at least' if gate.of_good else 'at most'} {gate.threshold:g} asked;"
+        f" {_evidence(gate, evidence, judgement, measurement)}, revision"
+        f" {trial.candidate.revision}"
+    )
+    undecided = measurement is Measurement.NO_EVIDENCE and evidence.total >= gate.max_samples
+    return gate_status(
+        gate,
+        trial,
+        measurement,
+        message,
+        **_progress(trial, evidence, judgement),
+        value=mean,
+        samples=int(evidence.total),
+        design_effect=round(divide, 2) if divide > 1 else None,
+        inconclusive=undecided or None,
+    )
+
+
 def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
     """How many answers should be known to be good or not; None: labels are not due yet."""
     match gate.metric:
         case Metric.ACCURACY:
             return matured(evidence, gate.label_delay, trial.now)
-        case Metric.ERROR_RATE:
+        case Metric.ERROR_RATE | Metric.OWN:
             return evidence.total
         case _:
             return max(evidence.predicted, evidence.total)
@@ -186,14 +231,19 @@ def _figures(
     if gate.against_stable:
         base = evidence.stable_good / evidence.stable_total if evidence.stable_total else None
         value = None if share is None or base is None else base - share
-    elif (
-        gate.metric is not Metric.ACCURACY
-        and share is not None
-        and lower is not None
-        and upper is not None
-    ):
+    elif not speaks_of_good(gate) and share is not None and lower is not None and upper is not None:
         # Of errors and of slow requests people speak as shares of the bad ones.
         value, lower, upper = 1 - share, 1 - upper, 1 - lower
+    return {
+        "value": value,
+        "lower": None if lower is None else round(lower, 4),
+        "upper": None if upper is None else round(upper, 4),
+        **_progress(trial, evidence, judgement),
+    }
+
+
+def _progress(trial: Trial, evidence: EvidenceStatus, judgement: Judgement) -> dict[str, object]:
+    """How far the evidence is, and when it will do."""
     left = None if judgement.labels_left is None else math.ceil(judgement.labels_left)
     rate = label_rate(evidence, trial)
     eta = None
@@ -204,9 +254,6 @@ def _figures(
     ):
         eta = trial.now + wait
     return {
-        "value": value,
-        "lower": None if lower is None else round(lower, 4),
-        "upper": None if upper is None else round(upper, 4),
         "evidence_for": round(max(0.0, judgement.evidence_for), 3),
         "evidence_against": round(max(0.0, judgement.evidence_against), 3),
         "labels_left": left,
@@ -230,6 +277,22 @@ def label_rate(evidence: EvidenceStatus, trial: Trial) -> float:
     )
 
 
+def _evidence(
+    gate: Gate, evidence: EvidenceStatus, judgement: Judgement, measurement: Measurement
+) -> str:
+    text = (
+        f"evidence {max(0, judgement.evidence_for):.0%} for,"
+        f" {max(0, judgement.evidence_against):.0%} against"
+    )
+    if (
+        measurement is Measurement.NO_EVIDENCE
+        and judgement.evidence_for >= 1
+        and evidence.total < gate.min_samples
+    ):
+        text += f"; minSamples is {gate.min_samples}"
+    return text
+
+
 def _sentence(
     gate: Gate,
     evidence: EvidenceStatus,
@@ -237,7 +300,7 @@ def _sentence(
     coverage: float,
     measurement: Measurement,
 ) -> str:
-    noun, unit = NOUNS[gate.metric], "labels" if gate.metric is Metric.ACCURACY else "requests"
+    noun, unit = noun_of(gate), UNITS.get(gate.metric, "samples")
     counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} good"
     if gate.against_stable:
         counted += " in scrapes shared with stable"
@@ -251,17 +314,8 @@ def _sentence(
         if gate.against_stable
         else f"a share of {floor_of(gate):g} asked"
     )
-    text = f"{noun}: {counted}{bounds}, {asked}; "
-    text += (
-        f"evidence {max(0, judgement.evidence_for):.0%} for,"
-        f" {max(0, judgement.evidence_against):.0%} against"
-    )
-    if (
-        measurement is Measurement.NO_EVIDENCE
-        and judgement.evidence_for >= 1
-        and evidence.total < gate.min_samples
-    ):
-        text += f"; minSamples is {gate.min_samples}"
+    told = _evidence(gate, evidence, judgement, measurement)
+    text = f"{noun}: {counted}{bounds}, {asked}; {told}"
     if gate.metric is Metric.LATENCY_P95:
         if (unknown := evidence.predicted - evidence.total) > 0:
             text += (

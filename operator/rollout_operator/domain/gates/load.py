@@ -27,7 +27,7 @@ from rollout_operator.domain.gates.certainty import (
     keeps,
     keeps_for_sure,
 )
-from rollout_operator.domain.gates.gate_status import NOUNS, Trial
+from rollout_operator.domain.gates.gate_status import Trial, noun_of
 from rollout_operator.domain.gates.label_counters import MOST_PODS, counts, gained
 from rollout_operator.domain.gates.lately import reading_lately, tally_lately, within
 from rollout_operator.domain.gates.readings import Reading
@@ -55,6 +55,9 @@ github.com/kubernetes-monitoring/kubernetes-mixin.
 """
 MORE_LOAD: Final = 1.25
 """How many times as many requests as one of stable's a candidate's pod must get to excuse that."""
+
+OF_ITSELF: Final = frozenset({Metric.ACCURACY, Metric.OWN})
+"""Metrics that load does not touch, or nobody knows how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def measure_under_load(
                 "counted_from": known.counted_from,
             }
         )
-    if gate.metric is Metric.ACCURACY or measured.measurement is not Measurement.FAIL:
+    if gate.metric in OF_ITSELF or measured.measurement is not Measurement.FAIL:
         return measured
     if why := _excuse(gate, arms, trial):
         since = measured.overloaded_since or trial.now
@@ -127,7 +130,7 @@ def _since_then(gate: Gate, arms: Arms, trial: Trial, measured: GateStatus) -> G
             why = f", which may be chance where a share of {allowed(gate):.3g} may"
     broken = "took longer" if gate.metric is Metric.LATENCY_P95 else "failed"
     message = (
-        f"{NOUNS[gate.metric]}, bound {gate.threshold:g}: {tally.wrong + tally.unknown} of"
+        f"{noun_of(gate)}, bound {gate.threshold:g}: {tally.wrong + tally.unknown} of"
         f" {tally.requests} requests {broken} since too much load was over at"
         f" {over:%H:%M:%S}{why}, revision {trial.candidate.revision}"
     )

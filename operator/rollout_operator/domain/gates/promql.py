@@ -14,9 +14,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollout_operator.domain.api.analysis import Metric
+from rollout_operator.domain.api.names import revision_name
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     ACCURACY_SAMPLES,
+    COUNTED,
+    COUNTED_OF,
     CPU_PERIODS,
     CPU_THROTTLED,
     DRIFT,
@@ -29,11 +32,20 @@ from rollout_operator.domain.gates.samples import (
     INPUT_TRAINED,
     LATENCY_BUCKET,
     LONGEST_WINDOW,
+    MEAN,
+    MEAN_OF,
+    MEAN_SQUARES,
     PREDICTED,
     PREDICTIONS,
     REQUESTS,
+    SAMPLES,
+    SCRAPES,
+    SHARE,
+    SUM,
+    VALUE,
 )
 from rollout_operator.domain.observed import MetricsUnreachable, Series
+from rollout_operator.domain.own_metrics import PART, By, Counts, OwnMetric, labelled
 from rollout_operator.domain.prometheus_access import PrometheusAccess
 from rollout_operator.domain.prometheus_refusal import refusal
 from rollout_operator.domain.replies import first_line
@@ -84,10 +96,18 @@ def _input_drift(of: str) -> str:
     return f"({' or '.join(named)})[1s:1s]"
 
 
+SCRAPERS = frozenset({"job", "prometheus", "prometheus_replica"})
+"""Labels of who has scraped: series that differ in nothing else are one."""
 ANYBODY = PrometheusAccess()
 Key = tuple[str, str]
-"""Namespace and revision."""
+"""Namespace and revision; of a metric by pods: namespace and Deployment."""
 Snapshot = Mapping[Key, tuple[Series, ...]]
+Parts = dict[tuple[str, str, str, str], list[tuple[float, float]]]
+"""Times and values by namespace, revision or Deployment, process, and part of a metric."""
+
+
+class _Unusable(Exception):
+    """A reply that is no answer; the message is a sentence."""
 
 
 def read(
@@ -96,24 +116,31 @@ def read(
     """Read a reply of the query API; whatever is not a plain matrix without warnings is no
     answer. access: by which it was asked.
     """
-    html = body.lstrip()[:1] == b"<"
-    if status != 200 or html:
-        return MetricsUnreachable(_refusal(status, body, html, access))
+    found: dict[Key, list[Series]] = defaultdict(list)
     try:
-        reply = json.loads(body)
-        if reply["status"] != "success" or reply["data"]["resultType"] != "matrix":
-            return MetricsUnreachable("Prometheus answered with something else than a matrix")
-        if reply.get("warnings"):
-            return MetricsUnreachable(f"Prometheus warns: {reply['warnings'][0]}")
-        found: dict[Key, list[Series]] = defaultdict(list)
-        for one in reply["data"]["result"]:
+        for one in _results(status, body, access, "matrix"):
             labels = one["metric"]
-            found[labels.get("namespace", ""), labels.get("revision", "")].append(
-                _newest(labels, one["values"])
-            )
+            place = labels.get("namespace", ""), labels.get("revision", "")
+            found[place].append(_newest(labels, one["values"]))
+    except _Unusable as why:
+        return MetricsUnreachable(str(why))
     except (ValueError, KeyError, TypeError, IndexError) as failure:
         return MetricsUnreachable(f"Prometheus' answer cannot be read: {type(failure).__name__}")
     return {key: tuple(series) for key, series in found.items()}
+
+
+def _results(status: int, body: bytes, access: PrometheusAccess, kind: str) -> list[Any]:
+    """The series of a reply of this kind. Raises _Unusable, or what comes of JSON that is none."""
+    html = body.lstrip()[:1] == b"<"
+    if status != 200 or html:
+        raise _Unusable(_refusal(status, body, html, access))
+    reply = json.loads(body)
+    if reply["status"] != "success" or reply["data"]["resultType"] != kind:
+        raise _Unusable(f"Prometheus answered with something else than a {kind}")
+    if reply.get("warnings"):
+        raise _Unusable(f"Prometheus warns: {reply['warnings'][0]}")
+    results: list[Any] = reply["data"]["result"]
+    return results
 
 
 def _refusal(status: int, body: bytes, html: bool, access: PrometheusAccess) -> str:
@@ -163,3 +190,127 @@ def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
         column=sys.intern(labels.get("column", "")),
         bin=sys.intern(labels.get("bin", "")),
     )
+
+
+def series_of(
+    snapshot: Snapshot, namespace: str, rollout: str, revision: str
+) -> tuple[Series, ...]:
+    """Those of one revision, known by its label or by the Deployment of its pods."""
+    by_pod = snapshot.get((namespace, revision_name(rollout, revision)), ())
+    return (*snapshot.get((namespace, revision), ()), *by_pod)
+
+
+def own_form(own: OwnMetric) -> dict[str, str]:
+    """What Prometheus is asked for a metric of one's own: one instant query for all its parts and
+    all rollouts.
+
+    Newest samples count as long as the metric says: by `lookback_delta` of Prometheus and those
+    like it, by `step` of VictoriaMetrics.
+    """
+    parts = zip(_parts(own), own.expressions(), strict=False)
+    stale = f"{own.stale.total_seconds():.0f}s"
+    return {
+        "query": " or ".join(labelled(text.strip(), part) for part, (_, text) in parts),
+        "lookback_delta": stale,
+        # Else VictoriaMetrics answers with what was there 30 s ago.
+        "nocache": "1",
+        "step": stale,
+    }
+
+
+def _parts(own: OwnMetric) -> tuple[str, ...]:
+    """What the series of its expressions are called."""
+    match own.counts:
+        case Counts.SHARE:
+            return (COUNTED, COUNTED_OF) if own.counters else (SHARE, SAMPLES)
+        case Counts.MEAN:
+            return (MEAN, MEAN_OF, MEAN_SQUARES) if own.counters else (SUM, SAMPLES)
+        case Counts.PERCENTILE | Counts.GAUGE:
+            return VALUE, SAMPLES
+
+
+def read_own(
+    own: OwnMetric, status: int, body: bytes, access: PrometheusAccess = ANYBODY
+) -> Snapshot | MetricsUnreachable:
+    """Read the reply to `own_form`, as `read` does."""
+    found: dict[Key, list[Series]] = defaultdict(list)
+    try:
+        parts = _by_process(own, status, body, access)
+        scale = (own.bounds.min, own.bounds.max) if own.bounds and own.counters else None
+        if scale is not None:
+            parts = _scaled(parts, *scale)
+        for (namespace, whose, pod, part), values in parts.items():
+            at = max(at for at, _ in values)
+            # Of several values it is not known which one is meant; the others are sums.
+            told = [v for _, v in values] if part == VALUE else [math.fsum(v for _, v in values)]
+            found[namespace, whose] += [
+                Series(
+                    name=part,
+                    pod=pod,
+                    at=at,
+                    value=value,
+                    first=value,
+                    gap=own.stale.total_seconds() / SCRAPES,
+                    reach=own.reach,
+                    unit=own.unit,
+                    scale=scale,
+                )
+                for value in told
+            ]
+    except _Unusable as why:
+        return MetricsUnreachable(str(why))
+    except (ValueError, KeyError, TypeError, IndexError) as failure:
+        return MetricsUnreachable(f"Prometheus' answer cannot be read: {type(failure).__name__}")
+    return {key: tuple(series) for key, series in found.items()}
+
+
+def _scaled(parts: Parts, low: float, high: float) -> Parts:
+    """Sums of values from `low` to `high` as those of values from 0 to 1. Where squares are not
+    told, they are taken for as many as they may be.
+    """
+    found: Parts = {}
+    for (*process, part), of in parts.items():
+        if part != MEAN_OF:
+            continue
+        namespace, whose, pod = process
+        at, count = of[0][0], math.fsum(v for _, v in of)
+        total, squares = (
+            [v for _, v in parts.get((namespace, whose, pod, name), ())]
+            for name in (MEAN, MEAN_SQUARES)
+        )
+        if not total:
+            continue
+        width = high - low
+        mean = (math.fsum(total) - count * low) / width
+        square = mean
+        if squares:
+            square = (math.fsum(squares) - 2 * low * math.fsum(total) + count * low**2) / width**2
+        for name, value in ((MEAN, mean), (MEAN_OF, count), (MEAN_SQUARES, square)):
+            # What is just at a bound is not beyond it by a rounding.
+            found[namespace, whose, pod, name] = [(at, round(value, 9))]
+    return found
+
+
+def _by_process(own: OwnMetric, status: int, body: bytes, access: PrometheusAccess) -> Parts:
+    """Times and values, by namespace, revision or Deployment, process, and part. Counters are told
+    apart by who was scraped: those of one process restart together.
+    """
+    once: dict[frozenset[tuple[str, str]], tuple[float, float]] = {}
+    for one in _results(status, body, access, "vector"):
+        same = frozenset((k, v) for k, v in one["metric"].items() if k not in SCRAPERS)
+        at, value = float(one["value"][0]), float(one["value"][1])
+        before = once.get(same)
+        once[same] = (at, value) if before is None or not value <= before[1] else before
+    found: Parts = defaultdict(list)
+    for same, told in once.items():
+        labels = dict(same)
+        part, pod = labels[PART], labels.get("pod", "")
+        if own.by is By.POD:
+            # <Deployment>-<hash of its template>-<five letters>
+            whose, process = pod.rsplit("-", 2)[0], pod
+        else:
+            whose, process = labels.get("revision", ""), ""
+        if own.counters:
+            process = " ".join(filter(None, (pod, labels.get("instance", ""))))[:253]
+        found[labels.get("namespace", ""), whose, process, part].append(told)
+    return found

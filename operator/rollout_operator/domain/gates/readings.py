@@ -9,15 +9,24 @@ from rollout_operator.domain.gates.histogram import Between, of_pods, percentile
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     ACCURACY_SAMPLES,
+    COUNTED,
+    COUNTED_OF,
     ERRORS,
     FEEDBACK,
     LATENCY_BUCKET,
+    MEAN,
+    MEAN_OF,
     PREDICTIONS,
     REQUESTS,
+    SAMPLES,
+    SHARE,
+    SUM,
+    VALUE,
     NeedsHelp,
     NoEvidence,
     is_count,
     named,
+    within_bounds,
 )
 from rollout_operator.domain.observed import Series
 
@@ -35,6 +44,8 @@ class Reading:
     """How many labels or requests it rests on."""
     between: Between | None = None
     """Where it lies for sure, if it is not known better."""
+    unit: str = ""
+    """For sentences; "" where the metric's name says it."""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -51,7 +62,7 @@ def _sum(series: Iterable[Series], what: str) -> float:
     if not values:
         raise NoEvidence(f"no series {what} of this revision")
     if not all(map(is_count, values)):
-        raise NoEvidence(f"{what} is not a finite count")
+        raise NoEvidence(f"{what.removeprefix('of ')} is not a finite count")
     return sum(values)
 
 
@@ -93,10 +104,10 @@ def _without_accuracy(series: list[Series]) -> NoEvidence:
     )
 
 
-def _is_count(total: float) -> None:
-    """Raises NoEvidence for more requests than a float counts one by one, and than status holds."""
+def _is_count(total: float, what: str = "requests") -> None:
+    """Raises NoEvidence for more than a float counts one by one, and than status holds."""
     if not 0 <= total < MOST_COUNT:
-        raise NoEvidence(f"{total:g} requests cannot be a count")
+        raise NoEvidence(f"{total:g} {what} cannot be a count")
 
 
 def error_rate(series: list[Series], gate: Gate) -> Reading:
@@ -124,6 +135,44 @@ def latency_p95(series: list[Series], gate: Gate) -> Reading:
     return Reading(found.value, int(total), found)
 
 
+def own(series: list[Series], gate: Gate) -> Reading:
+    """A metric of one's own. Of several pods with a value each, the worst counts."""
+    unit = next((s.unit for s in series), "")
+    if values := named(series, VALUE):
+        if wrong := [s for s in values if not math.isfinite(s.value)]:
+            raise NoEvidence(f"its value is {wrong[0].value}")
+        worst = (min if gate.of_good else max)(values, key=lambda s: s.value)
+        told = [s for s in named(series, SAMPLES) if s.pod == worst.pod]
+        samples = int(_enough(told, gate)) if told else None
+        return Reading(worst.value, samples, unit=unit)
+    if counted := named(series, MEAN_OF):
+        within_bounds(series)
+        total = _enough(counted, gate)
+        low, high = next((s.scale for s in counted if s.scale), (0.0, 1.0))
+        mean = _sum(named(series, MEAN), "of its sum") / total
+        return Reading(low + (high - low) * mean, int(total), unit=unit)
+    total = _enough(named(series, COUNTED_OF) or named(series, SAMPLES), gate)
+    if sums := named(series, SUM):
+        if not all(math.isfinite(s.value) for s in sums):
+            raise NoEvidence("its sum is not finite")
+        return Reading(sum(s.value for s in sums) / total, int(total), unit=unit)
+    parts = named(series, COUNTED) or named(series, SHARE)
+    # What never happened has no series.
+    part = _sum(parts, "of what it counts") if parts else 0.0
+    if part > total * (1 + 1e-6):
+        raise NoEvidence(f"{part:.6g} of {total:.6g} cannot be a share")
+    return Reading(min(1.0, part / total), int(total), unit=unit)
+
+
+def _enough(series: Iterable[Series], gate: Gate) -> float:
+    """How many samples there are. Raises NoEvidence where the gate needs more."""
+    total = _sum(series, "of its samples")
+    _is_count(total, "samples")
+    if total < max(gate.min_samples, 1):
+        raise NoEvidence(f"{total:.0f} of the {gate.min_samples} samples needed")
+    return total
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How one metric is read."""
@@ -138,4 +187,5 @@ KINDS: Mapping[Metric, Kind] = {
     Metric.ACCURACY: Kind(accuracy, needs_traffic=False),
     Metric.ERROR_RATE: Kind(error_rate, needs_traffic=True),
     Metric.LATENCY_P95: Kind(latency_p95, needs_traffic=True),
+    Metric.OWN: Kind(own, needs_traffic=True),
 }

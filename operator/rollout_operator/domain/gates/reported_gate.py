@@ -5,11 +5,12 @@ Only samples of the candidate's revision, later than the moment its pods became 
 a few scrapes, count.
 """
 
+from datetime import timedelta
 from typing import cast
 
 from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.api.gate_results import GateStatus, Measurement
-from rollout_operator.domain.gates.gate_status import BUCKETS_COME, NOUNS, Trial, gate_status
+from rollout_operator.domain.gates.gate_status import BUCKETS_COME, Trial, gate_status, noun_of
 from rollout_operator.domain.gates.histogram import Between, bounds
 from rollout_operator.domain.gates.readings import KINDS, Reading
 from rollout_operator.domain.gates.samples import LONGEST_WINDOW, NeedsHelp, NoEvidence, fresh
@@ -40,7 +41,7 @@ def _at_most(threshold: float, lower: float, upper: float) -> bool | None:
 
 def measure(gate: Gate, answer: Answer | None, baseline: Answer | None, trial: Trial) -> GateStatus:
     """One measurement of a Reported gate; baseline: stable's series, for a gate against stable."""
-    noun = NOUNS[gate.metric]
+    noun = noun_of(gate)
     if answer is None:
         return gate_status(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: not measured yet")
     for one in (answer, baseline if gate.against_stable else None):
@@ -71,8 +72,9 @@ def measure(gate: Gate, answer: Answer | None, baseline: Answer | None, trial: T
         else ("at most" if good else "above")
     )
     counted = "" if reading.samples is None else f", {reading.samples} samples"
+    unit = f" {reading.unit}" if reading.unit else ""
     shown = (
-        f"{reading.value:.4g}"
+        f"{reading.value:.4g}{unit}"
         if reading.between is None
         else f"about {reading.value:.4g} ({reading.between})"
     )
@@ -97,10 +99,12 @@ def _coarse(gate: Gate, between: Between) -> bool:
 
 def _against_stable(gate: Gate, ours: Reading, baseline: Answer | None, trial: Trial) -> GateStatus:
     """Hold the difference to stable against the bound."""
-    noun = NOUNS[gate.metric]
+    noun = noun_of(gate)
     try:
         told = cast("tuple[Series, ...]", baseline or ())
-        recent = fresh(told, trial.now - LONGEST_WINDOW, trial.now)
+        # Stable's values may be of any time that its series still tell of.
+        reach = timedelta(seconds=max((s.reach for s in told), default=0.0))
+        recent = fresh(told, trial.now - LONGEST_WINDOW - reach, trial.now)
         theirs = KINDS[gate.metric].read(recent, gate)
     except NoEvidence as why:
         raise type(why)(f"stable has none to compare with: {why}") from why

@@ -17,6 +17,8 @@ SCRAPES = 2.5
 """How many scrape intervals a sample counts: one scrape may be late or lost."""
 OFTEN = 15.5
 """Seconds between scrapes (15, and what they jitter) for which STALE_AFTER is enough."""
+NOISE = 1e-6
+"""By how much sums of values that are no counts may be off."""
 CLOCK_SKEW = timedelta(seconds=5)
 _ROUGHLY = 15
 """Seconds in which it is told how far samples are behind."""
@@ -33,6 +35,18 @@ DRIFT_PSI, DRIFT_ROWS, DRIFT_PREDICTIONS = "psi", "rows", "predictions"
 """What the query for input drift calls its three answers, in the label `bin`."""
 CPU_PERIODS, CPU_THROTTLED = "ml_cpu_periods_total", "ml_cpu_throttled_periods_total"
 
+COUNTED, COUNTED_OF = "counted", "of"
+"""Parts of a metric of one's own: a share of counters as they were scraped, by process."""
+MEAN, MEAN_OF, MEAN_SQUARES = "mean", "meanOf", "meanSquares"
+"""A mean of counters as they were scraped, of values from 0 to 1: sum, count, and sum of squares.
+"""
+SHARE, SUM, SAMPLES = "share", "sum", "samples"
+"""A share or a mean that an expression makes of series: what is divided, and by what."""
+VALUE = "value"
+"""A percentile or a gauge."""
+OWN_PARTS = frozenset(
+    {COUNTED, COUNTED_OF, MEAN, MEAN_OF, MEAN_SQUARES, SHARE, SUM, SAMPLES, VALUE}
+)
 MOST_COUNTED = 2.0**53
 """Beyond it a counter of floating point no longer tells one from the next."""
 
@@ -83,7 +97,11 @@ def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Seri
         raise NoEvidence(
             "a sample is from the future: the clocks of Prometheus and the operator differ"
         )
-    recent = [s for s in found if s.at > max(since.timestamp(), now.timestamp() - window(s.gap))]
+    recent = [
+        s
+        for s in found
+        if s.at - s.reach > since.timestamp() and s.at > now.timestamp() - window(s.gap)
+    ]
     # What one job says of a pod may have ended while another's last sample still counts.
     counted = _running(recent)
     if not _running(found) or (recent and not counted):
@@ -91,8 +109,10 @@ def fresh(series: Iterable[Series], since: datetime, now: datetime) -> list[Seri
     if not counted:
         # Neither sentence changes from look to look, or not at each: a status that says nothing new
         # is not written.
-        if max(s.at for s in found) <= since.timestamp():
-            raise NoEvidence(f"no sample yet since {since:%H:%M:%S}")
+        if max(s.at - s.reach for s in found) <= since.timestamp():
+            reach = max(s.reach for s in found)
+            only = f", and it is of the last {reach:.0f} s" if reach else ""
+            raise NoEvidence(f"no sample yet since {since:%H:%M:%S}{only}")
         oldest, age = max(window(s.gap) for s in found), now.timestamp() - max(s.at for s in found)
         behind = max(oldest, age // _ROUGHLY * _ROUGHLY)
         raise NoEvidence(
@@ -149,12 +169,29 @@ def _once(series: list[Series]) -> list[Series]:
             found[key] = one
         elif one.pod and one.instance and one.instance == other.instance:
             found[key] = max(one, other, key=lambda s: (not math.isnan(s.value), s.at, s.job))
+        elif one.name in OWN_PARTS:
+            raise NoEvidence(
+                f"several series of one {'pod' if one.pod else 'revision'}: have the metric's"
+                " expression yield one"
+            )
         else:
             who = sorted(f"job {s.job or '?'} at {s.instance or '?'}" for s in (one, other))
             raise NoEvidence(
                 f"several series: {one.name} of pod {one.pod or '?'}: {' and '.join(who)}"
             )
     return list(found.values())
+
+
+def within_bounds(series: Iterable[Series]) -> None:
+    """Raises NoEvidence where sums of values from 0 to 1 are none of such values."""
+    sums: dict[str, dict[str, float]] = defaultdict(dict)
+    for one in series:
+        if one.scale is not None:
+            sums[one.pod][one.name] = one.value
+    for of in sums.values():
+        count, total, squares = (of.get(name, math.nan) for name in (MEAN_OF, MEAN, MEAN_SQUARES))
+        if not -NOISE <= squares <= total + NOISE <= count + 2 * NOISE:
+            raise NoEvidence("values lie beyond the bounds that the metric's configuration has")
 
 
 def named(series: Iterable[Series], name: str) -> list[Series]:

@@ -1,10 +1,10 @@
 """The gates of a version that is watched after its promotion: each says Fail only where that is
 proved, however many looks a watch has.
 
-What is counted (labels, errors, slow requests) is judged by `long_run`, Labelled or Reported; a
-reported accuracy, by how far one reading of so many labels may lie below the threshold by chance;
-one that does not tell how many is taken for minSamples. Gates against stable have nobody to compare
-with, and are not measured.
+What is counted (labels, errors, slow requests, shares of counters) is judged by `long_run`,
+Labelled or Reported; a reported accuracy, or any other share, by how far one reading of so many may
+lie below the threshold by chance; an accuracy that does not tell how many is taken for minSamples.
+Gates against stable have nobody to compare with, and are not measured.
 """
 
 import math
@@ -20,8 +20,8 @@ from rollout_operator.domain.api.gate_results import (
 )
 from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.gates import long_run
-from rollout_operator.domain.gates.gate_status import NOUNS, Trial, gate_status
-from rollout_operator.domain.gates.judgement import floor_of
+from rollout_operator.domain.gates.gate_status import UNITS, Trial, gate_status, noun_of
+from rollout_operator.domain.gates.judgement import floor_of, speaks_of_good
 from rollout_operator.domain.gates.label_counters import (
     Gain,
     counts,
@@ -35,12 +35,16 @@ from rollout_operator.domain.gates.label_counters import (
     with_cohort,
 )
 from rollout_operator.domain.gates.load import THROTTLED
+from rollout_operator.domain.gates.readings import own
+from rollout_operator.domain.gates.reported_gate import passes
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
     ACCURACY_SAMPLES,
+    COUNTED_OF,
     CPU_PERIODS,
     CPU_THROTTLED,
     LONGEST_WINDOW,
+    SHARE,
     NoEvidence,
     fresh,
     named,
@@ -79,7 +83,7 @@ def measure_watched(
     gate: Gate, answer: Answer | None, watched: Watched, known: tuple[EvidenceStatus, ...]
 ) -> tuple[GateStatus, EvidenceStatus | None]:
     """One measurement, and the counts to go on with; None: nothing is counted."""
-    trial, noun = watched.trial, NOUNS[gate.metric]
+    trial, noun = watched.trial, noun_of(gate)
     key = gate_key(gate, None) + SUFFIX
     of = subject_of(gate, trial.candidate)
     evidence = next((e for e in known if (e.gate, e.subject) == (key, of)), None)
@@ -94,6 +98,8 @@ def measure_watched(
         series = fresh(answer, trial.since, trial.now)
         if gate.metric is Metric.ACCURACY and not gate.labelled:
             return _gauge(gate, series, watched), None
+        if gate.metric is Metric.OWN and not named(series, COUNTED_OF):
+            return _own(gate, series, watched), None
         own = counts(gate, series)
     except NoEvidence as why:
         return gate_status(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}"), evidence
@@ -164,7 +170,7 @@ def _missing(
     match gate.metric:
         case Metric.LATENCY_P95:
             return max(0.0, gain.predicted - gain.total)
-        case Metric.ERROR_RATE:
+        case Metric.ERROR_RATE | Metric.OWN:
             return 0.0
         case _:
             pass
@@ -198,13 +204,13 @@ def _held_back(series: list[Series]) -> bool:
 def _said(gate: Gate, watched: Watched, evidence: EvidenceStatus, against: float) -> GateStatus:
     need = watched.need(gate)
     share = max(0.0, against / need)
-    unit = "labels" if gate.metric is Metric.ACCURACY else "requests"
+    unit = UNITS.get(gate.metric, "samples")
     value = evidence.good / evidence.total if evidence.total else None
-    if value is not None and gate.metric is not Metric.ACCURACY:
+    if value is not None and not speaks_of_good(gate):
         value = 1 - value
     verdict = Measurement.FAIL if share >= 1 else Measurement.PASS
     message = (
-        f"{NOUNS[gate.metric]}: {evidence.good:.0f} of {evidence.total:.0f} {unit} good since"
+        f"{noun_of(gate)}: {evidence.good:.0f} of {evidence.total:.0f} {unit} good since"
         f" promotion, a share of {floor_of(gate):g} asked; evidence against it is {share:.0%} of"
         f" what a return takes, revision {watched.trial.candidate.revision}"
     )
@@ -223,7 +229,7 @@ def _gauge(gate: Gate, series: list[Series], watched: Watched) -> GateStatus:
     """A reported accuracy: of all pods together where each says of how many labels it is, else the
     lowest, of minSamples.
     """
-    trial, noun = watched.trial, NOUNS[gate.metric]
+    trial, noun = watched.trial, noun_of(gate)
     live = [s for s in named(series, ACCURACY) if s.source != TRAINING]
     if not live:
         raise NoEvidence("no pod reports one by labels; that of training tells nothing new")
@@ -255,6 +261,40 @@ def _gauge(gate: Gate, series: list[Series], watched: Watched) -> GateStatus:
         message,
         value=value,
         samples=int(total),
+        evidence_against=round(share, 3),
+    )
+
+
+def _own(gate: Gate, series: list[Series], watched: Watched) -> GateStatus:
+    """A metric of one's own that an expression makes of series: of a share it is known how far one
+    reading may lie beyond the bound by chance, and of nothing else.
+    """
+    reading = own(series, gate)
+    trial = watched.trial
+    if not named(series, SHARE):
+        raise NoEvidence(
+            f"it is {reading.value:.4g}, and how far that is chance nobody knows: only shares are"
+            " judged in a watch"
+        )
+    good = reading.value if gate.of_good else 1 - reading.value
+    total = reading.samples or 0
+    share = long_run.deviation(good * total, total, _floor(gate)) / watched.need(gate)
+    keeps = passes(gate, reading.value)
+    relation = (
+        ("at least" if keeps else "below") if gate.of_good else ("at most" if keeps else "above")
+    )
+    message = (
+        f"{noun_of(gate)} {reading.value:.4g} of {total} samples is {relation}"
+        f" {gate.threshold:.4g}; evidence against it is {share:.0%} of what a return takes,"
+        f" revision {trial.candidate.revision}"
+    )
+    return gate_status(
+        gate,
+        trial,
+        Measurement.FAIL if share >= 1 else Measurement.PASS,
+        message,
+        value=reading.value,
+        samples=total,
         evidence_against=round(share, 3),
     )
 

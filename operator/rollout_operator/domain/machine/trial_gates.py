@@ -34,7 +34,7 @@ def measure_gates(
         status.percent,
     )
     for gate in used:
-        answer, baseline = observed.answers.get(gate.metric), observed.baseline.get(gate.metric)
+        answer, baseline = observed.answers.get(gate.name), observed.baseline.get(gate.name)
         if gate.metric is Metric.INPUT_DRIFT:
             gates.append(measure_drift(gate, answer, trial))
             continue

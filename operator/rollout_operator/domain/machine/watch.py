@@ -151,7 +151,7 @@ def _measured(
     whom = watched_as(spec, watch, stable, observed.now)
     found, evidence = list[GateStatus](), status.evidence
     for gate in used:
-        measured, counted = measure_watched(gate, observed.answers.get(gate.metric), whom, evidence)
+        measured, counted = measure_watched(gate, observed.answers.get(gate.name), whom, evidence)
         found.append(_or_its_proof(status, watch, gate, measured))
         if counted is not None:
             place = (counted.gate, counted.subject)

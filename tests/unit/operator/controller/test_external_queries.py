@@ -24,7 +24,7 @@ class Counted(prometheus.Prometheus):
         self.queries = 0
         self.asked = asyncio.Event()
 
-    async def _query(self, metric: Metric) -> Snapshot | MetricsUnreachable:
+    async def _query(self, metric: str) -> Snapshot | MetricsUnreachable:
         self.queries += 1
         self.asked.set()
         await asyncio.sleep(0.01)

@@ -260,7 +260,7 @@ WRONG: dict[str, tuple[object, str]] = {
     "no namespaces": ({"gpu": {"namespaces": []}}, "gpu.namespaces: Tuple should have at least 1"),
     "a label of ours": (
         {"gpu": {"labels": {ROLLOUT: "x"}}},
-        f"gpu.labels: Value error, {ROLLOUT} is the operator's own: take another name",
+        f"gpu.labels: {ROLLOUT} is the operator's own: take another name",
     ),
     "who manages": ({"gpu": {"labels": {"app.kubernetes.io/managed-by": "x"}}}, "operator's own"),
     "how pods are scraped": (

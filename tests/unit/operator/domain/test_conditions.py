@@ -55,6 +55,10 @@ REPORTED = {
         ["inputDrift"],
         "inputDrift: a reported value has no known error.",
     ),
+    "one of one's own, of which nobody knows here": (
+        ["queue"],
+        "queue: a reported value has no known error.",
+    ),
     "both": (
         ["errorRate", "inputDrift"],
         "errorRate, inputDrift: a reported value has no known error; write evidence: Labelled with",

@@ -68,6 +68,30 @@ def test_a_rule_means_what_it_means_to_dateutil(
     assert list(ours) == [one.replace(tzinfo=UTC) for one in theirs if one >= moment]
 
 
+OLD: dict[str, tuple[str, str, str]] = {
+    "months": ("FREQ=MONTHLY", "2000-01-01T00:00", "2055-01-01"),
+    "months, whose first day was a leap year's": ("FREQ=MONTHLY", "2012-02-29T08:00", "2056-01-01"),
+    "years": ("FREQ=YEARLY;INTERVAL=3", "2012-03-01T08:00", "2056-01-01"),
+    "weekdays, counted": ("FREQ=DAILY;COUNT=1000;INTERVAL=20", "2001-05-04T08:00", "2055-03-01"),
+    "the last Friday, a century later": (
+        "FREQ=MONTHLY;BYDAY=-1FR",
+        "2040-01-01T08:00",
+        "2098-01-01",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "start", "moment"), OLD.values(), ids=OLD.keys())
+def test_a_rule_that_began_long_ago_means_the_same(rule: str, start: str, moment: str) -> None:
+    since, length = datetime.fromisoformat(moment), timedelta(days=500)
+    theirs = rrulestr(rule, dtstart=datetime.fromisoformat(start)).between(
+        since, since + length, inc=True
+    )
+    assert len(theirs) > 0
+    ours = Recurrence(rule, start, "UTC").since(since.replace(tzinfo=UTC), length)
+    assert list(ours) == [one.replace(tzinfo=UTC) for one in theirs]
+
+
 CHANGES: dict[str, tuple[str, str, str, list[str]]] = {
     "Berlin, over the end of summer time": (
         "FREQ=WEEKLY;BYDAY=FR",
