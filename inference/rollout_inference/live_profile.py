@@ -95,8 +95,11 @@ class LiveProfile(Collector):
         try:
             self._keep(rows, answers)
         except Exception:
-            log.exception("live rows are not counted any more")
-            self._columns, self._answers = [], None
+            self._give_up()
+
+    def _give_up(self) -> None:
+        log.exception("live rows are not counted any more")
+        self._columns, self._answers = [], None
 
     def _keep(self, rows: AnyRows, answers: list[Any]) -> None:
         kept: _Kept
@@ -133,8 +136,13 @@ class LiveProfile(Collector):
                 self._answers.add(chain.from_iterable(answers for _, answers in taken))
 
     def collect(self) -> Iterator[Metric]:
-        """The series, with all that was answered so far."""
-        self.count()
+        """The series, with all that was answered so far. Never raises: the server's other series
+        are read at the same time.
+        """
+        try:
+            self.count()
+        except Exception:
+            self._give_up()
         if self._columns:
             yield from self._inputs()
         if self._answers is not None:

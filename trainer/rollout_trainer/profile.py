@@ -1,6 +1,7 @@
 """The profile of the training data that travels with a model: live rows are held against it."""
 
 import csv
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import yaml
 
 from rollout_model.answer_signature import answers_of
+from rollout_model.bins import MOST_ANSWERS
 from rollout_model.errors import BadInput
 from rollout_model.table_signature import rows_of_frame, signature_of
 from rollout_model.training_profile import FILE, profile_of, written
@@ -21,6 +23,9 @@ MOST_ROWS = 100_000
 """Rows that a profile is made of: of more, so many by chance."""
 NUMBERS = frozenset({"double", "float"})
 """MLflow's types of answers that are no classes."""
+TEXTS = frozenset({"string", "object", "str"})
+WHOLE = frozenset({"long", "integer", "int64", "int32", "boolean", "bool"})
+"""Types of answers that are classes; of tensors by NumPy's name."""
 
 
 def profile_text(described: str, model: Any, split: Split) -> str:
@@ -83,18 +88,39 @@ def of_csv(model: Path, rows: Path, answers: str | None = None) -> str:
         )
         # An empty cell is no answer.
         cells = [cell for row in table if (cell := row[answers])] if answers is not None else []
-        numbers = _are_numbers(answers_of(described.get("signature")).kinds, cells)
-        said: list[Any] = [float(cell) for cell in cells] if numbers else cells
+        said, classes = _answers(described.get("signature"), cells)
     except (BadInput, ValueError, TypeError) as refused:
         raise TrainerError(f"{rows} has other rows than the model takes: {refused}") from refused
-    return written(profile_of(signature, known, said, classes=not numbers))
+    return written(profile_of(signature, known, said, classes=classes))
 
 
-def _are_numbers(kinds: tuple[str, ...], cells: list[str]) -> bool:
-    """Whether answers are numbers, and no classes: as the signature says, else by how they look."""
-    if kinds:
-        return set(kinds) <= NUMBERS
+def _answers(signature: object, cells: list[str]) -> tuple[list[Any], bool]:
+    """The answers as the model gives them, of which CSV has the text; and whether they are classes.
+
+    By the signature, else by how they look: numbers are no classes where one has a fraction, or
+    where there are more of them than classes have bins. Raises ValueError for what is no number.
+    """
+    if (kinds := _kinds(signature)) & TEXTS:
+        return list(cells), True
+    if {cell.lower() for cell in cells} <= {"true", "false"}:
+        return [cell.lower() == "true" for cell in cells], True
+    named = answers_of(signature).kinds
+    sure = bool(named) and set(named) <= NUMBERS
     try:
-        return any(float(cell) % 1 for cell in cells)
+        numbers = [float(cell) for cell in cells]
     except ValueError:
-        return False
+        if sure:
+            raise
+        return list(cells), True
+    looks = any(number % 1 for number in numbers) or len(set(numbers)) > MOST_ANSWERS
+    return numbers, not (sure or (looks and not kinds & WHOLE))
+
+
+def _kinds(signature: object) -> set[str]:
+    """The types of the model's answers, MLflow's of columns or NumPy's of tensors."""
+    said: Any = signature.get("outputs") if isinstance(signature, dict) else None
+    try:
+        listed = json.loads(said) if said else []
+        return {str(one.get("tensor-spec", {}).get("dtype") or one.get("type")) for one in listed}
+    except (TypeError, ValueError, AttributeError):
+        return set()

@@ -169,6 +169,16 @@ def test_an_answer_that_cannot_be_counted_is_an_answer_all_the_same(
     shown.note(ROWS, [1.0] * 1000)
 
 
+def test_an_answer_that_cannot_be_counted_takes_no_other_series_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One row waits until somebody asks for the series."""
+    shown = live(TEN, profile_of(TEN, ROWS, [1.0], classes=False), task="regressor")
+    shown.note(ROWS[:1], [10**400])
+    assert series(shown) == {}
+    assert "not counted any more" in caplog.text
+
+
 WIDE = Signature(tuple(f"{n}" * 300 for n in range(1000)), named=True)
 TEXT = tuple(Column(f"text {n}", Kind.STRING) for n in range(30))
 TEXTS = TableSignature(tuple(c.name for c in TEXT), named=True, table=TEXT)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.sklearn
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
@@ -93,6 +94,39 @@ def test_a_model_that_another_trainer_made(answers: list[Any], kind: str, tmp_pa
     assert [one.shares[-1] for one in profile.columns] == [0.25, 0.25, 0.0]
     assert profile.answers is not None
     assert profile.answers.kind == kind
+
+
+SAID: dict[str, tuple[Any, list[Any], str, list[str] | None]] = {
+    "truth values": (LogisticRegression(), [False, True] * 20, "category", ["false", "true"]),
+    "classes as fractions": (LogisticRegression(), [0.0, 1.0] * 20, "category", ["0", "1"]),
+    "classes as whole numbers": (LogisticRegression(), [0, 1] * 20, "category", ["0", "1"]),
+    "texts of numbers": (LogisticRegression(), ["1.0", "2.0"] * 20, "category", ["1.0", "2.0"]),
+    "a regression": (LinearRegression(), [float(n) for n in range(40)], "number", None),
+}
+
+
+@pytest.mark.parametrize(("model", "said", "kind", "classes"), SAID.values(), ids=SAID.keys())
+@pytest.mark.parametrize("output", [np.array, pd.Series], ids=["an array", "a series"])
+def test_answers_have_the_names_that_the_server_gives_them(
+    model: Any, said: list[Any], kind: str, classes: list[str] | None, output: Any, tmp_path: Path
+) -> None:
+    """CSV has True, 0.0 and 1.0 where the server says true, 0 and 1."""
+    rows = pd.DataFrame({"a": [float(n) for n in range(40)]})
+    mlflow.sklearn.save_model(
+        model.fit(rows, said),
+        str(tmp_path / "model"),
+        signature=infer_signature(rows, output(said)),
+        pip_requirements=["scikit-learn"],
+        serialization_format="skops",
+    )
+    rows.assign(said=said).to_csv(tmp_path / "rows.csv", index=False)
+    result = run(tmp_path / "model", tmp_path / "rows.csv", "--answers", "said")
+    assert result.exit_code == 0, result.output
+    profile = verify(tmp_path / "model", LoadPolicy()).profile
+    assert profile is not None
+    assert profile.answers is not None
+    assert profile.answers.kind == kind
+    assert (profile.answers.categories or None) == classes
 
 
 def test_infinite_cells_and_rows_without_an_answer(tmp_path: Path) -> None:
