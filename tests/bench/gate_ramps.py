@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import log, sqrt
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ WEIGHTS = (*(10,) * 20, *(50,) * 36)
 Verdict = int
 """1: promote, -1: roll back, 0: none."""
 Rule = Callable[[Iterator[Scrape]], Verdict]
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -119,24 +121,36 @@ class Shares:
     labels: float
 
 
-def simulated(rule: Rule, trial: Trial, runs: int) -> Shares:
-    """The rule over so many trials of one kind."""
+def shares(
+    once: Callable[[int], tuple[Verdict, int]], wrong: tuple[Verdict, ...], runs: int, chunk: int
+) -> Shares:
+    """Of so many trials, which go to other processes by chunks; once: a trial by its seed."""
     with ProcessPoolExecutor() as pool:
-        ends = list(pool.map(partial(_once, rule, trial), range(runs), chunksize=20))
+        ends = list(pool.map(once, range(runs), chunksize=chunk))
     count = {verdict: sum(v == verdict for v, _ in ends) / runs for verdict in (1, -1)}
-    return Shares(
-        count[1], count[-1], sum(count[v] for v in trial.wrong), sum(n for _, n in ends) / runs
-    )
+    return Shares(count[1], count[-1], sum(count[v] for v in wrong), sum(n for _, n in ends) / runs)
 
 
-def _once(rule: Rule, trial: Trial, seed: int) -> tuple[Verdict, int]:
+def judged(
+    rule: Callable[[Iterator[S]], Verdict], scrapes: Iterator[S], size: Callable[[S], float]
+) -> tuple[Verdict, int]:
+    """The verdict, and how many of the candidate's labels it took; size: those of a scrape."""
     taken = 0
 
-    def counted() -> Iterator[Scrape]:
+    def counted() -> Iterator[S]:
         nonlocal taken
-        for scrape in trial.scrapes(seed):
-            taken += int(scrape.candidate_total)
+        for scrape in scrapes:
+            taken += int(size(scrape))
             yield scrape
 
     verdict = rule(counted())
     return verdict, taken
+
+
+def simulated(rule: Rule, trial: Trial, runs: int) -> Shares:
+    """The rule over so many trials of one kind."""
+    return shares(partial(_once, rule, trial), trial.wrong, runs, 20)
+
+
+def _once(rule: Rule, trial: Trial, seed: int) -> tuple[Verdict, int]:
+    return judged(rule, trial.scrapes(seed), lambda scrape: scrape.candidate_total)

@@ -4,14 +4,13 @@ are given changes by the hour of the day or all at once.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from rollout_operator.domain.gates.shift_test import Shift, added, log_beyond, log_within
-from tests.bench.gate_ramps import ALPHA, WEIGHTS, Shares, Verdict
+from tests.bench.gate_ramps import ALPHA, WEIGHTS, Shares, Verdict, judged, shares
 
 MOST = 0.1
 DAY = 40
@@ -146,22 +145,8 @@ RULES: dict[str, Rule] = {
 
 def simulated(rule: Rule, trial: Trial, runs: int) -> Shares:
     """The rule over so many trials of one kind."""
-    with ProcessPoolExecutor() as pool:
-        ends = list(pool.map(partial(_once, rule, trial), range(runs), chunksize=100))
-    count = {verdict: sum(v == verdict for v, _ in ends) / runs for verdict in (1, -1)}
-    return Shares(
-        count[1], count[-1], sum(count[v] for v in trial.wrong), sum(n for _, n in ends) / runs
-    )
+    return shares(partial(_once, rule, trial), trial.wrong, runs, 100)
 
 
 def _once(rule: Rule, trial: Trial, seed: int) -> tuple[Verdict, int]:
-    taken = 0
-
-    def counted() -> Iterator[Scrape]:
-        nonlocal taken
-        for scrape in trial.scrapes(seed):
-            taken += int(sum(scrape[0].values()))
-            yield scrape
-
-    verdict = rule(counted())
-    return verdict, taken
+    return judged(rule, trial.scrapes(seed), lambda scrape: sum(scrape[0].values()))
