@@ -4,7 +4,10 @@ Real servers, real requests, SIGKILL at any moment. A caller knows what it was a
 what was not, and sends labels late, more than once, in any order, and corrected.
 """
 
+import json
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -81,7 +84,7 @@ class Fleet:
     def scrape(self) -> None:
         """What a Prometheus would see of all pods, and what gates make of it."""
         series = [one for server in self.servers for one in server.series()]
-        for revision in (STABLE, CANDIDATE):
+        for revision in {server.revision for server in self.servers}:
             mine = [one for one in series if one.job == revision and one.name in READ]
             self._falls_never(revision, mine)
             now = counts(GATE, mine)
@@ -237,3 +240,48 @@ def deliver(fleet: Fleet, batch: list[dict[str, Any]], dies: bool) -> None:
         left = [one for one, said in zip(left, results, strict=True) if said.get("status") == 503]
         if left:
             time.sleep(0.2)
+
+
+def test_a_job_that_is_killed_again_and_again_sends_each_label_once(
+    model: Path, tmp_path: Path
+) -> None:
+    """The program that sends files, killed at any moment, with a server that is killed, too."""
+    chance, rows = random.Random(7), load(IRIS).train.to_numpy().tolist()
+    env = {"FEEDBACK_KEY": "of a test", "FEEDBACK_STORE": f"sqlite:{tmp_path}/labels"}
+    server = ModelServer("a", model, STABLE, tmp_path / "server.log", **env)
+    server.start()
+    fleet = Fleet([server], chance)
+    try:
+        answered = [
+            one for n in range(REPLAYED.requests) for one in asked(fleet, n, rows, dies=False)
+        ]
+        lines = [{**one.label, "label": one.right} for one in answered]
+        file, progress = tmp_path / "labels.jsonl", tmp_path / "progress"
+        file.write_text("".join(json.dumps(one) + "\n" for one in lines))
+        command = [sys.executable, "-m", "rollout_inference.send_labels"]
+        command += [f"{server.url}/feedback/", str(file), "--progress", str(progress)]
+        kills = 0
+        while True:
+            with subprocess.Popen([*command, "--batch", "5"], stdout=subprocess.DEVNULL) as job:
+                if kills < REPLAYED.kills // 2:
+                    _wait_for(lambda: progress.exists() or job.poll() is not None)
+                    time.sleep(chance.uniform(0, 0.05))
+                    job.kill()
+                    kills += 1
+                    if kills % 2:
+                        server.kill()
+                        server.start(keeps_port=True)
+                elif job.wait(300) == 0:
+                    break
+        fleet.scrape()
+    finally:
+        server.kill()
+    assert fleet.total[STABLE] == len(answered)
+    assert fleet.good[STABLE] == sum(one.said == one.right for one in answered)
+
+
+def _wait_for(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)

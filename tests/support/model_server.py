@@ -43,10 +43,13 @@ class ModelServer:
         """Where it listens, without a trailing slash."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, ahead: float = 0.0) -> None:
-        """Start it, and wait until it is ready; ahead: seconds by which its clock is."""
+    def start(self, ahead: float = 0.0, keeps_port: bool = False) -> None:
+        """Start it, and wait until it is ready; ahead: seconds by which its clock is; keeps_port:
+        at the address that it had, as behind a Service.
+        """
         self.starts += 1
-        self.port = free_port()
+        if not keeps_port or not self.port:
+            self.port = free_port()
         more = {"PORT": str(self.port), "CLOCK_AHEAD": str(ahead), "TERMINATION_LOG": os.devnull}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
