@@ -29,7 +29,7 @@ from rollout_trainer.recipe import Recipe
 from rollout_trainer.train import fit
 from tests.faults.coverage import REPLAYED
 from tests.support.model_server import ModelServer
-from tests.support.postgres import postgres
+from tests.support.postgres import Server, postgres
 
 IRIS = Path(__file__).parents[2] / "data" / "raw" / "iris.csv"
 DAY = 24 * 3600.0
@@ -48,6 +48,8 @@ class Fleet:
 
     servers: list[ModelServer]
     chance: random.Random
+    database: Server | None = None
+    """Killed, too, while labels are sent; None where there is none to kill."""
     ahead: float = 0.0
     """Seconds by which clocks of servers that start now are."""
     good: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -116,9 +118,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "postgresql that is killed, too"])
 def fleet(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Iterator[Fleet]:
-    def with_store(address: str) -> Iterator[Fleet]:
+    def with_store(address: str, database: Server | None = None) -> Iterator[Fleet]:
         env = {"FEEDBACK_KEY": "of a test", "FEEDBACK_STORE": address, "FEEDBACK_SCOPE": "u1"}
         places = (("a", STABLE), ("b", STABLE), ("c", CANDIDATE))
         servers = [
@@ -128,7 +130,7 @@ def fleet(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Iterat
         try:
             for server in servers:
                 server.start()
-            yield Fleet(servers, random.Random(23))
+            yield Fleet(servers, random.Random(23), database)
         finally:
             for server in servers:
                 server.kill()
@@ -136,8 +138,9 @@ def fleet(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Iterat
     if request.param == "sqlite":
         yield from with_store(f"sqlite:{tmp_path}/labels")
     else:
-        with postgres(tmp_path / "postgres") as address:
-            yield from with_store(address)
+        with postgres(tmp_path / "postgres") as database:
+            dies = request.param != "postgresql"
+            yield from with_store(database.address, database if dies else None)
 
 
 @dataclass
@@ -232,6 +235,13 @@ def asked(fleet: Fleet, number: int, rows: list[Any], dies: bool) -> Iterator[An
 def deliver(fleet: Fleet, batch: list[dict[str, Any]], dies: bool) -> None:
     """Send labels until each has been taken; what the store could not take is sent again."""
     left = batch
+    if dies and fleet.database is not None:
+        # In the middle of the transaction of these labels, or of its commit.
+        crash = threading.Timer(fleet.chance.uniform(0, 0.02), fleet.database.kill)
+        crash.start()
+        fleet.sent("/feedback/", left)
+        crash.join()
+        fleet.database.start()
     while left:
         results = fleet.sent("/feedback/", left, dies).json()["results"]
         dies = False

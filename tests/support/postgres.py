@@ -71,9 +71,22 @@ class Server:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Start it, and wait until it takes connections."""
+        """Start it, and wait until it takes connections. After a kill its children may live on for
+        a moment, and it refuses to start beside them.
+        """
+        end = time.monotonic() + PATIENCE
+        ready = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while True:
+            if self._process is None or self._process.poll() is not None:
+                self._process = self._begun()
+            elif not subprocess.run(ready, check=False).returncode:
+                return
+            assert time.monotonic() < end, (self._folder / "log").read_text()[-2000:]
+            time.sleep(0.1)
+
+    def _begun(self) -> subprocess.Popen[bytes]:
         with (self._folder / "log").open("ab") as output:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [
                     str(self._bin / "postgres"),
                     *("-D", str(self._folder / "data"), "-p", str(self.port)),
@@ -83,11 +96,6 @@ class Server:
                 stderr=output,
                 user=self._user,
             )
-        end = time.monotonic() + PATIENCE
-        ready = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        while subprocess.run(ready, check=False).returncode:
-            assert time.monotonic() < end, (self._folder / "log").read_text()[-2000:]
-            time.sleep(0.1)
 
     def kill(self) -> None:
         """SIGKILL to the server, whose children end with it."""
@@ -114,11 +122,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """The address of a server that runs as long as the context."""
+def postgres(folder: Path) -> Iterator[Server]:
+    """A server that runs as long as the context."""
     server = Server(folder)
     server.start()
     try:
-        yield server.address
+        yield server
     finally:
         server.stop()
