@@ -138,7 +138,7 @@ def fleet(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Iterat
     if request.param == "sqlite":
         yield from with_store(f"sqlite:{tmp_path}/labels")
     else:
-        with postgres(tmp_path / "postgres") as database:
+        with postgres() as database:
             dies = request.param != "postgresql"
             yield from with_store(database.address, database if dies else None)
 
