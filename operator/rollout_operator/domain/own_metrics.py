@@ -29,7 +29,7 @@ LONGEST_STALE: Final = timedelta(minutes=5)
 LONGEST_REACH: Final = timedelta(hours=1)
 VALUE: Final = "value"
 """The mean of the values that feedback gave predictions."""
-RESERVED: Final = frozenset({*Metric, "route", VALUE, "disagreement"})
+RESERVED: Final = frozenset({*Metric, "route", VALUE})
 """Names that mean, or will mean, something else."""
 PART: Final = "rollout_part"
 """Label by which a reply tells the parts of a metric apart."""

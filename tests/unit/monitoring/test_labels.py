@@ -17,6 +17,7 @@ from rollout_inference import cpu_limit, live_profile
 from rollout_inference.api.protocols.feedback import REASONS
 from rollout_inference.metrics import UNROUTED, Metrics
 from rollout_inference.settings import Settings
+from rollout_inference.shadow.messages import OUTCOMES
 from rollout_model.flavors import EXTRAS, SKLEARN
 from rollout_model.pyfunc import PyfuncRuntime
 from rollout_model.runtimes import OnnxRuntime
@@ -41,6 +42,7 @@ VALUES: dict[tuple[str, str], set[str]] = {
     ("ml_model_info", "runtime"): {OnnxRuntime.name, PyfuncRuntime.name, SKLEARN, *EXTRAS},
     ("ml_model_info", "task"): {"classifier", "regressor", "other"},
     ("ml_request_unrouted", "kind"): set(UNROUTED),
+    ("ml_shadow", "outcome"): set(OUTCOMES),
     ("modelrollout_attempts", "verdict"): {one.value for one in Verdict},
     ("modelrollout_bridge_webhooks", "outcome"): {one.value for one in Outcome},
     ("modelrollout_drain_seconds", "known"): {"true", "false"},
@@ -73,6 +75,7 @@ VALUES: dict[tuple[str, str], set[str]] = {
 """What a label may be where it is a word of ours; what is not here may be anything."""
 NAMES = {
     ("ml_model_metric", "metric"),
+    ("ml_shadow", "candidate"),
     ("modelrollout_router_lag_seconds", "router"),
     ("ml_input", "column"),
     ("ml_input_trained", "column"),

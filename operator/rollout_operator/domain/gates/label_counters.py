@@ -27,6 +27,7 @@ from rollout_operator.domain.gates.samples import (
     NOISE,
     PREDICTIONS,
     REQUESTS,
+    SHADOW,
     NoEvidence,
     is_count,
     named,
@@ -35,6 +36,10 @@ from rollout_operator.domain.gates.samples import (
 from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
 from rollout_operator.domain.observed import Series
 
+ALIKE = frozenset({"same", "slower"})
+"""Outcomes of copies that were answered as by stable."""
+COMPARED = ALIKE | {"different", "failed"}
+"""Outcomes of copies that say something of the candidate."""
 MOST_COHORTS = 40
 MOST_PODS = 200
 
@@ -118,6 +123,10 @@ def _sums(
             )
         case Metric.LATENCY_P95:
             return _within(gate, named(series, LATENCY_BUCKET))
+        case Metric.DISAGREEMENT:
+            answers = [s for s in named(series, SHADOW) if s.outcome in COMPARED]
+            alike = [s for s in answers if s.outcome in ALIKE]
+            return _by_pod(answers), _by_pod(alike), _by_pod(())
         case Metric.OWN if means := named(series, MEAN_OF):
             sums, squares = named(series, MEAN), named(series, MEAN_SQUARES)
             return _by_pod(means), _by_pod(sums), _by_pod(squares)
@@ -227,15 +236,15 @@ def grown(
     """The evidence with one more scrape in it; equal to `known` where nothing came in."""
     # Candidates are counted from their pods' start. Stable's counters, and both for a difference,
     # hold a past of any length.
-    mine = gained(known.pods, own, first_counts=not gate.against_stable or bool(known.pods))
+    mine = gained(known.pods, own, first_counts=not gate.paired or bool(known.pods))
     stable = gained(known.stable_pods, baseline, first_counts=False)
     predicted = known.predicted + mine.predicted
     changes: dict[str, object] = {}
     if {p.pod for p in stable.pods} != {p.pod for p in known.stable_pods}:
         changes["stable_pods"] = stable.pods
-    if gate.against_stable and not known.pods:
+    if gate.paired and not known.pods:
         return known.model_copy(update={**changes, "pods": mine.pods})
-    if gate.against_stable and not (mine.total > 0 and stable.total > 0):
+    if gate.paired and not (mine.total > 0 and stable.total > 0):
         # A scrape counts for both or for none: nothing is lost, it comes with the next one.
         return with_cohort(known.model_copy(update=changes), gate, predicted, now)
     if mine.total > 0:
@@ -252,7 +261,7 @@ def grown(
             "stable_pods": stable.pods,
             "baseline_total": known.baseline_total + stable.total,
         }
-    if gate.against_stable:
+    if gate.paired:
         changes |= _paired(known, gate, Scrape(mine.good, mine.total, stable.good, stable.total))
     return with_cohort(known.model_copy(update=changes), gate, predicted, now)
 

@@ -40,6 +40,7 @@ from rollout_operator.domain.gates.samples import (
     REQUESTS,
     SAMPLES,
     SCRAPES,
+    SHADOW,
     SHARE,
     SUM,
     VALUE,
@@ -56,6 +57,7 @@ NAMES: Mapping[Metric, tuple[str, ...]] = {
     Metric.LATENCY_P95: (LATENCY_BUCKET, CPU_PERIODS, CPU_THROTTLED),
     Metric.PREDICTION_SHIFT: (PREDICTED, PREDICTIONS),
     Metric.INPUT_DRIFT: (INPUT, INPUT_TRAINED, PREDICTIONS),
+    Metric.DISAGREEMENT: (SHADOW, PREDICTIONS),
 }
 """The series behind each metric."""
 LEAST_SHARE = 0.001
@@ -189,6 +191,7 @@ def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
         instance=sys.intern(labels.get("instance", "")),
         column=sys.intern(labels.get("column", "")),
         bin=sys.intern(labels.get("bin", "")),
+        candidate=sys.intern(labels.get("candidate", "")),
     )
 
 

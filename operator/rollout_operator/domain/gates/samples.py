@@ -28,6 +28,7 @@ FEEDBACK, PREDICTIONS = "ml_feedback_total", "ml_predictions_total"
 REQUESTS, ERRORS = "ml_request_count_total", "ml_request_errors_total"
 LATENCY_BUCKET = "ml_request_latency_seconds_bucket"
 PREDICTED = "ml_predicted_total"
+SHADOW = "ml_shadow_total"
 INPUT, INPUT_TRAINED = "ml_input_total", "ml_input_trained"
 DRIFT = "ml_input_drift"
 """How the query for input drift calls what it computes."""
@@ -160,10 +161,10 @@ def _once(series: list[Series]) -> list[Series]:
     gone, VictoriaMetrics ends its series with NaN: then what the other says counts, as it does on
     Prometheus.
     """
-    found: dict[tuple[str, str, float, str, str, str], Series] = {}
+    found: dict[tuple[str, str, float, str, str, str, str], Series] = {}
     for one in series:
         bound = bound_of(one) if one.le else 0.0
-        key = (one.name, one.pod, bound, one.outcome, one.column, one.bin)
+        key = (one.name, one.pod, bound, one.outcome, one.column, one.bin, one.candidate)
         other = found.get(key)
         if other is None:
             found[key] = one
