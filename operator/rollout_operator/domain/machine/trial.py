@@ -188,12 +188,15 @@ def _evidence_allows(observed: Observed, spec: Spec, silent: list[GateStatus]) -
     if spec.strategy.advance_on is not AdvanceOn.EVIDENCE or step is None or step + 1 >= steps:
         return False
     measured = all(g.evidence_for is not None and not g.inconclusive for g in silent)
-    if any(g.metric == Metric.DISAGREEMENT for g in silent) and not any(
+    # Of copies no more is counted once no later step makes any.
+    needed = any(g.metric == Metric.DISAGREEMENT for g in silent) and not any(
         later.shadow for later in spec.strategy.steps[step + 1 :]
-    ):
-        # No later step counts any more of it.
-        return False
-    return measured and all((g.evidence_for or 0.0) >= (step + 1) / steps for g in silent)
+    )
+    return (
+        measured
+        and not needed
+        and all((g.evidence_for or 0.0) >= (step + 1) / steps for g in silent)
+    )
 
 
 def _on_failed_gate(

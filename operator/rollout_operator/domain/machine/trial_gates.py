@@ -40,9 +40,7 @@ def measure_gates(
         status.percent,
     )
     copied = shadow_of(spec, status) is not None
-    for gate in possible:
-        if waits_for_traffic(gate, spec, status):
-            continue
+    for gate in (g for g in possible if not waits_for_traffic(g, spec, status)):
         answer, baseline = observed.answers.get(gate.name), observed.baseline.get(gate.name)
         if gate.metric is Metric.INPUT_DRIFT:
             gates.append(measure_drift(gate, answer, trial))
