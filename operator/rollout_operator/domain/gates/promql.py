@@ -38,10 +38,12 @@ from rollout_operator.domain.gates.samples import (
     PREDICTED,
     PREDICTIONS,
     REQUESTS,
+    RETRACTED,
     SAMPLES,
     SCRAPES,
     SHADOW,
     SHARE,
+    STORED,
     SUM,
     VALUE,
 )
@@ -52,7 +54,7 @@ from rollout_operator.domain.prometheus_refusal import refusal
 from rollout_operator.domain.replies import first_line
 
 NAMES: Mapping[Metric, tuple[str, ...]] = {
-    Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, PREDICTIONS),
+    Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, STORED, RETRACTED, PREDICTIONS),
     Metric.ERROR_RATE: (REQUESTS, ERRORS, CPU_PERIODS, CPU_THROTTLED),
     Metric.LATENCY_P95: (LATENCY_BUCKET, CPU_PERIODS, CPU_THROTTLED),
     Metric.PREDICTION_SHIFT: (PREDICTED, PREDICTIONS),
