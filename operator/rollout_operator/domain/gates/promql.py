@@ -227,7 +227,7 @@ def own_form(own: OwnMetric) -> dict[str, str]:
     Newest samples count as long as the metric says: by `lookback_delta` of Prometheus and those
     like it, by `step` of VictoriaMetrics.
     """
-    parts = zip(_parts(own), own.expressions(), strict=False)
+    parts = zip(part_names(own), own.expressions(), strict=False)
     stale = f"{own.stale.total_seconds():.0f}s"
     return {
         "query": " or ".join(labelled(text.strip(), part) for part, (_, text) in parts),
@@ -238,8 +238,8 @@ def own_form(own: OwnMetric) -> dict[str, str]:
     }
 
 
-def _parts(own: OwnMetric) -> tuple[str, ...]:
-    """What the series of its expressions are called."""
+def part_names(own: OwnMetric) -> tuple[str, ...]:
+    """What the series of its expressions are called, in their order."""
     match own.counts:
         case Counts.SHARE:
             return (COUNTED, COUNTED_OF) if own.counters else (SHARE, SAMPLES)
