@@ -346,6 +346,7 @@ def _by_process(own: OwnMetric, status: int, body: bytes, access: PrometheusAcce
     results = _results(status, body, access, "vector", passes=_OF_ONE_SERIES)
     if results and not any("value" in one for one in results):
         raise _Unusable(_HISTOGRAMS)
+    counters = own.counters
     once: dict[frozenset[tuple[str, str]], _Told] = {}
     for one in results:
         same = frozenset((k, v) for k, v in one["metric"].items() if k not in SCRAPERS)
@@ -363,12 +364,12 @@ def _by_process(own: OwnMetric, status: int, body: bytes, access: PrometheusAcce
             whose, process = _deployment(pod), pod
         else:
             whose, process = labels.get("revision", ""), ""
-        if own.counters:
+        if counters:
             process = " ".join(filter(None, (pod, labels.get("instance", ""))))[:253]
         found[labels.get("namespace", ""), whose, process, part].append(told)
     # Each who scrapes a process may have given its series labels of his own.
     return {
-        key: _of_one_scraper(told) if own.counters and key[2] else [(at, v) for at, v, _ in told]
+        key: _of_one_scraper(told) if counters and key[2] else [(at, v) for at, v, _ in told]
         for key, told in found.items()
     }
 
