@@ -19,7 +19,7 @@ SCRAPES = 2.5
 OFTEN = 15.5
 """Seconds between scrapes (15, and what they jitter) for which STALE_AFTER is enough."""
 NOISE = 1e-6
-"""By how much sums of values that are no counts may be off."""
+"""By how much sums of values from 0 to 1 that are no counts may be off, for each value."""
 CLOCK_SKEW = timedelta(seconds=5)
 _ROUGHLY = 15
 """Seconds in which it is told how far samples are behind."""
@@ -188,15 +188,22 @@ def _once(series: list[Series]) -> list[Series]:
     return list(found.values())
 
 
-def within_bounds(series: Iterable[Series]) -> None:
-    """Raises NoEvidence where sums of values from 0 to 1 are none of such values."""
+def telling(series: Iterable[Series]) -> None:
+    """Raises NoEvidence where a metric of one's own tells nothing, though it is there, or sums of
+    values from 0 to 1 are none of such values.
+    """
     sums: dict[str, dict[str, float]] = defaultdict(dict)
     for one in series:
+        if one.lacks:
+            raise NeedsHelp(one.lacks)
         if one.scale is not None:
             sums[one.pod][one.name] = one.value
     for of in sums.values():
+        if MEAN_OF not in of:
+            continue
         count, total, squares = (of.get(name, math.nan) for name in (MEAN_OF, MEAN, MEAN_SQUARES))
-        if not -NOISE <= squares <= total + NOISE <= count + 2 * NOISE:
+        noise = NOISE * max(1.0, count)
+        if not -noise <= squares <= total + noise <= count + 2 * noise:
             raise NoEvidence("values lie beyond the bounds that the metric's configuration has")
 
 
