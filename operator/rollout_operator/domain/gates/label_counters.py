@@ -361,7 +361,7 @@ def _paired_means(
     known: EvidenceStatus, gate: Gate, mine: Gain, stable: Gain, drop: float
 ) -> dict[str, object]:
     wealth = PairWealth(known.above, known.below, known.stable_good, known.stable_total)
-    ours, theirs = (Sums(of.total, of.good, of.predicted) for of in (mine, stable))
+    ours, theirs = (Sums(of.total, of.fresh, of.predicted) for of in (mine, stable))
     if not gate.of_good:
         # The smaller values are the better ones.
         ours, theirs = ours.turned, theirs.turned
