@@ -38,6 +38,9 @@ environment:
   MODEL_COMPARE_PERCENT  of live requests that are compared with scikit-learn, 1 to 100;
                    none where it is not set
   MODEL_COMPARE_SECONDS  300; time between two comparisons
+  MODEL_SHADOW_TOLERANCE  0.01; what numbers may differ by in answers to copies that
+                   count as alike: predictions by this share, probabilities by this much
+  MODEL_SHADOW_URL where copies go outside of a cluster, http://127.0.0.1:8081
   MODEL_MAX_BYTES  2147483648; largest model, packed and unpacked
   MAX_BODY_BYTES   8388608; largest body of a request
   MAX_ROWS         100000; most rows of a request

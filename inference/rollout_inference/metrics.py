@@ -2,6 +2,8 @@
 each name, one series for each pod.
 """
 
+from collections import deque
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rollout_inference import cpu_limit
@@ -12,12 +14,15 @@ from rollout_inference.feedback.stored_series import StoredSeries
 from rollout_inference.live_profile import LiveProfile
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
+from rollout_inference.shadow.messages import OUTCOMES
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds; what the gates of a rollout ask for comes in beside them."""
 NAMES = ("model", "version", "revision")
 UNROUTED = PREDICTION, OTHER = "prediction", "other"
 """What a request that finds no route looks like; no part of its path becomes a label."""
+MOST_CANDIDATES = 3
+"""Candidates whose copies have series."""
 
 
 class Measured:
@@ -138,6 +143,22 @@ class Metrics:
             [*names, "reason"],
             registry=registry,
         )
+        self._shadow = Counter(
+            "ml_shadow",
+            "Copies of requests, by what came of them",
+            [*names, "candidate", "outcome"],
+            registry=registry,
+        )
+        self._candidates: deque[str] = deque()
+        self.copies = Counter(
+            "ml_copies", "Copies of stable's requests that were answered", names, registry=registry
+        ).labels(*mine)
+        self.copy_errors = Counter(
+            "ml_copy_errors",
+            "Copies of stable's requests that ended in a server error",
+            names,
+            registry=registry,
+        ).labels(*mine)
         self._info = Gauge(
             "ml_model_info",
             "1, and what serves the model",
@@ -264,6 +285,31 @@ class Metrics:
         self._value_sum.labels(*whose).inc(counted)
         self._value_squares.labels(*whose).inc(counted * counted)
         return counted
+
+    def shadows(self, candidate: str) -> None:
+        """Requests are copied to this candidate from now on. Of the last few the counts are kept:
+        one that is tried again goes on with its own.
+        """
+        if candidate in self._candidates:
+            return
+        self._candidates.append(candidate)
+        for outcome in OUTCOMES:
+            self._shadow.labels(*self._mine, candidate, outcome)
+        if len(self._candidates) > MOST_CANDIDATES:
+            former = self._candidates.popleft()
+            for outcome in OUTCOMES:
+                self._shadow.remove(*self._mine, former, outcome)
+
+    def shadowed(self, candidate: str, outcome: str, count: int) -> None:
+        """So many copies to the candidate had this outcome."""
+        if candidate in self._candidates and outcome in OUTCOMES:
+            self._shadow.labels(*self._mine, candidate, outcome).inc(count)
+
+    def copied(self, status: int) -> None:
+        """A copy was answered; of what is counted of users' requests it is no part."""
+        self.copies.inc()
+        if status >= 500:
+            self.copy_errors.inc()
 
     def unrouted(self, kind: str) -> None:
         """A request that found no route. A prediction is one that failed, and took no time of the

@@ -109,6 +109,10 @@ class Settings(BaseModel):
     """Of live requests, those that are compared with scikit-learn."""
     compare_seconds: int = 300
     """Time between two comparisons."""
+    shadow_url: str = ""
+    """Where copies go outside of a cluster; "" for the candidate's Service."""
+    shadow_tolerance: float = 0.01
+    """What numbers may differ by in answers that are alike, as in shadow/compare.py."""
     latency_buckets: tuple[float, ...] = ()
     """Bounds in seconds that the latency histogram has beside the usual ones."""
     signers: tuple[str, ...] = ()
@@ -204,6 +208,8 @@ class Settings(BaseModel):
             feedback_scope=_scope(env.get("FEEDBACK_SCOPE", "")),
             latency_buckets=_bounds(env.get("LATENCY_BUCKETS", "")),
             value_max=_most(env.get("MODEL_VALUE_MAX", "")),
+            shadow_url=_url(env.get("MODEL_SHADOW_URL", "").strip()),
+            shadow_tolerance=_tolerance(env.get("MODEL_SHADOW_TOLERANCE", "")),
             signers=_signers(env.get("MODEL_SIGNERS", "")),
             allow_pickle=env.get("MODEL_ALLOW_PICKLE", "").lower() in {"1", "true"},
             allow_code=env.get("MODEL_ALLOW_CODE", "").lower() in {"1", "true"},
@@ -260,6 +266,31 @@ def _most(text: str) -> float:
             " have, such as 200"
         )
     return most
+
+
+def _url(text: str) -> str:
+    """An address of http; "" for none. Raises SettingsError."""
+    if text and not re.fullmatch(r"http://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?", text):
+        raise SettingsError(
+            f"MODEL_SHADOW_URL={text!r} is no address: write such as http://127.0.0.1:8081"
+        )
+    return text
+
+
+def _tolerance(text: str) -> float:
+    """Raises SettingsError."""
+    if not text.strip():
+        return 0.01
+    try:
+        tolerance = float(text)
+    except ValueError:
+        tolerance = math.nan
+    if not 0 <= tolerance < 1:
+        raise SettingsError(
+            f"MODEL_SHADOW_TOLERANCE={text!r} is out of range: write a share from 0 to below 1,"
+            " such as 0.01"
+        )
+    return tolerance
 
 
 def _bounds(text: str) -> tuple[float, ...]:

@@ -16,6 +16,8 @@ from rollout_inference.live_comparison.sampling import Live
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings
+from rollout_inference.shadow.copies import Copies
+from rollout_inference.shadow.orders import copy_token
 from rollout_inference.tracing import NO_TRACING, Tracing
 
 BUDGET = 0.002
@@ -68,6 +70,10 @@ class State:
     """Spans of requests; NO_TRACING where none are made."""
     pace: Pace = field(default_factory=Pace)
     """What the event loop may do itself: nothing before a model is served."""
+    copies: Copies = field(init=False)
+    """What of its requests is copied to a candidate."""
+    copy_token: bytes = field(init=False)
+    """What copies for this revision carry; b"" where none can come."""
     live: Live | None = None
     """What is noted of live requests to be compared with scikit-learn; None where nothing is."""
     stop: Callable[[], object] = lambda: os.kill(os.getpid(), signal.SIGTERM)
@@ -76,6 +82,10 @@ class State:
     """The thread that reads and writes what is too much for the event loop; one, because Python
     runs one at a time.
     """
+
+    def __post_init__(self) -> None:
+        self.copies = Copies(self.settings, self.metrics)
+        self.copy_token = copy_token(self.settings.feedback_key, self.settings.model_revision)
 
     @classmethod
     def of(cls, settings: Settings) -> "State":

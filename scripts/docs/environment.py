@@ -259,6 +259,7 @@ OPERATOR = (
     Variable("MODEL_ALLOW_PICKLE", "for the model servers"),
     Variable("MODEL_COMPARE_PERCENT", "for the model servers"),
     Variable("MODEL_COMPARE_SECONDS", "for the model servers"),
+    Variable("MODEL_SHADOW_TOLERANCE", "for the model servers"),
     Variable("MODEL_MAX_BYTES", "for the model servers"),
     Variable("OTEL_EXPORTER_OTLP_ENDPOINT", "for the model servers"),
 )
@@ -321,6 +322,15 @@ SERVER = (
         "of live requests that are compared with scikit-learn, 1 to 100; none where it is not set",
     ),
     Variable("MODEL_COMPARE_SECONDS", "time between two comparisons", "300"),
+    Variable(
+        "MODEL_SHADOW_TOLERANCE",
+        "what numbers may differ by in answers to [copies](../guides/shadow.md) that count as"
+        " alike: predictions by this share, probabilities by this much",
+        "0.01",
+    ),
+    Variable(
+        "MODEL_SHADOW_URL", "where copies go outside of a cluster, such as `http://127.0.0.1:8081`"
+    ),
     Variable(
         "MODEL_SIGNERS",
         "who may sign models, a JSON list of objects with a public `key` in PEM; empty where no"

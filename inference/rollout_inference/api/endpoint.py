@@ -7,6 +7,7 @@ request_batching.py.
 """
 
 import asyncio
+import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -16,6 +17,7 @@ from typing import Any
 
 from rollout_inference.api.compressed_body import unpacked
 from rollout_inference.api.protocol import (
+    JSON,
     Decoded,
     Headers,
     Protocol,
@@ -28,6 +30,7 @@ from rollout_inference.feedback.book import LARGE, LONGEST_SAID, MOST_ROWS, NAME
 from rollout_inference.feedback.prediction_id import Prediction
 from rollout_inference.feedback.settlement import Entry, is_request_id, key_of_request
 from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.shadow.orders import COPY
 from rollout_inference.state import State
 from rollout_inference.tracing import NO_TRACING
 from rollout_model.errors import BadInput, Refused, first_line
@@ -68,7 +71,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         begun = time.perf_counter()
-        span = self.state.tracing.begin(scope)
+        span = None if self._is_copy(scope) else self.state.tracing.begin(scope)
         try:
             response = await self._response(scope, receive)
         except Disconnected:
@@ -100,7 +103,9 @@ class Endpoint:
 
     def finish(self, scope: Scope, response: Response, begun: float) -> Headers:
         """Count the response, and give the headers that it has."""
-        if self.protocol.counted:
+        if self._is_copy(scope):
+            self.state.metrics.copied(response.status)
+        elif self.protocol.counted:
             metrics = self.state.metrics
             metrics.requests.inc()
             metrics.latency.observe(time.perf_counter() - begun)
@@ -123,7 +128,8 @@ class Endpoint:
         """
         try:
             plain = unpacked(body, encoding, self.state.settings.max_body) if encoding else body
-            decoded = self.protocol.decode(Request(plain, scope, self.state, model))
+            begun = time.perf_counter()
+            decoded = self.protocol.decode(Request(plain, scope, self.state, model, begun))
             if not isinstance(decoded, Decoded | Response):
                 raise TypeError(
                     f"{type(self.protocol).__name__}.decode must give Decoded or a Response at"
@@ -143,12 +149,17 @@ class Endpoint:
             return self._raised(decoded.request, outcome)
         try:
             self.state.answered = True
-            self.state.metrics.predictions.inc(len(decoded.rows))
-            self.state.metrics.profile.note(decoded.rows, outcome.labels)
-            if self.state.live is not None:
-                self.state.live.note(decoded.rows, outcome.labels)
+            copy = self._is_copy(decoded.request.scope)
+            if not copy:
+                self.state.metrics.predictions.inc(len(decoded.rows))
+                self.state.metrics.profile.note(decoded.rows, outcome.labels)
+                if self.state.live is not None:
+                    self.state.live.note(decoded.rows, outcome.labels)
             ids = self.state.signer.sign(outcome.labels, time.time())
-            return self.protocol.encode(decoded, outcome, ids)
+            response = self.protocol.encode(decoded, outcome, ids)
+            if self.state.copies.share and not copy and response.kind == JSON:
+                self._copy(decoded.request, response)
+            return response
         except Exception as failure:
             return self._failed(decoded.request.scope, failure)
 
@@ -217,15 +228,29 @@ class Endpoint:
             ]
         )
 
+    def _is_copy(self, scope: Scope) -> bool:
+        """Whether a pod of stable asks what a user has asked it."""
+        token = self.state.copy_token
+        sent = header(scope, COPY) if token else b""
+        return bool(sent) and hmac.compare_digest(sent, token)
+
+    def _copy(self, request: Request, response: Response) -> None:
+        seconds = time.perf_counter() - request.begun
+        scope = request.scope
+        self.state.copies.note(
+            scope["path"], scope["headers"], request.body, response.body, seconds
+        )
+
     def _raised(self, request: Request, failure: Exception) -> Response:
         """ValueError is how scikit-learn and steps of one's own refuse values: the rows' fault
         where the model has answered any, and its own where it answers nothing.
         """
         if not isinstance(failure, ValueError) or not self.state.answered:
             return self._failed(request.scope, failure)
-        self.state.metrics.rows_refused.inc()
-        # Gates see a candidate by it that answers less than stable does.
-        self.state.metrics.errors.inc()
+        if not self._is_copy(request.scope):
+            self.state.metrics.rows_refused.inc()
+            # Gates see a candidate by it that answers less than stable does.
+            self.state.metrics.errors.inc()
         log.info("the model refused rows: %s", first_line(failure))
         return self._problem(BadInput(f"the model refuses these rows: {first_line(failure)}"))
 
@@ -293,6 +318,7 @@ class Endpoint:
             "status": response.status,
             "rows": response.rows,
             "milliseconds": round(1000 * seconds, 3),
+            **({"copy": True} if self._is_copy(scope) else {}),
         }
         log.debug("answered", extra=said)
 

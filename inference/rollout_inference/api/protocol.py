@@ -32,6 +32,8 @@ class Request(msgspec.Struct):
     """The server's."""
     model: LoadedModel
     """The one that is asked, even where the server gets another meanwhile."""
+    begun: float = 0.0
+    """When it was read, by time.perf_counter."""
 
     def header(self, name: bytes) -> bytes:
         """The header's value, b"" where there is none."""

@@ -111,6 +111,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         route_trouble=trouble,
         unaccepted=unaccepted,
         heard=answers.heard,
+        uncopied=ports.shadows.trouble(key) if ports.shadows is not None else "",
         claims=claims,
         api_rejection=rejection.lasting(now - REJECTED_AFTER),
         api_rejection_now=rejection.message,

@@ -14,6 +14,7 @@ from rollout_operator.controller.drains import Drains
 from rollout_operator.controller.foreign_routes import ForeignRoutes
 from rollout_operator.controller.messenger import Messenger
 from rollout_operator.controller.pass_memory import PassMemory
+from rollout_operator.controller.shadows import Shadows
 from rollout_operator.controller.verdict_writeback import VerdictWriteback
 from rollout_operator.controller.watch_health import UnseenWrites
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways
@@ -76,6 +77,8 @@ class Ports:
     """What gates may be on beside what is built in."""
     names_verified: bool = False
     """Whether an admission policy writes who gives commands."""
+    shadows: Shadows | None = None
+    """Tells stable's pods to copy requests; None where nobody does."""
     messenger: Messenger | None = None
     """Sends messages; None where no destination is configured."""
     memory: PassMemory = field(default_factory=PassMemory)

@@ -49,7 +49,8 @@ def build(
     # trusted as those that begin.
     began = status.attempt > 0 or status.inspecting is not None
     if began and egress is not None:
-        manifests.append(network_policy(owner, egress))
+        copies = any(step.shadow for step in spec.strategy.steps)
+        manifests.append(network_policy(owner, egress, copies=copies))
     manifests += [
         candidate_service(owner, revision) for revision in _with_own_service(status, candidate)
     ]

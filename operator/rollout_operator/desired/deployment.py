@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from rollout_operator.desired import fetch_step, label_store
-from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.desired.common import PORT, Manifest, Owner
 from rollout_operator.desired.pod_settings import with_settings
 from rollout_operator.domain.api.names import POD_SETTINGS, PROFILE, revision_name
 from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.feedback_stores import FeedbackStore
 from rollout_operator.domain.profiles import settings_hash
-
-PORT = 8080
 
 
 def deployment(

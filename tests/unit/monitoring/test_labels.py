@@ -19,6 +19,7 @@ from rollout_inference.feedback import stored_series
 from rollout_inference.feedback.book import REASONS as UNREMEMBERED
 from rollout_inference.metrics import UNROUTED, Metrics
 from rollout_inference.settings import Settings
+from rollout_inference.shadow.messages import OUTCOMES
 from rollout_model.flavors import EXTRAS, SKLEARN
 from rollout_model.pyfunc import PyfuncRuntime
 from rollout_model.runtimes import OnnxRuntime
@@ -46,6 +47,7 @@ VALUES: dict[tuple[str, str], set[str]] = {
     ("ml_model_info", "runtime"): {OnnxRuntime.name, PyfuncRuntime.name, SKLEARN, *EXTRAS},
     ("ml_model_info", "task"): {"classifier", "regressor", "other"},
     ("ml_request_unrouted", "kind"): set(UNROUTED),
+    ("ml_shadow", "outcome"): set(OUTCOMES),
     ("modelrollout_attempts", "verdict"): {one.value for one in Verdict},
     ("modelrollout_bridge_webhooks", "outcome"): {one.value for one in Outcome},
     ("modelrollout_drain_seconds", "known"): {"true", "false"},
@@ -78,6 +80,7 @@ VALUES: dict[tuple[str, str], set[str]] = {
 """What a label may be where it is a word of ours; what is not here may be anything."""
 NAMES = {
     ("ml_model_metric", "metric"),
+    ("ml_shadow", "candidate"),
     ("modelrollout_router_lag_seconds", "router"),
     ("ml_input", "column"),
     ("ml_input_trained", "column"),

@@ -103,7 +103,8 @@ class Feedback(Protocol):
         """
         asked = parse_json(request.body)
         for number, one in enumerate(asked if isinstance(asked, list) else [asked]):
-            if not (_is_label(one) or _is_value(one)):
+            # Of both in one, one would be lost.
+            if _is_label(one) == _is_value(one):
                 request.state.metrics.refused(REASONS[422])
                 which = f"entry {number}: " if isinstance(asked, list) else ""
                 raise BadInput(

@@ -14,7 +14,10 @@ from datetime import datetime, timedelta
 from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import Cohort, EvidenceStatus, PodCounts
 from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.gates import mean_pair
 from rollout_operator.domain.gates.histogram import of_pods
+from rollout_operator.domain.gates.mean_pair import PairWealth
+from rollout_operator.domain.gates.mean_test import Sums
 from rollout_operator.domain.gates.samples import (
     COUNTED,
     COUNTED_OF,
@@ -28,16 +31,22 @@ from rollout_operator.domain.gates.samples import (
     NOISE,
     PREDICTIONS,
     REQUESTS,
+    SHADOW,
     TAKEN_BACK,
+    NeedsHelp,
     NoEvidence,
     in_store,
     is_count,
     named,
-    within_bounds,
+    telling,
 )
 from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
 from rollout_operator.domain.observed import Series
 
+ALIKE = frozenset({"same", "slower"})
+"""Outcomes of copies that were answered as by stable."""
+COMPARED = ALIKE | {"different", "failed"}
+"""Outcomes of copies that say something of the candidate."""
 MOST_COHORTS = 40
 MOST_PODS = 200
 OF_A_STORE = frozenset({IN_STORE, TAKEN_BACK})
@@ -82,7 +91,7 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
     """Good answers and all answers of each pod, and of what a store has counted, as the counters
     have them now. Raises NoEvidence where they cannot be read.
     """
-    within_bounds(series)
+    telling(series)
     at: dict[str, float] = {}
     for one in series:
         if not is_count(one.value):
@@ -93,6 +102,8 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
     if not total and not stored:
         raise NoEvidence(f"no counters of {gate.name} of this revision")
     pods = sorted(set(total) | set(predicted))
+    if gate.metric is Metric.OWN:
+        _of_one_process(gate, series, total)
     if wrong := [p for p in pods if not 0 <= good[p] <= total[p]]:
         raise NoEvidence(
             f"{good[wrong[0]]:.0f} good of {total[wrong[0]]:.0f} in pod {wrong[0] or '?'} cannot be"
@@ -104,6 +115,22 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
             for p in pods
         ),
     )
+
+
+def _of_one_process(gate: Gate, series: list[Series], total: dict[str, float]) -> None:
+    """Raises NeedsHelp where what is counted and what it is of cannot be told by process."""
+    counted = [s for s in series if s.name in {COUNTED, MEAN}]
+    if apart := sorted({s.pod for s in counted if s.value > 0} - set(total)):
+        raise NeedsHelp(
+            f"{apart[0] or 'what has neither pod nor instance'} counts what query asks for, and not"
+            " what samples does: Labelled needs both from one process; leave evidence out, or have"
+            " both counted together"
+        )
+    if len(total) > MOST_PODS:
+        raise NeedsHelp(
+            f"{len(total)} processes count {gate.name}, and {MOST_PODS} at most can be told apart:"
+            " leave evidence out, with sums over a range in the configuration"
+        )
 
 
 def _sums(
@@ -126,6 +153,10 @@ def _sums(
             )
         case Metric.LATENCY_P95:
             return _within(gate, named(series, LATENCY_BUCKET))
+        case Metric.DISAGREEMENT:
+            answers = [s for s in named(series, SHADOW) if s.outcome in COMPARED]
+            alike = [s for s in answers if s.outcome in ALIKE]
+            return _by_pod(answers), _by_pod(alike), _by_pod(())
         case Metric.OWN if means := named(series, MEAN_OF):
             sums, squares = named(series, MEAN), named(series, MEAN_SQUARES)
             return _by_pod(means), _by_pod(sums), _by_pod(squares)
@@ -214,10 +245,12 @@ _NOTHING = PodCounts(pod="", good=0, total=0, at=0)
 
 
 def _was_reset(old: PodCounts, new: PodCounts) -> bool:
+    noise = NOISE * max(1.0, old.total)
     return (
-        new.good < old.good - NOISE
-        or new.total - new.good < old.total - old.good - NOISE
-        or new.predicted < old.predicted - NOISE
+        new.total < old.total
+        or new.good < old.good - noise
+        or new.total - new.good < old.total - old.good - noise
+        or new.predicted < old.predicted - noise
     )
 
 
@@ -230,6 +263,18 @@ def fresh_evidence(
         subject=subject_of(gate, candidate),
         since=candidate.ready_at or now,
     )
+
+
+def of_definition(series: Iterable[Series], known: EvidenceStatus | None) -> EvidenceStatus | None:
+    """The counts, if they are of what the series are; None where the metric of the configuration
+    is another since: its counters are none that these can go on with.
+    """
+    return known if known is not None and known.defined == definition(series) else None
+
+
+def definition(series: Iterable[Series]) -> str:
+    """A hash of what a metric of one's own is; "" of one that is built in."""
+    return next((s.defined for s in series), "")
 
 
 def in_attempt(known: EvidenceStatus, candidate: Revision) -> EvidenceStatus:
@@ -245,19 +290,24 @@ def grown(
     own: tuple[PodCounts, ...],
     baseline: tuple[PodCounts, ...],
     now: datetime,
+    *,
+    width: float | None = None,
 ) -> EvidenceStatus:
-    """The evidence with one more scrape in it; equal to `known` where nothing came in."""
+    """The evidence with one more scrape in it; equal to `known` where nothing came in.
+
+    width: of a mean, how far apart values may lie, in their unit.
+    """
     # Candidates are counted from their pods' start. Stable's counters, and both for a difference,
     # hold a past of any length.
-    mine = gained(known.pods, own, first_counts=not gate.against_stable or bool(known.pods))
+    mine = gained(known.pods, own, first_counts=not gate.paired or bool(known.pods))
     stable = gained(known.stable_pods, baseline, first_counts=False)
     predicted = known.predicted + mine.predicted
     changes: dict[str, object] = {}
     if {p.pod for p in stable.pods} != {p.pod for p in known.stable_pods}:
         changes["stable_pods"] = stable.pods
-    if gate.against_stable and not known.pods:
+    if gate.paired and not known.pods:
         return known.model_copy(update={**changes, "pods": mine.pods})
-    if gate.against_stable and not (mine.total > 0 and stable.total > 0):
+    if gate.paired and not (mine.total > 0 and stable.total > 0):
         # A scrape counts for both or for none: nothing is lost, it comes with the next one. So do
         # corrections.
         return with_cohort(known.model_copy(update=changes), gate, predicted, now)
@@ -270,7 +320,9 @@ def grown(
             "stable_pods": stable.pods,
             "baseline_total": known.baseline_total + stable.total,
         }
-    if gate.against_stable:
+    if gate.against_stable and width is not None:
+        changes |= _paired_means(known, gate, mine, stable, gate.threshold / width)
+    elif gate.paired:
         changes |= _paired(known, gate, Scrape(mine.fresh, mine.total, stable.fresh, stable.total))
     return with_cohort(known.model_copy(update=changes), gate, predicted, now)
 
@@ -302,6 +354,23 @@ def _paired(known: EvidenceStatus, gate: Gate, scrape: Scrape) -> dict[str, obje
         "below": after.below,
         "stable_good": after.right,
         "stable_total": after.total,
+    }
+
+
+def _paired_means(
+    known: EvidenceStatus, gate: Gate, mine: Gain, stable: Gain, drop: float
+) -> dict[str, object]:
+    wealth = PairWealth(known.above, known.below, known.stable_good, known.stable_total)
+    ours, theirs = (Sums(of.total, of.fresh, of.predicted) for of in (mine, stable))
+    if not gate.of_good:
+        # The smaller values are the better ones.
+        ours, theirs = ours.turned, theirs.turned
+    after = mean_pair.pair_step(wealth, ours, theirs, drop, gate.max_samples)
+    return {
+        "above": after.above,
+        "below": after.below,
+        "stable_good": after.total,
+        "stable_total": after.count,
     }
 
 

@@ -19,7 +19,7 @@ SCRAPES = 2.5
 OFTEN = 15.5
 """Seconds between scrapes (15, and what they jitter) for which STALE_AFTER is enough."""
 NOISE = 1e-6
-"""By how much sums of values that are no counts may be off."""
+"""By how much sums of values from 0 to 1 that are no counts may be off, for each value."""
 CLOCK_SKEW = timedelta(seconds=5)
 _ROUGHLY = 15
 """Seconds in which it is told how far samples are behind."""
@@ -33,6 +33,7 @@ pod, so the greatest are read, not their sum.
 REQUESTS, ERRORS = "ml_request_count_total", "ml_request_errors_total"
 LATENCY_BUCKET = "ml_request_latency_seconds_bucket"
 PREDICTED = "ml_predicted_total"
+SHADOW = "ml_shadow_total"
 INPUT, INPUT_TRAINED = "ml_input_total", "ml_input_trained"
 DRIFT = "ml_input_drift"
 """How the query for input drift calls what it computes."""
@@ -165,10 +166,10 @@ def _once(series: list[Series]) -> list[Series]:
     gone, VictoriaMetrics ends its series with NaN: then what the other says counts, as it does on
     Prometheus.
     """
-    found: dict[tuple[str, str, float, str, str, str], Series] = {}
+    found: dict[tuple[str, str, float, str, str, str, str], Series] = {}
     for one in series:
         bound = bound_of(one) if one.le else 0.0
-        key = (one.name, one.pod, bound, one.outcome, one.column, one.bin)
+        key = (one.name, one.pod, bound, one.outcome, one.column, one.bin, one.candidate)
         other = found.get(key)
         if other is None:
             found[key] = one
@@ -187,15 +188,22 @@ def _once(series: list[Series]) -> list[Series]:
     return list(found.values())
 
 
-def within_bounds(series: Iterable[Series]) -> None:
-    """Raises NoEvidence where sums of values from 0 to 1 are none of such values."""
+def telling(series: Iterable[Series]) -> None:
+    """Raises NoEvidence where a metric of one's own tells nothing, though it is there, or sums of
+    values from 0 to 1 are none of such values.
+    """
     sums: dict[str, dict[str, float]] = defaultdict(dict)
     for one in series:
+        if one.lacks:
+            raise NeedsHelp(one.lacks)
         if one.scale is not None:
             sums[one.pod][one.name] = one.value
     for of in sums.values():
+        if MEAN_OF not in of:
+            continue
         count, total, squares = (of.get(name, math.nan) for name in (MEAN_OF, MEAN, MEAN_SQUARES))
-        if not -NOISE <= squares <= total + NOISE <= count + 2 * NOISE:
+        noise = NOISE * max(1.0, count)
+        if not -noise <= squares <= total + noise <= count + 2 * noise:
             raise NoEvidence("values lie beyond the bounds that the metric's configuration has")
 
 
