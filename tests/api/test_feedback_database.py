@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from rollout_inference.feedback.databases import database
@@ -109,5 +110,22 @@ def test_a_database_that_comes_back_is_asked_again(monkeypatch: pytest.MonkeyPat
         (away,) = store.take([label("a", "setosa")])
         assert not isinstance(away, Settled)
         assert away.status == 503
+        assert "127.0.0.1" not in str(away), "that is for the log"
         server.start()
         assert taken(store.take([label("a", "setosa")])) == [COUNTED]
+
+
+def test_who_may_only_read_and_write_the_tables_needs_no_more(server: Server, scope: str) -> None:
+    opened(server, "owner").remember([entry("a")])
+    with psycopg.connect(server.address, autocommit=True) as owner:
+        owner.execute("CREATE ROLE writer LOGIN")
+        owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC, writer")
+        for table in ("entries", "counts", "scopes"):
+            owner.execute(
+                f"GRANT SELECT, INSERT, UPDATE, DELETE ON feedback_{table} TO writer".encode()
+            )
+    address = server.address.replace("postgres@", "writer@")
+    store = Store(database(address, scope), scope, Limits(WEEK, 10_000, 10**8), clock=Clock())
+    store.remember([entry("a")])
+    assert taken(store.take([label("a", "setosa")])) == [COUNTED]
+    assert store.forget() == 0

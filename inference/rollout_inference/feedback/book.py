@@ -109,7 +109,10 @@ class Book:
         for start in range(0, len(sent), AT_ONCE):
             found += self.store.take(sent[start : start + AT_ONCE])
             self._note()
-        self.up = not any(isinstance(one, StoreAway) for one in found)
+        away = next((one for one in found if isinstance(one, StoreAway)), None)
+        self.up = away is None
+        if away is not None:
+            log.warning("labels are not taken: %s", away.why)
         return found
 
     def skipped(self, reason: str, rows: int) -> bool:
@@ -120,9 +123,10 @@ class Book:
         """The counts now, or those of the last time where the store does not answer soon."""
         try:
             await asyncio.wait_for(self.ask(self._read), READS)
-        except (Refused, TimeoutError) as failure:
+        except (StoreAway, TimeoutError) as failure:
             self.up = False
-            log.warning("the feedback store cannot be read: %s", failure or "it takes too long")
+            why = failure.why if isinstance(failure, StoreAway) else "it takes too long"
+            log.warning("the feedback store cannot be read: %s", why)
         return self.seen
 
     def close(self) -> None:
@@ -147,7 +151,7 @@ class Book:
             self.up = done = True
         except StoreAway as away:
             self.up = done = False
-            log.warning("predictions are not noted: %s", away)
+            log.warning("predictions are not noted: %s", away.why)
         except Exception:
             self.up = done = False
             log.exception("predictions are not noted")

@@ -18,7 +18,8 @@ from rollout_inference.feedback import book
 from rollout_inference.feedback.settlement import Entry, Sent
 from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings, SettingsError
-from tests.unit.inference.conftest import Save
+from rollout_inference.shadow import orders
+from tests.unit.inference.conftest import KEY, Save
 from tests.unit.inference.serving import serving
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]
@@ -366,3 +367,13 @@ def test_predictions_are_noted_while_a_long_list_of_labels_is_settled(
     assert predict(client, "order-x").headers["x-feedback-remembered"] == "true"
     sender.join()
     assert order.index("prediction") <= 4 < len(order)
+
+
+def test_the_answer_to_a_copy_takes_no_label_from_the_one_that_the_caller_got(pod: Pod) -> None:
+    stable, candidate = pod("stable"), pod("candidate")
+    assert predict(stable, "order-1").headers["x-feedback-remembered"] == "true"
+    mark = {"x-model-copy": orders.copy_token(KEY, "candidate").decode(), HEADER: "order-1"}
+    body = {"request_id": "order-1", "instances": [SETOSA]}
+    copy = candidate.post("/predict/", json=body, headers=mark)
+    assert (copy.status_code, "x-feedback-remembered" in copy.headers) == (200, False)
+    assert label(stable, "order-1").json()["revision"] == "stable"
