@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.gates.sequential_test import kl
-from tests.bench import gate_shifts
+from tests.bench import gate_copies, gate_shifts
 from tests.bench.gate_ramps import RULES as PAIRED
 from tests.bench.gate_ramps import TRIALS, Shares, simulated
 from tests.bench.gate_rules import MOST, RULES, THRESHOLD, Rule, ours
@@ -82,13 +82,13 @@ def two_samples(runs: int) -> str:
     return table(["rule", *(t.name for t in TRIALS)], rows)
 
 
-def answers_apart(found: Mapping[str, list[Shares]]) -> str:
-    """The table for "at most 0.1 of answers are others than stable's"."""
+def by_trials(found: Mapping[str, list[Shares]], trials: Iterable[str]) -> str:
+    """A table of rules over simulated trials."""
     rows = [
         [name, *(f"{f.promote:.1%} / {f.roll_back:.1%} · {f.labels:.0f}" for f in of_trials)]
         for name, of_trials in found.items()
     ]
-    return table(["rule", *(t.name for t in gate_shifts.TRIALS)], rows)
+    return table(["rule", *trials], rows)
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -164,14 +164,25 @@ def placed(document: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
-def figures(shifts: Mapping[str, list[Shares]]) -> list[Figure]:
-    """What is promised of the gates."""
-    found = []
-    for trial, of in zip(gate_shifts.TRIALS, next(iter(shifts.values())), strict=True):
+def promised(
+    gate: str,
+    trials: Iterable[gate_shifts.Trial | gate_copies.Trial],
+    found: Mapping[str, list[Shares]],
+) -> Iterator[Figure]:
+    """Of our gate, how often each kind of trial ends with a wrong verdict."""
+    for trial, of in zip(trials, next(iter(found.values())), strict=True):
         wrong = max({1: of.promote, -1: of.roll_back}[verdict] for verdict in trial.wrong)
-        what = f"wrong verdicts of predictionShift, {trial.name}"
+        what = f"wrong verdicts of {gate}, {trial.name}"
         met = bool(wrong <= 0.05)
-        found.append(Figure(what, round(100 * wrong, 2), "%", "5", met, "simulated"))
+        yield Figure(what, round(100 * wrong, 2), "%", "5", met, "simulated")
+
+
+def figures(shifts: Mapping[str, list[Shares]], copies: Mapping[str, list[Shares]]) -> list[Figure]:
+    """What is promised of the gates."""
+    found = [
+        *promised("predictionShift", gate_shifts.TRIALS, shifts),
+        *promised("disagreement", gate_copies.TRIALS, copies),
+    ]
     for threshold in THRESHOLDS:
         gate = Gate.model_validate(
             {"metric": "accuracy", "min": threshold, "evidence": "Labelled", "minSamples": 1}
@@ -216,7 +227,7 @@ def main() -> int:
         "--shifts",
         type=int,
         default=10_000,
-        help="simulated trials for each rule on answers beside stable's",
+        help="simulated trials for each rule on answers beside stable's, and on copies",
     )
     wanted = parser.parse_args()
     console = Console()
@@ -225,11 +236,22 @@ def main() -> int:
         name: [gate_shifts.simulated(rule, trial, wanted.shifts) for trial in gate_shifts.TRIALS]
         for name, rule in gate_shifts.RULES.items()
     }
+    copies = {
+        name: [gate_copies.simulated(rule, trial, wanted.shifts) for trial in gate_copies.TRIALS]
+        for name, rule in gate_copies.RULES.items()
+    }
     for name, make in (
         ("accuracy at least 0.70", one_sample),
         ("at the threshold", at_the_threshold),
         ("against stable", lambda: two_samples(wanted.runs)),
-        ("answers as stable's", lambda: answers_apart(shifts)),
+        (
+            "answers as stable's",
+            lambda: by_trials(shifts, (t.name for t in gate_shifts.TRIALS)),
+        ),
+        (
+            "answers to copies",
+            lambda: by_trials(copies, (t.name for t in gate_copies.TRIALS)),
+        ),
     ):
         with console.status(name):
             made[name] = make()
@@ -239,7 +261,7 @@ def main() -> int:
         text = placed(text, name, part)
     DOCUMENT.write_text(text)
     plot(PLOT)
-    found = figures(shifts)
+    found = figures(shifts, copies)
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps([f.to_json() for f in found], indent=2) + "\n")
     for one in found:
