@@ -10,6 +10,7 @@ cost here, and of a cluster's pods it is not.
 import argparse
 import os
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -74,19 +75,18 @@ def stretch(stable: ModelServer, percent: int, seconds: float, load: Load) -> St
     return Stretch(tuple(answers))
 
 
-def in_turns(stable: ModelServer, wanted: argparse.Namespace) -> tuple[Stretch, Stretch, Stretch]:
-    """All answers of stretches with copies, and of those without: one before, and one after each.
-    What these two differ by is chance.
+def in_turns(stable: ModelServer, wanted: argparse.Namespace) -> Iterator[tuple[Stretch, ...]]:
+    """Stretches side by side: without copies, with, and without. What the first and the last differ
+    by is chance.
     """
-    found: list[list[Answer]] = [[], [], []]
+    with Load(stable.url, "stable", wanted.rate) as load:
+        stretch(stable, 100, wanted.seconds, load)  # whatever is slow at first is over then
     for number in range(wanted.rounds):
         with Load(stable.url, "stable", wanted.rate) as load:
-            for place, percent in enumerate((0, 100, 0)):
-                one = stretch(stable, percent, wanted.seconds, load)
-                found[place] += one.answers
-                say(f"{number}: p99 {1000 * one.p99:.2f} ms, {percent} % copied", style="dim")
-    before, copied, after = (Stretch(tuple(answers)) for answers in found)
-    return before, copied, after
+            found = tuple(stretch(stable, n, wanted.seconds, load) for n in (0, 100, 0))
+        said = ", ".join(f"{1000 * one.p99:.2f}" for one in found)
+        say(f"{number}: p99 without copies, with, and without: {said} ms", style="dim")
+        yield found
 
 
 def troubled(stable: ModelServer, wanted: argparse.Namespace) -> tuple[Stretch, dict[str, float]]:
@@ -106,17 +106,16 @@ def measure(wanted: argparse.Namespace) -> Iterator[Figure]:
         stable = started.enter_context(
             model_server(folder, STABLE, scratch, MODEL_SHADOW_URL=other.url)
         )
-        before, copied, after = in_turns(stable, wanted)
-        without = Stretch((*before.answers, *after.answers))
-        ratio, chance = copied.p99 / without.p99, after.p99 / before.p99
-        against = f"{1000 * without.p99:.2f} ms without; these beside each other {chance:.3f}"
+        rounds = list(in_turns(stable, wanted))
+        usual = statistics.median((b.p99 + a.p99) / 2 for b, _, a in rounds)
+        ratio = statistics.median(2 * c.p99 / (b.p99 + a.p99) for b, c, a in rounds)
+        chance = statistics.median(a.p99 / b.p99 for b, _, a in rounds)
+        against = f"{1000 * usual:.2f} ms without; these beside each other {chance:.3f}"
         yield Figure(
             "p99 with all requests copied", round(ratio, 3), "x", "1.05", ratio <= GOAL, against
         )
-        lost, asked = (
-            before.lost + copied.lost + after.lost,
-            len(without.answers) + len(copied.answers),
-        )
+        lost = sum(one.lost for found in rounds for one in found)
+        asked = sum(len(one.answers) for found in rounds for one in found)
         yield Figure("requests lost", lost, "requests", "0", lost == 0, f"of {asked}")
         counts = stable.series("ml_shadow_total", "outcome")
         compared = sum(counts[name] for name in ("same", "slower", "different", "failed"))
@@ -124,13 +123,13 @@ def measure(wanted: argparse.Namespace) -> Iterator[Figure]:
         yield Figure("copies that were compared", round(share, 1), "%", "", True, f"{compared:.0f}")
         for name in ("hangs", "is dead"):
             other.process.send_signal(signal.SIGSTOP if name == "hangs" else signal.SIGKILL)
-            yield from of_trouble(name, *troubled(stable, wanted), without.p99)
+            yield from of_trouble(name, *troubled(stable, wanted), usual)
         other.process.wait()
         port = started.enter_context(candidate(garbage))
         moved = started.enter_context(
             model_server(folder, STABLE, scratch, MODEL_SHADOW_URL=f"http://127.0.0.1:{port}")
         )
-        yield from of_trouble("answers garbage", *troubled(moved, wanted), without.p99)
+        yield from of_trouble("answers garbage", *troubled(moved, wanted), usual)
 
 
 def of_trouble(
