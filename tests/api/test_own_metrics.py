@@ -21,7 +21,7 @@ from tests.support.rollout import Rollout
 from tests.support.scripted_world import ScriptedWorld, Workload, served
 from tests.support.shop import Shop
 
-METRICS = {
+METRICS: dict[str, dict[str, Any]] = {
     "conversionRate": {
         "counts": "Share",
         "better": "Higher",
