@@ -158,6 +158,8 @@ class Series:
     """Of live rows: the column."""
     bin: str = ""
     """Of live rows and answers: the bin or class."""
+    candidate: str = ""
+    """Of copies of stable's requests: the revision that got them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,8 @@ class Observed:
     """
     unaccepted: str = ""
     """What is said against the route that the spec asks for; "" where it was accepted."""
+    uncopied: str = ""
+    """Why stable's pods could not be told to copy requests, as a sentence; "" where they could."""
     heard: Heard | None = None
     """What came back when that route was asked; None where it was not or cannot be, because no
     address is published.

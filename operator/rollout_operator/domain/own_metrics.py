@@ -30,7 +30,7 @@ LONGEST_STALE: Final = timedelta(minutes=5)
 LONGEST_REACH: Final = timedelta(hours=1)
 VALUE: Final = "value"
 """The mean of the values that feedback gave predictions."""
-RESERVED: Final = frozenset({*Metric, "route", VALUE, "disagreement"})
+RESERVED: Final = frozenset({*Metric, "route", VALUE})
 """Names that mean, or will mean, something else."""
 PART: Final = "rollout_part"
 """Label by which a reply tells the parts of a metric apart."""
@@ -300,6 +300,12 @@ def _is_counters(one: promql.Expr) -> bool:
             return _is_counters(one.args[0])
         case promql.BinaryExpr() if str(one.op) == "or":
             return _is_counters(one.lhs) and _is_counters(one.rhs)
+        case promql.AggregateExpr() if str(one.op) == "max":
+            # Every pod tells alike what a store has counted, and the greatest never falls.
+            told = one.expr
+            return isinstance(told, promql.VectorSelector) and (
+                str(told.name or "").startswith(OF_A_STORE)
+            )
     return False
 
 
@@ -377,6 +383,8 @@ def _unprovable(gate: Gate, own: OwnMetric) -> str:
     return ""
 
 
+OF_A_STORE = "ml_feedback_stored_"
+"""What the names of counters begin with that a store keeps."""
 _READER = TypeAdapter(dict[Annotated[str, Field(pattern=METRIC_NAME, max_length=32)], OwnMetric])
 
 
@@ -399,12 +407,18 @@ def values_of(text: str) -> Values | None:
     return from_json("MODEL_VALUES", text, dict, TypeAdapter(Values), example)
 
 
+def _also_stored(series: str) -> str:
+    """The counter, and what a store has counted: every pod has that, and the greatest is newest."""
+    stored = series.replace("ml_feedback_", OF_A_STORE, 1)
+    return f"{series} or max by (namespace, revision) ({stored})"
+
+
 def _of_feedback(values: Values) -> OwnMetric:
     """The metric that our model servers' own series are."""
     return OwnMetric(
-        query="ml_feedback_value_sum_total",
-        samples="ml_feedback_values_total",
-        squares="ml_feedback_value_squares_total",
+        query=_also_stored("ml_feedback_value_sum_total"),
+        samples=_also_stored("ml_feedback_values_total"),
+        squares=_also_stored("ml_feedback_value_squares_total"),
         bounds=Bounds(min=0, max=values.max),
         counts=Counts.MEAN,
         better=values.better,

@@ -23,6 +23,7 @@ from rollout_operator.domain.gates.samples import (
     COUNTED_OF,
     ERRORS,
     FEEDBACK,
+    IN_STORE,
     LATENCY_BUCKET,
     MEAN,
     MEAN_OF,
@@ -30,8 +31,11 @@ from rollout_operator.domain.gates.samples import (
     NOISE,
     PREDICTIONS,
     REQUESTS,
+    SHADOW,
+    TAKEN_BACK,
     NeedsHelp,
     NoEvidence,
+    in_store,
     is_count,
     named,
     telling,
@@ -39,8 +43,13 @@ from rollout_operator.domain.gates.samples import (
 from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
 from rollout_operator.domain.observed import Series
 
+ALIKE = frozenset({"same", "slower"})
+"""Outcomes of copies that were answered as by stable."""
+COMPARED = ALIKE | {"different", "failed"}
+"""Outcomes of copies that say something of the candidate."""
 MOST_COHORTS = 40
 MOST_PODS = 200
+OF_A_STORE = frozenset({IN_STORE, TAKEN_BACK})
 
 
 def gate_key(gate: Gate, stable: Revision | None) -> str:
@@ -79,8 +88,8 @@ def find(
 
 
 def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
-    """Good answers and all answers of each pod, as its counters have them now. Raises NoEvidence
-    where they cannot be read.
+    """Good answers and all answers of each pod, and of what a store has counted, as the counters
+    have them now. Raises NoEvidence where they cannot be read.
     """
     telling(series)
     at: dict[str, float] = {}
@@ -89,7 +98,8 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
             raise NoEvidence(f"{one.name} of pod {one.pod or '?'} is {one.value}, not a count")
         at[one.pod] = min(one.at, at.get(one.pod, math.inf))
     total, good, predicted = _sums(gate, series)
-    if not total:
+    stored = in_store(series) if gate.metric is Metric.ACCURACY else ()
+    if not total and not stored:
         raise NoEvidence(f"no counters of {gate.name} of this revision")
     pods = sorted(set(total) | set(predicted))
     if gate.metric is Metric.OWN:
@@ -98,9 +108,12 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
         raise NoEvidence(
             f"{good[wrong[0]]:.0f} good of {total[wrong[0]]:.0f} in pod {wrong[0] or '?'} cannot be"
         )
-    return tuple(
-        PodCounts(pod=p, good=good[p], total=total[p], predicted=predicted[p], at=at[p])
-        for p in pods
+    return (
+        *stored,
+        *(
+            PodCounts(pod=p, good=good[p], total=total[p], predicted=predicted[p], at=at[p])
+            for p in pods
+        ),
     )
 
 
@@ -140,6 +153,10 @@ def _sums(
             )
         case Metric.LATENCY_P95:
             return _within(gate, named(series, LATENCY_BUCKET))
+        case Metric.DISAGREEMENT:
+            answers = [s for s in named(series, SHADOW) if s.outcome in COMPARED]
+            alike = [s for s in answers if s.outcome in ALIKE]
+            return _by_pod(answers), _by_pod(alike), _by_pod(())
         case Metric.OWN if means := named(series, MEAN_OF):
             sums, squares = named(series, MEAN), named(series, MEAN_SQUARES)
             return _by_pod(means), _by_pod(sums), _by_pod(squares)
@@ -185,6 +202,15 @@ class Gain:
     """Predictions, or all requests where latency is counted."""
     pods: tuple[PodCounts, ...]
     """By name, MOST_PODS at most; a pod not read now keeps its last counters."""
+    corrected: float = 0.0
+    """Of `good`, what corrections of earlier labels have changed; below 0 where they were for the
+    worse.
+    """
+
+    @property
+    def fresh(self) -> float:
+        """Right answers among `total`."""
+        return self.good - self.corrected
 
 
 def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: bool) -> Gain:
@@ -194,7 +220,7 @@ def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: 
     last counts; what a pod seen for the first time has counted is taken where `first_counts`.
     """
     known = {p.pod: p for p in before}
-    good = total = predicted = 0.0
+    good = total = predicted = corrected = 0.0
     for one in now:
         old = known.get(one.pod)
         if old is not None and one.at <= old.at:
@@ -203,11 +229,16 @@ def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: 
         if old is None and not first_counts:
             continue
         base = _NOTHING if old is None or _was_reset(old, one) else old
-        good += one.good - base.good
-        total += one.total - base.total
+        right, all_ = one.good - base.good, one.total - base.total
+        if one.pod == TAKEN_BACK:
+            # Each of them stands among what the store has counted a second time, as it is now.
+            good, total = good - right, total - all_
+            corrected += (all_ - right) - right
+            continue
+        good, total = good + right, total + all_
         predicted += one.predicted - base.predicted
-    newest = sorted(known.values(), key=lambda p: -p.at)[:MOST_PODS]
-    return Gain(good, total, predicted, tuple(sorted(newest, key=lambda p: p.pod)))
+    newest = sorted(known.values(), key=lambda p: (p.pod not in OF_A_STORE, -p.at))[:MOST_PODS]
+    return Gain(good, total, predicted, tuple(sorted(newest, key=lambda p: p.pod)), corrected)
 
 
 _NOTHING = PodCounts(pod="", good=0, total=0, at=0)
@@ -268,25 +299,21 @@ def grown(
     """
     # Candidates are counted from their pods' start. Stable's counters, and both for a difference,
     # hold a past of any length.
-    mine = gained(known.pods, own, first_counts=not gate.against_stable or bool(known.pods))
+    mine = gained(known.pods, own, first_counts=not gate.paired or bool(known.pods))
     stable = gained(known.stable_pods, baseline, first_counts=False)
     predicted = known.predicted + mine.predicted
     changes: dict[str, object] = {}
     if {p.pod for p in stable.pods} != {p.pod for p in known.stable_pods}:
         changes["stable_pods"] = stable.pods
-    if gate.against_stable and not known.pods:
+    if gate.paired and not known.pods:
         return known.model_copy(update={**changes, "pods": mine.pods})
-    if gate.against_stable and not (mine.total > 0 and stable.total > 0):
-        # A scrape counts for both or for none: nothing is lost, it comes with the next one.
+    if gate.paired and not (mine.total > 0 and stable.total > 0):
+        # A scrape counts for both or for none: nothing is lost, it comes with the next one. So do
+        # corrections.
         return with_cohort(known.model_copy(update=changes), gate, predicted, now)
-    if mine.total > 0:
-        changes |= {
-            "good": known.good + mine.good,
-            "total": known.total + mine.total,
-            "scrapes": known.scrapes + 1,
-        }
-        changes["squares"] = round(known.squares + mine.good * mine.good / mine.total, 6)
-    if mine.total > 0 or mine.predicted > 0:
+    if mine.total > 0 or mine.corrected:
+        changes |= with_labels(known, mine)
+    if mine.total > 0 or mine.predicted > 0 or mine.corrected:
         changes |= {"pods": mine.pods, "predicted": predicted}
     if stable.total > 0:
         changes |= {
@@ -295,9 +322,28 @@ def grown(
         }
     if gate.against_stable and width is not None:
         changes |= _paired_means(known, gate, mine, stable, gate.threshold / width)
-    elif gate.against_stable:
-        changes |= _paired(known, gate, Scrape(mine.good, mine.total, stable.good, stable.total))
+    elif gate.paired:
+        changes |= _paired(known, gate, Scrape(mine.fresh, mine.total, stable.fresh, stable.total))
     return with_cohort(known.model_copy(update=changes), gate, predicted, now)
+
+
+def with_labels(known: EvidenceStatus, gain: Gain) -> dict[str, float]:
+    """Sums of the evidence with what came in.
+
+    A correction moves an answer from right to wrong, or back, in a scrape that has been: how much
+    scrapes differ is left as it was.
+    """
+    good, squares = known.good + gain.corrected, known.squares
+    if gain.corrected and known.total > 0:
+        squares += (good * good - known.good * known.good) / known.total
+    if gain.total > 0:
+        squares += gain.fresh * gain.fresh / gain.total
+    return {
+        "good": good + gain.fresh,
+        "total": known.total + gain.total,
+        "scrapes": known.scrapes + (gain.total > 0),
+        "squares": round(max(0.0, squares), 6),
+    }
 
 
 def _paired(known: EvidenceStatus, gate: Gate, scrape: Scrape) -> dict[str, object]:
@@ -315,7 +361,7 @@ def _paired_means(
     known: EvidenceStatus, gate: Gate, mine: Gain, stable: Gain, drop: float
 ) -> dict[str, object]:
     wealth = PairWealth(known.above, known.below, known.stable_good, known.stable_total)
-    ours, theirs = (Sums(of.total, of.good, of.predicted) for of in (mine, stable))
+    ours, theirs = (Sums(of.total, of.fresh, of.predicted) for of in (mine, stable))
     if not gate.of_good:
         # The smaller values are the better ones.
         ours, theirs = ours.turned, theirs.turned

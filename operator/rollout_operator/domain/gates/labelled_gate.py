@@ -108,7 +108,7 @@ def measure_labels(
         trial.now,
         width=None if scale is None else scale[1] - scale[0],
     )
-    return _judged(gate, trial, evidence, series), evidence
+    return judged(gate, trial, evidence, series), evidence
 
 
 def _stable_counts(gate: Gate, baseline: Answer | None, trial: Trial) -> tuple[PodCounts, ...]:
@@ -126,7 +126,8 @@ def _shown(evidence: EvidenceStatus | None) -> dict[str, int]:
     return {} if evidence is None else {"samples": int(evidence.total)}
 
 
-def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Series]) -> GateStatus:
+def judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Series]) -> GateStatus:
+    """What the counts say; series: the candidate's, where there are any."""
     scaled = next((s for s in series if s.scale is not None), None)
     if scaled is not None:
         return _judged_mean(gate, trial, evidence, scaled)
@@ -143,13 +144,13 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
     # against either verdict.
     covered = coverage >= gate.min_coverage and gate.metric is not Metric.LATENCY_P95
     missing = 0.0 if covered else max(0.0, cohort - evidence.total)
-    if gate.against_stable:
+    if gate.paired:
         judgement = judge_pair(evidence, gate, trial.tests, divide)
     else:
         good, bad = evidence.good / divide, (evidence.total - evidence.good) / divide
         judgement = judge_share(good, bad, missing / divide, gate, trial.tests)
     measurement = _measurement(gate, evidence, judgement, uncovered=missing > 0)
-    if evidence.total == 0 and not gate.against_stable:
+    if evidence.total == 0 and not gate.paired:
         judgement = _expected(gate, series, judgement)
     return gate_status(
         gate,
@@ -218,7 +219,7 @@ def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
     match gate.metric:
         case Metric.ACCURACY:
             return matured(evidence, gate.label_delay, trial.now)
-        case Metric.ERROR_RATE | Metric.OWN:
+        case Metric.ERROR_RATE | Metric.OWN | Metric.DISAGREEMENT:
             return evidence.total
         case _:
             return max(evidence.predicted, evidence.total)
@@ -227,9 +228,9 @@ def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
 def _measurement(
     gate: Gate, evidence: EvidenceStatus, judgement: Judgement, uncovered: bool
 ) -> Measurement:
-    if judgement.evidence_against >= 1 and not (gate.against_stable and uncovered):
+    if judgement.evidence_against >= 1 and not (gate.paired and uncovered):
         return Measurement.FAIL
-    enough = evidence.total >= gate.min_samples and not (gate.against_stable and uncovered)
+    enough = evidence.total >= gate.min_samples and not (gate.paired and uncovered)
     return Measurement.PASS if judgement.evidence_for >= 1 and enough else Measurement.NO_EVIDENCE
 
 
@@ -258,7 +259,7 @@ def _figures(
     """Value, bounds and evidence in the metric's own direction; when a verdict may be expected."""
     share = evidence.good / evidence.total if evidence.total else None
     value, lower, upper = share, judgement.lower, judgement.upper
-    if gate.against_stable:
+    if gate.paired:
         base = evidence.stable_good / evidence.stable_total if evidence.stable_total else None
         value = None if share is None or base is None else base - share
     elif not speaks_of_good(gate) and share is not None and lower is not None and upper is not None:
@@ -331,8 +332,9 @@ def _sentence(
     measurement: Measurement,
 ) -> str:
     noun, unit = noun_of(gate), UNITS.get(gate.metric, "samples")
-    counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} good"
-    if gate.against_stable:
+    good = "answered alike" if gate.metric is Metric.DISAGREEMENT else "good"
+    counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} {good}"
+    if gate.paired:
         counted += " in scrapes shared with stable"
     bounds = (
         ""
@@ -341,7 +343,7 @@ def _sentence(
     )
     asked = (
         f"at most {gate.threshold:g} worse than stable"
-        if gate.against_stable
+        if gate.paired
         else f"a share of {floor_of(gate):g} asked"
     )
     told = _evidence(gate, evidence, judgement, measurement)

@@ -39,9 +39,12 @@ from rollout_operator.domain.gates.samples import (
     PREDICTED,
     PREDICTIONS,
     REQUESTS,
+    RETRACTED,
     SAMPLES,
     SCRAPES,
+    SHADOW,
     SHARE,
+    STORED,
     SUM,
     VALUE,
 )
@@ -52,11 +55,12 @@ from rollout_operator.domain.prometheus_refusal import refusal
 from rollout_operator.domain.replies import first_line
 
 NAMES: Mapping[Metric, tuple[str, ...]] = {
-    Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, PREDICTIONS),
+    Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, STORED, RETRACTED, PREDICTIONS),
     Metric.ERROR_RATE: (REQUESTS, ERRORS, CPU_PERIODS, CPU_THROTTLED),
     Metric.LATENCY_P95: (LATENCY_BUCKET, CPU_PERIODS, CPU_THROTTLED),
     Metric.PREDICTION_SHIFT: (PREDICTED, PREDICTIONS),
     Metric.INPUT_DRIFT: (INPUT, INPUT_TRAINED, PREDICTIONS),
+    Metric.DISAGREEMENT: (SHADOW, PREDICTIONS),
 }
 """The series behind each metric."""
 LEAST_SHARE = 0.001
@@ -209,6 +213,7 @@ def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
         instance=sys.intern(labels.get("instance", "")),
         column=sys.intern(labels.get("column", "")),
         bin=sys.intern(labels.get("bin", "")),
+        candidate=sys.intern(labels.get("candidate", "")),
     )
 
 

@@ -24,6 +24,7 @@ from rollout_operator.domain.gates.samples import (
     VALUE,
     NeedsHelp,
     NoEvidence,
+    in_store,
     is_count,
     named,
     telling,
@@ -97,6 +98,7 @@ def _without_accuracy(series: list[Series]) -> NoEvidence:
             f" {Metric.LATENCY_P95} instead"
         )
     labels = sum(s.value for s in feedback if math.isfinite(s.value))
+    labels += sum(one.total for one in in_store(series))
     return NeedsHelp(
         "the version has no metrics.json, and a pod reports it from 100 labels on (ACCURACY_FROM);"
         f" {labels:.0f} came. Register it with metrics.json, or send labels to /feedback/; before a"

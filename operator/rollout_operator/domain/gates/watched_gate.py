@@ -35,6 +35,7 @@ from rollout_operator.domain.gates.label_counters import (
     subject_of,
     subjects_of,
     with_cohort,
+    with_labels,
 )
 from rollout_operator.domain.gates.load import THROTTLED
 from rollout_operator.domain.gates.readings import own
@@ -133,20 +134,15 @@ def _floor(gate: Gate) -> float:
 def _grown(gate: Gate, known: EvidenceStatus, gain: Gain, watched: Watched) -> EvidenceStatus:
     """The evidence with what came since it was last written."""
     now = watched.trial.now
-    if gain.total <= 0 and gain.predicted <= 0:
+    if gain.total <= 0 and gain.predicted <= 0 and not gain.corrected:
         return known
     sums = known.model_copy(
         update={
-            "good": known.good + gain.good,
-            "total": known.total + gain.total,
+            **with_labels(known, gain),
             "predicted": known.predicted + gain.predicted,
             "pods": gain.pods,
-            "scrapes": known.scrapes + (gain.total > 0),
         }
     )
-    if gain.total > 0:
-        squares = round(known.squares + gain.good * gain.good / gain.total, 6)
-        sums = sums.model_copy(update={"squares": squares})
     sums = with_cohort(sums, gate, sums.predicted, now)
     ratios = _ratio(gate, known, gain, sums, watched)
     return sums.model_copy(update={"below": tuple(long_run.grown(known.below, ratios))})

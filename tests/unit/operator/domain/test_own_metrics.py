@@ -176,7 +176,7 @@ GATES: dict[str, tuple[dict[str, Any], str]] = {
     "built in": ({"metric": "errorRate", "max": 0.01}, ""),
     "unknown": (
         {"metric": "conversion", "min": 0.03},
-        "inputDrift, conversionRate, lately, orders, p99 or revenue",
+        "inputDrift, disagreement, conversionRate, lately, orders, p99 or revenue",
     ),
     "the wrong way round": ({"metric": "p99", "min": 1}, "of p99 lower values are better: write"),
     "no share": ({"metric": "conversionRate", "min": 3}, "a share from 0 to 1"),
