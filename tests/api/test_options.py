@@ -80,7 +80,7 @@ VALUES: dict[str, list[str]] = {
     "simulate.rps": ["--rps", "0"],
     "simulate.labels": ["--labels", "0"],
     "simulate.values": ["--values", "{values}"],
-    "simulate.own": ["--values", "{values}", "--own", "conversionRate=0.04:0.05"],
+    "simulate.own": ["--values", "{values}", "--own", "queue=3:2"],
     "simulate.seed": ["--seed", "7"],
     "simulate.runs": ["--runs", "3"],
     "simulate.first_deploy": ["--first-deploy"],
