@@ -51,6 +51,7 @@ from rollout_operator.domain.gates.samples import (
     SHARE,
     NoEvidence,
     fresh,
+    in_store,
     named,
 )
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
@@ -243,6 +244,9 @@ def _gauge(gate: Gate, series: list[Series], watched: Watched) -> GateStatus:
         for s in named(series, ACCURACY_SAMPLES)
         if math.isfinite(s.value) and s.value > 0
     }
+    if in_store(series):
+        # All pods tell of the same labels.
+        live = [max(live, key=lambda s: (told.get(s.pod, 0.0), s.at))]
     known = all(one.pod in told for one in live)
     lowest = min(live, key=lambda s: s.value)
     of = {s.pod: told[s.pod] for s in live} if known else {lowest.pod: gate.min_samples}

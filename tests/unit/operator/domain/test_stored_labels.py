@@ -1,11 +1,13 @@
 """Labels that a store has counted: every pod tells the same, and corrections take back."""
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from rollout_operator.domain.api.analysis import Gate
+from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.label_counters import (
     counts,
     design_effect,
@@ -25,6 +27,7 @@ from rollout_operator.domain.gates.samples import (
     in_store,
     store_place,
 )
+from rollout_operator.domain.gates.watched_gate import Watched, measure_watched
 from rollout_operator.domain.observed import Series
 from tests.support.builders import START, revision
 
@@ -238,6 +241,26 @@ def test_values_of_a_store_are_not_counted_again_either() -> None:
 
     assert total("", [1000, 990, 1010]) == 1010
     assert total("iris-abc-1-2", [1000, 990, 1010]) == 2010
+
+
+def test_after_promotion_an_accuracy_that_all_pods_tell_rests_on_its_labels_once() -> None:
+    """However many pods there are: each tells of the same labels."""
+    gate = Gate.model_validate({"metric": "accuracy", "min": 0.9})
+    now = NOW + timedelta(minutes=10)
+
+    def evidence(pods: int, stored: bool) -> str:
+        series = []
+        for pod in (f"p{n}" for n in range(pods)):
+            gauge = Series("ml_model_accuracy", pod, now.timestamp(), 0.85, source="feedback")
+            count = replace(gauge, name="ml_model_accuracy_samples", value=300)
+            series += [gauge, count, *(told(pod, now.timestamp(), 255, 45) if stored else [])]
+        watched = Watched(Trial(CANDIDATE, None, NOW, now), 100)
+        said, _ = measure_watched(gate, tuple(series), watched, ())
+        return said.message
+
+    assert "300 labels" in evidence(1, stored=True)
+    assert evidence(8, stored=True) == evidence(1, stored=True)
+    assert "2400 labels" in evidence(8, stored=False), "without one each pod has labels of its own"
 
 
 def test_a_revision_that_comes_back_brings_none_of_its_labels_again() -> None:
