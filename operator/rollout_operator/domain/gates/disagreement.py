@@ -69,8 +69,8 @@ def measure_disagreement(
         return silent(Measurement.NO_EVIDENCE, trouble or str(why)), evidence
     evidence = evidence or fresh_evidence(gate, trial.candidate, trial.stable, trial.now)
     evidence = grown(in_attempt(evidence, trial.candidate), gate, own, (), trial.now)
-    if not evidence.total and (why := _uncounted(baseline)):
-        return silent(Measurement.NO_EVIDENCE, why), evidence
+    if not evidence.total and (lost := _uncounted(baseline)):
+        return silent(Measurement.NO_EVIDENCE, lost), evidence
     return judged(gate, trial, evidence, []), evidence
 
 

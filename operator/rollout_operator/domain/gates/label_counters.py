@@ -55,6 +55,8 @@ COMPARED = ALIKE | {"different", "failed"}
 """Outcomes of copies that say something of the candidate."""
 MOST_COHORTS = 40
 MOST_PODS = 200
+EMPTIED_AFTER = 120.0
+"""Seconds after which a store that has far less than before is not one that was read late."""
 
 
 def gate_key(gate: Gate, stable: Revision | None) -> str:
@@ -287,14 +289,15 @@ def _fallen(known: Mapping[str, PodCounts], now: Iterable[PodCounts]) -> dict[st
     Most falls are none of the store: the pod that had read it last is gone, and another tells what
     it read before that. A database that fails over, or a node that loses its power, loses the
     newest labels, and they are sent again. So nothing counts before the store has as much as it
-    had. One that has less than half was emptied, or is an old copy: what it has may have counted
-    before, and what comes from now on counts.
+    had. One that has had less than half for a while was emptied, or is an old copy: what it has may
+    have counted before, and what comes from now on counts.
     """
     stored = [one for one in now if is_of_store(one.pod)]
     pairs = [(old, one) for one in stored if (old := known.get(one.pod)) is not None]
     fell = {store_of(one.pod) for old, one in pairs if one.at > old.at and _was_reset(old, one)}
     return {
-        old.pod: not old.total / 2 <= one.total < old.total
+        old.pod: one.total >= old.total
+        or (one.total < old.total / 2 and one.at - old.at >= EMPTIED_AFTER)
         for old, one in pairs
         if store_of(one.pod) == one.pod and one.pod in fell
     }

@@ -1,12 +1,15 @@
 """Labels that a store has counted: every pod tells the same, and corrections take back."""
 
 import itertools
+import random
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from rollout_operator.domain.api.analysis import Gate
+from rollout_operator.domain.api.gate_results import EvidenceStatus
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.label_counters import (
     counts,
@@ -171,6 +174,7 @@ def test_a_store_that_no_pod_has_reached_says_nothing() -> None:
 
 # Each reading: right and wrong labels of the store, and those taken back of both.
 FALLS: dict[str, tuple[list[tuple[float, ...]], float, float]] = {
+    "soon after the first labels": ([(30, 0), (5, 0), (35, 0), (12, 0), (40, 4)], 40, 44),
     "a pod tells what it read before the one that is gone now": (
         [(900, 100), (890, 98), (905, 101)],
         905,
@@ -186,6 +190,10 @@ FALLS: dict[str, tuple[list[tuple[float, ...]], float, float]] = {
         94,
         105,
     ),
+}
+
+
+EMPTIED: dict[str, tuple[list[tuple[float, ...]], float, float]] = {
     "it was emptied": ([(900, 100), (8, 2), (17, 3), (27, 3)], 900 + 19, 1000 + 20),
     "it was emptied, and filled since with other labels": (
         [(900, 100), (300, 100), (400, 800), (410, 800)],
@@ -196,16 +204,48 @@ FALLS: dict[str, tuple[list[tuple[float, ...]], float, float]] = {
 }
 
 
-@pytest.mark.parametrize(("seen", "good", "total"), FALLS.values(), ids=FALLS.keys())
-def test_what_a_store_has_less_of_is_not_counted_again(
-    seen: list[tuple[float, ...]], good: float, total: float
-) -> None:
+def read(seen: Iterable[tuple[float, ...]], seconds: float = 15) -> EvidenceStatus:
+    """The evidence after these readings, so many seconds apart."""
     evidence = fresh_evidence(GATE, CANDIDATE, None, NOW)
     for n, labels in enumerate(seen):
-        at = NOW.timestamp() + 15 * n
-        series = [*told("a", at, *labels), *own("a", at, 2000)]
-        evidence = grown(evidence, GATE, counts(GATE, series), (), NOW + timedelta(seconds=15 * n))
+        now = NOW + timedelta(seconds=seconds * n)
+        series = [*told("a", now.timestamp(), *labels), *own("a", now.timestamp(), 9000)]
+        evidence = grown(evidence, GATE, counts(GATE, series), (), now)
+    return evidence
+
+
+@pytest.mark.parametrize(("seen", "good", "total"), FALLS.values(), ids=FALLS.keys())
+@pytest.mark.parametrize("seconds", [15, 60])
+def test_what_a_store_has_less_of_is_not_counted_again(
+    seen: list[tuple[float, ...]], good: float, total: float, seconds: float
+) -> None:
+    evidence = read(seen, seconds)
     assert (evidence.good, evidence.total) == (good, total)
+
+
+@pytest.mark.parametrize(("seen", "good", "total"), EMPTIED.values(), ids=EMPTIED.keys())
+def test_of_a_store_that_has_far_less_for_a_while_what_comes_then_counts(
+    seen: list[tuple[float, ...]], good: float, total: float
+) -> None:
+    evidence = read(seen, 130)
+    assert (evidence.good, evidence.total) == (good, total)
+
+
+def test_pods_that_read_late_change_no_count() -> None:
+    """Of a store that grows, each look sees one or two pods, some of which have read long ago."""
+    chance = random.Random(5)
+    for _ in range(100):
+        right = wrong = back = 0
+        stands, seen = [(0, 0, 0, 0)], list[tuple[float, ...]]()
+        for _ in range(60):
+            came = chance.randrange(20)
+            right, wrong = right + came * 4 // 5, wrong + came - came * 4 // 5
+            if chance.random() < 0.2 and right > back:
+                back, wrong = back + 1, wrong + 1
+            stands.append((right, wrong, back, 0))
+            seen.append(max(chance.choices(stands[-4:], k=chance.randrange(1, 3)), key=sum))
+        evidence = read([*seen, stands[-1]])
+        assert (evidence.good, evidence.total) == (right - back, right + wrong - back)
 
 
 def test_a_difference_to_stable_counts_nothing_again_either() -> None:
@@ -214,12 +254,12 @@ def test_a_difference_to_stable_counts_nothing_again_either() -> None:
     evidence = fresh_evidence(gate, CANDIDATE, revision(1), NOW)
     seen = [(100, 400), (150, 450), (140, 440), (4, 8), (5, 9), (15, 19)]
     for n, (ours, theirs) in enumerate(seen):
-        at = NOW.timestamp() + 15 * n
+        at = NOW.timestamp() + 130 * n
         mine, stable = (
             counts(gate, [*told("a", at, right, 0), *own("a", at, 500)], whose)
             for right, whose in ((ours, "new"), (theirs, "old"))
         )
-        evidence = grown(evidence, gate, mine, stable, NOW + timedelta(seconds=15 * n))
+        evidence = grown(evidence, gate, mine, stable, NOW + timedelta(seconds=130 * n))
     assert (evidence.total, evidence.baseline_total) == (50 + 11, 50 + 11)
 
 
