@@ -60,7 +60,8 @@ class Book:
     unremembered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     """Predictions that labels will not find by their request ids, by reason."""
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "store"))
-    _pending: list[tuple[Sequence[Entry], asyncio.Future[bool]]] = field(default_factory=list)
+    _pending: list[tuple[Sequence[Entry], asyncio.Future[str]]] = field(default_factory=list)
+    """What is to be noted, and why it was not; "" where it was."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _waiting: int = 0
     _slow_until: float = 0.0
@@ -88,7 +89,7 @@ class Book:
             waiting = sum(len(some) for some, _ in self._pending)
             hurry = now < self._slow_until or waiting + len(entries) > MOST_PENDING
             if not hurry:
-                noted: asyncio.Future[bool] = loop.create_future()
+                noted: asyncio.Future[str] = loop.create_future()
                 self._pending.append((entries, noted))
                 alone = len(self._pending) == 1
         if hurry:
@@ -96,10 +97,11 @@ class Book:
         if alone:
             loop.run_in_executor(self._thread, self._note)
         try:
-            return await asyncio.wait_for(noted, PATIENCE) or self._not_noted(AWAY, len(entries))
+            why = await asyncio.wait_for(noted, PATIENCE)
         except TimeoutError:
             self._slow_until = time.monotonic() + PATIENCE
             return self._not_noted(AWAY, len(entries))
+        return self._not_noted(AWAY, len(entries)) if why == AWAY else not why
 
     def take(self, sent: Sequence[Sent]) -> list[Settled | Refused]:
         """Settle labels and values; to be called in the store's thread, by `ask`. Predictions that
@@ -127,6 +129,10 @@ class Book:
             self.up = False
             why = failure.why if isinstance(failure, StoreAway) else "it takes too long"
             log.warning("the feedback store cannot be read: %s", why)
+        except Exception:
+            # The pod's other series have no part in it.
+            self.up = False
+            log.exception("the feedback store cannot be read")
         return self.seen
 
     def close(self) -> None:
@@ -146,17 +152,19 @@ class Book:
             return
         try:
             reused = self.store.remember([one for entries, _ in pending for one in entries])
-            if reused:
-                self._not_noted(REUSED, reused)
             self.up = done = True
         except StoreAway as away:
-            self.up = done = False
+            reused, self.up, done = frozenset(), False, False
             log.warning("predictions are not noted: %s", away.why)
         except Exception:
-            self.up = done = False
+            reused, self.up, done = frozenset(), False, False
             log.exception("predictions are not noted")
-        for _, noted in pending:
-            noted.get_loop().call_soon_threadsafe(_tell, noted, done)
+        for entries, noted in pending:
+            again = sum(one.key in reused for one in entries)
+            if again:
+                self._not_noted(REUSED, again)
+            outcome = REUSED if again else "" if done else AWAY
+            noted.get_loop().call_soon_threadsafe(_tell, noted, outcome)
 
     def _read(self) -> None:
         if time.monotonic() - self._forgot >= FORGET_EVERY:
@@ -168,6 +176,6 @@ class Book:
         self.up = self.known = True
 
 
-def _tell(noted: asyncio.Future[bool], done: bool) -> None:
+def _tell(noted: asyncio.Future[str], why: str) -> None:
     if not noted.done():
-        noted.set_result(done)
+        noted.set_result(why)

@@ -174,9 +174,9 @@ class Store:
         self._away_until, self._why = 0.0, ""
         self._kept = (0, 0)
 
-    def remember(self, entries: Sequence[Entry]) -> int:
-        """Note predictions, so that labels find them by their request ids; returns how many were
-        not noted: their ids belong to predictions that have labels.
+    def remember(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """Note predictions, so that labels find them by their request ids; returns the keys of
+        those that were not noted: they belong to predictions that have labels.
 
         Of two predictions by one id the newer one counts, as a caller who tries again sees the
         newer answer. Raises StoreAway.
@@ -187,7 +187,15 @@ class Store:
         with self._transaction() as cursor:
             cursor.executemany(_REMEMBER, rows)
             # psycopg and SQLite both sum it up.
-            return max(0, len(rows) - cursor.rowcount)
+            if cursor.rowcount >= len(rows):
+                return frozenset()
+            keys = sorted({one.key for one in entries})
+            known = [
+                one
+                for start in range(0, len(keys), AT_ONCE)
+                for one in self._known(cursor, keys[start : start + AT_ONCE]).values()
+            ]
+        return frozenset(one.key for one in known if one.label is not None or one.value is not None)
 
     def take(self, sent: Sequence[Sent]) -> list[Settled | Refused]:
         """Settle labels and values, in their order, each by itself; what was settled stays settled

@@ -109,9 +109,10 @@ def test_of_two_predictions_by_one_request_id_the_newer_is_labelled_until_a_labe
 ) -> None:
     store = made()
     store.remember([entry("a", revision="old")])
-    assert store.remember([entry("a", revision="new", value="virginica")]) == 0
+    assert store.remember([entry("a", revision="new", value="virginica")]) == frozenset()
     assert taken(store.take([label("a", "virginica")])) == [COUNTED]
-    assert store.remember([entry("a", revision="later")]) == 1, "it is told that it is not noted"
+    later = [entry("b"), entry("a", revision="later"), entry("c")]
+    assert store.remember(later) == {entry("a").key}, "it is told which is not noted"
     assert taken(store.take([label("a", "virginica")])) == [DUPLICATE]
     assert (counted(store, "new"), counted(store, "old")) == ({"correct": (1, 0)}, {})
 

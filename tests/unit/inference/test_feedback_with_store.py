@@ -226,6 +226,34 @@ def test_an_id_of_the_protocol_that_is_none_of_ours_is_answered_without_being_no
     assert f"ml_feedback_unremembered_total{{{labels}}} 1.0" in client.get("/metrics/").text
 
 
+def test_a_name_whose_label_has_come_is_not_remembered_again(pod: Pod) -> None:
+    client = pod()
+    assert predict(client, "a").headers["X-Feedback-Remembered"] == "true"
+    label(client, "a")
+    assert predict(client, "a").headers["X-Feedback-Remembered"] == "false"
+    assert predict(client, "b").headers["X-Feedback-Remembered"] == "true"
+    lost = app_of(client).state.book
+    assert lost is not None
+    assert lost.unremembered == {"away": 0, "reused": 1, "large": 0, "name": 0}
+
+
+def test_a_store_that_cannot_be_understood_hides_no_other_series(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("a row of another program")
+
+    client = pod()
+    predict(client, "a")
+    made = app_of(client).state.book
+    assert made is not None
+    monkeypatch.setattr(made.store, "snapshot", broken)
+    told = client.get("/metrics/")
+    assert told.status_code == 200
+    assert "ml_request_count_total" in told.text
+    assert 'ml_feedback_store_up{model="iris",revision="abc123",version="local"} 0.0' in told.text
+
+
 def test_a_store_that_is_away_holds_up_no_prediction(pod: Pod, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     client = pod(feedback_store=f"sqlite:{tmp_path}/file/labels")
