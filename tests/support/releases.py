@@ -65,7 +65,8 @@ def this() -> Release:
 
 def before(folder: Path) -> Release:
     """The release before this one, taken out of Git into `folder`, installed from its own lock."""
-    commit = _git("describe", "--tags", "--abbrev=0", "--match=v*", fails="") or FIRST
+    # From the parent: what is tagged itself is this release.
+    commit = _git("describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^") or FIRST
     folder.mkdir(parents=True)
     archive = subprocess.run(
         ["git", "-C", str(ROOT), "archive", commit], capture_output=True, check=False
@@ -85,8 +86,9 @@ def before(folder: Path) -> Release:
     return Release("before", folder, folder / ".venv" / "bin" / "python")
 
 
-def _git(*words: str, fails: str) -> str:
+def _git(*words: str) -> str:
+    """What Git prints; "" where it fails."""
     done = subprocess.run(
         ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
     )
-    return done.stdout.strip() if done.returncode == 0 else fails
+    return done.stdout.strip() if done.returncode == 0 else ""
