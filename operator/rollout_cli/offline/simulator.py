@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.spec import Approval, Spec
 from rollout_operator.domain.api.status import Revision, Status
@@ -18,6 +17,8 @@ from rollout_operator.domain.observed import Answer, Observed, Workload
 from rollout_operator.domain.service_split import share
 
 CANDIDATE, STABLE = "candidate", "stable"
+ROLLOUT = "simulated"
+"""What the rollout is called, and its namespace."""
 LONGEST = timedelta(days=2)
 
 
@@ -32,7 +33,7 @@ class Source(Protocol):
     def advance(self, now: datetime, weight: int) -> None:
         """It is `now`; since the last call the candidate got `weight` percent of the requests."""
 
-    def answer(self, metric: Metric, role: str, now: datetime) -> Answer:
+    def answer(self, metric: str, role: str, now: datetime) -> Answer:
         """What Prometheus would have answered about candidate or stable."""
 
 
@@ -131,11 +132,11 @@ def _revision(role: str, uri: str, spec: Spec, since: datetime) -> Revision:
 
 
 def _observed(spec: Spec, status: Status, source: Source, now: datetime) -> Observed:
-    metrics = {gate.metric for gate in spec.analysis.gates if gate.metric is not Metric.OWN}
+    metrics = {gate.name for gate in spec.analysis.gates}
     return Observed(
         now=now,
-        uid="simulated",
-        name="simulated",
+        uid=ROLLOUT,
+        name=ROLLOUT,
         generation=1,
         # Pods are always there: how many is no matter of the gates.
         # Nobody is there to approve it, and no window is in a recording.

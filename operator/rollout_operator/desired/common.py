@@ -15,6 +15,8 @@ from rollout_operator.domain.api.names import (
 )
 
 Manifest = dict[str, Any]
+PORT = 8080
+"""Of model pods."""
 CANDIDATE_HEADER = "X-Model-Candidate"
 """With the value `true`, a tester's request goes to the candidate on trial."""
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, assert_never
 
-from rollout_operator.domain.api.analysis import OnFailure, OnNoEvidence
+from rollout_operator.domain.api.analysis import Metric, OnFailure, OnNoEvidence
 from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.api.spec import AdvanceOn, Spec
 from rollout_operator.domain.api.status import Revision, Status
@@ -38,6 +38,7 @@ from rollout_operator.domain.machine.trial_gates import (
 from rollout_operator.domain.machine.watch import is_measured
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.service_split import share
+from rollout_operator.domain.shadow import shadow_of
 
 MAX_SETBACKS = 3
 
@@ -187,7 +188,15 @@ def _evidence_allows(observed: Observed, spec: Spec, silent: list[GateStatus]) -
     if spec.strategy.advance_on is not AdvanceOn.EVIDENCE or step is None or step + 1 >= steps:
         return False
     measured = all(g.evidence_for is not None and not g.inconclusive for g in silent)
-    return measured and all((g.evidence_for or 0.0) >= (step + 1) / steps for g in silent)
+    # Of copies no more is counted once no later step makes any.
+    needed = any(g.metric == Metric.DISAGREEMENT for g in silent) and not any(
+        later.shadow for later in spec.strategy.steps[step + 1 :]
+    )
+    return (
+        measured
+        and not needed
+        and all((g.evidence_for or 0.0) >= (step + 1) / steps for g in silent)
+    )
 
 
 def _on_failed_gate(
@@ -325,5 +334,12 @@ def _step_message(observed: Observed, spec: Spec, gates: tuple[GateStatus, ...])
         goes = (
             f"{share(ours, theirs)} % of connections go to {candidate.uri}, by {ours} of"
             f" {pods(ours + theirs)}, for a weight of {status.weight}"
+        )
+    if (shadow := shadow_of(spec, status)) is not None:
+        copied = f"{shadow.percent} % of stable's requests are copied to"
+        goes = (
+            f"{goes}, and {copied} it"
+            if status.weight
+            else f"{copied} {candidate.uri}, and nobody gets its answers"
         )
     return f"{place}: {goes}{'; ' + said if said else ''}."
