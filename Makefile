@@ -113,7 +113,7 @@ bench-traffic: setup ## Load through both routers during rollouts, with the oper
 	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.traffic
 
 .PHONY: bench-autoscaling
-bench-autoscaling: setup ## 20 trials under autoscalers with load x 10; 20 minutes
+bench-autoscaling: setup ## 21 trials under autoscalers with load x 10; half an hour
 	@$(PYTHON) -m scripts.cluster run --with metrics-server -- \
 	  $(RUN) python -m tests.bench.autoscaling
 

@@ -18,6 +18,11 @@ environment:
   FEEDBACK_KEY     secret that prediction ids are signed with, the same in all pods;
                    made up where it is not set
   FEEDBACK_SECONDS     604800; how long after its prediction a label is taken
+  FEEDBACK_STORE   where predictions and labels are remembered: sqlite:/FOLDER, or
+                   postgresql://HOST/DATABASE with libpq's variables (PGUSER, PGPASSWORD …)
+  FEEDBACK_SCOPE   whose they are: the same in all pods of a rollout; else the model's name
+  FEEDBACK_STORE_ENTRIES   1000000; predictions that are remembered, the eldest go first
+  FEEDBACK_STORE_BYTES     536870912; bytes of them
   ACCURACY_FROM    100; labels from which on ml_model_accuracy is live
   ACCURACY_WINDOW  1000; newest labels that it rests on
   MODEL_VALUE_MAX  greatest value that feedback may give a prediction, from 0 on; no

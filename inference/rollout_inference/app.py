@@ -52,7 +52,7 @@ class Application:
         self.state = State.of(settings)
         protocols = {
             "predict": Native(),
-            "feedback": Feedback(),
+            "feedback": Feedback(waits=self.state.book is not None),
             "invocations": Mlflow(),
             "infer": OpenInference(),
         }
@@ -152,6 +152,8 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
             await asyncio.wait([loading])
         await state.copies.end()
         await asyncio.to_thread(state.tracing.close)
+        if state.book is not None:
+            await asyncio.to_thread(state.book.close)
 
     # Its pages come from the image itself: a cluster need not reach the network that FastAPI's own
     # pages are fetched from.

@@ -7,8 +7,10 @@ from collections import deque
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rollout_inference import cpu_limit
+from rollout_inference.feedback.book import Book
 from rollout_inference.feedback.ledger import Window
 from rollout_inference.feedback.prediction_id import Prediction
+from rollout_inference.feedback.stored_series import StoredSeries
 from rollout_inference.live_profile import LiveProfile
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
@@ -53,12 +55,20 @@ class Measured:
         """What one label says."""
         self._window.add(value)
         if (mean := self._window.mean) is not None:
-            if not self._live:
-                # Two series of one pod would be ambiguous: what the trainer said goes.
-                self._live, self.source = True, "feedback"
-                self._value.clear()
-                self._samples.clear()
-            self._show(mean, self._window.samples)
+            self._show_live(mean, self._window.samples)
+
+    def stored(self, mean: float | None, samples: int) -> None:
+        """What the newest labels in the store say."""
+        if mean is not None and samples >= self._window.least:
+            self._show_live(mean, samples)
+
+    def _show_live(self, mean: float, samples: int) -> None:
+        if not self._live:
+            # Two series of one pod would be ambiguous: what the trainer said goes.
+            self._live, self.source = True, "feedback"
+            self._value.clear()
+            self._samples.clear()
+        self._show(mean, samples)
 
     def _show(self, value: float | None, samples: int | None) -> None:
         self.value, self.samples = value, samples
@@ -71,7 +81,8 @@ class Measured:
 class Metrics:
     """Registered in a registry of their own, so that a process can serve several apps."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, book: Book | None = None) -> None:
+        """book: what remembers labels; None where signed ids alone do."""
         names, mine = list(NAMES), (settings.name, settings.version, settings.model_revision)
         self.registry = registry = CollectorRegistry()
         self._mine = mine
@@ -190,6 +201,10 @@ class Metrics:
         )
         self._unrouted = {kind: unrouted.labels(*mine, kind) for kind in UNROUTED}
         registry.register(cpu_limit.CpuLimit(NAMES, mine, cpu_limit.files(settings.cgroups)))
+        self._book = book
+        self._stored = None if book is None else StoredSeries(NAMES, mine, book)
+        if self._stored is not None:
+            registry.register(self._stored)
         self.profile = LiveProfile(NAMES, mine)
         registry.register(self.profile)
         buckets = sorted({*BUCKETS, *settings.latency_buckets})
@@ -214,6 +229,8 @@ class Metrics:
         if self._value_max:
             for counter in (self._values, self._value_sum, self._value_squares, self._clipped):
                 counter.labels(*self._mine)
+        if self._stored is not None:
+            self._stored.regression = model.plan.task == "regressor"
         if model.plan.task == "regressor":
             self._feedback_error.labels(*self._mine)
             self._feedback_numbers.labels(*self._mine)
@@ -230,6 +247,14 @@ class Metrics:
         """Live rows were held against scikit-learn."""
         self._compared.inc(rows)
         self._mismatch.inc(differ)
+
+    async def refresh(self) -> None:
+        """Have what the store counts as it is now; nothing where there is no store."""
+        if self._book is None:
+            return
+        seen = await self._book.refresh()
+        regression = self._stored is not None and self._stored.regression
+        (self.error if regression else self.accuracy).stored(seen.mean, seen.samples)
 
     def labelled(self, prediction: Prediction, right: bool) -> None:
         """Credit a label to the revision that made the prediction; to the live accuracy only where

@@ -157,6 +157,7 @@ class Shell:
             gateways=Gateways(settings.gateway_namespace, settings.gateway_mirrors),
             egress=settings.model_egress,
             credentials=settings.model_credentials,
+            feedback_stores=settings.feedback_stores,
             profiles=settings.model_profiles,
             windows=settings.windows,
             metrics=settings.metrics,

@@ -79,6 +79,8 @@ VALUES: dict[str, list[str]] = {
     "simulate.differs": ["--differs", "0.1"],
     "simulate.rps": ["--rps", "0"],
     "simulate.labels": ["--labels", "0"],
+    "simulate.values": ["--values", "{values}"],
+    "simulate.own": ["--values", "{values}", "--own", "conversionRate=0.04:0.05"],
     "simulate.seed": ["--seed", "7"],
     "simulate.runs": ["--runs", "3"],
     "simulate.first_deploy": ["--first-deploy"],

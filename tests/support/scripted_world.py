@@ -91,6 +91,14 @@ class ScriptedWorld:
         self.measured.append(time.time())
         return _success({"resultType": "matrix", "result": self.series()})
 
+    def own_result(self) -> Object:
+        """Prometheus' answer to the query of a metric of the configuration."""
+        return _success({"resultType": "vector", "result": self.own_series()})
+
+    def own_series(self) -> list[Object]:
+        """Each with its part and its newest value; nobody counts anything here."""
+        return []
+
     def model_version(self, name: str, version: str) -> tuple[int, Object]:
         """The registry's answer about a version."""
         if version not in self.accuracy:

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rollout_inference.api.compressed_body import unpacked
@@ -25,6 +26,9 @@ from rollout_inference.api.protocol import (
     Scope,
     header,
 )
+from rollout_inference.feedback.book import LARGE, LONGEST_SAID, MOST_ROWS, NAME
+from rollout_inference.feedback.prediction_id import Prediction
+from rollout_inference.feedback.settlement import Entry, is_request_id, key_of_request
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.shadow.orders import COPY
 from rollout_inference.state import State
@@ -34,6 +38,10 @@ from rollout_model.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
+REQUEST_ID, NOTED = b"x-feedback-request-id", b"x-feedback-remembered"
+"""Headers: what a caller calls its request, and whether labels will find it by that. Not
+X-Request-Id: routers make one up for every request, and some write over the caller's.
+"""
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -90,6 +98,7 @@ class Endpoint:
             and model.runtime.inline
             and self.state.pace.rows > 0
             and self.state.tracing is NO_TRACING
+            and not self.protocol.waits
         )
 
     def finish(self, scope: Scope, response: Response, begun: float) -> Headers:
@@ -159,6 +168,10 @@ class Endpoint:
         done in threads, step by step.
         """
         state, model, encoding = self.state, self._model(), header(scope, b"content-encoding")
+        if self.protocol.waits and state.book is not None:
+            said = await state.book.ask(partial(self.decode, scope, body, encoding, model))
+            assert isinstance(said, Response)
+            return said
         aside = asyncio.get_running_loop().run_in_executor
         small = len(body) <= state.pace.size and not encoding
         decoded = (
@@ -178,10 +191,41 @@ class Endpoint:
             )
         except Exception as failure:  # models fail in as many ways as there are models
             outcome = failure
-        return (
+        noted = await self._noted(decoded, outcome)
+        response = (
             self.encode(decoded, outcome)
             if few
             else await aside(state.aside, self.encode, decoded, outcome)
+        )
+        if noted is not None:
+            response.headers = [*response.headers, (NOTED, b"true" if noted else b"false")]
+        return response
+
+    def named(self, decoded: Decoded) -> str:
+        """The caller's own name for the request, where there is what remembers it; else ""."""
+        if self.state.book is None:
+            return ""
+        return decoded.request_id or decoded.request.header(REQUEST_ID).decode("latin-1")
+
+    async def _noted(self, decoded: Decoded, outcome: Outcome | Exception) -> bool | None:
+        """Note what is predicted before it is answered, so that no label comes for what nobody
+        knows; None where the request has no name, else whether it was noted.
+        """
+        book, request_id = self.state.book, self.named(decoded)
+        if book is None or not request_id or isinstance(outcome, Exception):
+            return None
+        settings, said = self.state.settings, outcome.labels
+        if not is_request_id(request_id):
+            return book.skipped(NAME, len(said))
+        if len(said) > MOST_ROWS or any(isinstance(v, str) and len(v) > LONGEST_SAID for v in said):
+            return book.skipped(LARGE, len(said))
+        now, numeric = int(time.time()), decoded.request.model.plan.task == "regressor"
+        who = settings.name, settings.version, settings.model_revision
+        return await book.remember(
+            [
+                Entry(key_of_request(request_id, row), Prediction(*who, now, 0, numeric, value))
+                for row, value in enumerate(said)
+            ]
         )
 
     def _is_copy(self, scope: Scope) -> bool:

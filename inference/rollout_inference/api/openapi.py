@@ -10,6 +10,15 @@ from typing import Any
 from rollout_inference.api.protocols.feedback import LONGEST_ID
 from rollout_inference.api.protocols.mlflow import FORMATS
 from rollout_inference.api.row_schema import Schema
+from rollout_inference.feedback.book import MOST_ROWS
+from rollout_inference.feedback.settlement import (
+    CORRECTED,
+    COUNTED,
+    DUPLICATE,
+    LONGEST_REQUEST_ID,
+    MOST_VERSION,
+    SUPERSEDED,
+)
 
 TITLE = "Model server"
 OVERVIEW = """Serves one version of one model. `/predict/` is its own protocol; clients of MLflow
@@ -115,10 +124,15 @@ _NAMED: Schema = {
         "description": "Of each output by class, its labels in the order of its numbers.",
     },
 }
+_VERSION: Schema = {"type": "integer", "minimum": 0, "maximum": MOST_VERSION - 1, "default": 0}
 _LABEL: Schema = {
     "type": "object",
     "required": ["id", "label"],
-    "properties": {"id": {"type": "string", "maxLength": LONGEST_ID}, "label": _LABEL_VALUE},
+    "properties": {
+        "id": {"type": "string", "maxLength": LONGEST_ID},
+        "label": _LABEL_VALUE,
+        "version": _VERSION,
+    },
     "example": {"id": "YwANk6RpcmlzoTemYWJjMTIz…", "label": "setosa"},
 }
 _VALUED: Schema = {
@@ -130,12 +144,30 @@ _VALUED: Schema = {
     },
     "example": {"id": "YwANk6RpcmlzoTemYWJjMTIz…", "value": 12.5},
 }
-_FEEDBACK: Schema = {"anyOf": [_LABEL, _VALUED]}
+_BY_REQUEST: Schema = {
+    "request_id": {"type": "string", "minLength": 1, "maxLength": LONGEST_REQUEST_ID},
+    "row": {"type": "integer", "minimum": 0, "maximum": MOST_ROWS - 1, "default": 0},
+}
+_LABEL_BY_REQUEST: Schema = {
+    "type": "object",
+    "required": ["request_id", "label"],
+    "properties": {**_BY_REQUEST, "label": _LABEL_VALUE, "version": _VERSION},
+    "example": {"request_id": "order-17", "label": "setosa"},
+}
+_VALUED_BY_REQUEST: Schema = {
+    "type": "object",
+    "required": ["request_id", "value"],
+    "properties": {**_BY_REQUEST, "value": {"type": "number", "minimum": 0}},
+    "example": {"request_id": "order-17", "value": 12.5},
+}
+_ONE_OF_FEEDBACK = [_LABEL, _VALUED, _LABEL_BY_REQUEST, _VALUED_BY_REQUEST]
+_FEEDBACK: Schema = {"anyOf": _ONE_OF_FEEDBACK}
 _CREDIT: Schema = {
     "type": "object",
     "properties": {
         "value": {"type": "number"},
         "outcome": {"enum": ["correct", "wrong"]},
+        "taken": {"enum": [COUNTED, CORRECTED, DUPLICATE, SUPERSEDED]},
         "absolute_error": {"type": "number"},
         "model": {"type": "string"},
         "version": {"type": "string"},
@@ -164,7 +196,18 @@ DESCRIPTIONS: Mapping[str, Text] = {
         {
             "type": "object",
             "required": ["instances"],
-            "properties": {"instances": _ROWS, "outputs": _NAMES, "params": _PARAMETERS},
+            "properties": {
+                "instances": _ROWS,
+                "outputs": _NAMES,
+                "params": _PARAMETERS,
+                "request_id": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": LONGEST_REQUEST_ID,
+                    "description": "The caller's own name for the request, which labels may be sent"
+                    " with where there is a feedback store.",
+                },
+            },
         },
         {
             "type": "object",
@@ -186,11 +229,12 @@ DESCRIPTIONS: Mapping[str, Text] = {
         " prediction, whichever pod gets it. An id takes one label, within a week; of a list, each"
         " label is counted or refused by itself. Of a list with an entry in another form, none is"
         " counted. In place of a label there may be a value, such as revenue, where the operator's"
-        " `models.values` says up to what; an id takes one of each.",
+        " `models.values` says up to what; an id takes one of each. With a feedback store the"
+        " caller's own `request_id` may stand in place of the id, and a label with a greater"
+        " `version` is a correction.",
         {
             "anyOf": [
-                _LABEL,
-                _VALUED,
+                *_ONE_OF_FEEDBACK,
                 {"type": "array", "items": _FEEDBACK, "minItems": 1, "maxItems": 10_000},
             ]
         },
@@ -204,7 +248,7 @@ DESCRIPTIONS: Mapping[str, Text] = {
                 },
             ]
         },
-        (400, 403, 408, 409, 410, 413, 415, 422, 500, 503),
+        (400, 403, 404, 408, 409, 410, 413, 415, 422, 500, 503),
     ),
     "invocations": Text(
         "Predict, by MLflow's scoring protocol",

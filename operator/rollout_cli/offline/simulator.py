@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.spec import Approval, Spec
 from rollout_operator.domain.api.status import Revision, Status
@@ -19,6 +18,8 @@ from rollout_operator.domain.service_split import share
 from rollout_operator.domain.shadow import shadow_of
 
 CANDIDATE, STABLE = "candidate", "stable"
+ROLLOUT = "simulated"
+"""What the rollout is called, and its namespace."""
 LONGEST = timedelta(days=2)
 
 
@@ -35,7 +36,7 @@ class Source(Protocol):
         copies of `copied` percent of stable's.
         """
 
-    def answer(self, metric: Metric, role: str, now: datetime) -> Answer:
+    def answer(self, metric: str, role: str, now: datetime) -> Answer:
         """What Prometheus would have answered about candidate or stable."""
 
 
@@ -135,11 +136,11 @@ def _revision(role: str, uri: str, spec: Spec, since: datetime) -> Revision:
 
 
 def _observed(spec: Spec, status: Status, source: Source, now: datetime) -> Observed:
-    metrics = {gate.metric for gate in spec.analysis.gates if gate.metric is not Metric.OWN}
+    metrics = {gate.name for gate in spec.analysis.gates}
     return Observed(
         now=now,
-        uid="simulated",
-        name="simulated",
+        uid=ROLLOUT,
+        name=ROLLOUT,
         generation=1,
         # Pods are always there: how many is no matter of the gates.
         # Nobody is there to approve it, and no window is in a recording.

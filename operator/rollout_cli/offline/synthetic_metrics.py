@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
+from types import MappingProxyType
 
 from rollout_cli.offline.simulator import CANDIDATE, STABLE
+from rollout_cli.offline.synthetic_own import Generated, SyntheticOwn
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.gates.promql import NAMES
 from rollout_operator.domain.gates.samples import (
@@ -101,6 +103,7 @@ class SyntheticMetrics:
         load: Load,
         seed: int = 0,
         bounds: Iterable[float] = (),
+        own: Mapping[str, Generated] = MappingProxyType({}),
     ) -> None:
         self.start: datetime = START
         self.end: datetime | None = None
@@ -109,6 +112,7 @@ class SyntheticMetrics:
         # Of its own, so that a trial without such gates goes as it went before there were any.
         self._answers = random.Random(seed)  # noqa: S311 - likewise
         self._copied = random.Random(seed)  # noqa: S311 - likewise
+        self._own = SyntheticOwn(own, seed)
         self._bounds = sorted({*BOUNDS, *bounds})
         self._counters = {role: _Counters() for role in qualities}
         self._scraped: dict[str, list[tuple[float, tuple[Series, ...]]]] = {
@@ -125,14 +129,17 @@ class SyntheticMetrics:
                 self._serve(role, requests)
                 if role == STABLE:
                     self._copy(requests, copied)
+                self._own.serve(role, requests, self._next)
                 kept = [
                     s for s in self._scraped[role] if s[0] > self._next - window(self._load.scrape)
                 ]
                 self._scraped[role] = [*kept, (self._next, self._series(role, self._next))]
             self._next += self._load.scrape
 
-    def answer(self, metric: Metric, role: str, now: datetime) -> Answer:
+    def answer(self, metric: str, role: str, now: datetime) -> Answer:
         """The newest scrape, with what counters were at the beginning of the query's window."""
+        if metric in self._own:
+            return self._own.answer(metric, role, now)
         oldest = (now - timedelta(seconds=window(self._load.scrape))).timestamp()
         scrapes = [
             series for at, series in self._scraped.get(role, ()) if oldest < at <= now.timestamp()
@@ -141,7 +148,8 @@ class SyntheticMetrics:
             return ()
         gap = self._load.scrape if len(scrapes) > 1 else 0.0
         first = {(s.name, s.le, s.outcome, s.bin): s.value for s in scrapes[0]}
-        names = (DRIFT,) if metric is Metric.INPUT_DRIFT else NAMES[metric]
+        drift = metric == Metric.INPUT_DRIFT
+        names = (DRIFT,) if drift else NAMES[Metric(metric)]
         return tuple(
             Series(
                 s.name,

@@ -99,6 +99,20 @@ def simulate(
     labels: Annotated[
         float, typer.Option(min=0, max=1, help="Generated: share of predictions that get a label.")
     ] = 0.9,
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            "--values", "-f", help="The chart's values, for the metrics that gates may be on."
+        ),
+    ] = None,
+    own: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--own",
+            metavar="NAME=VALUE[:STABLE]",
+            help="Generated: what a metric of the values comes to; may be given again.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Generated: the same seed gives the same trial.")] = 0,
     runs: Annotated[
         int,
@@ -133,6 +147,8 @@ def simulate(
             differs=differs,
             rps=rps,
             labels=labels,
+            values=values,
+            own=own or [],
             seed=seed,
             runs=runs,
             first_deploy=first_deploy,

@@ -26,6 +26,7 @@ from rollout_operator.domain.api.names import KIND
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.credentials import of_namespace
+from rollout_operator.domain.feedback_stores import store_of
 from rollout_operator.domain.last_spec import recalled
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Observed
@@ -151,6 +152,7 @@ def _differing(
         ports.gateways,
         egress=ports.egress,
         credentials=of_namespace(ports.credentials, owner.namespace),
+        store=store_of(ports.feedback_stores, owner.namespace),
     )
     live = ports.store.objects((owner.namespace, owner.name))
     return changes(manifests, live, owner.uid, ports.store)

@@ -20,6 +20,7 @@ from rollout_operator.controller.watch_health import UnseenWrites
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways
 from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
+from rollout_operator.domain.feedback_stores import FeedbackStore
 from rollout_operator.domain.own_metrics import NO_METRICS, OwnMetrics
 from rollout_operator.domain.profiles import NO_PROFILES, Profiles
 from rollout_operator.domain.route_annotations import NO_ANNOTATIONS, RouteAnnotations
@@ -64,6 +65,8 @@ class Ports:
     """Watches routers that are waited for; None where routes are not asked."""
     credentials: tuple[Credentials, ...] = ()
     """What pods fetch models with, by namespace."""
+    feedback_stores: tuple[FeedbackStore, ...] = ()
+    """What remembers their labels, by namespace."""
     profiles: Profiles = NO_PROFILES
     """Where and how pods run, by the name that a spec chooses."""
     annotations: RouteAnnotations = NO_ANNOTATIONS

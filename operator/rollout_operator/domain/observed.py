@@ -150,6 +150,10 @@ class Series:
     """Of a metric of one's own: its unit, for sentences."""
     scale: tuple[float, float] | None = None
     """Of a mean that is counted: which values 0 and 1 stand for."""
+    lacks: str = ""
+    """Of a metric of one's own: why it tells nothing, though it is there."""
+    defined: str = ""
+    """Of a metric of one's own: a hash of what it is; counts of another are none of this."""
     column: str = ""
     """Of live rows: the column."""
     bin: str = ""

@@ -14,12 +14,16 @@ from datetime import datetime, timedelta
 from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import Cohort, EvidenceStatus, PodCounts
 from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.gates import mean_pair
 from rollout_operator.domain.gates.histogram import of_pods
+from rollout_operator.domain.gates.mean_pair import PairWealth
+from rollout_operator.domain.gates.mean_test import Sums
 from rollout_operator.domain.gates.samples import (
     COUNTED,
     COUNTED_OF,
     ERRORS,
     FEEDBACK,
+    IN_STORE,
     LATENCY_BUCKET,
     MEAN,
     MEAN_OF,
@@ -28,10 +32,13 @@ from rollout_operator.domain.gates.samples import (
     PREDICTIONS,
     REQUESTS,
     SHADOW,
+    TAKEN_BACK,
+    NeedsHelp,
     NoEvidence,
+    in_store,
     is_count,
     named,
-    within_bounds,
+    telling,
 )
 from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
 from rollout_operator.domain.observed import Series
@@ -42,6 +49,7 @@ COMPARED = ALIKE | {"different", "failed"}
 """Outcomes of copies that say something of the candidate."""
 MOST_COHORTS = 40
 MOST_PODS = 200
+OF_A_STORE = frozenset({IN_STORE, TAKEN_BACK})
 
 
 def gate_key(gate: Gate, stable: Revision | None) -> str:
@@ -80,27 +88,49 @@ def find(
 
 
 def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
-    """Good answers and all answers of each pod, as its counters have them now. Raises NoEvidence
-    where they cannot be read.
+    """Good answers and all answers of each pod, and of what a store has counted, as the counters
+    have them now. Raises NoEvidence where they cannot be read.
     """
-    within_bounds(series)
+    telling(series)
     at: dict[str, float] = {}
     for one in series:
         if not is_count(one.value):
             raise NoEvidence(f"{one.name} of pod {one.pod or '?'} is {one.value}, not a count")
         at[one.pod] = min(one.at, at.get(one.pod, math.inf))
     total, good, predicted = _sums(gate, series)
-    if not total:
+    stored = in_store(series) if gate.metric is Metric.ACCURACY else ()
+    if not total and not stored:
         raise NoEvidence(f"no counters of {gate.name} of this revision")
     pods = sorted(set(total) | set(predicted))
+    if gate.metric is Metric.OWN:
+        _of_one_process(gate, series, total)
     if wrong := [p for p in pods if not 0 <= good[p] <= total[p]]:
         raise NoEvidence(
             f"{good[wrong[0]]:.0f} good of {total[wrong[0]]:.0f} in pod {wrong[0] or '?'} cannot be"
         )
-    return tuple(
-        PodCounts(pod=p, good=good[p], total=total[p], predicted=predicted[p], at=at[p])
-        for p in pods
+    return (
+        *stored,
+        *(
+            PodCounts(pod=p, good=good[p], total=total[p], predicted=predicted[p], at=at[p])
+            for p in pods
+        ),
     )
+
+
+def _of_one_process(gate: Gate, series: list[Series], total: dict[str, float]) -> None:
+    """Raises NeedsHelp where what is counted and what it is of cannot be told by process."""
+    counted = [s for s in series if s.name in {COUNTED, MEAN}]
+    if apart := sorted({s.pod for s in counted if s.value > 0} - set(total)):
+        raise NeedsHelp(
+            f"{apart[0] or 'what has neither pod nor instance'} counts what query asks for, and not"
+            " what samples does: Labelled needs both from one process; leave evidence out, or have"
+            " both counted together"
+        )
+    if len(total) > MOST_PODS:
+        raise NeedsHelp(
+            f"{len(total)} processes count {gate.name}, and {MOST_PODS} at most can be told apart:"
+            " leave evidence out, with sums over a range in the configuration"
+        )
 
 
 def _sums(
@@ -172,6 +202,15 @@ class Gain:
     """Predictions, or all requests where latency is counted."""
     pods: tuple[PodCounts, ...]
     """By name, MOST_PODS at most; a pod not read now keeps its last counters."""
+    corrected: float = 0.0
+    """Of `good`, what corrections of earlier labels have changed; below 0 where they were for the
+    worse.
+    """
+
+    @property
+    def fresh(self) -> float:
+        """Right answers among `total`."""
+        return self.good - self.corrected
 
 
 def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: bool) -> Gain:
@@ -181,7 +220,7 @@ def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: 
     last counts; what a pod seen for the first time has counted is taken where `first_counts`.
     """
     known = {p.pod: p for p in before}
-    good = total = predicted = 0.0
+    good = total = predicted = corrected = 0.0
     for one in now:
         old = known.get(one.pod)
         if old is not None and one.at <= old.at:
@@ -190,21 +229,28 @@ def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: 
         if old is None and not first_counts:
             continue
         base = _NOTHING if old is None or _was_reset(old, one) else old
-        good += one.good - base.good
-        total += one.total - base.total
+        right, all_ = one.good - base.good, one.total - base.total
+        if one.pod == TAKEN_BACK:
+            # Each of them stands among what the store has counted a second time, as it is now.
+            good, total = good - right, total - all_
+            corrected += (all_ - right) - right
+            continue
+        good, total = good + right, total + all_
         predicted += one.predicted - base.predicted
-    newest = sorted(known.values(), key=lambda p: -p.at)[:MOST_PODS]
-    return Gain(good, total, predicted, tuple(sorted(newest, key=lambda p: p.pod)))
+    newest = sorted(known.values(), key=lambda p: (p.pod not in OF_A_STORE, -p.at))[:MOST_PODS]
+    return Gain(good, total, predicted, tuple(sorted(newest, key=lambda p: p.pod)), corrected)
 
 
 _NOTHING = PodCounts(pod="", good=0, total=0, at=0)
 
 
 def _was_reset(old: PodCounts, new: PodCounts) -> bool:
+    noise = NOISE * max(1.0, old.total)
     return (
-        new.good < old.good - NOISE
-        or new.total - new.good < old.total - old.good - NOISE
-        or new.predicted < old.predicted - NOISE
+        new.total < old.total
+        or new.good < old.good - noise
+        or new.total - new.good < old.total - old.good - noise
+        or new.predicted < old.predicted - noise
     )
 
 
@@ -217,6 +263,18 @@ def fresh_evidence(
         subject=subject_of(gate, candidate),
         since=candidate.ready_at or now,
     )
+
+
+def of_definition(series: Iterable[Series], known: EvidenceStatus | None) -> EvidenceStatus | None:
+    """The counts, if they are of what the series are; None where the metric of the configuration
+    is another since: its counters are none that these can go on with.
+    """
+    return known if known is not None and known.defined == definition(series) else None
+
+
+def definition(series: Iterable[Series]) -> str:
+    """A hash of what a metric of one's own is; "" of one that is built in."""
+    return next((s.defined for s in series), "")
 
 
 def in_attempt(known: EvidenceStatus, candidate: Revision) -> EvidenceStatus:
@@ -232,8 +290,13 @@ def grown(
     own: tuple[PodCounts, ...],
     baseline: tuple[PodCounts, ...],
     now: datetime,
+    *,
+    width: float | None = None,
 ) -> EvidenceStatus:
-    """The evidence with one more scrape in it; equal to `known` where nothing came in."""
+    """The evidence with one more scrape in it; equal to `known` where nothing came in.
+
+    width: of a mean, how far apart values may lie, in their unit.
+    """
     # Candidates are counted from their pods' start. Stable's counters, and both for a difference,
     # hold a past of any length.
     mine = gained(known.pods, own, first_counts=not gate.paired or bool(known.pods))
@@ -245,25 +308,42 @@ def grown(
     if gate.paired and not known.pods:
         return known.model_copy(update={**changes, "pods": mine.pods})
     if gate.paired and not (mine.total > 0 and stable.total > 0):
-        # A scrape counts for both or for none: nothing is lost, it comes with the next one.
+        # A scrape counts for both or for none: nothing is lost, it comes with the next one. So do
+        # corrections.
         return with_cohort(known.model_copy(update=changes), gate, predicted, now)
-    if mine.total > 0:
-        changes |= {
-            "good": known.good + mine.good,
-            "total": known.total + mine.total,
-            "scrapes": known.scrapes + 1,
-        }
-        changes["squares"] = round(known.squares + mine.good * mine.good / mine.total, 6)
-    if mine.total > 0 or mine.predicted > 0:
+    if mine.total > 0 or mine.corrected:
+        changes |= with_labels(known, mine)
+    if mine.total > 0 or mine.predicted > 0 or mine.corrected:
         changes |= {"pods": mine.pods, "predicted": predicted}
     if stable.total > 0:
         changes |= {
             "stable_pods": stable.pods,
             "baseline_total": known.baseline_total + stable.total,
         }
-    if gate.paired:
-        changes |= _paired(known, gate, Scrape(mine.good, mine.total, stable.good, stable.total))
+    if gate.against_stable and width is not None:
+        changes |= _paired_means(known, gate, mine, stable, gate.threshold / width)
+    elif gate.paired:
+        changes |= _paired(known, gate, Scrape(mine.fresh, mine.total, stable.fresh, stable.total))
     return with_cohort(known.model_copy(update=changes), gate, predicted, now)
+
+
+def with_labels(known: EvidenceStatus, gain: Gain) -> dict[str, float]:
+    """Sums of the evidence with what came in.
+
+    A correction moves an answer from right to wrong, or back, in a scrape that has been: how much
+    scrapes differ is left as it was.
+    """
+    good, squares = known.good + gain.corrected, known.squares
+    if gain.corrected and known.total > 0:
+        squares += (good * good - known.good * known.good) / known.total
+    if gain.total > 0:
+        squares += gain.fresh * gain.fresh / gain.total
+    return {
+        "good": good + gain.fresh,
+        "total": known.total + gain.total,
+        "scrapes": known.scrapes + (gain.total > 0),
+        "squares": round(max(0.0, squares), 6),
+    }
 
 
 def _paired(known: EvidenceStatus, gate: Gate, scrape: Scrape) -> dict[str, object]:
@@ -274,6 +354,23 @@ def _paired(known: EvidenceStatus, gate: Gate, scrape: Scrape) -> dict[str, obje
         "below": after.below,
         "stable_good": after.right,
         "stable_total": after.total,
+    }
+
+
+def _paired_means(
+    known: EvidenceStatus, gate: Gate, mine: Gain, stable: Gain, drop: float
+) -> dict[str, object]:
+    wealth = PairWealth(known.above, known.below, known.stable_good, known.stable_total)
+    ours, theirs = (Sums(of.total, of.fresh, of.predicted) for of in (mine, stable))
+    if not gate.of_good:
+        # The smaller values are the better ones.
+        ours, theirs = ours.turned, theirs.turned
+    after = mean_pair.pair_step(wealth, ours, theirs, drop, gate.max_samples)
+    return {
+        "above": after.above,
+        "below": after.below,
+        "stable_good": after.total,
+        "stable_total": after.count,
     }
 
 

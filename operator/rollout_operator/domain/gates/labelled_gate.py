@@ -33,12 +33,14 @@ from rollout_operator.domain.gates.judgement import (
 )
 from rollout_operator.domain.gates.label_counters import (
     counts,
+    definition,
     design_effect,
     find,
     fresh_evidence,
     grown,
     in_attempt,
     matured,
+    of_definition,
 )
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
@@ -94,8 +96,18 @@ def measure_labels(
             gate_status(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}", **_shown(evidence)),
             evidence,
         )
-    evidence = evidence or fresh_evidence(gate, trial.candidate, trial.stable, trial.now)
-    evidence = grown(in_attempt(evidence, trial.candidate), gate, own, theirs, trial.now)
+    evidence = of_definition(series, evidence) or fresh_evidence(
+        gate, trial.candidate, trial.stable, trial.now
+    ).model_copy(update={"defined": definition(series)})
+    scale = next((s.scale for s in series if s.scale is not None), None)
+    evidence = grown(
+        in_attempt(evidence, trial.candidate),
+        gate,
+        own,
+        theirs,
+        trial.now,
+        width=None if scale is None else scale[1] - scale[0],
+    )
     return judged(gate, trial, evidence, series), evidence
 
 
@@ -159,14 +171,23 @@ def _judged_mean(gate: Gate, trial: Trial, evidence: EvidenceStatus, scaled: Ser
     """A mean of one's own; scaled: one of its series, which tells unit and scale."""
     low, high = scaled.scale or (0.0, 1.0)
     divide = gate.design_effect or 1.0
-    judgement = judge_mean(evidence, gate, (low, high), trial.tests, divide)
+    judgement = (
+        judge_pair(evidence, gate, trial.tests, divide)
+        if gate.against_stable
+        else judge_mean(evidence, gate, (low, high), trial.tests, divide)
+    )
     measurement = _measurement(gate, evidence, judgement, uncovered=False)
     mean = low + (high - low) * evidence.good / evidence.total if evidence.total else None
     unit = f" {scaled.unit}" if scaled.unit else ""
     shown = "nothing counted yet" if mean is None else f"{mean:.4g}{unit} on average"
+    asked = f"{'at least' if gate.of_good else 'at most'} {gate.threshold:g} asked"
+    value = mean
+    if gate.against_stable:
+        value = _worse(gate, evidence, high - low)
+        asked = f"at most {gate.threshold:g} worse than stable asked"
+        shown += " in scrapes shared with stable"
     message = (
-        f"{noun_of(gate)}: {shown}, {evidence.total:.0f} samples,"
-        f" {'at least' if gate.of_good else 'at most'} {gate.threshold:g} asked;"
+        f"{noun_of(gate)}: {shown}, {evidence.total:.0f} samples, {asked};"
         f" {_evidence(gate, evidence, judgement, measurement)}, revision"
         f" {trial.candidate.revision}"
     )
@@ -177,11 +198,20 @@ def _judged_mean(gate: Gate, trial: Trial, evidence: EvidenceStatus, scaled: Ser
         measurement,
         message,
         **_progress(trial, evidence, judgement),
-        value=mean,
+        value=value,
         samples=int(evidence.total),
         design_effect=round(divide, 2) if divide > 1 else None,
         inconclusive=undecided or None,
     )
+
+
+def _worse(gate: Gate, evidence: EvidenceStatus, width: float) -> float | None:
+    """How much worse than stable's the candidate's mean is, in its unit."""
+    if not (evidence.total and evidence.stable_total):
+        return None
+    share = evidence.good / evidence.total
+    good = share if gate.of_good else 1 - share
+    return width * (evidence.stable_good / evidence.stable_total - good)
 
 
 def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:

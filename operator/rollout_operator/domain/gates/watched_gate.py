@@ -25,14 +25,17 @@ from rollout_operator.domain.gates.judgement import floor_of, speaks_of_good
 from rollout_operator.domain.gates.label_counters import (
     Gain,
     counts,
+    definition,
     design_effect,
     fresh_evidence,
     gained,
     gate_key,
     matured,
+    of_definition,
     subject_of,
     subjects_of,
     with_cohort,
+    with_labels,
 )
 from rollout_operator.domain.gates.load import THROTTLED
 from rollout_operator.domain.gates.readings import own
@@ -103,10 +106,12 @@ def measure_watched(
         own = counts(gate, series)
     except NoEvidence as why:
         return gate_status(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}"), evidence
+    evidence = of_definition(series, evidence)
     if evidence is None:
         # What was counted before the watch began to count is no part of it.
         begun = fresh_evidence(gate, trial.candidate, None, trial.now)
         begun = begun.model_copy(update={"gate": key, "since": trial.since, "pods": own})
+        begun = begun.model_copy(update={"defined": definition(series)})
         return _said(gate, watched, begun, 0.0), begun
     gain = gained(evidence.pods, own, first_counts=True)
     if gate.metric is not Metric.ACCURACY and _held_back(series):
@@ -129,20 +134,15 @@ def _floor(gate: Gate) -> float:
 def _grown(gate: Gate, known: EvidenceStatus, gain: Gain, watched: Watched) -> EvidenceStatus:
     """The evidence with what came since it was last written."""
     now = watched.trial.now
-    if gain.total <= 0 and gain.predicted <= 0:
+    if gain.total <= 0 and gain.predicted <= 0 and not gain.corrected:
         return known
     sums = known.model_copy(
         update={
-            "good": known.good + gain.good,
-            "total": known.total + gain.total,
+            **with_labels(known, gain),
             "predicted": known.predicted + gain.predicted,
             "pods": gain.pods,
-            "scrapes": known.scrapes + (gain.total > 0),
         }
     )
-    if gain.total > 0:
-        squares = round(known.squares + gain.good * gain.good / gain.total, 6)
-        sums = sums.model_copy(update={"squares": squares})
     sums = with_cohort(sums, gate, sums.predicted, now)
     ratios = _ratio(gate, known, gain, sums, watched)
     return sums.model_copy(update={"below": tuple(long_run.grown(known.below, ratios))})
@@ -309,7 +309,9 @@ def begun(
     used = {(gate_key(g, None), subject_of(g, promoted)) for g in gates if is_watched(g)}
     others = tuple(e for e in evidence if e.subject not in mine)
     blank = tuple(
-        EvidenceStatus(gate=e.gate + SUFFIX, subject=e.subject, since=now, pods=e.pods)
+        EvidenceStatus(
+            gate=e.gate + SUFFIX, subject=e.subject, since=now, pods=e.pods, defined=e.defined
+        )
         for e in evidence
         if (e.gate, e.subject) in used and e.pods
     )

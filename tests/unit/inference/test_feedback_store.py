@@ -1,0 +1,429 @@
+"""What a store does with labels: each is counted once, whatever is sent, however often, in whatever
+order, and whoever dies.
+"""
+
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollout_inference.feedback.databases import Postgres, Sqlite, database
+from rollout_inference.feedback.prediction_id import Prediction
+from rollout_inference.feedback.settlement import (
+    CORRECTED,
+    COUNTED,
+    DUPLICATE,
+    SUPERSEDED,
+    Entry,
+    Sent,
+    Settled,
+    key_of_id,
+    key_of_request,
+    settle,
+)
+from rollout_inference.feedback.store import (
+    MOST_REVISIONS,
+    Limits,
+    Store,
+    StoreAway,
+    size_of,
+)
+from rollout_model.errors import Refused
+
+NOON = 1_700_000_000.0
+WEEK = 7 * 24 * 3600
+WHOSE = ("iris", "7", "abc")
+
+
+class Clock:
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def predicted(
+    value: Any = "setosa", issued: float = NOON, revision: str = "abc", numeric: bool = False
+) -> Prediction:
+    return Prediction("iris", "7", revision, int(issued), 0, numeric, value)
+
+
+def entry(name: str, **said: Any) -> Entry:
+    return Entry(key_of_request(name, 0), predicted(**said))
+
+
+def label(name: str, right: Any, version: int = 0) -> Sent:
+    return Sent(key_of_request(name, 0), label=right, version=version)
+
+
+def value(name: str, of: float, version: int = 0) -> Sent:
+    return Sent(key_of_request(name, 0), value=of, version=version)
+
+
+Made = Callable[..., Store]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """A store in one file, as another process would open it."""
+
+    def opened(clock: Clock | None = None, scope: str = "u1", **changes: int) -> Store:
+        limits = {"seconds": WEEK, "entries": 10_000, "size": 10**8, **changes}
+        found = database(f"sqlite:{tmp_path}/labels", scope)
+        return Store(found, scope, Limits(**limits), value_max=100.0, clock=clock or Clock())
+
+    return opened
+
+
+def taken(results: list[Settled | Refused]) -> list[str | int]:
+    return [one.status if isinstance(one, Refused) else one.taken for one in results]
+
+
+def counted(store: Store, revision: str = "abc") -> dict[str, tuple[float, float]]:
+    counts = store.snapshot(WHOSE, 1_000).counts
+    return {
+        name: (one.added, one.retracted)
+        for ((_, _, whose), name), one in counts.items()
+        if whose == revision
+    }
+
+
+STORIES: dict[str, tuple[list[Sent], list[str | int], dict[str, tuple[float, float]]]] = {
+    "one label": ([label("a", "setosa")], [COUNTED], {"correct": (1, 0)}),
+    "a wrong one": ([label("a", "virginica")], [COUNTED], {"wrong": (1, 0)}),
+    "twice the same": (
+        [label("a", "setosa")] * 2,
+        [COUNTED, DUPLICATE],
+        {"correct": (1, 0)},
+    ),
+    "another one without a version is no correction": (
+        [label("a", "setosa"), label("a", "virginica"), label("a", "setosa")],
+        [COUNTED, 409, DUPLICATE],
+        {"correct": (1, 0)},
+    ),
+    "a correction takes back what was counted": (
+        [label("a", "setosa"), label("a", "virginica", 1)],
+        [COUNTED, CORRECTED],
+        {"correct": (1, 1), "wrong": (1, 0)},
+    ),
+    "and back again": (
+        [label("a", "setosa"), label("a", "virginica", 1), label("a", "setosa", 2)],
+        [COUNTED, CORRECTED, CORRECTED],
+        {"correct": (2, 1), "wrong": (1, 1)},
+    ),
+    "a correction to another wrong label counts the same": (
+        [label("a", "virginica"), label("a", "versicolor", 1)],
+        [COUNTED, CORRECTED],
+        {"wrong": (1, 0)},
+    ),
+    "the first label again, after its correction": (
+        [label("a", "setosa"), label("a", "virginica", 1), label("a", "setosa")],
+        [COUNTED, CORRECTED, SUPERSEDED],
+        {"correct": (1, 1), "wrong": (1, 0)},
+    ),
+    "the correction before what it corrects": (
+        [label("a", "virginica", 1), label("a", "setosa")],
+        [COUNTED, SUPERSEDED],
+        {"wrong": (1, 0)},
+    ),
+    "a number is no text": (
+        [label("a", 3), label("a", "setosa")],
+        [422, COUNTED],
+        {"correct": (1, 0)},
+    ),
+    "nobody knows it": (
+        [label("b", "setosa"), label("a", "setosa")],
+        [404, COUNTED],
+        {"correct": (1, 0)},
+    ),
+    "another row of the same request": (
+        [Sent(key_of_request("a", 1), label="setosa")],
+        [404],
+        {},
+    ),
+    "an error of a regression": (
+        [label("n", 3.0), label("n", 2.5, 1), label("n", 2.5, 1)],
+        [COUNTED, CORRECTED, DUPLICATE],
+        {"numbers": (1, 0), "absolute_error": (1.5, 1.0)},
+    ),
+    "a value beside the label": (
+        [value("a", 12.5), value("a", 12.5), label("a", "setosa"), value("a", 3)],
+        [COUNTED, DUPLICATE, COUNTED, 409],
+        {
+            "correct": (1, 0),
+            "values": (1, 0),
+            "value_sum": (12.5, 0),
+            "value_squares": (156.25, 0),
+        },
+    ),
+    "a value above the greatest": (
+        [value("a", 250.0)],
+        [COUNTED],
+        {
+            "values": (1, 0),
+            "value_sum": (100, 0),
+            "value_squares": (1e4, 0),
+            "values_clipped": (1, 0),
+        },
+    ),
+    "a value takes no correction": ([value("a", 5.0, 1)], [422], {}),
+}
+
+
+@pytest.mark.parametrize(("sent", "said", "counts"), STORIES.values(), ids=STORIES.keys())
+@pytest.mark.parametrize("together", [True, False], ids=["in one request", "one by one"])
+def test_what_is_counted_of_what_was_sent(
+    made: Made,
+    sent: list[Sent],
+    said: list[str | int],
+    counts: dict[str, tuple[float, float]],
+    together: bool,
+) -> None:
+    store = made()
+    store.remember([entry("a"), entry("n", value=2.0, numeric=True)])
+    results = store.take(sent) if together else [store.take([one])[0] for one in sent]
+    assert taken(results) == said
+    assert counted(store) == counts
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["setosa", "virginica"])), max_size=6))
+def test_of_labels_with_versions_the_greatest_stands_in_every_order(
+    sent: list[tuple[int, str]],
+) -> None:
+    """Of two labels with one version the first that came stands, and the other is refused."""
+    versions = dict(reversed(sent))
+    distinct = list(versions.items())
+    for order in (distinct, distinct[::-1], sorted(distinct), sorted(distinct)[::-1]):
+        known: Entry | None = entry("a")
+        net = {"correct": 0.0, "wrong": 0.0}
+        for version, right in order:
+            settled = settle(known, label("a", right, version), -1)
+            known = settled.entry
+            for name in net:
+                net[name] += settled.added.get(name, 0) - settled.retracted.get(name, 0)
+        expected = {"correct": 0.0, "wrong": 0.0}
+        if versions:
+            stands = versions[max(versions)]
+            expected["correct" if stands == "setosa" else "wrong"] = 1.0
+        assert net == expected
+
+
+def test_a_signed_id_needs_no_entry_and_is_counted_once(made: Made) -> None:
+    said = Prediction("iris", "7", "abc", int(NOON), 0xABCDEF, False, "setosa")
+    sent = Sent(key_of_id(said), label="setosa", prediction=said)
+    assert taken(made().take([sent, sent])) == [COUNTED, DUPLICATE]
+    other = made()
+    assert taken(other.take([sent])) == [DUPLICATE], "another pod knows it, too"
+    assert counted(other) == {"correct": (1, 0)}
+
+
+def test_of_two_predictions_by_one_request_id_the_newer_is_labelled_until_a_label_came(
+    made: Made,
+) -> None:
+    store = made()
+    store.remember([entry("a", revision="old")])
+    assert store.remember([entry("a", revision="new", value="virginica")]) == 0
+    assert taken(store.take([label("a", "virginica")])) == [COUNTED]
+    assert store.remember([entry("a", revision="later")]) == 1, "it is told that it is not noted"
+    assert taken(store.take([label("a", "virginica")])) == [DUPLICATE]
+    assert (counted(store, "new"), counted(store, "old")) == ({"correct": (1, 0)}, {})
+
+
+def test_rollouts_do_not_see_each_others_requests(made: Made) -> None:
+    mine, theirs = made(), made(scope="u2")
+    mine.remember([entry("a")])
+    assert taken(theirs.take([label("a", "setosa")])) == [404]
+
+
+def test_labels_are_taken_for_a_limited_time_and_entries_go_with_it(made: Made) -> None:
+    clock = Clock()
+    store = made(clock)
+    store.remember([entry("early"), entry("late", issued=NOON + 3600)])
+    clock.now = NOON + WEEK + 60
+    assert taken(store.take([label("early", "setosa"), label("late", "setosa")])) == [410, COUNTED]
+    assert store.forget() == 1
+    assert taken(store.take([label("early", "setosa")])) == [404]
+    said = Prediction("iris", "7", "abc", int(NOON), 5, False, "setosa")
+    sent = Sent(key_of_id(said), label="setosa", prediction=said)
+    assert taken(store.take([sent])) == [410]
+
+
+@pytest.mark.parametrize("bound", ["entries", "size"])
+def test_a_full_store_forgets_the_eldest_and_never_counts_them_again(
+    made: Made, bound: str
+) -> None:
+    clock, many = Clock(), 1_000
+    each = size_of(entry("0000"))
+    store = made(clock, **{bound: 500 if bound == "entries" else 500 * each})
+    names = [f"{n:04d}" for n in range(many)]
+    ids = [
+        Prediction("iris", "7", "abc", int(NOON) + n, n + 1, False, "setosa") for n in range(many)
+    ]
+    store.remember([entry(name, issued=NOON + n) for n, name in enumerate(names)])
+    by_id = [Sent(key_of_id(one), label="setosa", prediction=one) for one in ids]
+    first = taken(store.take([label(name, "setosa") for name in names] + by_id))
+    assert first == [COUNTED] * 2 * many
+    store.forget()
+    kept = store.snapshot(WHOSE, 1)
+    assert 300 <= kept.entries <= 500
+    assert bound == "entries" or kept.size <= 500 * each
+    again = taken(store.take([label(name, "setosa") for name in names] + by_id))
+    assert COUNTED not in again
+    assert again[-1] == DUPLICATE, "the newest is known"
+    assert again[many] == 410, "the eldest is refused, though nothing is known of it"
+    assert counted(store) == {"correct": (2 * many, 0)}
+
+
+def test_the_file_of_a_full_store_stays_within_its_bound(made: Made, tmp_path: Path) -> None:
+    clock, most = Clock(), 1_000_000
+    store = made(clock, entries=10**6, size=most)
+    for turn in range(20):
+        store.remember(
+            [
+                entry(f"order-{turn:03d}-{n:04d}", issued=NOON + turn * 60 + n // 10)
+                for n in range(500)
+            ]
+        )
+        store.take([label(f"order-{turn:03d}-{n:04d}", "setosa") for n in range(0, 500, 2)])
+        clock.now = NOON + turn * 60 + 60
+        store.forget()
+    assert store.snapshot(WHOSE, 1).size <= most
+    store.close()
+    found = sum(one.stat().st_size for one in (tmp_path / "labels").iterdir())
+    assert found <= 1.5 * most, found
+
+
+def test_counts_of_many_revisions_are_those_of_the_newest(made: Made) -> None:
+    clock = Clock()
+    store = made(clock)
+    for n in range(MOST_REVISIONS + 5):
+        clock.now += 1
+        store.remember([entry(f"r{n}", revision=f"rev{n:03d}")])
+        store.take([label(f"r{n}", "setosa")])
+    store.forget()
+    known = {whose[2] for whose, _ in store.snapshot(WHOSE, 1).counts}
+    assert known == {f"rev{n:03d}" for n in range(5, MOST_REVISIONS + 5)}
+
+
+def test_the_live_accuracy_is_of_the_newest_labels_of_the_revision(made: Made) -> None:
+    clock = Clock()
+    store = made(clock)
+    store.remember([entry(f"{n}", revision="abc" if n % 2 else "other") for n in range(40)])
+    for n in range(40):
+        clock.now += 1
+        store.take([label(f"{n}", "setosa" if n >= 20 else "virginica")])
+    seen = store.snapshot(WHOSE, 15)
+    assert seen.samples == 15
+    assert seen.mean == pytest.approx(10 / 15)
+
+
+class Dying(Sqlite):
+    """A file whose process dies at one of the statements: what was not committed is not there."""
+
+    left = -1
+
+    def transaction(self) -> Any:
+        outer = super().transaction()
+
+        class Context:
+            def __enter__(inner) -> Any:  # noqa: N805
+                cursor = outer.__enter__()
+                dying = self
+
+                class Cursor:
+                    @property
+                    def rowcount(self) -> int:
+                        return int(cursor.rowcount)
+
+                    def __getattr__(self, name: str) -> Any:
+                        found = getattr(cursor, name)
+
+                        def called(*given: Any) -> Any:
+                            if name.startswith("execute"):
+                                dying.left -= 1
+                                if dying.left == 0:
+                                    raise sqlite3.OperationalError("killed")
+                            return found(*given)
+
+                        return called
+
+                return Cursor()
+
+            def __exit__(inner, *raised: Any) -> Any:  # noqa: N805
+                return outer.__exit__(*raised)
+
+        return Context()
+
+
+@pytest.mark.parametrize("statement", range(1, 5), ids=["closed", "known", "labels", "counts"])
+def test_a_transaction_that_ends_early_is_done_again_wholly(
+    tmp_path: Path, statement: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rollout_inference.feedback.store.WAIT_AFTER", 0.0)
+    file = Dying(tmp_path / "labels.sqlite")
+    store = Store(file, "u1", Limits(WEEK, 10_000, 10**8), clock=Clock())
+    store.remember([entry("a"), entry("b")])
+    file.left = statement
+    sent = [label("a", "setosa"), label("b", "virginica")]
+    assert all(isinstance(one, StoreAway) for one in store.take(sent))
+    assert taken(store.take(sent)) == [COUNTED, COUNTED], "nothing of it was there"
+    assert counted(store) == {"correct": (1, 0), "wrong": (1, 0)}
+
+
+def test_many_orders_of_many_labels_end_with_the_same_counts(made: Made) -> None:
+    """An oracle that knows nothing of stores."""
+    chance = random.Random(4)
+    names = [f"{n}" for n in range(200)]
+    store, other = made(), made()
+    store.remember([entry(name) for name in names])
+    stands: dict[str, tuple[int, str]] = {}
+    sent = []
+    for name in names:
+        for version in range(1 + (chance.random() < 0.2) + (chance.random() < 0.05)):
+            right = chance.choice(["setosa", "virginica"])
+            stands[name] = (version, right)
+            sent += [label(name, right, version)] * chance.choice([1, 1, 2, 3])
+    chance.shuffle(sent)
+    while sent:
+        part = [sent.pop() for _ in range(min(len(sent), chance.randint(1, 40)))]
+        chance.choice([store, other]).take(part)
+    setosas = sum(said == "setosa" for _, said in stands.values())
+    counts = counted(store)
+    assert {name: added - back for name, (added, back) in counts.items()} == {
+        "correct": setosas,
+        "wrong": 200 - setosas,
+    }
+
+
+ADDRESSES: dict[str, tuple[str, type | None]] = {
+    "a folder": ("sqlite:/var/lib/feedback", Sqlite),
+    "a server": ("postgresql://db.example.com/labels", Postgres),
+    "the other spelling": ("postgres://db.example.com/labels", Postgres),
+    "another database": ("mysql://db/labels", None),
+    "nothing": ("", None),
+}
+
+
+@pytest.mark.parametrize(("address", "kind"), ADDRESSES.values(), ids=ADDRESSES.keys())
+def test_the_address_says_which_store_it_is(address: str, kind: type | None) -> None:
+    if kind is None:
+        with pytest.raises(ValueError, match="write sqlite:"):
+            database(address, "u1")
+    else:
+        assert type(database(address, "u1")) is kind
+
+
+def test_a_store_that_is_away_says_so_and_is_not_asked_again_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = Store(database(f"sqlite:{tmp_path}/file/x", "u1"), "u1", Limits(WEEK, 10, 10**6))
+    with pytest.raises(StoreAway, match="send the label again later"):
+        store.remember([entry("a")])
+    (only,) = store.take([label("a", "setosa")])
+    assert isinstance(only, StoreAway)
+    assert only.status == 503
