@@ -202,8 +202,10 @@ class Endpoint:
         return response
 
     def named(self, decoded: Decoded) -> str:
-        """The caller's own name for the request, where there is what remembers it; else ""."""
-        if self.state.book is None:
+        """The caller's own name for the request, where there is what remembers it; else "". A copy
+        has none: the answer that its label is for is stable's.
+        """
+        if self.state.book is None or self._is_copy(decoded.request.scope):
             return ""
         return decoded.request_id or decoded.request.header(REQUEST_ID).decode("latin-1")
 

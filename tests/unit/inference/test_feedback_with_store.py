@@ -17,7 +17,8 @@ from rollout_inference.feedback import book
 from rollout_inference.feedback.settlement import Entry
 from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings, SettingsError
-from tests.unit.inference.conftest import Save
+from rollout_inference.shadow.orders import copy_token
+from tests.unit.inference.conftest import KEY, Save
 from tests.unit.inference.serving import serving
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]
@@ -333,3 +334,13 @@ def test_settings_that_cannot_be_meant_are_refused(env: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=next(iter(env))) as refused:
         Settings.from_environment({"MODEL_PATH": "/m", **env})
     assert "mysql://db/x" not in str(refused.value), "there may be a password in it"
+
+
+def test_a_copy_is_not_remembered_and_its_label_is_for_who_answered(pod: Pod) -> None:
+    stable, candidate = pod(), pod("def456")
+    assert predict(stable, "order-17").status_code == 200
+    mark = {"x-model-copy": copy_token(KEY, "def456").decode()}
+    body = {"request_id": "order-17", "instances": [SETOSA]}
+    copied = candidate.post("/predict/", json=body, headers=mark)
+    assert (copied.status_code, "x-feedback-remembered" in copied.headers) == (200, False)
+    assert label(candidate, "order-17").json()["revision"] == "abc123"
