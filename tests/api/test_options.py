@@ -76,6 +76,7 @@ VALUES: dict[str, list[str]] = {
     "simulate.latency": ["--latency", "3"],
     "simulate.shift": ["--shift", "0.3"],
     "simulate.drift": ["--drift", "0.4"],
+    "simulate.differs": ["--differs", "0.1"],
     "simulate.rps": ["--rps", "0"],
     "simulate.labels": ["--labels", "0"],
     "simulate.values": ["--values", "{values}"],

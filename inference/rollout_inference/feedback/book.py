@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rollout_inference.feedback.settlement import Entry, Sent, Settled
-from rollout_inference.feedback.store import Snapshot, Store, StoreAway, Whose
+from rollout_inference.feedback.store import AT_ONCE, Snapshot, Store, StoreAway, Whose
 from rollout_model.errors import Refused
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Book:
         if hurry:
             return self._not_noted(AWAY, len(entries))
         if alone:
-            loop.run_in_executor(self._thread, self._note, loop)
+            loop.run_in_executor(self._thread, self._note)
         try:
             return await asyncio.wait_for(noted, PATIENCE) or self._not_noted(AWAY, len(entries))
         except TimeoutError:
@@ -102,9 +102,17 @@ class Book:
             return self._not_noted(AWAY, len(entries))
 
     def take(self, sent: Sequence[Sent]) -> list[Settled | Refused]:
-        """Settle labels and values; to be called in the store's thread, by `ask`."""
-        found = self.store.take(sent)
-        self.up = not any(isinstance(one, StoreAway) for one in found)
+        """Settle labels and values; to be called in the store's thread, by `ask`. Predictions that
+        wait are noted in between: they wait for an answer.
+        """
+        found: list[Settled | Refused] = []
+        for start in range(0, len(sent), AT_ONCE):
+            found += self.store.take(sent[start : start + AT_ONCE])
+            self._note()
+        away = next((one for one in found if isinstance(one, StoreAway)), None)
+        self.up = away is None
+        if away is not None:
+            log.warning("labels are not taken: %s", away.why)
         return found
 
     def skipped(self, reason: str, rows: int) -> bool:
@@ -115,9 +123,10 @@ class Book:
         """The counts now, or those of the last time where the store does not answer soon."""
         try:
             await asyncio.wait_for(self.ask(self._read), READS)
-        except (Refused, TimeoutError) as failure:
+        except (StoreAway, TimeoutError) as failure:
             self.up = False
-            log.warning("the feedback store cannot be read: %s", failure or "it takes too long")
+            why = failure.why if isinstance(failure, StoreAway) else "it takes too long"
+            log.warning("the feedback store cannot be read: %s", why)
         return self.seen
 
     def close(self) -> None:
@@ -129,10 +138,12 @@ class Book:
         self.unremembered[reason] += rows
         return False
 
-    def _note(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _note(self) -> None:
         """In the store's thread: all that waits, by one transaction."""
         with self._lock:
             pending, self._pending = self._pending, []
+        if not pending:
+            return
         try:
             reused = self.store.remember([one for entries, _ in pending for one in entries])
             if reused:
@@ -140,11 +151,12 @@ class Book:
             self.up = done = True
         except StoreAway as away:
             self.up = done = False
-            log.warning("predictions are not noted: %s", away)
+            log.warning("predictions are not noted: %s", away.why)
         except Exception:
             self.up = done = False
             log.exception("predictions are not noted")
-        loop.call_soon_threadsafe(_tell, [noted for _, noted in pending], done)
+        for _, noted in pending:
+            noted.get_loop().call_soon_threadsafe(_tell, noted, done)
 
     def _read(self) -> None:
         if time.monotonic() - self._forgot >= FORGET_EVERY:
@@ -156,7 +168,6 @@ class Book:
         self.up = self.known = True
 
 
-def _tell(waiting: Sequence[asyncio.Future[bool]], done: bool) -> None:
-    for noted in waiting:
-        if not noted.done():
-            noted.set_result(done)
+def _tell(noted: asyncio.Future[bool], done: bool) -> None:
+    if not noted.done():
+        noted.set_result(done)

@@ -40,6 +40,8 @@ class Database(Protocol):
     """
     locking_one: str
     """The same of a single row."""
+    has_tables: str
+    """A query with a row where the last of the tables exists."""
 
     def transaction(self) -> Any:
         """A context that gives a Cursor; what was done in it is there wholly or not at all."""
@@ -57,6 +59,7 @@ class Sqlite:
 
     failures: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
     locking = locking_one = ""
+    has_tables = "SELECT name FROM sqlite_master WHERE name = 'feedback_scopes'"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -124,6 +127,7 @@ class Postgres:
 
     locking = " ORDER BY key FOR UPDATE"
     locking_one = " FOR UPDATE"
+    has_tables = "SELECT oid FROM pg_class WHERE oid = to_regclass('feedback_scopes')"
 
     def __init__(self, url: str) -> None:
         # Where there is a file, nobody pays for it.

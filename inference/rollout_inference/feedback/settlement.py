@@ -6,6 +6,7 @@ the one with the greatest `version` stands. Nothing that is counted falls: a cor
 right now, and what was said before is counted as retracted.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +15,9 @@ from rollout_inference.feedback.ledger import absolute_error, correct
 from rollout_inference.feedback.prediction_id import Prediction
 from rollout_model.errors import BadInput, Refused
 
-LONGEST_REQUEST_ID = 256
-"""Characters."""
+REQUEST_ID = "[ -~]{1,256}"
+"""Pattern of a caller's own name for a request: printable ASCII."""
+_REQUEST_ID = re.compile(REQUEST_ID)
 MOST_VERSION = 2**53
 """Of a label, exclusive: what JSON tells exactly everywhere."""
 COUNTED, DUPLICATE, CORRECTED, SUPERSEDED = "counted", "duplicate", "corrected", "superseded"
@@ -90,8 +92,8 @@ def key_of_id(prediction: Prediction) -> str:
 
 
 def is_request_id(text: object) -> bool:
-    """Whether a caller may name a request so: up to 256 printable characters."""
-    return isinstance(text, str) and 0 < len(text) <= LONGEST_REQUEST_ID and text.isprintable()
+    """Whether a caller may name a request so: ASCII, because a header must be able to say it."""
+    return isinstance(text, str) and _REQUEST_ID.fullmatch(text) is not None
 
 
 def settle(known: Entry | None, sent: Sent, closed: int, value_max: float = 0.0) -> Settled:

@@ -91,11 +91,13 @@ class StoreAway(Refused):
     """The store does not answer, or not in time."""
 
     def __init__(self, why: str) -> None:
+        """why: for the log; clients need not know where the store is, nor who asks it."""
         super().__init__(
-            f"the feedback store does not answer ({why}): send the label again later; it is"
-            " counted once, whether it has been taken or not",
+            "the feedback store does not answer: send the label again later; it is counted once,"
+            " whether it has been taken or not",
             503,
         )
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,19 +375,22 @@ class Store:
             with self._database.transaction() as cursor:
                 yield cursor
         except self._database.failures as failure:
-            self._why = type(failure).__name__
+            self._why = f"{type(failure).__name__}: {str(failure).strip()[:300]}"
             self._away_until = time.monotonic() + WAIT_AFTER
             self._there = False
             self._database.close()
-            raise StoreAway(f"{self._why}: {str(failure).strip()[:200]}") from failure
+            raise StoreAway(self._why) from failure
 
     def _begin(self) -> None:
         with self._database.transaction() as cursor:
             if self._database.locking:
                 # Of several that find no tables, one makes them.
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback_entries'))")
-            for statement in SCHEMA:
-                cursor.execute(statement)
+            cursor.execute(self._database.has_tables)
+            if not cursor.fetchall():
+                # Who may read and write them need not have the right to create some.
+                for statement in SCHEMA:
+                    cursor.execute(statement)
             cursor.execute(
                 "INSERT INTO feedback_scopes (scope, closed) VALUES (?, -1)"
                 " ON CONFLICT (scope) DO NOTHING",

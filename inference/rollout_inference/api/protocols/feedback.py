@@ -54,7 +54,13 @@ def _is_named(one: Any) -> bool:
 
 
 def _is_whole(number: Any, below: int) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < below
+    # JSON has no whole numbers of their own: 3.0 is one.
+    return (
+        isinstance(number, int | float)
+        and not isinstance(number, bool)
+        and 0 <= number < below
+        and number == int(number)
+    )
 
 
 def _is_label(one: Any) -> bool:
@@ -179,10 +185,10 @@ class Feedback(Protocol):
 
 def _sent(request: Request, one: dict[str, Any]) -> Sent | Refused:
     """One label or value for the store, or why it is none."""
-    is_label, version = _is_label(one), one.get("version", 0)
+    is_label, version = _is_label(one), int(one.get("version", 0))
     label, value = (one["label"], None) if is_label else (None, float(one["value"]))
     if "id" not in one:
-        key = key_of_request(one["request_id"], one.get("row", 0))
+        key = key_of_request(one["request_id"], int(one.get("row", 0)))
         return Sent(key, label, value, version)
     try:
         prediction = request.state.signer.read(one["id"])
