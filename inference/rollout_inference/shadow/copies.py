@@ -103,12 +103,11 @@ class Copies:
 
     async def end(self) -> None:
         """Copy nothing any more."""
-        self.share, task, self._task = 0.0, self._task, None
-        self._candidate = ""
-        if task is not None:
+        if (task := self._task) is not None:
             task.cancel()
             await asyncio.wait([task])
-        self._waiting.clear()
+            # One that had not begun has left nothing as it was.
+            self._rest()
 
     async def _copy(self, target: Target) -> None:
         """Hand over what waits, until the order is too old."""
@@ -125,11 +124,16 @@ class Copies:
                         log.error("copies ended with %s: begun anew", self._process.returncode)
                         self._stop()
                         await self._start(target)
+            log.info("nothing is copied any more: the operator has not said so again")
+        except OSError:
+            log.exception("requests cannot be copied")
         finally:
-            self._stop()
+            self._rest()
+
+    def _rest(self) -> None:
+        self._stop()
         self.share, self._task, self._candidate = 0.0, None, ""
         self._waiting.clear()
-        log.info("nothing is copied any more: the operator has not said so again")
 
     async def _start(self, target: Target) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,5 +1,6 @@
 """Copies of requests: what is alike, who may order them, and that they are counted apart."""
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -354,3 +355,28 @@ def test_a_request_that_cannot_be_copied_now_is_dropped_and_costs_nothing(
         if s.name == "ml_shadow_total" and s.labels["outcome"] == "dropped"
     ]
     assert dropped == [1001.0]
+
+
+async def test_an_order_that_is_taken_back_at_once_leaves_nothing(settings: Settings) -> None:
+    here = settings.model_copy(update={"shadow_url": "http://127.0.0.1:9"})
+    copies = Copies(here, Metrics(here))
+    await copies.told(orders.Order("def456", 100, 20.0, NOW))
+    assert copies.share == 1.0
+    await copies.told(orders.Order("def456", 0, 20.0, NOW))
+    assert (copies.share, vars(copies)["_task"]) == (0.0, None)
+    await copies.told(orders.Order("def456", 50, 20.0, NOW))
+    assert copies.share == 0.5
+    await copies.end()
+    copies.note("/predict/", [], b"{}", b"{}", 0.001)
+    assert not vars(copies)["_waiting"]
+
+
+async def test_an_order_that_is_not_said_again_ends_by_itself(settings: Settings) -> None:
+    here = settings.model_copy(update={"shadow_url": "http://127.0.0.1:9"})
+    copies = Copies(here, Metrics(here))
+    await copies.told(orders.Order("def456", 100, 0.2, NOW))
+    for _ in range(500):
+        if not copies.share:
+            break
+        await asyncio.sleep(0.02)
+    assert (copies.share, vars(copies)["_task"], vars(copies)["_process"]) == (0.0, None, None)
