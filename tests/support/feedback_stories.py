@@ -85,6 +85,11 @@ STORIES: dict[str, tuple[list[Sent], list[str | int], dict[str, tuple[float, flo
         [COUNTED, DUPLICATE],
         {"correct": (1, 0)},
     ),
+    "a number as another sender writes it": (
+        [label("n", 3), label("n", 3.0)],
+        [COUNTED, DUPLICATE],
+        {"numbers": (1, 0), "absolute_error": (1, 0)},
+    ),
     "another one without a version is no correction": (
         [label("a", "setosa"), label("a", "virginica"), label("a", "setosa")],
         [COUNTED, 409, DUPLICATE],

@@ -64,12 +64,18 @@ class Sqlite:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._opened = 0
+        """The file's inode."""
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
         """Immediate: whoever reads in it is about to write."""
+        if self._connection is not None and self._inode() != self._opened:
+            # What is written to a file that was deleted, or put back from a copy, nobody finds.
+            self.close()
         if self._connection is None:
             self._connection = self._connected()
+            self._opened = self._inode()
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -84,6 +90,12 @@ class Sqlite:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _inode(self) -> int:
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return 0
 
     def _connected(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)

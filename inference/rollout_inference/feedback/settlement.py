@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rollout_inference.feedback.ledger import absolute_error, correct
+from rollout_inference.feedback.ledger import absolute_error, correct, same_label
 from rollout_inference.feedback.prediction_id import Prediction
 from rollout_model.errors import BadInput, Refused
 
@@ -125,7 +125,7 @@ def settle(known: Entry | None, sent: Sent, closed: int, value_max: float = 0.0)
 def _labelled(entry: Entry, sent: Sent) -> Settled:
     measured = _measured(entry.prediction, sent.label)
     if entry.label is not None:
-        same = type(entry.label) is type(sent.label) and entry.label == sent.label
+        same = same_label(entry.label, sent.label)
         if sent.version < entry.label_version:
             return Settled(entry, SUPERSEDED, _NONE, _NONE)
         if sent.version == entry.label_version and same:

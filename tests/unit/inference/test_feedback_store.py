@@ -5,6 +5,7 @@ order, and whoever dies.
 import random
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,31 @@ def test_counts_of_many_revisions_are_those_of_the_newest(made: Made) -> None:
     store.forget()
     known = {whose[2] for whose, _ in store.snapshot(WHOSE, 1).counts}
     assert known == {f"rev{n:03d}" for n in range(5, MOST_REVISIONS + 5)}
+
+
+def test_a_file_that_was_deleted_or_put_back_is_what_all_pods_have_from_then_on(
+    made: Made, tmp_path: Path
+) -> None:
+    file, copy = tmp_path / "labels" / "u1.sqlite", tmp_path / "copy.sqlite"
+    first, second = made(), made()
+    first.remember([entry("a"), entry("b")])
+    first.take([label("a", "setosa")])
+    with closing(sqlite3.connect(file)) as whole, closing(sqlite3.connect(copy)) as into:
+        whole.backup(into)
+    second.take([label("b", "setosa")])
+    for one in file.parent.iterdir():
+        one.unlink()
+    copy.rename(file)
+    assert counted(first) == counted(second) == counted(made()) == {"correct": (1, 0)}
+    assert taken(second.take([label("b", "setosa"), label("a", "setosa")])) == [COUNTED, DUPLICATE]
+    for one in file.parent.iterdir():
+        one.unlink()
+    for store in (first, second):
+        with suppress(StoreAway):
+            # It finds no tables, and makes them the next time.
+            store.snapshot(WHOSE, 10)
+        vars(store).update(_away_until=0.0)
+        assert counted(store) == {}
 
 
 def test_the_live_accuracy_is_of_the_newest_labels_of_the_revision(made: Made) -> None:

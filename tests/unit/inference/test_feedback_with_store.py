@@ -180,6 +180,8 @@ def test_of_many_labels_each_is_answered_by_itself(pod: Pod) -> None:
 
 
 MALFORMED: dict[str, tuple[Any, str]] = {
+    "a value beyond all numbers": ({"request_id": "a", "value": 10**400}, "from 0 on"),
+    "a label that nothing predicts": ({"request_id": "a", "label": "x" * 5000}, "the right answer"),
     "no id of any kind": ({"label": "setosa"}, '"request_id": "<the one of the predict request>"'),
     "an empty name": ({"request_id": "", "label": "setosa"}, "request_id"),
     "a name that is no ASCII": ({"request_id": "größe", "label": "setosa"}, "request_id"),

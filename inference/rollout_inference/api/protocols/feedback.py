@@ -1,6 +1,6 @@
 """/feedback/: the right answer for an earlier prediction, as soon as it is known."""
 
-import math
+import sys
 import threading
 import time
 from typing import Any
@@ -31,6 +31,10 @@ REASONS = {
 }
 MOST = 10_000
 """Labels of one request."""
+MOST_VALUE = sys.float_info.max
+"""Whole numbers of JSON have no end."""
+LONGEST_LABEL = 4096
+"""Characters of a label: longer predictions have no id."""
 LONGEST_ID = 4096
 """Characters of a prediction id; none of ours is near."""
 
@@ -68,8 +72,11 @@ def _is_label(one: Any) -> bool:
         return False
     label = one.get("label")
     # A list is the label of a model with several outputs.
-    return isinstance(label, _VALUE) or (
-        isinstance(label, list) and bool(label) and all(isinstance(part, _VALUE) for part in label)
+    parts = label if isinstance(label, list) else [label]
+    return (
+        0 < len(parts) <= LONGEST_LABEL
+        and all(isinstance(part, _VALUE) for part in parts)
+        and sum(len(part) for part in parts if isinstance(part, str)) <= LONGEST_LABEL
     )
 
 
@@ -78,7 +85,7 @@ def _is_value(one: Any) -> bool:
         _is_named(one)
         and isinstance(one.get("value"), int | float)
         and not isinstance(one["value"], bool)
-        and 0 <= one["value"] < math.inf
+        and 0 <= one["value"] <= MOST_VALUE
     )
 
 
