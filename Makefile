@@ -150,6 +150,10 @@ test-stores: setup ## Models fetched from real S3, Azure, Google and OCI servers
 test-release: setup ## Files, charts and signatures of a release in a registry of its own; minutes
 	@PATH="$(dir $(UV)):$$PATH" $(RUN) pytest tests/release
 
+.PHONY: test-upgrade
+test-upgrade: setup ## From the release before to this one and back, in mid-trial; minutes
+	@PATH="$(dir $(UV)):$$PATH" $(RUN) pytest tests/upgrade
+
 .PHONY: rehearse-release
 rehearse-release: setup ## Build, publish, sign and install a whole release on this machine
 	@PATH="$(dir $(UV)):$$PATH" scripts/steps/release.sh --dry-run

@@ -11,6 +11,7 @@ from rollout_inference.feedback.databases import database
 from rollout_inference.feedback.settlement import COUNTED, DUPLICATE, Sent, Settled
 from rollout_inference.feedback.store import Limits, Store
 from tests.support.feedback_stories import (
+    KNOWN,
     NOON,
     STORIES,
     WEEK,
@@ -53,7 +54,7 @@ def test_what_is_counted_of_what_was_sent(
     counts: dict[str, tuple[float, float]],
 ) -> None:
     store = opened(server, scope)
-    store.remember([entry("a"), entry("n", value=2.0, numeric=True)])
+    store.remember(KNOWN)
     assert taken(store.take(sent)) == said
     assert counted(store) == counts
 

@@ -36,6 +36,9 @@ NOT_MANIFESTS = {
 TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
 CA = {"configMap": "company-ca"}
 OTHERS = (
+    "argoproj.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "source.toolkit.fluxcd.io/",
     "monitoring.coreos.com/",
     "gateway.networking.k8s.io/",
     "gateway.envoyproxy.io/",

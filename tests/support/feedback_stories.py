@@ -1,5 +1,6 @@
 """What is sent to a store, in which order, and what has to come of it, whatever the database."""
 
+import math
 from typing import Any
 
 from rollout_inference.feedback.prediction_id import Prediction
@@ -69,6 +70,13 @@ def counted(store: Store, revision: str = "abc") -> dict[str, tuple[float, float
     }
 
 
+KNOWN = (
+    entry("a"),
+    entry("n", value=2.0, numeric=True),
+    entry("nan", value=math.nan, numeric=True),
+    entry("far", value=1.797e308, numeric=True),
+)
+"""What each story begins with."""
 STORIES: dict[str, tuple[list[Sent], list[str | int], dict[str, tuple[float, float]]]] = {
     "one label": ([label("a", "setosa")], [COUNTED], {"correct": (1, 0)}),
     "a wrong one": ([label("a", "virginica")], [COUNTED], {"wrong": (1, 0)}),
@@ -131,6 +139,11 @@ STORIES: dict[str, tuple[list[Sent], list[str | int], dict[str, tuple[float, flo
         [label("n", 3.0), label("n", 2.5, 1), label("n", 2.5, 1)],
         [COUNTED, CORRECTED, DUPLICATE],
         {"numbers": (1, 0), "absolute_error": (1.5, 1.0)},
+    ),
+    "an error of what is no number": (
+        [label("nan", 3.0), label("far", -1e299), label("n", 3.0)],
+        [422, 422, COUNTED],
+        {"numbers": (1, 0), "absolute_error": (1.0, 0)},
     ),
     "a value beside the label": (
         [value("a", 12.5), value("a", 12.5), label("a", "setosa"), value("a", 3)],

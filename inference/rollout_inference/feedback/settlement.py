@@ -6,6 +6,7 @@ the one with the greatest `version` stands. Nothing that is counted falls: a cor
 right now, and what was said before is counted as retracted.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ REQUEST_ID = "[ -~]{1,256}"
 _REQUEST_ID = re.compile(REQUEST_ID)
 MOST_VERSION = 2**53
 """Of a label, exclusive: what JSON tells exactly everywhere."""
+GREATEST_ERROR = 1e300
+"""Of a regression, exclusive: sums of errors stay finite."""
 COUNTED, DUPLICATE, CORRECTED, SUPERSEDED = "counted", "duplicate", "corrected", "superseded"
 
 
@@ -147,9 +150,16 @@ def _labelled(entry: Entry, sent: Sent) -> Settled:
 
 
 def _measured(prediction: Prediction, label: Any) -> float:
-    if prediction.numeric:
-        return absolute_error(prediction, label)
-    return float(correct(prediction, label))
+    """Raises BadInput where the label says nothing of the prediction."""
+    if not prediction.numeric:
+        return float(correct(prediction, label))
+    try:
+        error = absolute_error(prediction, label)
+    except TypeError:  # NaN was predicted, which a store keeps as null
+        error = math.nan
+    if not error < GREATEST_ERROR:
+        raise BadInput("what was predicted is no number that a label could be compared with")
+    return error
 
 
 def _counts(numeric: bool, measured: float) -> Mapping[str, float]:

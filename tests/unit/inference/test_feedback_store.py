@@ -31,6 +31,7 @@ from rollout_inference.feedback.store import (
     size_of,
 )
 from tests.support.feedback_stories import (
+    KNOWN,
     NOON,
     STORIES,
     WEEK,
@@ -67,7 +68,7 @@ def test_what_is_counted_of_what_was_sent(
     together: bool,
 ) -> None:
     store = made()
-    store.remember([entry("a"), entry("n", value=2.0, numeric=True)])
+    store.remember(KNOWN)
     results = store.take(sent) if together else [store.take([one])[0] for one in sent]
     assert taken(results) == said
     assert counted(store) == counts
