@@ -13,7 +13,7 @@ from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.api.gate_results import PodCounts
 from rollout_operator.domain.gates.judgement import evidence_of_share
 from rollout_operator.domain.gates.label_counters import design_effect, fresh_evidence, grown
-from tests.bench.gate_ramps import Shares, Verdict, judged, shares
+from tests.bench.gate_ramps import Shares, Verdict, first_to_five, judged, shares
 from tests.support.builders import START, at, revision
 
 MOST = 0.05
@@ -89,18 +89,9 @@ def ours(looks: Iterator[Look]) -> Verdict:
 
 def thresholds(looks: Iterator[Look]) -> Verdict:
     """A query for the share, every other look: 5 passes promote, 5 failures roll back."""
-    passed = failed = 0
-    for different, copies in looks:
-        other = next(looks, None)
-        if other is None:
-            return 0
-        good = (different + other[0]) / (copies + other[1]) <= MOST
-        passed, failed = (passed + 1, failed) if good else (passed, failed + 1)
-        if failed >= 5:
-            return -1
-        if passed >= 5:
-            return 1
-    return 0
+    return first_to_five(
+        looks, lambda one, other: (one[0] + other[0]) / (one[1] + other[1]) <= MOST
+    )
 
 
 def pooled(looks: Iterator[Look]) -> Verdict:

@@ -93,15 +93,15 @@ class Book:
                 self._pending.append((entries, noted))
                 alone = len(self._pending) == 1
         if hurry:
-            return self._not_noted(AWAY, len(entries))
+            return self.skipped(AWAY, len(entries))
         if alone:
             loop.run_in_executor(self._thread, self._note)
         try:
             why = await asyncio.wait_for(noted, PATIENCE)
         except TimeoutError:
             self._slow_until = time.monotonic() + PATIENCE
-            return self._not_noted(AWAY, len(entries))
-        return self._not_noted(AWAY, len(entries)) if why == AWAY else not why
+            return self.skipped(AWAY, len(entries))
+        return self.skipped(AWAY, len(entries)) if why == AWAY else not why
 
     def take(self, sent: Sequence[Sent]) -> list[Settled | Refused]:
         """Settle labels and values; to be called in the store's thread, by `ask`. Predictions that
@@ -118,8 +118,9 @@ class Book:
         return found
 
     def skipped(self, reason: str, rows: int) -> bool:
-        """Predictions are not to be noted, for a reason other than the store; always False."""
-        return self._not_noted(reason, rows)
+        """So many predictions are not noted, for one of REASONS; always False."""
+        self.unremembered[reason] += rows
+        return False
 
     async def refresh(self) -> Snapshot:
         """The counts now, or those of the last time where the store does not answer soon."""
@@ -140,10 +141,6 @@ class Book:
         self._thread.submit(self.store.close)
         self._thread.shutdown(wait=True)
 
-    def _not_noted(self, reason: str, rows: int) -> bool:
-        self.unremembered[reason] += rows
-        return False
-
     def _note(self) -> None:
         """In the store's thread: all that waits, by one transaction."""
         with self._lock:
@@ -162,7 +159,7 @@ class Book:
         for entries, noted in pending:
             again = sum(one.key in reused for one in entries)
             if again:
-                self._not_noted(REUSED, again)
+                self.skipped(REUSED, again)
             outcome = REUSED if again else "" if done else AWAY
             noted.get_loop().call_soon_threadsafe(_tell, noted, outcome)
 

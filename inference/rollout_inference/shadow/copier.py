@@ -26,12 +26,12 @@ from rollout_inference.shadow.messages import (
     DIFFERENT,
     DROPPED,
     FAILED,
-    PACKET,
     SLOWER,
     UNREACHED,
     Came,
     Copy,
     Target,
+    received,
 )
 
 CONNECTIONS = 4
@@ -192,12 +192,9 @@ class Copier:
             one.result()
 
     def _read(self, gone: "asyncio.Future[None]") -> None:
-        try:
-            packet = self._pipe.recv(PACKET)
-        except BlockingIOError:
+        packet = received(self._pipe)
+        if packet is None:
             return
-        except OSError:
-            packet = b""
         if not packet:
             if not gone.done():
                 gone.set_result(None)

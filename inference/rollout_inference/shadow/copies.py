@@ -21,7 +21,7 @@ import msgspec
 
 from rollout_inference import cpu_limit
 from rollout_inference.settings import Settings
-from rollout_inference.shadow.messages import DROPPED, PACKET, Came, Copy, Target
+from rollout_inference.shadow.messages import DROPPED, PACKET, Came, Copy, Target, received
 from rollout_inference.shadow.orders import Order, address_of, copy_token
 from rollout_model.errors import Refused
 
@@ -206,12 +206,9 @@ class Copies:
     def _heard(self) -> None:
         if self._pipe is None:
             return
-        try:
-            said = self._pipe.recv(PACKET)
-        except BlockingIOError:
+        said = received(self._pipe)
+        if said is None:
             return
-        except OSError:
-            said = b""
         if not said:
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             return

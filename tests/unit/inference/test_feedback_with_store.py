@@ -382,7 +382,7 @@ def test_predictions_are_noted_while_a_long_list_of_labels_is_settled(
         order.append("labels")
         return take(sent)
 
-    def noted(entries: list[Entry]) -> int:
+    def noted(entries: list[Entry]) -> frozenset[str]:
         order.append("prediction")
         return remember(entries)
 

@@ -64,19 +64,20 @@ def measure_disagreement(
     if isinstance(baseline, MetricsUnreachable):
         return silent(Measurement.UNREACHABLE, baseline.message), evidence
     try:
-        own = counts(gate, _of_copies(baseline, trial))
+        copies = _of_copies(baseline, trial)
+        own = counts(gate, copies)
     except NoEvidence as why:
         return silent(Measurement.NO_EVIDENCE, trouble or str(why)), evidence
     evidence = evidence or fresh_evidence(gate, trial.candidate, trial.stable, trial.now)
     evidence = grown(in_attempt(evidence, trial.candidate), gate, own, (), trial.now)
-    if not evidence.total and (lost := _uncounted(baseline)):
+    if not evidence.total and (lost := _uncounted(copies)):
         return silent(Measurement.NO_EVIDENCE, lost), evidence
     return judged(gate, trial, evidence, []), evidence
 
 
-def _uncounted(baseline: tuple[Series, ...]) -> str:
+def _uncounted(copies: list[Series]) -> str:
     """Why no copy counts, where some were made; without figures, which change from look to look."""
-    made = {s.outcome for s in baseline if s.name == SHADOW and s.value > 0}
+    made = {s.outcome for s in copies if s.value > 0}
     if "unreached" in made:
         return UNREACHED
     return DROPPED if "dropped" in made else ""

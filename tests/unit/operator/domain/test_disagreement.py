@@ -156,6 +156,12 @@ def test_where_no_copy_counts_it_says_why(outcomes: dict[str, float], sentence: 
     assert (said.measurement, sentence in said.message) == (NOTHING, True), said.message
 
 
+def test_copies_to_an_earlier_candidate_say_nothing_of_why() -> None:
+    earlier = counted(9, {"unreached": 500}, candidate="ffffffff")
+    said, _ = look((*earlier, *counted(9, {"same": 0, "dropped": 3})))
+    assert "no CPU to spare" in said.message
+
+
 def test_where_stables_pods_cannot_be_told_it_says_why() -> None:
     said, _ = look((), trouble="the pod at 10.0.0.1:8080 cannot be told")
     assert said.message == "disagreement: the pod at 10.0.0.1:8080 cannot be told"
