@@ -134,7 +134,9 @@ class Shell:
             self.enqueue,
             self._exit,
         )
-        shadows = Shadows(cluster, ModelPods(await enter(http_session())))
+        shadows = Shadows(
+            cluster, ModelPods(await enter(http_session())), fields=settings.shadow_fields
+        )
         self._exit.push_async_callback(shadows.close)
         drains = Drains(routers, self.enqueue) if routers is not None else None
         if drains is not None:

@@ -30,6 +30,7 @@ from rollout_operator.domain.route_annotations import (
     RouteAnnotations,
     route_annotations,
 )
+from rollout_operator.domain.shadow_fields import ShadowFields, shadow_fields
 from rollout_operator.domain.signers import EXAMPLE, signers
 from rollout_operator.domain.windows import ConfiguredWindow, windows
 
@@ -118,6 +119,8 @@ class Settings:
     """What model servers fetch models with, by namespace."""
     feedback_stores: tuple[FeedbackStore, ...] = ()
     """What remembers predictions and their labels, by namespace."""
+    shadow_fields: tuple[ShadowFields, ...] = ()
+    """Which fields of requests may be seen where answers to copies differ, by namespace."""
     route_annotations: RouteAnnotations = NO_ANNOTATIONS
     """Which annotations routes may have, and which all have."""
     model_profiles: Profiles = NO_PROFILES
@@ -229,6 +232,7 @@ class Settings:
             pin_digests=_choice(env, "MODEL_DIGESTS", DIGESTS) != "Require",
             model_credentials=_told(credentials, env.get("MODEL_CREDENTIALS", "")),
             feedback_stores=_told(feedback_stores, env.get("FEEDBACK_STORES", "")),
+            shadow_fields=_told(shadow_fields, env.get("SHADOW_FIELDS", "")),
             route_annotations=_told(route_annotations, env.get("ROUTE_ANNOTATIONS", "")),
             model_profiles=_told(profiles, env.get("MODEL_PROFILES", "")),
         )

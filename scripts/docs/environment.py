@@ -179,6 +179,13 @@ OPERATOR = (
         "feedbackStore",
     ),
     Variable(
+        "SHADOW_FIELDS",
+        "which fields of requests are shown where answers to [copies](../guides/shadow.md) differ,"
+        " by namespace: a JSON list",
+        "",
+        "shadowFields",
+    ),
+    Variable(
         "MODEL_EGRESS",
         "whom model servers may connect to besides DNS, MLflow and the collector of traces: a JSON"
         " list of NetworkPolicyEgressRules, or `any`",

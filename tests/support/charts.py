@@ -49,6 +49,7 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             {"namespaces": ["ml-small"], "claim": "feedback", "maxEntries": 10_000_000},
             {"secret": "feedback-database", "ca": {"configMap": "company-ca"}},
         ],
+        "shadowFields": [{"namespaces": ["ml-*"], "fields": ["petal_length"]}],
         "mlflow": {
             "trackingUri": "https://mlflow.mlflow.svc:5000",
             "credentialsSecret": "mlflow",

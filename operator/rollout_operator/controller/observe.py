@@ -112,6 +112,11 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         unaccepted=unaccepted,
         heard=answers.heard,
         uncopied=ports.shadows.trouble(key) if ports.shadows is not None else "",
+        differences=(
+            ports.shadows.differences(key, status.attempt_since)
+            if ports.shadows is not None
+            else ()
+        ),
         claims=claims,
         api_rejection=rejection.lasting(now - REJECTED_AFTER),
         api_rejection_now=rejection.message,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from rollout_operator.domain.api.differences import Difference
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.outbox import Outbox
@@ -272,6 +273,8 @@ class Observed:
     """What is said against the route that the spec asks for; "" where it was accepted."""
     uncopied: str = ""
     """Why stable's pods could not be told to copy requests, as a sentence; "" where they could."""
+    differences: tuple[Difference, ...] = ()
+    """Answers to copies that differed, as stable's pods told in this attempt; of one candidate."""
     heard: Heard | None = None
     """What came back when that route was asked; None where it was not or cannot be, because no
     address is published.

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from rollout_operator.domain.api.api_types import ApiModel, Moment
+from rollout_operator.domain.api.differences import MOST_DIFFERENCES, Difference
 from rollout_operator.domain.api.gate_results import EvidenceStatus, GateResult, GateStatus
 from rollout_operator.domain.api.route_status import Drain, Route, Unrouted
 from rollout_operator.domain.api.spec import Resources
@@ -300,6 +301,11 @@ class Status(ApiModel):
     )
     evidence: tuple[EvidenceStatus, ...] = Field(
         (), max_length=MOST_EVIDENCE, description="The counts behind Labelled gates."
+    )
+    differences: tuple[Difference, ...] = Field(
+        (),
+        max_length=MOST_DIFFERENCES,
+        description="A few of the copies that this attempt's candidate answered otherwise.",
     )
     no_evidence_since: Moment | None = Field(
         None, description="Since when a step that is due waits for evidence."

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rollout_operator.domain.api.conditions import conditions
+from rollout_operator.domain.api.differences import Difference
 from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.api.names import scale_selector
 from rollout_operator.domain.api.spec import Spec
@@ -54,6 +55,7 @@ def finish(observed: Observed, plan: Plan) -> Plan:
         unscaled=clip(observed.unscaled),
         affinity=clip(observed.affinity),
         outdated=outdated(observed, status),
+        differences=_differences(observed, plan.status),
     )
     status = _updated(status, last_spec=_last_spec(observed, status))
     status = _updated(status, share=_share(observed, status))
@@ -112,6 +114,16 @@ def _thawed(observed: Observed, status: Status) -> Status:
         reason, said = Reason.INVALID_SPEC, f"{said} {observed.spec_error}"
     since = status.phase_since if tried else observed.now
     return _updated(status, reason=reason, message=clip(said), phase_since=since)
+
+
+def _differences(observed: Observed, status: Status) -> tuple[Difference, ...]:
+    """The sample that is known now, where it is larger or the status is written anyway; a smaller
+    one comes of pods that have been replaced since.
+    """
+    known, found, candidate = status.differences, observed.differences, status.candidate
+    ours = candidate is not None and all(d.revision == candidate.revision for d in found)
+    written = status != observed.status
+    return found if ours and len(found) + written > len(known) else known
 
 
 def _last_spec(observed: Observed, status: Status) -> str:
