@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,8 +44,8 @@ HELD_BACK = 0.1
 """Share of CPU periods held back from which on nothing is copied."""
 SHOWN = 10.0
 """Seconds between two differences in the log."""
-COLUMNS = 200
-"""Columns of a model of which anything is kept, from the first on."""
+COLUMNS, NAMES = 200, PACKET // 3
+"""Columns of a model of which anything is kept, from the first on, and bytes of their names."""
 READS = frozenset({b"content-type", b"inference-header-content-length"})
 """Headers that say how a body is to be read."""
 
@@ -131,7 +132,7 @@ class Copies:
                 port,
                 token,
                 self._settings.shadow_tolerance,
-                list(columns[:COLUMNS]),
+                first_of(columns),
                 list(order.fields),
             )
             self._task = asyncio.create_task(self._copy(target), name="copies")
@@ -252,3 +253,9 @@ class Copies:
         if before is None or now is None:
             return False
         return now[1] - before[1] > HELD_BACK * max(1, now[0] - before[0])
+
+
+def first_of(columns: Sequence[str]) -> list[str]:
+    """As many of them as one packet has room for; without a gap, for rows come without names."""
+    sizes = accumulate(len(name.encode()) for name in columns[:COLUMNS])
+    return list(columns[: sum(size <= NAMES for size in sizes)])

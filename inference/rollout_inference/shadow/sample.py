@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from rollout_inference.shadow.messages import Difference
 
 KEPT = 4
-"""Differences of each outcome that are kept; each has less than 4 KB."""
+"""Differences of each outcome that are kept; each has 3,000 characters at most."""
 
 
 class Sample:

@@ -11,7 +11,7 @@ from rollout_operator.domain.shadow import OLD_SERVER, PATH, SIGNATURE
 TIMEOUT = aiohttp.ClientTimeout(total=3)
 AT_ONCE = 64
 NO_ROUTE = frozenset({404, 405})
-LONGEST = 64 * 1024
+LONGEST = 128 * 1024
 """Bytes of an answer that are read."""
 
 

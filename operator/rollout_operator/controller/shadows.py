@@ -30,7 +30,7 @@ from rollout_operator.errors import CallFailed
 log = logging.getLogger(__name__)
 
 REMEMBERED = 256
-"""Rollouts of which is known what differed, until a status has it; each has less than 16 KB."""
+"""Rollouts of which is known what differed, until a status has it; each has less than 32 KB."""
 NO_PODS = "stable has no Ready pod that could copy requests"
 
 

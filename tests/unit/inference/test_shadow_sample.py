@@ -14,6 +14,7 @@ from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
 from rollout_inference.shadow import copier, messages
 from rollout_inference.shadow.asked import LONGEST_NAME, LONGEST_VALUE, NAMES, asked
+from rollout_inference.shadow.copies import first_of
 from rollout_inference.shadow.messages import Copy, Difference, Target
 from rollout_inference.shadow.sample import KEPT, Sample
 from rollout_operator.domain import shadow as told_by
@@ -100,6 +101,17 @@ def test_what_is_told_of_fields_is_bounded() -> None:
     assert (len(shown), len(masked)) == (7, NAMES - 7)
     assert max(map(len, [*shown, *masked])) == LONGEST_NAME
     assert max(map(len, shown.values())) == LONGEST_VALUE
+
+
+def test_what_the_process_is_told_of_columns_has_room_in_a_packet() -> None:
+    assert first_of(COLUMNS) == COLUMNS
+    many = first_of([f"column {n}" for n in range(5000)])
+    assert many == [f"column {n}" for n in range(200)]
+    long = [f"{n}{'ü' * 5000}" for n in range(300)]
+    few = first_of(long)
+    assert few == long[: len(few)]
+    assert len(few) > 0
+    assert len(msgspec.msgpack.encode(Target("a", 80, "t", 0.1, few, few))) < messages.PACKET
 
 
 TARGET = Target("iris-abc", 80, "tok", 0.01, COLUMNS, ["age"])
