@@ -162,16 +162,16 @@ def compared(
         return FAILED, failed(copy, target, f"{len(theirs)} rows for {len(ours)}")
     chosen = random.randrange(len(ours)) if ours else 0  # noqa: S311 - a sample, no secret
     if ours and not alike(ours[chosen], theirs[chosen], target.tolerance):
-        answers = (clip(as_json(one[chosen]), LONGEST_ANSWER) for one in (ours, theirs))
-        shown = asked(copy, chosen, target.columns, target.shown)
-        return DIFFERENT, Difference(DIFFERENT, *answers, time.time(), *shown)
+        stable, candidate = (clip(as_json(one[chosen]), LONGEST_ANSWER) for one in (ours, theirs))
+        shown, masked = asked(copy, chosen, target.columns, target.shown)
+        return DIFFERENT, Difference(DIFFERENT, stable, candidate, time.time(), shown, masked)
     return (SLOWER if seconds > TIMES * copy.seconds + ALLOWED else ALIKE), None
 
 
 def failed(copy: Copy, target: Target, why: str) -> Difference:
     """What may be kept of a copy that has no answer; of its rows the first stands for all."""
-    shown = asked(copy, 0, target.columns, target.shown)
-    return Difference(FAILED, "", clip(why, LONGEST_ANSWER), time.time(), *shown)
+    shown, masked = asked(copy, 0, target.columns, target.shown)
+    return Difference(FAILED, "", clip(why, LONGEST_ANSWER), time.time(), shown, masked)
 
 
 class Copier:

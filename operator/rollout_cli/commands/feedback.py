@@ -170,13 +170,13 @@ def _post(kube: SendingApi, rollout: Rollout) -> Post:
             return status, body
         if status >= 500:
             raise NoAnswer(said)
-        failure = failure_of(status, said)
-        if isinstance(failure, Refused):
+        refusal = failure_of(status, said)
+        if status == 403:
             raise Refused(
-                f"{failure} Labels go through the API server: you need the right to create"
+                f"{refusal}. Labels go through the API server: you need the right to create"
                 " services/proxy there."
-            ) from None
-        raise failure
+            )
+        raise refusal
 
     return post
 
