@@ -172,7 +172,7 @@ test-busy: setup ## Half an hour beside 20 busy processes: does the liveness pro
 
 .PHONY: bench-gates
 bench-gates: setup ## Gates beside Argo Rollouts' and Flagger's rules; writes their plot
-	@$(RUN) python -m tests.bench.gates $(if $(RUNS),--runs $(RUNS))
+	@$(RUN) python -m tests.bench.gates $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: bench-dashboard
 bench-dashboard: setup ## 1,000 rollouts and 20 viewers: time, size, memory, requests; 10 minutes

@@ -117,7 +117,13 @@ def _copied() -> Spec:
         {"weight": 10, "shadow": 50, "hold": "5s"},
         {"weight": 50, "hold": "5s"},
     ]
-    gate = {"metric": "disagreement", "max": 0.3, "minSamples": 10, "maxSamples": 40}
+    gate = {
+        "metric": "disagreement",
+        "max": 0.3,
+        "minSamples": 10,
+        "maxSamples": 40,
+        "designEffect": 1,
+    }
     raw["analysis"]["gates"] = [gate]
     return Spec.model_validate(raw)
 
