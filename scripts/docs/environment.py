@@ -360,7 +360,7 @@ SERVER = (
     Variable("LOAD_SECONDS", "time that loading may take", "600"),
     Variable(
         "TERMINATION_LOG",
-        "where the reason is written when the model cannot be loaded",
+        "where the reason is written when it cannot start, or the model not be loaded",
         "/dev/termination-log",
     ),
 )
