@@ -22,6 +22,7 @@ from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.egress import egress
 from rollout_operator.domain.prometheus_access import PrometheusAccess
 from rollout_operator.settings import Settings
+from scripts.release import version
 from tests.support import builders
 from tests.support.api_client import ApiClient, wait_for
 from tests.support.charts import (
@@ -133,15 +134,15 @@ def test_a_version_with_build_metadata_renders_valid_labels(
     tmp_path: Path, chart: str, build: str
 ) -> None:
     """Packaged as Flux does; a label value holds no `+` and at most 63 characters."""
-    version = f"0.1.0+{build}"
-    done = helm("package", CHARTS / chart, "--version", version, "--destination", tmp_path)
+    called = f"1.2.3+{build}"
+    done = helm("package", CHARTS / chart, "--version", called, "--destination", tmp_path)
     assert done.returncode == 0, done.stderr
     (packed,) = tmp_path.glob("*.tgz")
     done = helm("template", "any", packed, "--values", values_of(chart))
     assert done.returncode == 0, done.stderr
     labels = re.findall(r"helm\.sh/chart: *(.*)", done.stdout)
     assert labels
-    expected = f"{chart}-0.1.0_{build}"[:63].strip("-_.")
+    expected = f"{chart}-1.2.3_{build}"[:63].strip("-_.")
     assert {yaml.safe_load(one) for one in labels} == {expected}
     assert all(
         re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", yaml.safe_load(one))
@@ -615,11 +616,11 @@ def test_without_the_bridge_there_is_nothing_of_it() -> None:
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
-        pytest.param({}, "model-rollouts/operator:0.1.0", id="the chart's version"),
+        pytest.param({}, f"model-rollouts/operator:{version.here(ROOT)}", id="the chart's version"),
         pytest.param({"tag": "1.2"}, "model-rollouts/operator:1.2", id="a tag"),
         pytest.param(
             {"registry": "r.example.com:5000", "repository": "a/b"},
-            "r.example.com:5000/a/b:0.1.0",
+            f"r.example.com:5000/a/b:{version.here(ROOT)}",
             id="a registry",
         ),
         pytest.param(
