@@ -221,6 +221,26 @@ OPERATOR = (
         "windows",
     ),
     Variable(
+        "PROMOTION_PROOF",
+        "which namespaces take only what was promoted elsewhere before: a JSON list, as"
+        " [the chart has it](../guides/promote-to.md#the-operators-own-demand)",
+        "",
+        "promotionProof.required",
+    ),
+    Variable(
+        "PROOF_KEY",
+        "a private key of Ed25519, in PEM without a password, by which promotions are signed for;"
+        " see [promote on](../guides/promote-to.md#signed)",
+        "",
+        "promotionProof.signingKey",
+    ),
+    Variable(
+        "PROOF_ENVIRONMENT",
+        "what this cluster is called there, such as `staging`; set with `PROOF_KEY`",
+        "",
+        "promotionProof.environment",
+    ),
+    Variable(
         "ROLLOUT_METRICS",
         "metrics of your own that gates may be on: a JSON object by name, as"
         " [the chart has it](../guides/your-metrics.md)",

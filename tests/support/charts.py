@@ -17,6 +17,12 @@ CHARTS = ROOT / "charts"
 Manifest = dict[str, Any]
 
 OPERATOR, MODEL = "rollout-operator", "model"
+PUBLIC_KEY = """\
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+"""
+"""The example of RFC 8410, of Ed25519."""
 EVERYTHING: dict[str, dict[str, Any]] = {
     OPERATOR: {
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
@@ -105,6 +111,18 @@ EVERYTHING: dict[str, dict[str, Any]] = {
                 "resources": {"nvidia.com/gpu": "1"},
             },
             "openshift": {"securityContext": {}},
+        },
+        "promotionProof": {
+            "signingKey": {"secret": "promotion-proof"},
+            "environment": "staging",
+            "required": [
+                {
+                    "namespaces": ["prod-*"],
+                    "promotedBy": ["staging/*/{name}"],
+                    "maxAge": "720h",
+                    "keys": [PUBLIC_KEY],
+                }
+            ],
         },
         "admission": {"requesterPolicy": True},
         "metrics": {
