@@ -386,8 +386,8 @@ BRIDGE = (
     ),
     Variable(
         "WEBHOOK_SECRET",
-        "the secret that the webhook has in MLflow, at least 16 characters",
-        REQUIRED,
+        "the secret that the webhook has in MLflow, at least 16 characters; needed for mappings",
+        "",
         "bridge.webhookSecret",
     ),
     Variable(
@@ -397,10 +397,20 @@ BRIDGE = (
         "bridge.webhookSecret.previousKey",
     ),
     Variable(
-        "GITHUB_TOKEN", "needed where a mapping dispatches a workflow", "", "bridge.githubToken"
+        "EVENT_KEY",
+        "what the Secret of the operator's destination has as `signingKey`; needed for"
+        " [reverts](../guides/mlflow-webhooks.md#after-a-rollback-take-the-commit-back)",
+        "",
+        "bridge.reverts.secret",
+    ),
+    Variable(
+        "GITHUB_TOKEN",
+        "needed where a mapping dispatches a workflow, and for reverts",
+        "",
+        "bridge.githubToken",
     ),
     Variable("GITHUB_API_URL", "GitHub's API", "https://api.github.com", "bridge.githubApiUrl"),
-    Variable("PORT", "port of `/webhooks/mlflow`", "8080"),
+    Variable("PORT", "port of `/webhooks/mlflow` and `/events/rollouts`", "8080"),
     Variable("METRICS_PORT", "port of `/healthz` and `/metrics`", "8081"),
     Variable(
         "MAX_AGE_SECONDS",

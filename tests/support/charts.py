@@ -179,6 +179,18 @@ BRIDGE: dict[str, Any] = {
             },
         ],
         "webhookSecret": {"secret": "webhook", "previousKey": "previous"},
+        "reverts": {
+            "secret": "bridge-events",
+            "rollouts": [
+                {
+                    "namespace": "team-a",
+                    "name": "iris",
+                    "repository": "acme/production",
+                    "path": "prod/iris.yaml",
+                    "as": "iris-eu",
+                }
+            ],
+        },
         "githubToken": {"secret": "github"},
         "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mlflow"}}}],
     },
