@@ -33,6 +33,7 @@ from rollout_operator.domain.machine.trial import measured
 from rollout_operator.domain.observe import observe as observe_objects
 from rollout_operator.domain.observed import Claim, Observed, Workload
 from rollout_operator.domain.owned_object import AUTOSCALER
+from rollout_operator.domain.promotion_proof import demanded
 from rollout_operator.domain.rollout import Rollout
 from rollout_operator.domain.scaling import sentence
 from rollout_operator.domain.session_affinity import sentence as affinity_sentence
@@ -107,6 +108,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         followed=follow_routers(rollout, ports, now),
         apart=drains.apart if drains is not None else seen.apart,
         resolution=answers.resolution,
+        proof=demanded(ports.proof_rules, rollout.raw["metadata"]),
         workloads=workloads,
         route_trouble=trouble,
         unaccepted=unaccepted,
