@@ -28,6 +28,8 @@ class Component:
     ldflags: str = "-s -w"
     cgo: str = "0"
     tags: str = ""
+    toolchain: str = "local"
+    """Which Go builds it, where that of the machine is too old for its go.mod."""
 
     @property
     def source(self) -> Path:
@@ -124,11 +126,21 @@ VICTORIA_METRICS = Component(
 )
 """What many run in Prometheus' place; `make test-prometheus` builds it."""
 
+ARGO_ROLLOUTS = Component(
+    "argo-rollouts",
+    ("github.com/argoproj/argo-rollouts/cmd/rollouts-controller",),
+    minutes="5 to 8",
+    toolchain="go1.26.10",
+)
+FLAGGER = Component("flagger", ("github.com/fluxcd/flagger/cmd/flagger",), minutes="2 to 4")
+"""The peers that `make bench-peers` runs beside the operator, which builds them; their CRDs lie
+beside the programs."""
+
 
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
     extras = (KWOK, METRICS_SERVER, STORES, REGISTRY, ENVOY, VICTORIA_METRICS)
-    for component in (*COMPONENTS, *extras, ORAS, COSIGN, KREW):
+    for component in (*COMPONENTS, *extras, ORAS, COSIGN, KREW, ARGO_ROLLOUTS, FLAGGER):
         if (path := component.folder / name).exists():
             return path
     raise FileNotFoundError(f"{name} is not built yet: run `python3 -m scripts.cluster build`")
@@ -174,7 +186,7 @@ def build(component: Component) -> None:
             env={
                 "CGO_ENABLED": component.cgo,
                 "GOFLAGS": "",
-                "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "local"),
+                "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", component.toolchain),
             },
         )
         if component.name == "traefik":
@@ -184,6 +196,13 @@ def build(component: Component) -> None:
             )
         if component.name == "kwok":
             shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
+        if component is ARGO_ROLLOUTS:
+            crds = _module(source, "github.com/argoproj/argo-rollouts") / "manifests/crds"
+            shutil.copytree(crds, out / "crds", copy_function=shutil.copyfile)
+        if component is FLAGGER:
+            crds = _module(source, "github.com/fluxcd/flagger") / "artifacts/flagger/crd.yaml"
+            (out / "crds").mkdir()
+            shutil.copyfile(crds, out / "crds/crd.yaml")
         if component is ENVOY:
             _envoy_chart(_module(source, "github.com/envoyproxy/gateway"), out / "chart")
         out.rename(component.folder)
