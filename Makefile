@@ -113,7 +113,7 @@ bench-traffic: setup ## Load through both routers during rollouts, with the oper
 	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.traffic
 
 .PHONY: bench-autoscaling
-bench-autoscaling: setup ## 20 trials under autoscalers with load x 10; 20 minutes
+bench-autoscaling: setup ## 21 trials under autoscalers with load x 10; half an hour
 	@$(PYTHON) -m scripts.cluster run --with metrics-server -- \
 	  $(RUN) python -m tests.bench.autoscaling
 
@@ -130,6 +130,10 @@ bench-smoke: setup ## A small run of bench-operator, as CI runs it: counts of re
 bench-inference: setup ## The model server beside others; ONLY=probes for a part
 	@$(RUN) python -m tests.bench.inference $(if $(ONLY),--only $(ONLY))
 
+.PHONY: bench-shadow
+bench-shadow: setup ## What copies of requests cost stable's users, beside none; 6 minutes
+	@$(RUN) python -m tests.bench.shadow
+
 .PHONY: test-models
 test-models: setup ## Answers beside scikit-learn's: 144 kinds of models, 6 of data; minutes
 	@$(RUN) python -m tests.bench.inference.models
@@ -145,6 +149,10 @@ test-stores: setup ## Models fetched from real S3, Azure, Google and OCI servers
 .PHONY: test-release
 test-release: setup ## Files, charts and signatures of a release in a registry of its own; minutes
 	@PATH="$(dir $(UV)):$$PATH" $(RUN) pytest tests/release
+
+.PHONY: test-upgrade
+test-upgrade: setup ## From the release before to this one and back, in mid-trial; minutes
+	@PATH="$(dir $(UV)):$$PATH" $(RUN) pytest tests/upgrade
 
 .PHONY: rehearse-release
 rehearse-release: setup ## Build, publish, sign and install a whole release on this machine

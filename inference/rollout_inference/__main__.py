@@ -18,6 +18,11 @@ environment:
   FEEDBACK_KEY     secret that prediction ids are signed with, the same in all pods;
                    made up where it is not set
   FEEDBACK_SECONDS     604800; how long after its prediction a label is taken
+  FEEDBACK_STORE   where predictions and labels are remembered: sqlite:/FOLDER, or
+                   postgresql://HOST/DATABASE with libpq's variables (PGUSER, PGPASSWORD …)
+  FEEDBACK_SCOPE   whose they are: the same in all pods of a rollout; else the model's name
+  FEEDBACK_STORE_ENTRIES   1000000; predictions that are remembered, the eldest go first
+  FEEDBACK_STORE_BYTES     536870912; bytes of them
   ACCURACY_FROM    100; labels from which on ml_model_accuracy is live
   ACCURACY_WINDOW  1000; newest labels that it rests on
   MODEL_VALUE_MAX  greatest value that feedback may give a prediction, from 0 on; no
@@ -33,6 +38,9 @@ environment:
   MODEL_COMPARE_PERCENT  of live requests that are compared with scikit-learn, 1 to 100;
                    none where it is not set
   MODEL_COMPARE_SECONDS  300; time between two comparisons
+  MODEL_SHADOW_TOLERANCE  0.01; what numbers may differ by in answers to copies that
+                   count as alike: predictions by this share, probabilities by this much
+  MODEL_SHADOW_URL where copies go outside of a cluster, http://127.0.0.1:8081
   MODEL_MAX_BYTES  2147483648; largest model, packed and unpacked
   MAX_BODY_BYTES   8388608; largest body of a request
   MAX_ROWS         100000; most rows of a request

@@ -15,14 +15,14 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from rollout_inference.api.endpoint import Endpoint, Receive, Send
-from rollout_inference.api.openapi import OVERVIEW, TITLE
+from rollout_inference.api.openapi import OVERVIEW, TITLE, with_store
 from rollout_inference.api.prefix import prefixes
 from rollout_inference.api.protocol import Scope, header
 from rollout_inference.api.protocols.feedback import Feedback
 from rollout_inference.api.protocols.mlflow import Mlflow
 from rollout_inference.api.protocols.native import Native
 from rollout_inference.api.protocols.open_inference_v2 import OpenInference
-from rollout_inference.api.routers import health, metrics, model
+from rollout_inference.api.routers import health, metrics, model, shadow
 from rollout_inference.api.row_schema import for_model
 from rollout_inference.live_comparison.sampling import watch
 from rollout_inference.loading.loader import LoadedModel, load
@@ -34,7 +34,7 @@ from rollout_inference.tracing import tracing
 from rollout_model.errors import CannotServe, LoadFailed
 
 log = logging.getLogger(__name__)
-ROUTERS = (model.router, health.router, metrics.router)
+ROUTERS = (model.router, health.router, metrics.router, shadow.router)
 UNROUTED = frozenset({404, 405})
 """Answers to requests that found no route, or none for their method; 404 also where the Open
 Inference Protocol names another model.
@@ -52,7 +52,7 @@ class Application:
         self.state = State.of(settings)
         protocols = {
             "predict": Native(),
-            "feedback": Feedback(),
+            "feedback": Feedback(waits=self.state.book is not None),
             "invocations": Mlflow(),
             "infer": OpenInference(),
         }
@@ -150,7 +150,10 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
         if loading is not None:
             loading.cancel()
             await asyncio.wait([loading])
+        await state.copies.end()
         await asyncio.to_thread(state.tracing.close)
+        if state.book is not None:
+            await asyncio.to_thread(state.book.close)
 
     # Its pages come from the image itself: a cluster need not reach the network that FastAPI's own
     # pages are fetched from.
@@ -165,6 +168,8 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
     def document() -> dict[str, Any]:
         """Not cached: it is seldom asked for, and another one once the model is loaded."""
         made = get_openapi(title=TITLE, version="2", description=OVERVIEW, routes=api.routes)
+        if state.book is not None:
+            made = with_store(made)
         return for_model(made, state.model, state.settings.max_rows)
 
     api.openapi = document  # type: ignore[method-assign]

@@ -2,20 +2,27 @@
 each name, one series for each pod.
 """
 
+from collections import deque
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rollout_inference import cpu_limit
+from rollout_inference.feedback.book import Book
 from rollout_inference.feedback.ledger import Window
 from rollout_inference.feedback.prediction_id import Prediction
+from rollout_inference.feedback.stored_series import StoredSeries
 from rollout_inference.live_profile import LiveProfile
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.settings import Settings
+from rollout_inference.shadow.messages import OUTCOMES
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds; what the gates of a rollout ask for comes in beside them."""
 NAMES = ("model", "version", "revision")
 UNROUTED = PREDICTION, OTHER = "prediction", "other"
 """What a request that finds no route looks like; no part of its path becomes a label."""
+MOST_CANDIDATES = 3
+"""Candidates whose copies have series."""
 
 
 class Measured:
@@ -48,12 +55,20 @@ class Measured:
         """What one label says."""
         self._window.add(value)
         if (mean := self._window.mean) is not None:
-            if not self._live:
-                # Two series of one pod would be ambiguous: what the trainer said goes.
-                self._live, self.source = True, "feedback"
-                self._value.clear()
-                self._samples.clear()
-            self._show(mean, self._window.samples)
+            self._show_live(mean, self._window.samples)
+
+    def stored(self, mean: float | None, samples: int) -> None:
+        """What the newest labels in the store say."""
+        if mean is not None and samples >= self._window.least:
+            self._show_live(mean, samples)
+
+    def _show_live(self, mean: float, samples: int) -> None:
+        if not self._live:
+            # Two series of one pod would be ambiguous: what the trainer said goes.
+            self._live, self.source = True, "feedback"
+            self._value.clear()
+            self._samples.clear()
+        self._show(mean, samples)
 
     def _show(self, value: float | None, samples: int | None) -> None:
         self.value, self.samples = value, samples
@@ -66,7 +81,8 @@ class Measured:
 class Metrics:
     """Registered in a registry of their own, so that a process can serve several apps."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, book: Book | None = None) -> None:
+        """book: what remembers labels; None where signed ids alone do."""
         names, mine = list(NAMES), (settings.name, settings.version, settings.model_revision)
         self.registry = registry = CollectorRegistry()
         self._mine = mine
@@ -127,6 +143,22 @@ class Metrics:
             [*names, "reason"],
             registry=registry,
         )
+        self._shadow = Counter(
+            "ml_shadow",
+            "Copies of requests, by what came of them",
+            [*names, "candidate", "outcome"],
+            registry=registry,
+        )
+        self._candidates: deque[str] = deque()
+        self.copies = Counter(
+            "ml_copies", "Copies of stable's requests that were answered", names, registry=registry
+        ).labels(*mine)
+        self.copy_errors = Counter(
+            "ml_copy_errors",
+            "Copies of stable's requests that ended in a server error",
+            names,
+            registry=registry,
+        ).labels(*mine)
         self._info = Gauge(
             "ml_model_info",
             "1, and what serves the model",
@@ -169,6 +201,10 @@ class Metrics:
         )
         self._unrouted = {kind: unrouted.labels(*mine, kind) for kind in UNROUTED}
         registry.register(cpu_limit.CpuLimit(NAMES, mine, cpu_limit.files(settings.cgroups)))
+        self._book = book
+        self._stored = None if book is None else StoredSeries(NAMES, mine, book)
+        if self._stored is not None:
+            registry.register(self._stored)
         self.profile = LiveProfile(NAMES, mine)
         registry.register(self.profile)
         buckets = sorted({*BUCKETS, *settings.latency_buckets})
@@ -193,6 +229,8 @@ class Metrics:
         if self._value_max:
             for counter in (self._values, self._value_sum, self._value_squares, self._clipped):
                 counter.labels(*self._mine)
+        if self._stored is not None:
+            self._stored.regression = model.plan.task == "regressor"
         if model.plan.task == "regressor":
             self._feedback_error.labels(*self._mine)
             self._feedback_numbers.labels(*self._mine)
@@ -209,6 +247,14 @@ class Metrics:
         """Live rows were held against scikit-learn."""
         self._compared.inc(rows)
         self._mismatch.inc(differ)
+
+    async def refresh(self) -> None:
+        """Have what the store counts as it is now; nothing where there is no store."""
+        if self._book is None:
+            return
+        seen = await self._book.refresh()
+        regression = self._stored is not None and self._stored.regression
+        (self.error if regression else self.accuracy).stored(seen.mean, seen.samples)
 
     def labelled(self, prediction: Prediction, right: bool) -> None:
         """Credit a label to the revision that made the prediction; to the live accuracy only where
@@ -239,6 +285,31 @@ class Metrics:
         self._value_sum.labels(*whose).inc(counted)
         self._value_squares.labels(*whose).inc(counted * counted)
         return counted
+
+    def shadows(self, candidate: str) -> None:
+        """Requests are copied to this candidate from now on. Of the last few the counts are kept:
+        one that is tried again goes on with its own.
+        """
+        if candidate in self._candidates:
+            return
+        self._candidates.append(candidate)
+        for outcome in OUTCOMES:
+            self._shadow.labels(*self._mine, candidate, outcome)
+        if len(self._candidates) > MOST_CANDIDATES:
+            former = self._candidates.popleft()
+            for outcome in OUTCOMES:
+                self._shadow.remove(*self._mine, former, outcome)
+
+    def shadowed(self, candidate: str, outcome: str, count: int) -> None:
+        """So many copies to the candidate had this outcome."""
+        if candidate in self._candidates and outcome in OUTCOMES:
+            self._shadow.labels(*self._mine, candidate, outcome).inc(count)
+
+    def copied(self, status: int) -> None:
+        """A copy was answered; of what is counted of users' requests it is no part."""
+        self.copies.inc()
+        if status >= 500:
+            self.copy_errors.inc()
 
     def unrouted(self, kind: str) -> None:
         """A request that found no route. A prediction is one that failed, and took no time of the

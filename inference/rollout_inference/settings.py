@@ -32,12 +32,16 @@ _WHOLE = {
     "HEADER_SECONDS": "header_seconds",
     "BODY_SECONDS": "body_seconds",
     "FEEDBACK_SECONDS": "feedback_seconds",
+    "FEEDBACK_STORE_ENTRIES": "store_entries",
+    "FEEDBACK_STORE_BYTES": "store_bytes",
     "ACCURACY_WINDOW": "accuracy_window",
     "ACCURACY_FROM": "accuracy_from",
     "MODEL_COMPARE_PERCENT": "compare_percent",
     "MODEL_COMPARE_SECONDS": "compare_seconds",
 }
 """Variables that hold a whole number, and the setting that each is."""
+_STORE = re.compile(r"sqlite:/[^/\0][^\0]*|postgres(ql)?://\S*")
+_SCOPE = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _MOST = {"PORT": 65535, "MODEL_COMPARE_PERCENT": 100}
 _MOST_BOUNDS = 60
 
@@ -87,6 +91,14 @@ class Settings(BaseModel):
     """The secret that prediction ids are signed with; made up where it is ""."""
     feedback_seconds: int = 7 * 24 * 3600
     """How long after its prediction a label is taken."""
+    feedback_store: str = Field(default="", repr=False, exclude=True)
+    """Where predictions and labels are remembered, as in store.py; "" for nowhere."""
+    feedback_scope: str = ""
+    """Whose predictions they are: the same in all pods of a rollout, and in no other's."""
+    store_entries: int = 1_000_000
+    """Predictions that are remembered."""
+    store_bytes: int = 512 * 1024**2
+    """Bytes of them."""
     accuracy_window: int = 1_000
     """Labels that the live accuracy rests on, at most."""
     accuracy_from: int = 100
@@ -97,6 +109,10 @@ class Settings(BaseModel):
     """Of live requests, those that are compared with scikit-learn."""
     compare_seconds: int = 300
     """Time between two comparisons."""
+    shadow_url: str = ""
+    """Where copies go outside of a cluster; "" for the candidate's Service."""
+    shadow_tolerance: float = 0.01
+    """What numbers may differ by in answers that are alike, as in shadow/compare.py."""
     latency_buckets: tuple[float, ...] = ()
     """Bounds in seconds that the latency histogram has beside the usual ones."""
     signers: tuple[str, ...] = ()
@@ -188,8 +204,12 @@ class Settings(BaseModel):
             log_level=level,
             **{field: whole(name, _MOST.get(name, 2**50)) for name, field in _WHOLE.items()},
             feedback_key=env.get("FEEDBACK_KEY", ""),
+            feedback_store=_store(env.get("FEEDBACK_STORE", "")),
+            feedback_scope=_scope(env.get("FEEDBACK_SCOPE", "")),
             latency_buckets=_bounds(env.get("LATENCY_BUCKETS", "")),
             value_max=_most(env.get("MODEL_VALUE_MAX", "")),
+            shadow_url=_url(env.get("MODEL_SHADOW_URL", "").strip()),
+            shadow_tolerance=_tolerance(env.get("MODEL_SHADOW_TOLERANCE", "")),
             signers=_signers(env.get("MODEL_SIGNERS", "")),
             allow_pickle=env.get("MODEL_ALLOW_PICKLE", "").lower() in {"1", "true"},
             allow_code=env.get("MODEL_ALLOW_CODE", "").lower() in {"1", "true"},
@@ -211,6 +231,27 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _store(text: str) -> str:
+    """Where labels are remembered. Raises SettingsError; the address may hold a password, so it is
+    not repeated.
+    """
+    if (where := text.strip()) and not _STORE.fullmatch(where):
+        raise SettingsError(
+            "FEEDBACK_STORE is no address: write sqlite:/FOLDER, for example"
+            " sqlite:/var/lib/feedback, or postgresql://HOST/DATABASE"
+        )
+    return where
+
+
+def _scope(text: str) -> str:
+    """Whose labels they are; it becomes part of a file's name. Raises SettingsError."""
+    if (scope := text.strip()) and not _SCOPE.fullmatch(scope):
+        raise SettingsError(
+            f"FEEDBACK_SCOPE={scope!r} is none: write up to 200 letters, digits, - and _"
+        )
+    return scope
+
+
 def _most(text: str) -> float:
     """The greatest value of feedback; 0 for none. Raises SettingsError."""
     if not text.strip():
@@ -225,6 +266,31 @@ def _most(text: str) -> float:
             " have, such as 200"
         )
     return most
+
+
+def _url(text: str) -> str:
+    """An address of http; "" for none. Raises SettingsError."""
+    if text and not re.fullmatch(r"http://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?", text):
+        raise SettingsError(
+            f"MODEL_SHADOW_URL={text!r} is no address: write such as http://127.0.0.1:8081"
+        )
+    return text
+
+
+def _tolerance(text: str) -> float:
+    """Raises SettingsError."""
+    if not text.strip():
+        return 0.01
+    try:
+        tolerance = float(text)
+    except ValueError:
+        tolerance = math.nan
+    if not 0 <= tolerance < 1:
+        raise SettingsError(
+            f"MODEL_SHADOW_TOLERANCE={text!r} is out of range: write a share from 0 to below 1,"
+            " such as 0.01"
+        )
+    return tolerance
 
 
 def _bounds(text: str) -> tuple[float, ...]:

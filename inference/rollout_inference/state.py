@@ -1,17 +1,23 @@
 """What the routes share: settings, metrics, signed ids, and the model once it is ready."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from rollout_inference.feedback.book import Book
+from rollout_inference.feedback.databases import database
 from rollout_inference.feedback.ledger import Ledger
 from rollout_inference.feedback.prediction_id import Signer
+from rollout_inference.feedback.store import Limits, Store
 from rollout_inference.live_comparison.sampling import Live
 from rollout_inference.loading.loader import LoadedModel
 from rollout_inference.metrics import Metrics
 from rollout_inference.settings import Settings
+from rollout_inference.shadow.copies import Copies
+from rollout_inference.shadow.orders import copy_token
 from rollout_inference.tracing import NO_TRACING, Tracing
 
 BUDGET = 0.002
@@ -50,6 +56,8 @@ class State:
     """Which predictions have their label already."""
     values: Ledger
     """Which have their value: one does not keep the other out."""
+    book: Book | None = None
+    """What remembers predictions and labels beyond this process; None where nothing does."""
     model: LoadedModel | None = None
     """None until it is loaded, verified and warmed up."""
     answered: bool = False
@@ -62,6 +70,10 @@ class State:
     """Spans of requests; NO_TRACING where none are made."""
     pace: Pace = field(default_factory=Pace)
     """What the event loop may do itself: nothing before a model is served."""
+    copies: Copies = field(init=False)
+    """What of its requests is copied to a candidate."""
+    copy_token: bytes = field(init=False)
+    """What copies for this revision carry; b"" where none can come."""
     live: Live | None = None
     """What is noted of live requests to be compared with scikit-learn; None where nothing is."""
     stop: Callable[[], object] = lambda: os.kill(os.getpid(), signal.SIGTERM)
@@ -70,6 +82,10 @@ class State:
     """The thread that reads and writes what is too much for the event loop; one, because Python
     runs one at a time.
     """
+
+    def __post_init__(self) -> None:
+        self.copies = Copies(self.settings, self.metrics)
+        self.copy_token = copy_token(self.settings.feedback_key, self.settings.model_revision)
 
     @classmethod
     def of(cls, settings: Settings) -> "State":
@@ -80,7 +96,8 @@ class State:
         labels, values = (
             Ledger(settings.feedback_seconds, what=what) for what in ("label", "value")
         )
-        return cls(settings, Metrics(settings), signer, labels, values)
+        book = _book(settings)
+        return cls(settings, Metrics(settings, book), signer, labels, values, book)
 
     def serve(self, model: LoadedModel, pace: Pace) -> None:
         """From now on this model answers."""
@@ -95,3 +112,15 @@ class State:
         """
         self.metrics.serves(model)
         self.live, self.model = None, model
+
+
+def _book(settings: Settings) -> Book | None:
+    """What remembers labels, where the settings say so. It is opened when it is first asked."""
+    if not settings.feedback_store:
+        return None
+    scope = settings.feedback_scope or re.sub(r"[^A-Za-z0-9_-]", "_", settings.name)[:200]
+    limits = Limits(settings.feedback_seconds, settings.store_entries, settings.store_bytes)
+    store = Store(database(settings.feedback_store, scope), scope, limits, settings.value_max)
+    return Book(
+        store, (settings.name, settings.version, settings.model_revision), settings.accuracy_window
+    )

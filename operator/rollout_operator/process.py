@@ -18,6 +18,7 @@ from rollout_operator.adapters.health_server import serve_health
 from rollout_operator.adapters.http_session import http_session
 from rollout_operator.adapters.kubernetes_api import Cluster
 from rollout_operator.adapters.login import login
+from rollout_operator.adapters.model_pods import ModelPods
 from rollout_operator.adapters.model_registry import ModelRegistry, authorization
 from rollout_operator.adapters.prometheus import Prometheus
 from rollout_operator.adapters.prometheus_login import PrometheusLogin
@@ -33,6 +34,7 @@ from rollout_operator.controller.namespaces import Namespaces
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, WatchEvent, at_rest, event_of, key_of
 from rollout_operator.controller.resync import OWNED_KINDS, every, resync
+from rollout_operator.controller.shadows import Shadows
 from rollout_operator.controller.verdict_writeback import (
     VerdictWriteback,
     unrecorded,
@@ -132,6 +134,8 @@ class Shell:
             self.enqueue,
             self._exit,
         )
+        shadows = Shadows(cluster, ModelPods(await enter(http_session())))
+        self._exit.push_async_callback(shadows.close)
         drains = Drains(routers, self.enqueue) if routers is not None else None
         if drains is not None:
             self._exit.push_async_callback(drains.close)
@@ -153,6 +157,7 @@ class Shell:
             gateways=Gateways(settings.gateway_namespace, settings.gateway_mirrors),
             egress=settings.model_egress,
             credentials=settings.model_credentials,
+            feedback_stores=settings.feedback_stores,
             profiles=settings.model_profiles,
             windows=settings.windows,
             metrics=settings.metrics,
@@ -161,6 +166,7 @@ class Shell:
             feedback_key=settings.feedback_key,
             routers=routers,
             drains=drains,
+            shadows=shadows,
             messenger=messenger,
         )
 
@@ -258,6 +264,8 @@ class Shell:
             self.queue.ports.writeback.forget(uid)
             if (messenger := self.queue.ports.messenger) is not None:
                 messenger.forget(uid)
+            if (shadows := self.queue.ports.shadows) is not None:
+                shadows.forget(key)
         if self.store.has(key):
             return
         self.enqueue_rivals(rivals)

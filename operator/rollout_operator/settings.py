@@ -9,6 +9,7 @@ from typing import ParamSpec, Self, TypeVar
 
 from rollout_operator.domain.credentials import Credentials, credentials
 from rollout_operator.domain.egress import DNS, Egress, egress
+from rollout_operator.domain.feedback_stores import FeedbackStore, feedback_stores
 from rollout_operator.domain.observed import DRAIN
 from rollout_operator.domain.outbox import Destination, destinations
 from rollout_operator.domain.own_metrics import (
@@ -41,6 +42,7 @@ PASSED_ON = (
     "MODEL_COMPARE_SECONDS",
     "MODEL_MAX_BYTES",
     "MODEL_PYTHON",
+    "MODEL_SHADOW_TOLERANCE",
     "MODEL_TRUSTED_TYPES",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
@@ -114,6 +116,8 @@ class Settings:
     """Whom model servers may connect to; None for everybody."""
     model_credentials: tuple[Credentials, ...] = ()
     """What model servers fetch models with, by namespace."""
+    feedback_stores: tuple[FeedbackStore, ...] = ()
+    """What remembers predictions and their labels, by namespace."""
     route_annotations: RouteAnnotations = NO_ANNOTATIONS
     """Which annotations routes may have, and which all have."""
     model_profiles: Profiles = NO_PROFILES
@@ -224,6 +228,7 @@ class Settings:
             dashboard_url=_dashboard(env),
             pin_digests=_choice(env, "MODEL_DIGESTS", DIGESTS) != "Require",
             model_credentials=_told(credentials, env.get("MODEL_CREDENTIALS", "")),
+            feedback_stores=_told(feedback_stores, env.get("FEEDBACK_STORES", "")),
             route_annotations=_told(route_annotations, env.get("ROUTE_ANNOTATIONS", "")),
             model_profiles=_told(profiles, env.get("MODEL_PROFILES", "")),
         )

@@ -172,6 +172,13 @@ OPERATOR = (
         "feedbackKey",
     ),
     Variable(
+        "FEEDBACK_STORES",
+        "what remembers predictions and labels, by namespace: a JSON list, as"
+        " [the chart has it](../guides/feedback-store.md)",
+        "",
+        "feedbackStore",
+    ),
+    Variable(
         "MODEL_EGRESS",
         "whom model servers may connect to besides DNS, MLflow and the collector of traces: a JSON"
         " list of NetworkPolicyEgressRules, or `any`",
@@ -252,6 +259,7 @@ OPERATOR = (
     Variable("MODEL_ALLOW_PICKLE", "for the model servers"),
     Variable("MODEL_COMPARE_PERCENT", "for the model servers"),
     Variable("MODEL_COMPARE_SECONDS", "for the model servers"),
+    Variable("MODEL_SHADOW_TOLERANCE", "for the model servers"),
     Variable("MODEL_MAX_BYTES", "for the model servers"),
     Variable("OTEL_EXPORTER_OTLP_ENDPOINT", "for the model servers"),
 )
@@ -274,6 +282,23 @@ SERVER = (
     Variable(
         "FEEDBACK_SECONDS", "how long after its prediction a label is taken, a week", "604800"
     ),
+    Variable(
+        "FEEDBACK_STORE",
+        "where [predictions and labels are remembered](../guides/feedback-store.md):"
+        " `sqlite:/FOLDER`, or `postgresql://HOST/DATABASE` with libpq's variables; nowhere where"
+        " it is not set",
+    ),
+    Variable(
+        "FEEDBACK_SCOPE",
+        "whose they are, the same in all pods of a rollout and in no other's; the model's name"
+        " where it is not set",
+    ),
+    Variable(
+        "FEEDBACK_STORE_ENTRIES",
+        "predictions that are remembered; the eldest make room",
+        "1000000",
+    ),
+    Variable("FEEDBACK_STORE_BYTES", "bytes of them", "536870912"),
     Variable("ACCURACY_FROM", "labels from which on `ml_model_accuracy` is live", "100"),
     Variable("ACCURACY_WINDOW", "newest labels that it rests on", "1000"),
     Variable(
@@ -297,6 +322,15 @@ SERVER = (
         "of live requests that are compared with scikit-learn, 1 to 100; none where it is not set",
     ),
     Variable("MODEL_COMPARE_SECONDS", "time between two comparisons", "300"),
+    Variable(
+        "MODEL_SHADOW_TOLERANCE",
+        "what numbers may differ by in answers to [copies](../guides/shadow.md) that count as"
+        " alike: predictions by this share, probabilities by this much",
+        "0.01",
+    ),
+    Variable(
+        "MODEL_SHADOW_URL", "where copies go outside of a cluster, such as `http://127.0.0.1:8081`"
+    ),
     Variable(
         "MODEL_SIGNERS",
         "who may sign models, a JSON list of objects with a public `key` in PEM; empty where no"
@@ -432,7 +466,7 @@ MLflow's own variables, such as `MLFLOW_TRACKING_URI`. `python -m rollout_traine
 
 Next: [kubectl modelrollout](cli.md).
 """
-ABOUT_SERVER = """`python -m rollout_inference`. The operator sets `MODEL_…`, `FEEDBACK_KEY` and
+ABOUT_SERVER = """`python -m rollout_inference`. The operator sets `MODEL_…`, `FEEDBACK_…` and
 `LATENCY_BUCKETS` itself, in the pods that it makes. OpenTelemetry's own variables count too."""
 ABOUT_OPERATOR = """`python -m rollout_operator run`.
 In the chart, `extraEnv` sets what has no value of its own."""

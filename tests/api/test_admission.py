@@ -56,8 +56,8 @@ def test_two_lines_are_enough(api: ApiClient) -> None:
         "removalDelay": "5m",
     }
     assert spec["strategy"]["steps"] == [
-        {"weight": 10, "hold": "60s"},
-        {"weight": 50, "hold": "60s"},
+        {"weight": 10, "shadow": 0, "hold": "60s"},
+        {"weight": 50, "shadow": 0, "hold": "60s"},
     ]
     gate = spec["analysis"]["gates"][0]
     assert (gate["metric"], gate["min"], gate["evidence"]) == ("accuracy", 0.7, "Reported")

@@ -13,6 +13,7 @@ import yaml
 
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Gateways, Owner
+from rollout_operator.domain.feedback_stores import FeedbackStore
 from scripts.cluster import addons
 from scripts.cluster.images import ENVOY, IMAGES, METRICS_SERVER
 from tests.support.api_client import ApiClient
@@ -33,7 +34,11 @@ NOT_MANIFESTS = {
     ),
 }
 TRAFFIC = {"provider": "HTTPRoute", "host": "iris.example.com", "parentRefs": [{"name": "public"}]}
+CA = {"configMap": "company-ca"}
 OTHERS = (
+    "argoproj.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "source.toolkit.fluxcd.io/",
     "monitoring.coreos.com/",
     "gateway.networking.k8s.io/",
     "gateway.envoyproxy.io/",
@@ -61,6 +66,13 @@ def found() -> Iterator[tuple[str, list[Manifest]]]:
         Gateways("gateways", mirrors=True),
     )
     yield "what the operator writes for an HTTPRoute", routed
+    stores = {"a volume": {"claim": "feedback"}, "a database": {"secret": "labels", "ca": CA}}
+    for what, given in stores.items():
+        store = FeedbackStore.model_validate(given)
+        yield (
+            f"what the operator writes where labels are kept in {what}",
+            build(owner, spec("models:/iris/2"), status, {}, store=store),
+        )
 
 
 def read(file: Path) -> list[Manifest]:

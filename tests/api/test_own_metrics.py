@@ -21,7 +21,7 @@ from tests.support.rollout import Rollout
 from tests.support.scripted_world import ScriptedWorld, Workload, served
 from tests.support.shop import Shop
 
-METRICS = {
+METRICS: dict[str, dict[str, Any]] = {
     "conversionRate": {
         "counts": "Share",
         "better": "Higher",
@@ -34,6 +34,14 @@ METRICS = {
         "unit": "EUR",
         "query": "sum by (namespace, revision) (increase(shop_revenue_total[4s]))",
         "samples": "sum by (namespace, revision) (increase(shop_visits_total[4s]))",
+    },
+    "revenueCounted": {
+        "counts": "Mean",
+        "better": "Higher",
+        "unit": "EUR",
+        "query": "shop_revenue_total",
+        "samples": "shop_visits_total",
+        "bounds": {"min": 0, "max": 25},
     },
     "foreignP99": {
         "counts": "Percentile",
@@ -64,6 +72,12 @@ GATES: dict[str, dict[str, Any]] = {
     },
     "revenue": {"metric": "revenuePerVisit", "min": 1.25},
     "revenue beside stable": {"metric": "revenuePerVisit", "maxDrop": 1},
+    "revenue by its values": {"metric": "revenueCounted", "min": 1.25, "evidence": "Labelled"},
+    "revenue by its values beside stable": {
+        "metric": "revenueCounted",
+        "maxDrop": 1.5,
+        "evidence": "Labelled",
+    },
     "p99 of a foreign server": {"metric": "foreignP99", "max": 0.5},
 }
 
@@ -143,7 +157,7 @@ def test_a_name_that_nobody_knows_is_stalled_until_it_is_one_that_is_known(
         wait_for(lambda: rollout.condition("Stalled").get("status") == "True", "Stalled")
         said = rollout.condition("Stalled")["message"]
         assert "spec.analysis.gates[0]: no metric is called conversion" in said
-        assert "conversionRate, foreignP99, nobodyHasIt or revenuePerVisit" in said
+        assert "foreignP99, nobodyHasIt, revenueCounted or revenuePerVisit" in said
         rollout.apply("models:/iris/1", analysis={"gates": [LABELLED]})
         rollout.wait_phase("Promoted", 1)
     # Each was tried at start.
@@ -162,7 +176,7 @@ DOCTOR: dict[str, tuple[dict[str, Any], Level, str]] = {
     ),
     "one that Prometheus refuses": (
         METRICS["nobodyHasIt"]
-        | {"query": "foreign_seconds_count * on (namespace) shop_visits_total"},
+        | {"query": "foreign_seconds_count * on (namespace) group_left shop_visits_total"},
         Level.BAD,
         "Prometheus answered HTTP 422",
     ),

@@ -34,16 +34,18 @@ ROWS = 1000
 """Rows of a request: it costs milliseconds of CPU, so that a pod has enough with a few a second."""
 BEFORE, DURING = 15.0, 75.0
 """Seconds of the trial before they become more, and as long as they are."""
-APART = 35.0
+ALONE = 2
+"""Times that stable alone is watched: an autoscaler does not do the same each time."""
+APART = 45.0
 """Seconds between the lanes, so that not all of them have their pods to start at once."""
 SETTINGS: Object = {
-    "autoscaling": {"min": 2, "max": 8, "metric": "cpu", "target": 120},
+    "autoscaling": {"min": 2, "max": 12, "metric": "cpu", "target": 80},
     "resources": {
         "requests": {"cpu": "20m", "memory": "128Mi"},
         "limits": {"cpu": "400m", "memory": "400Mi"},
     },
     "strategy": {
-        "steps": [{"weight": 25, "hold": f"{BEFORE + DURING + 20:.0f}s"}],
+        "steps": [{"weight": 10, "hold": f"{BEFORE + DURING + 20:.0f}s"}],
         "progressDeadline": "8m",
         "scaleDownDelay": "5s",
     },
@@ -163,10 +165,12 @@ class Lane:
         base = Load(self.url, self.rollout.host, self.rate, ROWS)
         try:
             with base:
-                self.course.alone = self.loaded()
-                for _ in range(rounds):
+                for _ in range(ALONE):
+                    self.course.alone += self.loaded()
                     self.calm()
+                for _ in range(rounds):
                     self.trial(copy_of(registry, good))
+                    self.calm()
                     say(self.told(), style="dim", markup=False)
         except Exception as failure:
             self.course.trouble.append(str(failure))
@@ -179,8 +183,8 @@ def _answers(url: str, host: str) -> bool | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-autoscaling", description=__doc__)
-    parser.add_argument("--lanes", type=int, default=4, help="rollouts side by side")
-    parser.add_argument("--rounds", type=int, default=5, help="trials of each")
+    parser.add_argument("--lanes", type=int, default=3, help="rollouts side by side")
+    parser.add_argument("--rounds", type=int, default=7, help="trials of each")
     parser.add_argument("--rate", type=float, default=3.0, help="requests a second of each")
     wanted = parser.parse_args()
     kube, registry, url = (

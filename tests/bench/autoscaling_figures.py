@@ -27,6 +27,12 @@ class Pods:
     def mean(self) -> float:
         return self.seconds / self.lasted if self.lasted else 0.0
 
+    def __add__(self, other: "Pods") -> "Pods":
+        """Watched twice."""
+        return Pods(
+            max(self.most, other.most), self.seconds + other.seconds, self.lasted + other.lasted
+        )
+
 
 @dataclass
 class Course:
@@ -35,7 +41,7 @@ class Course:
     answers: list[Answer] = field(default_factory=list)
     """To every request that was sent."""
     alone: Pods = field(default_factory=Pods)
-    """Under the load, without a trial."""
+    """Under the load, without a trial, each time that it was watched."""
     trials: list[Pods] = field(default_factory=list)
     """Under the same load, in each trial."""
     takeovers: list[Pods] = field(default_factory=list)

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.gates.sequential_test import kl
-from tests.bench import gate_shifts
+from tests.bench import gate_copies, gate_means, gate_shifts
 from tests.bench.gate_ramps import RULES as PAIRED
 from tests.bench.gate_ramps import TRIALS, Shares, simulated
 from tests.bench.gate_rules import MOST, RULES, THRESHOLD, Rule, ours
@@ -29,6 +29,7 @@ DOCUMENT, PLOT, TARGET = (
     Path("docs/pictures/gates.svg"),
     Path("build/gates.json"),
 )
+MEANS = PLOT.with_name("gate-means.svg")
 BEGIN, END = "<!-- made by `make bench-gates`: {} -->\n", "<!-- end of {} -->\n"
 
 
@@ -82,13 +83,19 @@ def two_samples(runs: int) -> str:
     return table(["rule", *(t.name for t in TRIALS)], rows)
 
 
-def answers_apart(found: Mapping[str, list[Shares]]) -> str:
-    """The table for "at most 0.1 of answers are others than stable's"."""
+Named = gate_shifts.Trial | gate_copies.Trial | gate_means.Trial
+"""A kind of trial, with the verdicts that are wrong in it."""
+Found = Mapping[str, list[Shares]]
+"""What each rule, by its name, came to in each kind of trial."""
+
+
+def simulated_table(trials: Iterable[Named], found: Found) -> str:
+    """A table of what rules came to in trials."""
     rows = [
         [name, *(f"{f.promote:.1%} / {f.roll_back:.1%} · {f.labels:.0f}" for f in of_trials)]
         for name, of_trials in found.items()
     ]
-    return table(["rule", *(t.name for t in gate_shifts.TRIALS)], rows)
+    return table(["rule", *(t.name for t in trials)], rows)
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -164,14 +171,55 @@ def placed(document: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
-def figures(shifts: Mapping[str, list[Shares]]) -> list[Figure]:
-    """What is promised of the gates."""
-    found = []
-    for trial, of in zip(gate_shifts.TRIALS, next(iter(shifts.values())), strict=True):
+def wrong_verdicts(what: str, trials: Iterable[Named], found: Found) -> Iterator[Figure]:
+    """How often our rule, the first one, is wrong in each kind of trial."""
+    for trial, of in zip(trials, next(iter(found.values())), strict=True):
         wrong = max({1: of.promote, -1: of.roll_back}[verdict] for verdict in trial.wrong)
-        what = f"wrong verdicts of predictionShift, {trial.name}"
-        met = bool(wrong <= 0.05)
-        found.append(Figure(what, round(100 * wrong, 2), "%", "5", met, "simulated"))
+        told, met = f"wrong verdicts of {what}, {trial.name}", bool(wrong <= 0.05)
+        yield Figure(told, round(100 * wrong, 2), "%", "5", met, "simulated")
+
+
+def plot_means(target: Path, runs: int) -> None:
+    """Chance of promotion over the true mean, and over how far it is below stable's."""
+    colours, steps = ("#0b6e4f", "#c8553d", "#3d5a98"), 25
+    levels = [4 + 8 * step / (steps - 1) for step in range(steps)]
+    drops = [6 * step / (steps - 1) for step in range(steps)]
+    sides = (
+        (gate_means.RULES_ALONE, levels, [gate_means.Trial("", x, 0, ()) for x in levels]),
+        (
+            gate_means.RULES_BESIDE,
+            drops,
+            [gate_means.Trial("", 14, x, (), later=8, season=0.2) for x in drops],
+        ),
+    )
+    figure, both = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+    for axes, (rules, grid, trials) in zip(both, sides, strict=True):
+        for colour, (name, rule) in zip(colours, rules.items(), strict=True):
+            found = [100 * gate_means.simulated(rule, trial, runs).promote for trial in trials]
+            label = name.split(",")[0].split(" on ")[0]
+            axes.plot(grid, found, color=colour, linewidth=1.8, label=label)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylabel("promoted, % of trials")
+    left, right = both
+    left.axvline(gate_means.BOUND, color="#999999", linewidth=0.8)
+    left.set_xlabel("true mean of the candidate, EUR")
+    left.set_title("At least 8 EUR")
+    right.axvline(gate_means.DROP, color="#999999", linewidth=0.8)
+    right.set_xlabel("EUR less than stable, while people spend less with the weight")
+    right.set_title("At most 2 EUR less than stable")
+    handles = left.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.savefig(target, metadata={"Date": None})
+
+
+def figures(shifts: Found, copies: Found, alone: Found, beside: Found) -> list[Figure]:
+    """What is promised of the gates."""
+    found = [
+        *wrong_verdicts("predictionShift", gate_shifts.TRIALS, shifts),
+        *wrong_verdicts("disagreement", gate_copies.TRIALS, copies),
+        *wrong_verdicts("a mean with min", gate_means.ALONE, alone),
+        *wrong_verdicts("a mean with maxDrop", gate_means.BESIDE, beside),
+    ]
     for threshold in THRESHOLDS:
         gate = Gate.model_validate(
             {"metric": "accuracy", "min": threshold, "evidence": "Labelled", "minSamples": 1}
@@ -216,7 +264,13 @@ def main() -> int:
         "--shifts",
         type=int,
         default=10_000,
-        help="simulated trials for each rule on answers beside stable's",
+        help="simulated trials for each rule on answers beside stable's, and on copies",
+    )
+    parser.add_argument(
+        "--means",
+        type=int,
+        default=10_000,
+        help="simulated trials for each rule on means of values",
     )
     wanted = parser.parse_args()
     console = Console()
@@ -225,11 +279,28 @@ def main() -> int:
         name: [gate_shifts.simulated(rule, trial, wanted.shifts) for trial in gate_shifts.TRIALS]
         for name, rule in gate_shifts.RULES.items()
     }
+    copies = {
+        name: [gate_copies.simulated(rule, trial, wanted.shifts) for trial in gate_copies.TRIALS]
+        for name, rule in gate_copies.RULES.items()
+    }
+    alone, beside = (
+        {
+            name: [gate_means.simulated(rule, trial, wanted.means) for trial in trials]
+            for name, rule in rules.items()
+        }
+        for rules, trials in (
+            (gate_means.RULES_ALONE, gate_means.ALONE),
+            (gate_means.RULES_BESIDE, gate_means.BESIDE),
+        )
+    )
     for name, make in (
         ("accuracy at least 0.70", one_sample),
         ("at the threshold", at_the_threshold),
         ("against stable", lambda: two_samples(wanted.runs)),
-        ("answers as stable's", lambda: answers_apart(shifts)),
+        ("answers as stable's", lambda: simulated_table(gate_shifts.TRIALS, shifts)),
+        ("answers to copies", lambda: simulated_table(gate_copies.TRIALS, copies)),
+        ("a mean", lambda: simulated_table(gate_means.ALONE, alone)),
+        ("a mean beside stable", lambda: simulated_table(gate_means.BESIDE, beside)),
     ):
         with console.status(name):
             made[name] = make()
@@ -239,12 +310,13 @@ def main() -> int:
         text = placed(text, name, part)
     DOCUMENT.write_text(text)
     plot(PLOT)
-    found = figures(shifts)
+    plot_means(MEANS, wanted.means // 10)
+    found = figures(shifts, copies, alone, beside)
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps([f.to_json() for f in found], indent=2) + "\n")
     for one in found:
         console.print(f"{one.value:>7g} {one.unit:<6} (at most {one.goal})  {one.metric}")
-    console.print(f"Written: {DOCUMENT}, {PLOT}, {TARGET}")
+    console.print(f"Written: {DOCUMENT}, {PLOT}, {MEANS}, {TARGET}")
     return 0
 
 

@@ -3,6 +3,7 @@ test` has the time for.
 """
 
 import os
+from dataclasses import dataclass
 
 from tests.faults.proxy import Fault
 from tests.faults.stories import STORIES
@@ -37,3 +38,17 @@ OUTAGE = 180.0 if ALL else 6.0
 BAD_MODELS = 20 if ALL else 3
 INTERVALS = (5, 15) if ALL else (2,)
 """How many good models turn bad, and how often they are measured, in seconds."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How much of labels is replayed."""
+
+    requests: int
+    """Predictions, some of several rows."""
+    kills: int
+    """Servers that are killed in the middle of a request or of labels, at least."""
+
+
+REPLAYED = Replay(3_000, 60) if ALL else Replay(150, 6)
+"""Labels for real model servers with a store."""

@@ -24,7 +24,7 @@ from rollout_operator.process import Shell
 from rollout_operator.settings import Settings
 from tests.faults.audit import Audit, broken, end_state
 from tests.faults.proxy import STALE, Fault, Proxy
-from tests.faults.scripted_adapters import ScriptedPrometheus, ScriptedRegistry
+from tests.faults.scripted_adapters import OWN, ScriptedPrometheus, ScriptedRegistry
 from tests.faults.stories import NAME, Act, Story, due, kubelet_of, perform
 from tests.support.api_client import AsyncApiClient
 from tests.support.kinds import Lists, fingerprint
@@ -376,6 +376,7 @@ class Telling:
             image="localhost/rollouts/inference:test",
             unseen_writes=self.shell.unseen_writes,
             environment={"LOG_LEVEL": "INFO"},
+            metrics=OWN,
             drain=DRAIN,
         )
 

@@ -393,12 +393,17 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
                 {"metric": "latencyP95Seconds", "max": 0.25},
                 {"metric": "latencyP95Seconds", "max": 0.25, "evidence": "Labelled"},
                 {"metric": "latencyP95Seconds", "maxIncrease": 0.1},
+                {"metric": "conversionRate", "min": 0.3},
+                {"metric": "conversionRate", "min": 0.3, "evidence": "Labelled"},
+                {"metric": "conversionRate", "maxDrop": 0.2, "evidence": "Labelled"},
             ]
         ),
         min_size=1,
         max_size=3,
     ),
-    "analysis.gates[].metric": st.sampled_from(["accuracy", "errorRate", "latencyP95Seconds"]),
+    "analysis.gates[].metric": st.sampled_from(
+        ["accuracy", "errorRate", "latencyP95Seconds", "conversionRate", "nobodyKnowsIt"]
+    ),
     "analysis.gates[].max": st.floats(0, 2),
     "analysis.gates[].maxDrop": st.floats(0, 0.5),
     "analysis.gates[].maxIncrease": st.floats(0, 0.5),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rollout_operator.controller.reconcile import reconcile
+from rollout_operator.domain.own_metrics import PART
 from rollout_operator.errors import CallFailed
 from tests.faults.audit import end_state
 from tests.faults.in_process import A_MOMENT, Stage, Telling
@@ -66,6 +67,22 @@ class BusyWorld(ScriptedWorld):
                 ACCURACY.get(workload.version, 0.95),
                 now - self.since.setdefault(revision, now),
             )
+        ]
+
+    def own_series(self) -> list[Object]:
+        now = self.clock()
+        return [
+            {
+                "metric": {
+                    PART: part,
+                    "namespace": workload.namespace,
+                    "revision": revision,
+                    "instance": "10.0.0.9:80",
+                },
+                "value": [now, str(int(share * A_SECOND * (now - self.since.get(revision, now))))],
+            }
+            for revision, workload in self.revisions.items()
+            for part, share in (("counted", 0.4), ("of", 1.0))
         ]
 
     def model_version(self, name: str, version: str) -> tuple[int, Object]:

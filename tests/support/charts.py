@@ -45,6 +45,10 @@ EVERYTHING: dict[str, dict[str, Any]] = {
                 "metadata": {"name": "{{ .Release.Name }}-extra"},
             }
         ],
+        "feedbackStore": [
+            {"namespaces": ["ml-small"], "claim": "feedback", "maxEntries": 10_000_000},
+            {"secret": "feedback-database", "ca": {"configMap": "company-ca"}},
+        ],
         "mlflow": {
             "trackingUri": "https://mlflow.mlflow.svc:5000",
             "credentialsSecret": "mlflow",

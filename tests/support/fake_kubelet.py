@@ -40,6 +40,8 @@ class FakeKubelet:
         """
         self.stuck: set[str] = set()
         """Rollouts whose pods of a version above 1 never become Ready."""
+        self.place: tuple[str, int] | None = None
+        """Address and port at which a test answers in place of all pods; None where nobody does."""
 
     def writes(self, lists: Lists) -> Iterator[Request]:
         """What is due, from what was listed."""
@@ -50,7 +52,8 @@ class FakeKubelet:
         for service in lists["Service"]:
             namespace, name = place_of(service)
             pods = ready_pods(service, lists["Deployment"])
-            write = endpoints_of(service, pods, slices.get((namespace, slice_name(name))))
+            known = slices.get((namespace, slice_name(name)))
+            write = endpoints_of(service, pods, known, self.place)
             if write is not None:
                 yield write
 
@@ -121,8 +124,16 @@ def slice_name(service: str) -> str:
     return f"{service}-x"
 
 
-def endpoints_of(service: Object, pods: list[str], known: Object | None) -> Request | None:
-    """The write that has the EndpointSlice of a Service name these pods; None where it does."""
+def endpoints_of(
+    service: Object,
+    pods: list[str],
+    known: Object | None,
+    place: tuple[str, int] | None = None,
+) -> Request | None:
+    """The write that has the EndpointSlice of a Service name these pods; None where it does.
+
+    place: address and port of all of them, where somebody answers there.
+    """
     if known is not None and pods == [
         endpoint["targetRef"]["name"] for endpoint in known.get("endpoints") or ()
     ]:
@@ -131,7 +142,7 @@ def endpoints_of(service: Object, pods: list[str], known: Object | None) -> Requ
     endpoints = [
         {
             "targetRef": {"kind": "Pod", "name": pod},
-            "addresses": [f"10.0.0.{n + 1}"],
+            "addresses": [f"10.0.0.{n + 1}" if place is None else place[0]],
             "conditions": {"ready": True},
         }
         for n, pod in enumerate(pods)
@@ -146,7 +157,7 @@ def endpoints_of(service: Object, pods: list[str], known: Object | None) -> Requ
             "ownerReferences": [owner],
         },
         "addressType": "IPv4",
-        "ports": [{"name": "http", "port": 8080}],
+        "ports": [{"name": "http", "port": 8080 if place is None else place[1]}],
         "endpoints": endpoints,
     }
     path = path_of("EndpointSlice", namespace)

@@ -39,6 +39,8 @@ class OperatorProcess:
         **environment: str,
     ) -> None:
         self.log = log
+        self.python = sys.executable
+        """The interpreter of the environment that it is installed in."""
         self.environment = {
             "KUBECONFIG": str(kubeconfig),
             "INFERENCE_IMAGE": "localhost/rollouts/inference:test",
@@ -57,7 +59,7 @@ class OperatorProcess:
         """Start it; an earlier one has ended."""
         self.metrics_port, self.health_port = free_port(), free_port()
         ports = {"METRICS_PORT": str(self.metrics_port), "HEALTH_PORT": str(self.health_port)}
-        command = [sys.executable, "-m", "rollout_operator", "run"]
+        command = [self.python, "-m", "rollout_operator", "run"]
         environment = {**os.environ, **ports, **self.environment}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
@@ -89,6 +91,15 @@ class OperatorProcess:
             for sample in self._samples("modelrollout_messages_total")
             if sample.labels["outcome"] == outcome
         )
+
+    def rollouts(self) -> int:
+        """How many ModelRollouts it has in its cache, by its own metrics; 0 where it does not
+        answer yet.
+        """
+        try:
+            return sum(int(sample.value) for sample in self._samples("modelrollout_rollouts"))
+        except httpx.TransportError:
+            return 0
 
     def _samples(self, name: str) -> list[Sample]:
         url = f"http://127.0.0.1:{self.metrics_port}/metrics"

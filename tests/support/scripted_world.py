@@ -91,6 +91,14 @@ class ScriptedWorld:
         self.measured.append(time.time())
         return _success({"resultType": "matrix", "result": self.series()})
 
+    def own_result(self) -> Object:
+        """Prometheus' answer to the query of a metric of the configuration."""
+        return _success({"resultType": "vector", "result": self.own_series()})
+
+    def own_series(self) -> list[Object]:
+        """Each with its part and its newest value; nobody counts anything here."""
+        return []
+
     def model_version(self, name: str, version: str) -> tuple[int, Object]:
         """The registry's answer about a version."""
         if version not in self.accuracy:
@@ -171,20 +179,20 @@ def _json(body: Object, status: int = 200) -> web.Response:
 class Outlet:
     """Where an application answers over HTTP; down, its port refuses."""
 
-    def __init__(self, runner: web.AppRunner) -> None:
+    def __init__(self, runner: web.AppRunner, host: str = "127.0.0.1", port: int = 0) -> None:
         self._runner = runner
-        self._port = 0
+        self._host, self._port = host, port
         self._site: web.TCPSite | None = None
 
     @property
     def url(self) -> str:
         """Its base URL, the same all the time."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self._host}:{self._port}"
 
     async def up(self) -> None:
         """Answer (again)."""
         self._site = web.TCPSite(
-            self._runner, "127.0.0.1", self._port, reuse_address=True, backlog=2048
+            self._runner, self._host, self._port, reuse_address=True, backlog=2048
         )
         await self._site.start()
         self._port = self._port or int(self._runner.addresses[0][1])
@@ -198,11 +206,13 @@ class Outlet:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def of(cls, app: web.Application) -> "AsyncIterator[Outlet]":
-        """An outlet that is up."""
+    async def of(
+        cls, app: web.Application, host: str = "127.0.0.1", port: int = 0
+    ) -> "AsyncIterator[Outlet]":
+        """An outlet that is up; port: 0 for any that is free."""
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        outlet = cls(runner)
+        outlet = cls(runner, host, port)
         await outlet.up()
         try:
             yield outlet
@@ -218,8 +228,10 @@ def served(world: ScriptedWorld) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def serving(app: web.Application) -> Iterator[str]:
-    """Serve an application from a thread; yields its base URL."""
+def serving(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve an application from a thread, at any port that is free where it is 0; yields its base
+    URL.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -227,7 +239,7 @@ def serving(app: web.Application) -> Iterator[str]:
     def run(work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
-    context = Outlet.of(app)
+    context = Outlet.of(app, host, port)
     try:
         yield run(context.__aenter__()).url
     finally:

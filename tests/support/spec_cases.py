@@ -17,6 +17,8 @@ def with_field(path: str, value: Any) -> dict[str, Any]:
 
 
 GATE = {"metric": "accuracy", "min": 0.7}
+COPIED = with_field("strategy.steps", [{"weight": 0, "shadow": 20}, {"weight": 10}])
+"""A trial that begins with copies."""
 
 
 def with_window(**changes: Any) -> dict[str, Any]:
@@ -149,7 +151,55 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a profile without a name": (with_field("profile", ""), "profile is a name"),
     "weight 101": (with_field("strategy.steps", [{"weight": 101}]), "whole number from 1 to 100"),
-    "weight 0": (with_field("strategy.steps", [{"weight": 0}]), "whole number from 1 to 100"),
+    "weight -1": (with_field("strategy.steps", [{"weight": -1}]), "whole number from 1 to 100"),
+    "weight 0 without copies": (
+        with_field("strategy.steps", [{"weight": 0}, {"weight": 10}]),
+        "write shadow: 20 beside it",
+    ),
+    "weight 0 with no share of copies": (
+        with_field("strategy.steps", [{"weight": 0, "shadow": 0}, {"weight": 10}]),
+        "write shadow: 20 beside it",
+    ),
+    "copies alone": (
+        with_field("strategy.steps", [{"weight": 0, "shadow": 20}]),
+        "write a step with a weight above 0 after",
+    ),
+    "two steps of copies": (
+        with_field("strategy.steps", [{"weight": 0, "shadow": 5}, {"weight": 0, "shadow": 20}]),
+        "write each weight greater than the one before it",
+    ),
+    "101 % of copies": (
+        with_field("strategy.steps", [{"weight": 10, "shadow": 101}]),
+        "shadow is a percentage",
+    ),
+    "disagreement without copies": (
+        with_field("analysis.gates", [{"metric": "disagreement", "max": 0.05}]),
+        "write shadow in a step of strategy.steps",
+    ),
+    "disagreement with min": (
+        {**COPIED, "analysis": {"gates": [{"metric": "disagreement", "min": 0.05}]}},
+        "a share between 0 and 1, such as max: 0.1",
+    ),
+    "a disagreement of 1": (
+        {**COPIED, "analysis": {"gates": [{"metric": "disagreement", "max": 1.0}]}},
+        "a share between 0 and 1, such as max: 0.1",
+    ),
+    "disagreement as reported": (
+        {
+            **COPIED,
+            "analysis": {
+                "gates": [{"metric": "disagreement", "max": 0.05, "evidence": "Reported"}]
+            },
+        },
+        "leave evidence out",
+    ),
+    "a disagreement whose tolerance is all": (
+        {
+            **COPIED,
+            "analysis": {"gates": [{"metric": "disagreement", "max": 0.5, "tolerance": 0.5}]},
+        },
+        "tolerance is taken off the threshold",
+    ),
     "steps that descend": (
         with_field("strategy.steps", [{"weight": 50}, {"weight": 10}]),
         "steps must ascend",
@@ -210,7 +260,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "predictionShift without max": (
         with_field("analysis.gates", [{"metric": "predictionShift", "maxIncrease": 0.1}]),
-        "predictionShift and inputDrift take max",
+        "predictionShift and disagreement take max",
     ),
     "a predictionShift of 1": (
         with_field("analysis.gates", [{"metric": "predictionShift", "max": 1.0}]),
@@ -473,6 +523,11 @@ ACCEPTED = {
         "analysis.gates",
         [{"metric": "predictionShift", "max": 0.1}, {"metric": "inputDrift", "max": 2.5}],
     ),
+    "a careful trial": {
+        **COPIED,
+        "analysis": {"gates": [{"metric": "disagreement", "max": 0.05, "tolerance": 0.01}, GATE]},
+    },
+    "copies beside requests": with_field("strategy.steps", [{"weight": 100, "shadow": 100}]),
     "long durations": with_field("strategy.progressDeadline", "1h30m"),
     "a path with a route's word": with_field("traffic.path", "/api/v2"),
     "a path below the names of models": with_field("traffic.path", "/v2/models/iris"),

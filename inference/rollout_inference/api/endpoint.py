@@ -7,14 +7,17 @@ request_batching.py.
 """
 
 import asyncio
+import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rollout_inference.api.compressed_body import unpacked
 from rollout_inference.api.protocol import (
+    JSON,
     Decoded,
     Headers,
     Protocol,
@@ -23,7 +26,11 @@ from rollout_inference.api.protocol import (
     Scope,
     header,
 )
+from rollout_inference.feedback.book import LARGE, LONGEST_SAID, MOST_ROWS, NAME
+from rollout_inference.feedback.prediction_id import Prediction
+from rollout_inference.feedback.settlement import Entry, is_request_id, key_of_request
 from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.shadow.orders import COPY
 from rollout_inference.state import State
 from rollout_inference.tracing import NO_TRACING
 from rollout_model.errors import BadInput, Refused, first_line
@@ -31,6 +38,10 @@ from rollout_model.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
+REQUEST_ID, NOTED = b"x-feedback-request-id", b"x-feedback-remembered"
+"""Headers: what a caller calls its request, and whether labels will find it by that. Not
+X-Request-Id: routers make one up for every request, and some write over the caller's.
+"""
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -60,7 +71,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         begun = time.perf_counter()
-        span = self.state.tracing.begin(scope)
+        span = None if self._is_copy(scope) else self.state.tracing.begin(scope)
         try:
             response = await self._response(scope, receive)
         except Disconnected:
@@ -87,11 +98,14 @@ class Endpoint:
             and model.runtime.inline
             and self.state.pace.rows > 0
             and self.state.tracing is NO_TRACING
+            and not self.protocol.waits
         )
 
     def finish(self, scope: Scope, response: Response, begun: float) -> Headers:
         """Count the response, and give the headers that it has."""
-        if self.protocol.counted:
+        if self._is_copy(scope):
+            self.state.metrics.copied(response.status)
+        elif self.protocol.counted:
             metrics = self.state.metrics
             metrics.requests.inc()
             metrics.latency.observe(time.perf_counter() - begun)
@@ -114,7 +128,8 @@ class Endpoint:
         """
         try:
             plain = unpacked(body, encoding, self.state.settings.max_body) if encoding else body
-            decoded = self.protocol.decode(Request(plain, scope, self.state, model))
+            begun = time.perf_counter()
+            decoded = self.protocol.decode(Request(plain, scope, self.state, model, begun))
             if not isinstance(decoded, Decoded | Response):
                 raise TypeError(
                     f"{type(self.protocol).__name__}.decode must give Decoded or a Response at"
@@ -134,12 +149,17 @@ class Endpoint:
             return self._raised(decoded.request, outcome)
         try:
             self.state.answered = True
-            self.state.metrics.predictions.inc(len(decoded.rows))
-            self.state.metrics.profile.note(decoded.rows, outcome.labels)
-            if self.state.live is not None:
-                self.state.live.note(decoded.rows, outcome.labels)
+            copy = self._is_copy(decoded.request.scope)
+            if not copy:
+                self.state.metrics.predictions.inc(len(decoded.rows))
+                self.state.metrics.profile.note(decoded.rows, outcome.labels)
+                if self.state.live is not None:
+                    self.state.live.note(decoded.rows, outcome.labels)
             ids = self.state.signer.sign(outcome.labels, time.time())
-            return self.protocol.encode(decoded, outcome, ids)
+            response = self.protocol.encode(decoded, outcome, ids)
+            if self.state.copies.share and not copy and response.kind == JSON:
+                self._copy(decoded.request, response)
+            return response
         except Exception as failure:
             return self._failed(decoded.request.scope, failure)
 
@@ -148,6 +168,10 @@ class Endpoint:
         done in threads, step by step.
         """
         state, model, encoding = self.state, self._model(), header(scope, b"content-encoding")
+        if self.protocol.waits and state.book is not None:
+            said = await state.book.ask(partial(self.decode, scope, body, encoding, model))
+            assert isinstance(said, Response)
+            return said
         aside = asyncio.get_running_loop().run_in_executor
         small = len(body) <= state.pace.size and not encoding
         decoded = (
@@ -167,10 +191,56 @@ class Endpoint:
             )
         except Exception as failure:  # models fail in as many ways as there are models
             outcome = failure
-        return (
+        noted = await self._noted(decoded, outcome)
+        response = (
             self.encode(decoded, outcome)
             if few
             else await aside(state.aside, self.encode, decoded, outcome)
+        )
+        if noted is not None:
+            response.headers = [*response.headers, (NOTED, b"true" if noted else b"false")]
+        return response
+
+    def named(self, decoded: Decoded) -> str:
+        """The caller's own name for the request, where there is what remembers it; else "". The
+        answer to a copy is nobody's: labels are for what the caller was answered.
+        """
+        if self.state.book is None or self._is_copy(decoded.request.scope):
+            return ""
+        return decoded.request_id or decoded.request.header(REQUEST_ID).decode("latin-1")
+
+    async def _noted(self, decoded: Decoded, outcome: Outcome | Exception) -> bool | None:
+        """Note what is predicted before it is answered, so that no label comes for what nobody
+        knows; None where the request has no name, else whether it was noted.
+        """
+        book, request_id = self.state.book, self.named(decoded)
+        if book is None or not request_id or isinstance(outcome, Exception):
+            return None
+        settings, said = self.state.settings, outcome.labels
+        if not is_request_id(request_id):
+            return book.skipped(NAME, len(said))
+        if len(said) > MOST_ROWS or any(isinstance(v, str) and len(v) > LONGEST_SAID for v in said):
+            return book.skipped(LARGE, len(said))
+        now, numeric = int(time.time()), decoded.request.model.plan.task == "regressor"
+        who = settings.name, settings.version, settings.model_revision
+        return await book.remember(
+            [
+                Entry(key_of_request(request_id, row), Prediction(*who, now, 0, numeric, value))
+                for row, value in enumerate(said)
+            ]
+        )
+
+    def _is_copy(self, scope: Scope) -> bool:
+        """Whether a pod of stable asks what a user has asked it."""
+        token = self.state.copy_token
+        sent = header(scope, COPY) if token else b""
+        return bool(sent) and hmac.compare_digest(sent, token)
+
+    def _copy(self, request: Request, response: Response) -> None:
+        seconds = time.perf_counter() - request.begun
+        scope = request.scope
+        self.state.copies.note(
+            scope["path"], scope["headers"], request.body, response.body, seconds
         )
 
     def _raised(self, request: Request, failure: Exception) -> Response:
@@ -179,9 +249,10 @@ class Endpoint:
         """
         if not isinstance(failure, ValueError) or not self.state.answered:
             return self._failed(request.scope, failure)
-        self.state.metrics.rows_refused.inc()
-        # Gates see a candidate by it that answers less than stable does.
-        self.state.metrics.errors.inc()
+        if not self._is_copy(request.scope):
+            self.state.metrics.rows_refused.inc()
+            # Gates see a candidate by it that answers less than stable does.
+            self.state.metrics.errors.inc()
         log.info("the model refused rows: %s", first_line(failure))
         return self._problem(BadInput(f"the model refuses these rows: {first_line(failure)}"))
 
@@ -249,6 +320,7 @@ class Endpoint:
             "status": response.status,
             "rows": response.rows,
             "milliseconds": round(1000 * seconds, 3),
+            **({"copy": True} if self._is_copy(scope) else {}),
         }
         log.debug("answered", extra=said)
 

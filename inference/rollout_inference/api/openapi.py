@@ -10,6 +10,15 @@ from typing import Any
 from rollout_inference.api.protocols.feedback import LONGEST_ID
 from rollout_inference.api.protocols.mlflow import FORMATS
 from rollout_inference.api.row_schema import Schema
+from rollout_inference.feedback.book import MOST_ROWS
+from rollout_inference.feedback.settlement import (
+    CORRECTED,
+    COUNTED,
+    DUPLICATE,
+    MOST_VERSION,
+    REQUEST_ID,
+    SUPERSEDED,
+)
 
 TITLE = "Model server"
 OVERVIEW = """Serves one version of one model. `/predict/` is its own protocol; clients of MLflow
@@ -130,12 +139,47 @@ _VALUED: Schema = {
     },
     "example": {"id": "YwANk6RpcmlzoTemYWJjMTIz…", "value": 12.5},
 }
-_FEEDBACK: Schema = {"anyOf": [_LABEL, _VALUED]}
+_VERSION: Schema = {"type": "integer", "minimum": 0, "maximum": MOST_VERSION - 1, "default": 0}
+_REQUEST_ID: Schema = {"type": "string", "pattern": f"^{REQUEST_ID}$"}
+_BY_REQUEST: Schema = {
+    "request_id": _REQUEST_ID,
+    "row": {"type": "integer", "minimum": 0, "maximum": MOST_ROWS - 1, "default": 0},
+}
+_LABEL_BY_REQUEST: Schema = {
+    "type": "object",
+    "required": ["request_id", "label"],
+    "properties": {**_BY_REQUEST, "label": _LABEL_VALUE, "version": _VERSION},
+    "example": {"request_id": "order-17", "label": "setosa"},
+}
+_VALUED_BY_REQUEST: Schema = {
+    "type": "object",
+    "required": ["request_id", "value"],
+    "properties": {**_BY_REQUEST, "value": {"type": "number", "minimum": 0}},
+    "example": {"request_id": "order-17", "value": 12.5},
+}
+_VERSIONED: Schema = {**_LABEL, "properties": {**_LABEL["properties"], "version": _VERSION}}
+
+
+def _some(forms: list[Schema]) -> Schema:
+    """One label in any of the forms, or a list of them."""
+    many = {"type": "array", "items": {"anyOf": forms}, "minItems": 1, "maxItems": 10_000}
+    return {"anyOf": [*forms, many]}
+
+
+def with_store(document: Schema) -> Schema:
+    """The document of a server that has a feedback store: callers' own ids, and corrections."""
+    content = document["paths"]["/feedback/"]["post"]["requestBody"]["content"]
+    forms = [_VERSIONED, _VALUED, _LABEL_BY_REQUEST, _VALUED_BY_REQUEST]
+    content["application/json"] = {"schema": _some(forms)}
+    return document
+
+
 _CREDIT: Schema = {
     "type": "object",
     "properties": {
         "value": {"type": "number"},
         "outcome": {"enum": ["correct", "wrong"]},
+        "taken": {"enum": [COUNTED, CORRECTED, DUPLICATE, SUPERSEDED]},
         "absolute_error": {"type": "number"},
         "model": {"type": "string"},
         "version": {"type": "string"},
@@ -164,7 +208,16 @@ DESCRIPTIONS: Mapping[str, Text] = {
         {
             "type": "object",
             "required": ["instances"],
-            "properties": {"instances": _ROWS, "outputs": _NAMES, "params": _PARAMETERS},
+            "properties": {
+                "instances": _ROWS,
+                "outputs": _NAMES,
+                "params": _PARAMETERS,
+                "request_id": {
+                    **_REQUEST_ID,
+                    "description": "The caller's own name for the request, which labels may be sent"
+                    " with where there is a feedback store.",
+                },
+            },
         },
         {
             "type": "object",
@@ -186,14 +239,10 @@ DESCRIPTIONS: Mapping[str, Text] = {
         " prediction, whichever pod gets it. An id takes one label, within a week; of a list, each"
         " label is counted or refused by itself. Of a list with an entry in another form, none is"
         " counted. In place of a label there may be a value, such as revenue, where the operator's"
-        " `models.values` says up to what; an id takes one of each.",
-        {
-            "anyOf": [
-                _LABEL,
-                _VALUED,
-                {"type": "array", "items": _FEEDBACK, "minItems": 1, "maxItems": 10_000},
-            ]
-        },
+        " `models.values` says up to what; an id takes one of each. With a feedback store the"
+        " caller's own `request_id` may stand in place of the id, and a label with a greater"
+        " `version` is a correction.",
+        _some([_LABEL, _VALUED]),
         {
             "anyOf": [
                 _CREDIT,
@@ -204,7 +253,7 @@ DESCRIPTIONS: Mapping[str, Text] = {
                 },
             ]
         },
-        (400, 403, 408, 409, 410, 413, 415, 422, 500, 503),
+        (400, 403, 404, 408, 409, 410, 413, 415, 422, 500, 503),
     ),
     "invocations": Text(
         "Predict, by MLflow's scoring protocol",

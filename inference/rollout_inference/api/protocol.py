@@ -32,6 +32,8 @@ class Request(msgspec.Struct):
     """The server's."""
     model: LoadedModel
     """The one that is asked, even where the server gets another meanwhile."""
+    begun: float = 0.0
+    """When it was read, by time.perf_counter."""
 
     def header(self, name: bytes) -> bytes:
         """The header's value, b"" where there is none."""
@@ -64,6 +66,9 @@ class Decoded(msgspec.Struct):
     """What else was read and decides how the response looks, in the protocol's own form."""
     question: Question = PLAIN
     """What the model is asked beside predictions."""
+    request_id: str = ""
+    """The caller's own name for the request, which labels may be sent with; "" where it has none.
+    """
 
 
 class Protocol:
@@ -73,6 +78,9 @@ class Protocol:
 
     counted = True
     """Whether its requests are predictions, which gates on errors and latency look at."""
+
+    waits = False
+    """Whether `decode` waits for the feedback store, in whose thread it then runs."""
 
     def decode(self, request: Request) -> Decoded | Response:
         """What is asked of the model, or the response where nothing is; raises Refused."""

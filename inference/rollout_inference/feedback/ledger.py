@@ -56,7 +56,7 @@ class Window:
 
     def __init__(self, most: int, least: int) -> None:
         self._values: deque[float] = deque(maxlen=most)
-        self._least = min(least, most)
+        self.least = min(least, most)
 
     def add(self, value: float) -> None:
         self._values.append(value)
@@ -69,9 +69,7 @@ class Window:
     def mean(self) -> float | None:
         """Exact for truth values; None while there are too few."""
         return (
-            math.fsum(self._values) / len(self._values)
-            if len(self._values) >= self._least
-            else None
+            math.fsum(self._values) / len(self._values) if len(self._values) >= self.least else None
         )
 
 
@@ -83,6 +81,11 @@ def correct(prediction: Prediction, label: Any) -> bool:
             f" {_kind(label)}"
         )
     return bool(prediction.value == label)
+
+
+def same_label(one: Any, other: Any) -> bool:
+    """Whether two labels say the same: JSON and CSV tell one number as 1 and as 1.0."""
+    return _kind(one) == _kind(other) and bool(one == other)
 
 
 def absolute_error(prediction: Prediction, label: Any) -> float:

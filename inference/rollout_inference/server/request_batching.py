@@ -102,7 +102,7 @@ def _decoded(
         decoded = pending.endpoint.decode(pending.scope, pending.body, encoding, model)
         if isinstance(decoded, Response):
             pending.done(decoded)
-        elif len(decoded.rows) > pace.rows:
+        elif len(decoded.rows) > pace.rows or pending.endpoint.named(decoded):
             pending.fallback()
         else:
             yield pending, decoded

@@ -20,6 +20,7 @@ from rollout_operator.domain.api.names import ROLLOUT
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.words import Phase
+from rollout_operator.domain.gates.disagreement import measure_disagreement
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.input_drift import measure_drift
 from rollout_operator.domain.gates.labelled_gate import measure_labels
@@ -47,6 +48,7 @@ from rollout_operator.domain.own_metrics import OwnMetric, OwnMetrics
 from rollout_operator.domain.own_metrics import configured_metrics as metrics_of
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.rollout import Rollout as ReadRollout
+from rollout_operator.domain.shadow import shadow_of
 from rollout_operator.domain.windows import ConfiguredWindow, for_namespace, windows
 
 
@@ -172,6 +174,8 @@ def observation(
         # Routers are asked by the operator alone; a first deploy and what is promoted wait for it,
         # and neither is decided here.
         heard=None,
+        # Whether pods could be told to copy requests words a sentence, and decides nothing.
+        uncopied="",
         # Nor does anybody else see how they follow: the time is shown that they have at most.
         applied_at=LONG_AGO,
         followed=None,
@@ -301,6 +305,9 @@ def _explain_gate(  # noqa: PLR0917
         now, _ = measure_watched(gate, answer, watched, rollout.status.evidence)
     elif gate.metric is Metric.INPUT_DRIFT:
         now = measure_drift(gate, answer, trial)
+    elif gate.metric is Metric.DISAGREEMENT:
+        copied = rollout.spec is not None and shadow_of(rollout.spec, rollout.status) is not None
+        now, _ = measure_disagreement(gate, baseline, trial, rollout.status.evidence, copied=copied)
     elif gate.labelled:
         measure = measure_shift if gate.metric is Metric.PREDICTION_SHIFT else measure_labels
         now, _ = measure(gate, answer, baseline, trial, rollout.status.evidence)

@@ -1,7 +1,5 @@
 """`lint`: what the API server would say against manifests, with the line."""
 
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +8,16 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from rollout_cli.exit_codes import Absent, Exit, WrongUsage
+from rollout_cli.exit_codes import Exit
+from rollout_cli.offline.chart_values import metrics_of
 from rollout_cli.offline.crd_validation import is_rollout, judge
+from rollout_cli.offline.text_files import text_of
 from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.terminal import console, dump
 from rollout_operator.domain.api.manifest import Document, Finding, Place, Trouble, read
 from rollout_operator.domain.api.manifest import Path as Field
 from rollout_operator.domain.api.traffic import names
-from rollout_operator.domain.own_metrics import OwnMetrics, configured_metrics
+from rollout_operator.domain.own_metrics import OwnMetrics
 from rollout_operator.domain.places import meet, places_of
 
 
@@ -41,14 +41,14 @@ def run(files: list[Path], output: Output | None, values: Path | None = None) ->
     """Judge every ModelRollout in `files` (`-` is stdin, a directory all its YAML); exit 1 where
     one would be refused. values: the chart's, for the metrics that the operator knows.
     """
-    known = _metrics(values) if values is not None else None
+    known = metrics_of(values) if values is not None else None
     output = for_programs("lint", output)
     problems: list[Problem] = []
     rollouts = others = 0
     lines: dict[str, list[str]] = {}
     claimed: Claimed = {}
     for file in _manifests(files):
-        text = _text(file)
+        text = text_of(file)
         lines[str(file)] = text.splitlines()
         for document in read(text):
             if isinstance(document, Trouble):
@@ -75,26 +75,6 @@ def run(files: list[Path], output: Output | None, values: Path | None = None) ->
         _print(problems, lines, rollouts, others)
     if problems or not rollouts:
         raise typer.Exit(Exit.ROLLED_BACK)
-
-
-def _metrics(values: Path) -> OwnMetrics:
-    """Those of the chart's values. Raises Absent and WrongUsage."""
-    given: Any = {}
-    for document in read(_text(values)):
-        if isinstance(document, Trouble):
-            raise WrongUsage(f"{values}:{document.place.line}: {document.message}.")
-        given = document.value
-    if not isinstance(given, dict):
-        raise WrongUsage(f"{values} holds no values of the chart: write a mapping.")
-    try:
-        models = given.get("models")
-        said_of = models.get("values") if isinstance(models, dict) else None
-        env = {"ROLLOUT_METRICS": given.get("metrics"), "MODEL_VALUES": said_of}
-        return configured_metrics({name: json.dumps(one) for name, one in env.items() if one})
-    except ValueError as wrong:
-        said = str(wrong).replace("ROLLOUT_METRICS", "metrics", 1)
-        said = said.replace("MODEL_VALUES", "models.values", 1)
-        raise WrongUsage(f"{values}: {said}.") from wrong
 
 
 def _problems(
@@ -157,16 +137,6 @@ def _manifests(files: list[Path]) -> Iterator[Path]:
             yield from sorted(p for p in file.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
         else:
             yield file
-
-
-def _text(file: Path) -> str:
-    if str(file) == "-":
-        return sys.stdin.read()
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as failure:
-        reason = failure.strerror if isinstance(failure, OSError) else "it is not UTF-8 text"
-        raise Absent(f"{file} cannot be read: {reason}.") from failure
 
 
 def _print(

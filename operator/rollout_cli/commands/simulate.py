@@ -4,7 +4,7 @@ what they would have decided.
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +13,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from rollout_cli.exit_codes import Absent, Exit, WrongUsage
+from rollout_cli.exit_codes import Exit, WrongUsage
+from rollout_cli.offline.chart_values import metrics_of
 from rollout_cli.offline.crd_validation import is_rollout, judge
 from rollout_cli.offline.recorded_metrics import Recording, recorded
 from rollout_cli.offline.simulator import Source, TimelineEntry, replay
 from rollout_cli.offline.synthetic_metrics import Load, Quality, SyntheticMetrics, by_role
+from rollout_cli.offline.synthetic_own import HOW, Generated, given_values
+from rollout_cli.offline.text_files import text_of
 from rollout_cli.output_format import Output, for_programs
 from rollout_cli.view.formatting import (
     OF_MEASUREMENT,
@@ -36,6 +39,7 @@ from rollout_operator.domain.api.manifest import Document, Trouble, read
 from rollout_operator.domain.api.spec import Approval, Spec
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gates.histogram import bounds
+from rollout_operator.domain.own_metrics import NO_METRICS, refused_gates
 from rollout_operator.domain.windows import freeze_at
 
 DEFAULT = {"modelUri": "models:/simulated/2", "traffic": {"host": "simulated.example.com"}}
@@ -65,12 +69,18 @@ class Request:
     """How much more often than stable the candidate gives one of two classes."""
     drift: float
     """PSI of live rows against those that the candidate was trained on."""
+    differs: float
+    """Share of copies of stable's requests that the candidate answers otherwise."""
     rps: float
     """Requests per second to the host."""
     labels: float
     """Share of predictions that get a label."""
     seed: int
     """Of the first trial; the same seed generates the same metrics."""
+    values: Path | None
+    """File of the chart's values, for metrics of the configuration."""
+    own: Sequence[str]
+    """What those come to: name, the candidate's value, and stable's."""
     runs: int
     """Trials, with one seed after the other."""
     first_deploy: bool
@@ -96,13 +106,14 @@ class SimulationResult:
 def run(request: Request) -> None:
     """Do it; exit 0 promoted, 1 rolled back or halted, 2 no verdict."""
     output = for_programs("simulate", request.output)
-    spec = _measurable(_spec(request.manifest))
+    spec = _spec(request.manifest)
+    own = _own(spec, request)
     if request.runs > 1:
         if request.metrics:
             raise WrongUsage("--runs is for generated metrics: a recording is what it is.")
-        _run_many(spec, request)
+        _run_many(spec, request, own)
         return
-    source: Source = _source(spec, request, request.seed)
+    source: Source = _source(spec, request, own, request.seed)
     timeline = list(replay(spec, source, request.first_deploy))
     end = result_of(timeline, source)
     if output is not None:
@@ -114,39 +125,52 @@ def run(request: Request) -> None:
     raise typer.Exit(end.exit)
 
 
-def _source(spec: Spec, request: Request, seed: int) -> Source:
+def _source(spec: Spec, request: Request, own: Mapping[str, Generated], seed: int) -> Source:
     if request.metrics:
         return recorded(request.metrics, request.candidate_revision, request.stable_revision)
     qualities = by_role(
-        Quality(request.accuracy, request.errors, request.latency, request.shift, request.drift),
+        Quality(
+            request.accuracy,
+            request.errors,
+            request.latency,
+            request.shift,
+            request.drift,
+            request.differs,
+        ),
         Quality(request.stable_accuracy),
     )
     load = Load(request.rps, request.labels)
-    return SyntheticMetrics(qualities, load, seed, bounds(spec.analysis.gates))
+    return SyntheticMetrics(qualities, load, seed, bounds(spec.analysis.gates), own)
 
 
-def _measurable(spec: Spec) -> Spec:
-    """The spec. Raises WrongUsage for a gate whose series cannot be made, nor be in a recording."""
-    own = [gate.name for gate in spec.analysis.gates if gate.metric is Metric.OWN]
-    if own:
-        raise WrongUsage(
-            f"{own[0]} is a metric of the operator's configuration, which simulate knows nothing"
-            " of: leave its gate out of the manifest that is simulated."
-        )
-    return spec
+def _own(spec: Spec, request: Request) -> dict[str, Generated]:
+    """Metrics of the configuration, and what they come to. Raises WrongUsage for a gate whose
+    series cannot be made, nor be in a recording.
+    """
+    known = metrics_of(request.values) if request.values is not None else NO_METRICS
+    generated = given_values(request.own, known)
+    for gate in spec.analysis.gates:
+        if gate.metric is not Metric.OWN:
+            continue
+        said = f"{gate.name} is a metric of the operator's configuration"
+        if request.metrics:
+            raise WrongUsage(
+                f"{said}, of which a recording has nothing: leave its gate out of the manifest that"
+                " is replayed."
+            )
+        if request.values is None:
+            raise WrongUsage(f"{said}: say what it is by --values, the chart's values; and {HOW}.")
+        if gate.name in known.by_name and gate.name not in generated:
+            raise WrongUsage(f"Nothing says what {gate.name} comes to: {HOW}.")
+    for number, why in refused_gates(spec.analysis.gates, known):
+        raise WrongUsage(f"spec.analysis.gates[{number}]: {why}.")
+    return generated
 
 
 def _spec(manifest: Path | None) -> Spec:
     if manifest is None:
         return Spec.model_validate(DEFAULT)
-    try:
-        text = manifest.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as failure:
-        raise Absent(
-            f"{manifest} cannot be read:"
-            f" {getattr(failure, 'strerror', None) or 'it is not UTF-8 text'}."
-        ) from failure
-    documents = list(read(text))
+    documents = list(read(text_of(manifest)))
     if broken := [f"{d.place.line}: {d.message}" for d in documents if isinstance(d, Trouble)]:
         raise WrongUsage(f"{manifest}:{broken[0]}.")
     ours = [
@@ -260,13 +284,13 @@ def _gate(spec: Spec, gate: GateStatus, signs: Marks) -> Text:
     return text.append(f"  {counted}" if value and (counted := samples(gate)) else "", style="dim")
 
 
-def _run_many(spec: Spec, request: Request) -> None:
+def _run_many(spec: Spec, request: Request, own: Mapping[str, Generated]) -> None:
     """The same trial again and again, with other chances: how likely each verdict is, and how long
     it takes.
     """
     ends: list[SimulationResult] = []
     for seed in range(request.seed, request.seed + request.runs):
-        source = _source(spec, request, seed)
+        source = _source(spec, request, own, seed)
         ends.append(result_of(list(replay(spec, source, request.first_deploy)), source))
     counted = Counter(end.word for end in ends)
     rows = []

@@ -78,6 +78,8 @@ def check_own_metric(
             f"series without the label {missing}, by which revisions are known",
             f"have the expression keep namespace and {label}",
         )
+    if lacks := next((s.lacks for series in found.values() for s in series if s.lacks), ""):
+        return warning(what, lacks, "gates on it have no evidence as long as that is so")
     some = f"{len(found)} {'Deployment' if label == 'pod' else 'revision'}"
     return good(what, f"{some}{'s' if len(found) != 1 else ''} have series")
 

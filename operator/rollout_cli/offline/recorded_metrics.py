@@ -79,12 +79,12 @@ class Recording:
             if (role := roles.get(track.labels.get("revision", ""))) is not None:
                 self._by_role.setdefault((role, track.labels["__name__"]), []).append(track)
 
-    def advance(self, now: datetime, weight: int) -> None:
-        """What was recorded does not depend on the weight now."""
+    def advance(self, now: datetime, weight: int, copied: int) -> None:
+        """What was recorded does not depend on the weight now, nor on copies."""
 
-    def answer(self, metric: Metric, role: str, now: datetime) -> Answer:
+    def answer(self, metric: str, role: str, now: datetime) -> Answer:
         """What Prometheus would have answered."""
-        tracks = [t for name in NAMES[metric] for t in self._by_role.get((role, name), ())]
+        tracks = [t for name in NAMES[Metric(metric)] for t in self._by_role.get((role, name), ())]
         return tuple(s for t in tracks if (s := t.at(now.timestamp())) is not None)
 
 

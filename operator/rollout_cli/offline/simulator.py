@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.spec import Approval, Spec
 from rollout_operator.domain.api.status import Revision, Status
@@ -16,8 +15,11 @@ from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.sizes import trial_replicas
 from rollout_operator.domain.observed import Answer, Observed, Workload
 from rollout_operator.domain.service_split import share
+from rollout_operator.domain.shadow import shadow_of
 
 CANDIDATE, STABLE = "candidate", "stable"
+ROLLOUT = "simulated"
+"""What the rollout is called, and its namespace."""
 LONGEST = timedelta(days=2)
 
 
@@ -29,10 +31,12 @@ class Source(Protocol):
     end: datetime | None
     """After it there is nothing; None for never."""
 
-    def advance(self, now: datetime, weight: int) -> None:
-        """It is `now`; since the last call the candidate got `weight` percent of the requests."""
+    def advance(self, now: datetime, weight: int, copied: int) -> None:
+        """It is `now`; since the last call the candidate got `weight` percent of the requests, and
+        copies of `copied` percent of stable's.
+        """
 
-    def answer(self, metric: Metric, role: str, now: datetime) -> Answer:
+    def answer(self, metric: str, role: str, now: datetime) -> Answer:
         """What Prometheus would have answered about candidate or stable."""
 
 
@@ -67,7 +71,8 @@ def replay(spec: Spec, source: Source, first_deploy: bool = False) -> Iterator[T
     """Every look of a trial until a verdict, or until the source has nothing more."""
     now, status = source.start, _first_status(spec, source.start, first_deploy)
     while True:
-        source.advance(now, _share(status))
+        shadow = shadow_of(spec, status)
+        source.advance(now, _share(status), 0 if shadow is None else shadow.percent)
         plan = decide(_observed(spec, status, source, now))
         status = plan.status
         entry = TimelineEntry(
@@ -131,11 +136,11 @@ def _revision(role: str, uri: str, spec: Spec, since: datetime) -> Revision:
 
 
 def _observed(spec: Spec, status: Status, source: Source, now: datetime) -> Observed:
-    metrics = {gate.metric for gate in spec.analysis.gates if gate.metric is not Metric.OWN}
+    metrics = {gate.name for gate in spec.analysis.gates}
     return Observed(
         now=now,
-        uid="simulated",
-        name="simulated",
+        uid=ROLLOUT,
+        name=ROLLOUT,
         generation=1,
         # Pods are always there: how many is no matter of the gates.
         # Nobody is there to approve it, and no window is in a recording.

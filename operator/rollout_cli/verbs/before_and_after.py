@@ -85,12 +85,34 @@ def simulate(
         float,
         typer.Option(min=0, max=100, help="Generated: PSI of live rows against training."),
     ] = 0.0,
+    differs: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Generated: share of copies of stable's requests that it answers otherwise.",
+        ),
+    ] = 0.0,
     rps: Annotated[
         float, typer.Option(min=0, max=2000, help="Generated: requests per second to the host.")
     ] = 20.0,
     labels: Annotated[
         float, typer.Option(min=0, max=1, help="Generated: share of predictions that get a label.")
     ] = 0.9,
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            "--values", "-f", help="The chart's values, for the metrics that gates may be on."
+        ),
+    ] = None,
+    own: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--own",
+            metavar="NAME=VALUE[:STABLE]",
+            help="Generated: what a metric of the values comes to; may be given again.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Generated: the same seed gives the same trial.")] = 0,
     runs: Annotated[
         int,
@@ -122,8 +144,11 @@ def simulate(
             latency=latency,
             shift=shift,
             drift=drift,
+            differs=differs,
             rps=rps,
             labels=labels,
+            values=values,
+            own=own or [],
             seed=seed,
             runs=runs,
             first_deploy=first_deploy,

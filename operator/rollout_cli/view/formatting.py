@@ -152,6 +152,8 @@ def rule(gate: Gate, signs: Marks) -> str:
 
 def _beside_stable(gate: Gate) -> str:
     """How a difference to stable is said."""
+    if gate.metric is Metric.DISAGREEMENT:
+        return "of copies answered otherwise than by stable"
     shifted = gate.metric is Metric.PREDICTION_SHIFT
     return "of answers others than stable's" if shifted else "worse than stable"
 

@@ -58,7 +58,7 @@ def ladder(rollout: Rollout, now: datetime) -> tuple[Rung, ...]:
     """The way of an attempt, and how far it has come."""
     status, spec = rollout.status, rollout.spec
     weights = (
-        [f"{step.weight} %" for step in spec.strategy.steps]
+        [f"{step.weight} %" if step.weight else "shadow" for step in spec.strategy.steps]
         if spec is not None and status.stable is not None
         else []
     )

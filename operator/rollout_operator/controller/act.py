@@ -21,15 +21,17 @@ from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, event_of, key_of
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import owner_of
-from rollout_operator.desired.environment import model_environment
+from rollout_operator.desired.environment import model_environment, signing_key
 from rollout_operator.domain.api.names import KIND
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.credentials import of_namespace
+from rollout_operator.domain.feedback_stores import store_of
 from rollout_operator.domain.last_spec import recalled
 from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.scaling import put_back, waits
+from rollout_operator.domain.shadow import shadow_of
 from rollout_operator.domain.verdicts import pending, pinned_by
 from rollout_operator.errors import CallFailed, Foreign, Gone, Refused
 
@@ -74,6 +76,11 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
         if spec is not None:
             took = timedelta(seconds=time.monotonic() - began)
             ports.memory.applied(key, plan.status, seen.now + took)
+        if spec is not None and ports.shadows is not None:
+            # After the objects: copies find the candidate's Service, and may leave the pods.
+            shadow = shadow_of(spec, plan.status)
+            signed_by = signing_key(ports.feedback_key, owner_of(raw).uid) if shadow else ""
+            ports.shadows.follow(key, shadow, signed_by)
         if seen.spec is not None and (seen.inspection or plan.status.inspecting):
             await have_pod_follow(guard, seen, seen.spec, plan.status, ports)
     except CallFailed:
@@ -145,6 +152,7 @@ def _differing(
         ports.gateways,
         egress=ports.egress,
         credentials=of_namespace(ports.credentials, owner.namespace),
+        store=store_of(ports.feedback_stores, owner.namespace),
     )
     live = ports.store.objects((owner.namespace, owner.name))
     return changes(manifests, live, owner.uid, ports.store)

@@ -28,6 +28,7 @@ from rollout_operator.domain.api.names import revision_name
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.credentials import of_namespace
+from rollout_operator.domain.feedback_stores import store_of
 from rollout_operator.domain.machine.trial import measured
 from rollout_operator.domain.observe import observe as observe_objects
 from rollout_operator.domain.observed import Claim, Observed, Workload
@@ -110,6 +111,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         route_trouble=trouble,
         unaccepted=unaccepted,
         heard=answers.heard,
+        uncopied=ports.shadows.trouble(key) if ports.shadows is not None else "",
         claims=claims,
         api_rejection=rejection.lasting(now - REJECTED_AFTER),
         api_rejection_now=rejection.message,
@@ -166,7 +168,8 @@ def _with_current_pods(
             environment = model_environment(ports.environment, ports.feedback_key, owner)
             given = of_namespace(ports.credentials, owner.namespace)
             replicas = known.wanted if spec is None else fixed(spec, known.wanted)
-            manifest = deployment(owner, revision, replicas, environment, given)
+            kept = store_of(ports.feedback_stores, owner.namespace)
+            manifest = deployment(owner, revision, replicas, environment, given, store=kept)
             pods = [o for o in pods if is_applied(o, manifest, ports.store)]
         updated = next((o.updated for o in pods), 0)
         current[revision.revision] = replace(known, current=updated)

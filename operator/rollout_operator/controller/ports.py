@@ -14,11 +14,13 @@ from rollout_operator.controller.drains import Drains
 from rollout_operator.controller.foreign_routes import ForeignRoutes
 from rollout_operator.controller.messenger import Messenger
 from rollout_operator.controller.pass_memory import PassMemory
+from rollout_operator.controller.shadows import Shadows
 from rollout_operator.controller.verdict_writeback import VerdictWriteback
 from rollout_operator.controller.watch_health import UnseenWrites
 from rollout_operator.desired.common import NO_GATEWAYS, Gateways
 from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
+from rollout_operator.domain.feedback_stores import FeedbackStore
 from rollout_operator.domain.own_metrics import NO_METRICS, OwnMetrics
 from rollout_operator.domain.profiles import NO_PROFILES, Profiles
 from rollout_operator.domain.route_annotations import NO_ANNOTATIONS, RouteAnnotations
@@ -63,6 +65,8 @@ class Ports:
     """Watches routers that are waited for; None where routes are not asked."""
     credentials: tuple[Credentials, ...] = ()
     """What pods fetch models with, by namespace."""
+    feedback_stores: tuple[FeedbackStore, ...] = ()
+    """What remembers their labels, by namespace."""
     profiles: Profiles = NO_PROFILES
     """Where and how pods run, by the name that a spec chooses."""
     annotations: RouteAnnotations = NO_ANNOTATIONS
@@ -73,6 +77,8 @@ class Ports:
     """What gates may be on beside what is built in."""
     names_verified: bool = False
     """Whether an admission policy writes who gives commands."""
+    shadows: Shadows | None = None
+    """Tells stable's pods to copy requests; None where nobody does."""
     messenger: Messenger | None = None
     """Sends messages; None where no destination is configured."""
     memory: PassMemory = field(default_factory=PassMemory)

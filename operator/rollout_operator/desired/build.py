@@ -19,6 +19,7 @@ from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.credentials import Credentials
 from rollout_operator.domain.egress import DNS, Egress
+from rollout_operator.domain.feedback_stores import FeedbackStore
 from rollout_operator.domain.machine.transitions import CANDIDATE_RUNS, COMMITTED
 from rollout_operator.domain.route import leads, own_names, traffic_of
 
@@ -32,12 +33,14 @@ def build(
     *,
     egress: Egress | None = (DNS,),
     credentials: Credentials | None = None,
+    store: FeedbackStore | None = None,
 ) -> list[Manifest]:
     """Every object that should exist, in the order in which it is applied: routes are narrowed
     before pods change.
 
     What is not in the list and belongs to the rollout is to be deleted. egress: whom its pods may
-    connect to, None for everybody; credentials: what they fetch models with.
+    connect to, None for everybody; credentials: what they fetch models with; store: what
+    remembers their labels.
     """
     candidate = status.candidate if status.phase in CANDIDATE_RUNS else None
     stable = status.stable
@@ -46,7 +49,8 @@ def build(
     # trusted as those that begin.
     began = status.attempt > 0 or status.inspecting is not None
     if began and egress is not None:
-        manifests.append(network_policy(owner, egress))
+        copies = any(step.shadow for step in spec.strategy.steps)
+        manifests.append(network_policy(owner, egress, copies=copies))
     manifests += [
         candidate_service(owner, revision) for revision in _with_own_service(status, candidate)
     ]
@@ -69,7 +73,7 @@ def build(
     if candidate is not None:
         wanted[candidate.revision] = (candidate, fixed(spec, candidate.replicas))
     manifests += [
-        deployment(owner, revision, replicas, environment, credentials)
+        deployment(owner, revision, replicas, environment, credentials, store=store)
         for revision, replicas in wanted.values()
     ]
     if spec.autoscaling is not None:

@@ -13,8 +13,11 @@ from rollout_operator.domain.api.names import (
     SHARD,
     VERSION,
 )
+from rollout_operator.domain.credentials import Authority
 
 Manifest = dict[str, Any]
+PORT = 8080
+"""Of model pods."""
 CANDIDATE_HEADER = "X-Model-Candidate"
 """With the value `true`, a tester's request goes to the candidate on trial."""
 
@@ -103,3 +106,14 @@ def owner_of(raw: Mapping[str, Any]) -> Owner:
     meta = raw["metadata"]
     shard = (meta.get("labels") or {}).get(SHARD, "")
     return Owner(meta["uid"], meta["name"], meta["namespace"], shard)
+
+
+def authority_volume(name: str, ca: Authority) -> Manifest:
+    """The volume of a pod that has a certificate authority as the file ca.crt."""
+    item = [{"key": ca.key, "path": "ca.crt"}]
+    source = (
+        {"secret": {"secretName": ca.secret, "items": item}}
+        if ca.secret is not None
+        else {"configMap": {"name": ca.config_map, "items": item}}
+    )
+    return {"name": name, **source}

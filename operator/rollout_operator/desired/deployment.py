@@ -4,15 +4,14 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from rollout_operator.desired import fetch_step
-from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.desired import fetch_step, label_store
+from rollout_operator.desired.common import PORT, Manifest, Owner
 from rollout_operator.desired.pod_settings import with_settings
 from rollout_operator.domain.api.names import POD_SETTINGS, PROFILE, revision_name
 from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.credentials import Credentials
+from rollout_operator.domain.feedback_stores import FeedbackStore
 from rollout_operator.domain.profiles import settings_hash
-
-PORT = 8080
 
 
 def deployment(
@@ -21,12 +20,14 @@ def deployment(
     replicas: int | None,
     environment: Mapping[str, str],
     credentials: Credentials | None = None,
+    *,
+    store: FeedbackStore | None = None,
 ) -> Manifest:
     """Pods that serve exactly this revision.
 
     replicas: how many; None where an autoscaler says it, and the Deployment keeps what it has.
     environment: the operator's configuration for all model servers; credentials: what a step before
-    the server fetches with, None where the server fetches by itself.
+    the server fetches with, None where the server fetches by itself; store: what remembers labels.
     """
     mounts: list[Manifest] = [fetch_step.TMP]
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
@@ -37,6 +38,12 @@ def deployment(
         serving["MODEL_FOLDER"] = fetch_step.FOLDER
         mounts.append({"name": "model", "mountPath": fetch_step.FOLDER, "readOnly": True})
         volumes += fetch_step.volumes(credentials)
+    secrets: list[Manifest] = []
+    if store is not None:
+        serving |= label_store.variables(store, owner)
+        secrets = label_store.secret_variables(store)
+        mounts += label_store.mounts(store)
+        volumes += label_store.volumes(store)
     variables = {
         **serving,
         "MODEL_URI": revision.uri,
@@ -49,7 +56,10 @@ def deployment(
         "name": "model",
         "image": revision.image,
         "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
+        "env": [
+            *({"name": name, "value": value} for name, value in sorted(variables.items())),
+            *secrets,
+        ],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": revision.resources.to_api(),
         "readinessProbe": {

@@ -150,10 +150,16 @@ class Series:
     """Of a metric of one's own: its unit, for sentences."""
     scale: tuple[float, float] | None = None
     """Of a mean that is counted: which values 0 and 1 stand for."""
+    lacks: str = ""
+    """Of a metric of one's own: why it tells nothing, though it is there."""
+    defined: str = ""
+    """Of a metric of one's own: a hash of what it is; counts of another are none of this."""
     column: str = ""
     """Of live rows: the column."""
     bin: str = ""
     """Of live rows and answers: the bin or class."""
+    candidate: str = ""
+    """Of copies of stable's requests: the revision that got them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +270,8 @@ class Observed:
     """
     unaccepted: str = ""
     """What is said against the route that the spec asks for; "" where it was accepted."""
+    uncopied: str = ""
+    """Why stable's pods could not be told to copy requests, as a sentence; "" where they could."""
     heard: Heard | None = None
     """What came back when that route was asked; None where it was not or cannot be, because no
     address is published.

@@ -5,6 +5,7 @@ that whatever cannot be meant is refused at start: no vector, labels that tell n
 that is not now.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,10 +30,14 @@ LONGEST_STALE: Final = timedelta(minutes=5)
 LONGEST_REACH: Final = timedelta(hours=1)
 VALUE: Final = "value"
 """The mean of the values that feedback gave predictions."""
-RESERVED: Final = frozenset({*Metric, "route", VALUE, "disagreement"})
+RESERVED: Final = frozenset({*Metric, "route", VALUE})
 """Names that mean, or will mean, something else."""
 PART: Final = "rollout_part"
 """Label by which a reply tells the parts of a metric apart."""
+GREATEST: Final = 1e100
+"""No value that is counted lies beyond it: sums of squares stay finite."""
+FARTHEST: Final = 1e4
+"""How many times as far from 0 values may lie as they lie apart."""
 _CHOOSE = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 """Aggregations that keep all labels."""
 _RENAME = frozenset({"label_replace", "label_join"})
@@ -86,8 +91,17 @@ class Bounds(ApiModel, extra="forbid"):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if not (math.isfinite(self.min) and math.isfinite(self.max) and self.min < self.max):
+        farthest = max(abs(self.min), abs(self.max))
+        if not (math.isfinite(farthest) and self.min < self.max):
             raise ValueError("max is not above min: write what single values lie between")
+        if farthest > GREATEST:
+            raise ValueError(f"values lie beyond {GREATEST:g}: count them in a greater unit")
+        if farthest > FARTHEST * (self.max - self.min):
+            # Sums of squares would differ by less than a float of that size tells.
+            raise ValueError(
+                "values lie so close together, so far from 0, that their sums do not tell them"
+                f" apart: count by how much they are above {self.min:g}"
+            )
         return self
 
 
@@ -156,6 +170,12 @@ class OwnMetric(ApiModel, extra="forbid"):
         """
         told = [expression(text, self.by) for _, text in self.expressions()]
         return self.counts in {Counts.SHARE, Counts.MEAN} and not any(one.reach for one in told)
+
+    @property
+    def defined(self) -> str:
+        """A hash of what is counted: what was counted of another definition is none of this."""
+        what = self.model_dump_json(exclude={"better", "unit", "stale"})
+        return hashlib.sha256(what.encode()).hexdigest()[:8]
 
     @property
     def reach(self) -> float:
@@ -251,26 +271,50 @@ def _lost(one: promql.Expr, needed: tuple[str, ...]) -> str:
         return "" if kept else operator
     if isinstance(one, promql.Call) and one.func.name in _RENAME:
         return ""
-    if (
-        isinstance(one, promql.BinaryExpr)
-        and one.modifier is not None
-        and one.modifier.group_labels
-    ):
-        return ""
+    if isinstance(one, promql.BinaryExpr) and one.modifier is not None:
+        if one.modifier.group_labels:
+            return ""
+        # One to one, only what is matched by is kept; `and`, `or` and `unless` keep all.
+        matching, single = one.modifier.matching, promql.VectorMatchCardinality.OneToOne
+        if one.modifier.card == single and matching is not None and not _keeps(matching, needed):
+            return f"{one.op} {matching}"
     return next((lost for child in _children(one) if (lost := _lost(child, needed))), "")
+
+
+def _keeps(matching: promql.LabelModifier, needed: tuple[str, ...]) -> bool:
+    """Whether a match one to one keeps these labels."""
+    given = set(matching.labels)
+    included = matching.type == promql.LabelModifierType.Include
+    return set(needed) <= given if included else not set(needed) & given
 
 
 def _is_counters(one: promql.Expr) -> bool:
     match one:
         case promql.VectorSelector():
-            return one.offset is None
+            # What a rule has recorded is a sum, by convention with a colon in its name, and falls
+            # whenever one of its processes ends.
+            return one.offset is None and not any(":" in name for name in _names(one))
         case promql.ParenExpr():
             return _is_counters(one.expr)
         case promql.Call() if one.func.name in _RENAME:
             return _is_counters(one.args[0])
         case promql.BinaryExpr() if str(one.op) == "or":
             return _is_counters(one.lhs) and _is_counters(one.rhs)
+        case promql.AggregateExpr() if str(one.op) == "max":
+            # Every pod tells alike what a store has counted, and the greatest never falls.
+            told = one.expr
+            return isinstance(told, promql.VectorSelector) and (
+                str(told.name or "").startswith(OF_A_STORE)
+            )
     return False
+
+
+def _names(one: promql.VectorSelector) -> Iterator[str]:
+    """The names that a selector may have."""
+    yield one.name or ""
+    for matcher in one.matchers.matchers:
+        if matcher.name == "__name__":
+            yield matcher.value.replace("(?:", "(")
 
 
 class OwnMetrics:
@@ -315,7 +359,7 @@ def _misfit(gate: Gate, own: OwnMetric) -> str:
     if gate.labelled and (why := _unprovable(gate, own)):
         return f"{name} {why}"
     if gate.against_stable and not gate.labelled and own.lifelong:
-        instead = "write evidence: Labelled, or " if share and own.counters else ""
+        instead = "write evidence: Labelled, or " if own.counters else ""
         return (
             f"{name} is of all that was ever counted, of stable since long before: {instead}have"
             " query and samples in the configuration with a range, such as increase(…[5m])"
@@ -328,10 +372,10 @@ def _unprovable(gate: Gate, own: OwnMetric) -> str:
     low, high = (own.bounds.min, own.bounds.max) if own.bounds is not None else (0.0, 1.0)
     if gate.against_stable:
         return (
-            "is a mean, and no test compares it with stable: write min or max, or leave evidence"
-            " out"
-            if own.counts is Counts.MEAN
-            else ""
+            ""
+            if gate.threshold < high - low
+            else f"lies between {low:g} and {high:g}: write how much worse it may be, less than"
+            f" {high - low:g}"
         )
     eased = gate.threshold + (-gate.tolerance if gate.of_good else gate.tolerance)
     if not (low < gate.threshold < high and low < eased < high):
@@ -339,6 +383,8 @@ def _unprovable(gate: Gate, own: OwnMetric) -> str:
     return ""
 
 
+OF_A_STORE = "ml_feedback_stored_"
+"""What the names of counters begin with that a store keeps."""
 _READER = TypeAdapter(dict[Annotated[str, Field(pattern=METRIC_NAME, max_length=32)], OwnMetric])
 
 
@@ -361,12 +407,18 @@ def values_of(text: str) -> Values | None:
     return from_json("MODEL_VALUES", text, dict, TypeAdapter(Values), example)
 
 
+def _also_stored(series: str) -> str:
+    """The counter, and what a store has counted: every pod has that, and the greatest is newest."""
+    stored = series.replace("ml_feedback_", OF_A_STORE, 1)
+    return f"{series} or max by (namespace, revision) ({stored})"
+
+
 def _of_feedback(values: Values) -> OwnMetric:
     """The metric that our model servers' own series are."""
     return OwnMetric(
-        query="ml_feedback_value_sum_total",
-        samples="ml_feedback_values_total",
-        squares="ml_feedback_value_squares_total",
+        query=_also_stored("ml_feedback_value_sum_total"),
+        samples=_also_stored("ml_feedback_values_total"),
+        squares=_also_stored("ml_feedback_value_squares_total"),
         bounds=Bounds(min=0, max=values.max),
         counts=Counts.MEAN,
         better=values.better,

@@ -221,6 +221,7 @@ UNKNOWN = {
     "api_rejection_now",
     "unaccepted",
     "heard",
+    "uncopied",
     "applied_at",
     "followed",
     "apart",
@@ -236,7 +237,8 @@ UNKNOWN = {
 digest, what phase Switching looks at, which verdicts the registry was told, where messages go; and
 an object that is
 refused on the way, which is trouble of the route; a new route on the way, which is judged where it
-is promoted; whether a route answers, which is judged there and on a first deploy; how
+is promoted; whether a route answers, which is judged there and on a first deploy; why pods do not
+copy requests, which words a sentence; how
 routers answer that are waited for, which only ends the wait sooner, and when that began for this
 process; who else scales a Deployment, which is told in status; when an autoscaler without a metric
 is looked at again; routes of others on the host, which

@@ -82,6 +82,29 @@ def test_generated(
     assert sentence in out.splitlines()[-1]
 
 
+COPIES: dict[str, tuple[list[str], int, set[int]]] = {
+    "alike": ([], 0, {0, 50}),
+    "a little otherwise": (["--differs", "0.01"], 0, {0, 50}),
+    "otherwise": (["--differs", "0.3"], 1, {0}),
+    "no requests, no copies": (["--rps", "0"], 1, {0}),
+}
+
+
+@pytest.mark.parametrize(("words", "code", "weights"), COPIES.values(), ids=COPIES.keys())
+def test_a_trial_that_begins_with_copies(
+    simulate: Said, tmp_path: Path, words: list[str], code: int, weights: set[int]
+) -> None:
+    file = manifest(tmp_path, {"metric": "disagreement", "max": 0.05})
+    known = yaml.safe_load(file.read_text())
+    steps = [{"weight": 0, "shadow": 50, "hold": "60s"}, {"weight": 50, "hold": "60s"}]
+    known["spec"]["strategy"] = {"steps": steps}
+    file.write_text(yaml.safe_dump(known))
+    found, out, err = simulate(file, *words, "-o", "json")
+    assert found == code, out + err
+    timeline = json.loads(out)["timeline"]
+    assert {entry["weight"] for entry in timeline[:-1]} == weights
+
+
 def test_without_a_route_the_share_is_what_the_pods_come_to(simulate: Said, tmp_path: Path) -> None:
     file = manifest(tmp_path)
     known = yaml.safe_load(file.read_text())
@@ -238,3 +261,118 @@ def test_a_manifest_that_would_be_refused_is_not_simulated(simulate: Said, tmp_p
     code, _, err = simulate(manifest(tmp_path, {"metric": "accuracy", "min": 7}))
     assert code == 64
     assert "would be refused: spec.analysis.gates[0]" in err
+
+
+METRICS = """
+metrics:
+  conversionRate: {counts: Share, better: Higher, query: orders_total, samples: visits_total}
+  refundsLately:
+    counts: Share
+    better: Lower
+    query: sum by (namespace, revision) (increase(refunds_total[1m]))
+    samples: sum by (namespace, revision) (increase(orders_total[1m]))
+  revenue:
+    counts: Mean
+    better: Higher
+    unit: EUR
+    query: revenue_total
+    samples: visits_total
+    squares: revenue_squared_total
+    bounds: {min: 0, max: 100}
+  spentLately:
+    counts: Mean
+    better: Higher
+    query: sum by (namespace, revision) (increase(revenue_total[1m]))
+    samples: sum by (namespace, revision) (increase(visits_total[1m]))
+  p99:
+    counts: Percentile
+    better: Lower
+    by: Pod
+    query: histogram_quantile(0.99, sum by (namespace, pod, le) (rate(x_bucket[1m])))
+    samples: sum by (namespace, pod) (increase(x_count[1m]))
+  queue: {counts: Gauge, better: Lower, query: queue_size}
+models: {values: {max: 50, better: Higher}}
+"""
+RATE = {"metric": "conversionRate", "min": 0.2, "evidence": "Labelled"}
+RATE_DROP = {"metric": "conversionRate", "maxDrop": 0.1, "evidence": "Labelled"}
+REFUNDS = {"metric": "refundsLately", "max": 0.1}
+REVENUE = {"metric": "revenue", "min": 20, "evidence": "Labelled", "maxSamples": 20000}
+REVENUE_DROP = {"metric": "revenue", "maxDrop": 15, "evidence": "Labelled", "maxSamples": 20000}
+VALUE = {"metric": "value", "min": 5, "evidence": "Labelled"}
+OWN: dict[str, tuple[dict[str, Any], str, int, str]] = {
+    "a share by counts": (RATE, "conversionRate=0.4", 0, "Promoted"),
+    "too low a share by counts": (RATE, "conversionRate=0.05", 1, "conversionRate"),
+    "a share beside stable": (RATE_DROP, "conversionRate=0.4:0.4", 0, "Promoted"),
+    "a share below stable's": (RATE_DROP, "conversionRate=0.1:0.6", 1, "conversionRate"),
+    "a share of a range": (REFUNDS, "refundsLately=0.01", 0, "Promoted"),
+    "too great a share of a range": (REFUNDS, "refundsLately=0.4", 1, "refundsLately 0.4"),
+    "a mean by its values": (REVENUE, "revenue=40", 0, "Promoted"),
+    "too low a mean": (REVENUE, "revenue=5", 1, "EUR on average"),
+    "a mean beside stable": (REVENUE_DROP, "revenue=50:50", 0, "Promoted"),
+    "a mean below stable's": (REVENUE_DROP, "revenue=10:60", 1, "worse than stable"),
+    "a mean of a range": ({"metric": "spentLately", "min": 5}, "spentLately=9", 0, "Promoted"),
+    "a range below stable's": (
+        {"metric": "spentLately", "maxDrop": 2},
+        "spentLately=5:9",
+        1,
+        "4 worse than stable's 9",
+    ),
+    "a percentile": ({"metric": "p99", "max": 0.5}, "p99=0.2", 0, "Promoted"),
+    "too slow": ({"metric": "p99", "max": 0.5}, "p99=0.9", 1, "p99 0.9 is above"),
+    "a gauge": ({"metric": "queue", "max": 5}, "queue=9", 1, "queue 9 is above 5"),
+    "values of feedback": (VALUE, "value=20", 0, "Promoted"),
+}
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> Path:
+    file = tmp_path / "values.yaml"
+    file.write_text(METRICS)
+    return file
+
+
+@pytest.mark.parametrize(("gate", "own", "code", "words"), OWN.values(), ids=OWN.keys())
+def test_what_gates_make_of_metrics_of_ones_own(
+    simulate: Said,
+    tmp_path: Path,
+    values: Path,
+    gate: dict[str, Any],
+    own: str,
+    code: int,
+    words: str,
+) -> None:
+    file = manifest(tmp_path, gate)
+    said = simulate(file, "--values", values, "--own", own, "--rps", "40")
+    assert said[0] == code, said
+    assert words in said[1]
+
+
+MISTAKEN: dict[str, tuple[list[str], bool, str]] = {
+    "nobody says what it is": (["--own", "p99=1"], False, "of --values, the metrics are: none"),
+    "no values": ([], False, "say what it is by --values, the chart's values"),
+    "nobody says what it comes to": ([], True, "Nothing says what conversionRate comes to"),
+    "no value": (["--own", "conversionRate"], True, "gives no metric a value: write --own"),
+    "no number": (["--own", "conversionRate=much"], True, "write a number from 0 to 1"),
+    "no share": (["--own", "conversionRate=4"], True, "write a number from 0 to 1"),
+    "beyond its bounds": (["--own", "revenue=5:101"], True, "write a number from 0 to 100"),
+    "infinite": (["--own", "spentLately=inf"], True, "write a number."),
+    "another name": (["--own", "conversion=0.4"], True, "the metrics are: conversionRate, p99"),
+}
+
+
+@pytest.mark.parametrize(("words", "known", "why"), MISTAKEN.values(), ids=MISTAKEN.keys())
+def test_a_mistake_in_metrics_of_ones_own_is_told(
+    simulate: Said, tmp_path: Path, values: Path, words: list[str], known: bool, why: str
+) -> None:
+    more = ["--values", values] if known else []
+    code, _, err = simulate(manifest(tmp_path, RATE), *more, *words)
+    assert code == 64
+    assert why in " ".join(err.split())
+
+
+def test_gates_that_the_metrics_do_not_bear_are_refused(
+    simulate: Said, tmp_path: Path, values: Path
+) -> None:
+    wrong = manifest(tmp_path, {"metric": "p99", "min": 0.5})
+    _, _, err = simulate(wrong, "--values", values, "--own", "p99=1")
+    assert "spec.analysis.gates[0]: of p99 lower values are better" in " ".join(err.split())

@@ -3,6 +3,7 @@ that the engine makes.
 """
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,11 @@ def test_the_configmap_holds_these_very_scripts() -> None:
         n: (LUA / "actions" / f"{n}.lua").read_text() for n in ACTIONS
     }
     assert actions["discovery.lua"] == (LUA / "actions" / "discovery.lua").read_text()
+
+
+def test_the_page_shows_what_lies_in_the_examples() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    page = (docs / "guides" / "argo-cd.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    example = docs / "examples" / "gitops" / "argo-cd" / "application.yaml"
+    assert yaml.safe_load(block) == yaml.safe_load(example.read_text())

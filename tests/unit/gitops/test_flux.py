@@ -84,3 +84,20 @@ def test_the_kustomization_that_is_shown_does_not_hold_a_revert_back() -> None:
         if (one := yaml.safe_load(b)).get("kind") == "Kustomization"
     )
     assert {"wait", "healthChecks", "timeout"} & shown["spec"].keys() == set()
+
+
+def test_the_page_shows_what_lies_in_the_examples() -> None:
+    folder = Path(__file__).parents[3] / "docs" / "examples" / "gitops" / "flux"
+    blocks = [yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+    documents = [
+        document
+        for name in ("models.yaml", "models-with-wait.yaml", "models-and-dependents.yaml")
+        for document in yaml.safe_load_all((folder / name).read_text())
+        if document["kind"] == "Kustomization"
+    ]
+    plain, waiting, tolerant, _ = documents
+    assert blocks == [
+        plain,
+        {key: waiting["spec"][key] for key in ("wait", "timeout")},
+        {"healthCheckExprs": tolerant["spec"]["healthCheckExprs"]},
+    ]

@@ -332,6 +332,8 @@ def test_a_value_is_counted_once_for_the_revision_that_made_the_prediction(
     assert "its value already" in value(stable, first, 3).json()["error"]
     assert value(stable, second, 0).json()["value"] == 0
     assert value(stable, third, 10**300).json()["value"] == 200
+    endless = b'{"id": "%s", "value": 1e999}' % third.encode()
+    assert stable.post("/feedback/", content=endless).status_code == 400
     said = stable.get("/metrics/").text
     assert of_values(said, "candidate") == (3, 212.5, 12.5**2 + 200**2, 1)
     assert of_values(said, "stable") == (0, 0, 0, 0)
@@ -342,6 +344,9 @@ def test_a_prediction_may_have_a_label_and_a_value(settings: Settings, loaded: L
     (one,) = predict(client)
     assert label(client, one).status_code == 200
     assert value(client, one, 4).status_code == 200
+    both = client.post("/feedback/", json={"id": one, "value": 4, "label": "setosa"})
+    assert both.status_code == 422, "one of them would be lost"
+    assert "in place of the label" in both.json()["error"]
     told = client.post("/feedback/", json=[{"id": one, "value": 4}, {"id": one, "label": "setosa"}])
     assert [entry["status"] for entry in told.json()["results"]] == [409, 409]
     assert "its label already" in told.json()["results"][1]["error"]

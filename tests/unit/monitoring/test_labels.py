@@ -15,8 +15,11 @@ from rollout_bridge import metrics as bridge_metrics
 from rollout_bridge.outcome import Outcome
 from rollout_inference import cpu_limit, live_profile
 from rollout_inference.api.protocols.feedback import REASONS
+from rollout_inference.feedback import stored_series
+from rollout_inference.feedback.book import REASONS as UNREMEMBERED
 from rollout_inference.metrics import UNROUTED, Metrics
 from rollout_inference.settings import Settings
+from rollout_inference.shadow.messages import OUTCOMES
 from rollout_model.flavors import EXTRAS, SKLEARN
 from rollout_model.pyfunc import PyfuncRuntime
 from rollout_model.runtimes import OnnxRuntime
@@ -38,9 +41,13 @@ VALUES: dict[tuple[str, str], set[str]] = {
     ("ml_model_absolute_error_samples", "source"): sources(),
     ("ml_feedback", "outcome"): {"correct", "wrong"},
     ("ml_feedback_refused", "reason"): set(REASONS.values()),
+    ("ml_feedback_stored", "outcome"): {"correct", "wrong"},
+    ("ml_feedback_retracted", "outcome"): {"correct", "wrong"},
+    ("ml_feedback_unremembered", "reason"): set(UNREMEMBERED),
     ("ml_model_info", "runtime"): {OnnxRuntime.name, PyfuncRuntime.name, SKLEARN, *EXTRAS},
     ("ml_model_info", "task"): {"classifier", "regressor", "other"},
     ("ml_request_unrouted", "kind"): set(UNROUTED),
+    ("ml_shadow", "outcome"): set(OUTCOMES),
     ("modelrollout_attempts", "verdict"): {one.value for one in Verdict},
     ("modelrollout_bridge_webhooks", "outcome"): {one.value for one in Outcome},
     ("modelrollout_drain_seconds", "known"): {"true", "false"},
@@ -73,6 +80,7 @@ VALUES: dict[tuple[str, str], set[str]] = {
 """What a label may be where it is a word of ours; what is not here may be anything."""
 NAMES = {
     ("ml_model_metric", "metric"),
+    ("ml_shadow", "candidate"),
     ("modelrollout_router_lag_seconds", "router"),
     ("ml_input", "column"),
     ("ml_input_trained", "column"),
@@ -102,6 +110,7 @@ def exported() -> dict[str, frozenset[str]]:
     served = wrapped(Metrics(Settings(model_path=Path("/model"))).registry)
     assert all(labels >= SERVED for labels in served.values())
     served |= dict.fromkeys(cpu_limit.SERIES, frozenset(SERVED))
+    served |= {name: SERVED | set(more) for name, more in stored_series.SERIES.items()}
     of_answers, of_inputs = SERVED | {"bin"}, SERVED | {"column", "bin"}
     for name in live_profile.SERIES:
         served[name] = of_inputs if "input" in name else of_answers

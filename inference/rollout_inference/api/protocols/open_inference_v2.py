@@ -73,7 +73,8 @@ class OpenInference(Protocol):
         rows = self._rows(request, asked, tail)
         names = [output.name for output in asked.outputs or ()]
         asked.outputs = asked.outputs or [_Output(PREDICT), _Output(IDENTITY)]
-        return Decoded(request, rows, asked, question(request.model, names, asked.parameters))
+        wanted = question(request.model, names, asked.parameters)
+        return Decoded(request, rows, asked, wanted, asked.id or "")
 
     def encode(self, decoded: Decoded, outcome: Outcome, ids: list[str]) -> Response:
         """The outputs that were asked for, as JSON or as binary tensors behind it."""

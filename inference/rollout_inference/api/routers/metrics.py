@@ -17,6 +17,6 @@ _TEXT: dict[int | str, dict[str, Any]] = {
 @router.get("/metrics", include_in_schema=False)
 async def metrics(request: Request) -> Response:
     """Every series of this model."""
-    return Response(
-        generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST
-    )
+    found = state_of(request).metrics
+    await found.refresh()
+    return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)

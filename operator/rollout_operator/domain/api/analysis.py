@@ -16,12 +16,15 @@ class Metric(StrEnum):
     LATENCY_P95 = "latencyP95Seconds"
     PREDICTION_SHIFT = "predictionShift"
     INPUT_DRIFT = "inputDrift"
+    DISAGREEMENT = "disagreement"
     OWN = "own"
     """Any other name: a metric of the operator's configuration. In no spec is it called so."""
 
 
 BUILT_IN = tuple(metric for metric in Metric if metric is not Metric.OWN)
 """Those that every operator knows."""
+ALWAYS_COUNTED = frozenset({Metric.PREDICTION_SHIFT, Metric.DISAGREEMENT})
+"""Those whose gates are Labelled without saying so."""
 
 
 class OnFailure(StrEnum):
@@ -51,7 +54,7 @@ class EvidenceKind(StrEnum):
 MIN_SAMPLES, MAX_SAMPLES = 30, 2000
 METRIC_NAME = "^[a-z][A-Za-z0-9]*$"
 LABELLED = "has({0}.evidence) && {0}.evidence == 'Labelled'"
-UNLABELLED = "self.metric == 'predictionShift' || self.metric == 'inputDrift'"
+UNLABELLED = "self.metric in ['predictionShift', 'inputDrift', 'disagreement']"
 
 
 # What is left out of a gate is not there when the rules are read: the API server fills in nothing
@@ -69,12 +72,13 @@ GATE_RULES = [
     rule(
         f"!({UNLABELLED}) || (has(self.max) && self.max > 0.0 && (self.metric == 'inputDrift' ||"
         " self.max < 1.0))",
-        "predictionShift and inputDrift take max: a share between 0 and 1, such as max: 0.1, and a"
-        " PSI, such as max: 0.2",
+        "predictionShift and disagreement take max: a share between 0 and 1, such as max: 0.1;"
+        " inputDrift takes max: a PSI, such as max: 0.2",
     ),
     rule(
         f"!({UNLABELLED}) || !has(self.evidence)",
-        "predictionShift is always a test on counts, and inputDrift never: leave evidence out",
+        "predictionShift and disagreement are always tests on counts, and inputDrift never: leave"
+        " evidence out",
     ),
     rule(
         "!has(self.min) || self.metric != 'accuracy' || (self.min >= 0.0 && self.min <= 1.0)",
@@ -116,8 +120,8 @@ GATE_RULES = [
     ),
     rule(
         "!has(self.tolerance) || self.tolerance == 0.0 || ((!has(self.min) || self.metric !="
-        " 'accuracy' || self.tolerance < self.min) && (!has(self.max) || self.metric != 'errorRate'"
-        " || self.max + self.tolerance < 1.0))",
+        " 'accuracy' || self.tolerance < self.min) && (!has(self.max) || !(self.metric in"
+        " ['errorRate', 'disagreement']) || self.max + self.tolerance < 1.0))",
         "tolerance is taken off the threshold: write 0 or a share smaller than it",
     ),
     rule(
@@ -159,12 +163,14 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         max_length=32,
         description=(
             "accuracy, errorRate, latencyP95Seconds, predictionShift (answers against stable's),"
-            " inputDrift (live rows against training), or a metric of the operator's configuration."
+            " inputDrift (live rows against training), disagreement (copies of stable's requests),"
+            " or a metric of the operator's configuration."
         ),
         json_schema_extra=cel(
             f"self.matches('{METRIC_NAME}')",
             "metric is a name: write accuracy, errorRate, latencyP95Seconds, predictionShift,"
-            " inputDrift, or one that the operator's configuration has, such as conversionRate",
+            " inputDrift, disagreement, or one that the operator's configuration has, such as"
+            " conversionRate",
         ),
     )
     min: float | None = Field(
@@ -173,7 +179,7 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     max: float | None = Field(
         None,
         description=(
-            "Passes at or below this value (errorRate, predictionShift: a share;"
+            "Passes at or below this value (errorRate, predictionShift, disagreement: a share;"
             " latencyP95Seconds: seconds; inputDrift: PSI)."
         ),
     )
@@ -262,8 +268,8 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
     @model_validator(mode="before")
     @classmethod
     def _counted(cls, said: Any) -> Any:
-        """A shift of predictions is told by counts, and by nothing else."""
-        if isinstance(said, dict) and said.get("metric") == Metric.PREDICTION_SHIFT:
+        """Some are told by counts, and by nothing else."""
+        if isinstance(said, dict) and said.get("metric") in ALWAYS_COUNTED:
             return {**said, "evidence": EvidenceKind.LABELLED}
         return said
 
@@ -288,8 +294,15 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         return (
             self.max_drop is not None
             or self.max_increase is not None
-            or self.metric is Metric.PREDICTION_SHIFT
+            or self.metric in ALWAYS_COUNTED
         )
+
+    @property
+    def paired(self) -> bool:
+        """Whether counts of both revisions are compared scrape by scrape; answers to copies are
+        compared one by one, where they are made.
+        """
+        return self.against_stable and self.metric is not Metric.DISAGREEMENT
 
     @property
     def threshold(self) -> float:

@@ -205,6 +205,14 @@ class EvidenceStatus(ApiModel):
     """The same of stable's pods; empty where stable was not read."""
     cohorts: tuple[Cohort, ...] = Field((), max_length=40)
     """Of an accuracy gate with labelDelay, oldest first; empty for others."""
+    defined: str = Field(
+        "",
+        max_length=8,
+        description=(
+            "Of a metric of the configuration: a hash of its definition; when that changes, it is"
+            " counted anew."
+        ),
+    )
 
 
 class GateResult(ApiModel):

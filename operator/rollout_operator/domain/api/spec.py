@@ -96,18 +96,50 @@ class Resources(
     limits: Amounts | None = Field(None, description="At most, for each pod.")
 
 
-class Step(ApiModel):
+ASCENDING = "steps must ascend: write each weight greater than the one before it, such as 10, 50"
+COPIES_ALONE = (
+    "copies alone promote nothing: write a step with a weight above 0 after the one of weight 0"
+)
+
+
+class Step(
+    ApiModel,
+    json_schema_extra={
+        "x-kubernetes-validations": [
+            rule(
+                "self.weight > 0 || (has(self.shadow) && self.shadow > 0)",
+                "a step of weight 0 shows nothing without copies: write shadow: 20 beside it, or a"
+                " weight from 1 to 100",
+            )
+        ]
+    },
+):
     """A weight held for a time."""
 
     weight: int = Field(
         description="Share of requests that the candidate answers, in percent.",
         json_schema_extra=cel(
-            "self >= 1 && self <= 100", "weight is a percentage: write a whole number from 1 to 100"
+            "self >= 0 && self <= 100", "weight is a percentage: write a whole number from 1 to 100"
+        ),
+    )
+    shadow: int = Field(
+        0,
+        description=(
+            "Share of stable's requests that its pods copy to the candidate's, in percent. The"
+            " answers are compared, and nobody else gets them."
+        ),
+        json_schema_extra=cel(
+            "self >= 0 && self <= 100", "shadow is a percentage: write a whole number from 1 to 100"
         ),
     )
     hold: Duration = Field(
         Duration("60s"), description="How long the weight is held at least before the next step."
     )
+
+    @property
+    def asked(self) -> int:
+        """How many requests the candidate gets, copies or not, in percent of all at most."""
+        return max(self.weight, self.shadow)
 
 
 class Strategy(ApiModel):
@@ -118,9 +150,15 @@ class Strategy(ApiModel):
         min_length=1,
         max_length=20,
         description="The steps of a trial, in ascending weight. Promotion follows the last one.",
-        json_schema_extra=cel(
-            "[self.map(s, s.weight)].all(w, w.isSorted() && w.all(x, w.exists_one(y, y == x)))",
-            "steps must ascend: write each weight greater than the one before it, such as 10, 50",
+        json_schema_extra=rules(
+            (
+                "[self.map(s, s.weight)].all(w, w.isSorted() && w.all(x, w.exists_one(y, y == x)))",
+                ASCENDING,
+            ),
+            (
+                "self.exists(s, s.weight > 0)",
+                COPIES_ALONE,
+            ),
         ),
     )
     advance_on: AdvanceOn = Field(
@@ -163,6 +201,12 @@ class Strategy(ApiModel):
 
 
 SPEC_RULES = [
+    rule(
+        "!self.analysis.gates.exists(g, g.metric == 'disagreement') ||"
+        " self.strategy.steps.exists(s, has(s.shadow) && s.shadow > 0)",
+        "disagreement compares the answers to copies, and no step makes any: write shadow in a step"
+        " of strategy.steps, such as {weight: 0, shadow: 20}, or take the gate out",
+    ),
     rule(
         "self.strategy.advanceOn != 'Evidence' || self.analysis.gates.exists(g, "
         + LABELLED.format("g")

@@ -15,12 +15,14 @@ NOUNS: Mapping[Metric, str] = {
     Metric.LATENCY_P95: "p95 latency in seconds",
     Metric.PREDICTION_SHIFT: "prediction shift",
     Metric.INPUT_DRIFT: "input drift",
+    Metric.DISAGREEMENT: "disagreement",
 }
 """How to say a metric that is built in."""
 UNITS: Mapping[Metric, str] = {
     Metric.ACCURACY: "labels",
     Metric.ERROR_RATE: "requests",
     Metric.LATENCY_P95: "requests",
+    Metric.DISAGREEMENT: "copies",
 }
 """What is counted of it; of others, samples."""
 BUCKETS_COME = "pods of a new version, or of a retry, have one"

@@ -16,7 +16,7 @@ def floor_of(gate: Gate) -> float:
     match gate.metric:
         case Metric.ACCURACY:
             return gate.threshold
-        case Metric.ERROR_RATE:
+        case Metric.ERROR_RATE | Metric.DISAGREEMENT:
             return 1 - gate.threshold
         case Metric.LATENCY_P95:
             return LATENCY_SHARE

@@ -3,23 +3,29 @@ of the operator.
 
 A counter that falls was reset: what it shows now came since. `increase()` is not used: it
 extrapolates to fractions. Both counters of a pod are taken together, because they restart together.
+
+The counters of a store outlive pods, so there a fall is no restart: see `_fallen`.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import Cohort, EvidenceStatus, PodCounts
 from rollout_operator.domain.api.status import Revision
+from rollout_operator.domain.gates import mean_pair
 from rollout_operator.domain.gates.histogram import of_pods
+from rollout_operator.domain.gates.mean_pair import PairWealth
+from rollout_operator.domain.gates.mean_test import Sums
 from rollout_operator.domain.gates.samples import (
     COUNTED,
     COUNTED_OF,
     ERRORS,
     FEEDBACK,
+    IN_STORE,
     LATENCY_BUCKET,
     MEAN,
     MEAN_OF,
@@ -27,16 +33,30 @@ from rollout_operator.domain.gates.samples import (
     NOISE,
     PREDICTIONS,
     REQUESTS,
+    SHADOW,
+    TAKEN_BACK,
+    NeedsHelp,
     NoEvidence,
+    in_store,
     is_count,
+    is_of_store,
     named,
-    within_bounds,
+    store_of,
+    store_place,
+    telling,
 )
 from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
 from rollout_operator.domain.observed import Series
+from rollout_operator.domain.own_metrics import VALUE
 
+ALIKE = frozenset({"same", "slower"})
+"""Outcomes of copies that were answered as by stable."""
+COMPARED = ALIKE | {"different", "failed"}
+"""Outcomes of copies that say something of the candidate."""
 MOST_COHORTS = 40
 MOST_PODS = 200
+EMPTIED_AFTER = 120.0
+"""Seconds after which a store that has far less than before is not one that was read late."""
 
 
 def gate_key(gate: Gate, stable: Revision | None) -> str:
@@ -74,28 +94,59 @@ def find(
     return next((e for e in evidence if e.gate == key and e.subject == subject), None)
 
 
-def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
-    """Good answers and all answers of each pod, as its counters have them now. Raises NoEvidence
-    where they cannot be read.
+def counts(gate: Gate, series: list[Series], revision: str = "") -> tuple[PodCounts, ...]:
+    """Good answers and all answers of each pod, and of what a store has counted, as the counters
+    have them now. Raises NoEvidence where they cannot be read.
+
+    revision: whose series they are. Pods have it in their names, and a store has counters of many.
     """
-    within_bounds(series)
+    telling(series)
     at: dict[str, float] = {}
     for one in series:
         if not is_count(one.value):
             raise NoEvidence(f"{one.name} of pod {one.pod or '?'} is {one.value}, not a count")
         at[one.pod] = min(one.at, at.get(one.pod, math.inf))
     total, good, predicted = _sums(gate, series)
-    if not total:
+    stored = in_store(series, revision) if gate.metric is Metric.ACCURACY else ()
+    if not total and not stored:
         raise NoEvidence(f"no counters of {gate.name} of this revision")
     pods = sorted(set(total) | set(predicted))
+    if gate.metric is Metric.OWN:
+        _of_one_process(gate, series, total)
     if wrong := [p for p in pods if not 0 <= good[p] <= total[p]]:
         raise NoEvidence(
             f"{good[wrong[0]]:.0f} good of {total[wrong[0]]:.0f} in pod {wrong[0] or '?'} cannot be"
         )
-    return tuple(
-        PodCounts(pod=p, good=good[p], total=total[p], predicted=predicted[p], at=at[p])
-        for p in pods
+    return (
+        *stored,
+        *(
+            PodCounts(
+                # Of what our own servers count of values, only a store's has no pod.
+                pod=p or (store_place(IN_STORE, revision) if gate.name == VALUE else p),
+                good=good[p],
+                total=total[p],
+                predicted=predicted[p],
+                at=at[p],
+            )
+            for p in pods
+        ),
     )
+
+
+def _of_one_process(gate: Gate, series: list[Series], total: dict[str, float]) -> None:
+    """Raises NeedsHelp where what is counted and what it is of cannot be told by process."""
+    counted = [s for s in series if s.name in {COUNTED, MEAN}]
+    if apart := sorted({s.pod for s in counted if s.value > 0} - set(total)):
+        raise NeedsHelp(
+            f"{apart[0] or 'what has neither pod nor instance'} counts what query asks for, and not"
+            " what samples does: Labelled needs both from one process; leave evidence out, or have"
+            " both counted together"
+        )
+    if len(total) > MOST_PODS:
+        raise NeedsHelp(
+            f"{len(total)} processes count {gate.name}, and {MOST_PODS} at most can be told apart:"
+            " leave evidence out, with sums over a range in the configuration"
+        )
 
 
 def _sums(
@@ -118,6 +169,10 @@ def _sums(
             )
         case Metric.LATENCY_P95:
             return _within(gate, named(series, LATENCY_BUCKET))
+        case Metric.DISAGREEMENT:
+            answers = [s for s in named(series, SHADOW) if s.outcome in COMPARED]
+            alike = [s for s in answers if s.outcome in ALIKE]
+            return _by_pod(answers), _by_pod(alike), _by_pod(())
         case Metric.OWN if means := named(series, MEAN_OF):
             sums, squares = named(series, MEAN), named(series, MEAN_SQUARES)
             return _by_pod(means), _by_pod(sums), _by_pod(squares)
@@ -163,6 +218,19 @@ class Gain:
     """Predictions, or all requests where latency is counted."""
     pods: tuple[PodCounts, ...]
     """By name, MOST_PODS at most; a pod not read now keeps its last counters."""
+    corrected: float = 0.0
+    """Of `good`, what corrections of earlier labels have changed; below 0 where they were for the
+    worse.
+    """
+    begun_anew: tuple[PodCounts, ...] = ()
+    """Of `pods`, those of a store that was emptied: the next reading is compared with them, even
+    where nothing came in.
+    """
+
+    @property
+    def fresh(self) -> float:
+        """Right answers among `total`."""
+        return self.good - self.corrected
 
 
 def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: bool) -> Gain:
@@ -172,31 +240,73 @@ def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: 
     last counts; what a pod seen for the first time has counted is taken where `first_counts`.
     """
     known = {p.pod: p for p in before}
-    good = total = predicted = 0.0
+    now = list(now)
+    fallen = _fallen(known, now)
+    good = total = predicted = corrected = 0.0
+    anew: list[PodCounts] = []
     for one in now:
         old = known.get(one.pod)
         if old is not None and one.at <= old.at:
+            continue
+        if (store := store_of(one.pod)) in fallen:
+            if fallen[store]:
+                known[one.pod] = one
+                anew.append(one)
             continue
         known[one.pod] = one
         if old is None and not first_counts:
             continue
         base = _NOTHING if old is None or _was_reset(old, one) else old
-        good += one.good - base.good
-        total += one.total - base.total
+        right, all_ = one.good - base.good, one.total - base.total
+        if is_of_store(one.pod, TAKEN_BACK):
+            # Each of them stands among what the store has counted a second time, as it is now.
+            good, total = good - right, total - all_
+            corrected += (all_ - right) - right
+            continue
+        good, total = good + right, total + all_
         predicted += one.predicted - base.predicted
-    newest = sorted(known.values(), key=lambda p: -p.at)[:MOST_PODS]
-    return Gain(good, total, predicted, tuple(sorted(newest, key=lambda p: p.pod)))
+    newest = sorted(known.values(), key=lambda p: (not is_of_store(p.pod), -p.at))[:MOST_PODS]
+    pods = tuple(sorted(newest, key=lambda p: p.pod))
+    return Gain(good, total, predicted, pods, corrected, tuple(anew))
 
 
 _NOTHING = PodCounts(pod="", good=0, total=0, at=0)
 
 
 def _was_reset(old: PodCounts, new: PodCounts) -> bool:
+    noise = NOISE * max(1.0, old.total)
     return (
-        new.good < old.good - NOISE
-        or new.total - new.good < old.total - old.good - NOISE
-        or new.predicted < old.predicted - NOISE
+        new.total < old.total
+        or new.good < old.good - noise
+        or new.total - new.good < old.total - old.good - noise
+        or new.predicted < old.predicted - noise
     )
+
+
+def _fallen(known: Mapping[str, PodCounts], now: Iterable[PodCounts]) -> dict[str, bool]:
+    """The stores of which a counter fell, by place, and whether they begin anew.
+
+    Most falls are none of the store: the pod that had read it last is gone, and another tells what
+    it read before that. A database that fails over, or a node that loses its power, loses the
+    newest labels, and they are sent again. So nothing counts before the store has as much as it
+    had. One that has had less than half for a while was emptied, or is an old copy: what it has may
+    have counted before, and what comes from now on counts.
+    """
+    stored = [one for one in now if is_of_store(one.pod)]
+    pairs = [(old, one) for one in stored if (old := known.get(one.pod)) is not None]
+    fell = {store_of(one.pod) for old, one in pairs if one.at > old.at and _was_reset(old, one)}
+    return {
+        old.pod: one.total >= old.total
+        or (one.total < old.total / 2 and one.at - old.at >= EMPTIED_AFTER)
+        for old, one in pairs
+        if store_of(one.pod) == one.pod and one.pod in fell
+    }
+
+
+def with_begun_anew(pods: tuple[PodCounts, ...], gain: Gain) -> tuple[PodCounts, ...]:
+    """What the next reading is compared with where a store was emptied and nothing is taken in."""
+    anew = {one.pod: one for one in gain.begun_anew}
+    return tuple(anew.get(one.pod, one) for one in pods)
 
 
 def fresh_evidence(
@@ -208,6 +318,18 @@ def fresh_evidence(
         subject=subject_of(gate, candidate),
         since=candidate.ready_at or now,
     )
+
+
+def of_definition(series: Iterable[Series], known: EvidenceStatus | None) -> EvidenceStatus | None:
+    """The counts, if they are of what the series are; None where the metric of the configuration
+    is another since: its counters are none that these can go on with.
+    """
+    return known if known is not None and known.defined == definition(series) else None
+
+
+def definition(series: Iterable[Series]) -> str:
+    """A hash of what a metric of one's own is; "" of one that is built in."""
+    return next((s.defined for s in series), "")
 
 
 def in_attempt(known: EvidenceStatus, candidate: Revision) -> EvidenceStatus:
@@ -223,38 +345,67 @@ def grown(
     own: tuple[PodCounts, ...],
     baseline: tuple[PodCounts, ...],
     now: datetime,
+    *,
+    width: float | None = None,
 ) -> EvidenceStatus:
-    """The evidence with one more scrape in it; equal to `known` where nothing came in."""
+    """The evidence with one more scrape in it; equal to `known` where nothing came in.
+
+    width: of a mean, how far apart values may lie, in their unit.
+    """
     # Candidates are counted from their pods' start. Stable's counters, and both for a difference,
     # hold a past of any length.
-    mine = gained(known.pods, own, first_counts=not gate.against_stable or bool(known.pods))
+    mine = gained(known.pods, own, first_counts=not gate.paired or bool(known.pods))
     stable = gained(known.stable_pods, baseline, first_counts=False)
     predicted = known.predicted + mine.predicted
-    changes: dict[str, object] = {}
+    changes: dict[str, object] = {
+        name: with_begun_anew(pods, gain)
+        for name, pods, gain in (
+            ("pods", known.pods, mine),
+            ("stable_pods", known.stable_pods, stable),
+        )
+        if gain.begun_anew
+    }
     if {p.pod for p in stable.pods} != {p.pod for p in known.stable_pods}:
         changes["stable_pods"] = stable.pods
-    if gate.against_stable and not known.pods:
+    if gate.paired and not known.pods:
         return known.model_copy(update={**changes, "pods": mine.pods})
-    if gate.against_stable and not (mine.total > 0 and stable.total > 0):
-        # A scrape counts for both or for none: nothing is lost, it comes with the next one.
+    if gate.paired and not (mine.total > 0 and stable.total > 0):
+        # A scrape counts for both or for none: nothing is lost, it comes with the next one. So do
+        # corrections.
         return with_cohort(known.model_copy(update=changes), gate, predicted, now)
-    if mine.total > 0:
-        changes |= {
-            "good": known.good + mine.good,
-            "total": known.total + mine.total,
-            "scrapes": known.scrapes + 1,
-        }
-        changes["squares"] = round(known.squares + mine.good * mine.good / mine.total, 6)
-    if mine.total > 0 or mine.predicted > 0:
+    if mine.total > 0 or mine.corrected:
+        changes |= with_labels(known, mine)
+    if mine.total > 0 or mine.predicted > 0 or mine.corrected:
         changes |= {"pods": mine.pods, "predicted": predicted}
     if stable.total > 0:
         changes |= {
             "stable_pods": stable.pods,
             "baseline_total": known.baseline_total + stable.total,
         }
-    if gate.against_stable:
-        changes |= _paired(known, gate, Scrape(mine.good, mine.total, stable.good, stable.total))
+    if gate.against_stable and width is not None:
+        changes |= _paired_means(known, gate, mine, stable, gate.threshold / width)
+    elif gate.paired:
+        changes |= _paired(known, gate, Scrape(mine.fresh, mine.total, stable.fresh, stable.total))
     return with_cohort(known.model_copy(update=changes), gate, predicted, now)
+
+
+def with_labels(known: EvidenceStatus, gain: Gain) -> dict[str, float]:
+    """Sums of the evidence with what came in.
+
+    A correction moves an answer from right to wrong, or back, in a scrape that has been: how much
+    scrapes differ is left as it was.
+    """
+    good, squares = known.good + gain.corrected, known.squares
+    if gain.corrected and known.total > 0:
+        squares += (good * good - known.good * known.good) / known.total
+    if gain.total > 0:
+        squares += gain.fresh * gain.fresh / gain.total
+    return {
+        "good": good + gain.fresh,
+        "total": known.total + gain.total,
+        "scrapes": known.scrapes + (gain.total > 0),
+        "squares": round(max(0.0, squares), 6),
+    }
 
 
 def _paired(known: EvidenceStatus, gate: Gate, scrape: Scrape) -> dict[str, object]:
@@ -265,6 +416,23 @@ def _paired(known: EvidenceStatus, gate: Gate, scrape: Scrape) -> dict[str, obje
         "below": after.below,
         "stable_good": after.right,
         "stable_total": after.total,
+    }
+
+
+def _paired_means(
+    known: EvidenceStatus, gate: Gate, mine: Gain, stable: Gain, drop: float
+) -> dict[str, object]:
+    wealth = PairWealth(known.above, known.below, known.stable_good, known.stable_total)
+    ours, theirs = (Sums(of.total, of.fresh, of.predicted) for of in (mine, stable))
+    if not gate.of_good:
+        # The smaller values are the better ones.
+        ours, theirs = ours.turned, theirs.turned
+    after = mean_pair.pair_step(wealth, ours, theirs, drop, gate.max_samples)
+    return {
+        "above": after.above,
+        "below": after.below,
+        "stable_good": after.total,
+        "stable_total": after.count,
     }
 
 

@@ -33,12 +33,14 @@ from rollout_operator.domain.gates.judgement import (
 )
 from rollout_operator.domain.gates.label_counters import (
     counts,
+    definition,
     design_effect,
     find,
     fresh_evidence,
     grown,
     in_attempt,
     matured,
+    of_definition,
 )
 from rollout_operator.domain.gates.samples import (
     ACCURACY,
@@ -87,23 +89,34 @@ def measure_labels(
             )
     try:
         series = fresh(answer, trial.candidate.ready_at or trial.since, trial.now)  # type: ignore[arg-type]
-        own = counts(gate, series)
+        own = counts(gate, series, trial.candidate.revision)
         theirs = _stable_counts(gate, baseline, trial)
     except NoEvidence as why:
         return (
             gate_status(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}", **_shown(evidence)),
             evidence,
         )
-    evidence = evidence or fresh_evidence(gate, trial.candidate, trial.stable, trial.now)
-    evidence = grown(in_attempt(evidence, trial.candidate), gate, own, theirs, trial.now)
-    return _judged(gate, trial, evidence, series), evidence
+    evidence = of_definition(series, evidence) or fresh_evidence(
+        gate, trial.candidate, trial.stable, trial.now
+    ).model_copy(update={"defined": definition(series)})
+    scale = next((s.scale for s in series if s.scale is not None), None)
+    evidence = grown(
+        in_attempt(evidence, trial.candidate),
+        gate,
+        own,
+        theirs,
+        trial.now,
+        width=None if scale is None else scale[1] - scale[0],
+    )
+    return judged(gate, trial, evidence, series), evidence
 
 
 def _stable_counts(gate: Gate, baseline: Answer | None, trial: Trial) -> tuple[PodCounts, ...]:
     if baseline is None or isinstance(baseline, MetricsUnreachable):
         return ()
     try:
-        return counts(gate, fresh(baseline, trial.now - LONGEST_WINDOW, trial.now))
+        series = fresh(baseline, trial.now - LONGEST_WINDOW, trial.now)
+        return counts(gate, series, trial.stable.revision if trial.stable is not None else "")
     except NoEvidence as why:
         if gate.against_stable:
             raise NoEvidence(f"stable has none to compare with: {why}") from why
@@ -114,7 +127,8 @@ def _shown(evidence: EvidenceStatus | None) -> dict[str, int]:
     return {} if evidence is None else {"samples": int(evidence.total)}
 
 
-def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Series]) -> GateStatus:
+def judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Series]) -> GateStatus:
+    """What the counts say; series: the candidate's, where there are any."""
     scaled = next((s for s in series if s.scale is not None), None)
     if scaled is not None:
         return _judged_mean(gate, trial, evidence, scaled)
@@ -131,13 +145,13 @@ def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Ser
     # against either verdict.
     covered = coverage >= gate.min_coverage and gate.metric is not Metric.LATENCY_P95
     missing = 0.0 if covered else max(0.0, cohort - evidence.total)
-    if gate.against_stable:
+    if gate.paired:
         judgement = judge_pair(evidence, gate, trial.tests, divide)
     else:
         good, bad = evidence.good / divide, (evidence.total - evidence.good) / divide
         judgement = judge_share(good, bad, missing / divide, gate, trial.tests)
     measurement = _measurement(gate, evidence, judgement, uncovered=missing > 0)
-    if evidence.total == 0 and not gate.against_stable:
+    if evidence.total == 0 and not gate.paired:
         judgement = _expected(gate, series, judgement)
     return gate_status(
         gate,
@@ -158,14 +172,23 @@ def _judged_mean(gate: Gate, trial: Trial, evidence: EvidenceStatus, scaled: Ser
     """A mean of one's own; scaled: one of its series, which tells unit and scale."""
     low, high = scaled.scale or (0.0, 1.0)
     divide = gate.design_effect or 1.0
-    judgement = judge_mean(evidence, gate, (low, high), trial.tests, divide)
+    judgement = (
+        judge_pair(evidence, gate, trial.tests, divide)
+        if gate.against_stable
+        else judge_mean(evidence, gate, (low, high), trial.tests, divide)
+    )
     measurement = _measurement(gate, evidence, judgement, uncovered=False)
     mean = low + (high - low) * evidence.good / evidence.total if evidence.total else None
     unit = f" {scaled.unit}" if scaled.unit else ""
     shown = "nothing counted yet" if mean is None else f"{mean:.4g}{unit} on average"
+    asked = f"{'at least' if gate.of_good else 'at most'} {gate.threshold:g} asked"
+    value = mean
+    if gate.against_stable:
+        value = _worse(gate, evidence, high - low)
+        asked = f"at most {gate.threshold:g} worse than stable asked"
+        shown += " in scrapes shared with stable"
     message = (
-        f"{noun_of(gate)}: {shown}, {evidence.total:.0f} samples,"
-        f" {'at least' if gate.of_good else 'at most'} {gate.threshold:g} asked;"
+        f"{noun_of(gate)}: {shown}, {evidence.total:.0f} samples, {asked};"
         f" {_evidence(gate, evidence, judgement, measurement)}, revision"
         f" {trial.candidate.revision}"
     )
@@ -176,11 +199,20 @@ def _judged_mean(gate: Gate, trial: Trial, evidence: EvidenceStatus, scaled: Ser
         measurement,
         message,
         **_progress(trial, evidence, judgement),
-        value=mean,
+        value=value,
         samples=int(evidence.total),
         design_effect=round(divide, 2) if divide > 1 else None,
         inconclusive=undecided or None,
     )
+
+
+def _worse(gate: Gate, evidence: EvidenceStatus, width: float) -> float | None:
+    """How much worse than stable's the candidate's mean is, in its unit."""
+    if not (evidence.total and evidence.stable_total):
+        return None
+    share = evidence.good / evidence.total
+    good = share if gate.of_good else 1 - share
+    return width * (evidence.stable_good / evidence.stable_total - good)
 
 
 def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
@@ -188,7 +220,7 @@ def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
     match gate.metric:
         case Metric.ACCURACY:
             return matured(evidence, gate.label_delay, trial.now)
-        case Metric.ERROR_RATE | Metric.OWN:
+        case Metric.ERROR_RATE | Metric.OWN | Metric.DISAGREEMENT:
             return evidence.total
         case _:
             return max(evidence.predicted, evidence.total)
@@ -197,9 +229,9 @@ def _cohort(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> float | None:
 def _measurement(
     gate: Gate, evidence: EvidenceStatus, judgement: Judgement, uncovered: bool
 ) -> Measurement:
-    if judgement.evidence_against >= 1 and not (gate.against_stable and uncovered):
+    if judgement.evidence_against >= 1 and not (gate.paired and uncovered):
         return Measurement.FAIL
-    enough = evidence.total >= gate.min_samples and not (gate.against_stable and uncovered)
+    enough = evidence.total >= gate.min_samples and not (gate.paired and uncovered)
     return Measurement.PASS if judgement.evidence_for >= 1 and enough else Measurement.NO_EVIDENCE
 
 
@@ -228,7 +260,7 @@ def _figures(
     """Value, bounds and evidence in the metric's own direction; when a verdict may be expected."""
     share = evidence.good / evidence.total if evidence.total else None
     value, lower, upper = share, judgement.lower, judgement.upper
-    if gate.against_stable:
+    if gate.paired:
         base = evidence.stable_good / evidence.stable_total if evidence.stable_total else None
         value = None if share is None or base is None else base - share
     elif not speaks_of_good(gate) and share is not None and lower is not None and upper is not None:
@@ -301,8 +333,9 @@ def _sentence(
     measurement: Measurement,
 ) -> str:
     noun, unit = noun_of(gate), UNITS.get(gate.metric, "samples")
-    counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} good"
-    if gate.against_stable:
+    good = "answered alike" if gate.metric is Metric.DISAGREEMENT else "good"
+    counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} {good}"
+    if gate.paired:
         counted += " in scrapes shared with stable"
     bounds = (
         ""
@@ -311,7 +344,7 @@ def _sentence(
     )
     asked = (
         f"at most {gate.threshold:g} worse than stable"
-        if gate.against_stable
+        if gate.paired
         else f"a share of {floor_of(gate):g} asked"
     )
     told = _evidence(gate, evidence, judgement, measurement)

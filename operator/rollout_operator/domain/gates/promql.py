@@ -8,9 +8,10 @@ Source: prometheus.io/docs/prometheus/latest/querying/api/#instant-queries.
 
 import json
 import math
+import re
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rollout_operator.domain.api.analysis import Metric
@@ -38,9 +39,12 @@ from rollout_operator.domain.gates.samples import (
     PREDICTED,
     PREDICTIONS,
     REQUESTS,
+    RETRACTED,
     SAMPLES,
     SCRAPES,
+    SHADOW,
     SHARE,
+    STORED,
     SUM,
     VALUE,
 )
@@ -51,11 +55,12 @@ from rollout_operator.domain.prometheus_refusal import refusal
 from rollout_operator.domain.replies import first_line
 
 NAMES: Mapping[Metric, tuple[str, ...]] = {
-    Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, PREDICTIONS),
+    Metric.ACCURACY: (ACCURACY, ACCURACY_SAMPLES, FEEDBACK, STORED, RETRACTED, PREDICTIONS),
     Metric.ERROR_RATE: (REQUESTS, ERRORS, CPU_PERIODS, CPU_THROTTLED),
     Metric.LATENCY_P95: (LATENCY_BUCKET, CPU_PERIODS, CPU_THROTTLED),
     Metric.PREDICTION_SHIFT: (PREDICTED, PREDICTIONS),
     Metric.INPUT_DRIFT: (INPUT, INPUT_TRAINED, PREDICTIONS),
+    Metric.DISAGREEMENT: (SHADOW, PREDICTIONS),
 }
 """The series behind each metric."""
 LEAST_SHARE = 0.001
@@ -104,6 +109,20 @@ Key = tuple[str, str]
 Snapshot = Mapping[Key, tuple[Series, ...]]
 Parts = dict[tuple[str, str, str, str], list[tuple[float, float]]]
 """Times and values by namespace, revision or Deployment, process, and part of a metric."""
+_Told = tuple[float, float, tuple[str, ...]]
+"""Time, value, and who has scraped it."""
+_OF_ONE_SERIES = "PromQL warning: "
+"""How Prometheus begins what it says of single series, which it leaves out: nobody else's series
+say less for it.
+"""
+_LONGEST_POD = 63
+"""From that length on, a pod's name has lost the end of what comes before its five letters."""
+_CUT = re.compile("(.+-[0-9a-f]{8})-[^-]*")
+"""Such a name: that of a revision's Deployment, and what is left."""
+_HISTOGRAMS = (
+    "its series are native histograms, and no numbers: take histogram_quantile, histogram_count or"
+    " histogram_sum of them"
+)
 
 
 class _Unusable(Exception):
@@ -129,16 +148,21 @@ def read(
     return {key: tuple(series) for key, series in found.items()}
 
 
-def _results(status: int, body: bytes, access: PrometheusAccess, kind: str) -> list[Any]:
-    """The series of a reply of this kind. Raises _Unusable, or what comes of JSON that is none."""
+def _results(
+    status: int, body: bytes, access: PrometheusAccess, kind: str, passes: tuple[str, ...] = ()
+) -> list[Any]:
+    """The series of a reply of this kind. Raises _Unusable, or what comes of JSON that is none.
+    passes: how warnings begin that are none.
+    """
     html = body.lstrip()[:1] == b"<"
     if status != 200 or html:
         raise _Unusable(_refusal(status, body, html, access))
     reply = json.loads(body)
     if reply["status"] != "success" or reply["data"]["resultType"] != kind:
         raise _Unusable(f"Prometheus answered with something else than a {kind}")
-    if reply.get("warnings"):
-        raise _Unusable(f"Prometheus warns: {reply['warnings'][0]}")
+    warnings = [one for one in reply.get("warnings") or () if not str(one).startswith(passes)]
+    if warnings:
+        raise _Unusable(f"Prometheus warns: {warnings[0]}")
     results: list[Any] = reply["data"]["result"]
     return results
 
@@ -189,6 +213,7 @@ def _newest(labels: Mapping[str, str], values: list[Any]) -> Series:
         instance=sys.intern(labels.get("instance", "")),
         column=sys.intern(labels.get("column", "")),
         bin=sys.intern(labels.get("bin", "")),
+        candidate=sys.intern(labels.get("candidate", "")),
     )
 
 
@@ -207,7 +232,7 @@ def own_form(own: OwnMetric) -> dict[str, str]:
     Newest samples count as long as the metric says: by `lookback_delta` of Prometheus and those
     like it, by `step` of VictoriaMetrics.
     """
-    parts = zip(_parts(own), own.expressions(), strict=False)
+    parts = zip(part_names(own), own.expressions(), strict=False)
     stale = f"{own.stale.total_seconds():.0f}s"
     return {
         "query": " or ".join(labelled(text.strip(), part) for part, (_, text) in parts),
@@ -218,8 +243,8 @@ def own_form(own: OwnMetric) -> dict[str, str]:
     }
 
 
-def _parts(own: OwnMetric) -> tuple[str, ...]:
-    """What the series of its expressions are called."""
+def part_names(own: OwnMetric) -> tuple[str, ...]:
+    """What the series of its expressions are called, in their order."""
     match own.counts:
         case Counts.SHARE:
             return (COUNTED, COUNTED_OF) if own.counters else (SHARE, SAMPLES)
@@ -236,13 +261,20 @@ def read_own(
     found: dict[Key, list[Series]] = defaultdict(list)
     try:
         parts = _by_process(own, status, body, access)
+        lacks, reach, defined = _lacks(own, parts), own.reach, own.defined
         scale = (own.bounds.min, own.bounds.max) if own.bounds and own.counters else None
         if scale is not None:
             parts = _scaled(parts, *scale)
+        if own.samples:
+            # Else a value would pass for one that rests on nothing.
+            for namespace, whose, pod, part in list(parts):
+                if part == VALUE:
+                    at = parts[namespace, whose, pod, part][0][0]
+                    parts.setdefault((namespace, whose, pod, SAMPLES), [(at, 0.0)])
         for (namespace, whose, pod, part), values in parts.items():
             at = max(at for at, _ in values)
             # Of several values it is not known which one is meant; the others are sums.
-            told = [v for _, v in values] if part == VALUE else [math.fsum(v for _, v in values)]
+            told = [v for _, v in values] if part == VALUE else [_sum(values)]
             found[namespace, whose] += [
                 Series(
                     name=part,
@@ -251,9 +283,11 @@ def read_own(
                     value=value,
                     first=value,
                     gap=own.stale.total_seconds() / SCRAPES,
-                    reach=own.reach,
+                    reach=reach,
                     unit=own.unit,
                     scale=scale,
+                    lacks=lacks,
+                    defined=defined,
                 )
                 for value in told
             ]
@@ -264,28 +298,47 @@ def read_own(
     return {key: tuple(series) for key, series in found.items()}
 
 
+def _sum(values: Iterable[tuple[float, float]]) -> float:
+    """Of their values; NaN where it is no number, whatever one of so many revisions counts."""
+    try:
+        return math.fsum(value for _, value in values)
+    except (OverflowError, ValueError):
+        return math.nan
+
+
+def _lacks(own: OwnMetric, parts: Parts) -> str:
+    """Why what was answered tells nothing of anybody; "" where it does.
+
+    What never happened has no series. But where nobody has one of what is counted, of all revisions
+    there are, it is more likely called otherwise, and would be taken for 0.
+    """
+    there = {part for *_, part in parts}
+    if own.counts not in {Counts.SHARE, Counts.MEAN} or there & {COUNTED, SHARE, MEAN, SUM}:
+        return ""
+    return (
+        "query has no series of any revision, and may be called otherwise: correct it, or have it"
+        " counted from 0 on"
+    )
+
+
 def _scaled(parts: Parts, low: float, high: float) -> Parts:
     """Sums of values from `low` to `high` as those of values from 0 to 1. Where squares are not
-    told, they are taken for as many as they may be.
+    told, they are taken for as many as they may be. Who has counted no value has no sum.
     """
     found: Parts = {}
-    for (*process, part), of in parts.items():
-        if part != MEAN_OF:
-            continue
-        namespace, whose, pod = process
-        at, count = of[0][0], math.fsum(v for _, v in of)
-        total, squares = (
-            [v for _, v in parts.get((namespace, whose, pod, name), ())]
-            for name in (MEAN, MEAN_SQUARES)
+    width = high - low
+    for namespace, whose, pod in dict.fromkeys(key[:3] for key in parts):
+        total, count, squares = (
+            parts.get((namespace, whose, pod, name), []) for name in (MEAN, MEAN_OF, MEAN_SQUARES)
         )
-        if not total:
-            continue
-        width = high - low
-        mean = (math.fsum(total) - count * low) / width
-        square = mean
-        if squares:
-            square = (math.fsum(squares) - 2 * low * math.fsum(total) + count * low**2) / width**2
-        for name, value in ((MEAN, mean), (MEAN_OF, count), (MEAN_SQUARES, square)):
+        at = max(at for at, _ in (*total, *count, *squares))
+        raised = _sum(total) - _sum(count) * low
+        mean = square = raised / width
+        if squares or not total:
+            square = (_sum(squares) - 2 * low * _sum(total) + _sum(count) * low * low) / width
+            square /= width
+        named = [(MEAN, mean), (MEAN_SQUARES, square), *([(MEAN_OF, _sum(count))] if count else [])]
+        for name, value in named:
             # What is just at a bound is not beyond it by a rounding.
             found[namespace, whose, pod, name] = [(at, round(value, 9))]
     return found
@@ -295,22 +348,46 @@ def _by_process(own: OwnMetric, status: int, body: bytes, access: PrometheusAcce
     """Times and values, by namespace, revision or Deployment, process, and part. Counters are told
     apart by who was scraped: those of one process restart together.
     """
-    once: dict[frozenset[tuple[str, str]], tuple[float, float]] = {}
-    for one in _results(status, body, access, "vector"):
+    results = _results(status, body, access, "vector", passes=(_OF_ONE_SERIES,))
+    if results and not any("value" in one for one in results):
+        raise _Unusable(_HISTOGRAMS)
+    counters = own.counters
+    once: dict[frozenset[tuple[str, str]], _Told] = {}
+    for one in results:
         same = frozenset((k, v) for k, v in one["metric"].items() if k not in SCRAPERS)
-        at, value = float(one["value"][0]), float(one["value"][1])
+        # A native histogram is no number.
+        at, value = map(float, one.get("value") or (one["histogram"][0], math.nan))
+        by = tuple(one["metric"].get(label, "") for label in sorted(SCRAPERS))
         before = once.get(same)
-        once[same] = (at, value) if before is None or not value <= before[1] else before
-    found: Parts = defaultdict(list)
+        if before is None or math.isnan(before[1]) or value > before[1]:
+            once[same] = at, value, by
+    found: dict[tuple[str, str, str, str], list[_Told]] = defaultdict(list)
     for same, told in once.items():
         labels = dict(same)
         part, pod = labels[PART], labels.get("pod", "")
         if own.by is By.POD:
-            # <Deployment>-<hash of its template>-<five letters>
-            whose, process = pod.rsplit("-", 2)[0], pod
+            whose, process = _deployment(pod), pod
         else:
             whose, process = labels.get("revision", ""), ""
-        if own.counters:
+        if counters:
             process = " ".join(filter(None, (pod, labels.get("instance", ""))))[:253]
         found[labels.get("namespace", ""), whose, process, part].append(told)
-    return found
+    # Each who scrapes a process may have given its series labels of his own.
+    return {
+        key: _of_one_scraper(told) if counters and key[2] else [(at, v) for at, v, _ in told]
+        for key, told in found.items()
+    }
+
+
+def _of_one_scraper(told: list[_Told]) -> list[tuple[float, float]]:
+    """Of several who have scraped one process, what the one tells who has seen it count most."""
+    of: dict[tuple[str, ...], list[tuple[float, float]]] = defaultdict(list)
+    for at, value, by in told:
+        of[by].append((at, value))
+    return max(of.values(), key=_sum) if len(of) > 1 else next(iter(of.values()))
+
+
+def _deployment(pod: str) -> str:
+    """Whose pod it is: <Deployment>-<hash of its template>-<five letters>."""
+    cut = _CUT.fullmatch(pod) if len(pod) == _LONGEST_POD else None
+    return cut[1] if cut else pod.rsplit("-", 2)[0]

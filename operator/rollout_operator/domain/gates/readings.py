@@ -24,9 +24,10 @@ from rollout_operator.domain.gates.samples import (
     VALUE,
     NeedsHelp,
     NoEvidence,
+    in_store,
     is_count,
     named,
-    within_bounds,
+    telling,
 )
 from rollout_operator.domain.observed import Series
 
@@ -97,6 +98,7 @@ def _without_accuracy(series: list[Series]) -> NoEvidence:
             f" {Metric.LATENCY_P95} instead"
         )
     labels = sum(s.value for s in feedback if math.isfinite(s.value))
+    labels += sum(one.total for one in in_store(series))
     return NeedsHelp(
         "the version has no metrics.json, and a pod reports it from 100 labels on (ACCURACY_FROM);"
         f" {labels:.0f} came. Register it with metrics.json, or send labels to /feedback/; before a"
@@ -138,6 +140,7 @@ def latency_p95(series: list[Series], gate: Gate) -> Reading:
 def own(series: list[Series], gate: Gate) -> Reading:
     """A metric of one's own. Of several pods with a value each, the worst counts."""
     unit = next((s.unit for s in series), "")
+    telling(series)
     if values := named(series, VALUE):
         if wrong := [s for s in values if not math.isfinite(s.value)]:
             raise NoEvidence(f"its value is {wrong[0].value}")
@@ -146,7 +149,6 @@ def own(series: list[Series], gate: Gate) -> Reading:
         samples = int(_enough(told, gate)) if told else None
         return Reading(worst.value, samples, unit=unit)
     if counted := named(series, MEAN_OF):
-        within_bounds(series)
         total = _enough(counted, gate)
         low, high = next((s.scale for s in counted if s.scale), (0.0, 1.0))
         mean = _sum(named(series, MEAN), "of its sum") / total
@@ -155,7 +157,10 @@ def own(series: list[Series], gate: Gate) -> Reading:
     if sums := named(series, SUM):
         if not all(math.isfinite(s.value) for s in sums):
             raise NoEvidence("its sum is not finite")
-        return Reading(sum(s.value for s in sums) / total, int(total), unit=unit)
+        mean = sum(s.value for s in sums) / total
+        if not math.isfinite(mean):
+            raise NoEvidence("its sum is not finite")
+        return Reading(mean, int(total), unit=unit)
     parts = named(series, COUNTED) or named(series, SHARE)
     # What never happened has no series.
     part = _sum(parts, "of what it counts") if parts else 0.0

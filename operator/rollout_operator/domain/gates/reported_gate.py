@@ -5,6 +5,7 @@ Only samples of the candidate's revision, later than the moment its pods became 
 a few scrapes, count.
 """
 
+import math
 from datetime import timedelta
 from typing import cast
 
@@ -111,6 +112,8 @@ def _against_stable(gate: Gate, ours: Reading, baseline: Answer | None, trial: T
     worse = round(
         theirs.value - ours.value if gate.max_drop is not None else ours.value - theirs.value, 9
     )
+    if not math.isfinite(worse):
+        raise NoEvidence(f"{ours.value:.4g} and stable's {theirs.value:.4g} differ by no number")
     good = worse <= gate.threshold
     if ours.between is not None and theirs.between is not None:
         (ours_low, ours_high), (theirs_low, theirs_high) = ours.bounds, theirs.bounds

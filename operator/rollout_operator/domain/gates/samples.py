@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from rollout_operator.domain.api.gate_results import PodCounts
 from rollout_operator.domain.observed import Series
 
 STALE_AFTER = timedelta(seconds=30)
@@ -18,16 +19,21 @@ SCRAPES = 2.5
 OFTEN = 15.5
 """Seconds between scrapes (15, and what they jitter) for which STALE_AFTER is enough."""
 NOISE = 1e-6
-"""By how much sums of values that are no counts may be off."""
+"""By how much sums of values from 0 to 1 that are no counts may be off, for each value."""
 CLOCK_SKEW = timedelta(seconds=5)
 _ROUGHLY = 15
 """Seconds in which it is told how far samples are behind."""
 
 ACCURACY, ACCURACY_SAMPLES = "ml_model_accuracy", "ml_model_accuracy_samples"
 FEEDBACK, PREDICTIONS = "ml_feedback_total", "ml_predictions_total"
+STORED, RETRACTED = "ml_feedback_stored_total", "ml_feedback_retracted_total"
+"""Labels that a store has counted, and those of them that corrections took back: the same in every
+pod, so the greatest are read, not their sum.
+"""
 REQUESTS, ERRORS = "ml_request_count_total", "ml_request_errors_total"
 LATENCY_BUCKET = "ml_request_latency_seconds_bucket"
 PREDICTED = "ml_predicted_total"
+SHADOW = "ml_shadow_total"
 INPUT, INPUT_TRAINED = "ml_input_total", "ml_input_trained"
 DRIFT = "ml_input_drift"
 """How the query for input drift calls what it computes."""
@@ -160,10 +166,10 @@ def _once(series: list[Series]) -> list[Series]:
     gone, VictoriaMetrics ends its series with NaN: then what the other says counts, as it does on
     Prometheus.
     """
-    found: dict[tuple[str, str, float, str, str, str], Series] = {}
+    found: dict[tuple[str, str, float, str, str, str, str], Series] = {}
     for one in series:
         bound = bound_of(one) if one.le else 0.0
-        key = (one.name, one.pod, bound, one.outcome, one.column, one.bin)
+        key = (one.name, one.pod, bound, one.outcome, one.column, one.bin, one.candidate)
         other = found.get(key)
         if other is None:
             found[key] = one
@@ -182,18 +188,81 @@ def _once(series: list[Series]) -> list[Series]:
     return list(found.values())
 
 
-def within_bounds(series: Iterable[Series]) -> None:
-    """Raises NoEvidence where sums of values from 0 to 1 are none of such values."""
+def telling(series: Iterable[Series]) -> None:
+    """Raises NoEvidence where a metric of one's own tells nothing, though it is there, or sums of
+    values from 0 to 1 are none of such values.
+    """
     sums: dict[str, dict[str, float]] = defaultdict(dict)
     for one in series:
+        if one.lacks:
+            raise NeedsHelp(one.lacks)
         if one.scale is not None:
             sums[one.pod][one.name] = one.value
     for of in sums.values():
+        if MEAN_OF not in of:
+            continue
         count, total, squares = (of.get(name, math.nan) for name in (MEAN_OF, MEAN, MEAN_SQUARES))
-        if not -NOISE <= squares <= total + NOISE <= count + 2 * NOISE:
+        noise = NOISE * max(1.0, count)
+        if not -noise <= squares <= total + noise <= count + 2 * noise:
             raise NoEvidence("values lie beyond the bounds that the metric's configuration has")
 
 
 def named(series: Iterable[Series], name: str) -> list[Series]:
     """The series of one name."""
     return [s for s in series if s.name == name]
+
+
+IN_STORE, TAKEN_BACK = "/store", "/retracted"
+"""What the place of a store's counters begins with, where pods have their names; no pod can have
+such a one.
+"""
+
+
+def store_place(kind: str, revision: str) -> str:
+    """What stands in the place of a pod's name. A store has counters of each revision: those of one
+    do not go on with another's.
+    """
+    return f"{kind}/{revision}"
+
+
+def is_of_store(pod: str, *kinds: str) -> bool:
+    """Whether it is such a place; of these kinds, where some are named."""
+    return pod.startswith(tuple(f"{kind}/" for kind in kinds or (IN_STORE, TAKEN_BACK)))
+
+
+def store_of(pod: str) -> str:
+    """The place of a store's labels to which this one belongs; "" where it is none of a store."""
+    kind, _, revision = pod.rpartition("/")
+    return store_place(IN_STORE, revision) if kind in {IN_STORE, TAKEN_BACK} else ""
+
+
+def in_store(series: Iterable[Series], revision: str = "") -> tuple[PodCounts, ...]:
+    """Labels that a store has counted, and those that it has counted no more since, as if each were
+    a pod's; empty where there is no store.
+
+    Every pod tells what it last read there, and counters there never fall, so the pod with the most
+    has read it last. What it tells is of one moment. Raises NoEvidence where it is no count.
+    """
+    of_pods: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
+    at: dict[str, float] = {}
+    for one in series:
+        if one.name in {STORED, RETRACTED}:
+            if not is_count(one.value):
+                raise NoEvidence(f"{one.name} of pod {one.pod or '?'} is {one.value}, not a count")
+            of_pods[one.pod][one.name, one.outcome] = one.value
+            at[one.pod] = min(one.at, at.get(one.pod, math.inf))
+    whole = [pod for pod, of in of_pods.items() if any(name == STORED for name, _ in of)]
+    if not whole:
+        return ()
+    last = max(whole, key=lambda pod: (math.fsum(of_pods[pod].values()), at[pod], pod))
+    # That nothing was added since is news, too.
+    newest = max(at[pod] for pod in whole)
+    return tuple(
+        PodCounts(
+            pod=store_place(place, revision),
+            good=of_pods[last].get((name, "correct"), 0.0),
+            total=math.fsum(n for (which, _), n in of_pods[last].items() if which == name),
+            at=newest,
+        )
+        for place, name in ((IN_STORE, STORED), (TAKEN_BACK, RETRACTED))
+    )

@@ -25,14 +25,18 @@ from rollout_operator.domain.gates.judgement import floor_of, speaks_of_good
 from rollout_operator.domain.gates.label_counters import (
     Gain,
     counts,
+    definition,
     design_effect,
     fresh_evidence,
     gained,
     gate_key,
     matured,
+    of_definition,
     subject_of,
     subjects_of,
+    with_begun_anew,
     with_cohort,
+    with_labels,
 )
 from rollout_operator.domain.gates.load import THROTTLED
 from rollout_operator.domain.gates.readings import own
@@ -47,6 +51,7 @@ from rollout_operator.domain.gates.samples import (
     SHARE,
     NoEvidence,
     fresh,
+    in_store,
     named,
 )
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
@@ -100,13 +105,15 @@ def measure_watched(
             return _gauge(gate, series, watched), None
         if gate.metric is Metric.OWN and not named(series, COUNTED_OF):
             return _own(gate, series, watched), None
-        own = counts(gate, series)
+        own = counts(gate, series, trial.candidate.revision)
     except NoEvidence as why:
         return gate_status(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}"), evidence
+    evidence = of_definition(series, evidence)
     if evidence is None:
         # What was counted before the watch began to count is no part of it.
         begun = fresh_evidence(gate, trial.candidate, None, trial.now)
         begun = begun.model_copy(update={"gate": key, "since": trial.since, "pods": own})
+        begun = begun.model_copy(update={"defined": definition(series)})
         return _said(gate, watched, begun, 0.0), begun
     gain = gained(evidence.pods, own, first_counts=True)
     if gate.metric is not Metric.ACCURACY and _held_back(series):
@@ -117,7 +124,7 @@ def measure_watched(
     against = long_run.evidence(after.below)
     if trial.now - trial.since >= LONGEST_WINDOW:
         # The counts in status may be a minute old: what came before it turned bad is among them.
-        lately = _ratio(gate, evidence, _lately(gate, series, own), after, watched)
+        lately = _ratio(gate, evidence, _lately(gate, series, own, trial.candidate), after, watched)
         against = max(against, long_run.evidence(lately))
     return _said(gate, watched, after, against), after
 
@@ -129,20 +136,16 @@ def _floor(gate: Gate) -> float:
 def _grown(gate: Gate, known: EvidenceStatus, gain: Gain, watched: Watched) -> EvidenceStatus:
     """The evidence with what came since it was last written."""
     now = watched.trial.now
-    if gain.total <= 0 and gain.predicted <= 0:
-        return known
+    if gain.total <= 0 and gain.predicted <= 0 and not gain.corrected:
+        anew = {"pods": with_begun_anew(known.pods, gain)}
+        return known.model_copy(update=anew) if gain.begun_anew else known
     sums = known.model_copy(
         update={
-            "good": known.good + gain.good,
-            "total": known.total + gain.total,
+            **with_labels(known, gain),
             "predicted": known.predicted + gain.predicted,
             "pods": gain.pods,
-            "scrapes": known.scrapes + (gain.total > 0),
         }
     )
-    if gain.total > 0:
-        squares = round(known.squares + gain.good * gain.good / gain.total, 6)
-        sums = sums.model_copy(update={"squares": squares})
     sums = with_cohort(sums, gate, sums.predicted, now)
     ratios = _ratio(gate, known, gain, sums, watched)
     return sums.model_copy(update={"below": tuple(long_run.grown(known.below, ratios))})
@@ -181,11 +184,11 @@ def _missing(
     return max(0.0, cohort - after.total - max(0.0, before - known.total))
 
 
-def _lately(gate: Gate, series: list[Series], own: tuple[PodCounts, ...]) -> Gain:
+def _lately(gate: Gate, series: list[Series], own: tuple[PodCounts, ...], whose: Revision) -> Gain:
     """What came within the query's window alone; nothing where its beginning cannot be read."""
     nothing = Gain(0.0, 0.0, 0.0, ())
     try:
-        first = counts(gate, [replace(s, value=s.first) for s in series])
+        first = counts(gate, [replace(s, value=s.first) for s in series], whose.revision)
     except NoEvidence:
         return nothing
     before = (pod.model_copy(update={"at": -math.inf}) for pod in first)
@@ -241,6 +244,9 @@ def _gauge(gate: Gate, series: list[Series], watched: Watched) -> GateStatus:
         for s in named(series, ACCURACY_SAMPLES)
         if math.isfinite(s.value) and s.value > 0
     }
+    if in_store(series):
+        # All pods tell of the same labels.
+        live = [max(live, key=lambda s: (told.get(s.pod, 0.0), s.at))]
     known = all(one.pod in told for one in live)
     lowest = min(live, key=lambda s: s.value)
     of = {s.pod: told[s.pod] for s in live} if known else {lowest.pod: gate.min_samples}
@@ -309,7 +315,9 @@ def begun(
     used = {(gate_key(g, None), subject_of(g, promoted)) for g in gates if is_watched(g)}
     others = tuple(e for e in evidence if e.subject not in mine)
     blank = tuple(
-        EvidenceStatus(gate=e.gate + SUFFIX, subject=e.subject, since=now, pods=e.pods)
+        EvidenceStatus(
+            gate=e.gate + SUFFIX, subject=e.subject, since=now, pods=e.pods, defined=e.defined
+        )
         for e in evidence
         if (e.gate, e.subject) in used and e.pods
     )

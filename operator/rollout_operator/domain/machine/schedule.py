@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
+from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import AdvanceOn, Spec
 from rollout_operator.domain.api.words import Reason
 from rollout_operator.domain.drain import as_long_as, is_known
@@ -69,11 +70,14 @@ def _hold(spec: Spec, step: int) -> timedelta:
 def step_due(observed: Observed, spec: Spec, since: datetime) -> datetime:
     """When the step may end: after its hold, or as soon as the evidence allows it."""
     step = observed.status.step
-    return (
-        since
-        if step is None or spec.strategy.advance_on is AdvanceOn.EVIDENCE
-        else since + _hold(spec, step)
+    if step is None:
+        return since
+    by_evidence = spec.strategy.advance_on is AdvanceOn.EVIDENCE
+    # Where nothing of it is measured, copies are made as long as the step says.
+    unmeasured = observed.status.weight == 0 and not any(
+        gate.metric is Metric.DISAGREEMENT for gate in spec.analysis.gates
     )
+    return since if by_evidence and not unmeasured else since + _hold(spec, step)
 
 
 def beat(spec: Spec) -> float:

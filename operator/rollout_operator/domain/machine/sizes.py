@@ -20,13 +20,13 @@ def running(observed: Observed, revision: Revision) -> int:
 
 def trial_replicas(spec: Spec, has_stable: bool, step: int | None = None) -> int:
     """Pods of a candidate on trial where their number is fixed: enough for the greatest weight of
-    its steps, all of them where nothing else serves; where their number is the split, those of the
-    step, from 0.
+    its steps, or as large a share of copies, and all of them where nothing else serves; where their
+    number is the split, those of the step, from 0.
     """
     if has_stable and spec.traffic.provider is Provider.NONE:
         steps = spec.strategy.steps
         return pods_for(steps[min(step or 0, len(steps) - 1)].weight, spec.replicas)
-    share = max(step.weight for step in spec.strategy.steps) if has_stable else 100
+    share = max(step.asked for step in spec.strategy.steps) if has_stable else 100
     return max(1, math.ceil(spec.replicas * share / 100))
 
 
@@ -39,7 +39,7 @@ def step_replicas(observed: Observed, spec: Spec, step: int) -> int:
         return full_size(observed, spec)
     if spec.autoscaling is None:
         return trial_replicas(spec, True, step)
-    share = spec.strategy.steps[min(step, len(spec.strategy.steps) - 1)].weight
+    share = spec.strategy.steps[min(step, len(spec.strategy.steps) - 1)].asked
     return spec.autoscaling.clamp(math.ceil(running(observed, stable) * share / 100))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, assert_never
 
-from rollout_operator.domain.api.analysis import OnFailure, OnNoEvidence
+from rollout_operator.domain.api.analysis import Metric, OnFailure, OnNoEvidence
 from rollout_operator.domain.api.gate_results import GateStatus, Measurement
 from rollout_operator.domain.api.spec import AdvanceOn, Spec
 from rollout_operator.domain.api.status import Revision, Status
@@ -38,6 +38,7 @@ from rollout_operator.domain.machine.trial_gates import (
 from rollout_operator.domain.machine.watch import is_measured
 from rollout_operator.domain.observed import Observed
 from rollout_operator.domain.service_split import share
+from rollout_operator.domain.shadow import shadow_of
 
 MAX_SETBACKS = 3
 
@@ -59,6 +60,9 @@ def trial(observed: Observed, spec: Spec) -> Plan:
         return stay(observed)
     if workload_of(observed, candidate_of(observed)).ready == 0:
         return _pods_lost(observed)
+    if _gets_nothing(observed, spec):
+        step = min(observed.status.step or 0, len(spec.strategy.steps) - 1)
+        return grow(observed, spec, step) or _entered(observed, spec, step)
     before, plan = observed.status, _judge(observed, spec)
     status = plan.status
     stays = status.phase is Phase.TRIAL and not status.halted and status.step == before.step
@@ -66,6 +70,15 @@ def trial(observed: Observed, spec: Spec) -> Plan:
         return plan
     growing = grow(replace(observed, status=status), spec)
     return plan if growing is None else replace(growing, events=plan.events)
+
+
+def _gets_nothing(observed: Observed, spec: Spec) -> bool:
+    """Whether copies were all that the candidate got, and the spec asks for none any more: no gate
+    would ever have evidence. A freeze holds it, and no clock of the gates runs then.
+    """
+    status = observed.status
+    alone = status.weight == 0 and status.step is not None and status.stable is not None
+    return alone and shadow_of(spec, status) is None and not observed.freeze.active
 
 
 def _pods_lost(observed: Observed) -> Plan:
@@ -187,7 +200,15 @@ def _evidence_allows(observed: Observed, spec: Spec, silent: list[GateStatus]) -
     if spec.strategy.advance_on is not AdvanceOn.EVIDENCE or step is None or step + 1 >= steps:
         return False
     measured = all(g.evidence_for is not None and not g.inconclusive for g in silent)
-    return measured and all((g.evidence_for or 0.0) >= (step + 1) / steps for g in silent)
+    # Of copies no more is counted once no later step makes any.
+    needed = any(g.metric == Metric.DISAGREEMENT for g in silent) and not any(
+        later.shadow for later in spec.strategy.steps[step + 1 :]
+    )
+    return (
+        measured
+        and not needed
+        and all((g.evidence_for or 0.0) >= (step + 1) / steps for g in silent)
+    )
 
 
 def _on_failed_gate(
@@ -283,11 +304,16 @@ def advance(observed: Observed, spec: Spec, reason: Reason, message: str) -> Pla
         return promote(observed, spec, reason, message)
     if (growing := grow(observed, spec)) is not None:
         return growing
+    return _entered(observed, spec, step + 1)
+
+
+def _entered(observed: Observed, spec: Spec, step: int) -> Plan:
+    """The step from its beginning, with the pods that were waited for."""
     candidate = candidate_of(observed)
     if spec.autoscaling is not None:
-        candidate = candidate.model_copy(update={"replicas": next_size(observed, spec, step)})
+        candidate = candidate.model_copy(update={"replicas": next_size(observed, spec, step - 1)})
     done: dict[str, Any] = {"no_evidence_since": None, "grows_since": None}
-    return enter_step(observed, spec, step + 1, candidate=candidate, **done)
+    return enter_step(observed, spec, step, candidate=candidate, **done)
 
 
 def enter_step(observed: Observed, spec: Spec, step: int | None, **changes: Any) -> Plan:
@@ -325,5 +351,12 @@ def _step_message(observed: Observed, spec: Spec, gates: tuple[GateStatus, ...])
         goes = (
             f"{share(ours, theirs)} % of connections go to {candidate.uri}, by {ours} of"
             f" {pods(ours + theirs)}, for a weight of {status.weight}"
+        )
+    if (shadow := shadow_of(spec, status)) is not None:
+        copied = f"{shadow.percent} % of stable's requests are copied to"
+        goes = (
+            f"{goes}, and {copied} it"
+            if status.weight
+            else f"{copied} {candidate.uri}, and nobody gets its answers"
         )
     return f"{place}: {goes}{'; ' + said if said else ''}."

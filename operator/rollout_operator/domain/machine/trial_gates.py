@@ -6,7 +6,9 @@ from datetime import datetime
 from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import EvidenceStatus, GateStatus, Measurement
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import MOST_EVIDENCE, Revision, ScaleUp
+from rollout_operator.domain.api.status import MOST_EVIDENCE, Revision, ScaleUp, Status
+from rollout_operator.domain.api.words import Phase
+from rollout_operator.domain.gates.disagreement import measure_disagreement
 from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.input_drift import measure_drift
 from rollout_operator.domain.gates.labelled_gate import measure_labels
@@ -16,6 +18,7 @@ from rollout_operator.domain.gates.readings import KINDS
 from rollout_operator.domain.machine.decision import candidate_of, workload_of
 from rollout_operator.domain.machine.schedule import step_due
 from rollout_operator.domain.observed import Observed
+from rollout_operator.domain.shadow import shadow_of
 
 
 def measure_gates(
@@ -24,27 +27,36 @@ def measure_gates(
     """All gates of this look, and the evidence to go on with; the newest evidence stands first."""
     status, gates = observed.status, list[GateStatus]()
     evidence = status.evidence
-    used = [g for g in spec.analysis.gates if status.stable is not None or not _needs_traffic(g)]
+    possible = [
+        g for g in spec.analysis.gates if status.stable is not None or not _needs_traffic(g)
+    ]
     trial = Trial(
         candidate_of(observed),
         status.stable,
         since,
         observed.now,
-        max(1, sum(g.labelled for g in used)),
+        # Of the whole trial: they share the chance of a wrong rollback over all of its steps.
+        max(1, sum(g.labelled for g in possible)),
         status.percent,
     )
-    for gate in used:
+    copied = shadow_of(spec, status) is not None
+    for gate in (g for g in possible if not waits_for_traffic(g, spec, status)):
         answer, baseline = observed.answers.get(gate.name), observed.baseline.get(gate.name)
         if gate.metric is Metric.INPUT_DRIFT:
             gates.append(measure_drift(gate, answer, trial))
             continue
-        if not gate.labelled:
+        if gate.metric is Metric.DISAGREEMENT:
+            measured, counted = measure_disagreement(
+                gate, baseline, trial, evidence, copied=copied, trouble=observed.uncopied
+            )
+        elif gate.labelled:
+            measure = measure_shift if gate.metric is Metric.PREDICTION_SHIFT else measure_labels
+            measured, counted = measure(gate, answer, baseline, trial, evidence)
+        else:
             known = next((g for g in status.gates if g.is_of(gate)), None)
             arms = Arms(answer, baseline, status.scale_up)
             gates.append(measure_under_load(gate, arms, trial, known))
             continue
-        measure = measure_shift if gate.metric is Metric.PREDICTION_SHIFT else measure_labels
-        measured, counted = measure(gate, answer, baseline, trial, evidence)
         gates.append(measured)
         if counted is not None:
             others = tuple(
@@ -75,6 +87,16 @@ def scaled_up(observed: Observed) -> ScaleUp | None:
     if before is not None and before.until is None and workload.ready >= before.wanted:
         before = before.model_copy(update={"until": observed.now})
     return before
+
+
+def waits_for_traffic(gate: Gate, spec: Spec, status: Status) -> bool:
+    """Whether the gate is of requests that this step gives the candidate none of: at weight 0 it
+    gets copies alone, and a later step measures it.
+    """
+    if status.phase is not Phase.TRIAL or status.step is None or status.stable is None:
+        return False
+    alone = status.weight == 0 and shadow_of(spec, status) is not None
+    return alone and gate.metric is not Metric.DISAGREEMENT and _needs_traffic(gate)
 
 
 def _needs_traffic(gate: Gate) -> bool:

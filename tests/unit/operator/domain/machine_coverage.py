@@ -48,6 +48,17 @@ MILESTONES: dict[str, Callable[[Status, Status, State], bool]] = {
     "a second step": lambda old, new, _: (
         (old.step, new.step) == (0, 1) and new.phase is Phase.TRIAL
     ),
+    "a step of copies that ends": lambda old, new, _: (
+        old.phase is new.phase is Phase.TRIAL
+        and old.stable is not None
+        and (old.step, old.weight, new.step) == (0, 0, 1)
+    ),
+    "a rollback before any request": lambda old, new, _: (
+        old.phase is Phase.TRIAL
+        and old.stable is not None
+        and old.weight == 0
+        and new.reason is Reason.GATE_FAILED
+    ),
     "a halt": lambda old, new, _: new.halted and not old.halted,
     "an approval that promotes": lambda old, new, _: (
         old.phase is Phase.TRIAL

@@ -151,6 +151,8 @@ def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR09
         return why
     if event.startswith("look, ") and (why := _misled_by_load(before, event, after)):
         return why
+    if promoted and by_itself and old.stable is not None and old.weight == 0:
+        return "promoted by copies alone"
     failed = (
         old.phase is Phase.TRIAL
         and ("metric bad" in event or "metric wrong" in event)

@@ -353,7 +353,8 @@ def walk_beginnings() -> list[State]:
 
 
 def _seldom() -> Iterator[State]:
-    """The end of an overload, a halt, and a failing watch whose former pods are not there.
+    """The end of an overload, a halt, steps of copies, a failing watch whose former pods are not
+    there.
 
     No walk begins here: which ways the dice take would change with each that is added.
     """
@@ -374,6 +375,11 @@ def _seldom() -> Iterator[State]:
     yield _state(first.model_copy(update=last), READY, "2 by errors")
     halted = {"halted": True, "reason": Reason.GATE_FAILED}
     yield _state(first.model_copy(update=halted), READY, "labelled, which halts")
+    copied = {"step": 0, "step_since": before, "weight": 0, "candidate": warm}
+    yield _state(first.model_copy(update=copied), READY, "labelled by copies")
+    yield _state(
+        first.model_copy(update={**copied, "step": 1, "weight": 10}), READY, "labelled by copies"
+    )
     watched = next(s for s in walk_beginnings() if s.wanted == "2 watched")
     lonely = replace(watched, ready=frozenset({V2.revision}))
     yield replace(lonely, now=START + timedelta(seconds=5))

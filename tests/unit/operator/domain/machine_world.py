@@ -107,6 +107,21 @@ def _full(wanted: Spec) -> Spec:
     return Spec.model_validate(raw)
 
 
+def _copied() -> Spec:
+    """A version on trial by answers to copies, which takes 10 to 40 of them; its first step gives
+    it nothing else, its last one no copies.
+    """
+    raw = _labelled().to_api()
+    raw["strategy"]["steps"] = [
+        {"weight": 0, "shadow": 100, "hold": "5s"},
+        {"weight": 10, "shadow": 50, "hold": "5s"},
+        {"weight": 50, "hold": "5s"},
+    ]
+    gate = {"metric": "disagreement", "max": 0.3, "minSamples": 10, "maxSamples": 40}
+    raw["analysis"]["gates"] = [gate]
+    return Spec.model_validate(raw)
+
+
 def _watched(wanted: Spec) -> Spec:
     """The same, watched after its promotion."""
     raw = wanted.to_api()
@@ -191,6 +206,7 @@ SPECS |= {
         strategy__watch="60s",
     ),
     "labelled, watched": _watched(_labelled()),
+    "labelled by copies": _copied(),
     "labelled slowly": _labelled(more={"maxHold": "5s"}, maxSamples=2000),
 }
 """What walks ask for beside that."""
@@ -504,6 +520,24 @@ def answer(state: State, metric: str) -> Any:
     )
 
 
+def baseline(state: State, metric: str, wanted: Spec) -> dict[Metric, Any]:
+    """What Prometheus says of stable, where a gate looks at that."""
+    if metric in ERRORS:
+        return {Metric.ERROR_RATE: errors(state, ERRORS[metric][1])}
+    if asks_for(wanted) is not Metric.DISAGREEMENT:
+        return {}
+    if metric not in LABELS or state.status.candidate is None:
+        return {Metric.DISAGREEMENT: answer(state, metric if metric == "down" else "none")}
+    of, moment = state.status.candidate.revision, state.now.timestamp()
+    counts = zip(("same", "different"), state.labels, strict=True)
+    return {
+        Metric.DISAGREEMENT: tuple(
+            Series("ml_shadow_total", "s", moment, n, outcome=outcome, candidate=of)
+            for outcome, n in counts
+        )
+    }
+
+
 SIGNATURES = {
     version: json.dumps({"inputs": json.dumps([{"name": name, "type": "double"}])})
     for version, name in ((1, "petal"), (2, "petal"), (3, "petal"), (4, "sepal"), (5, "petal"))
@@ -683,7 +717,7 @@ def observe(state: State, metric: str, registry: str) -> Observed:
         workloads=workloads_of(state, metric),
         stable_endpoints=endpoints(state),
         answers={asks_for(wanted): answer(state, metric)} if needed else {},
-        baseline={Metric.ERROR_RATE: errors(state, ERRORS[metric][1])} if metric in ERRORS else {},
+        baseline=baseline(state, metric, wanted) if needed else {},
         claims=claims(state),
         api_rejection=lasting,
         api_rejection_now=rejected,

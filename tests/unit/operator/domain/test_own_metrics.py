@@ -103,6 +103,22 @@ REFUSED: dict[str, tuple[object, str]] = {
         {"c": CONVERSION | {"bounds": {"min": 0, "max": 1}}},
         "bounds are of a Mean, not of a Share",
     ),
+    "bounds that sums do not tell apart": (
+        {"c": ORDERS | {"bounds": {"min": 1e6, "max": 1e6 + 1}}},
+        "count by how much they are above 1e+06",
+    ),
+    "bounds beyond all sums": (
+        {"c": ORDERS | {"bounds": {"min": 0, "max": 1e200}}},
+        "values lie beyond 1e+100",
+    ),
+    "matched by what is no revision": (
+        {"c": QUEUE | {"query": "x * on (namespace) y"}},
+        "* on (namespace) leaves out namespace and revision",
+    ),
+    "matched by all but the revision": (
+        {"c": QUEUE | {"query": "x / ignoring (revision) y"}},
+        "/ ignoring (revision) leaves out",
+    ),
     "bounds the wrong way round": (
         {"c": ORDERS | {"bounds": {"min": 5, "max": 5}}},
         "max is not above min",
@@ -124,6 +140,10 @@ EXPRESSIONS: dict[str, tuple[str, float, bool]] = {
     "a counter": ('x_total{job="shop"}', 0, True),
     "a counter, renamed": ('label_replace(x, "revision", "$1", "version", "(.*)")', 0, True),
     "one or the other counter": ("(x or y)", 0, True),
+    "a counter by a pattern of names": ('{__name__=~"(?:x|y)_total"}', 0, True),
+    "a sum that a rule has recorded": ("namespace_revision:x:sum", 0, False),
+    "the same, by a matcher": ('{__name__="namespace_revision:x:sum"}', 0, False),
+    "one that the other has, too": ("x and on (namespace) y", 0, False),
     "a counter as it was": ("x offset 5m", 300, False),
     "a sum of counters": ("sum by (namespace, revision) (x)", 0, False),
     "a rate": ("sum by (namespace, revision) (rate(x[5m]))", 300, False),
@@ -156,7 +176,7 @@ GATES: dict[str, tuple[dict[str, Any], str]] = {
     "built in": ({"metric": "errorRate", "max": 0.01}, ""),
     "unknown": (
         {"metric": "conversion", "min": 0.03},
-        "inputDrift, conversionRate, lately, orders, p99 or revenue",
+        "inputDrift, disagreement, conversionRate, lately, orders, p99 or revenue",
     ),
     "the wrong way round": ({"metric": "p99", "min": 1}, "of p99 lower values are better: write"),
     "no share": ({"metric": "conversionRate", "min": 3}, "a share from 0 to 1"),
@@ -183,11 +203,15 @@ GATES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a mean against stable by its values": (
         {"metric": "orders", "maxDrop": 5, "evidence": "Labelled"},
-        "orders is a mean, and no test compares it with stable",
+        "",
+    ),
+    "a mean that may be as much worse as there is": (
+        {"metric": "orders", "maxDrop": 500, "evidence": "Labelled"},
+        "write how much worse it may be, less than 500",
     ),
     "a lifelong mean against stable": (
         {"metric": "orders", "maxDrop": 5},
-        "of stable since long before: have query and samples",
+        "of stable since long before: write evidence: Labelled, or have query and samples",
     ),
     "lifetimes against each other": (
         {"metric": "conversionRate", "maxDrop": 0.01},
@@ -269,9 +293,16 @@ MEASURED: dict[str, tuple[dict[str, Any], dict[str, Any], bytes, Measurement, st
     "what never happened": (
         CONVERSION,
         {"min": 0.03},
-        reply(("of", R, 1000)),
+        reply(("of", R, 1000), ("counted", S, 9)),
         FAIL,
         "own 0 is below",
+    ),
+    "what never happened anywhere, or is called otherwise": (
+        CONVERSION,
+        {"min": 0.03},
+        reply(("of", R, 1000)),
+        NO_EVIDENCE,
+        "own: query has no series of any revision, and may be called otherwise",
     ),
     "too few": (
         CONVERSION,

@@ -53,10 +53,11 @@ def test_all_kinds_of_gates_are_among_them() -> None:
     }
     kinds = {(m, b, e) for m, of_metric in bounds.items() for b in of_metric for e in EvidenceKind}
     kinds.remove((Metric.LATENCY_P95, "maxIncrease", EvidenceKind.LABELLED))
-    # Of one kind only; and live rows are summed up by Prometheus: tests/api/test_monitoring.py.
+    # Of one kind only; live rows are summed up by Prometheus (tests/api/test_monitoring.py), and
+    # copies are counted by stable's pods alone (test_disagreement.py).
     kinds.add((Metric.PREDICTION_SHIFT, "max", EvidenceKind.LABELLED))
     bounds[Metric.PREDICTION_SHIFT] = ("max",)
-    assert set(bounds) == set(BUILT_IN) - {Metric.INPUT_DRIFT}
+    assert set(bounds) == set(BUILT_IN) - {Metric.INPUT_DRIFT, Metric.DISAGREEMENT}
     found = [Gate.model_validate(gate) for gate in GATES.values()]
     assert kinds == {
         (g.metric, b, g.evidence) for g in found for b in bounds[g.metric] if b in g.to_api()

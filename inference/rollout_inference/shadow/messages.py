@@ -1,0 +1,57 @@
+"""What the server and the process that sends copies tell each other: a packet each, MessagePack."""
+
+import socket
+
+import msgspec
+
+ALIKE, SLOWER, DIFFERENT, FAILED = "same", "slower", "different", "failed"
+UNREACHED, DROPPED = "unreached", "dropped"
+OUTCOMES = (ALIKE, SLOWER, DIFFERENT, FAILED, UNREACHED, DROPPED)
+"""Answered as by stable; the same, much later; otherwise; with an error, or not at all. These four
+say something of the candidate. The others do not: no pod was reached, or nothing was sent.
+"""
+PACKET = 192 * 1024
+"""Bytes of the largest packet."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where copies go; the first packet to the process."""
+
+    host: str
+    port: int
+    token: str
+    """Value of the header by which the candidate knows a copy."""
+    tolerance: float
+
+
+class Copy(msgspec.Struct, frozen=True, array_like=True):
+    """One request that was answered."""
+
+    path: str
+    headers: list[tuple[bytes, bytes]]
+    """Those that say how its body is to be read."""
+    body: bytes
+    """Unpacked."""
+    answer: bytes
+    """The body of the answer."""
+    seconds: float
+    """How long the server took for it."""
+
+
+class Came(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    counts: dict[str, int]
+    """By outcome."""
+    differences: list[str] = []
+    """One in words, at most."""
+
+
+def received(pipe: socket.socket) -> bytes | None:
+    """The next packet: b"" once the other side is gone, None where there is none yet."""
+    try:
+        return pipe.recv(PACKET)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""

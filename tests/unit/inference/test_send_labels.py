@@ -1,0 +1,303 @@
+"""Labels of files and queries in batches: what is read of them, and that a Job which dies goes on
+where it stopped.
+"""
+
+import io
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+from rollout_inference.loading.loader import LoadedModel
+from rollout_inference.send_labels import (
+    Sender,
+    Unanswered,
+    Unreadable,
+    from_csv,
+    from_json_lines,
+    from_rows,
+    main,
+    run,
+)
+from rollout_inference.settings import Settings
+from scripts.cluster.apiserver import free_port
+from tests.unit.inference.serving import serving
+
+SETOSA = [5.1, 3.5, 1.4, 0.2]
+MANY = 60
+
+CSV: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
+    "by request": (
+        "request_id,label\norder-1,setosa\norder-2,virginica\n",
+        "text",
+        [
+            {"request_id": "order-1", "label": "setosa"},
+            {"request_id": "order-2", "label": "virginica"},
+        ],
+    ),
+    "with rows, versions, and columns of others": (
+        "when,request_id,row,label,version\n2026,order-1,2,setosa,7\n2026,order-1,,setosa,\n",
+        "text",
+        [
+            {"request_id": "order-1", "row": 2, "label": "setosa", "version": 7},
+            {"request_id": "order-1", "label": "setosa"},
+        ],
+    ),
+    "by our ids": ("id,label\nYwAQ,setosa\n", "text", [{"id": "YwAQ", "label": "setosa"}]),
+    "whole numbers and others": (
+        "request_id,label\na,3\nb,-4\nc,2.5\n",
+        "number",
+        [
+            {"request_id": "a", "label": 3},
+            {"request_id": "b", "label": -4},
+            {"request_id": "c", "label": 2.5},
+        ],
+    ),
+    "truth values": (
+        "request_id,label\na,true\nb,0\n",
+        "truth",
+        [{"request_id": "a", "label": True}, {"request_id": "b", "label": False}],
+    ),
+    "values": ("request_id,value\na,12.50\n", "text", [{"request_id": "a", "value": 12.5}]),
+    "quoted, with a line break": (
+        'request_id,label\n"a,1","b\nc"\n',
+        "text",
+        [{"request_id": "a,1", "label": "b\nc"}],
+    ),
+    "nothing but its header": ("request_id,label\n", "text", []),
+}
+
+
+@pytest.mark.parametrize(("text", "kind", "labels"), CSV.values(), ids=CSV.keys())
+def test_labels_of_csv(text: str, kind: str, labels: list[dict[str, Any]]) -> None:
+    assert list(from_csv(iter(text.splitlines(keepends=True)), kind)) == labels
+
+
+def encoded() -> Iterator[str]:
+    yield from io.TextIOWrapper(io.BytesIO("request_id,label\na,ü\n".encode("latin-1")), "utf-8")
+
+
+WRONG: dict[str, tuple[Callable[[], Iterator[Any]], str]] = {
+    "no header": (lambda: from_csv(iter(["a,b\n"]), "text"), "must be id or request_id"),
+    "an empty file": (lambda: from_csv(iter([]), "text"), "the columns are none"),
+    "no number": (
+        lambda: from_csv(iter(["request_id,label\n", "a,1\n", "b,x\n"]), "number"),
+        "line 3",
+    ),
+    "no truth value": (
+        lambda: from_csv(iter(["request_id,label\n", "a,perhaps\n"]), "truth"),
+        "line 2",
+    ),
+    "no whole version": (
+        lambda: from_csv(iter(["request_id,label,version\n", "a,b,1.5\n"]), "text"),
+        "line 2",
+    ),
+    "a quote that does not end": (
+        lambda: from_csv(iter(["request_id,label\n", '"a,b\n']), "text"),
+        "line",
+    ),
+    "text of another encoding": (lambda: from_csv(encoded(), "text"), "line 0: 'utf-8' codec"),
+    "a label that JSON has no word for": (
+        lambda: from_csv(iter(["request_id,label\n", "a,nan\n"]), "number"),
+        "line 2 cannot be sent",
+    ),
+    "the same of JSON lines": (
+        lambda: from_json_lines(iter(['{"request_id": "a", "label": NaN}'])),
+        "line 1 cannot be sent",
+    ),
+    "a date of a query": (
+        lambda: from_rows(["id", "label"], iter([("a", date(2026, 1, 1))])),
+        "row 1 cannot be sent",
+    ),
+    "no JSON": (lambda: from_json_lines(iter(["{}\n", "{\n"])), "line 2 is no JSON"),
+    "no object": (lambda: from_json_lines(iter(["[]\n"])), "line 1 is no object"),
+    "a query without labels": (lambda: from_rows(["id"], iter([])), "label or value"),
+}
+
+
+@pytest.mark.parametrize(("read", "why"), WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_read_is_told_with_its_place(
+    read: Callable[[], Iterator[Any]], why: str
+) -> None:
+    with pytest.raises(Unreadable, match=why):
+        list(read())
+
+
+def test_labels_of_a_query_are_sent_as_the_database_has_them() -> None:
+    rows = [("a", Decimal(3)), ("b", Decimal("2.5")), ("c", ["x", "y"]), ("d", True), ("e", None)]
+    found = [one.get("label") for one in from_rows(["request_id", "label"], iter(rows))]
+    assert found == [3, 2.5, ["x", "y"], True, None]
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_database_that_is_away_is_worth_another_try(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LABELS_DATABASE", f"postgresql://a@127.0.0.1:{free_port()}/labels")
+    assert main(["http://127.0.0.1:9/feedback/", "--query", "SELECT 1"]) == 3
+    assert "the database does not answer" in capsys.readouterr().err
+
+
+def test_json_lines_are_sent_as_they_are() -> None:
+    lines = ['{"request_id": "a", "label": 3, "note": "x"}\n', "\n", '{"id": "b", "value": null}\n']
+    assert list(from_json_lines(iter(lines))) == [{"request_id": "a", "label": 3}, {"id": "b"}]
+
+
+@pytest.fixture
+def address(settings: Settings, loaded: LoadedModel, tmp_path: Path) -> Iterator[str]:
+    """A real server with a store that knows MANY requests."""
+    mine = settings.model_copy(update={"feedback_store": f"sqlite:{tmp_path}/store"})
+    with serving(mine, loaded) as (host, port):
+        url = f"http://{host}:{port}"
+        for n in range(MANY):
+            body = {"request_id": f"order-{n}", "instances": [SETOSA]}
+            assert httpx.post(f"{url}/predict/", json=body).status_code == 200
+        yield url
+
+
+def counted(address: str) -> dict[str, float]:
+    return {
+        outcome: float(line.rpartition(" ")[2])
+        for line in httpx.get(f"{address}/metrics/").text.splitlines()
+        for outcome in ("correct", "wrong")
+        if line.startswith("ml_feedback_stored_total") and f'outcome="{outcome}"' in line
+    }
+
+
+def written(path: Path, rights: int) -> Path:
+    rows = [f"order-{n},{'setosa' if n < rights else 'virginica'}" for n in range(MANY)]
+    path.write_text("\ufeffrequest_id,label\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_a_file_is_sent_in_batches_and_once_more_changes_nothing(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path / "labels.csv", 40)
+    command = [f"{address}/feedback/", str(file), "--batch", "7"]
+    assert main(command) == 0
+    assert f"done: {MANY} counted" in capsys.readouterr().out
+    assert main(command) == 0
+    assert f"done: {MANY} duplicate" in capsys.readouterr().out
+    assert counted(address) == {"correct": 40, "wrong": MANY - 40}
+
+
+def test_what_is_refused_is_written_down_and_the_rest_counts(address: str, tmp_path: Path) -> None:
+    file, refused = tmp_path / "labels.jsonl", tmp_path / "refused.jsonl"
+    sent = [
+        {"request_id": "order-1", "label": "setosa"},
+        {"request_id": "nobody", "label": "setosa"},
+        {"request_id": "order-2"},
+        {"request_id": "order-3", "label": "virginica"},
+    ]
+    file.write_text("\n".join(map(json.dumps, sent)))
+    assert main([f"{address}/feedback/", str(file), "--refused", str(refused)]) == 1
+    told = [json.loads(line) for line in refused.read_text().splitlines()]
+    assert [(one["request_id"], one["status"]) for one in told] == [
+        ("nobody", 404),
+        ("order-2", 422),
+    ]
+    assert counted(address) == {"correct": 1, "wrong": 1}
+
+
+def test_a_query_is_a_source_too(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sqlite3.connect(tmp_path / "orders.db") as orders:
+        orders.execute("CREATE TABLE orders (number INTEGER, species TEXT)")
+        orders.executemany("INSERT INTO orders VALUES (?, 'setosa')", [(n,) for n in range(MANY)])
+    query = "SELECT 'order-' || number AS request_id, species AS label FROM orders ORDER BY number"
+    command = [f"{address}/feedback/", "--query", query]
+    monkeypatch.setenv("LABELS_DATABASE", f"sqlite:{tmp_path}/orders.db")
+    assert main(command) == 0
+    assert counted(address) == {"correct": MANY, "wrong": 0}
+    monkeypatch.setenv("LABELS_DATABASE", "")
+    assert main(command) == 2
+
+
+class Dies(Exception):
+    """The process is killed here."""
+
+
+def test_who_dies_goes_on_where_it_stopped(address: str, tmp_path: Path) -> None:
+    """Killed after a batch was taken and before that was written down: it is sent again."""
+    file, progress = written(tmp_path / "labels.csv", 30), tmp_path / "progress"
+    left = 3
+
+    def dying(url: str, **given: Any) -> requests.Response:
+        nonlocal left
+        reply = requests.post(url, **given)
+        left -= 1
+        if left == 0:
+            raise Dies
+        return reply
+
+    with (
+        pytest.raises(Dies),
+        file.open(encoding="utf-8-sig") as lines,
+        (tmp_path / "r").open("w") as to,
+    ):
+        run(from_csv(lines, "text"), Sender(f"{address}/feedback/", 5, to, dying), 10, progress)
+    assert progress.read_text() == "20"
+    assert sum(counted(address).values()) == 30, "what nobody wrote down was taken"
+    assert main([f"{address}/feedback/", str(file), "--progress", str(progress)]) == 0
+    assert counted(address) == {"correct": 30, "wrong": MANY - 30}
+    assert progress.read_text() == str(MANY)
+
+
+def test_a_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    """Whole answers that fail, and labels that the store could not take."""
+    answers: list[Any] = [
+        requests.ConnectionError("refused"),
+        (502, {}),
+        (200, {"results": [{"taken": "counted"}, {"status": 503, "error": "away"}]}),
+        (200, {"results": [{"taken": "counted"}]}),
+    ]
+    asked = list[int]()
+    pauses = list[float]()
+
+    def post(_: str, **given: Any) -> requests.Response:
+        asked.append(len(given["json"]))
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        reply = requests.Response()
+        reply.status_code, reply._content = found[0], json.dumps(found[1]).encode()
+        return reply
+
+    with (tmp_path / "refused").open("w") as refused:
+        sender = Sender("http://x/feedback/", 60, refused, post, pauses.append)
+        sender.send([{"request_id": "a", "label": "b"}, {"request_id": "c", "label": "d"}])
+        assert (asked, dict(sender.counts)) == ([2, 2, 2, 1], {"counted": 2})
+        assert pauses == [0.5, 1.0, 2.0]
+        answers.extend([(503, {"error": "away"})] * 50)
+        with pytest.raises(Unanswered, match="look at its pods"):
+            sender.send([{"request_id": "a", "label": "b"}])
+    assert len(answers) > 30, "it gave up in time"
+
+
+MISUSED = {
+    "neither a file nor a query": [],
+    "both": ["labels.csv", "--query", "SELECT 1"],
+    "no label at once": ["labels.csv", "--batch", "0"],
+    "more than a request may have": ["labels.csv", "--batch", "10001"],
+}
+
+
+@pytest.mark.parametrize("arguments", MISUSED.values(), ids=MISUSED.keys())
+def test_what_cannot_be_meant_is_told(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["http://x/feedback/", *arguments])
+    assert ended.value.code == 2
+
+
+def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["http://x/feedback/", "/nowhere/labels.csv"]) == 2
+    assert "cannot be read" in capsys.readouterr().err
