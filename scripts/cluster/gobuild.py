@@ -180,15 +180,9 @@ def build(component: Component) -> None:
             component.ldflags,
         ]
         command += ["-o", f"{out}/", *component.packages]
-        run(
-            command,
-            cwd=source,
-            env={
-                "CGO_ENABLED": component.cgo,
-                "GOFLAGS": "",
-                "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", component.toolchain),
-            },
-        )
+        toolchain = os.environ.get("GOTOOLCHAIN", component.toolchain)
+        env = {"CGO_ENABLED": component.cgo, "GOFLAGS": "", "GOTOOLCHAIN": toolchain}
+        run(command, cwd=source, env=env)
         if component.name == "traefik":
             shutil.copytree(
                 _module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard",
@@ -197,7 +191,8 @@ def build(component: Component) -> None:
         if component.name == "kwok":
             shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
         if component is ARGO_ROLLOUTS:
-            crds = _module(source, "github.com/argoproj/argo-rollouts") / "manifests/crds"
+            module = _module(source, "github.com/argoproj/argo-rollouts", toolchain)
+            crds = module / "manifests/crds"
             shutil.copytree(crds, out / "crds", copy_function=shutil.copyfile)
         if component is FLAGGER:
             crds = _module(source, "github.com/fluxcd/flagger") / "artifacts/flagger/crd.yaml"
@@ -208,13 +203,11 @@ def build(component: Component) -> None:
         out.rename(component.folder)
 
 
-def _module(source: Path, path: str) -> Path:
+def _module(source: Path, path: str, toolchain: str = "") -> Path:
     """Where a module that `source` depends on lies in the module cache."""
-    return Path(
-        run(["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", path], cwd=source)
-        .strip()
-        .splitlines()[-1]
-    )
+    command = ["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", path]
+    told = run(command, cwd=source, env={"GOTOOLCHAIN": toolchain} if toolchain else None)
+    return Path(told.strip().splitlines()[-1])
 
 
 def _envoy_chart(module: Path, chart: Path) -> None:

@@ -103,15 +103,16 @@ async def main() -> int:
         with tempfile.TemporaryDirectory(prefix="bench-peers-") as directory:
             told, waves = await run(Path(directory), of, count, wanted.waves, wanted.bad)
         raw[f"N={count}"] = {who: [asdict(w) for w in found] for who, found in waves.items()}
+        keep_raw(raw)
         everything += told
         keep(TARGET, told)
-    keep_raw(raw)
     print_table(everything)
     return 0
 
 
 def keep_raw(waves: dict[str, object]) -> None:
     """Every wave as it was measured."""
+    RAW.parent.mkdir(exist_ok=True)
     RAW.write_text(json.dumps(waves, indent=1) + "\n")
 
 

@@ -21,10 +21,8 @@ class Line:
     of: Read
     most: Mapping[str, float]
     """Ratio by whom; of everybody else there is no goal."""
-
-
-HOLDS = 3
-"""Steps of a rollout, each with one hold."""
+    at_most: float | None = None
+    """What ours may be by itself; None for no goal."""
 
 
 def lines(count: int) -> Sequence[Line]:
@@ -55,6 +53,7 @@ def lines(count: int) -> Sequence[Line]:
             "",
             lambda w: w.requests_with_cleaning,
             {},
+            13 if lone else 14 if crowd else None,
         ),
         Line("CPU of the program for each promotion", "ms", lambda w: w.cpu, {}),
         Line(
@@ -85,7 +84,7 @@ def of_waves(count: int, waves: Mapping[str, Sequence[Wave]]) -> Iterator[Figure
         medians = {
             who: statistics.median(map(line.of, found)) for who, found in waves.items() if found
         }
-        yield from _told(f"N={count}: {line.name}", line.unit, medians, line.most)
+        yield from _told(f"N={count}: {line.name}", line, medians)
 
 
 def of_bad(count: int, lags: Mapping[str, Sequence[float]], interval: float) -> Iterator[Figure]:
@@ -105,16 +104,17 @@ def of_bad(count: int, lags: Mapping[str, Sequence[float]], interval: float) -> 
             )
 
 
-def _told(
-    name: str, unit: str, medians: Mapping[str, float], most: Mapping[str, float]
-) -> Iterator[Figure]:
+def _told(name: str, line: Line, medians: Mapping[str, float]) -> Iterator[Figure]:
     for who, value in medians.items():
-        yield Figure(f"{name}, {who}", round(value, 2), unit, "", True, "")
+        most = line.at_most if who == OURS else None
+        said = "" if most is None else f"<= {most:g}"
+        met = most is None or value <= most
+        yield Figure(f"{name}, {who}", round(value, 2), line.unit, said, met, "")
     ours = medians.get(OURS)
     for who, value in medians.items():
         if ours is None or who == OURS or not value:
             continue
-        ratio, bound = ours / value, most.get(who)
+        ratio, bound = ours / value, line.most.get(who)
         goal = "" if bound is None else f"<= {bound:g}"
         met = bound is None or ratio <= bound
         yield Figure(f"{name}, ours ÷ {who}", round(ratio, 2), "x", goal, met, "")

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -32,6 +33,8 @@ QUIET, SETTLING = 3.0, 15.0
 """Seconds without a request after which a program that has started is ready; the most that is
 waited for that. Flagger never stops asking.
 """
+STARTING = 180.0
+"""Seconds in which a program that is started asks for anything."""
 Say = Callable[[str], None]
 
 
@@ -199,9 +202,13 @@ class Stand:
             )
 
     async def _settled(self, contender: Contender) -> None:
-        most, since = time.monotonic() + SETTLING, time.monotonic()
-        before = self.asked(contender.name)
-        while time.monotonic() < min(most, since + QUIET):
+        before, end = self.asked(contender.name), time.monotonic() + STARTING
+        while (now := self.asked(contender.name)) == before:
+            assert time.monotonic() < end, f"{contender.name} has asked nothing in {STARTING:.0f} s"
+            await asyncio.sleep(0.2)
+        before, since = now, time.monotonic()
+        end = since + SETTLING
+        while time.monotonic() < min(end, since + QUIET):
             await asyncio.sleep(0.2)
             if (now := self.asked(contender.name)) != before:
                 before, since = now, time.monotonic()
@@ -233,6 +240,10 @@ async def _lines(reply: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             yield line
 
 
+def _answers(api: ApiClient, path: str) -> bool:
+    return api.http.get(path).status_code == 200
+
+
 def _audited(directory: Path, users: Sequence[str]) -> list[str]:
     (directory / "server").mkdir(parents=True)
     policy, log = directory / "policy.json", directory / "server" / "audit.log"
@@ -257,8 +268,7 @@ async def stand(directory: Path, contenders: Sequence[Contender], say: Say) -> A
                 admin.install(crd)
             admin.namespace(contender.name)
             wait_for(
-                lambda path=contender.watched: admin.http.get(path).status_code == 200,
-                f"{contender.watched} to be served",
+                partial(_answers, admin, contender.watched), f"{contender.watched} to be served"
             )
         world = PeersWorld()
         async with (

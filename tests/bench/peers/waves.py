@@ -4,7 +4,6 @@ import asyncio
 import random
 import statistics
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,7 +30,7 @@ class Wave:
     last_first_weight: float
     requests: float
     requests_with_cleaning: float
-    kinds: Counter[str]
+    kinds: dict[str, int]
     """Requests of all rollouts, with cleaning."""
     cpu: float
     """Milliseconds of the program, with cleaning as the requests have it."""
@@ -71,7 +70,7 @@ async def wave(on: Stand, contender: Contender, count: int, version: int) -> Wav
             last_first_weight=max(lags),
             requests=taken.requests.total() / count,
             requests_with_cleaning=whole.requests.total() / count,
-            kinds=whole.requests,
+            kinds=dict(whole.requests),
             cpu=1000 * taken.cpu / count,
             cpu_with_cleaning=1000 * whole.cpu / count,
             server_cpu=1000 * whole.server_cpu / count,
