@@ -162,6 +162,8 @@ class Shell:
             feedback_stores=settings.feedback_stores,
             profiles=settings.model_profiles,
             windows=settings.windows,
+            proof_rules=settings.proof_rules,
+            proof_signer=settings.proof_signer,
             metrics=settings.metrics,
             names_verified=settings.names_verified,
             annotations=settings.route_annotations,

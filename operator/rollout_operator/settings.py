@@ -25,6 +25,12 @@ from rollout_operator.domain.prometheus_access import (
     encrypted_for,
     of_url,
 )
+from rollout_operator.domain.promotion_proof import (
+    ProofRule,
+    ProofSigner,
+    proof_rules,
+    proof_signer,
+)
 from rollout_operator.domain.route_annotations import (
     NO_ANNOTATIONS,
     RouteAnnotations,
@@ -127,6 +133,10 @@ class Settings:
     """Where and how model servers run, by the name that a spec chooses."""
     windows: tuple[ConfiguredWindow, ...] = ()
     """When rollouts are frozen, by namespace."""
+    proof_rules: tuple[ProofRule, ...] = ()
+    """Which namespaces take only what was promoted elsewhere before, and whose word counts."""
+    proof_signer: ProofSigner | None = None
+    """By which key promotions are signed for; None for none."""
     metrics: OwnMetrics = NO_METRICS
     """What gates may be on beside what is built in, and how Prometheus is asked for it."""
     names_verified: bool = False
@@ -221,6 +231,10 @@ class Settings:
             model_environment=models,
             model_egress=_told(egress, models, env.get("MODEL_EGRESS", "")),
             windows=_told(windows, env.get("ROLLOUT_WINDOWS", "")),
+            proof_rules=_told(proof_rules, env.get("PROMOTION_PROOF", "")),
+            proof_signer=_told(
+                proof_signer, env.get("PROOF_KEY", ""), env.get("PROOF_ENVIRONMENT", "")
+            ),
             metrics=_told(configured_metrics, env),
             names_verified=truth("REQUESTER_POLICY"),
             messages=_messages(env, namespaces),

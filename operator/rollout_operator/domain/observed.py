@@ -9,6 +9,7 @@ from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.outbox import Outbox
 from rollout_operator.domain.profiles import Chosen
+from rollout_operator.domain.promotion_proof import ProofDemand
 from rollout_operator.domain.windows import NEVER, Freeze
 
 
@@ -321,3 +322,7 @@ class Observed:
     """The profile that the spec chooses, as it is configured now; None where that is not known."""
     take_profile: str = ""
     """Annotation: the hash of the profile that pods of stable are to have now; "" for none."""
+    proof: ProofDemand | None = None
+    """What the operator demands of a version before it is tried, and what the rollout shows of it;
+    None where it demands nothing.
+    """

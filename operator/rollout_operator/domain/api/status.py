@@ -25,6 +25,12 @@ MOST_EVIDENCE = MOST_REJECTED = 20
 LONGEST_SPEC = 16384
 """Characters of what a status remembers of a spec; of a longer one it remembers nothing."""
 
+MOST_PROMOTED = 20
+"""Versions that a status remembers to have been stable, where a proof is demanded of others."""
+
+LONGEST_PROOF = 4096
+"""Characters of a signed proof; a longer one is not read. The longest names make 2400."""
+
 LONGEST_SIGNATURE = 8192
 """Characters of a model's signature that a status holds; a longer one is not compared."""
 
@@ -165,6 +171,15 @@ class Rejected(ApiModel):
     """The same as a sentence."""
     at: Moment
     """When its attempt was closed."""
+
+
+class PromotedVersion(ApiModel):
+    """A version that was stable here, which may be so again without a proof."""
+
+    uri: str = Field(max_length=256)
+    """models:/<name>/<version>."""
+    digest: str = Field(max_length=80)
+    """`sha256:<hex>` of its files."""
 
 
 class Watch(ApiModel):
@@ -437,6 +452,19 @@ class Status(ApiModel):
         (),
         max_length=MOST_REJECTED,
         description="Revisions that were rolled back, newest first.",
+    )
+    promoted: tuple[PromotedVersion, ...] = Field(
+        (),
+        max_length=MOST_PROMOTED,
+        description=(
+            "Versions that were stable, newest first, where the operator demands proofs: these may"
+            " come back without one."
+        ),
+    )
+    proof: str = Field(
+        "",
+        max_length=LONGEST_PROOF,
+        description="That stable was promoted here, signed by the operator; for promote-to.",
     )
     conditions: tuple[Condition, ...] = Field(
         (), max_length=10, description="Accepted, Ready, Reconciling, Stalled (kstatus)."

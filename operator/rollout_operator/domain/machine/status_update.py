@@ -10,7 +10,13 @@ from rollout_operator.domain.api.differences import Difference
 from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.api.names import scale_selector
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Revision, ScaleUp, Status
+from rollout_operator.domain.api.status import (
+    MOST_PROMOTED,
+    PromotedVersion,
+    Revision,
+    ScaleUp,
+    Status,
+)
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.last_spec import remembered
@@ -58,6 +64,7 @@ def finish(observed: Observed, plan: Plan) -> Plan:
         differences=_differences(observed, plan.status),
     )
     status = _updated(status, last_spec=_last_spec(observed, status))
+    status = _updated(status, promoted=_promoted(observed, status))
     status = _updated(status, share=_share(observed, status))
     held = status.phase in HELD
     until = observed.freeze.until if held else None
@@ -132,6 +139,16 @@ def _last_spec(observed: Observed, status: Status) -> str:
         return status.last_spec
     needed = status.phase in CANDIDATE_RUNS or status.watch is not None
     return remembered(observed.spec) if needed else ""
+
+
+def _promoted(observed: Observed, status: Status) -> tuple[PromotedVersion, ...]:
+    """Versions that were stable here, where a proof is demanded of all others."""
+    stable = status.stable
+    if observed.proof is None or stable is None:
+        return status.promoted
+    one = PromotedVersion(uri=stable.uri, digest=stable.digest)
+    others = (other for other in status.promoted if other != one)
+    return (one, *others)[:MOST_PROMOTED]
 
 
 def _share(observed: Observed, status: Status) -> int | None:
