@@ -20,6 +20,7 @@ FOLDERS = {
     "rollout_cli": "operator",
     "rollout_dashboard": "operator",
     "rollout_inference": "inference",
+    "rollout_labels": "inference",
     "rollout_model": "inference",
     "rollout_trainer": "trainer",
 }
@@ -29,6 +30,7 @@ EXTRAS = {
     "rollout_cli": "cli",
     "rollout_dashboard": "dashboard",
     "rollout_inference": "inference",
+    "rollout_labels": "inference",
     "rollout_model": "inference",
     "rollout_trainer": "trainer",
 }
