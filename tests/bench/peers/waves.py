@@ -41,9 +41,9 @@ class Wave:
     """MiB at its peak."""
 
 
-async def first(on: Stand, contender: Contender, count: int) -> None:
-    """The first versions of all rollouts, to their end."""
-    of, seen = names(count), on.seen[contender.name]
+async def first(on: Stand, contender: Contender, of: Sequence[str]) -> None:
+    """The first versions of these rollouts, to their end."""
+    seen = on.seen[contender.name]
     async with on.turn(contender):
         await on.prepare(contender, of)
         await on.until("first versions", of, lambda: seen.promoted, PATIENCE)
