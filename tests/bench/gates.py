@@ -262,12 +262,16 @@ def of_accuracy(wanted: argparse.Namespace) -> Part:
 
 def of_shifts(wanted: argparse.Namespace) -> Part:
     """predictionShift."""
-    alone = {
-        name: [gate_shifts.simulated(rule, trial, wanted.shifts) for trial in gate_shifts.TRIALS]
-        for name, rule in gate_shifts.RULES.items()
-    }
+    alone, bursts = (
+        {
+            name: [gate_shifts.simulated(rule, trial, wanted.shifts) for trial in trials]
+            for name, rule in gate_shifts.RULES.items()
+        }
+        for trials in (gate_shifts.TRIALS, gate_shifts.BURSTS)
+    )
     made = {
         "answers as stable's": simulated_table(gate_shifts.TRIALS, alone),
+        "answers as stable's in bursts": simulated_table(gate_shifts.BURSTS, bursts),
     }
     return made, list(wrong_verdicts("predictionShift", gate_shifts.TRIALS, alone))
 
