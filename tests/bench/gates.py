@@ -278,16 +278,11 @@ def of_shifts(wanted: argparse.Namespace) -> Part:
 
 def of_copies(wanted: argparse.Namespace) -> Part:
     """disagreement, and bursts at other gates on counts."""
-    alone, bursts = (
-        {
-            name: [gate_copies.simulated(rule, trial, wanted.copies) for trial in trials]
-            for name, rule in rules.items()
-        }
-        for rules, trials in (
-            (gate_copies.RULES, gate_copies.TRIALS),
-            (gate_copies.IN_BURSTS, gate_copies.BURSTS),
-        )
-    )
+    alone = {
+        name: [gate_copies.simulated(rule, trial, wanted.copies) for trial in gate_copies.TRIALS]
+        for name, rule in gate_copies.RULES.items()
+    }
+    bursts = gate_copies.in_bursts(wanted.copies)
     speed = gate_copies.speed(wanted.copies)
     made = {
         "answers to copies": simulated_table(gate_copies.TRIALS, alone),
