@@ -24,12 +24,12 @@ class Settings:
     """MAPPINGS_FILE: YAML that is read once, at start."""
     secrets: tuple[str, ...] = field(repr=False)
     """The webhook's secret, and the one before it while MLflow is being told the new one."""
-    event_keys: tuple[bytes, ...] = field(default=(), repr=False)
-    """EVENT_KEY: by which the operator signs what it tells of rollouts."""
     github_token: str = field(default="", repr=False)
     """GITHUB_TOKEN; "" for none, and then no mapping may dispatch."""
     github_url: str = "https://api.github.com"
     """Base URL of GitHub's REST API, without a trailing slash."""
+    event_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """EVENT_KEY: by which the operator signs what it tells of rollouts."""
     port: int = 8080
     """Where webhooks are answered."""
     metrics_port: int = 8081

@@ -408,7 +408,7 @@ BRIDGE = (
         "what the Secret of the operator's destination has as `signingKey`; needed for"
         " [reverts](../guides/mlflow-webhooks.md#after-a-rollback-take-the-commit-back)",
         "",
-        "bridge.reverts.secret",
+        "bridge.reverts",
     ),
     Variable(
         "GITHUB_TOKEN",

@@ -10,7 +10,7 @@ from rollout_cli.exit_codes import Exit
 from tests.api.cli import Cli
 from tests.support.api_client import ApiClient, wait_for
 from tests.support.copying_pods import own_address
-from tests.support.kinds import GROUP, path_of
+from tests.support.kinds import GROUP, Object, path_of
 from tests.support.model_servers import flowers, model_server, write_model
 
 ROWS = 40
@@ -19,7 +19,7 @@ ROWS = 40
 def behind(api: ApiClient, ns: str, port: int) -> None:
     """The rollout `iris`, and its Service, which leads to this port of this machine."""
     spec = {"modelUri": "models:/iris/1", "traffic": {"host": f"{ns}.example.com"}}
-    made = {
+    made: dict[str, Object] = {
         "ModelRollout": {"apiVersion": f"{GROUP}/v1alpha1", "spec": spec},
         "Service": {
             "apiVersion": "v1",
@@ -36,6 +36,12 @@ def behind(api: ApiClient, ns: str, port: int) -> None:
         meta = {"name": "iris", "namespace": ns, "labels": {"kubernetes.io/service-name": "iris"}}
         whole = {"kind": kind, "metadata": meta, **manifest}
         assert api.apply(f"{path_of(kind, ns)}/iris", whole).status_code in {200, 201}
+    # The API server's own proxy may read either, by its version.
+    subset = {"addresses": [{"ip": own_address()}], "ports": [{"name": "http", "port": port}]}
+    older: Object = {"apiVersion": "v1", "kind": "Endpoints", "subsets": [subset]}
+    older["metadata"] = {"name": "iris", "namespace": ns}
+    path = f"/api/v1/namespaces/{ns}/endpoints/iris"
+    assert api.apply(path, older).status_code in {200, 201}
 
 
 @pytest.fixture

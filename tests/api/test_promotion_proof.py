@@ -88,6 +88,10 @@ class Stage:
         return wait_for(signed_for, f"the proof of attempt {attempt}", LONG)
 
 
+def _show(log: Path) -> None:
+    print(log.read_text()[-3000:])  # pytest shows it where the test fails
+
+
 @pytest.fixture
 def stage(
     api: ApiClient, world: ScriptedWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -111,7 +115,7 @@ def stage(
             api.namespace(ns)
             stack.enter_context(KubeletThread(api, world, ns))
             log = tmp_path / f"{ns}.log"
-            stack.callback(lambda log=log: print(log.read_text()[-3000:]))
+            stack.callback(_show, log)
             stack.enter_context(
                 OperatorProcess(api.kubeconfig, url, log, WATCH_NAMESPACES=ns, **given)
             )

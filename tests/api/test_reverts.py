@@ -4,6 +4,7 @@ processes, a real API server, and GitHub's API over a real Git repository.
 
 import json
 from pathlib import Path
+from uuid import uuid4
 
 import yaml
 
@@ -47,7 +48,7 @@ def test_a_rollback_in_the_cluster_is_asked_for_in_git(
 
         def applied() -> None:
             """As a GitOps client does."""
-            into = tmp_path / f"clone-{len(github.requests)}"
+            into = tmp_path / uuid4().hex
             text = (github.clone(into, "main") / FILE).read_text()
             api.apply(rollout.path, yaml.safe_load(text)).raise_for_status()
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.gates.sequential_test import kl
-from tests.bench import gate_copies, gate_means, gate_shifts
+from tests.bench import gate_copies, gate_late_labels, gate_means, gate_shifts
 from tests.bench.gate_ramps import RULES as PAIRED
 from tests.bench.gate_ramps import TRIALS, Shares, simulated
 from tests.bench.gate_rules import MOST, RULES, THRESHOLD, Rule, ours
@@ -83,7 +83,7 @@ def two_samples(runs: int) -> str:
     return table(["rule", *(t.name for t in TRIALS)], rows)
 
 
-Named = gate_shifts.Trial | gate_copies.Trial | gate_means.Trial
+Named = gate_shifts.Trial | gate_copies.Trial | gate_means.Trial | gate_late_labels.Trial
 """A kind of trial, with the verdicts that are wrong in it."""
 Found = Mapping[str, list[Shares]]
 """What each rule, by its name, came to in each kind of trial."""
@@ -303,6 +303,17 @@ def of_copies(wanted: argparse.Namespace) -> Part:
     ]
 
 
+def of_late_labels(wanted: argparse.Namespace) -> Part:
+    """Accuracy by labels that come late, twice, and are corrected."""
+    trials = gate_late_labels.TRIALS
+    names, rules = list(gate_late_labels.RULES), list(gate_late_labels.RULES.values())
+    of_trials = [gate_late_labels.simulated(rules, trial, wanted.copies) for trial in trials]
+    found = {name: [of[place] for of in of_trials] for place, name in enumerate(names)}
+    kept = [pair for pair in zip(trials, next(iter(found.values())), strict=True) if pair[0].kept]
+    made = {"labels that come late": simulated_table(trials, found)}
+    return made, list(_wrong("accuracy by late labels", kept))
+
+
 def of_means(wanted: argparse.Namespace) -> Part:
     """Means of one's own, alone and beside stable."""
     alone, beside = (
@@ -330,6 +341,7 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], Part]] = {
     "accuracy": of_accuracy,
     "shifts": of_shifts,
     "copies": of_copies,
+    "labels": of_late_labels,
     "means": of_means,
 }
 
@@ -347,7 +359,7 @@ def main() -> int:
     )
     for part, told in (
         ("shifts", "answers beside stable's"),
-        ("copies", "copies, and on answers in bursts"),
+        ("copies", "copies, on answers in bursts, and on late labels"),
         ("means", "means of values"),
     ):
         parser.add_argument(
@@ -358,19 +370,17 @@ def main() -> int:
         )
     wanted = parser.parse_args()
     console = Console()
-    texts, found = dict[str, str](), list[Figure]()
+    found = list[Figure]()
     for name in wanted.only:
         with console.status(name):
             made, figures = PARTS[name](wanted)
         found += figures
-        texts |= made
+        # Read late: each takes a while, and somebody may have written to it meanwhile.
+        text = DOCUMENT.read_text()
         for place, part in made.items():
+            text = placed(text, place, part)
             console.print(f"\n{place}\n{part}", markup=False, soft_wrap=True)
-    # Read last: it takes a while, and somebody may have written to it meanwhile.
-    text = DOCUMENT.read_text()
-    for place, part in texts.items():
-        text = placed(text, place, part)
-    DOCUMENT.write_text(text)
+        DOCUMENT.write_text(text)
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps([f.to_json() for f in found], indent=2) + "\n")
     for one in found:

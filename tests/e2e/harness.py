@@ -214,7 +214,8 @@ def sigkill(kube: Kube, pods: list[Object]) -> None:
         assert now is not None, f"{path} is gone; only its process was to be killed"
         container = now["status"]["containerStatuses"][0]
         last = container.get("lastState", {}).get("terminated", {})
-        return container["restartCount"] > was["restartCount"] and last.get("exitCode") == 137
+        again = bool(container["restartCount"] > was["restartCount"])
+        return again and last.get("exitCode") == 137
 
     eventually(
         lambda: all(restarted(path, was) for path, was in before.items()) or None,

@@ -211,7 +211,7 @@ class Postgres:
             raise self._psycopg.OperationalError(
                 "the URL cannot be read: write special characters of user and password as %XX"
             ) from None
-        return found.get("options") or ""
+        return str(found.get("options") or "")
 
     def advice(self, failure: Exception) -> str:
         code, text = getattr(failure, "sqlstate", None), str(failure)

@@ -105,14 +105,14 @@ def test_what_others_wrote_is_shown_and_not_run() -> None:
     assert text.count("&lt;script&gt;alert(1)") == 4
 
 
-SEEN = {
+SEEN: dict[str, Any] = {
     "outcome": "different",
     "stable": '{"predict":"a"}',
     "candidate": "<script>alert(1)</script>",
     "sent": ({"field": "<b>age", "value": "41</td>"},),
     "masked": ("income", "<i>name"),
 }
-NOT_SEEN = {"outcome": "failed", "candidate": "HTTP 500"}
+NOT_SEEN: dict[str, Any] = {"outcome": "failed", "candidate": "HTTP 500"}
 
 
 def test_copies_that_differ_are_shown_with_what_may_be_seen_and_not_run() -> None:

@@ -6,6 +6,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -258,18 +259,20 @@ def test_clocks_that_disagree_by_minutes_refuse_no_label(made: Made) -> None:
     assert taken(store.take([label("a", "setosa")])) == [COUNTED]
 
 
-DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "a folder that a file stands for": (lambda file: file.mkdir(parents=True), "fsGroup"),
-    "something else": (
-        lambda file: (file.parent.mkdir(), file.write_text("of another program " * 100)),
-        "is no database",
-    ),
+def _of_another_program(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("of another program " * 100)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a folder in its place": (partial(Path.mkdir, parents=True), "fsGroup"),
+    "something else": (_of_another_program, "is no database"),
 }
 
 
 @pytest.mark.parametrize(("damage", "advice"), DAMAGES.values(), ids=DAMAGES.keys())
 def test_what_helps_is_said_of_a_file_that_cannot_be_used(
-    made: Made, tmp_path: Path, damage: Callable[[Path], Any], advice: str
+    made: Made, tmp_path: Path, damage: Callable[[Path], None], advice: str
 ) -> None:
     damage(tmp_path / "labels" / "u1.sqlite")
     with pytest.raises(StoreAway) as away:

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from rollout_inference.app import Application, create_app
 from rollout_inference.feedback import book
+from rollout_inference.feedback.databases import Sqlite
 from rollout_inference.feedback.settlement import Entry, Sent
 from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings, SettingsError
@@ -289,17 +290,19 @@ def test_a_volume_that_is_full_is_told_though_it_can_be_read(
 
     def told() -> str:
         said = client.get("/metrics/").text
-        return next(line for line in said.splitlines() if line.startswith("ml_feedback_store_up"))
+        return str(next(ln for ln in said.splitlines() if ln.startswith("ml_feedback_store_up")))
 
     assert told().endswith(" 1.0")
-    connection = kept.store._database._connected
+    database = kept.store._database
+    assert isinstance(database, Sqlite)
+    connection = database._connected
 
     def full() -> Any:
         made = connection()
         made.execute("PRAGMA max_page_count = 1")
         return made
 
-    monkeypatch.setattr(kept.store._database, "_connected", full)
+    monkeypatch.setattr(database, "_connected", full)
     bounded(1)
     assert predict(client, "x" * 200, rows=500).headers["X-Feedback-Remembered"] == "false"
     assert told().endswith(" 0.0"), "its counts are read, and nothing is noted"
@@ -308,7 +311,7 @@ def test_a_volume_that_is_full_is_told_though_it_can_be_read(
         for name in ("stored", "retracted")
         for outcome in ("correct", "wrong")
     }
-    monkeypatch.setattr(kept.store._database, "_connected", connection)
+    monkeypatch.setattr(database, "_connected", connection)
     kept.store.close()
     assert predict(client, "after").headers["X-Feedback-Remembered"] == "true"
     assert told().endswith(" 1.0")

@@ -34,12 +34,11 @@ def burst(answers: float) -> float:
 
 
 def grown(before: Sequence[float], bad: float, answers: float, most: float) -> tuple[float, ...]:
-    """Log-wealth of each bet after one more look, in nats; () before the first.
+    """Log-wealth of each bet after one more look, in nats; () before the first, and what other bets
+    than these have won counts for nothing.
 
     bad: of `answers`, which are more than 0. most: the share that may be bad, above 0.
     """
     odds = bad / answers / most - 1
-    return tuple(
-        known + math.log1p(bet * odds)
-        for known, bet in zip(before or (0.0,) * len(BETS), BETS, strict=True)
-    )
+    known = before if len(before) == len(BETS) else (0.0,) * len(BETS)
+    return tuple(won + math.log1p(bet * odds) for won, bet in zip(known, BETS, strict=True))

@@ -89,10 +89,10 @@ def _worth(evidence: EvidenceStatus, divide: float) -> tuple[float, float]:
 
 def judge_copies(evidence: EvidenceStatus, gate: Gate, tests: int, divide: float) -> Judgement:
     """The test of a share of answers that come in bursts."""
-    counted = judge_share(*_worth(evidence, divide), 0.0, gate, tests)
-    in_favour, against = evidence_of_copies(evidence, gate, tests, divide)
-    left = _left(evidence, (in_favour, against))
-    return Judgement(in_favour, against, counted.lower, counted.upper, left)
+    good, bad = _worth(evidence, divide)
+    lower, upper = sequential_test.interval(good, bad, gate.alpha.promote, gate.max_samples)
+    shares = evidence_of_copies(evidence, gate, tests, divide)
+    return Judgement(*shares, lower, upper, _left(evidence, shares))
 
 
 def _need_for(gate: Gate) -> float:

@@ -212,7 +212,9 @@ def _lacks_proof(observed: Observed, uri: str, candidate: Revision | None = None
     if demand is None:
         return ""
     digest = candidate.digest if candidate is not None else ""
-    known = [(one.uri, one.digest) for one in (*status.promoted, *filter(None, [status.stable]))]
+    known = [(one.uri, one.digest) for one in status.promoted]
+    if status.stable is not None:
+        known.append((status.stable.uri, status.stable.digest))
     if any(known_uri == uri and digest in {"", of} for known_uri, of in known):
         return ""
     # Of before a proof was demanded; a revision is named by its digest, too.

@@ -66,3 +66,4 @@ def test_against_a_version_answers_of_a_look_may_have_anything_in_common(
 def test_looks_add_up() -> None:
     one = bursts.grown((), 3, 20, 0.05)
     assert bursts.grown(one, 3, 20, 0.05) == pytest.approx([2 * gained for gained in one])
+    assert bursts.grown((9.0, 9.0), 3, 20, 0.05) == one, "of bets that are none any more"
