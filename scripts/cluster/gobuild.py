@@ -116,6 +116,16 @@ ENVOY = Component("envoy", ("github.com/envoyproxy/gateway/cmd/envoy-gateway",),
 """Envoy Gateway, which configures Envoy; `make bench-routers` builds it. Its chart lies beside
 it."""
 
+ARGOCD = Component("argocd", ("./argocd",), minutes="10 to 20")
+"""Argo CD's application controller and repo-server; `make test-gitops` builds them. Its CRDs lie
+beside them."""
+
+FLUX = Component(
+    "flux",
+    ("github.com/fluxcd/source-controller", "github.com/fluxcd/kustomize-controller"),
+    minutes="10 to 20",
+)
+"""Flux' controllers; `make test-gitops` builds them. Their CRDs lie beside them."""
 
 VICTORIA_METRICS = Component(
     "victoria-metrics",
@@ -127,7 +137,7 @@ VICTORIA_METRICS = Component(
 
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
-    extras = (KWOK, METRICS_SERVER, STORES, REGISTRY, ENVOY, VICTORIA_METRICS)
+    extras = (KWOK, METRICS_SERVER, STORES, REGISTRY, ENVOY, VICTORIA_METRICS, ARGOCD, FLUX)
     for component in (*COMPONENTS, *extras, ORAS, COSIGN, KREW):
         if (path := component.folder / name).exists():
             return path
@@ -186,6 +196,13 @@ def build(component: Component) -> None:
             shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
         if component is ENVOY:
             _envoy_chart(_module(source, "github.com/envoyproxy/gateway"), out / "chart")
+        if component is ARGOCD:
+            module = _module(source, "github.com/argoproj/argo-cd/v3")
+            shutil.copytree(module / "manifests/crds", out / "crds")
+        if component is FLUX:
+            for package in component.packages:
+                crds = _module(source, package) / "config/crd/bases"
+                shutil.copytree(crds, out / "crds", dirs_exist_ok=True)
         out.rename(component.folder)
 
 
