@@ -130,6 +130,10 @@ bench-smoke: setup ## A small run of bench-operator, as CI runs it: counts of re
 bench-inference: setup ## The model server beside others; ONLY=probes for a part
 	@$(RUN) python -m tests.bench.inference $(if $(ONLY),--only $(ONLY))
 
+.PHONY: bench-shadow
+bench-shadow: setup ## What copies of requests cost stable's users, beside none; 6 minutes
+	@$(RUN) python -m tests.bench.shadow
+
 .PHONY: test-models
 test-models: setup ## Answers beside scikit-learn's: 144 kinds of models, 6 of data; minutes
 	@$(RUN) python -m tests.bench.inference.models

@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from rollout_inference.api.endpoint import Endpoint, Receive, Send
-from rollout_inference.api.openapi import OVERVIEW, TITLE
+from rollout_inference.api.openapi import OVERVIEW, TITLE, with_store
 from rollout_inference.api.prefix import prefixes
 from rollout_inference.api.protocol import Scope, header
 from rollout_inference.api.protocols.feedback import Feedback
@@ -168,6 +168,8 @@ def _api(state: State, endpoints: dict[str, Endpoint]) -> FastAPI:
     def document() -> dict[str, Any]:
         """Not cached: it is seldom asked for, and another one once the model is loaded."""
         made = get_openapi(title=TITLE, version="2", description=OVERVIEW, routes=api.routes)
+        if state.book is not None:
+            made = with_store(made)
         return for_model(made, state.model, state.settings.max_rows)
 
     api.openapi = document  # type: ignore[method-assign]

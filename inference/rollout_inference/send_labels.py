@@ -14,8 +14,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -45,7 +46,7 @@ environment:
   LABELS_DATABASE  postgresql://USER:PASSWORD@HOST/DATABASE, or sqlite:/FILE, for --query
 
 exit status: 0 all labels were taken; 1 some were refused; 2 nothing could be read; 3 the server
-did not answer in time, and the same command goes on where it stopped.
+did not answer in time, or the database, and the same command goes on where it stopped.
 """
 
 
@@ -54,7 +55,7 @@ class Unreadable(Exception):
 
 
 class Unanswered(Exception):
-    """The server did not answer for as long as was waited for it."""
+    """The server did not answer for as long as was waited for it, or the database does not."""
 
 
 def from_csv(lines: Iterator[str], kind: str) -> Iterator[dict[str, Any]]:
@@ -64,7 +65,7 @@ def from_csv(lines: Iterator[str], kind: str) -> Iterator[dict[str, Any]]:
         _known(reader.fieldnames or ())
         for row in reader:
             yield _label(row, TYPES[kind], f"line {reader.line_num}")
-    except csv.Error as failure:
+    except (csv.Error, UnicodeDecodeError) as failure:
         raise Unreadable(f"line {reader.line_num}: {failure}") from failure
 
 
@@ -79,7 +80,9 @@ def from_json_lines(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             raise Unreadable(f"line {number} is no JSON: {failure}") from failure
         if not isinstance(found, dict):
             raise Unreadable(f'line {number} is no object: write {{"request_id": …, "label": …}}')
-        yield {name: found[name] for name in COLUMNS if found.get(name) is not None}
+        label = {name: found[name] for name in COLUMNS if found.get(name) is not None}
+        _sendable(label, f"line {number}")
+        yield label
 
 
 def from_rows(names: Sequence[str], rows: Iterator[Sequence[Any]]) -> Iterator[dict[str, Any]]:
@@ -100,7 +103,7 @@ def _known(names: Sequence[str]) -> None:
 
 def _label(row: Mapping[str, Any], read: Callable[[str], Any], where: str) -> dict[str, Any]:
     """What is sent of one row; empty cells are left out."""
-    found = {name: row[name] for name in COLUMNS if row.get(name) not in {None, ""}}
+    found = {name: row[name] for name in COLUMNS if row.get(name) not in (None, "")}
     try:
         if isinstance(found.get("label"), str):
             found["label"] = read(found["label"])
@@ -114,7 +117,21 @@ def _label(row: Mapping[str, Any], read: Callable[[str], Any], where: str) -> di
                 found[name] = str(found[name])
     except (ValueError, KeyError, TypeError) as failure:
         raise Unreadable(f"{where} cannot be read: {failure}") from failure
+    _sendable(found, where)
     return found
+
+
+def _sendable(label: dict[str, Any], where: str) -> None:
+    """Have numbers of a database as JSON has them. Raises Unreadable for what JSON has no words
+    for, such as NaN or a date.
+    """
+    of = label.get("label")
+    if isinstance(of, Decimal) and of.is_finite():
+        label["label"] = int(of) if of == of.to_integral_value() else float(of)
+    try:
+        json.dumps(label, allow_nan=False)
+    except (ValueError, TypeError) as failure:
+        raise Unreadable(f"{where} cannot be sent: {failure}") from failure
 
 
 @dataclass
@@ -212,29 +229,39 @@ def _summary(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {what}" for what, n in sorted(counts.items())) or "none"
 
 
+@contextmanager
+def _asking(*failures: type[Exception], away: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Says what it means that a database raises one of `failures`, or of `away`, which may have
+    ended when it is asked again. Raises Unreadable and Unanswered.
+    """
+    try:
+        yield
+    except away as failure:
+        raise Unanswered(f"the database does not answer: {failure}") from failure
+    except failures as failure:
+        raise Unreadable(f"the query cannot be run: {failure}") from failure
+
+
 def queried(address: str, query: str, open_until: ExitStack) -> Iterator[dict[str, Any]]:
-    """Labels of a query; rows are fetched as they are sent. Raises Unreadable."""
+    """Labels of a query; rows are fetched as they are sent. Raises Unreadable and Unanswered."""
     if address.startswith("sqlite:"):
-        file = sqlite3.connect(f"file:{address.removeprefix('sqlite:')}?mode=ro", uri=True)
-        open_until.enter_context(closing(file))
-        try:
+        with _asking(sqlite3.Error):
+            uri = f"file:{address.removeprefix('sqlite:')}?mode=ro"
+            file = open_until.enter_context(closing(sqlite3.connect(uri, uri=True)))
             found = file.execute(query)
-        except sqlite3.Error as failure:
-            raise Unreadable(f"the query cannot be run: {failure}") from failure
-        return from_rows([one[0] for one in found.description or ()], found)
+            yield from from_rows([one[0] for one in found.description or ()], found)
+        return
     if not address.startswith(("postgresql://", "postgres://")):
         raise Unreadable("set LABELS_DATABASE: postgresql://USER@HOST/DATABASE, or sqlite:/FILE")
     import psycopg  # noqa: PLC0415 - files do without
 
-    try:
+    with _asking(psycopg.Error, away=(psycopg.OperationalError,)):
         connection = open_until.enter_context(psycopg.connect(address))
         connection.read_only = True
         # A cursor with a name is the server's: it sends a part at a time.
         cursor = open_until.enter_context(connection.cursor("labels"))
         cursor.execute(query.encode())
-    except psycopg.Error as failure:
-        raise Unreadable(f"the query cannot be run: {failure}") from failure
-    return from_rows([one.name for one in cursor.description or ()], cursor)
+        yield from from_rows([one.name for one in cursor.description or ()], cursor)
 
 
 def opened(source: str, kind: str, open_until: ExitStack) -> Iterator[dict[str, Any]]:

@@ -4,10 +4,12 @@ command tree, none left out.
 
 import itertools
 import json
+import logging
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from uuid import uuid4
 
@@ -76,10 +78,11 @@ VALUES: dict[str, list[str]] = {
     "simulate.latency": ["--latency", "3"],
     "simulate.shift": ["--shift", "0.3"],
     "simulate.drift": ["--drift", "0.4"],
+    "simulate.differs": ["--differs", "0.1"],
     "simulate.rps": ["--rps", "0"],
     "simulate.labels": ["--labels", "0"],
     "simulate.values": ["--values", "{values}"],
-    "simulate.own": ["--values", "{values}", "--own", "conversionRate=0.04:0.05"],
+    "simulate.own": ["--values", "{values}", "--own", "queue=3:2"],
     "simulate.seed": ["--seed", "7"],
     "simulate.runs": ["--runs", "3"],
     "simulate.first_deploy": ["--first-deploy"],
@@ -264,8 +267,15 @@ def shape(value: Any) -> Any:
     return sorted(value) if isinstance(value, dict) else type(value)
 
 
-def interrupted(*_: object) -> None:
-    """Ctrl-C."""
+def interrupted(_: int, frame: FrameType | None) -> None:
+    """Ctrl-C, but a moment later where it comes amid logging, whose lock would stay locked for the
+    other threads of the tests.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == logging.__file__:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            return
+        frame = frame.f_back
     signal.raise_signal(signal.SIGINT)
 
 

@@ -176,7 +176,7 @@ DOCTOR: dict[str, tuple[dict[str, Any], Level, str]] = {
     ),
     "one that Prometheus refuses": (
         METRICS["nobodyHasIt"]
-        | {"query": "foreign_seconds_count * on (namespace) shop_visits_total"},
+        | {"query": "foreign_seconds_count * on (namespace) group_left shop_visits_total"},
         Level.BAD,
         "Prometheus answered HTTP 422",
     ),

@@ -2,6 +2,7 @@
 part of the proof that `promote-to` writes is spoiled once.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -160,8 +161,15 @@ def test_what_was_there_before_the_policy_goes_on(api: ApiClient, policy: None) 
     labels = {"metadata": {"labels": {"rollouts.mlops.dev/promoted-from": "staging"}}}
     namespace = later.path.split("/")[-2]
     api.patch(f"/api/v1/namespaces/{namespace}", labels).raise_for_status()
+    # Another version each time: what is there already is no change, and may stay.
+    versions = itertools.count(8)
+
+    def refused() -> bool:
+        uri = f"models:/my model/{next(versions)}"
+        return later.patch({"spec": {"modelUri": uri}}).status_code == 422
+
     wait_for(
-        lambda: later.patch({"spec": {"modelUri": "models:/my model/8"}}).status_code == 422,
+        refused,
         "the label to be seen",
         60,
     )

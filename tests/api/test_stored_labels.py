@@ -22,14 +22,10 @@ from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.labelled_gate import measure_labels
 from rollout_operator.domain.observed import Answer, MetricsUnreachable
 from rollout_operator.domain.own_metrics import configured_metrics
-from rollout_trainer.data import load
-from rollout_trainer.package import write_package
-from rollout_trainer.recipe import Recipe
-from rollout_trainer.train import fit
 from tests.support import metrics_servers
 from tests.support.builders import revision
-from tests.support.charts import ROOT
-from tests.support.model_server import ModelServer
+from tests.support.model_servers import flowers, write_model
+from tests.support.mortal_server import MortalServer
 
 NAMESPACE = "models"
 STABLE, CANDIDATE = revision(1), revision(2)
@@ -40,7 +36,7 @@ VALUES = {"MODEL_VALUES": '{"max": 200, "better": "Higher", "unit": "EUR"}'}
 class Bench:
     """Pods that share a store, what scrapes them, and what a gate has counted."""
 
-    servers: dict[str, ModelServer]
+    servers: dict[str, MortalServer]
     prometheus: str
     rows: list[Any]
     began: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(minutes=1))
@@ -96,8 +92,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    split = load(ROOT / "data" / "raw" / "iris.csv")
-    write_package(tmp_path / "iris", fit(split, Recipe(parameters={"n_estimators": 3})), split, {})
+    write_model(tmp_path / "iris")
     env = {
         "FEEDBACK_KEY": "of a test",
         "FEEDBACK_STORE": f"sqlite:{tmp_path}/labels",
@@ -105,7 +100,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     }
     places = {"a": STABLE, "b": CANDIDATE, "c": CANDIDATE}
     servers = {
-        name: ModelServer(name, tmp_path / "iris", who.revision, tmp_path / f"{name}.log", **env)
+        name: MortalServer(name, tmp_path / "iris", who.revision, tmp_path / f"{name}.log", **env)
         for name, who in places.items()
     }
     with ExitStack() as started:
@@ -126,7 +121,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             ],
         }
         url = started.enter_context(metrics_servers.prometheus(tmp_path, config))
-        yield Bench(servers, url, split.train.to_numpy().tolist())
+        yield Bench(servers, url, flowers().train.to_numpy().tolist())
 
 
 def test_a_gate_counts_labels_once_whatever_becomes_of_pods(bench: Bench) -> None:

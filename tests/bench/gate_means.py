@@ -15,7 +15,7 @@ from rollout_operator.domain.gates import mean_test
 from rollout_operator.domain.gates.mean_pair import PairWealth, pair_step
 from rollout_operator.domain.gates.mean_test import Sums
 from rollout_operator.domain.gates.sequential_test import log_mean_exp
-from tests.bench.gate_ramps import ALPHA, WEIGHTS, Shares, Verdict, judged, shares
+from tests.bench.gate_ramps import ALPHA, WEIGHTS, Shares, Verdict, first_to_five, judged, shares
 from tests.bench.gate_rules import MOST
 
 GREATEST = 100.0
@@ -132,18 +132,10 @@ def _distance(beside: bool, ours: Sums, theirs: Sums) -> float:
 
 def thresholds(beside: bool, scrapes: Iterator[Scrape]) -> Verdict:
     """A query for the mean, every other scrape: 5 passes promote, 5 failures roll back."""
-    passed = failed = 0
-    for one in scrapes:
-        other = next(scrapes, None)
-        if other is None:
-            return 0
-        good = _distance(beside, _sum(one[0], other[0]), _sum(one[1], other[1])) >= 0
-        passed, failed = (passed + 1, failed) if good else (passed, failed + 1)
-        if failed >= 5:
-            return -1
-        if passed >= 5:
-            return 1
-    return 0
+    return first_to_five(
+        scrapes,
+        lambda one, other: _distance(beside, _sum(one[0], other[0]), _sum(one[1], other[1])) >= 0,
+    )
 
 
 def pooled(beside: bool, scrapes: Iterator[Scrape]) -> Verdict:

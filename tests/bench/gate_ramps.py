@@ -74,25 +74,36 @@ def ours(scrapes: Iterator[Scrape]) -> Verdict:
     return 0
 
 
-def thresholds(scrapes: Iterator[Scrape]) -> Verdict:
-    """Two queries and their difference, every other scrape: 5 passes promote,
-    5 failures roll back.
+def first_to_five(looks: Iterator[S], good: Callable[[S, S], bool]) -> Verdict:
+    """What comes of queries over every two looks: 5 that are good promote, 5 that are not roll
+    back.
     """
     passed = failed = 0
-    for one in scrapes:
-        other = next(scrapes, None)
+    for one in looks:
+        other = next(looks, None)
         if other is None:
             return 0
-        theirs = (one.stable_right + other.stable_right) / (one.stable_total + other.stable_total)
-        mine = (one.candidate_right + other.candidate_right) / (
-            one.candidate_total + other.candidate_total
-        )
-        passed, failed = (passed + 1, failed) if mine >= theirs - DROP else (passed, failed + 1)
+        passed, failed = (passed + 1, failed) if good(one, other) else (passed, failed + 1)
         if failed >= 5:
             return -1
         if passed >= 5:
             return 1
     return 0
+
+
+def thresholds(scrapes: Iterator[Scrape]) -> Verdict:
+    """Two queries and their difference, every other scrape: 5 passes promote,
+    5 failures roll back.
+    """
+
+    def good(one: Scrape, other: Scrape) -> bool:
+        theirs = (one.stable_right + other.stable_right) / (one.stable_total + other.stable_total)
+        mine = (one.candidate_right + other.candidate_right) / (
+            one.candidate_total + other.candidate_total
+        )
+        return mine >= theirs - DROP
+
+    return first_to_five(scrapes, good)
 
 
 def pooled(scrapes: Iterator[Scrape]) -> Verdict:

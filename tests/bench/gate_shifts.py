@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from rollout_operator.domain.gates.shift_test import Shift, added, log_beyond, log_within
-from tests.bench.gate_ramps import ALPHA, WEIGHTS, Shares, Verdict, judged, shares
+from tests.bench.gate_ramps import ALPHA, WEIGHTS, Shares, Verdict, first_to_five, judged, shares
 
 MOST = 0.1
 DAY = 40
@@ -109,18 +109,10 @@ def apart(mine: Counts, theirs: Counts) -> float:
 
 def thresholds(scrapes: Iterator[Scrape]) -> Verdict:
     """A query for the distance, every other scrape: 5 passes promote, 5 failures roll back."""
-    passed = failed = 0
-    for one in scrapes:
-        other = next(scrapes, None)
-        if other is None:
-            return 0
-        near = apart(_sum(one[0], other[0]), _sum(one[1], other[1])) <= MOST
-        passed, failed = (passed + 1, failed) if near else (passed, failed + 1)
-        if failed >= 5:
-            return -1
-        if passed >= 5:
-            return 1
-    return 0
+    return first_to_five(
+        scrapes,
+        lambda one, other: apart(_sum(one[0], other[0]), _sum(one[1], other[1])) <= MOST,
+    )
 
 
 def pooled(scrapes: Iterator[Scrape]) -> Verdict:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.gates.sequential_test import kl
-from tests.bench import gate_means, gate_shifts
+from tests.bench import gate_copies, gate_means, gate_shifts
 from tests.bench.gate_ramps import RULES as PAIRED
 from tests.bench.gate_ramps import TRIALS, Shares, simulated
 from tests.bench.gate_rules import MOST, RULES, THRESHOLD, Rule, ours
@@ -83,7 +83,7 @@ def two_samples(runs: int) -> str:
     return table(["rule", *(t.name for t in TRIALS)], rows)
 
 
-Named = gate_shifts.Trial | gate_means.Trial
+Named = gate_shifts.Trial | gate_copies.Trial | gate_means.Trial
 """A kind of trial, with the verdicts that are wrong in it."""
 Found = Mapping[str, list[Shares]]
 """What each rule, by its name, came to in each kind of trial."""
@@ -212,10 +212,11 @@ def plot_means(target: Path, runs: int) -> None:
     figure.savefig(target, metadata={"Date": None})
 
 
-def figures(shifts: Found, alone: Found, beside: Found) -> list[Figure]:
+def figures(shifts: Found, copies: Found, alone: Found, beside: Found) -> list[Figure]:
     """What is promised of the gates."""
     found = [
         *wrong_verdicts("predictionShift", gate_shifts.TRIALS, shifts),
+        *wrong_verdicts("disagreement", gate_copies.TRIALS, copies),
         *wrong_verdicts("a mean with min", gate_means.ALONE, alone),
         *wrong_verdicts("a mean with maxDrop", gate_means.BESIDE, beside),
     ]
@@ -263,7 +264,7 @@ def main() -> int:
         "--shifts",
         type=int,
         default=10_000,
-        help="simulated trials for each rule on answers beside stable's",
+        help="simulated trials for each rule on answers beside stable's, and on copies",
     )
     parser.add_argument(
         "--means",
@@ -277,6 +278,10 @@ def main() -> int:
     shifts = {
         name: [gate_shifts.simulated(rule, trial, wanted.shifts) for trial in gate_shifts.TRIALS]
         for name, rule in gate_shifts.RULES.items()
+    }
+    copies = {
+        name: [gate_copies.simulated(rule, trial, wanted.shifts) for trial in gate_copies.TRIALS]
+        for name, rule in gate_copies.RULES.items()
     }
     alone, beside = (
         {
@@ -293,6 +298,7 @@ def main() -> int:
         ("at the threshold", at_the_threshold),
         ("against stable", lambda: two_samples(wanted.runs)),
         ("answers as stable's", lambda: simulated_table(gate_shifts.TRIALS, shifts)),
+        ("answers to copies", lambda: simulated_table(gate_copies.TRIALS, copies)),
         ("a mean", lambda: simulated_table(gate_means.ALONE, alone)),
         ("a mean beside stable", lambda: simulated_table(gate_means.BESIDE, beside)),
     ):
@@ -305,7 +311,7 @@ def main() -> int:
     DOCUMENT.write_text(text)
     plot(PLOT)
     plot_means(MEANS, wanted.means // 10)
-    found = figures(shifts, alone, beside)
+    found = figures(shifts, copies, alone, beside)
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps([f.to_json() for f in found], indent=2) + "\n")
     for one in found:

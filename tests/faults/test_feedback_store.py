@@ -23,15 +23,11 @@ from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.api.gate_results import PodCounts
 from rollout_operator.domain.gates.label_counters import counts, gained
 from rollout_operator.domain.observed import Series
-from rollout_trainer.data import load
-from rollout_trainer.package import write_package
-from rollout_trainer.recipe import Recipe
-from rollout_trainer.train import fit
 from tests.faults.coverage import REPLAYED
-from tests.support.model_server import ModelServer
+from tests.support.model_servers import flowers, write_model
+from tests.support.mortal_server import MortalServer
 from tests.support.postgres import Server, postgres
 
-IRIS = Path(__file__).parents[2] / "data" / "raw" / "iris.csv"
 DAY = 24 * 3600.0
 STABLE, CANDIDATE = "stable00", "candid01"
 GATE = Gate.model_validate({"metric": "accuracy", "min": 0.8, "evidence": "Labelled"})
@@ -46,7 +42,7 @@ IN_A_BATCH = 40
 class Fleet:
     """Pods of two revisions with one store, of which any may be killed at any time."""
 
-    servers: list[ModelServer]
+    servers: list[MortalServer]
     chance: random.Random
     database: Server | None = None
     """Killed, too, while labels are sent; None where there is none to kill."""
@@ -112,10 +108,7 @@ READ = {"ml_feedback_total", "ml_predictions_total", *SHARED}
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "iris"
-    split = load(IRIS)
-    write_package(folder, fit(split, Recipe(parameters={"n_estimators": 3})), split, {})
-    return folder
+    return write_model(tmp_path_factory.mktemp("model") / "iris")
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "postgresql that is killed, too"])
@@ -124,7 +117,7 @@ def fleet(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Iterat
         env = {"FEEDBACK_KEY": "of a test", "FEEDBACK_STORE": address, "FEEDBACK_SCOPE": "u1"}
         places = (("a", STABLE), ("b", STABLE), ("c", CANDIDATE))
         servers = [
-            ModelServer(name, model, revision, tmp_path / f"{name}.log", **env)
+            MortalServer(name, model, revision, tmp_path / f"{name}.log", **env)
             for name, revision in places
         ]
         try:
@@ -138,7 +131,7 @@ def fleet(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Iterat
     if request.param == "sqlite":
         yield from with_store(f"sqlite:{tmp_path}/labels")
     else:
-        with postgres(tmp_path / "postgres") as database:
+        with postgres() as database:
             dies = request.param != "postgresql"
             yield from with_store(database.address, database if dies else None)
 
@@ -166,7 +159,7 @@ class Answered:
 def test_replayed_labels_are_counted_as_an_exact_oracle_counts_them(
     fleet: Fleet, figure: Callable[..., None]
 ) -> None:
-    chance, rows = fleet.chance, load(IRIS).train.to_numpy().tolist()
+    chance, rows = fleet.chance, flowers().train.to_numpy().tolist()
     answered = [
         one
         for number in range(REPLAYED.requests)
@@ -256,9 +249,9 @@ def test_a_job_that_is_killed_again_and_again_sends_each_label_once(
     model: Path, tmp_path: Path
 ) -> None:
     """The program that sends files, killed at any moment, with a server that is killed, too."""
-    chance, rows = random.Random(7), load(IRIS).train.to_numpy().tolist()
+    chance, rows = random.Random(7), flowers().train.to_numpy().tolist()
     env = {"FEEDBACK_KEY": "of a test", "FEEDBACK_STORE": f"sqlite:{tmp_path}/labels"}
-    server = ModelServer("a", model, STABLE, tmp_path / "server.log", **env)
+    server = MortalServer("a", model, STABLE, tmp_path / "server.log", **env)
     server.start()
     fleet = Fleet([server], chance)
     try:

@@ -4,6 +4,7 @@ stable must not lose or delay an answer.
 
 import json
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -115,6 +116,10 @@ def test_a_candidate_that_answers_otherwise_is_told(
 FAULTS: dict[str, tuple[Behaviour, str]] = {
     "garbage": (garbage, "failed"),
     "another protocol's answer": (answers(b"<html>hello</html>"), "failed"),
+    "outputs without a name": (
+        answers(b'{"outputs": [{"name": ["x"], "shape": [1], "data": [1]}]}'),
+        "failed",
+    ),
     "JSON without predictions": (answers(b'{"predictions": "x"}'), "failed"),
     "nothing": (answers(b"", "204 No Content"), "failed"),
     "503": (answers(b'{"error": "not ready"}', "503 Service Unavailable"), "failed"),
@@ -193,3 +198,23 @@ def test_nobody_but_the_operator_tells_what_is_copied(
     assert (code, "signature" in said) == (403, True)
     reply = server.pool.request("POST", f"{server.url}/shadow/", body=b"x" * 5000)
     assert reply.status == 413
+
+
+def test_an_order_that_does_not_end_holds_no_connection(
+    stable: Callable[[int], ModelServer], started: ExitStack, tmp_path: Path
+) -> None:
+    """Users reach the route as well: some of them wait, some of them go."""
+    server = stable(started.enter_context(candidate(garbage)))
+    begun = b"POST /shadow/ HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"
+    with ExitStack() as open_until:
+        address = ("127.0.0.1", server.port)
+        waits, goes = (
+            open_until.enter_context(socket.create_connection(address, timeout=20))
+            for _ in range(2)
+        )
+        for one in (waits, goes):
+            one.sendall(begun)
+        goes.close()
+        assert waits.recv(4096).startswith(b"HTTP/1.1 408")
+    answered(server, 5)
+    assert "Traceback" not in (tmp_path / f"{STABLE}.log").read_text()

@@ -4,7 +4,9 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,20 +51,17 @@ def _found() -> Path | None:
 class Server:
     """One server; it may be killed and started again on the same folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._bin, self._folder = programs(), folder
+    def __init__(self) -> None:
+        self._bin = programs()
+        # Its user has to reach the folder, which pytest's own does not let it.
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         # It refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
-        folder.mkdir()
         self.port = free_port()
         if self._user is not None:
             entry = pwd.getpwnam(self._user)
-            os.chown(folder, entry.pw_uid, entry.pw_gid)
-            for parent in folder.parents:
-                if parent.stat().st_uid == 0 and parent != Path("/tmp"):
-                    with contextlib.suppress(PermissionError):
-                        parent.chmod(parent.stat().st_mode | 0o011)
-        self._run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "postgres", "-N")
+            os.chown(self._folder, entry.pw_uid, entry.pw_gid)
+        self._run("initdb", "-D", str(self._folder / "data"), "-A", "trust", "-U", "postgres", "-N")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -105,26 +104,29 @@ class Server:
             self._process = None
 
     def stop(self) -> None:
-        """SIGINT: it ends at once, and in order."""
+        """SIGINT: it ends at once, and in order; its folder goes with it."""
         if self._process is not None:
-            self._process.send_signal(2)
+            self._process.send_signal(signal.SIGINT)
             self._process.wait(60)
             self._process = None
+        shutil.rmtree(self._folder)
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
+        done = subprocess.run(
             [str(self._bin / program), *arguments],
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
             user=self._user,
             cwd=self._folder,
         )
+        assert not done.returncode, done.stdout + done.stderr
 
 
 @contextlib.contextmanager
-def postgres(folder: Path) -> Iterator[Server]:
+def postgres() -> Iterator[Server]:
     """A server that runs as long as the context."""
-    server = Server(folder)
+    server = Server()
     server.start()
     try:
         yield server

@@ -202,8 +202,10 @@ class Endpoint:
         return response
 
     def named(self, decoded: Decoded) -> str:
-        """The caller's own name for the request, where there is what remembers it; else ""."""
-        if self.state.book is None:
+        """The caller's own name for the request, where there is what remembers it; else "". The
+        answer to a copy is nobody's: labels are for what the caller was answered.
+        """
+        if self.state.book is None or self._is_copy(decoded.request.scope):
             return ""
         return decoded.request_id or decoded.request.header(REQUEST_ID).decode("latin-1")
 

@@ -15,8 +15,8 @@ from rollout_inference.feedback.settlement import (
     CORRECTED,
     COUNTED,
     DUPLICATE,
-    LONGEST_REQUEST_ID,
     MOST_VERSION,
+    REQUEST_ID,
     SUPERSEDED,
 )
 
@@ -124,15 +124,10 @@ _NAMED: Schema = {
         "description": "Of each output by class, its labels in the order of its numbers.",
     },
 }
-_VERSION: Schema = {"type": "integer", "minimum": 0, "maximum": MOST_VERSION - 1, "default": 0}
 _LABEL: Schema = {
     "type": "object",
     "required": ["id", "label"],
-    "properties": {
-        "id": {"type": "string", "maxLength": LONGEST_ID},
-        "label": _LABEL_VALUE,
-        "version": _VERSION,
-    },
+    "properties": {"id": {"type": "string", "maxLength": LONGEST_ID}, "label": _LABEL_VALUE},
     "example": {"id": "YwANk6RpcmlzoTemYWJjMTIz…", "label": "setosa"},
 }
 _VALUED: Schema = {
@@ -144,8 +139,10 @@ _VALUED: Schema = {
     },
     "example": {"id": "YwANk6RpcmlzoTemYWJjMTIz…", "value": 12.5},
 }
+_VERSION: Schema = {"type": "integer", "minimum": 0, "maximum": MOST_VERSION - 1, "default": 0}
+_REQUEST_ID: Schema = {"type": "string", "pattern": f"^{REQUEST_ID}$"}
 _BY_REQUEST: Schema = {
-    "request_id": {"type": "string", "minLength": 1, "maxLength": LONGEST_REQUEST_ID},
+    "request_id": _REQUEST_ID,
     "row": {"type": "integer", "minimum": 0, "maximum": MOST_ROWS - 1, "default": 0},
 }
 _LABEL_BY_REQUEST: Schema = {
@@ -160,8 +157,23 @@ _VALUED_BY_REQUEST: Schema = {
     "properties": {**_BY_REQUEST, "value": {"type": "number", "minimum": 0}},
     "example": {"request_id": "order-17", "value": 12.5},
 }
-_ONE_OF_FEEDBACK = [_LABEL, _VALUED, _LABEL_BY_REQUEST, _VALUED_BY_REQUEST]
-_FEEDBACK: Schema = {"anyOf": _ONE_OF_FEEDBACK}
+_VERSIONED: Schema = {**_LABEL, "properties": {**_LABEL["properties"], "version": _VERSION}}
+
+
+def _some(forms: list[Schema]) -> Schema:
+    """One label in any of the forms, or a list of them."""
+    many = {"type": "array", "items": {"anyOf": forms}, "minItems": 1, "maxItems": 10_000}
+    return {"anyOf": [*forms, many]}
+
+
+def with_store(document: Schema) -> Schema:
+    """The document of a server that has a feedback store: callers' own ids, and corrections."""
+    content = document["paths"]["/feedback/"]["post"]["requestBody"]["content"]
+    forms = [_VERSIONED, _VALUED, _LABEL_BY_REQUEST, _VALUED_BY_REQUEST]
+    content["application/json"] = {"schema": _some(forms)}
+    return document
+
+
 _CREDIT: Schema = {
     "type": "object",
     "properties": {
@@ -201,9 +213,7 @@ DESCRIPTIONS: Mapping[str, Text] = {
                 "outputs": _NAMES,
                 "params": _PARAMETERS,
                 "request_id": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": LONGEST_REQUEST_ID,
+                    **_REQUEST_ID,
                     "description": "The caller's own name for the request, which labels may be sent"
                     " with where there is a feedback store.",
                 },
@@ -232,12 +242,7 @@ DESCRIPTIONS: Mapping[str, Text] = {
         " `models.values` says up to what; an id takes one of each. With a feedback store the"
         " caller's own `request_id` may stand in place of the id, and a label with a greater"
         " `version` is a correction.",
-        {
-            "anyOf": [
-                *_ONE_OF_FEEDBACK,
-                {"type": "array", "items": _FEEDBACK, "minItems": 1, "maxItems": 10_000},
-            ]
-        },
+        _some([_LABEL, _VALUED]),
         {
             "anyOf": [
                 _CREDIT,

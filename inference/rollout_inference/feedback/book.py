@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rollout_inference.feedback.settlement import Entry, Sent, Settled
-from rollout_inference.feedback.store import Snapshot, Store, StoreAway, Whose
+from rollout_inference.feedback.store import AT_ONCE, Snapshot, Store, StoreAway, Whose
 from rollout_model.errors import Refused
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,8 @@ class Book:
     unremembered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     """Predictions that labels will not find by their request ids, by reason."""
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "store"))
-    _pending: list[tuple[Sequence[Entry], asyncio.Future[bool]]] = field(default_factory=list)
+    _pending: list[tuple[Sequence[Entry], asyncio.Future[str]]] = field(default_factory=list)
+    """What is to be noted, and why it was not; "" where it was."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _waiting: int = 0
     _slow_until: float = 0.0
@@ -88,36 +89,51 @@ class Book:
             waiting = sum(len(some) for some, _ in self._pending)
             hurry = now < self._slow_until or waiting + len(entries) > MOST_PENDING
             if not hurry:
-                noted: asyncio.Future[bool] = loop.create_future()
+                noted: asyncio.Future[str] = loop.create_future()
                 self._pending.append((entries, noted))
                 alone = len(self._pending) == 1
         if hurry:
-            return self._not_noted(AWAY, len(entries))
+            return self.skipped(AWAY, len(entries))
         if alone:
-            loop.run_in_executor(self._thread, self._note, loop)
+            loop.run_in_executor(self._thread, self._note)
         try:
-            return await asyncio.wait_for(noted, PATIENCE) or self._not_noted(AWAY, len(entries))
+            why = await asyncio.wait_for(noted, PATIENCE)
         except TimeoutError:
             self._slow_until = time.monotonic() + PATIENCE
-            return self._not_noted(AWAY, len(entries))
+            return self.skipped(AWAY, len(entries))
+        return self.skipped(AWAY, len(entries)) if why == AWAY else not why
 
     def take(self, sent: Sequence[Sent]) -> list[Settled | Refused]:
-        """Settle labels and values; to be called in the store's thread, by `ask`."""
-        found = self.store.take(sent)
-        self.up = not any(isinstance(one, StoreAway) for one in found)
+        """Settle labels and values; to be called in the store's thread, by `ask`. Predictions that
+        wait are noted in between: they wait for an answer.
+        """
+        found: list[Settled | Refused] = []
+        for start in range(0, len(sent), AT_ONCE):
+            found += self.store.take(sent[start : start + AT_ONCE])
+            self._note()
+        away = next((one for one in found if isinstance(one, StoreAway)), None)
+        self.up = away is None
+        if away is not None:
+            log.warning("labels are not taken: %s", away.why)
         return found
 
     def skipped(self, reason: str, rows: int) -> bool:
-        """Predictions are not to be noted, for a reason other than the store; always False."""
-        return self._not_noted(reason, rows)
+        """So many predictions are not noted, for one of REASONS; always False."""
+        self.unremembered[reason] += rows
+        return False
 
     async def refresh(self) -> Snapshot:
         """The counts now, or those of the last time where the store does not answer soon."""
         try:
             await asyncio.wait_for(self.ask(self._read), READS)
-        except (Refused, TimeoutError) as failure:
+        except (StoreAway, TimeoutError) as failure:
             self.up = False
-            log.warning("the feedback store cannot be read: %s", failure or "it takes too long")
+            why = failure.why if isinstance(failure, StoreAway) else "it takes too long"
+            log.warning("the feedback store cannot be read: %s", why)
+        except Exception:
+            # The pod's other series have no part in it.
+            self.up = False
+            log.exception("the feedback store cannot be read")
         return self.seen
 
     def close(self) -> None:
@@ -125,26 +141,27 @@ class Book:
         self._thread.submit(self.store.close)
         self._thread.shutdown(wait=True)
 
-    def _not_noted(self, reason: str, rows: int) -> bool:
-        self.unremembered[reason] += rows
-        return False
-
-    def _note(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _note(self) -> None:
         """In the store's thread: all that waits, by one transaction."""
         with self._lock:
             pending, self._pending = self._pending, []
+        if not pending:
+            return
         try:
             reused = self.store.remember([one for entries, _ in pending for one in entries])
-            if reused:
-                self._not_noted(REUSED, reused)
             self.up = done = True
         except StoreAway as away:
-            self.up = done = False
-            log.warning("predictions are not noted: %s", away)
+            reused, self.up, done = frozenset(), False, False
+            log.warning("predictions are not noted: %s", away.why)
         except Exception:
-            self.up = done = False
+            reused, self.up, done = frozenset(), False, False
             log.exception("predictions are not noted")
-        loop.call_soon_threadsafe(_tell, [noted for _, noted in pending], done)
+        for entries, noted in pending:
+            again = sum(one.key in reused for one in entries)
+            if again:
+                self.skipped(REUSED, again)
+            outcome = REUSED if again else "" if done else AWAY
+            noted.get_loop().call_soon_threadsafe(_tell, noted, outcome)
 
     def _read(self) -> None:
         if time.monotonic() - self._forgot >= FORGET_EVERY:
@@ -156,7 +173,6 @@ class Book:
         self.up = self.known = True
 
 
-def _tell(waiting: Sequence[asyncio.Future[bool]], done: bool) -> None:
-    for noted in waiting:
-        if not noted.done():
-            noted.set_result(done)
+def _tell(noted: asyncio.Future[str], why: str) -> None:
+    if not noted.done():
+        noted.set_result(why)

@@ -40,6 +40,8 @@ class Database(Protocol):
     """
     locking_one: str
     """The same of a single row."""
+    has_tables: str
+    """A query with a row where the last of the tables exists."""
 
     def transaction(self) -> Any:
         """A context that gives a Cursor; what was done in it is there wholly or not at all."""
@@ -57,16 +59,23 @@ class Sqlite:
 
     failures: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
     locking = locking_one = ""
+    has_tables = "SELECT name FROM sqlite_master WHERE name = 'feedback_scopes'"
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._opened = 0
+        """The file's inode."""
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
         """Immediate: whoever reads in it is about to write."""
+        if self._connection is not None and self._inode() != self._opened:
+            # What is written to a file that was deleted, or put back from a copy, nobody finds.
+            self.close()
         if self._connection is None:
             self._connection = self._connected()
+            self._opened = self._inode()
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -81,6 +90,12 @@ class Sqlite:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _inode(self) -> int:
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return 0
 
     def _connected(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +139,7 @@ class Postgres:
 
     locking = " ORDER BY key FOR UPDATE"
     locking_one = " FOR UPDATE"
+    has_tables = "SELECT oid FROM pg_class WHERE oid = to_regclass('feedback_scopes')"
 
     def __init__(self, url: str) -> None:
         # Where there is a file, nobody pays for it.

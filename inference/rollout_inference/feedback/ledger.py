@@ -83,6 +83,11 @@ def correct(prediction: Prediction, label: Any) -> bool:
     return bool(prediction.value == label)
 
 
+def same_label(one: Any, other: Any) -> bool:
+    """Whether two labels say the same: JSON and CSV tell one number as 1 and as 1.0."""
+    return _kind(one) == _kind(other) and bool(one == other)
+
+
 def absolute_error(prediction: Prediction, label: Any) -> float:
     """How far the label, a number, or as many numbers as were predicted, is from the prediction;
     their mean where there are several.

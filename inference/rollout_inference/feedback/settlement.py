@@ -6,18 +6,23 @@ the one with the greatest `version` stands. Nothing that is counted falls: a cor
 right now, and what was said before is counted as retracted.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rollout_inference.feedback.ledger import absolute_error, correct
+from rollout_inference.feedback.ledger import absolute_error, correct, same_label
 from rollout_inference.feedback.prediction_id import Prediction
 from rollout_model.errors import BadInput, Refused
 
-LONGEST_REQUEST_ID = 256
-"""Characters."""
+REQUEST_ID = "[ -~]{1,256}"
+"""Pattern of a caller's own name for a request: printable ASCII."""
+_REQUEST_ID = re.compile(REQUEST_ID)
 MOST_VERSION = 2**53
 """Of a label, exclusive: what JSON tells exactly everywhere."""
+GREATEST_ERROR = 1e300
+"""Of a regression, exclusive: sums of errors stay finite."""
 COUNTED, DUPLICATE, CORRECTED, SUPERSEDED = "counted", "duplicate", "corrected", "superseded"
 
 
@@ -90,8 +95,8 @@ def key_of_id(prediction: Prediction) -> str:
 
 
 def is_request_id(text: object) -> bool:
-    """Whether a caller may name a request so: up to 256 printable characters."""
-    return isinstance(text, str) and 0 < len(text) <= LONGEST_REQUEST_ID and text.isprintable()
+    """Whether a caller may name a request so: ASCII, because a header must be able to say it."""
+    return isinstance(text, str) and _REQUEST_ID.fullmatch(text) is not None
 
 
 def settle(known: Entry | None, sent: Sent, closed: int, value_max: float = 0.0) -> Settled:
@@ -120,7 +125,7 @@ def settle(known: Entry | None, sent: Sent, closed: int, value_max: float = 0.0)
 def _labelled(entry: Entry, sent: Sent) -> Settled:
     measured = _measured(entry.prediction, sent.label)
     if entry.label is not None:
-        same = type(entry.label) is type(sent.label) and entry.label == sent.label
+        same = same_label(entry.label, sent.label)
         if sent.version < entry.label_version:
             return Settled(entry, SUPERSEDED, _NONE, _NONE)
         if sent.version == entry.label_version and same:
@@ -145,9 +150,16 @@ def _labelled(entry: Entry, sent: Sent) -> Settled:
 
 
 def _measured(prediction: Prediction, label: Any) -> float:
-    if prediction.numeric:
-        return absolute_error(prediction, label)
-    return float(correct(prediction, label))
+    """Raises BadInput where the label says nothing of the prediction."""
+    if not prediction.numeric:
+        return float(correct(prediction, label))
+    try:
+        error = absolute_error(prediction, label)
+    except TypeError:  # NaN was predicted, which a store keeps as null
+        error = math.nan
+    if not error < GREATEST_ERROR:
+        raise BadInput("what was predicted is no number that a label could be compared with")
+    return error
 
 
 def _counts(numeric: bool, measured: float) -> Mapping[str, float]:

@@ -91,11 +91,13 @@ class StoreAway(Refused):
     """The store does not answer, or not in time."""
 
     def __init__(self, why: str) -> None:
+        """why: for the log; clients need not know where the store is, nor who asks it."""
         super().__init__(
-            f"the feedback store does not answer ({why}): send the label again later; it is"
-            " counted once, whether it has been taken or not",
+            "the feedback store does not answer: send the label again later; it is counted once,"
+            " whether it has been taken or not",
             503,
         )
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +174,9 @@ class Store:
         self._away_until, self._why = 0.0, ""
         self._kept = (0, 0)
 
-    def remember(self, entries: Sequence[Entry]) -> int:
-        """Note predictions, so that labels find them by their request ids; returns how many were
-        not noted: their ids belong to predictions that have labels.
+    def remember(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """Note predictions, so that labels find them by their request ids; returns the keys of
+        those that were not noted: they belong to predictions that have labels.
 
         Of two predictions by one id the newer one counts, as a caller who tries again sees the
         newer answer. Raises StoreAway.
@@ -185,7 +187,15 @@ class Store:
         with self._transaction() as cursor:
             cursor.executemany(_REMEMBER, rows)
             # psycopg and SQLite both sum it up.
-            return max(0, len(rows) - cursor.rowcount)
+            if cursor.rowcount >= len(rows):
+                return frozenset()
+            keys = sorted({one.key for one in entries})
+            known = [
+                one
+                for start in range(0, len(keys), AT_ONCE)
+                for one in self._known(cursor, keys[start : start + AT_ONCE]).values()
+            ]
+        return frozenset(one.key for one in known if one.label is not None or one.value is not None)
 
     def take(self, sent: Sequence[Sent]) -> list[Settled | Refused]:
         """Settle labels and values, in their order, each by itself; what was settled stays settled
@@ -373,19 +383,22 @@ class Store:
             with self._database.transaction() as cursor:
                 yield cursor
         except self._database.failures as failure:
-            self._why = type(failure).__name__
+            self._why = f"{type(failure).__name__}: {str(failure).strip()[:300]}"
             self._away_until = time.monotonic() + WAIT_AFTER
             self._there = False
             self._database.close()
-            raise StoreAway(f"{self._why}: {str(failure).strip()[:200]}") from failure
+            raise StoreAway(self._why) from failure
 
     def _begin(self) -> None:
         with self._database.transaction() as cursor:
             if self._database.locking:
                 # Of several that find no tables, one makes them.
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtext('feedback_entries'))")
-            for statement in SCHEMA:
-                cursor.execute(statement)
+            cursor.execute(self._database.has_tables)
+            if not cursor.fetchall():
+                # Who may read and write them need not have the right to create some.
+                for statement in SCHEMA:
+                    cursor.execute(statement)
             cursor.execute(
                 "INSERT INTO feedback_scopes (scope, closed) VALUES (?, -1)"
                 " ON CONFLICT (scope) DO NOTHING",

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import httptools
 import msgspec
@@ -25,12 +26,12 @@ from rollout_inference.shadow.messages import (
     DIFFERENT,
     DROPPED,
     FAILED,
-    PACKET,
     SLOWER,
     UNREACHED,
     Came,
     Copy,
     Target,
+    received,
 )
 
 CONNECTIONS = 4
@@ -129,7 +130,8 @@ def request(copy: Copy, target: Target) -> bytes:
     """The copy as it is sent."""
     host = target.host if target.port == 80 else f"{target.host}:{target.port}"
     lines = [
-        f"POST {copy.path} HTTP/1.1".encode(),
+        # Names of models have blanks.
+        f"POST {quote(copy.path)} HTTP/1.1".encode(),
         f"host: {host}".encode(),
         b"content-length: %d" % len(copy.body),
         f"x-model-copy: {target.token}".encode(),
@@ -175,23 +177,24 @@ class Copier:
         """What ends at which tick."""
 
     async def run(self) -> None:
-        """Until the server closes its end."""
+        """Until the server closes its end. Raises whatever one of the tasks does: the server begins
+        this process anew, and a task that is missing would be missed by nobody.
+        """
         loop = asyncio.get_running_loop()
         gone = loop.create_future()
         loop.add_reader(self._pipe.fileno(), self._read, gone)
         tasks = [asyncio.create_task(self._send()) for _ in range(CONNECTIONS)]
         tasks.append(asyncio.create_task(self._tell()))
-        await gone
+        ended, _ = await asyncio.wait([gone, *tasks], return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
+        for one in ended:
+            one.result()
 
     def _read(self, gone: "asyncio.Future[None]") -> None:
-        try:
-            packet = self._pipe.recv(PACKET)
-        except BlockingIOError:
+        packet = received(self._pipe)
+        if packet is None:
             return
-        except OSError:
-            packet = b""
         if not packet:
             if not gone.done():
                 gone.set_result(None)
@@ -256,7 +259,8 @@ class Copier:
                     limit.reschedule(asyncio.get_running_loop().time())
             if self._counts:
                 said = Came(dict(self._counts), [self._difference] if self._difference else [])
-                with contextlib.suppress(BlockingIOError):
+                # It has enough to do, or is gone.
+                with contextlib.suppress(OSError):
                     self._pipe.send(msgspec.msgpack.encode(said))
                     self._counts.clear()
                     self._difference = ""

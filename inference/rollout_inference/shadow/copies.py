@@ -21,8 +21,9 @@ import msgspec
 
 from rollout_inference import cpu_limit
 from rollout_inference.settings import Settings
-from rollout_inference.shadow.messages import DROPPED, PACKET, Came, Copy, Target
+from rollout_inference.shadow.messages import DROPPED, PACKET, Came, Copy, Target, received
 from rollout_inference.shadow.orders import Order, address_of, copy_token
+from rollout_model.errors import Refused
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,10 @@ class Copies:
         self._process: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._shown = 0.0
+        self._said = 0.0
+        """When the newest order was said."""
+        self._turn = asyncio.Lock()
+        """Orders come on several connections, and each is followed wholly before the next."""
         self._limit: tuple[Path, ...] = cpu_limit.files(settings.cgroups)
         self._periods = cpu_limit.read(self._limit)
         self._held_back = False
@@ -84,14 +89,27 @@ class Copies:
 
     async def told(self, order: Order) -> None:
         """Copy as the operator says, until it is said otherwise or the order is too old. Raises
-        Refused where this server knows no candidate.
+        Refused where this server knows no candidate, or a newer order.
         """
+        async with self._turn:
+            await self._follow(order)
+
+    async def end(self) -> None:
+        """Copy nothing any more."""
+        async with self._turn:
+            await self._end()
+
+    async def _follow(self, order: Order) -> None:
+        if order.at < self._said:
+            # It was on its way for long, or somebody has kept it.
+            raise Refused("a newer order was heard already", 403)
+        self._said = order.at
         if not order.percent:
-            await self.end()
+            await self._end()
             return
         host, port = address_of(order.candidate, self._settings)
         if self._candidate != order.candidate:
-            await self.end()
+            await self._end()
             self._candidate = order.candidate
             self._metrics.shadows(order.candidate)
         self._until = time.monotonic() + order.seconds
@@ -101,14 +119,12 @@ class Copies:
             self._task = asyncio.create_task(self._copy(target), name="copies")
         self.share = order.percent / 100
 
-    async def end(self) -> None:
-        """Copy nothing any more."""
-        self.share, task, self._task = 0.0, self._task, None
-        self._candidate = ""
-        if task is not None:
+    async def _end(self) -> None:
+        if (task := self._task) is not None:
             task.cancel()
             await asyncio.wait([task])
-        self._waiting.clear()
+            # One that had not begun has left nothing as it was.
+            self._rest()
 
     async def _copy(self, target: Target) -> None:
         """Hand over what waits, until the order is too old."""
@@ -125,11 +141,16 @@ class Copies:
                         log.error("copies ended with %s: begun anew", self._process.returncode)
                         self._stop()
                         await self._start(target)
+            log.info("nothing is copied any more: the operator has not said so again")
+        except OSError:
+            log.exception("requests cannot be copied")
         finally:
-            self._stop()
+            self._rest()
+
+    def _rest(self) -> None:
+        self._stop()
         self.share, self._task, self._candidate = 0.0, None, ""
         self._waiting.clear()
-        log.info("nothing is copied any more: the operator has not said so again")
 
     async def _start(self, target: Target) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -142,12 +163,20 @@ class Copies:
             command = [sys.executable, "-m", "rollout_inference.shadow.copier", fd]
             self._pipe = ours
             # To start a process takes milliseconds, and requests are waiting.
-            self._process = await asyncio.to_thread(
-                subprocess.Popen,
-                command,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+            starting = asyncio.create_task(
+                asyncio.to_thread(
+                    subprocess.Popen,
+                    command,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                )
             )
+            try:
+                self._process = await asyncio.shield(starting)
+            except asyncio.CancelledError:
+                # It is started all the same, and its end of the socket has to last until then.
+                self._process = await starting
+                raise
         asyncio.get_running_loop().add_reader(ours.fileno(), self._heard)
 
     def _stop(self) -> None:
@@ -177,12 +206,9 @@ class Copies:
     def _heard(self) -> None:
         if self._pipe is None:
             return
-        try:
-            said = self._pipe.recv(PACKET)
-        except BlockingIOError:
+        said = received(self._pipe)
+        if said is None:
             return
-        except OSError:
-            said = b""
         if not said:
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             return

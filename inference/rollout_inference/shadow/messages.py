@@ -1,5 +1,7 @@
 """What the server and the process that sends copies tell each other: a packet each, MessagePack."""
 
+import socket
+
 import msgspec
 
 ALIKE, SLOWER, DIFFERENT, FAILED = "same", "slower", "different", "failed"
@@ -43,3 +45,13 @@ class Came(msgspec.Struct, frozen=True):
     """By outcome."""
     differences: list[str] = []
     """One in words, at most."""
+
+
+def received(pipe: socket.socket) -> bytes | None:
+    """The next packet: b"" once the other side is gone, None where there is none yet."""
+    try:
+        return pipe.recv(PACKET)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""

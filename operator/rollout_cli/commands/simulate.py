@@ -69,6 +69,8 @@ class Request:
     """How much more often than stable the candidate gives one of two classes."""
     drift: float
     """PSI of live rows against those that the candidate was trained on."""
+    differs: float
+    """Share of copies of stable's requests that the candidate answers otherwise."""
     rps: float
     """Requests per second to the host."""
     labels: float
@@ -127,7 +129,14 @@ def _source(spec: Spec, request: Request, own: Mapping[str, Generated], seed: in
     if request.metrics:
         return recorded(request.metrics, request.candidate_revision, request.stable_revision)
     qualities = by_role(
-        Quality(request.accuracy, request.errors, request.latency, request.shift, request.drift),
+        Quality(
+            request.accuracy,
+            request.errors,
+            request.latency,
+            request.shift,
+            request.drift,
+            request.differs,
+        ),
         Quality(request.stable_accuracy),
     )
     load = Load(request.rps, request.labels)

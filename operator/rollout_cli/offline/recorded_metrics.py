@@ -79,8 +79,8 @@ class Recording:
             if (role := roles.get(track.labels.get("revision", ""))) is not None:
                 self._by_role.setdefault((role, track.labels["__name__"]), []).append(track)
 
-    def advance(self, now: datetime, weight: int) -> None:
-        """What was recorded does not depend on the weight now."""
+    def advance(self, now: datetime, weight: int, copied: int) -> None:
+        """What was recorded does not depend on the weight now, nor on copies."""
 
     def answer(self, metric: str, role: str, now: datetime) -> Answer:
         """What Prometheus would have answered."""

@@ -15,6 +15,7 @@ from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.sizes import trial_replicas
 from rollout_operator.domain.observed import Answer, Observed, Workload
 from rollout_operator.domain.service_split import share
+from rollout_operator.domain.shadow import shadow_of
 
 CANDIDATE, STABLE = "candidate", "stable"
 ROLLOUT = "simulated"
@@ -30,8 +31,10 @@ class Source(Protocol):
     end: datetime | None
     """After it there is nothing; None for never."""
 
-    def advance(self, now: datetime, weight: int) -> None:
-        """It is `now`; since the last call the candidate got `weight` percent of the requests."""
+    def advance(self, now: datetime, weight: int, copied: int) -> None:
+        """It is `now`; since the last call the candidate got `weight` percent of the requests, and
+        copies of `copied` percent of stable's.
+        """
 
     def answer(self, metric: str, role: str, now: datetime) -> Answer:
         """What Prometheus would have answered about candidate or stable."""
@@ -68,7 +71,8 @@ def replay(spec: Spec, source: Source, first_deploy: bool = False) -> Iterator[T
     """Every look of a trial until a verdict, or until the source has nothing more."""
     now, status = source.start, _first_status(spec, source.start, first_deploy)
     while True:
-        source.advance(now, _share(status))
+        shadow = shadow_of(spec, status)
+        source.advance(now, _share(status), 0 if shadow is None else shadow.percent)
         plan = decide(_observed(spec, status, source, now))
         status = plan.status
         entry = TimelineEntry(

@@ -28,6 +28,7 @@ from rollout_operator.domain.gates.samples import (
     PREDICTED,
     PREDICTIONS,
     REQUESTS,
+    SHADOW,
     window,
 )
 from rollout_operator.domain.observed import Answer, Series
@@ -55,6 +56,8 @@ class Quality:
     """How much more often than the other it gives the first of two classes: a share to 0.5."""
     drift: float = 0.0
     """PSI of its live rows against those of training."""
+    differs: float = 0.0
+    """Share of copies that it answers otherwise than stable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,10 @@ class _Counters:
     """Predictions that got a label."""
     first: int = 0
     """Answers of the first of two classes."""
+    copies: int = 0
+    """Requests of which the candidate was sent a copy."""
+    otherwise: int = 0
+    """Those that it answered otherwise."""
     buckets: Counter[float] = field(default_factory=Counter)
     """Requests by upper bound of latency in seconds; not cumulative."""
 
@@ -105,6 +112,7 @@ class SyntheticMetrics:
         # Of its own, so that a trial without such gates goes as it went before there were any.
         self._answers = random.Random(seed)  # noqa: S311 - likewise
         self._own = SyntheticOwn(own, seed)
+        self._copied = random.Random(seed)  # noqa: S311 - likewise
         self._bounds = sorted({*BOUNDS, *bounds})
         self._counters = {role: _Counters() for role in qualities}
         self._scraped: dict[str, list[tuple[float, tuple[Series, ...]]]] = {
@@ -112,7 +120,7 @@ class SyntheticMetrics:
         }
         self._next = START.timestamp() + load.scrape
 
-    def advance(self, now: datetime, weight: int) -> None:
+    def advance(self, now: datetime, weight: int, copied: int) -> None:
         """Answer requests and be scraped, up to `now`."""
         while self._next <= now.timestamp():
             for role in self._qualities:
@@ -120,6 +128,8 @@ class SyntheticMetrics:
                 requests = self._poisson(self._load.rps * part / 100 * self._load.scrape)
                 self._serve(role, requests)
                 self._own.serve(role, requests, self._next)
+                if role == STABLE:
+                    self._copy(requests, copied)
                 kept = [
                     s for s in self._scraped[role] if s[0] > self._next - window(self._load.scrape)
                 ]
@@ -153,6 +163,7 @@ class SyntheticMetrics:
                 gap,
                 column=s.column,
                 bin=s.bin,
+                candidate=s.candidate,
             )
             for s in scrapes[-1]
             if s.name in names
@@ -181,6 +192,14 @@ class SyntheticMetrics:
                 counted.labels += 1
                 counted.right += chance() < quality.accuracy
 
+    def _copy(self, requests: int, copied: int) -> None:
+        """Stable's requests, of which so many percent are copied to the candidate."""
+        counted, chance = self._counters[STABLE], self._copied.random
+        for _ in range(requests):
+            if 100 * chance() < copied:
+                counted.copies += 1
+                counted.otherwise += chance() < self._qualities[CANDIDATE].differs
+
     def _series(self, role: str, at: float) -> tuple[Series, ...]:
         counted, pod = self._counters[role], f"{role}-pod"
         live = counted.labels >= LIVE_AFTER
@@ -196,11 +215,17 @@ class SyntheticMetrics:
         answered = counted.requests - counted.errors
         classes = {"first": counted.first, "second": answered - counted.first}
         drift = {DRIFT_PSI: self._qualities[role].drift, DRIFT_ROWS: answered}
+        copies = {"same": counted.copies - counted.otherwise, "different": counted.otherwise}
         below = zip(self._bounds, accumulate(counted.buckets[b] for b in self._bounds), strict=True)
         return (
             *(Series(name, pod, at, v) for name, v in plain.items()),
             *(Series(FEEDBACK, pod, at, n, outcome=outcome) for outcome, n in outcomes.items()),
             *(Series(PREDICTED, pod, at, n, bin=name) for name, n in classes.items()),
+            *(
+                Series(SHADOW, pod, at, n, outcome=outcome, candidate=CANDIDATE)
+                for outcome, n in copies.items()
+                if role == STABLE
+            ),
             *(Series(DRIFT, "", at, v, column="generated", bin=what) for what, v in drift.items()),
             *(
                 Series(LATENCY_BUCKET, pod, at, n, le="+Inf" if b == math.inf else repr(b))

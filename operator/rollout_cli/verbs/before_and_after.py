@@ -85,6 +85,14 @@ def simulate(
         float,
         typer.Option(min=0, max=100, help="Generated: PSI of live rows against training."),
     ] = 0.0,
+    differs: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Generated: share of copies of stable's requests that it answers otherwise.",
+        ),
+    ] = 0.0,
     rps: Annotated[
         float, typer.Option(min=0, max=2000, help="Generated: requests per second to the host.")
     ] = 20.0,
@@ -136,6 +144,7 @@ def simulate(
             latency=latency,
             shift=shift,
             drift=drift,
+            differs=differs,
             rps=rps,
             labels=labels,
             values=values,

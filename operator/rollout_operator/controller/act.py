@@ -78,9 +78,9 @@ async def act(raw: dict[str, Any], seen: Observed, plan: Plan, ports: Ports) -> 
             ports.memory.applied(key, plan.status, seen.now + took)
         if spec is not None and ports.shadows is not None:
             # After the objects: copies find the candidate's Service, and may leave the pods.
-            owner = owner_of(raw)
-            signed_by = signing_key(ports.feedback_key, owner.uid)
-            ports.shadows.follow(key, shadow_of(spec, plan.status), signed_by)
+            shadow = shadow_of(spec, plan.status)
+            signed_by = signing_key(ports.feedback_key, owner_of(raw).uid) if shadow else ""
+            ports.shadows.follow(key, shadow, signed_by)
         if seen.spec is not None and (seen.inspection or plan.status.inspecting):
             await have_pod_follow(guard, seen, seen.spec, plan.status, ports)
     except CallFailed:

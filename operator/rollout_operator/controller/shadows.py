@@ -36,6 +36,11 @@ class _Telling:
     """Those that were told last."""
     task: asyncio.Task[None] | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether what nobody expects has ended the task: it is logged, and begun anew."""
+        return self.task is not None and self.task.done()
+
 
 @dataclass
 class Shadows:
@@ -58,7 +63,7 @@ class Shadows:
         known = self._told.get(key)
         if shadow is None:
             self.forget(key)
-        elif known is None or (known.shadow, known.key) != (shadow, signed_by):
+        elif known is None or known.ended or (known.shadow, known.key) != (shadow, signed_by):
             if known is not None and known.shadow.stable != shadow.stable:
                 self.forget(key)
             elif known is not None and known.task is not None:

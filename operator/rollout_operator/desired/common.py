@@ -13,6 +13,7 @@ from rollout_operator.domain.api.names import (
     SHARD,
     VERSION,
 )
+from rollout_operator.domain.credentials import Authority
 
 Manifest = dict[str, Any]
 PORT = 8080
@@ -105,3 +106,14 @@ def owner_of(raw: Mapping[str, Any]) -> Owner:
     meta = raw["metadata"]
     shard = (meta.get("labels") or {}).get(SHARD, "")
     return Owner(meta["uid"], meta["name"], meta["namespace"], shard)
+
+
+def authority_volume(name: str, ca: Authority) -> Manifest:
+    """The volume of a pod that has a certificate authority as the file ca.crt."""
+    item = [{"key": ca.key, "path": "ca.crt"}]
+    source = (
+        {"secret": {"secretName": ca.secret, "items": item}}
+        if ca.secret is not None
+        else {"configMap": {"name": ca.config_map, "items": item}}
+    )
+    return {"name": name, **source}

@@ -5,7 +5,7 @@ The server mounts that folder, read-only, and nothing else of it: no Secret, no 
 
 from collections.abc import Mapping
 
-from rollout_operator.desired.common import Manifest
+from rollout_operator.desired.common import Manifest, authority_volume
 from rollout_operator.domain.credentials import Cache, Credentials
 
 FOLDER = "/model"
@@ -108,13 +108,7 @@ def volumes(given: Credentials) -> list[Manifest]:
     if given.secret is not None:
         made.append({"name": "credentials", "secret": {"secretName": given.secret}})
     if given.ca is not None:
-        item = [{"key": given.ca.key, "path": "ca.crt"}]
-        source = (
-            {"secret": {"secretName": given.ca.secret, "items": item}}
-            if given.ca.secret is not None
-            else {"configMap": {"name": given.ca.config_map, "items": item}}
-        )
-        made.append({"name": "ca", **source})
+        made.append(authority_volume("ca", given.ca))
     if given.cache is not None:
         made.append({"name": "cache", **_cache_source(given.cache)})
     for number, volume in enumerate(given.volumes):

@@ -1,6 +1,6 @@
 """What a model pod has of the store that remembers its predictions and labels."""
 
-from rollout_operator.desired.common import Manifest, Owner
+from rollout_operator.desired.common import Manifest, Owner, authority_volume
 from rollout_operator.domain.feedback_stores import FeedbackStore
 
 FOLDER = "/var/lib/rollouts/feedback"
@@ -45,11 +45,5 @@ def volumes(given: FeedbackStore) -> list[Manifest]:
     if given.claim is not None:
         made.append({"name": "feedback", "persistentVolumeClaim": {"claimName": given.claim}})
     if given.ca is not None:
-        item = [{"key": given.ca.key, "path": "ca.crt"}]
-        source = (
-            {"secret": {"secretName": given.ca.secret, "items": item}}
-            if given.ca.secret is not None
-            else {"configMap": {"name": given.ca.config_map, "items": item}}
-        )
-        made.append({"name": "feedback-ca", **source})
+        made.append(authority_volume("feedback-ca", given.ca))
     return made

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, TypeAdapter, field_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from rollout_operator.domain.api.api_types import NAME, ApiModel
 from rollout_operator.domain.configured import from_json, is_for
@@ -25,6 +25,12 @@ class Authority(ApiModel, extra="forbid"):
     """A ConfigMap there, such as trust-manager's."""
     key: str = Field("ca.crt", min_length=1, max_length=253)
     """The key that holds them, in PEM."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.secret is None) == (self.config_map is None):
+            raise ValueError("name exactly one of secret and configMap")
+        return self
 
 
 class ModelVolume(ApiModel, extra="forbid"):
@@ -66,13 +72,6 @@ class Credentials(ApiModel, extra="forbid"):
     """Volumes that MLflow keeps artifacts on."""
     cache: Cache | None = None
     """Where what was fetched is kept for later."""
-
-    @field_validator("ca")
-    @classmethod
-    def _one_place(cls, given: Authority | None) -> Authority | None:
-        if given is not None and (given.secret is None) == (given.config_map is None):
-            raise ValueError("ca: name exactly one of secret and configMap")
-        return given
 
     @field_validator("cache")
     @classmethod

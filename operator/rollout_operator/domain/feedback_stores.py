@@ -42,8 +42,6 @@ class FeedbackStore(ApiModel, extra="forbid"):
             )
         if self.ca is not None and self.secret is None:
             raise ValueError("ca is of a database: leave it out beside claim")
-        if self.ca is not None and (self.ca.secret is None) == (self.ca.config_map is None):
-            raise ValueError("ca: name exactly one of secret and configMap")
         return self
 
 

@@ -82,6 +82,29 @@ def test_generated(
     assert sentence in out.splitlines()[-1]
 
 
+COPIES: dict[str, tuple[list[str], int, set[int]]] = {
+    "alike": ([], 0, {0, 50}),
+    "a little otherwise": (["--differs", "0.01"], 0, {0, 50}),
+    "otherwise": (["--differs", "0.3"], 1, {0}),
+    "no requests, no copies": (["--rps", "0"], 1, {0}),
+}
+
+
+@pytest.mark.parametrize(("words", "code", "weights"), COPIES.values(), ids=COPIES.keys())
+def test_a_trial_that_begins_with_copies(
+    simulate: Said, tmp_path: Path, words: list[str], code: int, weights: set[int]
+) -> None:
+    file = manifest(tmp_path, {"metric": "disagreement", "max": 0.05})
+    known = yaml.safe_load(file.read_text())
+    steps = [{"weight": 0, "shadow": 50, "hold": "60s"}, {"weight": 50, "hold": "60s"}]
+    known["spec"]["strategy"] = {"steps": steps}
+    file.write_text(yaml.safe_dump(known))
+    found, out, err = simulate(file, *words, "-o", "json")
+    assert found == code, out + err
+    timeline = json.loads(out)["timeline"]
+    assert {entry["weight"] for entry in timeline[:-1]} == weights
+
+
 def test_without_a_route_the_share_is_what_the_pods_come_to(simulate: Said, tmp_path: Path) -> None:
     file = manifest(tmp_path)
     known = yaml.safe_load(file.read_text())

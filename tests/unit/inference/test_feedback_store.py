@@ -5,6 +5,7 @@ order, and whoever dies.
 import random
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,11 @@ from hypothesis import strategies as st
 from rollout_inference.feedback.databases import Postgres, Sqlite, database
 from rollout_inference.feedback.prediction_id import Prediction
 from rollout_inference.feedback.settlement import (
-    CORRECTED,
     COUNTED,
     DUPLICATE,
-    SUPERSEDED,
     Entry,
     Sent,
-    Settled,
     key_of_id,
-    key_of_request,
     settle,
 )
 from rollout_inference.feedback.store import (
@@ -33,38 +30,18 @@ from rollout_inference.feedback.store import (
     StoreAway,
     size_of,
 )
-from rollout_model.errors import Refused
-
-NOON = 1_700_000_000.0
-WEEK = 7 * 24 * 3600
-WHOSE = ("iris", "7", "abc")
-
-
-class Clock:
-    def __init__(self, now: float = NOON) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def predicted(
-    value: Any = "setosa", issued: float = NOON, revision: str = "abc", numeric: bool = False
-) -> Prediction:
-    return Prediction("iris", "7", revision, int(issued), 0, numeric, value)
-
-
-def entry(name: str, **said: Any) -> Entry:
-    return Entry(key_of_request(name, 0), predicted(**said))
-
-
-def label(name: str, right: Any, version: int = 0) -> Sent:
-    return Sent(key_of_request(name, 0), label=right, version=version)
-
-
-def value(name: str, of: float, version: int = 0) -> Sent:
-    return Sent(key_of_request(name, 0), value=of, version=version)
-
+from tests.support.feedback_stories import (
+    KNOWN,
+    NOON,
+    STORIES,
+    WEEK,
+    WHOSE,
+    Clock,
+    counted,
+    entry,
+    label,
+    taken,
+)
 
 Made = Callable[..., Store]
 
@@ -81,101 +58,6 @@ def made(tmp_path: Path) -> Made:
     return opened
 
 
-def taken(results: list[Settled | Refused]) -> list[str | int]:
-    return [one.status if isinstance(one, Refused) else one.taken for one in results]
-
-
-def counted(store: Store, revision: str = "abc") -> dict[str, tuple[float, float]]:
-    counts = store.snapshot(WHOSE, 1_000).counts
-    return {
-        name: (one.added, one.retracted)
-        for ((_, _, whose), name), one in counts.items()
-        if whose == revision
-    }
-
-
-STORIES: dict[str, tuple[list[Sent], list[str | int], dict[str, tuple[float, float]]]] = {
-    "one label": ([label("a", "setosa")], [COUNTED], {"correct": (1, 0)}),
-    "a wrong one": ([label("a", "virginica")], [COUNTED], {"wrong": (1, 0)}),
-    "twice the same": (
-        [label("a", "setosa")] * 2,
-        [COUNTED, DUPLICATE],
-        {"correct": (1, 0)},
-    ),
-    "another one without a version is no correction": (
-        [label("a", "setosa"), label("a", "virginica"), label("a", "setosa")],
-        [COUNTED, 409, DUPLICATE],
-        {"correct": (1, 0)},
-    ),
-    "a correction takes back what was counted": (
-        [label("a", "setosa"), label("a", "virginica", 1)],
-        [COUNTED, CORRECTED],
-        {"correct": (1, 1), "wrong": (1, 0)},
-    ),
-    "and back again": (
-        [label("a", "setosa"), label("a", "virginica", 1), label("a", "setosa", 2)],
-        [COUNTED, CORRECTED, CORRECTED],
-        {"correct": (2, 1), "wrong": (1, 1)},
-    ),
-    "a correction to another wrong label counts the same": (
-        [label("a", "virginica"), label("a", "versicolor", 1)],
-        [COUNTED, CORRECTED],
-        {"wrong": (1, 0)},
-    ),
-    "the first label again, after its correction": (
-        [label("a", "setosa"), label("a", "virginica", 1), label("a", "setosa")],
-        [COUNTED, CORRECTED, SUPERSEDED],
-        {"correct": (1, 1), "wrong": (1, 0)},
-    ),
-    "the correction before what it corrects": (
-        [label("a", "virginica", 1), label("a", "setosa")],
-        [COUNTED, SUPERSEDED],
-        {"wrong": (1, 0)},
-    ),
-    "a number is no text": (
-        [label("a", 3), label("a", "setosa")],
-        [422, COUNTED],
-        {"correct": (1, 0)},
-    ),
-    "nobody knows it": (
-        [label("b", "setosa"), label("a", "setosa")],
-        [404, COUNTED],
-        {"correct": (1, 0)},
-    ),
-    "another row of the same request": (
-        [Sent(key_of_request("a", 1), label="setosa")],
-        [404],
-        {},
-    ),
-    "an error of a regression": (
-        [label("n", 3.0), label("n", 2.5, 1), label("n", 2.5, 1)],
-        [COUNTED, CORRECTED, DUPLICATE],
-        {"numbers": (1, 0), "absolute_error": (1.5, 1.0)},
-    ),
-    "a value beside the label": (
-        [value("a", 12.5), value("a", 12.5), label("a", "setosa"), value("a", 3)],
-        [COUNTED, DUPLICATE, COUNTED, 409],
-        {
-            "correct": (1, 0),
-            "values": (1, 0),
-            "value_sum": (12.5, 0),
-            "value_squares": (156.25, 0),
-        },
-    ),
-    "a value above the greatest": (
-        [value("a", 250.0)],
-        [COUNTED],
-        {
-            "values": (1, 0),
-            "value_sum": (100, 0),
-            "value_squares": (1e4, 0),
-            "values_clipped": (1, 0),
-        },
-    ),
-    "a value takes no correction": ([value("a", 5.0, 1)], [422], {}),
-}
-
-
 @pytest.mark.parametrize(("sent", "said", "counts"), STORIES.values(), ids=STORIES.keys())
 @pytest.mark.parametrize("together", [True, False], ids=["in one request", "one by one"])
 def test_what_is_counted_of_what_was_sent(
@@ -186,7 +68,7 @@ def test_what_is_counted_of_what_was_sent(
     together: bool,
 ) -> None:
     store = made()
-    store.remember([entry("a"), entry("n", value=2.0, numeric=True)])
+    store.remember(KNOWN)
     results = store.take(sent) if together else [store.take([one])[0] for one in sent]
     assert taken(results) == said
     assert counted(store) == counts
@@ -228,9 +110,10 @@ def test_of_two_predictions_by_one_request_id_the_newer_is_labelled_until_a_labe
 ) -> None:
     store = made()
     store.remember([entry("a", revision="old")])
-    assert store.remember([entry("a", revision="new", value="virginica")]) == 0
+    assert store.remember([entry("a", revision="new", value="virginica")]) == frozenset()
     assert taken(store.take([label("a", "virginica")])) == [COUNTED]
-    assert store.remember([entry("a", revision="later")]) == 1, "it is told that it is not noted"
+    later = [entry("b"), entry("a", revision="later"), entry("c")]
+    assert store.remember(later) == {entry("a").key}, "it is told which is not noted"
     assert taken(store.take([label("a", "virginica")])) == [DUPLICATE]
     assert (counted(store, "new"), counted(store, "old")) == ({"correct": (1, 0)}, {})
 
@@ -309,6 +192,31 @@ def test_counts_of_many_revisions_are_those_of_the_newest(made: Made) -> None:
     store.forget()
     known = {whose[2] for whose, _ in store.snapshot(WHOSE, 1).counts}
     assert known == {f"rev{n:03d}" for n in range(5, MOST_REVISIONS + 5)}
+
+
+def test_a_file_that_was_deleted_or_put_back_is_what_all_pods_have_from_then_on(
+    made: Made, tmp_path: Path
+) -> None:
+    file, copy = tmp_path / "labels" / "u1.sqlite", tmp_path / "copy.sqlite"
+    first, second = made(), made()
+    first.remember([entry("a"), entry("b")])
+    first.take([label("a", "setosa")])
+    with closing(sqlite3.connect(file)) as whole, closing(sqlite3.connect(copy)) as into:
+        whole.backup(into)
+    second.take([label("b", "setosa")])
+    for one in file.parent.iterdir():
+        one.unlink()
+    copy.rename(file)
+    assert counted(first) == counted(second) == counted(made()) == {"correct": (1, 0)}
+    assert taken(second.take([label("b", "setosa"), label("a", "setosa")])) == [COUNTED, DUPLICATE]
+    for one in file.parent.iterdir():
+        one.unlink()
+    for store in (first, second):
+        with suppress(StoreAway):
+            # It finds no tables, and makes them the next time.
+            store.snapshot(WHOSE, 10)
+        vars(store).update(_away_until=0.0)
+        assert counted(store) == {}
 
 
 def test_the_live_accuracy_is_of_the_newest_labels_of_the_revision(made: Made) -> None:

@@ -2,6 +2,7 @@
 them, and predictions that are answered whatever the store does.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from starlette.testclient import TestClient
 
 from rollout_inference.app import Application, create_app
 from rollout_inference.feedback import book
-from rollout_inference.feedback.settlement import Entry
+from rollout_inference.feedback.settlement import Entry, Sent
 from rollout_inference.loading.loader import LoadedModel, load_folder
 from rollout_inference.settings import Settings, SettingsError
-from tests.unit.inference.conftest import Save
+from rollout_inference.shadow import orders
+from tests.unit.inference.conftest import KEY, Save
 from tests.unit.inference.serving import serving
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]
@@ -178,8 +180,11 @@ def test_of_many_labels_each_is_answered_by_itself(pod: Pod) -> None:
 
 
 MALFORMED: dict[str, tuple[Any, str]] = {
+    "a value beyond all numbers": ({"request_id": "a", "value": 10**400}, "from 0 on"),
+    "a label that nothing predicts": ({"request_id": "a", "label": "x" * 5000}, "the right answer"),
     "no id of any kind": ({"label": "setosa"}, '"request_id": "<the one of the predict request>"'),
     "an empty name": ({"request_id": "", "label": "setosa"}, "request_id"),
+    "a name that is no ASCII": ({"request_id": "größe", "label": "setosa"}, "request_id"),
     "a name with a line break": ({"request_id": "a\nb", "label": "setosa"}, "request_id"),
     "a long name": ({"request_id": "a" * 257, "label": "setosa"}, "request_id"),
     "a row that is none": ({"request_id": "a", "row": -1, "label": "setosa"}, "request_id"),
@@ -203,7 +208,7 @@ def test_without_a_store_a_request_id_changes_nothing(client: TestClient) -> Non
     assert "ml_feedback_store" not in client.get("/metrics/").text
 
 
-@pytest.mark.parametrize("name", ["", 7, "a\tb", "x" * 300], ids=repr)
+@pytest.mark.parametrize("name", ["", 7, "a\tb", "größe", "x" * 300], ids=repr)
 def test_a_request_id_that_is_none_is_refused_where_it_is_asked_for(
     client: TestClient, name: Any
 ) -> None:
@@ -219,6 +224,34 @@ def test_an_id_of_the_protocol_that_is_none_of_ours_is_answered_without_being_no
     assert (reply.status_code, reply.headers["x-feedback-remembered"]) == (200, "false")
     labels = 'model="iris",reason="name",revision="abc123",version="local"'
     assert f"ml_feedback_unremembered_total{{{labels}}} 1.0" in client.get("/metrics/").text
+
+
+def test_a_name_whose_label_has_come_is_not_remembered_again(pod: Pod) -> None:
+    client = pod()
+    assert predict(client, "a").headers["X-Feedback-Remembered"] == "true"
+    label(client, "a")
+    assert predict(client, "a").headers["X-Feedback-Remembered"] == "false"
+    assert predict(client, "b").headers["X-Feedback-Remembered"] == "true"
+    lost = app_of(client).state.book
+    assert lost is not None
+    assert lost.unremembered == {"away": 0, "reused": 1, "large": 0, "name": 0}
+
+
+def test_a_store_that_cannot_be_understood_hides_no_other_series(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("a row of another program")
+
+    client = pod()
+    predict(client, "a")
+    made = app_of(client).state.book
+    assert made is not None
+    monkeypatch.setattr(made.store, "snapshot", broken)
+    told = client.get("/metrics/")
+    assert told.status_code == 200
+    assert "ml_request_count_total" in told.text
+    assert 'ml_feedback_store_up{model="iris",revision="abc123",version="local"} 0.0' in told.text
 
 
 def test_a_store_that_is_away_holds_up_no_prediction(pod: Pod, tmp_path: Path) -> None:
@@ -333,3 +366,44 @@ def test_settings_that_cannot_be_meant_are_refused(env: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=next(iter(env))) as refused:
         Settings.from_environment({"MODEL_PATH": "/m", **env})
     assert "mysql://db/x" not in str(refused.value), "there may be a password in it"
+
+
+def test_predictions_are_noted_while_a_long_list_of_labels_is_settled(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = pod(max_body=1_000_000)
+    kept = app_of(client).state.book
+    assert kept is not None
+    order: list[str] = []
+    take, remember = kept.store.take, kept.store.remember
+
+    def slow(sent: list[Sent]) -> list[Any]:
+        time.sleep(0.1)
+        order.append("labels")
+        return take(sent)
+
+    def noted(entries: list[Entry]) -> frozenset[str]:
+        order.append("prediction")
+        return remember(entries)
+
+    monkeypatch.setattr(kept.store, "take", slow)
+    monkeypatch.setattr(kept.store, "remember", noted)
+    many = [{"request_id": f"order-{n}", "label": "setosa"} for n in range(5_000)]
+    sender = threading.Thread(target=client.post, args=("/feedback/",), kwargs={"json": many})
+    sender.start()
+    while not order:
+        assert sender.is_alive()
+        time.sleep(0.01)
+    assert predict(client, "order-x").headers["x-feedback-remembered"] == "true"
+    sender.join()
+    assert order.index("prediction") <= 4 < len(order)
+
+
+def test_the_answer_to_a_copy_takes_no_label_from_the_one_that_the_caller_got(pod: Pod) -> None:
+    stable, candidate = pod("stable"), pod("candidate")
+    assert predict(stable, "order-1").headers["x-feedback-remembered"] == "true"
+    mark = {"x-model-copy": orders.copy_token(KEY, "candidate").decode(), HEADER: "order-1"}
+    body = {"request_id": "order-1", "instances": [SETOSA]}
+    copy = candidate.post("/predict/", json=body, headers=mark)
+    assert (copy.status_code, "x-feedback-remembered" in copy.headers) == (200, False)
+    assert label(stable, "order-1").json()["revision"] == "stable"

@@ -62,6 +62,11 @@ OPERATIONS = [
 def test_every_answer_is_as_the_document_says(
     client: TestClient, method: str, path: str, mode: GenerationMode
 ) -> None:
+    check(client, method, path, mode)
+
+
+def check(client: TestClient, method: str, path: str, mode: GenerationMode) -> None:
+    """Ask what the document allows, or what it does not."""
     operation = schemathesis.openapi.from_asgi("/openapi.json", client.app)[path][method]
 
     @given(case=operation.as_strategy(generation_mode=mode))
@@ -81,6 +86,22 @@ def test_every_answer_is_as_the_document_says(
         answers()
     except Unsatisfiable:
         assert method == "get", "of a route without parameters nothing wrong can be asked"
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
+@pytest.mark.parametrize("path", ["/predict/", "/feedback/"])
+def test_with_a_store_every_answer_is_as_the_document_says(
+    trained: Path, loaded: LoadedModel, tmp_path: Path, path: str, mode: GenerationMode
+) -> None:
+    wanted = Settings(
+        model_path=trained,
+        feedback_key="key",
+        feedback_store=f"sqlite:{tmp_path}/labels",
+        max_rows=MOST,
+        value_max=200,
+    )
+    client = TestClient(create_app(wanted, loaded), raise_server_exceptions=False)
+    check(client, "post", path, mode)
 
 
 def test_no_route_is_left_out(client: TestClient) -> None:

@@ -2,9 +2,12 @@
 where it stopped.
 """
 
+import io
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from rollout_inference.send_labels import (
     run,
 )
 from rollout_inference.settings import Settings
+from scripts.cluster.apiserver import free_port
 from tests.unit.inference.serving import serving
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]
@@ -76,6 +80,10 @@ def test_labels_of_csv(text: str, kind: str, labels: list[dict[str, Any]]) -> No
     assert list(from_csv(iter(text.splitlines(keepends=True)), kind)) == labels
 
 
+def encoded() -> Iterator[str]:
+    yield from io.TextIOWrapper(io.BytesIO("request_id,label\na,ü\n".encode("latin-1")), "utf-8")
+
+
 WRONG: dict[str, tuple[Callable[[], Iterator[Any]], str]] = {
     "no header": (lambda: from_csv(iter(["a,b\n"]), "text"), "must be id or request_id"),
     "an empty file": (lambda: from_csv(iter([]), "text"), "the columns are none"),
@@ -95,6 +103,19 @@ WRONG: dict[str, tuple[Callable[[], Iterator[Any]], str]] = {
         lambda: from_csv(iter(["request_id,label\n", '"a,b\n']), "text"),
         "line",
     ),
+    "text of another encoding": (lambda: from_csv(encoded(), "text"), "line 0: 'utf-8' codec"),
+    "a label that JSON has no word for": (
+        lambda: from_csv(iter(["request_id,label\n", "a,nan\n"]), "number"),
+        "line 2 cannot be sent",
+    ),
+    "the same of JSON lines": (
+        lambda: from_json_lines(iter(['{"request_id": "a", "label": NaN}'])),
+        "line 1 cannot be sent",
+    ),
+    "a date of a query": (
+        lambda: from_rows(["id", "label"], iter([("a", date(2026, 1, 1))])),
+        "row 1 cannot be sent",
+    ),
     "no JSON": (lambda: from_json_lines(iter(["{}\n", "{\n"])), "line 2 is no JSON"),
     "no object": (lambda: from_json_lines(iter(["[]\n"])), "line 1 is no object"),
     "a query without labels": (lambda: from_rows(["id"], iter([])), "label or value"),
@@ -107,6 +128,21 @@ def test_what_cannot_be_read_is_told_with_its_place(
 ) -> None:
     with pytest.raises(Unreadable, match=why):
         list(read())
+
+
+def test_labels_of_a_query_are_sent_as_the_database_has_them() -> None:
+    rows = [("a", Decimal(3)), ("b", Decimal("2.5")), ("c", ["x", "y"]), ("d", True), ("e", None)]
+    found = [one.get("label") for one in from_rows(["request_id", "label"], iter(rows))]
+    assert found == [3, 2.5, ["x", "y"], True, None]
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_database_that_is_away_is_worth_another_try(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LABELS_DATABASE", f"postgresql://a@127.0.0.1:{free_port()}/labels")
+    assert main(["http://127.0.0.1:9/feedback/", "--query", "SELECT 1"]) == 3
+    assert "the database does not answer" in capsys.readouterr().err
 
 
 def test_json_lines_are_sent_as_they_are() -> None:

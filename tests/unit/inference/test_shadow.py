@@ -1,9 +1,12 @@
 """Copies of requests: what is alike, who may order them, and that they are counted apart."""
 
+import asyncio
 import json
+import socket
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
@@ -63,6 +66,7 @@ PAIRS: dict[str, tuple[bytes, bytes, bool]] = {
         native("a"),
         False,
     ),
+    "a number beyond all others": (native(1.5), native(10**400), False),
     "tensors": (
         tensors(("predict", [1], [3.0]), ("prediction_id", [1], ["x"])),
         tensors(("predict", [1], [3.01]), ("prediction_id", [1], ["y"])),
@@ -93,6 +97,7 @@ UNREADABLE = {
     "a tensor of another shape": tensors(("predict", [2], [1.0, 2.0, 3.0])),
     "a tensor of nothing": tensors(("predict", [0], [])),
     "a tensor that is none": b'{"outputs": [7]}',
+    "a tensor whose name is none": b'{"outputs": [{"name": ["x"], "shape": [1], "data": [1]}]}',
     "nested too deeply": b"[" * 100_000,
 }
 
@@ -142,6 +147,30 @@ def test_a_copy_is_the_request_with_the_mark_of_one() -> None:
         b"x-model-copy: tok",
         b"content-type: x/y",
     ]
+
+
+def test_a_path_is_sent_as_it_came_where_the_models_name_has_blanks() -> None:
+    copy = Copy("/v2/models/my model/infer", [], b"", b"", 0.0)
+    head = copier.request(copy, Target("iris-abc", 80, "tok", 0.0))
+    assert head.startswith(b"POST /v2/models/my%20model/infer HTTP/1.1\r\n")
+
+
+async def test_a_process_that_has_lost_one_of_its_tasks_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that the server sees it, and begins it anew."""
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(copier, "_asked", broken)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        theirs.setblocking(False)
+        ours.send(msgspec.msgpack.encode(Target("127.0.0.1", 9, "tok", 0.01)))
+        ours.send(msgspec.msgpack.encode([Copy("/predict/", [], b"{}", native("a"), 0.01)]))
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(copier.Copier(theirs).run(), 10)
 
 
 # Orders
@@ -354,3 +383,58 @@ def test_a_request_that_cannot_be_copied_now_is_dropped_and_costs_nothing(
         if s.name == "ml_shadow_total" and s.labels["outcome"] == "dropped"
     ]
     assert dropped == [1001.0]
+
+
+async def test_an_order_that_is_taken_back_at_once_leaves_nothing(settings: Settings) -> None:
+    here = settings.model_copy(update={"shadow_url": "http://127.0.0.1:9"})
+    copies = Copies(here, Metrics(here))
+    await copies.told(orders.Order("def456", 100, 20.0, NOW))
+    assert copies.share == 1.0
+    await copies.told(orders.Order("def456", 0, 20.0, NOW))
+    assert (copies.share, vars(copies)["_task"]) == (0.0, None)
+    await copies.told(orders.Order("def456", 50, 20.0, NOW))
+    assert copies.share == 0.5
+    await copies.end()
+    copies.note("/predict/", [], b"{}", b"{}", 0.001)
+    assert not vars(copies)["_waiting"]
+
+
+async def test_orders_that_come_at_once_are_followed_one_after_the_other(
+    settings: Settings,
+) -> None:
+    """The end of one candidate and the beginning of another, on connections of their own."""
+    here = settings.model_copy(update={"shadow_url": "http://127.0.0.1:9"})
+    copies = Copies(here, Metrics(here))
+    await copies.told(orders.Order("abc", 100, 20.0, NOW))
+    said = [orders.Order("def456", percent, 20.0, NOW + 1) for percent in (10, 20, 30)]
+    await asyncio.gather(*map(copies.told, said))
+    running = [task for task in asyncio.all_tasks() if task.get_name() == "copies"]
+    assert (copies.share, vars(copies)["_candidate"], len(running)) == (0.3, "def456", 1)
+    await copies.end()
+
+
+async def test_an_order_that_was_kept_back_changes_nothing(settings: Settings) -> None:
+    here = settings.model_copy(update={"shadow_url": "http://127.0.0.1:9"})
+    copies = Copies(here, Metrics(here))
+    first, ends = orders.Order("def456", 100, 20.0, NOW), orders.Order("def456", 0, 20.0, NOW + 1)
+    await copies.told(first)
+    await copies.told(ends)
+    with pytest.raises(Refused, match="newer order"):
+        await copies.told(first)
+    assert copies.share == 0.0
+    await copies.told(orders.Order("def456", 10, 20.0, NOW + 2))
+    with pytest.raises(Refused, match="newer order"):
+        await copies.told(ends)
+    assert copies.share == 0.1
+    await copies.end()
+
+
+async def test_an_order_that_is_not_said_again_ends_by_itself(settings: Settings) -> None:
+    here = settings.model_copy(update={"shadow_url": "http://127.0.0.1:9"})
+    copies = Copies(here, Metrics(here))
+    await copies.told(orders.Order("def456", 100, 0.2, NOW))
+    for _ in range(500):
+        if not copies.share:
+            break
+        await asyncio.sleep(0.02)
+    assert (copies.share, vars(copies)["_task"], vars(copies)["_process"]) == (0.0, None, None)

@@ -1,6 +1,6 @@
 """/feedback/: the right answer for an earlier prediction, as soon as it is known."""
 
-import math
+import sys
 import threading
 import time
 from typing import Any
@@ -31,6 +31,10 @@ REASONS = {
 }
 MOST = 10_000
 """Labels of one request."""
+MOST_VALUE = sys.float_info.max
+"""Whole numbers of JSON have no end."""
+LONGEST_LABEL = 4096
+"""Characters of a label: longer predictions have no id."""
 LONGEST_ID = 4096
 """Characters of a prediction id; none of ours is near."""
 
@@ -54,7 +58,13 @@ def _is_named(one: Any) -> bool:
 
 
 def _is_whole(number: Any, below: int) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < below
+    # JSON has no whole numbers of their own: 3.0 is one.
+    return (
+        isinstance(number, int | float)
+        and not isinstance(number, bool)
+        and 0 <= number < below
+        and number == int(number)
+    )
 
 
 def _is_label(one: Any) -> bool:
@@ -62,8 +72,11 @@ def _is_label(one: Any) -> bool:
         return False
     label = one.get("label")
     # A list is the label of a model with several outputs.
-    return isinstance(label, _VALUE) or (
-        isinstance(label, list) and bool(label) and all(isinstance(part, _VALUE) for part in label)
+    parts = label if isinstance(label, list) else [label]
+    return (
+        0 < len(parts) <= LONGEST_LABEL
+        and all(isinstance(part, _VALUE) for part in parts)
+        and sum(len(part) for part in parts if isinstance(part, str)) <= LONGEST_LABEL
     )
 
 
@@ -72,7 +85,7 @@ def _is_value(one: Any) -> bool:
         _is_named(one)
         and isinstance(one.get("value"), int | float)
         and not isinstance(one["value"], bool)
-        and 0 <= one["value"] < math.inf
+        and 0 <= one["value"] <= MOST_VALUE
     )
 
 
@@ -179,10 +192,10 @@ class Feedback(Protocol):
 
 def _sent(request: Request, one: dict[str, Any]) -> Sent | Refused:
     """One label or value for the store, or why it is none."""
-    is_label, version = _is_label(one), one.get("version", 0)
+    is_label, version = _is_label(one), int(one.get("version", 0))
     label, value = (one["label"], None) if is_label else (None, float(one["value"]))
     if "id" not in one:
-        key = key_of_request(one["request_id"], one.get("row", 0))
+        key = key_of_request(one["request_id"], int(one.get("row", 0)))
         return Sent(key, label, value, version)
     try:
         prediction = request.state.signer.read(one["id"])

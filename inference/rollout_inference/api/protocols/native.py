@@ -104,5 +104,5 @@ def _named(request_id: Any) -> str:
     if request_id is None:
         return ""
     if not is_request_id(request_id):
-        raise BadInput("request_id must be text of 1 to 256 printable characters")
+        raise BadInput("request_id must be text of 1 to 256 printable ASCII characters")
     return str(request_id)

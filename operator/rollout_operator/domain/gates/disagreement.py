@@ -23,6 +23,14 @@ NO_COPIES = (
     "stable's pods count no copies yet; where that lasts, their model server is one that makes"
     " none: promote a version with this operator's image first, or take the gate out"
 )
+UNREACHED = (
+    "no copy has reached a pod of the candidate: let the rollout's pods connect to one another's"
+    " port 8080 (NetworkPolicies, the mesh)"
+)
+DROPPED = (
+    "all copies were dropped: stable's pods have no CPU to spare, or requests are larger than 64"
+    " KiB with their answers"
+)
 
 
 def measure_disagreement(
@@ -56,12 +64,23 @@ def measure_disagreement(
     if isinstance(baseline, MetricsUnreachable):
         return silent(Measurement.UNREACHABLE, baseline.message), evidence
     try:
-        own = counts(gate, _of_copies(baseline, trial))
+        copies = _of_copies(baseline, trial)
+        own = counts(gate, copies)
     except NoEvidence as why:
         return silent(Measurement.NO_EVIDENCE, trouble or str(why)), evidence
     evidence = evidence or fresh_evidence(gate, trial.candidate, trial.stable, trial.now)
     evidence = grown(in_attempt(evidence, trial.candidate), gate, own, (), trial.now)
+    if not evidence.total and (lost := _uncounted(copies)):
+        return silent(Measurement.NO_EVIDENCE, lost), evidence
     return judged(gate, trial, evidence, []), evidence
+
+
+def _uncounted(copies: list[Series]) -> str:
+    """Why no copy counts, where some were made; without figures, which change from look to look."""
+    made = {s.outcome for s in copies if s.value > 0}
+    if "unreached" in made:
+        return UNREACHED
+    return DROPPED if "dropped" in made else ""
 
 
 def _of_copies(baseline: tuple[Series, ...], trial: Trial) -> list[Series]:

@@ -3,11 +3,13 @@ of the operator.
 
 A counter that falls was reset: what it shows now came since. `increase()` is not used: it
 extrapolates to fractions. Both counters of a pod are taken together, because they restart together.
+
+The counters of a store outlive pods, so there a fall is no restart: see `_fallen`.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,11 +39,15 @@ from rollout_operator.domain.gates.samples import (
     NoEvidence,
     in_store,
     is_count,
+    is_of_store,
     named,
+    store_of,
+    store_place,
     telling,
 )
 from rollout_operator.domain.gates.sequential_test import Scrape, Wealth, pair_step
 from rollout_operator.domain.observed import Series
+from rollout_operator.domain.own_metrics import VALUE
 
 ALIKE = frozenset({"same", "slower"})
 """Outcomes of copies that were answered as by stable."""
@@ -49,7 +55,8 @@ COMPARED = ALIKE | {"different", "failed"}
 """Outcomes of copies that say something of the candidate."""
 MOST_COHORTS = 40
 MOST_PODS = 200
-OF_A_STORE = frozenset({IN_STORE, TAKEN_BACK})
+EMPTIED_AFTER = 120.0
+"""Seconds after which a store that has far less than before is not one that was read late."""
 
 
 def gate_key(gate: Gate, stable: Revision | None) -> str:
@@ -87,9 +94,11 @@ def find(
     return next((e for e in evidence if e.gate == key and e.subject == subject), None)
 
 
-def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
+def counts(gate: Gate, series: list[Series], revision: str = "") -> tuple[PodCounts, ...]:
     """Good answers and all answers of each pod, and of what a store has counted, as the counters
     have them now. Raises NoEvidence where they cannot be read.
+
+    revision: whose series they are. Pods have it in their names, and a store has counters of many.
     """
     telling(series)
     at: dict[str, float] = {}
@@ -98,7 +107,7 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
             raise NoEvidence(f"{one.name} of pod {one.pod or '?'} is {one.value}, not a count")
         at[one.pod] = min(one.at, at.get(one.pod, math.inf))
     total, good, predicted = _sums(gate, series)
-    stored = in_store(series) if gate.metric is Metric.ACCURACY else ()
+    stored = in_store(series, revision) if gate.metric is Metric.ACCURACY else ()
     if not total and not stored:
         raise NoEvidence(f"no counters of {gate.name} of this revision")
     pods = sorted(set(total) | set(predicted))
@@ -111,7 +120,14 @@ def counts(gate: Gate, series: list[Series]) -> tuple[PodCounts, ...]:
     return (
         *stored,
         *(
-            PodCounts(pod=p, good=good[p], total=total[p], predicted=predicted[p], at=at[p])
+            PodCounts(
+                # Of what our own servers count of values, only a store's has no pod.
+                pod=p or (store_place(IN_STORE, revision) if gate.name == VALUE else p),
+                good=good[p],
+                total=total[p],
+                predicted=predicted[p],
+                at=at[p],
+            )
             for p in pods
         ),
     )
@@ -206,6 +222,10 @@ class Gain:
     """Of `good`, what corrections of earlier labels have changed; below 0 where they were for the
     worse.
     """
+    begun_anew: tuple[PodCounts, ...] = ()
+    """Of `pods`, those of a store that was emptied: the next reading is compared with them, even
+    where nothing came in.
+    """
 
     @property
     def fresh(self) -> float:
@@ -220,25 +240,34 @@ def gained(before: Iterable[PodCounts], now: Iterable[PodCounts], first_counts: 
     last counts; what a pod seen for the first time has counted is taken where `first_counts`.
     """
     known = {p.pod: p for p in before}
+    now = list(now)
+    fallen = _fallen(known, now)
     good = total = predicted = corrected = 0.0
+    anew: list[PodCounts] = []
     for one in now:
         old = known.get(one.pod)
         if old is not None and one.at <= old.at:
+            continue
+        if (store := store_of(one.pod)) in fallen:
+            if fallen[store]:
+                known[one.pod] = one
+                anew.append(one)
             continue
         known[one.pod] = one
         if old is None and not first_counts:
             continue
         base = _NOTHING if old is None or _was_reset(old, one) else old
         right, all_ = one.good - base.good, one.total - base.total
-        if one.pod == TAKEN_BACK:
+        if is_of_store(one.pod, TAKEN_BACK):
             # Each of them stands among what the store has counted a second time, as it is now.
             good, total = good - right, total - all_
             corrected += (all_ - right) - right
             continue
         good, total = good + right, total + all_
         predicted += one.predicted - base.predicted
-    newest = sorted(known.values(), key=lambda p: (p.pod not in OF_A_STORE, -p.at))[:MOST_PODS]
-    return Gain(good, total, predicted, tuple(sorted(newest, key=lambda p: p.pod)), corrected)
+    newest = sorted(known.values(), key=lambda p: (not is_of_store(p.pod), -p.at))[:MOST_PODS]
+    pods = tuple(sorted(newest, key=lambda p: p.pod))
+    return Gain(good, total, predicted, pods, corrected, tuple(anew))
 
 
 _NOTHING = PodCounts(pod="", good=0, total=0, at=0)
@@ -252,6 +281,32 @@ def _was_reset(old: PodCounts, new: PodCounts) -> bool:
         or new.total - new.good < old.total - old.good - noise
         or new.predicted < old.predicted - noise
     )
+
+
+def _fallen(known: Mapping[str, PodCounts], now: Iterable[PodCounts]) -> dict[str, bool]:
+    """The stores of which a counter fell, by place, and whether they begin anew.
+
+    Most falls are none of the store: the pod that had read it last is gone, and another tells what
+    it read before that. A database that fails over, or a node that loses its power, loses the
+    newest labels, and they are sent again. So nothing counts before the store has as much as it
+    had. One that has had less than half for a while was emptied, or is an old copy: what it has may
+    have counted before, and what comes from now on counts.
+    """
+    stored = [one for one in now if is_of_store(one.pod)]
+    pairs = [(old, one) for one in stored if (old := known.get(one.pod)) is not None]
+    fell = {store_of(one.pod) for old, one in pairs if one.at > old.at and _was_reset(old, one)}
+    return {
+        old.pod: one.total >= old.total
+        or (one.total < old.total / 2 and one.at - old.at >= EMPTIED_AFTER)
+        for old, one in pairs
+        if store_of(one.pod) == one.pod and one.pod in fell
+    }
+
+
+def with_begun_anew(pods: tuple[PodCounts, ...], gain: Gain) -> tuple[PodCounts, ...]:
+    """What the next reading is compared with where a store was emptied and nothing is taken in."""
+    anew = {one.pod: one for one in gain.begun_anew}
+    return tuple(anew.get(one.pod, one) for one in pods)
 
 
 def fresh_evidence(
@@ -302,7 +357,14 @@ def grown(
     mine = gained(known.pods, own, first_counts=not gate.paired or bool(known.pods))
     stable = gained(known.stable_pods, baseline, first_counts=False)
     predicted = known.predicted + mine.predicted
-    changes: dict[str, object] = {}
+    changes: dict[str, object] = {
+        name: with_begun_anew(pods, gain)
+        for name, pods, gain in (
+            ("pods", known.pods, mine),
+            ("stable_pods", known.stable_pods, stable),
+        )
+        if gain.begun_anew
+    }
     if {p.pod for p in stable.pods} != {p.pod for p in known.stable_pods}:
         changes["stable_pods"] = stable.pods
     if gate.paired and not known.pods:

@@ -89,7 +89,7 @@ def measure_labels(
             )
     try:
         series = fresh(answer, trial.candidate.ready_at or trial.since, trial.now)  # type: ignore[arg-type]
-        own = counts(gate, series)
+        own = counts(gate, series, trial.candidate.revision)
         theirs = _stable_counts(gate, baseline, trial)
     except NoEvidence as why:
         return (
@@ -115,7 +115,8 @@ def _stable_counts(gate: Gate, baseline: Answer | None, trial: Trial) -> tuple[P
     if baseline is None or isinstance(baseline, MetricsUnreachable):
         return ()
     try:
-        return counts(gate, fresh(baseline, trial.now - LONGEST_WINDOW, trial.now))
+        series = fresh(baseline, trial.now - LONGEST_WINDOW, trial.now)
+        return counts(gate, series, trial.stable.revision if trial.stable is not None else "")
     except NoEvidence as why:
         if gate.against_stable:
             raise NoEvidence(f"stable has none to compare with: {why}") from why

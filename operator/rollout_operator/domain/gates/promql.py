@@ -149,7 +149,7 @@ def read(
 
 
 def _results(
-    status: int, body: bytes, access: PrometheusAccess, kind: str, passes: str = "\0"
+    status: int, body: bytes, access: PrometheusAccess, kind: str, passes: tuple[str, ...] = ()
 ) -> list[Any]:
     """The series of a reply of this kind. Raises _Unusable, or what comes of JSON that is none.
     passes: how warnings begin that are none.
@@ -348,7 +348,7 @@ def _by_process(own: OwnMetric, status: int, body: bytes, access: PrometheusAcce
     """Times and values, by namespace, revision or Deployment, process, and part. Counters are told
     apart by who was scraped: those of one process restart together.
     """
-    results = _results(status, body, access, "vector", passes=_OF_ONE_SERIES)
+    results = _results(status, body, access, "vector", passes=(_OF_ONE_SERIES,))
     if results and not any("value" in one for one in results):
         raise _Unusable(_HISTOGRAMS)
     counters = own.counters

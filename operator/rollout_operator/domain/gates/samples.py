@@ -213,10 +213,30 @@ def named(series: Iterable[Series], name: str) -> list[Series]:
 
 
 IN_STORE, TAKEN_BACK = "/store", "/retracted"
-"""What stands in the place of a pod's name for the counters of a store; no pod can have it."""
+"""What the place of a store's counters begins with, where pods have their names; no pod can have
+such a one.
+"""
 
 
-def in_store(series: Iterable[Series]) -> tuple[PodCounts, ...]:
+def store_place(kind: str, revision: str) -> str:
+    """What stands in the place of a pod's name. A store has counters of each revision: those of one
+    do not go on with another's.
+    """
+    return f"{kind}/{revision}"
+
+
+def is_of_store(pod: str, *kinds: str) -> bool:
+    """Whether it is such a place; of these kinds, where some are named."""
+    return pod.startswith(tuple(f"{kind}/" for kind in kinds or (IN_STORE, TAKEN_BACK)))
+
+
+def store_of(pod: str) -> str:
+    """The place of a store's labels to which this one belongs; "" where it is none of a store."""
+    kind, _, revision = pod.rpartition("/")
+    return store_place(IN_STORE, revision) if kind in {IN_STORE, TAKEN_BACK} else ""
+
+
+def in_store(series: Iterable[Series], revision: str = "") -> tuple[PodCounts, ...]:
     """Labels that a store has counted, and those that it has counted no more since, as if each were
     a pod's; empty where there is no store.
 
@@ -239,7 +259,7 @@ def in_store(series: Iterable[Series]) -> tuple[PodCounts, ...]:
     newest = max(at[pod] for pod in whole)
     return tuple(
         PodCounts(
-            pod=place,
+            pod=store_place(place, revision),
             good=of_pods[last].get((name, "correct"), 0.0),
             total=math.fsum(n for (which, _), n in of_pods[last].items() if which == name),
             at=newest,

@@ -34,6 +34,7 @@ from rollout_operator.domain.gates.label_counters import (
     of_definition,
     subject_of,
     subjects_of,
+    with_begun_anew,
     with_cohort,
     with_labels,
 )
@@ -50,6 +51,7 @@ from rollout_operator.domain.gates.samples import (
     SHARE,
     NoEvidence,
     fresh,
+    in_store,
     named,
 )
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
@@ -103,7 +105,7 @@ def measure_watched(
             return _gauge(gate, series, watched), None
         if gate.metric is Metric.OWN and not named(series, COUNTED_OF):
             return _own(gate, series, watched), None
-        own = counts(gate, series)
+        own = counts(gate, series, trial.candidate.revision)
     except NoEvidence as why:
         return gate_status(gate, trial, Measurement.NO_EVIDENCE, f"{noun}: {why}"), evidence
     evidence = of_definition(series, evidence)
@@ -122,7 +124,7 @@ def measure_watched(
     against = long_run.evidence(after.below)
     if trial.now - trial.since >= LONGEST_WINDOW:
         # The counts in status may be a minute old: what came before it turned bad is among them.
-        lately = _ratio(gate, evidence, _lately(gate, series, own), after, watched)
+        lately = _ratio(gate, evidence, _lately(gate, series, own, trial.candidate), after, watched)
         against = max(against, long_run.evidence(lately))
     return _said(gate, watched, after, against), after
 
@@ -135,7 +137,8 @@ def _grown(gate: Gate, known: EvidenceStatus, gain: Gain, watched: Watched) -> E
     """The evidence with what came since it was last written."""
     now = watched.trial.now
     if gain.total <= 0 and gain.predicted <= 0 and not gain.corrected:
-        return known
+        anew = {"pods": with_begun_anew(known.pods, gain)}
+        return known.model_copy(update=anew) if gain.begun_anew else known
     sums = known.model_copy(
         update={
             **with_labels(known, gain),
@@ -181,11 +184,11 @@ def _missing(
     return max(0.0, cohort - after.total - max(0.0, before - known.total))
 
 
-def _lately(gate: Gate, series: list[Series], own: tuple[PodCounts, ...]) -> Gain:
+def _lately(gate: Gate, series: list[Series], own: tuple[PodCounts, ...], whose: Revision) -> Gain:
     """What came within the query's window alone; nothing where its beginning cannot be read."""
     nothing = Gain(0.0, 0.0, 0.0, ())
     try:
-        first = counts(gate, [replace(s, value=s.first) for s in series])
+        first = counts(gate, [replace(s, value=s.first) for s in series], whose.revision)
     except NoEvidence:
         return nothing
     before = (pod.model_copy(update={"at": -math.inf}) for pod in first)
@@ -241,6 +244,9 @@ def _gauge(gate: Gate, series: list[Series], watched: Watched) -> GateStatus:
         for s in named(series, ACCURACY_SAMPLES)
         if math.isfinite(s.value) and s.value > 0
     }
+    if in_store(series):
+        # All pods tell of the same labels.
+        live = [max(live, key=lambda s: (told.get(s.pod, 0.0), s.at))]
     known = all(one.pod in told for one in live)
     lowest = min(live, key=lambda s: s.value)
     of = {s.pod: told[s.pod] for s in live} if known else {lowest.pod: gate.min_samples}

@@ -23,14 +23,16 @@ def next_size(observed: Observed, spec: Spec, step: int) -> int:
     return wanted if spec.autoscaling is None else spec.autoscaling.clamp(wanted)
 
 
-def grow(observed: Observed, spec: Spec) -> Plan | None:
+def grow(observed: Observed, spec: Spec, to: int | None = None) -> Plan | None:
     """Wait for the pods that the next step needs; None where they are Ready, or there is no next.
+
+    to: another step, from 0, in place of the next.
 
     A fixed number of pods is that of the greatest weight from the beginning. What an autoscaler has
     given a small share would be overrun by a greater one before it could follow.
     """
     status, candidate = observed.status, candidate_of(observed)
-    step = status.step
+    step = status.step if to is None else to - 1
     if spec.autoscaling is None or step is None or step + 1 >= len(spec.strategy.steps):
         return None
     wanted = next_size(observed, spec, step)

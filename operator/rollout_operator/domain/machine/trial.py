@@ -60,6 +60,9 @@ def trial(observed: Observed, spec: Spec) -> Plan:
         return stay(observed)
     if workload_of(observed, candidate_of(observed)).ready == 0:
         return _pods_lost(observed)
+    if _gets_nothing(observed, spec):
+        step = min(observed.status.step or 0, len(spec.strategy.steps) - 1)
+        return grow(observed, spec, step) or _entered(observed, spec, step)
     before, plan = observed.status, _judge(observed, spec)
     status = plan.status
     stays = status.phase is Phase.TRIAL and not status.halted and status.step == before.step
@@ -67,6 +70,15 @@ def trial(observed: Observed, spec: Spec) -> Plan:
         return plan
     growing = grow(replace(observed, status=status), spec)
     return plan if growing is None else replace(growing, events=plan.events)
+
+
+def _gets_nothing(observed: Observed, spec: Spec) -> bool:
+    """Whether copies were all that the candidate got, and the spec asks for none any more: no gate
+    would ever have evidence. A freeze holds it, and no clock of the gates runs then.
+    """
+    status = observed.status
+    alone = status.weight == 0 and status.step is not None and status.stable is not None
+    return alone and shadow_of(spec, status) is None and not observed.freeze.active
 
 
 def _pods_lost(observed: Observed) -> Plan:
@@ -292,11 +304,16 @@ def advance(observed: Observed, spec: Spec, reason: Reason, message: str) -> Pla
         return promote(observed, spec, reason, message)
     if (growing := grow(observed, spec)) is not None:
         return growing
+    return _entered(observed, spec, step + 1)
+
+
+def _entered(observed: Observed, spec: Spec, step: int) -> Plan:
+    """The step from its beginning, with the pods that were waited for."""
     candidate = candidate_of(observed)
     if spec.autoscaling is not None:
-        candidate = candidate.model_copy(update={"replicas": next_size(observed, spec, step)})
+        candidate = candidate.model_copy(update={"replicas": next_size(observed, spec, step - 1)})
     done: dict[str, Any] = {"no_evidence_since": None, "grows_since": None}
-    return enter_step(observed, spec, step + 1, candidate=candidate, **done)
+    return enter_step(observed, spec, step, candidate=candidate, **done)
 
 
 def enter_step(observed: Observed, spec: Spec, step: int | None, **changes: Any) -> Plan:

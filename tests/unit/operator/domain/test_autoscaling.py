@@ -45,6 +45,8 @@ STARTING = on_trial(phase=Phase.STARTING, weight=0, **candidate(1))
 TRIAL, LAST = on_trial(**candidate(1)), on_trial(step=1, weight=50, **candidate(5))
 PROMOTING = on_trial(phase=Phase.PROMOTING, step=1, weight=50, **candidate(9))
 SHIFTING = on_trial(phase=Phase.SHIFTING, step=1, weight=100, **candidate(9))
+COPIES = on_trial(weight=0, **candidate(2))
+WITHOUT_COPIES = spec("models:/iris/2", autoscaling=SCALING, strategy__steps=[{"weight": 50}])
 NEXT: dict[str, tuple[Observed, tuple[Phase, int, int]]] = {
     "begins with its share of what stable has": (look(STARTING, 10, 1, 1), (Phase.TRIAL, 10, 1)),
     "waits for its share where stable has grown": (
@@ -54,6 +56,14 @@ NEXT: dict[str, tuple[Observed, tuple[Phase, int, int]]] = {
     "keeps its pods where stable has shrunk": (
         look(on_trial(phase=Phase.STARTING, weight=0, **candidate(3)), 10, 3, 2),
         (Phase.STARTING, 0, 3),
+    ),
+    "gets pods for its weight where copies are taken out of the step": (
+        look(COPIES, 10, 2, 2, spec=WITHOUT_COPIES),
+        (Phase.TRIAL, 0, 5),
+    ),
+    "begins with its weight once they are there": (
+        look(COPIES, 10, 5, 5, spec=WITHOUT_COPIES),
+        (Phase.TRIAL, 50, 5),
     ),
     "gets pods for the next step before its requests": (
         look(TRIAL, 10, 1, 1),

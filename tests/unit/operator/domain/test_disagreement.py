@@ -21,6 +21,7 @@ from rollout_operator.domain.machine.decision import Plan
 from rollout_operator.domain.machine.sizes import trial_replicas
 from rollout_operator.domain.observed import Answer, MetricsUnreachable, Series
 from rollout_operator.domain.shadow import Shadow, pods_to_tell, shadow_of
+from rollout_operator.domain.windows import Freeze
 from tests.support.builders import (
     START,
     UID,
@@ -141,6 +142,26 @@ def test_without_counts_it_says_what_to_do(
     assert sentence in said.message
 
 
+UNCOUNTED = {
+    "no pod is reached": ({"same": 0, "unreached": 500, "dropped": 3}, "let the rollout's pods"),
+    "all are dropped": ({"same": 0, "unreached": 0, "dropped": 3}, "no CPU to spare"),
+    "none was made yet": ({"same": 0, "unreached": 0, "dropped": 0}, "0 of 0 copies"),
+    "some count": ({"same": 1, "unreached": 500, "dropped": 3}, "1 of 1 copies"),
+}
+
+
+@pytest.mark.parametrize(("outcomes", "sentence"), UNCOUNTED.values(), ids=UNCOUNTED.keys())
+def test_where_no_copy_counts_it_says_why(outcomes: dict[str, float], sentence: str) -> None:
+    said, _ = look(counted(9, outcomes))
+    assert (said.measurement, sentence in said.message) == (NOTHING, True), said.message
+
+
+def test_copies_to_an_earlier_candidate_say_nothing_of_why() -> None:
+    earlier = counted(9, {"unreached": 500}, candidate="ffffffff")
+    said, _ = look((*earlier, *counted(9, {"same": 0, "dropped": 3})))
+    assert "no CPU to spare" in said.message
+
+
 def test_where_stables_pods_cannot_be_told_it_says_why() -> None:
     said, _ = look((), trouble="the pod at 10.0.0.1:8080 cannot be told")
     assert said.message == "disagreement: the pod at 10.0.0.1:8080 cannot be told"
@@ -225,6 +246,35 @@ def test_later_steps_ask_what_the_copies_had_shown_and_measure_the_rest() -> Non
     later = step(30, {}, first.status)
     by_metric = {g.metric: g.measurement for g in later.status.gates}
     assert by_metric == {"disagreement": PASS, "errorRate": NOTHING}
+
+
+WITHOUT = {"steps": STEPS[1:]}
+ANEW: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[Phase, int | None, int]]] = {
+    "at once": (WITHOUT, {}, (Phase.TRIAL, 0, 10)),
+    "not while it is frozen": (WITHOUT, {"freeze": Freeze(True)}, (Phase.TRIAL, 0, 0)),
+    "the last step that is left": ({"steps": STEPS[2:]}, {}, (Phase.TRIAL, 0, 50)),
+    "an approval is of the promotion": (
+        {"steps": STEPS[2:], "approval": "Required"},
+        {},
+        (Phase.TRIAL, 0, 50),
+    ),
+}
+
+
+@pytest.mark.parametrize(("strategy", "changes", "then"), ANEW.values(), ids=ANEW.keys())
+def test_where_copies_are_taken_out_of_the_step_it_begins_anew_with_its_weight(
+    strategy: dict[str, Any], changes: dict[str, Any], then: tuple[Phase, int | None, int]
+) -> None:
+    """As is advised where stable's pods make none: at weight 0 no other gate has evidence."""
+    edited = spec(
+        "models:/iris/2", strategy=strategy, analysis={"interval": "5s", "gates": [ERRORS]}
+    )
+    held = shadowed(no_evidence_since=at(20), reason=Reason.WAITING_FOR_EVIDENCE)
+    seen = observed(30, spec=edited, status=held, workloads=ready(V1, V2), **changes)
+    plan = decide(seen)
+    assert place(plan) == then
+    if then[2]:
+        assert (plan.status.step_since, plan.status.no_evidence_since) == (at(30), None)
 
 
 def test_the_chance_of_a_wrong_rollback_is_shared_by_all_gates_of_the_trial() -> None:

@@ -1,11 +1,16 @@
 """Labels that a store has counted: every pod tells the same, and corrections take back."""
 
 import itertools
+import random
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from rollout_operator.domain.api.analysis import Gate
+from rollout_operator.domain.api.gate_results import EvidenceStatus
+from rollout_operator.domain.gates.gate_status import Trial
 from rollout_operator.domain.gates.label_counters import (
     counts,
     design_effect,
@@ -15,12 +20,17 @@ from rollout_operator.domain.gates.label_counters import (
 )
 from rollout_operator.domain.gates.samples import (
     IN_STORE,
+    MEAN,
+    MEAN_OF,
+    MEAN_SQUARES,
     RETRACTED,
     STORED,
     TAKEN_BACK,
     NoEvidence,
     in_store,
+    store_place,
 )
+from rollout_operator.domain.gates.watched_gate import Watched, measure_watched
 from rollout_operator.domain.observed import Series
 from tests.support.builders import START, revision
 
@@ -52,9 +62,9 @@ def own(pod: str, at: float, predictions: float) -> list[Series]:
 
 def test_what_all_pods_tell_is_counted_once_as_the_newest_has_it() -> None:
     series = [*told("a", 100, 40, 5), *told("b", 103, 42, 5, 1, 0), *told("c", 90, 30, 5)]
-    stored, back = in_store(series)
-    assert (stored.pod, stored.good, stored.total, stored.at) == (IN_STORE, 42, 47, 103)
-    assert (back.pod, back.good, back.total) == (TAKEN_BACK, 1, 1)
+    stored, back = in_store(series, "abc")
+    assert (stored.pod, stored.good, stored.total, stored.at) == ("/store/abc", 42, 47, 103)
+    assert (back.pod, back.good, back.total) == ("/retracted/abc", 1, 1)
 
 
 def test_pods_keep_their_own_predictions_beside_the_store() -> None:
@@ -68,11 +78,12 @@ def test_pods_keep_their_own_predictions_beside_the_store() -> None:
                 *told("b", 101, 41, 5),
                 *own("b", 101, 70),
             ],
+            "abc",
         )
     }
     assert {pod: (one.good, one.total, one.predicted) for pod, one in found.items()} == {
-        IN_STORE: (41, 46, 0),
-        TAKEN_BACK: (0, 0, 0),
+        store_place(IN_STORE, "abc"): (41, 46, 0),
+        store_place(TAKEN_BACK, "abc"): (0, 0, 0),
         "a": (0, 0, 60),
         "b": (0, 0, 70),
     }
@@ -159,3 +170,145 @@ def test_what_is_no_count_is_no_evidence(value: float) -> None:
 
 def test_a_store_that_no_pod_has_reached_says_nothing() -> None:
     assert in_store(own("a", 100, 5)) == ()
+
+
+# Each reading: right and wrong labels of the store, and those taken back of both.
+FALLS: dict[str, tuple[list[tuple[float, ...]], float, float]] = {
+    "soon after the first labels": ([(30, 0), (5, 0), (35, 0), (12, 0), (40, 4)], 40, 44),
+    "a pod tells what it read before the one that is gone now": (
+        [(900, 100), (890, 98), (905, 101)],
+        905,
+        1006,
+    ),
+    "the newest labels were lost, and are sent again": (
+        [(900, 100), (880, 90), (890, 95), (900, 100), (910, 100)],
+        910,
+        1010,
+    ),
+    "a correction was lost, and is sent again": (
+        [(90, 11, 1, 0), (90, 10, 0, 0), (90, 11, 1, 0), (95, 11, 1, 0)],
+        94,
+        105,
+    ),
+}
+
+
+EMPTIED: dict[str, tuple[list[tuple[float, ...]], float, float]] = {
+    "it was emptied": ([(900, 100), (8, 2), (17, 3), (27, 3)], 900 + 19, 1000 + 20),
+    "it was emptied, and filled since with other labels": (
+        [(900, 100), (300, 100), (400, 800), (410, 800)],
+        900 + 110,
+        1000 + 810,
+    ),
+    "an old copy is in its place": ([(900, 100), (90, 10), (95, 10)], 905, 1005),
+}
+
+
+def read(seen: Iterable[tuple[float, ...]], seconds: float = 15) -> EvidenceStatus:
+    """The evidence after these readings, so many seconds apart."""
+    evidence = fresh_evidence(GATE, CANDIDATE, None, NOW)
+    for n, labels in enumerate(seen):
+        now = NOW + timedelta(seconds=seconds * n)
+        series = [*told("a", now.timestamp(), *labels), *own("a", now.timestamp(), 9000)]
+        evidence = grown(evidence, GATE, counts(GATE, series), (), now)
+    return evidence
+
+
+@pytest.mark.parametrize(("seen", "good", "total"), FALLS.values(), ids=FALLS.keys())
+@pytest.mark.parametrize("seconds", [15, 60])
+def test_what_a_store_has_less_of_is_not_counted_again(
+    seen: list[tuple[float, ...]], good: float, total: float, seconds: float
+) -> None:
+    evidence = read(seen, seconds)
+    assert (evidence.good, evidence.total) == (good, total)
+
+
+@pytest.mark.parametrize(("seen", "good", "total"), EMPTIED.values(), ids=EMPTIED.keys())
+def test_of_a_store_that_has_far_less_for_a_while_what_comes_then_counts(
+    seen: list[tuple[float, ...]], good: float, total: float
+) -> None:
+    evidence = read(seen, 130)
+    assert (evidence.good, evidence.total) == (good, total)
+
+
+def test_pods_that_read_late_change_no_count() -> None:
+    """Of a store that grows, each look sees one or two pods, some of which have read long ago."""
+    chance = random.Random(5)
+    for _ in range(100):
+        right = wrong = back = 0
+        stands, seen = [(0, 0, 0, 0)], list[tuple[float, ...]]()
+        for _ in range(60):
+            came = chance.randrange(20)
+            right, wrong = right + came * 4 // 5, wrong + came - came * 4 // 5
+            if chance.random() < 0.2 and right > back:
+                back, wrong = back + 1, wrong + 1
+            stands.append((right, wrong, back, 0))
+            seen.append(max(chance.choices(stands[-4:], k=chance.randrange(1, 3)), key=sum))
+        evidence = read([*seen, stands[-1]])
+        assert (evidence.good, evidence.total) == (right - back, right + wrong - back)
+
+
+def test_a_difference_to_stable_counts_nothing_again_either() -> None:
+    """Both stores' counters fall, one after the other; what comes in both counts."""
+    gate = Gate.model_validate({"metric": "accuracy", "maxDrop": 0.1, "evidence": "Labelled"})
+    evidence = fresh_evidence(gate, CANDIDATE, revision(1), NOW)
+    seen = [(100, 400), (150, 450), (140, 440), (4, 8), (5, 9), (15, 19)]
+    for n, (ours, theirs) in enumerate(seen):
+        at = NOW.timestamp() + 130 * n
+        mine, stable = (
+            counts(gate, [*told("a", at, right, 0), *own("a", at, 500)], whose)
+            for right, whose in ((ours, "new"), (theirs, "old"))
+        )
+        evidence = grown(evidence, gate, mine, stable, NOW + timedelta(seconds=130 * n))
+    assert (evidence.total, evidence.baseline_total) == (50 + 11, 50 + 11)
+
+
+def test_values_of_a_store_are_not_counted_again_either() -> None:
+    """The query gives them without a pod; a server without a store has counters in its pods."""
+    gate = Gate.model_validate({"metric": "value", "min": 0.5, "evidence": "Labelled"})
+
+    def values(pod: str, at: float, count: float) -> list[Series]:
+        parts = ((MEAN_OF, count), (MEAN, count / 2), (MEAN_SQUARES, count / 4))
+        return [Series(name, pod, at, value, scale=(0.0, 200.0)) for name, value in parts]
+
+    def total(pod: str, seen: list[float]) -> float:
+        evidence = fresh_evidence(gate, CANDIDATE, None, NOW)
+        for n, count in enumerate(seen):
+            at = NOW.timestamp() + 15 * n
+            own = counts(gate, values(pod, at, count), "abc")
+            evidence = grown(evidence, gate, own, (), NOW + timedelta(seconds=15 * n))
+        return evidence.total
+
+    assert total("", [1000, 990, 1010]) == 1010
+    assert total("iris-abc-1-2", [1000, 990, 1010]) == 2010
+
+
+def test_after_promotion_an_accuracy_that_all_pods_tell_rests_on_its_labels_once() -> None:
+    """However many pods there are: each tells of the same labels."""
+    gate = Gate.model_validate({"metric": "accuracy", "min": 0.9})
+    now = NOW + timedelta(minutes=10)
+
+    def evidence(pods: int, stored: bool) -> str:
+        series = []
+        for pod in (f"p{n}" for n in range(pods)):
+            gauge = Series("ml_model_accuracy", pod, now.timestamp(), 0.85, source="feedback")
+            count = replace(gauge, name="ml_model_accuracy_samples", value=300)
+            series += [gauge, count, *(told(pod, now.timestamp(), 255, 45) if stored else [])]
+        watched = Watched(Trial(CANDIDATE, None, NOW, now), 100)
+        said, _ = measure_watched(gate, tuple(series), watched, ())
+        return said.message
+
+    assert "300 labels" in evidence(1, stored=True)
+    assert evidence(8, stored=True) == evidence(1, stored=True)
+    assert "2400 labels" in evidence(8, stored=False), "without one each pod has labels of its own"
+
+
+def test_a_revision_that_comes_back_brings_none_of_its_labels_again() -> None:
+    """Labels judge the model version, and a store has counters of each of its revisions."""
+    evidence = fresh_evidence(GATE, CANDIDATE, None, NOW)
+    for n, (whose, right) in enumerate([("a", 500), ("b", 2), ("b", 30), ("a", 501)]):
+        at = NOW.timestamp() + 15 * n
+        series = [*told(f"pod-{whose}", at, right, 0), *own(f"pod-{whose}", at, 1000)]
+        now = NOW + timedelta(seconds=15 * n)
+        evidence = grown(evidence, GATE, counts(GATE, series, whose), (), now)
+    assert evidence.total == 501 + 30

@@ -1,4 +1,4 @@
-"""The model server as a real process, whose clock may be ahead."""
+"""A model server as a real process that may be killed, and whose clock may be ahead."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ runpy.run_module("rollout_inference", run_name="__main__", alter_sys=True)
 """
 
 
-class ModelServer:
+class MortalServer:
     """May be started, killed and started again, as a pod of another name."""
 
     def __init__(self, name: str, folder: Path, revision: str, log: Path, **env: str) -> None:
