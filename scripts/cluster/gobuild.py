@@ -2,11 +2,14 @@
 into them.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,9 +119,10 @@ ENVOY = Component("envoy", ("github.com/envoyproxy/gateway/cmd/envoy-gateway",),
 """Envoy Gateway, which configures Envoy; `make bench-routers` builds it. Its chart lies beside
 it."""
 
+VERIFY = "git-verify-wrapper.sh"
 ARGOCD = Component("argocd", ("./argocd",), minutes="10 to 20")
-"""Argo CD's application controller and repo-server; `make test-gitops` builds them. Its CRDs lie
-beside them."""
+"""Argo CD's controllers and repo-server; `make test-gitops` builds them. Its CRDs lie beside
+them."""
 
 FLUX = Component(
     "flux",
@@ -146,17 +150,28 @@ def program(name: str) -> Path:
 
 def build(component: Component) -> None:
     """Build what is not in the cache; a build that is cut off leaves nothing that looks
-    complete.
+    complete. Of two processes that want the same one builds it, and the other waits.
     """
-    if component.folder.exists():
-        return
+    with _alone(component):
+        if not component.folder.exists():
+            _build(component)
+
+
+@contextlib.contextmanager
+def _alone(component: Component) -> Iterator[None]:
+    component.folder.parent.mkdir(parents=True, exist_ok=True)
+    with component.folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(component: Component) -> None:
     if shutil.which("go") is None:
         raise FileNotFoundError(
             "Go is not installed: install Go 1.26 or later, or use a cluster of your own with"
             " CLUSTER=existing"
         )
     names = ", ".join(p.rsplit("/", 1)[1] for p in component.packages)
-    component.folder.parent.mkdir(parents=True, exist_ok=True)
     what = (
         f"Building {component.name} ({names}) from Go modules; about {component.minutes} minutes"
         " the first time"
@@ -199,6 +214,9 @@ def build(component: Component) -> None:
         if component is ARGOCD:
             module = _module(source, "github.com/argoproj/argo-cd/v3")
             shutil.copytree(module / "manifests/crds", out / "crds")
+            # The repo-server calls it for every commit, whether or not signatures are asked for.
+            verify = shutil.copyfile(module / "hack" / VERIFY, out / VERIFY)
+            verify.chmod(0o755)
         if component is FLUX:
             for package in component.packages:
                 crds = _module(source, package) / "config/crd/bases"

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from rollout_operator.domain.api.api_types import parse_duration
+from scripts.cluster import gobuild
+from scripts.cluster.apiserver import running
 from scripts.docs import gitops
 from tests.api.conftest import (
     api,
@@ -55,7 +58,7 @@ OTHERS = {flux.WithDependents.title: (flux.WithDependents, "fluxes")}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--hold", type=float, default=0.5, help="Minutes in which nothing may be synced."
+        "--hold", type=parse_duration, default="30s", help="How long nothing may be synced: 30m."
     )
 
 
@@ -66,6 +69,22 @@ def seen() -> Iterator[Seen]:
     yield table
     table.write(gitops.SEEN)
     gitops.PAGE.write_text(gitops.page())
+
+
+@pytest.fixture(scope="session")
+def garbage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kubernetes' own: Argo CD prunes in the foreground, which ends when all is collected, and
+    waits for the status of a PodDisruptionBudget.
+    """
+    command = [
+        str(gobuild.program("kube-controller-manager")),
+        f"--kubeconfig={api.kubeconfig}",
+        "--controllers=garbage-collector-controller,disruption-controller",
+        "--leader-elect=false",
+        "--secure-port=0",
+    ]
+    with running(command, tmp_path_factory.mktemp("garbage") / "collector.log"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -105,11 +124,12 @@ def team(
     rollout: Rollout,
     operator: OperatorProcess,
     kubelet: KubeletThread,
+    garbage: None,
     seen: Seen,
 ) -> Iterator[Team]:
     """One with version 1 stable."""
     kind, logs = tool
-    working = Team(kind(api, ns), repository, rollout, seen)
+    working = Team(kind(api, ns, logs), repository, rollout, seen)
     try:
         commit = working.begin()
         working.deployed_after = working.seconds_after_fetch(

@@ -10,8 +10,10 @@ from tests.support.api_client import ApiClient, wait_for
 from tests.support.gitops import (
     DEPLOYED,
     FILE,
+    HALTED,
     IN_MID_TRIAL,
     LONG,
+    MADE_AGAIN,
     PAUSED,
     PROMOTED,
     PRUNED,
@@ -20,8 +22,10 @@ from tests.support.gitops import (
     SUSPENDED,
     TAKEN_BACK,
     TRIAL,
+    UNREGISTERED,
     Team,
 )
+from tests.support.scripted_world import ScriptedWorld
 
 with_each = pytest.mark.parametrize("tool", CLIENTS, indirect=True)
 SAID = {
@@ -29,20 +33,31 @@ SAID = {
         "promoted": "Synced, Healthy",
         "on trial": "Synced, Progressing",
         "rolled back": "Synced, Degraded",
+        "halted": "Synced, Suspended",
+        "not registered": "Synced, Degraded",
         "paused": "Synced, Suspended",
     },
     "Flux": dict.fromkeys(
-        ("promoted", "on trial", "rolled back", "paused"), "ReconciliationSucceeded"
+        ("promoted", "on trial", "rolled back", "halted", "not registered", "paused"),
+        "ReconciliationSucceeded",
     ),
     "Flux, wait: true": {
         "promoted": "ReconciliationSucceeded",
         "on trial": "Progressing",
         "rolled back": "HealthCheckFailed",
+        "halted": "HealthCheckFailed",
+        "not registered": "HealthCheckFailed",
         "paused": "Progressing",
     },
 }
 SAID["Argo CD, three waves"] = SAID["Argo CD"]
 WHEN = {title: "at once" if "Argo" in title else "at the next apply" for title in CLIENTS}
+SENTENCE = "accuracy 0.62 is below 0.7"
+WHY = {title: SENTENCE for title in CLIENTS if "Argo" in title} | {
+    "Flux": "Applied revision",
+    "Flux, wait: true": "status: 'Failed'",
+}
+"""What each says of a rollback: Flux never the sentence."""
 AT_ONCE = 10.0
 """Seconds from the fetch of a revert to weight 0."""
 
@@ -68,6 +83,8 @@ def test_a_bad_version_is_rolled_back_and_a_revert_makes_the_tool_content(team: 
     team.push("3")
     team.rollout.wait_phase("RolledBack", 2)
     team.note(ROLLED_BACK, says(team, "rolled back"))
+    wait_for(lambda: SENTENCE in team.event("GateFailed"), "an Event with the sentence")
+    wait_for(lambda: WHY[team.client.title] in team.why(), "the tool to say why")
     before = team.rollout.deployments()["1"]["metadata"]["uid"]
     commit = team.push("1")
     seconds = team.seconds_after_fetch(
@@ -93,6 +110,30 @@ def test_a_revert_in_mid_trial_is_applied_at_once(team: Team) -> None:
     team.note(IN_MID_TRIAL, "cancelled", max(took))
     verdicts = Counter(past["verdict"] for past in team.rollout.status()["history"])
     assert verdicts == {"Promoted": 1, "Cancelled": 5}
+
+
+@with_each
+def test_a_halted_trial_waits_for_a_person(team: Team) -> None:
+    team.push("3", on_failure="Pause")
+    wait_for(lambda: team.rollout.status().get("halted"), "the verdict", 60)
+    team.note(HALTED, says(team, "halted"))
+    team.push("1")
+    team.stable_on("1")
+    says(team, "promoted")
+
+
+@with_each
+def test_a_version_that_is_registered_later_is_tried_then(team: Team, world: ScriptedWorld) -> None:
+    team.push("9")
+    wait_for(
+        lambda: team.rollout.condition("Stalled").get("reason") == "ModelVersionNotFound",
+        "the operator to say that it is not registered",
+    )
+    said = says(team, "not registered")
+    world.accuracy["9"] = 0.95
+    team.stable_on("9")
+    says(team, "promoted")
+    team.note(UNREGISTERED, f"{said}, then promoted")
 
 
 @with_each
@@ -131,6 +172,21 @@ def test_what_another_wrote_is_taken_back(team: Team, api: ApiClient) -> None:
     )
     team.note(TAKEN_BACK, WHEN[team.client.title])
     team.stable_on("1")
+
+
+@with_each
+def test_what_another_deleted_is_made_again(team: Team, api: ApiClient) -> None:
+    before = api.get(team.rollout.path)
+    api.http.delete(team.rollout.path).raise_for_status()
+
+    def again() -> bool:
+        found = api.http.get(team.rollout.path)
+        return found.is_success and found.json()["metadata"]["uid"] != before["metadata"]["uid"]
+
+    team.client.apply_again()
+    wait_for(again, "it to be there again")
+    assert api.get(team.rollout.path)["spec"] == before["spec"]
+    team.note(MADE_AGAIN, WHEN[team.client.title])
 
 
 @with_each

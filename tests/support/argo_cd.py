@@ -1,6 +1,9 @@
-"""Argo CD itself, as processes before an API server: application controller, repo-server, Redis."""
+"""Argo CD itself, as processes before an API server: its controllers, repo-server and Redis."""
 
+import gzip
+import json
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,13 +15,14 @@ import yaml
 from scripts.cluster import debian, gobuild
 from scripts.cluster.apiserver import free_port, running
 from tests.support.api_client import ApiClient
-from tests.support.git_repository import EXAMPLE_URL, GitRepository
-from tests.support.served import wait_collection, wait_port
+from tests.support.git_repository import EXAMPLE_URL, PROJECT_URL, GitRepository
+from tests.support.served import install_crds, wait_collection, wait_port
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "argocd"
 EXAMPLES = ROOT / "docs" / "examples" / "gitops" / "argo-cd"
 SETTINGS = ROOT / "gitops" / "argo-cd" / "argocd-cm.yaml"
+SOCKET = "redis.sock"
 _ARGO = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}"
 
 
@@ -27,9 +31,12 @@ class Application:
     """One Application, made from the example, with an interface that Flux' Kustomization shares."""
 
     title: ClassVar = "Argo CD"
+    example: ClassVar = "application.yaml"
     api: ApiClient
     name: str
     """Of the Application, and of the namespace that it applies to."""
+    folder: Path
+    """What `argo_cd` was given."""
 
     @property
     def path(self) -> str:
@@ -43,8 +50,11 @@ class Application:
 
     def manifest(self, repository: GitRepository) -> dict[str, Any]:
         """The Application as it is applied."""
-        text = (EXAMPLES / "application.yaml").read_text().replace(EXAMPLE_URL, repository.url)
+        text = (EXAMPLES / self.example).read_text()
+        for url in (EXAMPLE_URL, PROJECT_URL):
+            text = text.replace(url, repository.url)
         text = text.replace("name: models", f"name: {self.name}")
+        text = text.replace('name: "models-', f'name: "{self.name}-')
         text = text.replace("namespace: models", f"namespace: {self.name}")
         manifest: dict[str, Any] = yaml.safe_load(text)
         return manifest
@@ -92,6 +102,24 @@ class Application:
         sync, health = status.get("sync", {}), status.get("health", {})
         return f"{sync.get('status', 'Unknown')}, {health.get('status', 'Missing')}"
 
+    def why(self, model: str) -> str:
+        """What its resource tree says of the health of this ModelRollout: from Redis, which is
+        where Argo CD's server has it from.
+        """
+        redis = ["redis-cli", "-s", str(self.folder / SOCKET), "--raw"]
+
+        def ask(*words: str) -> bytes:
+            return subprocess.run([*redis, *words], capture_output=True, check=True).stdout[:-1]
+
+        (key,) = ask("KEYS", f"app|resources-tree|{self.name}|*").decode().splitlines()
+        nodes = json.loads(gzip.decompress(ask("GET", key)))["nodes"]
+        messages = (
+            node.get("health", {}).get("message", "")
+            for node in nodes
+            if (node["kind"], node["name"]) == ("ModelRollout", model)
+        )
+        return next(messages, "")
+
     def asked(self) -> str:
         """The commit that it has seen last."""
         return str(self.status().get("sync", {}).get("revision", ""))
@@ -109,19 +137,43 @@ class ThreeWaves(Application):
     title: ClassVar = "Argo CD, three waves"
 
 
+class OperatorChart(Application):
+    """The example that applies the operator's chart."""
+
+    example: ClassVar = "operator.yaml"
+
+
+class ApplicationSet(Application):
+    """The example that makes an Application of each folder."""
+
+    example: ClassVar = "applicationset.yaml"
+
+    @property
+    def path(self) -> str:
+        return f"{_ARGO}/applicationsets/{self.name}"
+
+    def look(self) -> None:
+        self._annotate("argocd.argoproj.io/application-set-refresh", "true")
+
+    def made(self, folder: str) -> Application:
+        """The Application of this folder."""
+        return Application(self.api, f"{self.name}-{folder}", self.folder)
+
+
 @contextmanager
 def argo_cd(api: ApiClient, folder: Path) -> Iterator[None]:
     """Run it with the settings of gitops/argo-cd, and flags as they are by default."""
     debian.install({"redis-server": "redis-server", "git": "git"})
     gobuild.build(gobuild.ARGOCD)
     program = gobuild.program("argocd")
-    for crd in sorted((program.parent / "crds").glob("*-crd.yaml")):
-        api.install(yaml.safe_load(crd.read_text()))
+    gobuild.build(next(one for one in gobuild.COMPONENTS if one.name == "helm"))
+    helm = gobuild.program("helm").parent
+    install_crds(api, program.parent / "crds")
     for kind in ("applications", "appprojects", "applicationsets"):
         wait_collection(api, f"{_ARGO}/{kind}")
     api.namespace(NAMESPACE)
     _settings(api)
-    redis, repo, repo_metrics, metrics = (free_port() for _ in range(4))
+    redis, repo, repo_metrics, metrics, sets = (free_port() for _ in range(5))
     environment = {
         "KUBECONFIG": str(api.kubeconfig),
         "ARGOCD_FAKE_IN_CLUSTER": "true",
@@ -132,18 +184,24 @@ def argo_cd(api: ApiClient, folder: Path) -> Iterator[None]:
         "HOSTNAME": "argocd-application-controller-0",
         "TMPDIR": str(folder / "tmp"),
         "NO_PROXY": "127.0.0.1",
-        # Git asks `argocd` for passwords.
-        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        # Git asks `argocd` for passwords; charts are rendered by `helm`.
+        "PATH": f"{program.parent}:{helm}:{os.environ['PATH']}",
     }
     (folder / "tmp").mkdir()
     common = ["--redis", f"127.0.0.1:{redis}", "--logformat", "text"]
     store = ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save", ""]
-    server = [str(program), "--address", "127.0.0.1", "--port", str(repo), "--disable-tls"]
+    store += ["--unixsocket", str(folder / SOCKET), "--dir", str(folder)]
+    server = [str(program), "--address", "127.0.0.1", "--port", str(repo)]
+    # Its default is refused beside --disable-tls.
+    server += ["--disable-tls", "--client-ca-path", ""]
     server += ["--metrics-address", "127.0.0.1", "--metrics-port", str(repo_metrics), *common]
     controller = [str(program), "--repo-server", f"127.0.0.1:{repo}", "--repo-server-plaintext"]
     controller += ["--metrics-port", str(metrics), "--namespace", NAMESPACE, *common]
+    maker = [str(program), "--argocd-repo-server", f"127.0.0.1:{repo}", "--repo-server-plaintext"]
+    maker += ["--metrics-addr", f"127.0.0.1:{sets}", "--probe-addr", "0", "--logformat", "text"]
+    maker += ["--webhook-addr", f"127.0.0.1:{free_port()}", "--namespace", NAMESPACE]
     with ExitStack() as stack:
-        stack.enter_context(running([*store, "--dir", str(folder)], folder / "redis.log"))
+        stack.enter_context(running(store, folder / "redis.log"))
         named = {**environment, "ARGOCD_BINARY_NAME": "argocd-repo-server"}
         stack.enter_context(running(server, folder / "repo-server.log", named))
         wait_port(redis, "Redis")
@@ -151,6 +209,9 @@ def argo_cd(api: ApiClient, folder: Path) -> Iterator[None]:
         named = {**environment, "ARGOCD_BINARY_NAME": "argocd-application-controller"}
         stack.enter_context(running(controller, folder / "controller.log", named))
         wait_port(metrics, "the application controller")
+        named = {**environment, "ARGOCD_BINARY_NAME": "argocd-applicationset-controller"}
+        stack.enter_context(running(maker, folder / "applicationsets.log", named))
+        wait_port(sets, "the ApplicationSet controller")
         yield
 
 

@@ -13,7 +13,7 @@ from scripts.cluster import gobuild
 from scripts.cluster.apiserver import free_port, running
 from tests.support.api_client import ApiClient
 from tests.support.git_repository import EXAMPLE_URL, GitRepository
-from tests.support.served import wait_collection, wait_port
+from tests.support.served import install_crds, wait_collection, wait_port
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "gitops" / "flux"
 NAMESPACE = "flux-system"
@@ -35,6 +35,8 @@ class Kustomization:
     api: ApiClient
     name: str
     """Of both, and of the namespace that they apply to."""
+    folder: Path
+    """What `flux` was given."""
 
     @property
     def path(self) -> str:
@@ -100,6 +102,10 @@ class Kustomization:
         """The reason of the condition Ready."""
         return ready_reason(self.status())
 
+    def why(self, model: str) -> str:
+        """The message of the condition Ready, whichever model it is about."""
+        return str(ready(self.status()).get("message", ""))
+
     def apps_say(self) -> str:
         """The same of the Kustomization that waits for it."""
         return ready_reason(self.api.get(f"{self.path}-apps").get("status", {}))
@@ -123,10 +129,15 @@ class WithDependents(Kustomization):
     example: ClassVar = "models-and-dependents.yaml"
 
 
+def ready(status: dict[str, Any]) -> dict[str, Any]:
+    """The condition Ready; empty where there is none yet."""
+    conditions = status.get("conditions", ())
+    return next((c for c in conditions if c["type"] == "Ready"), {})
+
+
 def ready_reason(status: dict[str, Any]) -> str:
     """The reason of the condition Ready."""
-    conditions = status.get("conditions", ())
-    return next((str(c["reason"]) for c in conditions if c["type"] == "Ready"), "Unknown")
+    return str(ready(status).get("reason", "Unknown"))
 
 
 @contextmanager
@@ -134,8 +145,7 @@ def flux(api: ApiClient, folder: Path) -> Iterator[None]:
     """Run both controllers with the flags of their own manifests and the gate of the example."""
     gobuild.build(gobuild.FLUX)
     source = gobuild.program("source-controller")
-    for file in sorted((source.parent / "crds").glob("*.yaml")):
-        api.install(yaml.safe_load(file.read_text()))
+    install_crds(api, source.parent / "crds")
     for group, kind in (("source", "GitRepository"), ("kustomize", "Kustomization")):
         wait_collection(api, _collection(group, kind))
     api.namespace(NAMESPACE)

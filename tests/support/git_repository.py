@@ -14,7 +14,8 @@ from aiohttp import web
 from tests.support.scripted_world import serving
 
 EXAMPLE_URL = "https://git.example.com/models.git"
-"""What stands in examples in place of an address."""
+PROJECT_URL = "https://git.example.com/model-rollouts.git"
+"""What stands in examples in place of an address: of models, and of this project."""
 _WANT = re.compile(rb"want ([0-9a-f]{40})")
 
 

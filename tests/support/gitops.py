@@ -41,16 +41,14 @@ class Seen:
         self._rows.setdefault(done, {})[tool] = seen
 
     def write(self, path: Path) -> None:
-        """Write the columns of those tools of which all was seen anew; the others stay."""
+        """Write what was seen anew; the rest stays as it was seen before."""
         known = json.loads(path.read_text()) if path.exists() else {}
-        columns = {
-            tool: {done: self._rows[done][tool] for done in ROWS}
-            if all(tool in self._rows.get(done, ()) for done in ROWS)
-            else {done: known[done][tool] for done in ROWS if tool in known.get(done, ())}
-            for tool in self._tools
-        }
         table = {
-            done: {tool: column[done] for tool, column in columns.items() if column}
+            done: {
+                tool: cells[tool]
+                for tool in self._tools
+                if tool in (cells := {**known.get(done, {}), **self._rows.get(done, {})})
+            }
             for done in ROWS
         }
         path.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n")
@@ -63,9 +61,12 @@ ROWS = (
     ROLLED_BACK := "bad version is rolled back",
     REVERTED := "revert after a rollback: stable",
     IN_MID_TRIAL := "revert at 10 %: weight 0, longest of 5",
+    HALTED := "bad version with `onFailure: Pause`",
+    UNREGISTERED := "version that is not registered, registered later",
     PAUSED := "`paused: true` in Git, then `false`",
     SUSPENDED := "while the tool is suspended",
     TAKEN_BACK := "another's `modelUri` is taken back",
+    MADE_AGAIN := "what another deleted is made again",
     PRUNED := "taken out of Git in mid-trial: gone",
 )
 """What is done, in the order of the table."""
@@ -85,12 +86,23 @@ class Team:
     deployed_after: float = 0.0
     """Seconds from the fetch of the first commit until its version was stable."""
 
+    def why(self) -> str:
+        """What the tool shows a person who asks why."""
+        return self.client.why(self.rollout.name)
+
+    def event(self, reason: str) -> str:
+        """The message of the newest Event of the model with this reason; empty without one."""
+        found = self.rollout.api.items("Event", self.rollout.ns)
+        return next((str(e["message"]) for e in reversed(found) if e["reason"] == reason), "")
+
     def note(self, done: str, said: str, seconds: float | None = None) -> None:
         """One cell of the table."""
         timed = "" if seconds is None else f", {seconds:.1f} s after the fetch"
         self.seen.note(done, self.client.title, f"{said}{timed}")
 
-    def manifest(self, version: str, hold: str = SHORT, **spec: Any) -> str:
+    def manifest(
+        self, version: str, hold: str = SHORT, on_failure: str = "Rollback", **spec: Any
+    ) -> str:
         """The example's ModelRollout: this version, and holds that suit a test."""
         manifest: dict[str, Any] = yaml.safe_load(MODEL.read_text())
         if self.wave is not None:
@@ -99,6 +111,8 @@ class Team:
         ten, half = manifest["spec"]["strategy"]["steps"]
         manifest["spec"]["strategy"]["steps"] = [{**ten, "hold": hold}, {**half, "hold": "1s"}]
         manifest["spec"]["strategy"]["scaleDownDelay"] = "1s"
+        if on_failure != "Rollback":
+            manifest["spec"]["analysis"]["onFailure"] = on_failure
         manifest["spec"]["analysis"] |= {"interval": "1s", "maxHold": "5m"}
         return yaml.safe_dump(manifest)
 
@@ -148,9 +162,9 @@ class Team:
             raise AssertionError(f"{trouble}; it says {self.client.says()}") from trouble
 
     def seconds_after_fetch(self, commit: str, done: Callable[[], bool]) -> float:
-        """How long after the commit was fetched this became true; waits at most a minute."""
+        """How long after the commit was fetched this became true; waits at most three minutes."""
         wait_for(lambda: self.repository.fetched(commit), "the commit to be fetched", 60)
-        wait_for(done, "what the commit asks for", 60)
+        wait_for(done, "what the commit asks for", 180)
         fetched = self.repository.fetched(commit)
         assert fetched is not None
         return time.monotonic() - fetched

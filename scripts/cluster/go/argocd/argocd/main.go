@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	controller "github.com/argoproj/argo-cd/v3/cmd/argocd-application-controller/commands"
+	sets "github.com/argoproj/argo-cd/v3/cmd/argocd-applicationset-controller/commands"
 	askpass "github.com/argoproj/argo-cd/v3/cmd/argocd-git-ask-pass/commands"
 	reposerver "github.com/argoproj/argo-cd/v3/cmd/argocd-repo-server/commands"
 	"github.com/spf13/cobra"
@@ -19,9 +20,10 @@ func main() {
 		name = called
 	}
 	parts := map[string]func() *cobra.Command{
-		"argocd-application-controller": controller.NewCommand,
-		"argocd-git-ask-pass":           askpass.NewCommand,
-		"argocd-repo-server":            reposerver.NewCommand,
+		"argocd-application-controller":    controller.NewCommand,
+		"argocd-applicationset-controller": sets.NewCommand,
+		"argocd-git-ask-pass":              askpass.NewCommand,
+		"argocd-repo-server":               reposerver.NewCommand,
 	}
 	part, known := parts[name]
 	if !known {
