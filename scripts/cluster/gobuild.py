@@ -31,6 +31,8 @@ class Component:
     ldflags: str = "-s -w"
     cgo: str = "0"
     tags: str = ""
+    toolchain: str = "local"
+    """Which Go builds it, where that of the machine is too old for its go.mod."""
 
     @property
     def source(self) -> Path:
@@ -138,11 +140,21 @@ VICTORIA_METRICS = Component(
 )
 """What many run in Prometheus' place; `make test-prometheus` builds it."""
 
+ARGO_ROLLOUTS = Component(
+    "argo-rollouts",
+    ("github.com/argoproj/argo-rollouts/cmd/rollouts-controller",),
+    minutes="5 to 8",
+    toolchain="go1.26.10",
+)
+FLAGGER = Component("flagger", ("github.com/fluxcd/flagger/cmd/flagger",), minutes="2 to 4")
+"""The peers that `make bench-peers` runs beside the operator, which builds them; their CRDs lie
+beside the programs."""
+
 
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
     extras = (KWOK, METRICS_SERVER, STORES, REGISTRY, ENVOY, VICTORIA_METRICS, ARGOCD, FLUX)
-    for component in (*COMPONENTS, *extras, ORAS, COSIGN, KREW):
+    for component in (*COMPONENTS, *extras, ORAS, COSIGN, KREW, ARGO_ROLLOUTS, FLAGGER):
         if (path := component.folder / name).exists():
             return path
     raise FileNotFoundError(f"{name} is not built yet: run `python3 -m scripts.cluster build`")
@@ -193,44 +205,49 @@ def _build(component: Component) -> None:
             component.ldflags,
         ]
         command += ["-o", f"{out}/", *component.packages]
-        run(
-            command,
-            cwd=source,
-            env={
-                "CGO_ENABLED": component.cgo,
-                "GOFLAGS": "",
-                "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "local"),
-            },
-        )
-        if component.name == "traefik":
-            shutil.copytree(
-                _module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard",
-                out / "gateway-api",
-            )
-        if component.name == "kwok":
-            shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
-        if component is ENVOY:
-            _envoy_chart(_module(source, "github.com/envoyproxy/gateway"), out / "chart")
-        if component is ARGOCD:
-            module = _module(source, "github.com/argoproj/argo-cd/v3")
-            shutil.copytree(module / "manifests/crds", out / "crds")
-            # The repo-server calls it for every commit, whether or not signatures are asked for.
-            verify = shutil.copyfile(module / "hack" / VERIFY, out / VERIFY)
-            verify.chmod(0o755)
-        if component is FLUX:
-            for package in component.packages:
-                crds = _module(source, package) / "config/crd/bases"
-                shutil.copytree(crds, out / "crds", dirs_exist_ok=True)
+        toolchain = os.environ.get("GOTOOLCHAIN", component.toolchain)
+        env = {"CGO_ENABLED": component.cgo, "GOFLAGS": "", "GOTOOLCHAIN": toolchain}
+        run(command, cwd=source, env=env)
+        _add_files(component, source, out, toolchain)
         out.rename(component.folder)
 
 
-def _module(source: Path, path: str) -> Path:
+def _add_files(component: Component, source: Path, out: Path, toolchain: str) -> None:
+    """Put what lies in its module and goes with it beside its programs."""
+    if component.name == "traefik":
+        shutil.copytree(
+            _module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard",
+            out / "gateway-api",
+        )
+    if component.name == "kwok":
+        shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
+    if component is ARGO_ROLLOUTS:
+        module = _module(source, "github.com/argoproj/argo-rollouts", toolchain)
+        crds = module / "manifests/crds"
+        shutil.copytree(crds, out / "crds", copy_function=shutil.copyfile)
+    if component is FLAGGER:
+        crds = _module(source, "github.com/fluxcd/flagger") / "artifacts/flagger/crd.yaml"
+        (out / "crds").mkdir()
+        shutil.copyfile(crds, out / "crds/crd.yaml")
+    if component is ENVOY:
+        _envoy_chart(_module(source, "github.com/envoyproxy/gateway"), out / "chart")
+    if component is ARGOCD:
+        module = _module(source, "github.com/argoproj/argo-cd/v3")
+        shutil.copytree(module / "manifests/crds", out / "crds")
+        # The repo-server calls it for every commit, whether or not signatures are asked for.
+        verify = shutil.copyfile(module / "hack" / VERIFY, out / VERIFY)
+        verify.chmod(0o755)
+    if component is FLUX:
+        for package in component.packages:
+            crds = _module(source, package) / "config/crd/bases"
+            shutil.copytree(crds, out / "crds", dirs_exist_ok=True)
+
+
+def _module(source: Path, path: str, toolchain: str = "") -> Path:
     """Where a module that `source` depends on lies in the module cache."""
-    return Path(
-        run(["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", path], cwd=source)
-        .strip()
-        .splitlines()[-1]
-    )
+    command = ["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", path]
+    told = run(command, cwd=source, env={"GOTOOLCHAIN": toolchain} if toolchain else None)
+    return Path(told.strip().splitlines()[-1])
 
 
 def _envoy_chart(module: Path, chart: Path) -> None:

@@ -4,14 +4,13 @@ import argparse
 import os
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 from scripts.cluster import images
 from scripts.cluster.paths import REPOSITORY
 from scripts.cluster.progress import say
 from scripts.cluster.shell import CommandFailed
-from scripts.release import changelog, command_line, files, publishing, rehearsal
+from scripts.release import changelog, command_line, files, publishing, rehearsal, version
 from scripts.release.tools import Registry, Signer
 
 DIST = REPOSITORY / "dist"
@@ -94,9 +93,9 @@ def _publish(asked: argparse.Namespace) -> None:
 
 
 def _rehearse(asked: argparse.Namespace) -> None:
-    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    here = version.here(REPOSITORY)
     told = (REPOSITORY / "CHANGELOG.md").read_text()
-    notes = changelog.section(told, version) or changelog.section(told, "Unreleased")
+    notes = changelog.section(told, here) or changelog.section(told, "Unreleased")
     foreign = [a for a in ("amd64", "arm64") if a != rehearsal.HOST]
     wanted = [a for a in foreign if not asked.only_here and images.emulated(a)]
     for missing in () if asked.only_here else set(foreign) - set(wanted):
@@ -109,7 +108,7 @@ def _rehearse(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         with rehearsal.local_registry(work) as registry:
-            release = files.Release(version, registry.place, "https://example.com/project", notes)
+            release = files.Release(here, registry.place, "https://example.com/project", notes)
             architectures = [rehearsal.HOST, *wanted]
             extent = rehearsal.Extent(platforms, architectures, asked.kubeconfig)
             rehearsal.rehearse(release, registry, extent, DIST, work, uv=_uv())

@@ -3,8 +3,9 @@
 # release.sh --dry-run: build, publish, sign and install all of it on this machine, with a registry
 # of its own; --only-here after it leaves out what is for other machines, --kubeconfig FILE installs
 # on a cluster of `make cluster`, too.
-# The tag must name the version of pyproject.toml and of the charts, and CHANGELOG.md must have a
-# section for it. REGISTRY is HOST/PATH of images and charts, HOMEPAGE the project's URL.
+# release.sh --check vX.Y.Z: see whether the tag names the version that the checkout has, and whether
+# CHANGELOG.md has a section for it; what is built for a tag is checked so first.
+# REGISTRY is HOST/PATH of images and charts, HOMEPAGE the project's URL.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source scripts/steps/common.sh
@@ -15,17 +16,22 @@ if [[ $tag == --dry-run ]]; then
   rm -rf dist
   exec uv run --frozen --only-group release python -m scripts.release rehearse "$@"
 fi
+checked=false
+if [[ $tag == --check ]]; then
+  checked=true tag=${2:-}
+fi
 [[ $tag =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] ||
   fail 2 "'$tag' is no version: a release's tag is like v1.2.3."
-[[ -n ${REGISTRY:-} ]] || fail 2 "REGISTRY is not set: write HOST/PATH of images and charts."
-[[ -n ${HOMEPAGE:-} ]] || fail 2 "HOMEPAGE is not set: write the project's URL."
 version=${tag#v}
-grep -qx "version = \"$version\"" pyproject.toml ||
-  fail 1 "pyproject.toml has another version than $tag."
-for chart in charts/*/Chart.yaml; do
-  grep -qx "version: \"\?$version\"\?" "$chart" || fail 1 "$chart has another version than $tag."
-done
+if ! $checked; then
+  [[ -n ${REGISTRY:-} ]] || fail 2 "REGISTRY is not set: write HOST/PATH of images and charts."
+  [[ -n ${HOMEPAGE:-} ]] || fail 2 "HOMEPAGE is not set: write the project's URL."
+fi
+told=$(python3 scripts/release/version.py check "$version") || fail 1 "$told"
 grep -q "^## \[$version\]" CHANGELOG.md || fail 1 "CHANGELOG.md has no section [$version]."
+if $checked; then
+  exit
+fi
 rm -rf dist
 uv run --frozen --only-group release python -m scripts.release build \
   "$version" "${REGISTRY,,}" "$HOMEPAGE"

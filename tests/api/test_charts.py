@@ -22,6 +22,7 @@ from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.egress import egress
 from rollout_operator.domain.prometheus_access import PrometheusAccess
 from rollout_operator.settings import Settings
+from scripts.release import version
 from tests.support import builders
 from tests.support.api_client import ApiClient, wait_for
 from tests.support.charts import (
@@ -133,15 +134,15 @@ def test_a_version_with_build_metadata_renders_valid_labels(
     tmp_path: Path, chart: str, build: str
 ) -> None:
     """Packaged as Flux does; a label value holds no `+` and at most 63 characters."""
-    version = f"0.1.0+{build}"
-    done = helm("package", CHARTS / chart, "--version", version, "--destination", tmp_path)
+    called = f"1.2.3+{build}"
+    done = helm("package", CHARTS / chart, "--version", called, "--destination", tmp_path)
     assert done.returncode == 0, done.stderr
     (packed,) = tmp_path.glob("*.tgz")
     done = helm("template", "any", packed, "--values", values_of(chart))
     assert done.returncode == 0, done.stderr
     labels = re.findall(r"helm\.sh/chart: *(.*)", done.stdout)
     assert labels
-    expected = f"{chart}-0.1.0_{build}"[:63].strip("-_.")
+    expected = f"{chart}-1.2.3_{build}"[:63].strip("-_.")
     assert {yaml.safe_load(one) for one in labels} == {expected}
     assert all(
         re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", yaml.safe_load(one))
@@ -198,6 +199,27 @@ REFUSED = {
     "a bridge without mappings": (
         {"bridge": {"enabled": True}},
         "bridge.mappings is empty: say which alias",
+    ),
+    "reverts without a key": (
+        _bridge(reverts={"secret": "", "rollouts": BRIDGE["bridge"]["reverts"]["rollouts"]}),
+        "set bridge.reverts.secret to the name of the Secret",
+    ),
+    "a revert of no file": (
+        _bridge(
+            reverts={
+                "secret": "s",
+                "rollouts": [{"namespace": "a", "name": "b", "repository": "c/d", "path": "/e"}],
+            }
+        ),
+        "/bridge/reverts/rollouts/0/path",
+    ),
+    "proofs of a cluster without a name": (
+        {"promotionProof": {"signingKey": {"secret": "promotion-proof"}}},
+        "set promotionProof.environment, what this cluster is called",
+    ),
+    "proofs by anybody": (
+        {"promotionProof": {"required": [{"promotedBy": ["*/*/*"], "keys": []}]}},
+        "/promotionProof/required/0/keys",
     ),
     "a bridge without a secret": (
         _bridge(webhookSecret={"secret": ""}),
@@ -580,13 +602,39 @@ def test_the_bridge_has_its_secrets_by_reference_and_mappings_that_it_can_read()
         "ModelRollout team-b/churn",
         "dispatch model-rollout to acme/churn",
     ]
+    assert env["EVENT_KEY"]["valueFrom"] == {
+        "secretKeyRef": {"name": "bridge-events", "key": "signingKey"}
+    }
+    revert = known.revert_of("team-a", "iris")
+    assert revert is not None
+    assert (str(revert), revert.named) == ("revert in acme/production prod/iris.yaml", "iris-eu")
     (policy,) = [p for p in found["NetworkPolicy"] if p["metadata"]["name"].endswith("-bridge")]
-    assert policy["spec"]["ingress"][0]["from"] == BRIDGE["bridge"]["from"]
+    operator = {"podSelector": {"matchLabels": _selector(found, OPERATOR)}}
+    assert policy["spec"]["ingress"][0]["from"] == [*BRIDGE["bridge"]["from"], operator]
     assert {p["port"] for rule in policy["spec"]["egress"] for p in rule["ports"]} == {
         53,
         443,
         6443,
     }
+
+
+def _selector(found: dict[str, Any], name: str) -> dict[str, str]:
+    (own,) = [d for d in found["Deployment"] if d["metadata"]["name"] == name]
+    selected: dict[str, str] = own["spec"]["selector"]["matchLabels"]
+    return selected
+
+
+def test_a_bridge_for_reverts_alone_needs_no_secret_of_mlflow() -> None:
+    reverts = BRIDGE["bridge"]["reverts"]
+    found = by_kind(OPERATOR, _bridge(mappings=[], webhookSecret={"secret": ""}))
+    (own,) = [d for d in found["Deployment"] if d["metadata"]["name"].endswith("-bridge")]
+    names = {e["name"] for e in own["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert {"EVENT_KEY", "GITHUB_TOKEN"} <= names
+    assert "WEBHOOK_SECRET" not in names
+    (config,) = [c for c in found["ConfigMap"] if c["metadata"]["name"].endswith("-bridge")]
+    known = mappings.parse(config["data"]["mappings.yaml"])
+    assert (known.mappings, len(known.reverts)) == ((), len(reverts["rollouts"]))
+    assert "Role" not in found, "it changes nothing in the cluster"
 
 
 def test_nothing_that_selects_the_operator_selects_the_bridge() -> None:
@@ -615,11 +663,11 @@ def test_without_the_bridge_there_is_nothing_of_it() -> None:
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
-        pytest.param({}, "model-rollouts/operator:0.1.0", id="the chart's version"),
+        pytest.param({}, f"model-rollouts/operator:{version.here(ROOT)}", id="the chart's version"),
         pytest.param({"tag": "1.2"}, "model-rollouts/operator:1.2", id="a tag"),
         pytest.param(
             {"registry": "r.example.com:5000", "repository": "a/b"},
-            "r.example.com:5000/a/b:0.1.0",
+            f"r.example.com:5000/a/b:{version.here(ROOT)}",
             id="a registry",
         ),
         pytest.param(

@@ -9,6 +9,7 @@ import yaml
 from scripts.demo.rollout import Rollout, eventually, fresh_namespace
 from scripts.demo.traffic import FLOWERS, Traffic
 from scripts.kube import Kube
+from scripts.release import version
 from tests.e2e.conftest import setting
 from tests.e2e.harness import PATIENCE, Trained, kubectl, running
 from tests.e2e.panels import ask
@@ -37,6 +38,10 @@ def prometheus(path: str, **query: str) -> Any:
 def test_no_panel_is_empty_after_a_promotion_and_a_rollback(
     rollout: Rollout, models: Trained, stable: Traffic
 ) -> None:
+    rollout.settings["strategy"]["steps"] = [
+        {"weight": 20, "shadow": 100, "hold": "8s"},
+        {"weight": 50, "hold": "4s"},
+    ]
     rollout.apply(models.good)
     rollout.wait("Promoted", models.good, PATIENCE)
     rollout.apply(models.bad)
@@ -86,7 +91,7 @@ def test_a_reference_deployment_has_every_series_that_rules_record(
     _, env = running(kube)
     text = REFERENCE.read_text()
     for placeholder, value in (
-        ("model-rollouts/inference:0.1.0", env["INFERENCE_IMAGE"]),
+        (f"model-rollouts/inference:{version.here(ROOT)}", env["INFERENCE_IMAGE"]),
         ("http://mlflow.mlflow.svc:5000", env["MLFLOW_TRACKING_URI"]),
         ("models:/iris/1", models.good),
         # The image lies on the node.

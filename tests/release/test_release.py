@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from scripts.cluster.shell import CommandFailed, run
-from scripts.release import changelog, command_line, files, publishing
+from scripts.release import changelog, command_line, files, publishing, version
 from scripts.release.rehearsal import HOST, Keys, installed, local_registry, make_keys, verified
 from scripts.release.tools import Registry, Signer
 
 ROOT = Path(__file__).parents[2]
-VERSION = "0.1.0"
+VERSION = version.here(ROOT)
 CONFIG = "application/vnd.oci.image.config.v1+json"
 
 

@@ -5,13 +5,14 @@ and the steps' refusals.
 import hashlib
 import json
 import platform
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging import tags
 
-from scripts.release import changelog, charts, files, krew
+from scripts.release import changelog, charts, files, krew, version
 from scripts.release.command_line import PLATFORMS, PYTHONS, Platform
 from scripts.release.rehearsal import foreign_libraries
 from tests.support.job import Job
@@ -215,7 +216,12 @@ WHERE = {"REGISTRY": "registry.example.com/Team/mr", "HOMEPAGE": "https://e.com/
             id="no homepage",
         ),
         pytest.param(
-            "release.sh", ["v9.9.9"], WHERE, 1, "pyproject.toml has another", id="another version"
+            "release.sh",
+            ["v9.9.9"],
+            WHERE,
+            1,
+            "Another version than v9.9.9 stands in pyproject.toml, uv.lock",
+            id="another version",
         ),
         pytest.param("release_image.sh", ["mlflow", "v1.0.0"], WHERE, 2, "is no image", id="image"),
         pytest.param(
@@ -263,9 +269,14 @@ esac
 """
 
 
-def _checkout(job: Job) -> None:
-    for name in ("pyproject.toml", "CHANGELOG.md", "Dockerfile.operator"):
+def _checkout(job: Job, called: str = "") -> None:
+    """What the steps read, of another version where one is given."""
+    read = ("CHANGELOG.md", "Dockerfile.operator", "scripts/release/version.py")
+    for name in (*read, *(file for file, _ in version.PLACES)):
+        (job.root / name).parent.mkdir(parents=True, exist_ok=True)
         (job.root / name).write_bytes((ROOT / name).read_bytes())
+    if called:
+        version.write(job.root, called)
 
 
 def _recorded(job: Job, step: str, *words: str, **env: str) -> list[str]:
@@ -318,29 +329,48 @@ def test_publishing_is_of_what_was_built(job: Job) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("heading", "chart", "sentence"),
-    [
-        pytest.param("## [0.1.0] - 2026-12-01", "0.1.0", "", id="all agree"),
-        pytest.param("## [0.0.9]", "0.1.0", "no section [0.1.0]", id="no notes"),
-        pytest.param("## [0.1.0]", "0.1.1", "has another version than v0.1.0", id="a chart"),
-    ],
-)
-def test_a_tag_is_built_where_everything_agrees_with_it(
-    job: Job, heading: str, chart: str, sentence: str
-) -> None:
-    (job.root / "pyproject.toml").write_text('version = "0.1.0"\n')
-    (job.root / "CHANGELOG.md").write_text(f"{heading}\n\n### Added\n\n- x\n")
-    (job.root / "charts/one").mkdir(parents=True)
-    (job.root / "charts/one/Chart.yaml").write_text(f"version: {chart}\n")
+def of_9_9_9(job: Job) -> None:
+    """A checkout of that version, with what was built of another one."""
+    _checkout(job, "9.9.9")
+    (job.root / "CHANGELOG.md").write_text("## [9.9.9] - 2026-12-01\n\n### Added\n\n- x\n")
     (job.root / "dist").mkdir()
     (job.root / "dist/stale").write_text("of another release")
-    if sentence:
-        done = job.run("release.sh", "v0.1.0", **WHERE)
-        assert (done.returncode, sentence in done.stderr) == (1, True)
-        return
-    (told,) = _recorded(job, "release.sh", "v0.1.0")
+
+
+def test_a_tag_is_built_where_everything_agrees_with_it(job: Job) -> None:
+    of_9_9_9(job)
+    assert job.run("release.sh", "--check", "v9.9.9").returncode == 0
+    assert (job.root / "dist/stale").exists()
+    (told,) = _recorded(job, "release.sh", "v9.9.9")
     assert told.split("scripts.release ")[1] == (
-        "build 0.1.0 registry.example.com/team/mr https://e.com/p"
+        "build 9.9.9 registry.example.com/team/mr https://e.com/p"
     )
     assert not (job.root / "dist").exists()
+
+
+@pytest.mark.parametrize("words", [["v9.9.9"], ["--check", "v9.9.9"]], ids=" ".join)
+@pytest.mark.parametrize(("file", "pattern"), version.PLACES)
+def test_a_place_that_has_another_version_is_named(
+    job: Job, file: str, pattern: str, words: list[str]
+) -> None:
+    of_9_9_9(job)
+    text = (job.root / file).read_text()
+    found = re.search(pattern, text, re.MULTILINE)
+    assert found
+    (job.root / file).write_text(text[: found.start(1)] + "9.9.8" + text[found.end(1) :])
+    done = job.run("release.sh", *words, **WHERE)
+    assert done.returncode == 1
+    assert f"Another version than v9.9.9 stands in {file}: run" in done.stderr
+    assert (job.root / "dist/stale").exists()
+
+
+@pytest.mark.parametrize("words", [["v9.9.9"], ["--check", "v9.9.9"]], ids=" ".join)
+def test_a_tag_without_notes_is_refused(job: Job, words: list[str]) -> None:
+    _checkout(job, "9.9.9")
+    (job.root / "CHANGELOG.md").write_text("## [9.9.8]\n")
+    done = job.run("release.sh", *words, **WHERE)
+    assert (done.returncode, "no section [9.9.9]" in done.stderr) == (1, True)
+
+
+def test_every_place_has_the_same_version_here() -> None:
+    assert {found for _, found in version.standing(ROOT)} == {version.here(ROOT)}
