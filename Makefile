@@ -150,6 +150,10 @@ test-stores: setup ## Models fetched from real S3, Azure, Google and OCI servers
 test-release: setup ## Files, charts and signatures of a release in a registry of its own; minutes
 	@PATH="$(dir $(UV)):$$PATH" $(RUN) pytest tests/release
 
+.PHONY: test-gitops
+test-gitops: setup ## Argo CD and Flux themselves apply models from Git; HOLD=30m watches them at rest meanwhile
+	@$(RUN) pytest tests/gitops $(if $(HOLD),--hold $(HOLD) -n 2 --dist loadfile)
+
 .PHONY: test-upgrade
 test-upgrade: setup ## From the release before to this one and back, in mid-trial; minutes
 	@PATH="$(dir $(UV)):$$PATH" $(RUN) pytest tests/upgrade
