@@ -45,8 +45,15 @@ class Kustomization:
 
     @property
     def apps(self) -> str:
-        """The name of the Kustomization that waits for it, where the example has one."""
-        return f"{self.name}-apps"
+        """The name of the Kustomization that waits for it, where the example has one. Flux labels
+        all that it applies with it, and a label has at most 63 characters.
+        """
+        return f"{self.name[-58:].strip('-')}-apps"
+
+    @property
+    def apps_path(self) -> str:
+        """Of that one."""
+        return f"{_collection('kustomize', 'Kustomization')}/{self.apps}"
 
     @property
     def source(self) -> str:
@@ -67,9 +74,9 @@ class Kustomization:
 
     def end(self) -> None:
         """Delete all of it, and leave what it applied."""
-        for path in (f"{self.path}-apps", self.path):
+        for path in (self.apps_path, self.path):
             self.api.patch(path, {"spec": {"prune": False}})
-        for path in (f"{self.path}-apps", self.path, self.source):
+        for path in (self.apps_path, self.path, self.source):
             self.api.http.delete(path)
 
     def look(self) -> None:
@@ -108,7 +115,7 @@ class Kustomization:
 
     def apps_say(self) -> str:
         """The same of the Kustomization that waits for it."""
-        return ready_reason(self.api.get(f"{self.path}-apps").get("status", {}))
+        return ready_reason(self.api.get(self.apps_path).get("status", {}))
 
     def asked(self) -> str:
         """The commit that it has seen last."""
