@@ -17,6 +17,7 @@ from scripts.docs import (
     helm_values,
     links,
     machine,
+    peers,
     pictures,
     prose,
     routers,
@@ -34,6 +35,7 @@ MADE: Mapping[Path, Callable[[], str]] = {
     ROOT / "docs" / "reference" / "modelrollout.schema.json": schema.text,
     ROOT / "docs" / "pictures" / "phases.dot": machine.picture,
     gitops.PAGE: gitops.page,
+    peers.PAGE: peers.page,
     **{page: partial(machine.with_part, part) for part, (page, _) in machine.PARTS.items()},
 }
 

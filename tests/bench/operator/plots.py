@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SOURCE, TARGET = Path("build/operator.json"), Path("docs/pictures")
@@ -30,13 +31,13 @@ CHARTS = {
     ),
 }
 WIDTH, HEIGHT, MARGIN = 300, 210, 46
-COLOURS = ("#1f5fa8", "#c2571a")
+COLOURS = ("#1f5fa8", "#c2571a", "#3b7d3b")
 
 
-def curves() -> dict[str, list[tuple[int, float]]]:
+def curves(source: Path) -> dict[str, list[tuple[int, float]]]:
     """Each metric that was measured for several numbers of rollouts."""
     found: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for one in json.loads(SOURCE.read_text()):
+    for one in json.loads(source.read_text()):
         if match := re.fullmatch(r"N=(\d+): (.+)", one["metric"]):
             found[match[2]].append((int(match[1]), one["value"]))
     return {name: sorted(points) for name, points in found.items()}
@@ -108,9 +109,10 @@ STYLE = (
 )
 
 
-def main() -> None:
-    known = curves()
-    for file, charts in CHARTS.items():
+def draw(source: Path, pictures: Mapping[str, Sequence[tuple[str, str, list[str]]]]) -> None:
+    """Write each picture: its charts, side by side, of what `source` has."""
+    known = curves(source)
+    for file, charts in pictures.items():
         inner = "".join(chart(*one, known, n * WIDTH) for n, one in enumerate(charts))
         size = f'width="{WIDTH * len(charts)}" height="{HEIGHT}"'
         (TARGET / file).write_text(
@@ -118,6 +120,10 @@ def main() -> None:
             f' fill="#fff"/>{inner}</svg>\n'
         )
         print(TARGET / file)
+
+
+def main() -> None:
+    draw(SOURCE, CHARTS)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Kubernetes' own controllers and scheduler run, and kwok's nodes; both peers are built from their Go
 modules first. Each wave asks for another version of all rollouts of one contender at once, while
-the others' programs do not run. Writes build/peers.json.
+the others' programs do not run. Writes build/peers.json, and where all three were measured the
+table and the picture of docs/comparison.md.
 """
 
 import argparse
@@ -16,10 +17,12 @@ from pathlib import Path
 from rich.console import Console
 
 from scripts.cluster import gobuild
+from scripts.docs import peers
 from tests.bench.operator.waves import Pace, names
 from tests.bench.peers import figures
 from tests.bench.peers.contenders import ArgoRollouts, Contender, Flagger, Ours
 from tests.bench.peers.stand import stand
+from tests.bench.peers.told import tell
 from tests.bench.peers.waves import Wave, first, turned_bad, wave
 from tests.bench.traffic_figures import Figure, keep, print_table
 
@@ -101,15 +104,21 @@ async def run(
 async def main() -> int:
     wanted = arguments()
     everything, raw = list[Figure](), dict[str, object]()
+    measured, bad, of = dict[int, dict[str, list[Wave]]](), list[Figure](), list[Contender]()
     for count in (int(n) for n in wanted.rollouts.split(",")):
         of = contenders(wanted)
         with tempfile.TemporaryDirectory(prefix="bench-peers-") as directory:
             told, waves = await run(Path(directory), of, count, wanted.waves, wanted.bad)
         raw[f"N={count}"] = {who: [asdict(w) for w in found] for who, found in waves.items()}
         keep_raw(raw)
+        measured[count] = waves
+        bad += [one for one in told if figures.BAD in one.metric]
         everything += told
         keep(TARGET, told)
     print_table(everything)
+    if peers.TOOLS.keys() <= {one.name for one in of}:
+        tell(measured, bad, TARGET)
+        say(f"{peers.PAGE.relative_to(Path.cwd())} has them, too")
     return 0
 
 

@@ -9,6 +9,7 @@ from tests.bench.peers.waves import Wave
 from tests.bench.traffic_figures import Figure
 
 OURS, ARGO, FLAGGER, BEFORE = "ours", "argo-rollouts", "flagger", "before"
+BAD = "seconds from a bad value to weight 0"
 Read = Callable[[Wave], float]
 
 
@@ -89,7 +90,7 @@ def of_waves(count: int, waves: Mapping[str, Sequence[Wave]]) -> Iterator[Figure
 
 def of_bad(count: int, lags: Mapping[str, Sequence[float]], interval: float) -> Iterator[Figure]:
     """How soon a bad value had its weight of 0."""
-    name = f"N={count}: seconds from a bad value to weight 0"
+    name = f"N={count}: {BAD}"
     for what, part, most in (("median", 0.5, 0.55 * interval), ("longest", 1.0, interval + 0.5)):
         for who, found in lags.items():
             value, ours = share(found, part), who == OURS
