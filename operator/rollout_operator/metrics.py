@@ -40,6 +40,10 @@ DECISION_LAG = Histogram(
 QUEUE_DEPTH = Gauge(
     "modelrollout_queue_depth", "Depth of the work queue: rollouts waiting for or in a reconcile"
 )
+QUEUE_WAIT = Gauge(
+    "modelrollout_queue_wait_seconds",
+    "Seconds for which the rollout that waits longest for its reconcile has been due",
+)
 ROUTER_LAG = Histogram(
     "modelrollout_router_lag_seconds",
     "Seconds from a decision about the routes until a router was seen to follow",

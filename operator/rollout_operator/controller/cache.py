@@ -25,6 +25,7 @@ from rollout_operator.domain.api.names import KIND
 from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.owned_object import OwnedObject
 from rollout_operator.domain.places import Claimed, Place, places_of
+from rollout_operator.domain.urgency import is_urgent
 
 KEPT = (
     *("name", "namespace", "uid", "resourceVersion", "generation"),
@@ -68,6 +69,8 @@ class CachedRollout:
     """Where it is to answer by its spec."""
     former_places: tuple[Place, ...]
     """Where it still answers by routes that it keeps."""
+    urgent: bool
+    """Whether looks at it go before those that can wait."""
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -117,7 +120,12 @@ class Store:
         asked, former = places_of(raw, self.gateways)
         self._claimed.move(key, () if known is None else known.places, asked + former)
         self._rollouts[key] = CachedRollout(
-            version, sys.intern(meta["uid"]), self._codec.encode(KIND, text), asked, former
+            version,
+            sys.intern(meta["uid"]),
+            self._codec.encode(KIND, text),
+            asked,
+            former,
+            is_urgent(status),
         )
         return True
 
@@ -208,6 +216,11 @@ class Store:
     def has(self, key: Key) -> bool:
         """Whether there is such a ModelRollout."""
         return key in self._rollouts
+
+    def is_urgent(self, key: Key) -> bool:
+        """Whether a look at this ModelRollout goes before those that can wait."""
+        known = self._rollouts.get(key)
+        return known is not None and known.urgent
 
     def count(self) -> int:
         """How many ModelRollouts are known."""

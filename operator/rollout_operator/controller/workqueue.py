@@ -1,5 +1,5 @@
 """When to look at which rollout: woken by changes and by due times, one pass at a time for each
-rollout.
+rollout, and where many are due what is urgent first.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, WatchEvent
 from rollout_operator.controller.reconcile import reconcile
 from rollout_operator.domain.api.names import KIND
+from rollout_operator.domain.urgency import HEAD_START
 from rollout_operator.errors import CallFailed, Conflict, Gone
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class WorkQueue:
         self._reconcile = reconciler
         self._due: dict[Key, datetime] = {}
         self._heap: list[tuple[datetime, Key]] = []
+        self._waiting: list[tuple[datetime, datetime, Key]] = []
+        """What is due and has no turn yet: its rank, since when it is due, and whose look it is."""
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: dict[Key, set[WatchEvent | None]] = defaultdict(set)
         self._failures: dict[Key, tuple[int, datetime]] = {}
@@ -92,6 +95,7 @@ class WorkQueue:
     async def run(self) -> None:
         """Start passes as they become due, until cancelled."""
         metrics.QUEUE_DEPTH.set_function(self._depth)
+        metrics.QUEUE_WAIT.set_function(self._longest_wait)
         try:
             while True:
                 self._changed.clear()
@@ -110,13 +114,15 @@ class WorkQueue:
             self._changed.set()
 
     async def _start_due(self) -> None:
-        """Start looks at what is due, each once it has its turn: those that wait are entries of the
+        """Start looks at what is due, each once it has its turn: those that wait are entries of a
         heap, and no tasks.
         """
-        while self._heap and self._heap[0][0] <= utc_now():
+        while self._have_wait():
             self.turned = time.monotonic()
             await self._turns.acquire()
-            at, key = heapq.heappop(self._heap)
+            # Something urgent may have become due meanwhile.
+            self._have_wait()
+            _, at, key = heapq.heappop(self._waiting)
             if self._due.get(key) != at or key in self._running:
                 self._turns.release()
                 continue
@@ -126,10 +132,24 @@ class WorkQueue:
             )
         self.turned = time.monotonic()
 
+    def _have_wait(self) -> bool:
+        """Have what has become due wait by age and urgency; says whether anything waits."""
+        now = utc_now()
+        while self._heap and self._heap[0][0] <= now:
+            at, key = heapq.heappop(self._heap)
+            rank = at - HEAD_START if self.ports.store.is_urgent(key) else at
+            heapq.heappush(self._waiting, (rank, at, key))
+        return bool(self._waiting)
+
     def _depth(self) -> int:
         """Rollouts that are due and whose look has not ended."""
         now = utc_now()
         return len(self._running) + sum(at <= now for at in self._due.values())
+
+    def _longest_wait(self) -> float:
+        """Seconds for which the rollout that waits longest for its look has been due."""
+        now = utc_now()
+        return max(0.0, *((now - at).total_seconds() for at in self._due.values()), 0.0)
 
     def _sleep(self) -> float:
         if not self._heap:

@@ -5,8 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
+from rollout_operator.controller import workqueue
 from rollout_operator.controller.cache import Store
+from rollout_operator.controller.concurrency import Turns
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, WatchEvent, event_of
 from rollout_operator.controller.workqueue import WorkQueue, utc_now
@@ -209,3 +212,44 @@ async def test_a_broken_or_hanging_rollout_does_not_hold_up_the_others() -> None
     assert passes.ran.count("ticking") >= 3
     assert 1 <= passes.ran.count("broken") <= 3
     assert passes.ran.count("hanging") == 1
+
+
+LATE = {
+    "what can wait goes by age": ({"first": 3, "second": 2}, set(), ["first", "second"]),
+    "a rollback goes before starts that were due first": (
+        {"start": 4, "another": 3, "rollback": 1},
+        {"rollback"},
+        ["rollback", "start", "another"],
+    ),
+    "urgent ones go by age": ({"step": 1, "weight": 2}, {"step", "weight"}, ["weight", "step"]),
+    "a start that has waited for long enough goes first": (
+        {"start": 7, "rollback": 1},
+        {"rollback"},
+        ["start", "rollback"],
+    ),
+}
+"""Seconds for which each rollout has been due, those that are urgent, and the order of looks."""
+
+
+@pytest.mark.parametrize(("due", "urgent", "order"), LATE.values(), ids=LATE)
+async def test_where_many_are_due_what_is_urgent_goes_first(
+    due: dict[str, int], urgent: set[str], order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, passes, began = Store(), Passes(), utc_now()
+    queue = WorkQueue(ports_with(store), passes, Turns(1))
+    for name, seconds in due.items():
+        status = {"phase": "Trial", "candidate": {"revision": "b"}} if name in urgent else {}
+        store.put_rollout({**rollout(1, name), "status": status})
+        monkeypatch.setattr(workqueue, "utc_now", lambda s=seconds: began - timedelta(seconds=s))
+        queue.enqueue(("models", name))
+    monkeypatch.undo()
+    task = asyncio.create_task(queue.run())
+    await asyncio.sleep(0)
+    waits = REGISTRY.get_sample_value("modelrollout_queue_wait_seconds") or 0
+    await asyncio.sleep(0.15)
+    task.cancel()
+    await asyncio.wait([task])
+    assert passes.ran == order
+    # Of those that wait still, and not of the one that is looked at.
+    assert waits >= min(due[name] for name in order[1:])
+    assert REGISTRY.get_sample_value("modelrollout_queue_wait_seconds") == 0
