@@ -162,6 +162,11 @@ rehearse-release: setup ## Build, publish, sign and install a whole release on t
 bench-operator: setup ## What one operator costs with 50, 200 and 1,000 rollouts
 	@$(RUN) python -m tests.bench.operator
 
+.PHONY: bench-peers
+bench-peers: setup ## Beside Argo Rollouts and Flagger; builds both; ROLLOUTS=1,50,200; an hour
+	@$(RUN) python -m tests.bench.peers $(if $(ROLLOUTS),--rollouts $(ROLLOUTS)) \
+	  $(if $(BEFORE),--before $(BEFORE))
+
 .PHONY: test-prometheus
 test-prometheus: setup ## Verdicts by each way to Prometheus, and to VictoriaMetrics; minutes
 	@$(RUN) pytest tests/prometheus
@@ -172,7 +177,7 @@ test-busy: setup ## Half an hour beside 20 busy processes: does the liveness pro
 
 .PHONY: bench-gates
 bench-gates: setup ## Gates beside Argo Rollouts' and Flagger's rules; writes their plot
-	@$(RUN) python -m tests.bench.gates $(if $(RUNS),--runs $(RUNS))
+	@$(RUN) python -m tests.bench.gates $(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: bench-dashboard
 bench-dashboard: setup ## 1,000 rollouts and 20 viewers: time, size, memory, requests; 10 minutes

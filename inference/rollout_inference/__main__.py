@@ -3,7 +3,9 @@
 import argparse
 import os
 import sys
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 DESCRIPTION = """Serve one model over HTTP.
 
@@ -47,7 +49,7 @@ environment:
   HEADER_SECONDS   10; time that a client has to send a request's headers
   BODY_SECONDS     30; time that a client has to send its body
   LOAD_SECONDS     600; time that loading may take
-  TERMINATION_LOG  where the reason is written when the model cannot be loaded
+  TERMINATION_LOG  where the reason is written when it cannot start, or the model not be loaded
   OTEL_EXPORTER_OTLP_ENDPOINT   where traces are sent, with OpenTelemetry's other variables;
                    no traces without it
 """
@@ -76,6 +78,9 @@ def main() -> int:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
+        # Of a setting that is a Secret's, whoever rolls a version out hears from here alone.
+        with suppress(OSError):
+            Path(os.environ.get("TERMINATION_LOG", "/dev/termination-log")).write_text(str(error))
         return 2
     configure(settings.log_level)
     sys.setswitchinterval(SWITCH)

@@ -238,7 +238,8 @@ def _store(text: str) -> str:
     if (where := text.strip()) and not _STORE.fullmatch(where):
         raise SettingsError(
             "FEEDBACK_STORE is no address: write sqlite:/FOLDER, for example"
-            " sqlite:/var/lib/feedback, or postgresql://HOST/DATABASE"
+            " sqlite:/var/lib/feedback, or postgresql://USER:PASSWORD@HOST/DATABASE, in which user"
+            " and password have special characters as %XX"
         )
     return where
 

@@ -21,8 +21,9 @@ def main() -> None:
 def run() -> None:
     """Answer webhooks at POST /webhooks/mlflow, by the pod's service account or KUBECONFIG.
 
-    Needs in the environment MAPPINGS_FILE (see `check`), WEBHOOK_SECRET (the secret that the
-    webhook has in MLflow, at least 16 characters) and, if a mapping dispatches, GITHUB_TOKEN. Takes
+    Needs in the environment MAPPINGS_FILE (see `check`); for mappings WEBHOOK_SECRET (the secret
+    that the webhook has in MLflow, at least 16 characters); for reverts EVENT_KEY (the signingKey
+    of the operator's destination, likewise); if one asks GitHub, GITHUB_TOKEN. Takes
     WEBHOOK_SECRET_PREVIOUS (also taken, while the secret changes), GITHUB_API_URL
     (https://api.github.com), PORT (8080), METRICS_PORT (8081, for /healthz and /metrics),
     MAX_AGE_SECONDS (300, how old or early a webhook may be), MAX_BODY_BYTES (65536),
@@ -32,14 +33,28 @@ def run() -> None:
     try:
         settings = Settings.from_environment(os.environ)
         known = mappings.read(settings.mappings_file)
-        if known.dispatches and not settings.github_token:
-            raise SettingsError("set GITHUB_TOKEN: a mapping dispatches to GitHub")
+        _check_secrets(settings, known)
     except (SettingsError, mappings.MappingsError) as error:
         raise click.UsageError(str(error)) from error
     configure(settings.log_level)
     from rollout_bridge.server import serve  # noqa: PLC0415 - slow to import, and `check` does without
 
     asyncio.run(serve(settings, known))
+
+
+def _check_secrets(settings: Settings, known: mappings.Mappings) -> None:
+    """Raises SettingsError for one that is missing, and needed."""
+    if known.mappings and not settings.secrets:
+        raise SettingsError("set WEBHOOK_SECRET to the secret that the webhook has in MLflow")
+    if known.dispatches and not settings.github_token:
+        raise SettingsError("set GITHUB_TOKEN: a mapping dispatches to GitHub")
+    if known.reverts and not settings.event_keys:
+        raise SettingsError(
+            "set EVENT_KEY to what the Secret of the operator's destination has as signingKey:"
+            " there are reverts"
+        )
+    if known.reverts and not settings.github_token:
+        raise SettingsError("set GITHUB_TOKEN: reverts open pull requests")
 
 
 @main.command()
@@ -60,6 +75,8 @@ def check(file: Path) -> None:
             else ""
         )
         click.echo(f"models:/{one.model}@{one.alias}{workspace} -> {one.target}{made}")
+    for revert in known.reverts:
+        click.echo(f"rolled back: ModelRollout {revert.namespace}/{revert.name} -> {revert}")
 
 
 if __name__ == "__main__":

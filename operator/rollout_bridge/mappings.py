@@ -40,6 +40,11 @@ Namespace = Annotated[
 ]
 
 
+Repository = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")
+]
+
+
 class MappingsError(ValueError):
     """The mapping file cannot be used; the message says where and what to write."""
 
@@ -95,9 +100,7 @@ class DispatchTarget(_Closed):
     FIXED_PAYLOAD.
     """
 
-    repository: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")
-    ]
+    repository: Repository
     event_type: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "model-rollout"
     payload: dict[str, str] = Field(default_factory=dict)
 
@@ -145,13 +148,57 @@ class Rule(_Closed):
         return target
 
 
+class RevertRule(_Closed):
+    """Where the manifest of a ModelRollout lies, out of which a version is to go that was rolled
+    back.
+    """
+
+    namespace: Namespace
+    name: Name
+    repository: Repository
+    path: Annotated[str, StringConstraints(pattern=r"^[^/\s][^\s]*$", min_length=1, max_length=500)]
+    """Of the manifest in the repository."""
+    base: Annotated[str, StringConstraints(max_length=200)] = ""
+    """Branch that is to change; "" for the repository's own."""
+    called: Name | None = Field(None, alias="as")
+    """Name of the ModelRollout in the manifest; None for the same."""
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        if ".." in self.path.split("/"):
+            raise ValueError(
+                f"path {self.path!r} leads out of the repository: write prod/iris.yaml"
+            )
+        return self
+
+    @property
+    def named(self) -> str:
+        """What the ModelRollout is called in the manifest."""
+        return self.called or self.name
+
+    def __str__(self) -> str:
+        return f"revert in {self.repository} {self.path}"
+
+
 class Mappings(_Closed):
     """The whole file."""
 
-    mappings: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)]
+    mappings: Annotated[tuple[Rule, ...], Field(max_length=1000)] = ()
+    reverts: Annotated[tuple[RevertRule, ...], Field(max_length=1000)] = ()
+    """Where pull requests are opened after a rollback."""
+
+    @model_validator(mode="after")
+    def _any(self) -> Self:
+        if not self.mappings and not self.reverts:
+            raise ValueError("it has neither mappings nor reverts: write one of them")
+        return self
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
+        places = [(one.namespace, one.name) for one in self.reverts]
+        for place in places:
+            if places.count(place) > 1:
+                raise ValueError(f"reverts has {'/'.join(place)} twice: one manifest asks for it")
         seen: set[str] = set()
         for one in self.mappings:
             if one.rollout is not None and (key := str(one.rollout)) in seen:
@@ -163,6 +210,11 @@ class Mappings(_Closed):
         """What follows from an alias that was set; empty where nothing is configured."""
         asked = (event.workspace, event.model, event.alias)
         return [m.target for m in self.mappings if (m.workspace, m.model, m.alias) == asked]
+
+    def revert_of(self, namespace: str, name: str) -> RevertRule | None:
+        """Where the manifest of a ModelRollout lies; None where nothing is configured."""
+        asked = (namespace, name)
+        return next((one for one in self.reverts if (one.namespace, one.name) == asked), None)
 
     @property
     def dispatches(self) -> bool:

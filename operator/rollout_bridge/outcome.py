@@ -9,6 +9,8 @@ class Outcome(StrEnum):
 
     APPLIED = "Applied"
     DISPATCHED = "Dispatched"
+    OPENED = "Opened"
+    """A pull request was opened."""
     IGNORED = "Ignored"
     """Genuine, but nothing is configured for it."""
     STALE = "Stale"
@@ -26,6 +28,7 @@ class Outcome(StrEnum):
 STATUS = {
     Outcome.APPLIED: 200,
     Outcome.DISPATCHED: 200,
+    Outcome.OPENED: 200,
     Outcome.IGNORED: 200,
     Outcome.STALE: 200,
     Outcome.REPLAYED: 409,

@@ -1,4 +1,4 @@
-"""The HTTP side of the bridge: POST /webhooks/mlflow on one port;
+"""The HTTP side of the bridge: POST /webhooks/mlflow and /events/rollouts on one port;
 /healthz and /metrics on another.
 """
 
@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -18,6 +19,8 @@ from rollout_bridge.mappings import DispatchTarget, Mappings, RolloutTarget, Tar
 from rollout_bridge.metrics import LAST_APPLIED, SECONDS, WEBHOOKS
 from rollout_bridge.outcome import STATUS, Outcome, Result, whole
 from rollout_bridge.replay_guard import Busy, Replayed, Replays
+from rollout_bridge.reverts import Reverts
+from rollout_bridge.rollout_event import NAMES, TakenBack, open_event, read_event
 from rollout_bridge.rollouts import Rollouts
 from rollout_bridge.settings import Settings
 from rollout_bridge.webhook import (
@@ -30,14 +33,17 @@ from rollout_bridge.webhook import (
     read,
     verify,
 )
+from rollout_cli.promotion.github import GitHub as PullRequests
 
-PATH = "/webhooks/mlflow"
+PATH, EVENTS = "/webhooks/mlflow", "/events/rollouts"
 SLOWEST_BODY = 10.0
 """Seconds within which the whole body must be there."""
 MOST_AT_ONCE = 32
 """Webhooks under way; MLflow sends ten at once."""
 
 log = logging.getLogger(__name__)
+Answer = Callable[[web.Request, dict[str, str]], Awaitable[Result]]
+"""What becomes of a request; what is known of it is noted for the log."""
 
 for _outcome in Outcome:
     # A counter that is there from the start shows its first increase.
@@ -58,18 +64,27 @@ class Bridge:
     """Writes ModelRollouts; None where no mapping needs it."""
     github: GitHub | None
     """Sends dispatches; None where no mapping needs it."""
+    reverts: Reverts | None = None
+    """Opens pull requests after rollbacks; None where none are configured."""
     under_way: int = 0
     """Webhooks being answered; beyond MOST_AT_ONCE the answer is 503."""
 
     async def webhook(self, request: web.Request) -> web.Response:
         """Answer one webhook; the answer's status tells MLflow whether to send it again."""
+        return await self._reply(request, self._answer)
+
+    async def event(self, request: web.Request) -> web.Response:
+        """Answer one event of the operator, which sends again what is not answered by a 2xx."""
+        return await self._reply(request, self._follow)
+
+    async def _reply(self, request: web.Request, answer: Answer) -> web.Response:
         began, told = time.monotonic(), dict[str, str]()
         self.under_way += 1
         try:
             if self.under_way > MOST_AT_ONCE:
                 result = Result(Outcome.UNAVAILABLE, f"{MOST_AT_ONCE} webhooks are under way.")
             else:
-                result = await self._answer(request, told)
+                result = await answer(request, told)
         except Exception:
             # A defect must not lose the webhook.
             log.exception("A webhook could not be handled", extra={"fields": told})
@@ -123,15 +138,48 @@ class Bridge:
             )
         return await self._once(sealed.delivery, targets, event)
 
+    async def _follow(self, request: web.Request, told: dict[str, str]) -> Result:
+        keys, age = self.settings.event_keys, self.settings.max_age
+        try:
+            # What is late is not read, and what is not signed is not looked into.
+            envelope(request.headers, time.time(), age, NAMES)
+            body = await self._body(request)
+            sealed = open_event(request.headers, time.time(), age, keys, body)
+            event = read_event(body)
+        except NotGenuine as failure:
+            return Result(Outcome.NOT_GENUINE, f"Refused an event: {failure}.")
+        except Malformed as failure:
+            return Result(Outcome.MALFORMED, f"Refused an event: {failure}.")
+        except web.HTTPRequestEntityTooLarge:
+            return Result(
+                Outcome.TOO_LARGE, f"The body has more than {self.settings.max_body} bytes."
+            )
+        told["delivery"] = sealed.delivery
+        if not isinstance(event, TakenBack):
+            return Result(
+                Outcome.IGNORED, f"{event.what} leads to nothing: only what is taken back does."
+            )
+        told |= {"rollout": event.place, "version": event.uri}
+        if self.reverts is None:
+            return Result(Outcome.IGNORED, "No revert is configured.")
+        result = await self.reverts.request(event)
+        if result.outcome is Outcome.OPENED:
+            LAST_APPLIED.set_to_current_time()
+        return result
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Raises Malformed and HTTPRequestEntityTooLarge."""
+        try:
+            return await asyncio.wait_for(request.read(), SLOWEST_BODY)
+        except (TimeoutError, ConnectionError) as failure:
+            raise Malformed(f"the body was not there within {SLOWEST_BODY:.0f} s") from failure
+
     async def _open(self, request: web.Request) -> tuple[Envelope, Event]:
         """Raises NotGenuine, Malformed and HTTPRequestEntityTooLarge. What is not in time or not
         signed is not read any further.
         """
         sealed = envelope(request.headers, time.time(), self.settings.max_age)
-        try:
-            body = await asyncio.wait_for(request.read(), SLOWEST_BODY)
-        except (TimeoutError, ConnectionError) as failure:
-            raise Malformed(f"the body was not there within {SLOWEST_BODY:.0f} s") from failure
+        body = await self._body(request)
         verify(self.settings.secrets, sealed, body)
         return sealed, read(body)
 
@@ -178,7 +226,7 @@ class Bridge:
 def application(bridge: Bridge) -> web.Application:
     """What is reachable for MLflow."""
     app = web.Application(client_max_size=bridge.settings.max_body)
-    app.add_routes([web.post(PATH, bridge.webhook)])
+    app.add_routes([web.post(PATH, bridge.webhook), web.post(EVENTS, bridge.event)])
     return app
 
 
@@ -194,6 +242,10 @@ def inner() -> web.Application:
     app = web.Application()
     app.add_routes([web.get("/healthz", health), web.get("/metrics", metrics)])
     return app
+
+
+def _github_of(settings: Settings) -> Callable[[str], PullRequests]:
+    return lambda repository: PullRequests(settings.github_url, settings.github_token, repository)
 
 
 async def serve(settings: Settings, mappings: Mappings) -> None:
@@ -213,7 +265,9 @@ async def serve(settings: Settings, mappings: Mappings) -> None:
         )
         # A timestamp may be as much ahead as it may be old: so long would a delivery be taken a
         # second time.
-        bridge = Bridge(settings, mappings, Replays(2.0 * settings.max_age), rollouts, github)
+        replays = Replays(2.0 * settings.max_age)
+        reverts = Reverts(mappings, _github_of(settings)) if mappings.reverts else None
+        bridge = Bridge(settings, mappings, replays, rollouts, github, reverts)
         for app, port in ((inner(), settings.metrics_port), (application(bridge), settings.port)):
             runner = web.AppRunner(
                 app, handle_signals=False, access_log=None, shutdown_timeout=20.0
@@ -222,7 +276,13 @@ async def serve(settings: Settings, mappings: Mappings) -> None:
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, port=port).start()
         log.info(
-            "Listening for MLflow's webhooks",
-            extra={"fields": {"port": settings.port, "mappings": len(mappings.mappings)}},
+            "Listening for MLflow's webhooks, and the operator's events",
+            extra={
+                "fields": {
+                    "port": settings.port,
+                    "mappings": len(mappings.mappings),
+                    "reverts": len(mappings.reverts),
+                }
+            },
         )
         await stop.wait()

@@ -1,10 +1,13 @@
 """The bridge's configuration: read from the environment once, at start."""
 
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
+
+from rollout_bridge.rollout_event import PREFIX, key_of
 
 SHORTEST_SECRET = 16
 
@@ -25,6 +28,8 @@ class Settings:
     """GITHUB_TOKEN; "" for none, and then no mapping may dispatch."""
     github_url: str = "https://api.github.com"
     """Base URL of GitHub's REST API, without a trailing slash."""
+    event_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """EVENT_KEY: by which the operator signs what it tells of rollouts."""
     port: int = 8080
     """Where webhooks are answered."""
     metrics_port: int = 8081
@@ -64,8 +69,6 @@ class Settings:
             raise SettingsError(
                 "set MAPPINGS_FILE, for example MAPPINGS_FILE=/etc/rollout-bridge/mappings.yaml"
             )
-        if not env.get("WEBHOOK_SECRET"):
-            raise SettingsError("set WEBHOOK_SECRET to the secret that the webhook has in MLflow")
         secrets = [
             secret(name) for name in ("WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS") if env.get(name)
         ]
@@ -80,7 +83,17 @@ class Settings:
             raise SettingsError(
                 f"LOG_LEVEL={level!r} is unknown: write DEBUG, INFO, WARNING or ERROR"
             )
+        event_keys: tuple[bytes, ...] = ()
+        if env.get("EVENT_KEY"):
+            try:
+                event_keys = (key_of(secret("EVENT_KEY")),)
+            except binascii.Error as wrong:
+                raise SettingsError(
+                    f"EVENT_KEY begins with {PREFIX} and goes on with no base64: write what the"
+                    " Secret of the operator's destination has as signingKey"
+                ) from wrong
         return cls(
+            event_keys=event_keys,
             mappings_file=Path(env["MAPPINGS_FILE"]),
             secrets=tuple(secrets),
             github_token=env.get("GITHUB_TOKEN", ""),

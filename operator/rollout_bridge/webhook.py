@@ -14,12 +14,23 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 SIGNATURE = "X-MLflow-Signature"
 TIMESTAMP = "X-MLflow-Timestamp"
 DELIVERY_ID = "X-MLflow-Delivery-Id"
 DEFAULT_WORKSPACE = "default"
+
+
+class Headers(NamedTuple):
+    """Names of the headers that seal a delivery."""
+
+    signature: str
+    timestamp: str
+    delivery: str
+
+
+OF_MLFLOW = Headers(SIGNATURE, TIMESTAMP, DELIVERY_ID)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECONDS = re.compile(r"[0-9]{1,12}")
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
@@ -77,38 +88,52 @@ class Other:
 Event = AliasSet | Other
 
 
-def envelope(headers: Mapping[str, str], now: float, max_age: float) -> Envelope:
+def envelope(
+    headers: Mapping[str, str],
+    now: float,
+    max_age: float,
+    names: Headers = OF_MLFLOW,
+    advice: str = "give the webhook a secret in MLflow",
+) -> Envelope:
     """Read the headers; `now` in Unix seconds, `max_age` in seconds and to either side. Raises
-    NotGenuine for what is missing or late.
+    NotGenuine for what is missing, with the advice, or late.
     """
-    for name in (SIGNATURE, TIMESTAMP, DELIVERY_ID):
+    for name in names:
         if not headers.get(name):
-            raise NotGenuine(f"the header {name} is missing: give the webhook a secret in MLflow")
-    delivery, sent_at = headers[DELIVERY_ID], headers[TIMESTAMP]
+            raise NotGenuine(f"the header {name} is missing: {advice}")
+    delivery, sent_at = headers[names.delivery], headers[names.timestamp]
     if not _ID.fullmatch(delivery):
-        raise NotGenuine(f"{DELIVERY_ID} is no delivery id")
+        raise NotGenuine(f"{names.delivery} is no delivery id")
     if not _SECONDS.fullmatch(sent_at):
-        raise NotGenuine(f"{TIMESTAMP} is no Unix time in seconds")
+        raise NotGenuine(f"{names.timestamp} is no Unix time in seconds")
     if abs(age := now - int(sent_at)) > max_age:
         side = "old" if age > 0 else "ahead"
         raise NotGenuine(
-            f"{TIMESTAMP} is {abs(age):.0f} s {side}, at most {max_age:.0f} s are taken: is a clock"
-            " wrong?"
+            f"{names.timestamp} is {abs(age):.0f} s {side}, at most {max_age:.0f} s are taken: is a"
+            " clock wrong?"
         )
-    return Envelope(delivery, int(sent_at), headers[SIGNATURE])
+    return Envelope(delivery, int(sent_at), headers[names.signature])
 
 
-def sign(secret: str, delivery: str, sent_at: int, body: bytes) -> str:
-    """The signature that MLflow sends for this body."""
+def sign(secret: str | bytes, delivery: str, sent_at: int, body: bytes) -> str:
+    """The signature that MLflow, or the operator, sends for this body."""
     digest = hmac.new(
-        secret.encode(), f"{delivery}.{sent_at}.".encode() + body, hashlib.sha256
+        secret.encode() if isinstance(secret, str) else secret,
+        f"{delivery}.{sent_at}.".encode() + body,
+        hashlib.sha256,
     ).digest()
     return "v1," + base64.b64encode(digest).decode()
 
 
-def verify(secrets: Sequence[str], sealed: Envelope, body: bytes) -> None:
-    """Raises NotGenuine unless one of the secrets made the signature. Takes as long for a wrong
-    signature as for a right one.
+def verify(
+    secrets: Sequence[str | bytes],
+    sealed: Envelope,
+    body: bytes,
+    differ: str = f"{SIGNATURE} does not fit: the webhook's secret in MLflow and WEBHOOK_SECRET"
+    " differ",
+) -> None:
+    """Raises NotGenuine, with what differs, unless one of the secrets made the signature. Takes as
+    long for a wrong signature as for a right one.
     """
     given = sealed.signature.encode()
     matches = [
@@ -116,9 +141,7 @@ def verify(secrets: Sequence[str], sealed: Envelope, body: bytes) -> None:
         for secret in secrets
     ]
     if not any(matches):
-        raise NotGenuine(
-            f"{SIGNATURE} does not fit: the webhook's secret in MLflow and WEBHOOK_SECRET differ"
-        )
+        raise NotGenuine(differ)
 
 
 def read(body: bytes) -> Event:

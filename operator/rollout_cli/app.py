@@ -28,6 +28,7 @@ PANELS = {
         before_and_after.simulate,
         before_and_after.report,
         before_and_after.promote_to,
+        before_and_after.feedback,
         before_and_after.doctor,
     ),
 }

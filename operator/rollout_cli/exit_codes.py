@@ -14,7 +14,7 @@ class Exit(IntEnum):
     """Promoted; for commands that wait for nothing, done."""
     ROLLED_BACK = 1
     """Rolled back, halted, impossible to roll out, or promoted and stalled; for `lint` and
-    `doctor`, something was found.
+    `doctor`, something was found; for `feedback`, a label was refused.
     """
     TIMED_OUT = 2
     """No verdict within --timeout."""

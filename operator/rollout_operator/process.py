@@ -134,7 +134,9 @@ class Shell:
             self.enqueue,
             self._exit,
         )
-        shadows = Shadows(cluster, ModelPods(await enter(http_session())))
+        shadows = Shadows(
+            cluster, ModelPods(await enter(http_session())), fields=settings.shadow_fields
+        )
         self._exit.push_async_callback(shadows.close)
         drains = Drains(routers, self.enqueue) if routers is not None else None
         if drains is not None:
@@ -160,6 +162,8 @@ class Shell:
             feedback_stores=settings.feedback_stores,
             profiles=settings.model_profiles,
             windows=settings.windows,
+            proof_rules=settings.proof_rules,
+            proof_signer=settings.proof_signer,
             metrics=settings.metrics,
             names_verified=settings.names_verified,
             annotations=settings.route_annotations,

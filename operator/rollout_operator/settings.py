@@ -25,11 +25,18 @@ from rollout_operator.domain.prometheus_access import (
     encrypted_for,
     of_url,
 )
+from rollout_operator.domain.promotion_proof import (
+    ProofRule,
+    ProofSigner,
+    proof_rules,
+    proof_signer,
+)
 from rollout_operator.domain.route_annotations import (
     NO_ANNOTATIONS,
     RouteAnnotations,
     route_annotations,
 )
+from rollout_operator.domain.shadow_fields import ShadowFields, shadow_fields
 from rollout_operator.domain.signers import EXAMPLE, signers
 from rollout_operator.domain.windows import ConfiguredWindow, windows
 
@@ -118,12 +125,18 @@ class Settings:
     """What model servers fetch models with, by namespace."""
     feedback_stores: tuple[FeedbackStore, ...] = ()
     """What remembers predictions and their labels, by namespace."""
+    shadow_fields: tuple[ShadowFields, ...] = ()
+    """Which fields of requests may be seen where answers to copies differ, by namespace."""
     route_annotations: RouteAnnotations = NO_ANNOTATIONS
     """Which annotations routes may have, and which all have."""
     model_profiles: Profiles = NO_PROFILES
     """Where and how model servers run, by the name that a spec chooses."""
     windows: tuple[ConfiguredWindow, ...] = ()
     """When rollouts are frozen, by namespace."""
+    proof_rules: tuple[ProofRule, ...] = ()
+    """Which namespaces take only what was promoted elsewhere before, and whose word counts."""
+    proof_signer: ProofSigner | None = None
+    """By which key promotions are signed for; None for none."""
     metrics: OwnMetrics = NO_METRICS
     """What gates may be on beside what is built in, and how Prometheus is asked for it."""
     names_verified: bool = False
@@ -218,6 +231,10 @@ class Settings:
             model_environment=models,
             model_egress=_told(egress, models, env.get("MODEL_EGRESS", "")),
             windows=_told(windows, env.get("ROLLOUT_WINDOWS", "")),
+            proof_rules=_told(proof_rules, env.get("PROMOTION_PROOF", "")),
+            proof_signer=_told(
+                proof_signer, env.get("PROOF_KEY", ""), env.get("PROOF_ENVIRONMENT", "")
+            ),
             metrics=_told(configured_metrics, env),
             names_verified=truth("REQUESTER_POLICY"),
             messages=_messages(env, namespaces),
@@ -229,6 +246,7 @@ class Settings:
             pin_digests=_choice(env, "MODEL_DIGESTS", DIGESTS) != "Require",
             model_credentials=_told(credentials, env.get("MODEL_CREDENTIALS", "")),
             feedback_stores=_told(feedback_stores, env.get("FEEDBACK_STORES", "")),
+            shadow_fields=_told(shadow_fields, env.get("SHADOW_FIELDS", "")),
             route_annotations=_told(route_annotations, env.get("ROUTE_ANNOTATIONS", "")),
             model_profiles=_told(profiles, env.get("MODEL_PROFILES", "")),
         )

@@ -28,6 +28,8 @@ class Component:
     ldflags: str = "-s -w"
     cgo: str = "0"
     tags: str = ""
+    toolchain: str = "local"
+    """Which Go builds it, where that of the machine is too old for its go.mod."""
 
     @property
     def source(self) -> Path:
@@ -124,11 +126,21 @@ VICTORIA_METRICS = Component(
 )
 """What many run in Prometheus' place; `make test-prometheus` builds it."""
 
+ARGO_ROLLOUTS = Component(
+    "argo-rollouts",
+    ("github.com/argoproj/argo-rollouts/cmd/rollouts-controller",),
+    minutes="5 to 8",
+    toolchain="go1.26.10",
+)
+FLAGGER = Component("flagger", ("github.com/fluxcd/flagger/cmd/flagger",), minutes="2 to 4")
+"""The peers that `make bench-peers` runs beside the operator, which builds them; their CRDs lie
+beside the programs."""
+
 
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
     extras = (KWOK, METRICS_SERVER, STORES, REGISTRY, ENVOY, VICTORIA_METRICS)
-    for component in (*COMPONENTS, *extras, ORAS, COSIGN, KREW):
+    for component in (*COMPONENTS, *extras, ORAS, COSIGN, KREW, ARGO_ROLLOUTS, FLAGGER):
         if (path := component.folder / name).exists():
             return path
     raise FileNotFoundError(f"{name} is not built yet: run `python3 -m scripts.cluster build`")
@@ -168,15 +180,9 @@ def build(component: Component) -> None:
             component.ldflags,
         ]
         command += ["-o", f"{out}/", *component.packages]
-        run(
-            command,
-            cwd=source,
-            env={
-                "CGO_ENABLED": component.cgo,
-                "GOFLAGS": "",
-                "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "local"),
-            },
-        )
+        toolchain = os.environ.get("GOTOOLCHAIN", component.toolchain)
+        env = {"CGO_ENABLED": component.cgo, "GOFLAGS": "", "GOTOOLCHAIN": toolchain}
+        run(command, cwd=source, env=env)
         if component.name == "traefik":
             shutil.copytree(
                 _module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard",
@@ -184,18 +190,24 @@ def build(component: Component) -> None:
             )
         if component.name == "kwok":
             shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
+        if component is ARGO_ROLLOUTS:
+            module = _module(source, "github.com/argoproj/argo-rollouts", toolchain)
+            crds = module / "manifests/crds"
+            shutil.copytree(crds, out / "crds", copy_function=shutil.copyfile)
+        if component is FLAGGER:
+            crds = _module(source, "github.com/fluxcd/flagger") / "artifacts/flagger/crd.yaml"
+            (out / "crds").mkdir()
+            shutil.copyfile(crds, out / "crds/crd.yaml")
         if component is ENVOY:
             _envoy_chart(_module(source, "github.com/envoyproxy/gateway"), out / "chart")
         out.rename(component.folder)
 
 
-def _module(source: Path, path: str) -> Path:
+def _module(source: Path, path: str, toolchain: str = "") -> Path:
     """Where a module that `source` depends on lies in the module cache."""
-    return Path(
-        run(["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", path], cwd=source)
-        .strip()
-        .splitlines()[-1]
-    )
+    command = ["go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", path]
+    told = run(command, cwd=source, env={"GOTOOLCHAIN": toolchain} if toolchain else None)
+    return Path(told.strip().splitlines()[-1])
 
 
 def _envoy_chart(module: Path, chart: Path) -> None:

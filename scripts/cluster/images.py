@@ -25,7 +25,11 @@ PACKAGES = {
         "operator/rollout_cli",
         "operator/rollout_dashboard",
     ),
-    "inference": ("inference/rollout_inference", "inference/rollout_model"),
+    "inference": (
+        "inference/rollout_inference",
+        "inference/rollout_labels",
+        "inference/rollout_model",
+    ),
 }
 """What each image of ours has of the distribution's packages."""
 

@@ -24,7 +24,10 @@ PATIENCE = 900.0
 SETTINGS: Object = {
     "replicas": 2,
     "strategy": {
-        "steps": [{"weight": 10, "hold": "15s"}, {"weight": 50, "hold": "15s"}],
+        "steps": [
+            {"weight": 10, "shadow": 20, "hold": "15s"},
+            {"weight": 50, "hold": "15s"},
+        ],
         "scaleDownDelay": "10s",
     },
     "analysis": {"interval": "10s"},

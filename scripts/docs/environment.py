@@ -179,6 +179,13 @@ OPERATOR = (
         "feedbackStore",
     ),
     Variable(
+        "SHADOW_FIELDS",
+        "which fields of requests are shown where answers to [copies](../guides/shadow.md) differ,"
+        " by namespace: a JSON list",
+        "",
+        "shadowFields",
+    ),
+    Variable(
         "MODEL_EGRESS",
         "whom model servers may connect to besides DNS, MLflow and the collector of traces: a JSON"
         " list of NetworkPolicyEgressRules, or `any`",
@@ -219,6 +226,26 @@ OPERATOR = (
         "when rollouts are frozen: a JSON list, as [the chart has it](../guides/decide.md#windows)",
         "",
         "windows",
+    ),
+    Variable(
+        "PROMOTION_PROOF",
+        "which namespaces take only what was promoted elsewhere before: a JSON list, as"
+        " [the chart has it](../guides/promote-to.md#the-operators-own-demand)",
+        "",
+        "promotionProof.required",
+    ),
+    Variable(
+        "PROOF_KEY",
+        "a private key of Ed25519, in PEM without a password, by which promotions are signed for;"
+        " see [promote on](../guides/promote-to.md#signed)",
+        "",
+        "promotionProof.signingKey",
+    ),
+    Variable(
+        "PROOF_ENVIRONMENT",
+        "what this cluster is called there, such as `staging`; set with `PROOF_KEY`",
+        "",
+        "promotionProof.environment",
     ),
     Variable(
         "ROLLOUT_METRICS",
@@ -353,7 +380,7 @@ SERVER = (
     Variable("LOAD_SECONDS", "time that loading may take", "600"),
     Variable(
         "TERMINATION_LOG",
-        "where the reason is written when the model cannot be loaded",
+        "where the reason is written when it cannot start, or the model not be loaded",
         "/dev/termination-log",
     ),
 )
@@ -366,8 +393,8 @@ BRIDGE = (
     ),
     Variable(
         "WEBHOOK_SECRET",
-        "the secret that the webhook has in MLflow, at least 16 characters",
-        REQUIRED,
+        "the secret that the webhook has in MLflow, at least 16 characters; needed for mappings",
+        "",
         "bridge.webhookSecret",
     ),
     Variable(
@@ -377,10 +404,20 @@ BRIDGE = (
         "bridge.webhookSecret.previousKey",
     ),
     Variable(
-        "GITHUB_TOKEN", "needed where a mapping dispatches a workflow", "", "bridge.githubToken"
+        "EVENT_KEY",
+        "what the Secret of the operator's destination has as `signingKey`; needed for"
+        " [reverts](../guides/mlflow-webhooks.md#after-a-rollback-take-the-commit-back)",
+        "",
+        "bridge.reverts",
+    ),
+    Variable(
+        "GITHUB_TOKEN",
+        "needed where a mapping dispatches a workflow, and for reverts",
+        "",
+        "bridge.githubToken",
     ),
     Variable("GITHUB_API_URL", "GitHub's API", "https://api.github.com", "bridge.githubApiUrl"),
-    Variable("PORT", "port of `/webhooks/mlflow`", "8080"),
+    Variable("PORT", "port of `/webhooks/mlflow` and `/events/rollouts`", "8080"),
     Variable("METRICS_PORT", "port of `/healthz` and `/metrics`", "8081"),
     Variable(
         "MAX_AGE_SECONDS",

@@ -17,7 +17,13 @@ from scripts.cluster.paths import REPOSITORY
 from scripts.cluster.shell import run
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-PACKAGES = ("rollout_cli", "rollout_dashboard", "rollout_operator")
+PACKAGES = (
+    "rollout_cli@operator",
+    "rollout_dashboard@operator",
+    "rollout_labels@inference",
+    "rollout_operator@operator",
+)
+"""What of ours is in it, each with the folder that it is in."""
 NAME = "kubectl-modelrollout"
 
 
@@ -96,7 +102,7 @@ def build(platform: Platform, locked: str, work: Path, into: Path) -> Path:
         described.write_text(json.dumps(platform.target(python)))
         words += ["--complete-platform", described]
     for package in PACKAGES:
-        words += ["-P", f"{package}@operator"]
+        words += ["-P", package]
     file = into / f"{NAME}-{platform.os}-{platform.arch}"
     words += ["-e", "rollout_cli.__main__:main", "--python-shebang", "/usr/bin/env python3"]
     run([sys.executable, "-m", "pex", *words, "-o", file], cwd=REPOSITORY)

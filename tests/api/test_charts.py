@@ -200,6 +200,27 @@ REFUSED = {
         {"bridge": {"enabled": True}},
         "bridge.mappings is empty: say which alias",
     ),
+    "reverts without a key": (
+        _bridge(reverts={"secret": "", "rollouts": BRIDGE["bridge"]["reverts"]["rollouts"]}),
+        "set bridge.reverts.secret to the name of the Secret",
+    ),
+    "a revert of no file": (
+        _bridge(
+            reverts={
+                "secret": "s",
+                "rollouts": [{"namespace": "a", "name": "b", "repository": "c/d", "path": "/e"}],
+            }
+        ),
+        "/bridge/reverts/rollouts/0/path",
+    ),
+    "proofs of a cluster without a name": (
+        {"promotionProof": {"signingKey": {"secret": "promotion-proof"}}},
+        "set promotionProof.environment, what this cluster is called",
+    ),
+    "proofs by anybody": (
+        {"promotionProof": {"required": [{"promotedBy": ["*/*/*"], "keys": []}]}},
+        "/promotionProof/required/0/keys",
+    ),
     "a bridge without a secret": (
         _bridge(webhookSecret={"secret": ""}),
         "set bridge.webhookSecret.secret to the name of a Secret",
@@ -581,13 +602,39 @@ def test_the_bridge_has_its_secrets_by_reference_and_mappings_that_it_can_read()
         "ModelRollout team-b/churn",
         "dispatch model-rollout to acme/churn",
     ]
+    assert env["EVENT_KEY"]["valueFrom"] == {
+        "secretKeyRef": {"name": "bridge-events", "key": "signingKey"}
+    }
+    revert = known.revert_of("team-a", "iris")
+    assert revert is not None
+    assert (str(revert), revert.named) == ("revert in acme/production prod/iris.yaml", "iris-eu")
     (policy,) = [p for p in found["NetworkPolicy"] if p["metadata"]["name"].endswith("-bridge")]
-    assert policy["spec"]["ingress"][0]["from"] == BRIDGE["bridge"]["from"]
+    operator = {"podSelector": {"matchLabels": _selector(found, OPERATOR)}}
+    assert policy["spec"]["ingress"][0]["from"] == [*BRIDGE["bridge"]["from"], operator]
     assert {p["port"] for rule in policy["spec"]["egress"] for p in rule["ports"]} == {
         53,
         443,
         6443,
     }
+
+
+def _selector(found: dict[str, Any], name: str) -> dict[str, str]:
+    (own,) = [d for d in found["Deployment"] if d["metadata"]["name"] == name]
+    selected: dict[str, str] = own["spec"]["selector"]["matchLabels"]
+    return selected
+
+
+def test_a_bridge_for_reverts_alone_needs_no_secret_of_mlflow() -> None:
+    reverts = BRIDGE["bridge"]["reverts"]
+    found = by_kind(OPERATOR, _bridge(mappings=[], webhookSecret={"secret": ""}))
+    (own,) = [d for d in found["Deployment"] if d["metadata"]["name"].endswith("-bridge")]
+    names = {e["name"] for e in own["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert {"EVENT_KEY", "GITHUB_TOKEN"} <= names
+    assert "WEBHOOK_SECRET" not in names
+    (config,) = [c for c in found["ConfigMap"] if c["metadata"]["name"].endswith("-bridge")]
+    known = mappings.parse(config["data"]["mappings.yaml"])
+    assert (known.mappings, len(known.reverts)) == ((), len(reverts["rollouts"]))
+    assert "Role" not in found, "it changes nothing in the cluster"
 
 
 def test_nothing_that_selects_the_operator_selects_the_bridge() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -9,7 +10,7 @@ import pytest
 
 from rollout_inference.feedback.databases import database
 from rollout_inference.feedback.settlement import COUNTED, DUPLICATE, Sent, Settled
-from rollout_inference.feedback.store import Limits, Store
+from rollout_inference.feedback.store import Limits, Store, StoreAway
 from tests.support.feedback_stories import (
     KNOWN,
     NOON,
@@ -25,6 +26,7 @@ from tests.support.feedback_stories import (
 from tests.support.postgres import Server, postgres
 
 SCOPES = itertools.count()
+LIMITS = Limits(WEEK, 10_000, 10**8)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,50 @@ def test_a_database_that_comes_back_is_asked_again(monkeypatch: pytest.MonkeyPat
         assert taken(store.take([label("a", "setosa")])) == [COUNTED]
 
 
+def test_after_another_password_the_log_says_what_to_do_and_new_pods_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rollout_inference.feedback.store.WAIT_AFTER", 0.0)
+    with postgres(password="before") as server:
+        pod = opened(server, "u1")
+        pod.remember([entry("a"), entry("b")])
+        server.rotate("after")
+        assert taken(pod.take([label("a", "setosa")])) == [COUNTED], "its connection goes on"
+        server.kill()
+        server.start()
+        for _ in range(2):  # the connection is found to be gone, and then another is refused
+            (away,) = pod.take([label("b", "setosa")])
+        assert isinstance(away, StoreAway)
+        assert "replace the pods" in away.why
+        assert "before" not in away.why, "the password is nobody's business"
+        assert taken(opened(server, "u1").take([label("b", "setosa")])) == [COUNTED]
+
+
+def test_the_server_tells_what_time_it_is_and_no_pod_does(
+    server: Server, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a pod's clock is a year ahead, the others' predictions are neither old nor refused."""
+    now = time.time()
+    pods = [Store(database(server.address, scope), scope, LIMITS) for _ in range(2)]
+    pods[0].remember([entry("a", issued=now)])
+    monkeypatch.setattr(time, "time", lambda: now + 365 * 24 * 3600)
+    assert pods[1].forget() == 0
+    pods[1].remember([entry("b", issued=now + 365 * 24 * 3600)])
+    assert taken(pods[1].take([label("a", "setosa"), label("b", "setosa")])) == [COUNTED, 410]
+
+
+def test_a_server_that_takes_no_writes_is_told_from_one_that_is_away(
+    server: Server, scope: str
+) -> None:
+    opened(server, scope).remember([entry("a")])
+    address = f"{server.address}?options=-c%20default_transaction_read_only%3Don"
+    # What the URL asks for stands beside what we do.
+    store = Store(database(address, scope), scope, LIMITS, clock=Clock())
+    with pytest.raises(StoreAway) as away:
+        store.remember([entry("b")])
+    assert "target_session_attrs=read-write" in away.value.why
+
+
 def test_who_may_only_read_and_write_the_tables_needs_no_more(server: Server, scope: str) -> None:
     opened(server, "owner").remember([entry("a")])
     with psycopg.connect(server.address, autocommit=True) as owner:
@@ -127,6 +173,12 @@ def test_who_may_only_read_and_write_the_tables_needs_no_more(server: Server, sc
                 f"GRANT SELECT, INSERT, UPDATE, DELETE ON feedback_{table} TO writer".encode()
             )
     address = server.address.replace("postgres@", "writer@")
+    with psycopg.connect(server.address, autocommit=True) as owner:
+        owner.execute("CREATE ROLE stranger LOGIN")
+    nobody = Store(database(server.address.replace("postgres@", "stranger@"), scope), scope, LIMITS)
+    with pytest.raises(StoreAway) as away:
+        nobody.remember([entry("a")])
+    assert "grant" in away.value.why
     store = Store(database(address, scope), scope, Limits(WEEK, 10_000, 10**8), clock=Clock())
     store.remember([entry("a")])
     assert taken(store.take([label("a", "setosa")])) == [COUNTED]

@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -16,6 +17,7 @@ from uuid import uuid4
 import pytest
 import typer
 import yaml
+from aiohttp import web
 
 from rollout_cli.__main__ import run
 from rollout_cli.app import app
@@ -23,13 +25,15 @@ from rollout_cli.exit_codes import Exit
 from rollout_cli.output_format import Output
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.words import Phase
+from scripts.cluster.apiserver import free_port
 from tests.support.api_client import ApiClient, wait_for
+from tests.support.copying_pods import own_address
 from tests.support.fake_kubelet import KubeletThread
 from tests.support.github_server import TOKEN, github_server
 from tests.support.kinds import GROUP, path_of
 from tests.support.operator_process import OperatorProcess
 from tests.support.rollout import Rollout
-from tests.support.scripted_world import ScriptedWorld, served
+from tests.support.scripted_world import ScriptedWorld, served, serving
 
 TREE: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = dict(TREE.commands)
@@ -60,6 +64,13 @@ VALUES: dict[str, list[str]] = {
     "retry.forget_evidence": ["--forget-evidence"],
     "report.attempt": ["--attempt", "1"],
     "report.file": ["-f", "{folder}/report.html"],
+    "feedback.file": ["{labels}"],
+    "feedback.labels": ["--labels", "text"],
+    "feedback.batch": ["--batch", "7"],
+    "feedback.progress": ["--progress", "{folder}/labels.done"],
+    "feedback.refused": ["--refused", "{folder}/refused.jsonl"],
+    "feedback.patience": ["--patience", "1s"],
+    "feedback.dry_run": ["--dry-run"],
     "promote-to.repository": ["-r", "{repository}"],
     "promote-to.path": ["-p", "prod/iris.yaml"],
     "promote-to.base": ["--base", "main"],
@@ -188,6 +199,20 @@ def cases() -> Iterator[Case]:
             yield Case(command, None, state, output)
 
 
+@contextmanager
+def label_takers() -> Iterator[tuple[str, int]]:
+    """Where pods take every label: address and port."""
+
+    async def take(request: web.Request) -> web.Response:
+        labels = await request.json()
+        return web.json_response({"results": [{"outcome": "correct"}] * len(labels)})
+
+    app, host, port = web.Application(), own_address(), free_port()
+    app.router.add_post("/feedback/", take)
+    with serving(app, host, port):
+        yield host, port
+
+
 @pytest.fixture(scope="module")
 def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A cluster with rollouts in each state, and what the placeholders stand for."""
@@ -201,6 +226,8 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     api.namespace(f"{ns}-unseen")
     manifest, recording = folder / "manifest.yaml", folder / "recording.csv"
     manifest.write_text(yaml.safe_dump(MANIFEST))
+    labels = folder / "labels.csv"
+    labels.write_text("request_id,label\norder-1,setosa\n")
     values = folder / "values.yaml"
     values.write_text("metrics: {queue: {counts: Gauge, better: Lower, query: queue_size}}\n")
     series = (("a", "0.9"), ("b", "0.8"))
@@ -213,9 +240,11 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with (
         served(world) as url,
         OperatorProcess(api.kubeconfig, url, folder / "operator.log", WATCH_NAMESPACES=ns),
-        KubeletThread(api, world, ns),
+        label_takers() as pods,
+        KubeletThread(api, world, ns) as kubelet,
         github_server(folder, {"prod/iris.yaml": yaml.safe_dump(MANIFEST)}) as github,
     ):
+        kubelet.place = pods
         slow = {"steps": [{"weight": 10, "hold": "1h"}], "progressDeadline": "1h"}
         iris, rose, lily = (Rollout(api, ns, name) for name in ("iris", "rose", "lily"))
         for one in (iris, rose, lily):
@@ -246,6 +275,7 @@ def stage(api: ApiClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "manifest": manifest,
             "recording": recording,
             "values": values,
+            "labels": labels,
             "kubeconfig": api.kubeconfig,
         }
         ours = {"github": github.url, "repository": github.repository}

@@ -94,7 +94,7 @@ def test_what_promote_to_writes_is_taken(production: Production) -> None:
 
 def test_a_manifest_that_promote_to_has_changed_is_taken(production: Production) -> None:
     by_hand = yaml.safe_dump(rollout("models:/my model/6", proof=None))
-    changed = yaml.safe_load(edited(by_hand, "prod/iris.yaml", "iris", URI, GOOD))
+    changed = yaml.safe_load(edited(by_hand, "prod/iris.yaml", "iris", URI, {PROMOTED: GOOD}))
     assert production.create(yaml.safe_load(by_hand)).status_code == 422
     assert production.create(changed).status_code == 201
 

@@ -2,11 +2,14 @@
 and what they count decides.
 """
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.api.cli import Cli
 from tests.support.api_client import ApiClient, wait_for
 from tests.support.copying_pods import CopyingWorld, pods_of
 from tests.support.fake_kubelet import KubeletThread
@@ -71,13 +74,36 @@ def test_an_equal_version_is_promoted_by_copies_and_requests(
 
 
 def test_a_version_that_answers_otherwise_is_gone_before_it_answered_a_user(
-    operator: OperatorProcess, kubelet: KubeletThread, rollout: Rollout, world: CopyingWorld
+    operator: OperatorProcess,
+    kubelet: KubeletThread,
+    rollout: Rollout,
+    world: CopyingWorld,
+    tmp_path: Path,
 ) -> None:
+    world.differences = [
+        {
+            "outcome": "different",
+            "stable": '{"predict":"setosa"}',
+            "candidate": '{"predict":"virginica"}',
+            "at": time.time(),
+            "shown": {"petal_length": "1.4"},
+            "masked": ["name"],
+        }
+    ]
     since = promoted(rollout, world)
     rollout.apply("models:/iris/3", **SPEC)
     status = rollout.wait_phase("RolledBack", 2)
     assert "copies answered alike" in status["message"]
     assert {s["weight"] for s in rollout.statuses_since(since)} == {0}
+    # What differed stands in the status, and in the report of whoever may read that.
+    (one,) = rollout.status()["differences"]
+    assert (one["sent"], one["masked"]) == ([{"field": "petal_length", "value": "1.4"}], ["name"])
+    cli = Cli(rollout.api.kubeconfig, rollout.ns)
+    cli.ok("report", "iris", "-f", str(tmp_path / "report.html"))
+    written = (tmp_path / "report.html").read_text()
+    assert "Copies that were answered otherwise" in written
+    assert "petal_length <code>1.4</code>" in written
+    assert "virginica" in written
     routes = rollout.api.events_since("Ingress", rollout.ns, since)
     assert not [e for e in routes if e["object"]["metadata"]["name"] == "iris-canary"]
     wait_for(lambda: world.heard[-1].percent == 0 or None, "copies to end")

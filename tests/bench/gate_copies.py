@@ -1,32 +1,32 @@
 """Rules for "answers copies as stable does", simulated over a trial whose share of copies grows,
-while how many are answered otherwise changes by the hour of the day, or comes in bursts.
+while how many are answered otherwise changes by the hour of the day or with time, or comes in
+bursts.
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from rollout_operator.domain.api.analysis import Gate
-from rollout_operator.domain.api.gate_results import PodCounts
-from rollout_operator.domain.gates.judgement import evidence_of_share
-from rollout_operator.domain.gates.label_counters import design_effect, fresh_evidence, grown
-from tests.bench.gate_ramps import Shares, Verdict, first_to_five, judged, shares
-from tests.support.builders import START, at, revision
+from rollout_operator.domain.gates import bursts
+from tests.bench.gate_counts import CHUNK, Ends, Numbers, Rule, labelled, pooled, thresholds
+from tests.bench.gate_ramps import Shares, Verdict
+from tests.support.builders import START, revision
 
 MOST = 0.05
 COPIES = (*(20,) * 20, *(60,) * 26)
 """Copies that are compared between two looks: 1960 in all."""
+BUSY, FEW = (400,) * 46, (2,) * 200
+"""The same of ten times as many, and of hardly any."""
 DAY = 20
 """Looks of a day: the trial, of 46, sees more than two."""
 GATE = Gate.model_validate({"metric": "disagreement", "max": MOST})
+ALONE = Gate.model_validate({"metric": "disagreement", "max": MOST, "designEffect": 1})
+TWENTY = Gate.model_validate({"metric": "disagreement", "max": MOST, "designEffect": 20})
+SHARE = Gate.model_validate({"metric": "errorRate", "max": MOST, "evidence": "Labelled"})
 STABLE, CANDIDATE = revision(1), revision(2, ready_at=START)
-
-Look = tuple[int, int]
-"""Copies that were answered otherwise, and all that were compared."""
-Rule = Callable[[Iterator[Look]], Verdict]
 
 
 @dataclass(frozen=True)
@@ -34,25 +34,37 @@ class Trial:
     """How many copies are answered otherwise.
 
     share: at a usual hour. season: by how much it is more at the busiest hour, and never less than
-    `share`; less, and never more, where it is below 0. bursts: correlation of the answers between
-    two looks.
+    `share`; less, and never more, where it is below 0. rises: by how much it is more at the end.
+    alike: correlation of the answers between two looks. burst: how many answers that come at once
+    are the same. sizes: copies between two looks.
     """
 
     name: str
     share: float
     wrong: tuple[Verdict, ...]
     season: float = 0.0
-    bursts: float = 0.0
+    rises: float = 0.0
+    alike: float = 0.0
+    burst: int = 1
+    sizes: tuple[int, ...] = COPIES
 
-    def looks(self, seed: int) -> Iterator[Look]:
-        """Copies as they are counted."""
-        random = np.random.default_rng(seed)
-        for n, copies in enumerate(COPIES):
-            share = self.share + self.season * (1 - math.cos(2 * math.pi * n / DAY)) / 2
-            if self.bursts:
-                spread = 1 / self.bursts - 1
-                share = random.beta(share * spread, (1 - share) * spread)
-            yield int(random.binomial(copies, share)), copies
+    @property
+    def allowed_for(self) -> bool:
+        """Whether bursts are as large at most as the gate takes them to be."""
+        return self.burst <= bursts.burst(min(self.sizes))
+
+    def drawn(self, seed: int, trials: int) -> Numbers:
+        """Copies that are answered otherwise, by trial and look."""
+        random, looks = np.random.default_rng(seed), np.arange(len(self.sizes))
+        shares = self.share + self.season * (1 - np.cos(2 * np.pi * looks / DAY)) / 2
+        shares = shares + self.rises * looks / (len(looks) - 1)
+        of_trials = np.broadcast_to(shares, (trials, len(looks)))
+        if self.alike:
+            spread = 1 / self.alike - 1
+            of_trials = random.beta(of_trials * spread, (1 - of_trials) * spread)
+        whole, rest = np.divmod(np.array(self.sizes), self.burst)
+        found = self.burst * random.binomial(whole, of_trials)
+        return np.asarray(found + rest * random.binomial(np.minimum(rest, 1), of_trials))
 
 
 EITHER = (1, -1)
@@ -60,57 +72,76 @@ TRIALS = (
     Trial("0.05 differ", MOST, EITHER),
     Trial("0.05 at most, daily season", MOST, (-1,), season=-0.04),
     Trial("0.05 at least, daily season", MOST, (1,), season=0.1),
-    Trial("0.05 differ, in bursts", MOST, EITHER, bursts=0.05),
+    Trial("0.05 at most, ever more", 0.01, (-1,), rises=0.04),
+    Trial("0.05 at least, ever more", MOST, (1,), rises=0.1),
+    Trial("0.05 differ, 2 copies a look", MOST, EITHER, sizes=FEW),
     Trial("0.01 differ", 0.01, (-1,)),
     Trial("0.15 differ, daily season", 0.15, (1,), season=0.1),
 )
+BURSTS = (
+    Trial("correlation 0.05", MOST, EITHER, alike=0.05),
+    Trial("5 at once", MOST, EITHER, burst=5),
+    Trial("20 at once", MOST, EITHER, burst=20),
+    Trial("20 at once, of 400", MOST, EITHER, burst=20, sizes=BUSY),
+    Trial("100 at once, of 400", MOST, EITHER, burst=100, sizes=BUSY),
+    Trial("0.1 differ, 5 at once", 0.1, (1,), burst=5),
+    Trial("0.1 differ, 20 at once, of 400", 0.1, (1,), burst=20, sizes=BUSY),
+)
+"""All of 0.05 where nothing else is said."""
+POWER = (
+    Trial("none differs", 0.0, (-1,)),
+    Trial("0.01", 0.01, (-1,)),
+    Trial("0.1", 0.1, (1,)),
+    Trial("0.15", 0.15, (1,)),
+    Trial("0.5", 0.5, (1,)),
+)
+"""Independent answers, of which so many differ."""
 
-
-def ours(looks: Iterator[Look]) -> Verdict:
-    """The gate disagreement, after every look: what counts it goes on with and what they prove, by
-    its own code, without the bounds that status shows beside them.
-    """
-    known = fresh_evidence(GATE, CANDIDATE, STABLE, START)
-    good = total = 0.0
-    for n, (different, copies) in enumerate(looks):
-        good, total = good + copies - different, total + copies
-        now = at(15 * (n + 1))
-        pod = PodCounts(pod="s", good=good, total=total, at=now.timestamp())
-        known = grown(known, GATE, (pod,), (), now)
-        by = design_effect(known, GATE)
-        bad = (known.total - known.good) / by
-        in_favour, against = evidence_of_share(known.good / by, bad, 0.0, GATE, 1)
-        if against >= 1:
-            return -1
-        if in_favour >= 1 and known.total >= GATE.min_samples:
-            return 1
-    return 0
-
-
-def thresholds(looks: Iterator[Look]) -> Verdict:
-    """A query for the share, every other look: 5 passes promote, 5 failures roll back."""
-    return first_to_five(
-        looks, lambda one, other: (one[0] + other[0]) / (one[1] + other[1]) <= MOST
-    )
-
-
-def pooled(looks: Iterator[Look]) -> Verdict:
-    """All copies added up, and their share at the end."""
-    seen = list(looks)
-    return 1 if sum(d for d, _ in seen) <= MOST * sum(n for _, n in seen) else -1
-
-
-RULES: dict[str, Rule] = {
+ours: Rule = partial(labelled, GATE)
+OTHERS: dict[str, Rule] = {
+    "Flagger or Argo Rollouts on a query for the share, 5 passes or 5 failures": partial(
+        thresholds, MOST
+    ),
+    "all copies pooled, compared at the end": partial(pooled, MOST),
+}
+RULES: dict[str, Rule] = {"ours, `max: 0.05`": ours, **OTHERS}
+IN_BURSTS: dict[str, Rule] = {
     "ours, `max: 0.05`": ours,
-    "Flagger or Argo Rollouts on a query for the share, 5 passes or 5 failures": thresholds,
-    "all copies pooled, compared at the end": pooled,
+    "the same, `designEffect: 20`": partial(labelled, TWENTY),
+    "`errorRate` or a share of your own, `Labelled`": partial(labelled, SHARE),
+    **OTHERS,
+}
+BY_SPEED: dict[str, Rule] = {
+    "ours, `max: 0.05`": ours,
+    "the same, `designEffect: 1`": partial(labelled, ALONE),
 }
 
 
-def simulated(rule: Rule, trial: Trial, runs: int) -> Shares:
+def ends(rule: Rule, trial: Trial, runs: int) -> Ends:
     """The rule over so many trials of one kind."""
-    return shares(partial(_once, rule, trial), trial.wrong, runs, 100)
+    return Ends.joined(
+        [
+            rule(trial.drawn(seed, min(CHUNK, runs - begun)), trial.sizes)
+            for seed, begun in enumerate(range(0, runs, CHUNK))
+        ]
+    )
 
 
-def _once(rule: Rule, trial: Trial, seed: int) -> tuple[Verdict, int]:
-    return judged(rule, trial.looks(seed), lambda look: look[1])
+def simulated(rule: Rule, trial: Trial, runs: int) -> Shares:
+    """What that comes to."""
+    return ends(rule, trial, runs).shares(trial.wrong, trial.sizes)
+
+
+def speed(runs: int) -> Mapping[str, list[str]]:
+    """Median looks until the verdict of independent answers, at 20 copies and at 400 a look."""
+    return {
+        f"{name}, {said} copies a look": [
+            f"{np.median(ends(rule, _at(trial, sizes), runs).looks):.0f}" for trial in POWER
+        ]
+        for said, sizes in ((20, (20,) * 92), (400, BUSY))
+        for name, rule in BY_SPEED.items()
+    }
+
+
+def _at(trial: Trial, sizes: tuple[int, ...]) -> Trial:
+    return Trial(trial.name, trial.share, trial.wrong, sizes=sizes)

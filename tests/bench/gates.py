@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from rollout_operator.domain.api.analysis import Gate
 from rollout_operator.domain.gates.sequential_test import kl
-from tests.bench import gate_copies, gate_means, gate_shifts
+from tests.bench import gate_copies, gate_late_labels, gate_means, gate_shifts
 from tests.bench.gate_ramps import RULES as PAIRED
 from tests.bench.gate_ramps import TRIALS, Shares, simulated
 from tests.bench.gate_rules import MOST, RULES, THRESHOLD, Rule, ours
@@ -83,7 +83,7 @@ def two_samples(runs: int) -> str:
     return table(["rule", *(t.name for t in TRIALS)], rows)
 
 
-Named = gate_shifts.Trial | gate_copies.Trial | gate_means.Trial
+Named = gate_shifts.Trial | gate_copies.Trial | gate_means.Trial | gate_late_labels.Trial
 """A kind of trial, with the verdicts that are wrong in it."""
 Found = Mapping[str, list[Shares]]
 """What each rule, by its name, came to in each kind of trial."""
@@ -173,7 +173,11 @@ def placed(document: str, name: str, text: str) -> str:
 
 def wrong_verdicts(what: str, trials: Iterable[Named], found: Found) -> Iterator[Figure]:
     """How often our rule, the first one, is wrong in each kind of trial."""
-    for trial, of in zip(trials, next(iter(found.values())), strict=True):
+    return _wrong(what, zip(trials, next(iter(found.values())), strict=True))
+
+
+def _wrong(what: str, found: Iterable[tuple[Named, Shares]]) -> Iterator[Figure]:
+    for trial, of in found:
         wrong = max({1: of.promote, -1: of.roll_back}[verdict] for verdict in trial.wrong)
         told, met = f"wrong verdicts of {what}, {trial.name}", bool(wrong <= 0.05)
         yield Figure(told, round(100 * wrong, 2), "%", "5", met, "simulated")
@@ -212,77 +216,106 @@ def plot_means(target: Path, runs: int) -> None:
     figure.savefig(target, metadata={"Date": None})
 
 
-def figures(shifts: Found, copies: Found, alone: Found, beside: Found) -> list[Figure]:
-    """What is promised of the gates."""
-    found = [
-        *wrong_verdicts("predictionShift", gate_shifts.TRIALS, shifts),
-        *wrong_verdicts("disagreement", gate_copies.TRIALS, copies),
-        *wrong_verdicts("a mean with min", gate_means.ALONE, alone),
-        *wrong_verdicts("a mean with maxDrop", gate_means.BESIDE, beside),
-    ]
+def exact_figures() -> Iterator[Figure]:
+    """What is promised of accuracy with min, by dynamic programming."""
     for threshold in THRESHOLDS:
         gate = Gate.model_validate(
             {"metric": "accuracy", "min": threshold, "evidence": "Labelled", "minSamples": 1}
         )
         said = chances(boundaries(gate, MOST), threshold)
         worst = max(said.promote, said.roll_back)
-        found.append(
-            Figure(
-                f"wrong verdicts at threshold {threshold:g}",
-                round(100 * worst, 2),
-                "%",
-                "5",
-                bool(worst <= 0.05),
-                "exact",
-            )
+        yield Figure(
+            f"wrong verdicts at threshold {threshold:g}",
+            round(100 * worst, 2),
+            "%",
+            "5",
+            bool(worst <= 0.05),
+            "exact",
         )
     every = ours(min_samples=1, every=1)
     for share in (s for s in SHARES if s != THRESHOLD):
         ratio = every(share).labels / wald(share)
-        found.append(
-            Figure(
-                f"mean labels at accuracy {share:g}",
-                round(ratio, 3),
-                "x Wald",
-                "1.35",
-                bool(ratio <= 1.35),
-                "Wald's bound",
-            )
+        yield Figure(
+            f"mean labels at accuracy {share:g}",
+            round(ratio, 3),
+            "x Wald",
+            "1.35",
+            bool(ratio <= 1.35),
+            "Wald's bound",
         )
-    return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="make bench-gates", description=__doc__)
-    parser.add_argument(
-        "--runs",
-        type=int,
-        default=1000,
-        help="simulated trials for each rule against stable (the rest is exact)",
-    )
-    parser.add_argument(
-        "--shifts",
-        type=int,
-        default=10_000,
-        help="simulated trials for each rule on answers beside stable's, and on copies",
-    )
-    parser.add_argument(
-        "--means",
-        type=int,
-        default=10_000,
-        help="simulated trials for each rule on means of values",
-    )
-    wanted = parser.parse_args()
-    console = Console()
-    made = {}
-    shifts = {
+Part = tuple[dict[str, str], list[Figure]]
+"""Texts by the name of their place in the document, and figures."""
+
+
+def of_accuracy(wanted: argparse.Namespace) -> Part:
+    """Accuracy alone, which is exact, and beside stable."""
+    made = {
+        "accuracy at least 0.70": one_sample(),
+        "at the threshold": at_the_threshold(),
+        "against stable": two_samples(wanted.runs),
+    }
+    plot(PLOT)
+    return made, list(exact_figures())
+
+
+def of_shifts(wanted: argparse.Namespace) -> Part:
+    """predictionShift."""
+    alone = {
         name: [gate_shifts.simulated(rule, trial, wanted.shifts) for trial in gate_shifts.TRIALS]
         for name, rule in gate_shifts.RULES.items()
     }
-    copies = {
-        name: [gate_copies.simulated(rule, trial, wanted.shifts) for trial in gate_copies.TRIALS]
-        for name, rule in gate_copies.RULES.items()
+    made = {
+        "answers as stable's": simulated_table(gate_shifts.TRIALS, alone),
     }
+    return made, list(wrong_verdicts("predictionShift", gate_shifts.TRIALS, alone))
+
+
+def of_copies(wanted: argparse.Namespace) -> Part:
+    """disagreement, and bursts at other gates on counts."""
+    alone, bursts = (
+        {
+            name: [gate_copies.simulated(rule, trial, wanted.copies) for trial in trials]
+            for name, rule in rules.items()
+        }
+        for rules, trials in (
+            (gate_copies.RULES, gate_copies.TRIALS),
+            (gate_copies.IN_BURSTS, gate_copies.BURSTS),
+        )
+    )
+    speed = gate_copies.speed(wanted.copies)
+    made = {
+        "answers to copies": simulated_table(gate_copies.TRIALS, alone),
+        "answers in bursts": simulated_table(gate_copies.BURSTS, bursts),
+        "looks until a verdict": table(
+            ["rule", *(trial.name for trial in gate_copies.POWER)],
+            [[name, *cells] for name, cells in speed.items()],
+        ),
+    }
+    told = list(zip(gate_copies.BURSTS, *list(bursts.values())[:2], strict=True))
+    promised = [(trial, by_default) for trial, by_default, _ in told if trial.allowed_for]
+    of_twenty = [(trial, known) for trial, _, known in told if trial.burst == 20]
+    return made, [
+        *wrong_verdicts("disagreement", gate_copies.TRIALS, alone),
+        *_wrong("disagreement in bursts", promised),
+        *_wrong("disagreement with designEffect: 20", of_twenty),
+    ]
+
+
+def of_late_labels(wanted: argparse.Namespace) -> Part:
+    """Accuracy by labels that come late, twice, and are corrected."""
+    trials = gate_late_labels.TRIALS
+    names, rules = list(gate_late_labels.RULES), list(gate_late_labels.RULES.values())
+    of_trials = [gate_late_labels.simulated(rules, trial, wanted.copies) for trial in trials]
+    found = {name: [of[place] for of in of_trials] for place, name in enumerate(names)}
+    kept = [pair for pair in zip(trials, next(iter(found.values())), strict=True) if pair[0].kept]
+    made = {"labels that come late": simulated_table(trials, found)}
+    return made, list(_wrong("accuracy by late labels", kept))
+
+
+def of_means(wanted: argparse.Namespace) -> Part:
+    """Means of one's own, alone and beside stable."""
     alone, beside = (
         {
             name: [gate_means.simulated(rule, trial, wanted.means) for trial in trials]
@@ -293,25 +326,61 @@ def main() -> int:
             (gate_means.RULES_BESIDE, gate_means.BESIDE),
         )
     )
-    for name, make in (
-        ("accuracy at least 0.70", one_sample),
-        ("at the threshold", at_the_threshold),
-        ("against stable", lambda: two_samples(wanted.runs)),
-        ("answers as stable's", lambda: simulated_table(gate_shifts.TRIALS, shifts)),
-        ("answers to copies", lambda: simulated_table(gate_copies.TRIALS, copies)),
-        ("a mean", lambda: simulated_table(gate_means.ALONE, alone)),
-        ("a mean beside stable", lambda: simulated_table(gate_means.BESIDE, beside)),
-    ):
-        with console.status(name):
-            made[name] = make()
-        console.print(f"\n{name}\n{made[name]}", markup=False, soft_wrap=True)
-    text = DOCUMENT.read_text()
-    for name, part in made.items():
-        text = placed(text, name, part)
-    DOCUMENT.write_text(text)
-    plot(PLOT)
     plot_means(MEANS, wanted.means // 10)
-    found = figures(shifts, copies, alone, beside)
+    made = {
+        "a mean": simulated_table(gate_means.ALONE, alone),
+        "a mean beside stable": simulated_table(gate_means.BESIDE, beside),
+    }
+    return made, [
+        *wrong_verdicts("a mean with min", gate_means.ALONE, alone),
+        *wrong_verdicts("a mean with maxDrop", gate_means.BESIDE, beside),
+    ]
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace], Part]] = {
+    "accuracy": of_accuracy,
+    "shifts": of_shifts,
+    "copies": of_copies,
+    "labels": of_late_labels,
+    "means": of_means,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench-gates", description=__doc__)
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to make; else all"
+    )
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=1000,
+        help="simulated trials for each rule against stable (the rest of accuracy is exact)",
+    )
+    for part, told in (
+        ("shifts", "answers beside stable's"),
+        ("copies", "copies, on answers in bursts, and on late labels"),
+        ("means", "means of values"),
+    ):
+        parser.add_argument(
+            f"--{part}",
+            type=int,
+            default=10_000,
+            help=f"simulated trials for each rule on {told}",
+        )
+    wanted = parser.parse_args()
+    console = Console()
+    found = list[Figure]()
+    for name in wanted.only:
+        with console.status(name):
+            made, figures = PARTS[name](wanted)
+        found += figures
+        # Read late: each takes a while, and somebody may have written to it meanwhile.
+        text = DOCUMENT.read_text()
+        for place, part in made.items():
+            text = placed(text, place, part)
+            console.print(f"\n{place}\n{part}", markup=False, soft_wrap=True)
+        DOCUMENT.write_text(text)
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps([f.to_json() for f in found], indent=2) + "\n")
     for one in found:

@@ -4,7 +4,7 @@ operator.
 
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -181,7 +181,7 @@ import os, pathlib, signal, sys
 
 def inside(cgroup):
     try:
-        return sys.argv[1] in cgroup.read_text()
+        return any(container in cgroup.read_text() for container in sys.argv[1:])
     except OSError:  # the process has ended meanwhile
         return False
 
@@ -193,64 +193,93 @@ sys.exit(not found)
 
 
 def kill_operator(kube: Kube) -> None:
-    """SIGKILL to the operator's process: by a pod in the node's PID namespace, because inside its
-    own it is PID 1 and immune.
+    """SIGKILL to the operator's process; returns when the kubelet has noted it."""
+    sigkill(kube, [operator_pod(kube)])
+
+
+def sigkill(kube: Kube, pods: list[Object]) -> None:
+    """SIGKILL to the first container of each of the pods, of one node: by a pod in the node's PID
+    namespace, because inside its own a process is PID 1 and immune.
 
     Works wherever pods run, whatever runs them. Returns when the kubelet has noted exit code 137.
-    The pod has a namespace of its own: the operator's enforces Pod Security, which would refuse it.
     """
-    pod = operator_pod(kube)
-    status = pod["status"]["containerStatuses"][0]
-    container = status["containerID"].rsplit("/", 1)[1]
-    path = f"/api/v1/namespaces/{SIGKILL}/pods"
-    fresh_namespace(kube, SIGKILL, security="privileged")
-    killer: Object = {
+    before = {_path(pod): pod["status"]["containerStatuses"][0] for pod in pods}
+    names = [one["containerID"].rsplit("/", 1)[1] for one in before.values()]
+    # One for each namespace: tests run side by side.
+    place = f"{SIGKILL}-{pods[0]['metadata']['namespace']}"[:63]
+    killer = as_root(kube, place, pods[0]["spec"]["nodeName"], KILL, names)
+
+    def restarted(path: str, was: Object) -> bool:
+        now = kube.get(path)
+        assert now is not None, f"{path} is gone; only its process was to be killed"
+        container = now["status"]["containerStatuses"][0]
+        last = container.get("lastState", {}).get("terminated", {})
+        again = bool(container["restartCount"] > was["restartCount"])
+        return again and last.get("exitCode") == 137
+
+    eventually(
+        lambda: all(restarted(path, was) for path, was in before.items()) or None,
+        "the containers to have died of SIGKILL",
+        PATIENCE,
+        lambda: f"The sigkill pod says {(kube.get(killer) or {}).get('status')}",
+    )
+    kube.delete(f"/api/v1/namespaces/{place}")
+
+
+def _path(pod: Object) -> str:
+    meta = pod["metadata"]
+    return f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
+
+
+def as_root(
+    kube: Kube,
+    name: str,
+    node: str,
+    program: str,
+    arguments: Sequence[str] = (),
+    folder: str = "",
+) -> str:
+    """Run a Python program as root on the node, which sees all of its processes, and `folder`,
+    made where it is not there, as /folder; returns the path of its pod.
+
+    The pod has a namespace of its own, of this name, which whoever asks removes: others enforce Pod
+    Security, which would refuse it.
+    """
+    path = f"/api/v1/namespaces/{name}/pods"
+    fresh_namespace(kube, name, security="privileged")
+    image_of_ours = operator_pod(kube)["spec"]["containers"][0]["image"]
+    host = {"path": folder, "type": "DirectoryOrCreate"}
+    pod: Object = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": SIGKILL, "namespace": SIGKILL},
+        "metadata": {"name": name, "namespace": name},
         "spec": {
             "hostPID": True,
-            "nodeName": pod["spec"]["nodeName"],
+            "nodeName": node,
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 0,
             "containers": [
                 {
-                    "name": SIGKILL,
-                    "image": pod["spec"]["containers"][0]["image"],
+                    "name": name,
+                    "image": image_of_ours,
                     "imagePullPolicy": "IfNotPresent",
-                    "command": ["/opt/venv/bin/python", "-c", KILL, container],
+                    "command": ["/opt/venv/bin/python", "-c", program, *arguments],
                     "securityContext": {"runAsUser": 0},
+                    "volumeMounts": [{"name": "f", "mountPath": "/folder"}] if folder else [],
                 }
             ],
+            "volumes": [{"name": "f", "hostPath": host}] if folder else [],
         },
     }
     # A new namespace takes pods when its service account has been made; a create without an answer
     # may have made the pod.
     eventually(
-        lambda: kube.get(f"{path}/{SIGKILL}") or kube.create(path, killer),
-        "the sigkill pod to be taken",
+        lambda: kube.get(f"{path}/{name}") or kube.create(path, pod),
+        f"the pod {name} to be taken",
         PATIENCE,
     )
-
-    def restarted() -> bool | None:
-        now = kube.get(f"{OPERATOR}/{pod['metadata']['name']}")
-        assert now is not None, "the operator's pod is gone; only its process was to be killed"
-        container_now = now["status"]["containerStatuses"][0]
-        last = container_now.get("lastState", {}).get("terminated", {})
-        return (
-            True
-            if container_now["restartCount"] > status["restartCount"]
-            and last.get("exitCode") == 137
-            else None
-        )
-
-    def told() -> str:
-        found = kube.get(f"{path}/{SIGKILL}") or {}
-        return f"The sigkill pod says {found.get('status')}"
-
-    eventually(restarted, "the operator to have died of SIGKILL", PATIENCE, told)
-    kube.delete(f"/api/v1/namespaces/{SIGKILL}")
+    return f"{path}/{name}"
 
 
 def image(of: str) -> Object:

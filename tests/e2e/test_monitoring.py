@@ -38,6 +38,10 @@ def prometheus(path: str, **query: str) -> Any:
 def test_no_panel_is_empty_after_a_promotion_and_a_rollback(
     rollout: Rollout, models: Trained, stable: Traffic
 ) -> None:
+    rollout.settings["strategy"]["steps"] = [
+        {"weight": 20, "shadow": 100, "hold": "8s"},
+        {"weight": 50, "hold": "4s"},
+    ]
     rollout.apply(models.good)
     rollout.wait("Promoted", models.good, PATIENCE)
     rollout.apply(models.bad)

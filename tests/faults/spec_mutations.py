@@ -39,6 +39,7 @@ MEMORY = (
         "reason",
         "message",
         "gates",
+        "differences",
         "evidence",
         "lastSpec",
         "approvedAt",

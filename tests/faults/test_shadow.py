@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from rollout_operator.domain.api.differences import MOST_OF_AN_OUTCOME, Difference
+from rollout_operator.domain.shadow import differences
 from tests.support.model_servers import (
     Behaviour,
     ModelServer,
@@ -25,6 +27,7 @@ from tests.support.model_servers import (
     write_model,
 )
 
+COLUMNS = {f"{part}_{size}" for part in ("sepal", "petal") for size in ("length", "width")}
 STABLE, CANDIDATE = "aaaaaaaa", "bbbbbbbb"
 REQUESTS = 200
 Outcomes = dict[str, float]
@@ -111,6 +114,30 @@ def test_a_candidate_that_answers_otherwise_is_told(
     log = (tmp_path / f"{STABLE}.log").read_text()
     assert "answered otherwise" in log
     assert "versicolor" in log
+    kept = differences(server.told(CANDIDATE, 100)[1].encode(), CANDIDATE)
+    assert 0 < len(kept) <= MOST_OF_AN_OUTCOME
+    for one in kept:
+        assert "virginica" in one.stable + one.candidate
+        assert (one.sent, set(one.masked)) == ((), COLUMNS)
+    # What may be seen is what the order names; what was kept by another one is gone with it.
+    server.told(CANDIDATE, 100, fields=("petal_length", "owner"))
+    answered(server)
+    ends = time.monotonic() + 30
+    while not (kept := seen(server)):
+        assert time.monotonic() < ends
+        answered(server, 5)
+    known = {str(value) for value in flowers().train["petal_length"]}
+    for one in kept:
+        assert [(s.field, s.value in known) for s in one.sent] == [("petal_length", True)]
+        assert set(one.masked) == COLUMNS - {"petal_length"}
+    assert seen(server, percent=0), "told once more by the order that ends it"
+    assert differences(server.told("another", 0)[1].encode(), "another") == ()
+
+
+def seen(server: ModelServer, percent: int = 100) -> tuple[Difference, ...]:
+    """What the answer to an order tells, where one field may be seen."""
+    said = server.told(CANDIDATE, percent, fields=("petal_length", "owner"))[1]
+    return differences(said.encode(), CANDIDATE)
 
 
 FAULTS: dict[str, tuple[Behaviour, str]] = {
@@ -196,7 +223,7 @@ def test_nobody_but_the_operator_tells_what_is_copied(
     server = stable(started.enter_context(candidate(garbage)))
     code, said = server.told(CANDIDATE, 100, key="another")
     assert (code, "signature" in said) == (403, True)
-    reply = server.pool.request("POST", f"{server.url}/shadow/", body=b"x" * 5000)
+    reply = server.pool.request("POST", f"{server.url}/shadow/", body=b"x" * 9000)
     assert reply.status == 413
 
 

@@ -17,6 +17,12 @@ CHARTS = ROOT / "charts"
 Manifest = dict[str, Any]
 
 OPERATOR, MODEL = "rollout-operator", "model"
+PUBLIC_KEY = """\
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+"""
+"""The example of RFC 8410, of Ed25519."""
 EVERYTHING: dict[str, dict[str, Any]] = {
     OPERATOR: {
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
@@ -49,6 +55,7 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             {"namespaces": ["ml-small"], "claim": "feedback", "maxEntries": 10_000_000},
             {"secret": "feedback-database", "ca": {"configMap": "company-ca"}},
         ],
+        "shadowFields": [{"namespaces": ["ml-*"], "fields": ["petal_length"]}],
         "mlflow": {
             "trackingUri": "https://mlflow.mlflow.svc:5000",
             "credentialsSecret": "mlflow",
@@ -106,6 +113,18 @@ EVERYTHING: dict[str, dict[str, Any]] = {
             },
             "openshift": {"securityContext": {}},
         },
+        "promotionProof": {
+            "signingKey": {"secret": "promotion-proof"},
+            "environment": "staging",
+            "required": [
+                {
+                    "namespaces": ["prod-*"],
+                    "promotedBy": ["staging/*/{name}"],
+                    "maxAge": "720h",
+                    "keys": [PUBLIC_KEY],
+                }
+            ],
+        },
         "admission": {"requesterPolicy": True},
         "metrics": {
             "conversionRate": {
@@ -161,6 +180,18 @@ BRIDGE: dict[str, Any] = {
             },
         ],
         "webhookSecret": {"secret": "webhook", "previousKey": "previous"},
+        "reverts": {
+            "secret": "bridge-events",
+            "rollouts": [
+                {
+                    "namespace": "team-a",
+                    "name": "iris",
+                    "repository": "acme/production",
+                    "path": "prod/iris.yaml",
+                    "as": "iris-eu",
+                }
+            ],
+        },
         "githubToken": {"secret": "github"},
         "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mlflow"}}}],
     },

@@ -41,6 +41,8 @@ class CopyingWorld(ScriptedWorld):
     """What the pods answer to an order."""
     uid: str = ""
     """Of the ModelRollout, by which orders are signed."""
+    differences: list[Object] = field(default_factory=list)
+    """What they answer of copies that differed."""
     began: dict[str, float] = field(default_factory=dict)
     """When copying to a candidate began, Unix time."""
 
@@ -73,7 +75,7 @@ class CopyingWorld(ScriptedWorld):
         self.heard.append(said)
         if said.percent and self.status == 200:
             self.began.setdefault(said.candidate, time.time())
-        return web.Response(status=self.status)
+        return web.json_response({"differences": self.differences}, status=self.status)
 
 
 @contextmanager

@@ -97,6 +97,8 @@ class GitHubServer:
             return self._contents(method, place.removeprefix("/contents/"), query, body)
         if place.startswith("/git/"):
             return self._refs(method, place, body)
+        if place == "/commits":
+            return self._commits(query)
         return self._pulls(method, query, body)
 
     def _refs(self, method: str, place: str, body: Any) -> Answer:
@@ -108,10 +110,22 @@ class GitHubServer:
         self._bare("update-ref", body["ref"], body["sha"])
         return 201, {"ref": body["ref"]}
 
+    def _commits(self, query: dict[str, str]) -> Answer:
+        what = [f"refs/heads/{query['sha']}", "--", query["path"]]
+        shas = self._bare("log", f"--max-count={query['per_page']}", "--format=%H", *what).split()
+        told = [self._bare("show", "--no-patch", "--format=%B", sha) for sha in shas]
+        return 200, [
+            {"sha": sha, "commit": {"message": said}} for sha, said in zip(shas, told, strict=True)
+        ]
+
     def _pulls(self, method: str, query: dict[str, str], body: Any) -> Answer:
         if method == "GET":
             state, head = query["state"], query["head"].removeprefix(f"{OWNER}:")
-            return 200, [p for p in self.pulls if (p["state"], p["head"]) == (state, head)]
+            found = [p for p in self.pulls if p["head"] == head and state in {"all", p["state"]}]
+            return 200, found[::-1]
+        if any((p["state"], p["head"]) == ("open", body["head"]) for p in self.pulls):
+            why = f"A pull request already exists for {OWNER}:{body['head']}."
+            return 422, {"message": "Validation Failed", "errors": [{"message": why}]}
         if self._bare("rev-list", "--count", f"{body['base']}..{body['head']}") == "0":
             why = f"No commits between {body['base']} and {body['head']}"
             return 422, {"message": "Validation Failed", "errors": [{"message": why}]}
@@ -123,7 +137,8 @@ class GitHubServer:
     def _contents(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         branch = query.get("ref") or body["branch"]
         try:
-            blob = self._bare("rev-parse", f"refs/heads/{branch}:{path}")
+            of = f"refs/heads/{branch}" if self._sha(branch) else branch
+            blob = self._bare("rev-parse", f"{of}:{path}")
         except subprocess.CalledProcessError:
             return 404, {"message": "Not Found"}
         if method == "GET":

@@ -66,9 +66,11 @@ class ModelServer:
         )
         return reply.status, time.perf_counter() - began
 
-    def told(self, candidate: str, percent: int, key: str = KEY) -> tuple[int, str]:
+    def told(
+        self, candidate: str, percent: int, key: str = KEY, fields: tuple[str, ...] = ()
+    ) -> tuple[int, str]:
         """What it answers to the operator's order."""
-        order = Shadow(self.revision, candidate, percent)
+        order = Shadow(self.revision, candidate, percent, fields)
         body, signature = shadow.message(order, datetime.now(UTC), key, ends=percent == 0)
         headers = {"Content-Type": "application/json", shadow.SIGNATURE: signature}
         reply = self.pool.request("POST", f"{self.url}{shadow.PATH}", body=body, headers=headers)

@@ -62,53 +62,20 @@ def webhook(
     more: parts of a pod that the change counts on; others: what is done to other kinds.
     """
     changes = {"Deployment": change, **(others or {})}
-    key, certificate = self_signed(directory, "IP:127.0.0.1")
     numbers = itertools.count(1)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            kind = asked["request"]["kind"]["kind"]
-            due = _due(changes[kind](next(numbers)), asked["request"]["object"])
-            patch = base64.b64encode(json.dumps(due).encode()).decode()
-            said = {
-                "uid": asked["request"]["uid"],
-                "allowed": True,
-                "patchType": "JSONPatch",
-                "patch": patch,
-            }
-            raw = json.dumps({**asked, "request": None, "response": said}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
+    def patched(asked: Object) -> Patch:
+        return _due(changes[asked["kind"]["kind"]](next(numbers)), asked["object"])
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    config = {
-        "metadata": {"name": ns},
-        "webhooks": [
-            {
-                "name": "changes.example.com",
-                "admissionReviewVersions": ["v1"],
-                "sideEffects": "None",
-                "clientConfig": {
-                    "url": f"https://127.0.0.1:{server.server_port}/",
-                    "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
-                },
-                "rules": [_rule(kind) for kind in changes],
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ns}},
-                "timeoutSeconds": 10,
-            }
-        ],
+    hook: Object = {
+        "name": "changes.example.com",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "rules": [_rule(kind) for kind in changes],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ns}},
+        "timeoutSeconds": 10,
     }
+    config = {"metadata": {"name": ns}, "webhooks": [hook]}
     probe: dict[str, Any] = {
         "selector": {"matchLabels": {"a": "b"}},
         "template": {"metadata": {"labels": {"a": "b"}}},
@@ -126,17 +93,60 @@ def webhook(
         "spec"
     ]["template"]["spec"]
 
-    api.http.post(WEBHOOKS, json=config).raise_for_status()
-
     def changed() -> bool:
         reply = api.http.post(path_of("Deployment", ns), json=body, params={"dryRun": "All"})
         return reply.status_code == 201 and bool(reply.json()["spec"]["template"]["spec"] != sent)
 
+    with answering(directory, patched) as client:
+        hook["clientConfig"] = client
+        api.http.post(WEBHOOKS, json=config).raise_for_status()
+        try:
+            wait_for(changed, "the webhook to be called")
+            yield
+        finally:
+            api.http.delete(f"{WEBHOOKS}/{ns}").raise_for_status()
+
+
+@contextlib.contextmanager
+def answering(
+    directory: Path, patched: Callable[[Object], Patch], host: str = "127.0.0.1"
+) -> Iterator[Object]:
+    """A server that answers each AdmissionRequest with a patch; gives the clientConfig of a webhook
+    that leads to it.
+    """
+    key, certificate = self_signed(directory, f"IP:{host}")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            patch = json.dumps(patched(asked["request"])).encode()
+            said = {
+                "uid": asked["request"]["uid"],
+                "allowed": True,
+                "patchType": "JSONPatch",
+                "patch": base64.b64encode(patch).decode(),
+            }
+            raw = json.dumps({**asked, "request": None, "response": said}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = ThreadingHTTPServer((host, 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        wait_for(changed, "the webhook to be called")
-        yield
+        yield {
+            "url": f"https://{host}:{server.server_port}/",
+            "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
+        }
     finally:
-        api.http.delete(f"{WEBHOOKS}/{ns}").raise_for_status()
         server.shutdown()
         server.server_close()
 

@@ -11,6 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
 from scripts.cluster.apiserver import free_port
 from scripts.cluster.debian import apt_get
 
@@ -51,8 +54,12 @@ def _found() -> Path | None:
 class Server:
     """One server; it may be killed and started again on the same folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", password: str = "") -> None:
+        """host: the address of this machine that it listens on; password: of its user, asked of
+        everyone; "" trusts whoever reaches it.
+        """
         self._bin = programs()
+        self.host, self._password = host, password
         # Its user has to reach the folder, which pytest's own does not let it.
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         # It refuses to run as root.
@@ -61,20 +68,35 @@ class Server:
         if self._user is not None:
             entry = pwd.getpwnam(self._user)
             os.chown(self._folder, entry.pw_uid, entry.pw_gid)
-        self._run("initdb", "-D", str(self._folder / "data"), "-A", "trust", "-U", "postgres", "-N")
+        secret = self._folder / "password"
+        secret.write_text(password)
+        secret.chmod(0o644)
+        way = ["-A", "scram-sha-256", f"--pwfile={secret}"] if password else ["-A", "trust"]
+        self._run("initdb", "-D", str(self._folder / "data"), *way, "-U", "postgres", "-N")
+        secret.unlink()
+        if password:
+            with (self._folder / "data" / "pg_hba.conf").open("a") as hosts:
+                hosts.write("host all all all scram-sha-256\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """The URL of its database."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        who = f"postgres:{self._password}" if self._password else "postgres"
+        return f"postgresql://{who}@{self.host}:{self.port}/postgres"
+
+    def rotate(self, password: str) -> None:
+        """Another password from now on; connections that are open stay so."""
+        with psycopg.connect(self.address, autocommit=True) as owner:
+            owner.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(sql.Literal(password)))
+        self._password = password
 
     def start(self) -> None:
         """Start it, and wait until it takes connections. After a kill its children may live on for
         a moment, and it refuses to start beside them.
         """
         end = time.monotonic() + PATIENCE
-        ready = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready = [str(self._bin / "pg_isready"), "-q", "-h", self.host, "-p", str(self.port)]
         while True:
             if self._process is None or self._process.poll() is not None:
                 self._process = self._begun()
@@ -89,7 +111,7 @@ class Server:
                 [
                     str(self._bin / "postgres"),
                     *("-D", str(self._folder / "data"), "-p", str(self.port)),
-                    *("-h", "127.0.0.1", "-k", "", "-c", "shared_buffers=16MB"),
+                    *("-h", self.host, "-k", "", "-c", "shared_buffers=16MB"),
                 ],
                 stdout=output,
                 stderr=output,
@@ -124,9 +146,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[Server]:
-    """A server that runs as long as the context."""
-    server = Server()
+def postgres(host: str = "127.0.0.1", password: str = "") -> Iterator[Server]:
+    """A server that runs as long as the context; host and password as in Server."""
+    server = Server(host, password)
     server.start()
     try:
         yield server

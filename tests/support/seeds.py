@@ -13,6 +13,7 @@ from typing import Any
 
 from rollout_operator.domain.api.analysis import EvidenceKind
 from rollout_operator.domain.api.conditions import conditions
+from rollout_operator.domain.api.differences import Difference, SentValue
 from rollout_operator.domain.api.gate_results import GateResult, GateStatus, Measurement
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Attempt, Rejected, Revision, Shortage, Status
@@ -305,6 +306,24 @@ class Story:
             stable=self.stable(),
             candidate=candidate,
             gates=(failing, *self.gates(candidate)[1:]),
+            differences=(
+                Difference(
+                    revision=candidate.revision,
+                    outcome="different",
+                    at=self.ago(hours=2, minutes=30),
+                    stable='{"predict":214000.0}',
+                    candidate='{"predict":187500.0}',
+                    sent=(SentValue(field="rooms", value="4"),),
+                    masked=("address", "year_built"),
+                ),
+                Difference(
+                    revision=candidate.revision,
+                    outcome="failed",
+                    at=self.ago(hours=2, minutes=20),
+                    candidate="HTTP 500",
+                    masked=("rooms", "address", "year_built"),
+                ),
+            ),
             reported=2,
             reason=Reason.GATE_FAILED,
             message=said,

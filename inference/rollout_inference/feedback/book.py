@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from rollout_inference.feedback.settlement import Entry, Sent, Settled
+from rollout_inference.feedback.settlement import CORRECTED, COUNTED, Entry, Sent, Settled
 from rollout_inference.feedback.store import AT_ONCE, Snapshot, Store, StoreAway, Whose
 from rollout_model.errors import Refused
 
@@ -34,6 +34,8 @@ LONGEST_SAID = 4_096
 """Characters of a prediction that is noted."""
 FORGET_EVERY = 60.0
 """Seconds between two looks for entries that are too old or too many."""
+WRITTEN = {COUNTED, CORRECTED}
+"""What becomes of labels that the store had to write."""
 AWAY, REUSED, LARGE, NAME = "away", "reused", "large", "name"
 REASONS = (AWAY, REUSED, LARGE, NAME)
 """Why predictions with a request id are not noted: the store is away; the id belongs to predictions
@@ -53,8 +55,10 @@ class Book:
     """Labels that its live accuracy rests on, at most."""
     seen: Snapshot = field(default_factory=Snapshot)
     """As the last read that succeeded found it."""
-    up: bool = False
-    """Whether the store answered the last question."""
+    answers: bool = False
+    """Whether the last read succeeded."""
+    writable: bool = True
+    """Whether the last write did: a full volume can be read."""
     known: bool = False
     """Whether it has ever answered."""
     unremembered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
@@ -66,6 +70,11 @@ class Book:
     _waiting: int = 0
     _slow_until: float = 0.0
     _forgot: float = -FORGET_EVERY
+
+    @property
+    def up(self) -> bool:
+        """Whether the store answers, and takes what it is given."""
+        return self.answers and self.writable
 
     async def ask(self, question: Callable[[], T]) -> T:
         """What the store's thread answers; raises StoreAway where too many wait for it."""
@@ -112,9 +121,11 @@ class Book:
             found += self.store.take(sent[start : start + AT_ONCE])
             self._note()
         away = next((one for one in found if isinstance(one, StoreAway)), None)
-        self.up = away is None
         if away is not None:
+            self.writable = False
             log.warning("labels are not taken: %s", away.why)
+        elif any(isinstance(one, Settled) and one.taken in WRITTEN for one in found):
+            self.writable = True
         return found
 
     def skipped(self, reason: str, rows: int) -> bool:
@@ -127,12 +138,12 @@ class Book:
         try:
             await asyncio.wait_for(self.ask(self._read), READS)
         except (StoreAway, TimeoutError) as failure:
-            self.up = False
+            self.answers = False
             why = failure.why if isinstance(failure, StoreAway) else "it takes too long"
             log.warning("the feedback store cannot be read: %s", why)
         except Exception:
             # The pod's other series have no part in it.
-            self.up = False
+            self.answers = False
             log.exception("the feedback store cannot be read")
         return self.seen
 
@@ -149,13 +160,14 @@ class Book:
             return
         try:
             reused = self.store.remember([one for entries, _ in pending for one in entries])
-            self.up = done = True
+            done = True
         except StoreAway as away:
-            reused, self.up, done = frozenset(), False, False
+            reused, done = frozenset(), False
             log.warning("predictions are not noted: %s", away.why)
         except Exception:
-            reused, self.up, done = frozenset(), False, False
+            reused, done = frozenset(), False
             log.exception("predictions are not noted")
+        self.writable = done
         for entries, noted in pending:
             again = sum(one.key in reused for one in entries)
             if again:
@@ -167,10 +179,12 @@ class Book:
         if time.monotonic() - self._forgot >= FORGET_EVERY:
             self._forgot = time.monotonic()
             gone = self.store.forget()
+            # It notes up to when labels come too late, so something was written.
+            self.writable = True
             if gone:
                 log.info("the feedback store has forgotten %d predictions", gone)
         self.seen = self.store.snapshot(self.whose, self.newest)
-        self.up = self.known = True
+        self.answers = self.known = True
 
 
 def _tell(noted: asyncio.Future[str], why: str) -> None:

@@ -42,12 +42,34 @@ class Database(Protocol):
     """The same of a single row."""
     has_tables: str
     """A query with a row where the last of the tables exists."""
+    clock: str
+    """A query of the database's own time (Unix time, s), which all who share it go by; "" where
+    these have one clock anyway.
+    """
+
+    def advice(self, failure: Exception) -> str:
+        """What to do about one of `failures`, for those who run the operator; "" for what passes
+        by itself.
+        """
 
     def transaction(self) -> Any:
         """A context that gives a Cursor; what was done in it is there wholly or not at all."""
 
     def close(self) -> None:
         """Let the connection go."""
+
+
+_OF_SQLITE = {
+    "SQLITE_FULL": "the volume is full: give the claim more room than maxBytes",
+    "SQLITE_READONLY": "the volume is read-only: let the claim's volume be written",
+    "SQLITE_CANTOPEN": (
+        "the server's user may not write the volume: have it belong to group 65532, or to the"
+        " profile's fsGroup"
+    ),
+    "SQLITE_NOTADB": "the file is no database: move it away, and a new one is begun",
+    "SQLITE_CORRUPT": "the file is damaged: move it away, and a new one is begun",
+}
+"""By how SQLite's name of the error begins. Source: sqlite.org/rescode.html."""
 
 
 class Sqlite:
@@ -58,7 +80,7 @@ class Sqlite:
     """
 
     failures: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
-    locking = locking_one = ""
+    locking = locking_one = clock = ""
     has_tables = "SELECT name FROM sqlite_master WHERE name = 'feedback_scopes'"
 
     def __init__(self, path: Path) -> None:
@@ -90,6 +112,12 @@ class Sqlite:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def advice(self, failure: Exception) -> str:
+        code = getattr(failure, "sqlite_errorname", "")
+        if isinstance(failure, PermissionError):
+            code = "SQLITE_CANTOPEN"
+        return next((told for start, told in _OF_SQLITE.items() if code.startswith(start)), "")
 
     def _inode(self) -> int:
         try:
@@ -139,6 +167,7 @@ class Postgres:
 
     locking = " ORDER BY key FOR UPDATE"
     locking_one = " FOR UPDATE"
+    clock = "SELECT extract(epoch FROM clock_timestamp())::double precision"
     has_tables = "SELECT oid FROM pg_class WHERE oid = to_regclass('feedback_scopes')"
 
     def __init__(self, url: str) -> None:
@@ -158,7 +187,7 @@ class Postgres:
                 autocommit=True,
                 connect_timeout=BUSY,
                 application_name="model-rollouts-feedback",
-                options=f"-c statement_timeout={BUSY * 1000}",
+                options=f"{self._asked_for()} -c statement_timeout={BUSY * 1000}".strip(),
                 keepalives_idle=5,
                 keepalives_interval=2,
                 keepalives_count=3,
@@ -171,6 +200,44 @@ class Postgres:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _asked_for(self) -> str:
+        """The options of the URL itself. Raises psycopg.OperationalError without the URL, whose
+        password is no log's business.
+        """
+        try:
+            found = self._psycopg.conninfo.conninfo_to_dict(self._url)
+        except self._psycopg.ProgrammingError:
+            raise self._psycopg.OperationalError(
+                "the URL cannot be read: write special characters of user and password as %XX"
+            ) from None
+        return str(found.get("options") or "")
+
+    def advice(self, failure: Exception) -> str:
+        code, text = getattr(failure, "sqlstate", None), str(failure)
+        # Of a connection that is refused there is the server's sentence only.
+        return next((a for state, said, a in _OF_POSTGRES if code == state or said in text), "")
+
+
+_OF_POSTGRES = (
+    (
+        "28P01",
+        "password authentication failed",
+        "the pod has the Secret's URL of when it started: after another password, replace the pods",
+    ),
+    (
+        "25006",
+        "in a read-only transaction",
+        "this server takes no writes: add target_session_attrs=read-write to the URL",
+    ),
+    (
+        "42501",
+        "permission denied",
+        "grant the URL's user SELECT, INSERT, UPDATE and DELETE on the tables feedback_…",
+    ),
+    ("53100", "No space left on device", "the database's disk is full"),
+)
+"""SQLSTATE, what the server says, and what to do. Source: PostgreSQL's appendix A."""
 
 
 def database(address: str, scope: str) -> Database:

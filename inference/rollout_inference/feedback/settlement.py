@@ -19,6 +19,7 @@ from rollout_model.errors import BadInput, Refused
 REQUEST_ID = "[ -~]{1,256}"
 """Pattern of a caller's own name for a request: printable ASCII."""
 _REQUEST_ID = re.compile(REQUEST_ID)
+WRITE_REQUEST_ID = "request_id must be text of 1 to 256 printable ASCII characters"
 MOST_VERSION = 2**53
 """Of a label, exclusive: what JSON tells exactly everywhere."""
 GREATEST_ERROR = 1e300
@@ -99,12 +100,19 @@ def is_request_id(text: object) -> bool:
     return isinstance(text, str) and _REQUEST_ID.fullmatch(text) is not None
 
 
-def settle(known: Entry | None, sent: Sent, closed: int, value_max: float = 0.0) -> Settled:
+def settle(
+    known: Entry | None,
+    sent: Sent,
+    closed: int,
+    value_max: float = 0.0,
+    latest: int = MOST_VERSION,
+) -> Settled:
     """What one label or value does to its entry.
 
     known: the entry, None where the store has none. closed: Unix time, s; labels of predictions up
-    to it come too late. value_max: as in Settings. Raises Refused: 404 for an unknown request_id,
-    409 for another label of the same version, 410 for one that is late, 422 for another type.
+    to it come too late. value_max: as in Settings. latest: Unix time, s; what is dated later, no
+    right clock has dated. Raises Refused: 404 for an unknown request_id, 409 for another label of
+    the same version, 410 for one that is late, or early, 422 for another type.
     """
     entry = known or (None if sent.prediction is None else Entry(sent.key, sent.prediction))
     if entry is None:
@@ -118,6 +126,12 @@ def settle(known: Entry | None, sent: Sent, closed: int, value_max: float = 0.0)
         what = "label" if sent.value is None else "value"
         raise Refused(
             f"the {what} comes too late: it is taken for a limited time after the prediction", 410
+        )
+    if entry.prediction.issued > latest:
+        raise Refused(
+            "the prediction is dated in the future: the clock of the pod that made it was wrong,"
+            " and no label of it is counted",
+            410,
         )
     return _valued(entry, sent, value_max) if sent.value is not None else _labelled(entry, sent)
 

@@ -30,6 +30,10 @@ more than SQLite was measured to take.
 """
 MOST_REVISIONS = 20
 """Of which counts are kept and shown: those that last got a label."""
+AHEAD = 3600.0
+"""Seconds by which clocks may disagree. What is dated later than that, a clock dated that was
+wrong: it is put right, so that it does not refuse labels for as long.
+"""
 WAIT_AFTER = 2.0
 """Seconds for which a store that was away is not asked again."""
 
@@ -80,6 +84,7 @@ _COUNT = """INSERT INTO feedback_counts
         added = feedback_counts.added + excluded.added,
         retracted = feedback_counts.retracted + excluded.retracted,
         touched = excluded.touched"""
+_OPEN = "INSERT INTO feedback_scopes (scope, closed) VALUES (?, -1) ON CONFLICT (scope) DO NOTHING"
 _CLOSED = "SELECT closed FROM feedback_scopes WHERE scope = ?"
 _LAST = """SELECT avg(measured), count(*) FROM (
     SELECT measured FROM feedback_entries
@@ -164,9 +169,9 @@ class Store:
         scope: str,
         limits: Limits,
         value_max: float = 0.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        """clock: Unix time, s."""
+        """clock: Unix time, s; None for the database's own: no pod's clock decides for all."""
         self._database, self._scope, self._limits = made, scope, limits
         self._value_max, self._clock = value_max, clock
         self._there = False
@@ -231,9 +236,10 @@ class Store:
         """Forget what is too old, and the eldest of what is too much, and first refuse its labels;
         returns how many entries went. Raises StoreAway.
         """
-        now, limits, gone = self._clock(), self._limits, 0
+        limits, gone = self._limits, 0
         with self._transaction() as cursor:
-            closed = self._closed(cursor)
+            now = self._now(cursor)
+            closed = self._closed(cursor, now)
             until = max(closed, int(now - limits.seconds) - 1)
             until = max(until, self._too_much(cursor, until))
             if until > closed:
@@ -246,9 +252,9 @@ class Store:
             with self._transaction() as cursor:
                 cursor.execute(
                     "DELETE FROM feedback_entries WHERE scope = ? AND key IN (SELECT key FROM"
-                    " feedback_entries WHERE scope = ? AND issued <= ? ORDER BY issued, key"
-                    " LIMIT ?)",
-                    (self._scope, self._scope, until, FORGET_AT_ONCE),
+                    " feedback_entries WHERE scope = ? AND (issued <= ? OR issued > ?)"
+                    " ORDER BY issued, key LIMIT ?)",
+                    (self._scope, self._scope, until, int(now + AHEAD), FORGET_AT_ONCE),
                 )
                 went = max(0, cursor.rowcount)
                 gone += went
@@ -299,28 +305,48 @@ class Store:
                 (self._scope, model, version, revision),
             )
 
-    def _closed(self, cursor: Cursor) -> int:
+    def _now(self, cursor: Cursor) -> float:
+        """Unix time, s."""
+        if self._clock is not None:
+            return self._clock()
+        if not self._database.clock:
+            return time.time()
+        cursor.execute(self._database.clock)
+        ((now,),) = cursor.fetchall()
+        return float(now)
+
+    def _closed(self, cursor: Cursor, now: float) -> int:
         """Up to when predictions take no labels any more, Unix time, s. Other transactions that ask
         wait: labels of one scope are settled one after the other.
         """
+        asked = f"{_CLOSED}{self._database.locking_one}"
+        cursor.execute(asked, (self._scope,))
+        found = cursor.fetchall()
+        if not found:
+            # Somebody has emptied the tables meanwhile.
+            cursor.execute(_OPEN, (self._scope,))
+            cursor.execute(asked, (self._scope,))
+            found = cursor.fetchall()
+        ((closed,),) = found
+        if closed <= now + AHEAD:
+            return int(closed)
         cursor.execute(
-            f"{_CLOSED}{self._database.locking_one}",
-            (self._scope,),
+            "UPDATE feedback_scopes SET closed = ? WHERE scope = ?", (int(now), self._scope)
         )
-        ((closed,),) = cursor.fetchall()
-        return int(closed)
+        return int(now)
 
     def _taken(self, part: Sequence[Sent]) -> list[Settled | Refused]:
         found: list[Settled | Refused] = []
         with self._transaction() as cursor:
-            now = self._clock()
-            closed = max(self._closed(cursor), int(now - self._limits.seconds) - 1)
+            now = self._now(cursor)
+            closed = max(self._closed(cursor, now), int(now - self._limits.seconds) - 1)
             known = self._known(cursor, sorted({one.key for one in part}))
             changed: dict[str, Entry] = {}
             counts: dict[tuple[Whose, str], list[float]] = {}
             for one in part:
                 try:
-                    settled = settle(known.get(one.key), one, closed, self._value_max)
+                    latest = int(now + AHEAD)
+                    settled = settle(known.get(one.key), one, closed, self._value_max, latest)
                 except Refused as refused:
                     found.append(refused)
                     continue
@@ -384,6 +410,8 @@ class Store:
                 yield cursor
         except self._database.failures as failure:
             self._why = f"{type(failure).__name__}: {str(failure).strip()[:300]}"
+            if advice := self._database.advice(failure):
+                self._why += f"; {advice}"
             self._away_until = time.monotonic() + WAIT_AFTER
             self._there = False
             self._database.close()
@@ -399,11 +427,7 @@ class Store:
                 # Who may read and write them need not have the right to create some.
                 for statement in SCHEMA:
                     cursor.execute(statement)
-            cursor.execute(
-                "INSERT INTO feedback_scopes (scope, closed) VALUES (?, -1)"
-                " ON CONFLICT (scope) DO NOTHING",
-                (self._scope,),
-            )
+            cursor.execute(_OPEN, (self._scope,))
         self._there = True
 
 

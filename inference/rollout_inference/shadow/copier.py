@@ -20,6 +20,7 @@ import httptools
 import msgspec
 import uvloop
 
+from rollout_inference.shadow.asked import as_json, asked, clip
 from rollout_inference.shadow.compare import Unreadable, alike, rows
 from rollout_inference.shadow.messages import (
     ALIKE,
@@ -30,6 +31,7 @@ from rollout_inference.shadow.messages import (
     UNREACHED,
     Came,
     Copy,
+    Difference,
     Target,
     received,
 )
@@ -47,6 +49,8 @@ LARGEST = 4 * 1024 * 1024
 """Bytes of an answer."""
 TIMES, ALLOWED = 2.0, 0.1
 """An answer is slower where it took more than so many times as long, and so many seconds."""
+LONGEST_ANSWER = 300
+"""Characters that are kept of an answer that differs."""
 TICK = 0.1
 """Seconds between two reports. Answers are late by the count of them, not by the clock: a process
 of the lowest priority may itself be held up, and then there are none.
@@ -141,25 +145,33 @@ def request(copy: Copy, target: Target) -> bytes:
 
 
 def compared(
-    copy: Copy, status: int, body: bytes, seconds: float, tolerance: float
-) -> tuple[str, str]:
-    """The outcome of a copy that was answered, and the difference in words."""
+    copy: Copy, status: int, body: bytes, seconds: float, target: Target
+) -> tuple[str, Difference | None]:
+    """The outcome of a copy that was answered, and what may be kept of a difference."""
     if status != 200:
-        return FAILED, f"HTTP {status}"
+        return FAILED, failed(copy, target, f"HTTP {status}")
     try:
         ours = rows(copy.answer)
     except Unreadable:
-        return DROPPED, ""
+        return DROPPED, None
     try:
         theirs = rows(body)
     except Unreadable as failure:
-        return FAILED, str(failure)
+        return FAILED, failed(copy, target, str(failure))
     if len(ours) != len(theirs):
-        return FAILED, f"{len(theirs)} rows for {len(ours)}"
+        return FAILED, failed(copy, target, f"{len(theirs)} rows for {len(ours)}")
     chosen = random.randrange(len(ours)) if ours else 0  # noqa: S311 - a sample, no secret
-    if ours and not alike(ours[chosen], theirs[chosen], tolerance):
-        return DIFFERENT, f"{ours[chosen]} by stable, {theirs[chosen]} by the candidate"
-    return (SLOWER if seconds > TIMES * copy.seconds + ALLOWED else ALIKE), ""
+    if ours and not alike(ours[chosen], theirs[chosen], target.tolerance):
+        stable, candidate = (clip(as_json(one[chosen]), LONGEST_ANSWER) for one in (ours, theirs))
+        shown, masked = asked(copy, chosen, target.columns, target.shown)
+        return DIFFERENT, Difference(DIFFERENT, stable, candidate, time.time(), shown, masked)
+    return (SLOWER if seconds > TIMES * copy.seconds + ALLOWED else ALIKE), None
+
+
+def failed(copy: Copy, target: Target, why: str) -> Difference:
+    """What may be kept of a copy that has no answer; of its rows the first stands for all."""
+    shown, masked = asked(copy, 0, target.columns, target.shown)
+    return Difference(FAILED, "", clip(why, LONGEST_ANSWER), time.time(), shown, masked)
 
 
 class Copier:
@@ -171,7 +183,8 @@ class Copier:
         self._waiting: deque[Copy] = deque()
         self._some = asyncio.Event()
         self._counts: Counter[str] = Counter()
-        self._difference = ""
+        self._differences: dict[str, Difference] = {}
+        """The newest, by outcome."""
         self._ticks = 0
         self._limits: dict[asyncio.Timeout, int] = {}
         """What ends at which tick."""
@@ -225,20 +238,19 @@ class Copier:
             try:
                 async with self._limited(ANSWER_SECONDS + 3 * copy.seconds):
                     connection, status, body = await _asked(connection, copy, target)
-                outcome, why = compared(
-                    copy, status, body, time.monotonic() - began, target.tolerance
-                )
+                outcome, difference = compared(copy, status, body, time.monotonic() - began, target)
             except Unreached:
-                outcome, why, connection = UNREACHED, "", None
+                outcome, difference, connection = UNREACHED, None, None
                 await asyncio.sleep(TICK)
             except (Broken, TimeoutError) as failure:
-                outcome, why = FAILED, str(failure) or "no answer in time"
+                why = str(failure) or "no answer in time"
+                outcome, difference = FAILED, failed(copy, target, why)
                 if connection is not None:
                     connection.close()
                 connection = None
             self._counts[outcome] += 1
-            if outcome in {DIFFERENT, FAILED}:
-                self._difference = why[:1000]
+            if difference is not None:
+                self._differences[outcome] = difference
 
     @contextlib.asynccontextmanager
     async def _limited(self, seconds: float) -> AsyncIterator[None]:
@@ -258,12 +270,12 @@ class Copier:
                 if self._ticks >= ends and limit.when() is None:
                     limit.reschedule(asyncio.get_running_loop().time())
             if self._counts:
-                said = Came(dict(self._counts), [self._difference] if self._difference else [])
+                said = Came(dict(self._counts), list(self._differences.values()))
                 # It has enough to do, or is gone.
                 with contextlib.suppress(OSError):
                     self._pipe.send(msgspec.msgpack.encode(said))
                     self._counts.clear()
-                    self._difference = ""
+                    self._differences.clear()
 
 
 async def _asked(

@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +25,7 @@ from rollout_inference import cpu_limit
 from rollout_inference.settings import Settings
 from rollout_inference.shadow.messages import DROPPED, PACKET, Came, Copy, Target, received
 from rollout_inference.shadow.orders import Order, address_of, copy_token
+from rollout_inference.shadow.sample import Sample
 from rollout_model.errors import Refused
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,8 @@ HELD_BACK = 0.1
 """Share of CPU periods held back from which on nothing is copied."""
 SHOWN = 10.0
 """Seconds between two differences in the log."""
+COLUMNS, NAMES = 200, PACKET // 3
+"""Columns of a model of which anything is kept, from the first on, and bytes of their names."""
 READS = frozenset({b"content-type", b"inference-header-content-length"})
 """Headers that say how a body is to be read."""
 
@@ -63,11 +68,14 @@ class Copies:
         self.share = 0.0
         """Of requests, from 0 to 1; 0 while nothing is copied."""
         self._candidate, self._until = "", 0.0
+        self._shown: tuple[str, ...] = ()
+        self.sample = Sample("")
+        """Of answers that differed, for the operator; kept until copying begins anew."""
         self._waiting: deque[Copy] = deque(maxlen=WAITING)
         self._pipe: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._shown = 0.0
+        self._logged = 0.0
         self._said = 0.0
         """When the newest order was said."""
         self._turn = asyncio.Lock()
@@ -87,19 +95,21 @@ class Copies:
         kept = [(name, value) for name, value in headers if name in READS]
         self._waiting.append(Copy(path, kept, body, answer, seconds))
 
-    async def told(self, order: Order) -> None:
+    async def told(self, order: Order, columns: Sequence[str] = ()) -> None:
         """Copy as the operator says, until it is said otherwise or the order is too old. Raises
         Refused where this server knows no candidate, or a newer order.
+
+        columns: the model's, by whose names fields of requests are told of.
         """
         async with self._turn:
-            await self._follow(order)
+            await self._follow(order, columns)
 
     async def end(self) -> None:
         """Copy nothing any more."""
         async with self._turn:
             await self._end()
 
-    async def _follow(self, order: Order) -> None:
+    async def _follow(self, order: Order, columns: Sequence[str]) -> None:
         if order.at < self._said:
             # It was on its way for long, or somebody has kept it.
             raise Refused("a newer order was heard already", 403)
@@ -108,14 +118,23 @@ class Copies:
             await self._end()
             return
         host, port = address_of(order.candidate, self._settings)
-        if self._candidate != order.candidate:
+        if (self._candidate, self._shown) != (order.candidate, order.fields):
+            # What was kept while more might be shown goes with it.
             await self._end()
-            self._candidate = order.candidate
+            self._candidate, self._shown = order.candidate, order.fields
             self._metrics.shadows(order.candidate)
         self._until = time.monotonic() + order.seconds
         if self._task is None:
             token = copy_token(self._settings.feedback_key, order.candidate).decode()
-            target = Target(host, port, token, self._settings.shadow_tolerance)
+            self.sample = Sample(order.candidate)
+            target = Target(
+                host,
+                port,
+                token,
+                self._settings.shadow_tolerance,
+                first_of(columns),
+                list(order.fields),
+            )
             self._task = asyncio.create_task(self._copy(target), name="copies")
         self.share = order.percent / 100
 
@@ -215,9 +234,16 @@ class Copies:
         came = msgspec.msgpack.decode(said, type=Came)
         for outcome, count in came.counts.items():
             self._metrics.shadowed(self._candidate, outcome, count)
-        if came.differences and time.monotonic() - self._shown >= SHOWN:
-            self._shown = time.monotonic()
-            what = {"candidate": self._candidate, "difference": came.differences[0]}
+        for one in came.differences:
+            self.sample.add(one)
+        if came.differences and time.monotonic() - self._logged >= SHOWN:
+            self._logged = time.monotonic()
+            one = came.differences[0]
+            both = f"{one.stable} by stable, {one.candidate} by the candidate"
+            what = {
+                "candidate": self._candidate,
+                "difference": both if one.stable else one.candidate,
+            }
             log.info("a copy was answered otherwise", extra=what)
 
     def _is_held_back(self) -> bool:
@@ -227,3 +253,9 @@ class Copies:
         if before is None or now is None:
             return False
         return now[1] - before[1] > HELD_BACK * max(1, now[0] - before[0])
+
+
+def first_of(columns: Sequence[str]) -> list[str]:
+    """As many of them as one packet has room for; without a gap, for rows come without names."""
+    sizes = accumulate(len(name.encode()) for name in columns[:COLUMNS])
+    return list(columns[: sum(size <= NAMES for size in sizes)])

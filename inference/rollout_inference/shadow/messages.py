@@ -22,6 +22,10 @@ class Target(msgspec.Struct, frozen=True):
     token: str
     """Value of the header by which the candidate knows a copy."""
     tolerance: float
+    columns: list[str] = []
+    """Of the model, in order; the first of them."""
+    shown: list[str] = []
+    """Those whose values may be kept of a request that is answered otherwise."""
 
 
 class Copy(msgspec.Struct, frozen=True, array_like=True):
@@ -38,13 +42,30 @@ class Copy(msgspec.Struct, frozen=True, array_like=True):
     """How long the server took for it."""
 
 
+class Difference(msgspec.Struct, frozen=True):
+    """One copy that was answered otherwise, or not at all: what may be kept of it."""
+
+    outcome: str
+    """DIFFERENT or FAILED."""
+    stable: str
+    """Stable's answer to one row, as JSON; "" where it failed."""
+    candidate: str
+    """The candidate's, or what came in its place."""
+    at: float
+    """When it came, Unix time in seconds."""
+    shown: dict[str, str] = {}
+    """Values that were sent and may be seen, as JSON, by field."""
+    masked: list[str] = []
+    """Names of the other fields."""
+
+
 class Came(msgspec.Struct, frozen=True):
     """What came back."""
 
     counts: dict[str, int]
     """By outcome."""
-    differences: list[str] = []
-    """One in words, at most."""
+    differences: list[Difference] = []
+    """The newest of each outcome, at most."""
 
 
 def received(pipe: socket.socket) -> bytes | None:

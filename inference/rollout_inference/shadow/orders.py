@@ -36,6 +36,8 @@ class Order(msgspec.Struct, frozen=True):
     """How long this holds without being said again."""
     at: float
     """When it was said, Unix time in seconds."""
+    fields: tuple[str, ...] = ()
+    """Fields of requests whose values may be kept where answers differ; by default none."""
 
 
 _ORDER = msgspec.json.Decoder(Order)

@@ -1,6 +1,6 @@
 """What this program asks of a Kubernetes API server, whoever carries it there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -49,6 +49,15 @@ class WatchingApi(KubeApi, Protocol):
     ) -> AbstractContextManager[Iterator[bytes]]:
         """A GET whose body is read while it comes; `timeout` is between two pieces, in seconds.
         Raises as `get` does, and Unreachable where it breaks off.
+        """
+
+
+class SendingApi(KubeApi, Protocol):
+    """A KubeApi that can send to what is behind it, too."""
+
+    def send(self, path: str, body: Sequence[Object]) -> tuple[int, bytes]:
+        """Status and body of a POST, whatever they are: for what is behind the API server's proxy.
+        Raises Unreachable where that takes longer than a minute.
         """
 
 

@@ -169,6 +169,8 @@ def observation(
         # operator finds out first.
         resolution=None,
         inspection=None,
+        # Nor is a proof asked for where it is not: an attempt that is under way had it.
+        proof=None,
         route_trouble=status.waits_for,
         unaccepted=status.unrouted.message if status.unrouted is not None else "",
         # Routers are asked by the operator alone; a first deploy and what is promoted wait for it,

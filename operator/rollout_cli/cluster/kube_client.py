@@ -3,7 +3,7 @@ few calls. Plain dicts in and out.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from rollout_cli.api.kubernetes import Object, Query
 from rollout_cli.exit_codes import Refused, Unreachable, WrongUsage
 
 TIMEOUT = 10.0
+SENT = 60.0
+"""Seconds for what is sent to what is behind the API server."""
 FIELD_MANAGER = "kubectl-modelrollout"
 JSON = {"Content-Type": "application/json"}
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -110,6 +112,14 @@ class KubeClient:
         """
         return self._call("GET", path, None, query, {**JSON, **(headers or {})})
 
+    def send(self, path: str, body: Sequence[Object]) -> tuple[int, bytes]:
+        """Status and body of a POST, whatever they are: for what is behind the API server's
+        proxy.
+        """
+        with self._answering():
+            response = self._send("POST", path, list(body), None, JSON, (TIMEOUT, SENT)).response
+            return int(response.status), bytes(response.data)
+
     @contextmanager
     def stream(self, path: str, query: Query, timeout: float) -> Iterator[Iterator[bytes]]:
         """A GET whose body is read while it comes; `timeout` is between two pieces, in seconds.
@@ -152,7 +162,7 @@ class KubeClient:
         self,
         method: str,
         path: str,
-        body: Object | None,
+        body: Object | list[Object] | None,
         query: Query | None,
         headers: Mapping[str, str],
         timeout: float | tuple[float, float],

@@ -1,7 +1,6 @@
 """`promote-to`: a pull request that asks another cluster's manifest for what was promoted here."""
 
 import difflib
-import re
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -14,9 +13,7 @@ from rollout_cli.promotion.manifest_edit import asked_for, edited
 from rollout_cli.promotion.proof import Proof, model_of, proof_of
 from rollout_cli.promotion.pull_request import PullRequest, pull_request
 from rollout_cli.view.terminal import console
-
-ENVIRONMENT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-"""A label's value: docs/examples/policies/promoted-before.yaml has it as one."""
+from rollout_operator.domain.promotion_proof import ENVIRONMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def _after(there: File, path: str, named: str, proof: Proof) -> str:
     now, before = asked_for(there.text, path, named)
     if now == proof.uri and proof.stands_in(before):
         return there.text
-    after = edited(there.text, path, named, proof.uri, str(proof))
+    after = edited(there.text, path, named, proof.uri, proof.annotations_over(before))
     if now and model_of(now) != proof.model:
         raise Refused(
             f"{path} asks for {now}, and {proof.uri} is another model: name another manifest, or"

@@ -34,6 +34,26 @@ class File:
     """Name of that content in Git; a write names it, so that nobody's change is lost."""
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit, as far as it is looked at."""
+
+    sha: str
+    """Its name."""
+    message: str
+    """All of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A pull request."""
+
+    url: str
+    """Its page."""
+    is_open: bool
+    """Whether it waits for somebody."""
+
+
 class GitHub:
     """One repository, as who the token is of. Every call raises Refused, Absent or Unreachable, and
     none says the token.
@@ -74,8 +94,14 @@ class GitHub:
         """The branch that pull requests go to."""
         return str(self._get("", "the repository")["default_branch"])
 
+    def commits(self, path: str, branch: str, most: int) -> list[Commit]:
+        """The last commits of a branch that changed a file, the newest first; 100 at most."""
+        query = urlencode({"path": path, "sha": branch, "per_page": most})
+        found = self._get(f"/commits?{query}", f"the commits of {path} on {branch}")
+        return [Commit(str(one["sha"]), str(one["commit"]["message"])) for one in found]
+
     def file(self, path: str, branch: str) -> File:
-        """A file of a branch."""
+        """A file of a branch, or as it was with a commit."""
         found = self._get(
             f"/contents/{quote(path)}?{urlencode({'ref': branch})}", f"{path} on {branch}"
         )
@@ -116,13 +142,17 @@ class GitHub:
 
     def open_request(self, branch: str) -> str:
         """URL of the open pull request of a branch; "" where there is none."""
+        return next((pull.url for pull in self.pulls(branch, "open")), "")
+
+    def pulls(self, branch: str, state: str = "all") -> list[Pull]:
+        """The pull requests of a branch, the newest first; state: open, closed or all."""
         owner = self.repository.split("/")[0]
-        query = urlencode({"state": "open", "head": f"{owner}:{branch}"})
+        query = urlencode({"state": state, "head": f"{owner}:{branch}"})
         found = self._get(f"/pulls?{query}", "its pull requests")
-        return str(found[0]["html_url"]) if found else ""
+        return [Pull(str(one["html_url"]), one["state"] == "open") for one in found]
 
     def request(self, head: str, base: str, title: str, body: str) -> str:
-        """Open a pull request; its URL."""
+        """Open a pull request; its URL. Where somebody was quicker, it is that one's."""
         status, said = self._call(
             "POST", "/pulls", {"title": title, "head": head, "base": base, "body": body}
         )
@@ -131,6 +161,8 @@ class GitHub:
                 f"{self.repository}: {base} had all of the branch {head} once, and was taken back:"
                 " delete that branch, and run it again."
             )
+        if status == 422 and "already exists" in _message(said):
+            return self.open_request(head)
         self._expect(201, status, said, "opening the pull request")
         return str(said["html_url"])
 

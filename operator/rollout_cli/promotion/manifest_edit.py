@@ -9,16 +9,16 @@ import yaml
 
 from rollout_cli.exit_codes import Absent, Refused
 from rollout_operator.domain.api.manifest import Document, Trouble, read
-from rollout_operator.domain.api.names import KIND, PROMOTED
+from rollout_operator.domain.api.names import KIND
 
 Change = tuple[int, int, str]
 """What stands from one character to another is replaced."""
 
 
-def edited(text: str, file: str, name: str, uri: str, proof: str) -> str:
+def edited(text: str, file: str, name: str, uri: str, proof: Mapping[str, str]) -> str:
     """The text of `file` in which the ModelRollout `name` asks for `uri`, with `proof` as
-    annotation. Raises Absent where it has none of that name, Refused where it cannot be told what
-    to change.
+    annotations, by their keys. Raises Absent where it has none of that name, Refused where it
+    cannot be told what to change.
     """
     documents = _documents(text, file)
     found = _named(documents, name)
@@ -46,7 +46,7 @@ def edited(text: str, file: str, name: str, uri: str, proof: str) -> str:
     if not isinstance(spec := ours.get("spec"), dict):
         raise _by_hand(file, "it has no spec.modelUri", uri, proof)
     meta = ours["metadata"]
-    annotations = {**(meta.get("annotations") or {}), PROMOTED: proof}
+    annotations = {**(meta.get("annotations") or {}), **proof}
     ours |= {
         "spec": {**spec, "modelUri": uri},
         "metadata": {**meta, "annotations": annotations},
@@ -60,12 +60,13 @@ def edited(text: str, file: str, name: str, uri: str, proof: str) -> str:
     return result
 
 
-def asked_for(text: str, file: str, name: str) -> tuple[str, str]:
-    """The modelUri of the ModelRollout `name` and its proof; "" for what it has not."""
+def asked_for(text: str, file: str, name: str) -> tuple[str, dict[str, str]]:
+    """The modelUri of the ModelRollout `name`, "" for none, and its annotations."""
     for value in _named(_documents(text, file), name):
         spec, annotations = value.get("spec"), value["metadata"].get("annotations")
-        return _entry(spec, "modelUri"), _entry(annotations, PROMOTED)
-    return "", ""
+        keys = annotations if isinstance(annotations, dict) else ()
+        return _entry(spec, "modelUri"), {str(key): _entry(annotations, key) for key in keys}
+    return "", {}
 
 
 OTHERWISE = "it is written in a way that this tool does not change"
@@ -75,10 +76,11 @@ class _UnclearError(Exception):
     """Why a field cannot be changed."""
 
 
-def _by_hand(file: str, why: str, uri: str, proof: str) -> Refused:
+def _by_hand(file: str, why: str, uri: str, proof: Mapping[str, str]) -> Refused:
+    written = " and ".join(f"{key}: {json.dumps(value)}" for key, value in proof.items())
     return Refused(
         f"{file} cannot be changed: {why}. Write modelUri: {uri} by hand, with the annotation"
-        f" {PROMOTED}: {json.dumps(proof)}."
+        f" {written}."
     )
 
 
@@ -146,7 +148,7 @@ class _Manifest:
         self._text, self._node = text, node
         self._line_end = "\r\n" if "\r\n" in text else "\n"
 
-    def changes(self, uri: str, proof: str) -> Iterator[Change]:
+    def changes(self, uri: str, proof: Mapping[str, str]) -> Iterator[Change]:
         """What to replace. Raises _UnclearError."""
         spec, meta = _at(self._node, "spec"), _at(self._node, "metadata")
         model = _at(spec, "modelUri")
@@ -163,36 +165,41 @@ class _Manifest:
             return
         _inside(meta, annotations, "metadata.annotations")
         if isinstance(annotations, yaml.MappingNode):
-            old = _at(annotations, PROMOTED)
-            if isinstance(old, yaml.ScalarNode):
-                yield self._replaced(annotations, old, json.dumps(proof), PROMOTED)
-            else:
+            new = dict(proof)
+            for key in proof:
+                old = _at(annotations, key)
+                if isinstance(old, yaml.ScalarNode):
+                    yield self._replaced(annotations, old, json.dumps(new.pop(key)), key)
+            if new:
                 beside = annotations if annotations.value else meta
-                yield self._first_entry(annotations, _pair(beside, PROMOTED, proof))
+                entries = [_pair(beside, key, value) for key, value in new.items()]
+                yield self._first_entries(annotations, entries)
         elif isinstance(annotations, yaml.ScalarNode) and annotations.value in {"", "~", "null"}:
-            entry = f"{{{_pair(meta, PROMOTED, proof)}}}"
-            yield self._replaced(meta, annotations, entry, "metadata.annotations")
+            entries = [_pair(meta, key, value) for key, value in proof.items()]
+            one = f"{{{', '.join(entries)}}}"
+            yield self._replaced(meta, annotations, one, "metadata.annotations")
         else:
             raise _UnclearError("metadata.annotations is no mapping")
 
-    def _with_annotations(self, meta: yaml.MappingNode, proof: str) -> Change:
-        entry = _pair(meta, PROMOTED, proof)
+    def _with_annotations(self, meta: yaml.MappingNode, proof: Mapping[str, str]) -> Change:
+        entries = [_pair(meta, key, value) for key, value in proof.items()]
         if meta.flow_style:
             above = '"annotations"' if _quoted(meta) else "annotations"
-            return self._first_entry(meta, f"{above}: {{{entry}}}")
-        indent = " " * (_column(meta) + 2)
-        return self._first_entry(meta, f"annotations:{self._line_end}{indent}{entry}")
+            return self._first_entries(meta, [f"{above}: {{{', '.join(entries)}}}"])
+        line = f"{self._line_end}{' ' * (_column(meta) + 2)}"
+        return self._first_entries(meta, [f"annotations:{line}{line.join(entries)}"])
 
-    def _first_entry(self, mapping: yaml.MappingNode, entry: str) -> Change:
-        """Puts an entry before all others, in the form that the mapping has."""
+    def _first_entries(self, mapping: yaml.MappingNode, entries: list[str]) -> Change:
+        """Puts entries before all others, in the form that the mapping has."""
         if mapping.flow_style:
-            start = self._start(mapping) + 1
+            start, entry = self._start(mapping) + 1, ", ".join(entries)
             if not mapping.value:
                 return start, start, entry
             blank = "" if self._text[start] in "\r\n" else " "
             return start, start, f"{entry},{blank}"
         start = mapping.value[0][0].start_mark.index
-        return start, start, f"{entry}{self._line_end}{' ' * _column(mapping)}"
+        line = f"{self._line_end}{' ' * _column(mapping)}"
+        return start, start, "".join(f"{entry}{line}" for entry in entries)
 
     def _replaced(
         self, parent: yaml.MappingNode, node: yaml.ScalarNode, new: str, what: str

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rollout_cli.promotion.markdown import code, table
 from rollout_cli.promotion.proof import Proof
 from rollout_cli.view.acts import act
 from rollout_cli.view.formatting import share
@@ -42,12 +43,13 @@ def _body(proof: Proof, name: str, file: str) -> Iterator[str]:
     attempt = proof.attempt
     yield f"ModelRollout {code(name)} in {code(file)} is to ask for {code(proof.uri)}."
     yield ""
-    yield from _table(
+    yield from table(
         ("what", "value"),
         [
             ("version", proof.uri),
             ("content digest", proof.digest),
             ("promoted by", proof.place),
+            ("proof", "signed by the operator there" if proof.signed else "text, not signed"),
             ("attempt", f"{attempt.attempt}, revision {attempt.revision}"),
             ("verdict", f"{attempt.verdict}: {attempt.reason}"),
             ("why", attempt.message),
@@ -57,7 +59,7 @@ def _body(proof: Proof, name: str, file: str) -> Iterator[str]:
     )
     yield ""
     if attempt.gates:
-        yield from _table(
+        yield from table(
             ("gate", "value", "threshold", "samples", "measurement"),
             [
                 (
@@ -80,20 +82,3 @@ def _body(proof: Proof, name: str, file: str) -> Iterator[str]:
         "The next cluster tries it by its own gates. What was promoted elsewhere is evidence, and"
         " no promise."
     )
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{' --- |' * len(head)}"
-    for row in rows:
-        yield f"| {row[0]} | {' | '.join(code(cell) for cell in row[1:])} |"
-
-
-def code(text: str) -> str:
-    """Text as a code span on one line: what a cluster says can mention nobody, link nowhere, and
-    end no table.
-    """
-    flat = " ".join(text.split()).replace("|", "¦")
-    fence = "`" * (max((len(run) for run in re.findall("`+", flat)), default=0) + 1)
-    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
-    return f"{fence}{pad}{flat}{pad}{fence}" if flat else "-"

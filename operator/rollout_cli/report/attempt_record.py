@@ -8,6 +8,7 @@ from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.prometheus import Prometheus
 from rollout_cli.api.rollout import Rollout
 from rollout_cli.exit_codes import Absent, Failure, Refused
+from rollout_operator.domain.api.differences import Difference
 from rollout_operator.domain.api.gate_results import GateStatus
 from rollout_operator.domain.api.status import Act, Attempt
 from rollout_operator.domain.api.words import Verdict
@@ -98,6 +99,8 @@ class AttemptRecord:
     """From Prometheus; empty where there is `trouble`."""
     trouble: str = ""
     """Why there are no series; "" where there are."""
+    differences: tuple[Difference, ...] = ()
+    """A few of the copies that were answered otherwise; of the last attempt alone."""
 
     @property
     def start(self) -> datetime:
@@ -156,6 +159,9 @@ def collect(  # noqa: PLR0917
         events=(),
         series=TimeSeries(),
         trouble=trouble,
+        differences=tuple(
+            d for d in status.differences if status.attempt == number and d.revision == candidate
+        ),
     )
     events = _events(kube, record) if with_events else ()
     if prometheus is None:

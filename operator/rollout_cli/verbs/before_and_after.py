@@ -218,6 +218,46 @@ def promote_to(
     command.run(Connection(kubeconfig, context, namespace), request)
 
 
+def feedback(
+    name: Name,
+    file: Annotated[
+        str, typer.Argument(help="CSV with a header line, or JSON lines; - for standard input.")
+    ],
+    labels: Annotated[
+        str, typer.Option("--labels", help="What labels of CSV are: text, number or truth.")
+    ] = "text",
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, max=10_000, help="Labels of one request.")
+    ] = 500,
+    progress: Annotated[
+        Path | None,
+        typer.Option("--progress", help="File that remembers how many were sent, to go on there."),
+    ] = None,
+    refused: Annotated[
+        Path | None,
+        typer.Option("--refused", help="File that refused labels are added to, as JSON lines."),
+    ] = None,
+    patience: Annotated[
+        str, typer.Option("--patience", help="How long to wait for pods that were there: 30s, 10m.")
+    ] = "1m",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read the whole file, and send nothing.")
+    ] = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Send labels, or values, of a file to a rollout. Columns: id, or request_id and perhaps row;
+    label, or value; perhaps version. Exit 0: all were taken, 1: some were refused.
+    """
+    # Deferred: the operator's models are slow to load, and help does without.
+    from rollout_cli.commands import feedback as command  # noqa: PLC0415
+
+    request = command.Request(name, file, labels, batch, progress, refused, patience, dry_run)
+    if code := command.run(Connection(kubeconfig, context, namespace), request):
+        raise typer.Exit(code)
+
+
 def doctor(
     name: MaybeName = None,
     output: Format = None,

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from rollout_operator.controller.apply import is_applied, refresh
+from rollout_operator.controller.apply import is_applied
 from rollout_operator.controller.cache import CachedObject
 from rollout_operator.controller.external_queries import Answers, Query, ask, cached, query_for
 from rollout_operator.controller.inspection import inspection
-from rollout_operator.controller.pod_status import waits_long, with_pods_trouble
+from rollout_operator.controller.missed_events import look_closer
+from rollout_operator.controller.pod_status import with_pods_trouble
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, key_of
 from rollout_operator.controller.routes import (
@@ -25,7 +26,7 @@ from rollout_operator.desired.deployment import deployment, served_by
 from rollout_operator.desired.environment import model_environment
 from rollout_operator.desired.service import stable_of
 from rollout_operator.domain.api.names import revision_name
-from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.credentials import of_namespace
 from rollout_operator.domain.feedback_stores import store_of
@@ -33,15 +34,13 @@ from rollout_operator.domain.machine.trial import measured
 from rollout_operator.domain.observe import observe as observe_objects
 from rollout_operator.domain.observed import Claim, Observed, Workload
 from rollout_operator.domain.owned_object import AUTOSCALER
+from rollout_operator.domain.promotion_proof import demanded
 from rollout_operator.domain.rollout import Rollout
 from rollout_operator.domain.scaling import sentence
 from rollout_operator.domain.session_affinity import sentence as affinity_sentence
 from rollout_operator.errors import Gone
 
 log = logging.getLogger(__name__)
-
-SERVING = frozenset({Phase.TRIAL, Phase.SHIFTING})
-"""Phases in which the loss of all pods is a setback."""
 
 
 async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answers] | None:
@@ -79,7 +78,7 @@ async def gather(key: Key, ports: Ports, now: datetime) -> tuple[Rollout, Answer
 async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetime) -> Observed:
     """Gather everything once. Raises CallFailed."""
     spec, status, key = rollout.acted_by, rollout.status, key_of(rollout.raw["metadata"])
-    await _look_closer(key, status, ports, now)
+    await look_closer(rollout, _objects(rollout, ports), ports.store, ports.cluster, now)
     objects = _objects(rollout, ports)
     seen = observe_objects(
         rollout,
@@ -107,11 +106,17 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         followed=follow_routers(rollout, ports, now),
         apart=drains.apart if drains is not None else seen.apart,
         resolution=answers.resolution,
+        proof=demanded(ports.proof_rules, rollout.raw["metadata"]),
         workloads=workloads,
         route_trouble=trouble,
         unaccepted=unaccepted,
         heard=answers.heard,
         uncopied=ports.shadows.trouble(key) if ports.shadows is not None else "",
+        differences=(
+            ports.shadows.differences(key, status.attempt_since)
+            if ports.shadows is not None
+            else ()
+        ),
         claims=claims,
         api_rejection=rejection.lasting(now - REJECTED_AFTER),
         api_rejection_now=rejection.message,
@@ -253,23 +258,3 @@ async def _served(
         return None
     ours = any(o.kind == "Deployment" and o.uid == live["metadata"]["uid"] for o in objects)
     return served_by(live) if ours else None
-
-
-async def _look_closer(key: Key, status: Status, ports: Ports, now: datetime) -> None:
-    """Ask the API server itself where pods are long in becoming Ready, or seem to be lost: an event
-    may be missing, or late.
-    """
-    if status.candidate is None:
-        return
-    store, cluster = ports.store, ports.cluster
-    name = revision_name(key[1], status.candidate.revision)
-    pods = store.find(key, "Deployment", name)
-    ready, long = pods is not None and pods.ready > 0, waits_long(status, now)
-    if long or (status.phase in SERVING and not ready):
-        await refresh("Deployment", key[0], name, store, cluster)
-    if long:
-        for route in [o.name for o in store.objects(key) if o.kind == "HTTPRoute"]:
-            await refresh("HTTPRoute", key[0], route, store, cluster)
-    if long and status.phase is Phase.SWITCHING:
-        for endpoint_slice in await cluster.endpoint_slices(*key):
-            store.put("EndpointSlice", endpoint_slice)

@@ -23,6 +23,7 @@ from rollout_operator.domain.egress import DNS, Egress
 from rollout_operator.domain.feedback_stores import FeedbackStore
 from rollout_operator.domain.own_metrics import NO_METRICS, OwnMetrics
 from rollout_operator.domain.profiles import NO_PROFILES, Profiles
+from rollout_operator.domain.promotion_proof import ProofRule, ProofSigner
 from rollout_operator.domain.route_annotations import NO_ANNOTATIONS, RouteAnnotations
 from rollout_operator.domain.windows import ConfiguredWindow
 
@@ -77,6 +78,10 @@ class Ports:
     """What gates may be on beside what is built in."""
     names_verified: bool = False
     """Whether an admission policy writes who gives commands."""
+    proof_rules: tuple[ProofRule, ...] = ()
+    """Which namespaces take only what was promoted elsewhere before."""
+    proof_signer: ProofSigner | None = None
+    """Signs for what is promoted here; None where nobody does."""
     shadows: Shadows | None = None
     """Tells stable's pods to copy requests; None where nobody does."""
     messenger: Messenger | None = None

@@ -1,5 +1,6 @@
 """Observe, decide, act: one reconcile of one rollout."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from rollout_operator.controller.act import act
@@ -7,6 +8,7 @@ from rollout_operator.controller.observe import gather, observe
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key
 from rollout_operator.domain.machine.decide import decide
+from rollout_operator.domain.promotion_proof import with_proof
 
 
 async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
@@ -19,6 +21,8 @@ async def reconcile(key: Key, ports: Ports, now: datetime) -> datetime | None:
     rollout, answers = gathered
     seen = await observe(rollout, answers, ports, now)
     plan = decide(seen)
+    status = with_proof(ports.proof_signer, rollout.raw["metadata"], plan.status)
+    plan = replace(plan, status=status)
     if await act(rollout.raw, seen, plan, ports):
         return now
     contests = ports.memory.contests(key, now).values()

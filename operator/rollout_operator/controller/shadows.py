@@ -9,17 +9,28 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from rollout_operator.adapters.kubernetes_api import Cluster
-from rollout_operator.adapters.model_pods import ModelPods
+from rollout_operator.adapters.model_pods import ModelPods, Told
 from rollout_operator.controller.raw_objects import Key
-from rollout_operator.domain.shadow import RENEW, Shadow, message, pods_to_tell
+from rollout_operator.domain.api.differences import Difference
+from rollout_operator.domain.shadow import (
+    RENEW,
+    Shadow,
+    differences,
+    message,
+    pods_to_tell,
+    sampled,
+)
+from rollout_operator.domain.shadow_fields import ShadowFields, fields_of
 from rollout_operator.errors import CallFailed
 
 log = logging.getLogger(__name__)
 
+REMEMBERED = 256
+"""Rollouts of which is known what differed, until a status has it; each has less than 32 KB."""
 NO_PODS = "stable has no Ready pod that could copy requests"
 
 
@@ -52,6 +63,10 @@ class Shadows:
     """Tells them."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     """UTC."""
+    fields: tuple[ShadowFields, ...] = ()
+    """Which fields of requests may be seen, by namespace."""
+    _heard: dict[Key, tuple[datetime, tuple[Difference, ...]]] = field(default_factory=dict)
+    """What differed, and when that was heard; of the newest REMEMBERED rollouts."""
     _told: dict[Key, _Telling] = field(default_factory=dict)
     _ending: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -61,6 +76,8 @@ class Shadows:
         signed_by: the key of the rollout's pods.
         """
         known = self._told.get(key)
+        if shadow is not None:
+            shadow = replace(shadow, fields=fields_of(self.fields, key[0]))
         if shadow is None:
             self.forget(key)
         elif known is None or known.ended or (known.shadow, known.key) != (shadow, signed_by):
@@ -71,6 +88,11 @@ class Shadows:
             telling = self._told[key] = _Telling(shadow, signed_by)
             name = f"shadow {key[0]}/{key[1]}"
             telling.task = asyncio.create_task(self._tell(key, telling), name=name)
+
+    def differences(self, key: Key, since: datetime | None) -> tuple[Difference, ...]:
+        """Answers to copies that differed, as pods have told from this moment on."""
+        heard = self._heard.get(key)
+        return heard[1] if heard is not None and since is not None and heard[0] >= since else ()
 
     def trouble(self, key: Key) -> str:
         """Why stable's pods do not copy, as a sentence; "" where they do, or are not to."""
@@ -85,7 +107,7 @@ class Shadows:
             return
         if known.task is not None:
             known.task.cancel()
-        ending = asyncio.create_task(self._end(known), name=f"shadow ends {key[0]}/{key[1]}")
+        ending = asyncio.create_task(self._end(key, known), name=f"shadow ends {key[0]}/{key[1]}")
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
@@ -106,18 +128,26 @@ class Shadows:
             await asyncio.sleep(RENEW.total_seconds())
 
     async def _once(self, key: Key, telling: _Telling) -> None:
-        body, signature = message(telling.shadow, self.clock(), telling.key)
-        said = await asyncio.gather(
-            *(self.pods.tell(address, body, signature) for address in telling.pods)
-        )
+        said = await self._say(key, telling)
         # What one pod of several does not copy, the others do.
-        wrong = next(filter(None, said), "") if all(said) else ""
+        wrong = next((one.trouble for one in said), "") if all(o.trouble for o in said) else ""
         trouble = wrong if telling.pods else NO_PODS
         if trouble != telling.trouble:
             level = logging.WARNING if trouble else logging.INFO
             log.log(level, "%s/%s: %s", *key, trouble or "stable's pods copy requests")
         telling.trouble = trouble
 
-    async def _end(self, telling: _Telling) -> None:
-        body, signature = message(telling.shadow, self.clock(), telling.key, ends=True)
-        await asyncio.gather(*(self.pods.tell(one, body, signature) for one in telling.pods))
+    async def _end(self, key: Key, telling: _Telling) -> None:
+        await self._say(key, telling, ends=True)
+
+    async def _say(self, key: Key, telling: _Telling, *, ends: bool = False) -> list[Told]:
+        """Tell all pods, and keep what they say of differences."""
+        body, signature = message(telling.shadow, self.clock(), telling.key, ends=ends)
+        told = await asyncio.gather(*(self.pods.tell(one, body, signature) for one in telling.pods))
+        found = sampled(differences(one.said, telling.shadow.candidate) for one in told)
+        if found:
+            self._heard.pop(key, None)
+            self._heard[key] = self.clock(), found
+            if len(self._heard) > REMEMBERED:
+                del self._heard[next(iter(self._heard))]
+        return told

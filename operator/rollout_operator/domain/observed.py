@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from rollout_operator.domain.api.differences import Difference
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.outbox import Outbox
 from rollout_operator.domain.profiles import Chosen
+from rollout_operator.domain.promotion_proof import ProofDemand
 from rollout_operator.domain.windows import NEVER, Freeze
 
 
@@ -272,6 +274,8 @@ class Observed:
     """What is said against the route that the spec asks for; "" where it was accepted."""
     uncopied: str = ""
     """Why stable's pods could not be told to copy requests, as a sentence; "" where they could."""
+    differences: tuple[Difference, ...] = ()
+    """Answers to copies that differed, as stable's pods told in this attempt; of one candidate."""
     heard: Heard | None = None
     """What came back when that route was asked; None where it was not or cannot be, because no
     address is published.
@@ -318,3 +322,7 @@ class Observed:
     """The profile that the spec chooses, as it is configured now; None where that is not known."""
     take_profile: str = ""
     """Annotation: the hash of the profile that pods of stable are to have now; "" for none."""
+    proof: ProofDemand | None = None
+    """What the operator demands of a version before it is tried, and what the rollout shows of it;
+    None where it demands nothing.
+    """

@@ -9,10 +9,17 @@ import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import zip_longest
 from typing import Any, Final
 
+from rollout_operator.domain.api.differences import (
+    MOST_DIFFERENCES,
+    MOST_OF_AN_OUTCOME,
+    Difference,
+    SentValue,
+)
 from rollout_operator.domain.api.names import revision_name
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
@@ -40,6 +47,8 @@ class Shadow:
     """The revision that gets the copies, by the Service of its own."""
     percent: int
     """Share of stable's requests, from 1 to 100."""
+    fields: tuple[str, ...] = ()
+    """Fields of requests whose values may be kept where answers differ."""
 
 
 def shadow_of(spec: Spec, status: Status) -> Shadow | None:
@@ -62,9 +71,50 @@ def message(shadow: Shadow, now: datetime, key: str, *, ends: bool = False) -> t
         "percent": 0 if ends else shadow.percent,
         "seconds": LEASE.total_seconds(),
         "at": round(now.timestamp(), 3),
+        "fields": shadow.fields,
     }
-    body = json.dumps(said).encode()
+    body = json.dumps(said, ensure_ascii=False).encode()
     return body, hmac.new(key.encode(), b"shadow\0" + body, sha256).hexdigest()
+
+
+def differences(said: bytes, revision: str) -> tuple[Difference, ...]:
+    """Answers that differed, of what a pod says to a message. A pod may say anything, for models
+    are code: what is no difference in form and size is left out.
+
+    revision: the candidate's.
+    """
+    try:
+        found = json.loads(said)["differences"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    listed = found[:MOST_DIFFERENCES] if isinstance(found, list) else ()
+    return tuple(d for one in listed if (d := _difference(one, revision)) is not None)
+
+
+def _difference(one: Any, revision: str) -> Difference | None:
+    try:
+        return Difference(
+            revision=revision,
+            outcome=one["outcome"],
+            at=datetime.fromtimestamp(one["at"], UTC),
+            stable=one["stable"],
+            candidate=one["candidate"],
+            sent=tuple(SentValue(field=n, value=v) for n, v in one["shown"].items()),
+            masked=tuple(one["masked"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
+        return None
+
+
+def sampled(by_pod: Iterable[tuple[Difference, ...]]) -> tuple[Difference, ...]:
+    """A few of those that pods tell, oldest first: of each pod its first, then its second, …"""
+    kept = dict[str, list[Difference]]()
+    for round_ in zip_longest(*by_pod):
+        for one in filter(None, round_):
+            alike = kept.setdefault(one.outcome, [])
+            if len(alike) < MOST_OF_AN_OUTCOME:
+                alike.append(one)
+    return tuple(sorted((one for each in kept.values() for one in each), key=lambda d: d.at))
 
 
 def pods_to_tell(

@@ -4,17 +4,16 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from rollout_operator.domain.api.api_types import ApiModel
+from rollout_operator.domain.api.api_types import PUBLIC_KEY, ApiModel
 from rollout_operator.domain.configured import from_json
 
 EXAMPLE = '[{"key": "-----BEGIN PUBLIC KEY-----\\n…\\n-----END PUBLIC KEY-----\\n"}]'
-_PEM = r"^\s*-----BEGIN PUBLIC KEY-----\s[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----\s*$"
 
 
 class Signer(ApiModel, extra="forbid"):
     """One of those who may sign."""
 
-    key: Annotated[str, Field(pattern=_PEM, max_length=2_000)]
+    key: Annotated[str, Field(pattern=PUBLIC_KEY, max_length=2_000)]
     """Of P-256, P-384 or P-521, in PEM."""
 
 

@@ -49,7 +49,7 @@ ROLLOUT = "namespace: models, name: iris"
 REFUSED = {
     "empty": ("", "the file: Input should be"),
     "no YAML": ("mappings: [", "not YAML"),
-    "none": ("mappings: []", "mappings: Tuple should have at least 1 item"),
+    "none": ("mappings: []", "the file: it has neither mappings nor reverts"),
     "neither": (one(), "mappings.0: write exactly one of rollout and dispatch"),
     "both": (one(ROLLOUT, "repository: a/b"), "write exactly one of rollout and dispatch"),
     "an unknown key": (
@@ -175,7 +175,7 @@ def test_check_says_what_a_file_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        pytest.param(b"mappings: []", "at least 1 item", id="a bad file"),
+        pytest.param(b"mappings: []", "neither mappings", id="a bad file"),
         pytest.param(b"mappings: [{model: gr\xf6\xdfe}]", "is not UTF-8 text", id="Latin-1"),
         pytest.param(None, "cannot be read", id="no file"),
     ],

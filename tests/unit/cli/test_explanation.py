@@ -232,6 +232,7 @@ UNKNOWN = {
     "also_running",
     "profile",
     "take_profile",
+    "proof",
 }
 """What only the operator knows: the registry's answer, what a pod says of a version without a
 digest, what phase Switching looks at, which verdicts the registry was told, where messages go; and
@@ -244,7 +245,7 @@ process; who else scales a Deployment, which is told in status; when an autoscal
 is looked at again; routes of others on the host, which
 are told in status and held
 as trouble of the route; what a status that was removed is made from, and what ran beside it; what
-the profile says of pods, which changes no verdict.
+the profile says of pods, which changes no verdict; the proof that is asked for before an attempt.
 """
 
 

@@ -9,15 +9,22 @@ import yaml
 
 from rollout_cli.exit_codes import Absent, Failure, Refused
 from rollout_cli.promotion.manifest_edit import asked_for, edited
+from rollout_cli.promotion.markdown import code
 from rollout_cli.promotion.proof import Proof, model_of, proof_of
-from rollout_cli.promotion.pull_request import LONGEST, code, pull_request
+from rollout_cli.promotion.pull_request import LONGEST, pull_request
 from rollout_operator.domain.api.gate_results import GateResult, Measurement
-from rollout_operator.domain.api.names import PROMOTED
+from rollout_operator.domain.api.names import PROMOTED, PROOF
 from rollout_operator.domain.api.status import Act, Attempt, Status, Watch
 from rollout_operator.domain.api.words import Phase, Verdict
+from rollout_operator.domain.promotion_proof import ProofSigner, with_proof
 from tests.support.builders import at, on_trial, revision
+from tests.support.proofs import key
 from tests.unit.cli.builders import rollout
 
+BLOCK_OF_TWO = (
+    "kind: ModelRollout\nmetadata:\n{annotations}  name: iris\n"
+    "spec:\n  modelUri: models:/iris/{version}\n"
+)
 URI, TEXT = "models:/iris/2", "models:/iris/2 sha256:ab Promoted by staging/ml/iris, attempt 3"
 GATE = GateResult(
     metric="accuracy", value=0.9512345, threshold=0.7, samples=45, measurement=Measurement.PASS
@@ -70,6 +77,86 @@ def test_a_trial_under_way_does_not_touch_the_proof_of_what_is_stable() -> None:
 def test_the_newest_promotion_of_a_version_counts() -> None:
     again = (ended(attempt=5, started=at(99)), ended(3, Verdict.ROLLED_BACK), ended())
     assert proof_of(rollout(status(history=again)), "").attempt.attempt == 5
+
+
+def signed_status(environment: str = "staging", **changes: Any) -> Status:
+    """Of an operator that signs."""
+    meta = {"namespace": "models", "name": "iris", "uid": "u"}
+    return with_proof(ProofSigner(environment, key("staging")), meta, status(**changes))
+
+
+def test_what_the_operator_has_signed_is_handed_on() -> None:
+    theirs = signed_status()
+    found = proof_of(rollout(theirs), "")
+    assert (found.signed, found.place) == (theirs.proof, "staging/models/iris")
+    assert found.annotations_over({}) == {PROMOTED: str(found), PROOF: theirs.proof}
+    assert proof_of(rollout(theirs), "staging") == found
+    with pytest.raises(Refused, match="signs as 'staging': leave --from out"):
+        proof_of(rollout(theirs), "laptop")
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        pytest.param("", id="none"),
+        pytest.param("x.y.z", id="nothing that can be read"),
+        pytest.param("text", id="no parts"),
+        pytest.param(signed_status(history=(ended(attempt=2),)).proof, id="of an attempt before"),
+    ],
+)
+def test_what_was_signed_of_something_else_is_not_handed_on(proof: str) -> None:
+    found = proof_of(rollout(status(proof=proof)), "laptop")
+    assert (found.signed, found.place) == ("", "laptop/models/iris")
+    assert PROOF not in found.annotations_over({PROMOTED: "old"})
+    # One of a version before does not stay beside a new one.
+    assert found.annotations_over({PROOF: "old"})[PROOF] == ""
+
+
+def test_a_signed_proof_stands_there_only_as_it_is() -> None:
+    found = proof_of(rollout(signed_status()), "")
+    assert found.stands_in({PROMOTED: str(found), PROOF: found.signed})
+    assert not found.stands_in({PROMOTED: str(found)})
+    assert not found.stands_in({PROMOTED: str(found), PROOF: "old"})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            BLOCK_OF_TWO.format(version=1, annotations=""),
+            BLOCK_OF_TWO.format(
+                version=2, annotations=f'  annotations:\n    {PROMOTED}: "t"\n    {PROOF}: "s"\n'
+            ),
+            id="in lines",
+        ),
+        pytest.param(
+            BLOCK_OF_TWO.format(version=1, annotations=f"  annotations:\n    {PROMOTED}: old\n"),
+            BLOCK_OF_TWO.format(
+                version=2, annotations=f'  annotations:\n    {PROOF}: "s"\n    {PROMOTED}: "t"\n'
+            ),
+            id="the text is there",
+        ),
+        pytest.param(
+            BLOCK_OF_TWO.format(version=1, annotations="  annotations: {a: b}\n"),
+            BLOCK_OF_TWO.format(
+                version=2, annotations=f'  annotations: {{{PROMOTED}: "t", {PROOF}: "s", a: b}}\n'
+            ),
+            id="in braces",
+        ),
+        pytest.param(
+            BLOCK_OF_TWO.format(version=1, annotations="  annotations:\n"),
+            BLOCK_OF_TWO.format(
+                version=2, annotations=f'  annotations: {{{PROMOTED}: "t", {PROOF}: "s"}}\n'
+            ),
+            id="annotations of nothing",
+        ),
+    ],
+)
+def test_text_and_signature_are_written_together(before: str, after: str) -> None:
+    both = {PROMOTED: "t", PROOF: "s"}
+    assert edited(before, "f.yaml", "iris", URI, both) == after
+    assert edited(after, "f.yaml", "iris", URI, both) == after
+    assert asked_for(after, "f.yaml", "iris")[1].items() >= both.items()
 
 
 WATCHED = Watch(former="0", since=at(0), until=at(0) + timedelta(hours=1))
@@ -227,9 +314,10 @@ ANNOTATION = f'{PROMOTED}: "{TEXT}"'
     ],
 )
 def test_nothing_but_version_and_proof_is_changed(before: str, after: str) -> None:
-    assert edited(before, "f.yaml", "iris", URI, TEXT) == after
-    assert edited(after, "f.yaml", "iris", URI, TEXT) == after
-    assert asked_for(after, "f.yaml", "iris") == (URI, TEXT)
+    assert edited(before, "f.yaml", "iris", URI, {PROMOTED: TEXT}) == after
+    assert edited(after, "f.yaml", "iris", URI, {PROMOTED: TEXT}) == after
+    asked, annotations = asked_for(after, "f.yaml", "iris")
+    assert (asked, annotations[PROMOTED]) == (URI, TEXT)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +393,7 @@ def test_a_manifest_that_cannot_be_changed_is_left_to_people(
     text: str, kind: type[Failure], sentence: str
 ) -> None:
     with pytest.raises(kind, match=sentence):
-        edited(text, "f.yaml", "iris", URI, TEXT)
+        edited(text, "f.yaml", "iris", URI, {PROMOTED: TEXT})
 
 
 @pytest.mark.parametrize("uri", ["models:/iris/7", "models:/iris@champion"])
@@ -383,7 +471,7 @@ def test_another_file_another_base_or_other_content_is_another_request() -> None
 def test_whether_a_proof_stands_there_already(there: str, environment: str, stands: bool) -> None:
     own = proof_of(rollout(status()), "staging")
     asked = proof_of(rollout(status(history=(ended(attempt=9),))), environment)
-    assert asked.stands_in(there.format(own)) is stands
+    assert asked.stands_in({PROMOTED: there.format(own)}) is stands
 
 
 def test_the_longest_message_fits() -> None:
@@ -395,5 +483,5 @@ def test_the_longest_message_fits() -> None:
 
 
 def test_the_annotation_is_read_back_as_it_was_written() -> None:
-    text = edited(BLOCK, "f", "iris", URI, str(proof()))
+    text = edited(BLOCK, "f", "iris", URI, {PROMOTED: str(proof())})
     assert yaml.safe_load(text)["metadata"]["annotations"] == {PROMOTED: str(proof())}

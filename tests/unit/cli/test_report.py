@@ -9,6 +9,7 @@ import pytest
 from rollout_cli.report.attempt_record import AttemptRecord, KubeEvent, TimeSeries
 from rollout_cli.report.html_page import html
 from rollout_cli.report.svg_plots import bands
+from rollout_operator.domain.api.differences import Difference
 from rollout_operator.domain.api.status import Act, Attempt
 from rollout_operator.domain.api.words import Phase, Verdict
 from tests.support.builders import at, on_trial, revision, spec
@@ -102,6 +103,36 @@ def test_what_others_wrote_is_shown_and_not_run() -> None:
     text = html(record(message=bad, events=events, acts=acts))
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(1)") == 4
+
+
+SEEN: dict[str, Any] = {
+    "outcome": "different",
+    "stable": '{"predict":"a"}',
+    "candidate": "<script>alert(1)</script>",
+    "sent": ({"field": "<b>age", "value": "41</td>"},),
+    "masked": ("income", "<i>name"),
+}
+NOT_SEEN: dict[str, Any] = {"outcome": "failed", "candidate": "HTTP 500"}
+
+
+def test_copies_that_differ_are_shown_with_what_may_be_seen_and_not_run() -> None:
+    found = tuple(
+        Difference.model_validate({"revision": CANDIDATE, "at": at(n), **one})
+        for n, one in enumerate((SEEN, NOT_SEEN))
+    )
+    text = html(record(differences=found))
+    assert "Copies that were answered otherwise" in text
+    for part in (
+        "{&#34;predict&#34;:&#34;a&#34;}",
+        "&lt;script&gt;alert(1)&lt;/script&gt;",
+        "&lt;b&gt;age <code>41&lt;/td&gt;</code>",
+        "masked: income, &lt;i&gt;name",
+        "HTTP 500",
+        "12:00:01",
+    ):
+        assert part in text
+    assert not re.search("<script|<b>|<i>", text)
+    assert "answered otherwise" not in html(record())
 
 
 OTHER: dict[str, tuple[dict[str, Any], str]] = {

@@ -8,6 +8,9 @@ import pytest
 
 import rollout_dashboard
 from rollout_cli.api.commands_patch import Verb
+from rollout_cli.report.attempt_facts import facts as of_attempt
+from rollout_cli.report.attempt_record import collect
+from rollout_dashboard.context import Dashboard
 from rollout_dashboard.gate_view import gate_view, scale
 from rollout_dashboard.hub import events
 from rollout_dashboard.registry_runs import Runs, read_run
@@ -19,8 +22,12 @@ from rollout_dashboard.rollout_facts import (
     side_by_side,
     window,
 )
+from rollout_dashboard.rollout_page import links
+from rollout_dashboard.settings import Settings
 from rollout_dashboard.steering import ORDER, offered
+from rollout_operator.domain.api.differences import Difference
 from rollout_operator.domain.api.gate_results import GateStatus
+from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.words import Phase
 from tests.support.builders import at, on_trial, revision, spec
 from tests.unit.cli.builders import rollout
@@ -133,6 +140,35 @@ def test_a_rollout_says_when_it_is_frozen_and_when_it_is_next() -> None:
     assert window(frozen, (), at(0)) == "frozen from 2026-11-27 17:00 UTC on"
     assert window(frozen, (), at(5 * 86400)).startswith("frozen until 2026-11-30 07:00 UTC: window")
     assert window(ON_TRIAL, (), at(0)) == ""
+
+
+def test_copies_that_differ_stand_on_the_page_of_the_attempt_and_are_not_run() -> None:
+    said = {
+        "revision": CANDIDATE.revision,
+        "outcome": "different",
+        "at": at(5),
+        "stable": "<b>a</b>",
+        "candidate": '{"predict":"b"}',
+        "sent": ({"field": "age", "value": "<script>"},),
+        "masked": ("income",),
+    }
+    differ = (Difference.model_validate(said),)
+    tried = on_trial(stable=STABLE, candidate=CANDIDATE, differences=differ)
+    board = Dashboard(Settings(), None, lambda _: None)  # type: ignore[arg-type]
+
+    def page(status: Status) -> str:
+        record = collect(None, None, rollout(status, TO_2), None, with_events=False)  # type: ignore[arg-type]
+        about = {"title": "iris", **of_attempt(record), **links(board)}
+        return board.render("attempt.html", None, **about)
+
+    text = page(tried)
+    for part in ("&lt;b&gt;a&lt;/b&gt;", "age <code>&lt;script&gt;</code>", "masked: income"):
+        assert part in text
+    assert "<b>" not in text
+    assert 'id="differences"' in text
+    assert 'id="differences"' not in page(tried.model_copy(update={"differences": ()}))
+    other = differ[0].model_copy(update={"revision": "another"})
+    assert 'id="differences"' not in page(tried.model_copy(update={"differences": (other,)}))
 
 
 def test_two_runs_stand_side_by_side_by_name() -> None:

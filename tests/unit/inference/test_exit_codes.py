@@ -49,3 +49,10 @@ def test_a_registry_that_does_not_answer_may_answer_later(uri: str, tmp_path: Pa
     code, said = ended(tmp_path / "log", {"MODEL_URI": uri, "MLFLOW_TRACKING_URI": NOBODY})
     assert code == 1, said
     assert "could not be fetched" in said
+
+
+def test_a_secret_that_is_no_setting_is_told_where_a_rollout_reads_it(tmp_path: Path) -> None:
+    store = "postgresql://rollouts:a secret@db/labels"
+    code, said = ended(tmp_path / "log", {"MODEL_URI": "models:/iris/1", "FEEDBACK_STORE": store})
+    assert (code, "FEEDBACK_STORE" in said, "as %XX" in said) == (2, True, True)
+    assert "a secret" not in said

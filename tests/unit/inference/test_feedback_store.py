@@ -6,6 +6,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,95 @@ def test_a_file_that_was_deleted_or_put_back_is_what_all_pods_have_from_then_on(
         assert counted(store) == {}
 
 
+def test_tables_that_somebody_empties_are_begun_anew(made: Made, tmp_path: Path) -> None:
+    store = made()
+    store.remember([entry("a")])
+    with sqlite3.connect(tmp_path / "labels" / "u1.sqlite") as other:
+        for table in ("entries", "counts", "scopes"):
+            other.execute(f"DELETE FROM feedback_{table}")
+    assert taken(store.take([label("a", "setosa")])) == [404]
+    store.remember([entry("a")])
+    assert taken(store.take([label("a", "setosa")])) == [COUNTED]
+    assert store.forget() == 0
+
+
+def test_a_clock_that_was_wrong_for_a_while_does_not_refuse_labels_for_as_long(made: Made) -> None:
+    clock, year = Clock(), 365 * 24 * 3600
+    store = made(clock)
+    store.remember([entry("before")])
+    clock.now = NOON + year
+    store.remember([entry("ahead", issued=NOON + year)])
+    signed = Prediction("iris", "7", "abc", int(NOON) + year, 9, False, "setosa")
+    ahead = Sent(key_of_id(signed), label="setosa", prediction=signed)
+    assert taken(store.take([ahead])) == [COUNTED]
+    assert store.forget() == 1
+    clock.now = NOON + 10
+    assert taken(store.take([ahead])) == [410], "nothing of that time is counted any more"
+    assert store.forget() == 2
+    store.remember([entry("after", issued=NOON + 20)])
+    clock.now = NOON + 30
+    assert taken(store.take([label("after", "setosa"), ahead])) == [COUNTED, 410]
+    assert counted(store) == {"correct": (2, 0)}
+
+
+def test_clocks_that_disagree_by_minutes_refuse_no_label(made: Made) -> None:
+    store = made(Clock())
+    store.remember([entry("a", issued=NOON + 300)])
+    made(Clock(NOON + 300)).forget()
+    made(Clock(NOON - 300)).forget()
+    assert taken(store.take([label("a", "setosa")])) == [COUNTED]
+
+
+def _of_another_program(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("of another program " * 100)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a folder in its place": (partial(Path.mkdir, parents=True), "fsGroup"),
+    "something else": (_of_another_program, "is no database"),
+}
+
+
+@pytest.mark.parametrize(("damage", "advice"), DAMAGES.values(), ids=DAMAGES.keys())
+def test_what_helps_is_said_of_a_file_that_cannot_be_used(
+    made: Made, tmp_path: Path, damage: Callable[[Path], None], advice: str
+) -> None:
+    damage(tmp_path / "labels" / "u1.sqlite")
+    with pytest.raises(StoreAway) as away:
+        made().remember([entry("a")])
+    assert advice in away.value.why
+    assert advice not in str(away.value), "that is not for clients"
+
+
+class Limited(Sqlite):
+    """On a volume that is full, or read-only, as this connection is told."""
+
+    pragma = "query_only = 1"
+
+    def _connected(self) -> sqlite3.Connection:
+        connection = super()._connected()
+        connection.execute(f"PRAGMA {self.pragma}")
+        return connection
+
+
+@pytest.mark.parametrize(
+    ("pragma", "advice"),
+    [("max_page_count = 1", "the volume is full"), ("query_only = 1", "the volume is read-only")],
+    ids=["full", "read-only"],
+)
+def test_what_helps_is_said_of_a_volume_that_takes_nothing(
+    made: Made, tmp_path: Path, pragma: str, advice: str
+) -> None:
+    made().remember([entry("a")])
+    file = Limited(tmp_path / "labels" / "u1.sqlite")
+    file.pragma = pragma
+    store = Store(file, "u1", Limits(WEEK, 10_000, 10**8), clock=Clock())
+    with pytest.raises(StoreAway) as away:
+        store.remember([entry(f"{n}" * 100) for n in range(5_000)])
+    assert advice in away.value.why
+
+
 def test_the_live_accuracy_is_of_the_newest_labels_of_the_revision(made: Made) -> None:
     clock = Clock()
     store = made(clock)
@@ -325,6 +415,15 @@ def test_the_address_says_which_store_it_is(address: str, kind: type | None) -> 
             database(address, "u1")
     else:
         assert type(database(address, "u1")) is kind
+
+
+def test_a_url_that_cannot_be_read_is_told_without_its_password() -> None:
+    address = "postgresql://rollouts:secret[1]@[db/labels"
+    store = Store(database(address, "u1"), "u1", Limits(WEEK, 10_000, 10**8))
+    with pytest.raises(StoreAway) as away:
+        store.remember([entry("a")])
+    assert "as %XX" in away.value.why
+    assert "secret" not in away.value.why
 
 
 def test_a_store_that_is_away_says_so_and_is_not_asked_again_at_once(tmp_path: Path) -> None:

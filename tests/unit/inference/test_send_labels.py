@@ -5,7 +5,8 @@ where it stopped.
 import io
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -13,20 +14,21 @@ from typing import Any
 
 import httpx
 import pytest
-import requests
 
 from rollout_inference.loading.loader import LoadedModel
-from rollout_inference.send_labels import (
-    Sender,
-    Unanswered,
+from rollout_inference.send_labels import main, post
+from rollout_inference.settings import Settings
+from rollout_labels.reading import (
+    KINDS,
+    TYPES,
+    Label,
     Unreadable,
     from_csv,
     from_json_lines,
     from_rows,
-    main,
-    run,
+    opened,
 )
-from rollout_inference.settings import Settings
+from rollout_labels.sending import NoAnswer, Sender, Unanswered, run
 from scripts.cluster.apiserver import free_port
 from tests.unit.inference.serving import serving
 
@@ -200,9 +202,9 @@ def test_what_is_refused_is_written_down_and_the_rest_counts(address: str, tmp_p
     file.write_text("\n".join(map(json.dumps, sent)))
     assert main([f"{address}/feedback/", str(file), "--refused", str(refused)]) == 1
     told = [json.loads(line) for line in refused.read_text().splitlines()]
-    assert [(one["request_id"], one["status"]) for one in told] == [
-        ("nobody", 404),
-        ("order-2", 422),
+    assert [(one["at"], one["request_id"], one["status"]) for one in told] == [
+        ("line 2", "nobody", 404),
+        ("line 3", "order-2", 422),
     ]
     assert counted(address) == {"correct": 1, "wrong": 1}
 
@@ -222,6 +224,10 @@ def test_a_query_is_a_source_too(
     assert main(command) == 2
 
 
+def ignored(*_: Any) -> None:
+    """What is told here is looked at elsewhere."""
+
+
 class Dies(Exception):
     """The process is killed here."""
 
@@ -231,20 +237,17 @@ def test_who_dies_goes_on_where_it_stopped(address: str, tmp_path: Path) -> None
     file, progress = written(tmp_path / "labels.csv", 30), tmp_path / "progress"
     left = 3
 
-    def dying(url: str, **given: Any) -> requests.Response:
+    def dying(labels: Sequence[Label]) -> tuple[int, bytes]:
         nonlocal left
-        reply = requests.post(url, **given)
+        reply = post(f"{address}/feedback/", labels)
         left -= 1
         if left == 0:
             raise Dies
         return reply
 
-    with (
-        pytest.raises(Dies),
-        file.open(encoding="utf-8-sig") as lines,
-        (tmp_path / "r").open("w") as to,
-    ):
-        run(from_csv(lines, "text"), Sender(f"{address}/feedback/", 5, to, dying), 10, progress)
+    sender = Sender(address, dying, 5, ignored, ignored)
+    with ExitStack() as until, pytest.raises(Dies):
+        run(opened(str(file), "text", until), sender, 10, progress, ignored)
     assert progress.read_text() == "20"
     assert sum(counted(address).values()) == 30, "what nobody wrote down was taken"
     assert main([f"{address}/feedback/", str(file), "--progress", str(progress)]) == 0
@@ -252,10 +255,10 @@ def test_who_dies_goes_on_where_it_stopped(address: str, tmp_path: Path) -> None
     assert progress.read_text() == str(MANY)
 
 
-def test_a_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_waited_for() -> None:
     """Whole answers that fail, and labels that the store could not take."""
     answers: list[Any] = [
-        requests.ConnectionError("refused"),
+        NoAnswer("refused"),
         (502, {}),
         (200, {"results": [{"taken": "counted"}, {"status": 503, "error": "away"}]}),
         (200, {"results": [{"taken": "counted"}]}),
@@ -263,23 +266,22 @@ def test_a_server_that_is_away_is_waited_for(tmp_path: Path) -> None:
     asked = list[int]()
     pauses = list[float]()
 
-    def post(_: str, **given: Any) -> requests.Response:
-        asked.append(len(given["json"]))
+    def answer(labels: Sequence[Label]) -> tuple[int, bytes]:
+        asked.append(len(labels))
         found = answers.pop(0)
         if isinstance(found, Exception):
             raise found
-        reply = requests.Response()
-        reply.status_code, reply._content = found[0], json.dumps(found[1]).encode()
-        return reply
+        return found[0], json.dumps(found[1]).encode()
 
-    with (tmp_path / "refused").open("w") as refused:
-        sender = Sender("http://x/feedback/", 60, refused, post, pauses.append)
-        sender.send([{"request_id": "a", "label": "b"}, {"request_id": "c", "label": "d"}])
-        assert (asked, dict(sender.counts)) == ([2, 2, 2, 1], {"counted": 2})
-        assert pauses == [0.5, 1.0, 2.0]
-        answers.extend([(503, {"error": "away"})] * 50)
-        with pytest.raises(Unanswered, match="look at its pods"):
-            sender.send([{"request_id": "a", "label": "b"}])
+    notes = list[str]()
+    sender = Sender("http://x/feedback/", answer, 60, ignored, notes.append, pauses.append)
+    sender.send([Label(request_id="a", label="b"), Label(request_id="c", label="d")])
+    assert (asked, dict(sender.counts)) == ([2, 2, 2, 1], {"counted": 2})
+    assert pauses == [0.5, 1.0, 2.0]
+    assert notes == ["no answer: refused", "HTTP 502: {}"]
+    answers.extend([(503, {"error": "away"})] * 50)
+    with pytest.raises(Unanswered, match="look at its pods"):
+        sender.send([Label(request_id="a", label="b")])
     assert len(answers) > 30, "it gave up in time"
 
 
@@ -301,3 +303,61 @@ def test_what_cannot_be_meant_is_told(arguments: list[str]) -> None:
 def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["http://x/feedback/", "/nowhere/labels.csv"]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+ADVICE: dict[str, tuple[str, str, str]] = {
+    "a number": ("request_id,label\na,x\n", "number", "label is 'x'; write a number, such as 3"),
+    "a truth value": ("request_id,label\na,perhaps\n", "truth", "write true or false"),
+    "a value": ("request_id,value\na,12 EUR\n", "text", "value is '12 EUR'; write a number"),
+    "a row": ("request_id,label,row\na,b,first\n", "text", "row is 'first'; write a whole number"),
+}
+
+
+@pytest.mark.parametrize(("text", "kind", "advice"), ADVICE.values(), ids=ADVICE.keys())
+def test_what_is_to_be_written_in_the_place_of_what_cannot_be_read(
+    text: str, kind: str, advice: str
+) -> None:
+    with pytest.raises(Unreadable) as told:
+        list(from_csv(iter(text.splitlines(keepends=True)), kind))
+    assert str(told.value).startswith("line 2 cannot be read")
+    assert advice in str(told.value)
+
+
+LACKING: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({"request_id": "a", "label": 0}, ""),
+    "nothing, by our id": ({"id": "a", "value": 0.0}, ""),
+    "an id": ({"label": "b"}, "line 7 does not say which prediction it is of: write id or"),
+    "what was right": ({"id": "a"}, "line 7 says nothing of it: write label or value"),
+}
+
+
+@pytest.mark.parametrize(("said", "why"), LACKING.values(), ids=LACKING.keys())
+def test_what_a_label_lacks(said: dict[str, Any], why: str) -> None:
+    told = Label.at("line 7", said).lacks
+    assert told.startswith(why)
+    assert bool(told) is bool(why)
+
+
+PIPED = {
+    "CSV": "\ufeffrequest_id,label\na,b\nc,d\n",
+    "JSON lines": '{"request_id": "a", "label": "b"}\n\n{"request_id": "c", "label": "d"}\n',
+}
+
+
+@pytest.mark.parametrize("text", PIPED.values(), ids=PIPED.keys())
+def test_standard_input_is_read_as_what_it_is(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    with ExitStack() as until:
+        found = list(opened("-", "text", until))
+    assert [(one["request_id"], one["label"]) for one in found] == [("a", "b"), ("c", "d")]
+
+
+def test_progress_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "progress").write_text("half")
+    sender = Sender("x", lambda _: (200, b""), 1, ignored, ignored)
+    with pytest.raises(Unreadable, match="holds no number of labels"):
+        run(iter([]), sender, 10, tmp_path / "progress", ignored)
+
+
+def test_every_way_to_read_a_label_says_what_to_write() -> None:
+    assert KINDS.keys() == TYPES.keys()

@@ -24,6 +24,7 @@ from tests.support.builders import START
 from tests.unit.inference.conftest import KEY
 
 SETOSA = [5.1, 3.5, 1.4, 0.2]
+TARGET = Target("iris-def456", 80, "tok", 0.01)
 
 
 def native(*predictions: Any, **outputs: list[Any]) -> bytes:
@@ -113,7 +114,7 @@ def test_of_several_rows_the_share_that_differs_is_what_is_counted() -> None:
     body = native(*["a"] * 100)
     theirs = native(*["b"] * 30, *["a"] * 70)
     one = Copy("/predict/", [], b"", body, 0.001)
-    found = [copier.compared(one, 200, theirs, 0.001, 0.01)[0] for _ in range(4000)]
+    found = [copier.compared(one, 200, theirs, 0.001, TARGET)[0] for _ in range(4000)]
     assert set(found) == {messages.DIFFERENT, messages.ALIKE}
     assert 0.26 < found.count(messages.DIFFERENT) / len(found) < 0.34
 
@@ -133,7 +134,7 @@ CAME: dict[str, tuple[int, bytes, float, str]] = {
 @pytest.mark.parametrize(("status", "body", "seconds", "outcome"), CAME.values(), ids=CAME.keys())
 def test_outcomes(status: int, body: bytes, seconds: float, outcome: str) -> None:
     copy = Copy("/predict/", [], b"", native("a"), 0.01)
-    assert copier.compared(copy, status, body, seconds, 0.01)[0] == outcome
+    assert copier.compared(copy, status, body, seconds, TARGET)[0] == outcome
 
 
 def test_a_copy_is_the_request_with_the_mark_of_one() -> None:
@@ -304,7 +305,7 @@ def test_orders_by_http_are_refused_with_a_sentence(asked: TestClient) -> None:
     refused = asked.post("/shadow/", content=body, headers={"x-shadow-signature": "0" * 64})
     assert refused.status_code == 403
     assert "only the operator" in refused.json()["error"]
-    assert asked.post("/shadow/", content=b"x" * 5000).status_code == 413
+    assert asked.post("/shadow/", content=b"x" * 9000).status_code == 413
     old = asked.post("/shadow/", content=body, headers={"x-shadow-signature": signature.decode()})
     assert (old.status_code, "old" in old.json()["error"]) == (403, True)
 

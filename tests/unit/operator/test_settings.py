@@ -43,6 +43,8 @@ def test_settings_from_the_environment() -> None:
             "DASHBOARD_URL=.*write https://rollouts.example.com",
             id="a dashboard with credentials",
         ),
+        pytest.param({**GOOD, "PROOF_KEY": "x"}, "PROOF_KEY and PROOF_ENV", id="no environment"),
+        pytest.param({**GOOD, "PROMOTION_PROOF": "{}"}, "PROMOTION_PROOF is no", id="no rules"),
     ],
 )
 def test_wrong_settings_are_named(env: dict[str, str], names: str) -> None:

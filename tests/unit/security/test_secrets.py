@@ -17,6 +17,7 @@ from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.observed import MetricsUnreachable, Resolved
 from rollout_operator.domain.prometheus_access import access
 from rollout_operator.settings import Settings
+from tests.support.proofs import key, private_pem
 from tests.support.scripted_world import Outlet
 
 SECRETS = {
@@ -51,6 +52,15 @@ def test_the_settings_do_not_show_what_prometheus_is_sent() -> None:
         assert "prometheus-that" not in repr(settings)
         assert "header-that" not in repr(settings)
         assert settings.prometheus_access.password == "prometheus-that-nobody-may-see"
+
+
+def test_the_key_that_signs_proofs_is_shown_to_nobody() -> None:
+    pem = private_pem(key("staging"))
+    settings = Settings.from_environment({**ENV, "PROOF_KEY": pem, "PROOF_ENVIRONMENT": "staging"})
+    line = pem.splitlines()[1]
+    assert settings.proof_signer is not None
+    assert line not in repr(settings)
+    assert not [value for value in settings.model_environment.values() if line in value]
 
 
 @contextlib.asynccontextmanager

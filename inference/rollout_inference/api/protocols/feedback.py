@@ -13,6 +13,7 @@ from rollout_inference.feedback.ledger import absolute_error, correct
 from rollout_inference.feedback.prediction_id import Prediction
 from rollout_inference.feedback.settlement import (
     MOST_VERSION,
+    WRITE_REQUEST_ID,
     Sent,
     Settled,
     is_request_id,
@@ -55,6 +56,16 @@ def _is_named(one: Any) -> bool:
     if "id" in one:
         return isinstance(one["id"], str) and len(one["id"]) <= LONGEST_ID
     return is_request_id(one.get("request_id")) and _is_whole(one.get("row", 0), MOST_ROWS)
+
+
+def _is_misnamed(one: Any) -> bool:
+    """Whether its request_id is none that a predict request could have had."""
+    return (
+        isinstance(one, dict)
+        and "id" not in one
+        and "request_id" in one
+        and not is_request_id(one["request_id"])
+    )
 
 
 def _is_whole(number: Any, below: int) -> bool:
@@ -114,6 +125,8 @@ class Feedback(Protocol):
             if _is_label(one) == _is_value(one):
                 request.state.metrics.refused(REASONS[422])
                 which = f"entry {number}: " if isinstance(asked, list) else ""
+                if self.waits and _is_misnamed(one):
+                    raise BadInput(f"{which}{WRITE_REQUEST_ID}")
                 raise BadInput(
                     f'{which}send {{"id": "<the prediction\'s id>", "label": <the right answer>}},'
                     ' or "value": <a number from 0 on> in place of the label'

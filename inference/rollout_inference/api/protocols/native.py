@@ -6,7 +6,7 @@ import msgspec
 
 from rollout_inference.api.named_outputs import by_name, names_of, question
 from rollout_inference.api.protocol import Decoded, Protocol, Request, Response, parse_json
-from rollout_inference.feedback.settlement import is_request_id
+from rollout_inference.feedback.settlement import WRITE_REQUEST_ID, is_request_id
 from rollout_model.errors import BadInput
 from rollout_model.outcome import Outcome
 from rollout_model.signature import AT_ONCE, AnyRows
@@ -104,5 +104,5 @@ def _named(request_id: Any) -> str:
     if request_id is None:
         return ""
     if not is_request_id(request_id):
-        raise BadInput("request_id must be text of 1 to 256 printable ASCII characters")
+        raise BadInput(WRITE_REQUEST_ID)
     return str(request_id)

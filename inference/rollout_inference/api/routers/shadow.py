@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
@@ -11,7 +12,7 @@ from rollout_inference.shadow.orders import PATH, SIGNATURE, order
 from rollout_model.errors import Refused
 
 router = APIRouter()
-LONGEST = 4096
+LONGEST = 8192
 """Bytes of an order."""
 SECONDS = 5.0
 """In which an order has to be there: users reach this route as well."""
@@ -24,12 +25,16 @@ async def shadow(request: Request) -> JSONResponse:
     signature = request.headers.get(SIGNATURE.decode(), "").encode()
     try:
         said = order(await _body(request), signature, state.settings.feedback_key)
-        await state.copies.told(said)
+        columns = state.model.signature.names if state.model is not None else ()
+        await state.copies.told(said, columns)
     except Refused as refused:
         # The rest of the body may be on its way.
         ends = {"connection": "close"} if refused.status in {408, 413} else None
         return JSONResponse({"error": str(refused)}, refused.status, headers=ends)
-    return JSONResponse({"candidate": said.candidate, "percent": said.percent})
+    # What was kept of requests is told to whom the order is from, and to nobody else.
+    differences = [msgspec.to_builtins(one) for one in state.copies.sample.of(said.candidate)]
+    done = {"candidate": said.candidate, "percent": said.percent, "differences": differences}
+    return JSONResponse(done)
 
 
 async def _body(request: Request) -> bytes:

@@ -219,7 +219,7 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         MAX_SAMPLES,
         description=(
             "Labelled: with so many labels and no verdict the gate is inconclusive, and"
-            " onNoEvidence decides."
+            " onNoEvidence decides; copies (disagreement) are as many as they are worth."
         ),
         json_schema_extra=cel(
             "self >= 10 && self <= 1000000",
@@ -257,7 +257,7 @@ class Gate(ApiModel, json_schema_extra={"x-kubernetes-validations": GATE_RULES})
         None,
         description=(
             "Labelled: counts are divided by this, for labels that are not independent; estimated"
-            " where not given."
+            " where not given, and for disagreement at least 5 or a 20th of each look."
         ),
         json_schema_extra=cel(
             "self >= 1.0 && self <= 1000.0",

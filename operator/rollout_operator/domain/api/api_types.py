@@ -27,6 +27,8 @@ QUALIFIED = (
     "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 )
 """What Kubernetes takes as the key of a label or an annotation, or the name of a resource."""
+PUBLIC_KEY = r"^\s*-----BEGIN PUBLIC KEY-----\s[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----\s*$"
+"""A public key in PEM, of whatever kind."""
 _SECONDS = {"h": 3600, "m": 60, "s": 1}
 
 

@@ -96,7 +96,8 @@ class GateStatus(ApiModel):
     design_effect: float | None = Field(
         None,
         description=(
-            "Labelled: what the counts are divided by; above 1.5 labels are not independent."
+            "Labelled: what the counts are divided by (disagreement: beyond what bursts are taken"
+            " to have); above 1.5 labels are not independent."
         ),
     )
     inconclusive: bool | None = Field(
@@ -174,6 +175,13 @@ class EvidenceStatus(ApiModel):
     squares: float = Field(
         0, description="Sum over scrapes of good squared by total, for the design effect."
     )
+    effective_total: float = Field(
+        0,
+        description=(
+            "What the answers are worth where those of a burst are alike (disagreement only)."
+        ),
+    )
+    effective_good: float = Field(0, description="Of these, right ones (disagreement only).")
     scrapes: int = Field(0, description="Scrapes with new labels.")
     since: Moment = Field(description="Since when labels are counted in this attempt.")
     before: float = Field(0, description="Labels that earlier attempts counted.")
@@ -186,7 +194,10 @@ class EvidenceStatus(ApiModel):
     below: tuple[float, ...] = Field(
         (),
         max_length=8,
-        description="Log-wealth for rolling back, per alternative (against stable only).",
+        description=(
+            "Log-wealth for rolling back, per alternative (against stable), bet (disagreement) or"
+            " rate (a watch)."
+        ),
     )
     stable_good: float = Field(
         0, description="Stable's right answers, exponentially weighted (against stable only)."

@@ -36,6 +36,9 @@ PROMOTED = f"{GROUP}/promoted"
 before it was asked for here.
 """
 
+PROOF = f"{GROUP}/promotion-proof"
+"""Annotation of a ModelRollout: the same, signed by the operator that has promoted it."""
+
 STABLE = f"{GROUP}/stable"
 """Annotation of a Service that selects the pods of two revisions: which of them is stable."""
 

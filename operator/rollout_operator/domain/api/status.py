@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from rollout_operator.domain.api.api_types import ApiModel, Moment
+from rollout_operator.domain.api.differences import MOST_DIFFERENCES, Difference
 from rollout_operator.domain.api.gate_results import EvidenceStatus, GateResult, GateStatus
 from rollout_operator.domain.api.route_status import Drain, Route, Unrouted
 from rollout_operator.domain.api.spec import Resources
@@ -23,6 +24,12 @@ MOST_EVIDENCE = MOST_REJECTED = 20
 
 LONGEST_SPEC = 16384
 """Characters of what a status remembers of a spec; of a longer one it remembers nothing."""
+
+MOST_PROMOTED = 20
+"""Versions that a status remembers to have been stable, where a proof is demanded of others."""
+
+LONGEST_PROOF = 4096
+"""Characters of a signed proof; a longer one is not read. The longest names make 2400."""
 
 LONGEST_SIGNATURE = 8192
 """Characters of a model's signature that a status holds; a longer one is not compared."""
@@ -166,6 +173,15 @@ class Rejected(ApiModel):
     """When its attempt was closed."""
 
 
+class PromotedVersion(ApiModel):
+    """A version that was stable here, which may be so again without a proof."""
+
+    uri: str = Field(max_length=256)
+    """models:/<name>/<version>."""
+    digest: str = Field(max_length=80)
+    """`sha256:<hex>` of its files."""
+
+
 class Watch(ApiModel):
     """What is watched after its promotion, beside the pods of the version before."""
 
@@ -301,6 +317,11 @@ class Status(ApiModel):
     evidence: tuple[EvidenceStatus, ...] = Field(
         (), max_length=MOST_EVIDENCE, description="The counts behind Labelled gates."
     )
+    differences: tuple[Difference, ...] = Field(
+        (),
+        max_length=MOST_DIFFERENCES,
+        description="A few of the copies that this attempt's candidate answered otherwise.",
+    )
     no_evidence_since: Moment | None = Field(
         None, description="Since when a step that is due waits for evidence."
     )
@@ -431,6 +452,19 @@ class Status(ApiModel):
         (),
         max_length=MOST_REJECTED,
         description="Revisions that were rolled back, newest first.",
+    )
+    promoted: tuple[PromotedVersion, ...] = Field(
+        (),
+        max_length=MOST_PROMOTED,
+        description=(
+            "Versions that were stable, newest first, where the operator demands proofs: these may"
+            " come back without one."
+        ),
+    )
+    proof: str = Field(
+        "",
+        max_length=LONGEST_PROOF,
+        description="That stable was promoted here, signed by the operator; for promote-to.",
     )
     conditions: tuple[Condition, ...] = Field(
         (), max_length=10, description="Accepted, Ready, Reconciling, Stalled (kstatus)."

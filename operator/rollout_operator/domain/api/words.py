@@ -58,6 +58,7 @@ class Reason(StrEnum):
     DIGEST_NOT_RECORDED = "DigestNotRecorded"
     MODEL_CANNOT_SERVE = "ModelCannotServe"
     SIGNATURE_INCOMPATIBLE = "SignatureIncompatible"
+    PROMOTION_NOT_PROVED = "PromotionNotProved"
     INVALID_SPEC = "InvalidSpec"
     WAITING_FOR_PODS = "WaitingForPods"
     MEASURING = "Measuring"

@@ -69,6 +69,32 @@ def evidence_of_share(
     return log_for / _need_for(gate), log_against / _need_against(gate, tests)
 
 
+def evidence_of_copies(
+    evidence: EvidenceStatus, gate: Gate, tests: int, divide: float
+) -> tuple[float, float]:
+    """The same of answers that come in bursts: for, by what they are worth; against, by the shares
+    of all looks, whatever the answers of one have in common.
+    """
+    good, bad = _worth(evidence, divide)
+    in_favour, _ = evidence_of_share(good, bad, 0.0, gate, tests)
+    log_against = sequential_test.log_mean_exp(evidence.below) if evidence.below else 0.0
+    return in_favour, log_against / _need_against(gate, tests)
+
+
+def _worth(evidence: EvidenceStatus, divide: float) -> tuple[float, float]:
+    """Good and bad answers, as they count."""
+    good, total = evidence.effective_good, evidence.effective_total
+    return good / divide, max(0.0, total - good) / divide
+
+
+def judge_copies(evidence: EvidenceStatus, gate: Gate, tests: int, divide: float) -> Judgement:
+    """The test of a share of answers that come in bursts."""
+    good, bad = _worth(evidence, divide)
+    lower, upper = sequential_test.interval(good, bad, gate.alpha.promote, gate.max_samples)
+    shares = evidence_of_copies(evidence, gate, tests, divide)
+    return Judgement(*shares, lower, upper, _left(evidence, shares))
+
+
 def _need_for(gate: Gate) -> float:
     return math.log(1 / gate.alpha.promote)
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from rollout_operator.domain.api.analysis import Gate, Metric
 from rollout_operator.domain.api.gate_results import Cohort, EvidenceStatus, PodCounts
 from rollout_operator.domain.api.status import Revision
-from rollout_operator.domain.gates import mean_pair
+from rollout_operator.domain.gates import bursts, mean_pair
 from rollout_operator.domain.gates.histogram import of_pods
 from rollout_operator.domain.gates.mean_pair import PairWealth
 from rollout_operator.domain.gates.mean_test import Sums
@@ -375,6 +375,8 @@ def grown(
         return with_cohort(known.model_copy(update=changes), gate, predicted, now)
     if mine.total > 0 or mine.corrected:
         changes |= with_labels(known, mine)
+    if mine.total > 0 and counts_bursts(gate):
+        changes |= _with_bursts(known, gate, mine)
     if mine.total > 0 or mine.predicted > 0 or mine.corrected:
         changes |= {"pods": mine.pods, "predicted": predicted}
     if stable.total > 0:
@@ -405,6 +407,25 @@ def with_labels(known: EvidenceStatus, gain: Gain) -> dict[str, float]:
         "total": known.total + gain.total,
         "scrapes": known.scrapes + (gain.total > 0),
         "squares": round(max(0.0, squares), 6),
+    }
+
+
+def counts_bursts(gate: Gate) -> bool:
+    """Whether answers between two looks are taken for as alike as those of a burst may be: where
+    waiting for more of them costs no user anything, and nothing else is said.
+    """
+    return gate.metric is Metric.DISAGREEMENT and gate.design_effect is None
+
+
+def _with_bursts(known: EvidenceStatus, gate: Gate, gain: Gain) -> dict[str, object]:
+    """What came between two looks, as the answers that it is worth."""
+    divide = bursts.burst(gain.total)
+    squares = known.squares + gain.good * gain.good / gain.total / divide
+    return {
+        "effective_total": round(known.effective_total + gain.total / divide, 6),
+        "effective_good": round(known.effective_good + gain.good / divide, 6),
+        "squares": round(squares, 6),
+        "below": bursts.grown(known.below, gain.total - gain.good, gain.total, gate.threshold),
     }
 
 
@@ -464,14 +485,17 @@ def matured(evidence: EvidenceStatus, delay: timedelta, now: datetime) -> float 
 
 def design_effect(evidence: EvidenceStatus, gate: Gate) -> float:
     """What counts are divided by: as given, else Pearson's chi-squared by its degrees of freedom,
-    from the fifth scrape on.
+    from the fifth scrape on; where bursts are counted, of what they are worth.
     """
     if gate.design_effect is not None:
         return gate.design_effect
-    share = evidence.good / evidence.total if evidence.total else 0.0
+    good, total = (
+        (evidence.effective_good, evidence.effective_total)
+        if counts_bursts(gate)
+        else (evidence.good, evidence.total)
+    )
+    share = good / total if total else 0.0
     if evidence.scrapes < 5 or not 0 < share < 1:
         return 1.0
-    squared = (evidence.squares - 2 * share * evidence.good + share * share * evidence.total) / (
-        share * (1 - share)
-    )
+    squared = (evidence.squares - 2 * share * good + share * share * total) / (share * (1 - share))
     return max(1.0, squared / (evidence.scrapes - 1))

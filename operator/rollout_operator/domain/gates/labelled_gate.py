@@ -26,6 +26,7 @@ from rollout_operator.domain.gates.gate_status import (
 from rollout_operator.domain.gates.judgement import (
     Judgement,
     floor_of,
+    judge_copies,
     judge_mean,
     judge_pair,
     judge_share,
@@ -33,6 +34,7 @@ from rollout_operator.domain.gates.judgement import (
 )
 from rollout_operator.domain.gates.label_counters import (
     counts,
+    counts_bursts,
     definition,
     design_effect,
     find,
@@ -147,6 +149,8 @@ def judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Seri
     missing = 0.0 if covered else max(0.0, cohort - evidence.total)
     if gate.paired:
         judgement = judge_pair(evidence, gate, trial.tests, divide)
+    elif counts_bursts(gate):
+        judgement = judge_copies(evidence, gate, trial.tests, divide)
     else:
         good, bad = evidence.good / divide, (evidence.total - evidence.good) / divide
         judgement = judge_share(good, bad, missing / divide, gate, trial.tests)
@@ -163,9 +167,17 @@ def judged(gate: Gate, trial: Trial, evidence: EvidenceStatus, series: list[Seri
         samples=int(evidence.total),
         coverage=round(coverage, 3) if gate.metric is Metric.ACCURACY else None,
         design_effect=round(divide, 2) if divide > 1 else None,
-        inconclusive=(measurement is Measurement.NO_EVIDENCE and evidence.total >= gate.max_samples)
+        inconclusive=(
+            measurement is Measurement.NO_EVIDENCE
+            and _worth(gate, evidence, divide) >= gate.max_samples
+        )
         or None,
     )
+
+
+def _worth(gate: Gate, evidence: EvidenceStatus, divide: float) -> float:
+    """How many answers those that were counted are worth, of which maxSamples are enough."""
+    return evidence.effective_total / divide if counts_bursts(gate) else evidence.total
 
 
 def _judged_mean(gate: Gate, trial: Trial, evidence: EvidenceStatus, scaled: Series) -> GateStatus:
@@ -337,6 +349,8 @@ def _sentence(
     counted = f"{evidence.good:.0f} of {evidence.total:.0f} {unit} {good}"
     if gate.paired:
         counted += " in scrapes shared with stable"
+    if counts_bursts(gate) and round(evidence.effective_total) < round(evidence.total):
+        counted += f", worth {evidence.effective_total:.0f}"
     bounds = (
         ""
         if judgement.lower is None or judgement.upper is None

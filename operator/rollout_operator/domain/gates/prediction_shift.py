@@ -196,7 +196,7 @@ def grown(
         # A scrape counts for both or for none: nothing is lost, it comes with the next one.
         return known if seen else known.model_copy(update={"stable_pods": stable.pods})
     found, weight = shift_test.differences(ours, baseline)
-    after = shift_test.added(_shift(known), ours, baseline)
+    after = shift_test.added(shift_of(known), ours, baseline)
     before = {one.bin: (one.ours, one.theirs) for one in known.bins}
     bins = tuple(
         ShiftedBin(
@@ -256,11 +256,12 @@ def _by_edge(pods: Iterable[Counts], shared: set[str]) -> Counts:
     return found
 
 
-def _shift(evidence: EvidenceStatus) -> Shift:
+def shift_of(evidence: EvidenceStatus) -> Shift:
+    """What the test carries from scrape to scrape."""
     return Shift({one.bin: one.excess for one in evidence.bins}, evidence.pairs)
 
 
-def _design_effect(evidence: EvidenceStatus, gate: Gate) -> float:
+def design_effect_of_shift(evidence: EvidenceStatus, gate: Gate) -> float:
     """What counts are divided by: as given, else by how much the differences of scrapes scatter
     more than those of independent answers, from the fifth scrape on (Pearson's chi-squared by its
     degrees of freedom).
@@ -277,8 +278,8 @@ def _design_effect(evidence: EvidenceStatus, gate: Gate) -> float:
 
 
 def _judged(gate: Gate, trial: Trial, evidence: EvidenceStatus) -> GateStatus:
-    divide = _design_effect(evidence, gate)
-    shift = _shift(evidence).divided(divide)
+    divide = design_effect_of_shift(evidence, gate)
+    shift = shift_of(evidence).divided(divide)
     need_for = math.log(1 / gate.alpha.promote)
     need_against = math.log(trial.tests / gate.alpha.rollback)
     within = shift_test.log_within(

@@ -72,8 +72,10 @@ def added(known: Shift, ours: Mapping[str, float], theirs: Mapping[str, float]) 
 
 
 @lru_cache(maxsize=64)
-def _steps(alpha: float, most: int) -> tuple[float, ...]:
-    """l for each number of pairs 10, 40, 160, … <= `most`: the one that settles most in so many."""
+def steps(alpha: float, most: int) -> tuple[float, ...]:
+    """The l that are mixed, one for each number of pairs 10, 40, 160, … <= `most`: the one that
+    settles most in so many.
+    """
     scales = [10 * 4**j for j in range(SCALES) if 10 * 4**j <= most] or [10]
     return tuple(math.sqrt(8 * math.log(1 / alpha) / n) for n in scales)
 
@@ -87,7 +89,7 @@ def log_beyond(
             sum(_log_half_one_plus_exp(step * s) for s in shift.excess.values())
             - step * threshold * shift.weight
             - step * step * shift.weight / 8
-            for step in _steps(alpha, most)
+            for step in steps(alpha, most)
         ]
     )
 
@@ -100,7 +102,7 @@ def log_within(
     return log_mean_exp(
         [
             step * (threshold * shift.weight - more) - step * step * shift.weight / 8
-            for step in _steps(alpha, most)
+            for step in steps(alpha, most)
         ]
     )
 

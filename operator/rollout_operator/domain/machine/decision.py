@@ -20,6 +20,7 @@ BLANK: dict[str, Any] = {
     "setbacks": 0,
     "scale_up": None,
     "gates": (),
+    "differences": (),
     "no_evidence_since": None,
     "halted": False,
     "handled_commands": (),

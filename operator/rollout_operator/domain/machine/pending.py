@@ -7,7 +7,7 @@ from typing import Any, assert_never
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Inspecting, Revision, Status
 from rollout_operator.domain.api.traffic import Provider
-from rollout_operator.domain.api.words import Phase, Reason
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.gates.watched_gate import without_watch
 from rollout_operator.domain.machine.decision import (
     BLANK,
@@ -111,6 +111,8 @@ def inspect(observed: Observed, spec: Spec, unpinned: Unpinned) -> Plan:
     said it. What cannot be served is not looked at again at once.
     """
     now, known, found = observed.now, observed.status.inspecting, observed.inspection
+    if lacks := _lacks_proof(observed, unpinned.uri):
+        return _invalid(observed, Reason.PROMOTION_NOT_PROVED, lacks, inspecting=None)
     if known is None or known.uri != unpinned.uri or _is_due_again(known, now):
         return _look_at(observed, Inspecting(uri=unpinned.uri, since=now))
     if known.message:
@@ -193,7 +195,36 @@ def begin(observed: Observed, spec: Spec, candidate: Revision) -> Plan:
             message,
             **BLANK | {"candidate": candidate},
         )
+    # What is halted was proved when its attempt began, and its pods run.
+    halted = status.candidate is not None and same_model(candidate, status.candidate)
+    if not halted and (lacks := _lacks_proof(observed, candidate.uri, candidate)):
+        return _invalid(observed, Reason.PROMOTION_NOT_PROVED, lacks)
     return _start_attempt(observed, spec, candidate)
+
+
+def _lacks_proof(observed: Observed, uri: str, candidate: Revision | None = None) -> str:
+    """Why a version may not be tried before it is proved, as a sentence; "" where it may, or where
+    it was promoted here before: to go back there needs no proof.
+
+    candidate: with its digest and its name; None where its files are yet to be looked at.
+    """
+    demand, status = observed.proof, observed.status
+    if demand is None:
+        return ""
+    digest = candidate.digest if candidate is not None else ""
+    known = [(one.uri, one.digest) for one in status.promoted]
+    if status.stable is not None:
+        known.append((status.stable.uri, status.stable.digest))
+    if any(known_uri == uri and digest in {"", of} for known_uri, of in known):
+        return ""
+    # Of before a proof was demanded; a revision is named by its digest, too.
+    before = [ended for ended in status.history if ended.verdict is Verdict.PROMOTED]
+    if any(
+        ended.uri == uri and (candidate is None or ended.revision == candidate.revision)
+        for ended in before
+    ):
+        return ""
+    return demand.lacks(uri, digest, observed.now)
 
 
 def _named_as_its_pods(status: Status, candidate: Revision) -> Revision:

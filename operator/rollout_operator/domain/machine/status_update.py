@@ -6,10 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rollout_operator.domain.api.conditions import conditions
+from rollout_operator.domain.api.differences import Difference
 from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.api.names import scale_selector
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.api.status import Revision, ScaleUp, Status
+from rollout_operator.domain.api.status import (
+    MOST_PROMOTED,
+    PromotedVersion,
+    Revision,
+    ScaleUp,
+    Status,
+)
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.last_spec import remembered
@@ -54,8 +61,10 @@ def finish(observed: Observed, plan: Plan) -> Plan:
         unscaled=clip(observed.unscaled),
         affinity=clip(observed.affinity),
         outdated=outdated(observed, status),
+        differences=_differences(observed, plan.status),
     )
     status = _updated(status, last_spec=_last_spec(observed, status))
+    status = _updated(status, promoted=_promoted(observed, status))
     status = _updated(status, share=_share(observed, status))
     held = status.phase in HELD
     until = observed.freeze.until if held else None
@@ -114,12 +123,32 @@ def _thawed(observed: Observed, status: Status) -> Status:
     return _updated(status, reason=reason, message=clip(said), phase_since=since)
 
 
+def _differences(observed: Observed, status: Status) -> tuple[Difference, ...]:
+    """The sample that is known now, where it is larger or the status is written anyway; a smaller
+    one comes of pods that have been replaced since.
+    """
+    known, found, candidate = status.differences, observed.differences, status.candidate
+    ours = candidate is not None and all(d.revision == candidate.revision for d in found)
+    written = status != observed.status
+    return found if ours and len(found) + written > len(known) else known
+
+
 def _last_spec(observed: Observed, status: Status) -> str:
     """What the status remembers of the spec where there is something to go back from."""
     if observed.spec is None:
         return status.last_spec
     needed = status.phase in CANDIDATE_RUNS or status.watch is not None
     return remembered(observed.spec) if needed else ""
+
+
+def _promoted(observed: Observed, status: Status) -> tuple[PromotedVersion, ...]:
+    """Versions that were stable here, where a proof is demanded of all others."""
+    stable = status.stable
+    if observed.proof is None or stable is None:
+        return status.promoted
+    one = PromotedVersion(uri=stable.uri, digest=stable.digest)
+    others = (other for other in status.promoted if other != one)
+    return (one, *others)[:MOST_PROMOTED]
 
 
 def _share(observed: Observed, status: Status) -> int | None:

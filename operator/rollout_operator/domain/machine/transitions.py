@@ -39,6 +39,7 @@ _NOT_TO_BE_ROLLED_OUT = frozenset(
         Reason.MODEL_VERSION_NOT_READY,
         Reason.DIGEST_MISSING,
         Reason.SIGNATURE_INCOMPATIBLE,
+        Reason.PROMOTION_NOT_PROVED,
     }
 )
 Edges = Mapping[tuple[Phase, Phase], frozenset[Reason]]

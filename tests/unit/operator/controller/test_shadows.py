@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from rollout_operator.adapters.model_pods import ModelPods
 from rollout_operator.controller import shadows
 from rollout_operator.controller.shadows import Shadows
 from rollout_operator.domain.shadow import PATH, RENEW, SIGNATURE, Shadow
+from rollout_operator.domain.shadow_fields import shadow_fields
 from rollout_operator.errors import CallFailed
 from scripts.cluster.apiserver import free_port
 
@@ -31,6 +33,8 @@ class Pods:
     status: int = 200
     heard: list[Order] = field(default_factory=list)
     wrong: bool = False
+    said: Any = None
+    """What they answer; why they refuse, where it is None."""
 
     async def endpoint_slices(self, namespace: str, service: str) -> list[dict[str, Any]]:
         assert (namespace, service) == KEY
@@ -46,7 +50,8 @@ class Pods:
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.heard.append(order(body, request.headers[SIGNATURE].encode(), SIGNED_BY))
-        return web.Response(status=self.status, text=json.dumps({"error": "why"}))
+        said = {"error": "why"} if self.said is None else self.said
+        return web.Response(status=self.status, text=json.dumps(said))
 
 
 @asynccontextmanager
@@ -58,7 +63,8 @@ async def running(pods: Pods, serve: bool = True) -> AsyncIterator[Shadows]:
     if serve:
         await web.TCPSite(runner, "127.0.0.1", pods.port).start()
     async with ClientSession() as session:
-        made = Shadows(pods, ModelPods(session))  # type: ignore[arg-type]
+        seen = shadow_fields('[{"namespaces": ["models"], "fields": ["age"]}]')
+        made = Shadows(pods, ModelPods(session), fields=seen)  # type: ignore[arg-type]
         try:
             yield made
         finally:
@@ -140,6 +146,49 @@ def test_while_the_api_server_is_away_the_pods_that_are_known_are_told() -> None
             await until(lambda: len(pods.heard) > told + 1)
             telling.forget(KEY)
             await until(lambda: pods.heard[-1].percent == 0)
+
+    asyncio.run(story())
+
+
+TOLD = {
+    "outcome": "different",
+    "stable": "a",
+    "candidate": "b",
+    "at": 1e9,
+    "shown": {"age": "41"},
+    "masked": [],
+}
+
+
+def test_what_pods_say_of_differences_is_known_and_the_last_of_it_when_it_is_over() -> None:
+    async def story() -> None:
+        pods = Pods(said={"differences": [TOLD]})
+        async with running(pods) as telling:
+            began = datetime.now(UTC)
+            telling.follow(KEY, FIRST, SIGNED_BY)
+            await until(lambda: telling.differences(KEY, began))
+            (one,) = telling.differences(KEY, began)
+            assert (one.revision, one.sent[0].value) == ("cand1", "41")
+            assert {o.fields for o in pods.heard} == {("age",)}
+            pods.said = {"differences": [TOLD, {**TOLD, "candidate": "c"}]}
+            telling.forget(KEY)
+            await until(lambda: len(telling.differences(KEY, began)) == 2)
+            # They are of the attempt that has ended, and of no later one.
+            assert telling.differences(KEY, datetime.now(UTC)) == ()
+            assert telling.differences(("other", "iris"), began) == ()
+
+    asyncio.run(story())
+
+
+def test_an_answer_of_any_length_is_read_as_far_as_one_can_be_meant() -> None:
+    async def story() -> None:
+        pods = Pods(said={"differences": [TOLD], "more": "x" * 10_000_000})
+        async with running(pods) as telling:
+            began = datetime.now(UTC)
+            telling.follow(KEY, FIRST, SIGNED_BY)
+            await until(lambda: len(pods.heard) >= 3)
+            assert telling.differences(KEY, began) == ()
+            assert telling.trouble(KEY) == ""
 
     asyncio.run(story())
 

@@ -5,7 +5,7 @@ import pickle
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -20,6 +20,7 @@ from tests.unit.operator.domain.machine_steps import (
     COMMANDS,
     Look,
     beginnings,
+    demanding,
     happens,
     looked,
     metrics_at,
@@ -42,6 +43,8 @@ from tests.unit.operator.domain.machine_world import (
 BREADTH = 60_000
 WALKS, STEPS = 125, 200
 """Of each of the pieces that walk."""
+PROOFS = 40
+"""Walks where a proof is demanded."""
 SEEDS = (24, 25, 26, 27)
 THEME = 5
 """How many specs a walk asks for: of all of them, it would seldom ask for one again."""
@@ -111,9 +114,20 @@ def breadth(explorer: Explorer, most: int = BREADTH, breaks: int = 5) -> None:
                 queue.append((after, found.depth + 1))
 
 
-def walks(explorer: Explorer, seed: int, number: int = WALKS, breaks: int = 5) -> None:
+def proofs(explorer: Explorer) -> None:
+    """What happens by chance where a proof is demanded."""
+    walks(explorer, SEEDS[0], PROOFS, start=demanding())
+
+
+def walks(
+    explorer: Explorer,
+    seed: int,
+    number: int = WALKS,
+    breaks: int = 5,
+    start: Sequence[State] = (),
+) -> None:
     """What happens by chance, far from any beginning; then nothing more, until it comes to rest."""
-    found, dice, start = explorer.found, random.Random(seed), walk_beginnings()
+    found, dice, start = explorer.found, random.Random(seed), start or walk_beginnings()
     for n in range(number):
         state = start[0] if n % 2 else dice.choice(start)
         specs = tuple(dice.sample(sorted(SPECS), THEME))
@@ -176,6 +190,7 @@ PIECES: Mapping[str, Callable[[Explorer], None]] = {
     "commands": commands,
     "patience": patience,
     "breadth": breadth,
+    "proofs": proofs,
     **{f"walks {seed}": partial(walks, seed=seed) for seed in SEEDS},
 }
 

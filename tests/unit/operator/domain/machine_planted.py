@@ -436,9 +436,37 @@ def stays_frozen(seen: Observed) -> Plan:
     return decide(replace(seen, freeze=lasting) if seen.status.frozen else seen)
 
 
+def tries_what_nobody_proved(seen: Observed) -> Plan:
+    """Planted: no proof is asked for; what was stable is remembered all the same."""
+    plan, tried = decide(seen), decide(replace(seen, proof=None))
+    if tried.status.attempt == seen.status.attempt:
+        return plan
+    known = {"promoted": plan.status.promoted}
+    return replace(tried, status=tried.status.model_copy(update=known))
+
+
+def asks_for_proof_of_what_was_stable(seen: Observed) -> Plan:
+    """Planted: what was stable before is as unknown as anything."""
+    forgotten = seen.status.model_copy(update={"promoted": (), "history": ()})
+    plan, strict = decide(seen), decide(replace(seen, status=forgotten))
+    asks = strict.status.reason is Reason.PROMOTION_NOT_PROVED
+    kept = {"promoted": plan.status.promoted, "history": seen.status.history}
+    return replace(strict, status=strict.status.model_copy(update=kept)) if asks else plan
+
+
+def forgets_what_was_stable(seen: Observed) -> Plan:
+    """Planted: what is stable is not remembered."""
+    plan = decide(seen)
+    known = {"promoted": seen.status.promoted}
+    return replace(plan, status=plan.status.model_copy(update=known))
+
+
 DEEP = (leaves_the_weight_at_last, promotes_in_silence_at_last)
 """Bugs that no breadth reaches."""
 NEAR_BUGS = (
+    tries_what_nobody_proved,
+    asks_for_proof_of_what_was_stable,
+    forgets_what_was_stable,
     takes_no_notice_of_windows,
     holds_a_rollback_in_a_window,
     stays_frozen,

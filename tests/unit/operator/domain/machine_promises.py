@@ -98,6 +98,8 @@ def broken(before: State, event: str, after: State) -> str:  # noqa: C901, PLR09
         return why
     if _is_begun_anew(before, new):
         return "an attempt begins anew for what is under way"
+    if event.startswith("look, ") and (why := _unproved(before, new)):
+        return why
     if event.startswith("look, ") and (why := _unasked(before, new)):
         return why
     if new.attempt < old.attempt:
@@ -373,6 +375,36 @@ def _untold(before: State, new: Status) -> str:
         return "whether visitors stay where they came first is not said"
     if not before.taken and bool(new.shared) != bool(claims(before)):
         return "whether a route of nobody's is on the host is not said"
+    return ""
+
+
+def _files(revision: Revision | None) -> tuple[str, str]:
+    return (revision.uri, revision.digest) if revision is not None else ("", "")
+
+
+def _unproved(before: State, new: Status) -> str:
+    """Which promise about proofs does not hold after a look; "" where all do."""
+    old, tried = before.status, new.candidate
+    if before.shown is None:
+        return ""
+    stable = {_files(old.stable)} | {(one.uri, one.digest) for one in old.promoted}
+    revisions = {one.revision for one in old.history if one.verdict is Verdict.PROMOTED}
+    begins = new.attempt > old.attempt and not new.returning and tried is not None
+    if begins and tried is not None:
+        proved = tried.uri == f"models:/iris/{before.shown}"
+        again = _files(tried) == _files(old.candidate) and old.phase in CANDIDATE_RUNS
+        was = _files(tried) in stable or tried.revision in revisions
+        if not (proved or was or again):
+            return "a version is tried that nobody has proved"
+    asked = SPECS[before.wanted].model_uri
+    here = {uri for uri, _ in stable}
+    proved = asked == f"models:/iris/{before.shown}" or asked in here
+    if proved and new.reason is Reason.PROMOTION_NOT_PROVED and old.reason is not new.reason:
+        return "a proof is asked for that is there, or that is not needed"
+    if new.stable is not None and _files(new.stable) not in {
+        (one.uri, one.digest) for one in new.promoted
+    }:
+        return "what is stable is not remembered, and would need a proof to come back"
     return ""
 
 

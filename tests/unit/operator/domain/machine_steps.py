@@ -10,7 +10,15 @@ from rollout_operator.domain import verdicts
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.gate_results import GateStatus, Measurement, PodCounts
 from rollout_operator.domain.api.route_status import Route
-from rollout_operator.domain.api.status import Attempt, Inspecting, Rejected, Status, Watch
+from rollout_operator.domain.api.status import (
+    Attempt,
+    Inspecting,
+    PromotedVersion,
+    Rejected,
+    Revision,
+    Status,
+    Watch,
+)
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.last_spec import remembered
@@ -75,6 +83,7 @@ OFTEN = {
     "the profile": 0.8,
     "take-profile": 0.6,
     "alias": 0.5,
+    "a proof": 4,
     "removes": 0.1,
     "deleted": 0.2,
 }
@@ -164,6 +173,10 @@ def around(  # noqa: C901, PLR0912 - a list of events
         if profile != state.profile:
             yield f"the profile is {profile or 'unknown'}", replace(state, profile=profile)
     yield "take-profile, or not", replace(state, takes_profile=not state.takes_profile)
+    if state.shown is not None:
+        for version in (0, 1, 2, 5):
+            if version != state.shown:
+                yield f"a proof comes, or goes: of {version}", replace(state, shown=version)
     yield "the alias moves", replace(state, champion=3 - state.champion)
     yield "a webhook keeps visitors, or not", replace(state, affinity=not state.affinity)
     yield from autoscaled(state)
@@ -174,7 +187,7 @@ def around(  # noqa: C901, PLR0912 - a list of events
     yield "somebody removes the status", replace(state, status=Status())
     yield (
         "deleted and made again",
-        State(Status(), Status(), frozenset(), state.wanted, "", state.now),
+        State(Status(), Status(), frozenset(), state.wanted, "", state.now, shown=state.shown),
     )
 
 
@@ -317,7 +330,7 @@ def _on_the_way(phase: Phase, **changes: Any) -> Status:
 
 def beginnings() -> list[State]:
     """Where walks begin, and what neither they nor breadth reach for sure."""
-    return [*walk_beginnings(), *_seldom()]
+    return [*demanding(), *walk_beginnings(), *_seldom()]
 
 
 def walk_beginnings() -> list[State]:
@@ -350,6 +363,35 @@ def walk_beginnings() -> list[State]:
         *_watched(rest, ready),
         *_removed(ready),
     ]
+
+
+def demanding() -> list[State]:
+    """Where a proof is demanded: a new object, and every phase that may be left for what has none;
+    versions that were stable before, by what is remembered, and by history alone.
+    """
+    known = _known(V1, V5)
+    again = ENDED.model_copy(
+        update={"uri": V2.uri, "revision": V2.revision, "verdict": Verdict.PROMOTED}
+    )
+    rest = {"candidate": None, "step": None, "weight": 0, "routes": (WAY,), "stable": STABLE}
+    found = [State(Status(), Status(), frozenset(), "1", "", START, shown=0)]
+    for phase, reason, changes, wanted in (
+        (Phase.PROMOTED, Reason.GATES_PASSED, known, "1"),
+        (Phase.PROMOTED, Reason.GATES_PASSED, {"history": (again,)}, "2"),
+        (Phase.PROMOTED, Reason.GATES_PASSED, {"stable": PROMOTED, **_known(V2, V1)}, "1"),
+        (Phase.PENDING, Reason.REGISTRY_UNREACHABLE, known, "1"),
+        (Phase.INVALID, Reason.PROMOTION_NOT_PROVED, known, "1"),
+        (Phase.ROLLED_BACK, Reason.GATE_FAILED, {"candidate": CANDIDATE, **known}, "1"),
+    ):
+        status = on_trial(phase=phase, reason=reason, **rest | changes)
+        found.append(replace(_state(status, READY, wanted), shown=0))
+    under_way = (_state(_on_the_way(phase, **known), READY, "2") for phase in ON_THE_WAY)
+    return [*found, *(replace(state, shown=0) for state in under_way)]
+
+
+def _known(*versions: Revision) -> dict[str, Any]:
+    """These were stable, as status remembers it."""
+    return {"promoted": tuple(PromotedVersion(uri=one.uri, digest=one.digest) for one in versions)}
 
 
 def _seldom() -> Iterator[State]:

@@ -61,6 +61,7 @@ from tests.support.builders import (
     resolved,
     spec,
 )
+from tests.support.proofs import shown
 from tests.unit.operator.domain.machine_router import Late, ages, follows_later, heard_of, led
 
 OWNER = Owner(UID, "iris", "models")
@@ -117,7 +118,13 @@ def _copied() -> Spec:
         {"weight": 10, "shadow": 50, "hold": "5s"},
         {"weight": 50, "hold": "5s"},
     ]
-    gate = {"metric": "disagreement", "max": 0.3, "minSamples": 10, "maxSamples": 40}
+    gate = {
+        "metric": "disagreement",
+        "max": 0.3,
+        "minSamples": 10,
+        "maxSamples": 40,
+        "designEffect": 1,
+    }
     raw["analysis"]["gates"] = [gate]
     return Spec.model_validate(raw)
 
@@ -295,6 +302,8 @@ class State:
 
     frozen_until: datetime | None = None
     """When a window closes that is open, by itself; None where none is."""
+    shown: int | None = None
+    """The version whose proof the rollout shows, 0 for none; None where none is demanded."""
     given: tuple[tuple[str, int, int], ...] = ()
     """Of revisions whose pods an autoscaler numbers: how many it asks for, and how many of them are
     there.
@@ -327,6 +336,7 @@ class State:
             (self.wanted, self.command, self.labels, self.foreign),
             (self.gateway, self.leads, self.taken, self.scaled, self.affinity, self.champion),
             (self.profile, self.takes_profile, self.given, self.blind),
+            (self.shown, tuple(one.uri for one in self.status.promoted)),
             self._frozen_for(),
             self.reported > self.status.reported,
             (ages(self.late, self.now), self._since_applied()),
@@ -728,6 +738,7 @@ def observe(state: State, metric: str, registry: str) -> Observed:
         followed=followed(state) if asked_all(state) else None,
         unscaled="no metric" if unscaled(state) else "",
         profile=profile,
+        proof=None if state.shown is None else shown(state.shown),
         take_profile=taken_profile(state),
         route_trouble=lasting or found.in_use(),
         unaccepted=unaccepted,

@@ -13,7 +13,7 @@ from rollout_operator.domain.api.gate_results import Measurement
 from rollout_operator.domain.api.names import REVISION
 from rollout_operator.domain.api.route_status import Drain
 from rollout_operator.domain.api.spec import Amounts, Resources
-from rollout_operator.domain.api.status import Attempt, Rejected, Revision, Status
+from rollout_operator.domain.api.status import Attempt, PromotedVersion, Rejected, Revision, Status
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.decision import Plan
@@ -32,9 +32,11 @@ from rollout_operator.domain.observed import (
     RegistryUnreachable,
     Resolved,
     Series,
+    Unpinned,
     Workload,
 )
 from tests.support.builders import (
+    DIGEST,
     START,
     UID,
     accuracy,
@@ -46,6 +48,7 @@ from tests.support.builders import (
     revision,
     spec,
 )
+from tests.support.proofs import promoted, shown
 
 V1, V2, V3 = (revision(v) for v in (1, 2, 3))
 TO_2 = spec("models:/iris/2")
@@ -173,6 +176,124 @@ TRANSITIONS = {
         observed(0, resolution=DigestMissing("none")),
         Phase.INVALID,
         Reason.DIGEST_MISSING,
+    ),
+    "a version that nobody has proved is not tried": (
+        observed(0, resolution=resolved(1), proof=shown(2)),
+        Phase.INVALID,
+        Reason.PROMOTION_NOT_PROVED,
+    ),
+    "a version that shows its proof is": (
+        observed(0, resolution=resolved(1), proof=shown(1)),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "a proof that comes late is taken": (
+        observed(
+            99,
+            status=Status(phase=Phase.INVALID, phase_since=START),
+            resolution=resolved(1),
+            proof=shown(1),
+        ),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "files that nobody has proved are not even looked at": (
+        observed(0, resolution=Unpinned("models:/iris/1", "1"), proof=shown(0)),
+        Phase.INVALID,
+        Reason.PROMOTION_NOT_PROVED,
+    ),
+    "files are looked at whose version is proved": (
+        observed(0, resolution=Unpinned("models:/iris/1", "1"), proof=shown(1)),
+        Phase.PENDING,
+        Reason.INSPECTING,
+    ),
+    "a trial does not lose its proof": (
+        trial(8, proof=shown(0)),
+        Phase.TRIAL,
+        Reason.MEASURING,
+    ),
+    "what was rolled back is tried again by its proof alone": (
+        observed(
+            8,
+            status=rolled_back(),
+            spec=TO_2,
+            commands={"retry": "2"},
+            resolution=resolved(2),
+            proof=shown(0),
+        ),
+        Phase.INVALID,
+        Reason.PROMOTION_NOT_PROVED,
+    ),
+    "what is halted was proved when it began": (
+        trial(
+            8,
+            status=on_trial(halted=True, reason=Reason.GATE_FAILED),
+            commands={"retry": "2"},
+            proof=shown(0),
+        ),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "another version in mid-trial ends it, and is not tried without a proof": (
+        observed(
+            8,
+            status=on_trial(),
+            spec=spec("models:/iris/3"),
+            resolution=resolved(3),
+            proof=shown(2),
+        ),
+        Phase.INVALID,
+        Reason.PROMOTION_NOT_PROVED,
+    ),
+    "what was stable comes back without a proof": (
+        observed(
+            8,
+            status=promoted_1(
+                stable=revision(2, promoted=True),
+                promoted=(PromotedVersion(uri=V1.uri, digest=V1.digest),),
+            ),
+            spec=spec("models:/iris/1"),
+            resolution=resolved(1),
+            proof=shown(0),
+        ),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "what was stable before proofs were demanded does, too": (
+        observed(
+            8,
+            status=promoted_1(stable=revision(2, promoted=True), history=promoted(1).history),
+            spec=spec("models:/iris/1"),
+            resolution=resolved(1),
+            proof=shown(0),
+        ),
+        Phase.STARTING,
+        Reason.WAITING_FOR_PODS,
+    ),
+    "other files of that version do not": (
+        observed(
+            8,
+            status=promoted_1(
+                stable=revision(2, promoted=True),
+                promoted=(PromotedVersion(uri=V1.uri, digest=DIGEST),),
+            ),
+            spec=spec("models:/iris/1"),
+            resolution=resolved(1),
+            proof=shown(0),
+        ),
+        Phase.INVALID,
+        Reason.PROMOTION_NOT_PROVED,
+    ),
+    "an alias that leads to what is stable needs no proof": (
+        observed(
+            8,
+            spec=spec("models:/iris@champion"),
+            status=promoted_1(),
+            resolution=resolved(1),
+            proof=shown(0),
+        ),
+        Phase.PROMOTED,
+        Reason.ALREADY_STABLE,
     ),
     "an invalid version that appears is tried": (
         observed(99, status=Status(phase=Phase.INVALID, phase_since=START), resolution=resolved(1)),

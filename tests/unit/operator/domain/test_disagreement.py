@@ -36,7 +36,9 @@ from tests.support.builders import (
 
 V1, V2 = revision(1, promoted=True), revision(2, replicas=1, ready_at=START)
 PASS, FAIL, NOTHING = Measurement.PASS, Measurement.FAIL, Measurement.NO_EVIDENCE
-GATE = {"metric": "disagreement", "max": 0.05}
+GATE = {"metric": "disagreement", "max": 0.05, "designEffect": 1}
+"""Each copy counts by itself, so that one look decides."""
+BY_LOOKS = {"metric": "disagreement", "max": 0.05}
 ERRORS = {"metric": "errorRate", "max": 0.01}
 
 
@@ -63,7 +65,7 @@ def look(
     trouble: str = "",
     **changes: Any,
 ) -> tuple[GateStatus, EvidenceStatus | None]:
-    gate = Gate.model_validate({**GATE, **changes})
+    gate = Gate.model_validate(GATE | changes)
     trial = Trial(V2, V1, START, at(second))
     return measure_disagreement(gate, baseline, trial, known, copied=copied, trouble=trouble)
 
@@ -95,6 +97,66 @@ def test_verdicts(
         bad = outcomes.get("different", 0) + outcomes.get("failed", 0)
         assert said.value == pytest.approx(bad / compared)
         assert "copies answered alike" in said.message
+
+
+BURSTS: dict[str, tuple[list[tuple[int, int]], dict[str, Any], Measurement]] = {
+    "one look, however many are alike": ([(100_000, 0)], {}, NOTHING),
+    "few looks at many": ([(400, 0)] * 3, {}, NOTHING),
+    "some looks at many": ([(400, 0)] * 4, {}, PASS),
+    "few looks at some": ([(20, 0)] * 16, {}, NOTHING),
+    "some looks at some": ([(20, 0)] * 17, {}, PASS),
+    "one copy a look": ([(1, 0)] * 68, {}, PASS),
+    "too few of one copy a look": ([(1, 0)] * 66, {}, NOTHING),
+    "a burst that is answered otherwise": ([(0, 500), *[(20, 0)] * 3], {}, NOTHING),
+    "two of them": ([(0, 500), (0, 20)], {}, FAIL),
+    "two among others that are alike": ([(0, 20), *[(20, 0)] * 6, (0, 20)], {}, NOTHING),
+    "a share of all looks": ([(16, 4)] * 5, {}, FAIL),
+    "the border": ([(19, 1)] * 40, {}, NOTHING),
+    "bursts of known size": ([(20, 0)] * 30, {"designEffect": 20}, NOTHING),
+    "enough bursts of known size": ([(20, 0)] * 68, {"designEffect": 20}, PASS),
+    "answers known to come by themselves": ([(68, 0)], {"designEffect": 1}, PASS),
+}
+
+
+@pytest.mark.parametrize(("looks", "changes", "verdict"), BURSTS.values(), ids=BURSTS.keys())
+def test_copies_of_one_burst_prove_no_more_than_one_of_them(
+    looks: list[tuple[int, int]], changes: dict[str, Any], verdict: Measurement
+) -> None:
+    said, _ = looked(looks, **changes)
+    assert said.measurement is verdict, said.message
+
+
+def looked(
+    looks: list[tuple[int, int]], **changes: Any
+) -> tuple[GateStatus, EvidenceStatus | None]:
+    """The last of so many looks, each at so many more copies that were answered alike or not."""
+    said, evidence, same, different = None, None, 0, 0
+    for n, (alike, otherwise) in enumerate(looks):
+        same, different = same + alike, different + otherwise
+        known = () if evidence is None else (evidence,)
+        counts = counted(10 * n + 9, {"same": same, "different": different})
+        said, evidence = look(counts, 10 * n + 10, known, **{"designEffect": None} | changes)
+    assert said is not None
+    return said, evidence
+
+
+def test_it_says_what_copies_are_worth_and_where_bursts_are_larger_than_taken() -> None:
+    said, evidence = looked([(20, 0)] * 5)
+    assert "100 of 100 copies answered alike, worth 20 [" in said.message
+    assert (said.samples, said.design_effect) == (100, None)
+    assert evidence is not None
+    assert (evidence.effective_total, len(evidence.below)) == (20, 5)
+    clumped, _ = looked([(20, 0), (0, 20)] + [(20, 0)] * 8)
+    assert clumped.design_effect is not None
+    assert clumped.design_effect > 3, "twenty are alike, and five are taken to be"
+
+
+def test_what_is_enough_are_answers_as_they_count() -> None:
+    at_the_border = [(19, 1)] * 10
+    said, _ = looked(at_the_border, minSamples=10, maxSamples=41)
+    assert (said.measurement, said.inconclusive) == (NOTHING, None)
+    said, _ = looked(at_the_border, minSamples=10, maxSamples=40)
+    assert said.inconclusive
 
 
 def test_counts_are_those_of_all_of_stables_pods_and_survive_them() -> None:

@@ -1,0 +1,101 @@
+"""The text of a pull request that takes a version out of a manifest again. Pure."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from rollout_bridge.mappings import RevertRule
+from rollout_bridge.rollout_event import TakenBack
+from rollout_cli.promotion.github import Commit
+from rollout_cli.promotion.markdown import code, table
+
+TRAILER = "Reverts-Model-Version"
+"""Of our commits: the version that each of them takes back, by which they are known again."""
+_OURS = re.compile(rf"^{TRAILER}: (\S.*?)\s*$", re.MULTILINE)
+
+
+def taken_back_by(commits: list[Commit]) -> set[str]:
+    """The versions that commits of ours took back."""
+    return {uri for commit in commits for uri in _OURS.findall(commit.message)}
+
+
+def branch_of(event: TakenBack, rule: RevertRule, base: str) -> str:
+    """Made of what is taken back, in which attempt, and where: one rollback has one branch."""
+    place = f"{rule.namespace}\n{rule.name}\n{rule.path}\n{base}\n{event.uri}"
+    model, version = event.uri.removeprefix("models:/").rsplit("/", 1)
+    text = (
+        f"rollback/{rule.name}-{model}-{version}-attempt-{event.attempt}"
+        f"-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+    )
+    return re.sub(r"[^\w./-]+", "-", text, flags=re.ASCII)
+
+
+def title_of(event: TakenBack, rule: RevertRule) -> str:
+    """Also the commit's first line."""
+    return f"{rule.named}: take {event.uri} back, {event.kind} in {event.place}"
+
+
+def commit_message(event: TakenBack, rule: RevertRule, commit: Commit) -> str:
+    """With the trailer that our own commits are known by."""
+    why = f"{event.reason}: {event.message}" if event.message else event.reason
+    return (
+        f"{title_of(event, rule)}\n\nThis reverts commit {commit.sha} in {rule.path}.\n\n{why}\n\n"
+        f"{TRAILER}: {event.uri}\n"
+    )
+
+
+def body_of(event: TakenBack, rule: RevertRule, commit: Commit, before: str, whole: bool) -> str:
+    """before: the version that is asked for again; whole: whether the file is as it was before that
+    commit, and not only the version.
+    """
+    return "\n".join(_body(event, rule, commit, before, whole))
+
+
+def _body(
+    event: TakenBack, rule: RevertRule, commit: Commit, before: str, whole: bool
+) -> Iterator[str]:
+    does = (
+        "The file is as it was before that commit."
+        if whole
+        else (
+            "Later commits have changed the file, so that only the version and its proof go back."
+        )
+    )
+    yield (
+        f"ModelRollout {code(event.place)} has taken {code(event.uri)} back. {code(rule.path)}"
+        f" still asks for it, since {commit.sha}, and is to ask for {code(before)} again. {does}"
+    )
+    yield ""
+    yield from table(
+        ("what", "value"),
+        [
+            ("verdict", event.kind),
+            ("reason", event.reason),
+            ("why", event.message),
+            ("attempt", str(event.attempt)),
+        ],
+    )
+    if event.gates:
+        yield ""
+        yield from table(
+            ("gate", "value", "threshold", "samples", "measurement"),
+            [
+                (
+                    code(gate.metric),
+                    "-" if gate.value is None else f"{gate.value:.4g}",
+                    f"{gate.threshold:.4g}",
+                    "-" if gate.samples is None else str(gate.samples),
+                    gate.measurement,
+                )
+                for gate in event.gates
+            ],
+        )
+    yield ""
+    yield f"The evidence: {code(f'kubectl modelrollout report {event.name} -n {event.namespace}')}"
+    if event.link.startswith(("https://", "http://")) and event.link.isprintable():
+        yield f"or {event.link}"
+    yield ""
+    yield (
+        "Nothing is changed in the cluster by this: stable answers already. To try the version"
+        f" again instead, close this and run {code(f'kubectl modelrollout retry {event.name}')}."
+    )

@@ -1,0 +1,1 @@
+"""The operator beside Argo Rollouts and Flagger, on one API server: `make bench-peers`."""

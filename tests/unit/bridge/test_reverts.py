@@ -1,0 +1,471 @@
+"""Pull requests after a rollback: GitHub's API over a real Git repository, which is cloned
+afterwards; and what the operator tells, signed as it signs it.
+"""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner
+
+from rollout_bridge.__main__ import main
+from rollout_bridge.mappings import MappingsError, parse
+from rollout_bridge.outcome import Outcome
+from rollout_bridge.replay_guard import Replays
+from rollout_bridge.reverts import MOST_COMMITS, Reverts
+from rollout_bridge.rollout_event import TakenBack, key_of, open_event, read_event
+from rollout_bridge.server import EVENTS, Bridge, application
+from rollout_bridge.settings import Settings, SettingsError
+from rollout_bridge.webhook import Malformed, NotGenuine, Other
+from rollout_cli.promotion.github import GitHub
+from rollout_operator.adapters.cloud_event_sender import signature
+from rollout_operator.domain.api.names import PROMOTED, PROOF
+from tests.support.github_server import TOKEN, Answer, GitHubServer, github_server
+
+FILE = "prod/iris.yaml"
+KEY = "the-signing-key-that-nobody-may-see"
+FIRST = """\
+# Production, by hand.
+kind: ModelRollout
+metadata:
+  name: iris
+spec:
+  modelUri: models:/iris/1  # since the first of the month
+  replicas: 2
+"""
+SECOND = FIRST.replace("  name: iris\n", f'  annotations:\n    {PROMOTED}: "2"\n  name: iris\n')
+SECOND = SECOND.replace("iris/1", "iris/2")
+MAPPINGS = f"""
+reverts:
+- {{namespace: models, name: iris, repository: team/production, path: {FILE}}}
+- {{namespace: models, name: rose, repository: team/production, path: {FILE}, as: iris}}
+- {{namespace: models, name: lily, repository: team/production, path: prod/lily.yaml}}
+- {{namespace: models, name: wine, repository: team/production, path: {FILE}, base: release}}
+"""
+DATA: dict[str, Any] = {
+    "namespace": "models",
+    "name": "iris",
+    "uid": "u",
+    "attempt": 3,
+    "kind": "RolledBack",
+    "model": "iris",
+    "version": "2",
+    "uri": "models:/iris/2",
+    "reason": "GateFailed",
+    "message": "accuracy 0.612 is below 0.7, 412 samples.",
+    "gates": [
+        {
+            "metric": "accuracy",
+            "value": 0.612,
+            "threshold": 0.7,
+            "samples": 412,
+            "measurement": "Fail",
+        },
+        {"metric": "errorRate", "threshold": 0.01, "measurement": "NoEvidence"},
+    ],
+    "nextStep": "…",
+    "link": "https://rollouts.example.com/rollouts/models/iris",
+}
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    """A CloudEvent of the operator."""
+    data = DATA | changes
+    kind = str(data["kind"]).lower()
+    return {"specversion": "1.0", "type": f"dev.mlops.rollouts.{kind}", "data": data}
+
+
+def taken_back(**changes: Any) -> TakenBack:
+    found = read_event(json.dumps(event(**changes)).encode())
+    assert isinstance(found, TakenBack)
+    return found
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> Iterator[GitHubServer]:
+    """Version 1, then version 2."""
+    with github_server(tmp_path, {FILE: FIRST}) as server:
+        server.commit("main", FILE, SECOND.encode(), "iris: models:/iris/2")
+        yield server
+
+
+@pytest.fixture
+def reverts(github: GitHubServer) -> Reverts:
+    return Reverts(parse(MAPPINGS), lambda repository: GitHub(github.url, TOKEN, repository))
+
+
+def written(github: GitHubServer) -> list[str]:
+    return [method for method, _, _ in github.requests if method != "GET"]
+
+
+async def test_a_rollback_asks_for_the_commit_to_be_taken_back(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path
+) -> None:
+    result = await reverts.request(taken_back())
+    (pull,) = github.pulls
+    assert result.outcome is Outcome.OPENED, result.message
+    assert pull["html_url"] in result.message
+    assert pull["title"] == "iris: take models:/iris/2 back, RolledBack in models/iris"
+    assert (pull["base"], pull["head"].startswith("rollback/iris-iris-2-attempt-3-")) == (
+        "main",
+        True,
+    )
+    for part in (
+        "| why | `accuracy 0.612 is below 0.7, 412 samples.` |",
+        "| `accuracy` | `0.612` | `0.7` | `412` | `Fail` |",
+        "| `errorRate` | `-` | `0.01` | `-` | `NoEvidence` |",
+        "`kubectl modelrollout report iris -n models`",
+        "https://rollouts.example.com/rollouts/models/iris",
+        "is to ask for `models:/iris/1` again. The file is as it was before that commit.",
+    ):
+        assert part in pull["body"], part
+    assert (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text() == FIRST
+    assert (github.clone(tmp_path / "main", "main") / FILE).read_text() == SECOND
+    assert written(github) == ["POST", "PUT", "POST"]
+
+
+async def test_told_twice_and_by_two_bridges_it_is_one_pull_request(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    other = Reverts(parse(MAPPINGS), reverts.connect)
+    told = [reverts, reverts, other, other]
+    results = await asyncio.gather(*(one.request(taken_back()) for one in told))
+    assert {r.outcome for r in results} <= {Outcome.OPENED, Outcome.IGNORED, Outcome.REFUSED}
+    again = await reverts.request(taken_back())
+    assert again.message.endswith(f"is asked for already: {github.pulls[0]['html_url']}")
+    assert (again.outcome, len(github.pulls)) == (Outcome.IGNORED, 1)
+
+
+@pytest.mark.parametrize("cut", ["PUT", "POST /pulls"])
+async def test_what_was_cut_off_is_ended_by_the_next(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path, cut: str
+) -> None:
+    github.before = lambda method, path: (
+        (502, {"message": "Bad gateway"}) if f"{method} {path}".startswith(cut) else None
+    )
+    result = await reverts.request(taken_back())
+    assert (result.outcome, github.pulls) == (Outcome.UNAVAILABLE, [])
+    github.before = lambda _method, _path: None
+    assert (await reverts.request(taken_back())).outcome is Outcome.OPENED
+    (pull,) = github.pulls
+    assert (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text() == FIRST
+
+
+async def test_what_a_person_has_closed_is_not_asked_again(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    await reverts.request(taken_back())
+    github.pulls[0]["state"] = "closed"
+    result = await reverts.request(taken_back())
+    assert (result.outcome, "was asked for, and closed" in result.message) == (
+        Outcome.IGNORED,
+        True,
+    )
+    # Another attempt is another rollback.
+    assert (await reverts.request(taken_back(attempt=4))).outcome is Outcome.OPENED
+    assert len(github.pulls) == 2
+
+
+async def test_our_own_revert_is_never_reverted(reverts: Reverts, github: GitHubServer) -> None:
+    await reverts.request(taken_back())
+    github.merge(github.pulls[0]["head"], "main")
+    github.pulls[0]["state"] = "closed"
+    before = len(written(github))
+    result = await reverts.request(taken_back(uri="models:/iris/1", version="1", attempt=4))
+    assert result.outcome is Outcome.IGNORED
+    assert "models:/iris/2 was taken back before, so it is not asked for again" in result.message
+    # Nor by a commit of somebody's who asks for a third one after it.
+    third = FIRST.replace("iris/1", "iris/2")
+    github.commit("main", FILE, third.encode(), "Again by hand")
+    github.commit("main", FILE, FIRST.replace("iris/1", "iris/3").encode(), "A third")
+    result = await reverts.request(taken_back(uri="models:/iris/3", version="3", attempt=6))
+    assert (result.outcome, "models:/iris/2 was taken back" in result.message) == (
+        Outcome.IGNORED,
+        True,
+    ), result.message
+    assert len(written(github)) == before
+
+
+async def test_later_commits_to_the_file_stay(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path
+) -> None:
+    later = SECOND.replace("replicas: 2", "replicas: 5").replace(
+        f'{PROMOTED}: "2"\n', f'{PROMOTED}: "2"\n    {PROOF}: "s"\n'
+    )
+    github.commit("main", FILE, later.encode(), "More pods")
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.OPENED, result.message
+    (pull,) = github.pulls
+    assert "only the version and its proof go back" in pull["body"]
+    text = (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text()
+    found = yaml.safe_load(text)
+    assert found["spec"] == {"modelUri": "models:/iris/1", "replicas": 5}
+    assert found["metadata"]["annotations"] == {PROMOTED: "", PROOF: ""}
+    assert text.startswith("# Production, by hand.\n")
+
+
+async def test_the_proof_of_the_version_before_comes_back(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path
+) -> None:
+    proved = SECOND.replace(f'{PROMOTED}: "2"\n', f'{PROMOTED}: "2"\n    {PROOF}: "second"\n')
+    github.commit("main", FILE, proved.encode(), "Signed")
+    third = proved.replace("iris/2", "iris/3").replace("second", "third")
+    github.commit("main", FILE, third.encode(), "iris: models:/iris/3")
+    more = third.replace("replicas: 2", "replicas: 3")
+    github.commit("main", FILE, more.encode(), "More pods")
+    result = await reverts.request(taken_back(uri="models:/iris/3", version="3"))
+    assert result.outcome is Outcome.OPENED, result.message
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
+    assert text == proved.replace("replicas: 2", "replicas: 3")
+
+
+async def test_a_manifest_of_another_name(reverts: Reverts, github: GitHubServer) -> None:
+    assert (await reverts.request(taken_back(name="rose"))).outcome is Outcome.OPENED
+    assert github.pulls[0]["title"].startswith("iris: take models:/iris/2 back, RolledBack in mod")
+
+
+async def test_a_version_that_failed_in_its_watch_is_asked_back_too(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    assert (await reverts.request(taken_back(kind="Returned"))).outcome is Outcome.OPENED
+    assert "| verdict | `Returned` |" in github.pulls[0]["body"]
+
+
+async def test_what_a_cluster_says_mentions_nobody(reverts: Reverts, github: GitHubServer) -> None:
+    said = "accuracy | @acme/everybody\n\n# ![x](https://evil.example.com/?)"
+    await reverts.request(taken_back(message=said, link="https://a.example.com/\n@acme/all"))
+    body = github.pulls[0]["body"]
+    assert "| why | `accuracy ¦ @acme/everybody # ![x](https://evil.example.com/?)` |" in body
+    assert "@acme/all" not in body
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "sentence"),
+    [
+        pytest.param({"name": "tulip"}, Outcome.IGNORED, "No revert is configured", id="another"),
+        pytest.param(
+            {"uri": "models:/iris/7", "version": "7"},
+            Outcome.IGNORED,
+            "asks for models:/iris/2, not for models:/iris/7",
+            id="Git asks for another already",
+        ),
+        pytest.param({"name": "lily"}, Outcome.REFUSED, "prod/lily.yaml on main", id="no file"),
+        pytest.param({"name": "wine"}, Outcome.REFUSED, "release", id="no such branch"),
+    ],
+)
+async def test_where_there_is_nothing_to_take_back_nothing_is_written(
+    reverts: Reverts,
+    github: GitHubServer,
+    changes: dict[str, Any],
+    outcome: Outcome,
+    sentence: str,
+) -> None:
+    result = await reverts.request(taken_back(**changes))
+    assert (result.outcome, sentence in result.message) == (outcome, True), result.message
+    assert written(github) == []
+
+
+async def test_a_first_version_has_none_before_it(reverts: Reverts, github: GitHubServer) -> None:
+    github.commit("main", FILE, b"kind: ConfigMap\nmetadata: {name: iris}\n", "Away")
+    github.commit("main", FILE, FIRST.encode(), "A first version")
+    result = await reverts.request(taken_back(uri="models:/iris/1", version="1"))
+    assert (result.outcome, "in place of another version" in result.message) == (
+        Outcome.IGNORED,
+        True,
+    )
+
+
+async def test_a_commit_of_long_ago_is_for_people(reverts: Reverts, github: GitHubServer) -> None:
+    for n in range(MOST_COMMITS):
+        text = SECOND.replace("replicas: 2", f"replicas: {n + 3}")
+        github.commit("main", FILE, text.encode(), f"{n} pods")
+    result = await reverts.request(taken_back())
+    assert (result.outcome, "none of the last 20 commits" in result.message) == (
+        Outcome.IGNORED,
+        True,
+    )
+    assert written(github) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        pytest.param((500, {}), Outcome.UNAVAILABLE, id="GitHub is ill"),
+        pytest.param((429, {}), Outcome.UNAVAILABLE, id="too many requests"),
+        pytest.param((401, {"message": "Bad credentials"}), Outcome.REFUSED, id="an old token"),
+        pytest.param((403, {"message": "no"}), Outcome.REFUSED, id="no right"),
+    ],
+)
+async def test_what_github_refuses_is_told(
+    reverts: Reverts, github: GitHubServer, answer: Answer, outcome: Outcome
+) -> None:
+    github.before = lambda _method, _path: answer
+    result = await reverts.request(taken_back())
+    assert (result.outcome, TOKEN in result.message) == (outcome, False)
+
+
+# --- what the operator tells
+
+
+def sealed(body: bytes, key: str = KEY, at: int | None = None, id_: str = "m-1") -> dict[str, str]:
+    """The headers by which the operator's own sender signs."""
+    when = str(int(time.time()) if at is None else at)
+    return {
+        "webhook-id": id_,
+        "webhook-timestamp": when,
+        "webhook-signature": signature(key, id_, when, body),
+    }
+
+
+BODY = json.dumps(event()).encode()
+
+
+@pytest.mark.parametrize("key", [KEY, "whsec_" + base64.b64encode(KEY.encode()).decode()])
+def test_what_the_operator_signs_is_genuine(key: str) -> None:
+    head = sealed(BODY, key, at=1000)
+    assert open_event(head, 1000, 300, [key_of(key)], BODY).delivery == "m-1"
+    two = head | {"webhook-signature": f"v1,AAAA {head['webhook-signature']}"}
+    assert open_event(two, 1000, 300, [b"other", key_of(key)], BODY).delivery == "m-1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        pytest.param({"webhook-signature": "v1,AAAA"}, "does not fit", id="forged"),
+        pytest.param({"webhook-signature": ""}, "write signingKey into", id="not signed"),
+        pytest.param({"webhook-id": "m-2"}, "does not fit", id="another id"),
+        pytest.param({"webhook-timestamp": "1001"}, "does not fit", id="another time"),
+        pytest.param({"webhook-timestamp": "699"}, "is 301 s old", id="old"),
+    ],
+)
+def test_what_is_not_genuine_is_refused(changes: dict[str, str], sentence: str) -> None:
+    with pytest.raises(NotGenuine, match=sentence):
+        open_event(sealed(BODY, at=1000) | changes, 1000, 300, [KEY.encode()], BODY)
+    with pytest.raises(NotGenuine, match="does not fit"):
+        open_event(sealed(BODY, at=1000), 1000, 300, [KEY.encode()], BODY + b" ")
+    with pytest.raises(NotGenuine, match="does not fit"):
+        open_event(sealed(BODY, at=1000), 1000, 300, [], BODY)
+
+
+@pytest.mark.parametrize("kind", ["Promoted", "Cancelled", "Stalled", "Test", "WaitingForApproval"])
+def test_other_events_lead_to_nothing(kind: str) -> None:
+    found = read_event(json.dumps(event(kind=kind)).encode())
+    assert found == Other(f"dev.mlops.rollouts.{kind.lower()} of models/iris")
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        pytest.param(b"", "is no event of the operator", id="nothing"),
+        pytest.param(b"[]", "is no event of the operator", id="a list"),
+        pytest.param(b"{}", "is no event of the operator", id="no data"),
+        pytest.param(b"[" * 9999, "is no event of the operator", id="deep"),
+        pytest.param(json.dumps(event(uri="models:/iris@x")).encode(), "data.uri", id="an alias"),
+        pytest.param(json.dumps(event(attempt=0)).encode(), "data.attempt", id="no attempt"),
+        pytest.param(json.dumps(event(gates=[{}])).encode(), "data.gates.0", id="no gate"),
+        pytest.param(json.dumps(event(message="x" * 9999)).encode(), "data.message", id="long"),
+    ],
+)
+def test_what_the_operator_does_not_send_is_said(body: bytes, sentence: str) -> None:
+    with pytest.raises(Malformed, match=sentence):
+        read_event(body)
+
+
+@dataclass
+class Table:
+    client: TestClient[web.Request, web.Application]
+
+    async def send(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
+        async with self.client.post(EVENTS, data=body, headers=headers) as reply:
+            return reply.status, str((await reply.json())["outcome"])
+
+
+@pytest.fixture
+async def table(reverts: Reverts, tmp_path: Path) -> AsyncIterator[Table]:
+    settings = Settings(tmp_path, (), event_keys=(KEY.encode(),))
+    bridge = Bridge(settings, reverts.mappings, Replays(600), None, None, reverts)
+    async with TestClient(TestServer(application(bridge))) as client:
+        yield Table(client)
+
+
+async def test_the_operator_is_told_whether_to_send_it_again(
+    table: Table, github: GitHubServer
+) -> None:
+    assert await table.send(BODY, sealed(BODY, key="mallory-mallory-mallory")) == (
+        401,
+        "NotGenuine",
+    )
+    assert await table.send(BODY, sealed(BODY, at=1)) == (401, "NotGenuine")
+    assert await table.send(b"{}", sealed(b"{}")) == (400, "Malformed")
+    long = b"x" * 70_000
+    assert await table.send(long, sealed(long)) == (413, "TooLarge")
+    assert github.requests == []
+    github.before = lambda _method, _path: (503, {})
+    assert await table.send(BODY, sealed(BODY)) == (503, "Unavailable")
+    github.before = lambda _method, _path: None
+    assert await table.send(BODY, sealed(BODY)) == (200, "Opened")
+    # Sent again under the same id, because the operator died before it knew.
+    assert await table.send(BODY, sealed(BODY)) == (200, "Ignored")
+    assert len(github.pulls) == 1
+
+
+# --- configuration
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param("reverts: []", "neither mappings nor reverts", id="nothing"),
+        pytest.param(MAPPINGS + MAPPINGS.split("\n")[2], "models/iris twice", id="twice"),
+        pytest.param(MAPPINGS.replace(FILE, "../x"), "leads out of", id="a path that leads out"),
+        pytest.param(MAPPINGS.replace(FILE, "/x"), "path: String should match", id="absolute"),
+        pytest.param(MAPPINGS.replace("team/", ""), "repository: String", id="no repository"),
+        pytest.param(MAPPINGS.replace("as:", "for:"), "for: Extra", id="an unknown word"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_said(text: str, sentence: str) -> None:
+    with pytest.raises(MappingsError, match=sentence):
+        parse(text)
+
+
+def test_check_says_what_follows(tmp_path: Path) -> None:
+    file = tmp_path / "mappings.yaml"
+    file.write_text(MAPPINGS)
+    told = CliRunner().invoke(main, ["check", str(file)]).output.splitlines()
+    assert told[0] == (f"rolled back: ModelRollout models/iris -> revert in team/production {FILE}")
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        pytest.param({}, "set EVENT_KEY to what the Secret", id="no key"),
+        pytest.param({"EVENT_KEY": KEY}, "set GITHUB_TOKEN: reverts open", id="no token"),
+        pytest.param({"EVENT_KEY": "short"}, "EVENT_KEY has 5 characters", id="a short key"),
+        pytest.param(
+            {"EVENT_KEY": "whsec_not base64 at all"}, "goes on with no base64", id="no base64"
+        ),
+    ],
+)
+def test_what_reverts_need_is_said(tmp_path: Path, env: dict[str, str], sentence: str) -> None:
+    file = tmp_path / "mappings.yaml"
+    file.write_text(MAPPINGS)
+    given = {"MAPPINGS_FILE": str(file), "GITHUB_TOKEN": "", **env}
+    result = CliRunner().invoke(main, ["run"], env=given)
+    assert (result.exit_code, sentence in result.output) == (2, True), result.output
+
+
+def test_the_key_is_shown_to_nobody() -> None:
+    settings = Settings.from_environment({"MAPPINGS_FILE": "f", "EVENT_KEY": KEY})
+    assert settings.event_keys == (KEY.encode(),)
+    assert "nobody-may-see" not in repr(settings)
+    with pytest.raises(SettingsError, match="set MAPPINGS_FILE"):
+        Settings.from_environment({"EVENT_KEY": KEY})
