@@ -43,7 +43,9 @@ MOST_AT_ONCE = 32
 
 log = logging.getLogger(__name__)
 Answer = Callable[[web.Request, dict[str, str]], Awaitable[Result]]
-"""What becomes of a request; what is known of it is noted for the log."""
+"""What becomes of a request; what is known of it is noted for the log. Raises NotGenuine, Malformed
+and HTTPRequestEntityTooLarge.
+"""
 
 for _outcome in Outcome:
     # A counter that is there from the start shows its first increase.
@@ -71,13 +73,13 @@ class Bridge:
 
     async def webhook(self, request: web.Request) -> web.Response:
         """Answer one webhook; the answer's status tells MLflow whether to send it again."""
-        return await self._reply(request, self._answer)
+        return await self._reply(request, "a webhook", self._answer)
 
     async def event(self, request: web.Request) -> web.Response:
         """Answer one event of the operator, which sends again what is not answered by a 2xx."""
-        return await self._reply(request, self._follow)
+        return await self._reply(request, "an event", self._follow)
 
-    async def _reply(self, request: web.Request, answer: Answer) -> web.Response:
+    async def _reply(self, request: web.Request, what: str, answer: Answer) -> web.Response:
         began, told = time.monotonic(), dict[str, str]()
         self.under_way += 1
         try:
@@ -85,6 +87,14 @@ class Bridge:
                 result = Result(Outcome.UNAVAILABLE, f"{MOST_AT_ONCE} webhooks are under way.")
             else:
                 result = await answer(request, told)
+        except NotGenuine as failure:
+            result = Result(Outcome.NOT_GENUINE, f"Refused {what}: {failure}.")
+        except Malformed as failure:
+            result = Result(Outcome.MALFORMED, f"Refused {what}: {failure}.")
+        except web.HTTPRequestEntityTooLarge:
+            result = Result(
+                Outcome.TOO_LARGE, f"The body has more than {self.settings.max_body} bytes."
+            )
         except Exception:
             # A defect must not lose the webhook.
             log.exception("A webhook could not be handled", extra={"fields": told})
@@ -115,16 +125,7 @@ class Bridge:
         )
 
     async def _answer(self, request: web.Request, told: dict[str, str]) -> Result:
-        try:
-            sealed, event = await self._open(request)
-        except NotGenuine as failure:
-            return Result(Outcome.NOT_GENUINE, f"Refused a webhook: {failure}.")
-        except Malformed as failure:
-            return Result(Outcome.MALFORMED, f"Refused a webhook: {failure}.")
-        except web.HTTPRequestEntityTooLarge:
-            return Result(
-                Outcome.TOO_LARGE, f"The body has more than {self.settings.max_body} bytes."
-            )
+        sealed, event = await self._open(request)
         told["delivery"] = sealed.delivery
         if not isinstance(event, AliasSet):
             return Result(
@@ -140,20 +141,11 @@ class Bridge:
 
     async def _follow(self, request: web.Request, told: dict[str, str]) -> Result:
         keys, age = self.settings.event_keys, self.settings.max_age
-        try:
-            # What is late is not read, and what is not signed is not looked into.
-            envelope(request.headers, time.time(), age, NAMES)
-            body = await self._body(request)
-            sealed = open_event(request.headers, time.time(), age, keys, body)
-            event = read_event(body)
-        except NotGenuine as failure:
-            return Result(Outcome.NOT_GENUINE, f"Refused an event: {failure}.")
-        except Malformed as failure:
-            return Result(Outcome.MALFORMED, f"Refused an event: {failure}.")
-        except web.HTTPRequestEntityTooLarge:
-            return Result(
-                Outcome.TOO_LARGE, f"The body has more than {self.settings.max_body} bytes."
-            )
+        # What is late is not read, and what is not signed is not looked into.
+        envelope(request.headers, time.time(), age, NAMES)
+        body = await self._body(request)
+        sealed = open_event(request.headers, time.time(), age, keys, body)
+        event = read_event(body)
         told["delivery"] = sealed.delivery
         if not isinstance(event, TakenBack):
             return Result(

@@ -4,6 +4,7 @@ the local cluster.
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +44,10 @@ class Binaries:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of ours, ended by its pid: TERM, then KILL."""
+def running(
+    command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours, ended by its pid: TERM, then KILL. env: variables beside our own."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -52,6 +55,7 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, **(env or {})},
         )
     try:
         yield process

@@ -2,11 +2,14 @@
 into them.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,6 +121,17 @@ ENVOY = Component("envoy", ("github.com/envoyproxy/gateway/cmd/envoy-gateway",),
 """Envoy Gateway, which configures Envoy; `make bench-routers` builds it. Its chart lies beside
 it."""
 
+VERIFY = "git-verify-wrapper.sh"
+ARGOCD = Component("argocd", ("./argocd",), minutes="10 to 20")
+"""Argo CD's controllers and repo-server; `make test-gitops` builds them. Its CRDs lie beside
+them."""
+
+FLUX = Component(
+    "flux",
+    ("github.com/fluxcd/source-controller", "github.com/fluxcd/kustomize-controller"),
+    minutes="10 to 20",
+)
+"""Flux' controllers; `make test-gitops` builds them. Their CRDs lie beside them."""
 
 VICTORIA_METRICS = Component(
     "victoria-metrics",
@@ -139,7 +153,7 @@ beside the programs."""
 
 def program(name: str) -> Path:
     """Path of a built program; raises FileNotFoundError where `build` has not run."""
-    extras = (KWOK, METRICS_SERVER, STORES, REGISTRY, ENVOY, VICTORIA_METRICS)
+    extras = (KWOK, METRICS_SERVER, STORES, REGISTRY, ENVOY, VICTORIA_METRICS, ARGOCD, FLUX)
     for component in (*COMPONENTS, *extras, ORAS, COSIGN, KREW, ARGO_ROLLOUTS, FLAGGER):
         if (path := component.folder / name).exists():
             return path
@@ -148,17 +162,28 @@ def program(name: str) -> Path:
 
 def build(component: Component) -> None:
     """Build what is not in the cache; a build that is cut off leaves nothing that looks
-    complete.
+    complete. Of two processes that want the same one builds it, and the other waits.
     """
-    if component.folder.exists():
-        return
+    with _alone(component):
+        if not component.folder.exists():
+            _build(component)
+
+
+@contextlib.contextmanager
+def _alone(component: Component) -> Iterator[None]:
+    component.folder.parent.mkdir(parents=True, exist_ok=True)
+    with component.folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(component: Component) -> None:
     if shutil.which("go") is None:
         raise FileNotFoundError(
             "Go is not installed: install Go 1.26 or later, or use a cluster of your own with"
             " CLUSTER=existing"
         )
     names = ", ".join(p.rsplit("/", 1)[1] for p in component.packages)
-    component.folder.parent.mkdir(parents=True, exist_ok=True)
     what = (
         f"Building {component.name} ({names}) from Go modules; about {component.minutes} minutes"
         " the first time"
@@ -183,24 +208,39 @@ def build(component: Component) -> None:
         toolchain = os.environ.get("GOTOOLCHAIN", component.toolchain)
         env = {"CGO_ENABLED": component.cgo, "GOFLAGS": "", "GOTOOLCHAIN": toolchain}
         run(command, cwd=source, env=env)
-        if component.name == "traefik":
-            shutil.copytree(
-                _module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard",
-                out / "gateway-api",
-            )
-        if component.name == "kwok":
-            shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
-        if component is ARGO_ROLLOUTS:
-            module = _module(source, "github.com/argoproj/argo-rollouts", toolchain)
-            crds = module / "manifests/crds"
-            shutil.copytree(crds, out / "crds", copy_function=shutil.copyfile)
-        if component is FLAGGER:
-            crds = _module(source, "github.com/fluxcd/flagger") / "artifacts/flagger/crd.yaml"
-            (out / "crds").mkdir()
-            shutil.copyfile(crds, out / "crds/crd.yaml")
-        if component is ENVOY:
-            _envoy_chart(_module(source, "github.com/envoyproxy/gateway"), out / "chart")
+        _add_files(component, source, out, toolchain)
         out.rename(component.folder)
+
+
+def _add_files(component: Component, source: Path, out: Path, toolchain: str) -> None:
+    """Put what lies in its module and goes with it beside its programs."""
+    if component.name == "traefik":
+        shutil.copytree(
+            _module(source, "sigs.k8s.io/gateway-api") / "config/crd/standard",
+            out / "gateway-api",
+        )
+    if component.name == "kwok":
+        shutil.copytree(_module(source, "sigs.k8s.io/kwok") / "kustomize/stage", out / "stage")
+    if component is ARGO_ROLLOUTS:
+        module = _module(source, "github.com/argoproj/argo-rollouts", toolchain)
+        crds = module / "manifests/crds"
+        shutil.copytree(crds, out / "crds", copy_function=shutil.copyfile)
+    if component is FLAGGER:
+        crds = _module(source, "github.com/fluxcd/flagger") / "artifacts/flagger/crd.yaml"
+        (out / "crds").mkdir()
+        shutil.copyfile(crds, out / "crds/crd.yaml")
+    if component is ENVOY:
+        _envoy_chart(_module(source, "github.com/envoyproxy/gateway"), out / "chart")
+    if component is ARGOCD:
+        module = _module(source, "github.com/argoproj/argo-cd/v3")
+        shutil.copytree(module / "manifests/crds", out / "crds")
+        # The repo-server calls it for every commit, whether or not signatures are asked for.
+        verify = shutil.copyfile(module / "hack" / VERIFY, out / VERIFY)
+        verify.chmod(0o755)
+    if component is FLUX:
+        for package in component.packages:
+            crds = _module(source, package) / "config/crd/bases"
+            shutil.copytree(crds, out / "crds", dirs_exist_ok=True)
 
 
 def _module(source: Path, path: str, toolchain: str = "") -> Path:

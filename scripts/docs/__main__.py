@@ -13,6 +13,7 @@ import click
 from scripts.docs import (
     api,
     environment,
+    gitops,
     helm_values,
     links,
     machine,
@@ -32,6 +33,7 @@ MADE: Mapping[Path, Callable[[], str]] = {
     ROOT / "docs" / "reference" / "routers.md": routers.reference,
     ROOT / "docs" / "reference" / "modelrollout.schema.json": schema.text,
     ROOT / "docs" / "pictures" / "phases.dot": machine.picture,
+    gitops.PAGE: gitops.page,
     **{page: partial(machine.with_part, part) for part, (page, _) in machine.PARTS.items()},
 }
 

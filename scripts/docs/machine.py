@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rollout_operator.domain.api.words import Phase, Reason
 from rollout_operator.domain.machine.transitions import EDGES, PROMOTION, RETURN, ROLLBACK, WAY
+from scripts.docs import markdown
 
 DOCS = Path(__file__).parents[2] / "docs"
 BEGIN = "<!-- made from the table of transitions by `make docs`: {part} -->"
@@ -127,9 +128,4 @@ PARTS: Mapping[str, tuple[Path, Callable[[], str]]] = {
 def with_part(part: str) -> str:
     """The page with its part made anew; raises ValueError where the page has no place for it."""
     page, make = PARTS[part]
-    text, begin = page.read_text(), BEGIN.format(part=part)
-    if text.count(begin) != 1:
-        raise ValueError(f"{page.name}: write one line {begin!r}, and {END!r} below it")
-    before, rest = text.split(begin)
-    _, after = rest.split(END, 1)
-    return f"{before}{begin}\n\n{make()}\n\n{END}{after}"
+    return markdown.with_part(page, BEGIN.format(part=part), END, make())

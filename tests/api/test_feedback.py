@@ -36,10 +36,19 @@ def behind(api: ApiClient, ns: str, port: int) -> None:
         meta = {"name": "iris", "namespace": ns, "labels": {"kubernetes.io/service-name": "iris"}}
         whole = {"kind": kind, "metadata": meta, **manifest}
         assert api.apply(f"{path_of(kind, ns)}/iris", whole).status_code in {200, 201}
-    # The API server's own proxy may read either, by its version.
-    subset = {"addresses": [{"ip": own_address()}], "ports": [{"name": "http", "port": port}]}
-    older: Object = {"apiVersion": "v1", "kind": "Endpoints", "subsets": [subset]}
-    older["metadata"] = {"name": "iris", "namespace": ns}
+    # The API server's own proxy reads Endpoints, and believes those of Pods that have the address.
+    address = own_address()
+    meta = {"name": "iris-1", "namespace": ns}
+    containers = [{"name": "model", "image": "model"}]
+    pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+    pod["spec"] = {"automountServiceAccountToken": False, "containers": containers}
+    path = f"/api/v1/namespaces/{ns}/pods/iris-1"
+    assert api.apply(path, pod).status_code in {200, 201}
+    running = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+    assert api.patch(f"{path}/status", {"status": running}).status_code == 200
+    one = {"ip": address, "targetRef": {"kind": "Pod", **meta}}
+    older: Object = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {**meta, "name": "iris"}}
+    older["subsets"] = [{"addresses": [one], "ports": [{"name": "http", "port": port}]}]
     path = f"/api/v1/namespaces/{ns}/endpoints/iris"
     assert api.apply(path, older).status_code in {200, 201}
 

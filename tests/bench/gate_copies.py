@@ -4,7 +4,7 @@ bursts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +26,7 @@ GATE = Gate.model_validate({"metric": "disagreement", "max": MOST})
 ALONE = Gate.model_validate({"metric": "disagreement", "max": MOST, "designEffect": 1})
 TWENTY = Gate.model_validate({"metric": "disagreement", "max": MOST, "designEffect": 20})
 SHARE = Gate.model_validate({"metric": "errorRate", "max": MOST, "evidence": "Labelled"})
+ACCURACY = Gate.model_validate({"metric": "accuracy", "min": 0.7, "evidence": "Labelled"})
 STABLE, CANDIDATE = revision(1), revision(2, ready_at=START)
 
 
@@ -84,10 +85,10 @@ BURSTS = (
     Trial("20 at once", MOST, EITHER, burst=20),
     Trial("20 at once, of 400", MOST, EITHER, burst=20, sizes=BUSY),
     Trial("100 at once, of 400", MOST, EITHER, burst=100, sizes=BUSY),
-    Trial("0.1 differ, 5 at once", 0.1, (1,), burst=5),
-    Trial("0.1 differ, 20 at once, of 400", 0.1, (1,), burst=20, sizes=BUSY),
+    Trial("twice as many, 5 at once", 0.1, (1,), burst=5),
+    Trial("twice as many, 20 at once, of 400", 0.1, (1,), burst=20, sizes=BUSY),
 )
-"""All of 0.05 where nothing else is said."""
+"""As many are bad as may be, where nothing else is said."""
 POWER = (
     Trial("none differs", 0.0, (-1,)),
     Trial("0.01", 0.01, (-1,)),
@@ -108,9 +109,13 @@ RULES: dict[str, Rule] = {"ours, `max: 0.05`": ours, **OTHERS}
 IN_BURSTS: dict[str, Rule] = {
     "ours, `max: 0.05`": ours,
     "the same, `designEffect: 20`": partial(labelled, TWENTY),
-    "`errorRate` or a share of your own, `Labelled`": partial(labelled, SHARE),
+    "`errorRate` or a share of your own, `max: 0.05`, `Labelled`": partial(labelled, SHARE),
     **OTHERS,
 }
+OF_LABELS: dict[str, Rule] = {
+    "`accuracy: min: 0.70`, `Labelled`": partial(labelled, ACCURACY),
+}
+"""Rules that let more be bad."""
 BY_SPEED: dict[str, Rule] = {
     "ours, `max: 0.05`": ours,
     "the same, `designEffect: 1`": partial(labelled, ALONE),
@@ -144,4 +149,15 @@ def speed(runs: int) -> Mapping[str, list[str]]:
 
 
 def _at(trial: Trial, sizes: tuple[int, ...]) -> Trial:
-    return Trial(trial.name, trial.share, trial.wrong, sizes=sizes)
+    return replace(trial, sizes=sizes)
+
+
+def in_bursts(runs: int) -> dict[str, list[Shares]]:
+    """What each rule comes to in bursts; of labels, where as many are bad as accuracy allows."""
+    more = (1 - ACCURACY.threshold) / MOST
+    scaled = [replace(trial, share=trial.share * more) for trial in BURSTS]
+    return {
+        name: [simulated(rule, trial, runs) for trial in trials]
+        for rules, trials in ((IN_BURSTS, list(BURSTS)), (OF_LABELS, scaled))
+        for name, rule in rules.items()
+    }

@@ -262,28 +262,27 @@ def of_accuracy(wanted: argparse.Namespace) -> Part:
 
 def of_shifts(wanted: argparse.Namespace) -> Part:
     """predictionShift."""
-    alone = {
-        name: [gate_shifts.simulated(rule, trial, wanted.shifts) for trial in gate_shifts.TRIALS]
-        for name, rule in gate_shifts.RULES.items()
-    }
+    alone, bursts = (
+        {
+            name: [gate_shifts.simulated(rule, trial, wanted.shifts) for trial in trials]
+            for name, rule in gate_shifts.RULES.items()
+        }
+        for trials in (gate_shifts.TRIALS, gate_shifts.BURSTS)
+    )
     made = {
         "answers as stable's": simulated_table(gate_shifts.TRIALS, alone),
+        "answers as stable's in bursts": simulated_table(gate_shifts.BURSTS, bursts),
     }
     return made, list(wrong_verdicts("predictionShift", gate_shifts.TRIALS, alone))
 
 
 def of_copies(wanted: argparse.Namespace) -> Part:
     """disagreement, and bursts at other gates on counts."""
-    alone, bursts = (
-        {
-            name: [gate_copies.simulated(rule, trial, wanted.copies) for trial in trials]
-            for name, rule in rules.items()
-        }
-        for rules, trials in (
-            (gate_copies.RULES, gate_copies.TRIALS),
-            (gate_copies.IN_BURSTS, gate_copies.BURSTS),
-        )
-    )
+    alone = {
+        name: [gate_copies.simulated(rule, trial, wanted.copies) for trial in gate_copies.TRIALS]
+        for name, rule in gate_copies.RULES.items()
+    }
+    bursts = gate_copies.in_bursts(wanted.copies)
     speed = gate_copies.speed(wanted.copies)
     made = {
         "answers to copies": simulated_table(gate_copies.TRIALS, alone),

@@ -111,8 +111,8 @@ def _volume(kube: Kube, namespace: str) -> Iterator[None]:
     for one in (volume, claim):
         kubectl("apply", "-f", "-", stdin=json.dumps(one))
     yield
+    # What is in the folder stays until the next run: the pods that write it are still there.
     kube.delete(path)
-    _clear(kube, namespace, node, folder)
 
 
 def _clear(kube: Kube, namespace: str, node: str, folder: str) -> None:

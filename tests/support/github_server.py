@@ -34,6 +34,8 @@ class GitHubServer:
     pulls: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[str, str], Answer | None] = lambda _method, _path: None
     """What is answered instead of what would be; None for nothing."""
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    """Of two writes at once one is first, as at GitHub."""
 
     @property
     def repository(self) -> str:
@@ -196,7 +198,8 @@ def github_server(folder: Path, files: dict[str, str]) -> Iterator[GitHubServer]
             elif given is None and self.command != "GET":
                 status, said = 401, {"message": "Requires authentication"}
             else:
-                status, said = ours.answer(self.command, path, body)
+                with ours._turn:
+                    status, said = ours.answer(self.command, path, body)
             raw = json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json; charset=utf-8")

@@ -49,6 +49,12 @@ class Rollout:
         found: dict[str, Any] = self.api.get(self.path).get("status", {})
         return found
 
+    def found(self) -> dict[str, Any]:
+        """The status; empty where there is no such ModelRollout yet."""
+        reply = self.api.http.get(self.path)
+        status: dict[str, Any] = reply.json().get("status", {}) if reply.is_success else {}
+        return status
+
     def statuses_since(self, version: str) -> list[dict[str, Any]]:
         """Every status since that resourceVersion, in order."""
         events = self.api.events_since("ModelRollout", self.ns, version)

@@ -125,6 +125,7 @@ class ScriptedWorld:
         app = web.Application()
         app.router.add_post("/api/v1/query", self._query)
         app.router.add_get("/api/2.0/mlflow/model-versions/get", self._model_version)
+        app.router.add_get("/api/2.0/mlflow/registered-models/alias", self._alias)
         app.router.add_post("/api/2.0/mlflow/{rest:.*}", self._told)
         return app
 
@@ -142,6 +143,11 @@ class ScriptedWorld:
         if self.registry_down:
             return _json({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "down"}, 503)
         status, body = self.model_version(name, version)
+        return _json(body, status)
+
+    async def _alias(self, request: web.Request) -> web.Response:
+        name, alias = request.query["name"], request.query["alias"]
+        status, body = self.model_version(name, self.aliases.get(alias, ""))
         return _json(body, status)
 
     async def _told(self, request: web.Request) -> web.Response:

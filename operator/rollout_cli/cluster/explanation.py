@@ -178,6 +178,8 @@ def observation(
         heard=None,
         # Whether pods could be told to copy requests words a sentence, and decides nothing.
         uncopied="",
+        # The same of what they answered otherwise: it is shown.
+        differences=(),
         # Nor does anybody else see how they follow: the time is shown that they have at most.
         applied_at=LONG_AGO,
         followed=None,

@@ -233,6 +233,7 @@ UNKNOWN = {
     "profile",
     "take_profile",
     "proof",
+    "differences",
 }
 """What only the operator knows: the registry's answer, what a pod says of a version without a
 digest, what phase Switching looks at, which verdicts the registry was told, where messages go; and
@@ -245,7 +246,8 @@ process; who else scales a Deployment, which is told in status; when an autoscal
 is looked at again; routes of others on the host, which
 are told in status and held
 as trouble of the route; what a status that was removed is made from, and what ran beside it; what
-the profile says of pods, which changes no verdict; the proof that is asked for before an attempt.
+the profile says of pods, which changes no verdict; the proof that is asked for before an attempt;
+copies that were answered otherwise, which are shown and judged by nobody.
 """
 
 

@@ -242,8 +242,11 @@ def _api_rejection(observed: Observed, status: Status) -> str:
 
     On the way it holds the attempt like any trouble of the route; what has come to rest must not
     look well. Another's object of the name does not go by itself, and is told at once. What comes
-    to rest meanwhile has never looked well; what was well is given a while.
+    to rest meanwhile has never looked well; what was well is given a while. A way back whose
+    weight cannot be written has nothing else to end by: pods stay, and a person is needed.
     """
+    if status.phase is Phase.ROLLING_BACK and not observed.name_taken:
+        return clip(observed.api_rejection)
     if status.phase not in AT_REST and not observed.name_taken:
         return ""
     at_once = observed.status.phase not in AT_REST or bool(observed.status.api_rejection)

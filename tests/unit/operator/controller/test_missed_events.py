@@ -74,6 +74,7 @@ LOOKS: dict[str, tuple[Phase, float, int | None, list[CachedObject], READS]] = {
     "long without pods": (Phase.STARTING, 10, 0, [], [DEPLOYMENT]),
     "long with too few": (Phase.PROMOTING, 10, 1, [], [DEPLOYMENT]),
     "long, of which no event came": (Phase.STARTING, 10, None, [], [DEPLOYMENT]),
+    "a window holds it, and its pods are there": (Phase.STARTING, 3600, 2, [], []),
     "the pods are there: only the drain is waited for": (Phase.SHIFTING, 10, 2, [], []),
     "the route is not accepted": (Phase.SHIFTING, 10, 2, [REFUSED], [("HTTPRoute", KEY[1])]),
     "the route is accepted": (Phase.SHIFTING, 10, 2, [known("HTTPRoute")], []),

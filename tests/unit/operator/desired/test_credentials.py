@@ -1,7 +1,6 @@
 """What pods fetch with: whose namespace gets what, and that the server beside the step has none."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -11,6 +10,7 @@ from rollout_operator.desired.diff import matches
 from rollout_operator.domain.credentials import Authority, Credentials, credentials, of_namespace
 from rollout_operator.settings import Settings, SettingsError
 from tests.support.builders import revision
+from tests.support.operator_env import operator_env
 
 V1 = revision(1, promoted=True)
 OWNER = Owner("uid-1", "iris", "models")
@@ -187,12 +187,7 @@ WRONG: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG.keys())
 def test_what_cannot_be_used_is_said_at_start(text: str, said: str) -> None:
-    env: dict[str, Any] = {
-        "INFERENCE_IMAGE": "i",
-        "PROMETHEUS_URL": "http://p",
-        "MLFLOW_TRACKING_URI": "http://m",
-        "MODEL_CREDENTIALS": text,
-    }
+    env = operator_env(MODEL_CREDENTIALS=text)
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment(env)
     assert said in str(caught.value)

@@ -11,6 +11,7 @@ from rollout_operator.domain.credentials import Authority, Credentials
 from rollout_operator.domain.feedback_stores import FeedbackStore, feedback_stores, store_of
 from rollout_operator.settings import Settings, SettingsError
 from tests.support.builders import revision
+from tests.support.operator_env import operator_env
 
 V1 = revision(1, promoted=True)
 OWNER = Owner("uid-1", "iris", "models")
@@ -103,12 +104,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("text", "why"), WRONG.values(), ids=WRONG.keys())
 def test_what_cannot_be_meant_is_refused_at_start(text: str, why: str) -> None:
-    env = {
-        "INFERENCE_IMAGE": "i",
-        "PROMETHEUS_URL": "http://p:9090",
-        "MLFLOW_TRACKING_URI": "http://m:5000",
-        "FEEDBACK_STORES": text,
-    }
+    env = operator_env(FEEDBACK_STORES=text)
     with pytest.raises(SettingsError, match="FEEDBACK_STORES") as refused:
         Settings.from_environment(env)
     assert why in str(refused.value)

@@ -20,6 +20,7 @@ from rollout_operator.domain.revision import revision_hash
 from rollout_operator.domain.rollout import Rollout
 from rollout_operator.settings import Settings, SettingsError
 from tests.support.builders import START, revision, spec
+from tests.support.operator_env import operator_env
 
 OWNER = Owner("uid-1", "iris", "models")
 SELECTED = {"matchLabels": {ROLLOUT: "iris", REVISION: revision(1).revision}}
@@ -285,12 +286,7 @@ WRONG: dict[str, tuple[object, str]] = {
 
 @pytest.mark.parametrize(("given", "said"), WRONG.values(), ids=WRONG.keys())
 def test_what_cannot_be_used_is_said_at_start(given: object, said: str) -> None:
-    env: dict[str, str] = {
-        "INFERENCE_IMAGE": "i",
-        "PROMETHEUS_URL": "http://p",
-        "MLFLOW_TRACKING_URI": "http://m",
-        "MODEL_PROFILES": given if isinstance(given, str) else json.dumps(given),
-    }
+    env = operator_env(MODEL_PROFILES=given if isinstance(given, str) else json.dumps(given))
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment(env)
     assert str(caught.value).startswith("MODEL_PROFILES ")

@@ -100,6 +100,23 @@ def test_a_refused_object_holds_the_trial_and_is_no_evidence() -> None:
     assert not plan.status.api_rejection
 
 
+def test_a_way_back_whose_weight_cannot_be_written_says_that_a_person_is_needed() -> None:
+    said = "PATCH …/httproutes/iris: HTTP 404, not JSON"
+    going_back = on_trial(phase=Phase.ROLLING_BACK, verdict=Verdict.ROLLED_BACK)
+    refused = {"applied_at": None, "route_trouble": said, "api_rejection": said}
+    plan = decide(trial(900, status=going_back, **refused))
+    stalled = {c.type: c for c in plan.status.conditions}["Stalled"]
+    assert (plan.status.phase, stalled.status, stalled.reason) == (
+        Phase.ROLLING_BACK,
+        "True",
+        Reason.OBJECT_REFUSED,
+    )
+    assert said in stalled.message
+    assert plan.requeue_at is not None, "it is tried again, and the sentence goes with the trouble"
+    after = decide(trial(960, status=plan.status, applied_at=at(900)))
+    assert (after.status.phase, after.status.api_rejection) == (Phase.ROLLED_BACK, "")
+
+
 def trial(now: float, **changes: Any) -> Observed:
     """A look at the trial of version 2, whose pods are Ready."""
     return observed(

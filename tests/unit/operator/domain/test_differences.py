@@ -30,6 +30,7 @@ from tests.support.builders import (
     revision,
     spec,
 )
+from tests.support.operator_env import operator_env
 
 V1, V2 = revision(1, promoted=True), revision(2, replicas=1, ready_at=START)
 TOLD: dict[str, Any] = {
@@ -202,12 +203,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("text", "why"), WRONG.values(), ids=WRONG.keys())
 def test_what_cannot_be_meant_is_refused_at_start(text: str, why: str) -> None:
-    env = {
-        "INFERENCE_IMAGE": "i",
-        "PROMETHEUS_URL": "http://p:9090",
-        "MLFLOW_TRACKING_URI": "http://m:5000",
-        "SHADOW_FIELDS": text,
-    }
+    env = operator_env(SHADOW_FIELDS=text)
     with pytest.raises(SettingsError, match="SHADOW_FIELDS") as refused:
         Settings.from_environment(env)
     assert why in str(refused.value)
