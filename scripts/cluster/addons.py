@@ -52,14 +52,18 @@ def install_operator(
     kubeconfig: Path | str,
     images: Mapping[str, str],
     checkout: Path = REPOSITORY,
+    values_of: Path = REPOSITORY,
 ) -> None:
-    """Install or upgrade the operator, and with it the CRD, from the chart of a checkout."""
+    """Install or upgrade the operator, and with it the CRD, from the chart of a checkout.
+
+    values_of: the checkout whose values it gets, which an upgrade leaves as they are.
+    """
     values = []
     for name, variable in (("image", "OPERATOR_IMAGE"), ("inferenceImage", "INFERENCE_IMAGE")):
         repository, tag = images[variable].rsplit(":", 1)
         values += ["--set-string", f"{name}.repository={repository},{name}.tag={tag}"]
     chart = checkout / "charts" / OPERATOR
-    settings = checkout / MANIFESTS.relative_to(REPOSITORY) / "operator-values.yaml"
+    settings = values_of / MANIFESTS.relative_to(REPOSITORY) / "operator-values.yaml"
     words: list[str | Path] = [
         "upgrade",
         "--install",

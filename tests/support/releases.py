@@ -80,6 +80,8 @@ class PodRelease:
     checkout: Path
     operator: images.Image
     inference: images.Image
+    values_of: Path
+    """The checkout whose values its chart gets: what is upgraded keeps those that it had."""
 
     def install(self) -> None:
         """Install or upgrade the cluster's operator to it, and wait until it is Ready."""
@@ -89,12 +91,12 @@ class PodRelease:
         tags = {"OPERATOR_IMAGE": self.operator.tag, "INFERENCE_IMAGE": self.inference.tag}
         helm = gobuild.program("helm")
         with doing(f"Installing the operator {self.operator.tag}"):
-            addons.install_operator(helm, KUBECONFIG, tags, self.checkout)
+            addons.install_operator(helm, KUBECONFIG, tags, self.checkout, self.values_of)
 
 
 def this_in_pods() -> PodRelease:
     """What is checked out: the cluster that make brings up runs it."""
-    return PodRelease(ROOT, images.ours("operator"), images.ours("inference"))
+    return PodRelease(ROOT, images.ours("operator"), images.ours("inference"), ROOT)
 
 
 def before_in_pods(folder: Path) -> PodRelease:
@@ -106,6 +108,7 @@ def before_in_pods(folder: Path) -> PodRelease:
         folder,
         images.ours("operator", folder, "operatorbefore"),
         images.ours("inference", folder, "inferencebefore"),
+        folder,
     )
 
 
