@@ -148,7 +148,7 @@ test-stores: setup ## Models fetched from real S3, Azure, Google and OCI servers
 
 .PHONY: test-release
 test-release: setup ## Files, charts, signatures; the quick start word for word; ONLY=newcomer
-	@PATH="$(dir $(UV)):$$PATH" $(WITH_CLUSTER) $(RUN) pytest tests/release $(if $(ONLY),-k $(ONLY))
+	@PATH="$(dir $(UV)):$$PATH" $(WITH_CLUSTER) $(RUN) --group release pytest tests/release $(if $(ONLY),-k $(ONLY))
 
 .PHONY: test-gitops
 test-gitops: setup ## Argo CD and Flux themselves apply models from Git; HOLD=30m watches them at rest meanwhile

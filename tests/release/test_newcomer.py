@@ -119,10 +119,10 @@ def test_the_quick_start_with_helm_works_word_for_word(
         60,
     )
     assert images_of(kube, NAMESPACE, "app.kubernetes.io/name=rollout-operator") == {
-        f"{registry.place}/operator:1"
+        f"{registry.place}/operator:v1"
     }
     assert images_of(kube, "default", "rollouts.mlops.dev/rollout=iris") == {
-        f"{registry.place}/inference:1"
+        f"{registry.place}/inference:v1"
     }
     clear_away(reader, kube)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -147,13 +148,17 @@ class Fleet:
         return [f"{name}: {a.failure}" for name, one in self.loads.items() for a in one.failed]
 
 
+def _answers(url: str, host: str) -> bool | None:
+    return answers_on(url, host) or None
+
+
 @contextmanager
 def under_load(fleet: Fleet, url: str) -> Iterator[None]:
     """Requests to all rollouts, until there are enough."""
     with ExitStack() as stack:
         for rollout, load in zip(fleet.rollouts.values(), fleet.loads.values(), strict=True):
             eventually(
-                lambda host=rollout.host: answers_on(url, host) or None,
+                partial(_answers, url, rollout.host),
                 f"{rollout.host} to answer",
                 PATIENCE,
             )

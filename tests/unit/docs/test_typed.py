@@ -1,8 +1,12 @@
 """What a page tells its reader to type, as tests read it."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator
 
 from tests.support.documents import commands
 from tests.support.newcomer import QUICK_STARTS, ROOT
@@ -82,3 +86,23 @@ def test_a_quick_start_ends_in_a_watch(name: str) -> None:
     typed = "".join(commands(ROOT / name, *headings)).splitlines()
     assert typed[0].startswith("docker build ")
     assert [line for line in typed if line.endswith(" -w")] == typed[-1:]
+
+
+CHART = ROOT / "charts/rollout-operator/values.schema.json"
+DIGITS = re.compile(r"(?:--set |,)([\w.]+)=(\d+)\b")
+"""What Helm takes for a number."""
+PAGES = [page for page in sorted(ROOT.glob("docs/**/*.md")) if "--set " in page.read_text()]
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *PAGES], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+def test_no_page_has_helm_take_a_word_for_a_number(page: Path) -> None:
+    """The chart wants a string for `image.tag`, and refuses `--set image.tag=1`."""
+    chart = Draft7Validator(json.loads(CHART.read_text()))
+    for name, value in DIGITS.findall(page.read_text()):
+        values: Any = int(value)
+        for key in reversed(name.split(".")):
+            values = {key: values}
+        refused = [e.message for e in chart.iter_errors(values) if e.validator == "type"]
+        assert not refused, f"{name}={value}: {refused}"
