@@ -112,6 +112,10 @@ cluster-down: ## Remove the cluster: processes, mounts, network and all
 bench-traffic: setup ## Load through both routers during rollouts, with the operator killed
 	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.traffic
 
+.PHONY: bench-lone
+bench-lone: setup ## One rollout alone, 20 promotions under load through each router; half an hour
+	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.lone
+
 .PHONY: bench-autoscaling
 bench-autoscaling: setup ## 21 trials under autoscalers with load x 10; half an hour
 	@$(PYTHON) -m scripts.cluster run --with metrics-server -- \

@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 
 from rollout_operator.domain.api.gate_results import gate_names
 from rollout_operator.domain.api.status import Status
-from rollout_operator.domain.api.words import Reason, Verdict
+from rollout_operator.domain.api.words import Phase, Reason, Verdict
 
 Key = tuple[str, str]
 """Namespace and name of a ModelRollout."""
@@ -267,7 +267,8 @@ def count(key: Key, before: Status, after: Status) -> None:
     ended_drains = (
         after.drains if after.attempt != before.attempt else after.drains[len(before.drains) :]
     )
-    for drain in ended_drains:
+    # Nobody waited in a step of the trial.
+    for drain in (d for d in ended_drains if d.phase is not Phase.TRIAL):
         DRAINS.labels(drain.phase, str(drain.known).lower()).observe(drain.seconds)
     known = before.history[0].attempt if before.history else 0
     ended = Counts(one.verdict for one in after.history if one.attempt > known)

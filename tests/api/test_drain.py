@@ -58,3 +58,30 @@ def test_a_wait_ends_when_every_replica_of_the_router_follows(
         assert back["lag"] > 1
         assert back["answers"] >= 20
         assert router.missed == []
+
+
+def test_a_step_of_all_requests_shows_how_far_the_router_lags(
+    api: ApiClient,
+    ns: str,
+    started: OperatorProcess,
+    kubelet: KubeletThread,
+    controller: Controller,
+    rollout: Rollout,
+    world: ScriptedWorld,
+) -> None:
+    """No Shifting comes after it, though it is shorter than the fixed time."""
+    with LaggingRouter(api, ns, 0.2, 2) as router:
+        rollout.apply("models:/iris/1", traffic=TRAFFIC)
+        rollout.wait_phase("Promoted", 1)
+        steps = {"steps": [{"weight": 50, "hold": "1s"}, {"weight": 100, "hold": "10s"}]}
+        rollout.apply("models:/iris/2", traffic=TRAFFIC, strategy=steps)
+        promoted = rollout.wait_phase("Promoted", 2, seconds=120)["drains"]
+        assert [(d["phase"], d["known"]) for d in promoted] == [
+            ("Trial", True),
+            ("Switching", False),
+            ("Settling", False),
+        ]
+        assert promoted[0]["lag"] > 1
+        for later in promoted[1:]:
+            assert promoted[0]["lag"] + 5 <= later["seconds"] < FIXED
+        assert router.missed == []

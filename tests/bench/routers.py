@@ -100,7 +100,7 @@ def main() -> int:
     found: list[Figure] = []
     for router in routers:
         rate = wanted.rate / LANES
-        lanes = [lane(kube, router, n, rate, settings(wanted.holds)) for n in range(LANES)]
+        lanes = [lane(kube, router, str(n), rate, settings(wanted.holds)) for n in range(LANES)]
         tally = measure(Run(kube, registry, router, wanted, lanes), uris)
         found += figures(tally, wanted)
         keep(TARGET, found)

@@ -87,9 +87,9 @@ class Lane:
         self.rolled_back += verdict["verdict"] == "RolledBack"
 
 
-def lane(kube: Kube, router: Router, number: int, rate: float, settings: Object) -> Lane:
+def lane(kube: Kube, router: Router, name: str, rate: float, settings: Object) -> Lane:
     """A rollout and a share of the load."""
-    rollout = routed(kube, router, str(number), settings)
+    rollout = routed(kube, router, name, settings)
     return Lane(
         rollout,
         Load(os.environ[router.url], rollout.host, rate),
@@ -298,7 +298,9 @@ def main() -> int:
     found: list[Figure] = []
     for router in routers:
         if "load" in wanted.parts:
-            lanes = [lane(kube, router, n, wanted.rate / LANES, SETTINGS) for n in range(LANES)]
+            lanes = [
+                lane(kube, router, str(n), wanted.rate / LANES, SETTINGS) for n in range(LANES)
+            ]
             found += figures(measure(Run(kube, registry, router, wanted, lanes), uris), wanted)
             keep(TARGET, found)
         if "repairs" in wanted.parts:

@@ -27,7 +27,7 @@ RATE = 200
 TESTER = {CANDIDATE_HEADER: "true"}
 
 Mark = tuple[str, Phase, datetime]
-"""The wait that is meant: the rollout's uid, the phase, and when it began."""
+"""The wait that is meant: the rollout's uid, the phase, and when it, or its step, began."""
 Place = tuple[Way, Door]
 
 
@@ -45,6 +45,8 @@ class Watched:
     """How long after the beginning of the phase this begins."""
     lasts: timedelta
     """How long it is asked at most: after that the time alone decides."""
+    waited_for: bool = True
+    """Whether the rollout goes on as soon as it is known; else a later look takes it up."""
 
 
 @dataclass(slots=True)
@@ -129,7 +131,8 @@ class Drains:
         if wait.known(self.apart):
             for (way, _), row in wait.rows.items():
                 metrics.ROUTER_LAG.labels(way.provider, way.by).observe(row.first)
-            self.wake(key)
+            if watched.waited_for:
+                self.wake(key)
 
     async def _places(self, watched: Watched) -> list[Place]:
         """Where the routes can be asked; empty where nobody says so of one of them."""

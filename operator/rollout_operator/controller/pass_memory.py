@@ -10,10 +10,8 @@ from datetime import UTC, datetime
 from rollout_operator.controller.raw_objects import Key, WatchEvent
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.words import Phase
+from rollout_operator.domain.drain import gives_all, waits_since
 from rollout_operator.domain.scaling import Contest
-
-WAITS = frozenset({Phase.SHIFTING, Phase.SWITCHING, Phase.SETTLING, Phase.ROLLING_BACK})
-"""Phases that wait for routers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +57,17 @@ class PassMemory:
         """Remember that all objects are as this status asks; it counts from the first time in its
         phase, and as long as somebody waits for routers.
         """
-        if not (status.retiring or status.phase in WAITS):
+        if not (status.retiring or waits_since(status) is not None):
             self._applied.pop(key, None)
         elif self.applied_at(key, status) is None:
-            self._applied[key] = (status.phase, status.phase_since, at)
+            self._applied[key] = (status.phase, _since(status), at)
 
     def applied_at(self, key: Key, status: Status) -> datetime | None:
-        """When all objects were first as the phase of this status asks; None for not yet."""
+        """When all objects were first as the phase of this status asks, or its step of all
+        requests; None for not yet.
+        """
         phase, since, at = self._applied.get(key, (None, None, None))
-        return at if (phase, since) == (status.phase, status.phase_since) else None
+        return at if (phase, since) == (status.phase, _since(status)) else None
 
     def wrote(self, key: Key, event: WatchEvent) -> None:
         """Remember what the watch will tell of a write by this process."""
@@ -142,3 +142,8 @@ class PassMemory:
         self._left.pop(key, None)
         self._rejected_pods.pop(key, None)
         self._applied.pop(key, None)
+
+
+def _since(status: Status) -> datetime | None:
+    """When that began which the objects are to follow."""
+    return status.step_since if gives_all(status) else status.phase_since

@@ -15,7 +15,7 @@ from rollout_operator.domain.api.route_status import Route
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.traffic import Provider
-from rollout_operator.domain.drain import question
+from rollout_operator.domain.drain import gives_all, question, waits_since
 from rollout_operator.domain.observe import revisions, stable_endpoints
 from rollout_operator.domain.observed import Claim, Followed
 from rollout_operator.domain.owned_object import ROUTE_KINDS, OwnedObject
@@ -110,8 +110,8 @@ def _way(key: Key, route: Route, status: Status, ports: Ports) -> Way:
 
 
 def follow_routers(rollout: Rollout, ports: Ports, now: datetime) -> Followed | None:
-    """How its routers answer in a phase that waits for them, from now on; None where they are not
-    asked, or cannot be.
+    """How its routers answer in a phase that waits for them, or in a step of all requests, from now
+    on; None where they are not asked, or cannot be.
     """
     spec, status, key = rollout.acted_by, rollout.status, key_of(rollout.raw["metadata"])
     if ports.drains is None:
@@ -119,7 +119,7 @@ def follow_routers(rollout: Rollout, ports: Ports, now: datetime) -> Followed | 
     if spec is None or (asked := question(spec, status)) is None:
         ports.drains.forget(key)
         return None
-    since = status.phase_since or now
+    since = waits_since(status) or now
     mark = (rollout.raw["metadata"]["uid"], status.phase, since)
     routes = [
         r for r in status.routes if r.accepted_at is not None and r.provider is not Provider.NONE
@@ -132,5 +132,6 @@ def follow_routers(rollout: Rollout, ports: Ports, now: datetime) -> Followed | 
             for route in routes
         )
         late = max(now - since, timedelta(0))
-        ports.drains.begin(key, Watched(mark, ways, asked, late, left))
+        watched = Watched(mark, ways, asked, late, left, waited_for=not gives_all(status))
+        ports.drains.begin(key, watched)
     return ports.drains.followed(key, mark)

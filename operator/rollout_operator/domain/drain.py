@@ -5,7 +5,7 @@ through the routes are answered. Pure.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rollout_operator.domain.api.route_status import Drain
 from rollout_operator.domain.api.spec import Spec
@@ -18,11 +18,13 @@ CHANCE = 1e-6
 """How likely a router that has not followed may give the answers that are taken for following."""
 LEAST = 20
 """Answers in a row that are waited for, whatever the weight was before."""
+WAITS = frozenset({Phase.SHIFTING, Phase.SWITCHING, Phase.SETTLING, Phase.ROLLING_BACK})
+"""Phases that wait for routers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of routers while a phase waits for them."""
+    """What is asked of routers while a phase waits for them, or a step shows how they lag."""
 
     revision: str
     """Whose pods are to answer."""
@@ -32,8 +34,23 @@ class Question:
     """Whether every second request asks for the candidate, as testers do."""
 
 
+def gives_all(status: Status) -> bool:
+    """Whether a step of the trial gives the candidate all requests: how routers follow it shows how
+    they will follow the stable Service.
+    """
+    return status.phase is Phase.TRIAL and status.weight == 100
+
+
+def waits_since(status: Status) -> datetime | None:
+    """When that began which routers are to follow now; None where there is nothing."""
+    if gives_all(status):
+        return status.step_since
+    return status.phase_since if status.phase in WAITS else None
+
+
 def question(spec: Spec, status: Status) -> Question | None:
-    """What shows that routers have followed the phase; None where no request could show it.
+    """What shows that routers have followed the phase, or the step of all requests; None where no
+    request could show it.
 
     In Switching the canary route has all requests, and nobody sees the stable Service; in Settling
     both lead to the same pods. Where the Service divides connections, a
@@ -43,7 +60,9 @@ def question(spec: Spec, status: Status) -> Question | None:
     if status.candidate is None or status.stable is None or by_service:
         return None
     match status.phase:
-        case Phase.SHIFTING:
+        case Phase.SHIFTING | Phase.TRIAL:
+            if status.weight < 100:
+                return None
             left = 100 - _weight_before(spec, status)
             return Question(status.candidate.revision, needed(left / 100)) if left else None
         case Phase.ROLLING_BACK:
@@ -54,9 +73,13 @@ def question(spec: Spec, status: Status) -> Question | None:
 
 
 def _weight_before(spec: Spec, status: Status) -> int:
-    """The candidate's share before it got all requests, in percent."""
-    steps = spec.strategy.steps
-    return steps[min(status.step, len(steps) - 1)].weight if status.step is not None else 0
+    """The candidate's share before it got all requests, in percent; where steps were skipped it was
+    less, which takes fewer answers to show.
+    """
+    steps, step = spec.strategy.steps, status.step
+    if step is None or (gives_all(status) and step == 0):
+        return 0
+    return steps[min(step - gives_all(status), len(steps) - 1)].weight
 
 
 def needed(former: float) -> int:
@@ -108,16 +131,18 @@ def follows(asked: Question, followed: Followed | None, apart: timedelta) -> boo
 
 
 def is_known(observed: Observed, spec: Spec) -> bool:
-    """Whether routers are known to follow what this phase has changed."""
+    """Whether routers are known to follow what this phase, or step, has changed."""
     asked = question(spec, observed.status)
     return asked is not None and follows(asked, observed.followed, observed.apart)
 
 
 def as_long_as(status: Status, apart: timedelta) -> timedelta | None:
     """How long routers take to follow the stable Service, and that the canary route is closed,
-    which no request shows: as they lagged in Shifting, and `apart`; None where that is not known.
+    which no request shows: as they lagged when the candidate got all requests, and `apart`; None
+    where that is not known.
     """
-    shifted = next((d for d in reversed(status.drains) if d.phase is Phase.SHIFTING), None)
+    given = {Phase.SHIFTING, Phase.TRIAL}
+    shifted = next((d for d in reversed(status.drains) if d.phase in given), None)
     if (
         status.phase not in {Phase.SWITCHING, Phase.SETTLING}
         or shifted is None
@@ -128,9 +153,11 @@ def as_long_as(status: Status, apart: timedelta) -> timedelta | None:
 
 
 def ended(observed: Observed, spec: Spec) -> tuple[Drain, ...]:
-    """The drains of the attempt, with that of the phase which ends now."""
+    """The drains of the attempt, with that of the phase, or of the step of all requests, which ends
+    now.
+    """
     status, followed = observed.status, observed.followed
-    since = status.phase_since or observed.now
+    since = waits_since(status) or observed.now
     known = is_known(observed, spec) and followed is not None
     one = Drain(
         phase=status.phase,

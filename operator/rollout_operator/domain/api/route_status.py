@@ -58,14 +58,16 @@ class Route(ApiModel):
 
 
 class Drain(ApiModel):
-    """A wait for routers, until no request came by an older weight any more."""
+    """A wait for routers, until no request came by an older weight any more; or a step of all
+    requests, which showed the same.
+    """
 
-    phase: Phase = Field(description="The phase that waited.")
+    phase: Phase = Field(description="The phase that waited; Trial for the step of all requests.")
     seconds: float = Field(description="How long it took.")
     known: bool = Field(
         description=(
-            "Whether requests of the operator showed it; else it was a fixed time, or that of"
-            " Shifting."
+            "Whether requests of the operator showed it; else it was a fixed time, or as long as"
+            " routers lagged in Shifting, or in the step of all requests, and 5 s."
         )
     )
     answers: int = Field(

@@ -7,7 +7,7 @@ from rollout_operator.domain.api.route_status import Drain
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase, Reason, Verdict
-from rollout_operator.domain.drain import ended
+from rollout_operator.domain.drain import ended, gives_all, is_known
 from rollout_operator.domain.gates.label_counters import subjects_of
 from rollout_operator.domain.machine.decision import (
     BLANK,
@@ -38,6 +38,9 @@ def promote(observed: Observed, spec: Spec, reason: Reason, message: str) -> Pla
         "verdict": Verdict.PROMOTED,
         "halted": False,
     }
+    if gives_all(observed.status) and is_known(observed, spec):
+        # Routers follow the step of all requests: nobody has to wait for that any more.
+        verdict["drains"] = ended(observed, spec)
     if candidate == full and workload_of(observed, full).ready >= full.replicas:
         return _take_over(observed, reason, message, **verdict)
     return enter(observed, Phase.PROMOTING, reason, message, **verdict)
@@ -59,10 +62,10 @@ def _take_over(observed: Observed, reason: Reason, message: str, **verdict: Any)
     status = observed.status
     if status.stable is None:
         return enter(observed, Phase.SWITCHING, reason, f"{message} Opening the host.", **verdict)
-    drained = (
-        status.weight == 100
-        and status.step_since is not None
-        and observed.now >= status.step_since + observed.drain
+    shown = any(d.phase is Phase.TRIAL for d in verdict.get("drains", status.drains))
+    drained = status.weight == 100 and (
+        shown
+        or (status.step_since is not None and observed.now >= status.step_since + observed.drain)
     )
     if drained and not observed.route_trouble:
         return enter(

@@ -156,6 +156,27 @@ async def test_a_rollback_is_asked_as_testers_ask_too(tmp_path: Path) -> None:
         assert await watched(router, Question("old", 5), lasts=30) is not None
 
 
+async def test_what_a_step_shows_wakes_nobody(tmp_path: Path) -> None:
+    """It is taken up by the look at the end of the step."""
+    woken = list[tuple[str, str]]()
+
+    async def look(*_: str) -> dict[str, Any]:
+        listener = {"name": "web", "port": router.port, "protocol": "HTTP"}
+        published = [{"type": "IPAddress", "value": "127.0.0.1"}]
+        return {"spec": {"listeners": [listener]}, "status": {"addresses": published}}
+
+    mark, lasts = ("uid", Phase.TRIAL, at(0)), timedelta(seconds=30)
+    async with Router(lagging(0), tmp_path) as router, router_session() as opened:
+        drains = Drains(Routers(opened, look), woken.append, APART)
+        step = Watched(mark, (WAY,), NEW, LATE, lasts, waited_for=False)
+        drains.begin(KEY, step)
+        # Enough answers, over long enough, and some time in which it stays known.
+        await asyncio.sleep(APART.total_seconds() + 3)
+        assert follows(NEW, drains.followed(KEY, mark), APART)
+        await drains.close()
+    assert woken == []
+
+
 async def test_a_redirect_to_tls_is_followed(tmp_path: Path) -> None:
     made: list[Router] = []
 

@@ -9,6 +9,7 @@ from tests.support.builders import START, at, on_trial, revision
 
 KEY = ("models", "iris")
 BACK = on_trial(phase=Phase.ROLLING_BACK, weight=0)
+ALL = on_trial(step=2, weight=100)
 RETIRING = on_trial(phase=Phase.PROMOTED, retiring=(revision(3),))
 LOOKS: dict[str, tuple[list[Status], float | None]] = {
     "once": ([BACK], 0),
@@ -16,6 +17,9 @@ LOOKS: dict[str, tuple[list[Status], float | None]] = {
     "in another phase": ([on_trial(phase=Phase.SWITCHING), BACK], 1),
     "in a phase that began anew": ([BACK.model_copy(update={"phase_since": at(-60)}), BACK], 1),
     "while a version retires": ([RETIRING, RETIRING], 0),
+    "in the step of all requests": ([ALL, ALL], 0),
+    "in the step of all requests, after others": ([on_trial(), ALL], 1),
+    "in such a step that began anew": ([ALL.model_copy(update={"step_since": at(-9)}), ALL], 1),
     "where nothing waits for routers": ([on_trial()], None),
     "where nothing does any more": ([BACK, on_trial(phase=Phase.ROLLED_BACK), BACK], 2),
 }

@@ -16,7 +16,6 @@ from enum import Enum
 from hashlib import blake2b
 from typing import Any
 
-from rollout_operator.controller.pass_memory import WAITS
 from rollout_operator.desired.build import build
 from rollout_operator.desired.common import Manifest, Owner
 from rollout_operator.desired.deployment import served_by
@@ -28,7 +27,7 @@ from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
 from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.api.words import Phase
-from rollout_operator.domain.drain import question
+from rollout_operator.domain.drain import WAITS, question, waits_since
 from rollout_operator.domain.machine.commands import commanded
 from rollout_operator.domain.machine.redirect import needs_resolution
 from rollout_operator.domain.machine.trial import needs_measurement
@@ -777,11 +776,11 @@ def asked_all(state: State) -> bool:
 
 
 def followed(state: State) -> Followed | None:
-    """How the router answers in a phase that waits for it."""
+    """How the router answers in a phase that waits for it, or in a step of all requests."""
     asked = question(SPECS[state.wanted], state.status)
     if asked is None:
         return None
-    since = state.status.phase_since or state.now
+    since = waits_since(state.status) or state.now
     return heard_of(asked, state.late, led(objects(state)), since, state.now)
 
 

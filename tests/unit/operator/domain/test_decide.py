@@ -168,6 +168,18 @@ def rolled_back(**changes: Any) -> Status:
     return Status(**(values | {"phase_since": START} | changes))
 
 
+def all_requests(**more: Any) -> Observed:
+    """After 46 s a candidate of full size whose last step gives it all requests, for 6 s now."""
+    ready_at = V2.model_copy(update={"ready_at": START})
+    return trial(
+        46,
+        spec=spec("models:/iris/2", strategy__steps=[{"weight": 100, "hold": "2s"}]),
+        status=on_trial(weight=100, step_since=at(40), candidate=ready_at),
+        answers=accuracy(0.93, 45),
+        **more,
+    )
+
+
 TRANSITIONS = {
     "a new rollout waits for its pods": (
         observed(0, resolution=resolved(1)),
@@ -510,6 +522,16 @@ TRANSITIONS = {
             answers=accuracy(0.93, 45),
         ),
         Phase.SWITCHING,
+        Reason.GATES_PASSED,
+    ),
+    "one that is seen to get all requests is switched to before the drain is over": (
+        all_requests(followed=SEEN),
+        Phase.SWITCHING,
+        Reason.GATES_PASSED,
+    ),
+    "one that was not seen to gets them for as long as the drain": (
+        all_requests(),
+        Phase.SHIFTING,
         Reason.GATES_PASSED,
     ),
     "a full-size candidate with a share gets all requests": (
@@ -950,6 +972,10 @@ def test_a_decision_once_made_is_not_made_again(
 
 
 DRAINS: dict[str, tuple[Observed, Drain]] = {
+    "it was seen in the step of all requests": (
+        all_requests(followed=SEEN),
+        Drain(phase=Phase.TRIAL, seconds=6, known=True, answers=20, lag=1),
+    ),
     "it was seen": (
         trial(6, status=on_trial(phase=Phase.SHIFTING, weight=100), followed=SEEN),
         Drain(phase=Phase.SHIFTING, seconds=6, known=True, answers=20, lag=1),

@@ -56,7 +56,19 @@ QUESTIONS: dict[str, tuple[Status, Question | None]] = {
         on_trial(phase=Phase.ROLLING_BACK, weight=0, stable=None),
         None,
     ),
-    "a trial, which waits for no router": (on_trial(), None),
+    "a step of less than all requests": (on_trial(weight=70, step=1), None),
+    "the step of all requests, after most of them": (
+        on_trial(weight=100, step=2),
+        Question(CANDIDATE, 39),
+    ),
+    "the step of all requests, of a trial that begins with it": (
+        on_trial(weight=100, step=0),
+        Question(CANDIDATE, LEAST),
+    ),
+    "the step of all requests, of a first deploy": (
+        on_trial(weight=100, step=2, stable=None),
+        None,
+    ),
     "at rest": (on_trial(phase=Phase.PROMOTED, candidate=None), None),
 }
 
@@ -133,6 +145,7 @@ def test_it_is_known_by_enough_answers_over_long_enough(
 
 
 SHIFTED = Drain(phase=Phase.SHIFTING, seconds=6.5, known=True, answers=24, lag=1.5)
+STEPPED = Drain(phase=Phase.TRIAL, seconds=10, known=True, answers=24, lag=0.5)
 UNSEEN = Drain(phase=Phase.SHIFTING, seconds=10, known=False)
 SERVICE_LAGS: dict[str, tuple[Status, float | None]] = {
     "as the router lagged in Shifting": (
@@ -143,7 +156,11 @@ SERVICE_LAGS: dict[str, tuple[Status, float | None]] = {
         on_trial(phase=Phase.SWITCHING, weight=100, drains=(UNSEEN,)),
         None,
     ),
-    "all requests by the last step, which waited for nobody": (
+    "as the router lagged in the step of all requests": (
+        on_trial(phase=Phase.SWITCHING, weight=100, drains=(STEPPED,)),
+        5.5,
+    ),
+    "all requests by the last step, in which nobody could be asked": (
         on_trial(phase=Phase.SWITCHING, weight=100),
         None,
     ),
