@@ -47,7 +47,14 @@ def kube() -> Iterator[Kube]:
     asked_for = [r["metadata"]["name"] for r in cluster.items(rollouts)]
     assert not asked_for, f"The operator is installed anew: first delete the rollouts {asked_for}"
     helm = gobuild.program("helm")
-    uninstall = [helm, "--kubeconfig", kubeconfig, "--namespace", NAMESPACE, "uninstall"]
+    uninstall: list[str | Path] = [
+        helm,
+        "--kubeconfig",
+        kubeconfig,
+        "--namespace",
+        NAMESPACE,
+        "uninstall",
+    ]
     subprocess.run([*uninstall, addons.OPERATOR, "--wait", "--ignore-not-found"], check=True)
     cluster.delete(CRD)
     eventually(lambda: True if cluster.get(CRD) is None else None, "the CRD to go", 60)
