@@ -91,11 +91,12 @@ def _body(
             ],
         )
     yield ""
-    yield f"The evidence: {code(f'kubectl modelrollout report {event.name} -n {event.namespace}')}"
+    where = f"{event.name} -n {event.namespace}"
+    yield f"The evidence: {code(f'kubectl modelrollout report {where}')}"
     if event.link.startswith(("https://", "http://")) and event.link.isprintable():
         yield f"or {event.link}"
     yield ""
     yield (
         "Nothing is changed in the cluster by this: stable answers already. To try the version"
-        f" again instead, close this and run {code(f'kubectl modelrollout retry {event.name}')}."
+        f" again instead, close this and run {code(f'kubectl modelrollout retry {where}')}."
     )

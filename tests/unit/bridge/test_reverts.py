@@ -124,6 +124,7 @@ async def test_a_rollback_asks_for_the_commit_to_be_taken_back(
         "| `accuracy` | `0.612` | `0.7` | `412` | `Fail` |",
         "| `errorRate` | `-` | `0.01` | `-` | `NoEvidence` |",
         "`kubectl modelrollout report iris -n models`",
+        "`kubectl modelrollout retry iris -n models`",
         "https://rollouts.example.com/rollouts/models/iris",
         "is to ask for `models:/iris/1` again. The file is as it was before that commit.",
     ):

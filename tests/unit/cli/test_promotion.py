@@ -166,9 +166,12 @@ WATCHED = Watch(former="0", since=at(0), until=at(0) + timedelta(hours=1))
     ("changes", "kind", "sentence"),
     [
         pytest.param(
-            {"stable": None, "phase": Phase.TRIAL}, Refused, "promoted nothing yet", id="no stable"
+            {"stable": None, "phase": Phase.TRIAL},
+            Refused,
+            "status iris -n models --wait",
+            id="no stable",
         ),
-        pytest.param({"watch": WATCHED}, Refused, "is still watched", id="in its watch"),
+        pytest.param({"watch": WATCHED}, Refused, "promote iris -n models`", id="in its watch"),
         pytest.param(
             {"verdict": Verdict.RETURNED, "watch": WATCHED}, Refused, "way back", id="returning"
         ),
@@ -179,7 +182,7 @@ WATCHED = Watch(former="0", since=at(0), until=at(0) + timedelta(hours=1))
             "ask again in a minute",
             id="settling",
         ),
-        pytest.param({"history": ()}, Absent, "last ten attempts", id="too long ago"),
+        pytest.param({"history": ()}, Absent, "retry iris -n models`", id="too long ago"),
         pytest.param({"history": (ended(3),)}, Absent, "last ten attempts", id="another's proof"),
         pytest.param(
             {"history": (ended(2, Verdict.ROLLED_BACK),)},
