@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 COLUMNS = ("id", "request_id", "row", "label", "value", "version")
 """What a label may have; other columns are left alone."""
@@ -24,6 +24,7 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
 KINDS = {"text": "text", "number": "a number, such as 3 or 2.5", "truth": "true or false"}
 """What is to be written for each of them."""
 JSON_LINES = frozenset({".jsonl", ".ndjson"})
+_UTF8, _AS_HALVES = "utf-8-sig", "surrogateescape"
 ONE_LINE = '{"request_id": …, "label": …} on a line of its own'
 """What JSON lines are made of."""
 
@@ -204,10 +205,9 @@ def opened(source: str, kind: str, open_until: ExitStack) -> Iterator[Label]:
 
 def _lines(source: str, open_until: ExitStack) -> TextIO:
     """Of text in UTF-8, whatever the locale says; what is none is told later, with its line."""
-    how = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
     if source != "-":
-        file = Path(source).open(**how)  # type: ignore[call-overload]  # noqa: SIM115 - the caller's
-        return cast("TextIO", open_until.enter_context(file))
+        path = Path(source)
+        return open_until.enter_context(path.open(encoding=_UTF8, errors=_AS_HALVES, newline=""))
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(**how)
+        sys.stdin.reconfigure(encoding=_UTF8, errors=_AS_HALVES, newline="")
     return sys.stdin

@@ -56,7 +56,8 @@ class Settings:
             return int(text)
 
         def secret(name: str) -> str:
-            value = env.get(name, "")
+            # The operator reads the same Secret without the line's end, which a file has.
+            value = env.get(name, "").strip()
             if len(value) < SHORTEST_SECRET:
                 message = (
                     f"{name} has {len(value)} characters: write at least {SHORTEST_SECRET}, for"
@@ -96,7 +97,7 @@ class Settings:
             event_keys=event_keys,
             mappings_file=Path(env["MAPPINGS_FILE"]),
             secrets=tuple(secrets),
-            github_token=env.get("GITHUB_TOKEN", ""),
+            github_token=_token(env.get("GITHUB_TOKEN", "").strip()),
             github_url=url,
             port=whole("PORT", 8080, 65535),
             metrics_port=whole("METRICS_PORT", 8081, 65535),
@@ -105,3 +106,10 @@ class Settings:
             retry_after=whole("RETRY_AFTER_SECONDS", 30, 600),
             log_level=level,
         )
+
+
+def _token(token: str) -> str:
+    """Raises SettingsError for what no header can have."""
+    if not token.isprintable() or not token.isascii():
+        raise SettingsError("GITHUB_TOKEN has characters that no token has: set it again")
+    return token

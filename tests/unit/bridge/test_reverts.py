@@ -470,3 +470,14 @@ def test_the_key_is_shown_to_nobody() -> None:
     assert "nobody-may-see" not in repr(settings)
     with pytest.raises(SettingsError, match="set MAPPINGS_FILE"):
         Settings.from_environment({"EVENT_KEY": KEY})
+
+
+def test_secrets_of_files_are_taken_without_the_lines_end() -> None:
+    """As `kubectl create secret --from-file` keeps them, and the operator reads the same one."""
+    env = dict.fromkeys(("EVENT_KEY", "GITHUB_TOKEN", "WEBHOOK_SECRET"), f"{KEY}\n")
+    settings = Settings.from_environment({"MAPPINGS_FILE": "f", **env})
+    assert settings.event_keys == (KEY.encode(),)
+    assert (settings.github_token, settings.secrets) == (KEY, (KEY,))
+    assert open_event(sealed(BODY, at=1000), 1000, 300, settings.event_keys, BODY)
+    with pytest.raises(SettingsError, match="GITHUB_TOKEN has characters that no token has"):
+        Settings.from_environment({"MAPPINGS_FILE": "f", "GITHUB_TOKEN": "ghs_a\nb"})
