@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rollout_bridge.mappings import RevertRule
 from rollout_bridge.rollout_event import TakenBack
 from rollout_cli.promotion.github import Commit
+from rollout_cli.promotion.github_api import branch_name
 from rollout_cli.promotion.markdown import code, table
 
 TRAILER = "Reverts-Model-Version"
@@ -23,11 +24,8 @@ def branch_of(event: TakenBack, rule: RevertRule, base: str) -> str:
     """Made of what is taken back, in which attempt, and where: one rollback has one branch."""
     place = f"{rule.namespace}\n{rule.name}\n{rule.path}\n{base}\n{event.uri}"
     model, version = event.uri.removeprefix("models:/").rsplit("/", 1)
-    text = (
-        f"rollback/{rule.name}-{model}-{version}-attempt-{event.attempt}"
-        f"-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
-    )
-    return re.sub(r"[^\w./-]+", "-", text, flags=re.ASCII)
+    known = f"{version}-attempt-{event.attempt}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+    return branch_name("rollback", rule.name, model, known)
 
 
 def title_of(event: TakenBack, rule: RevertRule) -> str:

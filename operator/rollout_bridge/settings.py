@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from rollout_bridge.rollout_event import PREFIX, key_of
+from rollout_cli.promotion.github_api import DEFAULT, URL, fault_of
 
 SHORTEST_SECRET = 16
 
@@ -26,7 +26,7 @@ class Settings:
     """The webhook's secret, and the one before it while MLflow is being told the new one."""
     github_token: str = field(default="", repr=False)
     """GITHUB_TOKEN; "" for none, and then no mapping may dispatch."""
-    github_url: str = "https://api.github.com"
+    github_url: str = DEFAULT
     """Base URL of GitHub's REST API, without a trailing slash."""
     event_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """EVENT_KEY: by which the operator signs what it tells of rollouts."""
@@ -73,12 +73,9 @@ class Settings:
         secrets = [
             secret(name) for name in ("WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS") if env.get(name)
         ]
-        url = env.get("GITHUB_API_URL", "https://api.github.com").rstrip("/")
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise SettingsError(
-                f"GITHUB_API_URL={url!r} is no URL: write https://api.github.com, or"
-                " https://HOST/api/v3"
-            )
+        url = env.get(URL, DEFAULT).rstrip("/")
+        if fault := fault_of(url):
+            raise SettingsError(fault)
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(

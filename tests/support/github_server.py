@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +34,8 @@ class GitHubServer:
     pulls: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[str, str], Answer | None] = lambda _method, _path: None
     """What is answered instead of what would be; None for nothing."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of every answer, beside its own."""
     _turn: threading.Lock = field(default_factory=threading.Lock)
     """Of two writes at once one is first, as at GitHub."""
 
@@ -166,6 +168,17 @@ class GitHubServer:
             return ""
 
 
+def _reply(to: BaseHTTPRequestHandler, status: int, said: Any, more: Mapping[str, str]) -> None:
+    """said: bytes as they are, and all else as JSON."""
+    raw = said if isinstance(said, bytes) else json.dumps(said).encode()
+    own = {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(raw))}
+    to.send_response(status)
+    for name, value in {**own, **more}.items():
+        to.send_header(name, value)
+    to.end_headers()
+    to.wfile.write(raw)
+
+
 @contextmanager
 def github_server(folder: Path, files: dict[str, str]) -> Iterator[GitHubServer]:
     """The server, with these files on `main`."""
@@ -200,12 +213,7 @@ def github_server(folder: Path, files: dict[str, str]) -> Iterator[GitHubServer]
             else:
                 with ours._turn:
                     status, said = ours.answer(self.command, path, body)
-            raw = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
+            _reply(self, status, said, ours.headers)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Nothing."""

@@ -302,6 +302,10 @@ async def test_a_commit_of_long_ago_is_for_people(reverts: Reverts, github: GitH
     [
         pytest.param((500, {}), Outcome.UNAVAILABLE, id="GitHub is ill"),
         pytest.param((429, {}), Outcome.UNAVAILABLE, id="too many requests"),
+        pytest.param(
+            (403, {"message": "API rate limit exceeded"}), Outcome.UNAVAILABLE, id="used up"
+        ),
+        pytest.param((200, {"ok": True}), Outcome.UNAVAILABLE, id="another server"),
         pytest.param((401, {"message": "Bad credentials"}), Outcome.REFUSED, id="an old token"),
         pytest.param((403, {"message": "no"}), Outcome.REFUSED, id="no right"),
     ],
