@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from enum import Enum
 
 from rollout_bridge.mappings import RevertRule
 from rollout_bridge.rollout_event import TakenBack
@@ -13,6 +14,21 @@ from rollout_cli.promotion.markdown import code, table
 TRAILER = "Reverts-Model-Version"
 """Of our commits: the version that each of them takes back, by which they are known again."""
 _OURS = re.compile(rf"^{TRAILER}: (\S.*?)\s*$", re.MULTILINE)
+
+
+class Goes(Enum):
+    """What of the commit goes back, as a sentence."""
+
+    ALL = "The file is as it was before that commit."
+    NOT_LATER = "Only the version and its proof go back: later commits have changed the file, too."
+    NOT_OTHERS = (
+        "Only the version and its proof go back: that commit has changed something else in the"
+        " file, too."
+    )
+    NOT_UNREADABLE = (
+        "Only the version and its proof go back: the file could not be read as it was right before"
+        " that commit."
+    )
 
 
 def taken_back_by(commits: list[Commit]) -> set[str]:
@@ -42,26 +58,18 @@ def commit_message(event: TakenBack, rule: RevertRule, commit: Commit) -> str:
     )
 
 
-def body_of(event: TakenBack, rule: RevertRule, commit: Commit, before: str, whole: bool) -> str:
-    """before: the version that is asked for again; whole: whether the file is as it was before that
-    commit, and not only the version.
-    """
-    return "\n".join(_body(event, rule, commit, before, whole))
+def body_of(event: TakenBack, rule: RevertRule, commit: Commit, before: str, goes: Goes) -> str:
+    """before: the version that is asked for again."""
+    return "\n".join(_body(event, rule, commit, before, goes))
 
 
 def _body(
-    event: TakenBack, rule: RevertRule, commit: Commit, before: str, whole: bool
+    event: TakenBack, rule: RevertRule, commit: Commit, before: str, goes: Goes
 ) -> Iterator[str]:
-    does = (
-        "The file is as it was before that commit."
-        if whole
-        else (
-            "Later commits have changed the file, so that only the version and its proof go back."
-        )
-    )
     yield (
         f"ModelRollout {code(event.place)} has taken {code(event.uri)} back. {code(rule.path)}"
-        f" still asks for it, since {commit.sha}, and is to ask for {code(before)} again. {does}"
+        f" still asks for it, since {commit.sha}, and is to ask for {code(before)} again."
+        f" {goes.value}"
     )
     yield ""
     yield from table(

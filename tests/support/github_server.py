@@ -74,6 +74,16 @@ class GitHubServer:
         self._bare("update-ref", f"refs/heads/{branch}", made)
         return made
 
+    def remove(self, branch: str, path: str, message: str) -> str:
+        """Take a file away; the commit."""
+        parent = self._sha(branch)
+        self._bare("read-tree", parent)
+        # By --force-remove it would need a checkout.
+        self._bare("update-index", "--index-info", stdin=f"0 {'0' * 40}\t{path}\n".encode())
+        made = self._bare("commit-tree", self._bare("write-tree"), "-p", parent, "-m", message)
+        self._bare("update-ref", f"refs/heads/{branch}", made)
+        return made
+
     def merge(self, head: str, base: str) -> None:
         """Take a branch that stands on `base` into it, as "Rebase and merge" does."""
         self._bare("update-ref", f"refs/heads/{base}", self._sha(head), self._sha(base))

@@ -60,6 +60,11 @@ def when_again(headers: Mapping[str, str]) -> str:
     return "later"
 
 
+def is_path(path: str) -> bool:
+    """Whether it is a file's path in a repository, in the one way that GitHub writes it."""
+    return not {"", ".", ".."} & set(path.split("/"))
+
+
 def branch_name(folder: str, name: str, model: str, rest: str) -> str:
     """FOLDER/NAME-MODEL-REST as Git takes it, whatever the model is called; rest: what tells it
     from all others.

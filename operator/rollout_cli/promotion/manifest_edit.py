@@ -21,12 +21,10 @@ def edited(text: str, file: str, name: str, uri: str, proof: Mapping[str, str]) 
     cannot be told what to change.
     """
     documents = _documents(text, file)
-    found = _named(documents, name)
+    found = _named(documents, file, name)
     if not found:
         there = ", ".join(sorted(_name(value) for value in _ours(documents))) or "none"
         raise Absent(f"{file} has no {KIND} {name!r}; it has {there}. Name it by --as.")
-    if len(found) > 1:
-        raise Refused(f"{file} has {len(found)} {KIND}s {name!r}: split the file.")
     try:
         changes = [
             change
@@ -61,12 +59,20 @@ def edited(text: str, file: str, name: str, uri: str, proof: Mapping[str, str]) 
 
 
 def asked_for(text: str, file: str, name: str) -> tuple[str, dict[str, str]]:
-    """The modelUri of the ModelRollout `name`, "" for none, and its annotations."""
-    for value in _named(_documents(text, file), name):
+    """The modelUri of the ModelRollout `name`, "" for none, and its annotations. Raises Refused
+    where it has two of that name, or cannot be read.
+    """
+    for value in _named(_documents(text, file), file, name):
         spec, annotations = value.get("spec"), value["metadata"].get("annotations")
         keys = annotations if isinstance(annotations, dict) else ()
         return _entry(spec, "modelUri"), {str(key): _entry(annotations, key) for key in keys}
     return "", {}
+
+
+def beside(text: str, file: str, name: str) -> list[Any]:
+    """All else that the file has. Raises Refused for what cannot be read."""
+    every = [value for one in _documents(text, file) for _, value in one.objects()]
+    return [value for value in every if not (_is_ours(value) and _name(value) == name)]
 
 
 OTHERWISE = "it is written in a way that this tool does not change"
@@ -99,8 +105,12 @@ def _ours(documents: Iterable[Document]) -> list[Any]:
     return [value for one in documents for _, value in one.objects() if _is_ours(value)]
 
 
-def _named(documents: Iterable[Document], name: str) -> list[Any]:
-    return [value for value in _ours(documents) if _name(value) == name]
+def _named(documents: Iterable[Document], file: str, name: str) -> list[Any]:
+    """At most one. Raises Refused for more."""
+    found = [value for value in _ours(documents) if _name(value) == name]
+    if len(found) > 1:
+        raise Refused(f"{file} has {len(found)} {KIND}s {name!r}: split the file.")
+    return found
 
 
 def _entry(mapping: object, key: str) -> str:

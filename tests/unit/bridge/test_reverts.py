@@ -206,12 +206,97 @@ async def test_later_commits_to_the_file_stay(
     result = await reverts.request(taken_back())
     assert result.outcome is Outcome.OPENED, result.message
     (pull,) = github.pulls
-    assert "only the version and its proof go back" in pull["body"]
+    said = "Only the version and its proof go back: later commits have changed the file, too."
+    assert said in pull["body"]
     text = (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text()
     found = yaml.safe_load(text)
     assert found["spec"] == {"modelUri": "models:/iris/1", "replicas": 5}
     assert found["metadata"]["annotations"] == {PROMOTED: "", PROOF: ""}
     assert text.startswith("# Production, by hand.\n")
+
+
+async def test_a_name_that_stands_twice_is_for_people(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    """In two namespaces: who knows which of them was rolled back?"""
+    for text in (FIRST, SECOND):
+        github.commit("main", FILE, f"{text}---\n{text}".encode(), "…")
+    result = await reverts.request(taken_back())
+    assert (result.outcome, "has 2 ModelRollouts 'iris': split" in result.message) == (
+        Outcome.REFUSED,
+        True,
+    ), result.message
+    assert written(github) == []
+
+
+OTHER = "---\nkind: ModelRollout\nmetadata: {name: rose}\nspec: {modelUri: models:/rose/4}\n"
+
+
+async def test_what_the_same_commit_asked_of_others_stays(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path
+) -> None:
+    """One commit for two rollouts: that of the other is no failure."""
+    github.commit("main", FILE, (FIRST + OTHER).encode(), "A rose")
+    both = (SECOND + OTHER).replace("rose/4", "rose/5").replace("replicas: 2", "replicas: 4")
+    github.commit("main", FILE, both.encode(), "iris 2, rose 5")
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.OPENED, result.message
+    (pull,) = github.pulls
+    assert "that commit has changed something else in the file, too" in pull["body"]
+    text = (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text()
+    iris, rose = yaml.safe_load_all(text)
+    assert iris["spec"] == {"modelUri": "models:/iris/1", "replicas": 4}
+    assert rose["spec"]["modelUri"] == "models:/rose/5"
+
+
+async def test_fields_that_came_with_the_version_go_with_it(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path
+) -> None:
+    third = SECOND.replace("iris/2", "iris/3").replace("replicas: 2", "replicas: 4")
+    github.commit("main", FILE, (third + OTHER).encode(), "A rose")
+    github.commit("main", FILE, (SECOND + OTHER).encode(), "Back")
+    github.commit("main", FILE, (third + OTHER).encode(), "iris 3 needs more pods")
+    await reverts.request(taken_back(uri="models:/iris/3", version="3"))
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
+    assert text == SECOND + OTHER
+
+
+@pytest.mark.parametrize("broken", ["<<<<<<< a\n=======\n>>>>>>> b\n", "a: [\n", "[" * 5000])
+async def test_a_commit_that_nobody_can_read_is_passed_over(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path, broken: str
+) -> None:
+    """Between the two versions, and after them."""
+    for text in (FIRST, FIRST + broken, SECOND, SECOND + broken):
+        github.commit("main", FILE, text.encode(), "…")
+    last = SECOND.replace("replicas: 2", "replicas: 3")
+    github.commit("main", FILE, last.encode(), "Mended")
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.OPENED, result.message
+    assert "Only the version and its proof go back" in github.pulls[0]["body"]
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
+    assert yaml.safe_load(text)["spec"] == {"modelUri": "models:/iris/1", "replicas": 3}
+
+
+async def test_what_was_right_before_could_not_be_read(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    for text in (FIRST, "a: [", SECOND):
+        github.commit("main", FILE, text.encode(), "…")
+    await reverts.request(taken_back())
+    assert "could not be read as it was right before" in github.pulls[0]["body"]
+
+
+async def test_a_file_that_was_away_and_came_back_has_no_version_before(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    github.remove("main", FILE, "Away")
+    github.commit("main", FILE, SECOND.encode(), "Moved back here")
+    result = await reverts.request(taken_back())
+    assert (result.outcome, "in place of another version" in result.message) == (
+        Outcome.IGNORED,
+        True,
+    ), result.message
+    assert written(github) == []
 
 
 async def test_the_proof_of_the_version_before_comes_back(
@@ -431,7 +516,9 @@ async def test_the_operator_is_told_whether_to_send_it_again(
     [
         pytest.param("reverts: []", "neither mappings nor reverts", id="nothing"),
         pytest.param(MAPPINGS + MAPPINGS.split("\n")[2], "models/iris twice", id="twice"),
-        pytest.param(MAPPINGS.replace(FILE, "../x"), "leads out of", id="a path that leads out"),
+        pytest.param(MAPPINGS.replace(FILE, "../x"), "no path in a", id="a path that leads out"),
+        pytest.param(MAPPINGS.replace(FILE, "./x"), "no path in a", id="from here"),
+        pytest.param(MAPPINGS.replace(FILE, "a//x"), "no path in a", id="two slashes"),
         pytest.param(MAPPINGS.replace(FILE, "/x"), "path: String should match", id="absolute"),
         pytest.param(MAPPINGS.replace("team/", ""), "repository: String", id="no repository"),
         pytest.param(MAPPINGS.replace("as:", "for:"), "for: Extra", id="an unknown word"),

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rollout_cli.exit_codes import Absent, Failure, Refused, Unreachable, WrongUsage
-from rollout_cli.promotion.github import DEFAULT, TOKEN, URL, File, GitHub
-from rollout_cli.promotion.github_api import branch_name, fault_of, used_up
+from rollout_cli.promotion.github import TOKEN, File, GitHub
+from rollout_cli.promotion.github_api import DEFAULT, URL, branch_name, fault_of, used_up
 from tests.support.github_server import TOKEN as SECRET
 from tests.support.github_server import Answer, GitHubServer, github_server
 
