@@ -23,8 +23,13 @@ def edited(text: str, file: str, name: str, uri: str, proof: Mapping[str, str]) 
     documents = _documents(text, file)
     found = _named(documents, file, name)
     if not found:
-        there = ", ".join(sorted(_name(value) for value in _ours(documents))) or "none"
-        raise Absent(f"{file} has no {KIND} {name!r}; it has {there}. Name it by --as.")
+        there = ", ".join(sorted(_name(value) for value in _ours(documents)))
+        raise Absent(
+            f"{file} has no {KIND} {name!r}; it has {there}. Name it by --as."
+            if there
+            else f"{file} has no {KIND} {name!r}; it has none. Name the file that has it, such as"
+            " one that a kustomization lists."
+        )
     try:
         changes = [
             change
@@ -147,6 +152,8 @@ def _text_of(node: yaml.Node | None) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
+_FILLED_IN = re.compile(r"\{\{|\{%|<%|\$[({]")
+"""What Helm, Flux, envsubst and the like fill in; in quotes it is YAML, too."""
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 """An anchor and a tag, which stand before a value and stay."""
 
@@ -165,6 +172,11 @@ class _Manifest:
         if not isinstance(spec, yaml.MappingNode) or not isinstance(model, yaml.ScalarNode):
             raise _UnclearError("it has no spec.modelUri")
         assert isinstance(meta, yaml.MappingNode)  # it has a name
+        if _FILLED_IN.search(model.value):
+            raise _UnclearError(
+                f"spec.modelUri is {model.value!r}, which another tool fills in, so its values are"
+                " to be changed"
+            )
         _inside(self._node, spec, "spec")
         _inside(self._node, meta, "metadata")
         quote = model.style if model.style in {"'", '"'} else ""

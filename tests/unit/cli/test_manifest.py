@@ -55,6 +55,20 @@ def test_aliases_that_would_fill_any_memory_are_refused() -> None:
     assert "aliases make more than" in last.message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("[" * 3000 + "]" * 3000, id="lists"),
+        pytest.param("{a: " * 3000 + "}" * 3000, id="mappings"),
+        pytest.param("".join(f"{' ' * n}a:\n" for n in range(3000)), id="lines"),
+    ],
+)
+def test_what_is_nested_too_deeply_is_no_defect_of_the_reader(text: str) -> None:
+    (found,) = read(text)
+    assert isinstance(found, Trouble)
+    assert found.message.startswith("not YAML: ")
+
+
 @pytest.mark.parametrize(("metadata", "sentence"), METADATA.values(), ids=METADATA.keys())
 def test_metadata_is_refused(metadata: dict[str, Any], sentence: str) -> None:
     assert sentence in "\n".join(map(str, judge(about(metadata))))

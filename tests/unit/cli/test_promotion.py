@@ -370,6 +370,28 @@ def test_nothing_but_version_and_proof_is_changed(before: str, after: str) -> No
             "Templates are no manifests",
             id="a template of Helm",
         ),
+        *(
+            pytest.param(
+                HEAD + f"metadata: {{name: iris}}\nspec:\n  modelUri: {uri}\n",
+                Refused,
+                "which another tool fills in, so its values are",
+                id=f"filled in: {uri}",
+            )
+            for uri in (
+                "'{{ .Values.uri }}'",
+                "models:/iris/{{ .Values.version }}",
+                "models:/iris/${VERSION}",
+                "models:/iris/$(VERSION)",
+                "models:/iris/<%= version %>",
+            )
+        ),
+        pytest.param(
+            "kind: Kustomization\nresources: [iris.yaml]\n",
+            Absent,
+            "Name the file that has it, such as one that a kustomization lists",
+            id="a kustomization",
+        ),
+        pytest.param("[" * 3000 + "]" * 3000, Refused, "nested too deeply", id="nested deeply"),
         pytest.param(
             HEAD + "metadata: {name: iris}\nspec:\n  modelUri: |\n    models:/iris/1\n",
             Refused,

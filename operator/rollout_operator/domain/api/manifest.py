@@ -144,6 +144,8 @@ def read(text: str) -> Iterator[Document | Trouble]:
         yield Trouble(place, f"not YAML: {wrong.problem or wrong.context}")
     except yaml.YAMLError as wrong:
         yield Trouble(Place(1, 1), f"not YAML: {wrong}")
+    except RecursionError:
+        yield Trouble(Place(1, 1), "not YAML: it is nested too deeply to be read")
     finally:
         loader.dispose()
 
