@@ -391,7 +391,9 @@ def test_nothing_but_version_and_proof_is_changed(before: str, after: str) -> No
             "Name the file that has it, such as one that a kustomization lists",
             id="a kustomization",
         ),
-        pytest.param("[" * 3000 + "]" * 3000, Refused, "nested too deeply", id="nested deeply"),
+        pytest.param(
+            "[" * 3000 + "]" * 3000, Refused, "nested more than 200 deep", id="nested deeply"
+        ),
         pytest.param(
             HEAD + "metadata: {name: iris}\nspec:\n  modelUri: |\n    models:/iris/1\n",
             Refused,
