@@ -172,7 +172,8 @@ def _too_deep(text: str) -> tuple[int, Place] | None:
             elif isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > DEEPEST:
-                    return document, _place(event)
+                    mark = event.start_mark
+                    return document, Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     except yaml.YAMLError:
@@ -317,7 +318,7 @@ def _objects(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
         yield path, value
 
 
-def _place(node: yaml.Node | yaml.Event) -> Place:
+def _place(node: yaml.Node) -> Place:
     return Place(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
