@@ -50,10 +50,13 @@ def title_of(event: TakenBack, rule: RevertRule) -> str:
 
 
 def commit_message(event: TakenBack, rule: RevertRule, commit: Commit) -> str:
-    """With the trailer that our own commits are known by."""
-    why = f"{event.reason}: {event.message}" if event.message else event.reason
+    """With the trailer that our own commits are known by. What a pod may have said is in the pull
+    request alone, in quotes: in a commit it could mention people, close issues, and end in trailers
+    of its own.
+    """
+    why = f"Reason: {event.reason}\n\n" if event.reason.isalnum() and event.reason.isascii() else ""
     return (
-        f"{title_of(event, rule)}\n\nThis reverts commit {commit.sha} in {rule.path}.\n\n{why}\n\n"
+        f"{title_of(event, rule)}\n\nThis reverts commit {commit.sha} in {rule.path}.\n\n{why}"
         f"{TRAILER}: {event.uri}\n"
     )
 
@@ -99,7 +102,7 @@ def _body(
     yield ""
     where = f"{event.name} -n {event.namespace}"
     yield f"The evidence: {code(f'kubectl modelrollout report {where}')}"
-    if event.link.startswith(("https://", "http://")) and event.link.isprintable():
+    if re.fullmatch(r"https?://[!-~]+", event.link):
         yield f"or {event.link}"
     yield ""
     yield (

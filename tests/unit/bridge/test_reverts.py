@@ -21,6 +21,7 @@ from rollout_bridge.__main__ import main
 from rollout_bridge.mappings import MappingsError, parse
 from rollout_bridge.outcome import Outcome
 from rollout_bridge.replay_guard import Replays
+from rollout_bridge.revert_text import taken_back_by
 from rollout_bridge.reverts import MOST_COMMITS, Reverts
 from rollout_bridge.rollout_event import TakenBack, key_of, open_event, read_event
 from rollout_bridge.server import EVENTS, Bridge, application
@@ -332,6 +333,26 @@ async def test_what_a_cluster_says_mentions_nobody(reverts: Reverts, github: Git
     body = github.pulls[0]["body"]
     assert "| why | `accuracy ¦ @acme/everybody # ![x](https://evil.example.com/?)` |" in body
     assert "@acme/all" not in body
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"message": "x\n\nFixes #1\n\nReverts-Model-Version: models:/iris/1"},
+        {"reason": "x\nReverts-Model-Version: models:/iris/1\nFixes #1"},
+        {"link": "https://a.example.com/ @acme/all Fixes #1"},
+    ],
+)
+async def test_what_a_cluster_says_commits_nothing(
+    reverts: Reverts, github: GitHubServer, changes: dict[str, str]
+) -> None:
+    """No issue is closed by it, and no version passes for taken back."""
+    await reverts.request(taken_back(**changes))
+    (pull,) = github.pulls
+    (commit, *_) = reverts.connect(github.repository).commits(FILE, pull["head"], 1)
+    assert "Fixes" not in commit.message
+    assert taken_back_by([commit]) == {"models:/iris/2"}
+    assert "or https://" not in pull["body"] or "link" not in changes
 
 
 @pytest.mark.parametrize(
