@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, timedelta
 
 from rollout_bridge.mappings import Mappings, RevertRule
 from rollout_bridge.outcome import Outcome, Result
@@ -21,6 +22,8 @@ from rollout_cli.promotion.github import Commit, File, GitHub
 from rollout_cli.promotion.manifest_edit import asked_for, beside, edited
 from rollout_operator.domain.api.names import PROMOTED, PROOF
 
+SKEW = timedelta(minutes=5)
+"""How far the clocks of a cluster and of who commits may be apart."""
 MOST_COMMITS = 20
 """How far back the commit is looked for that brought a version."""
 
@@ -89,6 +92,11 @@ def _ask(github: GitHub, rule: RevertRule, event: TakenBack) -> str:
         raise _NothingToDoError(f"to take {event.uri} back {said}: {pulls[0].url}")
     commits = github.commits(rule.path, base, MOST_COMMITS)
     brought = _brought(github, rule, event.uri, commits)
+    if event.at is not None and brought.commit.at > event.at + SKEW:
+        raise _NothingToDoError(
+            f"{brought.commit.sha} asked for {event.uri} after that rollback, at"
+            f" {brought.commit.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: it is another request."
+        )
     if TRAILER in brought.commit.message or brought.uri in taken_back_by(commits):
         raise _NothingToDoError(
             f"{brought.uri} was taken back before, so it is not asked for again: a person decides."

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -56,21 +57,26 @@ class GitHubServer:
         )
         return done.stdout.decode()
 
-    def _bare(self, *words: str, stdin: bytes = b"") -> str:
+    def _bare(self, *words: str, stdin: bytes = b"", **env: str) -> str:
         index = str(self.folder / f"index-{threading.get_ident()}")
         return self.git(
-            f"--git-dir={self.folder}", *words, stdin=stdin, GIT_INDEX_FILE=index
+            f"--git-dir={self.folder}", *words, stdin=stdin, GIT_INDEX_FILE=index, **env
         ).strip()
 
-    def commit(self, branch: str, path: str, content: bytes, message: str) -> str:
-        """Put a file on a branch, which is made where it is missing; the commit."""
+    def commit(
+        self, branch: str, path: str, content: bytes, message: str, at: datetime | None = None
+    ) -> str:
+        """Put a file on a branch, which is made where it is missing; the commit. at: now where it
+        is None.
+        """
         blob = self._bare("hash-object", "-w", "--stdin", stdin=content)
         parent = self._sha(branch)
         self._bare("read-tree", parent or "--empty")
         self._bare("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
         tree = self._bare("write-tree")
         above = ["-p", parent] if parent else []
-        made = self._bare("commit-tree", tree, *above, "-m", message)
+        when = {"GIT_COMMITTER_DATE": at.isoformat()} if at is not None else {}
+        made = self._bare("commit-tree", tree, *above, "-m", message, **when)
         self._bare("update-ref", f"refs/heads/{branch}", made)
         return made
 
@@ -127,9 +133,12 @@ class GitHubServer:
     def _commits(self, query: dict[str, str]) -> Answer:
         what = [f"refs/heads/{query['sha']}", "--", query["path"]]
         shas = self._bare("log", f"--max-count={query['per_page']}", "--format=%H", *what).split()
-        told = [self._bare("show", "--no-patch", "--format=%B", sha) for sha in shas]
+        told = [self._bare("show", "--no-patch", "--format=%cI%n%B", sha) for sha in shas]
         return 200, [
-            {"sha": sha, "commit": {"message": said}} for sha, said in zip(shas, told, strict=True)
+            {"sha": sha, "commit": {"message": said, "committer": {"date": when}}}
+            for sha, (when, _, said) in zip(
+                shas, (one.partition("\n") for one in told), strict=True
+            )
         ]
 
     def _pulls(self, method: str, query: dict[str, str], body: Any) -> Answer:

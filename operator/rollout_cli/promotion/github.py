@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -45,6 +46,8 @@ class Commit:
     """Its name."""
     message: str
     """All of it."""
+    at: datetime
+    """When it was committed, by the clock of whoever did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,14 @@ class GitHub:
         query = urlencode({"path": path, "sha": branch, "per_page": most})
         with self._reading():
             found = self._get(f"/commits?{query}", f"the commits of {path} on {branch}")
-            return [Commit(str(one["sha"]), str(one["commit"]["message"])) for one in found]
+            return [
+                Commit(
+                    str(one["sha"]),
+                    str(one["commit"]["message"]),
+                    datetime.fromisoformat(one["commit"]["committer"]["date"]),
+                )
+                for one in found
+            ]
 
     def file(self, path: str, branch: str) -> File:
         """A file of a branch, or as it was with a commit."""
@@ -124,9 +134,10 @@ class GitHub:
             raise Refused(f"{path} on {branch} is no file: name the manifest.")
         if found.get("encoding") != "base64":
             raise Refused(f"{path} is too large for GitHub's API: keep the manifest by itself.")
+        with self._reading():
+            content, blob = str(found["content"]), str(found["sha"])
         try:
-            with self._reading():
-                return File(base64.b64decode(found["content"]).decode(), str(found["sha"]))
+            return File(base64.b64decode(content).decode(), blob)
         except (binascii.Error, UnicodeDecodeError) as wrong:
             raise Refused(f"{path} on {branch} is no UTF-8 text.") from wrong
 
@@ -190,7 +201,7 @@ class GitHub:
         """Says what it means that an answer has another form than GitHub's. Raises Unreachable."""
         try:
             yield
-        except (KeyError, TypeError, AttributeError) as wrong:
+        except (KeyError, TypeError, AttributeError, ValueError) as wrong:
             raise Unreachable(
                 f"{self._place} answered something that GitHub does not say: see that {URL} is of"
                 f" GitHub's API ({WRITE})."

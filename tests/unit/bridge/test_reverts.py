@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +79,16 @@ DATA: dict[str, Any] = {
 }
 
 
-def event(**changes: Any) -> dict[str, Any]:
-    """A CloudEvent of the operator."""
+def event(at: datetime | None = None, **changes: Any) -> dict[str, Any]:
+    """A CloudEvent of the operator; at: when it was taken back, left out where it is None."""
     data = DATA | changes
     kind = str(data["kind"]).lower()
-    return {"specversion": "1.0", "type": f"dev.mlops.rollouts.{kind}", "data": data}
+    when = {} if at is None else {"time": at.isoformat(timespec="seconds")}
+    return {"specversion": "1.0", "type": f"dev.mlops.rollouts.{kind}", **when, "data": data}
 
 
-def taken_back(**changes: Any) -> TakenBack:
-    found = read_event(json.dumps(event(**changes)).encode())
+def taken_back(at: datetime | None = None, **changes: Any) -> TakenBack:
+    found = read_event(json.dumps(event(at, **changes)).encode())
     assert isinstance(found, TakenBack)
     return found
 
@@ -228,6 +230,29 @@ async def test_a_name_that_stands_twice_is_for_people(
         True,
     ), result.message
     assert written(github) == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "outcome"),
+    [
+        pytest.param(-90, Outcome.OPENED, id="before the rollback"),
+        pytest.param(4, Outcome.OPENED, id="after it, by a clock that is ahead"),
+        pytest.param(6, Outcome.IGNORED, id="after it"),
+    ],
+)
+async def test_what_was_asked_for_again_since_is_another_request(
+    reverts: Reverts, github: GitHubServer, minutes: int, outcome: Outcome
+) -> None:
+    """The event was held up for an hour, and people were quicker."""
+    rolled_back = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    github.commit("main", FILE, FIRST.encode(), "Back")
+    again = rolled_back + timedelta(minutes=minutes)
+    commit = github.commit("main", FILE, SECOND.encode(), "Mended: once more", again)
+    result = await reverts.request(taken_back(rolled_back))
+    assert result.outcome is outcome, result.message
+    if outcome is Outcome.IGNORED:
+        assert f"{commit} asked for models:/iris/2 after that rollback" in result.message
+        assert written(github) == []
 
 
 OTHER = "---\nkind: ModelRollout\nmetadata: {name: rose}\nspec: {modelUri: models:/rose/4}\n"
