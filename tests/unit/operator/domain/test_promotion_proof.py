@@ -331,19 +331,40 @@ def test_nothing_to_sign_by_is_nobody() -> None:
     ("changes", "sentence"),
     [
         pytest.param({"keys": []}, "keys: .*at least 1", id="no key"),
-        pytest.param({"keys": ["x"]}, "keys.0: ", id="no PEM"),
+        *(
+            pytest.param({"keys": [text]}, "keys.0: no public key in PEM.*openssl pkey", id=what)
+            for what, text in {
+                "no PEM": "x",
+                "nothing": "",
+                "a comment before it": f"# ours\n{public_pem(key('staging'))}",
+                "lines that are one": public_pem(key("staging")).replace("\n", "\\n"),
+                "two in one entry": public_pem(key("staging")) * 2,
+                "for SSH": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB",
+            }.items()
+        ),
         pytest.param(
             {"keys": [public_pem(ec.generate_private_key(ec.SECP256R1()))]},
             "a key that is none of Ed25519.*openssl",
             id="another kind of key",
         ),
-        pytest.param({"keys": [PEM]}, "keys.0: ", id="a private key"),
+        pytest.param({"keys": [PEM]}, "keys.0: a private key, .* made anew", id="a private key"),
         pytest.param({"promotedBy": []}, "promotedBy: .*at least 1", id="nobody"),
-        pytest.param({"promotedBy": ["staging"]}, "promotedBy.0", id="no place"),
+        pytest.param({"promotedBy": ["staging"]}, "is not ENVIRONMENT/", id="no place"),
+        pytest.param({"promotedBy": ["a/b/[cd]"]}, "is not ENVIRONMENT/", id="a set of letters"),
+        pytest.param({"promotedBy": ["a/b/{{name}}"]}, "to fill in", id="braces of Helm"),
+        pytest.param({"promotedBy": ["a/b/{name.upper}"]}, "to fill in", id="a field of a name"),
         pytest.param({"promotedBy": ["a/b/{uid}"]}, "staging/ml/{name}", id="nothing to fill in"),
         pytest.param({"promotedBy": ["a/b/{"]}, "staging/ml/{name}", id="a brace"),
         pytest.param({"maxAge": "30 days"}, "is no duration: write 30s", id="no duration"),
+        *(
+            pytest.param({"maxAge": age}, "maxAge: 0. lets nothing in", id=f"for {age}")
+            for age in ("0s", "0h")
+        ),
         pytest.param({"namespaces": []}, "namespaces: .*at least 1", id="for nobody"),
+        *(
+            pytest.param({"namespaces": [of]}, "namespaces.0: .* fits no namespace", id=f"of {of}")
+            for of in ("Production", "", "prod_eu", "!prod", "a/b", "prod ")
+        ),
         pytest.param({"reasons": ["Luck"]}, "reasons.0: Input should be", id="no reason"),
         pytest.param({"key": "x"}, "key: Extra inputs", id="an unknown word"),
     ],
