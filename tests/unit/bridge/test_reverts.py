@@ -369,7 +369,7 @@ async def test_what_a_cluster_says_mentions_nobody(reverts: Reverts, github: Git
     ],
 )
 async def test_what_a_cluster_says_commits_nothing(
-    reverts: Reverts, github: GitHubServer, changes: dict[str, str]
+    reverts: Reverts, github: GitHubServer, changes: dict[str, Any]
 ) -> None:
     """No issue is closed by it, and no version passes for taken back."""
     await reverts.request(taken_back(**changes))
