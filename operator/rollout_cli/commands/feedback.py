@@ -87,7 +87,8 @@ def run(connection: Connection, request: Request) -> Exit:
             told = _Told(f"{rollout.namespace}/{rollout.name}", _kept(request, open_until))
             return _send(labels, request, _post(kube, rollout), told, patience)
         except Unreadable as why:
-            raise WrongUsage(f"{request.file}: {why}.") from why
+            source = "standard input" if request.file == "-" else request.file
+            raise WrongUsage(f"{source}: {why}.") from why
 
 
 def _read_only(labels: Iterator[Label], request: Request, rollout: Rollout) -> Exit:
