@@ -226,7 +226,8 @@ def test_a_server_that_takes_no_such_labels_ends_it(
             self.sent.append(list(body))
             return 422, b'{"error": "it needs a feedback store"}'
 
-    cluster, progress = Storeless(), labels.with_name("labels.done")
+    cluster: Cluster = Storeless()
+    progress = labels.with_name("labels.done")
     assert done(cluster, asked(labels, batch=200, progress=progress)) is Exit.ROLLED_BACK
     assert len(cluster.sent) < 400
     assert "models/iris: none of the first 200 labels was taken: it needs a" in (
