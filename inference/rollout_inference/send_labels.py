@@ -21,6 +21,7 @@ from rollout_labels.sending import (
     BATCH,
     MOST,
     NoAnswer,
+    NoneTaken,
     Refusals,
     Sender,
     Unanswered,
@@ -162,6 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (Unreadable, Unkept) as why:
             note(f"error: {why}")
             return 2
+        except NoneTaken as why:
+            note(f"error: {why}")
+            return 1
         except Unanswered as why:
             note(f"error: {why}")
             return 3

@@ -21,6 +21,8 @@ from rollout_labels.reading import Label, Unreadable
 MOST = 10_000
 """Labels of one request; the server takes no more."""
 BATCH = 500
+MANY = 100
+"""Labels of a first batch that are refused for one reason: then the others are not tried."""
 LONGEST_PAUSE = 30.0
 """Seconds between two tries."""
 _AWAY: dict[str, Any] = {"status": 503}
@@ -37,6 +39,10 @@ class NoAnswer(Exception):
 
 class Unanswered(Exception):
     """The server did not answer for as long as was waited for it."""
+
+
+class NoneTaken(Exception):
+    """All of the first labels are in a form that the server does not take, for one reason."""
 
 
 class Unkept(Exception):
@@ -61,6 +67,8 @@ class Sender:
     """As `time.sleep`."""
     counts: Counter[str] = field(default_factory=Counter)
     """Labels by what came of them."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why labels were refused for their form, by the server."""
 
     def send(self, batch: Sequence[Label]) -> None:
         """Until each was taken or refused. Raises Unanswered."""
@@ -111,6 +119,7 @@ class Sender:
         if status == 200 and (results := _results(body, len(labels))) is not None:
             return results
         if status in _NOT_AS_THEY_ARE:
+            self.reasons[_said(body)] += 1
             return [{"status": status, "error": _said(body)}]
         self.note(f"HTTP {status}: {_said(body)}")
         return None
@@ -146,8 +155,8 @@ def run(
     progress: Path | None,
     tell: Callable[[int], None],
 ) -> int:
-    """Send all labels; how many of them were sent before. Raises Unanswered, Unkept and Unreadable;
-    what stands before a line that cannot be read is sent.
+    """Send all labels; how many of them were sent before. Raises Unanswered, Unkept, Unreadable,
+    and NoneTaken after the first batch; what stands before a line that cannot be read is sent.
 
     progress: a file with the number of those that are done, which are passed over, and a digest by
     which they are known; it is written after each batch. tell: called with that number, where some
@@ -160,10 +169,20 @@ def run(
     before = done
     for some in _batches(labels, batch):
         sender.send(some)
+        if done == before and _for_one_reason(sender, some):
+            (why,) = sender.reasons
+            raise NoneTaken(f"none of the first {len(some)} labels was taken: {why}")
         done += len(some)
         passed.note(some, done)
         tell(done)
     return before
+
+
+def _for_one_reason(sender: Sender, some: Sequence[Label]) -> bool:
+    """Whether a whole batch was refused for its form, in one sentence: so would all others be, by
+    one request for each.
+    """
+    return len(some) >= MANY and list(sender.reasons.values()) == [len(some)]
 
 
 def _batches(labels: Iterator[Label], size: int) -> Iterator[list[Label]]:

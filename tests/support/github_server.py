@@ -57,10 +57,11 @@ class GitHubServer:
         )
         return done.stdout.decode()
 
-    def _bare(self, *words: str, stdin: bytes = b"", **env: str) -> str:
+    def _bare(self, *words: str, stdin: bytes = b"", committed: datetime | None = None) -> str:
+        when = {} if committed is None else {"GIT_COMMITTER_DATE": committed.isoformat()}
         index = str(self.folder / f"index-{threading.get_ident()}")
         return self.git(
-            f"--git-dir={self.folder}", *words, stdin=stdin, GIT_INDEX_FILE=index, **env
+            f"--git-dir={self.folder}", *words, stdin=stdin, GIT_INDEX_FILE=index, **when
         ).strip()
 
     def commit(
@@ -75,8 +76,7 @@ class GitHubServer:
         self._bare("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
         tree = self._bare("write-tree")
         above = ["-p", parent] if parent else []
-        when = {"GIT_COMMITTER_DATE": at.isoformat()} if at is not None else {}
-        made = self._bare("commit-tree", tree, *above, "-m", message, **when)
+        made = self._bare("commit-tree", tree, *above, "-m", message, committed=at)
         self._bare("update-ref", f"refs/heads/{branch}", made)
         return made
 

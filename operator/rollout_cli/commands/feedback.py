@@ -22,6 +22,7 @@ from rollout_cli.view.terminal import console
 from rollout_labels.reading import TYPES, Label, Unreadable, opened
 from rollout_labels.sending import (
     NoAnswer,
+    NoneTaken,
     Post,
     Refusals,
     Sender,
@@ -86,7 +87,8 @@ def run(connection: Connection, request: Request) -> Exit:
             told = _Told(f"{rollout.namespace}/{rollout.name}", _kept(request, open_until))
             return _send(labels, request, _post(kube, rollout), told, patience)
         except Unreadable as why:
-            raise WrongUsage(f"{request.file}: {why}.") from why
+            source = "standard input" if request.file == "-" else request.file
+            raise WrongUsage(f"{source}: {why}.") from why
 
 
 def _read_only(labels: Iterator[Label], request: Request, rollout: Rollout) -> Exit:
@@ -116,6 +118,9 @@ def _send(
     except Unkept as why:
         told.stopped("")
         raise WrongUsage(f"{why}. Make room, or name another file. {_again(request)}") from why
+    except NoneTaken as why:
+        told.end(f"{why}. The others were not sent: correct that, and send the file again.")
+        return Exit.ROLLED_BACK
     except BaseException:
         # A line that cannot be read, a login that has ended, Ctrl-C.
         told.stopped(_again(request))
@@ -160,6 +165,10 @@ class _Told:
         """Before the end of what was begun: how far it came; advice: what to do, "" for nothing."""
         if self.counts:
             self._print(f"{self.place}: {summary(self.counts)} until then. {advice}".rstrip())
+
+    def end(self, why: str) -> None:
+        """Why no more is sent."""
+        self._print(f"{self.place}: {why}")
 
     def _print(self, line: str) -> None:
         self.err.print(Text(line), soft_wrap=True)

@@ -369,7 +369,7 @@ async def test_what_a_cluster_says_mentions_nobody(reverts: Reverts, github: Git
     ],
 )
 async def test_what_a_cluster_says_commits_nothing(
-    reverts: Reverts, github: GitHubServer, changes: dict[str, str]
+    reverts: Reverts, github: GitHubServer, changes: dict[str, Any]
 ) -> None:
     """No issue is closed by it, and no version passes for taken back."""
     await reverts.request(taken_back(**changes))
@@ -477,6 +477,8 @@ def test_what_the_operator_signs_is_genuine(key: str) -> None:
     ("changes", "sentence"),
     [
         pytest.param({"webhook-signature": "v1,AAAA"}, "does not fit", id="forged"),
+        pytest.param({"webhook-signature": "v1,\udcff"}, "does not fit", id="no text"),
+        pytest.param({"webhook-signature": "   "}, "does not fit", id="of blanks"),
         pytest.param({"webhook-signature": ""}, "write signingKey into", id="not signed"),
         pytest.param({"webhook-id": "m-2"}, "does not fit", id="another id"),
         pytest.param({"webhook-timestamp": "1001"}, "does not fit", id="another time"),

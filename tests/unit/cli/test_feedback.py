@@ -216,6 +216,29 @@ def test_what_stood_before_a_line_that_cannot_be_read_was_taken(
     assert capsys.readouterr().out == "models/iris: 1 counted, 10 sent before.\n"
 
 
+def test_a_server_that_takes_no_such_labels_ends_it(
+    labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels.write_text("request_id,label\n" + "".join(f"o-{n},a\n" for n in range(1000)))
+
+    class Storeless(Cluster):
+        def send(self, path: str, body: Sequence[dict[str, Any]]) -> tuple[int, bytes]:
+            self.sent.append(list(body))
+            return 422, b'{"error": "it needs a feedback store"}'
+
+    cluster: Cluster = Storeless()
+    progress = labels.with_name("labels.done")
+    assert done(cluster, asked(labels, batch=200, progress=progress)) is Exit.ROLLED_BACK
+    assert len(cluster.sent) < 400
+    assert "models/iris: none of the first 200 labels was taken: it needs a" in (
+        capsys.readouterr().err
+    )
+    # Once there is a store, all of them are sent.
+    cluster = Cluster()
+    assert done(cluster, asked(labels, progress=progress)) is Exit.PROMOTED
+    assert sum(map(len, cluster.sent)) == 1000
+
+
 def test_nothing_to_send_is_told(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
     progress = labels.with_name("labels.done")
     for _ in range(2):

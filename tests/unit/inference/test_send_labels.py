@@ -29,7 +29,8 @@ from rollout_labels.reading import (
     from_rows,
     opened,
 )
-from rollout_labels.sending import NoAnswer, Sender, Unanswered, run
+from rollout_labels.sending import MANY as MANY_ALIKE
+from rollout_labels.sending import NoAnswer, NoneTaken, Sender, Unanswered, run
 from scripts.cluster.apiserver import free_port
 from tests.unit.inference.serving import serving
 
@@ -453,6 +454,31 @@ def test_what_is_too_long_for_one_request_is_sent_in_several() -> None:
     sender = Sender("x", server, 0, ignored, ignored)
     sender.send([Label(request_id="x" * 200, label=1)] * len(MUCH))
     assert sender.counts == {"counted": len(MUCH)}
+
+
+@pytest.mark.parametrize("count", [MANY_ALIKE, MANY_ALIKE - 1])
+def test_where_all_are_refused_for_one_reason_the_others_are_not_tried(count: int) -> None:
+    """Without a store, labels by request_id: each of a million would be asked for by itself."""
+    bad = Strict(frozenset({"a"}), 422)
+    sender = Sender("x", bad, 0, ignored, ignored)
+    labels = iter([Label(request_id="a", label=1)] * 1000)
+    if count < MANY_ALIKE:
+        run(labels, sender, count, None, ignored)
+        assert sender.counts == {"refused": 1000}
+        return
+    with pytest.raises(NoneTaken, match=f"none of the first {count} labels was taken: it is none"):
+        run(labels, sender, count, None, ignored)
+    assert sender.counts == {"refused": count}
+
+
+@pytest.mark.parametrize("status", [404, 409, 410])
+def test_where_all_are_refused_by_themselves_the_others_are_tried(status: int) -> None:
+    """They are too late, or of another rollout; those after them may not be."""
+    answers = [{"status": status, "error": "late"}] * 500, [{"taken": "counted"}] * 500
+    left = [json.dumps({"results": one}).encode() for one in answers]
+    sender = Sender("x", lambda _: (200, left.pop(0)), 0, ignored, ignored)
+    run(iter([Label(request_id="a", label=1)] * 1000), sender, 500, None, ignored)
+    assert sender.counts == {"counted": 500, "refused": 500}
 
 
 def test_what_lacks_something_spoils_no_request() -> None:
