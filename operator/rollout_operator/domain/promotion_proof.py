@@ -306,6 +306,9 @@ class ProofDemand:
         )
 
     def _wrong(self, uri: str, digest: str, now: datetime) -> str:
+        if len(self.proof) > LONGEST_PROOF:
+            # Looked at before it is remembered: an annotation may have 256 KiB.
+            return f"it has {len(self.proof)} characters, and at most {LONGEST_PROOF} are read"
         claims = _signed(self.proof, self.rule.keys)
         if not isinstance(claims, Claims):
             return claims
@@ -343,8 +346,6 @@ def _signed(proof: str, keys: tuple[str, ...]) -> Claims | str:
     """What one of the keys has signed; or what is wrong with it."""
     import jwt  # noqa: PLC0415 - as `_public`
 
-    if len(proof) > LONGEST_PROOF:
-        return f"it has {len(proof)} characters, and at most {LONGEST_PROOF} are read"
     reader, said = jwt.PyJWS(), None
     for key in map(_public, keys):
         try:

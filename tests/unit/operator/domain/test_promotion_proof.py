@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 from datetime import timedelta
 from typing import Any
 
@@ -149,6 +150,17 @@ def test_what_is_no_proof_is_refused_with_what_to_do(shown: str | None, why: str
     said = demand(shown).lacks(URI, DIGEST, at(3600))
     assert why in said, said
     assert "promote-to" in said
+
+
+def test_what_is_too_long_to_be_read_is_not_remembered() -> None:
+    """Whoever may annotate could fill the operator's memory, with another text each time."""
+    wide = 200_000
+    tracemalloc.start()
+    for number in range(100):
+        assert "at most 4096" in demand(f"{number}" + "." * wide).lacks(URI, DIGEST, at(60))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10 * wide
 
 
 def test_without_an_algorithm_nothing_counts() -> None:
