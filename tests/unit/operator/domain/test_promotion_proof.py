@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import tracemalloc
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from rollout_operator.domain.api.names import PROOF
 from rollout_operator.domain.api.status import LONGEST_PROOF, Attempt, Status, Watch
 from rollout_operator.domain.api.words import Verdict
+from rollout_operator.domain.machine.decision import MESSAGE_LENGTH
 from rollout_operator.domain.promotion_proof import (
     Claims,
     ProofDemand,
@@ -218,6 +220,15 @@ def test_without_an_age_it_counts_for_ever() -> None:
 def test_whose_word_counts(pattern: str, counts: bool) -> None:
     said = demand(proof(), promotedBy=["none/none/none", pattern]).lacks(URI, DIGEST, at(60))
     assert (said == "") is counts
+
+
+def test_many_places_leave_room_for_what_is_to_be_done() -> None:
+    places = [f"staging-{number}/ml/{{name}}" for number in range(50)]
+    said = demand(None, promotedBy=places).lacks(URI, DIGEST, at(60))
+    assert len(said) < MESSAGE_LENGTH
+    assert "promote it as staging-0/ml/iris or staging-1/ml/iris or " in said
+    assert re.search(r"ml/iris or one of [0-9]+ others, and bring its proof here", said)
+    assert said.endswith(f"which writes the annotation {PROOF}.")
 
 
 def test_no_pattern_goes_over_a_slash() -> None:
