@@ -80,6 +80,8 @@ class Reverts:
 
 def _ask(github: GitHub, rule: RevertRule, event: TakenBack) -> str:
     """URL of the pull request. Raises _NothingToDoError, and Failure for what GitHub says."""
+    if event.stable == event.uri:
+        raise _NothingToDoError(f"{event.uri} is stable by now, so Git is right to ask for it.")
     base = rule.base or github.default_branch()
     branch, now = branch_of(event, rule, base), github.file(rule.path, base)
     uri, _ = asked_for(now.text, rule.path, rule.named)

@@ -62,6 +62,8 @@ class TakenBack(BaseModel):
     gates: Annotated[tuple[Measured, ...], Field(max_length=20)] = ()
     link: _Text = ""
     """The rollout in the dashboard; "" for none."""
+    stable: _Text = ""
+    """What is stable when the event is sent; "" for nothing."""
     at: AwareDatetime | None = None
     """When it was taken back; None where the event does not say it."""
 

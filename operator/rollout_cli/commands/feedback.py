@@ -36,6 +36,8 @@ from rollout_operator.domain.api.api_types import parse_duration
 
 SHOWN = 10
 """Refused labels that are told one by one; --refused has them all."""
+_OTHERWISE = {"must be a number": "number", "must be a truth value": "truth"}
+"""Of the server's sentences about a label that came as text: what --labels is to be."""
 TOLD_EVERY = 2.0
 """Seconds between two lines that say how far it is."""
 
@@ -139,6 +141,8 @@ class _Told:
     counts: Counter[str] = field(default_factory=Counter)
     said: float = field(default_factory=time.monotonic)
     """When it was last said how far it is."""
+    advised: bool = False
+    """Whether it was said what labels of CSV are."""
     err: Console = field(default_factory=lambda: console(stderr=True))
 
     def refuse(self, label: Label, result: Mapping[str, Any]) -> None:
@@ -146,9 +150,17 @@ class _Told:
             self.kept.write(label, result)
         if self.counts["refused"] <= SHOWN:
             self._print(f"{label.place}: {result['error']}")
+            self._advise(label, str(result["error"]))
         if self.counts["refused"] == SHOWN + 1:
             more = "" if self.kept is not None else "; --refused FILE keeps them all"
             self._print(f"More were refused, and are counted{more}.")
+
+    def _advise(self, label: Label, error: str) -> None:
+        """What would have been read otherwise of CSV, said once."""
+        kind = next((kind for words, kind in _OTHERWISE.items() if words in error), "")
+        if kind and not self.advised and isinstance(label.get("label"), str):
+            self.advised = True
+            self._print(f"Labels of CSV are text, unless you write --labels {kind}.")
 
     def note(self, why: str) -> None:
         if not self.counts:

@@ -249,7 +249,9 @@ class GitHub:
         if status == 404 and not writes:
             raise Absent(f"{told}. Correct the name, or let {TOKEN} see it.")
         advice = {
-            301: "the repository has moved: write its present name",
+            **dict.fromkeys(
+                (301, 302, 307, 308), "the repository has moved: write its present name"
+            ),
             401: f"renew {TOKEN}",
             409: "a rule of the repository may forbid it, such as one for the names of branches",
             # What a token may only read is answered so, too.

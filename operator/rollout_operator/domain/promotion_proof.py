@@ -39,6 +39,8 @@ EXAMPLE = (
     '[{"namespaces": ["production"], "promotedBy": ["staging/ml/{name}"], "maxAge": "720h",'
     ' "keys": ["-----BEGIN PUBLIC KEY-----\\n…\\n-----END PUBLIC KEY-----\\n"]}]'
 )
+SHOWN_PLACES = 300
+"""Characters of the places that a sentence names."""
 MAKE_A_KEY = "`openssl genpkey -algorithm ed25519`"
 _PLACE = r"^[A-Za-z0-9*?{}_.-]{1,63}/[a-z0-9*?{}-]{1,63}/[a-z0-9*?{}.-]{1,253}$"
 
@@ -292,7 +294,7 @@ class ProofDemand:
 
         digest: of its files; "" where it is not known yet, and is not compared.
         """
-        where = " or ".join(self.places)
+        where = _some(self.places)
         bring = "bring its proof here by `kubectl modelrollout promote-to`"
         if not self.proof:
             return (
@@ -306,6 +308,9 @@ class ProofDemand:
         )
 
     def _wrong(self, uri: str, digest: str, now: datetime) -> str:
+        if len(self.proof) > LONGEST_PROOF:
+            # Looked at before it is remembered: an annotation may have 256 KiB.
+            return f"it has {len(self.proof)} characters, and at most {LONGEST_PROOF} are read"
         claims = _signed(self.proof, self.rule.keys)
         if not isinstance(claims, Claims):
             return claims
@@ -319,6 +324,17 @@ class ProofDemand:
             counts = " or ".join(self.rule.reasons)
             return f"it was promoted there for {claims.reason}, and only {counts} counts here"
         return _untimely(claims.at, self.rule.max_age, now)
+
+
+def _some(places: tuple[str, ...]) -> str:
+    """As many as leave room for what is to be done: a condition has an end."""
+    shown = [
+        place
+        for number, place in enumerate(places)
+        if number == 0 or sum(map(len, places[: number + 1])) < SHOWN_PLACES
+    ]
+    others = len(places) - len(shown)
+    return " or ".join([*shown, *([f"one of {others} others"] if others else [])])
 
 
 def _untimely(at: datetime, most: Duration | None, now: datetime) -> str:
@@ -343,8 +359,6 @@ def _signed(proof: str, keys: tuple[str, ...]) -> Claims | str:
     """What one of the keys has signed; or what is wrong with it."""
     import jwt  # noqa: PLC0415 - as `_public`
 
-    if len(proof) > LONGEST_PROOF:
-        return f"it has {len(proof)} characters, and at most {LONGEST_PROOF} are read"
     reader, said = jwt.PyJWS(), None
     for key in map(_public, keys):
         try:

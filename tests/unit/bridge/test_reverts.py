@@ -390,6 +390,9 @@ async def test_what_a_cluster_says_commits_nothing(
             "asks for models:/iris/2, not for models:/iris/7",
             id="Git asks for another already",
         ),
+        pytest.param(
+            {"stable": "models:/iris/2"}, Outcome.IGNORED, "is stable by now", id="tried again"
+        ),
         pytest.param({"name": "lily"}, Outcome.REFUSED, "prod/lily.yaml on main", id="no file"),
         pytest.param({"name": "wine"}, Outcome.REFUSED, "release", id="no such branch"),
     ],

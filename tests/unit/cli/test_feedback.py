@@ -239,6 +239,24 @@ def test_a_server_that_takes_no_such_labels_ends_it(
     assert sum(map(len, cluster.sent)) == 1000
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        ("the label must be a number, as the prediction was, not a text", "--labels number."),
+        ("the label must be a truth value, as the prediction was, not a text", "--labels truth."),
+        ("it is of no prediction that is known", ""),
+    ],
+)
+def test_labels_of_another_type_are_told_how_to_be_read(
+    error: str, advice: str, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong: Answer = (200, {"results": [{"status": 422, "error": error}] * 30})
+    assert done(Cluster([wrong]), asked(labels)) is Exit.ROLLED_BACK
+    err = capsys.readouterr().err
+    assert err.count("Labels of CSV are text, unless you write") == bool(advice)
+    assert advice in err
+
+
 def test_nothing_to_send_is_told(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
     progress = labels.with_name("labels.done")
     for _ in range(2):

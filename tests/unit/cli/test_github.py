@@ -95,6 +95,8 @@ def test_what_a_token_may_not_is_no_rate() -> None:
 
 
 SAYS: dict[str, tuple[str, Answer, type[Failure], str]] = {
+    "renamed": ("GET", (301, {"message": "Moved Permanently"}), Refused, "has moved: write its"),
+    "renamed, of a write": ("POST", (307, {"message": "Moved"}), Refused, "has moved: write its"),
     "may only read": ("POST", (404, {"message": "Not Found"}), Refused, "let GITHUB_TOKEN write"),
     "sees nothing": ("GET", (404, {"message": "Not Found"}), Absent, "let GITHUB_TOKEN see it"),
     "another server": ("GET", (404, b"<html>"), Unreachable, "no JSON: see that GITHUB_API_URL"),

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import tracemalloc
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from rollout_operator.domain.api.names import PROOF
 from rollout_operator.domain.api.status import LONGEST_PROOF, Attempt, Status, Watch
 from rollout_operator.domain.api.words import Verdict
+from rollout_operator.domain.machine.decision import MESSAGE_LENGTH
 from rollout_operator.domain.promotion_proof import (
     Claims,
     ProofDemand,
@@ -151,6 +154,17 @@ def test_what_is_no_proof_is_refused_with_what_to_do(shown: str | None, why: str
     assert "promote-to" in said
 
 
+def test_what_is_too_long_to_be_read_is_not_remembered() -> None:
+    """Whoever may annotate could fill the operator's memory, with another text each time."""
+    wide = 200_000
+    tracemalloc.start()
+    for number in range(100):
+        assert "at most 4096" in demand(f"{number}" + "." * wide).lacks(URI, DIGEST, at(60))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10 * wide
+
+
 def test_without_an_algorithm_nothing_counts() -> None:
     head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"promotion-proof+jwt"}').rstrip(b"=")
     middle = proof().split(".")[1]
@@ -206,6 +220,15 @@ def test_without_an_age_it_counts_for_ever() -> None:
 def test_whose_word_counts(pattern: str, counts: bool) -> None:
     said = demand(proof(), promotedBy=["none/none/none", pattern]).lacks(URI, DIGEST, at(60))
     assert (said == "") is counts
+
+
+def test_many_places_leave_room_for_what_is_to_be_done() -> None:
+    places = [f"staging-{number}/ml/{{name}}" for number in range(50)]
+    said = demand(None, promotedBy=places).lacks(URI, DIGEST, at(60))
+    assert len(said) < MESSAGE_LENGTH
+    assert "promote it as staging-0/ml/iris or staging-1/ml/iris or " in said
+    assert re.search(r"ml/iris or one of [0-9]+ others, and bring its proof here", said)
+    assert said.endswith(f"which writes the annotation {PROOF}.")
 
 
 def test_no_pattern_goes_over_a_slash() -> None:
