@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 
+from rollout_operator.domain.api.traffic import Provider
 from rollout_operator.domain.observed import Heard
 from rollout_operator.domain.route_probe import (
     EVERY,
@@ -91,7 +92,7 @@ class Routers:
         self, way: Way, kind: str, namespace: str, name: str, listener: str
     ) -> Heard | None:
         try:
-            router = await self.look(kind, namespace, name)
+            router = await self._object(way, kind, namespace, name)
         except (Gone, Refused) as failure:
             log.info("%s/%s: its route is not asked: %s", way.namespace, way.name, failure)
             return None
@@ -100,6 +101,13 @@ class Routers:
         return of_one(
             await asyncio.gather(*(self._door(way, door) for door in doors(way, router, listener)))
         )
+
+    async def _object(self, way: Way, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        """What publishes addresses: read, but for what a watch has told. Raises CallFailed."""
+        if kind == Provider.INGRESS and way.published is not None:
+            there = [{"hostname": address} for address in way.published]
+            return {"status": {"loadBalancer": {"ingress": there}}}
+        return await self.look(kind, namespace, name)
 
     async def _door(self, way: Way, door: Door) -> Heard | None:
         async with self._turns:
@@ -116,7 +124,7 @@ class Routers:
         found = list[Door]()
         for kind, namespace, name, listener in way.routers():
             try:
-                router = await self.look(kind, namespace, name)
+                router = await self._object(way, kind, namespace, name)
             except CallFailed as failure:
                 log.info("%s/%s: its route is not asked: %s", way.namespace, way.name, failure)
                 return ()

@@ -95,6 +95,7 @@ def route_query(
 
 
 def _way(key: Key, route: Route, status: Status, ports: Ports) -> Way:
+    ingress = ports.store.find(key, Provider.INGRESS, route.name)
     return Way(
         namespace=key[0],
         name=route.name,
@@ -106,6 +107,7 @@ def _way(key: Key, route: Route, status: Status, ports: Ports) -> Way:
         gateways=ports.gateways.namespace or key[0],
         revisions=frozenset(revisions(status)),
         by=route.ingress_class_name or ",".join(route.parents),
+        published=None if ingress is None else ingress.addresses,
     )
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -56,6 +56,8 @@ class OwnedObject:
     """What of it keeps visitors where they came first, of a route or a Service; "" for nothing."""
     created: datetime | None = None
     """When a route was created; None for other kinds."""
+    addresses: tuple[str, ...] = field(default=(), compare=False)
+    """Where an Ingress says that its router is; no news by itself."""
 
     @classmethod
     def read(cls, kind: str, raw: Mapping[str, Any]) -> Self:
@@ -83,7 +85,14 @@ class OwnedObject:
             service=labels.get(SERVICE, ""),
             affinity=affinity(kind, raw),
             created=datetime.fromisoformat(created) if created and kind in ROUTE_KINDS else None,
+            addresses=tuple(map(sys.intern, published(raw))) if kind == Provider.INGRESS else (),
         )
+
+
+def published(ingress: Mapping[str, Any]) -> tuple[str, ...]:
+    """The addresses and host names at which an Ingress' router is, as its status has them."""
+    entries = ((ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return tuple(address for one in entries if (address := one.get("ip") or one.get("hostname")))
 
 
 def _scaler(meta: Mapping[str, Any]) -> str:

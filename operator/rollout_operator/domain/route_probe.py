@@ -3,13 +3,14 @@ route. Pure.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from rollout_operator.domain.api.traffic import Provider, parent
 from rollout_operator.domain.observed import Heard
+from rollout_operator.domain.owned_object import published
 
 HTTP, HTTPS = 80, 443
 MOST = 4
@@ -51,6 +52,8 @@ class Way:
     """Its class, or its Gateways, for metrics."""
     others: tuple[str, ...] = ()
     """More hosts, which must lead there as well."""
+    published: tuple[str, ...] | None = None
+    """Where the Ingress' router is, as a watch has told; None where the Ingress is to be read."""
 
     def each(self) -> tuple["Way", ...]:
         """The same by each of its hosts alone."""
@@ -89,17 +92,16 @@ def doors(way: Way, router: Mapping[str, Any], listener: str, most: int = MOST) 
     no address.
     """
     found = (
-        _of_ingress(way, router)
+        _of_ingress(way, published(router))
         if way.provider is Provider.INGRESS
         else _of_gateway(way, router, listener)
     )
     return tuple(dict.fromkeys(found))[:most]
 
 
-def _of_ingress(way: Way, ingress: Mapping[str, Any]) -> Iterator[Door]:
-    for one in ((ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
-        if address := one.get("ip") or one.get("hostname"):
-            yield Door(address, HTTPS if way.tls else HTTP, way.tls)
+def _of_ingress(way: Way, addresses: Iterable[str]) -> Iterator[Door]:
+    for address in addresses:
+        yield Door(address, HTTPS if way.tls else HTTP, way.tls)
 
 
 def _of_gateway(way: Way, gateway: Mapping[str, Any], listener: str) -> Iterator[Door]:

@@ -218,3 +218,40 @@ def test_a_router_is_left_alone_in_between() -> None:
 
     asyncio.run(once())
     assert len(looks) == 2
+
+
+BY_INGRESS = replace(WAY, provider=Provider.INGRESS, published=("192.0.2.1", "lb.example.com"))
+
+
+@pytest.mark.parametrize(
+    ("way", "read", "addresses"),
+    [
+        pytest.param(BY_INGRESS, [], BY_INGRESS.published, id="that a watch has told"),
+        pytest.param(replace(BY_INGRESS, published=()), [], (), id="that nobody publishes"),
+        pytest.param(
+            replace(BY_INGRESS, published=None),
+            ["Ingress"],
+            ("192.0.2.9",),
+            id="that none has told",
+        ),
+        pytest.param(
+            replace(BY_INGRESS, provider=Provider.HTTP_ROUTE), ["Gateway"], (), id="of a Gateway"
+        ),
+    ],
+)
+def test_an_address_is_read_where_no_watch_has_told_it(
+    way: Way, read: list[str], addresses: tuple[str, ...]
+) -> None:
+    looks: list[str] = []
+
+    async def look(kind: str, namespace: str, name: str) -> dict[str, Any]:
+        looks.append(kind)
+        return {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}}}
+
+    async def once() -> tuple[str, ...]:
+        async with router_session() as opened:
+            doors = await Routers(opened, look).doors(way)
+        return tuple(door.address for door in doors)
+
+    assert asyncio.run(once()) == addresses
+    assert looks == read

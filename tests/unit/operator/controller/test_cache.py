@@ -43,6 +43,21 @@ def test_a_status_that_nobody_looks_at_is_nothing_new_but_its_version_is_kept() 
     assert store.put_object("Deployment", deployment(7, ready=2))
 
 
+def test_where_an_ingress_is_reached_is_nothing_new_but_kept() -> None:
+    store = Store()
+
+    def ingress(version: int, *entries: dict[str, str]) -> dict[str, Any]:
+        meta = {**deployment(version, ready=0)["metadata"], "name": "iris"}
+        return {"metadata": meta, "spec": {}, "status": {"loadBalancer": {"ingress": [*entries]}}}
+
+    assert store.put_object("Ingress", ingress(1))
+    assert not store.put_object(
+        "Ingress", ingress(2, {"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}, {})
+    )
+    (kept,) = store.objects(KEY)
+    assert kept.addresses == ("192.0.2.1", "lb.example.com")
+
+
 def test_a_late_deletion_does_not_take_a_successor() -> None:
     store = Store()
     store.put_rollout(rollout(9, uid="new"))
