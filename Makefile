@@ -151,16 +151,16 @@ test-stores: setup ## Models fetched from real S3, Azure, Google and OCI servers
 	@$(WITH_CLUSTER) $(RUN) pytest tests/stores
 
 .PHONY: test-release
-test-release: setup ## Files, charts and signatures of a release in a registry of its own; minutes
-	@PATH="$(dir $(UV)):$$PATH" $(RUN) pytest tests/release
+test-release: setup ## Files, charts, signatures; the quick start word for word; ONLY=newcomer
+	@PATH="$(dir $(UV)):$$PATH" $(WITH_CLUSTER) $(RUN) --group release pytest tests/release $(if $(ONLY),-k $(ONLY))
 
 .PHONY: test-gitops
 test-gitops: setup ## Argo CD and Flux themselves apply models from Git; HOLD=30m watches them at rest meanwhile
 	@$(RUN) pytest tests/gitops $(if $(HOLD),--hold $(HOLD) -n 2 --dist loadfile)
 
 .PHONY: test-upgrade
-test-upgrade: setup ## From the release before to this one and back, in mid-trial; minutes
-	@PATH="$(dir $(UV)):$$PATH" $(RUN) pytest tests/upgrade
+test-upgrade: setup ## From the release before to this one and back, under load; 10 minutes
+	@PATH="$(dir $(UV)):$$PATH" $(WITH_CLUSTER) $(RUN) pytest tests/upgrade
 
 .PHONY: rehearse-release
 rehearse-release: setup ## Build, publish, sign and install a whole release on this machine

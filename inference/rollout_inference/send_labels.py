@@ -7,27 +7,42 @@ import json
 import os
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import requests
 
 from rollout_labels.reading import TYPES, Label, Unreadable, from_rows, opened
-from rollout_labels.sending import BATCH, MOST, NoAnswer, Sender, Unanswered, run, summary
+from rollout_labels.sending import (
+    BATCH,
+    MOST,
+    NoAnswer,
+    NoneTaken,
+    Refusals,
+    Sender,
+    Unanswered,
+    Unkept,
+    kept_apart,
+    run,
+    summary,
+)
 
 DESCRIPTION = """Send labels to a model server, in batches.
 
-A file is CSV with a header line, or JSON lines (.jsonl, .ndjson), - for standard input.
+A file is CSV with a header line, or JSON lines (.jsonl, .ndjson, or what begins with a brace), -
+for standard input.
 A query gives the same columns: id, or request_id and perhaps row; label, or value; perhaps version.
 
 environment:
   LABELS_DATABASE  postgresql://USER:PASSWORD@HOST/DATABASE, or sqlite:/FILE, for --query
 
-exit status: 0 all labels were taken; 1 some were refused; 2 nothing could be read; 3 the server
-did not answer in time, or the database, and the same command goes on where it stopped.
+exit status: 0 all labels were taken; 1 some were refused; 2 something could not be read, or
+written down; 3 the server did not answer in time, or the database, and the same command goes on
+where it stopped.
 """
 
 
@@ -38,11 +53,6 @@ def post(url: str, labels: Sequence[Label]) -> tuple[int, bytes]:
     except requests.RequestException as failure:
         raise NoAnswer(str(failure)) from failure
     return reply.status_code, reply.content
-
-
-def refuse(into: TextIO, label: Label, result: Mapping[str, Any]) -> None:
-    """Write the label down, with its place and the reason, as one JSON line."""
-    into.write(json.dumps({"at": label.place, **label, **result}) + "\n")
 
 
 @contextmanager
@@ -87,6 +97,11 @@ def _of_file(source: str, kind: str, open_until: ExitStack) -> Iterator[Label]:
         raise Unreadable(f"{source} cannot be read: {failure.strerror}") from failure
 
 
+def _told(label: Label, result: Mapping[str, Any]) -> None:
+    """Say what was refused, as Refusals writes it."""
+    print(json.dumps({"at": label.place, **label, **result}), file=sys.stderr)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rollout_inference.send_labels",
@@ -123,31 +138,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(why, file=sys.stderr)
 
     with ExitStack() as open_until:
-        refused = sys.stderr
-        if asked.refused is not None:
-            refused = open_until.enter_context(asked.refused.open("a", encoding="utf-8"))
-        sender = Sender(
-            asked.url, partial(post, asked.url), asked.patience, partial(refuse, refused), note
-        )
+        counts = Counter[str]()
 
         def tell(done: int) -> None:
-            print(f"{done} sent: {summary(sender.counts)}", flush=True)
+            print(f"{done} sent: {summary(counts)}", flush=True)
 
         try:
+            kept_apart(asked.file or "-", asked.progress, asked.refused)
+            refuse = Refusals(asked.refused, open_until).write if asked.refused else _told
+            sender = Sender(
+                asked.url,
+                partial(post, asked.url),
+                asked.patience,
+                refuse,
+                note,
+                counts=counts,
+            )
             labels = (
                 queried(os.environ.get("LABELS_DATABASE", ""), asked.query, open_until)
                 if asked.query
                 else _of_file(asked.file, asked.labels, open_until)
             )
-            run(labels, sender, asked.batch, asked.progress, tell)
-        except Unreadable as why:
+            before = run(labels, sender, asked.batch, asked.progress, tell)
+        except (Unreadable, Unkept) as why:
             note(f"error: {why}")
             return 2
+        except NoneTaken as why:
+            note(f"error: {why}")
+            return 1
         except Unanswered as why:
             note(f"error: {why}")
             return 3
-    print(f"done: {summary(sender.counts)}")
-    return 1 if sender.counts["refused"] else 0
+    print(f"done: {summary(counts)}{f', {before} sent before' if before else ''}")
+    return 1 if counts["refused"] else 0
 
 
 if __name__ == "__main__":

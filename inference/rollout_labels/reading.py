@@ -1,7 +1,9 @@
 """Labels as people keep them: CSV with a header line, JSON lines, or the rows of a query."""
 
 import csv
+import io
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +24,9 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
 KINDS = {"text": "text", "number": "a number, such as 3 or 2.5", "truth": "true or false"}
 """What is to be written for each of them."""
 JSON_LINES = frozenset({".jsonl", ".ndjson"})
+_UTF8, _AS_HALVES = "utf-8-sig", "surrogateescape"
+ONE_LINE = '{"request_id": …, "label": …} on a line of its own'
+"""What JSON lines are made of."""
 
 
 class Unreadable(Exception):
@@ -44,51 +49,88 @@ class Label(dict[str, Any]):
         of = made.get("label")
         if isinstance(of, Decimal) and of.is_finite():
             made["label"] = int(of) if of == of.to_integral_value() else float(of)
+        for name, value in made.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise Unreadable(
+                    f"{place} cannot be sent: {name} is {value}; write {KINDS['number']}, or leave"
+                    " the line out"
+                )
         try:
             json.dumps(made, allow_nan=False)
         except (ValueError, TypeError) as failure:
-            raise Unreadable(f"{place} cannot be sent: {failure}") from failure
+            raise Unreadable(
+                f"{place} cannot be sent: {failure}; write text, a number or a truth value"
+            ) from failure
         return made
 
     @property
     def lacks(self) -> str:
-        """What has to be written beside it, as a sentence; "" where all is there."""
+        """What has to be written beside it, as half a sentence; "" where all is there."""
         if not self.keys() & {"id", "request_id"}:
-            return f"{self.place} does not say which prediction it is of: write id or request_id"
+            return "it does not say which prediction it is of: write id or request_id"
         if not self.keys() & {"label", "value"}:
-            return f"{self.place} says nothing of it: write label or value"
+            return "it says nothing of the prediction: write label or value"
         return ""
 
 
 def from_csv(lines: Iterator[str], kind: str) -> Iterator[Label]:
     """Labels of CSV with a header line. Raises Unreadable with the number of the line."""
-    reader = csv.DictReader(lines, strict=True)
+    reader = csv.DictReader(_text(lines), strict=True)
     try:
-        _known(reader.fieldnames or ())
+        while reader.fieldnames == []:
+            # A line of nothing before the header.
+            reader.fieldnames = None
+        names = reader.fieldnames or ()
+        _known(names)
         for row in reader:
+            # What is beyond the header stands below no name.
+            if any(row.pop(None, ())):
+                raise Unreadable(
+                    f"line {reader.line_num} has more cells than the header's {len(names)}: put a"
+                    ' cell with a comma in quotes, "a, b"'
+                )
             yield _label(row, kind, f"line {reader.line_num}")
-    except (csv.Error, UnicodeDecodeError) as failure:
-        raise Unreadable(f"line {reader.line_num}: {failure}") from failure
+    except csv.Error as failure:
+        raise Unreadable(
+            f"line {reader.line_num} is no CSV: {failure}; see that each quote ends"
+        ) from failure
 
 
 def from_json_lines(lines: Iterator[str]) -> Iterator[Label]:
     """Labels of JSON lines, as the server has them. Raises Unreadable."""
+    for number, line in enumerate(_text(lines), 1):
+        if line.strip():
+            yield _of_json(line, f"line {number}")
+
+
+def _text(lines: Iterator[str]) -> Iterator[str]:
+    """The lines. Raises Unreadable with the number of the first that is no UTF-8."""
     number = 0
     try:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield _of_json(line, f"line {number}")
+        for line in lines:
+            number += 1
+            # What cannot be decoded comes as halves of surrogate pairs.
+            line.encode()
+            yield line
+    except UnicodeEncodeError as failure:
+        raise Unreadable(f"line {number} {_NOT_UTF8}") from failure
     except UnicodeDecodeError as failure:
-        raise Unreadable(f"line {number + 1}: {failure}") from failure
+        raise Unreadable(f"a line after line {number} {_NOT_UTF8}") from failure
+
+
+_NOT_UTF8 = (
+    "is no text in UTF-8: save the file as such, or convert it by iconv; what is packed is to be"
+    " unpacked before"
+)
 
 
 def _of_json(line: str, place: str) -> Label:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as failure:
-        raise Unreadable(f"{place} is no JSON: {failure}") from failure
+        raise Unreadable(f"{place} is no JSON: {failure}; write {ONE_LINE}") from failure
     if not isinstance(found, dict):
-        raise Unreadable(f'{place} is no object: write {{"request_id": …, "label": …}}')
+        raise Unreadable(f"{place} is no object: write {ONE_LINE}")
     said = {name: found[name] for name in COLUMNS if found.get(name) is not None}
     return Label.at(place, said)
 
@@ -102,10 +144,22 @@ def from_rows(names: Sequence[str], rows: Iterator[Sequence[Any]]) -> Iterator[L
 
 def _known(names: Sequence[str]) -> None:
     if not {"id", "request_id"} & set(names) or not {"label", "value"} & set(names):
+        there = "; ".join(map(repr, names))[:200] or "none"
         raise Unreadable(
-            f"the columns are {', '.join(names) or 'none'}: there must be id or request_id, and"
-            " label or value"
+            f"the columns are {there}: there must be id or request_id, and label or value"
+            f"{_advice(names)}"
         )
+    if twice := [name for name in COLUMNS if list(names).count(name) > 1]:
+        raise Unreadable(f"the column {twice[0]} stands twice: leave one of them out")
+
+
+def _advice(names: Sequence[str]) -> str:
+    """What may be wrong with a header that has none of our columns."""
+    if any(sign in name for name in names for sign in ";\t|"):
+        return "; separate columns by commas"
+    if {name.strip().lower() for name in names} & set(COLUMNS):
+        return "; write them in small letters, without blanks"
+    return ""
 
 
 def _label(row: Mapping[str, Any], kind: str, place: str) -> Label:
@@ -134,16 +188,26 @@ def _label(row: Mapping[str, Any], kind: str, place: str) -> Label:
 
 
 def opened(source: str, kind: str, open_until: ExitStack) -> Iterator[Label]:
-    """Labels of a file, or of standard input (`-`), which are JSON lines where the first of them
-    begins with a brace. Raises Unreadable, and OSError where a file cannot be opened.
+    """Labels of a file, or of standard input (`-`): JSON lines where its name ends so, or the first
+    of them begins with a brace, and CSV otherwise. Raises Unreadable, and OSError where a file
+    cannot be opened.
 
     kind: what labels of CSV are, a key of TYPES. open_until: closes the file.
     """
+    as_json = Path(source).suffix.lower() in JSON_LINES
+    lines = _lines(source, open_until)
+    first = lines.readline().removeprefix("\ufeff")
+    whole = chain([first] if first else [], lines)
+    if as_json or first.lstrip().startswith(("{", "[")):
+        return from_json_lines(whole)
+    return from_csv(whole, kind)
+
+
+def _lines(source: str, open_until: ExitStack) -> TextIO:
+    """Of text in UTF-8, whatever the locale says; what is none is told later, with its line."""
     if source != "-":
-        file = Path(source).open(encoding="utf-8-sig", newline="")  # noqa: SIM115 - the caller's
-        lines: TextIO = open_until.enter_context(file)
-        as_json = Path(source).suffix in JSON_LINES
-        return from_json_lines(lines) if as_json else from_csv(lines, kind)
-    first = sys.stdin.readline().removeprefix("\ufeff")
-    whole = chain([first] if first else [], sys.stdin)
-    return from_json_lines(whole) if first.lstrip().startswith("{") else from_csv(whole, kind)
+        path = Path(source)
+        return open_until.enter_context(path.open(encoding=_UTF8, errors=_AS_HALVES, newline=""))
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding=_UTF8, errors=_AS_HALVES, newline="")
+    return sys.stdin

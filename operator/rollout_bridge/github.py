@@ -15,6 +15,7 @@ import aiohttp
 from rollout_bridge.mappings import DispatchTarget
 from rollout_bridge.outcome import Outcome, Result
 from rollout_bridge.webhook import AliasSet
+from rollout_cli.promotion.github_api import used_up
 
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 
@@ -79,11 +80,9 @@ def judge(
     """What GitHub's answer means."""
     if status == 204:
         return Result(Outcome.DISPATCHED, f"{target} carries {event.model_uri}.")
-    told = f"{target}: GitHub says {status} {_message(body)}".rstrip()
-    limited = status == 429 or (
-        status == 403 and (headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in headers)
-    )
-    if status >= 500 or status == 408 or limited:
+    message = _message(body)
+    told = f"{target}: GitHub says {status} {message}".rstrip()
+    if status >= 500 or status == 408 or used_up(status, headers, message):
         return Result(Outcome.UNAVAILABLE, f"{told}.")
     advice = {
         401: "renew GITHUB_TOKEN",

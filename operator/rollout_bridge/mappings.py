@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from rollout_bridge.webhook import DEFAULT_WORKSPACE, AliasSet
+from rollout_cli.promotion.github_api import is_path
 from rollout_operator.domain.api import manifest
 from rollout_operator.domain.api.spec import MAX_NAME, MODEL_ALIAS, MODEL_NAME, Spec
 
@@ -165,9 +166,10 @@ class RevertRule(_Closed):
 
     @model_validator(mode="after")
     def _inside(self) -> Self:
-        if ".." in self.path.split("/"):
+        if not is_path(self.path):
             raise ValueError(
-                f"path {self.path!r} leads out of the repository: write prod/iris.yaml"
+                f"path {self.path!r} is no path in a repository: write prod/iris.yaml, without ."
+                " or .. or //"
             )
         return self
 

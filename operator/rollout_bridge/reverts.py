@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, timedelta
 
 from rollout_bridge.mappings import Mappings, RevertRule
 from rollout_bridge.outcome import Outcome, Result
 from rollout_bridge.revert_text import (
     TRAILER,
+    Goes,
     body_of,
     branch_of,
     commit_message,
@@ -15,11 +17,13 @@ from rollout_bridge.revert_text import (
     title_of,
 )
 from rollout_bridge.rollout_event import TakenBack
-from rollout_cli.exit_codes import Failure, Unreachable
+from rollout_cli.exit_codes import Absent, Failure, Refused, Unreachable
 from rollout_cli.promotion.github import Commit, File, GitHub
-from rollout_cli.promotion.manifest_edit import asked_for, edited
+from rollout_cli.promotion.manifest_edit import asked_for, beside, edited
 from rollout_operator.domain.api.names import PROMOTED, PROOF
 
+SKEW = timedelta(minutes=5)
+"""How far the clocks of a cluster and of who commits may be apart."""
 MOST_COMMITS = 20
 """How far back the commit is looked for that brought a version."""
 
@@ -36,6 +40,8 @@ class _Brought:
     """The file before it."""
     uri: str
     """What it asked for before."""
+    gap: bool
+    """Whether between the two there is one that cannot be read."""
 
 
 class _NothingToDoError(Exception):
@@ -74,6 +80,8 @@ class Reverts:
 
 def _ask(github: GitHub, rule: RevertRule, event: TakenBack) -> str:
     """URL of the pull request. Raises _NothingToDoError, and Failure for what GitHub says."""
+    if event.stable == event.uri:
+        raise _NothingToDoError(f"{event.uri} is stable by now, so Git is right to ask for it.")
     base = rule.base or github.default_branch()
     branch, now = branch_of(event, rule, base), github.file(rule.path, base)
     uri, _ = asked_for(now.text, rule.path, rule.named)
@@ -86,38 +94,61 @@ def _ask(github: GitHub, rule: RevertRule, event: TakenBack) -> str:
         raise _NothingToDoError(f"to take {event.uri} back {said}: {pulls[0].url}")
     commits = github.commits(rule.path, base, MOST_COMMITS)
     brought = _brought(github, rule, event.uri, commits)
+    if event.at is not None and brought.commit.at > event.at + SKEW:
+        raise _NothingToDoError(
+            f"{brought.commit.sha} asked for {event.uri} after that rollback, at"
+            f" {brought.commit.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: it is another request."
+        )
     if TRAILER in brought.commit.message or brought.uri in taken_back_by(commits):
         raise _NothingToDoError(
             f"{brought.uri} was taken back before, so it is not asked for again: a person decides."
         )
-    whole = now.text == brought.after
+    goes = _goes(now, rule, brought)
     if not github.branch(branch, base):
         # A run before this one was cut off.
         now = github.file(rule.path, branch)
-    text = brought.before if whole else _back(now, rule, brought)
+    text = brought.before if goes is Goes.ALL else _back(now, rule, brought)
     if text != now.text:
         message = commit_message(event, rule, brought.commit)
         github.write(rule.path, branch, now, text, message)
-    body = body_of(event, rule, brought.commit, brought.uri, whole)
+    body = body_of(event, rule, brought.commit, brought.uri, goes)
     return github.request(branch, base, title_of(event, rule), body)
 
 
 def _brought(github: GitHub, rule: RevertRule, uri: str, commits: list[Commit]) -> _Brought:
     """The newest commit with which the file began to ask for the version."""
     later: tuple[Commit, str] | None = None
+    gap = False
     for commit in commits:
-        text = github.file(rule.path, commit.sha).text
-        asked, _ = asked_for(text, rule.path, rule.named)
+        try:
+            text = github.file(rule.path, commit.sha).text
+            asked, _ = asked_for(text, rule.path, rule.named)
+        except Absent:
+            # With this commit it was taken away, and it came back with the one after it.
+            break
+        except Refused:
+            gap = True
+            continue
         if asked == uri:
-            later = commit, text
+            later, gap = (commit, text), False
         elif later is None or not asked:
             break
         else:
-            return _Brought(*later, text, asked)
+            return _Brought(*later, text, asked, gap)
     raise _NothingToDoError(
         f"none of the last {MOST_COMMITS} commits of the file has brought {uri} in place of another"
         " version."
     )
+
+
+def _goes(now: File, rule: RevertRule, brought: _Brought) -> Goes:
+    """What of the commit may go back without anything else."""
+    if now.text != brought.after:
+        return Goes.NOT_LATER
+    if brought.gap:
+        return Goes.NOT_UNREADABLE
+    after, before = (beside(one, rule.path, rule.named) for one in (brought.after, brought.before))
+    return Goes.ALL if after == before else Goes.NOT_OTHERS
 
 
 def _back(now: File, rule: RevertRule, brought: _Brought) -> str:

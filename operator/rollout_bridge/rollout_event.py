@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from rollout_bridge.webhook import (
@@ -62,6 +62,10 @@ class TakenBack(BaseModel):
     gates: Annotated[tuple[Measured, ...], Field(max_length=20)] = ()
     link: _Text = ""
     """The rollout in the dashboard; "" for none."""
+    stable: _Text = ""
+    """What is stable when the event is sent; "" for nothing."""
+    at: AwareDatetime | None = None
+    """When it was taken back; None where the event does not say it."""
 
     @property
     def place(self) -> str:
@@ -108,7 +112,7 @@ def read_event(body: bytes) -> TakenBack | Other:
         kind = data["kind"]
         if not what.startswith(TYPE) or kind not in TAKEN_BACK:
             return Other(f"{what} of {data['namespace']}/{data['name']}"[:200])
-        return TakenBack.model_validate(data)
+        return TakenBack.model_validate({**data, "at": event.get("time")})
     except ValidationError as failure:
         first = failure.errors()[0]
         where = ".".join(map(str, first["loc"]))

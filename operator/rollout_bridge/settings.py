@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from rollout_bridge.rollout_event import PREFIX, key_of
+from rollout_cli.promotion.github_api import DEFAULT, URL, fault_of
 
 SHORTEST_SECRET = 16
 
@@ -26,7 +26,7 @@ class Settings:
     """The webhook's secret, and the one before it while MLflow is being told the new one."""
     github_token: str = field(default="", repr=False)
     """GITHUB_TOKEN; "" for none, and then no mapping may dispatch."""
-    github_url: str = "https://api.github.com"
+    github_url: str = DEFAULT
     """Base URL of GitHub's REST API, without a trailing slash."""
     event_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """EVENT_KEY: by which the operator signs what it tells of rollouts."""
@@ -56,7 +56,8 @@ class Settings:
             return int(text)
 
         def secret(name: str) -> str:
-            value = env.get(name, "")
+            # The operator reads the same Secret without the line's end, which a file has.
+            value = env.get(name, "").strip()
             if len(value) < SHORTEST_SECRET:
                 message = (
                     f"{name} has {len(value)} characters: write at least {SHORTEST_SECRET}, for"
@@ -72,12 +73,9 @@ class Settings:
         secrets = [
             secret(name) for name in ("WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS") if env.get(name)
         ]
-        url = env.get("GITHUB_API_URL", "https://api.github.com").rstrip("/")
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise SettingsError(
-                f"GITHUB_API_URL={url!r} is no URL: write https://api.github.com, or"
-                " https://HOST/api/v3"
-            )
+        url = env.get(URL, DEFAULT).rstrip("/")
+        if fault := fault_of(url):
+            raise SettingsError(fault)
         level = env.get("LOG_LEVEL", "INFO").upper()
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise SettingsError(
@@ -96,7 +94,7 @@ class Settings:
             event_keys=event_keys,
             mappings_file=Path(env["MAPPINGS_FILE"]),
             secrets=tuple(secrets),
-            github_token=env.get("GITHUB_TOKEN", ""),
+            github_token=_token(env.get("GITHUB_TOKEN", "").strip()),
             github_url=url,
             port=whole("PORT", 8080, 65535),
             metrics_port=whole("METRICS_PORT", 8081, 65535),
@@ -105,3 +103,10 @@ class Settings:
             retry_after=whole("RETRY_AFTER_SECONDS", 30, 600),
             log_level=level,
         )
+
+
+def _token(token: str) -> str:
+    """Raises SettingsError for what no header can have."""
+    if not token.isprintable() or not token.isascii():
+        raise SettingsError("GITHUB_TOKEN has characters that no token has: set it again")
+    return token

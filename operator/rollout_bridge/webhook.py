@@ -135,7 +135,8 @@ def verify(
     """Raises NotGenuine, with what differs, unless one of the secrets made the signature. Takes as
     long for a wrong signature as for a right one.
     """
-    given = sealed.signature.encode()
+    # Bytes that are no UTF-8 come as halves of surrogate pairs.
+    given = sealed.signature.encode(errors="surrogateescape")
     matches = [
         hmac.compare_digest(sign(secret, sealed.delivery, sealed.sent_at, body).encode(), given)
         for secret in secrets

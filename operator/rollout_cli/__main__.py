@@ -24,9 +24,10 @@ def run(arguments: list[str] | None = None) -> int:
         code = app(arguments, prog_name="kubectl-modelrollout", standalone_mode=False)
         sys.stdout.flush()
     except TyperException as wrong:
-        if str(wrong):
+        # Their text alone does not name the option.
+        if told := wrong.format_message():
             print(
-                f"Error: {wrong}\nSee `kubectl modelrollout --help`, and --help after a command.",
+                f"Error: {told}\nSee `kubectl modelrollout --help`, and --help after a command.",
                 file=sys.stderr,
             )
         return Exit.USAGE

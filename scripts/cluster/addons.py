@@ -47,13 +47,23 @@ class Kubectl:
                 return
 
 
-def install_operator(helm: Path | str, kubeconfig: Path | str, images: Mapping[str, str]) -> None:
-    """Install or upgrade the operator, and with it the CRD, from its own chart."""
+def install_operator(
+    helm: Path | str,
+    kubeconfig: Path | str,
+    images: Mapping[str, str],
+    checkout: Path = REPOSITORY,
+    values_of: Path = REPOSITORY,
+) -> None:
+    """Install or upgrade the operator, and with it the CRD, from the chart of a checkout.
+
+    values_of: the checkout whose values it gets, which an upgrade leaves as they are.
+    """
     values = []
     for name, variable in (("image", "OPERATOR_IMAGE"), ("inferenceImage", "INFERENCE_IMAGE")):
         repository, tag = images[variable].rsplit(":", 1)
         values += ["--set-string", f"{name}.repository={repository},{name}.tag={tag}"]
-    chart, settings = REPOSITORY / "charts" / OPERATOR, MANIFESTS / "operator-values.yaml"
+    chart = checkout / "charts" / OPERATOR
+    settings = values_of / MANIFESTS.relative_to(REPOSITORY) / "operator-values.yaml"
     words: list[str | Path] = [
         "upgrade",
         "--install",

@@ -41,13 +41,14 @@ class Image:
     name: str
     """The last part of its repository: localhost/rollouts/NAME."""
     dockerfile: Path
-    """One in the repository's root may copy from all of it, others `inputs` and `programs`."""
     inputs: tuple[Path, ...]
     """Files and folders whose content is in the key, beside the Dockerfile."""
     programs: tuple[Callable[[], Path], ...] = ()
     """What builds each Go program in it; their files are in the key."""
     on_base: bool = True
     """Whether it is built on the base image with Python; else from scratch."""
+    checkout: Path | None = None
+    """What the Dockerfile may copy from; None for a folder with `inputs` and `programs`."""
 
     @cached_property
     def tag(self) -> str:
@@ -90,14 +91,14 @@ def _built(name: str) -> Callable[[], Path]:
     return lambda: gobuild.program(name)
 
 
-def _ours(name: str) -> Image:
+def ours(name: str, checkout: Path = REPOSITORY, called: str = "") -> Image:
+    """The image of a checkout's Dockerfile.NAME; `called` otherwise where it is not this one's."""
+    parts = ("pyproject.toml", "uv.lock", "scripts/sbom.py", *PACKAGES[name])
     return Image(
-        name,
-        REPOSITORY / f"Dockerfile.{name}",
-        tuple(
-            REPOSITORY / p
-            for p in ("pyproject.toml", "uv.lock", "scripts/sbom.py", *PACKAGES[name])
-        ),
+        called or name,
+        checkout / f"Dockerfile.{name}",
+        tuple(checkout / p for p in parts),
+        checkout=checkout,
     )
 
 
@@ -124,8 +125,8 @@ IMAGES = (
         HERE / "images" / "mlflow.Dockerfile",
         (HERE / "images" / "mlflow-requirements.txt",),
     ),
-    _ours("operator"),
-    _ours("inference"),
+    ours("operator"),
+    ours("inference"),
 )
 
 ENVOY = (
@@ -259,9 +260,9 @@ def build(image: Image, architecture: str = "") -> Path:
 
 
 def _context(image: Image, work: Path) -> Path:
-    """What the Dockerfile may copy: the repository, or a folder with the image's own files."""
-    if image.dockerfile.parent == REPOSITORY:
-        return REPOSITORY
+    """What the Dockerfile may copy: a checkout, or a folder with the image's own files."""
+    if image.checkout:
+        return image.checkout
     context = work / "context"
     context.mkdir()
     for file in (*image.inputs, *(p() for p in image.programs)):

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 from scripts.cluster import images
-from scripts.cluster.paths import KUBECONFIG, REPOSITORY, STATE
+from scripts.cluster.paths import KUBECONFIG, STATE
 from scripts.cluster.progress import doing
 from scripts.cluster.shell import run
 
@@ -74,9 +74,7 @@ def load_images() -> dict[str, str]:
     }
     for image in images.IMAGES:
         if image.name in {"operator", "inference", "mlflow"}:
-            context = (
-                REPOSITORY if image.dockerfile.parent == REPOSITORY else image.dockerfile.parent
-            )
+            context = image.checkout or image.dockerfile.parent
             with doing(f"Building the image {image.name} with {program}"):
                 run([program, "build", "-f", image.dockerfile, "-t", image.tag, context])
                 run(["kind", "load", "docker-image", "--name", NAME, image.tag])

@@ -309,7 +309,7 @@ def test_what_is_no_repository_is_not_asked_for(
             id="may not write",
         ),
         pytest.param("GET", (301, {"message": "Moved"}), 77, "has moved", id="renamed"),
-        pytest.param("GET", (429, {}), 69, "Try again later", id="too many requests"),
+        pytest.param("GET", (429, {}), 69, "try again later", id="too many requests"),
         pytest.param(
             "POST /pulls",
             (422, {"message": "Validation Failed", "errors": [{"message": "base is invalid"}]}),

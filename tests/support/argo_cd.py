@@ -124,11 +124,9 @@ class Application:
         """The commit that it has seen last."""
         return str(self.status().get("sync", {}).get("revision", ""))
 
-    def operation(self) -> tuple[str, bool]:
-        """When its last operation began, and whether self-healing began it."""
-        state = self.status().get("operationState", {})
-        sync = state.get("operation", {}).get("sync", {})
-        return str(state.get("startedAt", "")), "autoHealAttemptsCount" in sync
+    def operation(self) -> str:
+        """When its last operation began; self-healing is one, too."""
+        return str(self.status().get("operationState", {}).get("startedAt", ""))
 
 
 class ThreeWaves(Application):

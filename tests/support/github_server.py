@@ -9,9 +9,10 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class GitHubServer:
     pulls: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[str, str], Answer | None] = lambda _method, _path: None
     """What is answered instead of what would be; None for nothing."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of every answer, beside its own."""
     _turn: threading.Lock = field(default_factory=threading.Lock)
     """Of two writes at once one is first, as at GitHub."""
 
@@ -54,21 +57,36 @@ class GitHubServer:
         )
         return done.stdout.decode()
 
-    def _bare(self, *words: str, stdin: bytes = b"") -> str:
+    def _bare(self, *words: str, stdin: bytes = b"", committed: datetime | None = None) -> str:
+        when = {} if committed is None else {"GIT_COMMITTER_DATE": committed.isoformat()}
         index = str(self.folder / f"index-{threading.get_ident()}")
         return self.git(
-            f"--git-dir={self.folder}", *words, stdin=stdin, GIT_INDEX_FILE=index
+            f"--git-dir={self.folder}", *words, stdin=stdin, GIT_INDEX_FILE=index, **when
         ).strip()
 
-    def commit(self, branch: str, path: str, content: bytes, message: str) -> str:
-        """Put a file on a branch, which is made where it is missing; the commit."""
+    def commit(
+        self, branch: str, path: str, content: bytes, message: str, at: datetime | None = None
+    ) -> str:
+        """Put a file on a branch, which is made where it is missing; the commit. at: now where it
+        is None.
+        """
         blob = self._bare("hash-object", "-w", "--stdin", stdin=content)
         parent = self._sha(branch)
         self._bare("read-tree", parent or "--empty")
         self._bare("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
         tree = self._bare("write-tree")
         above = ["-p", parent] if parent else []
-        made = self._bare("commit-tree", tree, *above, "-m", message)
+        made = self._bare("commit-tree", tree, *above, "-m", message, committed=at)
+        self._bare("update-ref", f"refs/heads/{branch}", made)
+        return made
+
+    def remove(self, branch: str, path: str, message: str) -> str:
+        """Take a file away; the commit."""
+        parent = self._sha(branch)
+        self._bare("read-tree", parent)
+        # By --force-remove it would need a checkout.
+        self._bare("update-index", "--index-info", stdin=f"0 {'0' * 40}\t{path}\n".encode())
+        made = self._bare("commit-tree", self._bare("write-tree"), "-p", parent, "-m", message)
         self._bare("update-ref", f"refs/heads/{branch}", made)
         return made
 
@@ -115,9 +133,12 @@ class GitHubServer:
     def _commits(self, query: dict[str, str]) -> Answer:
         what = [f"refs/heads/{query['sha']}", "--", query["path"]]
         shas = self._bare("log", f"--max-count={query['per_page']}", "--format=%H", *what).split()
-        told = [self._bare("show", "--no-patch", "--format=%B", sha) for sha in shas]
+        told = [self._bare("show", "--no-patch", "--format=%cI%n%B", sha) for sha in shas]
         return 200, [
-            {"sha": sha, "commit": {"message": said}} for sha, said in zip(shas, told, strict=True)
+            {"sha": sha, "commit": {"message": said, "committer": {"date": when}}}
+            for sha, (when, _, said) in zip(
+                shas, (one.partition("\n") for one in told), strict=True
+            )
         ]
 
     def _pulls(self, method: str, query: dict[str, str], body: Any) -> Answer:
@@ -166,6 +187,17 @@ class GitHubServer:
             return ""
 
 
+def _reply(to: BaseHTTPRequestHandler, status: int, said: Any, more: Mapping[str, str]) -> None:
+    """said: bytes as they are, and all else as JSON."""
+    raw = said if isinstance(said, bytes) else json.dumps(said).encode()
+    own = {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(raw))}
+    to.send_response(status)
+    for name, value in {**own, **more}.items():
+        to.send_header(name, value)
+    to.end_headers()
+    to.wfile.write(raw)
+
+
 @contextmanager
 def github_server(folder: Path, files: dict[str, str]) -> Iterator[GitHubServer]:
     """The server, with these files on `main`."""
@@ -200,12 +232,7 @@ def github_server(folder: Path, files: dict[str, str]) -> Iterator[GitHubServer]
             else:
                 with ours._turn:
                     status, said = ours.answer(self.command, path, body)
-            raw = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
+            _reply(self, status, said, ours.headers)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Nothing."""

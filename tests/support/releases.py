@@ -1,14 +1,18 @@
-"""Two releases of the operator: the one before, as Git has it, and this one."""
+"""Two releases of the operator: the one before, as Git has it, and this one; as processes with a
+chart on an API server, or as pods of the local cluster.
+"""
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from scripts.cluster import gobuild
+from scripts.cluster import addons, gobuild, images, node
+from scripts.cluster.paths import KUBECONFIG
 from scripts.cluster.progress import doing
 from tests.support.api_client import ApiClient
 from tests.support.operator_process import OperatorProcess
@@ -58,13 +62,74 @@ class Release:
             yield process
 
 
+def attempt_of(status: Mapping[str, Any]) -> tuple[int, str, str, str]:
+    """Attempt, phase, stable and candidate revision ("" for none): what an upgrade keeps."""
+    revisions = [(status.get(side) or {}).get("revision", "") for side in ("stable", "candidate")]
+    return status["attempt"], status["phase"], *revisions
+
+
 def this() -> Release:
     """What is checked out."""
     return Release("after", ROOT, Path(sys.executable))
 
 
+@dataclass(frozen=True)
+class PodRelease:
+    """One release as the local cluster runs it."""
+
+    checkout: Path
+    operator: images.Image
+    inference: images.Image
+    values_of: Path
+    """The checkout whose values its chart gets: what is upgraded keeps those that it had."""
+
+    def install(self) -> None:
+        """Install or upgrade the cluster's operator to it, and wait until it is Ready."""
+        for image in (self.operator, self.inference):
+            images.build(image)
+        node.import_images((self.operator, self.inference))
+        tags = {"OPERATOR_IMAGE": self.operator.tag, "INFERENCE_IMAGE": self.inference.tag}
+        helm = gobuild.program("helm")
+        with doing(f"Installing the operator {self.operator.tag}"):
+            addons.install_operator(helm, KUBECONFIG, tags, self.checkout, self.values_of)
+
+
+def this_in_pods() -> PodRelease:
+    """What is checked out: the cluster that make brings up runs it."""
+    return PodRelease(ROOT, images.ours("operator"), images.ours("inference"), ROOT)
+
+
+def before_in_pods(folder: Path) -> PodRelease:
+    """The release before this one, taken out of Git into `folder`. Its images are kept in the
+    cache.
+    """
+    take_out(folder)
+    return PodRelease(
+        folder,
+        images.ours("operator", folder, "operatorbefore"),
+        images.ours("inference", folder, "inferencebefore"),
+        folder,
+    )
+
+
 def before(folder: Path) -> Release:
     """The release before this one, taken out of Git into `folder`, installed from its own lock."""
+    commit = take_out(folder)
+    environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
+    with doing(f"Installing the operator of {commit} from its own lock"):
+        subprocess.run(
+            ["uv", "sync", "--frozen", "--quiet", "--no-dev", "--extra", "operator"],
+            cwd=folder,
+            env=environment,
+            check=True,
+        )
+    return Release("before", folder, folder / ".venv" / "bin" / "python")
+
+
+def take_out(folder: Path) -> str:
+    """Write what Git has of the release before this one into `folder`; returns its commit or
+    tag.
+    """
     # From the parent: what is tagged itself is this release.
     commit = _git("describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^") or FIRST
     folder.mkdir(parents=True)
@@ -75,15 +140,7 @@ def before(folder: Path) -> Release:
         f"Git has no {commit}, the release before this one: run git fetch --unshallow --tags"
     )
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
-    environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
-    with doing(f"Installing the operator of {commit} from its own lock"):
-        subprocess.run(
-            ["uv", "sync", "--frozen", "--quiet", "--no-dev", "--extra", "operator"],
-            cwd=folder,
-            env=environment,
-            check=True,
-        )
-    return Release("before", folder, folder / ".venv" / "bin" / "python")
+    return commit
 
 
 def _git(*words: str) -> str:

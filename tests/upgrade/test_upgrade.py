@@ -51,7 +51,7 @@ class Standing(NamedTuple):
 def standing(api: ApiClient, rollouts: list[Rollout]) -> Standing:
     deployments = api.items("Deployment", NS)
     return Standing(
-        {one.name: attempt_of(one.status()) for one in rollouts},
+        {one.name: releases.attempt_of(one.status()) for one in rollouts},
         {
             d["metadata"]["name"]: (
                 d["metadata"]["uid"],
@@ -62,11 +62,6 @@ def standing(api: ApiClient, rollouts: list[Rollout]) -> Standing:
         },
         {one.name: one.weight() for one in rollouts},
     )
-
-
-def attempt_of(status: dict[str, Any]) -> tuple[int, str, str, str]:
-    revisions = [(status.get(side) or {}).get("revision", "") for side in ("stable", "candidate")]
-    return status["attempt"], status["phase"], *revisions
 
 
 def wait_ten(rollout: Rollout) -> None:

@@ -14,7 +14,7 @@ import urllib3
 from rollout_cli.api.kubernetes import KubeApi
 from rollout_cli.api.operator_deployment import OPERATOR, variables
 from rollout_cli.api.prometheus import Prometheus
-from rollout_cli.exit_codes import Refused, Unreachable, WrongUsage
+from rollout_cli.exit_codes import Failure, Refused, Unreachable, WrongUsage
 from rollout_operator.domain.gates.promql import read
 from rollout_operator.domain.observed import MetricsUnreachable
 from rollout_operator.domain.prometheus_access import (
@@ -37,6 +37,9 @@ TIMEOUT = 10.0
 VARIABLE, TOKEN = "MODELROLLOUT_PROMETHEUS", "MODELROLLOUT_PROMETHEUS_TOKEN"
 SERVICE = re.compile(r"(?P<namespace>[a-z0-9-]+)/(?P<name>[a-z0-9-]+):(?P<port>[a-z0-9-]+)")
 INSIDE = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)(\.svc(\..+)?)?")
+
+INSIDE_WHOLE = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.svc(\..+)?")
+"""The same, for sure: a host of two words may be outside, too."""
 
 
 def find(kube: KubeApi | None, given: str | None) -> Prometheus:
@@ -137,7 +140,8 @@ def by_service(  # noqa: PLR0917
     more: Mapping[str, str] | None = None,
 ) -> Prometheus:
     """Through the API server: whoever may `get services/proxy` needs no port-forward. It passes
-    headers on (more), but no credentials: those are its own.
+    headers on (more), but no credentials: those are its own. Where the Service is an alias
+    (ExternalName), which that proxy does not follow, it is followed here.
     """
     root = f"/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy{prefix}/api/v1"
     place = f"Prometheus (Service {namespace}/{name}:{port})"
@@ -160,12 +164,32 @@ def by_service(  # noqa: PLR0917
                 " that right, or forward the port and give --prometheus http://localhost:PORT."
             )
         if status in {404, 500, 502, 503} and ours:
+            if (host := _alias(kube, namespace, name)) is not None:
+                inside = INSIDE_WHOLE.fullmatch(host)
+                if inside is None:
+                    raise Unreachable(
+                        f"{place} is an alias (ExternalName) of {host}, where the API server leads"
+                        " nobody to: give --prometheus"
+                        f" {'https' if scheme else 'http'}://{host}:{port}{prefix}."
+                    )
+                there = inside["namespace"], inside["name"], port, scheme, prefix, more
+                return by_service(kube, *there).ask(path, parameters)
             raise Unreachable(
                 f"{place} did not answer: {json.loads(body).get('message', f'HTTP {status}')}"
             )
         return status, body
 
     return Prometheus(place, ask)
+
+
+def _alias(kube: KubeApi, namespace: str, name: str) -> str | None:
+    """The host that a Service is an alias of; None where it is none, or may not be read."""
+    try:
+        service = kube.get(f"/api/v1/namespaces/{namespace}/services/{name}")
+    except Failure:
+        return None
+    host = service.get("spec", {}).get("externalName")
+    return None if host is None else str(host).rstrip(".")
 
 
 def by_url(url: str, ours: PrometheusAccess) -> Prometheus:

@@ -9,6 +9,7 @@ from rollout_cli.cluster.connection import Connection
 from rollout_cli.cluster.rollouts import read
 from rollout_cli.exit_codes import Refused, WrongUsage
 from rollout_cli.promotion.github import File, GitHub
+from rollout_cli.promotion.github_api import is_path
 from rollout_cli.promotion.manifest_edit import asked_for, edited
 from rollout_cli.promotion.proof import Proof, model_of, proof_of
 from rollout_cli.promotion.pull_request import PullRequest, pull_request
@@ -39,7 +40,7 @@ class Request:
 def run(connection: Connection, request: Request) -> None:
     """Do it."""
     path = request.path.removeprefix("./")
-    if not path or path.startswith("/") or ".." in path.split("/"):
+    if not is_path(path):
         raise WrongUsage(f"{request.path!r} is no path in a repository: write prod/iris.yaml.")
     if request.environment and not ENVIRONMENT.fullmatch(request.environment):
         raise WrongUsage(

@@ -7,8 +7,10 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -16,11 +18,13 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from rollout_cli.exit_codes import Absent, Refused, Unreachable, WrongUsage
+from rollout_cli.promotion.github_api import DEFAULT, URL, WRITE, fault_of, used_up, when_again
 
-URL, TOKEN = "GITHUB_API_URL", "GITHUB_TOKEN"
-"""Variables, named as GitHub's own workflows have them."""
-DEFAULT = "https://api.github.com"
+TOKEN = "GITHUB_TOKEN"
+"""A variable, named as GitHub's own workflows have it."""
 TIMEOUT = urllib3.Timeout(connect=5, read=20)
+_CHANGED = ("does not match", "but expected")
+"""Of GitHub's sentences about a file, and about a branch, that is another by now."""
 _RIGHTS = "contents and pull requests of the repository, read and write"
 
 
@@ -42,6 +46,8 @@ class Commit:
     """Its name."""
     message: str
     """All of it."""
+    at: datetime
+    """When it was committed, by the clock of whoever did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,16 @@ class Pull:
     """Whether it waits for somebody."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """An answer."""
+
+    status: int
+    said: Any
+    """Its JSON; None where it is none."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class GitHub:
     """One repository, as who the token is of. Every call raises Refused, Absent or Unreachable, and
     none says the token.
@@ -62,7 +78,7 @@ class GitHub:
     def __init__(self, url: str, token: str, repository: str) -> None:
         self.repository = repository
         self._url = f"{url}/repos/{repository}"
-        self._place = urlsplit(url).netloc
+        self._place = urlsplit(url).netloc.rpartition("@")[2]
         self._headers = {
             "Accept": "application/vnd.github+json",
             "X-GitHub-Api-Version": "2022-11-28",
@@ -75,8 +91,8 @@ class GitHub:
     def of_environment(cls, repository: str, *, writes: bool) -> Self:
         """As GITHUB_API_URL and GITHUB_TOKEN say; raises WrongUsage where they cannot be used."""
         url = os.environ.get(URL, DEFAULT).rstrip("/")
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
-            raise WrongUsage(f"{URL}={url!r} is no URL: write {DEFAULT}, or your server's.")
+        if fault := fault_of(url):
+            raise WrongUsage(f"{fault}.")
         owner, _, name = repository.partition("/")
         if not owner or not name or quote(repository) != repository or "/" in name:
             raise WrongUsage(f"{repository!r} is no repository: write OWNER/NAME.")
@@ -92,13 +108,22 @@ class GitHub:
 
     def default_branch(self) -> str:
         """The branch that pull requests go to."""
-        return str(self._get("", "the repository")["default_branch"])
+        with self._reading():
+            return str(self._get("", "the repository")["default_branch"])
 
     def commits(self, path: str, branch: str, most: int) -> list[Commit]:
         """The last commits of a branch that changed a file, the newest first; 100 at most."""
         query = urlencode({"path": path, "sha": branch, "per_page": most})
-        found = self._get(f"/commits?{query}", f"the commits of {path} on {branch}")
-        return [Commit(str(one["sha"]), str(one["commit"]["message"])) for one in found]
+        with self._reading():
+            found = self._get(f"/commits?{query}", f"the commits of {path} on {branch}")
+            return [
+                Commit(
+                    str(one["sha"]),
+                    str(one["commit"]["message"]),
+                    datetime.fromisoformat(one["commit"]["committer"]["date"]),
+                )
+                for one in found
+            ]
 
     def file(self, path: str, branch: str) -> File:
         """A file of a branch, or as it was with a commit."""
@@ -109,24 +134,27 @@ class GitHub:
             raise Refused(f"{path} on {branch} is no file: name the manifest.")
         if found.get("encoding") != "base64":
             raise Refused(f"{path} is too large for GitHub's API: keep the manifest by itself.")
+        with self._reading():
+            content, blob = str(found["content"]), str(found["sha"])
         try:
-            content = base64.b64decode(found["content"]).decode()
+            return File(base64.b64decode(content).decode(), blob)
         except (binascii.Error, UnicodeDecodeError) as wrong:
             raise Refused(f"{path} on {branch} is no UTF-8 text.") from wrong
-        return File(content, str(found["sha"]))
 
     def branch(self, name: str, base: str) -> bool:
         """Make a branch of what `base` is now; False where it is there already."""
-        head = self._get(f"/git/ref/heads/{quote(base)}", f"the branch {base}")["object"]["sha"]
-        status, said = self._call("POST", "/git/refs", {"ref": f"refs/heads/{name}", "sha": head})
-        if status == 422 and "already exists" in _message(said):
+        with self._reading():
+            found = self._get(f"/git/ref/heads/{quote(base)}", f"the branch {base}")
+            head = str(found["object"]["sha"])
+        reply = self._call("POST", "/git/refs", {"ref": f"refs/heads/{name}", "sha": head})
+        if reply.status == 422 and "already exists" in _message(reply.said):
             return False
-        self._expect(201, status, said, f"making the branch {name}")
+        self._expect(201, reply, f"making the branch {name}", writes=True)
         return True
 
     def write(self, path: str, branch: str, before: File, text: str, message: str) -> None:
         """Commit the file to the branch, which must have it as it was read."""
-        status, said = self._call(
+        reply = self._call(
             "PUT",
             f"/contents/{quote(path)}",
             {
@@ -136,9 +164,9 @@ class GitHub:
                 "branch": branch,
             },
         )
-        if status == 409 and "does not match" in _message(said):
+        if reply.status == 409 and any(word in _message(reply.said) for word in _CHANGED):
             raise Refused(f"{path} on {branch} was changed meanwhile: run it again.")
-        self._expect(200, status, said, f"writing {path}")
+        self._expect(200, reply, f"writing {path}", writes=True)
 
     def open_request(self, branch: str) -> str:
         """URL of the open pull request of a branch; "" where there is none."""
@@ -148,31 +176,43 @@ class GitHub:
         """The pull requests of a branch, the newest first; state: open, closed or all."""
         owner = self.repository.split("/")[0]
         query = urlencode({"state": state, "head": f"{owner}:{branch}"})
-        found = self._get(f"/pulls?{query}", "its pull requests")
-        return [Pull(str(one["html_url"]), one["state"] == "open") for one in found]
+        with self._reading():
+            found = self._get(f"/pulls?{query}", "its pull requests")
+            return [Pull(str(one["html_url"]), one["state"] == "open") for one in found]
 
     def request(self, head: str, base: str, title: str, body: str) -> str:
         """Open a pull request; its URL. Where somebody was quicker, it is that one's."""
-        status, said = self._call(
+        reply = self._call(
             "POST", "/pulls", {"title": title, "head": head, "base": base, "body": body}
         )
-        if status == 422 and "No commits between" in _message(said):
+        if reply.status == 422 and "No commits between" in _message(reply.said):
             raise Refused(
                 f"{self.repository}: {base} had all of the branch {head} once, and was taken back:"
                 " delete that branch, and run it again."
             )
-        if status == 422 and "already exists" in _message(said):
+        if reply.status == 422 and "already exists" in _message(reply.said):
             return self.open_request(head)
-        self._expect(201, status, said, "opening the pull request")
-        return str(said["html_url"])
+        self._expect(201, reply, "opening the pull request", writes=True)
+        with self._reading():
+            return str(reply.said["html_url"])
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Says what it means that an answer has another form than GitHub's. Raises Unreachable."""
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, ValueError) as wrong:
+            raise Unreachable(
+                f"{self._place} answered something that GitHub does not say: see that {URL} is of"
+                f" GitHub's API ({WRITE})."
+            ) from wrong
 
     def _get(self, path: str, what: str) -> Any:
-        status, said = self._call("GET", path)
-        self._expect(200, status, said, what)
-        return said
+        reply = self._call("GET", path)
+        self._expect(200, reply, what)
+        return reply.said
 
-    def _call(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
-        """Status and JSON of the answer."""
+    def _call(self, method: str, path: str, body: Mapping[str, str] | None = None) -> _Reply:
         try:
             reply = self._pool.request(
                 method,
@@ -182,31 +222,40 @@ class GitHub:
                 redirect=False,
                 retries=False,
             )
-            status, raw = reply.status, reply.data
+            status, raw, headers = int(reply.status), reply.data, dict(reply.headers)
         except (OSError, urllib3.exceptions.HTTPError) as failure:
             raise Unreachable(f"{self._place} did not answer: {type(failure).__name__}.") from (
                 failure
             )
         try:
-            return status, json.loads(raw)
-        except ValueError:
-            if status < 300:
-                raise Unreachable(f"{self._place} answered {status}, and no JSON.") from None
-            return status, {}
+            return _Reply(status, json.loads(raw), headers)
+        except (ValueError, RecursionError):
+            return _Reply(status, None, headers)
 
-    def _expect(self, wanted: int, status: int, said: Any, what: str) -> None:
-        if status == wanted:
+    def _expect(self, wanted: int, reply: _Reply, what: str, *, writes: bool = False) -> None:
+        status, message = reply.status, _message(reply.said)
+        if status == wanted and reply.said is not None:
             return
-        told = f"{self.repository}: {what}: {self._place} says {status} {_message(said)}".rstrip()
-        if status >= 500 or status in {408, 429}:
+        told = f"{self.repository}: {what}: {self._place} says {status} {message}".rstrip()
+        if used_up(status, reply.headers, message):
+            raise Unreachable(f"{told}. Too much was asked: try again {when_again(reply.headers)}.")
+        if status >= 500 or status == 408:
             raise Unreachable(f"{told}. Try again later.")
-        if status == 404:
+        if reply.said is None:
+            raise Unreachable(
+                f"{told}, and no JSON: see that {URL} is of GitHub's API ({WRITE}), and no page to"
+                " log in at."
+            )
+        if status == 404 and not writes:
             raise Absent(f"{told}. Correct the name, or let {TOKEN} see it.")
         advice = {
-            301: "the repository has moved: write its present name",
+            **dict.fromkeys(
+                (301, 302, 307, 308), "the repository has moved: write its present name"
+            ),
             401: f"renew {TOKEN}",
             409: "a rule of the repository may forbid it, such as one for the names of branches",
-            403: f"let {TOKEN} write {_RIGHTS}, or wait where its rate is used up",
+            # What a token may only read is answered so, too.
+            **dict.fromkeys((403, 404), f"let {TOKEN} write {_RIGHTS}"),
         }.get(status, "nothing more was done")
         raise Refused(f"{told}: {advice}.")
 

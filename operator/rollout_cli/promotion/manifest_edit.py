@@ -21,12 +21,15 @@ def edited(text: str, file: str, name: str, uri: str, proof: Mapping[str, str]) 
     cannot be told what to change.
     """
     documents = _documents(text, file)
-    found = _named(documents, name)
+    found = _named(documents, file, name)
     if not found:
-        there = ", ".join(sorted(_name(value) for value in _ours(documents))) or "none"
-        raise Absent(f"{file} has no {KIND} {name!r}; it has {there}. Name it by --as.")
-    if len(found) > 1:
-        raise Refused(f"{file} has {len(found)} {KIND}s {name!r}: split the file.")
+        there = ", ".join(sorted(_name(value) for value in _ours(documents)))
+        raise Absent(
+            f"{file} has no {KIND} {name!r}; it has {there}. Name it by --as."
+            if there
+            else f"{file} has no {KIND} {name!r}; it has none. Name the file that has it, such as"
+            " one that a kustomization lists."
+        )
     try:
         changes = [
             change
@@ -61,12 +64,20 @@ def edited(text: str, file: str, name: str, uri: str, proof: Mapping[str, str]) 
 
 
 def asked_for(text: str, file: str, name: str) -> tuple[str, dict[str, str]]:
-    """The modelUri of the ModelRollout `name`, "" for none, and its annotations."""
-    for value in _named(_documents(text, file), name):
+    """The modelUri of the ModelRollout `name`, "" for none, and its annotations. Raises Refused
+    where it has two of that name, or cannot be read.
+    """
+    for value in _named(_documents(text, file), file, name):
         spec, annotations = value.get("spec"), value["metadata"].get("annotations")
         keys = annotations if isinstance(annotations, dict) else ()
         return _entry(spec, "modelUri"), {str(key): _entry(annotations, key) for key in keys}
     return "", {}
+
+
+def beside(text: str, file: str, name: str) -> list[Any]:
+    """All else that the file has. Raises Refused for what cannot be read."""
+    every = [value for one in _documents(text, file) for _, value in one.objects()]
+    return [value for value in every if not (_is_ours(value) and _name(value) == name)]
 
 
 OTHERWISE = "it is written in a way that this tool does not change"
@@ -99,8 +110,12 @@ def _ours(documents: Iterable[Document]) -> list[Any]:
     return [value for one in documents for _, value in one.objects() if _is_ours(value)]
 
 
-def _named(documents: Iterable[Document], name: str) -> list[Any]:
-    return [value for value in _ours(documents) if _name(value) == name]
+def _named(documents: Iterable[Document], file: str, name: str) -> list[Any]:
+    """At most one. Raises Refused for more."""
+    found = [value for value in _ours(documents) if _name(value) == name]
+    if len(found) > 1:
+        raise Refused(f"{file} has {len(found)} {KIND}s {name!r}: split the file.")
+    return found
 
 
 def _entry(mapping: object, key: str) -> str:
@@ -137,6 +152,8 @@ def _text_of(node: yaml.Node | None) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
+_FILLED_IN = re.compile(r"\{\{|\{%|<%|\$[({]")
+"""What Helm, Flux, envsubst and the like fill in; in quotes it is YAML, too."""
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 """An anchor and a tag, which stand before a value and stay."""
 
@@ -155,6 +172,11 @@ class _Manifest:
         if not isinstance(spec, yaml.MappingNode) or not isinstance(model, yaml.ScalarNode):
             raise _UnclearError("it has no spec.modelUri")
         assert isinstance(meta, yaml.MappingNode)  # it has a name
+        if _FILLED_IN.search(model.value):
+            raise _UnclearError(
+                f"spec.modelUri is {model.value!r}, which another tool fills in, so its values are"
+                " to be changed"
+            )
         _inside(self._node, spec, "spec")
         _inside(self._node, meta, "metadata")
         quote = model.style if model.style in {"'", '"'} else ""

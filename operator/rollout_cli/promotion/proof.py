@@ -77,11 +77,11 @@ def proof_of(rollout: Rollout, environment: str) -> Proof:
     where nothing is proven (yet), Absent where history no longer has it.
     """
     status, stable = rollout.status, rollout.status.stable
-    where = f"{rollout.namespace}/{rollout.name}"
+    where, command = f"{rollout.namespace}/{rollout.name}", f"{rollout.name} -n {rollout.namespace}"
     if stable is None:
         raise Refused(
             f"{where} has promoted nothing yet, it is {status.phase}: wait with"
-            f" `kubectl modelrollout status {rollout.name} --wait`."
+            f" `kubectl modelrollout status {command} --wait`."
         )
     if status.returning:
         raise Refused(
@@ -92,7 +92,7 @@ def proof_of(rollout: Rollout, environment: str) -> Proof:
         raise Refused(
             f"{stable.uri} is still watched in {where}, until"
             f" {status.watch.until:%Y-%m-%d %H:%M:%S} UTC: hand it on after that, or end the watch"
-            f" with `kubectl modelrollout promote {rollout.name}`."
+            f" with `kubectl modelrollout promote {command}`."
         )
     if not stable.digest:
         raise Refused(
@@ -106,7 +106,7 @@ def proof_of(rollout: Rollout, environment: str) -> Proof:
     if found is None:
         raise Absent(
             f"The promotion of {stable.uri} is not among the last ten attempts of {where}: its"
-            " evidence is gone. `kubectl modelrollout retry` gathers it anew."
+            f" evidence is gone. `kubectl modelrollout retry {command}` gathers it anew."
         )
     signed_as = _signed_as(status, found)
     if environment and signed_as and environment != signed_as:

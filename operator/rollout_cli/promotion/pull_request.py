@@ -1,10 +1,10 @@
 """The text of a pull request that hands a version on: what was promoted, where, and why."""
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rollout_cli.promotion.github_api import branch_name
 from rollout_cli.promotion.markdown import code, table
 from rollout_cli.promotion.proof import Proof
 from rollout_cli.view.acts import act
@@ -31,9 +31,8 @@ def pull_request(proof: Proof, name: str, file: str, base: str) -> PullRequest:
     that is to change.
     """
     place = hashlib.sha256(f"{proof.digest}\n{file}\n{base}".encode()).hexdigest()
-    branch = f"promote/{name}-{proof.model}-{proof.version}-{place[:8]}"
     return PullRequest(
-        re.sub(r"[^\w./-]+", "-", branch, flags=re.ASCII),
+        branch_name("promote", name, proof.model, f"{proof.version}-{place[:8]}"),
         f"{name}: {proof.uri}, promoted by {proof.place}",
         "\n".join(_body(proof, name, file))[:LONGEST],
     )

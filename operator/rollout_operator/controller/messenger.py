@@ -17,7 +17,7 @@ from typing import Protocol
 from rollout_operator import metrics
 from rollout_operator.controller.raw_objects import Key
 from rollout_operator.domain.api.status import Notification, Status
-from rollout_operator.domain.message_text import Message, Rollout, message
+from rollout_operator.domain.message_text import Message, Rollout, message, stable_uri
 from rollout_operator.domain.messages import MOST as MOST_OF_ONE
 from rollout_operator.domain.outbox import Destination, Outbox
 
@@ -208,6 +208,8 @@ class Messenger:
             told = message(Rollout(*key, uid), status, entry, self.dashboard)
             one = known.owed[place] = _Owed(key, uid, entry.place, told, until)
             lane.owed.append(one)
+        # It may be sent hours later, and what is stable may be another by then.
+        one.message = replace(one.message, stable=stable_uri(status))
         one.until = until
         lane.changed.set()
 

@@ -1,13 +1,29 @@
 """What settings that hold JSON have in common: how they are read, and for whom an entry is."""
 
 import json
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 T = TypeVar("T")
+_OF_NAMESPACES = re.compile(r"([a-z0-9*?-]|\[!?[a-z0-9-]+\])+")
+
+
+def _is_pattern(text: str) -> str:
+    # One that fits no namespace would leave an entry without effect, and nobody would be told.
+    if not _OF_NAMESPACES.fullmatch(text):
+        raise ValueError(
+            f"{text!r} fits no namespace, whose name has small letters, digits and - alone: write"
+            " production, or ml-*"
+        )
+    return text
+
+
+NamespacePattern = Annotated[str, AfterValidator(_is_pattern)]
+"""A pattern of namespaces, such as `ml-*`."""
 
 
 def from_json(variable: str, text: str, kind: type, reader: TypeAdapter[T], example: str) -> T:

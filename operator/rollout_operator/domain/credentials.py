@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from rollout_operator.domain.api.api_types import NAME, ApiModel
-from rollout_operator.domain.configured import from_json, is_for
+from rollout_operator.domain.configured import NamespacePattern, from_json, is_for
 
 EXAMPLE = '[{"namespaces": ["*"], "secret": "mlflow-reader"}]'
 PATH = r"^/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"
@@ -56,7 +56,7 @@ class Cache(ApiModel, extra="forbid"):
 class Credentials(ApiModel, extra="forbid"):
     """What the step of a pod has that fetches the model; the server beside it has nothing of it."""
 
-    namespaces: tuple[str, ...] = Field(("*",), min_length=1)
+    namespaces: tuple[NamespacePattern, ...] = Field(("*",), min_length=1)
     """Patterns of namespaces (`ml-*`); the first entry with one that matches is taken."""
     secret: _Name | None = None
     """A Secret in the rollout's namespace: its keys are variables (MLFLOW_TRACKING_TOKEN,

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from rollout_operator.domain.api.api_types import NAME, ApiModel
-from rollout_operator.domain.configured import from_json, is_for
+from rollout_operator.domain.configured import NamespacePattern, from_json, is_for
 from rollout_operator.domain.credentials import Authority
 
 EXAMPLE = '[{"namespaces": ["*"], "claim": "feedback"}]'
@@ -17,7 +17,7 @@ _Name = Annotated[str, Field(pattern=NAME, max_length=253)]
 class FeedbackStore(ApiModel, extra="forbid"):
     """SQLite on a volume, or PostgreSQL: exactly one of `claim` and `secret`."""
 
-    namespaces: tuple[str, ...] = Field(("*",), min_length=1)
+    namespaces: tuple[NamespacePattern, ...] = Field(("*",), min_length=1)
     """Patterns of namespaces (`ml-*`); the first entry with one that matches is taken."""
     claim: _Name | None = None
     """A PersistentVolumeClaim in the rollout's namespace; all pods of a rollout run on one node."""

@@ -82,6 +82,8 @@ class Message:
     """When the attempt began."""
     link: str = ""
     """The rollout in the dashboard; "" where none is configured."""
+    stable: str = ""
+    """models:/<name>/<version> of what is stable when it is sent; "" for nothing."""
 
     @property
     def model(self) -> str:
@@ -143,6 +145,7 @@ class Message:
             "seconds": self.seconds,
             "nextStep": self.next_step,
             "link": self.link or None,
+            "stable": self.stable or None,
         }
         return {
             "specversion": "1.0",
@@ -169,6 +172,7 @@ def message(rollout: Rollout, status: Status, one: Notification, dashboard: str)
         kind=one.kind,
         at=one.at,
         link=f"{dashboard}/rollouts/{rollout.place}" if dashboard else "",
+        stable=stable_uri(status),
     )
     of_attempt = [ended for ended in status.history if ended.attempt == one.attempt]
     by_verdict = next((ended for ended in of_attempt if ended.verdict == one.kind), None)
@@ -181,10 +185,16 @@ def message(rollout: Rollout, status: Status, one: Notification, dashboard: str)
     return _told_by(made, of_attempt[0]) if of_attempt else replace(made, reason=one.about)
 
 
+def stable_uri(status: Status) -> str:
+    """What is stable, with its version pinned; "" for nothing."""
+    return status.stable.uri if status.stable is not None else ""
+
+
 def _told_by(made: Message, ended: Attempt) -> Message:
     return Message(
         made.id, made.rollout, made.attempt, made.kind, made.at, ended.uri, ended.reason,
         ended.message, tuple(gate.to_api() for gate in ended.gates), ended.started, made.link,
+        made.stable,
     )  # fmt: skip
 
 
@@ -198,7 +208,7 @@ def _told_now(made: Message, status: Status) -> Message:
         said.reason if stalled and said is not None else status.reason,
         said.message if stalled and said is not None else status.message,
         tuple(gate.to_api() for gate in weighed(status)),
-        status.attempt_since, made.link,
+        status.attempt_since, made.link, made.stable,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from rollout_operator.domain.api.api_types import PROFILE_NAME, QUALIFIED, ApiModel
 from rollout_operator.domain.api.words import Verdict
-from rollout_operator.domain.configured import from_json, is_for
+from rollout_operator.domain.configured import NamespacePattern, from_json, is_for
 
 EXAMPLE = '[{"name": "ml-team", "folder": "/etc/rollout-operator/messages/ml-team"}]'
 MOST_DESTINATIONS = 20
@@ -67,7 +67,7 @@ class Destination(ApiModel, extra="forbid"):
     """What it takes."""
     kinds: tuple[str, ...] = ()
     """Of the messages that it gets; empty for all but UNASKED."""
-    namespaces: tuple[str, ...] = Field(("*",), min_length=1)
+    namespaces: tuple[NamespacePattern, ...] = Field(("*",), min_length=1)
     """Patterns (`ml-*`) of namespaces whose rollouts it is told of."""
     namespace_selector: NamespaceSelector | None = None
     """Besides, the labels of those namespaces; None for any."""

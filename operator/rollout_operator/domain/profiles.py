@@ -19,7 +19,7 @@ from rollout_operator.domain.api.api_types import (
 )
 from rollout_operator.domain.api.names import GROUP, MANAGED_BY
 from rollout_operator.domain.api.status import LONGEST_POD_SETTINGS
-from rollout_operator.domain.configured import from_json, is_for
+from rollout_operator.domain.configured import NamespacePattern, from_json, is_for
 
 DEFAULT = "default"
 """The profile that is taken where spec.profile says nothing."""
@@ -105,7 +105,7 @@ class PodSecurity(_Strict):
 class Profile(_Strict):
     """One profile; its parts are written as in a PodSpec."""
 
-    namespaces: tuple[str, ...] = Field(("*",), min_length=1)
+    namespaces: tuple[NamespacePattern, ...] = Field(("*",), min_length=1)
     """Patterns of namespaces (`ml-*`) whose rollouts may use it."""
     changes: Changes = Changes.NEXT_ATTEMPT
     node_selector: Mapping[_Key, _Label] | None = None

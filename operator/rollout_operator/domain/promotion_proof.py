@@ -22,7 +22,7 @@ from rollout_operator.domain.api.api_types import PUBLIC_KEY, ApiModel, Duration
 from rollout_operator.domain.api.names import PROOF
 from rollout_operator.domain.api.status import LONGEST_PROOF, Attempt, Status
 from rollout_operator.domain.api.words import Reason, Verdict
-from rollout_operator.domain.configured import from_json, is_for
+from rollout_operator.domain.configured import NamespacePattern, from_json, is_for
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -39,6 +39,8 @@ EXAMPLE = (
     '[{"namespaces": ["production"], "promotedBy": ["staging/ml/{name}"], "maxAge": "720h",'
     ' "keys": ["-----BEGIN PUBLIC KEY-----\\n…\\n-----END PUBLIC KEY-----\\n"]}]'
 )
+SHOWN_PLACES = 300
+"""Characters of the places that a sentence names."""
 MAKE_A_KEY = "`openssl genpkey -algorithm ed25519`"
 _PLACE = r"^[A-Za-z0-9*?{}_.-]{1,63}/[a-z0-9*?{}-]{1,63}/[a-z0-9*?{}.-]{1,253}$"
 
@@ -207,37 +209,55 @@ def _public(pem: str) -> "Ed25519PublicKey":
     return key
 
 
+_SAYS_IT = "write what `openssl pkey -in key.pem -pubout` says of the key.pem that signs"
+
+
 def _is_key(pem: str) -> str:
+    if "PRIVATE KEY" in pem:
+        raise ValueError(
+            f"a private key, which was shown here and is to be made anew: {_SAYS_IT} then"
+        )
+    if not re.fullmatch(PUBLIC_KEY, pem):
+        raise ValueError(f"no public key in PEM, of which each entry has one: {_SAYS_IT}")
     _public(pem)
     return pem
 
 
 def _is_place(pattern: str) -> str:
-    try:
-        pattern.format(namespace="", name="")
-    except (KeyError, IndexError, ValueError):
+    if not re.fullmatch(_PLACE, pattern):
+        raise ValueError(
+            f"{pattern!r} is not ENVIRONMENT/NAMESPACE/NAME, in which * and ? stand for others:"
+            " write staging/ml/{name}"
+        )
+    if set("{}") & set(pattern.replace("{namespace}", "").replace("{name}", "")):
         raise ValueError(
             "beside {namespace} and {name} there is nothing to fill in: write staging/ml/{name}"
-        ) from None
+        )
     return pattern
+
+
+def _is_time(age: Duration) -> Duration:
+    if not age:
+        raise ValueError(f"{age} lets nothing in: write 720h, or leave it out for no end")
+    return age
 
 
 class ProofRule(ApiModel, extra="forbid"):
     """What a version must bring with it, in some namespaces, before it is tried there."""
 
-    namespaces: tuple[str, ...] = Field(("*",), min_length=1)
+    namespaces: tuple[NamespacePattern, ...] = Field(("*",), min_length=1)
     """Patterns of namespaces (`prod-*`) whose rollouts it is for."""
-    promoted_by: tuple[Annotated[str, Field(pattern=_PLACE), AfterValidator(_is_place)], ...] = (
-        Field(min_length=1, max_length=50)
+    promoted_by: tuple[Annotated[str, AfterValidator(_is_place)], ...] = Field(
+        min_length=1, max_length=50
     )
     """Patterns ENVIRONMENT/NAMESPACE/NAME of the ModelRollouts whose word counts; {namespace} and
     {name} stand for those of the rollout that is to try it.
     """
-    keys: tuple[
-        Annotated[str, Field(pattern=PUBLIC_KEY, max_length=2_000), AfterValidator(_is_key)], ...
-    ] = Field(min_length=1, max_length=20)
+    keys: tuple[Annotated[str, Field(max_length=2_000), AfterValidator(_is_key)], ...] = Field(
+        min_length=1, max_length=20
+    )
     """Public keys of Ed25519, in PEM, one of which must have signed."""
-    max_age: Duration | None = None
+    max_age: Annotated[Duration, AfterValidator(_is_time)] | None = None
     """How long after its promotion a proof counts; None: for ever."""
     reasons: tuple[Reason, ...] = Field((Reason.GATES_PASSED,), min_length=1)
     """Why it may have been promoted there: by its gates alone, unless more is written."""
@@ -274,7 +294,7 @@ class ProofDemand:
 
         digest: of its files; "" where it is not known yet, and is not compared.
         """
-        where = " or ".join(self.places)
+        where = _some(self.places)
         bring = "bring its proof here by `kubectl modelrollout promote-to`"
         if not self.proof:
             return (
@@ -288,6 +308,9 @@ class ProofDemand:
         )
 
     def _wrong(self, uri: str, digest: str, now: datetime) -> str:
+        if len(self.proof) > LONGEST_PROOF:
+            # Looked at before it is remembered: an annotation may have 256 KiB.
+            return f"it has {len(self.proof)} characters, and at most {LONGEST_PROOF} are read"
         claims = _signed(self.proof, self.rule.keys)
         if not isinstance(claims, Claims):
             return claims
@@ -301,6 +324,17 @@ class ProofDemand:
             counts = " or ".join(self.rule.reasons)
             return f"it was promoted there for {claims.reason}, and only {counts} counts here"
         return _untimely(claims.at, self.rule.max_age, now)
+
+
+def _some(places: tuple[str, ...]) -> str:
+    """As many as leave room for what is to be done: a condition has an end."""
+    shown = [
+        place
+        for number, place in enumerate(places)
+        if number == 0 or sum(map(len, places[: number + 1])) < SHOWN_PLACES
+    ]
+    others = len(places) - len(shown)
+    return " or ".join([*shown, *([f"one of {others} others"] if others else [])])
 
 
 def _untimely(at: datetime, most: Duration | None, now: datetime) -> str:
@@ -325,8 +359,6 @@ def _signed(proof: str, keys: tuple[str, ...]) -> Claims | str:
     """What one of the keys has signed; or what is wrong with it."""
     import jwt  # noqa: PLC0415 - as `_public`
 
-    if len(proof) > LONGEST_PROOF:
-        return f"it has {len(proof)} characters, and at most {LONGEST_PROOF} are read"
     reader, said = jwt.PyJWS(), None
     for key in map(_public, keys):
         try:

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from rollout_operator.domain.api.api_types import ApiModel
 from rollout_operator.domain.api.differences import MOST_FIELDS
-from rollout_operator.domain.configured import from_json, is_for
+from rollout_operator.domain.configured import NamespacePattern, from_json, is_for
 
 EXAMPLE = '[{"namespaces": ["ml-*"], "fields": ["petal_length"]}]'
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -18,7 +18,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=64)]
 class ShadowFields(ApiModel, extra="forbid"):
     """Fields for some namespaces."""
 
-    namespaces: tuple[str, ...] = Field(min_length=1)
+    namespaces: tuple[NamespacePattern, ...] = Field(min_length=1)
     """Patterns of namespaces (`ml-*`); the first entry with one that matches is taken."""
     fields: tuple[_Name, ...] = Field(min_length=1, max_length=MOST_FIELDS)
     """Names of the model's columns."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pydantic import Field, TypeAdapter
 
 from rollout_operator.domain.api.windows import Window, WindowKind
-from rollout_operator.domain.configured import from_json, is_for
+from rollout_operator.domain.configured import NamespacePattern, from_json, is_for
 
 HORIZON = timedelta(days=400)
 """How far windows are looked for: a freeze at each turn of the year is seen before it comes."""
@@ -39,7 +39,7 @@ NEVER = Freeze()
 class ConfiguredWindow(Window, extra="forbid"):
     """A window of the operator's configuration."""
 
-    namespaces: tuple[str, ...] = Field(("*",), min_length=1)
+    namespaces: tuple[NamespacePattern, ...] = Field(("*",), min_length=1)
     """Patterns of namespaces (`ml-*`) whose rollouts it is for."""
 
 

@@ -61,6 +61,11 @@ FORGED: dict[str, tuple[dict[str, str | None], bytes, str]] = {
     ),
     "an empty signature": ({SIGNATURE: "v1,"}, BODY, "does not fit"),
     "a signature that is not ASCII": ({SIGNATURE: "v1,é"}, BODY, "does not fit"),
+    "a signature that is no text, as aiohttp reads it": (
+        {SIGNATURE: "v1,\udcff"},
+        BODY,
+        "does not fit",
+    ),
     "too old": ({TIMESTAMP: str(NOW - 301)}, BODY, "301 s old, at most 300 s"),
     "too early": ({TIMESTAMP: str(NOW + 301)}, BODY, "301 s ahead"),
     "a timestamp that is none": ({TIMESTAMP: "-1"}, BODY, "no Unix time"),

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rollout_bridge.__main__ import main
 from rollout_bridge.mappings import MappingsError, parse
 from rollout_bridge.outcome import Outcome
 from rollout_bridge.replay_guard import Replays
+from rollout_bridge.revert_text import taken_back_by
 from rollout_bridge.reverts import MOST_COMMITS, Reverts
 from rollout_bridge.rollout_event import TakenBack, key_of, open_event, read_event
 from rollout_bridge.server import EVENTS, Bridge, application
@@ -77,15 +79,16 @@ DATA: dict[str, Any] = {
 }
 
 
-def event(**changes: Any) -> dict[str, Any]:
-    """A CloudEvent of the operator."""
+def event(at: datetime | None = None, **changes: Any) -> dict[str, Any]:
+    """A CloudEvent of the operator; at: when it was taken back, left out where it is None."""
     data = DATA | changes
     kind = str(data["kind"]).lower()
-    return {"specversion": "1.0", "type": f"dev.mlops.rollouts.{kind}", "data": data}
+    when = {} if at is None else {"time": at.isoformat(timespec="seconds")}
+    return {"specversion": "1.0", "type": f"dev.mlops.rollouts.{kind}", **when, "data": data}
 
 
-def taken_back(**changes: Any) -> TakenBack:
-    found = read_event(json.dumps(event(**changes)).encode())
+def taken_back(at: datetime | None = None, **changes: Any) -> TakenBack:
+    found = read_event(json.dumps(event(at, **changes)).encode())
     assert isinstance(found, TakenBack)
     return found
 
@@ -124,6 +127,7 @@ async def test_a_rollback_asks_for_the_commit_to_be_taken_back(
         "| `accuracy` | `0.612` | `0.7` | `412` | `Fail` |",
         "| `errorRate` | `-` | `0.01` | `-` | `NoEvidence` |",
         "`kubectl modelrollout report iris -n models`",
+        "`kubectl modelrollout retry iris -n models`",
         "https://rollouts.example.com/rollouts/models/iris",
         "is to ask for `models:/iris/1` again. The file is as it was before that commit.",
     ):
@@ -205,12 +209,120 @@ async def test_later_commits_to_the_file_stay(
     result = await reverts.request(taken_back())
     assert result.outcome is Outcome.OPENED, result.message
     (pull,) = github.pulls
-    assert "only the version and its proof go back" in pull["body"]
+    said = "Only the version and its proof go back: later commits have changed the file, too."
+    assert said in pull["body"]
     text = (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text()
     found = yaml.safe_load(text)
     assert found["spec"] == {"modelUri": "models:/iris/1", "replicas": 5}
     assert found["metadata"]["annotations"] == {PROMOTED: "", PROOF: ""}
     assert text.startswith("# Production, by hand.\n")
+
+
+async def test_a_name_that_stands_twice_is_for_people(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    """In two namespaces: who knows which of them was rolled back?"""
+    for text in (FIRST, SECOND):
+        github.commit("main", FILE, f"{text}---\n{text}".encode(), "…")
+    result = await reverts.request(taken_back())
+    assert (result.outcome, "has 2 ModelRollouts 'iris': split" in result.message) == (
+        Outcome.REFUSED,
+        True,
+    ), result.message
+    assert written(github) == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "outcome"),
+    [
+        pytest.param(-90, Outcome.OPENED, id="before the rollback"),
+        pytest.param(4, Outcome.OPENED, id="after it, by a clock that is ahead"),
+        pytest.param(6, Outcome.IGNORED, id="after it"),
+    ],
+)
+async def test_what_was_asked_for_again_since_is_another_request(
+    reverts: Reverts, github: GitHubServer, minutes: int, outcome: Outcome
+) -> None:
+    """The event was held up for an hour, and people were quicker."""
+    rolled_back = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    github.commit("main", FILE, FIRST.encode(), "Back")
+    again = rolled_back + timedelta(minutes=minutes)
+    commit = github.commit("main", FILE, SECOND.encode(), "Mended: once more", again)
+    result = await reverts.request(taken_back(rolled_back))
+    assert result.outcome is outcome, result.message
+    if outcome is Outcome.IGNORED:
+        assert f"{commit} asked for models:/iris/2 after that rollback" in result.message
+        assert written(github) == []
+
+
+OTHER = "---\nkind: ModelRollout\nmetadata: {name: rose}\nspec: {modelUri: models:/rose/4}\n"
+
+
+async def test_what_the_same_commit_asked_of_others_stays(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path
+) -> None:
+    """One commit for two rollouts: that of the other is no failure."""
+    github.commit("main", FILE, (FIRST + OTHER).encode(), "A rose")
+    both = (SECOND + OTHER).replace("rose/4", "rose/5").replace("replicas: 2", "replicas: 4")
+    github.commit("main", FILE, both.encode(), "iris 2, rose 5")
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.OPENED, result.message
+    (pull,) = github.pulls
+    assert "that commit has changed something else in the file, too" in pull["body"]
+    text = (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text()
+    iris, rose = yaml.safe_load_all(text)
+    assert iris["spec"] == {"modelUri": "models:/iris/1", "replicas": 4}
+    assert rose["spec"]["modelUri"] == "models:/rose/5"
+
+
+async def test_fields_that_came_with_the_version_go_with_it(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path
+) -> None:
+    third = SECOND.replace("iris/2", "iris/3").replace("replicas: 2", "replicas: 4")
+    github.commit("main", FILE, (third + OTHER).encode(), "A rose")
+    github.commit("main", FILE, (SECOND + OTHER).encode(), "Back")
+    github.commit("main", FILE, (third + OTHER).encode(), "iris 3 needs more pods")
+    await reverts.request(taken_back(uri="models:/iris/3", version="3"))
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
+    assert text == SECOND + OTHER
+
+
+@pytest.mark.parametrize("broken", ["<<<<<<< a\n=======\n>>>>>>> b\n", "a: [\n", "[" * 5000])
+async def test_a_commit_that_nobody_can_read_is_passed_over(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path, broken: str
+) -> None:
+    """Between the two versions, and after them."""
+    for text in (FIRST, FIRST + broken, SECOND, SECOND + broken):
+        github.commit("main", FILE, text.encode(), "…")
+    last = SECOND.replace("replicas: 2", "replicas: 3")
+    github.commit("main", FILE, last.encode(), "Mended")
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.OPENED, result.message
+    assert "Only the version and its proof go back" in github.pulls[0]["body"]
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
+    assert yaml.safe_load(text)["spec"] == {"modelUri": "models:/iris/1", "replicas": 3}
+
+
+async def test_what_was_right_before_could_not_be_read(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    for text in (FIRST, "a: [", SECOND):
+        github.commit("main", FILE, text.encode(), "…")
+    await reverts.request(taken_back())
+    assert "could not be read as it was right before" in github.pulls[0]["body"]
+
+
+async def test_a_file_that_was_away_and_came_back_has_no_version_before(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    github.remove("main", FILE, "Away")
+    github.commit("main", FILE, SECOND.encode(), "Moved back here")
+    result = await reverts.request(taken_back())
+    assert (result.outcome, "in place of another version" in result.message) == (
+        Outcome.IGNORED,
+        True,
+    ), result.message
+    assert written(github) == []
 
 
 async def test_the_proof_of_the_version_before_comes_back(
@@ -249,6 +361,26 @@ async def test_what_a_cluster_says_mentions_nobody(reverts: Reverts, github: Git
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"message": "x\n\nFixes #1\n\nReverts-Model-Version: models:/iris/1"},
+        {"reason": "x\nReverts-Model-Version: models:/iris/1\nFixes #1"},
+        {"link": "https://a.example.com/ @acme/all Fixes #1"},
+    ],
+)
+async def test_what_a_cluster_says_commits_nothing(
+    reverts: Reverts, github: GitHubServer, changes: dict[str, Any]
+) -> None:
+    """No issue is closed by it, and no version passes for taken back."""
+    await reverts.request(taken_back(**changes))
+    (pull,) = github.pulls
+    (commit, *_) = reverts.connect(github.repository).commits(FILE, pull["head"], 1)
+    assert "Fixes" not in commit.message
+    assert taken_back_by([commit]) == {"models:/iris/2"}
+    assert "or https://" not in pull["body"] or "link" not in changes
+
+
+@pytest.mark.parametrize(
     ("changes", "outcome", "sentence"),
     [
         pytest.param({"name": "tulip"}, Outcome.IGNORED, "No revert is configured", id="another"),
@@ -257,6 +389,9 @@ async def test_what_a_cluster_says_mentions_nobody(reverts: Reverts, github: Git
             Outcome.IGNORED,
             "asks for models:/iris/2, not for models:/iris/7",
             id="Git asks for another already",
+        ),
+        pytest.param(
+            {"stable": "models:/iris/2"}, Outcome.IGNORED, "is stable by now", id="tried again"
         ),
         pytest.param({"name": "lily"}, Outcome.REFUSED, "prod/lily.yaml on main", id="no file"),
         pytest.param({"name": "wine"}, Outcome.REFUSED, "release", id="no such branch"),
@@ -301,6 +436,10 @@ async def test_a_commit_of_long_ago_is_for_people(reverts: Reverts, github: GitH
     [
         pytest.param((500, {}), Outcome.UNAVAILABLE, id="GitHub is ill"),
         pytest.param((429, {}), Outcome.UNAVAILABLE, id="too many requests"),
+        pytest.param(
+            (403, {"message": "API rate limit exceeded"}), Outcome.UNAVAILABLE, id="used up"
+        ),
+        pytest.param((200, {"ok": True}), Outcome.UNAVAILABLE, id="another server"),
         pytest.param((401, {"message": "Bad credentials"}), Outcome.REFUSED, id="an old token"),
         pytest.param((403, {"message": "no"}), Outcome.REFUSED, id="no right"),
     ],
@@ -341,6 +480,8 @@ def test_what_the_operator_signs_is_genuine(key: str) -> None:
     ("changes", "sentence"),
     [
         pytest.param({"webhook-signature": "v1,AAAA"}, "does not fit", id="forged"),
+        pytest.param({"webhook-signature": "v1,\udcff"}, "does not fit", id="no text"),
+        pytest.param({"webhook-signature": "   "}, "does not fit", id="of blanks"),
         pytest.param({"webhook-signature": ""}, "write signingKey into", id="not signed"),
         pytest.param({"webhook-id": "m-2"}, "does not fit", id="another id"),
         pytest.param({"webhook-timestamp": "1001"}, "does not fit", id="another time"),
@@ -426,7 +567,9 @@ async def test_the_operator_is_told_whether_to_send_it_again(
     [
         pytest.param("reverts: []", "neither mappings nor reverts", id="nothing"),
         pytest.param(MAPPINGS + MAPPINGS.split("\n")[2], "models/iris twice", id="twice"),
-        pytest.param(MAPPINGS.replace(FILE, "../x"), "leads out of", id="a path that leads out"),
+        pytest.param(MAPPINGS.replace(FILE, "../x"), "no path in a", id="a path that leads out"),
+        pytest.param(MAPPINGS.replace(FILE, "./x"), "no path in a", id="from here"),
+        pytest.param(MAPPINGS.replace(FILE, "a//x"), "no path in a", id="two slashes"),
         pytest.param(MAPPINGS.replace(FILE, "/x"), "path: String should match", id="absolute"),
         pytest.param(MAPPINGS.replace("team/", ""), "repository: String", id="no repository"),
         pytest.param(MAPPINGS.replace("as:", "for:"), "for: Extra", id="an unknown word"),
@@ -469,3 +612,14 @@ def test_the_key_is_shown_to_nobody() -> None:
     assert "nobody-may-see" not in repr(settings)
     with pytest.raises(SettingsError, match="set MAPPINGS_FILE"):
         Settings.from_environment({"EVENT_KEY": KEY})
+
+
+def test_secrets_of_files_are_taken_without_the_lines_end() -> None:
+    """As `kubectl create secret --from-file` keeps them, and the operator reads the same one."""
+    env = dict.fromkeys(("EVENT_KEY", "GITHUB_TOKEN", "WEBHOOK_SECRET"), f"{KEY}\n")
+    settings = Settings.from_environment({"MAPPINGS_FILE": "f", **env})
+    assert settings.event_keys == (KEY.encode(),)
+    assert (settings.github_token, settings.secrets) == (KEY, (KEY,))
+    assert open_event(sealed(BODY, at=1000), 1000, 300, settings.event_keys, BODY)
+    with pytest.raises(SettingsError, match="GITHUB_TOKEN has characters that no token has"):
+        Settings.from_environment({"MAPPINGS_FILE": "f", "GITHUB_TOKEN": "ghs_a\nb"})

@@ -119,8 +119,8 @@ def test_a_dry_run_reads_all_of_it_and_sends_nothing(
     (tmp_path / "odd.jsonl").write_text('{"request_id": "a"}\n{"label": "b"}\n')
     assert done(cluster, asked(tmp_path / "odd.jsonl", dry_run=True)) is Exit.ROLLED_BACK
     out = capsys.readouterr().out
-    assert "line 1 says nothing of it: write label or value." in out
-    assert "line 2 does not say which prediction it is of: write id or request_id." in out
+    assert "line 1: it says nothing of the prediction: write label or value." in out
+    assert "line 2: it does not say which prediction it is of: write id or request_id." in out
     assert cluster.sent == []
 
 
@@ -156,6 +156,7 @@ ELSEWHERE: dict[str, tuple[Answer | Failure, type[Failure], str]] = {
     "a cluster that is away": (Unreachable("It did not answer."), Unreachable, "did not answer"),
     "another server": ((404, {"detail": "Not Found"}), Unreachable, "HTTP 404"),
     "an answer of another form": ((200, {"ok": True}), Unreachable, "HTTP 200"),
+    "results of another form": ((200, {"results": [1] * 30}), Unreachable, "HTTP 200"),
 }
 
 
@@ -196,16 +197,148 @@ def test_what_cannot_be_meant_is_told_before_anything_is_sent(
     assert cluster.sent == []
 
 
-def test_what_stood_before_a_line_that_cannot_be_read_was_taken(tmp_path: Path) -> None:
-    (tmp_path / "half.jsonl").write_text('{"id": "a", "label": "b"}\n' * 10 + "{\n")
+def test_what_stood_before_a_line_that_cannot_be_read_was_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = "".join(f'{{"id": "a{n}", "label": "b"}}\n' for n in range(10))
+    file, progress = tmp_path / "half.jsonl", tmp_path / "half.done"
+    file.write_text(good + "{\n")
     cluster = Cluster()
     with pytest.raises(WrongUsage, match="line 11 is no JSON"):
-        done(cluster, asked(tmp_path / "half.jsonl", batch=4))
-    assert [len(batch) for batch in cluster.sent] == [4, 4]
+        done(cluster, asked(file, batch=4, progress=progress))
+    assert [len(batch) for batch in cluster.sent] == [4, 4, 2]
+    told = "models/iris: 10 counted until then. The same command goes on where it stopped.\n"
+    assert capsys.readouterr().err == told
+    file.write_text(good + '{"id": "z", "label": "b"}\n')
+    cluster = Cluster()
+    assert done(cluster, asked(file, batch=4, progress=progress)) is Exit.PROMOTED
+    assert cluster.sent == [[{"id": "z", "label": "b"}]]
+    assert capsys.readouterr().out == "models/iris: 1 counted, 10 sent before.\n"
+
+
+def test_a_server_that_takes_no_such_labels_ends_it(
+    labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels.write_text("request_id,label\n" + "".join(f"o-{n},a\n" for n in range(1000)))
+
+    class Storeless(Cluster):
+        def send(self, path: str, body: Sequence[dict[str, Any]]) -> tuple[int, bytes]:
+            self.sent.append(list(body))
+            return 422, b'{"error": "it needs a feedback store"}'
+
+    cluster: Cluster = Storeless()
+    progress = labels.with_name("labels.done")
+    assert done(cluster, asked(labels, batch=200, progress=progress)) is Exit.ROLLED_BACK
+    assert len(cluster.sent) < 400
+    assert "models/iris: none of the first 200 labels was taken: it needs a" in (
+        capsys.readouterr().err
+    )
+    # Once there is a store, all of them are sent.
+    cluster = Cluster()
+    assert done(cluster, asked(labels, progress=progress)) is Exit.PROMOTED
+    assert sum(map(len, cluster.sent)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        ("the label must be a number, as the prediction was, not a text", "--labels number."),
+        ("the label must be a truth value, as the prediction was, not a text", "--labels truth."),
+        ("it is of no prediction that is known", ""),
+    ],
+)
+def test_labels_of_another_type_are_told_how_to_be_read(
+    error: str, advice: str, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong: Answer = (200, {"results": [{"status": 422, "error": error}] * 30})
+    assert done(Cluster([wrong]), asked(labels)) is Exit.ROLLED_BACK
+    err = capsys.readouterr().err
+    assert err.count("Labels of CSV are text, unless you write") == bool(advice)
+    assert advice in err
+
+
+def test_nothing_to_send_is_told(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = labels.with_name("labels.done")
+    for _ in range(2):
+        assert done(Cluster(), asked(labels, progress=progress)) is Exit.PROMOTED
+    assert capsys.readouterr().out.splitlines()[1] == "models/iris: none, 30 sent before."
+    labels.write_text("request_id,label\n")
+    assert done(Cluster(), asked(labels)) is Exit.PROMOTED
+    assert capsys.readouterr().out == f"models/iris: none; {labels} has no labels.\n"
+
+
+def test_progress_of_other_labels_is_not_taken_for_these(labels: Path) -> None:
+    progress, cluster = labels.with_name("labels.done"), Cluster()
+    assert done(cluster, asked(labels, progress=progress)) is Exit.PROMOTED
+    other = labels.with_name("tomorrow.csv")
+    for text in (labels.read_text().replace("order", "tomorrow"), "request_id,label\na,b\n"):
+        other.write_text(text)
+        with pytest.raises(WrongUsage, match="remembers 30 labels that were sent, and these begin"):
+            done(cluster, asked(other, progress=progress))
+    assert len(cluster.sent) == 1
+    # What came to the same file since is sent.
+    labels.write_text(labels.read_text() + "order-31,setosa\n")
+    assert done(cluster, asked(labels, progress=progress)) is Exit.PROMOTED
+    assert cluster.sent[1:] == [[{"request_id": "order-31", "label": "setosa"}]]
+
+
+SAME = {
+    "the labels and what is refused": {"refused": "labels.csv"},
+    "the labels and the progress": {"progress": "labels.csv"},
+    "by another way": {"refused": "./x/../labels.csv"},
+    "the progress and what is refused": {"refused": "new", "progress": "new"},
+}
+
+
+@pytest.mark.parametrize("names", SAME.values(), ids=SAME.keys())
+def test_two_files_that_are_one_are_told(names: dict[str, str], labels: Path) -> None:
+    """What was refused would be read again, refused and written again, without end."""
+    cluster, text = Cluster(refused=frozenset({"order-1"})), labels.read_text()
+    paths = {option: labels.parent / name for option, name in names.items()}
+    with pytest.raises(WrongUsage, match="name another file"):
+        done(cluster, asked(labels, **paths))
+    assert (cluster.sent, labels.read_text()) == ([], text)
+
+
+def test_what_is_refused_is_on_the_disk_before_it_counts_as_done(labels: Path) -> None:
+    """Killed at the next request, it loses none."""
+    kept = labels.with_name("refused.jsonl")
+    seen = []
+
+    class Killed(Cluster):
+        def send(self, path: str, body: Sequence[dict[str, Any]]) -> tuple[int, bytes]:
+            seen.append(len(kept.read_text().splitlines()))
+            return super().send(path, body)
+
+    cluster = Killed(refused=frozenset({"order-1", "order-2"}))
+    assert done(cluster, asked(labels, refused=kept, batch=10)) is Exit.ROLLED_BACK
+    assert seen == [0, 2, 2]
+
+
+def test_where_the_login_ends_meanwhile_it_is_told_how_far_it_came(
+    labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken: Answer = (200, {"results": [{"taken": "counted"}] * 20})
+    with pytest.raises(Refused, match="Log in again"):
+        done(Cluster([taken, status(401, "Unauthorized")]), asked(labels, batch=20))
+    assert "models/iris: 20 counted until then. Send the file again" in capsys.readouterr().err
+
+
+def test_an_api_server_that_has_too_much_to_do_is_waited_for(labels: Path) -> None:
+    taken: Answer = (200, {"results": [{"taken": "counted"}] * 29 + [{"status": 503}]})
+    cluster = Cluster([taken, status(429, "too many requests")])
+    assert done(cluster, asked(labels, patience="10s")) is Exit.PROMOTED
+    assert [len(batch) for batch in cluster.sent] == [30, 1, 1]
 
 
 def test_files_that_cannot_be_written_are_told(labels: Path) -> None:
     with pytest.raises(WrongUsage, match="cannot be written"):
         done(Cluster(), asked(labels, refused=labels / "no-folder"))
-    with pytest.raises(Failure, match="cannot be kept"):
-        done(Cluster(), asked(labels, progress=labels.with_name("none") / "progress"))
+    cluster = Cluster()
+    with pytest.raises(WrongUsage, match="cannot be kept"):
+        done(cluster, asked(labels, progress=labels.with_name("none") / "progress"))
+    with pytest.raises(WrongUsage, match="cannot be read: Is a directory"):
+        done(cluster, asked(labels, progress=labels.parent))
+    assert cluster.sent == []
+    with pytest.raises(WrongUsage, match="/dev/full cannot be written: No space left"):
+        done(Cluster(refused=frozenset({"order-1"})), asked(labels, refused=Path("/dev/full")))

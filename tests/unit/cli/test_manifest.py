@@ -10,7 +10,7 @@ import pytest
 
 from rollout_cli.__main__ import run
 from rollout_cli.offline.crd_validation import judge
-from rollout_operator.domain.api.manifest import Document, Trouble, read
+from rollout_operator.domain.api.manifest import DEEPEST, Document, Trouble, read
 from tests.support.yaml_cases import (
     GOOD_METADATA,
     METADATA,
@@ -53,6 +53,24 @@ def test_aliases_that_would_fill_any_memory_are_refused() -> None:
     *_, last = read("\n".join(lines))
     assert isinstance(last, Trouble)
     assert "aliases make more than" in last.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("[" * 3000 + "]" * 3000, id="lists"),
+        pytest.param("[" * 300_000, id="more than the stack of C holds"),
+        pytest.param("- " * 300_000, id="the same on one line"),
+        pytest.param("{a: " * 3000 + "}" * 3000, id="mappings"),
+        pytest.param("".join(f"{' ' * n}a:\n" for n in range(3000)), id="lines"),
+    ],
+)
+def test_what_is_nested_too_deeply_is_no_defect_of_the_reader(text: str) -> None:
+    before, found = read(f"{'[' * DEEPEST}{']' * DEEPEST}\n---\n{text}")
+    assert isinstance(before, Document)
+    assert isinstance(found, Trouble)
+    assert found.message == f"not YAML: it is nested more than {DEEPEST} deep"
+    assert found.place.line >= 3
 
 
 @pytest.mark.parametrize(("metadata", "sentence"), METADATA.values(), ids=METADATA.keys())

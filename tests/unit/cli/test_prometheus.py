@@ -43,6 +43,9 @@ class Scripted:
         self.headers = dict(headers or {})
         return self.reply
 
+    def get(self, path: str, query: Any = None) -> dict[str, Any]:
+        return {"spec": {"type": "ClusterIP"}}
+
 
 PROXY = "/api/v1/namespaces/{}/services/{}/proxy{}/api/v1/label/job/values"
 PLACES: dict[str, tuple[str | None, str | None, str]] = {
@@ -149,6 +152,55 @@ REPLIES: dict[str, tuple[tuple[int, bytes], str]] = {
 @pytest.mark.parametrize(("reply", "sentence"), REPLIES.values(), ids=REPLIES.keys())
 def test_replies_that_are_none(reply: tuple[int, bytes], sentence: str) -> None:
     found = prometheus.find(cast("KubeApi", Scripted(reply=reply)), "monitoring/prometheus:9090")
+    with pytest.raises(Unreachable, match=sentence):
+        found.values_of("job")
+
+
+class Aliased(Scripted):
+    """An API server whose Service monitoring/prometheus is an alias, which its proxy leads nobody
+    through; None: may not be read.
+    """
+
+    def __init__(self, host: str | None) -> None:
+        super().__init__()
+        self.host = host
+
+    def get(self, path: str, query: Any = None) -> dict[str, Any]:
+        if self.host is None:
+            raise Refused("no")
+        assert path == "/api/v1/namespaces/monitoring/services/prometheus"
+        return {"spec": {"type": "ExternalName", "externalName": self.host}}
+
+    def raw(self, path: str, query: Any = None, headers: Any = None) -> tuple[int, bytes]:
+        _, body = super().raw(path, query, headers)
+        if "/monitoring/" in path:
+            return 503, b'{"kind":"Status","message":"no service port 9090 found"}'
+        return 200, body
+
+
+@pytest.mark.parametrize("host", ["thanos.mon.svc", "thanos.mon.svc.cluster.local."])
+def test_an_alias_of_a_service_is_followed(host: str) -> None:
+    access = Aliased(host)
+    prometheus.find(cast("KubeApi", access), "monitoring/prometheus:9090").values_of("job")
+    assert access.asked == [
+        PROXY.format("monitoring", "prometheus:9090", ""),
+        PROXY.format("mon", "thanos:9090", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [
+        pytest.param(
+            "prometheus.example.com",
+            "alias .* of prometheus.example.com.* --prometheus http://prometheus.example.com:9090",
+            id="outside of the cluster",
+        ),
+        pytest.param(None, "did not answer: no service port", id="that may not be read"),
+    ],
+)
+def test_an_alias_that_cannot_be_followed_is_said(host: str | None, sentence: str) -> None:
+    found = prometheus.find(cast("KubeApi", Aliased(host)), "monitoring/prometheus:9090")
     with pytest.raises(Unreachable, match=sentence):
         found.values_of("job")
 

@@ -166,9 +166,12 @@ WATCHED = Watch(former="0", since=at(0), until=at(0) + timedelta(hours=1))
     ("changes", "kind", "sentence"),
     [
         pytest.param(
-            {"stable": None, "phase": Phase.TRIAL}, Refused, "promoted nothing yet", id="no stable"
+            {"stable": None, "phase": Phase.TRIAL},
+            Refused,
+            "status iris -n models --wait",
+            id="no stable",
         ),
-        pytest.param({"watch": WATCHED}, Refused, "is still watched", id="in its watch"),
+        pytest.param({"watch": WATCHED}, Refused, "promote iris -n models`", id="in its watch"),
         pytest.param(
             {"verdict": Verdict.RETURNED, "watch": WATCHED}, Refused, "way back", id="returning"
         ),
@@ -179,7 +182,7 @@ WATCHED = Watch(former="0", since=at(0), until=at(0) + timedelta(hours=1))
             "ask again in a minute",
             id="settling",
         ),
-        pytest.param({"history": ()}, Absent, "last ten attempts", id="too long ago"),
+        pytest.param({"history": ()}, Absent, "retry iris -n models`", id="too long ago"),
         pytest.param({"history": (ended(3),)}, Absent, "last ten attempts", id="another's proof"),
         pytest.param(
             {"history": (ended(2, Verdict.ROLLED_BACK),)},
@@ -366,6 +369,30 @@ def test_nothing_but_version_and_proof_is_changed(before: str, after: str) -> No
             Refused,
             "Templates are no manifests",
             id="a template of Helm",
+        ),
+        *(
+            pytest.param(
+                HEAD + f"metadata: {{name: iris}}\nspec:\n  modelUri: {uri}\n",
+                Refused,
+                "which another tool fills in, so its values are",
+                id=f"filled in: {uri}",
+            )
+            for uri in (
+                "'{{ .Values.uri }}'",
+                "models:/iris/{{ .Values.version }}",
+                "models:/iris/${VERSION}",
+                "models:/iris/$(VERSION)",
+                "models:/iris/<%= version %>",
+            )
+        ),
+        pytest.param(
+            "kind: Kustomization\nresources: [iris.yaml]\n",
+            Absent,
+            "Name the file that has it, such as one that a kustomization lists",
+            id="a kustomization",
+        ),
+        pytest.param(
+            "[" * 3000 + "]" * 3000, Refused, "nested more than 200 deep", id="nested deeply"
         ),
         pytest.param(
             HEAD + "metadata: {name: iris}\nspec:\n  modelUri: |\n    models:/iris/1\n",

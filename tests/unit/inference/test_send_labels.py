@@ -5,8 +5,9 @@ where it stopped.
 import io
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +29,8 @@ from rollout_labels.reading import (
     from_rows,
     opened,
 )
-from rollout_labels.sending import NoAnswer, Sender, Unanswered, run
+from rollout_labels.sending import MANY as MANY_ALIKE
+from rollout_labels.sending import NoAnswer, NoneTaken, Sender, Unanswered, run
 from scripts.cluster.apiserver import free_port
 from tests.unit.inference.serving import serving
 
@@ -74,6 +76,11 @@ CSV: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
         [{"request_id": "a,1", "label": "b\nc"}],
     ),
     "nothing but its header": ("request_id,label\n", "text", []),
+    "lines of nothing, and cells of nothing beyond the header": (
+        "\n\nrequest_id,label\n\na,b,,\n",
+        "text",
+        [{"request_id": "a", "label": "b"}],
+    ),
 }
 
 
@@ -105,10 +112,29 @@ WRONG: dict[str, tuple[Callable[[], Iterator[Any]], str]] = {
         lambda: from_csv(iter(["request_id,label\n", '"a,b\n']), "text"),
         "line",
     ),
-    "text of another encoding": (lambda: from_csv(encoded(), "text"), "line 0: 'utf-8' codec"),
+    "text of another encoding": (
+        lambda: from_csv(encoded(), "text"),
+        "a line after line 0 is no text in UTF-8: save the file as such",
+    ),
+    "cells beyond the header": (
+        lambda: from_csv(iter(["request_id,label\n", "a,very good, indeed\n"]), "text"),
+        "line 2 has more cells than the header's 2: put a cell with a comma in quotes",
+    ),
+    "a column twice": (
+        lambda: from_csv(iter(["request_id,label,label\n", "a,b,c\n"]), "text"),
+        "the column label stands twice",
+    ),
+    "semicolons": (
+        lambda: from_csv(iter(["request_id;label\n", "a;b\n"]), "text"),
+        "separate columns by commas",
+    ),
+    "capitals": (
+        lambda: from_csv(iter(["Request_ID,Label\n", "a,b\n"]), "text"),
+        "write them in small letters",
+    ),
     "a label that JSON has no word for": (
         lambda: from_csv(iter(["request_id,label\n", "a,nan\n"]), "number"),
-        "line 2 cannot be sent",
+        "line 2 cannot be sent: label is nan; write a number",
     ),
     "the same of JSON lines": (
         lambda: from_json_lines(iter(['{"request_id": "a", "label": NaN}'])),
@@ -118,8 +144,14 @@ WRONG: dict[str, tuple[Callable[[], Iterator[Any]], str]] = {
         lambda: from_rows(["id", "label"], iter([("a", date(2026, 1, 1))])),
         "row 1 cannot be sent",
     ),
-    "no JSON": (lambda: from_json_lines(iter(["{}\n", "{\n"])), "line 2 is no JSON"),
-    "no object": (lambda: from_json_lines(iter(["[]\n"])), "line 1 is no object"),
+    "no JSON": (
+        lambda: from_json_lines(iter(["{}\n", "{\n"])),
+        "line 2 is no JSON: .*on a line of its own",
+    ),
+    "no object": (
+        lambda: from_json_lines(iter(["[]\n"])),
+        "line 1 is no object: write .*on a line of its own",
+    ),
     "a query without labels": (lambda: from_rows(["id"], iter([])), "label or value"),
 }
 
@@ -248,11 +280,11 @@ def test_who_dies_goes_on_where_it_stopped(address: str, tmp_path: Path) -> None
     sender = Sender(address, dying, 5, ignored, ignored)
     with ExitStack() as until, pytest.raises(Dies):
         run(opened(str(file), "text", until), sender, 10, progress, ignored)
-    assert progress.read_text() == "20"
+    assert progress.read_text().split()[0] == "20"
     assert sum(counted(address).values()) == 30, "what nobody wrote down was taken"
     assert main([f"{address}/feedback/", str(file), "--progress", str(progress)]) == 0
     assert counted(address) == {"correct": 30, "wrong": MANY - 30}
-    assert progress.read_text() == str(MANY)
+    assert progress.read_text().split()[0] == str(MANY)
 
 
 def test_a_server_that_is_away_is_waited_for() -> None:
@@ -326,8 +358,8 @@ def test_what_is_to_be_written_in_the_place_of_what_cannot_be_read(
 LACKING: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"request_id": "a", "label": 0}, ""),
     "nothing, by our id": ({"id": "a", "value": 0.0}, ""),
-    "an id": ({"label": "b"}, "line 7 does not say which prediction it is of: write id or"),
-    "what was right": ({"id": "a"}, "line 7 says nothing of it: write label or value"),
+    "an id": ({"label": "b"}, "it does not say which prediction it is of: write id or request_id"),
+    "what was right": ({"id": "a"}, "it says nothing of the prediction: write label or value"),
 }
 
 
@@ -350,6 +382,137 @@ def test_standard_input_is_read_as_what_it_is(text: str, monkeypatch: pytest.Mon
     with ExitStack() as until:
         found = list(opened("-", "text", until))
     assert [(one["request_id"], one["label"]) for one in found] == [("a", "b"), ("c", "d")]
+
+
+@pytest.mark.parametrize("name", ["labels.json", "labels.txt", "labels.JSONL", "labels"])
+def test_json_lines_are_known_by_what_they_are(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(PIPED["JSON lines"])
+    with ExitStack() as until:
+        found = list(opened(str(tmp_path / name), "text", until))
+    assert [one["request_id"] for one in found] == ["a", "c"]
+
+
+ENCODED = {
+    "Latin 1": ("request_id,label\na,b\nc,\xfc\n".encode("latin-1"), "line 3 is no text"),
+    "UTF-16": ("request_id,label\na,b\n".encode("utf-16"), "line 1 is no text in UTF-8"),
+    "packed": (b"\x1f\x8b\x08\x00", "what is packed is to be unpacked"),
+    "JSON lines in Latin 1": ('{"id": "\xfc", "label": 1}\n'.encode("latin-1"), "line 1 is no"),
+}
+
+
+@pytest.mark.parametrize(("raw", "why"), ENCODED.values(), ids=ENCODED.keys())
+@pytest.mark.parametrize("locale", ["ascii", "utf-8", "latin-1"])
+def test_what_is_no_utf8_is_told_whatever_the_locale_says(
+    raw: bytes, why: str, locale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "labels.csv").write_bytes(raw)
+    piped = io.TextIOWrapper(io.BytesIO(raw), locale, errors="surrogateescape")
+    monkeypatch.setattr("sys.stdin", piped)
+    for source in (str(tmp_path / "labels.csv"), "-"):
+        with ExitStack() as until, pytest.raises(Unreadable, match=why):
+            list(opened(source, "text", until))
+
+
+@dataclass
+class Strict:
+    """A server that takes no request with one of these, or with more bytes, as ours does."""
+
+    bad: frozenset[str]
+    status: int
+    most: int = 10**9
+    sent: list[int] = field(default_factory=list)
+
+    def __call__(self, labels: Sequence[Label]) -> tuple[int, bytes]:
+        self.sent.append(len(labels))
+        if len(json.dumps(labels)) > self.most:
+            return 413, b'{"error": "too long"}'
+        if any(one["request_id"] in self.bad for one in labels):
+            return self.status, b'{"error": "it is none"}'
+        return 200, json.dumps({"results": [{"taken": "counted"}] * len(labels)}).encode()
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_one_label_that_spoils_its_request_is_refused_alone(status: int) -> None:
+    """None of the others may be lost, and it takes no request for each of them."""
+    server, refused = Strict(frozenset({"order-7", "order-400"}), status), list[str]()
+
+    def refuse(label: Label, result: Mapping[str, Any]) -> None:
+        refused.append(f"{label.place} {result['status']}")
+
+    sender = Sender("x", server, 0, refuse, ignored)
+    sender.send([Label.at(f"line {n}", {"request_id": f"order-{n}", "label": 1}) for n in MUCH])
+    assert refused == [f"line 7 {status}", f"line 400 {status}"]
+    assert sender.counts == {"counted": len(MUCH) - 2, "refused": 2}
+    assert len(server.sent) < 40
+
+
+MUCH = range(500)
+
+
+def test_what_is_too_long_for_one_request_is_sent_in_several() -> None:
+    server = Strict(frozenset(), 422, most=20_000)
+    sender = Sender("x", server, 0, ignored, ignored)
+    sender.send([Label(request_id="x" * 200, label=1)] * len(MUCH))
+    assert sender.counts == {"counted": len(MUCH)}
+
+
+@pytest.mark.parametrize("count", [MANY_ALIKE, MANY_ALIKE - 1])
+def test_where_all_are_refused_for_one_reason_the_others_are_not_tried(count: int) -> None:
+    """Without a store, labels by request_id: each of a million would be asked for by itself."""
+    bad = Strict(frozenset({"a"}), 422)
+    sender = Sender("x", bad, 0, ignored, ignored)
+    labels = iter([Label(request_id="a", label=1)] * 1000)
+    if count < MANY_ALIKE:
+        run(labels, sender, count, None, ignored)
+        assert sender.counts == {"refused": 1000}
+        return
+    with pytest.raises(NoneTaken, match=f"none of the first {count} labels was taken: it is none"):
+        run(labels, sender, count, None, ignored)
+    assert sender.counts == {"refused": count}
+
+
+@pytest.mark.parametrize("status", [404, 409, 410])
+def test_where_all_are_refused_by_themselves_the_others_are_tried(status: int) -> None:
+    """They are too late, or of another rollout; those after them may not be."""
+    answers = [{"status": status, "error": "late"}] * 500, [{"taken": "counted"}] * 500
+    left = [json.dumps({"results": one}).encode() for one in answers]
+    sender = Sender("x", lambda _: (200, left.pop(0)), 0, ignored, ignored)
+    run(iter([Label(request_id="a", label=1)] * 1000), sender, 500, None, ignored)
+    assert sender.counts == {"counted": 500, "refused": 500}
+
+
+def test_what_lacks_something_spoils_no_request() -> None:
+    server, refused = Strict(frozenset(), 422), list[Mapping[str, Any]]()
+    sender = Sender("x", server, 0, lambda _, result: refused.append(result), ignored)
+    sender.send([Label(request_id="a", label=1), Label(request_id="b"), Label(label=2)])
+    assert (server.sent, sender.counts) == ([1], {"counted": 1, "refused": 2})
+    assert [one["status"] for one in refused] == [422, 422]
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("request_id,label\na,\n")
+    url = "http://127.0.0.1:9/feedback/"
+    for options, why in [
+        (["--refused", str(tmp_path)], f"error: {tmp_path} cannot be written: Is a directory"),
+        (["--refused", "/dev/full"], "error: /dev/full cannot be written: No space left"),
+        (["--progress", str(tmp_path / "no" / "p")], "p cannot be kept: No such file"),
+        (["--refused", str(file)], "is named for the labels and for --refused: name another file"),
+    ]:
+        assert main([url, str(file), *options]) == 2
+        assert why in capsys.readouterr().err
+
+
+def test_progress_of_before_there_were_digests_counts(tmp_path: Path) -> None:
+    (tmp_path / "progress").write_text("2")
+    server = Strict(frozenset(), 422)
+    sender = Sender("x", server, 1, ignored, ignored)
+    labels = [Label(request_id=str(n), label=1) for n in range(5)]
+    assert run(iter(labels), sender, 10, tmp_path / "progress", ignored) == 2
+    assert server.sent == [3]
+    assert len((tmp_path / "progress").read_text().split()) == 2
 
 
 def test_progress_that_is_none_is_told(tmp_path: Path) -> None:

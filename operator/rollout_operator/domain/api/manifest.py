@@ -20,6 +20,8 @@ Path = tuple[str | int, ...]
 
 MOST_FIELDS = 200_000
 """A file of a few lines can name more than any memory holds, by aliases of aliases."""
+DEEPEST = 200
+"""Lists and mappings in one another. No object of Kubernetes is near."""
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
 _WORDS: Mapping[str, bool | None] = {
@@ -129,9 +131,15 @@ def read(text: str) -> Iterator[Document | Trouble]:
         text = _JOINED.sub(
             lambda pair: pair[1] + bytes.fromhex(pair[2] + pair[3]).decode("utf-16-be"), text
         )
+    deep = _too_deep(text)
     loader = _Loader(text)
+    number = 0
     try:
         while loader.check_node():
+            number += 1
+            if deep is not None and number == deep[0]:
+                yield Trouble(deep[1], f"not YAML: it is nested more than {DEEPEST} deep")
+                return
             if (node := loader.get_node()) is None:
                 continue
             reading = _Reading()
@@ -146,6 +154,34 @@ def read(text: str) -> Iterator[Document | Trouble]:
         yield Trouble(Place(1, 1), f"not YAML: {wrong}")
     finally:
         loader.dispose()
+
+
+def _too_deep(text: str) -> tuple[int, Place] | None:
+    """The first document, from 1, that is nested more than DEEPEST, and where; None for none.
+
+    It is asked before any node is made: libyaml's composer goes down by the stack of C, which ends
+    the process without an exception.
+    """
+    loader = _Loader(text)
+    document = depth = 0
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            if isinstance(event, yaml.DocumentStartEvent):
+                document, depth = document + 1, 0
+            elif isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > DEEPEST:
+                    mark = event.start_mark
+                    return document, Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.YAMLError:
+        # It is told where it is read.
+        return None
+    finally:
+        loader.dispose()
+    return None
 
 
 class _Unread(yaml.MarkedYAMLError):

@@ -17,7 +17,7 @@ from rollout_operator.controller.messenger import Messenger, Timing
 from rollout_operator.domain.api.status import Notification, Status
 from rollout_operator.domain.messages import message_id, notifications
 from rollout_operator.domain.outbox import Destination, Format
-from tests.support.builders import on_trial
+from tests.support.builders import on_trial, revision
 from tests.support.message_receivers import HttpReceiver, http_receiver, secret_folder
 
 KEY = ("ml-team", "iris")
@@ -122,6 +122,21 @@ async def test_one_that_is_down_delays_no_other_and_gets_it_when_it_is_up(tmp_pa
         async with down.served():
             await until(lambda: all(made.owed(uid) == () for uid in "abc"))
         assert down.ids() == up.ids() == {message_id(uid, (2, WAITS)): 1 for uid in "abc"}
+
+
+async def test_what_is_stable_is_told_as_it_is_when_it_is_sent(tmp_path: Path) -> None:
+    """Hours later the version that was rolled back may have been tried again."""
+    down = http_receiver()
+    async with world(tmp_path, down) as made:
+        made.halt("u")
+        before = made.status["u"]
+        after = before.model_copy(update={"stable": revision(7, promoted=True)})
+        made.look("u", after)
+        async with down.served():
+            await until(lambda: made.owed("u") == ())
+        (event,) = down.events()
+        assert event["data"]["stable"] == revision(7).uri
+        assert event["data"]["uri"] != revision(7).uri
 
 
 async def test_a_claim_that_runs_out_is_asked_for_before_the_next_try(tmp_path: Path) -> None:

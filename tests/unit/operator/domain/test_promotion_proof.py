@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import tracemalloc
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from rollout_operator.domain.api.names import PROOF
 from rollout_operator.domain.api.status import LONGEST_PROOF, Attempt, Status, Watch
 from rollout_operator.domain.api.words import Verdict
+from rollout_operator.domain.machine.decision import MESSAGE_LENGTH
 from rollout_operator.domain.promotion_proof import (
     Claims,
     ProofDemand,
@@ -151,6 +154,17 @@ def test_what_is_no_proof_is_refused_with_what_to_do(shown: str | None, why: str
     assert "promote-to" in said
 
 
+def test_what_is_too_long_to_be_read_is_not_remembered() -> None:
+    """Whoever may annotate could fill the operator's memory, with another text each time."""
+    wide = 200_000
+    tracemalloc.start()
+    for number in range(100):
+        assert "at most 4096" in demand(f"{number}" + "." * wide).lacks(URI, DIGEST, at(60))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10 * wide
+
+
 def test_without_an_algorithm_nothing_counts() -> None:
     head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"promotion-proof+jwt"}').rstrip(b"=")
     middle = proof().split(".")[1]
@@ -206,6 +220,15 @@ def test_without_an_age_it_counts_for_ever() -> None:
 def test_whose_word_counts(pattern: str, counts: bool) -> None:
     said = demand(proof(), promotedBy=["none/none/none", pattern]).lacks(URI, DIGEST, at(60))
     assert (said == "") is counts
+
+
+def test_many_places_leave_room_for_what_is_to_be_done() -> None:
+    places = [f"staging-{number}/ml/{{name}}" for number in range(50)]
+    said = demand(None, promotedBy=places).lacks(URI, DIGEST, at(60))
+    assert len(said) < MESSAGE_LENGTH
+    assert "promote it as staging-0/ml/iris or staging-1/ml/iris or " in said
+    assert re.search(r"ml/iris or one of [0-9]+ others, and bring its proof here", said)
+    assert said.endswith(f"which writes the annotation {PROOF}.")
 
 
 def test_no_pattern_goes_over_a_slash() -> None:
@@ -331,19 +354,40 @@ def test_nothing_to_sign_by_is_nobody() -> None:
     ("changes", "sentence"),
     [
         pytest.param({"keys": []}, "keys: .*at least 1", id="no key"),
-        pytest.param({"keys": ["x"]}, "keys.0: ", id="no PEM"),
+        *(
+            pytest.param({"keys": [text]}, "keys.0: no public key in PEM.*openssl pkey", id=what)
+            for what, text in {
+                "no PEM": "x",
+                "nothing": "",
+                "a comment before it": f"# ours\n{public_pem(key('staging'))}",
+                "lines that are one": public_pem(key("staging")).replace("\n", "\\n"),
+                "two in one entry": public_pem(key("staging")) * 2,
+                "for SSH": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB",
+            }.items()
+        ),
         pytest.param(
             {"keys": [public_pem(ec.generate_private_key(ec.SECP256R1()))]},
             "a key that is none of Ed25519.*openssl",
             id="another kind of key",
         ),
-        pytest.param({"keys": [PEM]}, "keys.0: ", id="a private key"),
+        pytest.param({"keys": [PEM]}, "keys.0: a private key, .* made anew", id="a private key"),
         pytest.param({"promotedBy": []}, "promotedBy: .*at least 1", id="nobody"),
-        pytest.param({"promotedBy": ["staging"]}, "promotedBy.0", id="no place"),
+        pytest.param({"promotedBy": ["staging"]}, "is not ENVIRONMENT/", id="no place"),
+        pytest.param({"promotedBy": ["a/b/[cd]"]}, "is not ENVIRONMENT/", id="a set of letters"),
+        pytest.param({"promotedBy": ["a/b/{{name}}"]}, "to fill in", id="braces of Helm"),
+        pytest.param({"promotedBy": ["a/b/{name.upper}"]}, "to fill in", id="a field of a name"),
         pytest.param({"promotedBy": ["a/b/{uid}"]}, "staging/ml/{name}", id="nothing to fill in"),
         pytest.param({"promotedBy": ["a/b/{"]}, "staging/ml/{name}", id="a brace"),
         pytest.param({"maxAge": "30 days"}, "is no duration: write 30s", id="no duration"),
+        *(
+            pytest.param({"maxAge": age}, "maxAge: 0. lets nothing in", id=f"for {age}")
+            for age in ("0s", "0h")
+        ),
         pytest.param({"namespaces": []}, "namespaces: .*at least 1", id="for nobody"),
+        *(
+            pytest.param({"namespaces": [of]}, "namespaces.0: .* fits no namespace", id=f"of {of}")
+            for of in ("Production", "", "prod_eu", "!prod", "a/b", "prod ")
+        ),
         pytest.param({"reasons": ["Luck"]}, "reasons.0: Input should be", id="no reason"),
         pytest.param({"key": "x"}, "key: Extra inputs", id="an unknown word"),
     ],
