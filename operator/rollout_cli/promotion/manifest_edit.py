@@ -177,6 +177,10 @@ class _Manifest:
                 f"spec.modelUri is {model.value!r}, which another tool fills in, so its values are"
                 " to be changed"
             )
+        if _at(self._node, "sops", "mac") is not None:
+            raise _UnclearError(
+                "sops keeps its checksum, which would fit no more: change it by sops"
+            )
         _inside(self._node, spec, "spec")
         _inside(self._node, meta, "metadata")
         quote = model.style if model.style in {"'", '"'} else ""

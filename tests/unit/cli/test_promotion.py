@@ -386,6 +386,13 @@ def test_nothing_but_version_and_proof_is_changed(before: str, after: str) -> No
             )
         ),
         pytest.param(
+            HEAD
+            + "metadata: {name: iris}\nspec: {modelUri: models:/iris/1}\nsops: {mac: 'ENC[x]'}\n",
+            Refused,
+            "change it by sops",
+            id="a checksum of sops",
+        ),
+        pytest.param(
             "kind: Kustomization\nresources: [iris.yaml]\n",
             Absent,
             "Name the file that has it, such as one that a kustomization lists",
