@@ -21,7 +21,7 @@ from tests.e2e.label_stores import LabelStore, label_store
 from tests.e2e.labelling import CANDIDATE, DATA, KINDS
 
 REQUESTS = 60
-"""Labels that each trial is judged by: with fewer there is no verdict, and there are no more."""
+"""Labels of each trial: with fewer none is promoted, and there are no more."""
 DUPLICATES, CORRECTIONS = 0.3, 0.1
 GATE = {"metric": "accuracy", "min": 0.7, "evidence": "Labelled", "minSamples": REQUESTS}
 IN_A_BATCH = 15
@@ -188,8 +188,12 @@ def test_stored_labels_decide(
     judged = caller.ask(REQUESTS, bad, CANDIDATE)
     for batch in caller.labels(judged):
         caller.send(batch)
-    ended = verdict_of(rollout.wait("RolledBack", models.bad, PATIENCE), models.bad)
-    assert shown(ended) == ("Fail", REQUESTS, accuracy(judged))
+    measured, samples, value = shown(
+        verdict_of(rollout.wait("RolledBack", models.bad, PATIENCE), models.bad)
+    )
+    # It may be proved before all labels have come: minSamples is what it takes to pass.
+    assert (measured, samples <= REQUESTS) == ("Fail", True)
+    assert samples < REQUESTS or value == accuracy(judged)
     eventually(
         lambda: counted(rollout.namespace) == caller.oracle() or None,
         f"the counts to be {caller.oracle()}",
