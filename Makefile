@@ -113,8 +113,8 @@ bench-traffic: setup ## Load through both routers during rollouts, with the oper
 	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.traffic
 
 .PHONY: bench-lone
-bench-lone: setup ## One rollout alone, 20 promotions under load through each router; half an hour
-	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.lone
+bench-lone: setup ## One rollout alone, 20 promotions under load through each router; PROMOTIONS=20; half an hour
+	@$(WITH_CLUSTER) $(RUN) python -m tests.bench.lone $(if $(PROMOTIONS),--promotions $(PROMOTIONS))
 
 .PHONY: bench-autoscaling
 bench-autoscaling: setup ## 21 trials under autoscalers with load x 10; half an hour

@@ -121,7 +121,7 @@ def follow_routers(rollout: Rollout, ports: Ports, now: datetime) -> Followed | 
     if spec is None or (asked := question(spec, status)) is None:
         ports.drains.forget(key)
         return None
-    since = waits_since(status) or now
+    since = _as_told(waits_since(status) or now)
     mark = (rollout.raw["metadata"]["uid"], status.phase, since)
     routes = [
         r for r in status.routes if r.accepted_at is not None and r.provider is not Provider.NONE
@@ -137,3 +137,8 @@ def follow_routers(rollout: Rollout, ports: Ports, now: datetime) -> Followed | 
         watched = Watched(mark, ways, asked, late, left, waited_for=not gives_all(status))
         ports.drains.begin(key, watched)
     return ports.drains.followed(key, mark)
+
+
+def _as_told(moment: datetime) -> datetime:
+    """The moment as a status has it once it was read back: to the millisecond."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
