@@ -149,7 +149,7 @@ class WorkQueue:
     def _longest_wait(self) -> float:
         """Seconds for which the rollout that waits longest for its look has been due."""
         now = utc_now()
-        return max(0.0, *((now - at).total_seconds() for at in self._due.values()), 0.0)
+        return max(0.0, (now - min(self._due.values(), default=now)).total_seconds())
 
     def _sleep(self) -> float:
         if not self._heap:
