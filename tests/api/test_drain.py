@@ -2,6 +2,8 @@
 two replicas that lag apart, which is played.
 """
 
+from typing import Any
+
 import pytest
 
 from tests.support.api_client import ApiClient, wait_for
@@ -22,6 +24,17 @@ def operator_settings() -> dict[str, str]:
     return {"ROUTER_DRAIN_SECONDS": str(FIXED)}
 
 
+def assert_waited_as_shown(drains: list[Any], phase: str) -> None:
+    """That phase has shown how far the router lags, and what came after it waited so long."""
+    assert [(d["phase"], d["known"]) for d in drains] == [
+        (phase, True),
+        ("Switching", False),
+        ("Settling", False),
+    ]
+    for later in drains[1:]:
+        assert drains[0]["lag"] + 5 <= later["seconds"] < FIXED, f"as {phase} has shown"
+
+
 def test_a_wait_ends_when_every_replica_of_the_router_follows(
     api: ApiClient,
     ns: str,
@@ -37,14 +50,8 @@ def test_a_wait_ends_when_every_replica_of_the_router_follows(
         assert rollout.status().get("drains", []) == [], "a first deploy waits for no older weight"
         rollout.apply("models:/iris/2", traffic=TRAFFIC)
         promoted = rollout.wait_phase("Promoted", 2, seconds=120)["drains"]
-        assert [(d["phase"], d["known"]) for d in promoted] == [
-            ("Shifting", True),
-            ("Switching", False),
-            ("Settling", False),
-        ]
+        assert_waited_as_shown(promoted, "Shifting")
         assert promoted[0]["lag"] > 1
-        for later in promoted[1:]:
-            assert promoted[0]["lag"] + 5 <= later["seconds"] < FIXED, "as Shifting has shown"
         world.accuracy["3"] = 0.95
         steps = {"steps": [{"weight": 50, "hold": "10m"}]}
         rollout.apply("models:/iris/3", traffic=TRAFFIC, strategy=steps)
@@ -79,13 +86,7 @@ def test_a_step_of_all_requests_shows_how_far_the_router_lags(
         seldom = {"interval": "60s"}
         rollout.apply("models:/iris/2", traffic=TRAFFIC, strategy=steps, analysis=seldom)
         promoted = rollout.wait_phase("Promoted", 2, seconds=120)["drains"]
-        assert [(d["phase"], d["known"]) for d in promoted] == [
-            ("Trial", True),
-            ("Switching", False),
-            ("Settling", False),
-        ]
+        assert_waited_as_shown(promoted, "Trial")
         # The slower replica gives half of the right answers by chance.
         assert promoted[0]["lag"] > 0
-        for later in promoted[1:]:
-            assert promoted[0]["lag"] + 5 <= later["seconds"] < FIXED
         assert router.missed == []
