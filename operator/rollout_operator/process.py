@@ -320,7 +320,7 @@ async def _try_metrics(prometheus: Prometheus) -> None:
     rollout waits for it.
     """
     for name in prometheus.own:
-        found = await prometheus.snapshot(name, prometheus.clock())
+        found = (await prometheus.snapshot(name, prometheus.clock())).answer
         if isinstance(found, MetricsUnreachable):
             log.warning(
                 "Metric %s of the configuration cannot be asked for: %s", name, found.message

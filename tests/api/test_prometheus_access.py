@@ -232,7 +232,8 @@ def asked_by_the_operator(url: str, env: dict[str, str]) -> str:
             told = await Prometheus(plain, session, PrometheusLogin(known)).snapshot(
                 Metric.ACCURACY, 0
             )
-        return told.message if isinstance(told, MetricsUnreachable) else ""
+        answer = told.answer
+        return answer.message if isinstance(answer, MetricsUnreachable) else ""
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(ask())

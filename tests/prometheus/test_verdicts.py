@@ -113,7 +113,7 @@ async def _asked(way: Way, interval: int) -> Answers:
             now = at(look).timestamp()
             way.before(look)
             names = (*BUILT_IN, *OWN.by_name)
-            found[look] = {name: await adapter.snapshot(name, now) for name in names}
+            found[look] = {name: (await adapter.snapshot(name, now)).answer for name in names}
     return found
 
 

@@ -198,6 +198,8 @@ def observation(
         profile=None,
         answers=answers.answers,
         baseline=answers.baseline,
+        # It moves the next look, and no verdict.
+        asked_at=None,
         # Verdicts told to the registry: a number in status, and no decision.
         reported=frozenset(),
         # Messages follow from what is decided, and nothing from them.

@@ -25,11 +25,21 @@ Reader = Callable[[int, bytes, PrometheusAccess], Answered]
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What Prometheus has said of a metric."""
+
+    answer: Answered
+    """The series of all revisions, or why there are none."""
+    at: float
+    """When it was asked, as Unix time in seconds: nothing since is in the answer."""
+
+
 @dataclass
 class _Asked:
     tick: float
     """Unix time in seconds; the answer is not older."""
-    answer: asyncio.Task[Answered]
+    answer: asyncio.Task[Told]
     """The query, under way or done."""
 
 
@@ -51,22 +61,26 @@ class Prometheus:
     _windows: dict[str, float] = field(default_factory=dict)
     """How far back each query looks, in seconds: it follows the scrapes that the answers show."""
 
-    def cached(self, metric: str, tick: float) -> Answered | None:
+    def cached(self, metric: str, tick: float) -> Told | None:
         """What `snapshot` would answer without a wait; None where it would wait."""
         asked = self._since(metric, tick)
         return asked.answer.result() if asked is not None and asked.answer.done() else None
 
-    async def snapshot(self, metric: str, tick: float) -> Answered:
+    async def snapshot(self, metric: str, tick: float) -> Told:
         """The series of all revisions, no older than `tick` (Unix time, seconds)."""
         asked = self._since(metric, tick)
         if asked is None:
-            asked = self._asked[metric] = _Asked(tick, asyncio.create_task(self._query(metric)))
+            asked = self._asked[metric] = _Asked(tick, asyncio.create_task(self._told(metric)))
         return await asyncio.shield(asked.answer)
 
     def _since(self, metric: str, tick: float) -> _Asked | None:
         """What was asked at `tick` or later."""
         asked = self._asked.get(metric)
         return asked if asked is not None and asked.tick >= tick else None
+
+    async def _told(self, metric: str) -> Told:
+        at = self.clock()
+        return Told(await self._query(metric), at)
 
     async def _query(self, metric: str) -> Answered:
         own = self.own.get(metric)

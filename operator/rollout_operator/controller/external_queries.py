@@ -6,16 +6,23 @@ import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rollout_operator.adapters.model_registry import ModelRegistry
-from rollout_operator.adapters.prometheus import Prometheus
+from rollout_operator.adapters.prometheus import Prometheus, Told
 from rollout_operator.adapters.router_probe import Routers
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision, Status
+from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.gates.promql import Snapshot, series_of
 from rollout_operator.domain.machine.redirect import needs_resolution
-from rollout_operator.domain.machine.schedule import beat, interval_since
+from rollout_operator.domain.machine.schedule import (
+    at_step_ends,
+    beat,
+    interval_since,
+    step_began,
+    step_due,
+)
 from rollout_operator.domain.machine.trial import needs_measurement
 from rollout_operator.domain.observed import Answer, Heard, MetricsUnreachable, Resolution
 from rollout_operator.domain.route_probe import Way
@@ -55,6 +62,8 @@ class Answers:
     """From the registry; None where it was not asked."""
     measured: Mapping[str, Snapshot | MetricsUnreachable] = field(default_factory=dict)
     """From Prometheus, by the names of metrics."""
+    asked_at: datetime | None = None
+    """When the oldest of those was asked for; None where there is none."""
     heard: Heard | None = None
     """From the router; None where it was not asked, or cannot be."""
 
@@ -80,13 +89,23 @@ def query_for(
     uri = spec.model_uri if needs_resolution(spec, status) and not spec.paused else ""
     if not needs_measurement(spec, status):
         return Query(uri, route=route)
-    # A look at the end of an interval never takes an answer from before it, which another look may
-    # have asked for.
-    apart = beat(spec)
-    tick = max(
+    tick = no_older_than(uid, spec, status, now)
+    return Query(uri, tuple(sorted({gate.name for gate in spec.analysis.gates})), tick, route)
+
+
+def no_older_than(uid: str, spec: Spec, status: Status, now: datetime) -> float:
+    """From when on, as Unix time in seconds, the metrics have to be that a look at `now` goes by.
+
+    Any look takes what was asked in the same beat. One at the end of an interval takes nothing from
+    before it, and one at the end of a step hardly anything.
+    """
+    apart, ends = beat(spec), at_step_ends(spec)
+    least = max(
         math.floor(now.timestamp() / apart) * apart, interval_since(uid, spec, now).timestamp()
     )
-    return Query(uri, tuple(sorted({gate.name for gate in spec.analysis.gates})), tick, route)
+    began = step_began(status) if status.phase is Phase.TRIAL else None
+    due = step_due(status, spec, began) if began is not None else now
+    return max(least, math.floor(due.timestamp() / ends) * ends) if due <= now else least
 
 
 def cached(asked: Query, prometheus: Prometheus, routers: Routers | None = None) -> Answers | None:
@@ -103,21 +122,30 @@ def cached(asked: Query, prometheus: Prometheus, routers: Routers | None = None)
         if not routers.fresh(route.way, route.at, route.apart):
             return None
         heard = routers.known(route.way)
-    return (
-        Answers(measured=found, heard=heard)
-        if not asked.model_uri and len(found) == len(asked.metrics)
-        else None
-    )
+    if asked.model_uri or len(found) < len(asked.metrics):
+        return None
+    return _answers(found, heard=heard)
 
 
 async def ask(
     asked: Query, registry: ModelRegistry, prometheus: Prometheus, routers: Routers | None = None
 ) -> Answers:
     """Ask it; never raises for what they do."""
+    resolution, found, heard = await asyncio.gather(
+        _resolution(asked, registry), _measured(asked, prometheus), _heard(asked, routers)
+    )
+    return _answers(found, resolution, heard)
+
+
+def _answers(
+    found: Mapping[str, Told], resolution: Resolution | None = None, heard: Heard | None = None
+) -> Answers:
+    asked_at = min((told.at for told in found.values()), default=None)
     return Answers(
-        *await asyncio.gather(
-            _resolution(asked, registry), _measured(asked, prometheus), _heard(asked, routers)
-        )
+        resolution,
+        {metric: told.answer for metric, told in found.items()},
+        datetime.fromtimestamp(asked_at, tz=UTC) if asked_at is not None else None,
+        heard,
     )
 
 
@@ -131,9 +159,7 @@ async def _heard(asked: Query, routers: Routers | None) -> Heard | None:
     return await routers.ask(asked.route.way, asked.route.at, asked.route.apart)
 
 
-async def _measured(
-    asked: Query, prometheus: Prometheus
-) -> Mapping[str, Snapshot | MetricsUnreachable]:
+async def _measured(asked: Query, prometheus: Prometheus) -> Mapping[str, Told]:
     found = await asyncio.gather(
         *(prometheus.snapshot(metric, asked.tick) for metric in asked.metrics)
     )

@@ -124,6 +124,7 @@ async def observe(rollout: Rollout, answers: Answers, ports: Ports, now: datetim
         affinity=_affinity(rollout, objects),
         scaled=_scaled(key, rollout, objects, ports, now),
         answers=answers.of(*key, measured(status)),
+        asked_at=answers.asked_at,
         baseline=answers.of(*key, status.stable),
         reported=ports.writeback.written(seen.uid),
         outbox=ports.messenger.outbox(seen.uid, key[0]) if ports.messenger is not None else None,

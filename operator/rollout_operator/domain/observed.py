@@ -300,6 +300,8 @@ class Observed:
     """The candidate's series by the names of metrics, as far as they were asked for."""
     baseline: Mapping[str, Answer] = field(default_factory=dict)
     """The stable revision's series, as far as they were asked for."""
+    asked_at: datetime | None = None
+    """When the oldest of these answers was asked for; None where nothing was asked."""
     reported: frozenset[int] = frozenset()
     """Attempts whose verdict the registry has been told since the status was written."""
     outbox: Outbox | None = None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollout_operator.domain.api.spec import Spec
-from rollout_operator.domain.machine.schedule import beat
+from rollout_operator.domain.machine.schedule import at_step_ends
 from tests.bench.operator.process import cpu_seconds
 from tests.bench.operator.record import Request, kinds, share, transgressions, weights
 from tests.bench.operator.stage import AT_REST, NAMESPACE, Stage
@@ -37,8 +37,8 @@ class Pace:
 
     @property
     def tick(self) -> float:
-        """Seconds between two groups of looks, each of which may ask Prometheus once."""
-        return beat(Spec.model_validate(spec("m00000", 1, self)))
+        """Seconds for which looks share what one of them has asked Prometheus."""
+        return at_step_ends(Spec.model_validate(spec("m00000", 1, self)))
 
     @property
     def theory(self) -> float:

@@ -234,6 +234,7 @@ UNKNOWN = {
     "take_profile",
     "proof",
     "differences",
+    "asked_at",
 }
 """What only the operator knows: the registry's answer, what a pod says of a version without a
 digest, what phase Switching looks at, which verdicts the registry was told, where messages go; and
@@ -247,7 +248,8 @@ is looked at again; routes of others on the host, which
 are told in status and held
 as trouble of the route; what a status that was removed is made from, and what ran beside it; what
 the profile says of pods, which changes no verdict; the proof that is asked for before an attempt;
-copies that were answered otherwise, which are shown and judged by nobody.
+copies that were answered otherwise, which are shown and judged by nobody; when Prometheus was
+asked, which only moves the next look.
 """
 
 

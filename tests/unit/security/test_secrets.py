@@ -94,7 +94,7 @@ async def test_a_proxy_that_repeats_credentials_makes_nobody_tell_them(
 
     async with answered(answer) as url, aiohttp.ClientSession() as session:
         login = PrometheusLogin(access(env))
-        told = await Prometheus(url, session, login).snapshot(Metric.ACCURACY, 0)
+        told = (await Prometheus(url, session, login).snapshot(Metric.ACCURACY, 0)).answer
     assert isinstance(told, MetricsUnreachable)
     assert [secret for secret in seen if secret.endswith("nobody-may-see")]
     said = caplog.text + told.message + repr(login)

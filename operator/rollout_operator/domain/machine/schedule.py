@@ -6,6 +6,7 @@ from zlib import crc32
 
 from rollout_operator.domain.api.analysis import Metric
 from rollout_operator.domain.api.spec import AdvanceOn, Spec
+from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.words import Reason
 from rollout_operator.domain.drain import as_long_as, is_known
 from rollout_operator.domain.machine.decision import Plan, stay
@@ -67,14 +68,20 @@ def _hold(spec: Spec, step: int) -> timedelta:
     return spec.strategy.steps[min(step, len(spec.strategy.steps) - 1)].hold
 
 
-def step_due(observed: Observed, spec: Spec, since: datetime) -> datetime:
+def step_began(status: Status) -> datetime | None:
+    """Since when the candidate answers at this step; None where there is no trial."""
+    ready = status.candidate.ready_at if status.candidate is not None else None
+    return max(filter(None, (ready, status.step_since)), default=None)
+
+
+def step_due(status: Status, spec: Spec, since: datetime) -> datetime:
     """When the step may end: after its hold, or as soon as the evidence allows it."""
-    step = observed.status.step
+    step = status.step
     if step is None:
         return since
     by_evidence = spec.strategy.advance_on is AdvanceOn.EVIDENCE
     # Where nothing of it is measured, copies are made as long as the step says.
-    unmeasured = observed.status.weight == 0 and not any(
+    unmeasured = status.weight == 0 and not any(
         gate.metric is Metric.DISAGREEMENT for gate in spec.analysis.gates
     )
     return since if by_evidence and not unmeasured else since + _hold(spec, step)
@@ -100,6 +107,24 @@ def interval_since(uid: str, spec: Spec, now: datetime) -> datetime:
     )
 
 
+def at_step_ends(spec: Spec) -> float:
+    """Seconds for which the answer to a look at the end of a step serves others at the end of
+    theirs: an eighth of a beat, because it stands for a look of their own interval.
+    """
+    return beat(spec) / 8
+
+
 def next_measurement(observed: Observed, spec: Spec) -> datetime:
     """The next look at the metrics."""
     return interval_since(observed.uid, spec, observed.now) + spec.analysis.interval
+
+
+def next_look(observed: Observed, spec: Spec, due: datetime) -> datetime:
+    """The next look in a step that may end at `due`: then, where that is no more than an interval
+    after what was measured last; or else, if earlier, with the group.
+
+    A lone rollout whose steps last an interval is looked at, and Prometheus asked, once in each.
+    """
+    measured = observed.asked_at or observed.status.step_since or observed.now
+    soon = measured + spec.analysis.interval + timedelta(seconds=at_step_ends(spec))
+    return due if due <= soon else min(due, next_measurement(observed, spec))

@@ -315,7 +315,7 @@ def is_news(observed: Observed, plan: Plan) -> bool:
     interval = observed.spec.analysis.interval
     soon = (
         before.step_since is not None
-        and step_due(observed, observed.spec, before.step_since) - observed.now <= 2 * interval
+        and step_due(before, observed.spec, before.step_since) - observed.now <= 2 * interval
     )
     failing = any(g.measurement is Measurement.UNREACHABLE for g in after.gates)
     return failing or not (

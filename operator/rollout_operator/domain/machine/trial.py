@@ -25,7 +25,12 @@ from rollout_operator.domain.machine.growth import grow, next_size
 from rollout_operator.domain.machine.hold import commanded_now, hold_back, is_held
 from rollout_operator.domain.machine.promotion import promote
 from rollout_operator.domain.machine.rollback import roll_back
-from rollout_operator.domain.machine.schedule import next_measurement, step_due
+from rollout_operator.domain.machine.schedule import (
+    next_look,
+    next_measurement,
+    step_began,
+    step_due,
+)
 from rollout_operator.domain.machine.trial_gates import (
     in_words_of,
     keep_unchanged,
@@ -103,7 +108,7 @@ def _pods_lost(observed: Observed) -> Plan:
 
 def _judge(observed: Observed, spec: Spec) -> Plan:
     candidate, status = candidate_of(observed), observed.status
-    since = max(filter(None, (candidate.ready_at, status.step_since)))
+    since = step_began(status) or observed.now
     status = status.model_copy(update={"scale_up": scaled_up(observed)})
     observed = replace(observed, status=status)
     # What was there when a person was asked is no answer to what has come of it since.
@@ -122,7 +127,7 @@ def _judge(observed: Observed, spec: Spec) -> Plan:
     ]
     more: tuple[GateStatus, ...] = ()
     if observed.route_trouble and observed.now >= min(
-        since + observed.drain, step_due(observed, spec, since)
+        since + observed.drain, step_due(observed.status, spec, since)
     ):
         # Without its share of requests a candidate proves nothing: as long as the router does not
         # follow, there is no evidence.
@@ -159,7 +164,7 @@ def _place(status: Status) -> tuple[object, ...]:
 
 def _weigh(observed: Observed, spec: Spec, gates: tuple[GateStatus, ...], since: datetime) -> Plan:
     """What the gates together say of the attempt."""
-    due = step_due(observed, spec, since)
+    due = step_due(observed.status, spec, since)
     failed = [g for g in gates if g.measurement is Measurement.FAIL]
     if failed:
         return _on_failed_gate(observed, spec, candidate_of(observed), failed)
@@ -176,7 +181,7 @@ def _weigh(observed: Observed, spec: Spec, gates: tuple[GateStatus, ...], since:
             observed,
             Reason.MEASURING,
             _step_message(observed, spec, gates),
-            requeue_at=min(due, next_measurement(observed, spec)),
+            requeue_at=next_look(observed, spec, due),
             no_evidence_since=None,
         )
     return advance(
@@ -242,7 +247,7 @@ def _without_evidence(
             observed,
             Reason.MEASURING,
             f"Measuring: {said}.",
-            requeue_at=min(due, next_measurement(observed, spec)),
+            requeue_at=next_look(observed, spec, due),
             no_evidence_since=None,
         )
     if observed.freeze.active and (held := hold_back(observed, spec, _said(silent))) is not None:
@@ -331,7 +336,7 @@ def enter_step(observed: Observed, spec: Spec, step: int | None, **changes: Any)
         Phase.TRIAL,
         Reason.MEASURING,
         message,
-        requeue_at=min(next_measurement(observed, spec), step_due(moved, spec, observed.now)),
+        requeue_at=next_look(moved, spec, step_due(moved.status, spec, observed.now)),
     )
 
 

@@ -111,7 +111,7 @@ def _needs_traffic(gate: Gate) -> bool:
 def marked_late(observed: Observed, spec: Spec, gate: GateStatus, since: datetime) -> GateStatus:
     """The measurement, marked where labels come too slowly for a verdict before maxHold is over."""
     ends = (
-        observed.status.no_evidence_since or step_due(observed, spec, since)
+        observed.status.no_evidence_since or step_due(observed.status, spec, since)
     ) + spec.analysis.max_hold
     slow = gate.eta is not None and gate.eta > ends and gate.measurement is Measurement.NO_EVIDENCE
     return gate.model_copy(update={"late": True}) if slow else gate

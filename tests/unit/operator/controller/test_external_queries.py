@@ -72,6 +72,7 @@ async def test_an_answer_that_is_there_is_not_waited_for(question: Query, there:
         found = cached(question, metrics)
         assert (found is not None) is there
         assert found is None or dict(found.measured) == {metric: {} for metric in question.metrics}
+        assert found is None or (found.asked_at is not None) is bool(question.metrics)
         assert metrics.queries == 1
 
 

@@ -727,6 +727,7 @@ def observe(state: State, metric: str, registry: str) -> Observed:
         stable_endpoints=endpoints(state),
         answers={asks_for(wanted): answer(state, metric)} if needed else {},
         baseline=baseline(state, metric, wanted) if needed else {},
+        asked_at=state.now if needed else None,
         claims=claims(state),
         api_rejection=lasting,
         api_rejection_now=rejected,
