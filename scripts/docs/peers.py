@@ -8,7 +8,7 @@ from typing import Any
 from scripts.docs.markdown import cell, with_part
 
 SEEN = Path(__file__).with_suffix(".json")
-"""The day, how many waves, and of each figure and number of rollouts what each tool took."""
+"""How many waves, and of each figure and number of rollouts the day and what each tool took."""
 PAGE = Path(__file__).parents[2] / "docs" / "comparison.md"
 BEGIN, END = "<!-- made by `make bench-peers` -->", "<!-- end -->"
 TOOLS: Mapping[str, str] = {
@@ -39,7 +39,22 @@ def table(seen: Mapping[str, Any]) -> str:
         unit = f" {row['unit']}" if row["unit"] else ""
         lines.append([name, str(row["rollouts"]), *_cells(values, unit)])
     drawn = "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines)
-    return f"Measured on {seen['day']}, {seen['waves']} waves of each, on two cores.\n\n{drawn}"
+    days, waves = _days(seen["rows"]), seen["waves"]
+    return f"Measured on {days}, {waves} waves of each, on two cores.\n\n{drawn}"
+
+
+def _days(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The day; of more than one, how many rollouts were measured on each."""
+    counts = dict[str, list[int]]()
+    for row in rows:
+        counts.setdefault(row["day"], []).append(row["rollouts"])
+    if len(counts) == 1:
+        return next(iter(counts))
+    said = (
+        f"{day} ({', '.join(map(str, sorted(set(found))))} at once)"
+        for day, found in sorted(counts.items())
+    )
+    return " and ".join(said)
 
 
 def _cells(values: Sequence[float], unit: str) -> list[str]:

@@ -21,7 +21,7 @@ from scripts.docs import peers
 from tests.bench.operator.waves import Pace, names
 from tests.bench.peers import figures
 from tests.bench.peers.contenders import ArgoRollouts, Contender, Flagger, Ours
-from tests.bench.peers.stand import stand
+from tests.bench.peers.stand import Stand, stand
 from tests.bench.peers.told import tell
 from tests.bench.peers.waves import Wave, first, turned_bad, wave
 from tests.bench.traffic_figures import Figure, keep, print_table
@@ -37,7 +37,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(everybody), help="whom, comma-separated")
     parser.add_argument("--rollouts", default="1,50,200", help="how many, comma-separated")
     parser.add_argument("--waves", type=int, default=3, help="waves of each")
-    parser.add_argument("--bad", type=int, default=10, help="rollouts that turn bad in a trial")
+    parser.add_argument(
+        "--bad",
+        type=int,
+        default=10,
+        help="rollouts that turn bad in a trial, beside one; of more, all of ours do; 0 for none",
+    )
     parser.add_argument(
         "--before",
         type=Path,
@@ -73,7 +78,6 @@ async def run(
 ) -> tuple[list[Figure], dict[str, list[Wave]]]:
     """All waves of so many rollouts, on an API server of their own."""
     found: dict[str, list[Wave]] = {one.name: [] for one in of}
-    lags: dict[str, list[float]] = {one.name: [] for one in of}
     async with stand(directory, of, lambda text: say(text, style="dim", markup=False)) as on:
         for one in of:
             on.say(f"N={count}: first versions of {one.name}")
@@ -87,18 +91,32 @@ async def run(
                     f"N={count}: {one.name}: {done.seconds:.1f} s, {done.requests:.1f} requests,"
                     f" {done.cpu:.0f} ms each"
                 )
-        if bad and count == 1:
-            for one in of:
-                # Only now: what is quiet beside a lone rollout costs Flagger requests, too.
-                await first(on, one, names(bad)[count:])
-            for turn in range(2):
-                for one in of:
-                    lags[one.name] += await turned_bad(on, one, bad, waves + 2 + turn)
-                    on.say(f"{one.name}: turned bad, {bad} rollouts")
+        turned = await _turned_bad(on, of, count, waves + 2, bad) if bad else {}
     told = list(figures.of_waves(count, found))
-    if bad and count == 1:
-        told += figures.of_bad(bad, lags, PACE.interval)
+    if turned:
+        told += figures.of_bad(bad if count == 1 else count, turned, PACE.interval)
     return told, found
+
+
+async def _turned_bad(
+    on: Stand, of: list[Contender], count: int, version: int, bad: int
+) -> dict[str, list[float]]:
+    """Beside one rollout so many more turn bad, of each contender; of more at once, all of ours:
+    peers that are as many are still busy with the wave before.
+    """
+    lone = count == 1
+    tried = of if lone else [one for one in of if isinstance(one, Ours)]
+    lags: dict[str, list[float]] = {one.name: [] for one in tried}
+    if lone:
+        for one in of:
+            # Only now: what is quiet beside a lone rollout costs Flagger requests, too.
+            await first(on, one, names(bad)[count:])
+    for turn in range(2 if lone else 1):
+        for one in tried:
+            number = bad if lone else count
+            lags[one.name] += await turned_bad(on, one, number, version + turn)
+            on.say(f"{one.name}: turned bad, {number} rollouts")
+    return lags
 
 
 async def main() -> int:

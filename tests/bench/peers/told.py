@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from scripts.docs import peers
 from tests.bench.operator.plots import draw
@@ -37,11 +38,12 @@ def tell(
     bad: Sequence[Figure],
     measured: Path,
 ) -> None:
-    """Write the table's figures, the page and the picture; measured: what `keep` has written.
+    """Write the table's figures, the page and the picture; measured: what `keep` has written. What
+    was told of other numbers of rollouts stays, with its day.
 
     waves: by number of rollouts and by whom; bad: how soon a bad value had its weight of 0.
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "figure": name,
             "unit": line.unit,
@@ -57,8 +59,10 @@ def tell(
         if line.name == name and (count > 1 or name != LAST)
     ]
     rows += _of_bad(bad)
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    rows = merged(json.loads(peers.SEEN.read_text())["rows"], [r | {"day": day} for r in rows])
     (one,) = {len(w) for found in waves.values() for who, w in found.items() if who in peers.TOOLS}
-    told = {"day": f"{datetime.now(UTC):%Y-%m-%d}", "waves": one, "rows": rows}
+    told = {"waves": one, "rows": rows}
     peers.SEEN.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     peers.PAGE.write_text(peers.page())
     if len(waves) < 2:
@@ -66,6 +70,15 @@ def tell(
     draw(
         measured,
         {PICTURE: [(title, unit, [f"{n}, {t}" for t in peers.TOOLS]) for title, unit, n in DRAWN]},
+    )
+
+
+def merged(before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of now, and those of before that none of them replaces, by figure and by number."""
+    place = {(r["figure"], r["rollouts"]): r for r in (*before, *now)}
+    figures_in_order = list(dict.fromkeys((*TOLD, *(r["figure"] for r in place.values()))))
+    return sorted(
+        place.values(), key=lambda r: (figures_in_order.index(r["figure"]), r["rollouts"])
     )
 
 
@@ -78,4 +91,5 @@ def _of_bad(found: Sequence[Figure]) -> list[dict[str, object]]:
     return [
         {"figure": name, "unit": "s", "rollouts": count, "values": values}
         for (name, count), values in rows.items()
+        if values.keys() >= peers.TOOLS.keys()
     ]

@@ -8,6 +8,7 @@ from tests.bench.operator.waves import Pace
 from tests.bench.peers import figures
 from tests.bench.peers.contenders import ArgoRollouts, Contender, Flagger, Ours
 from tests.bench.peers.stand import Seen
+from tests.bench.peers.told import merged
 from tests.bench.peers.waves import Wave
 from tests.support.kinds import WEIGHT, Object
 
@@ -100,3 +101,18 @@ def test_ours_is_divided_by_each_other_and_held_against_the_goals() -> None:
     assert (told[asked].value, told[asked].goal, told[asked].met) == (17.0, "<= 13", False)
     assert told[f"{asked} ÷ argo-rollouts"].value == 0.5
     assert not told[f"{asked} ÷ argo-rollouts"].goal
+
+
+def test_a_run_of_other_numbers_leaves_what_was_told_before() -> None:
+    def row(figure: str, rollouts: int, value: float) -> dict[str, object]:
+        return {"figure": figure, "rollouts": rollouts, "values": {"ours": value}}
+
+    asked, lag = "Prometheus queries for each promotion", f"{figures.BAD}, median"
+    before = [row(asked, 1, 6), row(asked, 200, 0.4), row(lag, 10, 3.2)]
+    assert merged(before, [row(lag, 50, 5.1), row(asked, 50, 0.5), row(asked, 1, 3)]) == [
+        row(asked, 1, 3),
+        row(asked, 50, 0.5),
+        row(asked, 200, 0.4),
+        row(lag, 10, 3.2),
+        row(lag, 50, 5.1),
+    ]
