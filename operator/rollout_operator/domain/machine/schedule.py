@@ -109,9 +109,9 @@ def interval_since(uid: str, spec: Spec, now: datetime) -> datetime:
 
 def at_step_ends(spec: Spec) -> float:
     """Seconds for which the answer to a look at the end of a step serves others at the end of
-    theirs: an eighth of a beat, because it stands for a look of their own interval.
+    theirs: a sixteenth of a beat, because it stands for a look of their own interval.
     """
-    return beat(spec) / 8
+    return beat(spec) / 16
 
 
 def next_measurement(observed: Observed, spec: Spec) -> datetime:

@@ -58,7 +58,7 @@ def looks(hold: str, uid: str, ages: float = 0.0) -> list[float]:
     ("hold", "ages", "seconds"),
     [
         pytest.param("10s", 0.0, [10, 20, 30], id="a step lasts an interval: a look at each end"),
-        pytest.param("10s", 0.2, [10, 20, 30], id="another rollout has asked a moment ago"),
+        pytest.param("10s", 0.1, [10, 20, 30], id="another rollout has asked a moment ago"),
         pytest.param(
             "10s",
             1.5,
@@ -78,7 +78,7 @@ def test_looks_of_a_trial(hold: str, ages: float, seconds: list[float]) -> None:
 
 @pytest.mark.parametrize("uid", ["u0", GROUPED, "u3"])
 @pytest.mark.parametrize("hold", ["5s", "10s", "13s", "20s", "60s"])
-@pytest.mark.parametrize("ages", [0.0, 0.25, 1.9])
+@pytest.mark.parametrize("ages", [0.0, 0.125, 1.9])
 def test_no_more_than_an_interval_passes_between_two_measurements(
     uid: str, hold: str, ages: float
 ) -> None:
@@ -92,7 +92,7 @@ def test_no_more_than_an_interval_passes_between_two_measurements(
     [
         pytest.param(5, 9.5, 8, id="in a step: what was asked in the same beat of 2 s"),
         pytest.param(5, 14.1, 14, id="its group is looked at: nothing from before that"),
-        pytest.param(5.3, 15.3, 15.25, id="the step ends: no older than a quarter of a second"),
+        pytest.param(5.3, 15.3, 15.25, id="the step ends: no older than an eighth of a second"),
         pytest.param(5.3, 15.9, 15.25, id="a little later, under load: the same will do"),
         pytest.param(5.3, 24.5, 24, id="held for long: with the group again"),
     ],
