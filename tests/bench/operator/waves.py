@@ -99,6 +99,13 @@ def at_rest(stage: Stage, of: Sequence[str], attempt: int) -> bool:
     return all(s.get("attempt") == attempt and s["phase"] in AT_REST for s in known)
 
 
+def told(stage: Stage, of: Sequence[str], attempt: int) -> bool:
+    """Whether each has noted that its verdict was told: the write left after a first deploy,
+    which has nothing to retire, and which counts to no wave.
+    """
+    return all(stage.now[n]["status"].get("reported") == attempt for n in of)
+
+
 def cleaned_up(stage: Stage, of: Sequence[str]) -> bool:
     """Whether no replaced revision waits to go."""
     return not any(stage.now[n]["status"].get("retiring") for n in of)
@@ -108,7 +115,9 @@ async def first_deploys(stage: Stage, of: Sequence[str], pace: Pace) -> None:
     """Every rollout gets its first model."""
     stage.say(f"  first deploys of {len(of)} rollouts")
     await stage.apply(of, lambda n: spec(n, 1, pace))
-    await stage.until("first deploys", lambda: at_rest(stage, of, 1), PATIENCE)
+    await stage.until(
+        "first deploys", lambda: at_rest(stage, of, 1) and told(stage, of, 1), PATIENCE
+    )
 
 
 def fails(name: str) -> bool:
