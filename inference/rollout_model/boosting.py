@@ -74,6 +74,7 @@ def read(path: Path, flavor: Flavor, signature: Signature) -> Any:
     import lightgbm  # noqa: PLC0415
 
     booster = lightgbm.Booster(model_file=str(path))
+    _by_codes(booster.pandas_categorical)
     _by_position(booster, signature)
     return Numbers(partial(booster.predict, num_threads=1))
 
@@ -82,8 +83,10 @@ def quick(model: Any, signature: Signature) -> Any:
     """LightGBM's own estimators, as scikit-learn's interface has them, without what that costs: it
     looks at each request for half a millisecond. Others as they are. Raises LoadFailed.
     """
-    module = type(model).__module__
-    if module != "lightgbm.sklearn" or callable(getattr(model, "objective_", None)):
+    if type(model).__module__ != "lightgbm.sklearn":
+        return model
+    _by_codes(model.booster_.pandas_categorical)
+    if callable(getattr(model, "objective_", None)):
         return model
     _by_position(model.booster_, signature)
     given = {name: value for name, value in model.get_params().items() if name.startswith("pred")}
@@ -100,12 +103,14 @@ def _xgboost(path: Path, flavor: Flavor, signature: Signature) -> Any:
     if flavor.model_class == BOOSTERS[XGBOOST]:
         booster = xgboost.Booster(ONE, model_file=str(path))
         booster.set_param(ONE)
+        _by_codes(not booster.get_categories().empty())
         _in_order(booster.feature_names, signature, booster.num_features())
         return Numbers(_of_arrays(booster, 0, partial(_by_matrix, booster)))
     model = getattr(xgboost, _known(flavor, "xgboost.sklearn", XGBOOST_CLASSES))(n_jobs=1)
     model.load_model(str(path))
     booster = model.get_booster()
     booster.set_param(ONE)
+    _by_codes(not booster.get_categories().empty())
     _in_order(booster.feature_names, signature, booster.num_features())
     # A frame's columns were put in order already; looking at their names takes its time.
     ask = partial(model.predict, validate_features=False)
@@ -233,6 +238,18 @@ def _known(flavor: Flavor, module: str, classes: Sequence[str]) -> str:
     return name
 
 
+def _by_codes(categories: object) -> None:
+    """Raises LoadFailed where the model knows categories of pandas by their codes: MLflow's rows
+    have none, and an array's values, such as 10, 20, 30, would be taken for codes.
+    """
+    if categories:
+        raise LoadFailed(
+            "The model was trained on columns of pandas' type category. A signature has no such"
+            " type, and MLflow's own server fails on every row: encode them as whole numbers before"
+            " training, or train with CatBoost, which takes words."
+        )
+
+
 def _by_position(booster: Any, signature: Signature) -> None:
     """Raises LoadFailed where LightGBM would take one column for another: it goes by their places,
     also where they have names, in which it has written `_` for blanks.
@@ -245,7 +262,7 @@ def _by_position(booster: Any, signature: Signature) -> None:
 
 def _in_order(names: Sequence[str] | None, signature: Signature, width: int) -> None:
     """Raises LoadFailed where the signature has more or fewer columns than the model, or those that
-    it knows by name in another order; MLflow's server would fail then.
+    it knows by name in another order: XGBoost would refuse each row, LightGBM take it for another.
     """
     if width != signature.width:
         raise LoadFailed(

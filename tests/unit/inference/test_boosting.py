@@ -152,12 +152,52 @@ print(sorted({{"xgboost", "lightgbm", "catboost"}} & set(sys.modules)))
     ["XGBClassifier", "CatBoostClassifier", "LGBMClassifier", "LightGBM's Booster, a number"],
 )
 def test_a_signature_in_another_order_is_refused(tmp_path: Path, name: str) -> None:
-    """By position it would be answered, and wrong: as MLflow's server does with LightGBM; with the
-    others it fails.
+    """By position it would be answered, and wrong: as MLflow's server does with LightGBM. XGBoost
+    fails there, and CatBoost finds columns by name.
     """
     settings = saved(tmp_path / "m", *_made(name), rows=ROWS[ROWS.columns[::-1]])
     with pytest.raises(LoadFailed, match=r"trained on the columns sepal_length, .* petal_width"):
         load_folder(tmp_path / "m", settings)
+
+
+@pytest.mark.parametrize("values", [["10", "20", "30"], [10, 20, 30]], ids=["words", "numbers"])
+@pytest.mark.parametrize("kind", ["XGBClassifier", "LGBMClassifier"])
+@pytest.mark.parametrize("alone", [False, True], ids=["estimator", "booster"])
+def test_categories_of_pandas_are_refused(
+    tmp_path: Path, kind: str, values: list[Any], alone: bool
+) -> None:
+    """As numbers they would be answered, and wrong: 10, 20, 30 for the codes 0, 1, 2. MLflow's
+    server fails on every row.
+    """
+    rows = ROWS.assign(zone=pd.Categorical(np.array(values)[SPECIES]))
+    model: Any
+    if kind == "XGBClassifier":
+        flavor, model = "xgboost", xgboost.XGBClassifier(n_estimators=5, enable_categorical=True)
+    else:
+        flavor, model = "lightgbm", lightgbm.LGBMClassifier(n_estimators=5, verbose=-1)
+    model.fit(rows, SPECIES)
+    if alone:
+        model = model.get_booster() if flavor == "xgboost" else model.booster_
+    settings = saved(tmp_path / "m", flavor, model, rows=rows)
+    with pytest.raises(LoadFailed, match="pandas' type category"):
+        load_folder(tmp_path / "m", settings)
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_whole_numbers_as_categories_are_served(tmp_path: Path, library: str) -> None:
+    rows = ROWS.assign(zone=(np.arange(150) % 3) * 10)
+    labels = (rows.zone == 10).astype(int)
+    if library == "xgboost":
+        types = ["q"] * 4 + ["c"]
+        model: Any = xgboost.XGBClassifier(
+            n_estimators=5, enable_categorical=True, feature_types=types
+        ).fit(rows, labels)
+    else:
+        model = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1)
+        model.fit(rows, labels, categorical_feature=["zone"])
+    loaded = load_folder(tmp_path / "m", saved(tmp_path / "m", library, model, rows=rows))
+    said = loaded.runtime.run(rows.to_numpy()).labels
+    assert said == by_mlflow(tmp_path / "m", rows).tolist() == labels.tolist()
 
 
 @pytest.mark.parametrize(
