@@ -11,7 +11,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-export MLFLOW_DISABLE_TELEMETRY=true
+export MLFLOW_DISABLE_TELEMETRY=true OMP_NUM_THREADS=1
 uv venv --quiet --python 3.11 venv
 uv pip install --quiet --python venv/bin/python lightgbm==4.7.0 xgboost-cpu==3.2.0 \
   catboost==1.2.10 scikit-learn==1.9.1 mlflow==3.17.2 numpy==2.4.6 scipy==1.17.1 pandas==3.1.1

@@ -160,6 +160,15 @@ def test_a_signature_in_another_order_is_refused(tmp_path: Path, name: str) -> N
         load_folder(tmp_path / "m", settings)
 
 
+def test_a_value_for_missing_is_not_in_xgboosts_file(tmp_path: Path) -> None:
+    """It is a number like any other then, here as in MLflow."""
+    holed = ROWS.mask(np.random.default_rng(0).random(ROWS.shape) < 0.3, -999.0)
+    model = xgboost.XGBClassifier(n_estimators=5, missing=-999.0).fit(holed, SPECIES)
+    loaded = load_folder(tmp_path / "m", saved(tmp_path / "m", "xgboost", model, rows=holed))
+    said = loaded.runtime.run(holed.to_numpy()).labels
+    assert said == by_mlflow(tmp_path / "m", holed).tolist() != model.predict(holed).tolist()
+
+
 @pytest.mark.parametrize("values", [["10", "20", "30"], [10, 20, 30]], ids=["words", "numbers"])
 @pytest.mark.parametrize("kind", ["XGBClassifier", "LGBMClassifier"])
 @pytest.mark.parametrize("alone", [False, True], ids=["estimator", "booster"])
