@@ -103,14 +103,14 @@ def _xgboost(path: Path, flavor: Flavor, signature: Signature) -> Any:
     if flavor.model_class == BOOSTERS[XGBOOST]:
         booster = xgboost.Booster(ONE, model_file=str(path))
         booster.set_param(ONE)
-        _by_codes(not booster.get_categories().empty())
+        _by_codes(_categories(booster))
         _in_order(booster.feature_names, signature, booster.num_features())
         return Numbers(_of_arrays(booster, 0, partial(_by_matrix, booster)))
     model = getattr(xgboost, _known(flavor, "xgboost.sklearn", XGBOOST_CLASSES))(n_jobs=1)
     model.load_model(str(path))
     booster = model.get_booster()
     booster.set_param(ONE)
-    _by_codes(not booster.get_categories().empty())
+    _by_codes(_categories(booster))
     _in_order(booster.feature_names, signature, booster.num_features())
     # A frame's columns were put in order already; looking at their names takes its time.
     ask = partial(model.predict, validate_features=False)
@@ -124,6 +124,17 @@ def _xgboost(path: Path, flavor: Flavor, signature: Signature) -> Any:
         return Labels(ask, chances, range(model.n_classes_))
     chances = _of_arrays(booster, _trees(model), chances)
     return Labels(*_by_chances(chances, range(model.n_classes_)))
+
+
+def _categories(booster: Any) -> bool:
+    """Whether an XGBoost model was trained on pandas' categories; linear ones take none, and fail
+    where they are asked.
+    """
+    return not _linear(booster) and not booster.get_categories().empty()
+
+
+def _linear(booster: Any) -> bool:
+    return bool(_learner(booster)["gradient_booster"]["name"] == "gblinear")
 
 
 def _learner(booster: Any) -> Any:
@@ -147,7 +158,7 @@ def _of_arrays(booster: Any, rounds: int, otherwise: Ask) -> Ask:
     import xgboost  # noqa: PLC0415
 
     library = getattr(xgboost.core, "_LIB", None)
-    if library is None or _learner(booster)["gradient_booster"]["name"] == "gblinear":
+    if library is None or _linear(booster):
         return otherwise
     asked = {"type": 0, "training": False, "iteration_begin": 0, "iteration_end": rounds}
     given = {**asked, "missing": math.nan, "strict_shape": False, "cache_id": 0}
