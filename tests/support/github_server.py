@@ -19,6 +19,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 OWNER, NAME, TOKEN = "team", "production", "ghs_theTokenOfTheTest"
+LONGEST_TITLE = 256
+"""Characters of a pull request's title."""
 Answer = tuple[int, Any]
 
 
@@ -37,6 +39,10 @@ class GitHubServer:
     """What is answered instead of what would be; None for nothing."""
     headers: dict[str, str] = field(default_factory=dict)
     """Of every answer, beside its own."""
+    behind: dict[str, str] = field(default_factory=dict)
+    """What a commit list, or a file, that is asked for by a branch's name shows instead of the
+    branch's end: GitHub's machines learn of a write one after another.
+    """
     _turn: threading.Lock = field(default_factory=threading.Lock)
     """Of two writes at once one is first, as at GitHub."""
 
@@ -131,7 +137,11 @@ class GitHubServer:
         return 201, {"ref": body["ref"]}
 
     def _commits(self, query: dict[str, str]) -> Answer:
-        what = [f"refs/heads/{query['sha']}", "--", query["path"]]
+        what = [
+            self._commit_of(self.behind.get(query["sha"], query["sha"])),
+            "--",
+            f":(literal){query['path']}",
+        ]
         shas = self._bare("log", f"--max-count={query['per_page']}", "--format=%H", *what).split()
         told = [self._bare("show", "--no-patch", "--format=%cI%n%B", sha) for sha in shas]
         return 200, [
@@ -146,6 +156,9 @@ class GitHubServer:
             state, head = query["state"], query["head"].removeprefix(f"{OWNER}:")
             found = [p for p in self.pulls if p["head"] == head and state in {"all", p["state"]}]
             return 200, found[::-1]
+        if len(body["title"]) > LONGEST_TITLE:
+            why = f"title is too long (maximum is {LONGEST_TITLE} characters)"
+            return 422, {"message": "Validation Failed", "errors": [{"message": why}]}
         if any((p["state"], p["head"]) == ("open", body["head"]) for p in self.pulls):
             why = f"A pull request already exists for {OWNER}:{body['head']}."
             return 422, {"message": "Validation Failed", "errors": [{"message": why}]}
@@ -158,10 +171,11 @@ class GitHubServer:
         return 201, self.pulls[-1]
 
     def _contents(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
-        branch = query.get("ref") or body["branch"]
+        branch = body["branch"] if body else self.behind.get(query["ref"], query["ref"])
+        if not (commit := self._commit_of(branch)):
+            return 404, {"message": f"No commit found for the ref {branch}"}
         try:
-            of = f"refs/heads/{branch}" if self._sha(branch) else branch
-            blob = self._bare("rev-parse", f"{of}:{path}")
+            blob = self._bare("rev-parse", f"{commit}:{path}")
         except subprocess.CalledProcessError:
             return 404, {"message": "Not Found"}
         if method == "GET":
@@ -171,6 +185,7 @@ class GitHubServer:
             content = base64.encodebytes(raw.encode())
             return 200, {
                 "type": "file",
+                "path": path,
                 "encoding": "base64",
                 "content": content.decode(),
                 "sha": blob,
@@ -179,6 +194,13 @@ class GitHubServer:
             return 409, {"message": f"{path} does not match {body['sha']}"}
         made = self.commit(branch, path, base64.b64decode(body["content"]), body["message"])
         return 200, {"commit": {"sha": made}}
+
+    def _commit_of(self, ref: str) -> str:
+        """Of a branch, or of a commit's own name; "" for neither."""
+        try:
+            return self._sha(ref) or self._bare("rev-parse", "--verify", f"{ref}^{{commit}}")
+        except subprocess.CalledProcessError:
+            return ""
 
     def _sha(self, branch: str) -> str:
         try:

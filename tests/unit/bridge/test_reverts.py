@@ -374,7 +374,8 @@ async def test_what_a_cluster_says_commits_nothing(
     """No issue is closed by it, and no version passes for taken back."""
     await reverts.request(taken_back(**changes))
     (pull,) = github.pulls
-    (commit, *_) = reverts.connect(github.repository).commits(FILE, pull["head"], 1)
+    api = reverts.connect(github.repository)
+    (commit, *_) = api.commits(FILE, pull["head"], api.head(pull["head"]), 1)
     assert "Fixes" not in commit.message
     assert taken_back_by([commit]) == {"models:/iris/2"}
     assert "or https://" not in pull["body"] or "link" not in changes
@@ -450,6 +451,90 @@ async def test_what_github_refuses_is_told(
     github.before = lambda _method, _path: answer
     result = await reverts.request(taken_back())
     assert (result.outcome, TOKEN in result.message) == (outcome, False)
+
+
+@pytest.mark.parametrize(
+    "behind", [pytest.param("main~2", id="the version"), pytest.param("main~1", id="what is later")]
+)
+async def test_a_branch_of_which_lists_lack_the_end_is_taken_back_as_it_is(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path, behind: str
+) -> None:
+    five = SECOND.replace("replicas: 2", "replicas: 5")
+    github.commit("main", FILE, five.encode(), "More pods")
+    github.behind["main"] = behind
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.OPENED, result.message
+    (pull,) = github.pulls
+    assert "later commits have changed the file, too" in pull["body"]
+    text = (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text()
+    assert yaml.safe_load(text)["spec"] == {"modelUri": "models:/iris/1", "replicas": 5}
+
+
+async def test_what_was_asked_for_again_is_no_older_request_to_a_list_that_lags_behind(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    rolled_back = datetime.now(UTC).replace(microsecond=0)
+    github.behind["main"] = github.commit("main", FILE, SECOND.encode(), "…")
+    github.commit("main", FILE, FIRST.encode(), "Back")
+    again = rolled_back + timedelta(minutes=9)
+    github.commit("main", FILE, SECOND.encode(), "Mended: once more", again)
+    result = await reverts.request(taken_back(rolled_back))
+    assert (result.outcome, "it is another request" in result.message) == (Outcome.IGNORED, True)
+    assert written(github) == []
+
+
+LAGS: dict[str, tuple[str, Answer, str]] = {
+    "a list without the commit": ("GET /commits", (200, []), "does not list yet the commit by"),
+    "a commit of which another machine told": (
+        "GET /contents",
+        (404, {"message": "No commit found for the ref 0a1b"}),
+        "No commit found for the ref 0a1b. Try again later",
+    ),
+    "a new branch that is not written to yet": (
+        "PUT /contents",
+        (404, {"message": "Branch rollback/iris not found"}),
+        "Branch rollback/iris not found. Try again later",
+    ),
+    "a new branch whose commit is not seen yet": (
+        "POST /pulls",
+        (422, {"message": "Validation Failed", "errors": [{"message": "No commits between a a"}]}),
+        "does not see yet what was written to the branch rollback/iris-iris-2-",
+    ),
+}
+
+
+@pytest.mark.parametrize(("request_", "answer", "sentence"), LAGS.values(), ids=LAGS.keys())
+async def test_what_github_does_not_know_yet_is_asked_again_and_not_given_up(
+    reverts: Reverts,
+    github: GitHubServer,
+    tmp_path: Path,
+    request_: str,
+    answer: Answer,
+    sentence: str,
+) -> None:
+    github.before = lambda method, path: answer if f"{method} {path}".startswith(request_) else None
+    result = await reverts.request(taken_back())
+    assert (result.outcome, sentence in result.message) == (Outcome.UNAVAILABLE, True), result
+    assert github.pulls == []
+    github.before = lambda _method, _path: None
+    assert (await reverts.request(taken_back())).outcome is Outcome.OPENED
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
+    assert (text, len(github.pulls)) == (FIRST, 1)
+
+
+async def test_a_pull_request_that_is_not_listed_yet_is_not_told_without_its_address(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    await reverts.request(taken_back())
+    github.before = lambda method, path: (
+        (200, []) if f"{method} {path}".startswith("GET /pulls") else None
+    )
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.UNAVAILABLE, result.message
+    assert "has a pull request of the branch rollback/iris-iris-2-" in result.message
+    github.before = lambda _method, _path: None
+    assert (await reverts.request(taken_back())).message.endswith(github.pulls[0]["html_url"])
+    assert len(github.pulls) == 1
 
 
 # --- what the operator tells

@@ -28,11 +28,12 @@ def github(server: GitHubServer) -> GitHub:
 
 CALLS: dict[str, Callable[[GitHub], Any]] = {
     "the repository": lambda github: github.default_branch(),
-    "commits": lambda github: github.commits(FILE, "main", 20),
+    "the branch's end": lambda github: github.head("main"),
+    "commits": lambda github: github.commits(FILE, "main", "0a1b", 20),
     "a file": lambda github: github.file(FILE, "main"),
-    "a branch": lambda github: github.branch("new", "main"),
+    "a branch": lambda github: github.branch("new", "0a1b"),
     "pull requests": lambda github: github.pulls("new"),
-    "opening one": lambda github: github.request("new", "main", "t", "b"),
+    "opening one": lambda github: github.request("new", "main", "t", "b", written=True),
 }
 OTHERS: dict[str, Any] = {
     "an object": {"ok": True},
@@ -118,7 +119,7 @@ def test_a_refusal_says_what_helps(
 ) -> None:
     server.before = lambda asked, _: answer if asked == method else None
     with pytest.raises(kind, match=why) as told:
-        github.branch("new", "main")
+        github.branch("new", github.head("main"))
     assert SECRET not in str(told.value)
 
 
@@ -178,4 +179,4 @@ def test_every_model_has_a_branch_that_git_takes(
 ) -> None:
     assert branch_name("promote", "iris", model, "7-0a1b") == name
     server.git("check-ref-format", "--branch", name)
-    assert github.branch(name, "main")
+    assert github.branch(name, github.head("main"))
