@@ -71,15 +71,21 @@ class GitHubServer:
         ).strip()
 
     def commit(
-        self, branch: str, path: str, content: bytes, message: str, at: datetime | None = None
+        self,
+        branch: str,
+        path: str,
+        content: bytes,
+        message: str,
+        at: datetime | None = None,
+        mode: str = "100644",
     ) -> str:
         """Put a file on a branch, which is made where it is missing; the commit. at: now where it
-        is None.
+        is None. mode: "120000" for a link to a file, whose content is where it goes to.
         """
         blob = self._bare("hash-object", "-w", "--stdin", stdin=content)
         parent = self._sha(branch)
         self._bare("read-tree", parent or "--empty")
-        self._bare("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        self._bare("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
         tree = self._bare("write-tree")
         above = ["-p", parent] if parent else []
         made = self._bare("commit-tree", tree, *above, "-m", message, committed=at)
@@ -179,6 +185,9 @@ class GitHubServer:
         except subprocess.CalledProcessError:
             return 404, {"message": "Not Found"}
         if method == "GET":
+            if self._bare("ls-tree", commit, f":(literal){path}").startswith("120000 "):
+                link = Path(path).parent / self._bare("cat-file", "blob", blob)
+                return self._contents(method, os.path.normpath(link), query, body)
             if self._bare("cat-file", "-t", blob) == "tree":
                 return 200, [{"type": "file", "path": f"{path}/x"}]
             raw = self.git(f"--git-dir={self.folder}", "cat-file", "blob", blob)

@@ -19,7 +19,15 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from rollout_cli.exit_codes import Absent, Refused, Unreachable, WrongUsage
-from rollout_cli.promotion.github_api import DEFAULT, URL, WRITE, fault_of, used_up, when_again
+from rollout_cli.promotion.github_api import (
+    DEFAULT,
+    URL,
+    WRITE,
+    fault_of,
+    title_of,
+    used_up,
+    when_again,
+)
 
 TOKEN = "GITHUB_TOKEN"
 """A variable, named as GitHub's own workflows have it."""
@@ -146,6 +154,8 @@ class GitHub:
         found = self._get(f"/contents/{quote(path)}?{query}", f"{path} on {branch}")
         if not isinstance(found, dict) or found.get("type") != "file":
             raise Refused(f"{path} on {branch} is no file: name the manifest.")
+        if (real := found.get("path", path)) != path:
+            raise Refused(f"{path} on {branch} is a link to {real}: name that.")
         if found.get("encoding") != "base64":
             raise Refused(f"{path} is too large for GitHub's API: keep the manifest by itself.")
         with self._reading():
@@ -197,7 +207,7 @@ class GitHub:
         whether the branch was written to just now, so that it does have a commit of its own.
         """
         reply = self._call(
-            "POST", "/pulls", {"title": title, "head": head, "base": base, "body": body}
+            "POST", "/pulls", {"title": title_of(title), "head": head, "base": base, "body": body}
         )
         if reply.status == 422 and "No commits between" in _message(reply.said):
             if written:

@@ -483,6 +483,57 @@ async def test_what_was_asked_for_again_is_no_older_request_to_a_list_that_lags_
     assert written(github) == []
 
 
+PATHS = (
+    "prod/my models/iris 1.yaml",
+    "prod/#1/iris.yaml",
+    "prod/100%/a%2Fb%20c.yaml",
+    "prod/iris?ref=x&y.yaml",
+    "prod/a+b;c,d@e:f.yaml",
+    "größe/模型 é.yaml",
+    "[eu]/*.yaml",
+    ":(glob)a\\b\"'c.yaml",
+    f"{'long-' * 40}/{'/'.join(['folder' * 8] * 5)}/iris.yaml",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_file_of_any_name_is_asked_for_and_found_again(
+    github: GitHubServer, tmp_path: Path, path: str
+) -> None:
+    for text in (FIRST, SECOND):
+        github.commit("main", path, text.encode(), f"{path}")
+    rule = {"namespace": "models", "name": "iris", "repository": github.repository, "path": path}
+    mappings = parse(json.dumps({"reverts": [rule]}))
+    reverts = Reverts(mappings, lambda repository: GitHub(github.url, TOKEN, repository))
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.OPENED, result.message
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / path).read_text()
+    assert (text, path in result.message) == (FIRST, True)
+    again = await reverts.request(taken_back())
+    assert again.message.endswith(f"is asked for already: {github.pulls[0]['html_url']}")
+
+
+async def test_the_longest_names_have_a_title_that_github_takes(
+    github: GitHubServer,
+) -> None:
+    model, name, ns = "m" * 240, "n" * 48, "s" * 63
+    for version in (1, 2):
+        text = FIRST.replace("iris/1", f"{model}/{version}").replace("name: iris", f"name: {name}")
+        github.commit("main", FILE, text.encode(), "…")
+    rule = {"namespace": ns, "name": name, "repository": github.repository, "path": FILE}
+    reverts = Reverts(
+        parse(json.dumps({"reverts": [rule]})),
+        lambda repository: GitHub(github.url, TOKEN, repository),
+    )
+    result = await reverts.request(
+        taken_back(namespace=ns, name=name, model=model, uri=f"models:/{model}/2")
+    )
+    assert result.outcome is Outcome.OPENED, result.message
+    title = github.pulls[0]["title"]
+    assert title.startswith(f"{name}: take models:/m")
+    assert title.endswith(f"mm/2 back, RolledBack in {ns}/{name}")
+
+
 LAGS: dict[str, tuple[str, Answer, str]] = {
     "a list without the commit": ("GET /commits", (200, []), "does not list yet the commit by"),
     "a commit of which another machine told": (
@@ -655,7 +706,9 @@ async def test_the_operator_is_told_whether_to_send_it_again(
         pytest.param(MAPPINGS.replace(FILE, "../x"), "no path in a", id="a path that leads out"),
         pytest.param(MAPPINGS.replace(FILE, "./x"), "no path in a", id="from here"),
         pytest.param(MAPPINGS.replace(FILE, "a//x"), "no path in a", id="two slashes"),
-        pytest.param(MAPPINGS.replace(FILE, "/x"), "path: String should match", id="absolute"),
+        pytest.param(MAPPINGS.replace(FILE, "/x"), "no path in a", id="absolute"),
+        pytest.param(MAPPINGS.replace(FILE, r'"a\nb"'), "no path in a", id="a path of two lines"),
+        pytest.param(MAPPINGS.replace(FILE, "''"), "no path in a", id="no path"),
         pytest.param(MAPPINGS.replace("team/", ""), "repository: String", id="no repository"),
         pytest.param(MAPPINGS.replace("as:", "for:"), "for: Extra", id="an unknown word"),
     ],

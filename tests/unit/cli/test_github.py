@@ -8,7 +8,16 @@ import pytest
 
 from rollout_cli.exit_codes import Absent, Failure, Refused, Unreachable, WrongUsage
 from rollout_cli.promotion.github import TOKEN, File, GitHub
-from rollout_cli.promotion.github_api import DEFAULT, URL, branch_name, fault_of, used_up
+from rollout_cli.promotion.github_api import (
+    DEFAULT,
+    LONGEST_TITLE,
+    URL,
+    branch_name,
+    fault_of,
+    is_path,
+    title_of,
+    used_up,
+)
 from tests.support.github_server import TOKEN as SECRET
 from tests.support.github_server import Answer, GitHubServer, github_server
 
@@ -130,6 +139,50 @@ def test_a_branch_that_moved_meanwhile_is_not_overwritten(
     server.before = lambda method, _: (409, {"message": said}) if method == "PUT" else None
     with pytest.raises(Refused, match="was changed meanwhile: run it again"):
         github.write(FILE, "main", File("a", "0"), "b", "m")
+
+
+@pytest.mark.parametrize("link", ["iris.yaml", "us/other name.yaml"])
+def test_a_link_to_a_manifest_is_not_written_to(
+    github: GitHub, server: GitHubServer, link: str
+) -> None:
+    """GitHub shows the file that it leads to, and would write in the place of the link."""
+    to = FILE if "/" not in link else f"../{FILE}"
+    server.commit("main", link, to.encode(), "Link", mode="120000")
+    with pytest.raises(Refused, match=f"{link} on main is a link to {FILE}: name that"):
+        github.file(link, "main")
+
+
+PATHS = {
+    "prod/iris.yaml": True,
+    "iris": True,
+    "a b/#c%20?.yaml": True,
+    "größe/模型": True,
+    "...": True,
+    "": False,
+    "/a": False,
+    "a/": False,
+    "a//b": False,
+    "./a": False,
+    "a/../b": False,
+    "a\nb": False,
+    "a\x00b": False,
+    "a\u2028b": False,
+    "a\udcffb": False,
+}
+
+
+@pytest.mark.parametrize(("path", "taken"), PATHS.items(), ids=map(ascii, PATHS))
+def test_a_path_is_one_line_in_the_repository(path: str, taken: bool) -> None:
+    assert is_path(path) is taken
+
+
+@pytest.mark.parametrize("length", [1, LONGEST_TITLE, LONGEST_TITLE + 1, 999])
+def test_a_long_title_is_cut_where_names_are_alike(length: int) -> None:
+    text = f"iris: models:/{'m' * length}/7, promoted by staging/ml/iris"[:length]
+    title = title_of(text)
+    assert len(title) == min(length, LONGEST_TITLE)
+    assert (title == text) is (length <= LONGEST_TITLE)
+    assert (text[:64], text[-191:]) == (title[:64], title[-191:])
 
 
 URLS = {
