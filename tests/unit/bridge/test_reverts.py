@@ -218,6 +218,16 @@ async def test_later_commits_to_the_file_stay(
     assert text.startswith("# Production, by hand.\n")
 
 
+async def test_a_file_that_sops_has_encrypted_is_for_people(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    sealed = "kind: ENC[x]\nspec:\n  modelUri: ENC[x]\nsops:\n  mac: ENC[x]\n"
+    github.commit("main", FILE, sealed.encode(), "Encrypted")
+    result = await reverts.request(taken_back())
+    assert (result.outcome, "sops has encrypted it" in result.message) == (Outcome.REFUSED, True)
+    assert written(github) == []
+
+
 async def test_a_name_that_stands_twice_is_for_people(
     reverts: Reverts, github: GitHubServer
 ) -> None:
