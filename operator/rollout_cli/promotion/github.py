@@ -274,7 +274,7 @@ class GitHub:
         if used_up(status, reply.headers, message):
             raise Unreachable(f"{told}. Too much was asked: try again {when_again(reply.headers)}.")
         if status >= 500 or status == 408 or (status == 404 and _NOT_YET.search(message)):
-            raise Unreachable(f"{told}. Try again later.")
+            raise Unreachable(f"{told}. Try again {when_again(reply.headers)}.")
         if reply.said is None:
             raise Unreachable(
                 f"{told}, and no JSON: see that {URL} is of GitHub's API ({WRITE}), and no page to"
@@ -282,12 +282,14 @@ class GitHub:
             )
         if status == 404 and not writes:
             raise Absent(f"{told}. Correct the name, or let {TOKEN} see it.")
+        rules = "a rule of the repository may forbid it, such as one for the names of branches"
         advice = {
             **dict.fromkeys(
                 (301, 302, 307, 308), "the repository has moved: write its present name"
             ),
-            401: f"renew {TOKEN}",
-            409: "a rule of the repository may forbid it, such as one for the names of branches",
+            401: f"renew {TOKEN}, which is read at start",
+            409: rules,
+            422: rules if "rule violations" in message else "nothing more was done",
             # What a token may only read is answered so, too.
             **dict.fromkeys((403, 404), f"let {TOKEN} write {_RIGHTS}"),
         }.get(status, "nothing more was done")
@@ -317,4 +319,6 @@ def _message(said: Any) -> str:
     reasons = said.get("errors")
     first = reasons[0] if isinstance(reasons, list) and reasons else ""
     why = first.get("message", "") if isinstance(first, dict) else first
-    return " ".join(filter(None, (str(said.get("message", "")), str(why or ""))))[:300].rstrip(".")
+    # Rules are told on lines of their own.
+    words = f"{said.get('message', '')} {why or ''}".split()
+    return " ".join(words)[:300].rstrip(".")

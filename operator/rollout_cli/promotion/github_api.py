@@ -2,6 +2,7 @@
 branches. Pure.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -62,6 +63,19 @@ def when_again(headers: Mapping[str, str]) -> str:
     if named.get("x-ratelimit-remaining") == "0" and reset.isdecimal() and len(reset) < 12:
         return f"after {datetime.fromtimestamp(int(reset), UTC):%H:%M:%S} UTC"
     return "later"
+
+
+def seconds_to_wait(headers: Mapping[str, str], now: float) -> int:
+    """Seconds until it may be asked again, as the answer says it; 0 where it does not. now: in Unix
+    seconds.
+    """
+    named = {name.lower(): value for name, value in headers.items()}
+    seconds, reset = named.get("retry-after", ""), named.get("x-ratelimit-reset", "")
+    if seconds.isdecimal() and len(seconds) < 12:
+        return int(seconds)
+    if named.get("x-ratelimit-remaining") == "0" and reset.isdecimal() and len(reset) < 12:
+        return max(0, math.ceil(int(reset) - now))
+    return 0
 
 
 def is_path(path: str) -> bool:

@@ -285,6 +285,70 @@ async def test_what_the_same_commit_asked_of_others_stays(
     assert rose["spec"]["modelUri"] == "models:/rose/5"
 
 
+async def test_two_rollouts_of_one_file_that_are_taken_back_at_once(
+    github: GitHubServer, tmp_path: Path
+) -> None:
+    """Each has a pull request of its own, and merged in any order both are back."""
+    rules = "".join(
+        f"- {{namespace: models, name: {name}, repository: team/production, path: {FILE}}}\n"
+        for name in ("iris", "rose")
+    )
+    reverts = Reverts(
+        parse(f"reverts:\n{rules}"), lambda repository: GitHub(github.url, TOKEN, repository)
+    )
+    for text in (FIRST + OTHER, SECOND + OTHER, SECOND + OTHER.replace("rose/4", "rose/5")):
+        github.commit("main", FILE, text.encode(), "…")
+    results = await asyncio.gather(
+        reverts.request(taken_back()),
+        reverts.request(taken_back(name="rose", uri="models:/rose/5", version="5")),
+    )
+    assert [r.outcome for r in results] == [Outcome.OPENED] * 2
+    for number, order in enumerate((github.pulls, github.pulls[::-1])):
+        tree = github.clone(tmp_path / f"clone-{number}", "main")
+        for pull in order:
+            github.git("-C", str(tree), "merge", "--quiet", "--no-edit", f"origin/{pull['head']}")
+        iris, rose = yaml.safe_load_all((tree / FILE).read_text())
+        assert (iris["spec"]["modelUri"], rose["spec"]["modelUri"]) == (
+            "models:/iris/1",
+            "models:/rose/4",
+        )
+
+
+EXPIRED: Answer = (401, {"message": "Bad credentials"})
+RULES = "Repository rule violations found\n\nCannot create ref due to creations being restricted."
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "sentence"),
+    [
+        pytest.param("POST /git", EXPIRED, "renew GITHUB_TOKEN", id="a token, before the branch"),
+        pytest.param("PUT", EXPIRED, "renew GITHUB_TOKEN", id="a token, before the commit"),
+        pytest.param("POST /pulls", EXPIRED, "renew GITHUB_TOKEN", id="a token, after the commit"),
+        pytest.param(
+            "POST /git", (422, {"message": RULES}), "a rule of the repository", id="no new branches"
+        ),
+        pytest.param(
+            "PUT", (409, {"message": RULES}), "a rule of the repository", id="protected branches"
+        ),
+    ],
+)
+async def test_what_is_refused_in_the_middle_goes_on_once_it_is_mended(
+    reverts: Reverts,
+    github: GitHubServer,
+    tmp_path: Path,
+    request_: str,
+    answer: Answer,
+    sentence: str,
+) -> None:
+    github.before = lambda method, path: answer if f"{method} {path}".startswith(request_) else None
+    result = await reverts.request(taken_back())
+    assert (result.outcome, sentence in result.message) == (Outcome.REFUSED, True), result.message
+    github.before = lambda _method, _path: None
+    assert (await reverts.request(taken_back())).outcome is Outcome.OPENED
+    (pull,) = github.pulls
+    assert (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text() == FIRST
+
+
 async def test_fields_that_came_with_the_version_go_with_it(
     reverts: Reverts, github: GitHubServer, tmp_path: Path
 ) -> None:

@@ -111,7 +111,14 @@ SAYS: dict[str, tuple[str, Answer, type[Failure], str]] = {
     "sees nothing": ("GET", (404, {"message": "Not Found"}), Absent, "let GITHUB_TOKEN see it"),
     "another server": ("GET", (404, b"<html>"), Unreachable, "no JSON: see that GITHUB_API_URL"),
     "a page to log in at": ("GET", (302, b""), Unreachable, "no page to log in at"),
-    "a proxy": ("GET", (502, b"<html>"), Unreachable, "Try again later"),
+    "a proxy": ("GET", (502, b"<html>"), Unreachable, "Try again in 60 s"),
+    "ill for a while": ("GET", (503, {}), Unreachable, "Try again in 60 s"),
+    "a rule for branches": (
+        "POST",
+        (422, {"message": "Repository rule violations found\n\nCannot create ref\n"}),
+        Refused,
+        "violations found Cannot create ref: a rule of the repository may forbid it, such as one",
+    ),
     "not logged in": ("GET", (401, {"message": "Bad credentials"}), Refused, "renew GITHUB_TOKEN"),
     "an archive": ("POST", (403, {"message": "Repository was archived"}), Refused, "was archived"),
 }
@@ -127,6 +134,7 @@ def test_a_refusal_says_what_helps(
     why: str,
 ) -> None:
     server.before = lambda asked, _: answer if asked == method else None
+    server.headers = {"Retry-After": "60"} if answer[0] >= 500 else {}
     with pytest.raises(kind, match=why) as told:
         github.branch("new", github.head("main"))
     assert SECRET not in str(told.value)
