@@ -42,7 +42,7 @@ Namespace = Annotated[
 
 
 Repository = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,39}/[A-Za-z0-9._-]{1,100}$")
 ]
 
 

@@ -288,7 +288,7 @@ class GitHub:
                 (301, 302, 307, 308), "the repository has moved: write its present name"
             ),
             401: f"renew {TOKEN}, which is read at start",
-            409: rules,
+            409: rules if writes else "put the manifest into the repository first",
             422: rules if "rule violations" in message else "nothing more was done",
             # What a token may only read is answered so, too.
             **dict.fromkeys((403, 404), f"let {TOKEN} write {_RIGHTS}"),

@@ -112,6 +112,12 @@ SAYS: dict[str, tuple[str, Answer, type[Failure], str]] = {
     "another server": ("GET", (404, b"<html>"), Unreachable, "no JSON: see that GITHUB_API_URL"),
     "a page to log in at": ("GET", (302, b""), Unreachable, "no page to log in at"),
     "a proxy": ("GET", (502, b"<html>"), Unreachable, "Try again in 60 s"),
+    "nothing in it": (
+        "GET",
+        (409, {"message": "Git Repository is empty."}),
+        Refused,
+        "is empty: put the manifest into the repository first",
+    ),
     "ill for a while": ("GET", (503, {}), Unreachable, "Try again in 60 s"),
     "a rule for branches": (
         "POST",
