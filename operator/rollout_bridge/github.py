@@ -6,6 +6,7 @@ Source: docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event (
 """
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import aiohttp
 from rollout_bridge.mappings import DispatchTarget
 from rollout_bridge.outcome import Outcome, Result
 from rollout_bridge.webhook import AliasSet
-from rollout_cli.promotion.github_api import used_up
+from rollout_cli.promotion.github_api import seconds_to_wait, used_up
 
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 
@@ -48,9 +49,8 @@ class GitHub:
                 timeout=TIMEOUT,
                 allow_redirects=False,
             ) as reply:
-                return judge(
-                    target, event, reply.status, reply.headers, await reply.content.read(4096)
-                )
+                body = await reply.content.read(4096)
+                return judge(target, event, reply.status, reply.headers, body, time.time())
         except (TimeoutError, OSError, aiohttp.ClientError) as failure:
             return Result(
                 Outcome.UNAVAILABLE, f"{target}: GitHub did not answer: {type(failure).__name__}."
@@ -74,18 +74,23 @@ def payload(target: DispatchTarget, event: AliasSet, delivery: str) -> dict[str,
     }
 
 
-def judge(
-    target: DispatchTarget, event: AliasSet, status: int, headers: Mapping[str, str], body: bytes
+def judge(  # noqa: PLR0917
+    target: DispatchTarget,
+    event: AliasSet,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: float,
 ) -> Result:
-    """What GitHub's answer means."""
+    """What GitHub's answer means; now: in Unix seconds."""
     if status == 204:
         return Result(Outcome.DISPATCHED, f"{target} carries {event.model_uri}.")
     message = _message(body)
     told = f"{target}: GitHub says {status} {message}".rstrip()
     if status >= 500 or status == 408 or used_up(status, headers, message):
-        return Result(Outcome.UNAVAILABLE, f"{told}.")
+        return Result(Outcome.UNAVAILABLE, f"{told}.", seconds_to_wait(headers, now))
     advice = {
-        401: "renew GITHUB_TOKEN",
+        401: "renew GITHUB_TOKEN, and restart the bridge, which reads it at start",
         403: "let the token write the repository's contents",
         404: "correct the mapping's repository, or let the token see it",
     }

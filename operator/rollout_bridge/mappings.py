@@ -42,7 +42,7 @@ Namespace = Annotated[
 
 
 Repository = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,39}/[A-Za-z0-9._-]{1,100}$")
 ]
 
 
@@ -157,7 +157,7 @@ class RevertRule(_Closed):
     namespace: Namespace
     name: Name
     repository: Repository
-    path: Annotated[str, StringConstraints(pattern=r"^[^/\s][^\s]*$", min_length=1, max_length=500)]
+    path: Annotated[str, StringConstraints(max_length=500)]
     """Of the manifest in the repository."""
     base: Annotated[str, StringConstraints(max_length=200)] = ""
     """Branch that is to change; "" for the repository's own."""
@@ -168,8 +168,8 @@ class RevertRule(_Closed):
     def _inside(self) -> Self:
         if not is_path(self.path):
             raise ValueError(
-                f"path {self.path!r} is no path in a repository: write prod/iris.yaml, without ."
-                " or .. or //"
+                f"path {self.path!r} is no path in a repository: write prod/iris.yaml, on one"
+                " line, without . or .. or //"
             )
         return self
 

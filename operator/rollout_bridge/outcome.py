@@ -54,9 +54,12 @@ class Result:
     """Decides the HTTP status, by STATUS."""
     message: str
     """One or more sentences for the log and the answer, without any secret."""
+    wait: int = 0
+    """Seconds after which it may do better, as who did not take it says; 0 where nobody says."""
 
 
 def whole(results: list[Result]) -> Result:
     """What became of a webhook that led to these."""
     worst = min(results, key=lambda r: WORST.index(r.outcome)).outcome
-    return Result(worst, " ".join(r.message for r in results))
+    wait = max(r.wait for r in results)
+    return Result(worst, " ".join(r.message for r in results), wait)

@@ -83,7 +83,8 @@ def _ask(github: GitHub, rule: RevertRule, event: TakenBack) -> str:
     if event.stable == event.uri:
         raise _NothingToDoError(f"{event.uri} is stable by now, so Git is right to ask for it.")
     base = rule.base or github.default_branch()
-    branch, now = branch_of(event, rule, base), github.file(rule.path, base)
+    head, branch = github.head(base), branch_of(event, rule, base)
+    now = github.file(rule.path, base, head)
     uri, _ = asked_for(now.text, rule.path, rule.named)
     if uri != event.uri:
         asks = f"asks for {uri}" if uri else f"has no ModelRollout {rule.named!r}"
@@ -92,8 +93,8 @@ def _ask(github: GitHub, rule: RevertRule, event: TakenBack) -> str:
     if pulls:
         said = "is asked for already" if pulls[0].is_open else "was asked for, and closed"
         raise _NothingToDoError(f"to take {event.uri} back {said}: {pulls[0].url}")
-    commits = github.commits(rule.path, base, MOST_COMMITS)
-    brought = _brought(github, rule, event.uri, commits)
+    commits = github.commits(rule.path, base, head, MOST_COMMITS)
+    brought = _brought(github, rule, base, event.uri, commits)
     if event.at is not None and brought.commit.at > event.at + SKEW:
         raise _NothingToDoError(
             f"{brought.commit.sha} asked for {event.uri} after that rollback, at"
@@ -104,24 +105,28 @@ def _ask(github: GitHub, rule: RevertRule, event: TakenBack) -> str:
             f"{brought.uri} was taken back before, so it is not asked for again: a person decides."
         )
     goes = _goes(now, rule, brought)
-    if not github.branch(branch, base):
-        # A run before this one was cut off.
+    if not github.branch(branch, head):
+        # A run before this one was cut off: before it wrote, or after.
         now = github.file(rule.path, branch)
-    text = brought.before if goes is Goes.ALL else _back(now, rule, brought)
-    if text != now.text:
+    uri, _ = asked_for(now.text, rule.path, rule.named)
+    if written := uri == event.uri:
+        goes = _goes(now, rule, brought)
+        text = brought.before if goes is Goes.ALL else _back(now, rule, brought)
         message = commit_message(event, rule, brought.commit)
         github.write(rule.path, branch, now, text, message)
     body = body_of(event, rule, brought.commit, brought.uri, goes)
-    return github.request(branch, base, title_of(event, rule), body)
+    return github.request(branch, base, title_of(event, rule), body, written=written)
 
 
-def _brought(github: GitHub, rule: RevertRule, uri: str, commits: list[Commit]) -> _Brought:
-    """The newest commit with which the file began to ask for the version."""
+def _brought(
+    github: GitHub, rule: RevertRule, base: str, uri: str, commits: list[Commit]
+) -> _Brought:
+    """The newest commit with which the file began to ask for the version, which it does now."""
     later: tuple[Commit, str] | None = None
     gap = False
     for commit in commits:
         try:
-            text = github.file(rule.path, commit.sha).text
+            text = github.file(rule.path, base, commit.sha).text
             asked, _ = asked_for(text, rule.path, rule.named)
         except Absent:
             # With this commit it was taken away, and it came back with the one after it.
@@ -135,6 +140,11 @@ def _brought(github: GitHub, rule: RevertRule, uri: str, commits: list[Commit]) 
             break
         else:
             return _Brought(*later, text, asked, gap)
+    if later is None:
+        raise Unreachable(
+            f"GitHub does not list yet the commit by which {rule.path} on {base} asks for {uri}."
+            " Try again later."
+        )
     raise _NothingToDoError(
         f"none of the last {MOST_COMMITS} commits of the file has brought {uri} in place of another"
         " version."

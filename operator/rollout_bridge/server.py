@@ -38,6 +38,8 @@ from rollout_cli.promotion.github import GitHub as PullRequests
 PATH, EVENTS = "/webhooks/mlflow", "/events/rollouts"
 SLOWEST_BODY = 10.0
 """Seconds within which the whole body must be there."""
+SPARE = 30
+"""Seconds by which a webhook that is sent again comes before it is too old."""
 MOST_AT_ONCE = 32
 """Webhooks under way; MLflow sends ten at once."""
 
@@ -117,7 +119,9 @@ class Bridge:
             result.message,
             extra={"fields": {"outcome": result.outcome, **told, "seconds": round(seconds, 3)}},
         )
-        headers = {"Retry-After": str(self.settings.retry_after)} if status == 503 else {}
+        # A delivery that is sent again has its first timestamp, which must not be too old then.
+        wait = max(min(result.wait, self.settings.max_age - SPARE), self.settings.retry_after)
+        headers = {"Retry-After": str(wait)} if status == 503 else {}
         # Who is not known learns nothing more than that.
         message = "not genuine" if result.outcome is Outcome.NOT_GENUINE else result.message
         return web.json_response(

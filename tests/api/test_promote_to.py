@@ -318,6 +318,13 @@ def test_what_is_no_repository_is_not_asked_for(
             id="refused with a reason",
         ),
         pytest.param(
+            "POST /pulls",
+            (422, {"message": "No commits between main and promote/iris"}),
+            69,
+            "does not see yet what was written to the branch promote/iris-iris-2-",
+            id="its own commit is not seen yet",
+        ),
+        pytest.param(
             "GET /contents",
             (200, {"type": "file", "encoding": "none", "content": "", "sha": "0"}),
             77,

@@ -19,6 +19,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 OWNER, NAME, TOKEN = "team", "production", "ghs_theTokenOfTheTest"
+LONGEST_TITLE = 256
+"""Characters of a pull request's title."""
 Answer = tuple[int, Any]
 
 
@@ -37,6 +39,10 @@ class GitHubServer:
     """What is answered instead of what would be; None for nothing."""
     headers: dict[str, str] = field(default_factory=dict)
     """Of every answer, beside its own."""
+    behind: dict[str, str] = field(default_factory=dict)
+    """What a commit list, or a file, that is asked for by a branch's name shows instead of the
+    branch's end: GitHub's machines learn of a write one after another.
+    """
     _turn: threading.Lock = field(default_factory=threading.Lock)
     """Of two writes at once one is first, as at GitHub."""
 
@@ -65,15 +71,21 @@ class GitHubServer:
         ).strip()
 
     def commit(
-        self, branch: str, path: str, content: bytes, message: str, at: datetime | None = None
+        self,
+        branch: str,
+        path: str,
+        content: bytes,
+        message: str,
+        at: datetime | None = None,
+        mode: str = "100644",
     ) -> str:
         """Put a file on a branch, which is made where it is missing; the commit. at: now where it
-        is None.
+        is None. mode: "120000" for a link to a file, whose content is where it goes to.
         """
         blob = self._bare("hash-object", "-w", "--stdin", stdin=content)
         parent = self._sha(branch)
         self._bare("read-tree", parent or "--empty")
-        self._bare("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        self._bare("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
         tree = self._bare("write-tree")
         above = ["-p", parent] if parent else []
         made = self._bare("commit-tree", tree, *above, "-m", message, committed=at)
@@ -131,7 +143,11 @@ class GitHubServer:
         return 201, {"ref": body["ref"]}
 
     def _commits(self, query: dict[str, str]) -> Answer:
-        what = [f"refs/heads/{query['sha']}", "--", query["path"]]
+        what = [
+            self._commit_of(self.behind.get(query["sha"], query["sha"])),
+            "--",
+            f":(literal){query['path']}",
+        ]
         shas = self._bare("log", f"--max-count={query['per_page']}", "--format=%H", *what).split()
         told = [self._bare("show", "--no-patch", "--format=%cI%n%B", sha) for sha in shas]
         return 200, [
@@ -146,6 +162,9 @@ class GitHubServer:
             state, head = query["state"], query["head"].removeprefix(f"{OWNER}:")
             found = [p for p in self.pulls if p["head"] == head and state in {"all", p["state"]}]
             return 200, found[::-1]
+        if len(body["title"]) > LONGEST_TITLE:
+            why = f"title is too long (maximum is {LONGEST_TITLE} characters)"
+            return 422, {"message": "Validation Failed", "errors": [{"message": why}]}
         if any((p["state"], p["head"]) == ("open", body["head"]) for p in self.pulls):
             why = f"A pull request already exists for {OWNER}:{body['head']}."
             return 422, {"message": "Validation Failed", "errors": [{"message": why}]}
@@ -158,19 +177,24 @@ class GitHubServer:
         return 201, self.pulls[-1]
 
     def _contents(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
-        branch = query.get("ref") or body["branch"]
+        branch = body["branch"] if body else self.behind.get(query["ref"], query["ref"])
+        if not (commit := self._commit_of(branch)):
+            return 404, {"message": f"No commit found for the ref {branch}"}
         try:
-            of = f"refs/heads/{branch}" if self._sha(branch) else branch
-            blob = self._bare("rev-parse", f"{of}:{path}")
+            blob = self._bare("rev-parse", f"{commit}:{path}")
         except subprocess.CalledProcessError:
             return 404, {"message": "Not Found"}
         if method == "GET":
+            if self._bare("ls-tree", commit, f":(literal){path}").startswith("120000 "):
+                link = Path(path).parent / self._bare("cat-file", "blob", blob)
+                return self._contents(method, os.path.normpath(link), query, body)
             if self._bare("cat-file", "-t", blob) == "tree":
                 return 200, [{"type": "file", "path": f"{path}/x"}]
             raw = self.git(f"--git-dir={self.folder}", "cat-file", "blob", blob)
             content = base64.encodebytes(raw.encode())
             return 200, {
                 "type": "file",
+                "path": path,
                 "encoding": "base64",
                 "content": content.decode(),
                 "sha": blob,
@@ -179,6 +203,13 @@ class GitHubServer:
             return 409, {"message": f"{path} does not match {body['sha']}"}
         made = self.commit(branch, path, base64.b64decode(body["content"]), body["message"])
         return 200, {"commit": {"sha": made}}
+
+    def _commit_of(self, ref: str) -> str:
+        """Of a branch, or of a commit's own name; "" for neither."""
+        try:
+            return self._sha(ref) or self._bare("rev-parse", "--verify", f"{ref}^{{commit}}")
+        except subprocess.CalledProcessError:
+            return ""
 
     def _sha(self, branch: str) -> str:
         try:

@@ -52,7 +52,8 @@ def run(connection: Connection, request: Request) -> None:
     proof = proof_of(rollout, request.environment)
     named = request.named or rollout.name
     base = request.base or github.default_branch()
-    there = github.file(path, base)
+    head = github.head(base)
+    there = github.file(path, base, head)
     after = _after(there, path, named, proof)
     out = console()
     if after == there.text:
@@ -63,16 +64,16 @@ def run(connection: Connection, request: Request) -> None:
     if request.dry_run:
         _show(asked, path, there.text, after)
         return
-    if not github.branch(asked.branch, base):
+    if not github.branch(asked.branch, head):
         if url := github.open_request(asked.branch):
             out.print(f"It is asked for already: {url}", soft_wrap=True)
             return
         # A run before this one was cut off, or its pull request was closed.
         there = github.file(path, asked.branch)
         after = _after(there, path, named, proof)
-    if after != there.text:
+    if written := after != there.text:
         github.write(path, asked.branch, there, after, f"{asked.title}\n\n{proof}\n")
-    url = github.request(asked.branch, base, asked.title, asked.body)
+    url = github.request(asked.branch, base, asked.title, asked.body, written=written)
     out.print(f"Asked for {proof.uri} in {path}: {url}", soft_wrap=True)
 
 

@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,13 +19,25 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from rollout_cli.exit_codes import Absent, Refused, Unreachable, WrongUsage
-from rollout_cli.promotion.github_api import DEFAULT, URL, WRITE, fault_of, used_up, when_again
+from rollout_cli.promotion.github_api import (
+    DEFAULT,
+    URL,
+    WRITE,
+    fault_of,
+    title_of,
+    used_up,
+    when_again,
+)
 
 TOKEN = "GITHUB_TOKEN"
 """A variable, named as GitHub's own workflows have it."""
 TIMEOUT = urllib3.Timeout(connect=5, read=20)
 _CHANGED = ("does not match", "but expected")
 """Of GitHub's sentences about a file, and about a branch, that is another by now."""
+_NOT_YET = re.compile(r"No commit found for|Branch \S+ not found")
+"""Of GitHub's sentences about a commit, and about a branch, that another of its machines has told
+of, or made.
+"""
 _RIGHTS = "contents and pull requests of the repository, read and write"
 
 
@@ -111,9 +124,19 @@ class GitHub:
         with self._reading():
             return str(self._get("", "the repository")["default_branch"])
 
-    def commits(self, path: str, branch: str, most: int) -> list[Commit]:
-        """The last commits of a branch that changed a file, the newest first; 100 at most."""
-        query = urlencode({"path": path, "sha": branch, "per_page": most})
+    def head(self, branch: str) -> str:
+        """The last commit of a branch. What is read and made with it is of one moment, while lists
+        of a branch may lag behind it.
+        """
+        with self._reading():
+            found = self._get(f"/git/ref/heads/{quote(branch)}", f"the branch {branch}")
+            return str(found["object"]["sha"])
+
+    def commits(self, path: str, branch: str, head: str, most: int) -> list[Commit]:
+        """The last commits of a branch, up to its commit `head`, that changed a file, the newest
+        first; 100 at most.
+        """
+        query = urlencode({"path": path, "sha": head, "per_page": most})
         with self._reading():
             found = self._get(f"/commits?{query}", f"the commits of {path} on {branch}")
             return [
@@ -125,13 +148,14 @@ class GitHub:
                 for one in found
             ]
 
-    def file(self, path: str, branch: str) -> File:
-        """A file of a branch, or as it was with a commit."""
-        found = self._get(
-            f"/contents/{quote(path)}?{urlencode({'ref': branch})}", f"{path} on {branch}"
-        )
+    def file(self, path: str, branch: str, commit: str = "") -> File:
+        """A file of a branch as it is, or as it was with a commit of it."""
+        query = urlencode({"ref": commit or branch})
+        found = self._get(f"/contents/{quote(path)}?{query}", f"{path} on {branch}")
         if not isinstance(found, dict) or found.get("type") != "file":
             raise Refused(f"{path} on {branch} is no file: name the manifest.")
+        if (real := found.get("path", path)) != path:
+            raise Refused(f"{path} on {branch} is a link to {real}: name that.")
         if found.get("encoding") != "base64":
             raise Refused(f"{path} is too large for GitHub's API: keep the manifest by itself.")
         with self._reading():
@@ -141,16 +165,14 @@ class GitHub:
         except (binascii.Error, UnicodeDecodeError) as wrong:
             raise Refused(f"{path} on {branch} is no UTF-8 text.") from wrong
 
-    def branch(self, name: str, base: str) -> bool:
-        """Make a branch of what `base` is now; False where it is there already."""
-        with self._reading():
-            found = self._get(f"/git/ref/heads/{quote(base)}", f"the branch {base}")
-            head = str(found["object"]["sha"])
+    def branch(self, name: str, head: str) -> bool:
+        """Make a branch that ends with a commit; False where it is there already."""
         reply = self._call("POST", "/git/refs", {"ref": f"refs/heads/{name}", "sha": head})
         if reply.status == 422 and "already exists" in _message(reply.said):
             return False
         self._expect(201, reply, f"making the branch {name}", writes=True)
-        return True
+        with self._reading():
+            return bool(reply.said["ref"])
 
     def write(self, path: str, branch: str, before: File, text: str, message: str) -> None:
         """Commit the file to the branch, which must have it as it was read."""
@@ -180,18 +202,30 @@ class GitHub:
             found = self._get(f"/pulls?{query}", "its pull requests")
             return [Pull(str(one["html_url"]), one["state"] == "open") for one in found]
 
-    def request(self, head: str, base: str, title: str, body: str) -> str:
-        """Open a pull request; its URL. Where somebody was quicker, it is that one's."""
+    def request(self, head: str, base: str, title: str, body: str, *, written: bool) -> str:
+        """Open a pull request; its URL. Where somebody was quicker, it is that one's. written:
+        whether the branch was written to just now, so that it does have a commit of its own.
+        """
         reply = self._call(
-            "POST", "/pulls", {"title": title, "head": head, "base": base, "body": body}
+            "POST", "/pulls", {"title": title_of(title), "head": head, "base": base, "body": body}
         )
         if reply.status == 422 and "No commits between" in _message(reply.said):
+            if written:
+                raise Unreachable(
+                    f"{self.repository}: {self._place} does not see yet what was written to the"
+                    f" branch {head}. Try again later."
+                )
             raise Refused(
                 f"{self.repository}: {base} had all of the branch {head} once, and was taken back:"
                 " delete that branch, and run it again."
             )
         if reply.status == 422 and "already exists" in _message(reply.said):
-            return self.open_request(head)
+            if url := self.open_request(head):
+                return url
+            raise Unreachable(
+                f"{self.repository}: {self._place} has a pull request of the branch {head} already,"
+                " and does not list it yet. Try again later."
+            )
         self._expect(201, reply, "opening the pull request", writes=True)
         with self._reading():
             return str(reply.said["html_url"])
@@ -239,8 +273,8 @@ class GitHub:
         told = f"{self.repository}: {what}: {self._place} says {status} {message}".rstrip()
         if used_up(status, reply.headers, message):
             raise Unreachable(f"{told}. Too much was asked: try again {when_again(reply.headers)}.")
-        if status >= 500 or status == 408:
-            raise Unreachable(f"{told}. Try again later.")
+        if status >= 500 or status == 408 or (status == 404 and _NOT_YET.search(message)):
+            raise Unreachable(f"{told}. Try again {when_again(reply.headers)}.")
         if reply.said is None:
             raise Unreachable(
                 f"{told}, and no JSON: see that {URL} is of GitHub's API ({WRITE}), and no page to"
@@ -248,12 +282,14 @@ class GitHub:
             )
         if status == 404 and not writes:
             raise Absent(f"{told}. Correct the name, or let {TOKEN} see it.")
+        rules = "a rule of the repository may forbid it, such as one for the names of branches"
         advice = {
             **dict.fromkeys(
                 (301, 302, 307, 308), "the repository has moved: write its present name"
             ),
-            401: f"renew {TOKEN}",
-            409: "a rule of the repository may forbid it, such as one for the names of branches",
+            401: f"renew {TOKEN}, which is read at start",
+            409: rules if writes else "put the manifest into the repository first",
+            422: rules if "rule violations" in message else "nothing more was done",
             # What a token may only read is answered so, too.
             **dict.fromkeys((403, 404), f"let {TOKEN} write {_RIGHTS}"),
         }.get(status, "nothing more was done")
@@ -283,4 +319,6 @@ def _message(said: Any) -> str:
     reasons = said.get("errors")
     first = reasons[0] if isinstance(reasons, list) and reasons else ""
     why = first.get("message", "") if isinstance(first, dict) else first
-    return " ".join(filter(None, (str(said.get("message", "")), str(why or ""))))[:300].rstrip(".")
+    # Rules are told on lines of their own.
+    words = f"{said.get('message', '')} {why or ''}".split()
+    return " ".join(words)[:300].rstrip(".")

@@ -2,6 +2,7 @@
 branches. Pure.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,10 @@ URL = "GITHUB_API_URL"
 DEFAULT = "https://api.github.com"
 WRITE = f"write {DEFAULT}, or https://HOST/api/v3 of your server"
 _SITE = frozenset({"github.com", "www.github.com"})
+_NO_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, ends of lines, and what a terminal has sent that is no UTF-8."""
+LONGEST_TITLE = 256
+"""Characters of a pull request's title, which GitHub refuses where it has more."""
 LONGEST_MODEL = 100
 """Characters of a model's name in a branch; Git keeps a branch as a file of at most 255."""
 
@@ -60,9 +65,34 @@ def when_again(headers: Mapping[str, str]) -> str:
     return "later"
 
 
+def seconds_to_wait(headers: Mapping[str, str], now: float) -> int:
+    """Seconds until it may be asked again, as the answer says it; 0 where it does not. now: in Unix
+    seconds.
+    """
+    named = {name.lower(): value for name, value in headers.items()}
+    seconds, reset = named.get("retry-after", ""), named.get("x-ratelimit-reset", "")
+    if seconds.isdecimal() and len(seconds) < 12:
+        return int(seconds)
+    if named.get("x-ratelimit-remaining") == "0" and reset.isdecimal() and len(reset) < 12:
+        return max(0, math.ceil(int(reset) - now))
+    return 0
+
+
 def is_path(path: str) -> bool:
-    """Whether it is a file's path in a repository, in the one way that GitHub writes it."""
-    return not {"", ".", ".."} & set(path.split("/"))
+    """Whether it is a file's path in a repository, in the one way that GitHub writes it, on one
+    line.
+    """
+    return not {"", ".", ".."} & set(path.split("/")) and not _NO_LINE.search(path)
+
+
+def title_of(text: str) -> str:
+    """A pull request's title. Of one that is too long the middle is left out: names of models are
+    long, and what they end with tells them apart.
+    """
+    if len(text) <= LONGEST_TITLE:
+        return text
+    begin = LONGEST_TITLE // 4
+    return f"{text[:begin]}…{text[begin + 1 - LONGEST_TITLE :]}"
 
 
 def branch_name(folder: str, name: str, model: str, rest: str) -> str:

@@ -30,6 +30,9 @@ def edited(text: str, file: str, name: str, uri: str, proof: Mapping[str, str]) 
             else f"{file} has no {KIND} {name!r}; it has none. Name the file that has it, such as"
             " one that a kustomization lists."
         )
+    if _sealed(documents):
+        why = "sops keeps its checksum, which would fit no more: change it by sops"
+        raise _by_hand(file, why, uri, proof)
     try:
         changes = [
             change
@@ -110,9 +113,21 @@ def _ours(documents: Iterable[Document]) -> list[Any]:
     return [value for one in documents for _, value in one.objects() if _is_ours(value)]
 
 
-def _named(documents: Iterable[Document], file: str, name: str) -> list[Any]:
-    """At most one. Raises Refused for more."""
+def _sealed(documents: Iterable[Document]) -> bool:
+    """Whether sops keeps a checksum of all that the file has."""
+    tops = [one.value for one in documents if isinstance(one.value, dict)]
+    return any(isinstance(top.get("sops"), dict) and "mac" in top["sops"] for top in tops)
+
+
+def _named(documents: list[Document], file: str, name: str) -> list[Any]:
+    """At most one. Raises Refused for more, and for none where it may be encrypted."""
     found = [value for value in _ours(documents) if _name(value) == name]
+    if not found and _sealed(documents):
+        raise Refused(
+            f"{file} has no {KIND} {name!r} that can be read, and sops has encrypted it: let sops"
+            " encrypt nothing of a ModelRollout (--encrypted-regex), which has no secrets, or"
+            " change it by sops."
+        )
     if len(found) > 1:
         raise Refused(f"{file} has {len(found)} {KIND}s {name!r}: split the file.")
     return found
@@ -177,10 +192,6 @@ class _Manifest:
                 f"spec.modelUri is {model.value!r}, which another tool fills in, so its values are"
                 " to be changed"
             )
-        if _at(self._node, "sops", "mac") is not None:
-            raise _UnclearError(
-                "sops keeps its checksum, which would fit no more: change it by sops"
-            )
         _inside(self._node, spec, "spec")
         _inside(self._node, meta, "metadata")
         quote = model.style if model.style in {"'", '"'} else ""
@@ -223,9 +234,22 @@ class _Manifest:
                 return start, start, entry
             blank = "" if self._text[start] in "\r\n" else " "
             return start, start, f"{entry},{blank}"
-        start = mapping.value[0][0].start_mark.index
-        line = f"{self._line_end}{' ' * _column(mapping)}"
+        column = _column(mapping)
+        start = self._above_comments(mapping.value[0][0].start_mark.index, column)
+        line = f"{self._line_end}{' ' * column}"
         return start, start, "".join(f"{entry}{line}" for entry in entries)
+
+    def _above_comments(self, start: int, column: int) -> int:
+        """Where the comments begin that stand right above an entry, as far in as it: they are of
+        that entry, and not of what comes before it.
+        """
+        line = start - column
+        while line and self._text[line:start].isspace():
+            above = self._text.rfind("\n", 0, line - 1) + 1
+            if not self._text.startswith(f"{' ' * column}#", above):
+                break
+            line, start = above, above + column
+        return start
 
     def _replaced(
         self, parent: yaml.MappingNode, node: yaml.ScalarNode, new: str, what: str

@@ -45,6 +45,13 @@ def one(rollout: str = "", dispatch: str = "", head: str = "model: iris, alias: 
     return f"mappings: [{{{', '.join(p for p in parts if p)}}}]"
 
 
+@pytest.mark.parametrize("repository", ["acme/iris", "octo-cat_acme/iris.models_2"])
+def test_a_repository_of_github_is_taken(repository: str) -> None:
+    """Names of people in an enterprise end with an underscore and its own."""
+    (found,) = parse(one(dispatch=f"repository: {repository}")).targets(event())
+    assert str(found) == f"dispatch model-rollout to {repository}"
+
+
 ROLLOUT = "namespace: models, name: iris"
 REFUSED = {
     "empty": ("", "the file: Input should be"),

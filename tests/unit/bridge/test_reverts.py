@@ -218,6 +218,16 @@ async def test_later_commits_to_the_file_stay(
     assert text.startswith("# Production, by hand.\n")
 
 
+async def test_a_file_that_sops_has_encrypted_is_for_people(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    sealed = "kind: ENC[x]\nspec:\n  modelUri: ENC[x]\nsops:\n  mac: ENC[x]\n"
+    github.commit("main", FILE, sealed.encode(), "Encrypted")
+    result = await reverts.request(taken_back())
+    assert (result.outcome, "sops has encrypted it" in result.message) == (Outcome.REFUSED, True)
+    assert written(github) == []
+
+
 async def test_a_name_that_stands_twice_is_for_people(
     reverts: Reverts, github: GitHubServer
 ) -> None:
@@ -273,6 +283,70 @@ async def test_what_the_same_commit_asked_of_others_stays(
     iris, rose = yaml.safe_load_all(text)
     assert iris["spec"] == {"modelUri": "models:/iris/1", "replicas": 4}
     assert rose["spec"]["modelUri"] == "models:/rose/5"
+
+
+async def test_two_rollouts_of_one_file_that_are_taken_back_at_once(
+    github: GitHubServer, tmp_path: Path
+) -> None:
+    """Each has a pull request of its own, and merged in any order both are back."""
+    rules = "".join(
+        f"- {{namespace: models, name: {name}, repository: team/production, path: {FILE}}}\n"
+        for name in ("iris", "rose")
+    )
+    reverts = Reverts(
+        parse(f"reverts:\n{rules}"), lambda repository: GitHub(github.url, TOKEN, repository)
+    )
+    for text in (FIRST + OTHER, SECOND + OTHER, SECOND + OTHER.replace("rose/4", "rose/5")):
+        github.commit("main", FILE, text.encode(), "…")
+    results = await asyncio.gather(
+        reverts.request(taken_back()),
+        reverts.request(taken_back(name="rose", uri="models:/rose/5", version="5")),
+    )
+    assert [r.outcome for r in results] == [Outcome.OPENED] * 2
+    for number, order in enumerate((github.pulls, github.pulls[::-1])):
+        tree = github.clone(tmp_path / f"clone-{number}", "main")
+        for pull in order:
+            github.git("-C", str(tree), "merge", "--quiet", "--no-edit", f"origin/{pull['head']}")
+        iris, rose = yaml.safe_load_all((tree / FILE).read_text())
+        assert (iris["spec"]["modelUri"], rose["spec"]["modelUri"]) == (
+            "models:/iris/1",
+            "models:/rose/4",
+        )
+
+
+EXPIRED: Answer = (401, {"message": "Bad credentials"})
+RULES = "Repository rule violations found\n\nCannot create ref due to creations being restricted."
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "sentence"),
+    [
+        pytest.param("POST /git", EXPIRED, "renew GITHUB_TOKEN", id="a token, before the branch"),
+        pytest.param("PUT", EXPIRED, "renew GITHUB_TOKEN", id="a token, before the commit"),
+        pytest.param("POST /pulls", EXPIRED, "renew GITHUB_TOKEN", id="a token, after the commit"),
+        pytest.param(
+            "POST /git", (422, {"message": RULES}), "a rule of the repository", id="no new branches"
+        ),
+        pytest.param(
+            "PUT", (409, {"message": RULES}), "a rule of the repository", id="protected branches"
+        ),
+    ],
+)
+async def test_what_is_refused_in_the_middle_goes_on_once_it_is_mended(
+    reverts: Reverts,
+    github: GitHubServer,
+    tmp_path: Path,
+    request_: str,
+    answer: Answer,
+    sentence: str,
+) -> None:
+    github.before = lambda method, path: answer if f"{method} {path}".startswith(request_) else None
+    result = await reverts.request(taken_back())
+    assert (result.outcome, sentence in result.message) == (Outcome.REFUSED, True), result.message
+    github.before = lambda _method, _path: None
+    assert (await reverts.request(taken_back())).outcome is Outcome.OPENED
+    (pull,) = github.pulls
+    assert (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text() == FIRST
 
 
 async def test_fields_that_came_with_the_version_go_with_it(
@@ -374,7 +448,8 @@ async def test_what_a_cluster_says_commits_nothing(
     """No issue is closed by it, and no version passes for taken back."""
     await reverts.request(taken_back(**changes))
     (pull,) = github.pulls
-    (commit, *_) = reverts.connect(github.repository).commits(FILE, pull["head"], 1)
+    api = reverts.connect(github.repository)
+    (commit, *_) = api.commits(FILE, pull["head"], api.head(pull["head"]), 1)
     assert "Fixes" not in commit.message
     assert taken_back_by([commit]) == {"models:/iris/2"}
     assert "or https://" not in pull["body"] or "link" not in changes
@@ -450,6 +525,141 @@ async def test_what_github_refuses_is_told(
     github.before = lambda _method, _path: answer
     result = await reverts.request(taken_back())
     assert (result.outcome, TOKEN in result.message) == (outcome, False)
+
+
+@pytest.mark.parametrize(
+    "behind", [pytest.param("main~2", id="the version"), pytest.param("main~1", id="what is later")]
+)
+async def test_a_branch_of_which_lists_lack_the_end_is_taken_back_as_it_is(
+    reverts: Reverts, github: GitHubServer, tmp_path: Path, behind: str
+) -> None:
+    five = SECOND.replace("replicas: 2", "replicas: 5")
+    github.commit("main", FILE, five.encode(), "More pods")
+    github.behind["main"] = behind
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.OPENED, result.message
+    (pull,) = github.pulls
+    assert "later commits have changed the file, too" in pull["body"]
+    text = (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text()
+    assert yaml.safe_load(text)["spec"] == {"modelUri": "models:/iris/1", "replicas": 5}
+
+
+async def test_what_was_asked_for_again_is_no_older_request_to_a_list_that_lags_behind(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    rolled_back = datetime.now(UTC).replace(microsecond=0)
+    github.behind["main"] = github.commit("main", FILE, SECOND.encode(), "…")
+    github.commit("main", FILE, FIRST.encode(), "Back")
+    again = rolled_back + timedelta(minutes=9)
+    github.commit("main", FILE, SECOND.encode(), "Mended: once more", again)
+    result = await reverts.request(taken_back(rolled_back))
+    assert (result.outcome, "it is another request" in result.message) == (Outcome.IGNORED, True)
+    assert written(github) == []
+
+
+PATHS = (
+    "prod/my models/iris 1.yaml",
+    "prod/#1/iris.yaml",
+    "prod/100%/a%2Fb%20c.yaml",
+    "prod/iris?ref=x&y.yaml",
+    "prod/a+b;c,d@e:f.yaml",
+    "größe/模型 é.yaml",
+    "[eu]/*.yaml",
+    ":(glob)a\\b\"'c.yaml",
+    f"{'long-' * 40}/{'/'.join(['folder' * 8] * 5)}/iris.yaml",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_file_of_any_name_is_asked_for_and_found_again(
+    github: GitHubServer, tmp_path: Path, path: str
+) -> None:
+    for text in (FIRST, SECOND):
+        github.commit("main", path, text.encode(), f"{path}")
+    rule = {"namespace": "models", "name": "iris", "repository": github.repository, "path": path}
+    mappings = parse(json.dumps({"reverts": [rule]}))
+    reverts = Reverts(mappings, lambda repository: GitHub(github.url, TOKEN, repository))
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.OPENED, result.message
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / path).read_text()
+    assert (text, path in result.message) == (FIRST, True)
+    again = await reverts.request(taken_back())
+    assert again.message.endswith(f"is asked for already: {github.pulls[0]['html_url']}")
+
+
+async def test_the_longest_names_have_a_title_that_github_takes(
+    github: GitHubServer,
+) -> None:
+    model, name, ns = "m" * 240, "n" * 48, "s" * 63
+    for version in (1, 2):
+        text = FIRST.replace("iris/1", f"{model}/{version}").replace("name: iris", f"name: {name}")
+        github.commit("main", FILE, text.encode(), "…")
+    rule = {"namespace": ns, "name": name, "repository": github.repository, "path": FILE}
+    reverts = Reverts(
+        parse(json.dumps({"reverts": [rule]})),
+        lambda repository: GitHub(github.url, TOKEN, repository),
+    )
+    result = await reverts.request(
+        taken_back(namespace=ns, name=name, model=model, uri=f"models:/{model}/2")
+    )
+    assert result.outcome is Outcome.OPENED, result.message
+    title = github.pulls[0]["title"]
+    assert title.startswith(f"{name}: take models:/m")
+    assert title.endswith(f"mm/2 back, RolledBack in {ns}/{name}")
+
+
+LAGS: dict[str, tuple[str, Answer, str]] = {
+    "a list without the commit": ("GET /commits", (200, []), "does not list yet the commit by"),
+    "a commit of which another machine told": (
+        "GET /contents",
+        (404, {"message": "No commit found for the ref 0a1b"}),
+        "No commit found for the ref 0a1b. Try again later",
+    ),
+    "a new branch that is not written to yet": (
+        "PUT /contents",
+        (404, {"message": "Branch rollback/iris not found"}),
+        "Branch rollback/iris not found. Try again later",
+    ),
+    "a new branch whose commit is not seen yet": (
+        "POST /pulls",
+        (422, {"message": "Validation Failed", "errors": [{"message": "No commits between a a"}]}),
+        "does not see yet what was written to the branch rollback/iris-iris-2-",
+    ),
+}
+
+
+@pytest.mark.parametrize(("request_", "answer", "sentence"), LAGS.values(), ids=LAGS.keys())
+async def test_what_github_does_not_know_yet_is_asked_again_and_not_given_up(
+    reverts: Reverts,
+    github: GitHubServer,
+    tmp_path: Path,
+    request_: str,
+    answer: Answer,
+    sentence: str,
+) -> None:
+    github.before = lambda method, path: answer if f"{method} {path}".startswith(request_) else None
+    result = await reverts.request(taken_back())
+    assert (result.outcome, sentence in result.message) == (Outcome.UNAVAILABLE, True), result
+    assert github.pulls == []
+    github.before = lambda _method, _path: None
+    assert (await reverts.request(taken_back())).outcome is Outcome.OPENED
+    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
+    assert (text, len(github.pulls)) == (FIRST, 1)
+
+
+async def test_a_pull_request_that_is_not_listed_yet_is_not_told_without_its_address(
+    reverts: Reverts, github: GitHubServer
+) -> None:
+    await reverts.request(taken_back())
+    github.before = lambda method, path: (
+        (200, []) if f"{method} {path}".startswith("GET /pulls") else None
+    )
+    result = await reverts.request(taken_back())
+    assert result.outcome is Outcome.UNAVAILABLE, result.message
+    assert "has a pull request of the branch rollback/iris-iris-2-" in result.message
+    github.before = lambda _method, _path: None
+    assert (await reverts.request(taken_back())).message.endswith(github.pulls[0]["html_url"])
+    assert len(github.pulls) == 1
 
 
 # --- what the operator tells
@@ -570,7 +780,9 @@ async def test_the_operator_is_told_whether_to_send_it_again(
         pytest.param(MAPPINGS.replace(FILE, "../x"), "no path in a", id="a path that leads out"),
         pytest.param(MAPPINGS.replace(FILE, "./x"), "no path in a", id="from here"),
         pytest.param(MAPPINGS.replace(FILE, "a//x"), "no path in a", id="two slashes"),
-        pytest.param(MAPPINGS.replace(FILE, "/x"), "path: String should match", id="absolute"),
+        pytest.param(MAPPINGS.replace(FILE, "/x"), "no path in a", id="absolute"),
+        pytest.param(MAPPINGS.replace(FILE, r'"a\nb"'), "no path in a", id="a path of two lines"),
+        pytest.param(MAPPINGS.replace(FILE, "''"), "no path in a", id="no path"),
         pytest.param(MAPPINGS.replace("team/", ""), "repository: String", id="no repository"),
         pytest.param(MAPPINGS.replace("as:", "for:"), "for: Extra", id="an unknown word"),
     ],

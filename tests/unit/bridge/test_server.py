@@ -168,6 +168,39 @@ async def test_what_github_cannot_do_now_is_sent_again_by_mlflow(table: Table, f
     ), "the same delivery again is a retry, and no replay"
 
 
+WAITS: dict[str, tuple[int, dict[str, str], int]] = {
+    "longer than ours": (429, {"Retry-After": "120"}, 120),
+    "shorter than ours": (503, {"Retry-After": "1"}, 7),
+    "an illness with an end": (503, {"Retry-After": "90"}, 90),
+    "longer than a webhook is taken for": (403, {"Retry-After": "3600"}, 270),
+    "until the hour is over": (
+        403,
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(2**32)},
+        270,
+    ),
+    "until an hour that is over": (
+        403,
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1785000000"},
+        7,
+    ),
+    "something that is no number": (429, {"Retry-After": "soon"}, 7),
+    "a number without end": (429, {"Retry-After": "9" * 5000}, 7),
+}
+
+
+@pytest.mark.parametrize(("status", "headers", "wait"), WAITS.values(), ids=WAITS.keys())
+async def test_mlflow_waits_as_long_as_github_asks(
+    table: Table, status: int, headers: dict[str, str], wait: int
+) -> None:
+    """Three tries in shorter time would lose the webhook, and so would one that comes too late."""
+    table.hub.answers["acme/one"], table.hub.headers = [status], headers
+    body = encoded(alias_set(alias="both"))
+    async with table.client.post(
+        PATH, data=body, headers=signed(body, at=int(time.time()))
+    ) as reply:
+        assert (reply.status, reply.headers["Retry-After"]) == (503, str(wait))
+
+
 async def test_a_rate_limit_is_sent_again_and_a_missing_right_is_not(table: Table) -> None:
     table.hub.answers["acme/iris"], table.hub.headers = [403], {"X-RateLimit-Remaining": "0"}
     assert (await table.send())[0] == 503

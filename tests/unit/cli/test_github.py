@@ -8,7 +8,16 @@ import pytest
 
 from rollout_cli.exit_codes import Absent, Failure, Refused, Unreachable, WrongUsage
 from rollout_cli.promotion.github import TOKEN, File, GitHub
-from rollout_cli.promotion.github_api import DEFAULT, URL, branch_name, fault_of, used_up
+from rollout_cli.promotion.github_api import (
+    DEFAULT,
+    LONGEST_TITLE,
+    URL,
+    branch_name,
+    fault_of,
+    is_path,
+    title_of,
+    used_up,
+)
 from tests.support.github_server import TOKEN as SECRET
 from tests.support.github_server import Answer, GitHubServer, github_server
 
@@ -28,11 +37,12 @@ def github(server: GitHubServer) -> GitHub:
 
 CALLS: dict[str, Callable[[GitHub], Any]] = {
     "the repository": lambda github: github.default_branch(),
-    "commits": lambda github: github.commits(FILE, "main", 20),
+    "the branch's end": lambda github: github.head("main"),
+    "commits": lambda github: github.commits(FILE, "main", "0a1b", 20),
     "a file": lambda github: github.file(FILE, "main"),
-    "a branch": lambda github: github.branch("new", "main"),
+    "a branch": lambda github: github.branch("new", "0a1b"),
     "pull requests": lambda github: github.pulls("new"),
-    "opening one": lambda github: github.request("new", "main", "t", "b"),
+    "opening one": lambda github: github.request("new", "main", "t", "b", written=True),
 }
 OTHERS: dict[str, Any] = {
     "an object": {"ok": True},
@@ -101,7 +111,20 @@ SAYS: dict[str, tuple[str, Answer, type[Failure], str]] = {
     "sees nothing": ("GET", (404, {"message": "Not Found"}), Absent, "let GITHUB_TOKEN see it"),
     "another server": ("GET", (404, b"<html>"), Unreachable, "no JSON: see that GITHUB_API_URL"),
     "a page to log in at": ("GET", (302, b""), Unreachable, "no page to log in at"),
-    "a proxy": ("GET", (502, b"<html>"), Unreachable, "Try again later"),
+    "a proxy": ("GET", (502, b"<html>"), Unreachable, "Try again in 60 s"),
+    "nothing in it": (
+        "GET",
+        (409, {"message": "Git Repository is empty."}),
+        Refused,
+        "is empty: put the manifest into the repository first",
+    ),
+    "ill for a while": ("GET", (503, {}), Unreachable, "Try again in 60 s"),
+    "a rule for branches": (
+        "POST",
+        (422, {"message": "Repository rule violations found\n\nCannot create ref\n"}),
+        Refused,
+        "violations found Cannot create ref: a rule of the repository may forbid it, such as one",
+    ),
     "not logged in": ("GET", (401, {"message": "Bad credentials"}), Refused, "renew GITHUB_TOKEN"),
     "an archive": ("POST", (403, {"message": "Repository was archived"}), Refused, "was archived"),
 }
@@ -117,8 +140,9 @@ def test_a_refusal_says_what_helps(
     why: str,
 ) -> None:
     server.before = lambda asked, _: answer if asked == method else None
+    server.headers = {"Retry-After": "60"} if answer[0] >= 500 else {}
     with pytest.raises(kind, match=why) as told:
-        github.branch("new", "main")
+        github.branch("new", github.head("main"))
     assert SECRET not in str(told.value)
 
 
@@ -129,6 +153,50 @@ def test_a_branch_that_moved_meanwhile_is_not_overwritten(
     server.before = lambda method, _: (409, {"message": said}) if method == "PUT" else None
     with pytest.raises(Refused, match="was changed meanwhile: run it again"):
         github.write(FILE, "main", File("a", "0"), "b", "m")
+
+
+@pytest.mark.parametrize("link", ["iris.yaml", "us/other name.yaml"])
+def test_a_link_to_a_manifest_is_not_written_to(
+    github: GitHub, server: GitHubServer, link: str
+) -> None:
+    """GitHub shows the file that it leads to, and would write in the place of the link."""
+    to = FILE if "/" not in link else f"../{FILE}"
+    server.commit("main", link, to.encode(), "Link", mode="120000")
+    with pytest.raises(Refused, match=f"{link} on main is a link to {FILE}: name that"):
+        github.file(link, "main")
+
+
+PATHS = {
+    "prod/iris.yaml": True,
+    "iris": True,
+    "a b/#c%20?.yaml": True,
+    "größe/模型": True,
+    "...": True,
+    "": False,
+    "/a": False,
+    "a/": False,
+    "a//b": False,
+    "./a": False,
+    "a/../b": False,
+    "a\nb": False,
+    "a\x00b": False,
+    "a\u2028b": False,
+    "a\udcffb": False,
+}
+
+
+@pytest.mark.parametrize(("path", "taken"), PATHS.items(), ids=map(ascii, PATHS))
+def test_a_path_is_one_line_in_the_repository(path: str, taken: bool) -> None:
+    assert is_path(path) is taken
+
+
+@pytest.mark.parametrize("length", [1, LONGEST_TITLE, LONGEST_TITLE + 1, 999])
+def test_a_long_title_is_cut_where_names_are_alike(length: int) -> None:
+    text = f"iris: models:/{'m' * length}/7, promoted by staging/ml/iris"[:length]
+    title = title_of(text)
+    assert len(title) == min(length, LONGEST_TITLE)
+    assert (title == text) is (length <= LONGEST_TITLE)
+    assert (text[:64], text[-191:]) == (title[:64], title[-191:])
 
 
 URLS = {
@@ -178,4 +246,4 @@ def test_every_model_has_a_branch_that_git_takes(
 ) -> None:
     assert branch_name("promote", "iris", model, "7-0a1b") == name
     server.git("check-ref-format", "--branch", name)
-    assert github.branch(name, "main")
+    assert github.branch(name, github.head("main"))

@@ -265,6 +265,26 @@ ANNOTATION = f'{PROMOTED}: "{TEXT}"'
             id="in a list",
         ),
         pytest.param(
+            HEAD
+            + "metadata:\n# of nobody\n  # Do not rename:\n  # hosts hang on it.\n  name: iris\n"
+            "spec:\n  modelUri: models:/iris/1\n",
+            HEAD + f"metadata:\n# of nobody\n  annotations:\n    {ANNOTATION}\n"
+            "  # Do not rename:\n  # hosts hang on it.\n  name: iris\n"
+            "spec:\n  modelUri: models:/iris/2\n",
+            id="a comment stays with what it is of",
+        ),
+        pytest.param(
+            (
+                HEAD + "metadata:\n  name: iris\n  annotations:  # ours\n    # Of the rota.\n"
+                "    team: a\nspec:\n  modelUri: models:/iris/1\n"
+            ).replace("\n", "\r\n"),
+            (
+                HEAD + f"metadata:\n  name: iris\n  annotations:  # ours\n    {ANNOTATION}\n"
+                "    # Of the rota.\n    team: a\nspec:\n  modelUri: models:/iris/2\n"
+            ).replace("\n", "\r\n"),
+            id="so does that of an annotation, by lines of Windows",
+        ),
+        pytest.param(
             BLOCK.replace("\n", "\r\n"),
             (
                 HEAD + f"metadata:\n  annotations:\n    {ANNOTATION}\n  name: iris\n"
@@ -391,6 +411,29 @@ def test_nothing_but_version_and_proof_is_changed(before: str, after: str) -> No
             Refused,
             "change it by sops",
             id="a checksum of sops",
+        ),
+        pytest.param(
+            "kind: List\nitems:\n- kind: ModelRollout\n  metadata: {name: iris}\n"
+            "  spec: {modelUri: models:/iris/1}\nsops:\n  mac: ENC[x]\n",
+            Refused,
+            "change it by sops",
+            id="a checksum of sops over a list",
+        ),
+        pytest.param(
+            BLOCK + "---\nkind: Secret\nsops:\n  mac: ENC[x]\n",
+            Refused,
+            "change it by sops",
+            id="a checksum of sops in another document",
+        ),
+        *(
+            pytest.param(
+                f"kind: {kind}\nmetadata: {{name: 'ENC[x]'}}\nspec: {{modelUri: 'ENC[x]'}}\n"
+                "sops:\n  mac: ENC[x]\n",
+                Refused,
+                "no ModelRollout 'iris' that can be read, and sops has encrypted it: let sops",
+                id=f"encrypted by sops: {kind}",
+            )
+            for kind in ("ModelRollout", "ENC[x]")
         ),
         pytest.param(
             "kind: Kustomization\nresources: [iris.yaml]\n",
