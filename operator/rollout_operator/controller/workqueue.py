@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_SLEEP = 30.0
 """Seconds; bounds what a jump of the wall clock can do to due times."""
+SET_BACK = timedelta(seconds=1)
+"""By how much the wall clock must have gone back for due times to follow it."""
 RECONCILE_TIMEOUT = 60.0
 MAX_BACKOFF = 30.0
 INITIAL_SPACING = timedelta(milliseconds=2)
@@ -59,6 +61,8 @@ class WorkQueue:
         """How often in a row each broken rollout has failed, and until when it backs off."""
         self._changed = asyncio.Event()
         self._initial_at = utc_now()
+        self._read_at = utc_now(), time.monotonic()
+        """When the wall clock was last read for what is due, by itself and in seconds that pass."""
         self.turned = time.monotonic()
         """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
 
@@ -120,8 +124,10 @@ class WorkQueue:
         while self._have_wait():
             self.turned = time.monotonic()
             await self._turns.acquire()
-            # Something urgent may have become due meanwhile.
-            self._have_wait()
+            # Something urgent may have become due meanwhile; or what waited has gone.
+            if not self._have_wait():
+                self._turns.release()
+                break
             _, at, key = heapq.heappop(self._waiting)
             if self._due.get(key) != at or key in self._running:
                 self._turns.release()
@@ -134,12 +140,28 @@ class WorkQueue:
 
     def _have_wait(self) -> bool:
         """Have what has become due wait by age and urgency; says whether anything waits."""
-        now = utc_now()
+        now = self._read_clock()
         while self._heap and self._heap[0][0] <= now:
             at, key = heapq.heappop(self._heap)
             rank = at - HEAD_START if self.ports.store.is_urgent(key) else at
             heapq.heappush(self._waiting, (rank, at, key))
         return bool(self._waiting)
+
+    def _read_clock(self) -> datetime:
+        """Now. Where the wall clock was set back, what is due goes back with it: nobody would be
+        looked at until the clock is there again.
+        """
+        (before, then), now, passed = self._read_at, utc_now(), time.monotonic()
+        self._read_at = now, passed
+        back = before + timedelta(seconds=passed - then) - now
+        if back > SET_BACK:
+            log.warning("The clock was set back by %.0f s.", back.total_seconds())
+            self._due = {key: at - back for key, at in self._due.items()}
+            self._failures = {key: (n, until - back) for key, (n, until) in self._failures.items()}
+            self._initial_at -= back
+            self._waiting, self._heap = [], [(at, key) for key, at in self._due.items()]
+            heapq.heapify(self._heap)
+        return now
 
     def _depth(self) -> int:
         """Rollouts that are due and whose look has not ended."""

@@ -34,7 +34,7 @@ class Passes:
                 raise CallFailed("no")
             if key[1] == "hanging":
                 await asyncio.sleep(60)
-            return utc_now() + timedelta(milliseconds=50) if key[1] == "ticking" else None
+            return workqueue.utc_now() + timedelta(milliseconds=50) if key[1] == "ticking" else None
         finally:
             self.together -= 1
 
@@ -253,3 +253,33 @@ async def test_where_many_are_due_what_is_urgent_goes_first(
     # Of those that wait still, and not of the one that is looked at.
     assert waits >= min(due[name] for name in order[1:])
     assert REGISTRY.get_sample_value("modelrollout_queue_wait_seconds") == 0
+
+
+SET_BACK = {
+    "an hour": 3600.0,
+    "a second and a half": 1.5,
+    "not at all": 0.0,
+    "forward, by an hour": -3600.0,
+}
+
+
+@pytest.mark.parametrize("seconds", SET_BACK.values(), ids=SET_BACK)
+async def test_a_clock_that_is_set_back_holds_nobody_up(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, passes = Store(), Passes()
+    queue = WorkQueue(ports_with(store), passes, Turns(1))
+    task = asyncio.create_task(queue.run())
+    for name in ("ticking", "broken"):
+        store.put_rollout(rollout(1, name))
+        queue.enqueue(("models", name))
+    await asyncio.sleep(0.03)
+    monkeypatch.setattr(workqueue, "utc_now", lambda: utc_now() - timedelta(seconds=seconds))
+    for n in range(3):
+        store.put_rollout(rollout(1, f"resting-{n}"))
+        queue.enqueue_initial(("models", f"resting-{n}"))
+    before = len(passes.ran)
+    await asyncio.sleep(0.4)
+    task.cancel()
+    await asyncio.wait([task])
+    assert {"ticking", "broken", "resting-0", "resting-1", "resting-2"} <= set(passes.ran[before:])
