@@ -5,6 +5,7 @@ apart, several addresses, silence, TLS.
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
@@ -103,10 +104,10 @@ async def watched(
             drains.begin(KEY, Watched(MARK, (WAY,), asked, LATE, timedelta(seconds=lasts)))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(woken.wait(), lasts + 0.5)
-        found = drains.followed(KEY, MARK)
-        assert drains.followed(KEY, ("uid", Phase.SHIFTING, at(1))) is None
+        found = drains.followed(KEY, MARK, (WAY,))
+        assert drains.followed(KEY, ("uid", Phase.SHIFTING, at(1)), (WAY,)) is None
         await drains.close()
-        assert drains.followed(KEY, MARK) is None
+        assert drains.followed(KEY, MARK, (WAY,)) is None
     assert keys == ([KEY] if woken.is_set() else [])
     assert woken.is_set() is follows(asked, found, APART)
     return found if woken.is_set() else None
@@ -172,7 +173,8 @@ async def test_what_a_step_shows_wakes_nobody(tmp_path: Path) -> None:
         drains.begin(KEY, step)
         # Enough answers, over long enough, and some time in which it stays known.
         await asyncio.sleep(APART.total_seconds() + 3)
-        assert follows(NEW, drains.followed(KEY, mark), APART)
+        assert follows(NEW, drains.followed(KEY, mark, (WAY,)), APART)
+        assert drains.followed(KEY, mark, (replace(WAY, by="private"), WAY)) is None
         await drains.close()
     assert woken == []
 
@@ -190,3 +192,28 @@ async def test_a_redirect_to_tls_is_followed(tmp_path: Path) -> None:
         made.append(router)
         assert await watched(router, NEW, lasts=30) is not None
         assert len([r for r in router.requests if not r.secure]) == 1
+
+
+INGRESS = replace(WAY, provider=Provider.INGRESS, by="nginx", published=("192.0.2.1", "192.0.2.2"))
+LATER: dict[str, tuple[tuple[Way, ...], bool]] = {
+    "as it was": ((INGRESS,), True),
+    "another host, and a version has gone": (
+        (replace(INGRESS, host="new.example.com", revisions=frozenset({"new"})),),
+        True,
+    ),
+    "an address less": ((replace(INGRESS, published=("192.0.2.2",)),), True),
+    "another address": ((replace(INGRESS, published=("192.0.2.3",)),), False),
+    "another class": ((replace(INGRESS, by="traefik"),), False),
+    "a route more, of another class": (
+        (replace(INGRESS, name="iris-1", by="traefik", published=()), INGRESS),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("ways", "still"), LATER.values(), ids=LATER)
+def test_what_one_router_has_shown_is_of_no_other(ways: tuple[Way, ...], still: bool) -> None:
+    """A step of all requests may last for days, in which the spec asks for another class."""
+    step = Watched(MARK, (INGRESS,), NEW, LATE, timedelta(seconds=30))
+    assert step.asks(MARK, ways) is still
+    assert not step.asks(("uid", Phase.SHIFTING, at(1)), ways)
