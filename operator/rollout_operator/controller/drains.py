@@ -141,7 +141,8 @@ class Drains:
                     for one in asking:
                         one.cancel()
         if wait.known(self.apart):
-            for (way, _), row in wait.rows.items():
+            # What was under way for long before a new process asked shows nothing of the lag.
+            for (way, _), row in wait.rows.items() if watched.late < watched.lasts else ():
                 metrics.ROUTER_LAG.labels(way.provider, way.by).observe(row.first)
             if watched.waited_for:
                 self.wake(key)

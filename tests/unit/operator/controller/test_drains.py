@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from prometheus_client import REGISTRY
 
 from rollout_operator.adapters.router_probe import Routers, router_session
 from rollout_operator.controller.drains import Drains, Mark, Watched
@@ -157,7 +158,14 @@ async def test_a_rollback_is_asked_as_testers_ask_too(tmp_path: Path) -> None:
         assert await watched(router, Question("old", 5), lasts=30) is not None
 
 
-async def test_what_a_step_shows_wakes_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("late", "lags"),
+    [
+        pytest.param(LATE, 1, id="asked from its beginning"),
+        pytest.param(timedelta(hours=2), 0, id="asked by a process that has started in it"),
+    ],
+)
+async def test_what_a_step_shows_wakes_nobody(late: timedelta, lags: int, tmp_path: Path) -> None:
     """It is taken up by the look at the end of the step."""
     woken = list[tuple[str, str]]()
 
@@ -169,14 +177,19 @@ async def test_what_a_step_shows_wakes_nobody(tmp_path: Path) -> None:
     mark, lasts = ("uid", Phase.TRIAL, at(0)), timedelta(seconds=30)
     async with Router(lagging(0), tmp_path) as router, router_session() as opened:
         drains = Drains(Routers(opened, look), woken.append, APART)
-        step = Watched(mark, (WAY,), NEW, LATE, lasts, waited_for=False)
+        way = replace(WAY, by=f"asked {late} late")
+        step = Watched(mark, (way,), NEW, late, lasts, waited_for=False)
         drains.begin(KEY, step)
         # Enough answers, over long enough, and some time in which it stays known.
         await asyncio.sleep(APART.total_seconds() + 3)
-        assert follows(NEW, drains.followed(KEY, mark, (WAY,)), APART)
-        assert drains.followed(KEY, mark, (replace(WAY, by="private"), WAY)) is None
+        assert follows(NEW, drains.followed(KEY, mark, (way,)), APART)
+        assert drains.followed(KEY, mark, (WAY, way)) is None
         await drains.close()
     assert woken == []
+    told = {"provider": way.provider, "router": way.by}
+    assert REGISTRY.get_sample_value("modelrollout_router_lag_seconds_count", told) == (
+        lags or None
+    )
 
 
 async def test_a_redirect_to_tls_is_followed(tmp_path: Path) -> None:
