@@ -123,20 +123,24 @@ class WorkQueue:
         """
         while self._have_wait():
             self.turned = time.monotonic()
-            await self._turns.acquire()
+            await self._turns.acquire(self._first_rank)
             # Something urgent may have become due meanwhile; or what waited has gone.
             if not self._have_wait():
                 self._turns.release()
                 break
-            _, at, key = heapq.heappop(self._waiting)
+            rank, at, key = heapq.heappop(self._waiting)
             if self._due.get(key) != at or key in self._running:
                 self._turns.release()
                 continue
             del self._due[key]
             self._running[key] = asyncio.create_task(
-                self._process(key, at), name=f"{key[0]}/{key[1]}"
+                self._process(key, at, rank), name=f"{key[0]}/{key[1]}"
             )
         self.turned = time.monotonic()
+
+    def _first_rank(self) -> datetime:
+        """The rank of whoever begins next."""
+        return self._waiting[0][0] if self._have_wait() else utc_now()
 
     def _have_wait(self) -> bool:
         """Have what has become due wait by age and urgency; says whether anything waits."""
@@ -178,7 +182,8 @@ class WorkQueue:
             return LONGEST_SLEEP
         return min(LONGEST_SLEEP, max(0.0, (self._heap[0][0] - utc_now()).total_seconds()))
 
-    async def _process(self, key: Key, due: datetime) -> None:
+    async def _process(self, key: Key, due: datetime, rank: datetime) -> None:
+        self._turns.ranks(rank)
         requeue_at: datetime | None = None
         rivals = self.ports.store.rivals(key)
         try:
