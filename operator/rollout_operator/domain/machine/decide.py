@@ -11,6 +11,7 @@ from typing import Any
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.api.words import Phase, Reason
+from rollout_operator.domain.gates.samples import CLOCK_SKEW
 from rollout_operator.domain.last_spec import recalled
 from rollout_operator.domain.machine.acts import act_of, noted, told
 from rollout_operator.domain.machine.commands import abort, carry_out_command, command_watched
@@ -23,6 +24,7 @@ from rollout_operator.domain.machine.status_update import finish, is_news, resiz
 from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.machine.trial import trial
 from rollout_operator.domain.machine.watch import return_proved, watched
+from rollout_operator.domain.machine.way_back import watch_ends
 from rollout_operator.domain.observed import Observed
 
 Guard = Callable[[Observed, Spec], Plan | None]
@@ -122,6 +124,26 @@ def resume(observed: Observed, spec: Spec) -> Plan | None:
     return _paused(observed, "resume", plan)
 
 
+def follow_clock(observed: Observed, spec: Spec) -> Plan | None:
+    """Begin anew what began later than now: the clock was set back since, and until it is there
+    again no sample would count, and no wait would end.
+    """
+    status, now = observed.status, observed.now
+    ahead = now + CLOCK_SKEW
+    moved: dict[str, Any] = {
+        name: now
+        for name in CLOCKS
+        if (clock := getattr(status, name)) is not None and clock > ahead
+    }
+    candidate, watch = status.candidate, status.watch
+    if candidate is not None and candidate.ready_at is not None and candidate.ready_at > ahead:
+        moved["candidate"] = candidate.model_copy(update={"ready_at": now})
+    if watch is not None and watch.since > ahead:
+        begun = watch.model_copy(update={"since": now})
+        moved["watch"] = begun.model_copy(update={"until": watch_ends(spec, begun)})
+    return stay(observed, requeue_at=now, **moved) if moved else None
+
+
 def roll_back_in_a_pause(observed: Observed, spec: Spec) -> Plan | None:
     """Go on with a rollback in a pause, or an abort would never be done; what the spec asks for
     meanwhile begins when the pause is over.
@@ -143,6 +165,7 @@ GUARDS: tuple[Guard, ...] = (
     carry_out_command,
     pause,
     resume,
+    follow_clock,
     roll_back_in_a_pause,
     follow_spec,
 )
