@@ -6,6 +6,7 @@ phases, so that each decision is durable in status before the world moves.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from rollout_operator.domain.api.spec import Spec
@@ -24,7 +25,6 @@ from rollout_operator.domain.machine.status_update import finish, is_news, resiz
 from rollout_operator.domain.machine.transitions import AT_REST
 from rollout_operator.domain.machine.trial import trial
 from rollout_operator.domain.machine.watch import return_proved, watched
-from rollout_operator.domain.machine.way_back import watch_ends
 from rollout_operator.domain.observed import Observed
 
 Guard = Callable[[Observed, Spec], Plan | None]
@@ -124,24 +124,24 @@ def resume(observed: Observed, spec: Spec) -> Plan | None:
     return _paused(observed, "resume", plan)
 
 
-def follow_clock(observed: Observed, spec: Spec) -> Plan | None:
+def follow_clock(observed: Observed, spec: Spec) -> Plan | None:  # noqa: ARG001 - a guard
     """Begin anew what began later than now: the clock was set back since, and until it is there
     again no sample would count, and no wait would end.
     """
     status, now = observed.status, observed.now
-    ahead = now + CLOCK_SKEW
-    moved: dict[str, Any] = {
-        name: now
-        for name in CLOCKS
-        if (clock := getattr(status, name)) is not None and clock > ahead
-    }
-    candidate, watch = status.candidate, status.watch
-    if candidate is not None and candidate.ready_at is not None and candidate.ready_at > ahead:
-        moved["candidate"] = candidate.model_copy(update={"ready_at": now})
-    if watch is not None and watch.since > ahead:
-        begun = watch.model_copy(update={"since": now})
-        moved["watch"] = begun.model_copy(update={"until": watch_ends(spec, begun)})
+    began: dict[str, Any] = {name: _at_most(getattr(status, name), now) for name in CLOCKS}
+    if (candidate := status.candidate) is not None:
+        ready = {"ready_at": _at_most(candidate.ready_at, now)}
+        began["candidate"] = candidate.model_copy(update=ready)
+    if (watch := status.watch) is not None:
+        began["watch"] = watch.model_copy(update={"since": _at_most(watch.since, now)})
+    moved = {name: value for name, value in began.items() if value != getattr(status, name)}
     return stay(observed, requeue_at=now, **moved) if moved else None
+
+
+def _at_most(began: datetime | None, now: datetime) -> datetime | None:
+    """When it began, or now where that is yet to come by more than clocks may differ."""
+    return now if began is not None and began > now + CLOCK_SKEW else began
 
 
 def roll_back_in_a_pause(observed: Observed, spec: Spec) -> Plan | None:
