@@ -63,6 +63,8 @@ class WorkQueue:
         self._initial_at = utc_now()
         self._read_at = utc_now(), time.monotonic()
         """When the wall clock was last read for what is due, by itself and in seconds that pass."""
+        self._back = timedelta(0)
+        """By how much it was set back, all together."""
         self.turned = time.monotonic()
         """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
 
@@ -163,6 +165,7 @@ class WorkQueue:
             self._due = {key: at - back for key, at in self._due.items()}
             self._failures = {key: (n, until - back) for key, (n, until) in self._failures.items()}
             self._initial_at -= back
+            self._back += back
             self._waiting, self._heap = [], [(at, key) for key, at in self._due.items()]
             heapq.heapify(self._heap)
         return now
@@ -185,11 +188,16 @@ class WorkQueue:
     async def _process(self, key: Key, due: datetime, rank: datetime) -> None:
         self._turns.ranks(rank)
         requeue_at: datetime | None = None
+        now, back = self._read_clock(), self._back
         rivals = self.ports.store.rivals(key)
         try:
             async with asyncio.timeout(RECONCILE_TIMEOUT):
                 with metrics.RECONCILE_SECONDS.time():
-                    requeue_at = await self._reconcile(key, self.ports, utc_now())
+                    requeue_at = await self._reconcile(key, self.ports, now)
+            self._read_clock()
+            if requeue_at is not None:
+                # Of a look in which the clock was set back.
+                requeue_at -= self._back - back
             metrics.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
             self._failures.pop(key, None)
         except (

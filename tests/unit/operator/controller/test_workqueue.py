@@ -33,6 +33,9 @@ class Passes:
             assert self.ran.count(key[1]) == 0 or self.together < 10
             if key[1] == "broken":
                 raise CallFailed("no")
+            if key[1] == "slow":
+                await asyncio.sleep(0.1)
+                return now + timedelta(milliseconds=150)
             if key[1] == "hanging":
                 await asyncio.sleep(60)
             return workqueue.utc_now() + timedelta(milliseconds=50) if key[1] == "ticking" else None
@@ -317,18 +320,18 @@ async def test_a_clock_that_is_set_back_holds_nobody_up(
     seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, passes = Store(), Passes()
-    queue = WorkQueue(ports_with(store), passes, Turns(1))
+    queue = WorkQueue(ports_with(store), passes, Turns(3))
     task = asyncio.create_task(queue.run())
-    for name in ("ticking", "broken"):
+    for name in ("ticking", "broken", "slow"):
         store.put_rollout(rollout(1, name))
         queue.enqueue(("models", name))
-    await asyncio.sleep(0.03)
+    await until(lambda: "slow" in passes.ran)
     monkeypatch.setattr(workqueue, "utc_now", lambda: utc_now() - timedelta(seconds=seconds))
     for n in range(3):
         store.put_rollout(rollout(1, f"resting-{n}"))
         queue.enqueue_initial(("models", f"resting-{n}"))
     before = len(passes.ran)
-    all_of_them = {"ticking", "broken", "resting-0", "resting-1", "resting-2"}
+    all_of_them = {"slow", "ticking", "broken", "resting-0", "resting-1", "resting-2"}
     await until(lambda: all_of_them <= set(passes.ran[before:]))
     task.cancel()
     await asyncio.wait([task])
