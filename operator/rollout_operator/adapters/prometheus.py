@@ -74,9 +74,11 @@ class Prometheus:
         return await asyncio.shield(asked.answer)
 
     def _since(self, metric: str, tick: float) -> _Asked | None:
-        """What was asked at `tick` or later."""
+        """What was asked at `tick` or later; what is of a tick to come was asked before the clock
+        was set back, nobody knows how long ago.
+        """
         asked = self._asked.get(metric)
-        return asked if asked is not None and asked.tick >= tick else None
+        return asked if asked is not None and tick <= asked.tick <= self.clock() else None
 
     async def _told(self, metric: str) -> Told:
         at = self.clock()

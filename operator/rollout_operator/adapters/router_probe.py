@@ -64,9 +64,11 @@ class Routers:
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     def fresh(self, way: Way, at: datetime, apart: timedelta) -> bool:
-        """Whether the route was asked less than `apart` before."""
+        """Whether the route was asked less than `apart` before, and by a clock that was not set
+        back since.
+        """
         known = self._heard.get(way)
-        return known is not None and at < known[0] + apart
+        return known is not None and known[0] <= at < known[0] + apart
 
     def known(self, way: Way) -> Heard | None:
         """What came back when the route was last asked; None where it cannot be."""

@@ -48,6 +48,15 @@ class Watched:
     waited_for: bool = True
     """Whether the rollout goes on as soon as it is known; else a later look takes it up."""
 
+    def asks(self, mark: Mark, ways: tuple[Way, ...]) -> bool:
+        """Whether this is of that wait, and asks every router by which these routes lead now."""
+        return self.mark == mark and _routers(ways) <= _routers(self.ways)
+
+
+def _routers(ways: tuple[Way, ...]) -> set[tuple[str, str, str]]:
+    """Each route with its router, and with each address that is known of it."""
+    return {(w.name, w.by, address) for w in ways for address in ("", *(w.published or ()))}
+
 
 @dataclass(slots=True)
 class _Wait:
@@ -90,16 +99,19 @@ class Drains:
 
     def begin(self, key: Key, watched: Watched) -> None:
         """Watch the routers of this rollout; nothing where that is under way, or over."""
-        if (known := self._waits.get(key)) is not None and known.watched.mark == watched.mark:
+        known = self._waits.get(key)
+        if known is not None and known.watched.asks(watched.mark, watched.ways):
             return
         self.forget(key)
         wait = self._waits[key] = _Wait(watched)
         wait.task = asyncio.create_task(self._watch(key, wait), name=f"drain {key[0]}/{key[1]}")
 
-    def followed(self, key: Key, mark: Mark) -> Followed | None:
-        """How the routers answer in this wait; None where they are not asked, or cannot be."""
+    def followed(self, key: Key, mark: Mark, ways: tuple[Way, ...]) -> Followed | None:
+        """How the routers of these routes answer in this wait; None where one of them is not asked,
+        or cannot be: another class or address shows nothing of the new one.
+        """
         wait = self._waits.get(key)
-        return wait.followed() if wait is not None and wait.watched.mark == mark else None
+        return wait.followed() if wait is not None and wait.watched.asks(mark, ways) else None
 
     def forget(self, key: Key) -> None:
         """The routers of this rollout are not waited for any more."""
@@ -129,7 +141,8 @@ class Drains:
                     for one in asking:
                         one.cancel()
         if wait.known(self.apart):
-            for (way, _), row in wait.rows.items():
+            # What was under way for long before a new process asked shows nothing of the lag.
+            for (way, _), row in wait.rows.items() if watched.late < watched.lasts else ():
                 metrics.ROUTER_LAG.labels(way.provider, way.by).observe(row.first)
             if watched.waited_for:
                 self.wake(key)

@@ -104,8 +104,9 @@ def no_older_than(uid: str, spec: Spec, status: Status, now: datetime) -> float:
         math.floor(now.timestamp() / apart) * apart, interval_since(uid, spec, now).timestamp()
     )
     began = step_began(status) if status.phase is Phase.TRIAL else None
-    due = step_due(status, spec, began) if began is not None else now
-    return max(least, math.floor(due.timestamp() / ends) * ends) if due <= now else least
+    if began is None or (due := step_due(status, spec, began)) > now:
+        return least
+    return max(least, math.floor(due.timestamp() / ends) * ends)
 
 
 def cached(asked: Query, prometheus: Prometheus, routers: Routers | None = None) -> Answers | None:

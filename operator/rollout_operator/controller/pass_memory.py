@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from rollout_operator.controller.raw_objects import Key, WatchEvent
+from rollout_operator.domain.api.api_types import as_read_back
 from rollout_operator.domain.api.status import Status
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.drain import gives_all, waits_since
@@ -146,4 +147,5 @@ class PassMemory:
 
 def _since(status: Status) -> datetime | None:
     """When that began which the objects are to follow."""
-    return status.step_since if gives_all(status) else status.phase_since
+    since = status.step_since if gives_all(status) else status.phase_since
+    return since and as_read_back(since)

@@ -11,6 +11,7 @@ from rollout_operator.controller.external_queries import RouteQuery
 from rollout_operator.controller.pass_memory import Rejection
 from rollout_operator.controller.ports import Ports
 from rollout_operator.controller.raw_objects import Key, key_of
+from rollout_operator.domain.api.api_types import as_read_back
 from rollout_operator.domain.api.route_status import Route
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Status
@@ -121,24 +122,19 @@ def follow_routers(rollout: Rollout, ports: Ports, now: datetime) -> Followed | 
     if spec is None or (asked := question(spec, status)) is None:
         ports.drains.forget(key)
         return None
-    since = _as_told(waits_since(status) or now)
+    since = as_read_back(waits_since(status) or now)
     mark = (rollout.raw["metadata"]["uid"], status.phase, since)
     routes = [
         r for r in status.routes if r.accepted_at is not None and r.provider is not Provider.NONE
     ]
+    # Of several hosts the first that its object has shows it for all of them.
+    ways = tuple(
+        replace(_way(key, route, status, ports), host=own_host(route, status.routes))
+        for route in routes
+    )
     left = max(since, ports.memory.applied_at(key, status) or now) + ports.drain - now
     if routes and left > timedelta(0):
-        # Of several hosts the first that its object has shows it for all of them.
-        ways = tuple(
-            replace(_way(key, route, status, ports), host=own_host(route, status.routes))
-            for route in routes
-        )
         late = max(now - since, timedelta(0))
         watched = Watched(mark, ways, asked, late, left, waited_for=not gives_all(status))
         ports.drains.begin(key, watched)
-    return ports.drains.followed(key, mark)
-
-
-def _as_told(moment: datetime) -> datetime:
-    """The moment as a status has it once it was read back: to the millisecond."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return ports.drains.followed(key, mark, ways)

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_SLEEP = 30.0
 """Seconds; bounds what a jump of the wall clock can do to due times."""
+SET_BACK = timedelta(seconds=1)
+"""By how much the wall clock must have gone back for due times to follow it."""
 RECONCILE_TIMEOUT = 60.0
 MAX_BACKOFF = 30.0
 INITIAL_SPACING = timedelta(milliseconds=2)
@@ -59,6 +61,10 @@ class WorkQueue:
         """How often in a row each broken rollout has failed, and until when it backs off."""
         self._changed = asyncio.Event()
         self._initial_at = utc_now()
+        self._read_at = utc_now(), time.monotonic()
+        """When the wall clock was last read for what is due, by itself and in seconds that pass."""
+        self._back = timedelta(0)
+        """By how much it was set back, all together."""
         self.turned = time.monotonic()
         """When the loop last turned; it does so at least every LONGEST_SLEEP seconds."""
 
@@ -119,27 +125,50 @@ class WorkQueue:
         """
         while self._have_wait():
             self.turned = time.monotonic()
-            await self._turns.acquire()
-            # Something urgent may have become due meanwhile.
-            self._have_wait()
-            _, at, key = heapq.heappop(self._waiting)
+            await self._turns.acquire(self._first_rank)
+            # Something urgent may have become due meanwhile; or what waited has gone.
+            if not self._have_wait():
+                self._turns.release()
+                break
+            rank, at, key = heapq.heappop(self._waiting)
             if self._due.get(key) != at or key in self._running:
                 self._turns.release()
                 continue
             del self._due[key]
             self._running[key] = asyncio.create_task(
-                self._process(key, at), name=f"{key[0]}/{key[1]}"
+                self._process(key, at, rank), name=f"{key[0]}/{key[1]}"
             )
         self.turned = time.monotonic()
 
+    def _first_rank(self) -> datetime:
+        """The rank of whoever begins next."""
+        return self._waiting[0][0] if self._have_wait() else utc_now()
+
     def _have_wait(self) -> bool:
         """Have what has become due wait by age and urgency; says whether anything waits."""
-        now = utc_now()
+        now = self._read_clock()
         while self._heap and self._heap[0][0] <= now:
             at, key = heapq.heappop(self._heap)
             rank = at - HEAD_START if self.ports.store.is_urgent(key) else at
             heapq.heappush(self._waiting, (rank, at, key))
         return bool(self._waiting)
+
+    def _read_clock(self) -> datetime:
+        """Now. Where the wall clock was set back, what is due goes back with it: nobody would be
+        looked at until the clock is there again.
+        """
+        (before, then), now, passed = self._read_at, utc_now(), time.monotonic()
+        self._read_at = now, passed
+        back = before + timedelta(seconds=passed - then) - now
+        if back > SET_BACK:
+            log.warning("The clock was set back by %.0f s.", back.total_seconds())
+            self._due = {key: at - back for key, at in self._due.items()}
+            self._failures = {key: (n, until - back) for key, (n, until) in self._failures.items()}
+            self._initial_at -= back
+            self._back += back
+            self._waiting, self._heap = [], [(at, key) for key, at in self._due.items()]
+            heapq.heapify(self._heap)
+        return now
 
     def _depth(self) -> int:
         """Rollouts that are due and whose look has not ended."""
@@ -156,13 +185,19 @@ class WorkQueue:
             return LONGEST_SLEEP
         return min(LONGEST_SLEEP, max(0.0, (self._heap[0][0] - utc_now()).total_seconds()))
 
-    async def _process(self, key: Key, due: datetime) -> None:
+    async def _process(self, key: Key, due: datetime, rank: datetime) -> None:
+        self._turns.ranks(rank)
         requeue_at: datetime | None = None
+        now, back = self._read_clock(), self._back
         rivals = self.ports.store.rivals(key)
         try:
             async with asyncio.timeout(RECONCILE_TIMEOUT):
                 with metrics.RECONCILE_SECONDS.time():
-                    requeue_at = await self._reconcile(key, self.ports, utc_now())
+                    requeue_at = await self._reconcile(key, self.ports, now)
+            self._read_clock()
+            if requeue_at is not None:
+                # Of a look in which the clock was set back.
+                requeue_at -= self._back - back
             metrics.DECISION_LAG.observe(max(0.0, (utc_now() - due).total_seconds()))
             self._failures.pop(key, None)
         except (

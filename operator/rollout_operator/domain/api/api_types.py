@@ -147,3 +147,8 @@ Moment = Annotated[
     ),
 ]
 """A point in time, UTC, milliseconds on the wire (RFC 3339)."""
+
+
+def as_read_back(moment: datetime) -> datetime:
+    """The moment as a status has it once it was read back: to the millisecond."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -6,11 +6,13 @@ phases, so that each decision is durable in status before the world moves.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from rollout_operator.domain.api.spec import Spec
 from rollout_operator.domain.api.status import Revision
 from rollout_operator.domain.api.words import Phase, Reason
+from rollout_operator.domain.gates.samples import CLOCK_SKEW
 from rollout_operator.domain.last_spec import recalled
 from rollout_operator.domain.machine.acts import act_of, noted, told
 from rollout_operator.domain.machine.commands import abort, carry_out_command, command_watched
@@ -122,6 +124,26 @@ def resume(observed: Observed, spec: Spec) -> Plan | None:
     return _paused(observed, "resume", plan)
 
 
+def follow_clock(observed: Observed, spec: Spec) -> Plan | None:  # noqa: ARG001 - a guard
+    """Begin anew what began later than now: the clock was set back since, and until it is there
+    again no sample would count, and no wait would end.
+    """
+    status, now = observed.status, observed.now
+    began: dict[str, Any] = {name: _at_most(getattr(status, name), now) for name in CLOCKS}
+    if (candidate := status.candidate) is not None:
+        ready = {"ready_at": _at_most(candidate.ready_at, now)}
+        began["candidate"] = candidate.model_copy(update=ready)
+    if (watch := status.watch) is not None:
+        began["watch"] = watch.model_copy(update={"since": _at_most(watch.since, now)})
+    moved = {name: value for name, value in began.items() if value != getattr(status, name)}
+    return stay(observed, requeue_at=now, **moved) if moved else None
+
+
+def _at_most(began: datetime | None, now: datetime) -> datetime | None:
+    """When it began, or now where that is yet to come by more than clocks may differ."""
+    return now if began is not None and began > now + CLOCK_SKEW else began
+
+
 def roll_back_in_a_pause(observed: Observed, spec: Spec) -> Plan | None:
     """Go on with a rollback in a pause, or an abort would never be done; what the spec asks for
     meanwhile begins when the pause is over.
@@ -143,6 +165,7 @@ GUARDS: tuple[Guard, ...] = (
     carry_out_command,
     pause,
     resume,
+    follow_clock,
     roll_back_in_a_pause,
     follow_spec,
 )

@@ -202,7 +202,14 @@ def test_a_gateway_that_cannot_be_read(failure: Exception, told: bool) -> None:
     assert found is None or (not found.reached and "could not be read" in found.said)
 
 
-def test_a_router_is_left_alone_in_between() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "asked"),
+    [
+        pytest.param((0, 3, 9.9, 10, 12), 2, id="as long as it is to be"),
+        pytest.param((0, -3600, -3593), 2, id="but not until a clock that was set back is there"),
+    ],
+)
+def test_a_router_is_left_alone_in_between(seconds: tuple[float, ...], asked: int) -> None:
     looks: list[str] = []
 
     async def look(*asked: str) -> dict[str, Any]:
@@ -212,12 +219,12 @@ def test_a_router_is_left_alone_in_between() -> None:
     async def once() -> None:
         async with router_session() as opened:
             routers = Routers(opened, look)
-            for second in (0, 3, 9.9, 10, 12):
+            for second in seconds:
                 await routers.ask(WAY, at(second), APART)
                 assert routers.fresh(WAY, at(second), APART)
 
     asyncio.run(once())
-    assert len(looks) == 2
+    assert len(looks) == asked
 
 
 BY_INGRESS = replace(WAY, provider=Provider.INGRESS, published=("192.0.2.1", "lb.example.com"))

@@ -5,6 +5,7 @@ apart, several addresses, silence, TLS.
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from prometheus_client import REGISTRY
 
 from rollout_operator.adapters.router_probe import Routers, router_session
 from rollout_operator.controller.drains import Drains, Mark, Watched
@@ -103,10 +105,10 @@ async def watched(
             drains.begin(KEY, Watched(MARK, (WAY,), asked, LATE, timedelta(seconds=lasts)))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(woken.wait(), lasts + 0.5)
-        found = drains.followed(KEY, MARK)
-        assert drains.followed(KEY, ("uid", Phase.SHIFTING, at(1))) is None
+        found = drains.followed(KEY, MARK, (WAY,))
+        assert drains.followed(KEY, ("uid", Phase.SHIFTING, at(1)), (WAY,)) is None
         await drains.close()
-        assert drains.followed(KEY, MARK) is None
+        assert drains.followed(KEY, MARK, (WAY,)) is None
     assert keys == ([KEY] if woken.is_set() else [])
     assert woken.is_set() is follows(asked, found, APART)
     return found if woken.is_set() else None
@@ -156,7 +158,14 @@ async def test_a_rollback_is_asked_as_testers_ask_too(tmp_path: Path) -> None:
         assert await watched(router, Question("old", 5), lasts=30) is not None
 
 
-async def test_what_a_step_shows_wakes_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("late", "lags"),
+    [
+        pytest.param(LATE, 1, id="asked from its beginning"),
+        pytest.param(timedelta(hours=2), 0, id="asked by a process that has started in it"),
+    ],
+)
+async def test_what_a_step_shows_wakes_nobody(late: timedelta, lags: int, tmp_path: Path) -> None:
     """It is taken up by the look at the end of the step."""
     woken = list[tuple[str, str]]()
 
@@ -168,13 +177,19 @@ async def test_what_a_step_shows_wakes_nobody(tmp_path: Path) -> None:
     mark, lasts = ("uid", Phase.TRIAL, at(0)), timedelta(seconds=30)
     async with Router(lagging(0), tmp_path) as router, router_session() as opened:
         drains = Drains(Routers(opened, look), woken.append, APART)
-        step = Watched(mark, (WAY,), NEW, LATE, lasts, waited_for=False)
+        way = replace(WAY, by=f"asked {late} late")
+        step = Watched(mark, (way,), NEW, late, lasts, waited_for=False)
         drains.begin(KEY, step)
         # Enough answers, over long enough, and some time in which it stays known.
         await asyncio.sleep(APART.total_seconds() + 3)
-        assert follows(NEW, drains.followed(KEY, mark), APART)
+        assert follows(NEW, drains.followed(KEY, mark, (way,)), APART)
+        assert drains.followed(KEY, mark, (WAY, way)) is None
         await drains.close()
     assert woken == []
+    told = {"provider": way.provider, "router": way.by}
+    assert REGISTRY.get_sample_value("modelrollout_router_lag_seconds_count", told) == (
+        lags or None
+    )
 
 
 async def test_a_redirect_to_tls_is_followed(tmp_path: Path) -> None:
@@ -190,3 +205,28 @@ async def test_a_redirect_to_tls_is_followed(tmp_path: Path) -> None:
         made.append(router)
         assert await watched(router, NEW, lasts=30) is not None
         assert len([r for r in router.requests if not r.secure]) == 1
+
+
+INGRESS = replace(WAY, provider=Provider.INGRESS, by="nginx", published=("192.0.2.1", "192.0.2.2"))
+LATER: dict[str, tuple[tuple[Way, ...], bool]] = {
+    "as it was": ((INGRESS,), True),
+    "another host, and a version has gone": (
+        (replace(INGRESS, host="new.example.com", revisions=frozenset({"new"})),),
+        True,
+    ),
+    "an address less": ((replace(INGRESS, published=("192.0.2.2",)),), True),
+    "another address": ((replace(INGRESS, published=("192.0.2.3",)),), False),
+    "another class": ((replace(INGRESS, by="traefik"),), False),
+    "a route more, of another class": (
+        (replace(INGRESS, name="iris-1", by="traefik", published=()), INGRESS),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("ways", "still"), LATER.values(), ids=LATER)
+def test_what_one_router_has_shown_is_of_no_other(ways: tuple[Way, ...], still: bool) -> None:
+    """A step of all requests may last for days, in which the spec asks for another class."""
+    step = Watched(MARK, (INGRESS,), NEW, LATE, timedelta(seconds=30))
+    assert step.asks(MARK, ways) is still
+    assert not step.asks(("uid", Phase.SHIFTING, at(1)), ways)

@@ -84,3 +84,22 @@ async def test_an_answer_that_is_on_its_way_is_waited_for() -> None:
         assert cached(Query(metrics=ASKED, tick=TICK), metrics) is None
         await under_way
         assert cached(Query(metrics=ASKED, tick=TICK), metrics) is not None
+
+
+@pytest.mark.parametrize(
+    ("set_back", "queries"),
+    [
+        pytest.param(0, 1, id="not at all: what another look has asked for will do"),
+        pytest.param(3600, 2, id="an hour: what was asked for then is not taken until then"),
+    ],
+)
+async def test_a_clock_that_is_set_back_does_not_keep_an_answer(
+    set_back: float, queries: int
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        metrics = Counted("http://127.0.0.1:9", session)
+        metrics.clock = lambda: TICK
+        await first_look(metrics)
+        metrics.clock = lambda: TICK - set_back
+        told = await metrics.snapshot(Metric.ACCURACY, TICK - set_back)
+        assert (metrics.queries, told.at) == (queries, TICK - set_back)

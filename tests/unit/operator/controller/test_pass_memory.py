@@ -1,5 +1,8 @@
 """Since when the objects are as a phase asks: from the first time, for what waits for routers."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from rollout_operator.controller.pass_memory import PassMemory
@@ -40,3 +43,19 @@ def test_another_rollouts_do_not_count() -> None:
     memory = PassMemory()
     memory.applied(KEY, BACK, START)
     assert memory.applied_at(("models", "other"), BACK) is None
+
+
+@pytest.mark.parametrize(
+    "decided",
+    [
+        pytest.param({"phase": Phase.ROLLING_BACK, "weight": 0}, id="a phase that waits"),
+        pytest.param({"step": 2, "weight": 100}, id="a step of all requests"),
+    ],
+)
+def test_it_counts_from_the_look_that_decided_it(decided: dict[str, Any]) -> None:
+    """A status that was read back has moments to the millisecond."""
+    between = START + timedelta(microseconds=1_234_567)
+    status = on_trial(**{"phase_since": between, "step_since": between, **decided})
+    memory = PassMemory()
+    memory.applied(KEY, status, between)
+    assert memory.applied_at(KEY, Status.model_validate(status.to_api())) == between

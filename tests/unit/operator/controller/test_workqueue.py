@@ -1,6 +1,7 @@
 """When which rollout is reconciled, and what does not hold up the others."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,11 +33,23 @@ class Passes:
             assert self.ran.count(key[1]) == 0 or self.together < 10
             if key[1] == "broken":
                 raise CallFailed("no")
+            if key[1] == "slow":
+                await asyncio.sleep(0.1)
+                return now + timedelta(milliseconds=150)
             if key[1] == "hanging":
                 await asyncio.sleep(60)
-            return utc_now() + timedelta(milliseconds=50) if key[1] == "ticking" else None
+            return workqueue.utc_now() + timedelta(milliseconds=50) if key[1] == "ticking" else None
         finally:
             self.together -= 1
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Wait for it, ten seconds at most."""
+    for _ in range(1000):
+        if done():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("in vain")
 
 
 async def engine_with(*names: str, seconds: float = 0.35) -> Passes:
@@ -253,3 +266,72 @@ async def test_where_many_are_due_what_is_urgent_goes_first(
     # Of those that wait still, and not of the one that is looked at.
     assert waits >= min(due[name] for name in order[1:])
     assert REGISTRY.get_sample_value("modelrollout_queue_wait_seconds") == 0
+
+
+@pytest.mark.parametrize(
+    ("due", "behind"),
+    [
+        pytest.param(0, range(3), id="a rollback goes before starts that have had their answers"),
+        pytest.param(-20, range(30, 32), id="but not before those that have waited long enough"),
+    ],
+)
+async def test_what_waits_outside_holds_up_nothing_urgent(
+    due: float, behind: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each new attempt asks the registry: a thousand had begun, and a rollback waited for all."""
+    store, turns, ended, answered = Store(), Turns(2), list[str](), asyncio.Event()
+
+    async def one_pass(key: Key, ports: Ports, now: datetime) -> None:
+        if key[1] != "rollback":
+            async with turns.released():
+                await answered.wait()
+        await asyncio.sleep(0.005)
+        ended.append(key[1])
+
+    queue = WorkQueue(ports_with(store), one_pass, turns)
+    task = asyncio.create_task(queue.run())
+    monkeypatch.setattr(workqueue, "utc_now", lambda: utc_now() + timedelta(seconds=due))
+    for n in range(30):
+        store.put_rollout(rollout(1, f"start-{n}"))
+        queue.enqueue(("models", f"start-{n}"))
+    await asyncio.sleep(0.05)
+    monkeypatch.undo()
+    status = {"phase": "RollingBack", "candidate": {"revision": "b"}}
+    store.put_rollout({**rollout(1, "rollback"), "status": status})
+    answered.set()
+    await asyncio.sleep(0)
+    queue.enqueue(("models", "rollback"))
+    await until(lambda: len(ended) == 31)
+    task.cancel()
+    await asyncio.wait([task])
+    assert ended.index("rollback") in behind
+
+
+SET_BACK = {
+    "an hour": 3600.0,
+    "a second and a half": 1.5,
+    "not at all": 0.0,
+    "forward, by an hour": -3600.0,
+}
+
+
+@pytest.mark.parametrize("seconds", SET_BACK.values(), ids=SET_BACK)
+async def test_a_clock_that_is_set_back_holds_nobody_up(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, passes = Store(), Passes()
+    queue = WorkQueue(ports_with(store), passes, Turns(3))
+    task = asyncio.create_task(queue.run())
+    for name in ("ticking", "broken", "slow"):
+        store.put_rollout(rollout(1, name))
+        queue.enqueue(("models", name))
+    await until(lambda: "slow" in passes.ran)
+    monkeypatch.setattr(workqueue, "utc_now", lambda: utc_now() - timedelta(seconds=seconds))
+    for n in range(3):
+        store.put_rollout(rollout(1, f"resting-{n}"))
+        queue.enqueue_initial(("models", f"resting-{n}"))
+    before = len(passes.ran)
+    all_of_them = {"slow", "ticking", "broken", "resting-0", "resting-1", "resting-2"}
+    await until(lambda: all_of_them <= set(passes.ran[before:]))
+    task.cancel()
+    await asyncio.wait([task])

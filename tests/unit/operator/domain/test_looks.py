@@ -7,6 +7,7 @@ import pytest
 
 from rollout_operator.controller.external_queries import no_older_than
 from rollout_operator.domain.api.spec import Spec
+from rollout_operator.domain.api.status import Watch
 from rollout_operator.domain.api.words import Phase
 from rollout_operator.domain.machine.decide import decide
 from rollout_operator.domain.machine.schedule import at_step_ends, interval_since
@@ -104,3 +105,20 @@ def test_how_old_the_metrics_of_a_look_may_be(step_since: float, now: float, old
     assert datetime.fromtimestamp(
         no_older_than(GROUPED, asked_for, status, at(now)), tz=START.tzinfo
     ) == at(oldest)
+
+
+@pytest.mark.parametrize(
+    ("second", "oldest"),
+    [
+        pytest.param(4.3, 4, id="its group is looked at: nothing from before that"),
+        pytest.param(5.9, 4, id="a little later, under load: the same will do"),
+        pytest.param(9.5, 8, id="a change wakes it: what was asked in the same beat"),
+    ],
+)
+def test_watches_share_what_was_asked_in_a_beat(second: float, oldest: float) -> None:
+    watch = Watch(former=V1.revision, since=at(-60), until=at(3540))
+    promoted = on_trial(
+        phase=Phase.PROMOTED, stable=V2, candidate=None, step=None, retiring=(V1,), watch=watch
+    )
+    found = no_older_than(GROUPED, trial_of("10s"), promoted, at(second))
+    assert datetime.fromtimestamp(found, tz=START.tzinfo) == at(oldest)
