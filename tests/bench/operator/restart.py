@@ -60,7 +60,8 @@ async def finished(stage: Stage, count: int, pace: Pace, with_objects: bool) -> 
 
     async def one(name: str) -> None:
         nonlocal made
-        status = json.loads(json.dumps(pattern))
+        # Its routes are named after it, as its hosts are.
+        status = json.loads(json.dumps(pattern).replace(FIRST, name))
         if not with_objects:
             rejected = {k: v for k, v in status.items() if k not in {"stable", "history"}}
             status = {
