@@ -18,7 +18,14 @@ from rollout_operator.settings import Settings
 from tests.bench.operator.process import cpu_seconds, memory
 from tests.bench.operator.record import kinds
 from tests.bench.operator.stage import NAMESPACE, Stage
-from tests.bench.operator.waves import Pace, cleaned_up, first_deploys, promote_all, spec
+from tests.bench.operator.waves import (
+    Pace,
+    cleaned_up,
+    first_deploys,
+    promote_all,
+    rollout_of,
+    spec,
+)
 from tests.support.kinds import Object, path_of
 from tests.support.operator_process import OperatorProcess
 
@@ -145,7 +152,9 @@ async def restart(stage: Stage, count: int, objects: int, pace: Pace) -> Restart
         stage.catch_up()
         requests = sum(
             n
-            for kind, n in kinds(r for r in stage.requests[place:] if r.name != FIRST).items()
+            for kind, n in kinds(
+                r for r in stage.requests[place:] if r.name and rollout_of(r) != FIRST
+            ).items()
             if not kind.startswith("list")
         )
         return Restart(
