@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from rollout_bridge.__main__ import main
 from rollout_bridge.mappings import MappingsError, parse
-from rollout_bridge.outcome import Outcome
+from rollout_bridge.outcome import Outcome, Result
 from rollout_bridge.replay_guard import Replays
 from rollout_bridge.revert_text import taken_back_by
 from rollout_bridge.reverts import MOST_COMMITS, Reverts
@@ -318,6 +318,22 @@ EXPIRED: Answer = (401, {"message": "Bad credentials"})
 RULES = "Repository rule violations found\n\nCannot create ref due to creations being restricted."
 
 
+async def goes_on_after(
+    reverts: Reverts, github: GitHubServer, request_: str, answer: Answer, folder: Path
+) -> Result:
+    """What comes of a revert while GitHub answers one request so: no pull request, and the next
+    try opens the one that is right.
+    """
+    github.before = lambda method, path: answer if f"{method} {path}".startswith(request_) else None
+    result = await reverts.request(taken_back())
+    assert github.pulls == []
+    github.before = lambda _method, _path: None
+    assert (await reverts.request(taken_back())).outcome is Outcome.OPENED
+    (pull,) = github.pulls
+    assert (github.clone(folder / "clone", pull["head"]) / FILE).read_text() == FIRST
+    return result
+
+
 @pytest.mark.parametrize(
     ("request_", "answer", "sentence"),
     [
@@ -340,13 +356,8 @@ async def test_what_is_refused_in_the_middle_goes_on_once_it_is_mended(
     answer: Answer,
     sentence: str,
 ) -> None:
-    github.before = lambda method, path: answer if f"{method} {path}".startswith(request_) else None
-    result = await reverts.request(taken_back())
+    result = await goes_on_after(reverts, github, request_, answer, tmp_path)
     assert (result.outcome, sentence in result.message) == (Outcome.REFUSED, True), result.message
-    github.before = lambda _method, _path: None
-    assert (await reverts.request(taken_back())).outcome is Outcome.OPENED
-    (pull,) = github.pulls
-    assert (github.clone(tmp_path / "clone", pull["head"]) / FILE).read_text() == FIRST
 
 
 async def test_fields_that_came_with_the_version_go_with_it(
@@ -637,14 +648,8 @@ async def test_what_github_does_not_know_yet_is_asked_again_and_not_given_up(
     answer: Answer,
     sentence: str,
 ) -> None:
-    github.before = lambda method, path: answer if f"{method} {path}".startswith(request_) else None
-    result = await reverts.request(taken_back())
+    result = await goes_on_after(reverts, github, request_, answer, tmp_path)
     assert (result.outcome, sentence in result.message) == (Outcome.UNAVAILABLE, True), result
-    assert github.pulls == []
-    github.before = lambda _method, _path: None
-    assert (await reverts.request(taken_back())).outcome is Outcome.OPENED
-    text = (github.clone(tmp_path / "clone", github.pulls[0]["head"]) / FILE).read_text()
-    assert (text, len(github.pulls)) == (FIRST, 1)
 
 
 async def test_a_pull_request_that_is_not_listed_yet_is_not_told_without_its_address(
